@@ -1,0 +1,101 @@
+/** The layers of docs/architecture.md: imports point down only, and each outside thing has one owner. */
+const PURE = '^src/(ip|codec|domain)/'
+const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to })
+
+module.exports = {
+  forbidden: [
+    rule('no-cycles', 'a cycle hides which module owns what', {}, { circular: true }),
+    rule(
+      'src-not-commands',
+      'nothing under src knows the command line',
+      { path: '^src/' },
+      { path: '^commands/' },
+    ),
+    rule('ip-is-bottom', 'ip imports only itself', { path: '^src/ip/' }, { path: '^src/(?!ip/)' }),
+    rule('codec-on-ip', 'codec uses ip only', { path: '^src/codec/' }, { path: '^src/(?!ip/|codec/)' }),
+    rule('domain-on-ip', 'domain uses ip only', { path: '^src/domain/' }, { path: '^src/(?!ip/|domain/)' }),
+    rule(
+      'pure-touches-nothing',
+      'pure layers see no file, socket, clock or environment (crypto hashing is fine)',
+      { path: PURE },
+      { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|net)$' },
+    ),
+    rule(
+      'pure-has-no-packages',
+      'pure layers use no npm package',
+      { path: PURE },
+      { dependencyTypes: ['npm', 'npm-optional'] },
+    ),
+    rule(
+      'platform-is-low',
+      'platform uses pure layers only',
+      { path: '^src/platform/' },
+      { path: '^src/(db|firewall|feeds|app|daemon|cli)/' },
+    ),
+    rule(
+      'outside-owners-apart',
+      'db, firewall and feeds are joined in app and daemon',
+      { path: '^src/(db|firewall|feeds)/' },
+      { path: '^src/(db|firewall|feeds|app|daemon|cli)/', pathNot: '^src/$1/' },
+    ),
+    rule(
+      'app-below-daemon',
+      'a use case does not know the daemons',
+      { path: '^src/app/' },
+      { path: '^src/(daemon|cli)/' },
+    ),
+    rule(
+      'daemon-not-cli',
+      'the daemons never load the command line',
+      { path: '^src/daemon/' },
+      { path: '^src/cli/' },
+    ),
+    rule(
+      'cli-on-app',
+      'cli renders results of app',
+      { path: '^src/cli/' },
+      { path: '^src/(db|firewall|feeds|daemon)/' },
+    ),
+    rule(
+      'commands-are-thin',
+      'commands call cli, app, daemon and settings',
+      { path: '^commands/' },
+      { path: '^src/(db|firewall|feeds)/' },
+    ),
+    rule(
+      'sqlite-owner',
+      'only src/db imports better-sqlite3',
+      { path: '^(src|commands)/', pathNot: '^src/db/' },
+      { path: 'better-sqlite3' },
+    ),
+    rule(
+      'undici-owner',
+      'only src/feeds imports undici',
+      { path: '^(src|commands)/', pathNot: '^src/feeds/' },
+      { path: 'node_modules/undici' },
+    ),
+    rule(
+      'pcap-owner',
+      'only src/platform/live-capture.ts imports pcap',
+      { path: '^(src|commands)/', pathNot: '^src/platform/live-capture' },
+      { path: 'node_modules/pcap' },
+    ),
+    rule(
+      'oclif-owner',
+      'only commands and src/cli import oclif',
+      { path: '^src/', pathNot: '^src/cli/' },
+      { path: '@oclif' },
+    ),
+    rule(
+      'child-process-owner',
+      'only src/platform starts processes',
+      { path: '^(src|commands)/', pathNot: '^src/platform/' },
+      { path: '^(node:)?child_process$' },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
+}

@@ -1,0 +1,63 @@
+/**
+ * The kinds of entry of the greylist database.
+ * Source: spamdb(8); an address is WHITE or TRAPPED, never both, with any number of GREY tuples beside it.
+ */
+export const ENTRY_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY'] as const
+export type EntryKind = (typeof ENTRY_KINDS)[number]
+
+/**
+ * Text as it came over the wire: one character for one byte (latin-1), so that any byte survives storing
+ * and printing unchanged. Convert with `Buffer.from(text, 'latin1')`.
+ */
+export type WireText = string
+
+/** Times and counts that WHITE, TRAPPED and GREY share. Times are seconds since the Epoch. */
+export interface EntryTimes {
+  /** Creation. */
+  first: number
+  /** GREY: from when the host counts as passed (equal to `expire` means not yet). */
+  pass: number
+  /** Removal time; 0 (EXPIRE_NEVER) pins a WHITE or TRAPPED entry. */
+  expire: number
+  /** Times blocked. */
+  bcount: number
+  /** Times passed; -1 for TRAPPED. */
+  pcount: number
+}
+
+/** A whole address that is WHITE or TRAPPED. `ip` is canonical (see `canonicalIp`). */
+export interface HostEntry extends EntryTimes {
+  kind: 'WHITE' | 'TRAPPED'
+  ip: string
+  comment?: string
+}
+
+/** A spamtrap address: lower case, without angle brackets. */
+export interface SpamtrapEntry {
+  kind: 'SPAMTRAP'
+  address: WireText
+  /** Creation, seconds since the Epoch. */
+  first: number
+  comment?: string
+}
+
+/** The four fields that identify a GREY tuple; `helo`, `from` and `to` keep case and angle brackets. */
+export interface Tuple {
+  ip: string
+  helo: WireText
+  from: WireText
+  to: WireText
+}
+
+/** A greylisted delivery attempt. */
+export interface GreyEntry extends Tuple, EntryTimes {
+  kind: 'GREY'
+}
+
+export type Entry = HostEntry | SpamtrapEntry | GreyEntry
+
+/** Identifies one entry. */
+export type EntryKey =
+  | { kind: 'host'; ip: string }
+  | { kind: 'spamtrap'; address: WireText }
+  | ({ kind: 'tuple' } & Tuple)

@@ -1,0 +1,32 @@
+import type { EntryKind } from './entry.js'
+
+export const SORT_FIELDS = [
+  'ip',
+  'kind',
+  'first',
+  'pass',
+  'expire',
+  'bcount',
+  'pcount',
+  'from',
+  'to',
+  'helo',
+] as const
+export type SortField = (typeof SORT_FIELDS)[number]
+
+/** Which entries a listing shows; every given condition must hold. Times are seconds since the Epoch. */
+export interface EntryQuery {
+  kinds?: readonly EntryKind[]
+  /** Canonical address with prefix length, `192.0.2.0/24`: entries whose address lies inside. */
+  network?: string
+  /** Suffix (`example.org`) or glob with `*` and `?`, case-insensitive, of the field without angle brackets. */
+  from?: string
+  to?: string
+  helo?: string
+  /** Entries that expire at or before this time; pinned entries and spamtraps never do. */
+  expiresBy?: number
+  /** Entries created before this time. */
+  createdBefore?: number
+  sort?: SortField
+  limit?: number
+}

@@ -1,0 +1,12 @@
+/** Default life times of the greylister, all in seconds. Source: grey.h of OpenBSD spamd. */
+export const PASS_SEC = 25 * 60
+/** Life of a GREY tuple, from its first sighting. */
+export const GREY_EXPIRE_SEC = 4 * 60 * 60
+/** Life of a WHITE entry: 36 days. */
+export const WHITE_EXPIRE_SEC = 36 * 24 * 60 * 60
+/** Life of a TRAPPED entry. */
+export const TRAP_EXPIRE_SEC = 24 * 60 * 60
+/** Usable bytes of HELO, sender and recipient (MAX_MAIL less its terminator). */
+export const MAX_FIELD_BYTES = 1023
+/** Value of `expire` that means "never": pinned entries, and every SPAMTRAP. */
+export const EXPIRE_NEVER = 0

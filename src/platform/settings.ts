@@ -1,0 +1,230 @@
+/**
+ * Settings common to all programs: each is a flag and an environment variable with a default of the system.
+ * The table here is the only one; the manual pages print it.
+ */
+import { readFileSync } from 'node:fs'
+import { AppError } from './app-error.js'
+
+export type FirewallChoice = 'pf' | 'nft' | 'ipset' | 'none'
+
+/** The systems whose conventions we follow; anything else is treated as Linux. */
+export type SystemName = 'openbsd' | 'freebsd' | 'linux'
+
+export interface Settings {
+  /** The shared database. */
+  db: string
+  /** spamd.conf(5). */
+  conf: string
+  /** Folder of the last good copies of block lists. */
+  stateDir: string
+  /** Key of the sync protocol. */
+  key: string
+  allowedDomains: string
+  firewall: FirewallChoice
+  pfctl: string
+  nft: string
+  /** SMTP port of spamd. */
+  port: number
+  /** Configuration port of spamd. */
+  cfgPort: number
+  /** UDP port of the sync protocol. */
+  syncPort: number
+  /** Unprivileged user that the daemons become. */
+  user: string
+  /** Unix socket through which set-up and status commands reach the running spamd. */
+  controlSocket: string
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+interface SettingRow {
+  variable: string
+  meaning: string
+  defaults: Readonly<Record<SystemName, string>>
+}
+
+const everywhere = (value: string): Readonly<Record<SystemName, string>> => ({
+  openbsd: value,
+  freebsd: value,
+  linux: value,
+})
+
+/** Variable, meaning and default of each setting, by its name in `Settings`. */
+export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
+  db: {
+    variable: 'SPAMD_DB',
+    meaning: 'the shared database',
+    defaults: {
+      openbsd: '/var/db/spamd.sqlite',
+      freebsd: '/var/db/spamd.sqlite',
+      linux: '/var/lib/spamd/spamd.sqlite',
+    },
+  },
+  conf: {
+    variable: 'SPAMD_CONF',
+    meaning: 'spamd.conf(5)',
+    defaults: {
+      openbsd: '/etc/mail/spamd.conf',
+      freebsd: '/usr/local/etc/spamd/spamd.conf',
+      linux: '/etc/spamd/spamd.conf',
+    },
+  },
+  stateDir: {
+    variable: 'SPAMD_STATE_DIR',
+    meaning: 'last good copies of the block lists',
+    defaults: {
+      openbsd: '/var/db/spamd-lists',
+      freebsd: '/var/db/spamd-lists',
+      linux: '/var/lib/spamd/lists',
+    },
+  },
+  key: {
+    variable: 'SPAMD_KEY',
+    meaning: 'key of the synchronisation protocol',
+    defaults: {
+      openbsd: '/etc/mail/spamd.key',
+      freebsd: '/usr/local/etc/spamd/spamd.key',
+      linux: '/etc/spamd/spamd.key',
+    },
+  },
+  allowedDomains: {
+    variable: 'SPAMD_ALLOWEDDOMAINS',
+    meaning: 'allowed domains; other recipients are spamtraps',
+    defaults: {
+      openbsd: '/etc/mail/spamd.alloweddomains',
+      freebsd: '/usr/local/etc/spamd/spamd.alloweddomains',
+      linux: '/etc/spamd/spamd.alloweddomains',
+    },
+  },
+  firewall: {
+    variable: 'SPAMD_FIREWALL',
+    meaning: 'packet filter: pf, nft, ipset or none',
+    defaults: { openbsd: 'pf', freebsd: 'pf', linux: 'nft' },
+  },
+  pfctl: { variable: 'SPAMD_PFCTL', meaning: 'the pfctl(8) program', defaults: everywhere('/sbin/pfctl') },
+  nft: { variable: 'SPAMD_NFT', meaning: 'the nft(8) program', defaults: everywhere('/usr/sbin/nft') },
+  port: {
+    variable: 'SPAMD_PORT',
+    meaning: 'SMTP port of spamd (service spamd/tcp)',
+    defaults: everywhere('8025'),
+  },
+  cfgPort: {
+    variable: 'SPAMD_CFG_PORT',
+    meaning: 'configuration port (service spamd-cfg/tcp)',
+    defaults: everywhere('8026'),
+  },
+  syncPort: {
+    variable: 'SPAMD_SYNC_PORT',
+    meaning: 'synchronisation port (service spamd-sync/udp)',
+    defaults: everywhere('8025'),
+  },
+  user: {
+    variable: 'SPAMD_USER',
+    meaning: 'unprivileged user of the daemons',
+    defaults: everywhere('_spamd'),
+  },
+  controlSocket: {
+    variable: 'SPAMD_CONTROL_SOCKET',
+    meaning: 'Unix socket of the running spamd',
+    defaults: {
+      openbsd: '/var/run/spamd.sock',
+      freebsd: '/var/run/spamd.sock',
+      linux: '/run/spamd/spamd.sock',
+    },
+  },
+}
+
+/** Values given by flags; they win over the environment. */
+export type SettingOverrides = { readonly [Name in keyof Settings]?: string | undefined }
+
+/**
+ * Every setting, from flags, else environment, else services(5) for ports, else the system's default.
+ * Throws `AppError` `ERR_SETTING_INVALID` naming the flag or variable that holds a bad value.
+ */
+export function resolveSettings(
+  overrides: SettingOverrides = {},
+  environment: Environment = process.env,
+  system: SystemName = currentSystem(),
+): Settings {
+  const text = (name: keyof Settings): string =>
+    givenText(name, overrides, environment) ?? SETTING_TABLE[name].defaults[system]
+  const port = (name: 'port' | 'cfgPort' | 'syncPort', service: string, protocol: 'tcp' | 'udp'): number => {
+    const given = givenText(name, overrides, environment)
+    if (given === undefined)
+      return findService(service, protocol) ?? Number(SETTING_TABLE[name].defaults[system])
+    const value = /^[0-9]{1,5}$/.test(given) ? Number(given) : 0
+    if (value < 1 || value > 65535) throw invalidSetting(name, given, 'not a port number from 1 to 65535')
+    return value
+  }
+  const firewall = text('firewall')
+  if (firewall !== 'pf' && firewall !== 'nft' && firewall !== 'ipset' && firewall !== 'none') {
+    throw invalidSetting('firewall', firewall, 'not one of pf, nft, ipset, none')
+  }
+  return {
+    db: text('db'),
+    conf: text('conf'),
+    stateDir: text('stateDir'),
+    key: text('key'),
+    allowedDomains: text('allowedDomains'),
+    firewall,
+    pfctl: text('pfctl'),
+    nft: text('nft'),
+    port: port('port', 'spamd', 'tcp'),
+    cfgPort: port('cfgPort', 'spamd-cfg', 'tcp'),
+    syncPort: port('syncPort', 'spamd-sync', 'udp'),
+    user: text('user'),
+    controlSocket: text('controlSocket'),
+  }
+}
+
+/** Path of the database alone: what the fast path of spamdb needs, without reading services(5). */
+export function resolveDbPath(
+  flag: string | undefined,
+  environment: Environment = process.env,
+  system: SystemName = currentSystem(),
+): string {
+  return givenText('db', { db: flag }, environment) ?? SETTING_TABLE.db.defaults[system]
+}
+
+/** The conventions of the running system. */
+export function currentSystem(platform: string = process.platform): SystemName {
+  return platform === 'openbsd' || platform === 'freebsd' ? platform : 'linux'
+}
+
+function givenText(
+  name: keyof Settings,
+  overrides: SettingOverrides,
+  environment: Environment,
+): string | undefined {
+  const value = overrides[name] ?? environment[SETTING_TABLE[name].variable]
+  return value === '' ? undefined : value
+}
+
+function invalidSetting(name: keyof Settings, value: string, why: string): AppError {
+  return new AppError(
+    'ERR_SETTING_INVALID',
+    `${SETTING_TABLE[name].variable}: ${JSON.stringify(value)} is ${why}`,
+  )
+}
+
+/** Port of a service in services(5), or undefined. */
+export function findService(
+  name: string,
+  protocol: 'tcp' | 'udp',
+  servicesPath = '/etc/services',
+): number | undefined {
+  let text: string
+  try {
+    text = readFileSync(servicesPath, 'utf8')
+  } catch {
+    return undefined
+  }
+  for (const line of text.split('\n')) {
+    const [entry = ''] = line.split('#')
+    const [first, portAndProtocol = '', ...aliases] = entry.trim().split(/\s+/)
+    if (first !== name && !aliases.includes(name)) continue
+    const [portText, lineProtocol] = portAndProtocol.split('/')
+    if (lineProtocol === protocol && /^[0-9]+$/.test(portText ?? '')) return Number(portText)
+  }
+  return undefined
+}
