@@ -1,0 +1,253 @@
+/**
+ * The only place that starts programs. No shell, ever: a program by absolute path or PATH name and a fixed
+ * argument vector; lists travel on stdin.
+ */
+import { type ChildProcess, fork, type StdioOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable, Writable } from 'node:stream'
+import { AppError } from './app-error.js'
+import { reasonOf } from './errno-text.js'
+
+/** Time between SIGTERM and SIGKILL for a program that overran its time-out. */
+const KILL_GRACE_MS = 2_000
+/** What is kept of a program's stderr: enough for the last lines of any diagnosis. */
+const STDERR_TAIL_BYTES = 8_192
+
+export interface ProcessRequest {
+  program: string
+  args: readonly string[]
+  /**
+   * What the program reads. Absent: a pipe that is closed at once. When the source throws, the program is
+   * killed before its pipe is closed, so that it never takes half an input for the whole (pfctl.md section 11).
+   * `{ fd }` is an open file at offset 0: the program gets all of it even when we are killed meanwhile.
+   */
+  stdin?: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array> | { fd: number }
+  /** SIGTERM after this time, SIGKILL 2 s later. */
+  timeoutMs: number
+  /** Replaces the environment; absent: inherited. */
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  uid?: number
+  gid?: number
+  /** Aborting kills the program with SIGKILL. */
+  signal?: AbortSignal
+}
+
+export interface ProcessEnd {
+  /** Exit status, or null when a signal ended it. */
+  exitCode: number | null
+  signal: NodeJS.Signals | null
+  hasTimedOut: boolean
+  /** The last 8 KiB of stderr, one character a byte; pass through `escapeControl` before showing. */
+  stderrTail: string
+}
+
+export interface ProcessResult extends ProcessEnd {
+  stdout: Buffer
+}
+
+/** A running program whose stdout is read as it comes. */
+export interface RunningProcess {
+  readonly pid: number
+  /** Chunks of stdout; leaving the loop early kills the program. */
+  readonly stdout: AsyncIterable<Uint8Array>
+  /** Resolves when the program has ended and stdout is drained or abandoned; rejects when its stdin source threw. */
+  readonly ended: Promise<ProcessEnd>
+  kill(signal: NodeJS.Signals): void
+}
+
+/** Runs programs; the firewall and feeds take it as an argument so that tests can stand in for it. */
+export type ProcessRunner = (request: ProcessRequest & { maxStdoutBytes: number }) => Promise<ProcessResult>
+
+/**
+ * Runs a program to its end and collects stdout.
+ *
+ * Errors: `ERR_PROCESS_MISSING` (no such program), `ERR_PROCESS_DENIED`, `ERR_PROCESS_START`,
+ * `ERR_PROCESS_OUTPUT` (more than `maxStdoutBytes`; the program is killed). An exit status other than 0 is a
+ * result, not an error.
+ */
+export const runProcess: ProcessRunner = async (request) => {
+  const running = await startProcess(request)
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of running.stdout) {
+    sizeBytes += chunk.length
+    if (sizeBytes > request.maxStdoutBytes) {
+      throw new AppError(
+        'ERR_PROCESS_OUTPUT',
+        `${request.program}: printed more than ${request.maxStdoutBytes} bytes`,
+      )
+    }
+    chunks.push(chunk)
+  }
+  return { ...(await running.ended), stdout: Buffer.concat(chunks) }
+}
+
+/** Starts a program and hands out its stdout as a stream. Errors as in `runProcess`. */
+export async function startProcess(request: ProcessRequest): Promise<RunningProcess> {
+  const source = request.stdin
+  const child = spawn(request.program, [...request.args], {
+    // A process group of its own: a time-out must also end what the program started.
+    detached: true,
+    stdio: [source !== undefined && 'fd' in source ? source.fd : 'pipe', 'pipe', 'pipe'],
+    ...(request.env === undefined ? {} : { env: request.env }),
+    ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
+    ...(request.uid === undefined ? {} : { uid: request.uid }),
+    ...(request.gid === undefined ? {} : { gid: request.gid }),
+  })
+  try {
+    await once(child, 'spawn')
+  } catch (error) {
+    throw startError(request.program, error)
+  }
+  // Attached before anything is awaited: the events of a short program come early.
+  const stdout = child.stdout!
+  const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const closed = once(child, 'close')
+  const stderr = collectTail(child.stderr!)
+
+  let hasTimedOut = false
+  const kill = (signal: NodeJS.Signals) => killGroup(child, signal)
+  const giveUp = () => {
+    kill('SIGKILL')
+    // What left the group may still hold our pipes open.
+    timers.push(setTimeout(() => [stdout, child.stderr!].map((stream) => stream.destroy()), KILL_GRACE_MS))
+  }
+  const timers: NodeJS.Timeout[] = [
+    setTimeout(() => {
+      hasTimedOut = true
+      kill('SIGTERM')
+      timers.push(setTimeout(giveUp, KILL_GRACE_MS))
+    }, request.timeoutMs),
+  ]
+  if (request.signal?.aborted) giveUp()
+  request.signal?.addEventListener('abort', giveUp, { once: true })
+
+  const feeding =
+    source !== undefined && 'fd' in source ? Promise.resolve() : feedStdin(child, child.stdin!, source, exit)
+  // Awaited below, after the end: until then its rejection must not count as unhandled.
+  feeding.catch(() => undefined)
+  const ended = (async (): Promise<ProcessEnd> => {
+    const [exitCode, signal] = await exit
+    const stderrTail = await stderr
+    await closed
+    for (const timer of timers) clearTimeout(timer)
+    request.signal?.removeEventListener('abort', giveUp)
+    await feeding
+    return { exitCode, signal, hasTimedOut, stderrTail }
+  })()
+  // The caller may be reading stdout when stdin's source fails; the rejection is still theirs to see.
+  ended.catch(() => undefined)
+
+  return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill }
+}
+
+/** Starts another Node program of ours with an IPC channel; stdio is inherited unless given. */
+export function forkProgram(
+  modulePath: string,
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; stdio?: StdioOptions } = {},
+): ChildProcess {
+  return fork(modulePath, [...args], {
+    serialization: 'advanced',
+    stdio: options.stdio ?? ['inherit', 'inherit', 'inherit', 'ipc'],
+    ...(options.env === undefined ? {} : { env: options.env }),
+  })
+}
+
+/**
+ * Starts a program in a session of its own, without a terminal, that outlives us. `readyPipe` is what it
+ * writes to descriptor 3; stdin, stdout and stderr are /dev/null, except stderr while `keepStderr`.
+ */
+export function spawnDetached(
+  program: string,
+  args: readonly string[],
+  options: { env: NodeJS.ProcessEnv; keepStderr: boolean },
+): { child: ChildProcess; readyPipe: Readable } {
+  const child = spawn(program, [...args], {
+    detached: true,
+    stdio: ['ignore', 'ignore', options.keepStderr ? 'inherit' : 'ignore', 'pipe'],
+    env: options.env,
+  })
+  return { child, readyPipe: child.stdio[3] as Readable }
+}
+
+/** Starts a program that reads lines from us for as long as we live (logger(1)). */
+export function spawnLineSink(
+  program: string,
+  args: readonly string[],
+): { child: ChildProcess; stdin: Writable } {
+  const child = spawn(program, [...args], { stdio: ['pipe', 'ignore', 'ignore'] })
+  return { child, stdin: child.stdin }
+}
+
+function startError(program: string, error: unknown): AppError {
+  const code = (error as NodeJS.ErrnoException).code
+  const kind = code === 'ENOENT' ? 'MISSING' : code === 'EACCES' || code === 'EPERM' ? 'DENIED' : 'START'
+  return new AppError(`ERR_PROCESS_${kind}`, `cannot run ${program}: ${reasonOf(error)}`, { cause: error })
+}
+
+async function feedStdin(
+  child: ChildProcess,
+  stdin: Writable,
+  source: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array> | undefined,
+  exit: Promise<unknown>,
+): Promise<void> {
+  // A program that stops reading (EPIPE) has an exit status that says why; that is what the caller gets.
+  let isClosed = false
+  let wake = () => {}
+  const wakeUp = () => wake()
+  stdin.on('drain', wakeUp)
+  stdin.on('error', () => {
+    isClosed = true
+    wake()
+  })
+  stdin.on('close', () => {
+    isClosed = true
+    wake()
+  })
+  void exit.then(wakeUp, wakeUp)
+  try {
+    for await (const chunk of source instanceof Uint8Array ? [source] : (source ?? [])) {
+      if (isClosed || child.exitCode !== null || child.signalCode !== null) return
+      const resumed = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      if (!stdin.write(chunk)) await resumed
+    }
+  } catch (error) {
+    killGroup(child, 'SIGKILL')
+    await exit
+    stdin.destroy()
+    throw error
+  }
+  stdin.end()
+}
+
+async function* readThenKill(stdout: Readable, giveUp: () => void): AsyncGenerator<Uint8Array> {
+  let isDrained = false
+  try {
+    for await (const chunk of stdout as AsyncIterable<Uint8Array>) yield chunk
+    isDrained = true
+  } finally {
+    if (!isDrained) giveUp()
+  }
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid!, signal)
+  } catch {
+    // Everything in the group has ended already.
+  }
+}
+
+async function collectTail(stream: Readable): Promise<string> {
+  let tail = ''
+  stream.setEncoding('latin1')
+  stream.on('data', (text: string) => {
+    tail = (tail + text).slice(-STDERR_TAIL_BYTES)
+  })
+  await once(stream, 'close')
+  return tail
+}
