@@ -156,20 +156,20 @@ export function forkProgram(
 }
 
 /**
- * Starts a program in a session of its own, without a terminal, that outlives us. `readyPipe` is what it
- * writes to descriptor 3; stdin, stdout and stderr are /dev/null, except stderr while `keepStderr`.
+ * Starts a program in a session of its own, without a terminal, that outlives us: stdin and stdout are
+ * /dev/null, we read its stderr and what it writes to descriptor 3.
  */
 export function spawnDetached(
   program: string,
   args: readonly string[],
-  options: { env: NodeJS.ProcessEnv; keepStderr: boolean },
-): { child: ChildProcess; readyPipe: Readable } {
+  env: NodeJS.ProcessEnv,
+): { child: ChildProcess; readyPipe: Readable; stderr: Readable } {
   const child = spawn(program, [...args], {
     detached: true,
-    stdio: ['ignore', 'ignore', options.keepStderr ? 'inherit' : 'ignore', 'pipe'],
-    env: options.env,
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env,
   })
-  return { child, readyPipe: child.stdio[3] as Readable }
+  return { child, readyPipe: child.stdio[3] as Readable, stderr: child.stderr! }
 }
 
 /** Starts a program that reads lines from us for as long as we live (logger(1)). */

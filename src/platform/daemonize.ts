@@ -1,0 +1,57 @@
+/**
+ * Leaving the terminal. Node cannot fork, so the program starts itself again in a session of its own, shows
+ * what that prints on stderr while it starts, and ends with its verdict: the caller's exit code tells success.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { spawnDetached } from './run-process.js'
+
+/** Tells the second start that it is the background one; holds nothing else. */
+const BACKGROUND_VARIABLE = 'SPAMD_IN_BACKGROUND'
+/** Descriptor on which the background process says that it is ready. */
+const READY_FD = 3
+
+/** True in the process that `startInBackground` started. */
+export function isBackgroundProcess(environment: NodeJS.ProcessEnv = process.env): boolean {
+  return environment[BACKGROUND_VARIABLE] === '1'
+}
+
+/**
+ * Starts this program again in the background, same arguments, and resolves with the exit code for the caller: 0 as soon as the
+ * background process called `reportReady`, else its own exit code (1 when a signal ended it).
+ */
+export async function startInBackground(
+  argv: readonly string[] = process.argv.slice(1),
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
+  const { child, readyPipe, stderr } = spawnDetached(process.execPath, [...process.execArgv, ...argv], {
+    ...environment,
+    [BACKGROUND_VARIABLE]: '1',
+  })
+  stderr.pipe(process.stderr, { end: false })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    readyPipe.once('data', () => {
+      child.unref()
+      for (const stream of [readyPipe, stderr]) stream.destroy()
+      resolve(0)
+    })
+    // 'close' comes after the last line of stderr, so that no reason is lost.
+    child.once('close', (exitCode) => resolve(exitCode ?? 1))
+  })
+}
+
+/**
+ * In the background process: everything is open, let the caller's shell go on. From here on stderr goes nowhere. Does nothing in the
+ * foreground.
+ */
+export function reportReady(environment: NodeJS.ProcessEnv = process.env): void {
+  if (!isBackgroundProcess(environment)) return
+  // Programs that we start must not take themselves for the background process.
+  delete environment[BACKGROUND_VARIABLE]
+  writeSync(READY_FD, 'ready\n')
+  closeSync(READY_FD)
+  closeSync(2)
+  // The lowest free descriptor is the one just closed.
+  openSync('/dev/null', 'r+')
+  process.chdir('/')
+}

@@ -1,0 +1,62 @@
+/** Giving up root for good. Source: setusercontext(3)/setresuid(2) order as in OpenBSD daemons. */
+import { readFileSync } from 'node:fs'
+import { AppError } from './app-error.js'
+import { runProcess } from './run-process.js'
+
+export interface SystemUser {
+  name: string
+  uid: number
+  gid: number
+}
+
+/** True when the process may do what only root may. */
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0
+}
+
+/**
+ * A user by name: from passwd(5), else from id(1), which also knows directory services.
+ * `undefined` when there is none.
+ */
+export async function findUser(name: string, passwdPath = '/etc/passwd'): Promise<SystemUser | undefined> {
+  for (const line of readFileSync(passwdPath, 'utf8').split('\n')) {
+    const [userName, , uid, gid] = line.split(':')
+    if (userName === name) return { name, uid: Number(uid), gid: Number(gid) }
+  }
+  // Anything else could be read by id(1) as an option.
+  if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) return undefined
+  const [uid, gid] = await Promise.all([numberOf(['-u', name]), numberOf(['-g', name])])
+  return uid === undefined || gid === undefined ? undefined : { name, uid, gid }
+}
+
+async function numberOf(args: string[]): Promise<number | undefined> {
+  const result = await runProcess({ program: 'id', args, timeoutMs: 10_000, maxStdoutBytes: 1_000 })
+  const text = result.stdout.toString('latin1').trim()
+  return result.exitCode === 0 && /^[0-9]+$/.test(text) ? Number(text) : undefined
+}
+
+/**
+ * Becomes `user` for good: groups, then gid, then uid. Throws `AppError` `ERR_PRIVILEGES_DROP` when the system
+ * refuses, or when root could still be taken back afterwards.
+ */
+export function dropPrivileges(user: SystemUser): void {
+  try {
+    process.setgroups!([user.gid])
+    process.setgid!(user.gid)
+    process.setuid!(user.uid)
+  } catch (error) {
+    throw new AppError('ERR_PRIVILEGES_DROP', `failed to drop privs: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+  if (user.uid === 0) return
+  try {
+    process.setuid!(0)
+  } catch {
+    return
+  }
+  throw new AppError(
+    'ERR_PRIVILEGES_DROP',
+    `failed to drop privs: could take root back after becoming ${user.name}`,
+  )
+}

@@ -1,0 +1,148 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { writePidFile } from '../../../src/platform/pid-file.js'
+import { findUser } from '../../../src/platform/privileges.js'
+
+const root = resolve(import.meta.dirname, '../../..')
+
+/** Runs TypeScript text as a program of its own, with the source folder importable as SRC. */
+function runScript(script: string, env: NodeJS.ProcessEnv = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'service-'))
+  const path = join(folder, 'script.ts')
+  writeFileSync(path, script.replaceAll('SRC', join(root, 'src')))
+  return spawnSync(process.execPath, ['--import', 'tsx', path], {
+    cwd: root,
+    env: { ...process.env, FOLDER: folder, ...env },
+    encoding: 'utf8',
+    timeout: 50_000,
+  })
+}
+
+describe('startInBackground', () => {
+  const script = (inBackground: string) => `
+    import { isBackgroundProcess, reportReady, startInBackground } from 'SRC/platform/daemonize.ts'
+    import { writeFileSync, writeSync } from 'node:fs'
+    void (async () => {
+      if (!isBackgroundProcess()) return process.exit(await startInBackground())
+      ${inBackground}
+    })()`
+
+  test('ends with 0 once the background process is ready, which goes on without the terminal', () => {
+    const result = runScript(
+      script(`writeSync(2, 'starting\\n'); reportReady(); writeSync(2, 'unseen\\n')
+      writeFileSync(process.env.FOLDER + '/alive', process.cwd() + ' ' + isBackgroundProcess())`),
+    )
+    expect(result).toMatchObject({ status: 0, stderr: 'starting\n', stdout: '' })
+  })
+
+  test('ends with the exit code and the message of a background process that fails', () => {
+    const result = runScript(
+      script(`writeSync(2, 'spamd: bind: Address already in use\\n'); process.exit(3)`),
+    )
+    expect(result).toMatchObject({ status: 3, stderr: 'spamd: bind: Address already in use\n' })
+  })
+
+  test('a background process killed while starting is a failure', () => {
+    expect(runScript(script(`process.kill(process.pid, 'SIGKILL')`)).status).toBe(1)
+  })
+})
+
+describe('writePidFile', () => {
+  test('writes our id, and removes the file only while it is ours', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'pid-')), 'spamd.pid')
+    const remove = writePidFile(path)
+    expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
+    writeFileSync(path, '1\n')
+    remove()
+    expect(existsSync(path)).toBe(true)
+    writePidFile(path)()
+    expect(existsSync(path)).toBe(false)
+  })
+
+  test('replaces a link instead of writing through it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pid-'))
+    writeFileSync(join(folder, 'precious'), 'data')
+    symlinkSync(join(folder, 'precious'), join(folder, 'spamd.pid'))
+    writePidFile(join(folder, 'spamd.pid'))
+    expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('data')
+  })
+
+  test('says why it cannot', () => {
+    expect(() => writePidFile('/nonexistent/spamd.pid')).toThrow(
+      'cannot write pid file /nonexistent/spamd.pid: No such file or directory',
+    )
+  })
+})
+
+describe('privileges', () => {
+  test('finds root, and nobody by a name that does not exist', async () => {
+    expect(await findUser('root')).toEqual({ name: 'root', uid: 0, gid: 0 })
+    expect(await findUser('no-such-user-here')).toBeUndefined()
+    expect(await findUser('--help')).toBeUndefined()
+  })
+
+  test.runIf(process.geteuid?.() === 0)('dropping them is for good', () => {
+    const result = runScript(`
+      import { dropPrivileges, findUser } from 'SRC/platform/privileges.ts'
+      void (async () => {
+        dropPrivileges((await findUser('nobody'))!)
+        let taken = true
+        try { process.setuid!(0) } catch { taken = false }
+        process.stdout.write(JSON.stringify([process.getuid!() > 0, process.getgroups!().includes(0), taken]))
+      })()`)
+    expect(result.stdout).toBe('[true,false,false]')
+  })
+})
+
+describe('openLog', () => {
+  const script = (format: string, toStderr: boolean) => `
+    import { openLog } from 'SRC/platform/syslog.ts'
+    void (async () => {
+      const log = openLog({ program: 'spamd', format: '${format}', toStderr: ${toStderr} })
+      log.log('info', '192.0.2.1: connected (1/0)', { ip: '192.0.2.1' })
+      log.log('err', 'second')
+      await log.flush()
+    })()`
+
+  test('foreground: plain lines on stderr', () => {
+    const result = runScript(script('classic', true), { JOURNAL_STREAM: undefined })
+    expect(result.stderr).toBe('192.0.2.1: connected (1/0)\nsecond\n')
+  })
+
+  test('under systemd: with the level that journald reads', () => {
+    const result = runScript(script('classic', true), { JOURNAL_STREAM: '8:1' })
+    expect(result.stderr).toBe('<6>192.0.2.1: connected (1/0)\n<3>second\n')
+  })
+
+  test('json: one object a line', () => {
+    const [first] = runScript(script('json', true), { JOURNAL_STREAM: undefined }).stderr.split('\n')
+    expect(JSON.parse(first!)).toMatchObject({
+      program: 'spamd',
+      level: 'info',
+      message: '192.0.2.1: connected (1/0)',
+      ip: '192.0.2.1',
+    })
+  })
+
+  test.runIf(process.platform === 'linux')(
+    'syslog: through logger(1), facility daemon, tag with our id',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'logger-'))
+      writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho "$@" > ${folder}/args\ncat > ${folder}/lines\n`)
+      chmodSync(join(folder, 'logger'), 0o755)
+      const result = runScript(script('classic', false), { PATH: `${folder}:${process.env['PATH']}` })
+      expect(result.stderr).toBe('')
+      expect(readFileSync(join(folder, 'lines'), 'utf8')).toBe('<30>192.0.2.1: connected (1/0)\n<27>second\n')
+      expect(readFileSync(join(folder, 'args'), 'utf8')).toMatch(
+        /^--tag spamd\[\d+\] --prio-prefix --size 8192\n$/,
+      )
+    },
+  )
+
+  test('a system without logger(1) loses log lines, not the program', () => {
+    expect(runScript(script('classic', false), { PATH: '/nonexistent' }).status).toBe(0)
+  })
+})
