@@ -1,0 +1,90 @@
+#!/bin/sh
+# Makes this checkout ready to run and to test. Safe to run again: a second run finds everything in place and
+# ends at once. npm calls it before `npm start` and `npm test`.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# What a Debian machine needs, as "package=what proves that it is there": the compiler and headers build the two native modules,
+# the rest is what the programs and their tests run against.
+debian_needs='g++=g++ make=make python3=python3 libpcap-dev=/usr/include/pcap/pcap.h
+nftables=nft iproute2=ip iptables=iptables ipset=ipset tcpdump=tcpdump sqlite3=sqlite3 mandoc=mandoc curl=curl
+bsdutils=logger procps=ps util-linux=unshare'
+
+# The administration programs live in sbin, which an ordinary user's PATH may lack.
+PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin"
+
+has() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+missing_packages() {
+  for need in $1; do
+    has "${need#*=}" || printf '%s ' "${need%%=*}"
+  done
+}
+
+# install_or_tell COMMAND PACKAGES...: installs as root, else says what root must run.
+install_or_tell() {
+  command=$1
+  shift
+  if [ "$(id -u)" -ne 0 ]; then
+    say "packages are missing: $*"
+    say "hint: run as root: $command $*"
+    exit 1
+  fi
+  say "installing $*"
+  # shellcheck disable=SC2086
+  $command "$@" >&2
+}
+
+case $(uname -s) in
+  Linux)
+    missing=$(missing_packages "$debian_needs")
+    if [ -n "$missing" ]; then
+      if ! has apt-get; then
+        say "not a Debian system: please install these, or what your system calls them: $missing"
+        exit 1
+      fi
+      if [ "$(id -u)" -eq 0 ]; then apt-get update -q >&2; fi
+      # shellcheck disable=SC2086
+      install_or_tell 'env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends' $missing
+    fi
+    ;;
+  OpenBSD)
+    missing=$(missing_packages 'python%3=python3 sqlite3=sqlite3 curl=curl')
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install_or_tell 'pkg_add' $missing
+    ;;
+  FreeBSD)
+    missing=$(missing_packages 'python3=python3 sqlite3=sqlite3 curl=curl gmake=gmake')
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install_or_tell 'pkg install -y' $missing
+    ;;
+esac
+
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || {
+  say "Node $(node --version) is too old: 20.19 or later is needed"
+  exit 1
+}
+
+# node_modules is right when it was made from this lock file for this Node.
+stamp=node_modules/.spamdctl-setup
+want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ]; then
+  say 'installing the npm packages'
+  npm ci --no-audit --no-fund >&2
+  printf '%s' "$want" >"$stamp"
+fi
+
+# The build is right when nothing in it is older than a source.
+if [ ! -f dist/.built ] || [ -n "$(find src commands package.json tsconfig.json -newer dist/.built -print | head -n 1)" ]; then
+  say 'building'
+  rm -rf dist
+  node node_modules/typescript/bin/tsc -p tsconfig.json
+  touch dist/.built
+fi

@@ -1,0 +1,94 @@
+/** What all commands share: one option table for getopt(3) and for the help, and one form of errors. */
+import { Command, Flags, type Interfaces } from '@oclif/core'
+import { type GetoptResult, getopt, type OptionSpec } from './getopt.js'
+import { EXIT, formatFailure } from './report-error.js'
+
+/** A command's parsed options: last value of each name, all values of the repeatable ones. */
+export class OptionValues {
+  readonly #values = new Map<string, (string | undefined)[]>()
+
+  constructor(result: Extract<GetoptResult, { ok: true }>) {
+    for (const { name, value } of result.options) {
+      const values = this.#values.get(name)
+      if (values === undefined) this.#values.set(name, [value])
+      else values.push(value)
+    }
+  }
+
+  /** True when the option was given at all. */
+  has(name: string): boolean {
+    return this.#values.has(name)
+  }
+
+  /** The last value given, as getopt(3) programs take it. */
+  last(name: string): string | undefined {
+    return this.#values.get(name)?.at(-1)
+  }
+
+  /** Every value given, in order. */
+  all(name: string): string[] {
+    return (this.#values.get(name) ?? []).filter((value) => value !== undefined)
+  }
+}
+
+export abstract class BaseCommand extends Command {
+  /** Options and operands go through our own getopt, so oclif must not judge them. */
+  static override strict = false
+  static override enableJsonFlag = false
+
+  /** Name in front of every message; `spamdctl` unless the command has a program of its own. */
+  protected readonly program: string = 'spamdctl'
+
+  /**
+   * Parses a new command's words. On a usage error prints it with the usage line, sets exit code 64 and
+   * returns `undefined`.
+   */
+  protected parseWords(
+    specs: readonly OptionSpec[],
+    usage: string,
+    operandCount: { min: number; max: number } = { min: 0, max: 0 },
+  ): { options: OptionValues; operands: string[] } | undefined {
+    const result = getopt(this.argv, specs)
+    const problem = !result.ok
+      ? result.message
+      : result.operands.length > operandCount.max
+        ? `too many arguments: ${result.operands[operandCount.max]}`
+        : result.operands.length < operandCount.min
+          ? 'an argument is missing'
+          : undefined
+    if (problem !== undefined || !result.ok) {
+      process.stderr.write(`${this.program}: ${problem}\nusage: ${usage}\n`)
+      process.exitCode = EXIT.usage
+      return undefined
+    }
+    return { options: new OptionValues(result), operands: result.operands }
+  }
+
+  /** A failure that we understand is two short lines and exit code 1; anything else is a bug with its stack. */
+  protected override async catch(error: Interfaces.CommandError): Promise<void> {
+    const text = formatFailure(this.program, error)
+    if (text === undefined) throw error
+    process.stderr.write(text)
+    process.exitCode = EXIT.failure
+  }
+}
+
+/** The same option table as oclif flags, for `--help` and the manifest. */
+export function flagsForHelp(specs: readonly OptionSpec[]): Interfaces.FlagInput {
+  const flags: Interfaces.FlagInput = {}
+  for (const spec of specs) {
+    const common = {
+      summary: spec.summary,
+      // An option without a long name is shown by its letter alone.
+      ...(spec.short === undefined ? {} : { char: spec.short as Interfaces.AlphabetLowercase }),
+      helpLabel: [spec.short && `-${spec.short}`, spec.long && `--${spec.long}`].filter(Boolean).join(', '),
+    }
+    const name = spec.long ?? spec.short!
+    if (spec.value === undefined) flags[name] = Flags.boolean(common)
+    else if (spec.isRepeatable === true)
+      flags[name] = Flags.string({ ...common, helpValue: spec.value, multiple: true })
+    else if (spec.choices !== undefined) flags[name] = Flags.option({ ...common, options: spec.choices })()
+    else flags[name] = Flags.string({ ...common, helpValue: spec.value })
+  }
+  return flags
+}

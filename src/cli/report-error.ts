@@ -1,0 +1,23 @@
+import { escapeControl } from '../codec/escape.js'
+import { AppError } from '../platform/app-error.js'
+
+/** Exit codes of the new commands (sysexits(3)); the cloned programs keep the originals' own. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 64,
+  dataError: 65,
+  noInput: 66,
+  unavailable: 69,
+  noPermission: 77,
+} as const
+
+/**
+ * What a program prints for a failure that it understands: `PROGRAM: MESSAGE` and, where the fix is known, `PROGRAM: hint: HINT`, each with a line end.
+ * `undefined` for a bug: that deserves its stack.
+ */
+export function formatFailure(program: string, error: unknown): string | undefined {
+  if (!(error instanceof AppError)) return undefined
+  const hint = error.hint === undefined ? '' : `${program}: hint: ${escapeControl(error.hint)}\n`
+  return `${program}: ${escapeControl(error.message)}\n${hint}`
+}
