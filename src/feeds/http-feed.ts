@@ -1,0 +1,258 @@
+/** Methods `http` and `https`: the only importer of undici, itself loaded only when a list needs it. */
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request as send } from 'undici'
+import { escapeControl } from '../codec/escape.js'
+import type { Clock, UnixSec } from '../platform/clock.js'
+import { reasonOf } from '../platform/errno-text.js'
+import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
+import { freshUntil, type HttpHeaders, headerText, nextDay, retryAfter } from './http-freshness.js'
+
+/** A validator is sent back as it came, so it must stay a sane header field. */
+const MAX_VALIDATOR_BYTES = 1_024
+
+const PROXY_VARIABLES = ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY'] as const
+
+/** Answers that a second attempt may mend. */
+const TRANSIENT_STATUS: readonly number[] = [408, 425, 500, 502, 503, 504]
+/** Answers by which a server tells a client to stay away. */
+const REFUSAL_STATUS: readonly number[] = [403, 429]
+const REDIRECT_STATUS: readonly number[] = [301, 302, 303, 307, 308]
+
+export interface HttpClient {
+  /**
+   * Asks for a document, following redirects within the limits and never from https to http. Errors:
+   * `FeedError`; `isTransient` for those that may pass within seconds.
+   */
+  open(request: FeedRequest): Promise<FeedAnswer>
+  /** Ends idle connections, so that the process can end. */
+  close(): Promise<void>
+}
+
+export interface HttpClientOptions {
+  limits: FeedLimits
+  clock: Clock
+  userAgent: string
+  /** Where the proxy variables are looked up. */
+  environment: Readonly<Record<string, string | undefined>>
+}
+
+/** One client serves all lists of a run. Throws `ERR_FEED_URL` when a proxy variable holds no URL. */
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const dispatcher = createDispatcher(options)
+  return {
+    open: (request) => openDocument(request, options, dispatcher),
+    close: () => dispatcher.destroy(),
+  }
+}
+
+function createDispatcher(options: HttpClientOptions): Dispatcher {
+  const { limits, environment } = options
+  const agentOptions = {
+    connect: { timeout: limits.connectTimeoutMs, autoSelectFamily: true },
+    headersTimeout: limits.idleTimeoutMs,
+    bodyTimeout: limits.idleTimeoutMs,
+  }
+  const hasProxy = PROXY_VARIABLES.some((name) => (environment[name] ?? '') !== '')
+  if (!hasProxy) return new Agent(agentOptions)
+  const proxy = (lower: string, upper: string) => environment[lower] ?? environment[upper] ?? ''
+  try {
+    return new EnvHttpProxyAgent({
+      ...agentOptions,
+      httpProxy: proxy('http_proxy', 'HTTP_PROXY'),
+      httpsProxy: proxy('https_proxy', 'HTTPS_PROXY') || proxy('http_proxy', 'HTTP_PROXY'),
+      noProxy: proxy('no_proxy', 'NO_PROXY'),
+    })
+  } catch (error) {
+    throw new FeedError('ERR_FEED_URL', 'the proxy of the environment is not a URL', {
+      hint: `set ${PROXY_VARIABLES.join(', ')} to http://HOST:PORT`,
+      cause: error,
+    })
+  }
+}
+
+async function openDocument(
+  request: FeedRequest,
+  options: HttpClientOptions,
+  dispatcher: Dispatcher,
+): Promise<FeedAnswer> {
+  const { limits, clock } = options
+  const firstUrl = parseUrl(`${request.method}://${request.location}`)
+  const abort = new AbortController()
+  const totalTimer = setTimeout(
+    () => abort.abort(timedOut(`not complete after ${limits.totalTimeoutMs / 1000} s`)),
+    limits.totalTimeoutMs,
+  )
+  let isBodyHandedOut = false
+  try {
+    let url = firstUrl
+    for (let redirects = 0; ; redirects += 1) {
+      const response = await send(withoutUser(url), {
+        dispatcher,
+        signal: abort.signal,
+        headers: requestHeaders(request.validator, url, firstUrl, options.userAgent),
+      })
+      const { statusCode, body } = response
+      const headers: HttpHeaders = response.headers
+      if (statusCode === 200 || statusCode === 203) {
+        isBodyHandedOut = true
+        return {
+          kind: 'body',
+          body: readBody(body, totalTimer),
+          validator: validatorOf(headers),
+          freshUntilSec: freshUntil(headers, clock.nowSec()),
+        }
+      }
+      discard(body)
+      if (statusCode === 304 && request.validator !== undefined) {
+        return { kind: 'unchanged', freshUntilSec: freshUntil(headers, clock.nowSec()) }
+      }
+      if (!REDIRECT_STATUS.includes(statusCode)) throw statusFailure(statusCode, headers, clock.nowSec())
+      if (redirects === limits.maxRedirects) {
+        throw new FeedError('ERR_FEED_REDIRECT', `more than ${limits.maxRedirects} redirects`)
+      }
+      url = redirectTarget(url, headers)
+    }
+  } catch (error) {
+    throw toFeedError(error, abort.signal)
+  } finally {
+    if (!isBodyHandedOut) clearTimeout(totalTimer)
+  }
+
+  async function* readBody(
+    body: Dispatcher.ResponseData['body'],
+    timer: NodeJS.Timeout,
+  ): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of body as AsyncIterable<Uint8Array>) yield chunk
+    } catch (error) {
+      throw toFeedError(error, abort.signal)
+    } finally {
+      clearTimeout(timer)
+      discard(body)
+    }
+  }
+}
+
+/** A body that nobody wants: its error, if any, is nobody's either. */
+function discard(body: Dispatcher.ResponseData['body']): void {
+  body.on('error', () => undefined)
+  body.destroy()
+}
+
+function requestHeaders(
+  validator: Validator | undefined,
+  url: URL,
+  firstUrl: URL,
+  userAgent: string,
+): Record<string, string> {
+  const headers: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip' }
+  if (validator?.etag !== undefined) headers['if-none-match'] = validator.etag
+  if (validator?.lastModified !== undefined) headers['if-modified-since'] = validator.lastModified
+  // The user and password of spamd.conf are for the server named there, not for where it sends us.
+  if (firstUrl.username !== '' && url.origin === firstUrl.origin) {
+    const credentials = `${decodeURIComponent(firstUrl.username)}:${decodeURIComponent(firstUrl.password)}`
+    headers.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`
+  }
+  return headers
+}
+
+function validatorOf(headers: HttpHeaders): Validator {
+  const etag = headerText(headers, 'etag')
+  const lastModified = headerText(headers, 'last-modified')
+  return {
+    ...(etag === undefined || etag.length > MAX_VALIDATOR_BYTES ? {} : { etag }),
+    ...(lastModified === undefined || lastModified.length > MAX_VALIDATOR_BYTES ? {} : { lastModified }),
+  }
+}
+
+function parseUrl(text: string): URL {
+  try {
+    return new URL(text)
+  } catch {
+    throw new FeedError('ERR_FEED_URL', 'not a URL', {
+      hint: 'file= holds HOST/PATH, with \\c in place of a colon (HOST\\c8080/PATH)',
+    })
+  }
+}
+
+function withoutUser(url: URL): URL {
+  const plain = new URL(url)
+  plain.username = ''
+  plain.password = ''
+  return plain
+}
+
+function redirectTarget(from: URL, headers: HttpHeaders): URL {
+  const location = headerText(headers, 'location')
+  let target: URL
+  try {
+    target = new URL(location ?? '', location === undefined ? undefined : from)
+  } catch {
+    throw new FeedError('ERR_FEED_REDIRECT', 'redirect without a usable location')
+  }
+  if (target.protocol !== 'https:' && (target.protocol !== 'http:' || from.protocol === 'https:')) {
+    throw new FeedError(
+      'ERR_FEED_REDIRECT',
+      `redirect from ${from.protocol.slice(0, -1)} to ${target.protocol.slice(0, -1)} refused`,
+    )
+  }
+  return target
+}
+
+function statusFailure(statusCode: number, headers: HttpHeaders, nowSec: UnixSec): FeedError {
+  const askedSec = retryAfter(headers, nowSec)
+  if (REFUSAL_STATUS.includes(statusCode)) {
+    return new FeedError('ERR_FEED_STATUS', `the server refused with status ${statusCode}`, {
+      hint: 'it is not asked again until tomorrow; see its terms for how often it may be asked',
+      notBeforeSec: Math.max(nextDay(nowSec), askedSec ?? 0),
+    })
+  }
+  return new FeedError('ERR_FEED_STATUS', `the server answered with status ${statusCode}`, {
+    ...(statusCode === 404 || statusCode === 410 ? { hint: 'the list has moved or is gone' } : {}),
+    // A server that names a time is not bothered again within this run.
+    isTransient: TRANSIENT_STATUS.includes(statusCode) && askedSec === undefined,
+    notBeforeSec: askedSec,
+  })
+}
+
+function timedOut(message: string): FeedError {
+  return new FeedError('ERR_FEED_TIMEOUT', message, { isTransient: true })
+}
+
+/** Errors of undici and of the system by their codes. Source: undici docs, api/Errors. */
+function toFeedError(error: unknown, signal: AbortSignal): FeedError {
+  if (error instanceof FeedError) return error
+  if (signal.aborted && signal.reason instanceof FeedError) return signal.reason
+  const cause = error as NodeJS.ErrnoException
+  const code = cause.code ?? ''
+  const options = { cause: error, isTransient: true }
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return timedOut('no connection within the time-out')
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return timedOut('no answer within the time-out')
+  if (code === 'UND_ERR_BODY_TIMEOUT') return timedOut('the server stopped sending')
+  if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
+    return new FeedError('ERR_FEED_TRUNCATED', 'the connection broke before the end', options)
+  }
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
+    return new FeedError('ERR_FEED_TRUNCATED', 'the length differs from the announced one', options)
+  }
+  if (/CERT|SSL|TLS|SIGNATURE|ISSUER/.test(code)) {
+    return new FeedError('ERR_FEED_TLS', `no trusted connection: ${tlsReason(code)}`, {
+      cause: error,
+      hint: 'a private certificate authority is named by NODE_EXTRA_CA_CERTS',
+    })
+  }
+  if (code === 'ENOTFOUND') {
+    return new FeedError('ERR_FEED_CONNECT', 'the host name is unknown', { cause: error })
+  }
+  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return new FeedError('ERR_FEED_READ', 'the answer is not HTTP', { cause: error })
+  }
+  const inner = error instanceof AggregateError ? error.errors[0] : error
+  return new FeedError('ERR_FEED_CONNECT', `cannot connect: ${escapeControl(reasonOf(inner))}`, options)
+}
+
+function tlsReason(code: string): string {
+  return code
+    .replace(/^ERR_(TLS|SSL)_/, '')
+    .toLowerCase()
+    .replaceAll('_', ' ')
+}

@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto'
+
+/** File systems allow 255 bytes; suffix and temporary names need room as well. */
+const MAX_NAME_LENGTH = 160
+
+/**
+ * A file name for a list of any name: letters, digits, `_` and `-` stay, a dot stays except in front,
+ * every other byte is `%XX`; a name that grows too long ends in a part of its SHA-256. Different lists never
+ * share a name.
+ */
+export function listFileName(listName: string): string {
+  let name = ''
+  for (const byte of Buffer.from(listName, 'utf8')) {
+    const character = String.fromCharCode(byte)
+    const isPlain = /[A-Za-z0-9_-]/.test(character) || (character === '.' && name !== '')
+    name += isPlain ? character : `%${byte.toString(16).padStart(2, '0').toUpperCase()}`
+  }
+  if (name.length > 0 && name.length <= MAX_NAME_LENGTH) return name
+  // A tilde stands in no other name.
+  return `${name.slice(0, 100)}~${createHash('sha256').update(listName, 'utf8').digest('hex').slice(0, 32)}`
+}

@@ -1,0 +1,258 @@
+/**
+ * The last good copy of each list, and what is known of its source, in the state folder:
+ *
+ *     NAME.list    8192 bytes of header (one JSON object, padded with blanks to a line), then the list as
+ *                  text, decompressed
+ *     NAME.state   one JSON object: when the source was asked last, what became of it, when to ask again
+ *
+ * Every file is replaced whole, so a run killed at any moment leaves the old or the new one. A copy is
+ * checked against its SHA-256 whenever it is read.
+ */
+import { createHash } from 'node:crypto'
+import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../platform/app-error.js'
+import type { UnixSec } from '../platform/clock.js'
+import { reasonOf } from '../platform/errno-text.js'
+import {
+  type FileReplacement,
+  removeLeftovers,
+  replaceFile,
+  replaceFileWith,
+} from '../platform/replace-file.js'
+import type { FeedMethod, Validator } from './feed.js'
+import { listFileName } from './list-file-name.js'
+
+const HEADER_BYTES = 8_192
+const HEADER_FORMAT = 'spamdctl-list-1'
+/** A state file is a few hundred bytes; a larger one is not ours. */
+const MAX_STATE_BYTES = 65_536
+const READ_BYTES = 1024 * 1024
+const FILE_MODE = 0o644
+const FOLDER_MODE = 0o755
+
+/** The facts of a last good copy. */
+export interface ListCopy {
+  listName: string
+  method: FeedMethod
+  location: string
+  /** When its content was received. */
+  fetchedSec: UnixSec
+  /** When its source last said that it is current (received, or 304). Kept in the state file. */
+  validator: Validator
+  /** Accepted lines. */
+  entries: number
+  /** Of the decompressed list. */
+  lengthBytes: number
+  sha256: string
+}
+
+/** What happened with the source of a list. */
+export interface SourceState {
+  method: FeedMethod
+  location: string
+  /** Start of the last run that asked. */
+  lastTrySec?: UnixSec
+  /** Last time the source was received whole, or unchanged. */
+  lastSuccessSec?: UnixSec
+  /** Not asked before: the server's freshness, Retry-After, or a refusal. */
+  notBeforeSec?: UnixSec
+  /** Of the last try, when it failed. */
+  failure?: { sec: UnixSec; reason: string }
+}
+
+/** A copy being written; it takes its place only with `commit`. */
+export interface CopyWriter {
+  write(chunk: Uint8Array): Promise<void>
+  commit(facts: Omit<ListCopy, 'lengthBytes' | 'sha256'>): Promise<void>
+  discard(): Promise<void>
+}
+
+/** Errors: `ERR_LISTS_WRITE` when the folder cannot be written, `ERR_LISTS_DAMAGED` for a copy that fails its check. */
+export class ListStore {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Creates the folder when it is missing, refuses one that everybody may write to, and clears leftovers. */
+  async prepare(): Promise<void> {
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE })
+      const facts = await stat(this.#folder)
+      if ((facts.mode & 0o002) !== 0) {
+        throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: everybody may write to this folder`, {
+          hint: `chmod o-w ${this.#folder}`,
+        })
+      }
+      await removeLeftovers(this.#folder)
+    } catch (error) {
+      if (error instanceof AppError) throw error
+      throw this.#writeFailure(this.#folder, error)
+    }
+  }
+
+  /** Facts of the copy, without reading its content; undefined when there is none or it is not one of ours. */
+  async readCopyFacts(listName: string): Promise<ListCopy | undefined> {
+    const handle = await this.#openCopyFile(listName)
+    if (handle === undefined) return undefined
+    try {
+      return await readHeader(handle, listName)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /**
+   * The content of the copy. The chunks share one buffer: each is valid until the next is asked for. Ends
+   * with `ERR_LISTS_DAMAGED` when length or SHA-256 differ, so nothing may be used before the end.
+   */
+  async *readCopy(listName: string): AsyncGenerator<Uint8Array> {
+    const handle = await this.#openCopyFile(listName)
+    if (handle === undefined) throw damaged(this.#path(listName, 'list'), 'it is missing')
+    try {
+      const facts = await readHeader(handle, listName)
+      if (facts === undefined) throw damaged(this.#path(listName, 'list'), 'it has no header')
+      const hash = createHash('sha256')
+      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, facts.lengthBytes)))
+      let position = HEADER_BYTES
+      for (;;) {
+        const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
+        if (bytesRead === 0) break
+        position += bytesRead
+        const chunk = buffer.subarray(0, bytesRead)
+        hash.update(chunk)
+        yield chunk
+      }
+      if (position - HEADER_BYTES !== facts.lengthBytes || hash.digest('hex') !== facts.sha256) {
+        throw damaged(this.#path(listName, 'list'), 'its content is not what was written')
+      }
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Starts a new copy; the old one stays until `commit`. */
+  async writeCopy(listName: string): Promise<CopyWriter> {
+    const path = this.#path(listName, 'list')
+    const guarded = async <Result>(action: () => Promise<Result>): Promise<Result> => {
+      try {
+        return await action()
+      } catch (error) {
+        throw this.#writeFailure(path, error)
+      }
+    }
+    const replacement: FileReplacement = await guarded(() => replaceFile(path, FILE_MODE))
+    const hash = createHash('sha256')
+    let lengthBytes = 0
+    let isStarted = false
+    return {
+      write: (chunk) =>
+        guarded(async () => {
+          if (!isStarted) {
+            isStarted = true
+            await replacement.write(Buffer.alloc(HEADER_BYTES, ' '))
+          }
+          hash.update(chunk)
+          lengthBytes += chunk.length
+          await replacement.write(chunk)
+        }),
+      commit: (facts) =>
+        guarded(async () => {
+          if (!isStarted) await replacement.write(Buffer.alloc(HEADER_BYTES, ' '))
+          await replacement.writeAt(encodeHeader({ ...facts, lengthBytes, sha256: hash.digest('hex') }), 0)
+          await replacement.commit()
+        }),
+      discard: () => replacement.discard(),
+    }
+  }
+
+  /** What is known of a source; undefined when nothing is, or the file is not readable as ours. */
+  async readState(listName: string): Promise<SourceState | undefined> {
+    try {
+      const content = await readFile(this.#path(listName, 'state'))
+      if (content.length > MAX_STATE_BYTES) return undefined
+      const value: unknown = JSON.parse(content.toString('utf8'))
+      return isSourceState(value) ? value : undefined
+    } catch {
+      // Losing it costs one request; the copies themselves do not depend on it.
+      return undefined
+    }
+  }
+
+  async writeState(listName: string, state: SourceState): Promise<void> {
+    const path = this.#path(listName, 'state')
+    try {
+      await replaceFileWith(path, Buffer.from(`${JSON.stringify(state)}\n`), FILE_MODE)
+    } catch (error) {
+      throw this.#writeFailure(path, error)
+    }
+  }
+
+  #path(listName: string, suffix: 'list' | 'state'): string {
+    return join(this.#folder, `${listFileName(listName)}.${suffix}`)
+  }
+
+  async #openCopyFile(listName: string): Promise<FileHandle | undefined> {
+    try {
+      return await open(this.#path(listName, 'list'), 'r')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new AppError(
+        'ERR_LISTS_READ',
+        `cannot read ${this.#path(listName, 'list')}: ${reasonOf(error)}`,
+        {
+          cause: error,
+        },
+      )
+    }
+  }
+
+  #writeFailure(path: string, error: unknown): AppError {
+    const code = (error as NodeJS.ErrnoException).code
+    return new AppError('ERR_LISTS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
+      cause: error,
+      ...(code === 'EACCES' || code === 'EPERM'
+        ? { hint: 'run as root, or name another folder with --state-dir' }
+        : {}),
+    })
+  }
+}
+
+function damaged(path: string, why: string): AppError {
+  return new AppError('ERR_LISTS_DAMAGED', `${path}: the last good copy cannot be used: ${why}`)
+}
+
+function encodeHeader(copy: ListCopy): Uint8Array {
+  const text = JSON.stringify({ format: HEADER_FORMAT, ...copy })
+  const header = Buffer.alloc(HEADER_BYTES, ' ')
+  const lengthBytes = Buffer.byteLength(text)
+  if (lengthBytes >= HEADER_BYTES) throw new Error('name or source too long')
+  header.write(text, 0, 'utf8')
+  header[HEADER_BYTES - 1] = 0x0a
+  return header
+}
+
+async function readHeader(handle: FileHandle, listName: string): Promise<ListCopy | undefined> {
+  const header = Buffer.alloc(HEADER_BYTES)
+  const { bytesRead } = await handle.read(header, 0, HEADER_BYTES, 0)
+  if (bytesRead !== HEADER_BYTES) return undefined
+  try {
+    const value = JSON.parse(header.toString('utf8')) as Partial<ListCopy> & { format?: string }
+    if (value.format !== HEADER_FORMAT || value.listName !== listName) return undefined
+    if (typeof value.sha256 !== 'string' || typeof value.lengthBytes !== 'number') return undefined
+    return value as ListCopy
+  } catch {
+    return undefined
+  }
+}
+
+function isSourceState(value: unknown): value is SourceState {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as SourceState).method === 'string' &&
+    typeof (value as SourceState).location === 'string'
+  )
+}

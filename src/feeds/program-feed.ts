@@ -1,0 +1,111 @@
+/** Methods `exec` and `ftp`: another program prints the list. */
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { escapeControl } from '../codec/escape.js'
+import { reasonOf } from '../platform/errno-text.js'
+import type { SystemUser } from '../platform/privileges.js'
+import { type ProcessEnd, startProcess } from '../platform/run-process.js'
+import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest } from './feed.js'
+
+/** Longest excerpt of what a failed program said: one line on a terminal. */
+const MAX_EXCERPT = 200
+
+/** Clients of the file transfer protocol that print to stdout, with their arguments before the URL. */
+const FTP_CLIENTS: readonly { program: string; args: readonly string[] }[] = [
+  { program: 'curl', args: ['--silent', '--show-error', '--fail', '--globoff', '--proto', '=ftp', '--'] },
+  { program: 'ftp', args: ['-V', '-o', '-'] },
+]
+
+export interface ProgramFeedOptions {
+  limits: FeedLimits
+  /** Whom to become for the program; undefined: ourselves, because we are not root. */
+  user: SystemUser | undefined
+  environment: Readonly<Record<string, string | undefined>>
+}
+
+/**
+ * Method `exec`: the words of the command line, split at blanks and tabs, without shell, quoting or
+ * expansion. A non-zero exit, a signal and the time-out are failures (`ERR_FEED_PROGRAM`,
+ * `ERR_FEED_TIMEOUT`), known only after the last byte.
+ */
+export async function openExecFeed(request: FeedRequest, options: ProgramFeedOptions): Promise<FeedAnswer> {
+  const [program, ...args] = request.location.split(/[ \t]+/).filter((word) => word !== '')
+  if (program === undefined) throw new FeedError('ERR_FEED_PROGRAM', 'no command given')
+  return openProgram(program, args, options)
+}
+
+/** Method `ftp`, through curl(1) or ftp(1) of the system. `ERR_FEED_NO_CLIENT` when there is neither. */
+export async function openFtpFeed(request: FeedRequest, options: ProgramFeedOptions): Promise<FeedAnswer> {
+  const path = options.environment.PATH ?? ''
+  for (const client of FTP_CLIENTS) {
+    const program = findProgram(client.program, path)
+    if (program !== undefined) {
+      return openProgram(program, [...client.args, `ftp://${request.location}`], options)
+    }
+  }
+  throw new FeedError('ERR_FEED_NO_CLIENT', 'no program that speaks ftp is installed', {
+    hint: 'install curl, or use an https address of the list',
+  })
+}
+
+async function openProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramFeedOptions,
+): Promise<FeedAnswer> {
+  const { user, limits } = options
+  try {
+    const running = await startProcess({
+      program,
+      args,
+      timeoutMs: limits.totalTimeoutMs,
+      cwd: '/',
+      ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
+    })
+    return {
+      kind: 'body',
+      body: readOutput(running, program, limits),
+      validator: {},
+      freshUntilSec: undefined,
+    }
+  } catch (error) {
+    throw new FeedError('ERR_FEED_PROGRAM', escapeControl(reasonOf(error)), { cause: error })
+  }
+}
+
+async function* readOutput(
+  running: { stdout: AsyncIterable<Uint8Array>; ended: Promise<ProcessEnd> },
+  program: string,
+  limits: FeedLimits,
+): AsyncGenerator<Uint8Array> {
+  yield* running.stdout
+  const end = await running.ended
+  if (end.hasTimedOut) {
+    throw new FeedError(
+      'ERR_FEED_TIMEOUT',
+      `${escapeControl(program)} did not end within ${limits.totalTimeoutMs / 1000} s`,
+    )
+  }
+  if (end.exitCode !== 0) throw programFailure(program, end)
+}
+
+function programFailure(program: string, end: ProcessEnd): FeedError {
+  const how = end.exitCode === null ? `was ended by ${end.signal}` : `ended with status ${end.exitCode}`
+  const lastLine = end.stderrTail.trimEnd().split('\n').at(-1) ?? ''
+  const excerpt = lastLine === '' ? '' : `: ${escapeControl(lastLine.slice(0, MAX_EXCERPT))}`
+  return new FeedError('ERR_FEED_PROGRAM', `${escapeControl(program)} ${how}${excerpt}`)
+}
+
+function findProgram(name: string, path: string): string | undefined {
+  for (const folder of path.split(delimiter)) {
+    if (!folder.startsWith('/')) continue
+    const candidate = join(folder, name)
+    try {
+      accessSync(candidate, constants.X_OK)
+      return candidate
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined
+}
