@@ -1,0 +1,66 @@
+// Fails when an export of a documented layer has no doc comment, when a command lacks its summary or examples,
+// when a command is in no manual page, or when mandoc finds fault with a manual page.
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+
+const DOCUMENTED_LAYERS = ['ip', 'codec', 'domain', 'db', 'firewall', 'platform', 'app']
+const problems = []
+
+function filesBelow(folder, ending) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+const hasComment = (node, text) => (ts.getLeadingCommentRanges(text, node.pos) ?? []).some((range) => text.startsWith('/**', range.pos))
+
+/** True for a type that a `const` of the same doc comment explains (`export type X = (typeof XS)[number]`). */
+const isDerivedType = (node, text) => ts.isTypeAliasDeclaration(node) && /\(typeof [A-Z_]+\)\[number\]/.test(text.slice(node.pos, node.end))
+
+for (const layer of DOCUMENTED_LAYERS) {
+  for (const path of filesBelow(join('src', layer), '.ts')) {
+    const text = readFileSync(path, 'utf8')
+    const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+    const startsWithComment = text.startsWith('/**')
+    let groupEnd = -1
+    for (const [index, node] of source.statements.entries()) {
+      const isExported = (ts.getModifiers(node) ?? []).some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword)
+      // One comment may stand over a run of constants without blank lines between them.
+      const isInGroup = ts.isVariableStatement(node) && text.slice(groupEnd, node.getStart(source)) === '\n'
+      if (ts.isVariableStatement(node) && (hasComment(node, text) || isInGroup)) groupEnd = node.end
+      if (!isExported || hasComment(node, text) || isInGroup || isDerivedType(node, text)) continue
+      if (index === 0 && startsWithComment) continue
+      if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) {
+        // The shape documents itself when the file opens with its story.
+        if (startsWithComment) continue
+      }
+      const name = node.name?.text ?? node.declarationList?.declarations[0]?.name.getText(source) ?? 'export'
+      const { line } = source.getLineAndCharacterOfPosition(node.getStart(source))
+      problems.push(`${path}:${line + 1}: ${name} has no doc comment`)
+    }
+  }
+}
+
+const manuals = filesBelow('docs/man', '')
+const manualText = manuals.map((path) => readFileSync(path, 'utf8')).join('\n')
+for (const path of filesBelow('commands', '.ts')) {
+  const text = readFileSync(path, 'utf8')
+  for (const part of ['summary', 'examples']) {
+    if (!new RegExp(`static override (readonly )?${part}\\b`).test(text)) problems.push(`${path}: no ${part}`)
+  }
+  const command = path.replace(/^commands\//, '').replace(/(\/index)?\.ts$/, '').replaceAll('/', ' ')
+  const words = command.split(' ').join('\\s+')
+  if (!new RegExp(`(^|[\\s.])${words}\\b`, 'm').test(manualText)) problems.push(`${path}: \`${command}\` is in no manual page`)
+}
+for (const path of manuals) {
+  const lint = spawnSync('mandoc', ['-Tlint', '-Wwarning', path], { encoding: 'utf8' })
+  if (lint.error !== undefined) problems.push(`${path}: cannot run mandoc: ${lint.error.message}`)
+  else if (lint.status !== 0) problems.push(lint.stdout.trim())
+}
+
+for (const problem of problems) console.error(problem)
+console.error(problems.length === 0 ? 'docs: every export, command and manual page is in order' : `docs: ${problems.length} problems`)
+process.exit(problems.length === 0 ? 0 : 1)
