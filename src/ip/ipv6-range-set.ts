@@ -1,0 +1,198 @@
+import {
+  addBlockSize,
+  compareWords,
+  copyWords,
+  fillHostBits,
+  isNextWords,
+  largestIpv6Block,
+  nextWords,
+  previousWords,
+  WORDS_PER_ADDRESS,
+} from './ipv6-words.js'
+import { sortIpv6Order } from './sort-ipv6.js'
+
+/**
+ * IPv6 addresses as inclusive ranges: entry `i` reaches from the address at `firsts[4 * i]` to that at
+ * `lasts[4 * i]` (four words each, most significant first). The `length` entries are ascending, disjoint
+ * and never adjacent. Read-only for everyone but its maker.
+ */
+export interface Ipv6RangeSet {
+  readonly length: number
+  readonly firsts: Uint32Array
+  readonly lasts: Uint32Array
+}
+
+export const EMPTY_IPV6_SET: Ipv6RangeSet = {
+  length: 0,
+  firsts: new Uint32Array(0),
+  lasts: new Uint32Array(0),
+}
+
+const FIRST_CAPACITY = 256
+
+/** Gathers IPv6 prefixes in any order, with overlaps and repeats, in 17 bytes each. */
+export class Ipv6Collector {
+  #firsts = new Uint32Array(FIRST_CAPACITY * WORDS_PER_ADDRESS)
+  #prefixLengths = new Uint8Array(FIRST_CAPACITY)
+  #count = 0
+
+  /** Adds the network of the address at `words[at]`; host bits are cleared. */
+  addPrefix(words: Uint32Array, at: number, prefixLength: number): void {
+    if (this.#count === this.#prefixLengths.length) this.#grow()
+    const to = this.#count * WORDS_PER_ADDRESS
+    copyWords(words, at, this.#firsts, to)
+    if (prefixLength !== 128) fillHostBits(this.#firsts, to, prefixLength, false)
+    this.#prefixLengths[this.#count] = prefixLength
+    this.#count += 1
+  }
+
+  /** Adds `first` to `last`, both included; `first` must not be above `last`. */
+  addRange(first: Uint32Array, last: Uint32Array): void {
+    const rest = first.slice(0, WORDS_PER_ADDRESS)
+    for (;;) {
+      const prefixLength = largestIpv6Block(rest, 0, last, 0)
+      this.addPrefix(rest, 0, prefixLength)
+      if (!addBlockSize(rest, 0, prefixLength) || compareWords(rest, 0, last, 0) > 0) return
+    }
+  }
+
+  /** The gathered addresses as a set; the collector is empty afterwards. */
+  takeSet(): Ipv6RangeSet {
+    const count = this.#count
+    const set = mergeInOrder(this.#firsts, this.#prefixLengths, sortIpv6Order(this.#firsts, count), count)
+    this.#firsts = new Uint32Array(FIRST_CAPACITY * WORDS_PER_ADDRESS)
+    this.#prefixLengths = new Uint8Array(FIRST_CAPACITY)
+    this.#count = 0
+    return set
+  }
+
+  #grow(): void {
+    const firsts = new Uint32Array(this.#firsts.length * 2)
+    firsts.set(this.#firsts)
+    this.#firsts = firsts
+    const prefixLengths = new Uint8Array(this.#prefixLengths.length * 2)
+    prefixLengths.set(this.#prefixLengths)
+    this.#prefixLengths = prefixLengths
+  }
+}
+
+/** One set of prefixes; `order` (undefined: as they are) lists them ascending by first address. */
+function mergeInOrder(
+  prefixFirsts: Uint32Array,
+  prefixLengths: Uint8Array,
+  order: Uint32Array | undefined,
+  count: number,
+): Ipv6RangeSet {
+  if (count === 0) return EMPTY_IPV6_SET
+  const firsts = new Uint32Array(count * WORDS_PER_ADDRESS)
+  const lasts = new Uint32Array(count * WORDS_PER_ADDRESS)
+  const last = new Uint32Array(WORDS_PER_ADDRESS)
+  let length = 0
+  for (let index = 0; index < count; index += 1) {
+    const prefix = order === undefined ? index : order[index]!
+    const firstAt = prefix * WORDS_PER_ADDRESS
+    copyWords(prefixFirsts, firstAt, last, 0)
+    const prefixLength = prefixLengths[prefix]!
+    if (prefixLength !== 128) fillHostBits(last, 0, prefixLength, true)
+    length = appendRange(firsts, lasts, length, prefixFirsts, firstAt, last, 0)
+  }
+  return { length, firsts, lasts }
+}
+
+/**
+ * Joins a range, whose first address is not below that of the last entry, to the end of a set; returns
+ * the new length.
+ */
+function appendRange(
+  firsts: Uint32Array,
+  lasts: Uint32Array,
+  length: number,
+  first: Uint32Array,
+  firstAt: number,
+  last: Uint32Array,
+  lastAt: number,
+): number {
+  const previousAt = (length - 1) * WORDS_PER_ADDRESS
+  if (
+    length > 0 &&
+    (compareWords(first, firstAt, lasts, previousAt) <= 0 || isNextWords(lasts, previousAt, first, firstAt))
+  ) {
+    if (compareWords(last, lastAt, lasts, previousAt) > 0) copyWords(last, lastAt, lasts, previousAt)
+    return length
+  }
+  copyWords(first, firstAt, firsts, previousAt + WORDS_PER_ADDRESS)
+  copyWords(last, lastAt, lasts, previousAt + WORDS_PER_ADDRESS)
+  return length + 1
+}
+
+/** Every address of either set. */
+export function unionIpv6(left: Ipv6RangeSet, right: Ipv6RangeSet): Ipv6RangeSet {
+  if (left.length === 0) return right
+  if (right.length === 0) return left
+  const capacity = (left.length + right.length) * WORDS_PER_ADDRESS
+  const firsts = new Uint32Array(capacity)
+  const lasts = new Uint32Array(capacity)
+  let length = 0
+  let l = 0
+  let r = 0
+  while (l < left.length || r < right.length) {
+    const takesLeft =
+      r === right.length ||
+      (l < left.length &&
+        compareWords(left.firsts, l * WORDS_PER_ADDRESS, right.firsts, r * WORDS_PER_ADDRESS) <= 0)
+    const source = takesLeft ? left : right
+    const at = (takesLeft ? l : r) * WORDS_PER_ADDRESS
+    if (takesLeft) l += 1
+    else r += 1
+    length = appendRange(firsts, lasts, length, source.firsts, at, source.lasts, at)
+  }
+  return { length, firsts, lasts }
+}
+
+/** The addresses of `black` that are not in `white`. */
+export function subtractIpv6(black: Ipv6RangeSet, white: Ipv6RangeSet): Ipv6RangeSet {
+  if (black.length === 0 || white.length === 0) return black
+  const capacity = (black.length + white.length) * WORDS_PER_ADDRESS
+  const firsts = new Uint32Array(capacity)
+  const lasts = new Uint32Array(capacity)
+  const first = new Uint32Array(WORDS_PER_ADDRESS)
+  const whiteEnd = white.length * WORDS_PER_ADDRESS
+  let to = 0
+  let w = 0
+  for (let b = 0; b < black.length * WORDS_PER_ADDRESS; b += WORDS_PER_ADDRESS) {
+    copyWords(black.firsts, b, first, 0)
+    while (w < whiteEnd && compareWords(white.lasts, w, first, 0) < 0) w += WORDS_PER_ADDRESS
+    let isRestLeft = true
+    while (w < whiteEnd && compareWords(white.firsts, w, black.lasts, b) <= 0) {
+      if (compareWords(white.firsts, w, first, 0) > 0) {
+        copyWords(first, 0, firsts, to)
+        previousWords(white.firsts, w, lasts, to)
+        to += WORDS_PER_ADDRESS
+      }
+      if (compareWords(white.lasts, w, black.lasts, b) >= 0) {
+        isRestLeft = false
+        break
+      }
+      nextWords(white.lasts, w, first, 0)
+      w += WORDS_PER_ADDRESS
+    }
+    if (isRestLeft) {
+      copyWords(first, 0, firsts, to)
+      copyWords(black.lasts, b, lasts, to)
+      to += WORDS_PER_ADDRESS
+    }
+  }
+  return { length: to / WORDS_PER_ADDRESS, firsts, lasts }
+}
+
+/** True when the address at `words[at]` is in the set. */
+export function hasIpv6(set: Ipv6RangeSet, words: Uint32Array, at: number): boolean {
+  let low = 0
+  let high = set.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareWords(set.firsts, middle * WORDS_PER_ADDRESS, words, at) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low > 0 && compareWords(set.lasts, (low - 1) * WORDS_PER_ADDRESS, words, at) >= 0
+}
