@@ -1,0 +1,35 @@
+import type { ByteOrder } from './nflog.js'
+
+/** One captured packet of a capture file. */
+export interface CaptureRecord {
+  kind: 'record'
+  /** What was captured, a view into the pushed chunk: copy what outlives the next push. */
+  bytes: Uint8Array
+  /** Capture time in whole seconds since the Epoch. */
+  timeSec: number
+  /** LINKTYPE_* number of the interface. */
+  linkType: number
+  /** Byte order of the host that wrote the file. */
+  byteOrder: ByteOrder
+}
+
+/** Where and why a capture file cannot be read on; nothing follows it. */
+export interface CaptureDamage {
+  kind: 'damage'
+  /** Offset in the stream of the header or block that is damaged. */
+  offset: number
+  /** In libpcap's words where it has them. */
+  reason: string
+}
+
+/** Reads one format from a byte queue; `undefined` means that more bytes are needed. */
+export interface CaptureFormatReader {
+  /** Link type of the file as far as known: undefined before its header or first interface was read. */
+  readonly linkType: number | undefined
+  next(): CaptureRecord | CaptureDamage | undefined
+  /** The damage that the end of the stream means here, or undefined when it ends between records. */
+  damageAtEnd(): CaptureDamage | undefined
+}
+
+/** Largest captured packet that libpcap accepts (MAXIMUM_SNAPLEN); a longer claim is damage. */
+export const MAX_CAPTURED_BYTES = 262_144
