@@ -1,0 +1,164 @@
+/**
+ * Decides what one record of the packet filter's log means for the white list. This is the authority: a
+ * filter in the kernel only saves work. Source: spamlogd(8); pflog(4); the nfnetlink_log attributes.
+ */
+
+import * as nflog from '../codec/nflog.js'
+import { ByteReader } from '../codec/byte-reader.js'
+import { type ByteOrder, decodeNflog, LINK_TYPE_NFLOG, type NflogRecord } from '../codec/nflog.js'
+import { decodePflog, LINK_TYPE_PFLOG, PF_PASS, pflogFamily, pflogHeaderBytes } from '../codec/pflog.js'
+import { decodeTcpPacket, TCP_ACK, TCP_SYN, type TcpPacket } from '../codec/tcp-packet.js'
+import { canonicalIp, formatIpv4, formatIpv6 } from '../ip/address.js'
+import { isInNetwork, type Network } from '../ip/cidr.js'
+
+/** Seen from the host: `in` is a peer connecting to us, `out` is us connecting to a peer. */
+export type SightingDirection = 'in' | 'out'
+
+export interface SightingRules {
+  /** Destination ports that count. */
+  ports: readonly number[]
+  direction: SightingDirection | 'both'
+  /** Only packets logged on this interface. */
+  interfaceName?: string
+  /** Peers that outbound traffic never whitelists. */
+  excludedNetworks: readonly Network[]
+  /** NFLOG groups and prefix words that give the direction. */
+  inboundGroups: readonly number[]
+  outboundGroups: readonly number[]
+  inboundPrefixes: readonly string[]
+  outboundPrefixes: readonly string[]
+}
+
+/** Words that the shipped nftables rules put in front of their log lines. */
+export const INBOUND_PREFIXES = ['spamlogd-in', 'spamd-in'] as const
+export const OUTBOUND_PREFIXES = ['spamlogd-out', 'spamd-out'] as const
+
+export type SightingVerdict =
+  /** The peer's canonical address. */
+  | { kind: 'sighting'; ip: string; direction: SightingDirection }
+  /** Understood, and not ours. */
+  | { kind: 'ignored' }
+  /** Would count, but nothing says in which direction it went. */
+  | { kind: 'no-direction' }
+  | { kind: 'undecodable' }
+  /** A pflog header of impossible length before what would be an accepted packet. */
+  | { kind: 'bad-header'; lengthBytes: number }
+
+/** Index of a network interface by name on this host, or undefined. */
+export type InterfaceIndexLookup = (name: string) => number | undefined
+
+const IGNORED: SightingVerdict = { kind: 'ignored' }
+const UNDECODABLE: SightingVerdict = { kind: 'undecodable' }
+const NO_DIRECTION: SightingVerdict = { kind: 'no-direction' }
+
+/** True for the link types that `readSighting` understands. */
+export function isLogLinkType(linkType: number): boolean {
+  return linkType === LINK_TYPE_PFLOG || linkType === LINK_TYPE_NFLOG
+}
+
+/** Verdict on one captured record of a pflog or nflog device; any bytes are fine. */
+export function readSighting(
+  bytes: Uint8Array,
+  link: { linkType: number; byteOrder: ByteOrder },
+  rules: SightingRules,
+  indexOf: InterfaceIndexLookup,
+): SightingVerdict {
+  if (link.linkType === LINK_TYPE_PFLOG) return readPflog(bytes, rules)
+  if (link.linkType === LINK_TYPE_NFLOG) return readNflog(bytes, link.byteOrder, rules, indexOf)
+  return UNDECODABLE
+}
+
+function readPflog(bytes: Uint8Array, rules: SightingRules): SightingVerdict {
+  const header = decodePflog(bytes)
+  if (!header.ok) {
+    if (header.reason === 'header-length') return readBadLength(bytes, rules)
+    const [lengthBytes = 0, , action] = bytes
+    if (header.reason === 'no-packet' && action === PF_PASS) return { kind: 'bad-header', lengthBytes }
+    return UNDECODABLE
+  }
+  const { action, direction, ifname, packetOffset } = header.value
+  if (action !== PF_PASS) return IGNORED
+  const packet = decodeTcpPacket(bytes, packetOffset)
+  if (!packet.ok) return packet.reason === 'not-tcp' || packet.reason === 'fragment' ? IGNORED : UNDECODABLE
+  if (!isMailSyn(packet.value, rules)) return IGNORED
+  if (rules.interfaceName !== undefined && rules.interfaceName !== ifname) return IGNORED
+  if (direction !== 'in' && direction !== 'out') return IGNORED
+  return judge(packet.value, direction, rules)
+}
+
+/** The original warns of an impossible length only where its filter let the packet through. */
+function readBadLength(bytes: Uint8Array, rules: SightingRules): SightingVerdict {
+  const [lengthBytes = 0, af = 0, action] = bytes
+  if (pflogFamily(af) === undefined || action !== PF_PASS) return UNDECODABLE
+  const ifname = new ByteReader(bytes, 4).paddedText(16)
+  if (rules.interfaceName !== undefined && rules.interfaceName !== ifname) return UNDECODABLE
+  const packet = decodeTcpPacket(bytes, pflogHeaderBytes(lengthBytes))
+  return packet.ok && isMailSyn(packet.value, rules) ? { kind: 'bad-header', lengthBytes } : UNDECODABLE
+}
+
+function readNflog(
+  bytes: Uint8Array,
+  byteOrder: ByteOrder,
+  rules: SightingRules,
+  indexOf: InterfaceIndexLookup,
+): SightingVerdict {
+  const record = decodeNflog(bytes, byteOrder)
+  if (!record.ok) return UNDECODABLE
+  const packet = decodeTcpPacket(record.value.payload)
+  if (!packet.ok) return packet.reason === 'not-tcp' || packet.reason === 'fragment' ? IGNORED : UNDECODABLE
+  if (!isMailSyn(packet.value, rules)) return IGNORED
+  const watchedIndex = rules.interfaceName === undefined ? undefined : indexOf(rules.interfaceName)
+  const direction = nflogDirection(record.value, rules, watchedIndex)
+  if (direction === undefined) return NO_DIRECTION
+  if (rules.interfaceName !== undefined) {
+    const packetIndex = direction === 'in' ? record.value.inputIndex : record.value.outputIndex
+    if (packetIndex === undefined || packetIndex !== watchedIndex) return IGNORED
+  }
+  return judge(packet.value, direction, rules)
+}
+
+/** The first that decides: group, prefix word, hook, watched interface, the only interface given. */
+function nflogDirection(
+  record: NflogRecord,
+  rules: SightingRules,
+  watchedIndex: number | undefined,
+): SightingDirection | undefined {
+  if (rules.inboundGroups.includes(record.group)) return 'in'
+  if (rules.outboundGroups.includes(record.group)) return 'out'
+  if (rules.inboundPrefixes.some((word) => record.prefix.startsWith(word))) return 'in'
+  if (rules.outboundPrefixes.some((word) => record.prefix.startsWith(word))) return 'out'
+  const { hook, inputIndex, outputIndex } = record
+  if (hook === nflog.HOOK_PREROUTING || hook === nflog.HOOK_INPUT) return 'in'
+  if (hook === nflog.HOOK_OUTPUT) return 'out'
+  if (watchedIndex !== undefined && (hook === nflog.HOOK_FORWARD || hook === nflog.HOOK_POSTROUTING)) {
+    if (inputIndex === watchedIndex) return 'in'
+    if (outputIndex === watchedIndex) return 'out'
+  }
+  if (inputIndex !== undefined && outputIndex === undefined) return 'in'
+  if (outputIndex !== undefined && inputIndex === undefined) return 'out'
+  return undefined
+}
+
+/** A connection attempt to one of our ports: the SYN without ACK, whatever else is set (ECN). */
+function isMailSyn(packet: TcpPacket, rules: SightingRules): boolean {
+  return (packet.flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && rules.ports.includes(packet.destinationPort)
+}
+
+function judge(packet: TcpPacket, direction: SightingDirection, rules: SightingRules): SightingVerdict {
+  if (rules.direction !== 'both' && rules.direction !== direction) return IGNORED
+  const ip = addressText(direction === 'in' ? packet.source : packet.destination)
+  if (direction === 'out' && rules.excludedNetworks.some((network) => isInNetwork(ip, network))) {
+    return IGNORED
+  }
+  return { kind: 'sighting', ip, direction }
+}
+
+function addressText(bytes: Uint8Array): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (bytes.length === 4) return formatIpv4(view.getUint32(0))
+  const groups: number[] = []
+  for (let offset = 0; offset < 16; offset += 2) groups.push(view.getUint16(offset))
+  const text = formatIpv6(groups)
+  // Folds IPv4-mapped addresses, which the database keeps as IPv4.
+  return text.startsWith('::ffff:') ? (canonicalIp(text) ?? text) : text
+}
