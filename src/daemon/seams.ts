@@ -35,3 +35,15 @@ export interface GreylistSink {
    */
   submit(recipient: GreylistedRecipient): Promise<void>
 }
+
+/** Tells the sync peers about local events; never fails and never waits. */
+export interface SyncAnnouncer {
+  /** A local tuple was handled without a trap. `ip` is the client, also when tuples are keyed by network. */
+  announceGrey(tuple: { ip: string; helo: WireText; from: WireText; to: WireText }): void
+  /** A local tuple ended in a trap that lasts until `expire`, seconds since the Epoch. */
+  announceTrapped(ip: string, expire: number): void
+  /** An address is white until `expire`, seconds since the Epoch. */
+  announceWhite(ip: string, expire: number): void
+  /** The entry of an address was deleted by hand. */
+  announceDeletion(ip: string, kind: 'WHITE' | 'TRAPPED', expire: number): void
+}

@@ -1,0 +1,44 @@
+/**
+ * The configuration port: a TCP server for loopback whose clients show by a source port below 1024 that root
+ * started them. Nothing is ever answered. One connection is served at a time, the others wait.
+ * Source: spamd(8), CONFIGURATION CONNECTIONS.
+ */
+import { createServer, type Server, type Socket } from 'node:net'
+import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
+
+/** Source ports that only root may bind. Source: IPPORT_RESERVED of netinet/in.h. */
+export const RESERVED_PORT_END = 1024
+/** Connections that wait for their turn; set-up opens one after the other. */
+export const MAX_WAITING_CONFIG_CONNECTIONS = 64
+
+export interface ConfigServerOptions extends ConfigSessionOptions {
+  /** Off only where the right to configure is shown in another way. */
+  needsReservedPort?: boolean
+}
+
+/** A server that is not yet listening. Closing it leaves a session under way to its end. */
+export function createConfigServer(options: ConfigServerOptions): Server {
+  const { needsReservedPort = true } = options
+  const waiting: Socket[] = []
+  let isBusy = false
+  const serveNext = async (): Promise<void> => {
+    const socket = waiting.shift()
+    if (socket === undefined) return
+    isBusy = true
+    await runConfigSession(socket, options)
+    socket.end()
+    isBusy = false
+    await serveNext()
+  }
+  return createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    const isReserved = (socket.remotePort ?? RESERVED_PORT_END) < RESERVED_PORT_END
+    if ((needsReservedPort && !isReserved) || waiting.length >= MAX_WAITING_CONFIG_CONNECTIONS) {
+      socket.destroy()
+      return
+    }
+    waiting.push(socket)
+    // Until its turn comes a client that goes away must not raise an unhandled error.
+    socket.on('error', () => socket.destroy())
+    if (!isBusy) void serveNext()
+  })
+}

@@ -1,0 +1,174 @@
+/**
+ * The Unix socket of the running spamd, for set-up and the status commands; who may use it is a matter of the file's
+ * permissions. A connection whose first byte is `{` carries one request, a JSON object on a line:
+ *
+ *     {"request":"stats"}
+ *
+ * and is answered with one JSON object on a line, `{"ok":true,"result":…}` or `{"ok":false,"error":…}`. Any other
+ * connection carries config lines as on the configuration port; they take effect when the client closes its side,
+ * and each is answered with one JSON object on a line. Documented in docs/protocol/control-socket.md.
+ */
+import { lstatSync, unlinkSync } from 'node:fs'
+import { chmod } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { escapeControl } from '../codec/escape.js'
+import { AppError, isSystemError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+import type { ConfigOutcome } from './block-lists.js'
+import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
+
+/** Requests are a word and a few options. */
+export const MAX_REQUEST_BYTES = 64 * 1024
+/** More clients at a time than this are no people and no monitors. */
+export const MAX_CONTROL_CONNECTIONS = 32
+/** Group members may use the socket: the group of the daemon's user. */
+const SOCKET_MODE = 0o660
+const OPEN_BRACE = 0x7b
+const LF = 0x0a
+
+/** Answers one kind of request; what it returns must be JSON. `AppError`s reach the client. */
+export type RequestHandler = (request: Readonly<Record<string, unknown>>) => unknown
+
+export interface ControlServerOptions extends ConfigSessionOptions {
+  /** By the value of `request`. */
+  handlers: Readonly<Record<string, RequestHandler>>
+}
+
+/** A server that is not yet listening. */
+export function createControlServer(options: ControlServerOptions): Server {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.setTimeout(options.idleTimeoutMs ?? 60_000)
+    socket.once('timeout', () => socket.destroy())
+    socket.on('error', () => socket.destroy())
+    socket.once('end', () => socket.end())
+    socket.once('data', (chunk: Buffer) => {
+      socket.pause().removeAllListeners('end')
+      if (chunk[0] === OPEN_BRACE) readRequest(socket, chunk, options.handlers)
+      else void configure(socket, chunk, options)
+    })
+  })
+  server.maxConnections = MAX_CONTROL_CONNECTIONS
+  return server
+}
+
+/**
+ * Listens on a path, mode 0660. A socket left behind by a daemon that is gone is replaced; `AppError`
+ * `ERR_CONTROL_SOCKET` when another daemon answers there or the path is something else.
+ */
+export async function listenOnPath(server: Server, path: string): Promise<void> {
+  await removeStaleSocket(path)
+  const previousMask = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(path, () => {
+        server.removeListener('error', reject)
+        resolve()
+      })
+    })
+  } catch (error) {
+    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: ${reasonOf(error)}`, { cause: error })
+  } finally {
+    process.umask(previousMask)
+  }
+  await chmod(path, SOCKET_MODE)
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    if (!lstatSync(path).isSocket()) {
+      throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: it exists and is not a socket`)
+    }
+  } catch (error) {
+    if (isSystemError(error)) return
+    throw error
+  }
+  if (await answers(path)) {
+    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: another daemon listens there`, {
+      hint: 'stop it first, or give this one another --config-socket',
+    })
+  }
+  unlinkSync(path)
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServerOptions['handlers']): void {
+  const chunks: Buffer[] = []
+  let totalBytes = 0
+  let isAnswered = false
+  const answer = (): void => {
+    if (isAnswered) return
+    isAnswered = true
+    const line = Buffer.concat(chunks)
+    const end = line.indexOf(LF)
+    void handle(line.toString('utf8', 0, end < 0 ? line.length : end), handlers).then((reply) =>
+      socket.end(`${JSON.stringify(reply)}\n`),
+    )
+  }
+  const take = (chunk: Buffer): void => {
+    totalBytes += chunk.length
+    if (totalBytes > MAX_REQUEST_BYTES) {
+      socket.destroy()
+      return
+    }
+    chunks.push(chunk)
+    if (chunk.includes(LF)) answer()
+  }
+  socket.on('data', take)
+  socket.on('end', answer)
+  take(firstBytes)
+  socket.resume()
+}
+
+async function handle(line: string, handlers: ControlServerOptions['handlers']): Promise<unknown> {
+  const refusal = (code: string, message: string): unknown => ({ ok: false, error: { code, message } })
+  let request: unknown
+  try {
+    request = JSON.parse(line)
+  } catch {
+    return refusal('ERR_REQUEST_SYNTAX', 'the request is not JSON')
+  }
+  if (typeof request !== 'object' || request === null) {
+    return refusal('ERR_REQUEST_SYNTAX', 'the request is not an object')
+  }
+  const fields = request as Record<string, unknown>
+  const name = String(fields['request'])
+  const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined
+  if (handler === undefined) {
+    return refusal('ERR_REQUEST_UNKNOWN', `unknown request ${escapeControl(name.slice(0, 80))}`)
+  }
+  try {
+    return { ok: true, result: await handler(fields) }
+  } catch (error) {
+    return refusal(error instanceof AppError ? error.code : 'ERR_REQUEST_FAILED', reasonOf(error))
+  }
+}
+
+async function configure(socket: Socket, firstBytes: Buffer, options: ControlServerOptions): Promise<void> {
+  const outcomes = await runConfigSession(socket, options, firstBytes)
+  if (outcomes === undefined) return
+  socket.end(outcomes.map((outcome) => `${JSON.stringify(answerOf(outcome))}\n`).join(''))
+}
+
+function answerOf(outcome: ConfigOutcome): unknown {
+  const list = escapeControl(outcome.name)
+  switch (outcome.result) {
+    case 'added':
+    case 'replaced':
+      return { result: outcome.result, list, entries: outcome.entryCount }
+    case 'cleared':
+      return { result: 'cleared', list, known: outcome.isKnown }
+    case 'refused':
+      return { result: 'refused', list, reason: escapeControl(outcome.reason) }
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The chatter of `-d`: what the original prints on its standard output and standard error when it stays in
+ * the foreground. Lines carry no line end; untrusted parts have passed `escapeControl`.
+ */
+export interface DebugOutput {
+  /** A line on standard output (the SMTP and configuration side). */
+  out(line: string): void
+  /** A line on standard error (the greylister and the sync side). */
+  err(line: string): void
+}
+
+/** Collects lines: for tests. */
+export class MemoryDebugOutput implements DebugOutput {
+  readonly lines: { stream: 'out' | 'err'; line: string }[] = []
+
+  out(line: string): void {
+    this.lines.push({ stream: 'out', line })
+  }
+
+  err(line: string): void {
+    this.lines.push({ stream: 'err', line })
+  }
+}
