@@ -27,7 +27,11 @@ export interface TableLimits {
   maxRequest: number | undefined
 }
 
-/** Errors: `AppError` with `ERR_FIREWALL_MISSING`, `_DENIED`, `_LIMIT`, `_TIMEOUT`, `_FAILED`; the table keeps its old content. */
+/**
+ * Errors: `AppError` with `ERR_FIREWALL_CONTENT` (the content is not what `TableContent` says; nothing was
+ * run), `_MISSING` (no such program), `_DENIED`, `_LIMIT` (would not fit), `_TIMEOUT`, `_FAILED`; the table
+ * keeps its old content.
+ */
 export interface Firewall {
   readonly name: FirewallName
   /** Replaces the whole table in one step; readers of the table never see it half filled. */

@@ -1,0 +1,93 @@
+/** How all back ends run their program: by a fixed argument vector, input from a private file, errors as ours. */
+import { escapeControl } from '../codec/escape.js'
+import { AppError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+import type { ProcessEnd, ProcessResult, ProcessRunner } from '../platform/run-process.js'
+import { withSpooledInput } from '../platform/spooled-input.js'
+
+/** The largest listing that is read back: some ten million prefixes. */
+const MAX_LISTING_BYTES = 512 * 1024 * 1024
+
+export interface FirewallTool {
+  /** Path of the program. */
+  program: string
+  /** The setting that names another program, for hints: `SPAMD_PFCTL`. */
+  setting: string
+  runner: ProcessRunner
+  timeoutMs: number
+}
+
+/**
+ * Runs the program, with `input` on its stdin when given, else an empty pipe. An exit status other than 0 is
+ * a result. Errors: `ERR_FIREWALL_MISSING`, `ERR_FIREWALL_DENIED`, `ERR_FIREWALL_TIMEOUT`,
+ * `ERR_FIREWALL_FAILED` (the input could not be stored, or the program died on a signal).
+ */
+export async function runFirewallTool(
+  tool: FirewallTool,
+  args: readonly string[],
+  input?: Iterable<Uint8Array>,
+): Promise<ProcessResult> {
+  const request = {
+    program: tool.program,
+    args,
+    timeoutMs: tool.timeoutMs,
+    maxStdoutBytes: MAX_LISTING_BYTES,
+    // Messages in English, whatever the administrator's own language: some are told apart by their text.
+    env: { ...process.env, LC_ALL: 'C' },
+  }
+  let result: ProcessResult
+  try {
+    result =
+      input === undefined
+        ? await tool.runner(request)
+        : await withSpooledInput(input, (fd) => tool.runner({ ...request, stdin: { fd } }))
+  } catch (error) {
+    throw startError(tool, error)
+  }
+  if (result.hasTimedOut) {
+    throw new AppError(
+      'ERR_FIREWALL_TIMEOUT',
+      `${tool.program} did not end within ${tool.timeoutMs / 1000} seconds and was killed`,
+    )
+  }
+  if (result.signal !== null) throw toolFailure(tool, result)
+  return result
+}
+
+/** The error of a run that did not succeed: how it ended and what the program said last. */
+export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string): AppError {
+  const ending =
+    end.signal === null ? `returned status ${end.exitCode ?? '?'}` : `died on signal ${end.signal}`
+  const said = lastWords(end.stderrTail)
+  return new AppError('ERR_FIREWALL_FAILED', `${tool.program} ${ending}${said === '' ? '' : `: ${said}`}`, {
+    hint,
+  })
+}
+
+/** The same error, its message led by what was being done. */
+export function withContext(error: unknown, task: string): unknown {
+  if (!(error instanceof AppError)) return error
+  return new AppError(error.code, `${task}: ${error.message}`, { hint: error.hint, cause: error })
+}
+
+function lastWords(stderrTail: string): string {
+  const lines = stderrTail.split('\n').filter((line) => line.trim() !== '')
+  return lines.slice(-3).map(escapeControl).join('; ')
+}
+
+function startError(tool: FirewallTool, error: unknown): unknown {
+  if (!(error instanceof AppError)) {
+    return new AppError(
+      'ERR_FIREWALL_FAILED',
+      `cannot store the input of ${tool.program}: ${reasonOf(error)}`,
+      {
+        hint: 'the folder for temporary files (TMPDIR) must be writable and have room for the list',
+        cause: error,
+      },
+    )
+  }
+  const kind = /^ERR_PROCESS_(MISSING|DENIED)$/.exec(error.code)?.[1] ?? 'FAILED'
+  const hint =
+    kind === 'MISSING' ? `install it, or name another with ${tool.setting} or --firewall` : error.hint
+  return new AppError(`ERR_FIREWALL_${kind}`, error.message, { hint, cause: error })
+}

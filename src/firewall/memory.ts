@@ -1,0 +1,45 @@
+import { AppError } from '../platform/app-error.js'
+import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import { splitLines } from './prefix-lines.js'
+import { checkTable, checkTableName } from './table-content.js'
+
+/** Tables in memory that behave as a packet filter's: the stand-in for tests of what uses one. */
+export class MemoryFirewall implements Firewall {
+  readonly name = 'none'
+  /** Tables by name, in the order of their making. */
+  readonly tables = new Map<string, string[]>()
+  /** Calls of `replaceTable` that changed a table, by table name. */
+  readonly replaceCounts = new Map<string, number>()
+  /** While set, `replaceTable` rejects with it and changes nothing. */
+  failure: AppError | undefined
+  readonly #limits: TableLimits
+
+  constructor(limits: Partial<TableLimits> = {}) {
+    this.#limits = { maxEntries: undefined, maxRequest: undefined, ...limits }
+  }
+
+  async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    if (this.failure !== undefined) throw this.failure
+    const { maxEntries } = this.#limits
+    const entryCount = content.ipv4.count + content.ipv6.count
+    if (maxEntries !== undefined && entryCount > maxEntries) {
+      throw new AppError('ERR_FIREWALL_LIMIT', `${entryCount} entries do not fit into ${maxEntries}`)
+    }
+    this.tables.set(table.name, [...splitLines(content.ipv4.text), ...splitLines(content.ipv6.text)])
+    this.replaceCounts.set(table.name, (this.replaceCounts.get(table.name) ?? 0) + 1)
+  }
+
+  async readTable(table: TableSpec): Promise<string[] | undefined> {
+    checkTableName(table)
+    return this.tables.get(table.name)?.slice()
+  }
+
+  async limits(): Promise<TableLimits> {
+    return this.#limits
+  }
+
+  describe(): string {
+    return 'tables in memory'
+  }
+}

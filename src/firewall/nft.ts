@@ -1,0 +1,73 @@
+/** Sets of nftables through nft(8): table `inet spamd`, for each of our tables a set per family. */
+import { AppError } from '../platform/app-error.js'
+import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
+import { familySetNames, NFT_TABLE, nftReplaceScript, parseNftElements } from './nft-script.js'
+import { sortPrefixes } from './prefix-lines.js'
+import { checkTable, checkTableName } from './table-content.js'
+
+export class NftFirewall implements Firewall {
+  readonly name = 'nft'
+  readonly #tool: FirewallTool
+
+  constructor(tool: FirewallTool) {
+    this.#tool = tool
+  }
+
+  async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    try {
+      const result = await runFirewallTool(this.#tool, ['-f', '-'], nftReplaceScript(table, content))
+      if (result.exitCode !== 0) throw this.#failure(table, toolFailure(this.#tool, result))
+    } catch (error) {
+      throw withContext(error, `cannot replace set ${table.name} of nftables table ${NFT_TABLE}`)
+    }
+  }
+
+  async readTable(table: TableSpec): Promise<string[] | undefined> {
+    checkTableName(table)
+    const names = familySetNames(table)
+    try {
+      const ipv4 = await this.#readSet(names.ipv4)
+      const ipv6 = await this.#readSet(names.ipv6)
+      if (ipv4 === undefined && ipv6 === undefined) return undefined
+      return sortPrefixes([...(ipv4 ?? []), ...(ipv6 ?? [])])
+    } catch (error) {
+      throw withContext(error, `cannot read set ${table.name} of nftables table ${NFT_TABLE}`)
+    }
+  }
+
+  /** nftables has no limit on the size of a set beyond memory. */
+  async limits(): Promise<TableLimits> {
+    return { maxEntries: undefined, maxRequest: undefined }
+  }
+
+  describe(): string {
+    return `nftables sets in table ${NFT_TABLE} through ${this.#tool.program}`
+  }
+
+  async #readSet(setName: string): Promise<string[] | undefined> {
+    const result = await runFirewallTool(this.#tool, ['-j', 'list', 'set', ...NFT_TABLE.split(' '), setName])
+    if (result.exitCode === 0) return parseNftElements(result.stdout.toString('latin1'))
+    // Status 1 for everything; the text is nft's own strerror(ENOENT) in the C locale.
+    if (result.stderrTail.includes('No such file or directory')) return undefined
+    throw this.#failure({ name: setName, content: 'networks' }, toolFailure(this.#tool, result))
+  }
+
+  #failure(table: TableSpec, failure: AppError): AppError {
+    const hint = this.#hintFor(table, failure.message)
+    return hint === undefined
+      ? failure
+      : new AppError(failure.code, failure.message, { hint, cause: failure })
+  }
+
+  #hintFor(table: TableSpec, message: string): string | undefined {
+    if (message.includes('Operation not permitted')) return 'nft needs root or CAP_NET_ADMIN'
+    if (message.includes('File exists')) {
+      const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'
+      const names = familySetNames(table)
+      return `a set of that name exists with another type or flags; ours are ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,23 @@
+import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import { checkTable } from './table-content.js'
+
+/** No packet filter: tables are checked and then left alone, for gateways that divert in another way. */
+export class NoFirewall implements Firewall {
+  readonly name = 'none'
+
+  async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
+    checkTable(table, content)
+  }
+
+  async readTable(): Promise<undefined> {
+    return undefined
+  }
+
+  async limits(): Promise<TableLimits> {
+    return { maxEntries: undefined, maxRequest: undefined }
+  }
+
+  describe(): string {
+    return 'no packet filter'
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Tables of pf(4) through pfctl(8), on OpenBSD and FreeBSD. Success is exit status 0; texts are for people.
+ * Source: pfctl(8); the facts about limits, requests and dangerous input are those of OpenBSD's and FreeBSD's
+ * sources and were observed with OpenBSD's pfctl.
+ */
+import { isIP } from 'node:net'
+import { formatIpv6, parseIpv6Groups } from '../ip/address.js'
+import { AppError } from '../platform/app-error.js'
+import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
+import { cutIntoPortions, missingFrom } from './prefix-lines.js'
+import { checkTable, checkTableName } from './table-content.js'
+
+/** pfctl's buffer for addresses begins with this many and doubles until all fit. Source: pfctl_radix.c, buf_grow. */
+const PFCTL_BUFFER_START = 64
+
+export interface PfOptions {
+  /** sysctl(8) on FreeBSD, whose kernel limits the size of a request; absent elsewhere. */
+  sysctl?: FirewallTool
+  /** Told about what worked but should be mended, one line without program name. */
+  onNotice?: (message: string) => void
+}
+
+export class PfFirewall implements Firewall {
+  readonly name = 'pf'
+  readonly #tool: FirewallTool
+  readonly #options: PfOptions
+
+  constructor(tool: FirewallTool, options: PfOptions = {}) {
+    this.#tool = tool
+    this.#options = options
+  }
+
+  async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    const parts = [withoutHost(content.ipv4.text, '0.0.0.0/32\n'), withoutHost(content.ipv6.text, '::/128\n')]
+    const entryCount = content.ipv4.count + content.ipv6.count
+    try {
+      const limits = await this.limits()
+      this.#checkRoom(entryCount, limits)
+      if (limits.maxRequest !== undefined && replaceRequestSize(entryCount) > limits.maxRequest) {
+        await this.#replaceInPortions(table, parts, entryCount, limits.maxRequest)
+      } else {
+        await this.#change(table, 'replace', parts, entryCount)
+      }
+    } catch (error) {
+      throw withContext(error, `cannot replace table ${table.name}`)
+    }
+  }
+
+  async readTable(table: TableSpec): Promise<string[] | undefined> {
+    checkTableName(table)
+    try {
+      const result = await runFirewallTool(this.#tool, ['-q', '-t', table.name, '-T', 'show'])
+      if (result.exitCode === 0) return parseShow(result.stdout.toString('latin1'))
+      // A table that does not exist and a device that cannot be read differ in their texts only, so ask again.
+      const tables = await runFirewallTool(this.#tool, ['-q', '-sT'])
+      if (tables.exitCode === 0 && !tables.stdout.toString('latin1').split('\n').includes(table.name))
+        return undefined
+      throw toolFailure(this.#tool, result, ROOT_HINT)
+    } catch (error) {
+      throw withContext(error, `cannot read table ${table.name}`)
+    }
+  }
+
+  /** Limits that cannot be read count as none: the change itself will then say what is wrong. */
+  async limits(): Promise<TableLimits> {
+    const memory = await runFirewallTool(this.#tool, ['-sm'])
+    const maxEntries =
+      memory.exitCode === 0
+        ? /^table-entries\s+hard limit\s+([0-9]+)$/m.exec(memory.stdout.toString('latin1'))?.[1]
+        : undefined
+    return {
+      maxEntries: maxEntries === undefined ? undefined : Number(maxEntries),
+      maxRequest: await this.#maxRequest(),
+    }
+  }
+
+  describe(): string {
+    return `pf tables through ${this.#tool.program}`
+  }
+
+  async #maxRequest(): Promise<number | undefined> {
+    const sysctl = this.#options.sysctl
+    if (sysctl === undefined) return undefined
+    const result = await runFirewallTool(sysctl, ['-n', 'net.pf.request_maxcount'])
+    const text = result.stdout.toString('latin1').trim()
+    return result.exitCode === 0 && /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : undefined
+  }
+
+  #checkRoom(entryCount: number, { maxEntries }: TableLimits): void {
+    if (maxEntries === undefined || entryCount <= maxEntries) return
+    throw new AppError(
+      'ERR_FIREWALL_LIMIT',
+      `${entryCount} entries do not fit into pf's limit of ${maxEntries} table entries; the old content stays`,
+      { hint: limitHint(entryCount) },
+    )
+  }
+
+  async #change(
+    table: TableSpec,
+    command: 'replace' | 'add' | 'delete',
+    parts: readonly Uint8Array[],
+    entryCount: number,
+  ): Promise<void> {
+    const result = await runFirewallTool(
+      this.#tool,
+      ['-q', '-t', table.name, '-T', command, '-f', '-'],
+      parts,
+    )
+    if (result.exitCode === 0) return
+    const isMemoryShort = /cannot allocate memory/i.test(result.stderrTail)
+    const failure = toolFailure(this.#tool, result, isMemoryShort ? limitHint(entryCount) : ROOT_HINT)
+    throw isMemoryShort
+      ? new AppError('ERR_FIREWALL_LIMIT', failure.message, { hint: failure.hint, cause: failure })
+      : failure
+  }
+
+  /**
+   * For a kernel that refuses so large a replace: first adds what is new, then deletes what is gone, so that no
+   * wanted address is missing in between. An error leaves a table that holds at least what it held.
+   */
+  async #replaceInPortions(
+    table: TableSpec,
+    parts: readonly Uint8Array[],
+    entryCount: number,
+    maxRequest: number,
+  ): Promise<void> {
+    this.#options.onNotice?.(
+      `table ${table.name} is loaded in portions: ${entryCount} entries are more than one request may replace; ` +
+        `put net.pf.request_maxcount=${replaceRequestSize(entryCount)} into /boot/loader.conf to load it in one step`,
+    )
+    const before = await this.readTable(table)
+    for (const portion of cutIntoPortions(parts, maxRequest)) {
+      await this.#change(table, 'add', [portion], entryCount)
+    }
+    for (const portion of cutIntoPortions([missingFrom(before ?? [], parts)], maxRequest)) {
+      await this.#change(table, 'delete', [portion], entryCount)
+    }
+  }
+}
+
+const ROOT_HINT = 'pfctl needs root, and the pf device /dev/pf'
+
+/** Replacing needs room for the old and the new entries at once, so the limit to set is twice the table. */
+function limitHint(entryCount: number): string {
+  const roundedTo = 10_000
+  const limit = Math.ceil((entryCount * 2) / roundedTo) * roundedTo
+  return `add "set limit table-entries ${limit}" to pf.conf and load it with pfctl -f`
+}
+
+/** Entries that a replace of so many asks the kernel for: the capacity of pfctl's buffer. */
+function replaceRequestSize(entryCount: number): number {
+  let capacity = PFCTL_BUFFER_START
+  while (capacity < entryCount) capacity *= 2
+  return capacity
+}
+
+/** pf takes the all-zeros host but never stores it (its key is a sentinel of the kernel's tree); leave it out. */
+function withoutHost(text: Uint8Array, hostLine: string): Uint8Array {
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength)
+  const lineFeed = 0x0a
+  for (let at = bytes.indexOf(hostLine); at >= 0; at = bytes.indexOf(hostLine, at + 1)) {
+    if (at > 0 && bytes[at - 1] !== lineFeed) continue
+    return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + hostLine.length)])
+  }
+  return text
+}
+
+/** Lines of `-T show`: two blanks, `!` or a blank, the address, `/len` unless it is a host. */
+function parseShow(listing: string): string[] {
+  const entries: string[] = []
+  for (const line of listing.split('\n')) {
+    const [, sign = '', address = '', length] = /^ {2}([ !])([0-9a-f.:]+)(\/[0-9]{1,3})?$/i.exec(line) ?? []
+    const family = isIP(address)
+    if (family === 0) continue
+    // Not folded: for pf an IPv4-mapped entry is IPv6 and matches no IPv4 packet.
+    const canonical = family === 4 ? address : formatIpv6(parseIpv6Groups(address))
+    entries.push(`${sign.trim()}${canonical}${length ?? (family === 4 ? '/32' : '/128')}`)
+  }
+  return entries
+}
