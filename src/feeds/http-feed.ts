@@ -243,7 +243,7 @@ function toFeedError(error: unknown, signal: AbortSignal): FeedError {
   if (code === 'ENOTFOUND') {
     return new FeedError('ERR_FEED_CONNECT', 'the host name is unknown', { cause: error })
   }
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+  if (cause.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return new FeedError('ERR_FEED_READ', 'the answer is not HTTP', { cause: error })
   }
   const inner = error instanceof AggregateError ? error.errors[0] : error

@@ -1,0 +1,30 @@
+/** How often somebody else's server is asked. Pure. */
+import type { UnixSec } from '../platform/clock.js'
+import { type FeedMethod, isRemote } from './feed.js'
+import { MAX_PATIENCE_SEC } from './http-freshness.js'
+import type { SourceState } from './list-store.js'
+
+/** Least time between two requests for one list: what the providers of public lists ask for at the least. */
+export const MIN_INTERVAL_SEC = 3_600
+
+/**
+ * The time before which the source must not be asked again, or undefined when it may be asked now. Local
+ * methods may always be asked, and so may a source that was never asked under this method and location. A
+ * state from the future (the clock went back) does not count.
+ */
+export function notBefore(
+  source: { method: FeedMethod; location: string },
+  state: SourceState | undefined,
+  nowSec: UnixSec,
+): UnixSec | undefined {
+  if (!isRemote(source.method) || state === undefined) return undefined
+  if (state.method !== source.method || state.location !== source.location) return undefined
+  let untilSec = 0
+  if (state.lastTrySec !== undefined && state.lastTrySec <= nowSec) {
+    untilSec = state.lastTrySec + MIN_INTERVAL_SEC
+  }
+  if (state.notBeforeSec !== undefined && state.notBeforeSec <= nowSec + MAX_PATIENCE_SEC) {
+    untilSec = Math.max(untilSec, state.notBeforeSec)
+  }
+  return untilSec > nowSec ? untilSec : undefined
+}
