@@ -1,0 +1,151 @@
+/**
+ * Reads numeric addresses straight from the bytes of a list, without strings: one scanner is used for
+ * millions of lines and its last result is read from its fields.
+ */
+const DOT = 0x2e
+const COLON = 0x3a
+const PERCENT = 0x25
+const UNDERSCORE = 0x5f
+const GROUPS_PER_ADDRESS = 8
+
+/** Value of each hexadecimal digit, -1 for every other byte. */
+const HEX_VALUES = new Int8Array(256).fill(-1)
+for (let value = 0; value < 16; value += 1) {
+  HEX_VALUES[value.toString(16).charCodeAt(0)] = value
+  HEX_VALUES[value.toString(16).toUpperCase().charCodeAt(0)] = value
+}
+
+/** True for an ASCII decimal digit. */
+export function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39
+}
+
+/** True for an ASCII hexadecimal digit of either case. */
+export function isHexDigit(byte: number | undefined): boolean {
+  return byte !== undefined && HEX_VALUES[byte]! >= 0
+}
+
+export class AddressScanner {
+  /** IPv4: the address read, missing octets zero (`172.16` is 0xac100000). */
+  ipv4 = 0
+  /** IPv6: the address read, four words, most significant first. */
+  readonly ipv6 = new Uint32Array(4)
+  /** Octets of the last `scanIpv4`: 4 for a complete address, 1 to 3 for a short form, 0 for neither. */
+  octets = 0
+  readonly #groups = new Uint16Array(GROUPS_PER_ADDRESS)
+
+  /**
+   * Reads the run of digits and dots at `start` and returns its end. `octets` tells whether it is an
+   * address: up to four decimal numbers of one to three digits (leading zeros are decimal, as in the
+   * original), none above 255, no dot at the end.
+   */
+  scanIpv4(bytes: Uint8Array, start: number, end: number): number {
+    let at = start
+    let value = 0
+    let octet = 0
+    let digits = 0
+    let octets = 0
+    let isValid = true
+    for (; at < end; at += 1) {
+      const byte = bytes[at]!
+      const digit = byte - 0x30
+      if (digit >= 0 && digit <= 9) {
+        octet = octet * 10 + digit
+        digits += 1
+        if (digits > 3) isValid = false
+      } else if (byte === DOT) {
+        if (digits === 0 || octet > 255 || octets === 3) isValid = false
+        value = value * 256 + octet
+        octets += 1
+        octet = 0
+        digits = 0
+      } else break
+      if (!isValid) break
+    }
+    while (at < end && (isDigit(bytes[at]) || bytes[at] === DOT)) at += 1
+    if (!isValid || digits === 0 || octet > 255) {
+      this.octets = 0
+      return at
+    }
+    this.octets = octets + 1
+    this.ipv4 = (value * 256 + octet) * 256 ** (3 - octets)
+    return at
+  }
+
+  /**
+   * Reads an IPv6 address (RFC 4291 section 2.2, with an embedded dotted quad too) at `start` and returns
+   * its end, or -1 when there is none or more letters, digits, colons or a zone follow.
+   */
+  scanIpv6(bytes: Uint8Array, start: number, end: number): number {
+    const groups = this.#groups
+    let at = start
+    let count = 0
+    let gapAt = -1
+    if (bytes[at] === COLON) {
+      if (at + 1 >= end || bytes[at + 1] !== COLON) return -1
+      gapAt = 0
+      at += 2
+    }
+    while (at < end && count < GROUPS_PER_ADDRESS) {
+      const groupStart = at
+      let group = 0
+      while (at < end && at - groupStart < 5) {
+        const digit = HEX_VALUES[bytes[at]!]!
+        if (digit < 0) break
+        group = group * 16 + digit
+        at += 1
+      }
+      if (at === groupStart) break
+      if (at < end && bytes[at] === DOT) {
+        at = this.scanIpv4(bytes, groupStart, end)
+        if (this.octets !== 4 || count > GROUPS_PER_ADDRESS - 2) return -1
+        groups[count] = this.ipv4 >>> 16
+        groups[count + 1] = this.ipv4
+        count += 2
+        break
+      }
+      if (at - groupStart > 4) return -1
+      groups[count] = group
+      count += 1
+      if (at >= end || bytes[at] !== COLON) break
+      if (at + 1 < end && bytes[at + 1] === COLON) {
+        if (gapAt >= 0) return -1
+        gapAt = count
+        at += 2
+      } else {
+        at += 1
+        if (at >= end || !isHexDigit(bytes[at])) return -1
+      }
+    }
+    if (gapAt < 0 ? count !== GROUPS_PER_ADDRESS : count === GROUPS_PER_ADDRESS) return -1
+    if (at < end && continuesAddress(bytes[at]!)) return -1
+    this.#storeGroups(count, gapAt < 0 ? count : gapAt)
+    return at
+  }
+
+  /** Spreads `count` groups over the address, with zeros for the gap in front of group `gapAt`. */
+  #storeGroups(count: number, gapAt: number): void {
+    const groups = this.#groups
+    const gapLength = GROUPS_PER_ADDRESS - count
+    for (let word = 0; word < 4; word += 1) {
+      let value = 0
+      for (let index = word * 2; index < word * 2 + 2; index += 1) {
+        const inGap = index >= gapAt && index < gapAt + gapLength
+        value = value * 65536 + (inGap ? 0 : groups[index < gapAt ? index : index - gapLength]!)
+      }
+      this.ipv6[word] = value
+    }
+  }
+}
+
+function continuesAddress(byte: number): boolean {
+  const lowerCase = byte | 0x20
+  return (
+    isDigit(byte) ||
+    (lowerCase >= 0x61 && lowerCase <= 0x7a) ||
+    byte === COLON ||
+    byte === DOT ||
+    byte === PERCENT ||
+    byte === UNDERSCORE
+  )
+}
