@@ -24,8 +24,11 @@ export interface ParsedOption {
 
 export type GetoptResult =
   | { ok: true; options: ParsedOption[]; operands: string[] }
-  /** `message` is the original's text, without program name: `unknown option -- x`. */
-  | { ok: false; message: string }
+  /**
+   * `message` is the original's text, without program name: `unknown option -- x`. `options` are those before
+   * the mistake: the original acts on each as it comes, so that an earlier bad value is reported first.
+   */
+  | { ok: false; message: string; options: ParsedOption[] }
 
 /** Parses argv as getopt(3) does; long options (`--name value`, `--name=value`) may stand among the short ones. */
 export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): GetoptResult {
@@ -42,14 +45,15 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
     if (word.startsWith('--')) {
       const [longName = '', ...rest] = word.slice(2).split('=')
       const spec = specs.find((candidate) => candidate.long === longName)
-      if (spec === undefined) return { ok: false, message: `unknown option -- ${longName}` }
+      if (spec === undefined) return { ok: false, message: `unknown option -- ${longName}`, options }
       let value: string | undefined = rest.length > 0 ? rest.join('=') : undefined
       if (spec.value === undefined && value !== undefined) {
-        return { ok: false, message: `option doesn't take an argument -- ${longName}` }
+        return { ok: false, message: `option doesn't take an argument -- ${longName}`, options }
       }
       if (spec.value !== undefined && value === undefined) {
         value = argv[index]
-        if (value === undefined) return { ok: false, message: `option requires an argument -- ${longName}` }
+        if (value === undefined)
+          return { ok: false, message: `option requires an argument -- ${longName}`, options }
         index += 1
       }
       options.push({ name: nameOf(spec), value })
@@ -58,7 +62,7 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
     for (let position = 1; position < word.length; position += 1) {
       const letter = String.fromCodePoint(word.codePointAt(position)!)
       const spec = specs.find((candidate) => candidate.short === letter)
-      if (spec === undefined) return { ok: false, message: `unknown option -- ${letter}` }
+      if (spec === undefined) return { ok: false, message: `unknown option -- ${letter}`, options }
       if (spec.value === undefined) {
         options.push({ name: nameOf(spec), value: undefined })
         continue
@@ -66,7 +70,8 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
       let value: string | undefined = word.slice(position + 1)
       if (value === '') {
         value = argv[index]
-        if (value === undefined) return { ok: false, message: `option requires an argument -- ${letter}` }
+        if (value === undefined)
+          return { ok: false, message: `option requires an argument -- ${letter}`, options }
         index += 1
       }
       options.push({ name: nameOf(spec), value })

@@ -1,0 +1,58 @@
+/** What spamd was told on its command line and by its environment: plain data, fit for another process. */
+import type { Settings } from '../platform/settings.js'
+
+export interface SpamdConfig {
+  /** -b: block lists only, no greylisting, no database. */
+  isBlackOnly: boolean
+  /** -d: foreground with the chatter of the original on stdout and stderr. */
+  isDebug: boolean
+  /** -v */
+  isVerbose: boolean
+  /** -d or --foreground. */
+  isForeground: boolean
+  /** --check: validate everything and exit. */
+  isCheckOnly: boolean
+  /** -4, -5: for block-listed clients. */
+  listReplyCode: 450 | 550
+  maxConnections: number
+  /** Effective number of BLACK clients that are stuttered. */
+  maxBlack: number
+  maxPerIp: number | undefined
+  /** -C and -K, always both. */
+  tls: { certificateFile: string; keyFile: string } | undefined
+  passSec: number
+  greyExpireSec: number
+  whiteExpireSec: number
+  trapExpireSec: number
+  scanIntervalSec: number
+  hostname: string
+  bannerName: string
+  /** -l: addresses or names, at least one unless `listenFds` has some. */
+  listenAddresses: string[]
+  /** --listen-fd: listening sockets that were inherited. */
+  listenFds: number[]
+  /** -M: canonical where it is an address. */
+  lowPriorityMx: string[]
+  greyStutterSec: number
+  stutterSec: number
+  windowBytes: number | undefined
+  greyPrefix4: number | undefined
+  greyPrefix6: number | undefined
+  maxTuples: number
+  maxTuplesPerAddress: number
+  /** --proxy-protocol: CIDR texts. */
+  proxyPeers: string[]
+  logFormat: 'classic' | 'json'
+  pidFile: string | undefined
+  sync: {
+    /** -Y, in order. */
+    targets: string[]
+    /** -y */
+    listen: string | undefined
+    maxSkewSec: number
+    checksReplay: boolean
+    /** --sync-peers: CIDR texts; empty: anyone with the key. */
+    peers: string[]
+  }
+  settings: Settings
+}

@@ -1,0 +1,27 @@
+/**
+ * What the unprivileged part of spamd may need privileges for. In the running daemon the parent process
+ * provides it over IPC; tests and `spamd --check` open things themselves (own-resources.ts).
+ */
+import type { Server } from 'node:net'
+
+/** The TLS certificate and key as read, PEM. */
+export interface TlsMaterial {
+  certificate: Buffer
+  key: Buffer
+}
+
+/** All calls reject with `AppError`; the messages are the original's where it has one. */
+export interface SpamdResources {
+  /** Listening SMTP sockets, one for each address and descriptor; again after accepting was paused. */
+  openSmtpListeners(): Promise<Server[]>
+  /** Makes `server` listen on the configuration port, loopback only. */
+  listenConfig(server: Server): Promise<void>
+  /** Makes `server` listen on the Unix socket for set-up and status commands. */
+  listenControl(server: Server): Promise<void>
+  /** Certificate and key of -C and -K; undefined without them. Read again at each call. */
+  readTls(): Promise<TlsMaterial | undefined>
+  /** The allowed domains file; undefined when there is none. Read again at each call. */
+  readAllowedDomains(): Promise<Buffer | undefined>
+  /** The synchronisation key; undefined when there is none. Read again at each call. */
+  readSyncKey(): Promise<Buffer | undefined>
+}

@@ -1,0 +1,319 @@
+/**
+ * Puts spamd together: the SMTP server, the block lists with their configuration port and Unix socket, and, unless
+ * -b, the greylister and the scanner on the database. It owns no privilege: sockets and files come from
+ * `SpamdResources`, the packet filter from `Firewall`.
+ */
+import type { Server } from 'node:net'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
+import type { SpamdConfig } from '../app/spamd-config.js'
+import { escapeControl } from '../codec/escape.js'
+import type { GreyPolicy } from '../db/store.js'
+import type { WireText } from '../domain/entry.js'
+import type { Firewall } from '../firewall/backend.js'
+import { type Network, parseCidr } from '../ip/cidr.js'
+import type { IpRangeSet } from '../ip/ip-range-set.js'
+import { AppError } from '../platform/app-error.js'
+import type { Clock } from '../platform/clock.js'
+import { reasonOf } from '../platform/errno-text.js'
+import type { Logger } from '../platform/log.js'
+import { BlockLists } from './block-lists.js'
+import { createConfigServer } from './config-server.js'
+import { createControlServer, type RequestHandler } from './control-server.js'
+import type { DebugOutput } from './debug-output.js'
+import { Greylister } from './greylister.js'
+import { Scanner } from './scanner.js'
+import type { SyncAnnouncer } from './seams.js'
+import { SmtpServer } from './smtp-server.js'
+import type { SpamdResources } from './spamd-resources.js'
+import { type OpenedStore, StoreKeeper } from './store-keeper.js'
+import { WhiteTable } from './white-table.js'
+
+/** A list as spamd-setup last delivered it. */
+export interface SavedList {
+  name: WireText
+  message: WireText
+  set: IpRangeSet
+  entryCount: number
+}
+
+/** What the sync side is given, and what it gives back. */
+export interface SyncParts {
+  config: SpamdConfig
+  clock: Clock
+  logger: Logger
+  debug: DebugOutput | undefined
+  resources: SpamdResources
+  keeper: StoreKeeper
+  policy: GreyPolicy
+  /** Where received tuples go; present once the service is assembled. */
+  greylister: () => Greylister
+}
+export interface SyncService {
+  announcer: SyncAnnouncer
+  start(): Promise<void>
+  /** Reads the key again. */
+  reload(): Promise<void>
+  stop(): Promise<void>
+  /** Answer of the control request `sync-status`. */
+  status(): unknown
+  /** Counters for the statistics line, `name=value` each. */
+  statistics(): string[]
+}
+
+export interface SpamdServiceParts {
+  config: SpamdConfig
+  clock: Clock
+  logger: Logger
+  /** Set with -d. */
+  debug?: DebugOutput | undefined
+  firewall: Firewall
+  resources: SpamdResources
+  openStore: () => Promise<OpenedStore>
+  /** The last good copies of the block lists, or none. */
+  loadSavedLists?: () => Promise<SavedList[]>
+  /** Present with -Y or -y. */
+  createSync?: ((parts: SyncParts) => SyncService) | undefined
+  /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
+  tickMs?: number
+}
+
+const NO_DEBUG: DebugOutput = { out: () => undefined, err: () => undefined }
+
+/** One running spamd. `start` once, `stop` once. */
+export class SpamdService {
+  readonly blockLists: BlockLists
+  readonly smtp: SmtpServer
+  /** Undefined with -b. */
+  readonly greylister: Greylister | undefined
+  /** Undefined with -b. */
+  readonly scanner: Scanner | undefined
+  readonly #parts: SpamdServiceParts
+  readonly #keeper: StoreKeeper | undefined
+  readonly #whiteTable: WhiteTable | undefined
+  readonly #sync: SyncService | undefined
+  readonly #configServer: Server
+  readonly #controlServer: Server
+
+  constructor(parts: SpamdServiceParts) {
+    const { config, clock, logger, debug, resources } = parts
+    this.#parts = parts
+    this.blockLists = new BlockLists({ logger, debug })
+    if (!config.isBlackOnly) {
+      const policy = policyOf(config)
+      const keeper = new StoreKeeper({ open: parts.openStore, logger })
+      const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger })
+      const common = { databasePath: config.settings.db, policy, clock, logger, debug }
+      this.#keeper = keeper
+      this.#whiteTable = whiteTable
+      this.#sync = parts.createSync?.({
+        config,
+        clock,
+        logger,
+        debug,
+        resources,
+        keeper,
+        policy,
+        greylister: () => this.greylister!,
+      })
+      this.greylister = new Greylister({
+        ...common,
+        useStore: keeper.use,
+        blockLists: this.blockLists,
+        lowPriorityMx: config.lowPriorityMx,
+        greyPrefix4: config.greyPrefix4,
+        greyPrefix6: config.greyPrefix6,
+        sync: this.#sync?.announcer,
+        onPromoted: (ip) => whiteTable.add(ip),
+      })
+      this.scanner = new Scanner({
+        ...common,
+        keeper,
+        blockLists: this.blockLists,
+        whiteTable,
+        intervalMs: config.scanIntervalSec * 1000,
+      })
+    }
+    this.smtp = new SmtpServer({
+      options: config,
+      dialogue: config,
+      secureContext: undefined,
+      clock,
+      logger,
+      debug: debug ?? NO_DEBUG,
+      lists: this.blockLists,
+      sink: this.greylister,
+      proxyPeers: config.proxyPeers.map(networkOfText),
+      openListeners: () => resources.openSmtpListeners(),
+      ...(parts.tickMs === undefined ? {} : { tickMs: parts.tickMs }),
+    })
+    const configuration = { blockLists: this.blockLists, logger, debug }
+    this.#configServer = createConfigServer(configuration)
+    this.#controlServer = createControlServer({ ...configuration, handlers: this.#handlers() })
+  }
+
+  /**
+   * Opens everything, then accepts clients and scans for the first time. Rejects with `AppError` when something
+   * cannot be opened; what was opened is closed again.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#open()
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
+    this.#parts.debug?.out('listening for incoming connections.')
+    this.scanner?.start()
+  }
+
+  async #open(): Promise<void> {
+    const { resources, config, logger } = this.#parts
+    await this.#applyTls()
+    if (this.#keeper !== undefined) {
+      try {
+        await this.#keeper.use(async () => undefined)
+      } catch (error) {
+        logger.log('err', `open of ${config.settings.db} failed (${escapeControl(reasonOf(error))})`)
+        throw error
+      }
+      await this.#applyAllowedDomains()
+    }
+    await this.#loadSavedLists()
+    await this.#sync?.start()
+    await this.smtp.start()
+    await resources.listenConfig(this.#configServer)
+    try {
+      await resources.listenControl(this.#controlServer)
+    } catch (error) {
+      // The original has no such socket: mail must not stop for it.
+      logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
+    }
+  }
+
+  /** SIGHUP: allowed domains, certificate and key, synchronisation key, block lists. What fails stays as it was. */
+  async reload(): Promise<void> {
+    const { logger } = this.#parts
+    const steps: [string, () => Promise<void>][] = [
+      ['certificate', () => this.#applyTls()],
+      ['block lists', () => this.#loadSavedLists()],
+    ]
+    if (this.greylister !== undefined) steps.push(['allowed domains', () => this.#applyAllowedDomains()])
+    if (this.#sync !== undefined) steps.push(['synchronisation key', () => this.#sync!.reload()])
+    for (const [name, step] of steps) {
+      try {
+        await step()
+      } catch (error) {
+        logger.log('err', `reload of ${name} failed: ${escapeControl(reasonOf(error))}`)
+      }
+    }
+    logger.log('info', 'reloaded', { event: 'reloaded' })
+  }
+
+  /** Ends all connections, writes what waits and closes the database. The tables stay as they are. */
+  async stop(): Promise<void> {
+    this.smtp.close()
+    this.#configServer.close()
+    this.#controlServer.close()
+    await this.#sync?.stop()
+    await this.scanner?.stop()
+    await this.greylister?.close()
+    await this.#whiteTable?.close()
+    await this.#keeper?.close()
+    await this.#parts.logger.flush()
+  }
+
+  /** SIGUSR1, SIGINFO: one line with all counters. */
+  logStatistics(): void {
+    const { total, black } = this.smtp.counts
+    const counters: [string, number][] = [
+      ['connections', total],
+      ['black', black],
+      ...Object.entries(this.smtp.counters),
+      ...Object.entries(this.greylister?.counters ?? {}),
+      ['waiting', this.greylister?.waitingCount ?? 0],
+      ['lists', this.blockLists.summaries().length],
+      ['rss_kib', Math.round(process.memoryUsage.rss() / 1024)],
+    ]
+    const texts = counters.map(([name, value]) => `${name}=${value}`)
+    this.#parts.logger.log(
+      'info',
+      `statistics ${[...texts, ...(this.#sync?.statistics() ?? [])].join(' ')}`,
+      { event: 'statistics', ...Object.fromEntries(counters) },
+    )
+  }
+
+  /** Requests of the Unix socket. */
+  #handlers(): Record<string, RequestHandler> {
+    return {
+      connections: () => ({ connections: this.smtp.snapshot() }),
+      stats: () => ({
+        connections: this.smtp.counts,
+        smtp: this.smtp.counters,
+        greylister: this.greylister?.counters,
+        lists: this.blockLists.summaries(),
+        lastScan: this.scanner?.lastReport,
+        table: this.#whiteTable?.counters,
+      }),
+      'sync-status': () => {
+        if (this.#sync !== undefined) return this.#sync.status()
+        throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')
+      },
+    }
+  }
+
+  async #applyTls(): Promise<void> {
+    const material = await this.#parts.resources.readTls()
+    this.smtp.reload({
+      secureContext: material && secureContextOf(material.certificate, material.key),
+    })
+  }
+
+  async #applyAllowedDomains(): Promise<void> {
+    const { logger, resources, config } = this.#parts
+    let domains: AllowedDomains | undefined
+    try {
+      const content = await resources.readAllowedDomains()
+      domains = content && parseAllowedDomains(content)
+    } catch (error) {
+      // As the original: a file that cannot be used is reported and restricts nothing.
+      logger.log('err', `${config.settings.allowedDomains}: ${escapeControl(reasonOf(error))}`)
+      return
+    }
+    for (const suffix of domains?.suffixes ?? []) logger.log('info', `got suffix ${escapeControl(suffix)}`)
+    this.greylister?.replaceAllowedDomains(domains)
+  }
+
+  async #loadSavedLists(): Promise<void> {
+    const { loadSavedLists, logger } = this.#parts
+    if (loadSavedLists === undefined) return
+    try {
+      for (const { name, message, set, entryCount } of await loadSavedLists()) {
+        this.blockLists.replaceSet(name, message, set, entryCount)
+      }
+    } catch (error) {
+      logger.log('err', `cannot load the saved block lists: ${escapeControl(reasonOf(error))}`)
+    }
+  }
+}
+
+/** Throws `AppError` with the original's text when certificate and key do not fit. */
+export function secureContextOf(certificate: Buffer, key: Buffer): SecureContext {
+  try {
+    return createSecureContext({ cert: certificate, key })
+  } catch (error) {
+    throw new AppError('ERR_SPAMD_TLS', `failed to configure TLS - ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+function policyOf(config: SpamdConfig): GreyPolicy {
+  const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec, maxTuples, maxTuplesPerAddress } = config
+  return { passSec, greyExpireSec, whiteExpireSec, trapExpireSec, maxTuples, maxTuplesPerAddress }
+}
+
+function networkOfText(text: string): Network {
+  const network = parseCidr(text)
+  if (network === undefined) throw new AppError('ERR_SPAMD_OPTION', `${text}: not a network`)
+  return network
+}
