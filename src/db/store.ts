@@ -4,7 +4,8 @@
  *
  * Errors: calls reject with `AppError`, codes `ERR_DB_OPEN`, `ERR_DB_BUSY` (locked past the busy
  * time-out), `ERR_DB_FULL`, `ERR_DB_READONLY`, `ERR_DB_CORRUPT`, `ERR_DB_GONE` (file vanished or replaced),
- * `ERR_DB_IO`. After a rejection nothing of that call is stored.
+ * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
+ * what they wanted to do. After a rejection nothing of that call is stored.
  */
 import type { Entry, EntryKey, EntryKind, Tuple, WireText } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
@@ -75,7 +76,7 @@ export interface TupleOutcome {
 /** Where a scan goes on; opaque, made by the store. */
 export type ScanCursor = string
 
-/** Up to `limit` entries in scan order and where to go on; `next` is undefined at the end. */
+/** Entries in scan order, possibly none, and where to go on; `next` is undefined at the end. */
 export interface ScanSlice {
   entries: Entry[]
   next: ScanCursor | undefined
@@ -135,7 +136,15 @@ export interface Store {
   ): Promise<SightingOutcome[]>
   /** The greylister's update (greylisting.md section 4), outcomes in order. */
   recordAttempts(attempts: readonly TupleAttempt[], policy: GreyPolicy, now: number): Promise<TupleOutcome[]>
-  readScanSlice(after: ScanCursor | undefined, limit: number): Promise<ScanSlice>
+  /**
+   * Looks at the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
+   * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.
+   */
+  readScanSlice(
+    after: ScanCursor | undefined,
+    limit: number,
+    options?: { dueAt?: number },
+  ): Promise<ScanSlice>
   applyScan(
     changes: ScanChanges,
     policy: GreyPolicy,

@@ -1,0 +1,138 @@
+import { statSync } from 'node:fs'
+import { AppError } from '../platform/app-error.js'
+import { type FileIdentity, isSameFile } from './database-file.js'
+import { sqliteCodeOf, toDbError } from './db-error.js'
+import type { SqliteDatabase, SqliteStatement } from './sqlite-driver.js'
+
+/** A call that held the event loop for longer than the threshold. */
+export interface SlowCall {
+  /** Name of the `Store` method. */
+  call: string
+  durationMs: number
+}
+
+export interface ConnectionOptions {
+  file: FileIdentity & { realPath: string }
+  busyTimeoutMs: number
+  /** Opened without locks because nothing may be written beside it: a writer that comes now goes unseen. */
+  isImmutable: boolean
+  onSlowCall: ((slow: SlowCall) => void) | undefined
+  slowCallMs: number
+}
+
+/**
+ * Size of the write-ahead log from which a writer takes time to empty it. SQLite's own checkpoints never
+ * start the log over while others keep writing, and let it grow without bound.
+ */
+export const WAL_LIMIT_BYTES = 16 * 1024 * 1024
+/** How long such a writer waits for readers, and how far the log grows before it tries again. */
+const CHECKPOINT_WAIT_MS = 20
+const CHECKPOINT_RETRY_BYTES = 4 * 1024 * 1024
+
+/**
+ * One open database with its prepared statements. `read` and `write` run one call of the store: they notice
+ * a file that was removed or replaced, time the call, and turn SQLite's errors into ours.
+ */
+export class Connection {
+  readonly location: string
+  readonly database: SqliteDatabase
+  readonly #options: ConnectionOptions
+  readonly #statements = new Map<string, SqliteStatement>()
+  #checkpointAtBytes = WAL_LIMIT_BYTES
+  #temporaryCount = 0
+
+  constructor(location: string, database: SqliteDatabase, options: ConnectionOptions) {
+    this.location = location
+    this.database = database
+    this.#options = options
+  }
+
+  /** The prepared statement of an SQL text, prepared on first use. */
+  prepare(sql: string): SqliteStatement {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.database.prepare<unknown[], unknown>(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  /** A number for a temporary table, not used before. */
+  nextTemporaryNumber(): number {
+    this.#temporaryCount += 1
+    return this.#temporaryCount
+  }
+
+  /** Runs a call that only reads; each statement in it sees its own moment. */
+  read<Result>(call: string, body: () => Result): Result {
+    return this.#timed(call, body)
+  }
+
+  /** Runs a call as one transaction that holds the write lock from its start. */
+  write<Result>(call: string, body: () => Result): Result {
+    return this.#timed(call, () => {
+      this.prepare('BEGIN IMMEDIATE').run()
+      let result: Result
+      try {
+        result = body()
+        this.prepare('COMMIT').run()
+      } catch (error) {
+        if (this.database.inTransaction) this.prepare('ROLLBACK').run()
+        throw error
+      }
+      this.#boundLog()
+      return result
+    })
+  }
+
+  close(): void {
+    this.database.close()
+  }
+
+  #timed<Result>(call: string, body: () => Result): Result {
+    const startMs = performance.now()
+    try {
+      this.#refuseOtherFile()
+      return body()
+    } catch (error) {
+      throw toDbError(error)
+    } finally {
+      const durationMs = performance.now() - startMs
+      if (durationMs > this.#options.slowCallMs) this.#options.onSlowCall?.({ call, durationMs })
+    }
+  }
+
+  #refuseOtherFile(): void {
+    if (!isSameFile(this.location, this.#options.file)) {
+      throw new AppError('ERR_DB_GONE', 'the database file was removed or replaced')
+    }
+    if (this.#options.isImmutable && this.#logBytes() !== undefined) {
+      throw new AppError('ERR_DB_GONE', 'another program began to write the database', {
+        hint: 'run the command again',
+      })
+    }
+  }
+
+  #boundLog(): void {
+    const logBytes = this.#logBytes() ?? 0
+    if (logBytes < this.#checkpointAtBytes) {
+      if (logBytes < WAL_LIMIT_BYTES) this.#checkpointAtBytes = WAL_LIMIT_BYTES
+      return
+    }
+    this.#checkpointAtBytes = logBytes + CHECKPOINT_RETRY_BYTES
+    this.database.pragma(`busy_timeout = ${CHECKPOINT_WAIT_MS}`)
+    try {
+      const isBlocked = this.database.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0
+      if (!isBlocked) this.#checkpointAtBytes = WAL_LIMIT_BYTES
+    } catch (error) {
+      // The call itself is committed: a checkpoint that failed is tried again when the log has grown.
+      if (sqliteCodeOf(error) === undefined) throw error
+    } finally {
+      this.database.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
+    }
+  }
+
+  #logBytes(): number | undefined {
+    return statSync(`${this.#options.file.realPath}-wal`, { throwIfNoEntry: false })?.size
+  }
+}

@@ -1,0 +1,163 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { errnoText } from '../platform/errno-text.js'
+import { Connection, type SlowCall } from './connection.js'
+import {
+  type InspectedFile,
+  inspectFile,
+  placeNewFile,
+  refuseForeignSymlink,
+  refuseNewerSchema,
+} from './database-file.js'
+import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
+import { migrate, SCHEMA_VERSION } from './schema.js'
+import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
+import { SqliteStore } from './sqlite-store.js'
+import type { Store } from './store.js'
+
+export interface OpenStoreOptions {
+  /** `read` never writes entries, and needs no right to write the file. */
+  mode: 'read' | 'write'
+  /** How long a call waits for another program's lock before `ERR_DB_BUSY`; the event loop waits with it. */
+  busyTimeoutMs?: number
+  /**
+   * `full` (the default): what a call stored survives a power loss. `normal`: it survives `kill -9`, and a
+   * power loss takes at most the last moments; for daemons, which write all the time.
+   */
+  durability?: 'full' | 'normal'
+  /** Makes the database when there is none; only with `write`. */
+  create?: boolean
+  /** Told of each call that took longer than `slowCallMs`. */
+  onSlowCall?: (slow: SlowCall) => void
+  slowCallMs?: number
+}
+
+/** Long enough for a large import of another program; nobody wants to see a lock. */
+const DEFAULT_BUSY_TIMEOUT_MS = 15_000
+const DEFAULT_SLOW_CALL_MS = 50
+
+/**
+ * Opens the database at `location`. A file of zero bytes becomes a database when it is opened for writing.
+ *
+ * Throws `ERR_DB_OPEN` whose message is the reason alone, in the words of strerror(3): no such file, no
+ * permission, a directory, a file of another program (which stays as it is), a schema newer than ours.
+ */
+export async function openStore(location: string, options: OpenStoreOptions): Promise<Store> {
+  const path = resolve(location)
+  const { mode, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS, durability = 'full' } = options
+  if (mode === 'write') {
+    refuseForeignSymlink(path)
+    if (options.create === true && statSync(path, { throwIfNoEntry: false }) === undefined) {
+      createUnlessThere(path)
+    }
+  }
+  const file = inspectFile(path)
+  if (file.isEmpty && mode === 'read') throw openError(NOT_OUR_FILE)
+  const isImmutable = mode === 'read' && mustOpenImmutable(path, file)
+  let database: SqliteDatabase | undefined
+  try {
+    if (mode === 'write') accessSync(path, constants.W_OK)
+    database = openSqlite(isImmutable ? `${pathToFileURL(path).href}?immutable=1` : path, {
+      readonly: mode === 'read',
+      fileMustExist: true,
+      timeout: busyTimeoutMs,
+    })
+    if (mode === 'write') prepareForWriting(database, file, durability)
+    else schemaVersionOf(database)
+  } catch (error) {
+    database?.close()
+    throw asOpenError(error, file)
+  }
+  const connection = new Connection(path, database, {
+    file,
+    busyTimeoutMs,
+    isImmutable,
+    onSlowCall: options.onSlowCall,
+    slowCallMs: options.slowCallMs ?? DEFAULT_SLOW_CALL_MS,
+  })
+  return new SqliteStore(connection)
+}
+
+/** Who owns a new database: the user that the daemons become. */
+export interface CreateOptions {
+  owner?: { uid: number; gid: number }
+}
+
+/**
+ * Makes a new, empty database of mode 0640. It appears whole or not at all. Throws `ERR_DB_OPEN`: the file
+ * exists, the folder is missing or lets every user replace files, no permission.
+ */
+export function createDatabase(location: string, options: CreateOptions = {}): void {
+  const path = resolve(location)
+  refuseForeignSymlink(path)
+  placeNewFile(path, options.owner, (temporaryPath) => {
+    const database = openSqlite(temporaryPath, { fileMustExist: true })
+    try {
+      migrate(database)
+    } finally {
+      database.close()
+    }
+  })
+}
+
+/** Another program may make it at the same moment: then that one is as good. */
+function createUnlessThere(path: string): void {
+  try {
+    createDatabase(path)
+  } catch (error) {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) throw error
+  }
+}
+
+/**
+ * True when a reader could not make the files that SQLite shares between programs, and none are there: no
+ * one writes the database, so it can be read without them.
+ */
+function mustOpenImmutable(path: string, file: InspectedFile): boolean {
+  if (statSync(`${file.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) return false
+  return !isWritable(path) || !isWritable(dirname(file.realPath))
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function prepareForWriting(
+  database: SqliteDatabase,
+  file: InspectedFile,
+  durability: 'full' | 'normal',
+): void {
+  const version = schemaVersionOf(database)
+  if (version < SCHEMA_VERSION) migrate(database)
+  else if (!file.isWal) database.pragma('journal_mode = WAL')
+  database.pragma(`synchronous = ${durability}`)
+  // Daemons write without pause: their checkpoints are those of `Connection`, large and rare.
+  if (durability === 'normal') database.pragma('wal_autocheckpoint = 0')
+}
+
+/** The first look into the database; it may wait for another program that recovers or closes it. */
+function schemaVersionOf(database: SqliteDatabase): number {
+  const version = database.pragma('user_version', { simple: true }) as number
+  refuseNewerSchema(version)
+  return version
+}
+
+/** Errors at opening in the words of the original: an SQLite code says less than the rights of the files. */
+function asOpenError(error: unknown, file: InspectedFile): unknown {
+  const sqliteCode = sqliteCodeOf(error)
+  if (sqliteCode === 'SQLITE_NOTADB') return openError(NOT_OUR_FILE, { cause: error })
+  const isRefused =
+    sqliteCode?.startsWith('SQLITE_CANTOPEN') === true || sqliteCode?.startsWith('SQLITE_READONLY') === true
+  if (!isRefused) return toDbError(error)
+  const folder = dirname(file.realPath)
+  return openError(errnoText(isWritable(folder) ? 'EIO' : 'EACCES'), {
+    cause: error,
+    hint: `SQLite keeps two files beside the database: ${folder} and they must be accessible too`,
+  })
+}

@@ -1,0 +1,74 @@
+/**
+ * What the greylister makes of one delivery attempt and of what its scan finds. All times are seconds since
+ * the Epoch, all life times seconds.
+ * Source: greyupdate and greyscan of spamd's grey.c, with the corrections of greylisting.md sections 4 and 6.
+ */
+import type { EntryTimes } from './entry.js'
+import { isPinned, isTrapped, laterExpire, TRAPPED_PCOUNT } from './host-state.js'
+
+/** A tuple never seen before: `pass` equals `expire`, which means "not yet". */
+export function newTuple(greyExpireSec: number, now: number): EntryTimes {
+  const expire = now + greyExpireSec
+  return { first: now, pass: expire, expire, bcount: 1, pcount: 0 }
+}
+
+/**
+ * A known tuple seen again: counted, and passed when strictly more than `passSec` lie behind its first
+ * sighting.
+ */
+export function repeatTuple(tuple: EntryTimes, passSec: number, now: number): EntryTimes {
+  return {
+    ...tuple,
+    pass: tuple.first + passSec < now ? now : tuple.pass,
+    bcount: tuple.bcount + 1,
+    pcount: 0,
+  }
+}
+
+/** True when a tuple has waited and come back in time; `pass` and `expire` decide alone. */
+export function hasPassed(tuple: EntryTimes, now: number): boolean {
+  return tuple.pass <= now && now < tuple.expire
+}
+
+/** True when the scan removes an entry; `EXPIRE_NEVER` pins an address but means "at once" for a tuple. */
+export function isHostExpired(host: EntryTimes, now: number): boolean {
+  return !isPinned(host) && host.expire <= now
+}
+
+/** The WHITE record that a passed tuple becomes; the tuple is removed, so that deleting WHITE lasts. */
+export function promoteTuple(tuple: EntryTimes, whiteExpireSec: number, now: number): EntryTimes {
+  return {
+    first: tuple.first,
+    pass: tuple.pass,
+    expire: now + whiteExpireSec,
+    bcount: tuple.bcount,
+    pcount: 0,
+  }
+}
+
+/**
+ * The record of an address that wrote to a trap, or tried the low-priority MX first: TRAPPED until
+ * `trapExpireSec` from this hit, never shorter than before, pinned stays pinned. WHITE becomes TRAPPED with
+ * the trap's life time, not with what was left of its white one.
+ *
+ * undefined for a pinned WHITE entry: an administrator's word is stronger than a trap.
+ */
+export function trapHost(
+  existing: EntryTimes | undefined,
+  policy: { passSec: number; trapExpireSec: number },
+  now: number,
+): EntryTimes | undefined {
+  const expire = now + policy.trapExpireSec
+  if (existing === undefined) {
+    return { first: now, pass: expire, expire, bcount: 1, pcount: TRAPPED_PCOUNT }
+  }
+  const wasTrapped = isTrapped(existing)
+  if (!wasTrapped && isPinned(existing)) return undefined
+  return {
+    first: existing.first,
+    pass: existing.first + policy.passSec < now ? now : existing.pass,
+    expire: wasTrapped ? laterExpire(existing.expire, expire) : expire,
+    bcount: existing.bcount + 1,
+    pcount: TRAPPED_PCOUNT,
+  }
+}
