@@ -1,0 +1,32 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { processIo } from '../src/cli/process-io.js'
+import { runSpamdb } from '../src/cli/spamdb-main.js'
+import { SPAMDB_OPTIONS } from '../src/cli/spamdb-options.js'
+
+/** `spamdb`: list, show, add and delete entries. Manual: docs/man/spamdb.8. */
+export default class Spamdb extends BaseCommand {
+  static override summary = 'list, show, add and delete entries of the greylist database'
+  static override description =
+    'Without keys it lists every entry, with keys it shows theirs. The key - stands for standard input, one key a line. See spamdb(8).'
+  static override usage = 'spamdb [-adGTt] [OPTIONS] [keys ...]'
+  static override examples = [
+    { description: 'list everything, the fields as OpenBSD prints them', command: 'spamdb' },
+    { description: 'whitelist an address for good', command: 'spamdb -a --expire never 192.0.2.1' },
+    { description: 'make an address a spamtrap', command: 'spamdb -a -T trap@example.org' },
+    { description: 'trap the addresses of a file', command: 'spamdb -a -t - < addresses.txt' },
+    {
+      description: 'GREY tuples of a network, with dates',
+      command: 'spamdb --kind GREY --ip 192.0.2.0/24 --human',
+    },
+  ]
+  static override flags = flagsForHelp(SPAMDB_OPTIONS)
+
+  async run(): Promise<void> {
+    process.exitCode = await runSpamdb(
+      this.argv,
+      processIo(async () => {
+        await this.config.runCommand('help', ['spamdb'])
+      }),
+    )
+  }
+}

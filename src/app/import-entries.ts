@@ -1,0 +1,202 @@
+/** `spamdctl import`: entries of another database, as text or as OpenBSD's own file, into ours. */
+import { type ByteSource, readBerkeleyHash } from '../codec/berkeley-hash.js'
+import { decodeBerkeleyRecord } from '../codec/berkeley-record.js'
+import { LineSplitter } from '../codec/line-splitter.js'
+import { COMMENT_LINE_PREFIX, parseSpamdbLine, unescapeField } from '../codec/spamdb-text.js'
+import type { ManualEdit, Store } from '../db/store.js'
+import type { Entry } from '../domain/entry.js'
+import { normaliseSpamtrap } from '../domain/spamtrap.js'
+import { type EditRequest, planEdits } from './edit-entries.js'
+import type { ImportInput } from './import-input.js'
+import { keyOfLine } from './key-lines.js'
+import { toDisplayText } from './wire-text.js'
+
+export interface ImportOptions {
+  /** Set: the text is a plain list of addresses, to be added as `spamdb -a` does. */
+  list:
+    | {
+        kind: 'WHITE' | 'TRAPPED' | 'SPAMTRAP'
+        lifetime: EditRequest['lifetime']
+        comment: string | undefined
+      }
+    | undefined
+  /** Leave entries that exist as they are. */
+  ifMissing: boolean
+}
+
+export interface ImportReport {
+  added: number
+  updated: number
+  skipped: number
+  bad: number
+}
+
+/** A line, or a place of a Berkeley DB, that brought no entry. */
+export interface ImportProblem {
+  /** `line 12`, or `offset 4096`. */
+  place: string
+  reason: string
+}
+
+/** Entries of one transaction: large enough for speed, small enough that the daemon gets its turn. */
+const BATCH_ENTRIES = 20_000
+/** Longest line: three fields of 64 KiB, or one key as long as spamdb takes it with every byte escaped. */
+export const MAX_IMPORT_LINE_BYTES = 524_288
+
+/**
+ * Reads everything and stores it in batches; good entries are kept whatever else is bad. Each problem goes
+ * to `onProblem`. Rejects with the store's `AppError` when a batch cannot be stored; earlier ones are.
+ */
+export async function importEntries(
+  store: Store,
+  input: ImportInput,
+  options: ImportOptions,
+  now: number,
+  onProblem: (problem: ImportProblem) => void,
+): Promise<ImportReport> {
+  const report: ImportReport = { added: 0, updated: 0, skipped: 0, bad: 0 }
+  const countProblem = (problem: ImportProblem): void => {
+    report.bad += 1
+    onProblem(problem)
+  }
+  if (input.type === 'text' && options.list !== undefined) {
+    const request = editRequestOf(options, options.list)
+    for await (const edits of readPlainList(input.chunks, request, now, countProblem)) {
+      for (const outcome of await store.edit(edits, now)) {
+        if (outcome === 'added' || outcome === 'updated' || outcome === 'skipped') report[outcome] += 1
+      }
+    }
+    return report
+  }
+  const batches =
+    input.type === 'text'
+      ? readText(input.chunks, now, countProblem)
+      : readBerkeley(input.source, countProblem)
+  for await (const entries of batches) {
+    const counts = await store.upsert(entries, { ifMissing: options.ifMissing })
+    report.added += counts.added
+    report.updated += counts.updated
+    report.skipped += counts.skipped
+  }
+  return report
+}
+
+/** Lines of one piece of input and the number of the first one, counted from 1. */
+interface NumberedLines {
+  lines: string[]
+  firstNumber: number
+}
+
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<NumberedLines> {
+  const splitter = new LineSplitter(MAX_IMPORT_LINE_BYTES)
+  let firstNumber = 1
+  for await (const chunk of chunks) {
+    const lines = splitter.push(chunk.toString('latin1'))
+    yield { lines, firstNumber }
+    firstNumber += lines.length
+  }
+  yield { lines: splitter.end(), firstNumber }
+}
+
+async function* readText(
+  chunks: AsyncIterable<Buffer>,
+  now: number,
+  onProblem: (problem: ImportProblem) => void,
+): AsyncGenerator<Entry[]> {
+  let batch: Entry[] = []
+  for await (const { lines, firstNumber } of splitLines(chunks)) {
+    for (const [index, rawLine] of lines.entries()) {
+      const line = rawLine.endsWith('\r') ? rawLine.slice(0, -1) : rawLine
+      if (line.startsWith('#')) {
+        addComment(batch.at(-1), line)
+        continue
+      }
+      if (line === '') continue
+      const parsed = line.length > MAX_IMPORT_LINE_BYTES ? TOO_LONG : parseSpamdbLine(line, now)
+      if (!parsed.ok) {
+        onProblem({ place: `line ${firstNumber + index}`, reason: parsed.reason })
+        continue
+      }
+      // A full batch waits for the next entry, since a comment line may follow its last one.
+      if (batch.length >= BATCH_ENTRIES) {
+        yield batch
+        batch = []
+      }
+      batch.push(normalised(parsed.entry))
+    }
+  }
+  if (batch.length > 0) yield batch
+}
+
+const TOO_LONG = { ok: false, reason: `longer than ${MAX_IMPORT_LINE_BYTES} bytes` } as const
+
+function addComment(entry: Entry | undefined, line: string): void {
+  if (!line.startsWith(COMMENT_LINE_PREFIX) || entry === undefined || entry.kind === 'GREY') return
+  entry.comment = toDisplayText(unescapeField(line.slice(COMMENT_LINE_PREFIX.length)))
+}
+
+/** Spamtraps come as they were written; they are keyed in lower case and without brackets. */
+function normalised(entry: Entry): Entry {
+  if (entry.kind === 'SPAMTRAP') entry.address = normaliseSpamtrap(entry.address)
+  return entry
+}
+
+async function* readBerkeley(
+  source: ByteSource,
+  onProblem: (problem: ImportProblem) => void,
+): AsyncGenerator<Entry[]> {
+  let batch: Entry[] = []
+  for (const item of readBerkeleyHash(source)) {
+    if (item.type === 'damage') {
+      onProblem({ place: `offset ${item.offset}`, reason: item.reason })
+      continue
+    }
+    const decoded = decodeBerkeleyRecord(item.key, item.data, item.littleEndian)
+    if (!decoded.ok) {
+      onProblem({ place: `offset ${item.offset}`, reason: decoded.reason })
+      continue
+    }
+    batch.push(normalised(decoded.entry))
+    if (batch.length >= BATCH_ENTRIES) {
+      yield batch
+      batch = []
+    }
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Edits for the lines of a plain list; every bad line is reported and left out. */
+async function* readPlainList(
+  chunks: AsyncIterable<Buffer>,
+  request: EditRequest,
+  now: number,
+  onProblem: (problem: ImportProblem) => void,
+): AsyncGenerator<ManualEdit[]> {
+  for await (const { lines, firstNumber } of splitLines(chunks)) {
+    const edits: ManualEdit[] = []
+    for (const [index, line] of lines.entries()) {
+      const key = keyOfLine(line)
+      if (key === '') continue
+      const plan = planEdits([key], request, now)
+      if (plan.edits[0] !== undefined) edits.push(plan.edits[0])
+      else {
+        const reason = request.kind === 'SPAMTRAP' ? 'not an email address' : 'not an ip address'
+        onProblem({ place: `line ${firstNumber + index}`, reason })
+      }
+    }
+    for (let start = 0; start < edits.length; start += BATCH_ENTRIES) {
+      yield edits.slice(start, start + BATCH_ENTRIES)
+    }
+  }
+}
+
+function editRequestOf(options: ImportOptions, list: NonNullable<ImportOptions['list']>): EditRequest {
+  return {
+    operation: 'add',
+    kind: list.kind,
+    allTuples: false,
+    ifMissing: options.ifMissing,
+    lifetime: list.lifetime,
+    comment: list.comment,
+  }
+}

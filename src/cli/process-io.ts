@@ -1,0 +1,17 @@
+import { systemClock } from '../platform/clock.js'
+import type { ProgramIo } from './spamdb-main.js'
+import { writeFully } from './standard-output.js'
+
+/** The running process as the world of a program; standard input is touched only when it is read. */
+export function processIo(showHelp: () => Promise<void>): ProgramIo {
+  return {
+    writeOut: (bytes) => writeFully(1, bytes),
+    writeError: (text) => writeFully(2, Buffer.from(text)),
+    get stdin() {
+      return process.stdin
+    },
+    environment: process.env,
+    clock: systemClock,
+    showHelp,
+  }
+}

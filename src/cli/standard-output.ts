@@ -1,0 +1,41 @@
+import { writeSync } from 'node:fs'
+import { AppError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+
+/** Milliseconds between two tries on a non-blocking descriptor that is full. */
+const RETRY_MS = 5
+
+/**
+ * Writes all bytes to a descriptor and returns when they are taken: results must be on their way before
+ * the exit code is given, whatever the descriptor is. A reader that is gone ends the program as SIGPIPE
+ * would (see `dieOfBrokenPipe`); other failures throw `AppError` `ERR_OUTPUT`.
+ */
+export function writeFully(descriptor: 1 | 2, bytes: Uint8Array): void {
+  let offset = 0
+  while (offset < bytes.length) {
+    try {
+      offset += writeSync(descriptor, bytes, offset)
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      if (code === 'EAGAIN') {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
+        continue
+      }
+      if (code === 'EPIPE') dieOfBrokenPipe()
+      const name = descriptor === 1 ? 'standard output' : 'standard error'
+      throw new AppError('ERR_OUTPUT', `cannot write to ${name}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+}
+
+/**
+ * Ends the process silently as a C program ends when `| head -1` closes its pipe: by SIGPIPE, which the
+ * shell shows as 141. Node ignores the signal; dropping a listener puts its default action back.
+ */
+function dieOfBrokenPipe(): never {
+  const listener = (): void => undefined
+  process.on('SIGPIPE', listener)
+  process.removeListener('SIGPIPE', listener)
+  process.kill(process.pid, 'SIGPIPE')
+  process.exit(141)
+}
