@@ -59,7 +59,12 @@ export function runConfigSession(
       if (totalBytes > maxBytes) fail(`more than ${maxBytes} bytes`)
       else decoder.push(chunk)
     }
+    if (socket.destroyed) {
+      resolve(undefined)
+      return
+    }
     socket.setTimeout(options.idleTimeoutMs ?? CONFIG_IDLE_TIMEOUT_MS)
+    socket.on('close', () => resolve(undefined))
     socket.on('timeout', () => fail('timed out'))
     socket.on('error', (error) => fail(reasonOf(error)))
     socket.on('data', take)

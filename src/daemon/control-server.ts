@@ -141,8 +141,8 @@ async function handle(line: string, handlers: ControlServerOptions['handlers']):
   if (typeof request !== 'object' || request === null) {
     return refusal('ERR_REQUEST_SYNTAX', 'the request is not an object')
   }
-  const fields = request as Record<string, unknown>
-  const name = String(fields['request'])
+  const fields = request as { readonly [name: string]: unknown; request?: unknown }
+  const name = String(fields.request)
   const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined
   if (handler === undefined) {
     return refusal('ERR_REQUEST_UNKNOWN', `unknown request ${escapeControl(name.slice(0, 80))}`)

@@ -97,6 +97,7 @@ export class Greylister implements GreylistSink {
   readonly #startedMs: number
   #allowedDomains: AllowedDomains | undefined
   #flushing: Promise<void> | undefined
+  #isFailing = false
   #lastFlushMs = Number.NEGATIVE_INFINITY
   #wakeUp: (() => void) | undefined
   #isClosing = false
@@ -185,9 +186,9 @@ export class Greylister implements GreylistSink {
           `too many tuples wait for ${this.#options.databasePath}, the oldest are dropped`,
         )
       }
-      this.#flushing ??= this.#flushAll().finally(() => {
-        this.#flushing = undefined
-      })
+      if (this.#isFailing) settle()
+      // Cleared by the loop itself, in the same turn in which it finds the queue empty.
+      this.#flushing ??= this.#flushAll()
     })
   }
 
@@ -227,17 +228,20 @@ export class Greylister implements GreylistSink {
           ),
         )
       } catch (error) {
-        for (const { settle } of batch) settle()
+        // Nobody waits for a database that fails: all clients get their answer, the attempts stay.
+        this.#isFailing = true
+        for (const { settle } of this.#queue.peek(this.#queue.length, () => true)) settle()
         this.#limited.log(
           'record-failed',
           'err',
           `can't add tuples to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
         )
-        if (this.#isClosing) return
+        if (this.#isClosing) break
         await this.#sleep(retryMs)
         retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
         continue
       }
+      this.#isFailing = false
       retryMs = FIRST_RETRY_MS
       this.#lastFlushMs = this.#options.clock.monotonicMs()
       // Attempts that were pushed out while this batch was written are settled; they stand no longer at the head.
@@ -249,6 +253,7 @@ export class Greylister implements GreylistSink {
         queued.settle()
       })
     }
+    this.#flushing = undefined
   }
 
   #sleep(milliseconds: number): Promise<void> {

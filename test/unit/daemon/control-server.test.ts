@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, expect, test } from 'vitest'
+import { BlockLists } from '../../../src/daemon/block-lists.js'
+import { createControlServer, listenOnPath, MAX_REQUEST_BYTES } from '../../../src/daemon/control-server.js'
+import { AppError } from '../../../src/platform/app-error.js'
+import { MemoryLogger } from '../../../src/platform/log.js'
+
+const folders: string[] = []
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
+})
+
+function socketPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'control-'))
+  folders.push(folder)
+  return join(folder, 'sock')
+}
+
+async function started(path = socketPath()) {
+  const logger = new MemoryLogger()
+  const blockLists = new BlockLists({ logger })
+  const server = createControlServer({
+    blockLists,
+    logger,
+    handlers: {
+      stats: () => ({ connections: 3 }),
+      slow: async () => 'done',
+      fails: () => {
+        throw new AppError('ERR_SYNC_OFF', 'nothing is synchronised')
+      },
+    },
+  })
+  servers.push(server)
+  await listenOnPath(server, path)
+  const ask = (request: string | Buffer, keepsOpen = false): Promise<string> => {
+    const socket = connect({ path, allowHalfOpen: true })
+    socket.on('error', () => undefined)
+    if (keepsOpen) socket.write(request)
+    else socket.end(request)
+    return text(socket).finally(() => socket.destroy())
+  }
+  return { path, blockLists, ask, server }
+}
+
+test.each([
+  ['{"request":"stats"}\n', { ok: true, result: { connections: 3 } }],
+  ['{"request":"stats"}', { ok: true, result: { connections: 3 } }],
+  ['{"request":"slow"}\n', { ok: true, result: 'done' }],
+  [
+    '{"request":"fails"}\n',
+    { ok: false, error: { code: 'ERR_SYNC_OFF', message: 'nothing is synchronised' } },
+  ],
+  [
+    '{"request":"toString"}\n',
+    { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request toString' } },
+  ],
+  ['{broken\n', { ok: false, error: { code: 'ERR_REQUEST_SYNTAX', message: 'the request is not JSON' } }],
+  ['{}\n', { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request undefined' } }],
+])('%j is answered', async (request, reply) => {
+  const { ask } = await started()
+  expect(JSON.parse(await ask(request))).toEqual(reply)
+})
+
+test('a client that keeps its side open is answered all the same', async () => {
+  const { ask } = await started()
+  expect(await ask('{"request":"slow"}\n', true)).toBe('{"ok":true,"result":"done"}\n')
+})
+
+test('config lines are applied and answered one by one', async () => {
+  const { ask, blockLists } = await started()
+  const lines = 'bl;"m";inet;1;127.5.0.0/16\nbl;"n";inet;1;foo/8\nbad\nbl;"o";inet6;1;::1/128\nzz;\n'
+  const answers = (await ask(lines))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+  expect(answers).toEqual([
+    { result: 'added', list: 'bl', entries: 1 },
+    { result: 'refused', list: 'bl', reason: 'not an address with prefix length: "foo/8"' },
+    { result: 'refused', list: 'bad', reason: 'no ";" behind the list name' },
+    { result: 'replaced', list: 'bl', entries: 1 },
+    { result: 'cleared', list: 'zz', known: false },
+  ])
+  expect(blockLists.match('::1')).toHaveLength(1)
+})
+
+test('an overlong request is dropped without an answer', async () => {
+  const { ask } = await started()
+  expect(await ask(`{${'x'.repeat(MAX_REQUEST_BYTES)}`)).toBe('')
+})
+
+test('only the owner and the group may use the socket', async () => {
+  const { path } = await started()
+  expect(statSync(path).mode & 0o777).toBe(0o660)
+})
+
+test('a socket left behind is replaced, a live one and a plain file are not', async () => {
+  const path = socketPath()
+  const dead = createServer()
+  await listenOnPath(dead, path)
+  // Closing would remove the path; a killed daemon leaves it.
+  const stale = `${path}.stale`
+  const { linkSync } = await import('node:fs')
+  linkSync(path, stale)
+  dead.close()
+  await once(dead, 'close')
+  const { ask } = await started(stale)
+  expect(JSON.parse(await ask('{"request":"stats"}\n'))).toMatchObject({ ok: true })
+  await expect(listenOnPath(createServer(), stale)).rejects.toThrow(
+    `cannot listen on ${stale}: another daemon listens there`,
+  )
+  const file = `${path}.file`
+  writeFileSync(file, 'x')
+  await expect(listenOnPath(createServer(), file)).rejects.toThrow('it exists and is not a socket')
+})
