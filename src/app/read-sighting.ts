@@ -3,8 +3,8 @@
  * filter in the kernel only saves work. Source: spamlogd(8); pflog(4); the nfnetlink_log attributes.
  */
 
-import * as nflog from '../codec/nflog.js'
 import { ByteReader } from '../codec/byte-reader.js'
+import * as nflog from '../codec/nflog.js'
 import { type ByteOrder, decodeNflog, LINK_TYPE_NFLOG, type NflogRecord } from '../codec/nflog.js'
 import { decodePflog, LINK_TYPE_PFLOG, PF_PASS, pflogFamily, pflogHeaderBytes } from '../codec/pflog.js'
 import { decodeTcpPacket, TCP_ACK, TCP_SYN, type TcpPacket } from '../codec/tcp-packet.js'

@@ -9,6 +9,7 @@
 import { ByteQueue } from './byte-queue.js'
 import { ByteReader } from './byte-reader.js'
 import type { CaptureDamage, CaptureFormatReader, CaptureRecord } from './capture-record.js'
+import type { ByteOrder } from './nflog.js'
 import { PcapFileReader, pcapByteOrder } from './pcap-file.js'
 import { BLOCK_SECTION_HEADER, PcapngFileReader } from './pcapng-file.js'
 
@@ -28,6 +29,11 @@ export class CaptureFileReader {
   /** Link type of the file, or undefined before it is known. */
   get linkType(): number | undefined {
     return this.format?.linkType
+  }
+
+  /** Byte order of the host that wrote the file; `little` before it is known. */
+  get byteOrder(): ByteOrder {
+    return this.format?.byteOrder ?? 'little'
   }
 
   push(chunk: Uint8Array): void {

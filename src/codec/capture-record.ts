@@ -26,6 +26,7 @@ export interface CaptureDamage {
 export interface CaptureFormatReader {
   /** Link type of the file as far as known: undefined before its header or first interface was read. */
   readonly linkType: number | undefined
+  readonly byteOrder: ByteOrder
   next(): CaptureRecord | CaptureDamage | undefined
   /** The damage that the end of the stream means here, or undefined when it ends between records. */
   damageAtEnd(): CaptureDamage | undefined

@@ -40,7 +40,7 @@ export function pcapByteOrder(magic: Uint8Array): ByteOrder | undefined {
 export class PcapFileReader implements CaptureFormatReader {
   linkType: number | undefined
   private readonly queue: ByteQueue
-  private readonly byteOrder: ByteOrder
+  readonly byteOrder: ByteOrder
 
   /** `queue` stands at the magic number, whose byte order is given. */
   constructor(queue: ByteQueue, byteOrder: ByteOrder) {

@@ -41,8 +41,8 @@ interface PcapngInterface {
 }
 
 export class PcapngFileReader implements CaptureFormatReader {
+  byteOrder: ByteOrder = 'little'
   private readonly queue: ByteQueue
-  private byteOrder: ByteOrder = 'little'
   private interfaces: PcapngInterface[] = []
   /** Rest of a block that is being skipped. */
   private skipBytes = 0

@@ -22,7 +22,7 @@ export interface ProcessRequest {
    * `{ fd }` is an open file at offset 0: the program gets all of it even when we are killed meanwhile.
    */
   stdin?: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array> | { fd: number }
-  /** SIGTERM after this time, SIGKILL 2 s later. */
+  /** SIGTERM after this time, SIGKILL 2 s later; Infinity for a program that runs as long as we do. */
   timeoutMs: number
   /** Replaces the environment; absent: inherited. */
   env?: NodeJS.ProcessEnv
@@ -113,13 +113,13 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
     // What left the group may still hold our pipes open.
     timers.push(setTimeout(() => [stdout, child.stderr!].map((stream) => stream.destroy()), KILL_GRACE_MS))
   }
-  const timers: NodeJS.Timeout[] = [
-    setTimeout(() => {
-      hasTimedOut = true
-      kill('SIGTERM')
-      timers.push(setTimeout(giveUp, KILL_GRACE_MS))
-    }, request.timeoutMs),
-  ]
+  const timers: NodeJS.Timeout[] = []
+  const endInTime = () => {
+    hasTimedOut = true
+    kill('SIGTERM')
+    timers.push(setTimeout(giveUp, KILL_GRACE_MS))
+  }
+  if (request.timeoutMs !== Infinity) timers.push(setTimeout(endInTime, request.timeoutMs))
   if (request.signal?.aborted) giveUp()
   request.signal?.addEventListener('abort', giveUp, { once: true })
 

@@ -1,0 +1,34 @@
+/** A packet log that is read as it grows, whatever reads it. */
+import type { ByteOrder } from '../codec/nflog.js'
+
+export interface LiveCaptureRequest {
+  /** `pflog0`, `nflog:25`, `nflog:155,255`. */
+  device: string
+  /** Filter for the kernel, where the device can have one; '' for none. Made of our own words only. */
+  filter: string
+  onPacket: (bytes: Uint8Array, timeSec: number) => void
+  /** The capture is over: the device vanished or its program ended. Called at most once, never after `close`. */
+  onFailure: (reason: string) => void
+  /** The kernel could not hand over packets (how many is not known), or the capture limps. */
+  onTrouble: (message: string) => void
+}
+
+/** Errors of opening: `AppError` `ERR_CAPTURE_OPEN` (message is the system's reason) or `ERR_CAPTURE_MISSING`. */
+export interface LiveCapture {
+  readonly linkType: number
+  readonly byteOrder: ByteOrder
+  /** What reads the packets: `libpcap` or `tcpdump`. */
+  readonly reader: 'libpcap' | 'tcpdump'
+  /** Losses noticed so far: on nflog events of loss, not packets. */
+  lostCount(): number
+  /** Ends the capture; nothing is called afterwards. */
+  close(): Promise<void>
+}
+
+/** Bytes of each packet that are captured: PCAPSNAP of spamlogd. */
+export const SNAP_LENGTH_BYTES = 512
+
+/** Names groups of Linux's NFLOG instead of an interface. */
+export function isNflogDevice(device: string): boolean {
+  return device === 'nflog' || device.startsWith('nflog:')
+}

@@ -1,0 +1,90 @@
+/**
+ * Live capture through tcpdump(8), for hosts where the `pcap` package or libpcap is missing: its `-w -`
+ * output is an ordinary capture file that never ends.
+ */
+import { CaptureFileReader } from '../codec/capture-file.js'
+import { AppError } from './app-error.js'
+import { type LiveCapture, type LiveCaptureRequest, SNAP_LENGTH_BYTES } from './live-capture-source.js'
+import { type RunningProcess, startProcess } from './run-process.js'
+
+/** Kernel buffer, as for libpcap: 8 MiB. */
+const BUFFER_KIB = '8192'
+
+/** Opens `request.device` with tcpdump; resolves when tcpdump has opened it. */
+export async function openTcpdumpCapture(
+  request: LiveCaptureRequest,
+  start: typeof startProcess = startProcess,
+  platform: string = process.platform,
+): Promise<LiveCapture> {
+  const running = await start({
+    program: 'tcpdump',
+    args: tcpdumpArguments(request, platform),
+    timeoutMs: Infinity,
+  })
+  const reader = new CaptureFileReader()
+  const chunks = running.stdout[Symbol.asyncIterator]()
+  while (reader.linkType === undefined) {
+    const { done, value } = await chunks.next()
+    if (done === true) throw await openError(running)
+    reader.push(value)
+    // Nothing but the file header can come out before a link type is known.
+    if (deliver(reader, request) !== undefined) throw await openError(running)
+  }
+  let isClosed = false
+  const reading = (async () => {
+    for (;;) {
+      const { done, value } = await chunks.next()
+      if (isClosed) return
+      if (done === true) break
+      reader.push(value)
+      const damage = deliver(reader, request)
+      if (damage !== undefined) {
+        running.kill('SIGTERM')
+        request.onFailure(`tcpdump sent damaged data: ${damage}`)
+        return
+      }
+    }
+    const end = await running.ended
+    if (!isClosed) request.onFailure(`tcpdump ended: ${lastLine(end.stderrTail) ?? `status ${end.exitCode}`}`)
+  })()
+  return {
+    linkType: reader.linkType,
+    byteOrder: reader.byteOrder,
+    reader: 'tcpdump',
+    lostCount: () => 0,
+    close: async () => {
+      isClosed = true
+      running.kill('SIGTERM')
+      await running.ended.catch(() => undefined)
+      await reading.catch(() => undefined)
+    },
+  }
+}
+
+function tcpdumpArguments(request: LiveCaptureRequest, platform: string): string[] {
+  const common = ['-n', '-p', '-i', request.device, '-s', String(SNAP_LENGTH_BYTES), '-w', '-']
+  // OpenBSD's own tcpdump has none of these and writes packets as they come.
+  const prompt = platform === 'openbsd' ? [] : ['-U', '--immediate-mode', '-B', BUFFER_KIB]
+  return [...prompt, ...common, ...(request.filter === '' ? [] : [request.filter])]
+}
+
+/** Hands out the records that are complete; returns the reason of a damage. */
+function deliver(reader: CaptureFileReader, request: LiveCaptureRequest): string | undefined {
+  for (let item = reader.next(); item !== undefined; item = reader.next()) {
+    if (item.kind === 'damage') return item.reason
+    request.onPacket(item.bytes, item.timeSec)
+  }
+  return undefined
+}
+
+async function openError(running: RunningProcess): Promise<AppError> {
+  running.kill('SIGTERM')
+  const { stderrTail } = await running.ended
+  return new AppError('ERR_CAPTURE_OPEN', lastLine(stderrTail) ?? 'tcpdump ended without a message')
+}
+
+/** What tcpdump said last, without its name. */
+function lastLine(text: string): string | undefined {
+  const lines = text.split('\n').filter((line) => line !== '')
+  return lines.at(-1)?.replace(/^tcpdump: /, '')
+}

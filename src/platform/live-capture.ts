@@ -1,0 +1,203 @@
+/**
+ * Live capture through libpcap, by the npm package `pcap`, which is optional and has traps that this adapter
+ * knows: its poll handle dies without a word after an overflow (so a timer reads too), close() does not close
+ * (so one more dispatch follows), a dispatch after that crashes (so stats() is asked first), one buffer serves
+ * all packets, and no error is ever reported.
+ */
+import { endianness } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { AppError } from './app-error.js'
+import {
+  isNflogDevice,
+  type LiveCapture,
+  type LiveCaptureRequest,
+  SNAP_LENGTH_BYTES,
+} from './live-capture-source.js'
+
+/** What the package offers beyond its own type declarations. */
+export interface PcapModule {
+  warningHandler: (text: string) => void
+  createSession(device: string, options: Record<string, unknown>): PcapSession
+}
+
+export interface PcapSession {
+  link_type: string
+  /** The native handle. */
+  session: { dispatch(buffer: Buffer, header: Buffer): number }
+  /** One packet and its libpcap header (seconds, microseconds, captured, length; host order), reused. */
+  buf: Buffer
+  header: Buffer
+  on(event: 'packet', listener: (packet: { buf: Buffer; header: Buffer }) => void): unknown
+  stats(): { ps_drop: number }
+  close(): void
+}
+
+/** SO_RCVBUF asked for; the kernel caps it at net.core.rmem_max. */
+const BUFFER_BYTES = 8 * 1024 * 1024
+/** How often the timer reads beside the poll handle: what a dead handle costs in latency. */
+const TICK_MS = 50
+/** Ticks in a row (1 s) after which a finding is believed. */
+const TICKS_TO_BELIEVE = 20
+/** Link types by the package's names; all others come as `Unknown linktype N`. */
+const LINK_TYPES: Readonly<Record<string, number>> = {
+  LINKTYPE_NULL: 0,
+  LINKTYPE_ETHERNET: 1,
+  LINKTYPE_RAW: 12,
+  LINKTYPE_LINUX_SLL: 113,
+  LINKTYPE_IEEE802_11_RADIO: 127,
+}
+const UNKNOWN_LINK_TYPE = -1
+
+/**
+ * Loads the package. Throws `AppError` `ERR_CAPTURE_MISSING` when it is not installed, not built, or libpcap
+ * itself is missing.
+ */
+export async function loadPcap(): Promise<PcapModule> {
+  try {
+    const module = (await import('pcap')) as unknown as { default: PcapModule }
+    return module.default
+  } catch (error) {
+    throw new AppError('ERR_CAPTURE_MISSING', 'the pcap package cannot be loaded', { cause: error })
+  }
+}
+
+/** Opens `request.device` with libpcap. Errors: `ERR_CAPTURE_OPEN` with libpcap's reason. */
+export async function openPcapCapture(request: LiveCaptureRequest, pcap: PcapModule): Promise<LiveCapture> {
+  // Told at every opening of an nflog group, which has no address to look up.
+  pcap.warningHandler = () => undefined
+  let session: PcapSession
+  try {
+    session = pcap.createSession(request.device, {
+      // A libpcap warning, such as "promiscuous mode not supported", would be thrown as an error.
+      promiscuous: false,
+      snap_length: SNAP_LENGTH_BYTES,
+      buffer_timeout: 0,
+      buffer_size: BUFFER_BYTES,
+      filter: request.filter,
+    })
+  } catch (error) {
+    throw new AppError('ERR_CAPTURE_OPEN', (error as Error).message, { cause: error })
+  }
+  const capture = new PcapCapture(session, request)
+  // The package dispatches once in the next tick: closing before that would crash.
+  await nextTurn()
+  return capture
+}
+
+class PcapCapture implements LiveCapture {
+  readonly reader = 'libpcap'
+  readonly linkType: number
+  readonly byteOrder = endianness() === 'LE' ? 'little' : 'big'
+  readonly #session: PcapSession
+  readonly #request: LiveCaptureRequest
+  readonly #timer: NodeJS.Timeout
+  #isClosed = false
+  #isInTimer = false
+  #packetsByPoll = 0
+  #packetsByTimer = 0
+  #deadPollTicks = 0
+  #errorTicks = 0
+  #lostCount = 0
+
+  constructor(session: PcapSession, request: LiveCaptureRequest) {
+    this.#session = session
+    this.#request = request
+    this.linkType = linkTypeNumber(session.link_type)
+    session.on('packet', ({ buf, header }) => this.#onPacket(buf, header))
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  lostCount(): number {
+    return this.#lostCount
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    this.#session.close()
+    await nextTurn()
+    // Only this read makes libpcap see that it is to end; once it has, another one would crash.
+    if (!this.#hasEnded()) this.#dispatch()
+  }
+
+  #onPacket(buffer: Buffer, header: Buffer): void {
+    if (this.#isClosed) return
+    if (this.#isInTimer) this.#packetsByTimer += 1
+    else this.#packetsByPoll += 1
+    const isLittle = this.byteOrder === 'little'
+    const timeSec = isLittle ? header.readUInt32LE(0) : header.readUInt32BE(0)
+    const capturedBytes = isLittle ? header.readUInt32LE(8) : header.readUInt32BE(8)
+    // Beyond the captured bytes lie those of earlier packets.
+    this.#request.onPacket(buffer.subarray(0, Math.min(capturedBytes, buffer.length)), timeSec)
+  }
+
+  #tick(): void {
+    if (this.#hasEnded()) {
+      this.#fail('libpcap ended the capture')
+      return
+    }
+    const result = this.#dispatch()
+    this.#checkLosses()
+    this.#checkPoll()
+    // On nflog every idle read gives -1; elsewhere it means that the device is gone.
+    if (result < 0 && !isNflogDevice(this.#request.device)) this.#errorTicks += 1
+    else this.#errorTicks = 0
+    if (this.#errorTicks >= TICKS_TO_BELIEVE) this.#fail('the interface is down or gone')
+  }
+
+  #dispatch(): number {
+    this.#isInTimer = true
+    try {
+      return this.#session.session.dispatch(this.#session.buf, this.#session.header)
+    } finally {
+      this.#isInTimer = false
+    }
+  }
+
+  #checkLosses(): void {
+    let droppedCount: number
+    try {
+      droppedCount = this.#session.stats().ps_drop
+    } catch {
+      // The read above may have met the end; the next tick will say so.
+      return
+    }
+    if (droppedCount === this.#lostCount) return
+    this.#lostCount = droppedCount
+    this.#request.onTrouble('the kernel lost packets: they came faster than they could be read')
+  }
+
+  /** Packets come by the timer alone for a second: the poll handle has died. Reading goes on by timer. */
+  #checkPoll(): void {
+    if (this.#packetsByTimer > 0 && this.#packetsByPoll === 0) this.#deadPollTicks += 1
+    else if (this.#packetsByPoll > 0) this.#deadPollTicks = 0
+    this.#packetsByPoll = 0
+    this.#packetsByTimer = 0
+    if (this.#deadPollTicks === TICKS_TO_BELIEVE) {
+      this.#request.onTrouble(`packets are no longer announced: reading every ${TICK_MS} ms`)
+    }
+  }
+
+  #hasEnded(): boolean {
+    try {
+      this.#session.stats()
+      return false
+    } catch (error) {
+      return (error as Error).message.includes('already closed')
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    if (!this.#hasEnded()) this.#session.close()
+    this.#request.onFailure(reason)
+  }
+}
+
+function linkTypeNumber(name: string): number {
+  const unknown = /^Unknown linktype ([0-9]+)$/.exec(name)
+  if (unknown !== null) return Number(unknown[1])
+  return LINK_TYPES[name] ?? UNKNOWN_LINK_TYPE
+}

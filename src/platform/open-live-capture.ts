@@ -1,0 +1,65 @@
+import { AppError } from './app-error.js'
+import { listInterfaces } from './interface-index.js'
+import { loadPcap, openPcapCapture } from './live-capture.js'
+import { isNflogDevice, type LiveCapture, type LiveCaptureRequest } from './live-capture-source.js'
+import { openTcpdumpCapture } from './live-capture-tcpdump.js'
+
+/** Most interface names in a message. */
+const MAX_LISTED_INTERFACES = 16
+
+/**
+ * Opens a packet log with libpcap, else with tcpdump. Errors: `AppError` `ERR_CAPTURE_OPEN` (message is the
+ * system's reason, the hint says which right or device is missing), `ERR_CAPTURE_MISSING` (nothing on this
+ * host can capture; the hint says what to install).
+ */
+export async function openLiveCapture(
+  request: LiveCaptureRequest,
+  openers: {
+    load: typeof loadPcap
+    openPcap: typeof openPcapCapture
+    openTcpdump: typeof openTcpdumpCapture
+  } = {
+    load: loadPcap,
+    openPcap: openPcapCapture,
+    openTcpdump: openTcpdumpCapture,
+  },
+): Promise<LiveCapture> {
+  try {
+    const pcap = await openers.load().catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'ERR_CAPTURE_MISSING') return undefined
+      throw error
+    })
+    if (pcap !== undefined) return await openers.openPcap(request, pcap)
+    return await openers.openTcpdump(request)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    if (error.code === 'ERR_PROCESS_MISSING') {
+      throw new AppError('ERR_CAPTURE_MISSING', 'neither libpcap nor tcpdump is there to capture with', {
+        hint: 'install libpcap and a compiler and run "npm rebuild pcap" (Debian: apt-get install libpcap-dev g++ make), or install tcpdump',
+        cause: error,
+      })
+    }
+    throw new AppError(error.code, error.message, {
+      hint: hintFor(error.message, request.device),
+      cause: error.cause,
+    })
+  }
+}
+
+function hintFor(reason: string, device: string): string | undefined {
+  if (/group index/i.test(reason)) {
+    return 'another process already listens to this nflog group: each group has one listener'
+  }
+  if (/not permitted|permission/i.test(reason)) {
+    if (isNflogDevice(device)) return 'nflog needs root or the capability CAP_NET_ADMIN'
+    return process.platform === 'linux'
+      ? 'capturing needs root or the capability CAP_NET_RAW'
+      : 'capturing needs root or the right to read /dev/bpf'
+  }
+  if (/no such device|not configured|doesn't exist|not exist|can't be opened|no such network/i.test(reason)) {
+    const names = listInterfaces()
+    const rest = names.length > MAX_LISTED_INTERFACES ? ', ...' : ''
+    return `interfaces here: ${names.slice(0, MAX_LISTED_INTERFACES).join(', ')}${rest}`
+  }
+  return undefined
+}

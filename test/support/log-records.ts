@@ -1,0 +1,59 @@
+import { encodeNflog, type NflogRecord } from '../../src/codec/nflog.js'
+import { encodePcapFileHeader, encodePcapRecord } from '../../src/codec/pcap-file.js'
+import {
+  encodePflog,
+  LINK_TYPE_PFLOG,
+  PFLOG_LAYOUTS,
+  type PflogFields,
+  type PflogLayout,
+} from '../../src/codec/pflog.js'
+import { encodeTcpPacket, TCP_SYN, type TcpPacket, type TcpPacketShape } from '../../src/codec/tcp-packet.js'
+import { familyOf } from '../../src/ip/address.js'
+import { ipToBytes } from '../../src/ip/cidr.js'
+
+/** A SYN from one address to port 25 of another, with anything changed. */
+export function mailSyn(
+  source: string,
+  destination: string,
+  changes: Partial<TcpPacket> = {},
+  shape: TcpPacketShape = {},
+): Uint8Array {
+  const packet: TcpPacket = {
+    family: familyOf(source),
+    source: ipToBytes(source),
+    destination: ipToBytes(destination),
+    sourcePort: 40_000,
+    destinationPort: 25,
+    flags: TCP_SYN,
+    ...changes,
+  }
+  return encodeTcpPacket(packet, shape)
+}
+
+/** A pflog record as OpenBSD writes it around a packet. */
+export function pflogRecord(
+  packet: Uint8Array,
+  fields: PflogFields = { direction: 'in' },
+  layout: PflogLayout = PFLOG_LAYOUTS.openbsd,
+): Uint8Array {
+  const isIpv6 = packet[0]! >> 4 === 6
+  return encodePflog({ af: isIpv6 ? 24 : 2, ...fields }, layout, packet)
+}
+
+/** An nflog record around a packet, as this kind of host writes it. */
+export function nflogRecord(packet: Uint8Array, fields: Partial<NflogRecord> = {}): Uint8Array {
+  const isIpv6 = packet[0]! >> 4 === 6
+  return encodeNflog({ family: isIpv6 ? 10 : 2, ...fields, payload: packet }, 'little')
+}
+
+/** A capture file of records, all of one time. */
+export function captureFile(
+  records: readonly Uint8Array[],
+  options: { linkType?: number; timeSec?: number } = {},
+): Uint8Array {
+  const { linkType = LINK_TYPE_PFLOG, timeSec = 1_700_000_000 } = options
+  return Buffer.concat([
+    encodePcapFileHeader({ linkType }),
+    ...records.map((record) => encodePcapRecord(record, timeSec)),
+  ])
+}
