@@ -1,0 +1,20 @@
+/** Something to tell about a file that people write. */
+export interface Diagnostic {
+  fileName: string
+  /** From 1. */
+  line: number
+  /** From 1, in bytes. */
+  column: number
+  /** An error makes what it is about unusable. */
+  severity: 'error' | 'warning'
+  /** What is wrong: lower case, no full stop, safe for a terminal. */
+  message: string
+  /** What to write instead, in the same form. */
+  fix: string
+}
+
+/** `FILE:LINE:COLUMN: MESSAGE`, the form that editors and people find the place with. */
+export function formatDiagnostic(diagnostic: Diagnostic): string {
+  const { fileName, line, column, message } = diagnostic
+  return `${fileName}:${line}:${column}: ${message}`
+}

@@ -1,0 +1,262 @@
+/**
+ * The capability databases of getcap(3), as spamd.conf uses them: records of colon-separated fields, one a
+ * line, with the place in the file of everything. Text is held as Latin-1, one character a byte.
+ *
+ * Source: getcap(3) and spamd.conf(5) of OpenBSD; what differs on purpose is said at its place.
+ */
+
+/** A place in a file, both counted from 1; columns count bytes. */
+export interface TextPosition {
+  line: number
+  column: number
+}
+
+/** One field of a record; `text` is as written, without the colons around it. */
+export interface CapabilityField {
+  text: string
+  position: TextPosition
+}
+
+export interface CapabilityRecord {
+  /** Everything before the first colon: the names, separated by vertical bars. */
+  names: string
+  position: TextPosition
+  /** The fields after the names. `#` starts no comment here. */
+  fields: CapabilityField[]
+  /** The fields as the record `all` has them: a colon between double quotes ends a field too. */
+  unquotedFields: CapabilityField[]
+  /** Where a backslash ended the last line of the file, so that nothing follows it. */
+  openContinuation: TextPosition | undefined
+  /** Continued lines after the first one that begin with `#`, which people take for comments. */
+  commentLikeLines: TextPosition[]
+}
+
+/** A comment that ends in a backslash and so hides the next line. */
+export interface SwallowedLine {
+  position: TextPosition
+  text: string
+}
+
+export interface CapabilityDatabase {
+  records: CapabilityRecord[]
+  swallowedLines: SwallowedLine[]
+}
+
+/** Part of a joined record that comes from one line of the file. */
+interface LinePart {
+  /** Where the part begins in the joined text. */
+  start: number
+  line: number
+}
+
+interface JoinedLine {
+  text: string
+  parts: LinePart[]
+  openContinuation: TextPosition | undefined
+}
+
+/**
+ * Splits a file into records. Lines end at LF or CR LF (the original knows LF only) and the last may lack
+ * its end (the original ignores such a record). A backslash right before the line end joins the next line,
+ * also in comments; both vanish and nothing is trimmed. Joined lines that are empty or begin with `#` are
+ * no records.
+ */
+export function parseCapabilities(text: string): CapabilityDatabase {
+  const records: CapabilityRecord[] = []
+  const swallowedLines: SwallowedLine[] = []
+  for (const joined of joinLines(text)) {
+    if (joined.text === '') continue
+    if (!joined.text.startsWith('#')) {
+      records.push(recordOf(joined))
+      continue
+    }
+    for (const { line, text: hidden } of continuedLines(joined)) {
+      if (hidden.trim() === '' || hidden.startsWith('#')) continue
+      swallowedLines.push({ position: { line, column: 1 }, text: hidden })
+    }
+  }
+  return { records, swallowedLines }
+}
+
+/**
+ * True when one of the names is `name`: it stands at the beginning or after a vertical bar, and the next
+ * character is a vertical bar or the end. So `a|b` is found both as `a` and as `a|b`.
+ */
+export function hasName(record: CapabilityRecord, name: string): boolean {
+  let at = 0
+  for (;;) {
+    if (record.names.startsWith(name, at)) {
+      const next = record.names[at + name.length]
+      if (next === undefined || next === '|') return true
+    }
+    const bar = record.names.indexOf('|', at)
+    if (bar < 0) return false
+    at = bar + 1
+  }
+}
+
+/** How a capability was found: `cancelled` stands before any definition (`:cap@:`). */
+export type FoundCapability =
+  | { kind: 'present'; value: string; field: CapabilityField }
+  | { kind: 'cancelled'; field: CapabilityField }
+  | { kind: 'absent' }
+
+/**
+ * Looks a capability up: `:` finds `cap`, `=` finds `cap=value`, `#` finds `cap#value`. The first field of
+ * that form wins; `cap@`, `cap=@` and `cap#@` before it cancel it. The value is not decoded.
+ */
+export function findCapability(
+  fields: readonly CapabilityField[],
+  name: string,
+  type: ':' | '=' | '#',
+): FoundCapability {
+  for (const field of fields) {
+    if (!field.text.startsWith(name)) continue
+    const next = field.text[name.length]
+    if (next === '@') return { kind: 'cancelled', field }
+    if (type === ':') {
+      if (next === undefined) return { kind: 'present', value: '', field }
+      continue
+    }
+    if (next !== type) continue
+    const value = field.text.slice(name.length + 1)
+    return value.startsWith('@') ? { kind: 'cancelled', field } : { kind: 'present', value, field }
+  }
+  return { kind: 'absent' }
+}
+
+const NAMED_ESCAPES: Readonly<Record<string, string>> = {
+  b: '\b',
+  t: '\t',
+  n: '\n',
+  f: '\f',
+  r: '\r',
+  e: '\u001b',
+  c: ':',
+}
+
+/**
+ * The value of a string capability: `^X` is a control character, a backslash with one to three octal digits
+ * that byte, with one of `btnfrec` (either case) a control character, ESC or a colon, with anything else
+ * that itself. An escape that is cut off at the end vanishes. Source: cgetstr in getcap(3).
+ */
+export function decodeCapabilityString(text: string): string {
+  return text.replace(
+    /\^(.?)|\\(?:([0-7]{1,3})|(.?))/gs,
+    (_whole, control: string | undefined, octal: string | undefined, other: string | undefined) => {
+      if (control !== undefined) {
+        return control === '' ? '' : String.fromCharCode(control.charCodeAt(0) & 31)
+      }
+      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 255)
+      return NAMED_ESCAPES[(other ?? '').toLowerCase()] ?? other ?? ''
+    },
+  )
+}
+
+/** Text that `decodeCapabilityString` turns back, without colons, quotes, line ends or bare carets. */
+export function encodeCapabilityString(value: string): string {
+  return value.replace(/[\u0000-\u001f":\\^\u007f]/g, (character) => {
+    if (character === ':') return '\\c'
+    if (character === '\n') return '\\n'
+    if (character === '\t') return '\\t'
+    return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`
+  })
+}
+
+/**
+ * The number of a numeric capability: `0x` hexadecimal, a leading `0` octal, else decimal; undefined when
+ * it is none, or above 2^53. Source: cgetnum in getcap(3).
+ */
+export function parseCapabilityNumber(text: string): number | undefined {
+  let value: number
+  if (/^0[xX][0-9a-fA-F]+$/.test(text)) value = Number.parseInt(text.slice(2), 16)
+  else if (/^0[0-7]*$/.test(text)) value = Number.parseInt(text, 8)
+  else if (/^[1-9][0-9]*$/.test(text)) value = Number(text)
+  else return undefined
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+function* joinLines(text: string): Generator<JoinedLine> {
+  let joined: JoinedLine = { text: '', parts: [], openContinuation: undefined }
+  let line = 0
+  for (let at = 0; at < text.length; ) {
+    const lineFeed = text.indexOf('\n', at)
+    let end = lineFeed < 0 ? text.length : lineFeed
+    const next = end + 1
+    if (lineFeed >= 0 && end > at && text[end - 1] === '\r') end -= 1
+    line += 1
+    joined.parts.push({ start: joined.text.length, line })
+    if (end > at && text[end - 1] === '\\') {
+      joined.text += text.slice(at, end - 1)
+      joined.openContinuation = { line, column: end - at }
+    } else {
+      joined.text += text.slice(at, end)
+      joined.openContinuation = undefined
+      yield joined
+      joined = { text: '', parts: [], openContinuation: undefined }
+    }
+    at = next
+  }
+  if (joined.parts.length > 0) yield joined
+}
+
+function recordOf(joined: JoinedLine): CapabilityRecord {
+  const fields = splitFields(joined, true)
+  const unquotedFields = splitFields(joined, false)
+  const [first] = unquotedFields
+  return {
+    names: first!.text,
+    position: first!.position,
+    fields: fields.slice(1),
+    unquotedFields: unquotedFields.slice(1),
+    openContinuation: joined.openContinuation,
+    commentLikeLines: continuedLines(joined)
+      .filter((part) => part.text.startsWith('#'))
+      .map((part) => ({ line: part.line, column: 1 })),
+  }
+}
+
+/**
+ * Splits at colons. With `quotes`, a double quote that has no backslash right before it starts or ends a
+ * stretch in which a colon is written as if it were `\C`; quotes themselves stay.
+ */
+function splitFields(joined: JoinedLine, quotes: boolean): CapabilityField[] {
+  const { text } = joined
+  const fields: CapabilityField[] = []
+  let field = ''
+  let fieldStart = 0
+  let isQuoted = false
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at]!
+    if (quotes && character === '"' && text[at - 1] !== '\\') isQuoted = !isQuoted
+    if (character !== ':') field += character
+    else if (isQuoted) field += '\\C'
+    else {
+      fields.push({ text: field, position: positionOf(joined, fieldStart) })
+      field = ''
+      fieldStart = at + 1
+    }
+  }
+  fields.push({ text: field, position: positionOf(joined, fieldStart) })
+  return fields
+}
+
+/** The place of a character of the joined text; one after a joint belongs to the later line. */
+function positionOf(joined: JoinedLine, at: number): TextPosition {
+  let low = 0
+  let high = joined.parts.length
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1
+    if (joined.parts[middle]!.start <= at) low = middle
+    else high = middle
+  }
+  const part = joined.parts[low]!
+  return { line: part.line, column: at - part.start + 1 }
+}
+
+/** The lines of a joined line after its first, each without what follows it. */
+function continuedLines({ text, parts }: JoinedLine): { line: number; text: string }[] {
+  return parts
+    .map((part, index) => ({ line: part.line, text: text.slice(part.start, parts[index + 1]?.start) }))
+    .slice(1)
+}
