@@ -38,7 +38,6 @@ export interface ListCopy {
   location: string
   /** When its content was received. */
   fetchedSec: UnixSec
-  /** When its source last said that it is current (received, or 304). Kept in the state file. */
   validator: Validator
   /** Accepted lines. */
   entries: number
@@ -76,7 +75,7 @@ export class ListStore {
     this.#folder = folder
   }
 
-  /** Creates the folder when it is missing, refuses one that everybody may write to, and clears leftovers. */
+  /** Creates the folder when it is missing, and refuses one that everybody may write to. */
   async prepare(): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE })
@@ -86,9 +85,17 @@ export class ListStore {
           hint: `chmod o-w ${this.#folder}`,
         })
       }
-      await removeLeftovers(this.#folder)
     } catch (error) {
       if (error instanceof AppError) throw error
+      throw this.#writeFailure(this.#folder, error)
+    }
+  }
+
+  /** Removes what killed runs left half-written. Only while no other run is at work. */
+  async removeLeftovers(): Promise<void> {
+    try {
+      await removeLeftovers(this.#folder)
+    } catch (error) {
       throw this.#writeFailure(this.#folder, error)
     }
   }

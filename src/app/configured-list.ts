@@ -1,0 +1,32 @@
+import type { ListSource } from './list-source.js'
+
+/** Something for people to know: one line, and one more when the fix is known. */
+export interface Problem {
+  /** Lower case, no full stop (except the original's own texts), not yet escaped for a terminal. */
+  message: string
+  hint?: string | undefined
+  /** Makes the exit code 1. */
+  isError: boolean
+}
+
+/** One list of `all`, in its place. */
+export interface ConfiguredList {
+  /** One character a byte. */
+  name: string
+  /** `unknown`: the record is missing or broken, so it may have been meant as either. */
+  colour: 'black' | 'white' | 'unknown'
+  /** Undefined when the record does not say where the list comes from. */
+  source: ListSource | undefined
+  /** What spamd tells clients of a black list, one character a byte; undefined when there is none to be had. */
+  message: string | undefined
+  /** What is wrong with the record. */
+  problems: Problem[]
+}
+
+export interface Configuration {
+  lists: ConfiguredList[]
+  /** What is wrong with the file as a whole. */
+  problems: Problem[]
+  /** False when nothing can be done with it: there is no `all`. */
+  isUsable: boolean
+}

@@ -1,0 +1,96 @@
+/** Hands config lines to the running spamd, one connection a line, as the original does. */
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { escapeControl } from '../codec/escape.js'
+import { AppError, isSystemError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+import { connectFromReservedPort } from '../platform/reserved-port.js'
+
+/** spamd serves one configuration connection at a time; a list of millions takes it a few seconds. */
+const SEND_TIMEOUT_MS = 60_000
+/** spamd closes when it has taken the line. It need not, so this is not waited for much longer. */
+const CLOSE_TIMEOUT_MS = 10_000
+
+/** Most bytes of an answer that are looked at: a few lines of JSON. */
+const MAX_ANSWER_BYTES = 65_536
+
+/** Where the running spamd takes config lines. */
+export type ConfigTarget =
+  /** The configuration port of this machine, from a source port below 1024. */
+  | { kind: 'port'; port: number }
+  /** The Unix socket of our own spamd, which answers each line with a JSON object. */
+  | { kind: 'socket'; path: string }
+
+/**
+ * Sends one config line on a connection of its own. Errors: `ERR_SPAMD_CONNECT` with the original's text,
+ * whose cause is the system's error; `ERR_SPAMD_REFUSED` when spamd answers that it does not take the line.
+ */
+export async function sendConfigLine(target: ConfigTarget, line: Uint8Array): Promise<void> {
+  let answer: string
+  try {
+    answer = await sendAndClose(await openConnection(target), line)
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    const where = target.kind === 'port' ? `port ${target.port}` : target.path
+    throw new AppError('ERR_SPAMD_CONNECT', `Can't connect to spamd on ${where}: ${reasonOf(error)}`, {
+      cause: error,
+      hint: hintFor(target, error.code),
+    })
+  }
+  if (target.kind === 'socket') checkAnswer(answer)
+}
+
+/** True when nobody listens: then there is no spamd that could hold a list. */
+export function isSpamdAbsent(error: unknown): boolean {
+  if (!(error instanceof AppError) || !isSystemError(error.cause)) return false
+  return error.cause.code === 'ECONNREFUSED' || error.cause.code === 'ENOENT'
+}
+
+async function openConnection(target: ConfigTarget): Promise<Socket> {
+  if (target.kind === 'port') {
+    return connectFromReservedPort({ host: '127.0.0.1', port: target.port, localAddress: '127.0.0.1' })
+  }
+  const socket = connect(target.path)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function sendAndClose(socket: Socket, line: Uint8Array): Promise<string> {
+  const closed = once(socket, 'close')
+  // Seen by `closed` too; without this it would be nobody's while the line is still being written.
+  closed.catch(() => undefined)
+  socket.setTimeout(SEND_TIMEOUT_MS, () => {
+    socket.destroy(Object.assign(new Error('spamd does not read'), { code: 'ETIMEDOUT', syscall: 'write' }))
+  })
+  let answer = ''
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => {
+    if (answer.length < MAX_ANSWER_BYTES) answer += text
+  })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject)
+    socket.end(line, resolve)
+  })
+  socket.setTimeout(CLOSE_TIMEOUT_MS, () => socket.destroy())
+  await closed
+  return answer
+}
+
+function checkAnswer(answer: string): void {
+  let reason: unknown = 'no answer'
+  try {
+    const { result, reason: given } = JSON.parse(answer.split('\n', 1)[0] ?? '') as Record<string, unknown>
+    if (result !== 'refused' && result !== undefined) return
+    reason = given
+  } catch {
+    // Not the answer of a spamd that took the line.
+  }
+  throw new AppError('ERR_SPAMD_REFUSED', `spamd did not take the list: ${escapeControl(String(reason))}`)
+}
+
+function hintFor(target: ConfigTarget, code: string): string | undefined {
+  if (code !== 'EACCES' && code !== 'EPERM') return undefined
+  return target.kind === 'port'
+    ? 'spamd takes lists from source ports below 1024 only: run as root, or use --config-socket'
+    : 'run as root, or as a member of the group of spamd'
+}

@@ -1,0 +1,291 @@
+/**
+ * A run of spamd-setup: settle every source, take the white lists out, then give the result to spamd and to
+ * the firewall. Nothing is changed anywhere before every list is settled.
+ */
+import { join } from 'node:path'
+import type { FeedFetcher } from '../feeds/feed-fetcher.js'
+import { ListStore } from '../feeds/list-store.js'
+import type { Firewall } from '../firewall/backend.js'
+import { countCidrs } from '../ip/cidr-text.js'
+import { EMPTY_SET, type IpRangeSet, unionOf } from '../ip/ip-range-set.js'
+import { AppError } from '../platform/app-error.js'
+import type { Clock, UnixSec } from '../platform/clock.js'
+import { type CombinedList, combineLists } from './combine-lists.js'
+import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
+import { countChange } from './count-change.js'
+import type { ConfigTarget } from './deliver-lists.js'
+import { describeFailure, describeStoreFailure } from './describe-failure.js'
+import { LoadedLists } from './loaded-lists.js'
+import { readBlockedTable, replaceBlockedTable } from './refresh-firewall.js'
+import type {
+  CombinedReport,
+  ListReport,
+  RefreshObserver,
+  RefreshReport,
+  TableReport,
+} from './refresh-report.js'
+import { sendLists } from './send-lists.js'
+import { type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
+import { type OutputFormat, writeListOutput } from './write-list-output.js'
+
+/** Sources asked at the same time: more would only crowd a small gateway's line. */
+const MAX_PARALLEL = 8
+
+const LOCK_NAME = 'run.lock'
+
+export interface RefreshOptions {
+  configuration: Configuration
+  stateDir: string
+  /** Changes nothing: no copy, no note, no list, no table. */
+  isDryRun: boolean
+  /** With `isDryRun`: what would change is counted. */
+  wantsChanges: boolean
+  /** The table of blocked networks is loaded too; undefined: it is not. */
+  firewall: Firewall | undefined
+  target: ConfigTarget
+  isForced: boolean
+  isOffline: boolean
+  canShrink: boolean
+  output: { target: string; format: OutputFormat } | undefined
+  /** How long to wait for another run. */
+  waitMs: number
+}
+
+export interface RefreshTools {
+  clock: Clock
+  fetcher: FeedFetcher
+  observer: RefreshObserver
+  sleep(durationMs: number): Promise<void>
+}
+
+/** Runs once. Throws `AppError` when nothing could be begun (another run at work, the state folder unusable). */
+export async function refreshLists(options: RefreshOptions, tools: RefreshTools): Promise<RefreshReport> {
+  const store = new ListStore(options.stateDir)
+  if (options.isDryRun) return new Run(options, tools, store).execute()
+  await store.prepare()
+  // Loaded only where it is needed: a dry run stays light.
+  const { acquireRunLock } = await import('../db/run-lock.js')
+  const lock = await acquireRunLock(join(options.stateDir, LOCK_NAME), {
+    waitMs: options.waitMs,
+    holder: `process ${process.pid}, since ${new Date(tools.clock.nowSec() * 1000).toISOString()}`,
+    sleep: tools.sleep,
+  })
+  try {
+    await store.removeLeftovers()
+    return await new Run(options, tools, store).execute()
+  } finally {
+    lock.release()
+  }
+}
+
+class Run {
+  readonly #options: RefreshOptions
+  readonly #tools: RefreshTools
+  readonly #store: ListStore
+  readonly #loaded: LoadedLists
+  readonly #startedSec: UnixSec
+  readonly #problems: Problem[] = []
+
+  constructor(options: RefreshOptions, tools: RefreshTools, store: ListStore) {
+    this.#options = options
+    this.#tools = tools
+    this.#store = store
+    this.#loaded = new LoadedLists(options.stateDir)
+    this.#startedSec = tools.clock.nowSec()
+  }
+
+  async execute(): Promise<RefreshReport> {
+    const { configuration, isDryRun, output } = this.#options
+    for (const problem of configuration.problems) this.#tell(problem)
+    if (!configuration.isUsable) return this.#report([], [], [], undefined)
+
+    const settled = await this.#settleAll()
+    const lists = this.#reportLists(settled)
+    const combined = combineLists(
+      configuration.lists.map((list) => ({
+        name: list.name,
+        colour: list.colour,
+        set: settled.get(list)?.summary?.set,
+        isUnsendable: list.colour === 'black' && list.message === undefined,
+      })),
+    )
+    await this.#loaded.open()
+    const effective = await this.#effectiveSets(combined)
+    let sent: CombinedReport[]
+    let cleared: string[] = []
+    if (isDryRun) {
+      sent = await this.#previewLists(combined)
+    } else {
+      const messages = new Map(configuration.lists.map((list) => [list.name, list.message ?? '']))
+      ;({ sent, cleared } = await sendLists(combined, messages, {
+        target: this.#options.target,
+        loaded: this.#loaded,
+        onProblem: (problem) => this.#tell(problem),
+      }))
+    }
+    const union = unionOf(effective.map(({ set }) => set))
+    const table = await this.#loadTable(union, combined, effective.length, cleared)
+    if (output !== undefined) {
+      await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
+    }
+    return this.#report(lists, sent, cleared, table)
+  }
+
+  /** Each source once, however often its list is named, bounded in number. */
+  async #settleAll(): Promise<Map<ConfiguredList, SettledSource>> {
+    const { isDryRun, isForced, isOffline, canShrink, configuration } = this.#options
+    const settleOptions: SettleOptions = {
+      store: this.#store,
+      fetcher: this.#tools.fetcher,
+      nowSec: this.#startedSec,
+      isForced,
+      isOffline,
+      canShrink,
+      isReadOnly: isDryRun,
+      onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
+    }
+    const byName = new Map<string, Promise<SettledSource>>()
+    const waiting: (() => void)[] = []
+    let running = 0
+    const limited = async (list: ConfiguredList): Promise<SettledSource> => {
+      if (running === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
+      else running += 1
+      try {
+        return await settleSource(list.source!, settleOptions)
+      } finally {
+        const next = waiting.shift()
+        if (next === undefined) running -= 1
+        else next()
+      }
+    }
+    for (const list of configuration.lists) {
+      if (list.source !== undefined && !byName.has(list.name)) byName.set(list.name, limited(list))
+    }
+    const settled = new Map<ConfiguredList, SettledSource>()
+    for (const list of configuration.lists) {
+      const source = await byName.get(list.name)
+      if (source !== undefined) settled.set(list, source)
+    }
+    return settled
+  }
+
+  #reportLists(settled: ReadonlyMap<ConfiguredList, SettledSource>): ListReport[] {
+    const reports: ListReport[] = []
+    let blackList: string | undefined
+    for (const list of this.#options.configuration.lists) {
+      const result = settled.get(list)
+      if (list.colour === 'black') blackList = list.name
+      const heldList = list.colour === 'black' ? undefined : blackList
+      const problems = [...list.problems]
+      if (result !== undefined) {
+        for (const problem of [
+          describeFailure(result, this.#startedSec, heldList),
+          describeStoreFailure(result),
+        ]) {
+          if (problem !== undefined) problems.push(problem)
+        }
+      }
+      const report: ListReport = {
+        name: list.name,
+        colour: list.colour,
+        source: list.source,
+        status: result?.status ?? 'failed',
+        wasAsked: result?.wasAsked ?? false,
+        entries: result?.summary?.accepted,
+        unknownLines: result?.summary?.unknown ?? 0,
+        firstUnknown: result?.summary?.firstUnknown,
+        notes: result?.summary?.notes ?? [],
+        currentSec: result?.currentSec,
+        failure: result?.failure,
+        problems,
+      }
+      this.#problems.push(...problems)
+      this.#tools.observer.onList(report)
+      reports.push(report)
+    }
+    return reports
+  }
+
+  /** What is in force of each list after the run: the new addresses, or for a held list the ones it had. */
+  async #effectiveSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
+    const effective: { name: string; set: IpRangeSet }[] = []
+    for (const list of combined) {
+      const set = list.set ?? (await this.#loaded.readSet(list.name))
+      if (set !== undefined) effective.push({ name: list.name, set })
+    }
+    return effective
+  }
+
+  async #previewLists(combined: readonly CombinedList[]): Promise<CombinedReport[]> {
+    const reports: CombinedReport[] = []
+    for (const { name, set, heldBy } of combined) {
+      const canCount = this.#options.wantsChanges && set !== undefined
+      reports.push({
+        name,
+        outcome: set === undefined ? 'held' : 'not sent',
+        heldBy,
+        cidrs: set === undefined ? undefined : countCidrs(set),
+        change: canCount ? countChange((await this.#loaded.readSet(name)) ?? EMPTY_SET, set) : undefined,
+      })
+    }
+    return reports
+  }
+
+  async #loadTable(
+    union: IpRangeSet,
+    combined: readonly CombinedList[],
+    effectiveCount: number,
+    cleared: readonly string[],
+  ): Promise<TableReport | undefined> {
+    const { firewall, isDryRun, wantsChanges } = this.#options
+    if (firewall === undefined) return undefined
+    const report = { firewall: firewall.describe(), cidrs: countCidrs(union), change: undefined }
+    // A configuration without any black list says nothing about the table.
+    if (combined.length === 0 && cleared.length === 0) return { ...report, outcome: 'left alone' }
+    if (isDryRun) {
+      if (!wantsChanges) return { ...report, outcome: 'left alone' }
+      const present = await this.#attempt(() => readBlockedTable(firewall))
+      return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
+    }
+    // Before our first complete run the table may hold what another program loaded for a list that failed now.
+    const isIncomplete = effectiveCount < combined.length
+    const set = await this.#attempt(() =>
+      replaceBlockedTable(firewall, union, isIncomplete && !this.#loaded.hadIndex),
+    )
+    if (set === undefined) return { ...report, outcome: 'failed' }
+    return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }
+  }
+
+  /** The result of an action, or undefined after telling why it failed. */
+  async #attempt<Result>(action: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      this.#tell({ message: error.message, hint: error.hint, isError: true })
+      return undefined
+    }
+  }
+
+  #tell(problem: Problem): void {
+    this.#problems.push(problem)
+    this.#tools.observer.onProblem(problem)
+  }
+
+  #report(
+    lists: ListReport[],
+    combined: CombinedReport[],
+    cleared: string[],
+    table: TableReport | undefined,
+  ): RefreshReport {
+    return {
+      lists,
+      combined,
+      cleared,
+      table,
+      problems: this.#problems,
+      startedSec: this.#startedSec,
+      exitCode: this.#problems.some((problem) => problem.isError) ? 1 : 0,
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { encodeClearLine, encodeConfigLine, isConfigListName } from '../codec/config-line.js'
+import { countCidrs, formatCidrs } from '../ip/cidr-text.js'
+import { isEmptySet } from '../ip/ip-range-set.js'
+import { AppError } from '../platform/app-error.js'
+import type { CombinedList } from './combine-lists.js'
+import type { Problem } from './configured-list.js'
+import { type ConfigTarget, isSpamdAbsent, sendConfigLine } from './deliver-lists.js'
+import type { LoadedLists } from './loaded-lists.js'
+import type { CombinedReport } from './refresh-report.js'
+import { toDisplayText } from './wire-text.js'
+
+export interface SendOptions {
+  target: ConfigTarget
+  loaded: LoadedLists
+  onProblem(problem: Problem): void
+}
+
+/**
+ * Gives every list that can be made to spamd, in order, clears those that vanished from spamd.conf, and
+ * keeps a record of it. When spamd cannot be reached this is told once and the record is brought up to date
+ * all the same: our spamd reads it at its start.
+ */
+export async function sendLists(
+  combined: readonly CombinedList[],
+  messages: ReadonlyMap<string, string>,
+  options: SendOptions,
+): Promise<{ sent: CombinedReport[]; cleared: string[] }> {
+  const { loaded, target, onProblem } = options
+  let isReachable = true
+  /** True when spamd need not be told (again): it got the line, or it is not there and so holds no list. */
+  const send = async (line: Uint8Array, isClear: boolean): Promise<boolean> => {
+    if (!isReachable) return false
+    try {
+      await sendConfigLine(target, line)
+      return true
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      if (isClear && isSpamdAbsent(error)) return true
+      isReachable = error.code !== 'ERR_SPAMD_CONNECT'
+      onProblem({ message: error.message, hint: error.hint, isError: true })
+      return false
+    }
+  }
+  const record = async (action: () => Promise<void>): Promise<void> => {
+    try {
+      await action()
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      onProblem({ message: error.message, hint: error.hint, isError: true })
+    }
+  }
+
+  const sent: CombinedReport[] = []
+  const names: string[] = []
+  for (const { name, set, heldBy } of combined) {
+    const report = { name, heldBy, cidrs: set === undefined ? undefined : countCidrs(set), change: undefined }
+    const isKnown = loaded.index.names.includes(name)
+    if (isKnown && !names.includes(name)) names.push(name)
+    if (set === undefined) {
+      sent.push({ ...report, outcome: 'held' })
+      continue
+    }
+    if (!isConfigListName(name)) {
+      onProblem({
+        message: `list name ${toDisplayText(name)} cannot be sent to spamd`,
+        hint: 'a name holds no semicolon and no line end',
+        isError: true,
+      })
+      sent.push({ ...report, outcome: 'not sent' })
+      continue
+    }
+    const isClear = isEmptySet(set)
+    const line = isClear
+      ? encodeClearLine(name)
+      : encodeConfigLine({ name, message: messages.get(name) ?? '', ...formatCidrs(set) })
+    const isSent = await send(line, isClear)
+    await record(() => loaded.writeLine(name, line))
+    if (!names.includes(name)) names.push(name)
+    sent.push({ ...report, outcome: !isSent ? 'not sent' : isClear ? 'cleared' : 'sent' })
+  }
+
+  const cleared: string[] = []
+  const toClear: string[] = []
+  for (const name of [...loaded.index.names, ...loaded.index.toClear]) {
+    if (names.includes(name) || combined.some((list) => list.name === name) || cleared.includes(name))
+      continue
+    if (await send(encodeClearLine(name), true)) cleared.push(name)
+    else toClear.push(name)
+  }
+  await record(() => loaded.writeIndex({ names, toClear }))
+  return { sent, cleared }
+}

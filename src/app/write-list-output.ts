@@ -1,0 +1,126 @@
+/** `--output`: the blocked networks as a file that other programs read. */
+import { once } from 'node:events'
+import { nftReplaceScript } from '../firewall/nft-script.js'
+import { cidrChunks, countCidrs, formatCidrs } from '../ip/cidr-text.js'
+import type { IpRangeSet } from '../ip/ip-range-set.js'
+import { EMPTY_IPV4_SET } from '../ip/ipv4-range-set.js'
+import { EMPTY_IPV6_SET } from '../ip/ipv6-range-set.js'
+import { AppError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+import { replaceFile } from '../platform/replace-file.js'
+import { BLOCKED_TABLE } from './blocked-table.js'
+
+export const OUTPUT_FORMATS = ['plain', 'pf', 'nft', 'ipset', 'json'] as const
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
+
+export interface OutputList {
+  name: string
+  set: IpRangeSet
+}
+
+const FILE_MODE = 0o644
+const LF = 0x0a
+
+/**
+ * Writes the union of all lists to a file, replaced whole, or to standard output (`-`):
+ * `plain` and `pf` one network a line (pf adds a comment: `table <spamd> persist file "FILE"`), `nft` a script for `nft -f`,
+ * `ipset` one for `ipset restore`, `json` one object with each list by itself. Errors: `ERR_OUTPUT_WRITE`.
+ */
+export async function writeListOutput(
+  target: string,
+  format: OutputFormat,
+  union: IpRangeSet,
+  lists: readonly OutputList[],
+): Promise<void> {
+  const chunks = renderOutput(format, union, lists)
+  try {
+    if (target === '-') await writeToStdout(chunks)
+    else await writeToFile(target, chunks)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    const what = target === '-' ? 'standard output' : target
+    throw new AppError('ERR_OUTPUT_WRITE', `cannot write ${what}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+async function writeToFile(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  const replacement = await replaceFile(path, FILE_MODE)
+  try {
+    for (const chunk of chunks) await replacement.write(chunk)
+    await replacement.commit()
+  } finally {
+    await replacement.discard()
+  }
+}
+
+async function writeToStdout(chunks: Iterable<Uint8Array>): Promise<void> {
+  for (const chunk of chunks) {
+    // A copy: the chunk is overwritten while the pipe may still hold it.
+    if (!process.stdout.write(Buffer.from(chunk))) await once(process.stdout, 'drain')
+  }
+}
+
+function* renderOutput(
+  format: OutputFormat,
+  union: IpRangeSet,
+  lists: readonly OutputList[],
+): Generator<Uint8Array> {
+  switch (format) {
+    case 'plain':
+      yield* cidrChunks(union)
+      return
+    case 'pf':
+      yield Buffer.from('# networks of the block lists, for: table <spamd> persist file "THIS FILE"\n')
+      yield* cidrChunks(union)
+      return
+    case 'nft':
+      yield* nftReplaceScript(BLOCKED_TABLE, formatCidrs(union))
+      return
+    case 'ipset':
+      yield* renderIpset(union)
+      return
+    case 'json':
+      yield* renderJson(lists)
+      return
+  }
+}
+
+function* renderIpset(union: IpRangeSet): Generator<Uint8Array> {
+  const counts = countCidrs(union)
+  for (const [setName, family, set, count] of [
+    ['spamd', 'inet', { ipv4: union.ipv4, ipv6: EMPTY_IPV6_SET }, counts.ipv4],
+    ['spamd6', 'inet6', { ipv4: EMPTY_IPV4_SET, ipv6: union.ipv6 }, counts.ipv6],
+  ] as const) {
+    const size = `maxelem ${Math.max(65_536, count)}`
+    yield Buffer.from(`create ${setName} hash:net family ${family} ${size} -exist\nflush ${setName}\n`)
+    const verb = Buffer.from(`add ${setName} `)
+    for (const chunk of cidrChunks(set)) yield prefixLines(chunk, verb)
+  }
+}
+
+function* renderJson(lists: readonly OutputList[]): Generator<Uint8Array> {
+  yield Buffer.from('{"lists":[')
+  let separator = ''
+  for (const { name, set } of lists) {
+    yield Buffer.from(`${separator}{"name":${JSON.stringify(name)},"cidrs":[`)
+    separator = ',\n'
+    let isFirst = true
+    for (const chunk of cidrChunks(set)) {
+      const text = Buffer.from(chunk).toString('latin1').trimEnd()
+      yield Buffer.from(`${isFirst ? '' : ','}"${text.replaceAll('\n', '","')}"`)
+      isFirst = false
+    }
+    yield Buffer.from(']}')
+  }
+  yield Buffer.from(']}\n')
+}
+
+function prefixLines(lines: Uint8Array, verb: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (let start = 0; start < lines.length; ) {
+    const end = lines.indexOf(LF, start) + 1
+    parts.push(verb, lines.subarray(start, end))
+    start = end
+  }
+  return Buffer.concat(parts)
+}
