@@ -139,7 +139,7 @@ export class Scanner {
       if (this.#isStopped) return false
       const limit = this.#sliceLimit
       const startedMs = clock.monotonicMs()
-      const slice = await keeper.use((store) => store.readScanSlice(cursor, limit))
+      const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, { dueAt: time.nowSec }))
       const decisions = decideSlice(slice.entries, time, (ip) => blockLists.isListed(ip))
       const readMs = clock.monotonicMs() - startedMs
       await nextTurn()
