@@ -10,7 +10,7 @@ export async function notifySystemd(
   state: 'READY=1' | 'RELOADING=1' | 'STOPPING=1',
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<void> {
-  if (environment['NOTIFY_SOCKET'] === undefined) return
+  if (environment.NOTIFY_SOCKET === undefined) return
   await runProcess({
     program: 'systemd-notify',
     args: [`--pid=${process.pid}`, state],

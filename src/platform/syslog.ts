@@ -29,7 +29,7 @@ export interface LogOptions {
 /** Opens the log of a daemon. */
 export function openLog(options: LogOptions, environment: NodeJS.ProcessEnv = process.env): Logger {
   const limit = LOG_LEVELS.indexOf(options.threshold ?? 'debug')
-  const isJournal = environment['JOURNAL_STREAM'] !== undefined
+  const isJournal = environment.JOURNAL_STREAM !== undefined
   const sink = options.toStderr ? new StreamSink(process.stderr, isJournal) : new SyslogSink(options.program)
   return {
     log(level, message, fields) {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { writePidFile } from '../../../src/platform/pid-file.js'
 import { findUser } from '../../../src/platform/privileges.js'
 
@@ -30,12 +30,14 @@ describe('startInBackground', () => {
       ${inBackground}
     })()`
 
-  test('ends with 0 once the background process is ready, which goes on without the terminal', () => {
+  test('ends with 0 once the background process is ready, which goes on without the terminal', async () => {
+    const alive = join(mkdtempSync(join(tmpdir(), 'background-')), 'alive')
     const result = runScript(
       script(`writeSync(2, 'starting\\n'); reportReady(); writeSync(2, 'unseen\\n')
-      writeFileSync(process.env.FOLDER + '/alive', process.cwd() + ' ' + isBackgroundProcess())`),
+      writeFileSync('${alive}', process.cwd() + ' ' + isBackgroundProcess())`),
     )
     expect(result).toMatchObject({ status: 0, stderr: 'starting\n', stdout: '' })
+    await vi.waitFor(() => expect(readFileSync(alive, 'utf8')).toBe('/ false'), { timeout: 20_000 })
   })
 
   test('ends with the exit code and the message of a background process that fails', () => {
@@ -133,7 +135,7 @@ describe('openLog', () => {
       const folder = mkdtempSync(join(tmpdir(), 'logger-'))
       writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho "$@" > ${folder}/args\ncat > ${folder}/lines\n`)
       chmodSync(join(folder, 'logger'), 0o755)
-      const result = runScript(script('classic', false), { PATH: `${folder}:${process.env['PATH']}` })
+      const result = runScript(script('classic', false), { PATH: `${folder}:${process.env.PATH}` })
       expect(result.stderr).toBe('')
       expect(readFileSync(join(folder, 'lines'), 'utf8')).toBe('<30>192.0.2.1: connected (1/0)\n<27>second\n')
       expect(readFileSync(join(folder, 'args'), 'utf8')).toMatch(
