@@ -100,15 +100,18 @@ class Spamlogd {
     } catch (error) {
       throw this.#captureError(error)
     }
-    // Registered before anything that takes time, so that a SIGTERM during the start is not lost.
-    const stopped = this.#handleSignals(
-      watcher,
-      () => live.lostCount(),
-      () => live.retryNow(),
-    )
-    await this.#settle()
-    await stopped
-    await live.close()
+    try {
+      // Registered before anything that takes time, so that a SIGTERM during the start is not lost.
+      const stopped = this.#handleSignals(
+        watcher,
+        () => live.lostCount(),
+        () => live.retryNow(),
+      )
+      await this.#settle()
+      await stopped
+    } finally {
+      await live.close()
+    }
     return this.#finish(recorder)
   }
 
@@ -272,7 +275,9 @@ class Spamlogd {
     const isLinkType = error.code === 'ERR_CAPTURE_LINK_TYPE'
     const reason = isLinkType ? error.message.replace(/^.*?: invalid/, 'Invalid') : error.message
     this.#logger.log('err', escapeControl(isLinkType ? reason : `Failed to initialize: ${reason}`))
-    return new AppError('ERR_CAPTURE_OPEN', `couldn't initialize pcap: ${reason}`, {
+    // The original ends with errno's text, which closes the reason when the system gave one.
+    const errnoText = /: ([A-Z][^:]*)$/.exec(reason)?.[1]
+    return new AppError('ERR_CAPTURE_OPEN', `couldn't initialize pcap: ${errnoText ?? reason}`, {
       hint: error.hint,
       cause: error,
     })
