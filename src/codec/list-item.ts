@@ -1,4 +1,5 @@
 import type { IpRangeCollector } from '../ip/ip-range-set.js'
+import { IPV4_BLOCK_SIZES } from '../ip/ipv4-range-set.js'
 import { compareWords } from '../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 
@@ -91,7 +92,7 @@ export class ListItemReader {
   #isDshieldRow(first: number, last: number, bytes: Uint8Array, afterLast: number, end: number): boolean {
     if (afterLast >= end || bytes[afterLast] !== TAB) return false
     this.#scanPrefix(bytes, afterLast + 1, end)
-    return this.#prefixLength >= 0 && last - first + 1 === 2 ** (32 - this.#prefixLength)
+    return this.#prefixLength >= 0 && last - first + 1 === IPV4_BLOCK_SIZES[this.#prefixLength]
   }
 
   #addIpv4Range(first: number, last: number, collector: IpRangeCollector): ItemOutcome {
@@ -106,11 +107,13 @@ export class ListItemReader {
     const prefixLength = this.#prefixLength
     if (prefixLength > 32) return 'unknown'
     if (prefixLength === 0) return 'zero-prefix'
-    const span = 2 ** (32 - prefixLength)
-    const first = address - (address % span)
-    this.hadHostBits = first !== address
-    if (span === 1) collector.ipv4.addAddress(first)
-    else collector.ipv4.addRange(first, first + span - 1)
+    if (prefixLength === 32) {
+      collector.ipv4.addAddress(address)
+      return 'accepted'
+    }
+    const hostMask = 0xffffffff >>> prefixLength
+    this.hadHostBits = (address & hostMask) !== 0
+    collector.ipv4.addRange((address & ~hostMask) >>> 0, (address | hostMask) >>> 0)
     return 'accepted'
   }
 

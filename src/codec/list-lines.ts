@@ -1,6 +1,7 @@
 import { IpRangeCollector, type IpRangeSet, subtractSet } from '../ip/ip-range-set.js'
 import { escapeControl } from './escape.js'
 import { type LineOutcome, ListLineReader } from './list-line.js'
+import { PlainLineReader } from './plain-lines.js'
 
 /** Longest line that is read: JSON records and CSV rows stay far below; a longer one counts as unknown. */
 export const MAX_LINE_BYTES = 65536
@@ -9,10 +10,6 @@ const EXCERPT_BYTES = 60
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
-const DOT = 0x2e
-const SLASH = 0x2f
-const DIGIT_0 = 0x30
-const DIGIT_9 = 0x39
 
 /** How a list is to be read. */
 export interface ListParserOptions {
@@ -93,6 +90,7 @@ class LineByLineParser implements ListParser {
   readonly #collector = new IpRangeCollector()
   readonly #excluded = new IpRangeCollector()
   readonly #reader: ListLineReader
+  readonly #plain = new PlainLineReader(this.#collector.ipv4)
   readonly #hasColumn: boolean
   readonly #notes = new Map<ListNoteKind, ListNote>()
   /** Beginning of a line whose end has not come yet. */
@@ -180,82 +178,28 @@ class LineByLineParser implements ListParser {
     this.#readLine(this.#pending, 0, lengthBytes)
   }
 
-  /**
-   * Reads whole lines from `start`, the last one ending with the line feed at `lastEnd`. The commonest
-   * lines (one address, one network, nothing else) are read here, all others by `#readLine`, which gives
-   * the same for these.
-   */
+  /** Reads whole lines from `start`, the last one ending with the line feed at `lastEnd`. */
   #readLines(bytes: Uint8Array, start: number, lastEnd: number): void {
-    const collector = this.#collector.ipv4
-    let lineStart = start
-    let quickLines = 0
-    while (lineStart <= lastEnd) {
-      let at = lineStart
-      let address = 0
-      let octet = 0
-      let octetStart = at
-      let dots = 0
-      let byte = 0
-      let isPlain = !this.#hasColumn
-      while (isPlain) {
-        byte = bytes[at]!
-        const digit = byte - DIGIT_0
-        if (digit >= 0 && digit <= 9) {
-          octet = octet * 10 + digit
-          at += 1
-          continue
-        }
-        const digits = at - octetStart
-        if (digits === 0 || digits > 3 || octet > 255) isPlain = false
-        address = ((address << 8) | octet) >>> 0
-        if (byte !== DOT) break
-        dots += 1
-        octet = 0
-        at += 1
-        octetStart = at
+    let at = start
+    while (at <= lastEnd) {
+      if (!this.#hasColumn) {
+        at = this.#plain.read(bytes, at, lastEnd)
+        this.#countPlain()
+        if (at > lastEnd) return
       }
-      if (isPlain && dots === 3) {
-        let prefixLength = 32
-        if (byte === SLASH) {
-          at += 1
-          byte = bytes[at]!
-          prefixLength = 0
-          while (byte >= DIGIT_0 && byte <= DIGIT_9 && prefixLength <= 32) {
-            prefixLength = prefixLength * 10 + (byte - DIGIT_0)
-            at += 1
-            byte = bytes[at]!
-          }
-        }
-        if (byte === CARRIAGE_RETURN) {
-          at += 1
-          byte = bytes[at]!
-        }
-        if (byte === LINE_FEED && prefixLength > 0 && prefixLength <= 32) {
-          if (prefixLength === 32) {
-            collector.addAddress(address)
-            quickLines += 1
-            lineStart = at + 1
-            continue
-          }
-          const hostMask = 0xffffffff >>> prefixLength
-          if ((address & hostMask) === 0) {
-            collector.addRange(address, (address | hostMask) >>> 0)
-            quickLines += 1
-            lineStart = at + 1
-            continue
-          }
-        }
-      }
-      this.#lineCount += quickLines
-      this.#accepted += quickLines
-      quickLines = 0
       let lineEnd = at
       while (bytes[lineEnd] !== LINE_FEED) lineEnd += 1
-      this.#readLine(bytes, lineStart, lineEnd)
-      lineStart = lineEnd + 1
+      this.#readLine(bytes, at, lineEnd)
+      at = lineEnd + 1
     }
-    this.#lineCount += quickLines
-    this.#accepted += quickLines
+  }
+
+  #countPlain(): void {
+    const { accepted, ignored, hostBits, linesBeforeHostBits } = this.#plain
+    if (hostBits > 0) this.#note('host-bits', hostBits, this.#lineCount + linesBeforeHostBits + 1)
+    this.#accepted += accepted
+    this.#ignored += ignored
+    this.#lineCount += accepted + ignored
   }
 
   #readLine(bytes: Uint8Array, start: number, end: number): void {
@@ -309,10 +253,10 @@ class LineByLineParser implements ListParser {
     }
   }
 
-  #note(kind: ListNoteKind): void {
+  #note(kind: ListNoteKind, count = 1, firstLine = this.#lineCount): void {
     const note = this.#notes.get(kind)
-    if (note !== undefined) note.count += 1
-    else this.#notes.set(kind, { kind, count: 1, firstLine: this.#lineCount, message: NOTE_MESSAGES[kind] })
+    if (note !== undefined) note.count += count
+    else this.#notes.set(kind, { kind, count, firstLine, message: NOTE_MESSAGES[kind] })
   }
 }
 

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIpv4Text, isIpv6Text } from './numeric-text.js'
 
 /** Address family by its IP version. */
 export type IpFamily = 4 | 6
@@ -14,8 +14,8 @@ export function familyOf(canonicalText: string): IpFamily {
  * forms (`10.1`), leading zeros, prefixes (`/24`), zone suffixes (`%em0`), surrounding blanks.
  */
 export function canonicalIp(text: string): string | undefined {
-  if (isIPv4(text)) return text
-  if (!text.includes(':') || text.includes('%') || !isIPv6(text)) return undefined
+  if (isIpv4Text(text)) return text
+  if (!text.includes(':') || text.includes('%') || !isIpv6Text(text)) return undefined
   const groups = parseIpv6Groups(text)
   if (
     groups[0] === 0 &&
@@ -68,7 +68,7 @@ export function formatIpv6(groups: ArrayLike<number>): string {
   return text
 }
 
-/** Eight 16-bit groups, most significant first, of text that `net.isIPv6` accepts and that has no zone. */
+/** Eight 16-bit groups, most significant first, of text that `isIpv6Text` accepts and that has no zone. */
 export function parseIpv6Groups(text: string): number[] {
   const [head = '', tail] = text.split('::')
   const headGroups = parseGroupList(head)

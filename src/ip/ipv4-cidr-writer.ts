@@ -1,4 +1,4 @@
-import { type Ipv4RangeSet, largestIpv4Block } from './ipv4-range-set.js'
+import { IPV4_BLOCK_SIZES, type Ipv4RangeSet, largestIpv4Block } from './ipv4-range-set.js'
 
 /** `255.255.255.255/32` and a separator. */
 const MAX_BLOCK_BYTES = 19
@@ -64,7 +64,7 @@ export class Ipv4CidrWriter {
     let at = 0
     while (range < length && at <= end) {
       const last = lasts[range]!
-      const prefixLength = first === last ? 32 : blockPrefixLength(first, last)
+      const prefixLength = blockPrefixLength(first, last)
       const octet1 = first >>> 24
       const octet2 = (first >>> 16) & 255
       const octet3 = (first >>> 8) & 255
@@ -80,7 +80,7 @@ export class Ipv4CidrWriter {
       view.setUint32(at, prefixWords[prefixLength]!, true)
       at += prefixLengths[prefixLength]!
       count += 1
-      first += 2 ** (32 - prefixLength)
+      first += IPV4_BLOCK_SIZES[prefixLength]!
       if (first > last) {
         range += 1
         if (range < length) first = firsts[range]!
@@ -100,7 +100,7 @@ export class Ipv4CidrWriter {
       const last = lasts[range]!
       let first = firsts[range]!
       while (first <= last) {
-        first += 2 ** (32 - blockPrefixLength(first, last))
+        first += IPV4_BLOCK_SIZES[blockPrefixLength(first, last)]!
         blocks += 1
       }
     }

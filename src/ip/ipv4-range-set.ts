@@ -18,7 +18,6 @@ export const EMPTY_IPV4_SET: Ipv4RangeSet = {
 }
 
 const FIRST_CAPACITY = 1024
-const LAST_ADDRESS = 0xffffffff
 
 /**
  * Gathers addresses and ranges in any order, with overlaps and repeats. Single addresses, the bulk of
@@ -199,11 +198,20 @@ export function countIpv4Addresses(set: Ipv4RangeSet): number {
   return count
 }
 
-/** The prefix length of the largest aligned block that starts at `first` and ends at or before `last`. */
+/** Addresses in a block of each prefix length, 0 to 32. A table, since `**` is a slow call in hot loops. */
+export const IPV4_BLOCK_SIZES = Float64Array.from(
+  { length: 33 },
+  (_, prefixLength) => 2 ** (32 - prefixLength),
+)
+
+/**
+ * The prefix length of the largest aligned block that starts at `first` and ends at or before `last`;
+ * `first` must not be above `last`.
+ */
 export function largestIpv4Block(first: number, last: number): number {
-  const differingBits = 32 - Math.clz32(first ^ last)
-  const lowMask = differingBits === 32 ? LAST_ADDRESS : 2 ** differingBits - 1
-  if ((first & lowMask) === 0 && (last & lowMask) >>> 0 === lowMask) return 32 - differingBits
-  const trailingZeros = first === 0 ? 32 : 31 - Math.clz32(first & -first)
-  return 32 - Math.min(trailingZeros, differingBits - 1)
+  if (first === last) return 32
+  const sharedBits = Math.clz32(first ^ last)
+  const lowMask = 0xffffffff >>> sharedBits
+  if ((first & lowMask) === 0 && (~last & lowMask) === 0) return sharedBits
+  return Math.max(sharedBits + 1, first === 0 ? 0 : Math.clz32(first & -first) + 1)
 }
