@@ -1,4 +1,8 @@
 #!/usr/bin/env node
-import { execute } from '@oclif/core'
+'use strict'
+const { loadProgram, runWithOclif } = require('./load-program.js')
 
-await execute({ dir: import.meta.url, args: ['setup', ...process.argv.slice(2)] })
+loadProgram('setup').then(async ({ setupProcess, runSetupProgram }) => {
+  const io = setupProcess(() => runWithOclif('setup'))
+  process.exitCode = await runSetupProgram(process.argv.slice(2), io)
+})

@@ -3,7 +3,6 @@
  * the firewall. Nothing is changed anywhere before every list is settled.
  */
 import { join } from 'node:path'
-import type { FeedFetcher } from '../feeds/feed-fetcher.js'
 import { ListStore } from '../feeds/list-store.js'
 import type { Firewall } from '../firewall/backend.js'
 import { countCidrs } from '../ip/cidr-text.js'
@@ -25,8 +24,8 @@ import type {
   TableReport,
 } from './refresh-report.js'
 import { sendLists } from './send-lists.js'
-import { type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
-import { type OutputFormat, writeListOutput } from './write-list-output.js'
+import { type ListFetcher, type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
+import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
 
 /** Sources asked at the same time: more would only crowd a small gateway's line. */
 const MAX_PARALLEL = 8
@@ -46,14 +45,14 @@ export interface RefreshOptions {
   isForced: boolean
   isOffline: boolean
   canShrink: boolean
-  output: { target: string; format: OutputFormat } | undefined
+  output: { target: string | OutputWriter; format: OutputFormat } | undefined
   /** How long to wait for another run. */
   waitMs: number
 }
 
 export interface RefreshTools {
   clock: Clock
-  fetcher: FeedFetcher
+  fetcher: ListFetcher
   observer: RefreshObserver
   sleep(durationMs: number): Promise<void>
 }

@@ -37,9 +37,12 @@ export interface SettledSource {
   storeFailure: SourceFailure | undefined
 }
 
+/** Where sources are asked: a `FeedFetcher`, or what stands before it. */
+export type ListFetcher = Pick<FeedFetcher, 'fetch'>
+
 export interface SettleOptions {
   store: ListStore
-  fetcher: FeedFetcher
+  fetcher: ListFetcher
   /** Start of the run. */
   nowSec: UnixSec
   isForced: boolean

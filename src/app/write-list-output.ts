@@ -1,5 +1,4 @@
 /** `--output`: the blocked networks as a file that other programs read. */
-import { once } from 'node:events'
 import { nftReplaceScript } from '../firewall/nft-script.js'
 import { cidrChunks, countCidrs, formatCidrs } from '../ip/cidr-text.js'
 import type { IpRangeSet } from '../ip/ip-range-set.js'
@@ -18,28 +17,32 @@ export interface OutputList {
   set: IpRangeSet
 }
 
+/** Takes bytes at once; they may be overwritten afterwards. */
+export type OutputWriter = (bytes: Uint8Array) => void
+
 const FILE_MODE = 0o644
 const LF = 0x0a
 
 /**
- * Writes the union of all lists to a file, replaced whole, or to standard output (`-`):
+ * Writes the union of all lists to a file, replaced whole, or to a writer:
  * `plain` and `pf` one network a line (pf adds a comment: `table <spamd> persist file "FILE"`), `nft` a script for `nft -f`,
  * `ipset` one for `ipset restore`, `json` one object with each list by itself. Errors: `ERR_OUTPUT_WRITE`.
  */
 export async function writeListOutput(
-  target: string,
+  target: string | OutputWriter,
   format: OutputFormat,
   union: IpRangeSet,
   lists: readonly OutputList[],
 ): Promise<void> {
   const chunks = renderOutput(format, union, lists)
+  if (typeof target !== 'string') {
+    for (const chunk of chunks) target(chunk)
+    return
+  }
   try {
-    if (target === '-') await writeToStdout(chunks)
-    else await writeToFile(target, chunks)
+    await writeToFile(target, chunks)
   } catch (error) {
-    if (error instanceof AppError) throw error
-    const what = target === '-' ? 'standard output' : target
-    throw new AppError('ERR_OUTPUT_WRITE', `cannot write ${what}: ${reasonOf(error)}`, { cause: error })
+    throw new AppError('ERR_OUTPUT_WRITE', `cannot write ${target}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
@@ -50,13 +53,6 @@ async function writeToFile(path: string, chunks: Iterable<Uint8Array>): Promise<
     await replacement.commit()
   } finally {
     await replacement.discard()
-  }
-}
-
-async function writeToStdout(chunks: Iterable<Uint8Array>): Promise<void> {
-  for (const chunk of chunks) {
-    // A copy: the chunk is overwritten while the pipe may still hold it.
-    if (!process.stdout.write(Buffer.from(chunk))) await once(process.stdout, 'drain')
   }
 }
 

@@ -8,8 +8,8 @@ import type { HttpClient } from './http-feed.js'
 export interface FeedFetcherOptions {
   limits: FeedLimits
   clock: Clock
-  /** `spamdctl/VERSION`: what servers see. */
-  userAgent: string
+  /** `spamdctl/VERSION`: what servers see. Called when the first server is asked. */
+  userAgent(): string
   environment: Readonly<Record<string, string | undefined>>
   /** Whom `exec` and `ftp` programs run as; called once, when the first of them is needed. */
   findProgramUser(): Promise<SystemUser | undefined>
@@ -88,7 +88,9 @@ export class FeedFetcher {
 
   /** Loaded when first needed: undici costs more than everything else in a run over local files. */
   #httpClient(): Promise<HttpClient> {
-    this.#http ??= import('./http-feed.js').then(({ createHttpClient }) => createHttpClient(this.#options))
+    this.#http ??= import('./http-feed.js').then(({ createHttpClient }) =>
+      createHttpClient({ ...this.#options, userAgent: this.#options.userAgent() }),
+    )
     return this.#http
   }
 }

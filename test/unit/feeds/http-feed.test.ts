@@ -43,7 +43,7 @@ async function fetchText(
   const fetcher = new FeedFetcher({
     limits: { ...SHORT_LIMITS, ...options.limits },
     clock: { nowSec: () => NOW_SEC, monotonicMs: () => performance.now() },
-    userAgent: 'spamdctl/0.1.0',
+    userAgent: () => 'spamdctl/0.1.0',
     environment: options.environment ?? {},
     findProgramUser: async () => undefined,
     sleep: async (durationMs) => {

@@ -1,0 +1,28 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { runSetupProgram } from '../src/cli/setup-main.js'
+import { SETUP_OPTIONS } from '../src/cli/setup-options.js'
+import { setupProcess } from '../src/cli/setup-process.js'
+
+/** `spamd-setup`: fetch the block lists of spamd.conf and load them. Manual: docs/man/spamd-setup.8. */
+export default class Setup extends BaseCommand {
+  static override summary = 'fetch the block lists of spamd.conf and load them into spamd and the firewall'
+  static override description =
+    'A list that fails keeps its last good copy, the others go on, and the exit code is 1. See spamd-setup(8) and spamd.conf(5).'
+  static override usage = 'setup [-bDdn] [OPTIONS]'
+  static override examples = [
+    { description: 'refresh everything, also the firewall table', command: 'spamd-setup -b' },
+    { description: 'see what would change', command: 'spamd-setup -n -d -b' },
+    { description: 'load the last good copies after a restart', command: 'spamd-setup --offline' },
+    { description: 'the blocked networks as a file', command: 'spamd-setup -n --output /tmp/blocked.txt' },
+  ]
+  static override flags = flagsForHelp(SETUP_OPTIONS)
+
+  async run(): Promise<void> {
+    process.exitCode = await runSetupProgram(
+      this.argv,
+      setupProcess(async () => {
+        await this.config.runCommand('help', ['setup'])
+      }),
+    )
+  }
+}

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../platform/clock.js'
+import type { SetupIo } from './setup-main.js'
+import { writeFully } from './standard-output.js'
+
+/** The running process as the world of spamd-setup. */
+export function setupProcess(showHelp: () => Promise<void>): SetupIo {
+  const { stderr } = process
+  const io: SetupIo = {
+    writeOut: (bytes) => writeFully(1, bytes),
+    writeError: (text) => writeFully(2, Buffer.from(text)),
+    terminal: stderr.isTTY ? { rows: stderr.rows, columns: stderr.columns } : undefined,
+    environment: process.env,
+    clock: systemClock,
+    sleep: async (durationMs) => {
+      await sleep(durationMs)
+    },
+    random: Math.random,
+    showHelp,
+    goToBackground: async () => {
+      const { isBackgroundProcess, reportReady, startInBackground } = await import('../platform/daemonize.js')
+      if (!isBackgroundProcess()) return startInBackground()
+      const { openLog } = await import('../platform/syslog.js')
+      reportReady()
+      // Nobody sees stderr any more; the original says nothing at all from here on.
+      const log = openLog({ program: 'spamd-setup', format: 'classic', toStderr: false })
+      io.terminal = undefined
+      io.writeError = (text) => {
+        for (const line of text.split('\n')) {
+          if (line !== '') log.log('err', line.replace(/^spamd-setup: /, ''))
+        }
+      }
+      return undefined
+    },
+  }
+  return io
+}
