@@ -1,11 +1,8 @@
 #!/usr/bin/env node
-// The plain run loads no oclif: a one-key call costs little more than starting Node.
-import { processIo } from '../dist/src/cli/process-io.js'
-import { runSpamdb } from '../dist/src/cli/spamdb-main.js'
+'use strict'
+const { loadProgram, runWithOclif } = require('./load-program.js')
 
-const showHelp = async () => {
-  const { execute } = await import('@oclif/core')
-  await execute({ dir: import.meta.url, args: ['spamdb', '--help'] })
-}
-
-process.exitCode = await runSpamdb(process.argv.slice(2), processIo(showHelp))
+loadProgram('spamdb').then(async ({ processIo, rawArguments, runSpamdb }) => {
+  const io = processIo(() => runWithOclif('spamdb'))
+  process.exitCode = await runSpamdb(rawArguments(process.argv.slice(2)), io)
+})

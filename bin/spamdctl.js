@@ -1,4 +1,3 @@
 #!/usr/bin/env node
-import { execute } from '@oclif/core'
-
-await execute({ dir: import.meta.url })
+'use strict'
+require('./load-program.js').runWithOclif()

@@ -1,4 +1,3 @@
-import { isIPv4 } from 'node:net'
 import {
   canonicalIp,
   familyOf,
@@ -8,6 +7,7 @@ import {
   ipv4ToNumber,
   parseIpv6Groups,
 } from './address.js'
+import { isIpv4Text } from './numeric-text.js'
 
 /** Bits of an address of each family. */
 export const ADDRESS_BITS: Readonly<Record<IpFamily, number>> = { 4: 32, 6: 128 }
@@ -49,7 +49,7 @@ export function parseCidr(text: string): ParsedCidr | undefined {
     const lengthText = text.slice(slash + 1)
     if (!/^(0|[1-9][0-9]{0,2})$/.test(lengthText)) return undefined
     prefixLength = Number(lengthText)
-    const isMapped = family === 4 && !isIPv4(addressText)
+    const isMapped = family === 4 && !isIpv4Text(addressText)
     if (isMapped) {
       if (prefixLength > ADDRESS_BITS[6]) return undefined
       if (prefixLength >= MAPPED_PREFIX_BITS) {
