@@ -1,6 +1,7 @@
 import type { EntryKind } from '../domain/entry.js'
 import type { Connection } from './connection.js'
 import type { SqlValue } from './sqlite-driver.js'
+import { wireValue } from './wire-value.js'
 
 /** Rows of one range: enough that the cost of a statement does not show, few enough for bounded memory. */
 export const RANGE_ROWS = 2000
@@ -48,15 +49,16 @@ export function findRange(
 ): KeyRange {
   const { table, columns, condition } = KIND_TABLES[kind]
   const key = rowValue(columns)
-  const value = rowValue(columns.map(() => 'CAST(? AS TEXT)'))
+  const value = rowValue(columns.map((_, index) => boundText(after[index])))
   const from = `FROM ${table} WHERE ${condition} AND ${key} > ${value}`
   const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
   const findEnd = `SELECT ${blobs} ${from} ORDER BY ${columns.join(', ')} LIMIT 1 OFFSET ?`
-  const end = connection
+  const found = connection
     .prepare(findEnd)
     .raw()
-    .get(...after, rowCount - 1) as SqlValue[] | undefined
-  const upTo = end === undefined ? '' : ` AND ${key} <= ${value}`
+    .get(...after, rowCount - 1) as Buffer[] | undefined
+  const end = found?.map(asBound)
+  const upTo = end === undefined ? '' : ` AND ${key} <= ${rowValue(end.map(boundText))}`
   return {
     end,
     select: (aggregates, filter) => {
@@ -88,6 +90,18 @@ export function* walkRanges<Value>(
     yield step.value
     after = step.end
   }
+}
+
+/**
+ * Text in ASCII is bound as it is: SQLite then seeks by all columns of a key at once. With a CAST, which
+ * other bytes need, it seeks by the address alone and skips rows from there.
+ */
+function asBound(bytes: Buffer): SqlValue {
+  return wireValue(bytes.toString('latin1'))
+}
+
+function boundText(value: SqlValue | undefined): string {
+  return Buffer.isBuffer(value) ? 'CAST(? AS TEXT)' : '?'
 }
 
 function rowValue(terms: readonly string[]): string {

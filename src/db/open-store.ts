@@ -64,7 +64,7 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
       timeout: busyTimeoutMs,
     })
     if (mode === 'write') prepareForWriting(database, file, durability)
-    else schemaVersionOf(database)
+    else prepareForReading(database)
   } catch (error) {
     database?.close()
     throw asOpenError(error, file)
@@ -126,6 +126,14 @@ function isWritable(path: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Readers pass through the file once: pages kept would be memory without use. */
+const READ_CACHE_KIB = 2048
+
+function prepareForReading(database: SqliteDatabase): void {
+  schemaVersionOf(database)
+  database.pragma(`cache_size = -${READ_CACHE_KIB}`)
 }
 
 function prepareForWriting(

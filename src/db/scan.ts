@@ -7,6 +7,7 @@ import { findRange, firstKey, type RangeKind } from './key-ranges.js'
 import type { Tables } from './manual-edits.js'
 import type { SqlValue } from './sqlite-driver.js'
 import type { ScanChanges, ScanCursor, ScanSlice } from './store.js'
+import { wireValue } from './wire-value.js'
 
 /** Tables in the order of a scan. Spamtraps are never due. */
 const SCAN_ORDER = ['HOST', 'GREY'] as const
@@ -45,7 +46,7 @@ function parseCursor(cursor: ScanCursor): { kind: ScanKind; key: SqlValue[] } {
   if (kind === undefined || parts.length !== firstKey(kind).length) {
     throw new TypeError(`not a scan cursor: ${cursor}`)
   }
-  return { kind, key: parts.map((part) => Buffer.from(part, 'base64')) }
+  return { kind, key: parts.map((part) => wireValue(Buffer.from(part, 'base64').toString('latin1'))) }
 }
 
 /** Applies what a scan decided, each change tested again, within the caller's transaction. */

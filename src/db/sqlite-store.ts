@@ -18,6 +18,7 @@ import type {
   SightingOutcome,
   Store,
   SyncChange,
+  SyncOutcome,
   TupleAttempt,
   TupleOutcome,
   UpsertCounts,
@@ -82,6 +83,15 @@ export class SqliteStore implements Store {
     return this.#write('upsert', () => upsertEntries(this.#tables, entries, options))
   }
 
+  async upsertAll(
+    batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
+    options: { ifMissing: boolean },
+  ): Promise<UpsertCounts> {
+    const { loadEntries } = await import('./bulk-load.js')
+    this.#tables.tuples.ages.reset()
+    return loadEntries(this.#connection, this.#tables, batches, options)
+  }
+
   async recordSightings(
     sightings: readonly Sighting[],
     options: { whiteExpireSec: number; untrap: boolean },
@@ -127,7 +137,7 @@ export class SqliteStore implements Store {
     changes: readonly SyncChange[],
     policy: GreyPolicy,
     now: number,
-  ): Promise<('applied' | 'ignored')[]> {
+  ): Promise<SyncOutcome[]> {
     const [{ beginAttempts }, { applySyncChanges }] = await Promise.all([
       import('./attempts.js'),
       import('./sync-changes.js'),

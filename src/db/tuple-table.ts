@@ -12,15 +12,17 @@ const INSERT = `INSERT OR IGNORE INTO tuples VALUES ${KEY.slice(0, -1)}, ?, ?, ?
 const UPDATE = `UPDATE tuples SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ? ${WHERE_KEY}`
 const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 const DELETE_ALL = 'DELETE FROM tuples WHERE ip = CAST(? AS TEXT) RETURNING first'
+// Qualified in ORDER BY: a bare name would mean the cast value, which has no index.
+const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-const OLDEST = `SELECT ${BLOB_KEY}, first FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, helo, "from", "to" LIMIT ?`
+const OLDEST = `SELECT ${BLOB_KEY}, first FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, ${BY_KEY} LIMIT ?`
 const COUNT = 'SELECT count(*) AS tuple_count FROM (SELECT 1 FROM tuples WHERE ip = CAST(? AS TEXT) LIMIT ?)'
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first FROM (
-    SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ip, helo, "from", "to" LIMIT ?
+    SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
   ) WHERE first < ? ORDER BY first`
 const KEY_AT = `SELECT ${BLOB_KEY}, first FROM tuples WHERE (ip, helo, "from", "to") > ${KEY}
-  ORDER BY ip, helo, "from", "to" LIMIT 1 OFFSET ?`
+  ORDER BY ${BY_KEY} LIMIT 1 OFFSET ?`
 
 /** The key of a stored tuple as its bytes, with its creation time. */
 export interface StoredTuple {
