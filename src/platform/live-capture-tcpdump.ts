@@ -27,8 +27,11 @@ export async function openTcpdumpCapture(
     const { done, value } = await chunks.next()
     if (done === true) throw await openError(running)
     reader.push(value)
-    // Nothing but the file header can come out before a link type is known.
-    if (deliver(reader, request) !== undefined) throw await openError(running)
+    const damage = deliver(reader, request)
+    if (damage !== undefined) {
+      running.kill('SIGTERM')
+      throw new AppError('ERR_CAPTURE_OPEN', damagedText(damage))
+    }
   }
   let isClosed = false
   const reading = (async () => {
@@ -40,7 +43,7 @@ export async function openTcpdumpCapture(
       const damage = deliver(reader, request)
       if (damage !== undefined) {
         running.kill('SIGTERM')
-        request.onFailure(`tcpdump sent damaged data: ${damage}`)
+        request.onFailure(damagedText(damage))
         return
       }
     }
@@ -81,6 +84,10 @@ async function openError(running: RunningProcess): Promise<AppError> {
   running.kill('SIGTERM')
   const { stderrTail } = await running.ended
   return new AppError('ERR_CAPTURE_OPEN', lastLine(stderrTail) ?? 'tcpdump ended without a message')
+}
+
+function damagedText(reason: string): string {
+  return `tcpdump sent damaged data: ${reason}`
 }
 
 /** What tcpdump said last, without its name. */
