@@ -9,8 +9,8 @@ import {
 
 /** Includes nest this deep at most. Source: getcap(3), MAX_RECURSION. */
 const MAX_INCLUDE_DEPTH = 32
-/** Fields of one record with all it includes: real ones have a dozen, and each nesting could double them. */
-const MAX_FIELDS = 4096
+/** Fields of one record with all it includes: enough for the longest `all`, and each nesting could double them. */
+const MAX_FIELDS = 16384
 
 /** The fields of a record with its includes in place, or where and why one cannot be resolved. */
 export type ResolvedFields =
