@@ -66,12 +66,19 @@ export class OwnResources implements SpamdResources {
   }
 }
 
+/** Texts of gai_strerror(3) for what Node reports by name only. */
+const LOOKUP_TEXT: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'Name or service not known',
+  EAI_AGAIN: 'Temporary failure in name resolution',
+}
+
 /** The first address of a name or the address itself. */
 async function resolveAddress(name: string): Promise<string> {
   try {
     return (await lookup(name)).address
   } catch (error) {
-    throw new AppError('ERR_SPAMD_LISTEN', `getaddrinfo: ${reasonOf(error)}`, {
+    const reason = reasonOf(error)
+    throw new AppError('ERR_SPAMD_LISTEN', `getaddrinfo: ${LOOKUP_TEXT[reason] ?? reason}`, {
       hint: `-l ${name}: give an address of this machine`,
       cause: error,
     })

@@ -261,6 +261,13 @@ export class SmtpConnection implements WheelItem, HostedConnection {
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
       this.bytesWritten += piece.length
+      if (this.#isTls) {
+        // Encryption takes a turn of the event loop, so there is nothing to see yet.
+        this.#socket.write(piece, 'latin1', (error) => {
+          if (this.phase === 'replying' && error == null) this.#replyWritten()
+        })
+        return
+      }
       this.#socket.write(piece, 'latin1')
       if (this.phase !== 'replying') return
       if (this.#replyOffset < this.#reply.length) {

@@ -175,8 +175,12 @@ export class SpamdService {
       try {
         await this.#keeper.use(async () => undefined)
       } catch (error) {
-        logger.log('err', `open of ${config.settings.db} failed (${escapeControl(reasonOf(error))})`)
-        throw error
+        const text = `open of ${config.settings.db} failed (${escapeControl(reasonOf(error))})`
+        logger.log('err', text)
+        throw new AppError('ERR_SPAMD_DB', text, {
+          hint: error instanceof AppError ? error.hint : undefined,
+          cause: error,
+        })
       }
       await this.#applyAllowedDomains()
     }

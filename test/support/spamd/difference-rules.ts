@@ -1,0 +1,29 @@
+/** The differences between spamd's transcripts and ours by name: what ours does instead. The models compute it. */
+export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
+  'all-lists':
+    'all lists that hold the client are named and reported, in the order in which they were received',
+  'bad-address': 'a bad address costs its own line only: the list stays as it was',
+  'config-rule':
+    'a line the grammar allows is taken (a message may end in an escaped quote), one it forbids is refused',
+  'damaged-record': 'records of a wrong size and keys that are no addresses cannot be stored',
+  'default-ports': 'a service that services(5) does not know has its default port: spamd runs',
+  'label-boundary': 'an allowed domain without @ or . in front matches at the border of a label only',
+  'list-reply':
+    'a correct multi-line reply: CODE- on all lines but the last, CR LF everywhere, nothing cut off',
+  'no-pf-device':
+    '/dev/pf is not opened: tables are changed by pfctl(8), whose failure is logged at the scan',
+  nul: 'a line with a NUL byte is a line, and no command: 500',
+  overlap: 'overlapping blocks of a list are all matched',
+  pipelined: 'all commands of a packet are answered, in order',
+  'promoted-at-retry': 'an address is white as soon as its retry is seen, and its tuple is removed',
+  'rset-clears': 'RSET forgets sender and recipient: a RCPT without MAIL makes no tuple',
+  'says-on-stderr': 'the reason is printed on standard error as well as logged',
+  'second-helo': 'HELO and EHLO are taken at any time and reset the transaction (RFC 5321 4.1.4)',
+  'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
+  'text-lines':
+    'lines of the message text are told apart properly, also after a bare LF and within one packet',
+  'text-quit': 'QUIT in the message text is text',
+  'trap-needs-spamtrap': 'only a SPAMTRAP entry traps, not any entry under that text',
+  'trap-time': 'a trap lasts trapexp from the last hit',
+  ipv6: 'IPv6 entries are first-class: they stay, and stand in the table',
+}

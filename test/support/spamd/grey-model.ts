@@ -1,0 +1,178 @@
+/**
+ * What the greylister should record and say, by greylisting.md with its recommended corrections: a trap needs a
+ * SPAMTRAP entry and lasts trapexp from the last hit, promotion happens at the retry and removes the tuple, IPv6
+ * counts. Times are seconds from the start of the transcript.
+ */
+export interface GreyModelOptions {
+  passSec: number
+  greyExpireSec: number
+  whiteExpireSec: number
+  trapExpireSec: number
+  /** Undefined: any domain. */
+  allowedSuffixes: string[] | undefined
+}
+
+interface Times {
+  first: number
+  pass: number
+  expire: number
+  bcount: number
+  pcount: number
+}
+
+/** What an event makes the daemon print (-d) and log; scan lines are those of promotions. */
+export interface GreyLines {
+  out: string[]
+  syslog: string[]
+  scanOut: string[]
+  scanSyslog: string[]
+}
+
+const EPOCH = 1_700_000_000
+
+export class GreyModel {
+  readonly hosts = new Map<string, Times>()
+  readonly tuples = new Map<string, Times>()
+  readonly spamtraps = new Set<string>()
+  /** Where this departed from the original. */
+  readonly differences = new Set<'label-boundary' | 'trap-needs-spamtrap'>()
+  readonly #options: GreyModelOptions
+  readonly #database: string
+  readonly #isListed: (ip: string) => boolean
+
+  constructor(options: GreyModelOptions, database: string, isListed: (ip: string) => boolean) {
+    this.#options = options
+    this.#database = database
+    this.#isListed = isListed
+  }
+
+  /** One RCPT of a client that is on no list when it is recorded. */
+  submit(ip: string, helo: string, from: string, to: string, now: number): GreyLines {
+    const lines = emptyLines()
+    if (helo === '' || [helo, from, to].some((text) => /[\0-\x1f\x7f]/.test(text))) return lines
+    lines.out.push(`Got Grey HELO ${helo}, IP ${ip} from ${from} to ${to}`)
+    const key = [ip, helo, from, to].join('\n')
+    const about = `${ip} from ${from} to ${to}, helo ${helo}`
+    if (this.#isTrap(to)) {
+      const known = this.hosts.get(ip)
+      lines.syslog.push(`DEBUG Trapping ${ip} for tuple ${key.replaceAll('\n', '\\x0a')}`)
+      const isNew = known === undefined || known.pcount !== -1
+      if (isNew) {
+        lines.syslog.push(`DEBUG new greytrap entry ${about}`)
+        lines.out.push(`added greytrap entry for ${ip}`)
+      } else lines.out.push(`updated ${ip}`)
+      const { trapExpireSec } = this.#options
+      this.hosts.set(ip, {
+        first: known?.first ?? now,
+        pass: now + trapExpireSec,
+        expire: now + trapExpireSec,
+        bcount: (known?.bcount ?? 0) + 1,
+        pcount: -1,
+      })
+      return lines
+    }
+    const tuple = this.tuples.get(key)
+    if (tuple === undefined || tuple.expire <= now) {
+      const expire = now + this.#options.greyExpireSec
+      this.tuples.set(key, { first: now, pass: expire, expire, bcount: 1, pcount: 0 })
+      lines.syslog.push(`DEBUG new entry ${about}`)
+      lines.out.push(...`added  ${key}`.split('\n'))
+      return lines
+    }
+    tuple.bcount += 1
+    tuple.pcount = 0
+    lines.out.push(...`updated ${key}`.split('\n'))
+    if (tuple.first + this.#options.passSec < now) {
+      tuple.pass = now
+      this.#promote(key, tuple, now, lines)
+    }
+    return lines
+  }
+
+  /** A whole scan; returns what it says. */
+  scan(now: number): GreyLines {
+    const lines = emptyLines()
+    for (const table of [this.tuples, this.hosts]) {
+      for (const [key, times] of table) {
+        if (times.expire > now || times.expire === -EPOCH) continue
+        table.delete(key)
+        lines.scanSyslog.push(`DEBUG queueing deletion of ${key.replaceAll('\n', '\\x0a')}`)
+      }
+    }
+    for (const [key, tuple] of this.tuples) if (tuple.pass <= now) this.#promote(key, tuple, now, lines)
+    for (const [ip, host] of this.hosts) {
+      if (host.pcount === -1 || host.pass > now) continue
+      if (this.#isListed(ip)) {
+        this.hosts.delete(ip)
+        lines.scanSyslog.push(
+          `DEBUG ${ip} blacklisted, removing from whitelist`,
+          `DEBUG queueing deletion of ${ip}`,
+        )
+      } else lines.scanOut.push(`whitelisted ${ip}`)
+    }
+    return lines
+  }
+
+  /** White addresses as the packet filter's table shows them. */
+  whiteTable(now: number): string[] {
+    return [...this.hosts]
+      .filter(([, host]) => host.pcount !== -1 && host.pass <= now)
+      .map(([ip]) => `${ip}/${ip.includes(':') ? 128 : 32}`)
+      .sort()
+  }
+
+  trapped(): string[] {
+    return [...this.hosts].filter(([, host]) => host.pcount === -1).map(([ip]) => ip)
+  }
+
+  /** The lines of `spamdb`, sorted, times as `{T+n}`. */
+  listing(): string[] {
+    const time = (seconds: number): string =>
+      Math.abs(seconds) > EPOCH / 2 ? String(seconds + EPOCH) : `{T${seconds < 0 ? '' : '+'}${seconds}}`
+    const times = (entry: Times): string =>
+      [time(entry.first), time(entry.pass), time(entry.expire), entry.bcount, entry.pcount].join('|')
+    return [
+      ...[...this.hosts].map(([ip, host]) =>
+        host.pcount === -1 ? `TRAPPED|${ip}|${time(host.expire)}` : `WHITE|${ip}|||${times(host)}`,
+      ),
+      ...[...this.spamtraps].map((address) => `SPAMTRAP|${address}`),
+      ...[...this.tuples].map(([key, tuple]) => `GREY|${key.replaceAll('\n', '|')}|${times(tuple)}`),
+    ].sort()
+  }
+
+  #promote(key: string, tuple: Times, now: number, lines: GreyLines): void {
+    const [ip = ''] = key.split('\n')
+    const host = this.hosts.get(ip)
+    if (host?.pcount === -1 || this.#isListed(ip)) return
+    this.tuples.delete(key)
+    if (host === undefined) {
+      this.hosts.set(ip, { ...tuple, pcount: 0, expire: now + this.#options.whiteExpireSec })
+    }
+    lines.scanSyslog.push(`DEBUG queueing add of ${ip}`, `DEBUG whitelisting ${ip} in ${this.#database}`)
+    lines.scanOut.push(`whitelisted ${ip}`)
+  }
+
+  #isTrap(to: string): boolean {
+    const key = to
+      .replace(/^</, '')
+      .slice(0, 1023)
+      .replace(/>$/, '')
+      .replace(/[A-Z]/g, (c) => c.toLowerCase())
+    if (this.spamtraps.has(key)) return true
+    if (this.hosts.has(key)) this.differences.add('trap-needs-spamtrap')
+    const suffixes = this.#options.allowedSuffixes
+    if (suffixes === undefined || suffixes.length === 0) return false
+    return !suffixes.some((written) => {
+      const suffix = written.toLowerCase()
+      if (!key.endsWith(suffix)) return false
+      const before = key.at(-suffix.length - 1)
+      const isAtBorder = /^[@.]/.test(suffix) || before === undefined || before === '@' || before === '.'
+      if (!isAtBorder) this.differences.add('label-boundary')
+      return isAtBorder
+    })
+  }
+}
+
+function emptyLines(): GreyLines {
+  return { out: [], syslog: [], scanOut: [], scanSyslog: [] }
+}

@@ -1,0 +1,59 @@
+/** The transcripts of spamd: their shape and where they are. */
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+export interface Step {
+  op: string
+  client?: string
+  src?: string
+  dst?: string
+  port?: number
+  data?: string | string[]
+  recv?: string
+  eof?: boolean | string
+  out?: string[]
+  syslog?: string[]
+  out_unique?: string[]
+  syslog_unique?: string[]
+  pfctl_last?: { argv: string[]; stdin: string } | null
+  sync_sent?: unknown
+  argv?: string[]
+  stdout?: string[]
+  stderr?: string
+  rc?: number
+  advance?: number
+  version?: string
+  exception?: string
+}
+
+export interface SpamdRecord {
+  id: string
+  desc: string
+  /** The outcome rests on undefined behaviour or on a text of the platform. */
+  ub: boolean | string | null
+  argv: string[]
+  env: {
+    '@uid'?: string
+    '@db'?: string
+    '@speed'?: string
+    '@udp'?: string
+    ANCHOR_NOSERVICE?: string
+    PFDEV?: string
+  }
+  files: { alloweddomains?: string; 'spamd.key'?: string }
+  db: [string, string, ...(number | string)[]][]
+  mode: 'run' | 'cmd'
+  rc: number | null
+  steps: Step[]
+}
+
+const SHARED = fileURLToPath(new URL('../../../../shared/golden/spamd.jsonl', import.meta.url))
+const COPY = fileURLToPath(new URL('../../golden/spamd.jsonl', import.meta.url))
+
+/** All records, from the shared folder when it is there. */
+export function loadRecords(): SpamdRecord[] {
+  return readFileSync(existsSync(SHARED) ? SHARED : COPY, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as SpamdRecord)
+}

@@ -1,0 +1,96 @@
+/** Plays a transcript in which spamd ends at the start: wrong options, files that are missing, no rights. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { parseSpamdOptions } from '../../../src/cli/parse-spamd-options.js'
+import { formatFailure } from '../../../src/cli/report-error.js'
+import { checkPrivileges } from '../../../src/daemon/check-privileges.js'
+import { ManualClock } from '../manual-clock.js'
+import type { SpamdRecord } from './record.js'
+import { expandTools } from './replay.js'
+import { createTestDaemon, daemonEnvironment } from './test-daemon.js'
+
+/** Most files of the recording machine. */
+const MAX_FILES = 7030
+
+interface Outcome {
+  isAlive: boolean
+  stderr: string
+  syslog: string[]
+}
+
+/** Fails by assertion; resolves with the names of the differences that applied. */
+export async function replayCommand(record: SpamdRecord, folder: string): Promise<string[]> {
+  const [started] = record.steps
+  const ours = await run(record, folder)
+  if (record.env.ANCHOR_NOSERVICE !== undefined || record.env.PFDEV !== undefined) {
+    // Ports have defaults, and the packet filter is reached through pfctl(8): ours runs.
+    expect(ours).toMatchObject({ isAlive: true, stderr: '' })
+    return [record.env.PFDEV === undefined ? 'default-ports' : 'no-pf-device']
+  }
+  expect(ours.isAlive, record.id).toBe(false)
+  const lines = ours.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('spamd: hint: '))
+  if (record.env['@db'] !== undefined) {
+    expect(ours.syslog.map(withoutReason), record.id).toEqual(
+      (started!.syslog ?? []).map((line) => withoutReason(expandDir(line, folder))),
+    )
+    expect(lines.map(withoutReason), record.id).toEqual(
+      ours.syslog.map((line) => `spamd: ${withoutReason(line.slice(4))}`),
+    )
+    return ['says-on-stderr']
+  }
+  const recorded = started!.out ?? []
+  if (isUndefined(record)) {
+    // The reason is a text of the C library.
+    expect(lines.map(untilReason), record.id).toEqual(recorded.map(untilReason))
+  } else expect(lines.map(commonText), record.id).toEqual(recorded.map(commonText))
+  return []
+}
+
+async function run(record: SpamdRecord, folder: string): Promise<Outcome> {
+  const isRoot = record.env['@uid'] === undefined
+  const environment = { ...daemonEnvironment(folder), ...(isRoot ? {} : { SPAMD_FIREWALL: 'pf' }) }
+  if (record.env['@db'] !== undefined) writeFileSync(join(folder, 'db'), 'this is no database\n'.repeat(300))
+  const parsed = parseSpamdOptions(record.argv.map(expandTools), {
+    hostname: 'host.example',
+    maxFiles: MAX_FILES,
+    environment,
+  })
+  if (!parsed.ok) return { isAlive: false, stderr: parsed.stderr, syslog: [] }
+  const daemon = createTestDaemon(parsed.config, new ManualClock())
+  try {
+    checkPrivileges(parsed.config, { isRoot, hasNetAdmin: false })
+    await daemon.service.start()
+    return { isAlive: true, stderr: '', syslog: [] }
+  } catch (error) {
+    return {
+      isAlive: false,
+      stderr: formatFailure('spamd', error) ?? String(error),
+      syslog: daemon.logger.lines.map(({ level, message }) => `${level.toUpperCase()} ${message}`),
+    }
+  } finally {
+    await daemon.service.stop()
+  }
+}
+
+/** The outcome rests on a text of the platform. */
+function isUndefined(record: SpamdRecord): boolean {
+  return Boolean(record.ub)
+}
+
+function expandDir(text: string, folder: string): string {
+  return text.replace('{DIR}', folder)
+}
+
+function withoutReason(text: string): string {
+  return text.replace(/ \(.*\)$/, ' (REASON)')
+}
+
+function untilReason(text: string): string {
+  return text.split(': ').slice(0, 2).join(': ')
+}
+
+/** strerror(3) of OpenBSD and of glibc say the same in other words. */
+function commonText(text: string): string {
+  return text.replace("Can't assign requested address", 'Cannot assign requested address')
+}
