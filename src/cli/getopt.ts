@@ -61,6 +61,10 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
     }
     for (let position = 1; position < word.length; position += 1) {
       const letter = String.fromCodePoint(word.codePointAt(position)!)
+      // A dash at the end of a cluster ends the options, and the word itself is the first operand.
+      if (letter === '-' && position === word.length - 1) {
+        return { ok: true, options, operands: argv.slice(index - 1) }
+      }
       const spec = specs.find((candidate) => candidate.short === letter)
       if (spec === undefined) return { ok: false, message: `unknown option -- ${letter}`, options }
       if (spec.value === undefined) {

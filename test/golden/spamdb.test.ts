@@ -1,0 +1,241 @@
+/**
+ * The recorded transcripts of OpenBSD's spamdb. Each is run three times: on the model in the original's mode,
+ * which must print what was recorded (so the model is right); on the model in our mode; and on our spamdb,
+ * which must print what the model says. Where the modes agree ours is thus the original byte for byte.
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { runSpamdb } from '../../src/cli/spamdb-main.js'
+import { createDatabase, openStore } from '../../src/db/open-store.js'
+import type { Entry } from '../../src/domain/entry.js'
+import {
+  type DifferenceLog,
+  type Mode,
+  type ModelDatabase,
+  type ModelResult,
+  putRecord,
+  runModel,
+} from '../support/spamdb-model.js'
+
+const root = join(import.meta.dirname, '../..')
+const golden = existsSync(join(root, '../shared/golden/spamdb.jsonl'))
+  ? join(root, '../shared/golden')
+  : join(root, 'test/golden')
+
+interface Put {
+  kind: 'put' | 'putold' | 'putraw'
+  absolute: boolean
+  key: string
+  fields?: (number | string)[]
+  hex?: string
+}
+interface Step {
+  argv: string[]
+  advance?: number
+  rc: number
+  stdout_sorted: string[]
+  stderr: string
+}
+interface Transcript {
+  id: string
+  desc: string
+  db: string
+  uid: number | null
+  put: Put[]
+  steps: Step[]
+  ub?: boolean
+}
+
+/** The recording's clock. */
+const START = 1_700_000_000
+
+const transcripts = readLines(join(golden, 'spamdb.jsonl'))
+const differences = (
+  JSON.parse(readFileSync(join(root, 'test/golden/differences.json'), 'utf8')) as Record<
+    string,
+    Record<string, { reason: string; instead: string }>
+  >
+)['spamdb.jsonl'] ?? {}
+
+function readLines(path: string): Transcript[] {
+  // JSON.parse would round the 64-bit times of one transcript.
+  const exact = readFileSync(path, 'utf8').replace(/([[,] ?)(-?[0-9]{16,})(?=[,\]])/g, '$1"$2"')
+  return exact
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Transcript)
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'spamdb-golden-'))
+chmodSync(folder, 0o755)
+afterAll(() => rmSync(folder, { recursive: true }))
+
+describe.each(transcripts)('$id $desc', (transcript) => {
+  const canRunAs = transcript.uid === null || process.getuid?.() === 0
+  test.skipIf(transcript.ub === true || !canRunAs)('prints what it must', async () => {
+    const log: DifferenceLog = new Set()
+    const original = runOnModel(transcript, 'original', log)
+    const recorded = transcript.steps.map(({ rc, stdout_sorted, stderr }) => ({ rc, stdout: stdout_sorted.map(withTimes), stderr }))
+    // Which of several tuples -d -G removes is the order of the original's hash: only the number is certain.
+    const isHashOrder = log.has('oldest-tuple-first')
+    expect(original.map((step) => comparable(step, isHashOrder))).toEqual(
+      recorded.map((step) => comparable(step, isHashOrder)),
+    )
+
+    const wanted = runOnModel(transcript, 'ours', log)
+    const got = await runOurs(transcript)
+    expect(got).toEqual(wanted)
+
+    const isSame = JSON.stringify(wanted.map(sorted)) === JSON.stringify(recorded.map(sorted))
+    const listed = differences[transcript.id]
+    if (isSame) expect(listed, 'listed as a difference, yet reproduced').toBeUndefined()
+    else {
+      expect(log.size, 'a difference without a wanted reason').toBeGreaterThan(0)
+      // Transcripts that this file does not know yet are judged by the rules alone.
+      if (listed !== undefined) {
+        expect(listed.reason.length).toBeGreaterThan(0)
+        expect(listed.instead.split(' ')).toEqual([...log].sort())
+      }
+    }
+  })
+})
+
+test('every listed difference is of a transcript that exists', () => {
+  const ids = new Set(transcripts.map(({ id }) => id))
+  expect(Object.keys(differences).filter((id) => !ids.has(id))).toEqual([])
+})
+
+function comparable({ rc, stdout, stderr }: ModelResult, isHashOrder: boolean): ModelResult {
+  const lines = isHashOrder ? [String(stdout.length)] : stdout.flatMap((line) => line.split('\n')).sort()
+  return { rc, stdout: lines, stderr }
+}
+
+function sorted({ rc, stdout, stderr }: ModelResult): ModelResult {
+  return { rc, stdout: [...stdout].sort(), stderr }
+}
+
+function runOnModel(transcript: Transcript, mode: Mode, log: DifferenceLog): ModelResult[] {
+  const database = modelOf(transcript, mode, log)
+  let now = START
+  return transcript.steps.map((step) => {
+    now += step.advance ?? 0
+    const argv = step.argv.map((word) => Buffer.from(word, 'utf8').toString('latin1'))
+    return runModel(database, argv, BigInt(now), mode, log)
+  })
+}
+
+function modelOf({ db, uid, put }: Transcript, mode: Mode, log: DifferenceLog): ModelDatabase {
+  const isRoot = uid === null || uid === 0
+  const notOurs = { reading: 'Inappropriate file type or format', writing: 'Inappropriate file type or format' }
+  const refuses: Record<string, ModelDatabase['refuses']> = {
+    missing: { reading: 'No such file or directory', writing: 'No such file or directory' },
+    garbage: notOurs,
+    short: notOurs,
+    dir: { reading: 'Is a directory', writing: 'Is a directory' },
+    created000: isRoot ? {} : { reading: 'Permission denied', writing: 'Permission denied' },
+    created444: isRoot ? {} : { writing: 'Permission denied' },
+    created: isRoot ? {} : { writing: 'Permission denied' },
+    empty: isRoot ? {} : { writing: 'Permission denied' },
+  }
+  const database: ModelDatabase = { refuses: refuses[db]!, isEmptyFile: db === 'empty', records: new Map() }
+  for (const each of put) putRecord(database, each.key, fieldsOf(each), mode, log)
+  return database
+}
+
+function fieldsOf({ kind, fields, absolute }: Put): bigint[] | undefined {
+  if (kind === 'putraw' || fields === undefined) return undefined
+  return fields.map((value, index) => {
+    const isRelative = !absolute && index < 3 && Math.abs(Number(value)) < START / 2
+    return BigInt(value) + (isRelative ? BigInt(START) : 0n)
+  })
+}
+
+/** A recorded line with its times, `{T+n}`, as the numbers that they stand for. */
+function withTimes(line: string): string {
+  return line.replace(/\{T([+-][0-9]+)\}/g, (_, delta: string) => String(START + Number(delta)))
+}
+
+async function runOurs(transcript: Transcript): Promise<ModelResult[]> {
+  const path = join(mkdtempSync(join(folder, 'case-')), 'spamd.sqlite')
+  chmodSync(join(path, '..'), 0o755)
+  await prepare(path, transcript)
+  let now = START
+  const results: ModelResult[] = []
+  for (const step of transcript.steps) {
+    now += step.advance ?? 0
+    results.push(await runStep(path, step.argv, now, transcript.uid))
+  }
+  return results
+}
+
+async function runStep(path: string, argv: string[], now: number, uid: number | null): Promise<ModelResult> {
+  const out: Buffer[] = []
+  let stderr = ''
+  const io = {
+    writeOut: (bytes: Uint8Array) => void out.push(Buffer.from(bytes)),
+    writeError: (text: string) => {
+      stderr += Buffer.from(text, 'utf8').toString('latin1')
+    },
+    stdin: (async function* () {})(),
+    environment: { SPAMD_DB: path },
+    clock: { nowSec: () => now, monotonicMs: () => 0 },
+    showHelp: () => Promise.resolve(),
+  }
+  if (uid !== null) process.seteuid!(uid)
+  let rc: number
+  try {
+    rc = await runSpamdb(argv, io)
+  } finally {
+    if (uid !== null) process.seteuid!(0)
+  }
+  const stdout = Buffer.concat(out).toString('latin1')
+  expect(stdout === '' || stdout.endsWith('\n')).toBe(true)
+  return {
+    rc,
+    stdout: stdout.split('\n').slice(0, -1),
+    stderr: stderr.replace(/^spamdb: hint: .*\n/gm, '').replaceAll(path, '{DB}'),
+  }
+}
+
+async function prepare(path: string, transcript: Transcript): Promise<void> {
+  switch (transcript.db) {
+    case 'missing':
+      return
+    case 'dir':
+      mkdirSync(path)
+      return
+    case 'empty':
+      writeFileSync(path, '')
+      return
+    case 'short':
+      writeFileSync(path, 'abc')
+      return
+    case 'garbage':
+      writeFileSync(path, Buffer.alloc(8192, 0x67))
+      return
+    default:
+      await fill(path, transcript)
+  }
+}
+
+async function fill(path: string, transcript: Transcript): Promise<void> {
+  createDatabase(path)
+  const database = modelOf(transcript, 'ours', new Set())
+  const entries: Entry[] = []
+  for (const [key, { fields }] of database.records) {
+    const [first, pass, expire, bcount, pcount] = fields!.map(Number) as [number, number, number, number, number]
+    const [ip, helo, from, ...to] = key.split('\n')
+    const times = { first, pass, expire, bcount, pcount }
+    if (helo !== undefined) entries.push({ kind: 'GREY', ip: ip!, helo, from: from!, to: to.join('\n'), ...times })
+    else if (pcount === -2) entries.push({ kind: 'SPAMTRAP', address: key, first })
+    else entries.push({ kind: pcount === -1 ? 'TRAPPED' : 'WHITE', ip: key, ...times })
+  }
+  const store = await openStore(path, { mode: 'write' })
+  await store.upsert(entries, { ifMissing: false })
+  await store.close()
+  const mode = { created000: 0o000, created444: 0o444 }[transcript.db] ?? 0o644
+  chmodSync(path, mode)
+  if (process.getuid?.() === 0) chownSync(path, 0, 0)
+}

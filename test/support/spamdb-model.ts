@@ -1,0 +1,415 @@
+/**
+ * spamdb written down a second time, as simply as possible, as the yardstick of the transcripts: in mode
+ * `original` it must print what OpenBSD's spamdb printed, in mode `ours` it says what ours must print. The two
+ * modes differ only where a difference is wanted, and each such place notes its name.
+ */
+import { isIPv4, isIPv6 } from 'node:net'
+
+export type Mode = 'original' | 'ours'
+
+/** Fields first, pass, expire, bcount, pcount; `undefined` for a record of another size. */
+export interface ModelRecord {
+  fields: bigint[] | undefined
+}
+
+export interface ModelDatabase {
+  /** Reason for which the file cannot be opened, by purpose. */
+  refuses: { reading?: string | undefined; writing?: string | undefined }
+  /** Zero bytes: refused for reading, made a database by a write. */
+  isEmptyFile: boolean
+  records: Map<string, ModelRecord>
+}
+
+export interface ModelResult {
+  rc: number
+  /** Lines in the order of ours; the original's is that of its hash. */
+  stdout: string[]
+  stderr: string
+}
+
+/** Names of the differences that a run came upon. */
+export type DifferenceLog = Set<string>
+
+const WHITE_SEC = 3_110_400n
+const TRAP_SEC = 86_400n
+const USAGE = 'usage: spamdb [-adGTt] [keys ...]\n'
+const NOT_A_DATABASE = 'Inappropriate file type or format'
+const SAFE = BigInt(Number.MAX_SAFE_INTEGER)
+
+/** Puts a record as the recording did; ours has no place for damaged ones. */
+export function putRecord(
+  database: ModelDatabase,
+  key: string,
+  fields: bigint[] | undefined,
+  mode: Mode,
+  log: DifferenceLog,
+): void {
+  const lineFeeds = key.split('\n').length - 1
+  if (fields === undefined || lineFeeds === 1) {
+    log.add('no-damaged-records')
+    if (mode === 'ours') return
+  }
+  if (fields?.slice(0, 3).some((time) => time > SAFE || time < -SAFE) === true) log.add('times-of-53-bits')
+  database.records.set(mode === 'ours' ? storedKey(key) : key, {
+    fields:
+      mode === 'ours'
+        ? fields?.map((value) => (value > SAFE ? SAFE : value < -SAFE ? -SAFE : value))
+        : fields,
+  })
+}
+
+/** A tuple without helo is the tuple with an empty helo. */
+function storedKey(key: string): string {
+  const parts = key.split('\n')
+  return parts.length === 3 ? [parts[0], '', parts[1], parts[2]].join('\n') : key
+}
+
+/** Runs one call on the model. `argv` is latin-1 of the bytes; `now` in seconds. */
+export function runModel(
+  database: ModelDatabase,
+  argv: readonly string[],
+  now: bigint,
+  mode: Mode,
+  log: DifferenceLog,
+): ModelResult {
+  const out: ModelResult = { rc: 0, stdout: [], stderr: '' }
+  const warn = (text: string): void => {
+    out.stderr += `spamdb: ${text}\n`
+  }
+  const call = parseWords(argv, mode, log, warn)
+  if (call === undefined) return { ...out, rc: 1, stderr: out.stderr + USAGE }
+  let { keys } = call
+  if (keys.includes('-')) {
+    log.add('dash-reads-standard-input')
+    if (mode === 'ours') keys = keys.filter((key) => key !== '-')
+  }
+  const purpose = call.action === undefined ? 'reading' : 'writing'
+  const refusal =
+    database.refuses[purpose] ?? (database.isEmptyFile && purpose === 'reading' ? NOT_A_DATABASE : undefined)
+  if (refusal !== undefined) {
+    warn(`cannot open {DB} for ${purpose}: ${refusal}`)
+    return { ...out, rc: 1 }
+  }
+  const finish = (failures: number): ModelResult => {
+    if (purpose === 'writing') database.isEmptyFile = false
+    if (failures > 255) log.add('exit-code-cap')
+    return { ...out, rc: mode === 'ours' ? Math.min(failures, 255) : failures % 256 }
+  }
+  const context: Context = { database, now, mode, log, warn, out }
+  if (call.action === undefined) return show(context, keys, call.keys.length, finish)
+  if (call.action === 'a' && call.kind === 'G') {
+    warn('cannot add GREY entries')
+    return { ...out, rc: 2 }
+  }
+  const given = keys.filter((key) => key !== '')
+  if (given.length === 0) {
+    warn('no addresses specified')
+    return { ...out, rc: 2 }
+  }
+  const before = new Map(database.records)
+  let failures = 0
+  for (const [index, key] of given.entries()) {
+    const result = call.action === 'a' ? add(context, key, call.kind) : remove(context, key, call.kind)
+    if (result === 'stop') {
+      if (index > 0) log.add('keys-before-a-bad-address-stay')
+      if (mode === 'original') database.records = before
+      else if (index > 0) database.isEmptyFile = false
+      return { ...out, rc: 255 }
+    }
+    if (!result) failures += 1
+  }
+  return finish(failures)
+}
+
+interface Context {
+  database: ModelDatabase
+  now: bigint
+  mode: Mode
+  log: DifferenceLog
+  warn: (text: string) => void
+  out: ModelResult
+}
+
+interface Call {
+  action: 'a' | 'd' | undefined
+  kind: string | undefined
+  keys: readonly string[]
+}
+
+function parseWords(
+  argv: readonly string[],
+  mode: Mode,
+  log: DifferenceLog,
+  warn: (text: string) => void,
+): Call | undefined {
+  const call: Call = { action: undefined, kind: undefined, keys: [] }
+  let index = 0
+  for (; index < argv.length; index += 1) {
+    const word = argv[index]!
+    if (word === '--') {
+      index += 1
+      break
+    }
+    if (word === '-' || !word.startsWith('-')) break
+    if (word.startsWith('--')) {
+      log.add('long-options')
+      warn(`unknown option -- ${mode === 'ours' ? word.slice(2) : '-'}`)
+      return undefined
+    }
+    const letters = [...word.slice(1)]
+    if (letters.at(-1) === '-' && letters.slice(0, -1).every((letter) => 'adGTt'.includes(letter))) {
+      for (const letter of letters.slice(0, -1)) applyLetter(call, letter)
+      break
+    }
+    for (const letter of letters) {
+      if (!'adGTt'.includes(letter)) {
+        warn(`unknown option -- ${letter}`)
+        return undefined
+      }
+      applyLetter(call, letter)
+    }
+  }
+  if (call.action === undefined && call.kind !== undefined) return undefined
+  return { ...call, keys: argv.slice(index) }
+}
+
+function applyLetter(call: Call, letter: string): void {
+  if (letter === 'a' || letter === 'd') call.action = letter
+  else call.kind = letter
+}
+
+function isNumericAddress(key: string, mode: Mode, log: DifferenceLog): boolean {
+  if (isIPv4(withoutZeros(key))) return true
+  const scope = key.indexOf('%')
+  if (scope < 0) return isIPv6(key)
+  if (!isIPv6(key.slice(0, scope))) return false
+  // Interfaces of the recording: lo is the only one; numbers are 32 bits and may stand for none that exists.
+  const name = key.slice(scope + 1)
+  const isLinkLocal = /^fe[89ab]/i.test(key)
+  const isNumber = /^[0-9]+$/.test(name) && Number(name) < 2 ** 32
+  if (!isNumber && !(isLinkLocal && name === 'lo')) return false
+  log.add('no-scopes')
+  return mode === 'original'
+}
+
+function withoutZeros(key: string): string {
+  return /^[0-9]+(?:\.[0-9]+){3}$/.test(key) ? key.replace(/(^|\.)0+(?=[0-9])/g, '$1') : key
+}
+
+function hostKey(key: string, { mode, log }: Context): string {
+  const canonical = canonical6(withoutZeros(key))
+  if (canonical !== key) log.add('canonical-addresses')
+  return mode === 'ours' ? canonical : key
+}
+
+/** RFC 5952 text by way of the URL parser, which has an implementation of its own; v4-mapped becomes IPv4. */
+function canonical6(key: string): string {
+  if (!isIPv6(key) || key.includes('%')) return key
+  const text = new URL(`http://[${key}]/`).hostname.slice(1, -1)
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(text)
+  if (mapped === null) return text
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)]
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
+}
+
+function add(context: Context, key: string, kind: string | undefined): boolean | 'stop' {
+  const { database, now, mode, log, warn } = context
+  const { records } = database
+  if (kind === 'T') return addTrap(context, key)
+  // Ours checks first: under text that is no address there can be nothing.
+  const existing = records.get(mode === 'ours' ? hostKey(key, context) : key)
+  if (existing === undefined || mode === 'ours') {
+    if (!isNumericAddress(key, mode, log)) {
+      warn(`invalid ip address ${shown(key, context)}`)
+      return false
+    }
+  } else if (!isNumericAddress(key, mode, log)) {
+    warn(`invalid ip address ${shown(key, context)}`)
+    return false
+  }
+  const name = hostKey(key, context)
+  const record = records.get(name)
+  if (record !== undefined && record.fields === undefined) {
+    records.delete(name)
+    return false
+  }
+  const fields = record?.fields
+  if (kind === 't') {
+    records.set(name, {
+      fields:
+        fields === undefined
+          ? [now, 0n, now + TRAP_SEC, 1n, -1n]
+          : [fields[0]!, fields[1]!, now + TRAP_SEC, fields[3]!, -1n],
+    })
+  } else {
+    records.set(name, {
+      fields:
+        fields === undefined
+          ? [now, now, now + WHITE_SEC, 1n, 0n]
+          : [fields[0]!, now, now + WHITE_SEC, fields[3]!, fields[4]! + 1n],
+    })
+  }
+  return true
+}
+
+function addTrap(context: Context, key: string): boolean | 'stop' {
+  const { database, now, mode, log, warn } = context
+  const { records } = database
+  const existing = mode === 'original' ? records.get(key) : undefined
+  if (existing === undefined && !key.includes('@')) {
+    if (records.has(hostKey(key, context))) log.add('no-spamtrap-under-an-address')
+    warn(`not an email address: ${shown(key, context)}`)
+    return 'stop'
+  }
+  if (existing !== undefined && !key.includes('@')) log.add('no-spamtrap-under-an-address')
+  if (key.includes('\n')) {
+    log.add('no-damaged-records')
+    if (mode === 'ours') {
+      warn(`not an email address: ${shown(key, context)}`)
+      return 'stop'
+    }
+  }
+  if (existing !== undefined && existing.fields === undefined) {
+    records.delete(key)
+    return false
+  }
+  if (existing?.fields !== undefined) {
+    const [first, pass, , bcount] = existing.fields
+    records.set(key, { fields: [first!, pass!, 0n, bcount!, -2n] })
+    return true
+  }
+  records.set(trapKey(key, context), { fields: [now, 0n, 0n, 1n, -2n] })
+  return true
+}
+
+function trapKey(key: string, { mode, log }: Context): string {
+  const lower = key.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  const bare = lower.replace(/^</, '').replace(/>$/, '')
+  if (bare !== lower) log.add('spamtraps-without-brackets')
+  return mode === 'ours' ? bare : lower
+}
+
+/** The key under which a deletion or a look-up searches. */
+function searchKey(key: string, context: Context): string {
+  const { mode, log } = context
+  if (key.includes('\n')) return mode === 'ours' ? storedKey(key) : key
+  if (isIPv4(withoutZeros(key)) || (isIPv6(key) && !key.includes('%'))) return hostKey(key, context)
+  const folded = key
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+    .replace(/^</, '')
+    .replace(/>$/, '')
+  if (folded !== key) log.add('spamtraps-folded-everywhere')
+  return mode === 'ours' ? folded : key
+}
+
+function remove(context: Context, key: string, kind: string | undefined): boolean {
+  const { database, mode, log, warn } = context
+  if (kind === 'G') {
+    const name = mode === 'ours' ? hostKey(key, context) : key
+    const found = [...database.records]
+      .filter(([text]) => text.includes('\n') && text.split('\n')[0] === name)
+      .sort(([keyA, a], [keyB, b]) => {
+        const byAge = Number((a.fields?.[0] ?? 0n) - (b.fields?.[0] ?? 0n))
+        return byAge !== 0 ? byAge : keyA < keyB ? -1 : 1
+      })
+    if (found.length > 1) log.add('oldest-tuple-first')
+    if (found.length > 0) return database.records.delete(found[0]![0])
+  } else if (database.records.delete(searchKey(key, context))) return true
+  warn(`no entry for ${shown(key, context)}`)
+  return false
+}
+
+function show(
+  context: Context,
+  keys: readonly string[],
+  wordCount: number,
+  finish: (failures: number) => ModelResult,
+): ModelResult {
+  const { database, out, warn } = context
+  if (wordCount === 0) {
+    const lines = [...database.records].sort(inListOrder)
+    for (const [key, record] of lines) {
+      const line = lineOf(key, record, context)
+      if (typeof line !== 'string') {
+        warn(line.error)
+        return { ...out, stdout: [], rc: 1 }
+      }
+      out.stdout.push(line)
+    }
+    return finish(0)
+  }
+  // A dash alone that brings no key counts as one key not found, as the original's.
+  if (keys.length === 0) return finish(1)
+  let failures = 0
+  for (const key of keys) {
+    const name = searchKey(key, context)
+    const record = key === '' ? undefined : database.records.get(name)
+    if (record === undefined) {
+      failures += 1
+      continue
+    }
+    const line = lineOf(name, record, context)
+    if (typeof line !== 'string') {
+      warn(line.error)
+      return { ...out, rc: failures + 1 }
+    }
+    out.stdout.push(line)
+  }
+  return finish(failures)
+}
+
+const KIND_ORDER = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
+
+function kindOf(key: string, record: ModelRecord): string {
+  if (key.includes('\n')) return 'GREY'
+  const pcount = record.fields?.[4]
+  return pcount === -1n ? 'TRAPPED' : pcount === -2n ? 'SPAMTRAP' : 'WHITE'
+}
+
+function inListOrder([keyA, a]: [string, ModelRecord], [keyB, b]: [string, ModelRecord]): number {
+  const byKind = KIND_ORDER.indexOf(kindOf(keyA, a)) - KIND_ORDER.indexOf(kindOf(keyB, b))
+  if (byKind !== 0) return byKind
+  const partsA = splitKey(keyA)
+  const partsB = splitKey(keyB)
+  for (const [index, part] of partsA.entries()) {
+    if (part !== partsB[index]) return part < (partsB[index] ?? '') ? -1 : 1
+  }
+  return 0
+}
+
+function splitKey(key: string): string[] {
+  const parts = key.split('\n')
+  if (parts.length < 3) return parts
+  if (parts.length === 3) return [parts[0]!, '', parts[1]!, parts[2]!]
+  return [...parts.slice(0, 3), parts.slice(3).join('\n')]
+}
+
+function lineOf(key: string, record: ModelRecord, context: Context): string | { error: string } {
+  if (record.fields === undefined) return { error: 'bogus size db entry - bad db file?' }
+  const [first, pass, expire, bcount, pcount] = record.fields
+  const counts = `${first}|${pass}|${expire}|${bcount}|${pcount}`
+  switch (kindOf(key, record)) {
+    case 'WHITE':
+      return `WHITE|${key}|||${counts}`
+    case 'TRAPPED':
+      return `TRAPPED|${key}|${expire}`
+    case 'SPAMTRAP':
+      return `SPAMTRAP|${shown(key, context)}`
+    default: {
+      if (key.split('\n').length === 2) return { error: `No from part in grey key ${key.split('\n')[0]}` }
+      const parts = splitKey(key).map((part) => shown(part, context))
+      return `GREY|${parts.join('|')}|${counts}`
+    }
+  }
+}
+
+/** Ours never prints control characters. */
+function shown(text: string, { mode, log }: Context): string {
+  if (!/[\u0000-\u001f\u007f]/.test(text)) return text
+  log.add('control-characters-escaped')
+  if (mode === 'original') return text
+  return text.replace(
+    /[\u0000-\u001f\u007f]/g,
+    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  )
+}
