@@ -32,6 +32,8 @@ export interface SpamdParentParts {
   logger: Logger
   resources: SpamdResources
   firewall: Firewall
+  /** For tests. */
+  stopTimeoutMs?: number
 }
 
 /**
@@ -176,7 +178,7 @@ class ParentLife {
     this.#killTimer = setTimeout(() => {
       this.#parts.logger.log('err', 'the unprivileged process did not end in time, killing it')
       this.#child.kill('SIGKILL')
-    }, STOP_TIMEOUT_MS)
+    }, this.#parts.stopTimeoutMs ?? STOP_TIMEOUT_MS)
   }
 
   #passOn(signal: DaemonSignal): void {

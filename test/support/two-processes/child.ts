@@ -1,0 +1,129 @@
+/**
+ * A trial in place of spamd's own service. It tells its addresses on stdout and then does what clients of its SMTP
+ * sockets ask, a word a line, answering with one line of JSON.
+ */
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { runSpamdChild } from '../../../src/daemon/spamd-child-run.js'
+import type { SpamdResources } from '../../../src/daemon/spamd-resources.js'
+import type { Firewall, TableContent } from '../../../src/firewall/backend.js'
+import { AppError } from '../../../src/platform/app-error.js'
+import { reasonOf } from '../../../src/platform/errno-text.js'
+
+const WHITE = { name: 'spamd-white', content: 'hosts' } as const
+
+class Trial {
+  readonly #resources: SpamdResources
+  readonly #firewall: Firewall
+  #servers: Server[] = []
+  #stopsNever = false
+
+  constructor(resources: SpamdResources, firewall: Firewall) {
+    this.#resources = resources
+    this.#firewall = firewall
+  }
+
+  async start(): Promise<void> {
+    if (process.env.TRIAL_FAILS !== undefined) {
+      throw new AppError('ERR_TRIAL', 'this start fails on purpose', { hint: 'expected' })
+    }
+    this.#servers = await this.#resources.openSmtpListeners()
+    for (const server of this.#servers) server.on('connection', (socket) => this.#serve(socket))
+    const config = createServer((socket) => socket.end('config\n'))
+    await this.#resources.listenConfig(config)
+    const control = createServer({ allowHalfOpen: true }, (socket) => {
+      // Answers only after the client's end: needs a half-open connection.
+      socket.resume().on('end', () => socket.end('control\n'))
+    })
+    await this.#resources.listenControl(control)
+    this.#servers.push(config, control)
+    const [smtp4, smtp6, configPort] = this.#servers.map(
+      (server) => (server.address() as AddressInfo | null)?.port,
+    )
+    process.stdout.write(`${JSON.stringify({ pid: process.pid, smtp4, smtp6, configPort })}\n`)
+  }
+
+  async reload(): Promise<void> {
+    process.stdout.write('reloaded\n')
+  }
+
+  logStatistics(): void {
+    process.stdout.write('statistics\n')
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopsNever) await new Promise(() => setInterval(() => undefined, 60_000))
+    for (const server of this.#servers) server.close()
+    process.stdout.write('stopped\n')
+  }
+
+  #serve(socket: Socket): void {
+    socket.setEncoding('utf8')
+    socket.on('error', () => socket.destroy())
+    socket.on('data', (text: string) => {
+      const [word = '', argument = ''] = text.trim().split(' ')
+      void this.#answer(word, argument).then(
+        (value) => socket.end(`${JSON.stringify(value ?? null)}\n`),
+        (error: unknown) => socket.end(`${JSON.stringify({ error: reasonOf(error) })}\n`),
+      )
+    })
+  }
+
+  async #answer(word: string, argument: string): Promise<unknown> {
+    switch (word) {
+      case 'ids':
+        return { uid: process.getuid!(), gid: process.getgid!(), groups: process.getgroups!() }
+      case 'read':
+        return { key: String(await this.#resources.readSyncKey()), own: tryRead(argument) }
+      case 'domains':
+        return (await this.#resources.readAllowedDomains())?.toString() ?? 'none'
+      case 'tls':
+        return (await this.#resources.readTls())?.key.toString() ?? 'none'
+      case 'reopen':
+        return (await this.#resources.openSmtpListeners()).map((server) => {
+          const { port } = server.address() as AddressInfo
+          server.close()
+          return port
+        })
+      case 'replace':
+        await this.#firewall.replaceTable(WHITE, hosts(Number(argument)))
+        return 'replaced'
+      case 'replace-text':
+        await this.#firewall.replaceTable(WHITE, {
+          ...hosts(0),
+          ipv4: { text: Buffer.from(`${argument}\n`), count: 1 },
+        })
+        return 'replaced'
+      case 'table':
+        return (await this.#firewall.readTable(WHITE))?.length ?? 'none'
+      case 'limits':
+        return this.#firewall.limits()
+      case 'say':
+        process.send!(JSON.parse(argument) as object)
+        return 'said'
+      case 'stop-never':
+        this.#stopsNever = true
+        return 'will not'
+      default:
+        return 'what?'
+    }
+  }
+}
+
+function tryRead(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown'
+  }
+}
+
+function hosts(count: number): TableContent {
+  let text = ''
+  for (let index = 0; index < count; index += 1) {
+    text += `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}/32\n`
+  }
+  return { ipv4: { text: Buffer.from(text), count }, ipv6: { text: new Uint8Array(), count: 0 } }
+}
+
+process.exit(await runSpamdChild(({ resources, firewall }) => new Trial(resources, firewall)))

@@ -1,0 +1,60 @@
+/** The privileged half of spamd with a trial child: argv is a JSON object of settings, see two-processes.test.ts. */
+import { fileURLToPath } from 'node:url'
+import type { SpamdConfig } from '../../../src/app/spamd-config.js'
+import { OwnResources } from '../../../src/daemon/own-resources.js'
+import { runSpamdParent } from '../../../src/daemon/spamd-parent-main.js'
+import { selectFirewall } from '../../../src/firewall/select.js'
+import { AppError } from '../../../src/platform/app-error.js'
+import type { Logger } from '../../../src/platform/log.js'
+
+export interface TrialSettings {
+  folder: string
+  user: string
+  pfctl: string
+  pidFile?: string
+  stopTimeoutMs?: number
+  tls?: { certificateFile: string; keyFile: string }
+}
+
+const trial = JSON.parse(process.argv[2]!) as TrialSettings
+
+/** The part of the configuration that parent and trial child look at. */
+const config = {
+  isBlackOnly: false,
+  listenAddresses: ['127.0.0.1', '::1'],
+  listenFds: [],
+  pidFile: trial.pidFile,
+  tls: trial.tls,
+  settings: {
+    db: `${trial.folder}/db/spamd.sqlite`,
+    controlSocket: `${trial.folder}/run/spamd.sock`,
+    allowedDomains: `${trial.folder}/alloweddomains`,
+    key: `${trial.folder}/key`,
+    user: trial.user,
+    firewall: 'pf',
+    pfctl: trial.pfctl,
+    nft: '/nonexistent',
+    port: 0,
+    cfgPort: 0,
+  },
+} as unknown as SpamdConfig
+
+const logger: Logger = {
+  log: (level, message) => void process.stderr.write(`${level}: ${message}\n`),
+  flush: async () => undefined,
+}
+
+try {
+  process.exitCode = await runSpamdParent({
+    config,
+    childModule: fileURLToPath(new URL('./child.ts', import.meta.url)),
+    logger,
+    resources: new OwnResources(config),
+    ...(trial.stopTimeoutMs === undefined ? {} : { stopTimeoutMs: trial.stopTimeoutMs }),
+    firewall: selectFirewall({ choice: 'pf', pfctl: trial.pfctl, nft: '', system: 'openbsd' }),
+  })
+} catch (error) {
+  if (!(error instanceof AppError)) throw error
+  process.stderr.write(`spamd: ${error.message}\n`)
+  process.exitCode = 1
+}
