@@ -47,6 +47,8 @@ export interface SmtpServerParts {
   proxyPeers: readonly Network[]
   /** Listening servers, opened anew at each call: at the start and after a pause. */
   openListeners: () => Promise<Server[]>
+  /** False for inherited sockets: closed, they are gone, so that accepting cannot pause. Default true. */
+  canReopen?: boolean
   /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
   tickMs?: number
 }
@@ -90,6 +92,7 @@ export class SmtpServer implements ConnectionHost {
   readonly #lists: BlockListLookup
   readonly #proxyPeers: readonly Network[]
   readonly #openListeners: () => Promise<Server[]>
+  readonly #canReopen: boolean
   readonly #troubleLog: RateLimitedLog
   readonly #connections = new Set<SmtpConnection>()
   readonly #preambleSockets = new Set<Socket>()
@@ -113,6 +116,7 @@ export class SmtpServer implements ConnectionHost {
     this.#lists = parts.lists
     this.#proxyPeers = parts.proxyPeers
     this.#openListeners = parts.openListeners
+    this.#canReopen = parts.canReopen ?? true
     this.#troubleLog = new RateLimitedLog(parts.logger, parts.clock)
     this.wheel = new StutterWheel(parts.clock, parts.tickMs)
   }
@@ -359,8 +363,11 @@ export class SmtpServer implements ConnectionHost {
     this.#troubleLog.log(
       'descriptors',
       'warning',
-      `accepting paused for ${ACCEPT_PAUSE_MS / 1000} s: ${reasonOf(error)}`,
+      this.#canReopen
+        ? `accepting paused for ${ACCEPT_PAUSE_MS / 1000} s: ${reasonOf(error)}`
+        : `clients are turned away: ${reasonOf(error)}`,
     )
+    if (!this.#canReopen) return
     this.#closeServers()
     this.#scheduleListen()
   }

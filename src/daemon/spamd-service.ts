@@ -4,7 +4,6 @@
  * `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
-import { createSecureContext, type SecureContext } from 'node:tls'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
@@ -24,6 +23,7 @@ import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './greylister.js'
 import { Scanner } from './scanner.js'
 import type { SyncAnnouncer } from './seams.js'
+import { secureContextOf } from './secure-context.js'
 import { SmtpServer } from './smtp-server.js'
 import type { SpamdResources } from './spamd-resources.js'
 import { type OpenedStore, StoreKeeper } from './store-keeper.js'
@@ -145,6 +145,7 @@ export class SpamdService {
       sink: this.greylister,
       proxyPeers: config.proxyPeers.map(networkOfText),
       openListeners: () => resources.openSmtpListeners(),
+      canReopen: config.listenFds.length === 0,
       ...(parts.tickMs === undefined ? {} : { tickMs: parts.tickMs }),
     })
     const configuration = { blockLists: this.blockLists, logger, debug }
@@ -299,15 +300,6 @@ export class SpamdService {
     } catch (error) {
       logger.log('err', `cannot load the saved block lists: ${escapeControl(reasonOf(error))}`)
     }
-  }
-}
-
-/** Throws `AppError` with the original's text when certificate and key do not fit. */
-export function secureContextOf(certificate: Buffer, key: Buffer): SecureContext {
-  try {
-    return createSecureContext({ cert: certificate, key })
-  } catch (error) {
-    throw new AppError('ERR_SPAMD_TLS', `failed to configure TLS - ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -1,0 +1,29 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { parseSpamdOptions } from '../src/cli/parse-spamd-options.js'
+import { thisHost } from '../src/cli/spamd-host.js'
+import { SPAMD_OPTIONS } from '../src/cli/spamd-options.js'
+import { runSpamd } from '../src/daemon/run-spamd.js'
+
+/** `spamd`: the daemon that greylists, traps and tarpits. Manual: docs/man/spamd.8. */
+export default class Spamd extends BaseCommand {
+  static override summary = 'greylist, trap and tarpit senders of spam'
+  static override description =
+    'Answers SMTP clients that the packet filter diverts here: unknown ones are greylisted, block-listed ones kept waiting.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --check',
+    '<%= config.bin %> <%= command.id %> -l 192.0.2.1 -l 2001:db8::1 -G 90s:4h:36d --foreground',
+  ]
+  static override flags = flagsForHelp(SPAMD_OPTIONS)
+  protected override readonly program = 'spamd'
+
+  async run(): Promise<void> {
+    const parsed = parseSpamdOptions(this.argv, thisHost())
+    if (!parsed.ok) {
+      process.stderr.write(parsed.stderr)
+      process.exitCode = 1
+      return
+    }
+    process.exitCode = await runSpamd(parsed.config)
+  }
+}

@@ -1,0 +1,41 @@
+/** Runs spamd as it was told: checks, the background, and then the privileged process to its end. */
+import { fileURLToPath } from 'node:url'
+import type { SpamdConfig } from '../app/spamd-config.js'
+import { selectFirewall } from '../firewall/select.js'
+import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
+import { currentSystem } from '../platform/settings.js'
+import { checkPrivileges, ownRights } from './check-privileges.js'
+import { checkSpamd } from './check-spamd.js'
+import { openSpamdLog } from './open-spamd-log.js'
+import { OwnResources } from './own-resources.js'
+import { runSpamdParent } from './spamd-parent-main.js'
+
+const CHILD_MODULE = fileURLToPath(new URL('./spamd-child.js', import.meta.url))
+
+/**
+ * Resolves with the exit code: of the check, of the start when spamd goes to the background, else of its whole
+ * life. Rejects with `AppError` when it cannot start.
+ */
+export async function runSpamd(config: SpamdConfig): Promise<number> {
+  checkPrivileges(config, ownRights())
+  const logger = openSpamdLog(config)
+  const { firewall, pfctl, nft } = config.settings
+  const parts = {
+    config,
+    logger,
+    resources: new OwnResources(config),
+    firewall: selectFirewall({
+      choice: config.isBlackOnly ? 'none' : firewall,
+      pfctl,
+      nft,
+      system: currentSystem(),
+      onNotice: (message) => logger.log('notice', message),
+    }),
+  }
+  if (config.isCheckOnly) {
+    await checkSpamd(parts)
+    return 0
+  }
+  if (!config.isForeground && !isBackgroundProcess()) return startInBackground()
+  return runSpamdParent({ ...parts, childModule: CHILD_MODULE })
+}

@@ -1,0 +1,51 @@
+/** Main module of spamd's unprivileged process; `runSpamdParent` forks it. */
+import { existsSync } from 'node:fs'
+import type { SpamdConfig } from '../app/spamd-config.js'
+import { openStore } from '../db/open-store.js'
+import { systemClock } from '../platform/clock.js'
+import { openSpamdLog } from './open-spamd-log.js'
+import { PROCESS_DEBUG_OUTPUT } from './process-debug-output.js'
+import { RateLimitedLog } from './rate-limited-log.js'
+import { loadSavedLists } from './saved-lists.js'
+import { runSpamdChild } from './spamd-child-run.js'
+import { SpamdService } from './spamd-service.js'
+import type { OpenedStore } from './store-keeper.js'
+import { createSyncService } from './sync-service.js'
+
+/**
+ * How long a call waits for another program's lock, the event loop with it; greylister and scanner ask again
+ * later, so that clients are served meanwhile.
+ */
+const BUSY_TIMEOUT_MS = 20
+
+process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
+  const logger = openSpamdLog(config)
+  const slowLog = new RateLimitedLog(logger, systemClock)
+  const isSynchronised = config.sync.targets.length > 0 || config.sync.listen !== undefined
+  return new SpamdService({
+    config,
+    clock: systemClock,
+    logger,
+    debug: config.isDebug ? PROCESS_DEBUG_OUTPUT : undefined,
+    firewall,
+    resources,
+    openStore: () => openDaemonStore(config, slowLog),
+    loadSavedLists: () => loadSavedLists(config.settings.stateDir),
+    createSync: isSynchronised ? createSyncService : undefined,
+  })
+})
+// Handles that are still closing must not keep a process that has said goodbye.
+process.exit()
+
+async function openDaemonStore({ settings }: SpamdConfig, slowLog: RateLimitedLog): Promise<OpenedStore> {
+  const isCreated = !existsSync(settings.db)
+  const store = await openStore(settings.db, {
+    mode: 'write',
+    create: true,
+    durability: 'normal',
+    busyTimeoutMs: BUSY_TIMEOUT_MS,
+    onSlowCall: ({ call, durationMs }) =>
+      slowLog.log('slow-store', 'notice', `${settings.db}: ${call} took ${Math.round(durationMs)} ms`),
+  })
+  return { store, isCreated }
+}
