@@ -82,9 +82,9 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ]; then
 fi
 
 # The build is right when nothing in it is older than a source.
-if [ ! -f dist/.built ] || [ -n "$(find src commands package.json tsconfig.json -newer dist/.built -print | head -n 1)" ]; then
+if [ ! -f dist/.built ] || [ -n "$(find src commands scripts package.json tsconfig.json -newer dist/.built -print | head -n 1)" ]; then
   say 'building'
   rm -rf dist
-  node node_modules/typescript/bin/tsc -p tsconfig.json
+  npm run --silent build >&2
   touch dist/.built
 fi
