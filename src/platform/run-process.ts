@@ -102,6 +102,8 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   }
   // Attached before anything is awaited: the events of a short program come early.
   const stdout = child.stdout!
+  // When a program ends, Node throws away what nobody listens for; ours may be read only later.
+  stdout.on('readable', () => undefined)
   const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   const closed = once(child, 'close')
   const stderr = collectTail(child.stderr!)
@@ -227,10 +229,12 @@ async function feedStdin(
 async function* readThenKill(stdout: Readable, giveUp: () => void): AsyncGenerator<Uint8Array> {
   let isDrained = false
   try {
-    for await (const chunk of stdout as AsyncIterable<Uint8Array>) yield chunk
+    // Killed before its pipe is closed, so that SIGPIPE does not come first.
+    for await (const chunk of stdout.iterator({ destroyOnReturn: false })) yield chunk as Uint8Array
     isDrained = true
   } finally {
     if (!isDrained) giveUp()
+    stdout.destroy()
   }
 }
 

@@ -1,0 +1,175 @@
+/** Runs one transcript of spamd-setup through ours, in this process, against real sockets and the pfctl stand-in. */
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import type { ListFetcher } from '../../../src/app/settle-source.js'
+import { runSetupProgram } from '../../../src/cli/setup-main.js'
+import { decompress } from '../../../src/feeds/decompress.js'
+import { FeedError, isRemote } from '../../../src/feeds/feed.js'
+import { ManualClock } from '../manual-clock.js'
+
+export type RecordedBytes = string | { base64: string } | { gzip_base64: string }
+
+export interface SetupTranscript {
+  id: string
+  ub: string | null
+  argv: string[]
+  env: Record<string, string>
+  conf: string | null
+  files: Record<string, RecordedBytes>
+  exec_files: string[]
+  listener: boolean
+  rc: number
+  stdout: string
+  stderr: string
+  connections: RecordedBytes[]
+  pfctl: { argv: string[]; stdin: RecordedBytes }[]
+  ftp: { argv: string[]; uid: number }[]
+}
+
+/** What a run did, in the form of the transcripts. */
+export interface SetupOutcome {
+  rc: number
+  stdout: string
+  stderr: string
+  connections: string[]
+  /** Calls that change a table. */
+  pfctl: { argv: string[]; stdin: string }[]
+  urls: string[]
+}
+
+const STAND_IN = join(import.meta.dirname, '..', 'pfctl-stand-in.js')
+const MAX_BYTES = 64 * 1024 * 1024
+
+/** Recorded bytes, one character a byte when they are text. */
+export function bytesOf(recorded: RecordedBytes): Buffer {
+  if (typeof recorded === 'string') return Buffer.from(recorded, 'latin1')
+  if ('base64' in recorded) return Buffer.from(recorded.base64, 'base64')
+  return gunzipSync(Buffer.from(recorded.gzip_base64, 'base64'))
+}
+
+export async function replay(transcript: SetupTranscript): Promise<SetupOutcome> {
+  const dir = await mkdtemp(join(tmpdir(), 'spamd-setup-golden-'))
+  const work = join(dir, 'work')
+  try {
+    await chmod(dir, 0o755)
+    await mkdir(work)
+    const place = (text: string) => text.replaceAll('{DIR}', work)
+    for (const [name, content] of Object.entries(transcript.files)) {
+      const bytes = bytesOf(content)
+      await writeFile(
+        join(work, name),
+        typeof content === 'string' ? Buffer.from(place(content), 'latin1') : bytes,
+      )
+    }
+    for (const name of transcript.exec_files) await chmod(join(work, name), 0o755).catch(() => undefined)
+    const conf = join(dir, 'spamd.conf')
+    if (transcript.conf !== null) await writeFile(conf, Buffer.from(place(transcript.conf), 'latin1'))
+    const calls = join(dir, 'pfctl-calls')
+    process.env.PFCTL_CALLS = calls
+    process.env.PFCTL_STATE = join(dir, 'pfctl-state')
+
+    const port = await listen(transcript.listener)
+    const urls: string[] = []
+    let stdout = ''
+    let stderr = ''
+    const rc = await runSetupProgram(transcript.argv, {
+      writeOut: (bytes) => {
+        stdout += Buffer.from(bytes).toString('latin1')
+      },
+      writeError: (text) => {
+        stderr += Buffer.from(text).toString('latin1')
+      },
+      terminal: undefined,
+      environment: {
+        SPAMD_CONF: conf,
+        SPAMD_STATE_DIR: join(dir, 'state'),
+        SPAMD_CFG_PORT: String(port.number),
+        SPAMD_FIREWALL: 'pf',
+        SPAMD_PFCTL: transcript.env['PFCTL'] ?? STAND_IN,
+        PATH: process.env['PATH'],
+      },
+      clock: new ManualClock(),
+      sleep: async () => undefined,
+      random: () => 0,
+      showHelp: async () => undefined,
+      goToBackground: async () => undefined,
+      wrapFetcher: (fetcher) => fakeDownloads(fetcher, transcript.files, urls),
+    })
+    const connections = await port.close()
+    const back = (text: string) =>
+      text
+        .replaceAll(work, '{DIR}')
+        .replaceAll(conf, '{CONF}')
+        .replaceAll(`port ${port.number}:`, 'port 8026:')
+    return {
+      rc,
+      stdout,
+      stderr: back(stderr),
+      connections: connections.map(back),
+      pfctl: await readCalls(calls),
+      urls,
+    }
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** Servers of the world: they have the files of the transcript by their last path part, as its download program had. */
+function fakeDownloads(fetcher: ListFetcher, files: SetupTranscript['files'], urls: string[]): ListFetcher {
+  return {
+    fetch: async (request, consume) => {
+      if (!isRemote(request.method)) return fetcher.fetch(request, consume)
+      const url = `${request.method}://${request.location}`
+      urls.push(url)
+      const content = files[basename(url)]
+      if (content === undefined) throw new FeedError('ERR_FEED_STATUS', 'the server answered with status 404')
+      const body = decompress(
+        (async function* () {
+          yield bytesOf(content)
+        })(),
+        MAX_BYTES,
+      )
+      return { kind: 'body', content: await consume(body), validator: {}, freshUntilSec: undefined }
+    },
+  }
+}
+
+async function listen(isListening: boolean): Promise<{ number: number; close(): Promise<string[]> }> {
+  const connections: string[] = []
+  const reading: Promise<void>[] = []
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    reading.push(
+      (async () => {
+        const chunks: Buffer[] = []
+        for await (const chunk of socket) chunks.push(chunk as Buffer)
+        connections.push(Buffer.concat(chunks).toString('latin1'))
+        socket.end()
+      })(),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const stop = () => new Promise((resolve) => server.close(resolve))
+  if (!isListening) await stop()
+  return {
+    number: port,
+    close: async () => {
+      await Promise.all(reading)
+      if (isListening) await stop()
+      return connections
+    },
+  }
+}
+
+async function readCalls(path: string): Promise<SetupOutcome['pfctl']> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { argv: string[]; stdin: string; stdin_base64?: string })
+    .filter(({ argv }) => argv.includes('replace'))
+    .map(({ argv, stdin }) => ({ argv, stdin }))
+}
