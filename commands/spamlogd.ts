@@ -5,6 +5,7 @@ import { programVersion } from '../src/cli/program-version.js'
 import { SPAMLOGD_OPTIONS } from '../src/cli/spamlogd-options.js'
 import { runSpamlogd } from '../src/daemon/run-spamlogd.js'
 import { systemMachine } from '../src/daemon/spamlogd-machine.js'
+import { openWhiteAnnouncer } from '../src/daemon/white-announcer.js'
 
 /** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
 export default class Spamlogd extends BaseCommand {
@@ -35,7 +36,11 @@ export default class Spamlogd extends BaseCommand {
       process.exitCode = 1
     } else {
       // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
-      process.exit(await runSpamlogd(parsed.options, { machine }))
+      const exitCode = await runSpamlogd(parsed.options, {
+        machine,
+        openAnnouncer: (options, logger) => openWhiteAnnouncer(options, logger, machine),
+      })
+      process.exit(exitCode)
     }
   }
 }

@@ -13,5 +13,13 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
     environment: process.env,
     clock: systemClock,
     showHelp,
+    openAnnouncer: async (targets) => {
+      const { openEditAnnouncer } = await import('../app/announce-edits.js')
+      return openEditAnnouncer(targets, {
+        environment: process.env,
+        clock: systemClock,
+        warn: (message) => writeFully(2, Buffer.from(`spamdb: ${message}\n`)),
+      })
+    },
   }
 }

@@ -23,6 +23,8 @@ const STOP_WAIT_MS = 5_000
 /** Sends white entries to the peers of -Y. */
 export interface WhiteAnnouncer {
   announce: OnWhitelisted
+  /** SIGHUP: reads the key again, looks names up again. */
+  reload(): Promise<void>
   /** Resolves when everything announced has left. */
   close(): Promise<void>
 }
@@ -231,6 +233,7 @@ class Spamlogd {
     void old.close().catch((error: unknown) => {
       this.#logger.log('info', `${this.#options.dbPath}: closing failed (${reasonOf(error)})`)
     })
+    void this.#announcer?.reload()
     onReload()
   }
 

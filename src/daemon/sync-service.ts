@@ -4,6 +4,15 @@
  */
 import type { Socket } from 'node:dgram'
 import { fingerprintOf, syncKeyWarning } from '../app/sync-key.js'
+import {
+  planSync,
+  SYNC_GROUP,
+  type SyncEnvironment,
+  type SyncPlan,
+  systemSyncEnvironment,
+} from '../app/sync-plan.js'
+import { SyncSender } from '../app/sync-sender.js'
+import { openSyncSocket, receives } from '../app/sync-socket.js'
 import { escapeControl } from '../codec/escape.js'
 import { syncKeyOf } from '../codec/sync-message.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
@@ -13,15 +22,6 @@ import type { SyncAnnouncer } from './seams.js'
 import type { SyncParts, SyncService } from './spamd-service.js'
 import { SyncApplier } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
-import {
-  planSync,
-  SYNC_GROUP,
-  type SyncEnvironment,
-  type SyncPlan,
-  systemSyncEnvironment,
-} from './sync-plan.js'
-import { SyncSender } from './sync-sender.js'
-import { openSyncSocket, receives } from './sync-socket.js'
 
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {

@@ -9,13 +9,16 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { CaptureFileReader } from '../../src/codec/capture-file.js'
 import type { CaptureRecord } from '../../src/codec/capture-record.js'
 import { parseSpamlogdOptions } from '../../src/cli/parse-spamlogd-options.js'
+import { encodeSyncMessage, syncKeyOf } from '../../src/codec/sync-message.js'
 import { runSpamlogd } from '../../src/daemon/run-spamlogd.js'
 import type { DaemonSignal, SpamlogdMachine } from '../../src/daemon/spamlogd-machine.js'
+import { openWhiteAnnouncer } from '../../src/daemon/white-announcer.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import { AppError } from '../../src/platform/app-error.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
 import { predictSightings } from '../support/pflog-oracle.js'
+import { UdpRecorder } from '../support/udp-recorder.js'
 
 interface Transcript {
   id: string
@@ -38,8 +41,13 @@ interface Outcome {
   rc: number
   stderr: string[]
   listing: string[]
-  announced: { ip: string; nowSec: number; expireSec: number }[]
+  /** Chatter of the synchronisation, in order, ports replaced. */
+  syncLines: string[]
+  /** Synchronisation messages in hexadecimal, in order. */
+  sent: string[]
 }
+
+const SYNC_LINE = /^(added spam sync host|using multicast|sync white|sending (?:multicast )?sync message)\b/
 
 const [folder = ''] = ['../shared/golden', 'test/golden'].filter((path) => existsSync(path))
 const transcripts = readFileSync(join(folder, 'spamlogd.jsonl'), 'utf8')
@@ -121,12 +129,15 @@ function readRecords(transcript: Transcript): { records: CaptureRecord[]; linkTy
   return { records, linkType, ...(isUnreadable ? { reason: damage.reason } : {}) }
 }
 
+/** Lines that the original does not have. */
+const OUR_LINE = /^(spamlogd: hint: |no synchronisation key in )/
+
 async function run(transcript: Transcript): Promise<Outcome> {
   const directory = mkdtempSync(join(scratch, 'case-'))
   const dbPath = join(directory, 'db')
   await prepareDatabase(transcript, dbPath)
   const stderr: string[] = []
-  const announced: Outcome['announced'] = []
+  const recorder = await UdpRecorder.open()
   const capture = readRecords(transcript)
   let request: LiveCaptureRequest | undefined
   const machine: SpamlogdMachine = {
@@ -158,22 +169,31 @@ async function run(transcript: Transcript): Promise<Outcome> {
       return () => {}
     },
   }
-  const parsed = parseSpamlogdOptions(transcript.argv, { SPAMD_DB: dbPath }, 'openbsd')
+  const keyPath = join(directory, 'spamd.key')
+  if (transcript.env['@key'] !== undefined) writeFileSync(keyPath, transcript.env['@key'], { mode: 0o600 })
+  const environment = { SPAMD_DB: dbPath, SPAMD_KEY: keyPath, SPAMD_SYNC_PORT: String(recorder.port) }
+  const parsed = parseSpamlogdOptions(transcript.argv, environment, 'openbsd')
   let rc = 1
   if (!parsed.ok) {
     machine.writeError(parsed.stderr)
   } else {
     rc = await runSpamlogd(parsed.options, {
       machine,
-      openAnnouncer: async () => ({
-        announce: (ip, nowSec, expireSec) => void announced.push({ ip, nowSec, expireSec }),
-        close: async () => {},
-      }),
+      openAnnouncer: (options, logger) => openWhiteAnnouncer(options, logger, machine),
     })
   }
-  const own = stderr.filter((line) => !line.startsWith('spamlogd: hint: '))
-  const shown = own.map((line) => line.replaceAll(directory, '{DIR}'))
-  return { rc, stderr: shown, listing: await readListing(dbPath), announced }
+  const own = stderr.filter((line) => !OUR_LINE.test(line))
+  const shown = own.map((line) => line.replaceAll(directory, '{DIR}').replace(`port ${recorder.port})`, 'port 8025)'))
+  const syncLines = shown.filter((line) => SYNC_LINE.test(line))
+  await recorder.waitFor(syncLines.filter((line) => line.startsWith('sending')).length)
+  recorder.close()
+  return {
+    rc,
+    stderr: shown.filter((line) => !SYNC_LINE.test(line)),
+    listing: await readListing(dbPath),
+    syncLines,
+    sent: recorder.datagrams.map(({ bytes }) => bytes.toString('hex')),
+  }
 }
 
 const hours = (transcript: Transcript) => Number(transcript.argv[transcript.argv.indexOf('-W') + 1] ?? 864)
@@ -195,7 +215,7 @@ function expected(transcript: Transcript): Outcome & { isOrderFixed: boolean } {
     transcript.argv.includes('-i') && interfaceName !== undefined && !/^[^\s/]{1,15}$/.test(interfaceName)
   if (isBadInterface) {
     const line = `spamlogd: -i: ${JSON.stringify(interfaceName)} is not an interface name`
-    return { rc: 1, stderr: [line], listing, announced: [], isOrderFixed: true }
+    return { rc: 1, stderr: [line], listing, syncLines: [], sent: [], isOrderFixed: true }
   }
 
   // Difference: errno 0 has no text worth printing; the reason of the line before is repeated.
@@ -207,16 +227,10 @@ function expected(transcript: Transcript): Outcome & { isOrderFixed: boolean } {
       : line
   })
 
-  // Sync messages are compared as announcements; their text belongs to the sender.
-  stderr = stderr.filter((line) => !/^(added spam sync host|sync white|sending sync message) /.test(line))
-  const announced = transcript.sync_sent.map((hex) => {
-    const bytes = Buffer.from(hex, 'hex')
-    return {
-      nowSec: bytes.readUInt32BE(36),
-      expireSec: bytes.readUInt32BE(40),
-      ip: bytes.subarray(44, 48).join('.'),
-    }
-  })
+  // Batches are written together, so their sync lines come behind those of the packets.
+  let syncLines = stderr.filter((line) => SYNC_LINE.test(line))
+  stderr = stderr.filter((line) => !SYNC_LINE.test(line))
+  let sent = transcript.sync_sent
 
   // Differences in what counts: IPv6, destination port only, impossible header lengths refused.
   let isOrderFixed = true
@@ -252,7 +266,45 @@ function expected(transcript: Transcript): Outcome & { isOrderFixed: boolean } {
     stderr = stderr.filter((line) => !line.startsWith('Can not open db '))
     stderr.splice(-1, 0, cannotOpen[0]!, `${lost.size} addresses could not be recorded in {DIR}/db`)
   }
-  return { rc, stderr, listing: listing.sort(), announced, isOrderFixed }
+  if (isRunning && (!isOrderFixed || trappedIps.length > 0)) {
+    ;({ syncLines, sent } = modelSync(transcript, stderr, trappedIps, syncLines))
+  }
+  return { rc, stderr, listing: listing.sort(), syncLines, sent, isOrderFixed }
+}
+
+/**
+ * The messages of ours where what counts differs: one for each sighting of an IPv4 address that is not TRAPPED, to
+ * every target, the last one first.
+ */
+function modelSync(
+  transcript: Transcript,
+  stderr: string[],
+  trappedIps: string[],
+  recordedLines: string[],
+): { syncLines: string[]; sent: string[] } {
+  const hosts = recordedLines.filter((line) => line.startsWith('added spam sync host'))
+  if (hosts.length === 0) return { syncLines: [], sent: [] }
+  const seen = stderr.flatMap((line) => /^(?:in|out)bound ([0-9.]+)$/.exec(line)?.[1] ?? [])
+  const key = syncKeyOf(transcript.env['@key'] === undefined ? undefined : Buffer.from(transcript.env['@key']))
+  const base = transcript.time_base
+  const expire = base + whiteExpireSec(transcript)
+  const messages = seen.filter((ip) => !trappedIps.includes(ip))
+  return {
+    syncLines: [
+      ...hosts,
+      ...messages.flatMap((ip) => [
+        `sync white ${ip}`,
+        ...hosts.toReversed().map((line) => {
+          const [, name, address] = /^added spam sync host (\S+) \(address (\S+),/.exec(line)!
+          return `sending sync message to ${name} (${address})`
+        }),
+      ]),
+    ],
+    sent: messages.flatMap((ip, counter) => {
+      const bytes = encodeSyncMessage(counter, { type: 'WHITE', timestamp: base, ip, expire }, key)!
+      return hosts.map(() => Buffer.from(bytes).toString('hex'))
+    }),
+  }
 }
 
 /** The entry of an address after the sightings in the log lines, by the rules of the specification. */
@@ -296,7 +348,7 @@ function recorded(transcript: Transcript) {
 describe('the listed differences', () => {
   const listed = transcripts.filter(({ id }) => differences['spamlogd.jsonl']?.[id] !== undefined)
   test.each(listed)('$id is one, and the rule above says what ours does', async (transcript) => {
-    const { announced: _announced, isOrderFixed: _isOrderFixed, ...want } = expected(transcript)
+    const { syncLines: _syncLines, sent: _sent, isOrderFixed: _isOrderFixed, ...want } = expected(transcript)
     expect(want).not.toEqual(recorded(transcript))
   })
 
@@ -304,7 +356,7 @@ describe('the listed differences', () => {
     const unlisted = transcripts.filter(({ id }) => differences['spamlogd.jsonl']?.[id] === undefined)
     const known = unlisted.filter(({ argv, id }) => !argv.includes('-Y') && transcriptIdsAtHand.has(id))
     for (const transcript of known) {
-      const { announced: _announced, isOrderFixed: _isOrderFixed, ...want } = expected(transcript)
+      const { syncLines: _syncLines, sent: _sent, isOrderFixed: _isOrderFixed, ...want } = expected(transcript)
       expect(want, transcript.id).toEqual(recorded(transcript))
     }
   })

@@ -11,8 +11,6 @@ import { familyOf } from '../ip/address.js'
 import type { Clock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
-import type { DebugOutput } from './debug-output.js'
-import type { SyncAnnouncer } from './seams.js'
 import { SYNC_GROUP, type SyncEnvironment, type SyncPlan } from './sync-plan.js'
 
 /** How often names are looked up again. */
@@ -30,8 +28,8 @@ export interface SyncSenderOptions {
   environment: SyncEnvironment
   clock: Clock
   logger: Logger
-  /** Set with -d. */
-  debug?: DebugOutput | undefined
+  /** Takes the chatter of -d and -D, a line at a time. */
+  debug?: { err(line: string): void } | undefined
 }
 
 /** Counted since the start. */
@@ -53,7 +51,8 @@ interface PeerState {
   address: string
 }
 
-export class SyncSender implements SyncAnnouncer {
+/** Satisfies `SyncAnnouncer` of the daemon. */
+export class SyncSender {
   readonly counters: SyncSenderCounters = { announced: 0, sent: 0, failed: 0, tooLong: 0, ipv6: 0 }
   readonly #options: SyncSenderOptions
   readonly #group: string

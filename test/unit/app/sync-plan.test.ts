@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planSync, type SyncEnvironment } from '../../../src/daemon/sync-plan.js'
+import { planSync, type SyncEnvironment } from '../../../src/app/sync-plan.js'
 
 const environment: SyncEnvironment = {
   async resolve(name) {
