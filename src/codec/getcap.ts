@@ -13,22 +13,28 @@ export interface TextPosition {
 
 /** One field of a record; `text` is as written, without the colons around it. */
 export interface CapabilityField {
-  text: string
-  position: TextPosition
+  readonly text: string
+  readonly position: TextPosition
+  /** The place of the character `text[offset]`, which may stand in a later line, of a field without quotes. */
+  positionAt(offset: number): TextPosition
 }
 
 export interface CapabilityRecord {
   /** Everything before the first colon: the names, separated by vertical bars. */
-  names: string
-  position: TextPosition
+  readonly names: string
+  readonly position: TextPosition
   /** The fields after the names. `#` starts no comment here. */
-  fields: CapabilityField[]
+  readonly fields: readonly CapabilityField[]
   /** The fields as the record `all` has them: a colon between double quotes ends a field too. */
-  unquotedFields: CapabilityField[]
+  readonly unquotedFields: readonly CapabilityField[]
+  /** Lines of the file that were joined. */
+  readonly lineCount: number
   /** Where a backslash ended the last line of the file, so that nothing follows it. */
-  openContinuation: TextPosition | undefined
+  readonly openContinuation: TextPosition | undefined
+  /** Where a backslash stands at the end but for blanks behind it, which keep it from joining. */
+  readonly blankedContinuation: TextPosition | undefined
   /** Continued lines after the first one that begin with `#`, which people take for comments. */
-  commentLikeLines: TextPosition[]
+  readonly commentLikeLines: readonly TextPosition[]
 }
 
 /** A comment that ends in a backslash and so hides the next line. */
@@ -67,7 +73,7 @@ export function parseCapabilities(text: string): CapabilityDatabase {
   for (const joined of joinLines(text)) {
     if (joined.text === '') continue
     if (!joined.text.startsWith('#')) {
-      records.push(recordOf(joined))
+      records.push(new JoinedRecord(joined))
       continue
     }
     for (const { line, text: hidden } of continuedLines(joined)) {
@@ -200,19 +206,67 @@ function* joinLines(text: string): Generator<JoinedLine> {
   if (joined.parts.length > 0) yield joined
 }
 
-function recordOf(joined: JoinedLine): CapabilityRecord {
-  const fields = splitFields(joined, true)
-  const unquotedFields = splitFields(joined, false)
-  const [first] = unquotedFields
-  return {
-    names: first!.text,
-    position: first!.position,
-    fields: fields.slice(1),
-    unquotedFields: unquotedFields.slice(1),
-    openContinuation: joined.openContinuation,
-    commentLikeLines: continuedLines(joined)
+/** A record that is split only when it is asked for: most of a large file never is. */
+class JoinedRecord implements CapabilityRecord {
+  readonly names: string
+  readonly #joined: JoinedLine
+
+  constructor(joined: JoinedLine) {
+    const colon = joined.text.indexOf(':')
+    this.#joined = joined
+    this.names = colon < 0 ? joined.text : joined.text.slice(0, colon)
+  }
+
+  get position(): TextPosition {
+    return positionOf(this.#joined, 0)
+  }
+
+  get fields(): CapabilityField[] {
+    return splitFields(this.#joined, true).slice(1)
+  }
+
+  get unquotedFields(): CapabilityField[] {
+    return splitFields(this.#joined, false).slice(1)
+  }
+
+  get lineCount(): number {
+    return this.#joined.parts.length
+  }
+
+  get openContinuation(): TextPosition | undefined {
+    return this.#joined.openContinuation
+  }
+
+  get blankedContinuation(): TextPosition | undefined {
+    const { text } = this.#joined
+    const end = text.trimEnd().length
+    return end < text.length && text[end - 1] === '\\' ? positionOf(this.#joined, end - 1) : undefined
+  }
+
+  get commentLikeLines(): TextPosition[] {
+    return continuedLines(this.#joined)
       .filter((part) => part.text.startsWith('#'))
-      .map((part) => ({ line: part.line, column: 1 })),
+      .map((part) => ({ line: part.line, column: 1 }))
+  }
+}
+
+class JoinedField implements CapabilityField {
+  readonly text: string
+  readonly #joined: JoinedLine
+  readonly #start: number
+
+  constructor(text: string, joined: JoinedLine, start: number) {
+    this.text = text
+    this.#joined = joined
+    this.#start = start
+  }
+
+  get position(): TextPosition {
+    return this.positionAt(0)
+  }
+
+  positionAt(offset: number): TextPosition {
+    return positionOf(this.#joined, this.#start + offset)
   }
 }
 
@@ -232,12 +286,12 @@ function splitFields(joined: JoinedLine, quotes: boolean): CapabilityField[] {
     if (character !== ':') field += character
     else if (isQuoted) field += '\\C'
     else {
-      fields.push({ text: field, position: positionOf(joined, fieldStart) })
+      fields.push(new JoinedField(field, joined, fieldStart))
       field = ''
       fieldStart = at + 1
     }
   }
-  fields.push({ text: field, position: positionOf(joined, fieldStart) })
+  fields.push(new JoinedField(field, joined, fieldStart))
   return fields
 }
 

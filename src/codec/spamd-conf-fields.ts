@@ -45,11 +45,17 @@ export function readMessage(value: string): ListMessage | undefined {
   return text.length < 2 ? undefined : { kind: 'text', text: text.slice(1, -1) }
 }
 
+/** A list name in `all` and where it stands. */
+export interface NamedList {
+  text: string
+  position: TextPosition
+}
+
 /** The list names in a field of `all`, which blanks and tabs separate too. */
-export function splitNames({ text, position }: CapabilityField): CapabilityField[] {
-  return [...text.matchAll(/[^ \t]+/g)].map((match) => ({
+export function splitNames(field: CapabilityField): NamedList[] {
+  return [...field.text.matchAll(/[^ \t]+/g)].map((match) => ({
     text: match[0],
-    position: { line: position.line, column: position.column + match.index },
+    position: field.positionAt(match.index),
   }))
 }
 

@@ -75,10 +75,9 @@ function warnAboutStrayRecord(record: CapabilityRecord, report: Report): void {
       'begin the record at the start of the line',
     )
   }
-  const badEnd = [...record.fields].pop()
-  if (badEnd !== undefined && /^\\[ \t]+$/.test(badEnd.text)) {
+  if (record.blankedContinuation !== undefined) {
     report(
-      badEnd.position,
+      record.blankedContinuation,
       'a blank behind the backslash keeps it from joining the next line',
       'take the blank out',
     )

@@ -12,6 +12,7 @@ import {
   isPresent,
   type ListMessage,
   looksLikeCapability,
+  type NamedList,
   placeOf,
   readMessage,
   readNumber,
@@ -77,7 +78,7 @@ export interface SpamdConf {
 }
 
 /** Far above any real file; keeps the work bounded when a wrong file is named. */
-export const MAX_CONF_BYTES = 1024 * 1024
+export const MAX_CONF_BYTES = 256 * 1024
 /** Lists that `all` may name: ten times what the largest public collections offer. */
 const MAX_LISTS = 4096
 /** Findings that are reported: a file with more is not a spamd.conf. */
@@ -146,7 +147,7 @@ class ConfReader {
   }
 
   /** The names in the record `all`, in order. */
-  #readAll(records: readonly CapabilityRecord[], index: RecordIndex): CapabilityField[] {
+  #readAll(records: readonly CapabilityRecord[], index: RecordIndex): NamedList[] {
     const original = `Can't find "all" in spamd config: ${NOT_FOUND}`
     const all = index.find('all')
     if (all === undefined) {
@@ -173,8 +174,9 @@ class ConfReader {
         fix: 'name the lists on the next line, ":LIST1:LIST2:", or write "all:" alone for none',
         original,
       })
-    } else if (names.length === 0) {
-      this.#warn(all.position, '"all" names no list, so none is loaded', 'name the lists: ":LIST1:LIST2:"')
+    } else if (names.length === 0 && all.lineCount > 1) {
+      const fix = 'name the lists there, ":LIST1:LIST2:", or write "all:" alone for none'
+      this.#warn(all.position, '"all" goes on after the backslash, but names no list there', fix)
     }
     const runOn = names.find(({ text }) => index.find(text) === undefined && looksLikeCapability(text))
     if (runOn !== undefined) return this.#refuseRunOn(names, runOn, index)
@@ -187,11 +189,7 @@ class ConfReader {
   }
 
   /** A backslash too many makes the record after `all` part of it. */
-  #refuseRunOn(
-    names: readonly CapabilityField[],
-    runOn: CapabilityField,
-    index: RecordIndex,
-  ): CapabilityField[] {
+  #refuseRunOn(names: readonly NamedList[], runOn: NamedList, index: RecordIndex): NamedList[] {
     const missing = names.find(({ text }) => index.find(text) === undefined)!
     this.#error(
       runOn.position,
@@ -224,10 +222,7 @@ class ConfReader {
     const notFound = `Can't find "${name}" in spamd config: ${NOT_FOUND}`
     const record = index.find(name)
     if (record === undefined) {
-      const fix =
-        name === '\\'
-          ? 'take out the blank behind the backslash, which keeps it from joining the next line'
-          : `add a record "${shown(name)}:\\", or take the name out of "all"`
+      const fix = fixForMissing(name)
       return unusable(position, `"all" names "${shown(name)}", but there is no such record`, fix, notFound)
     }
     const resolved = resolveRecord(record, index)
@@ -321,7 +316,7 @@ class ConfReader {
   }
 
   /** The method, or the field that names an unknown one. */
-  #readMethod(fields: readonly CapabilityField[]): ListMethod | CapabilityField {
+  #readMethod(fields: readonly CapabilityField[]): ListMethod | { text: string; position: TextPosition } {
     const found = findCapability(fields, 'method', '=')
     if (found.kind !== 'present') return 'file'
     const text = decodeCapabilityString(found.value)
@@ -360,6 +355,13 @@ class ConfReader {
       original: undefined,
     })
   }
+}
+
+function fixForMissing(name: string): string {
+  if (name === '\\')
+    return 'take out the blank behind the backslash, which keeps it from joining the next line'
+  if (name.startsWith('#')) return 'move the comment above the record: inside it, # starts none'
+  return `add a record "${shown(name)}:\\", or take the name out of "all"`
 }
 
 function latin1(bytes: Uint8Array): string {

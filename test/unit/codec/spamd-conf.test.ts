@@ -253,9 +253,9 @@ describe('refused', () => {
 
 const warned: { name: string; conf: string; finding: string }[] = [
   {
-    name: 'all without a name',
-    conf: 'all:\n',
-    finding: 'warning 1:1 "all" names no list, so none is loaded',
+    name: 'all and a backslash before an empty line',
+    conf: 'all:\\\n\n',
+    finding: 'warning 1:1 "all" goes on after the backslash, but names no list there',
   },
   {
     name: 'a white list before any black list',
@@ -406,6 +406,17 @@ test.each([
   expect(parse(`all:a:\na:black:msg="x":method=${method}:file=${location}:\n`).diagnostics).toEqual([])
 })
 
+test('all: alone asks for no list and is no mistake', () => {
+  expect(parse('# greylisting only\nall:\n')).toEqual({ lists: [], diagnostics: [] })
+})
+
+test('a comment in all is told as such', () => {
+  const conf = parse('all:\\\n# none yet\n')
+  expect(conf.diagnostics.map(({ fix }) => fix)).toContain(
+    'move the comment above the record: inside it, # starts none',
+  )
+})
+
 test('what is shown of the file is safe for a terminal', () => {
   const conf = parse('all:\u001b[2J:h\xc3\xa9:\n')
   expect(findingsOf(conf)).toEqual([
@@ -449,7 +460,7 @@ describe('bounds', () => {
     expect(findingsOf(conf(33))[0]).toContain('tc= is nested more than 32 deep')
   })
 
-  test('a megabyte of anything is read at once', () => {
+  test('a file as large as can be, of anything, is read at once', () => {
     for (const piece of ['\\\n', ':', '"', '\n', 'a|', '#\\\n', 'all:a:\n', 'x:tc=x:\n', ' \t', '^\\']) {
       const text = `all:a:\n${piece.repeat(MAX_CONF_BYTES / piece.length - 8)}`
       expect(parse(text).lists).toHaveLength(1)
