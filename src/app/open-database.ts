@@ -1,8 +1,14 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { isBerkeleyHash } from '../codec/berkeley-hash.js'
-import { openStore } from '../db/open-store.js'
+import { createDatabase, openStore } from '../db/open-store.js'
 import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
+import { errnoText } from '../platform/errno-text.js'
+
+const NO_SUCH_FILE = errnoText('ENOENT')
+const NO_PERMISSION = errnoText('EACCES')
+const NOT_A_DATABASE = errnoText('EFTYPE')
 
 /**
  * Opens the database for one command. Failures carry the original's text:
@@ -22,9 +28,10 @@ export async function openDatabase(path: string, mode: 'read' | 'write'): Promis
   }
 }
 
-/** True for a file of no bytes: a write makes it a database, but a refused request must leave it as it is. */
-export function isEmptyFile(path: string): boolean {
+/** True for a file of no bytes that a write would make a database: a refused request must leave it as it is. */
+export function isWritableEmptyFile(path: string): boolean {
   try {
+    accessSync(path, constants.W_OK)
     const status = statSync(path)
     return status.isFile() && status.size === 0
   } catch {
@@ -34,17 +41,17 @@ export function isEmptyFile(path: string): boolean {
 }
 
 function hintFor(reason: string, path: string): string | undefined {
-  if (reason === 'No such file or directory') {
+  if (reason === NO_SUCH_FILE) {
     return 'no database yet: create it with "spamdctl init-db", or start spamd'
   }
-  if (reason === 'Permission denied') {
+  if (reason === NO_PERMISSION) {
     return 'run it as root, or as a member of the group that owns the file'
   }
-  return reason === 'Inappropriate file type or format' ? hintForForeignFile(path) : undefined
+  return reason === NOT_A_DATABASE ? hintForForeignFile(path) : undefined
 }
 
 function hintForForeignFile(path: string): string | undefined {
-  if (isEmptyFile(path)) return 'the file is empty: the first entry added makes it a database'
+  if (isWritableEmptyFile(path)) return 'the file is empty: the first entry added makes it a database'
   const start = Buffer.alloc(4)
   try {
     const descriptor = openSync(path, 'r')
@@ -56,4 +63,35 @@ function hintForForeignFile(path: string): string | undefined {
   return isBerkeleyHash(start)
     ? `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`
     : undefined
+}
+
+/**
+ * Creates an empty database, owned by `owner` when given. False when there is one already, which stays as it
+ * is. Throws `AppError` `ERR_DB_OPEN`: `cannot create FILE: REASON`, also for a file that is not a database.
+ */
+export async function initDatabase(path: string, owner?: { uid: number; gid: number }): Promise<boolean> {
+  try {
+    const store = await openStore(path, { mode: 'write' })
+    await store.close()
+    return false
+  } catch (error) {
+    const isMissing = error instanceof AppError && error.message === NO_SUCH_FILE
+    if (!isMissing) throw cannotCreate(path, error)
+  }
+  try {
+    createDatabase(path, owner === undefined ? {} : { owner })
+    return true
+  } catch (error) {
+    throw cannotCreate(path, error)
+  }
+}
+
+function cannotCreate(path: string, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code !== 'ERR_DB_OPEN') return error
+  const folder = dirname(path)
+  const hint =
+    error.message === NO_SUCH_FILE
+      ? `the folder is missing: mkdir -p ${folder}`
+      : (error.hint ?? hintFor(error.message, path))
+  return new AppError('ERR_DB_OPEN', `cannot create ${path}: ${error.message}`, { hint, cause: error })
 }

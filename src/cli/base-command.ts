@@ -69,7 +69,7 @@ export abstract class BaseCommand extends Command {
     const text = formatFailure(this.program, error)
     if (text === undefined) throw error
     process.stderr.write(text)
-    process.exitCode = EXIT.failure
+    process.exitCode = (error as { code?: unknown }).code === 'ERR_USAGE' ? EXIT.usage : EXIT.failure
   }
 }
 

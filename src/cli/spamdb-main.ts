@@ -1,7 +1,7 @@
 /** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
 import type { AppliedEdit, KeyFailure } from '../app/edit-entries.js'
 import { editEntries, planEdits } from '../app/edit-entries.js'
-import { isEmptyFile, openDatabase } from '../app/open-database.js'
+import { isWritableEmptyFile, openDatabase } from '../app/open-database.js'
 import { toWireText } from '../app/wire-text.js'
 import { formatSpamdbLine } from '../codec/spamdb-text.js'
 import type { WireText } from '../domain/entry.js'
@@ -82,7 +82,7 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
   const now = io.clock.nowSec()
   const reporter = new FailureReporter(io, call.hasLiteralKeys)
   const refusal = findRefusal(call, now)
-  if (refusal !== undefined && isEmptyFile(dbPath)) {
+  if (refusal !== undefined && isWritableEmptyFile(dbPath)) {
     if (typeof refusal !== 'string') reporter.report(refusal)
     else complain(io, refusal)
     return typeof refusal === 'string' ? EXIT_NO_KEYS : EXIT_BAD_TRAP

@@ -3,6 +3,7 @@
  * which must print what was recorded (so the model is right); on the model in our mode; and on our spamdb,
  * which must print what the model says. Where the modes agree ours is thus the original byte for byte.
  */
+import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,6 +103,23 @@ describe.each(transcripts)('$id $desc', (transcript) => {
   })
 })
 
+/** States of the file that the given transcripts do not show; what must be printed is the model's word alone. */
+const NOBODY = 65_534
+describe.each(
+  ['missing', 'empty', 'garbage', 'short', 'dir', 'created', 'created000', 'created444'].flatMap((db) =>
+    [null, NOBODY].map((uid) => ({ db, uid })),
+  ),
+)('a file that is $db, as user $uid', ({ db, uid }) => {
+  test.skipIf(uid !== null && process.getuid?.() !== 0)('is refused or used as by the original', async () => {
+    const put: Put = { kind: 'put', absolute: false, key: '192.0.2.9', fields: [0, 0, 99, 1, 0] }
+    const argvs = [[], ['192.0.2.9'], ['-d', '192.0.2.9'], ['-a', '192.0.2.1'], ['-Ga', 'x'], ['-Ta', 'x'], ['-a'], []]
+    const steps = argvs.map((argv) => ({ argv, rc: 0, stdout_sorted: [], stderr: '' }))
+    const isFilled = db.startsWith('created')
+    const transcript = { id: '', desc: '', db, uid, put: isFilled ? [put] : [], steps }
+    expect(await runOurs(transcript)).toEqual(runOnModel(transcript, 'ours', new Set()))
+  })
+})
+
 test('every listed difference is of a transcript that exists', () => {
   const ids = new Set(transcripts.map(({ id }) => id))
   expect(Object.keys(differences).filter((id) => !ids.has(id))).toEqual([])
@@ -162,35 +180,46 @@ async function runOurs(transcript: Transcript): Promise<ModelResult[]> {
   chmodSync(join(path, '..'), 0o755)
   await prepare(path, transcript)
   let now = START
+  const steps = transcript.steps.map(({ argv, advance }) => {
+    now += advance ?? 0
+    return { argv, now }
+  })
+  if (transcript.uid !== null) return runAsUser(transcript.uid, path, steps)
   const results: ModelResult[] = []
-  for (const step of transcript.steps) {
-    now += step.advance ?? 0
-    results.push(await runStep(path, step.argv, now, transcript.uid))
-  }
+  for (const step of steps) results.push(await runStep(path, step.argv, step.now))
   return results
 }
 
-async function runStep(path: string, argv: string[], now: number, uid: number | null): Promise<ModelResult> {
+/** The effective user alone would not do: access(2) asks for the real one. */
+function runAsUser(uid: number, path: string, steps: { argv: string[]; now: number }[]): ModelResult[] {
+  const warmUpPath = join(path, '..', 'warm-up.sqlite')
+  writeFileSync(warmUpPath, '')
+  const call = JSON.stringify({ uid, path, warmUpPath, steps })
+  const child = spawnSync(process.execPath, [join(root, 'test/support/spamdb-as-user.js'), call], {
+    encoding: 'utf8',
+  })
+  expect(child.stderr).toBe('')
+  const results = JSON.parse(child.stdout) as { rc: number; stdout: string; stderr: string }[]
+  return results.map(({ rc, stdout, stderr }) => resultOf(rc, stdout, stderr, path))
+}
+
+async function runStep(path: string, argv: string[], now: number): Promise<ModelResult> {
   const out: Buffer[] = []
   let stderr = ''
-  const io = {
-    writeOut: (bytes: Uint8Array) => void out.push(Buffer.from(bytes)),
-    writeError: (text: string) => {
+  const rc = await runSpamdb(argv, {
+    writeOut: (bytes) => void out.push(Buffer.from(bytes)),
+    writeError: (text) => {
       stderr += Buffer.from(text, 'utf8').toString('latin1')
     },
     stdin: (async function* () {})(),
     environment: { SPAMD_DB: path },
     clock: { nowSec: () => now, monotonicMs: () => 0 },
     showHelp: () => Promise.resolve(),
-  }
-  if (uid !== null) process.seteuid!(uid)
-  let rc: number
-  try {
-    rc = await runSpamdb(argv, io)
-  } finally {
-    if (uid !== null) process.seteuid!(0)
-  }
-  const stdout = Buffer.concat(out).toString('latin1')
+  })
+  return resultOf(rc, Buffer.concat(out).toString('latin1'), stderr, path)
+}
+
+function resultOf(rc: number, stdout: string, stderr: string, path: string): ModelResult {
   expect(stdout === '' || stdout.endsWith('\n')).toBe(true)
   return {
     rc,

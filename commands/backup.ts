@@ -1,0 +1,27 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { DATABASE_OPTIONS, runBackup } from '../src/cli/database-commands.js'
+import { processIo } from '../src/cli/process-io.js'
+
+const USAGE = 'backup [OPTIONS] FILE'
+
+/** `spamdctl backup`: copy the live database. Manual: docs/man/spamdctl.8. */
+export default class Backup extends BaseCommand {
+  static override summary = 'copy the live database to a file'
+  static override description =
+    'The copy is complete and of one moment, also while the daemons write. An earlier backup under that name is replaced, any other file is refused.'
+  static override usage = USAGE
+  static override examples = [
+    {
+      description: 'a backup for each day',
+      command: 'spamdctl backup /var/backups/spamd-$(date +%F).sqlite',
+    },
+  ]
+  static override flags = flagsForHelp(DATABASE_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
+    if (words === undefined) return
+    const io = processIo(async () => await this.config.runCommand('help', ['backup']))
+    process.exitCode = await runBackup(words.operands[0]!, words.options, io)
+  }
+}

@@ -1,0 +1,25 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { EXPORT_OPTIONS, runExport } from '../src/cli/database-commands.js'
+import { processIo } from '../src/cli/process-io.js'
+
+const USAGE = 'export [OPTIONS]'
+
+/** `spamdctl export`: print entries as import reads them. Manual: docs/man/spamdctl.8. */
+export default class Export extends BaseCommand {
+  static override summary = 'print the database so that import reads it back'
+  static override description =
+    'The lines are those of spamdb; the comment of an entry follows as a line that begins with #comment.'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'keep a readable copy', command: 'spamdctl export | gzip > spamd.txt.gz' },
+    { description: 'the spamtraps alone', command: 'spamdctl export --kind SPAMTRAP' },
+  ]
+  static override flags = flagsForHelp(EXPORT_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(EXPORT_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    const io = processIo(async () => await this.config.runCommand('help', ['export']))
+    process.exitCode = await runExport(words.options, io)
+  }
+}

@@ -1,0 +1,29 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { IMPORT_OPTIONS, runImport } from '../src/cli/database-commands.js'
+import { processIo } from '../src/cli/process-io.js'
+
+const USAGE = 'import [OPTIONS] [FILE]'
+
+/** `spamdctl import`: read entries into the database. Manual: docs/man/spamdctl.8. */
+export default class Import extends BaseCommand {
+  static override summary = "read entries from text or from the file of OpenBSD's spamd"
+  static override description =
+    'FILE is the output of spamdb (also gzipped, also of OpenBSD), a file /var/db/spamd of OpenBSD, or with --kind a plain list of addresses; - or none is standard input. Good entries are kept whatever else is bad; then the exit code is 1.'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'take over the database of another host', command: 'ssh old spamdb | spamdctl import -' },
+    { description: "read the file of OpenBSD's spamd", command: 'spamdctl import /var/db/spamd' },
+    {
+      description: 'whitelist a list of addresses for good',
+      command: 'spamdctl import --kind WHITE --expire never friends.txt',
+    },
+  ]
+  static override flags = flagsForHelp(IMPORT_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(IMPORT_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
+    if (words === undefined) return
+    const io = processIo(async () => await this.config.runCommand('help', ['import']))
+    process.exitCode = await runImport(words.operands[0] ?? '-', words.options, io)
+  }
+}

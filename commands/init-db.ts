@@ -1,0 +1,25 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { DATABASE_OPTIONS, runInitDb } from '../src/cli/database-commands.js'
+import { processIo } from '../src/cli/process-io.js'
+
+const USAGE = 'init-db [OPTIONS]'
+
+/** `spamdctl init-db`: create the database. Manual: docs/man/spamdctl.8. */
+export default class InitDb extends BaseCommand {
+  static override summary = 'create an empty database'
+  static override description =
+    'A database that is there already is left as it is. spamd creates its database as well; spamdb never does.'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'create the database at its default place', command: 'spamdctl init-db' },
+    { description: 'create one elsewhere', command: 'spamdctl init-db --db /tmp/test.sqlite' },
+  ]
+  static override flags = flagsForHelp(DATABASE_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    const io = processIo(async () => await this.config.runCommand('help', ['init-db']))
+    process.exitCode = await runInitDb(words.options, io)
+  }
+}
