@@ -40,4 +40,7 @@ function refuseOtherFile(connection: Connection, target: string): void {
   if (isSameFile(connection.location, found)) {
     throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is the database itself' })
   }
+  if (statSync(`${found.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) {
+    throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is a database in use' })
+  }
 }

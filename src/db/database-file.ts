@@ -124,6 +124,7 @@ export function placeNewFile(
 ): void {
   const folder = dirname(path)
   checkFolder(folder)
+  const staleLogs = findStaleLogs(path)
   const temporaryPath = join(folder, `.${basename(path)}.${process.pid}.new`)
   try {
     const file = openSync(temporaryPath, 'wx', DATABASE_MODE)
@@ -132,6 +133,7 @@ export function placeNewFile(
       if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       fill(temporaryPath)
       fsyncSync(file)
+      removeStaleLogs(staleLogs)
       linkSync(temporaryPath, path)
     } finally {
       closeSync(file)
@@ -140,6 +142,34 @@ export function placeNewFile(
     syncFolder(folder)
   } catch (error) {
     throw toDbError(error)
+  }
+}
+
+interface StaleLog {
+  path: string
+  ino: number
+  ctimeMs: number
+}
+
+/**
+ * What SQLite left beside a database that was deleted while it was open. It would be taken for the log of
+ * the new database and spoil it.
+ */
+function findStaleLogs(path: string): StaleLog[] {
+  const logs = ['-wal', '-shm', '-journal'].flatMap((suffix) => {
+    const stats = statSync(path + suffix, { throwIfNoEntry: false })
+    return stats === undefined ? [] : [{ path: path + suffix, ino: stats.ino, ctimeMs: stats.ctimeMs }]
+  })
+  // Looked for after the logs: when there is a database, they may well be its own.
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw openError(errnoText('EEXIST'))
+  return logs
+}
+
+/** Leaves logs alone that belong to a database which another program has made meanwhile. */
+function removeStaleLogs(logs: readonly StaleLog[]): void {
+  for (const log of logs) {
+    const stats = statSync(log.path, { throwIfNoEntry: false })
+    if (stats?.ino === log.ino && stats.ctimeMs === log.ctimeMs) unlinkSync(log.path)
   }
 }
 

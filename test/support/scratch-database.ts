@@ -1,0 +1,86 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach } from 'vitest'
+import { createDatabase, type OpenStoreOptions, openStore } from '../../src/db/open-store.js'
+import type { GreyPolicy, Store, TupleAttempt } from '../../src/db/store.js'
+import type { Entry } from '../../src/domain/entry.js'
+import type { EntryQuery } from '../../src/domain/query.js'
+
+/** The clock of the recorded transcripts. */
+export const NOW = 1_700_000_000
+
+/** The original's life times, limits that no small test reaches. */
+export const POLICY: GreyPolicy = {
+  passSec: 1500,
+  greyExpireSec: 14_400,
+  whiteExpireSec: 3_110_400,
+  trapExpireSec: 86_400,
+  maxTuplesPerAddress: 1000,
+  maxTuples: 100_000,
+}
+
+/** Databases in a folder of their own; everything is closed and removed after each test. */
+export class Scratch {
+  readonly #folders: string[] = []
+  readonly #stores: Store[] = []
+
+  constructor() {
+    afterEach(async () => {
+      for (const store of this.#stores.splice(0)) await store.close()
+      for (const folder of this.#folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+    })
+  }
+
+  /** A new empty folder. */
+  folder(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'spamdctl-db-'))
+    this.#folders.push(folder)
+    return folder
+  }
+
+  /** Path of a new database. */
+  create(): string {
+    const path = join(this.folder(), 'spamd.sqlite')
+    createDatabase(path)
+    return path
+  }
+
+  async open(path: string, options: Partial<OpenStoreOptions> = {}): Promise<Store> {
+    const store = await openStore(path, { mode: 'write', ...options })
+    this.#stores.push(store)
+    return store
+  }
+
+  /** A new database, open for writing. */
+  async store(options: Partial<OpenStoreOptions> = {}): Promise<Store> {
+    return this.open(this.create(), options)
+  }
+}
+
+/** The whole classic listing, latin-1. */
+export async function listingOf(store: Store, query?: EntryQuery): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of store.listText(query)) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('latin1')
+}
+
+/** All entries that a query lists. */
+export async function entriesOf(store: Store, query?: EntryQuery): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for await (const chunk of store.list(query)) entries.push(...chunk)
+  return entries
+}
+
+/** An attempt of a client to send to user@example.net. */
+export function attemptOf(ip: string, changes: Partial<TupleAttempt> = {}): TupleAttempt {
+  return {
+    tuple: { ip, helo: 'mx.example.org', from: '<s@example.org>', to: '<user@example.net>' },
+    clientIp: ip,
+    trapKey: 'user@example.net',
+    isDomainTrap: false,
+    isLowPriorityMx: false,
+    mayPromote: true,
+    ...changes,
+  }
+}

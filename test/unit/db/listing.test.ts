@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { RANGE_ROWS } from '../../../src/db/key-ranges.js'
+import type { Store } from '../../../src/db/store.js'
+import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
+import { compileQuery, sortKeyOf } from '../../../src/domain/query-match.js'
+import { entriesOf, listingOf, NOW, Scratch } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+
+/** Enough for three ranges of tuples and two of addresses, with one address that has many tuples. */
+function manyEntries(): Entry[] {
+  const entries: Entry[] = []
+  for (let n = 0; n < RANGE_ROWS * 2 + 500; n += 1) {
+    const ip = n % 3 === 0 ? '192.0.2.1' : `10.0.${n >> 8}.${n & 255}`
+    const first = (n * 7919) % 1000
+    const times = { first, pass: first + 1, expire: first + 2, bcount: n % 5, pcount: 0 }
+    entries.push({
+      kind: 'GREY',
+      ip,
+      helo: `h${n % 11}\xe9`,
+      from: `<f${n}@x.org>`,
+      to: '<t@y.net>',
+      ...times,
+    })
+    if (n < RANGE_ROWS + 300) {
+      const isTrapped = n % 50 === 0
+      const host = { ip: `10.1.${n >> 8}.${n & 255}`, ...times, pcount: isTrapped ? -1 : n }
+      entries.push({ kind: isTrapped ? 'TRAPPED' : 'WHITE', ...host })
+    }
+  }
+  entries.push({ kind: 'SPAMTRAP', address: 'a@b', first: 3 }, { kind: 'SPAMTRAP', address: 'c@d', first: 2 })
+  return entries
+}
+
+async function filled(): Promise<{ store: Store; all: Entry[] }> {
+  const store = await scratch.store({ durability: 'normal' })
+  await store.upsert(manyEntries(), { ifMissing: false })
+  return { store, all: await entriesOf(store) }
+}
+
+describe('listing over many ranges', () => {
+  test('brings every entry once, kinds in order', async () => {
+    const { all } = await filled()
+    const wanted = manyEntries()
+    expect(all).toHaveLength(wanted.length)
+    expect(new Set(all.map((entry) => JSON.stringify(entry))).size).toBe(wanted.length)
+    const ranks = all.map((entry) => ENTRY_KINDS.indexOf(entry.kind))
+    expect(ranks).toEqual(ranks.toSorted((left, right) => left - right))
+  })
+
+  test('queries agree with the same test on the whole list; counts with both', async () => {
+    const { store, all } = await filled()
+    for (const query of [
+      {},
+      { kinds: ['WHITE', 'SPAMTRAP'] as const },
+      { kinds: [] },
+      { network: '10.0.1.0/24' },
+      { from: 'x.org', helo: 'h1*', createdBefore: 500 },
+      { expiresBy: 20 },
+    ]) {
+      const wanted = all.filter(compileQuery(query))
+      expect(await entriesOf(store, query)).toEqual(wanted)
+      const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
+      for (const entry of wanted) counts[entry.kind] += 1
+      expect(await store.count(query)).toEqual(counts)
+      expect((await listingOf(store, query)).split('\n')).toHaveLength(wanted.length + 1)
+      expect(await entriesOf(store, { ...query, limit: 7 })).toEqual(wanted.slice(0, 7))
+    }
+    expect(await entriesOf(store, { limit: 0 })).toEqual([])
+  })
+
+  test('sorting by each field; entries without it come last, ties keep the order', async () => {
+    const { store, all } = await filled()
+    for (const sort of ['ip', 'kind', 'first', 'expire', 'helo'] as const) {
+      const keyed = all.map((entry) => ({ entry, key: sortKeyOf(entry, sort) }))
+      keyed.sort((left, right) => {
+        if (left.key === right.key) return 0
+        if (left.key === undefined) return 1
+        if (right.key === undefined) return -1
+        return left.key < right.key ? -1 : 1
+      })
+      const wanted = keyed.map(({ entry }) => entry)
+      expect(await entriesOf(store, { sort })).toEqual(wanted)
+      expect(await entriesOf(store, { sort, limit: 5 })).toEqual(wanted.slice(0, 5))
+    }
+    expect((await listingOf(store, { sort: 'first', limit: 2 })).split('\n')).toHaveLength(3)
+  })
+
+  test('a sorted listing that is abandoned leaves nothing behind', async () => {
+    const { store } = await filled()
+    for (let round = 0; round < 2; round += 1) {
+      for await (const entries of store.list({ sort: 'first' })) {
+        expect(entries.length).toBeGreaterThan(0)
+        break
+      }
+    }
+    expect(await entriesOf(store, { sort: 'first', limit: 1 })).toHaveLength(1)
+  })
+
+  test('a reader works on a store that may only read, also sorted', async () => {
+    const { store } = await filled()
+    const reader = await scratch.open(store.location, { mode: 'read' })
+    expect(await entriesOf(reader, { sort: 'pcount' })).toEqual(await entriesOf(store, { sort: 'pcount' }))
+    await expect(reader.edit([{ operation: 'add', kind: 'WHITE', ip: '::1' }], NOW)).rejects.toMatchObject({
+      code: 'ERR_DB_READONLY',
+    })
+  })
+})
+
+test('a stopped reader holds nothing: writers go on and the log can be emptied', async () => {
+  const { store, all } = await filled()
+  const reader = await scratch.open(store.location, { mode: 'read' })
+  const pages = reader.listText()[Symbol.asyncIterator]()
+  expect((await pages.next()).done).toBe(false)
+  const other = await scratch.open(store.location, { busyTimeoutMs: 0 })
+  expect(await other.edit([{ operation: 'add', kind: 'WHITE', ip: '255.0.0.1' }], NOW)).toEqual(['added'])
+  expect(await other.edit([{ operation: 'delete', key: { kind: 'host', ip: '10.1.0.1' } }], NOW)).toEqual([
+    'deleted',
+  ])
+  const rest: string[] = []
+  for (let page = await pages.next(); page.done !== true; page = await pages.next()) {
+    rest.push(Buffer.from(page.value).toString('latin1'))
+  }
+  expect(rest.join('')).toContain('WHITE|255.0.0.1|')
+  expect(all.length).toBeGreaterThan(RANGE_ROWS)
+})
