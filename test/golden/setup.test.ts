@@ -109,13 +109,13 @@ describe.skipIf(!isRoot)('transcripts of spamd-setup', () => {
     if (outcome.stdout !== '') rules.push('with -n and -d what would change is printed')
     expect(rules, 'a difference from the recording needs a rule').not.toEqual([])
     found[transcript.id] = { reason: rules.join('; '), instead: summaryOf(outcome) }
-    if (difference !== undefined && process.env['UPDATE_GOLDEN'] !== '1') {
+    if (difference !== undefined && process.env.UPDATE_GOLDEN !== '1') {
       expect(summaryOf(outcome)).toBe(difference.instead)
     }
   })
 
   afterAll(() => {
-    if (process.env['UPDATE_GOLDEN'] !== '1') return
+    if (process.env.UPDATE_GOLDEN !== '1') return
     const current = JSON.parse(readFileSync(DIFFERENCES, 'utf8')) as Differences
     writeFileSync(DIFFERENCES, `${JSON.stringify({ ...current, 'setup.jsonl': found }, undefined, 2)}\n`)
   })

@@ -60,7 +60,7 @@ class Predictor {
   run(): Prediction {
     const { conf, env, ub } = this.#transcript
     if (ub !== null) this.#rules.add('undefined behaviour of the original')
-    if (env['ANCHOR_NOUSER'] !== undefined || env['ANCHOR_NOSERVICE'] !== undefined) {
+    if (env.ANCHOR_NOUSER !== undefined || env.ANCHOR_NOSERVICE !== undefined) {
       this.#rules.add('no need of user or service')
     }
     const text = conf === null ? undefined : Buffer.from(conf, 'latin1')
@@ -142,7 +142,7 @@ class Predictor {
     }
     let pfctlStdin = isDry ? undefined : table
     if (table !== undefined) this.#rules.add('pfctl: one replace with the union, -f -')
-    if (pfctlStdin !== undefined && env['PFCTL'] !== undefined) {
+    if (pfctlStdin !== undefined && env.PFCTL !== undefined) {
       this.#rules.add('a failing pfctl is an error')
       this.#fail(/^spamd-setup: cannot replace table spamd: .*/)
       pfctlStdin = undefined

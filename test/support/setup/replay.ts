@@ -1,6 +1,5 @@
 /** Runs one transcript of spamd-setup through ours, in this process, against real sockets and the pfctl stand-in. */
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -9,6 +8,7 @@ import { runSetupProgram } from '../../../src/cli/setup-main.js'
 import { decompress } from '../../../src/feeds/decompress.js'
 import { FeedError, isRemote } from '../../../src/feeds/feed.js'
 import { ManualClock } from '../manual-clock.js'
+import { startConfigListener } from './config-listener.js'
 
 export type RecordedBytes = string | { base64: string } | { gzip_base64: string }
 
@@ -71,7 +71,7 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
     process.env.PFCTL_CALLS = calls
     process.env.PFCTL_STATE = join(dir, 'pfctl-state')
 
-    const port = await listen(transcript.listener)
+    const port = await startConfigListener(transcript.listener)
     const urls: string[] = []
     let stdout = ''
     let stderr = ''
@@ -86,10 +86,10 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
       environment: {
         SPAMD_CONF: conf,
         SPAMD_STATE_DIR: join(dir, 'state'),
-        SPAMD_CFG_PORT: String(port.number),
+        SPAMD_CFG_PORT: String(port.port),
         SPAMD_FIREWALL: 'pf',
-        SPAMD_PFCTL: transcript.env['PFCTL'] ?? STAND_IN,
-        PATH: process.env['PATH'],
+        SPAMD_PFCTL: transcript.env.PFCTL ?? STAND_IN,
+        PATH: process.env.PATH,
       },
       clock: new ManualClock(),
       sleep: async () => undefined,
@@ -100,10 +100,7 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
     })
     const connections = await port.close()
     const back = (text: string) =>
-      text
-        .replaceAll(work, '{DIR}')
-        .replaceAll(conf, '{CONF}')
-        .replaceAll(`port ${port.number}:`, 'port 8026:')
+      text.replaceAll(work, '{DIR}').replaceAll(conf, '{CONF}').replaceAll(`port ${port.port}:`, 'port 8026:')
     return {
       rc,
       stdout,
@@ -133,33 +130,6 @@ function fakeDownloads(fetcher: ListFetcher, files: SetupTranscript['files'], ur
         MAX_BYTES,
       )
       return { kind: 'body', content: await consume(body), validator: {}, freshUntilSec: undefined }
-    },
-  }
-}
-
-async function listen(isListening: boolean): Promise<{ number: number; close(): Promise<string[]> }> {
-  const connections: string[] = []
-  const reading: Promise<void>[] = []
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    reading.push(
-      (async () => {
-        const chunks: Buffer[] = []
-        for await (const chunk of socket) chunks.push(chunk as Buffer)
-        connections.push(Buffer.concat(chunks).toString('latin1'))
-        socket.end()
-      })(),
-    )
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const stop = () => new Promise((resolve) => server.close(resolve))
-  if (!isListening) await stop()
-  return {
-    number: port,
-    close: async () => {
-      await Promise.all(reading)
-      if (isListening) await stop()
-      return connections
     },
   }
 }

@@ -1,0 +1,119 @@
+/** A whole machine for spamd-setup in a temporary folder: configuration, state, spamd's port and pf's table. */
+import { readFileSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runSetupProgram, type SetupIo } from '../../../src/cli/setup-main.js'
+import { ManualClock } from '../manual-clock.js'
+import { type ConfigListener, startConfigListener } from './config-listener.js'
+
+const STAND_IN = join(import.meta.dirname, '..', 'pfctl-stand-in.js')
+
+export interface SetupRun {
+  rc: number
+  stdout: string
+  stderr: string
+  /** Config lines of this run. */
+  sent: string[]
+}
+
+export class SetupWorld {
+  readonly dir: string
+  readonly listener: ConfigListener
+  readonly clock = new ManualClock()
+  readonly pausesMs: number[] = []
+
+  private constructor(dir: string, listener: ConfigListener) {
+    this.dir = dir
+    this.listener = listener
+  }
+
+  static async create(options: { hasSpamd?: boolean } = {}): Promise<SetupWorld> {
+    const dir = await mkdtemp(join(tmpdir(), 'spamd-setup-'))
+    await chmod(dir, 0o755)
+    return new SetupWorld(dir, await startConfigListener(options.hasSpamd ?? true))
+  }
+
+  get stateDir(): string {
+    return join(this.dir, 'state')
+  }
+
+  path(name: string): string {
+    return join(this.dir, name)
+  }
+
+  async write(name: string, content: string | Uint8Array): Promise<string> {
+    await writeFile(this.path(name), content)
+    return this.path(name)
+  }
+
+  /** Writes spamd.conf: one entry a list, in the order of `all`. `file` may hold colons. */
+  async configure(
+    lists: { name: string; white?: boolean; method?: string; file: string; more?: string; msg?: string }[],
+  ): Promise<void> {
+    const records = lists.map(({ name, white, method, file, more, msg }) => {
+      const colour = white === true ? 'white' : `black:msg="${msg ?? 'SPAM %A'}"`
+      const location = file.replaceAll(':', '\\c')
+      return `${name}:${colour}:method=${method ?? 'file'}:file=${location}:${more ?? ''}\n`
+    })
+    await this.write('spamd.conf', `all:${lists.map(({ name }) => name).join(':')}:\n${records.join('')}`)
+  }
+
+  /** Runs spamd-setup with these words. */
+  async run(argv: string[] = [], changes: Partial<SetupIo> = {}): Promise<SetupRun> {
+    let stdout = ''
+    let stderr = ''
+    process.env.PFCTL_CALLS = this.path('pfctl-calls')
+    process.env.PFCTL_STATE = this.path('pfctl-state')
+    const sentBefore = this.listener.connections.length
+    const rc = await runSetupProgram(argv, {
+      writeOut: (bytes) => {
+        stdout += Buffer.from(bytes).toString('latin1')
+      },
+      writeError: (text) => {
+        stderr += text
+      },
+      terminal: undefined,
+      clock: this.clock,
+      sleep: async (durationMs) => {
+        this.pausesMs.push(durationMs)
+      },
+      random: () => 0,
+      showHelp: async () => undefined,
+      goToBackground: async () => undefined,
+      ...changes,
+      environment: {
+        SPAMD_CONF: this.path('spamd.conf'),
+        SPAMD_STATE_DIR: this.stateDir,
+        SPAMD_CFG_PORT: String(this.listener.port),
+        SPAMD_FIREWALL: 'pf',
+        SPAMD_PFCTL: STAND_IN,
+        PATH: process.env.PATH,
+        ...changes.environment,
+      },
+    })
+    return { rc, stdout, stderr, sent: this.listener.connections.slice(sentBefore) }
+  }
+
+  /** The content of pf's table `spamd`, or undefined when there is no such table. */
+  table(): string[] | undefined {
+    try {
+      const state = JSON.parse(readFileSync(this.path('pfctl-state'), 'utf8')) as {
+        tables?: Record<string, { entries: string[] }>
+      }
+      return state.tables?.['spamd']?.entries.map((entry) => entry.trim())
+    } catch {
+      return undefined
+    }
+  }
+
+  /** What the state folder holds for a list. */
+  stateFile(name: string): Promise<Buffer> {
+    return readFile(join(this.stateDir, name))
+  }
+
+  async close(): Promise<void> {
+    await this.listener.close()
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}
