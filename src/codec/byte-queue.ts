@@ -1,35 +1,39 @@
+/** First size of the buffer; it grows by doubling to what the largest piece needs. */
+const INITIAL_BYTES = 64 * 1024
+
 /**
- * Bytes of a stream that arrive in chunks and leave in pieces of our choice. Holds what is unread only, so
- * its size is bounded by the largest piece asked for plus one chunk.
+ * Bytes of a stream that arrive in chunks and leave in pieces of our choice. Chunks are copied into one buffer
+ * that holds what is unread only: its size is bounded by the largest piece asked for plus one chunk.
  */
 export class ByteQueue {
   /** Offset in the stream of the next unread byte. */
   offset = 0
-  private bytes: Uint8Array = new Uint8Array(0)
+  private buffer = new Uint8Array(INITIAL_BYTES)
   private start = 0
+  private end = 0
 
   /** Unread bytes. */
   get available(): number {
-    return this.bytes.length - this.start
+    return this.end - this.start
   }
 
-  /** Appends a chunk; views handed out before stay valid. */
+  /** Appends a chunk, which may be used again afterwards. Views handed out before become invalid. */
   push(chunk: Uint8Array): void {
-    if (this.available === 0) {
-      this.bytes = chunk
-    } else {
-      const joined = new Uint8Array(this.available + chunk.length)
-      joined.set(this.bytes.subarray(this.start))
-      joined.set(chunk, this.available)
-      this.bytes = joined
+    const unread = this.buffer.subarray(this.start, this.end)
+    const neededBytes = unread.length + chunk.length
+    if (neededBytes > this.buffer.length) {
+      this.buffer = new Uint8Array(Math.max(neededBytes, this.buffer.length * 2))
     }
+    this.buffer.set(unread)
+    this.buffer.set(chunk, unread.length)
     this.start = 0
+    this.end = neededBytes
   }
 
-  /** A view of the next bytes, which stay unread; undefined while fewer are there. */
+  /** A view of the next bytes, which stay unread; undefined while fewer are there. Valid until the next push. */
   peek(lengthBytes: number): Uint8Array | undefined {
     if (lengthBytes > this.available) return undefined
-    return this.bytes.subarray(this.start, this.start + lengthBytes)
+    return this.buffer.subarray(this.start, this.start + lengthBytes)
   }
 
   /** Drops up to `lengthBytes` unread bytes and returns how many there were. */

@@ -3,7 +3,7 @@ import type { ByteOrder } from './nflog.js'
 /** One captured packet of a capture file. */
 export interface CaptureRecord {
   kind: 'record'
-  /** What was captured, a view into the pushed chunk: copy what outlives the next push. */
+  /** What was captured, a view into the reader's buffer: copy what outlives the next push. */
   bytes: Uint8Array
   /** Capture time in whole seconds since the Epoch. */
   timeSec: number

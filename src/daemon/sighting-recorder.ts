@@ -9,10 +9,14 @@ import type { Clock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
 import { RateLimitedLog } from './rate-limited-log.js'
+import { runInSlices } from './run-in-slices.js'
+import { sortAddresses } from './sort-addresses.js'
 import type { StoreAccess } from './store-keeper.js'
 
 /** Addresses of one transaction: short enough not to be felt by the event loop. */
 export const MAX_BATCH_ADDRESSES = 1_000
+/** From this number on, what waits is written in the order of the database. */
+const SORT_FROM_ADDRESSES = 5_000
 /** How long a sighting may wait for company. */
 export const BATCH_DELAY_MS = 100
 /** Addresses kept while the database is away, about 20 MB; beyond it the oldest go. */
@@ -56,6 +60,8 @@ export interface RecorderCounts {
 interface PendingGroup {
   timeSec: number | undefined
   counts: Map<string, number>
+  /** For a large group: its addresses in the order of the database, and how many of them were written. */
+  sorted: { ips: readonly string[]; writtenCount: number } | undefined
   /** Every sighting in order, kept for `onWhitelisted` only. */
   arrivals: string[]
 }
@@ -97,7 +103,7 @@ export class SightingRecorder {
   add(ip: string, timeSec?: number): void {
     let group = this.#groups.at(-1)
     if (group === undefined || group.timeSec !== timeSec) {
-      group = { timeSec, counts: new Map(), arrivals: [] }
+      group = { timeSec, counts: new Map(), sorted: undefined, arrivals: [] }
       this.#groups.push(group)
     }
     const count = group.counts.get(ip)
@@ -191,11 +197,7 @@ export class SightingRecorder {
   async #writeBatch(): Promise<number | undefined> {
     const group = this.#groups[0]
     if (group === undefined) return 0
-    const batch: Sighting[] = []
-    for (const [ip, count] of group.counts) {
-      batch.push({ ip, count })
-      if (batch.length === MAX_BATCH_ADDRESSES) break
-    }
+    const batch = await takeBatch(group)
     const arrivals = group.arrivals
     group.arrivals = []
     const { whiteExpireSec, untrap, clock } = this.#options
@@ -229,6 +231,7 @@ export class SightingRecorder {
         this.#pendingCount -= 1
       }
     }
+    if (group.sorted !== undefined) group.sorted.writtenCount += MAX_BATCH_ADDRESSES
     if (group.counts.size === 0 && this.#groups[0] === group) this.#groups.shift()
   }
 
@@ -293,4 +296,29 @@ export class SightingRecorder {
     const maxText = `more than ${this.#maxPendingAddresses} addresses wait for the database`
     this.#rateLimited.log('dropped', 'err', `${maxText}: dropping the oldest`)
   }
+}
+
+/** The next addresses of a group, which stay in it: the oldest, or, of a large group, neighbours. */
+async function takeBatch(group: PendingGroup): Promise<Sighting[]> {
+  if (group.sorted === undefined && group.counts.size >= SORT_FROM_ADDRESSES) {
+    group.sorted = { ips: await runInSlices(sortAddresses([...group.counts.keys()])), writtenCount: 0 }
+  }
+  const batch: Sighting[] = []
+  const { sorted } = group
+  if (sorted !== undefined) {
+    const end = Math.min(sorted.writtenCount + MAX_BATCH_ADDRESSES, sorted.ips.length)
+    for (const ip of sorted.ips.slice(sorted.writtenCount, end)) {
+      const count = group.counts.get(ip)
+      // Gone when the queue overflowed meanwhile.
+      if (count !== undefined) batch.push({ ip, count })
+    }
+    if (batch.length > 0) return batch
+    // All written; what is left came later.
+    group.sorted = undefined
+  }
+  for (const [ip, count] of group.counts) {
+    batch.push({ ip, count })
+    if (batch.length === MAX_BATCH_ADDRESSES) break
+  }
+  return batch
 }

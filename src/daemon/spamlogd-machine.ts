@@ -1,6 +1,7 @@
 /** What spamlogd needs of the machine, so that its life can be run in a test. */
-import { createReadStream, fstatSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, createReadStream, fstatSync, openSync, read, readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import type { InterfaceIndexLookup } from '../app/read-sighting.js'
 import { openStore } from '../db/open-store.js'
 import type { Store } from '../db/store.js'
@@ -13,6 +14,7 @@ import type { Logger, LogLevel } from '../platform/log.js'
 import { openLiveCapture } from '../platform/open-live-capture.js'
 import { dropPrivileges, findUser, isRoot } from '../platform/privileges.js'
 import { openLog } from '../platform/syslog.js'
+import { keepYoungGenerationSmall } from '../platform/young-generation.js'
 
 /** Large pieces, so that a replay spends its time on records. */
 const READ_CHUNK_BYTES = 256 * 1024
@@ -25,7 +27,18 @@ const CAP_NET_RAW = 13n
  */
 const BUSY_TIMEOUT_MS = 20
 
+const readIntoBuffer = promisify(read)
+
 export type DaemonSignal = 'stop' | 'reload' | 'statistics'
+
+/** The bytes of a capture. A chunk is valid until the next one is asked for. */
+export interface ReplaySource {
+  chunks: AsyncIterable<Uint8Array>
+  /** A regular file: it can wait. */
+  isFile: boolean
+  /** Ends the chunks, now. */
+  abort(): void
+}
 
 export interface SpamlogdMachine {
   clock: Clock
@@ -37,7 +50,7 @@ export interface SpamlogdMachine {
   mayCapture(): boolean
   openCapture(request: LiveCaptureRequest): Promise<LiveCapture>
   /** The bytes of a capture file or, for `-`, standard input. Errors: `ERR_CAPTURE_OPEN`. */
-  openReplay(path: string): { chunks: AsyncIterable<Uint8Array>; isFile: boolean; abort(): void }
+  openReplay(path: string): ReplaySource
   openStore(path: string): Promise<Store>
   /** Becomes the user for good when we are root. Errors: `ERR_PRIVILEGES_USER`, `ERR_PRIVILEGES_DROP`. */
   becomeUser(name: string): Promise<void>
@@ -78,22 +91,22 @@ export function hasCaptureCapability(statusPath = '/proc/self/status'): boolean 
   return ((bits >> CAP_NET_ADMIN) & 1n) === 1n || ((bits >> CAP_NET_RAW) & 1n) === 1n
 }
 
-function openReplay(path: string): { chunks: AsyncIterable<Uint8Array>; isFile: boolean; abort(): void } {
+function openReplay(path: string): ReplaySource {
   const name = path === '-' ? 'standard input' : path
-  let stream: Readable
+  let fd: number
   let isFile: boolean
   try {
-    const status = path === '-' ? fstatSync(0) : statSync(path)
+    fd = path === '-' ? 0 : openSync(path, 'r')
+    const status = fstatSync(fd)
     if (status.isDirectory()) throw new AppError('ERR_CAPTURE_OPEN', `${name}: Is a directory`)
     isFile = status.isFile()
-    stream =
-      path === '-' && !isFile
-        ? process.stdin
-        : createReadStream(path, { highWaterMark: READ_CHUNK_BYTES, ...(path === '-' ? { fd: 0 } : {}) })
   } catch (error) {
     if (error instanceof AppError) throw error
     throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
   }
+  keepYoungGenerationSmall()
+  if (isFile) return { isFile, chunks: readFileChunks(fd, name), abort: () => {} }
+  const stream = path === '-' ? process.stdin : createReadStream('', { fd })
   let isAborted = false
   return {
     isFile,
@@ -101,11 +114,27 @@ function openReplay(path: string): { chunks: AsyncIterable<Uint8Array>; isFile: 
       isAborted = true
       stream.destroy()
     },
-    chunks: readChunks(stream, name, () => isAborted),
+    chunks: readPipeChunks(stream, name, () => isAborted),
   }
 }
 
-async function* readChunks(
+/** Every chunk is in the same buffer: it must be used before the next one is asked for. */
+async function* readFileChunks(fd: number, name: string): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(READ_CHUNK_BYTES)
+  try {
+    for (;;) {
+      const { bytesRead } = await readIntoBuffer(fd, buffer, 0, buffer.length, null)
+      if (bytesRead === 0) return
+      yield buffer.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
+  } finally {
+    closeSync(fd)
+  }
+}
+
+async function* readPipeChunks(
   stream: Readable,
   name: string,
   isAborted: () => boolean,

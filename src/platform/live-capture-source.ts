@@ -26,9 +26,19 @@ export interface LiveCapture {
 }
 
 /** Bytes of each packet that are captured: PCAPSNAP of spamlogd. */
-export const SNAP_LENGTH_BYTES = 512
+const SNAP_LENGTH_BYTES = 512
+/**
+ * On nflog, libpcap's buffer is only as large as one packet of the snap length, but the kernel sends many in
+ * one message of some KiB: with 512 it cuts the message, loses what follows and never recovers.
+ */
+const NFLOG_SNAP_LENGTH_BYTES = 65_535
 
 /** Names groups of Linux's NFLOG instead of an interface. */
 export function isNflogDevice(device: string): boolean {
   return device === 'nflog' || device.startsWith('nflog:')
+}
+
+/** The snap length to open a device with. */
+export function snapLengthBytes(device: string): number {
+  return isNflogDevice(device) ? NFLOG_SNAP_LENGTH_BYTES : SNAP_LENGTH_BYTES
 }

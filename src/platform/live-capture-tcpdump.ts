@@ -4,7 +4,7 @@
  */
 import { CaptureFileReader } from '../codec/capture-file.js'
 import { AppError } from './app-error.js'
-import { type LiveCapture, type LiveCaptureRequest, SNAP_LENGTH_BYTES } from './live-capture-source.js'
+import { type LiveCapture, type LiveCaptureRequest, snapLengthBytes } from './live-capture-source.js'
 import { type RunningProcess, startProcess } from './run-process.js'
 
 /** Kernel buffer, as for libpcap: 8 MiB. */
@@ -65,7 +65,7 @@ export async function openTcpdumpCapture(
 }
 
 function tcpdumpArguments(request: LiveCaptureRequest, platform: string): string[] {
-  const common = ['-n', '-p', '-i', request.device, '-s', String(SNAP_LENGTH_BYTES), '-w', '-']
+  const common = ['-n', '-p', '-i', request.device, '-s', String(snapLengthBytes(request.device)), '-w', '-']
   // OpenBSD's own tcpdump has none of these and writes packets as they come.
   const prompt = platform === 'openbsd' ? [] : ['-U', '--immediate-mode', '-B', BUFFER_KIB]
   return [...prompt, ...common, ...(request.filter === '' ? [] : [request.filter])]

@@ -11,7 +11,7 @@ import {
   isNflogDevice,
   type LiveCapture,
   type LiveCaptureRequest,
-  SNAP_LENGTH_BYTES,
+  snapLengthBytes,
 } from './live-capture-source.js'
 
 /** What the package offers beyond its own type declarations. */
@@ -27,6 +27,8 @@ export interface PcapSession {
   /** One packet and its libpcap header (seconds, microseconds, captured, length; host order), reused. */
   buf: Buffer
   header: Buffer
+  /** Reads of the poll handle that brought no packet. */
+  empty_reads: number
   on(event: 'packet', listener: (packet: { buf: Buffer; header: Buffer }) => void): unknown
   stats(): { ps_drop: number }
   close(): void
@@ -46,6 +48,8 @@ const LINK_TYPES: Readonly<Record<string, number>> = {
   LINKTYPE_LINUX_SLL: 113,
   LINKTYPE_IEEE802_11_RADIO: 127,
 }
+/** Empty reads within a tick, without a packet, that mean that libpcap spins on a message it cannot read. */
+const SPINNING_READS = 1_000
 const UNKNOWN_LINK_TYPE = -1
 
 /**
@@ -70,7 +74,7 @@ export async function openPcapCapture(request: LiveCaptureRequest, pcap: PcapMod
     session = pcap.createSession(request.device, {
       // A libpcap warning, such as "promiscuous mode not supported", would be thrown as an error.
       promiscuous: false,
-      snap_length: SNAP_LENGTH_BYTES,
+      snap_length: snapLengthBytes(request.device),
       buffer_timeout: 0,
       buffer_size: BUFFER_BYTES,
       filter: request.filter,
@@ -97,6 +101,8 @@ class PcapCapture implements LiveCapture {
   #packetsByTimer = 0
   #deadPollTicks = 0
   #errorTicks = 0
+  #emptyReads = 0
+  #spinningTicks = 0
   #lostCount = 0
 
   constructor(session: PcapSession, request: LiveCaptureRequest) {
@@ -139,11 +145,17 @@ class PcapCapture implements LiveCapture {
     }
     const result = this.#dispatch()
     this.#checkLosses()
+    const isSpinning =
+      this.#session.empty_reads - this.#emptyReads >= SPINNING_READS && this.#packetsByPoll === 0
+    this.#emptyReads = this.#session.empty_reads
+    this.#spinningTicks = isSpinning ? this.#spinningTicks + 1 : 0
     this.#checkPoll()
     // On nflog every idle read gives -1; elsewhere it means that the device is gone.
     if (result < 0 && !isNflogDevice(this.#request.device)) this.#errorTicks += 1
     else this.#errorTicks = 0
     if (this.#errorTicks >= TICKS_TO_BELIEVE) this.#fail('the interface is down or gone')
+    else if (this.#spinningTicks >= TICKS_TO_BELIEVE)
+      this.#fail('libpcap is stuck on a message it cannot read')
   }
 
   #dispatch(): number {

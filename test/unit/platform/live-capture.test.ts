@@ -29,6 +29,7 @@ class FakeSession implements PcapSession {
   link_type = 'Unknown linktype 239'
   buf = Buffer.alloc(512, 0xee)
   header = Buffer.alloc(16)
+  empty_reads = 0
   waiting: Uint8Array[] = []
   idleResult = -1
   droppedCount = 0
@@ -106,7 +107,7 @@ describe('the libpcap adapter', () => {
     const { pcap, capture } = await open({ filter: 'action pass' })
     expect(pcap.options).toMatchObject({
       promiscuous: false,
-      snap_length: 512,
+      snap_length: 65_535,
       buffer_timeout: 0,
       filter: 'action pass',
     })
@@ -235,6 +236,23 @@ describe('the libpcap adapter', () => {
     expect(troubles).toEqual(
       new Array(2).fill('the kernel lost packets: they came faster than they could be read'),
     )
+  })
+
+  test('a libpcap that spins on a message without getting on is given up', async () => {
+    const { session, failures } = await open()
+    for (let tick = 0; tick < 40; tick += 1) {
+      session.empty_reads += 5_000
+      // Under load empty reads are normal.
+      session.waiting.push(Uint8Array.of(1))
+      session.dispatchByPoll()
+      vi.advanceTimersByTime(TICK_MS)
+    }
+    expect(failures).toEqual([])
+    for (let tick = 0; tick < 20; tick += 1) {
+      session.empty_reads += 5_000
+      vi.advanceTimersByTime(TICK_MS)
+    }
+    expect(failures).toEqual(['libpcap is stuck on a message it cannot read'])
   })
 
   test('after close no packet is handed out', async () => {

@@ -159,8 +159,11 @@ describe('tcpdump', () => {
   })
 
   test.each([
-    ['linux', ['-U', '--immediate-mode', '-B', '8192', '-n', '-p', '-i', 'nflog:25', '-s', '512', '-w', '-']],
-    ['openbsd', ['-n', '-p', '-i', 'nflog:25', '-s', '512', '-w', '-', 'ip6']],
+    [
+      'linux',
+      ['-U', '--immediate-mode', '-B', '8192', '-n', '-p', '-i', 'nflog:25', '-s', '65535', '-w', '-'],
+    ],
+    ['openbsd', ['-n', '-p', '-i', 'nflog:25', '-s', '65535', '-w', '-', 'ip6']],
   ])('arguments on %s', async (platform, args) => {
     const seen: (readonly string[])[] = []
     const start: typeof startProcess = (processRequest) => {
