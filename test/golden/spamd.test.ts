@@ -30,9 +30,6 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Transcripts of the synchronisation protocol have a runner of their own. */
-const isSync = (record: SpamdRecord): boolean =>
-  record.argv.some((word) => word === '-Y' || word === '-y') || record.steps.some(({ op }) => op === 'udp')
 const needsRoot = (record: SpamdRecord): boolean => record.steps.some(({ op }) => op === 'cfg' || op === 'cfgu')
 const isRoot = process.geteuid?.() === 0
 
@@ -53,7 +50,6 @@ afterAll(() => {
 
 describe('dialogues, lists and greylisting', () => {
   for (const record of records.filter(({ mode }) => mode === 'run')) {
-    if (isSync(record)) continue
     const reason = needsRoot(record) && !isRoot ? ' (needs a source port below 1024: run as root)' : ''
     test.skipIf(reason !== '')(`${record.id}${reason}`, async () => {
       expectListed(record.id, await replay(record, folder))
@@ -63,7 +59,6 @@ describe('dialogues, lists and greylisting', () => {
 
 describe('command lines that end at once', () => {
   for (const record of records.filter(({ mode }) => mode === 'cmd')) {
-    if (isSync(record)) continue
     test(record.id, async () => {
       expectListed(record.id, await replayCommand(record, folder))
     })

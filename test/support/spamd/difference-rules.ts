@@ -20,6 +20,11 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'says-on-stderr': 'the reason is printed on standard error as well as logged',
   'second-helo': 'HELO and EHLO are taken at any time and reset the transaction (RFC 5321 4.1.4)',
   'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
+  'sync-receiver':
+    'a received expiry extends an entry and never shortens a trap; WHITE does not free a TRAPPED address',
+  'sync-repeat': 'an exact repeat of a message is ignored',
+  'sync-strict': 'a message with a bad entry, a bad string or a bad length changes nothing at all',
+  'sync-too-long': 'a message that receivers would get cut is not sent',
   'text-lines':
     'lines of the message text are told apart properly, also after a bare LF and within one packet',
   'text-quit': 'QUIT in the message text is text',

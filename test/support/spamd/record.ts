@@ -16,7 +16,9 @@ export interface Step {
   out_unique?: string[]
   syslog_unique?: string[]
   pfctl_last?: { argv: string[]; stdin: string } | null
-  sync_sent?: unknown
+  sync_sent?: { to: string; len: number; hex: string }[]
+  /** Datagram of a peer, hexadecimal. */
+  hex?: string
   argv?: string[]
   stdout?: string[]
   stderr?: string

@@ -87,7 +87,12 @@ function withoutReason(text: string): string {
 }
 
 function untilReason(text: string): string {
-  return text.split(': ').slice(0, 2).join(': ')
+  // The original ends this line of its own without a line feed.
+  return text
+    .replace(/^multicast interface does not match(?=spamd: )/, '')
+    .split(': ')
+    .slice(0, 2)
+    .join(': ')
 }
 
 /** strerror(3) of OpenBSD and of glibc say the same in other words. */

@@ -15,6 +15,7 @@ import { ConfigModel } from './config-model.js'
 import { DialogueModel } from './dialogue-model.js'
 import { type GreyLines, GreyModel } from './grey-model.js'
 import type { SpamdRecord, Step } from './record.js'
+import { SyncPeers, splitSyncLines } from './sync-peers.js'
 import { TestClient } from './test-client.js'
 import { createTestDaemon, daemonEnvironment, type TestDaemon } from './test-daemon.js'
 import { waitFor } from './wait-for.js'
@@ -28,7 +29,7 @@ const SCAN_OUT = /^(whitelisted |(adding|replacing|clearing) list spamd-greytrap
 const SCAN_SYSLOG = /^DEBUG (queueing |whitelisting |\S+ blacklisted, removing)/
 /** Log lines that the original does not have. */
 const OUR_SYSLOG =
-  /^(DEBUG tuple of \S+ not recorded|INFO \S+ is new and holds no white address|WARNING bad config line|INFO reloaded)/
+  /^(WARNING no synchronisation key in|WARNING the synchronisation key|DEBUG tuple of \S+ not recorded|INFO \S+ is new and holds no white address|WARNING bad config line|INFO reloaded)/
 /** Texts of a TLS library. */
 const PLATFORM_OUT = /^spamd: read: /
 
@@ -59,13 +60,15 @@ class FastClock extends ManualClock {
 
 /** One transcript of mode `run`. Fails by assertion; resolves with the names of the differences that applied. */
 export async function replay(record: SpamdRecord, folder: string): Promise<string[]> {
-  const run = new Replay(record, folder)
+  const peers = await SyncPeers.open(record)
+  const run = new Replay(record, folder, peers)
   try {
     await run.start()
     for (const [index, step] of record.steps.entries()) await run.step(step, index)
     return run.finish()
   } finally {
     await run.stop()
+    peers.close()
   }
 }
 
@@ -78,6 +81,7 @@ class Replay {
   readonly #grey: GreyModel
   readonly #clients = new Map<string, ClientState>()
   readonly #differences = new Set<string>()
+  readonly #peers: SyncPeers
   readonly #isFast: boolean
   #seenOut = 0
   #seenSyslog = 0
@@ -87,13 +91,14 @@ class Replay {
   readonly #scanSeen = new Set<string>()
   #store: Store | undefined
 
-  constructor(record: SpamdRecord, folder: string) {
+  constructor(record: SpamdRecord, folder: string, peers: SyncPeers) {
     this.#record = record
+    this.#peers = peers
     const argv = record.argv.map((word) => expandTools(word))
     const parsed = parseSpamdOptions(argv, {
       hostname: 'host.example',
       maxFiles: 7030,
-      environment: daemonEnvironment(folder),
+      environment: { ...daemonEnvironment(folder), SPAMD_SYNC_PORT: String(peers.port) },
     })
     if (!parsed.ok) throw new Error(parsed.stderr)
     this.#config = parsed.config
@@ -167,6 +172,10 @@ class Replay {
       case 'cfg':
         await this.#configure(step, label)
         break
+      case 'udp':
+        this.#receive(step)
+        await this.#peers.send(step)
+        break
       case 'cfgu':
         await this.#configureUnprivileged(step, label)
         break
@@ -186,6 +195,16 @@ class Replay {
         throw new Error(`unknown operation ${step.op}`)
     }
     await this.#compareLines(step, label)
+    await this.#peers.compareSent(step, label)
+  }
+
+  /** A peer's datagram: what it does to the model. */
+  #receive(step: Step): void {
+    const lines = this.#peers.receive(step, this.#grey, this.#nowSec)
+    for (const difference of this.#peers.differences) this.#differences.add(difference)
+    this.#expectedOut.push(...lines.out.map(showControls))
+    this.#expectedSyslog.push(...lines.syslog)
+    for (const grey of lines.grey) this.#expectGrey(grey)
   }
 
   /** Compares what belongs to the whole transcript; returns the differences that applied, sorted. */
@@ -206,7 +225,7 @@ class Replay {
   }
 
   #expectStarted(): void {
-    this.#expectedOut.push('listening for incoming connections.')
+    this.#expectedOut.push(...this.#peers.startLines(), 'listening for incoming connections.')
     this.#expectedSyslog.push('WARNING listening for incoming connections.')
     for (const suffix of suffixesOf(this.#record.files.alloweddomains) ?? []) {
       this.#expectedSyslog.push(`INFO got suffix ${suffix}`)
@@ -295,7 +314,13 @@ class Replay {
       this.#expectedOut.push(text)
       if (isVerbose) this.#expectedSyslog.push(`INFO ${text}`)
       if (state.listNames === undefined && !this.#config.isBlackOnly) {
-        this.#expectGrey(this.#grey.submit(state.ip, helo, from, to, this.#nowSec))
+        const lines = this.#grey.submit(state.ip, helo, from, to, this.#nowSec)
+        this.#expectGrey(lines)
+        const tuple = { ip: state.ip, helo, from, to }
+        const sync = this.#peers.announce(tuple, lines, this.#config.trapExpireSec, this.#nowSec)
+        for (const difference of this.#peers.differences) this.#differences.add(difference)
+        this.#expectedOut.push(...sync.out.map(showControls))
+        this.#expectedSyslog.push(...sync.syslog.map(showControls))
       }
     } else if (isVerbose) {
       this.#expectedSyslog.push(
@@ -561,12 +586,13 @@ class Replay {
     expect(ours.out.sort(), `${label}: output`).toEqual([...this.#expectedOut].sort())
     expect(ours.syslog.sort(), `${label}: log`).toEqual([...this.#expectedSyslog].sort())
     if (this.#differences.size > 0 || isDamaged(this.#record)) return
-    const recordedOut = withoutScan(step.out ?? []).filter(
-      (line) => !PLATFORM_OUT.test(line) && !isTrapAddress(line, step),
-    )
+    const recordedOut = splitSyncLines(withoutScan(step.out ?? []))
+      .filter((line) => !PLATFORM_OUT.test(line) && !isTrapAddress(line, step))
+      .map((line) => line.replace(/ port 8025\)$/, ` port ${this.#peers.port})`))
     const recordedSyslog = joinLines(step.syslog ?? [])
       .filter((line) => !SCAN_SYSLOG.test(line))
       .map((line) => line.replace(/^ERR (got suffix)/, 'INFO $1'))
+      .map((line) => line.replace(/\{T\+([0-9]+)\}$/, (_all, offset) => String(EPOCH + Number(offset))))
     expect(ours.out, `${label}: output of the transcript`).toEqual(recordedOut.map(showControls).sort())
     expect(ours.syslog, `${label}: log of the transcript`).toEqual(recordedSyslog.map(showControls).sort())
   }

@@ -5,6 +5,7 @@ import type { SpamdConfig } from '../../../src/app/spamd-config.js'
 import { MemoryDebugOutput } from '../../../src/daemon/debug-output.js'
 import { OwnResources } from '../../../src/daemon/own-resources.js'
 import { SpamdService, type SpamdServiceParts } from '../../../src/daemon/spamd-service.js'
+import { createSyncService } from '../../../src/daemon/sync-service.js'
 import { openStore } from '../../../src/db/open-store.js'
 import { MemoryFirewall } from '../../../src/firewall/memory.js'
 import type { Clock } from '../../../src/platform/clock.js'
@@ -70,6 +71,9 @@ export function createTestDaemon(
     debug,
     firewall,
     resources,
+    ...(config.sync.targets.length > 0 || config.sync.listen !== undefined
+      ? { createSync: createSyncService }
+      : {}),
     openStore: async () => ({
       store: await openStore(config.settings.db, { mode: 'write', create: true, durability: 'normal' }),
       isCreated: false,
