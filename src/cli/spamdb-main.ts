@@ -89,7 +89,7 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
   }
   const store = await openDatabase(dbPath, call.isDryRun ? 'read' : 'write')
   const announcer =
-    call.syncTargets.length === 0 || call.isDryRun ? undefined : await io.openAnnouncer?.(call.syncTargets)
+    call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
   try {
     if (typeof refusal === 'string') {
       complain(io, refusal)
@@ -114,6 +114,15 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
     await store.close()
     await announcer?.finish()
   }
+}
+
+async function openAnnouncer(
+  targets: readonly string[],
+  io: ProgramIo,
+): ReturnType<NonNullable<ProgramIo['openAnnouncer']>> {
+  if (io.openAnnouncer !== undefined) return await io.openAnnouncer(targets)
+  complain(io, 'changes are not sent to other gateways: this program was started without the means')
+  return { announce: () => undefined, finish: () => Promise.resolve() }
 }
 
 const NO_KEYS = 'no addresses specified'

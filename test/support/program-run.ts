@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { type ProgramIo, runSpamdb } from '../../src/cli/spamdb-main.js'
+import { createDatabase, openStore } from '../../src/db/open-store.js'
+import type { Entry } from '../../src/domain/entry.js'
+
+export interface ProgramResult {
+  rc: number
+  stdout: string
+  stderr: string
+}
+
+/** Time of every program run in tests unless another is given. */
+export const TEST_NOW = 1_700_000_000
+
+/** A program's world with everything captured; `input` is what standard input holds. */
+export function captureIo(
+  environment: Record<string, string>,
+  input: string | Buffer = '',
+  now = TEST_NOW,
+): { io: ProgramIo; result: (rc: number) => ProgramResult } {
+  const out: Buffer[] = []
+  let stderr = ''
+  const io: ProgramIo = {
+    writeOut: (bytes) => void out.push(Buffer.from(bytes)),
+    writeError: (text) => {
+      stderr += text
+    },
+    stdin: (async function* () {
+      const bytes = typeof input === 'string' ? Buffer.from(input) : input
+      for (let start = 0; start < bytes.length; start += 65_536) yield bytes.subarray(start, start + 65_536)
+    })(),
+    environment,
+    clock: { nowSec: () => now, monotonicMs: () => 0 },
+    showHelp: () => Promise.resolve(),
+  }
+  return { io, result: (rc) => ({ rc, stdout: Buffer.concat(out).toString('latin1'), stderr }) }
+}
+
+/** A folder of the test file's own, removed at its end. */
+export function temporaryFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `${name}-`))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A database that holds `entries` and spamdb running on it. */
+export async function openScene(
+  folder: string,
+  entries: readonly Entry[] = [],
+): Promise<{
+  path: string
+  spamdb: (argv: string[], input?: string | Buffer, now?: number) => Promise<ProgramResult>
+}> {
+  const path = join(mkdtempSync(join(folder, 'db-')), 'spamd.sqlite')
+  createDatabase(path)
+  const store = await openStore(path, { mode: 'write' })
+  await store.upsert(entries, { ifMissing: false })
+  await store.close()
+  const spamdb = async (
+    argv: string[],
+    input: string | Buffer = '',
+    now = TEST_NOW,
+  ): Promise<ProgramResult> => {
+    const { io, result } = captureIo({ SPAMD_DB: path }, input, now)
+    return result(await runSpamdb(argv, io))
+  }
+  return { path, spamdb }
+}
