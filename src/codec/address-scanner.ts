@@ -126,15 +126,19 @@ export class AddressScanner {
   /** Spreads `count` groups over the address, with zeros for the gap in front of group `gapAt`. */
   #storeGroups(count: number, gapAt: number): void {
     const groups = this.#groups
-    const gapLength = GROUPS_PER_ADDRESS - count
-    for (let word = 0; word < 4; word += 1) {
-      let value = 0
-      for (let index = word * 2; index < word * 2 + 2; index += 1) {
-        const inGap = index >= gapAt && index < gapAt + gapLength
-        value = value * 65536 + (inGap ? 0 : groups[index < gapAt ? index : index - gapLength]!)
+    if (count < GROUPS_PER_ADDRESS) {
+      let to = GROUPS_PER_ADDRESS - 1
+      for (let from = count - 1; from >= gapAt; from -= 1) {
+        groups[to] = groups[from]!
+        to -= 1
       }
-      this.ipv6[word] = value
+      for (; to >= gapAt; to -= 1) groups[to] = 0
     }
+    const words = this.ipv6
+    words[0] = (groups[0]! << 16) | groups[1]!
+    words[1] = (groups[2]! << 16) | groups[3]!
+    words[2] = (groups[4]! << 16) | groups[5]!
+    words[3] = (groups[6]! << 16) | groups[7]!
   }
 }
 

@@ -1,6 +1,6 @@
 import type { IpRangeCollector } from '../ip/ip-range-set.js'
 import { IPV4_BLOCK_SIZES } from '../ip/ipv4-range-set.js'
-import { compareWords } from '../ip/ipv6-words.js'
+import { compareWords, hasHostBits } from '../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 
 /**
@@ -126,7 +126,7 @@ export class ListItemReader {
       const prefixLength = this.#prefixLength
       if (prefixLength < 0 || prefixLength > 128) return 'unknown'
       if (prefixLength === 0) return 'zero-prefix'
-      this.hadHostBits = hasHostBits(words, prefixLength)
+      this.hadHostBits = hasHostBits(words, 0, prefixLength)
       collector.addIpv6Prefix(words, 0, prefixLength)
       return 'accepted'
     }
@@ -179,14 +179,6 @@ export class ListItemReader {
     }
     this.#prefixLength = at === digitsStart ? -1 : value
   }
-}
-
-function hasHostBits(words: Uint32Array, prefixLength: number): boolean {
-  for (let word = prefixLength >>> 5; word < 4; word += 1) {
-    const hostBits = Math.min(32, (word + 1) * 32 - prefixLength)
-    if (words[word]! % 2 ** hostBits !== 0) return true
-  }
-  return false
 }
 
 function isWholeIpv6(first: Uint32Array, last: Uint32Array): boolean {

@@ -68,7 +68,7 @@ export class ListLineReader {
     if (this.#column !== undefined) return this.#readRow(this.#column, bytes, start, end)
     if (byte === OPENING_BRACE) return this.#readJson(bytes, at, end)
     if (byte === DOLLAR) return 'ignored'
-    if (byte === COLON && bytes[at + 1] !== COLON) return 'ignored'
+    if (byte === COLON && (at + 1 === end || bytes[at + 1] !== COLON)) return 'ignored'
     if (byte === EXCLAMATION_MARK) return this.#readExclusion(bytes, at + 1, end)
     if (byte === DOUBLE_QUOTE) return this.#items.read(bytes, at + 1, end, this.#collector)
     const outcome = this.#items.read(bytes, at, end, this.#collector)

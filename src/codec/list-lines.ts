@@ -90,7 +90,7 @@ class LineByLineParser implements ListParser {
   readonly #collector = new IpRangeCollector()
   readonly #excluded = new IpRangeCollector()
   readonly #reader: ListLineReader
-  readonly #plain = new PlainLineReader(this.#collector.ipv4)
+  readonly #plain = new PlainLineReader(this.#collector)
   readonly #hasColumn: boolean
   readonly #notes = new Map<ListNoteKind, ListNote>()
   /** Beginning of a line whose end has not come yet. */

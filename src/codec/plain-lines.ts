@@ -1,4 +1,6 @@
-import type { Ipv4Collector } from '../ip/ipv4-range-set.js'
+import type { IpRangeCollector } from '../ip/ip-range-set.js'
+import { hasHostBits } from '../ip/ipv6-words.js'
+import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -8,6 +10,7 @@ const DASH = 0x2d
 const DOT = 0x2e
 const SLASH = 0x2f
 const DIGIT_0 = 0x30
+const COLON = 0x3a
 const SEMICOLON = 0x3b
 
 /** No comment, address or range that is read here is longer; longer lines go the long way. */
@@ -20,12 +23,14 @@ const USED_SHIFT = 8
 const VALUE_MASK = 255
 
 /**
- * The short way for what nearly all lines of block lists are: an IPv4 address, network or range and nothing
- * else, a comment, or nothing. It gives the same as `ListLineReader`, only faster, and stops at any other
+ * The short way for what nearly all lines of block lists are: an address, a network or an IPv4 range and
+ * nothing else, a comment, or nothing. It gives the same as `ListLineReader`, only faster, and stops at any other
  * line.
  */
 export class PlainLineReader {
-  readonly #collector: Ipv4Collector
+  readonly #collector: IpRangeCollector
+  readonly #scanner = new AddressScanner()
+  #hadHostBits = false
   /** Of the last call: lines with an item. */
   accepted = 0
   /** Of the last call: comments and empty lines. */
@@ -34,7 +39,8 @@ export class PlainLineReader {
   hostBits = 0
   linesBeforeHostBits = 0
 
-  constructor(collector: Ipv4Collector) {
+  /** Items go to `collector`. */
+  constructor(collector: IpRangeCollector) {
     this.#collector = collector
   }
 
@@ -43,7 +49,7 @@ export class PlainLineReader {
    * start of the first line that is not plain, or `lastEnd + 1`.
    */
   read(bytes: Uint8Array, start: number, lastEnd: number): number {
-    const collector = this.#collector
+    const collector = this.#collector.ipv4
     let accepted = 0
     let ignored = 0
     let hostBits = 0
@@ -65,9 +71,18 @@ export class PlainLineReader {
         continue
       }
       const octet1 = readOctet(bytes, at)
-      if (octet1 === NO_OCTET) break
-      at += octet1 >> USED_SHIFT
-      if (bytes[at] !== DOT) break
+      at += octet1 === NO_OCTET ? 0 : octet1 >> USED_SHIFT
+      if (octet1 === NO_OCTET || bytes[at] !== DOT) {
+        const next = this.#readIpv6(bytes, lineStart, lastEnd)
+        if (next < 0) break
+        if (this.#hadHostBits) {
+          if (hostBits === 0) this.linesBeforeHostBits = accepted + ignored
+          hostBits += 1
+        }
+        accepted += 1
+        lineStart = next
+        continue
+      }
       const octet2 = readOctet(bytes, at + 1)
       if (octet2 === NO_OCTET) break
       at += (octet2 >> USED_SHIFT) + 1
@@ -161,6 +176,30 @@ export class PlainLineReader {
     this.ignored = ignored
     this.hostBits = hostBits
     return lineStart
+  }
+
+  /** A line of one IPv6 address or network; returns the start of the next line, or -1. */
+  #readIpv6(bytes: Uint8Array, start: number, lastEnd: number): number {
+    const firstByte = bytes[start]
+    if (!isHexDigit(firstByte) && firstByte !== COLON) return -1
+    let at = this.#scanner.scanIpv6(bytes, start, lastEnd + 1)
+    if (at < 0) return -1
+    let prefixLength = 128
+    if (bytes[at] === SLASH) {
+      at += 1
+      prefixLength = 0
+      const digitsEnd = at + 3
+      while (at < digitsEnd && isDigit(bytes[at])) {
+        prefixLength = prefixLength * 10 + (bytes[at]! - DIGIT_0)
+        at += 1
+      }
+    }
+    if (bytes[at] === CARRIAGE_RETURN) at += 1
+    if (bytes[at] !== LINE_FEED || prefixLength === 0 || prefixLength > 128) return -1
+    const words = this.#scanner.ipv6
+    this.#hadHostBits = prefixLength !== 128 && hasHostBits(words, 0, prefixLength)
+    this.#collector.addIpv6Prefix(words, 0, prefixLength)
+    return at + 1
   }
 }
 

@@ -1,12 +1,13 @@
 import {
   addBlockSize,
+  clearHostBits,
   compareWords,
   copyWords,
-  fillHostBits,
   isNextWords,
   largestIpv6Block,
   nextWords,
   previousWords,
+  setHostBits,
   WORDS_PER_ADDRESS,
 } from './ipv6-words.js'
 import { sortIpv6Order } from './sort-ipv6.js'
@@ -41,7 +42,7 @@ export class Ipv6Collector {
     if (this.#count === this.#prefixLengths.length) this.#grow()
     const to = this.#count * WORDS_PER_ADDRESS
     copyWords(words, at, this.#firsts, to)
-    if (prefixLength !== 128) fillHostBits(this.#firsts, to, prefixLength, false)
+    if (prefixLength !== 128) clearHostBits(this.#firsts, to, prefixLength)
     this.#prefixLengths[this.#count] = prefixLength
     this.#count += 1
   }
@@ -86,22 +87,22 @@ function mergeInOrder(
   if (count === 0) return EMPTY_IPV6_SET
   const firsts = new Uint32Array(count * WORDS_PER_ADDRESS)
   const lasts = new Uint32Array(count * WORDS_PER_ADDRESS)
-  const last = new Uint32Array(WORDS_PER_ADDRESS)
   let length = 0
   for (let index = 0; index < count; index += 1) {
     const prefix = order === undefined ? index : order[index]!
-    const firstAt = prefix * WORDS_PER_ADDRESS
-    copyWords(prefixFirsts, firstAt, last, 0)
+    const to = length * WORDS_PER_ADDRESS
+    copyWords(prefixFirsts, prefix * WORDS_PER_ADDRESS, firsts, to)
+    copyWords(firsts, to, lasts, to)
     const prefixLength = prefixLengths[prefix]!
-    if (prefixLength !== 128) fillHostBits(last, 0, prefixLength, true)
-    length = appendRange(firsts, lasts, length, prefixFirsts, firstAt, last, 0)
+    if (prefixLength !== 128) setHostBits(lasts, to, prefixLength)
+    length = appendRange(firsts, lasts, length, firsts, to, lasts, to)
   }
   return { length, firsts, lasts }
 }
 
 /**
  * Joins a range, whose first address is not below that of the last entry, to the end of a set; returns
- * the new length.
+ * the new length. The range may stand behind that end already.
  */
 function appendRange(
   firsts: Uint32Array,
@@ -112,7 +113,8 @@ function appendRange(
   last: Uint32Array,
   lastAt: number,
 ): number {
-  const previousAt = (length - 1) * WORDS_PER_ADDRESS
+  const to = length * WORDS_PER_ADDRESS
+  const previousAt = to - WORDS_PER_ADDRESS
   if (
     length > 0 &&
     (compareWords(first, firstAt, lasts, previousAt) <= 0 || isNextWords(lasts, previousAt, first, firstAt))
@@ -120,8 +122,9 @@ function appendRange(
     if (compareWords(last, lastAt, lasts, previousAt) > 0) copyWords(last, lastAt, lasts, previousAt)
     return length
   }
-  copyWords(first, firstAt, firsts, previousAt + WORDS_PER_ADDRESS)
-  copyWords(last, lastAt, lasts, previousAt + WORDS_PER_ADDRESS)
+  if (first === firsts && firstAt === to) return length + 1
+  copyWords(first, firstAt, firsts, to)
+  copyWords(last, lastAt, lasts, to)
   return length + 1
 }
 

@@ -6,11 +6,12 @@ export const WORDS_PER_ADDRESS = 4
 
 /** Below zero, zero or above as the left address is below, equal to or above the right one. */
 export function compareWords(left: Uint32Array, leftAt: number, right: Uint32Array, rightAt: number): number {
-  for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
-    const difference = left[leftAt + word]! - right[rightAt + word]!
-    if (difference !== 0) return difference
-  }
-  return 0
+  const difference = left[leftAt]! - right[rightAt]!
+  if (difference !== 0) return difference
+  const difference1 = left[leftAt + 1]! - right[rightAt + 1]!
+  if (difference1 !== 0) return difference1
+  const difference2 = left[leftAt + 2]! - right[rightAt + 2]!
+  return difference2 !== 0 ? difference2 : left[leftAt + 3]! - right[rightAt + 3]!
 }
 
 /** Copies one address. */
@@ -57,17 +58,20 @@ export function isNextWords(
 export function addBlockSize(words: Uint32Array, at: number, prefixLength: number): boolean {
   if (prefixLength === 0) return false
   const word = (prefixLength - 1) >>> 5
-  return addToWords(words, at, word, 2 ** (31 - ((prefixLength - 1) & 31)))
+  return addToWords(words, at, word, 0x80000000 >>> ((prefixLength - 1) & 31))
 }
 
-/** Clears (`ones` false) or sets (`ones` true) every bit behind the prefix length, in place. */
-export function fillHostBits(words: Uint32Array, at: number, prefixLength: number, ones: boolean): void {
-  for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
-    const hostBits = Math.min(32, Math.max(0, (word + 1) * 32 - prefixLength))
-    if (hostBits === 0) continue
-    const mask = hostBits === 32 ? 0xffffffff : 2 ** hostBits - 1
-    const value = words[at + word]!
-    words[at + word] = ones ? value | mask : value & ~mask
+/** Clears every bit behind the prefix length, in place. */
+export function clearHostBits(words: Uint32Array, at: number, prefixLength: number): void {
+  for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
+    words[at + word] = words[at + word]! & ~hostMaskOf(word, prefixLength)
+  }
+}
+
+/** Sets every bit behind the prefix length, in place. */
+export function setHostBits(words: Uint32Array, at: number, prefixLength: number): void {
+  for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
+    words[at + word] = words[at + word]! | hostMaskOf(word, prefixLength)
   }
 }
 
@@ -88,20 +92,32 @@ export function largestIpv6Block(
   const lastWord = lasts[lastAt + word]!
   /** Bits of the shared prefix; the bit after it is 0 in `first` and 1 in `last`. */
   const sharedBits = word * 32 + Math.clz32(firstWord ^ lastWord)
-  if (hasHostBits(firsts, firstAt, sharedBits, false) && hasHostBits(lasts, lastAt, sharedBits, true)) {
+  if (!hasHostBits(firsts, firstAt, sharedBits) && hasAllHostBits(lasts, lastAt, sharedBits))
     return sharedBits
-  }
   return Math.max(sharedBits + 1, 128 - trailingZeroBits(firsts, firstAt))
 }
 
-/** True when every bit behind the prefix length is zero, or one. */
-function hasHostBits(words: Uint32Array, at: number, prefixLength: number, ones: boolean): boolean {
+/** True when any bit behind the prefix length is one. */
+export function hasHostBits(words: Uint32Array, at: number, prefixLength: number): boolean {
   for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
-    const hostBits = Math.min(32, (word + 1) * 32 - prefixLength)
-    const mask = hostBits === 32 ? 0xffffffff : 2 ** hostBits - 1
-    if ((words[at + word]! & mask) >>> 0 !== (ones ? mask : 0)) return false
+    if ((words[at + word]! & hostMaskOf(word, prefixLength)) !== 0) return true
+  }
+  return false
+}
+
+/** True when every bit behind the prefix length is one. */
+function hasAllHostBits(words: Uint32Array, at: number, prefixLength: number): boolean {
+  for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
+    if ((~words[at + word]! & hostMaskOf(word, prefixLength)) !== 0) return false
   }
   return true
+}
+
+/** The bits of one word that lie behind the prefix length. */
+function hostMaskOf(word: number, prefixLength: number): number {
+  const networkBits = prefixLength - word * 32
+  if (networkBits >= 32) return 0
+  return networkBits <= 0 ? 0xffffffff : 0xffffffff >>> networkBits
 }
 
 function trailingZeroBits(words: Uint32Array, at: number): number {
