@@ -30,13 +30,14 @@ export interface LoadedIndex {
   names: string[]
   /** Lists no longer wanted that a running spamd may still have. */
   toClear: string[]
+  /** True once a run had the addresses of every list: from then on the firewall holds nothing that we do not know. */
+  wasComplete: boolean
 }
 
 /** The record of one state folder. `open` it before anything else. */
 export class LoadedLists {
   readonly #stateDir: string
-  #index: LoadedIndex = { names: [], toClear: [] }
-  #hadIndex = false
+  #index: LoadedIndex = { names: [], toClear: [], wasComplete: false }
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir
@@ -44,14 +45,7 @@ export class LoadedLists {
 
   /** Reads the index. `ERR_LISTS_READ`. */
   async open(): Promise<void> {
-    const index = await readIndex(this.#stateDir)
-    this.#hadIndex = index !== undefined
-    if (index !== undefined) this.#index = index
-  }
-
-  /** False before the first run that loaded something. */
-  get hadIndex(): boolean {
-    return this.#hadIndex
+    this.#index = (await readIndex(this.#stateDir)) ?? this.#index
   }
 
   /** Lists that spamd has, and those that it may still have. */
@@ -129,7 +123,7 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
     const value = JSON.parse(content.toString('utf8')) as Partial<LoadedIndex> & { format?: string }
     if (value.format !== INDEX_FORMAT || !isNameList(value.names) || !isNameList(value.toClear))
       return undefined
-    return { names: value.names, toClear: value.toClear }
+    return { names: value.names, toClear: value.toClear, wasComplete: value.wasComplete === true }
   } catch {
     return undefined
   }

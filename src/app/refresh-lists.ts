@@ -119,11 +119,12 @@ class Run {
       ;({ sent, cleared } = await sendLists(combined, messages, {
         target: this.#options.target,
         loaded: this.#loaded,
+        isComplete: effective.length === combined.length,
         onProblem: (problem) => this.#tell(problem),
       }))
     }
     const union = unionOf(effective.map(({ set }) => set))
-    const table = await this.#loadTable(union, combined, effective.length, cleared)
+    const table = await this.#loadTable(union, combined.length + cleared.length > 0)
     if (output !== undefined) {
       await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
     }
@@ -230,27 +231,20 @@ class Run {
     return reports
   }
 
-  async #loadTable(
-    union: IpRangeSet,
-    combined: readonly CombinedList[],
-    effectiveCount: number,
-    cleared: readonly string[],
-  ): Promise<TableReport | undefined> {
+  async #loadTable(union: IpRangeSet, hasLists: boolean): Promise<TableReport | undefined> {
     const { firewall, isDryRun, wantsChanges } = this.#options
     if (firewall === undefined) return undefined
     const report = { firewall: firewall.describe(), cidrs: countCidrs(union), change: undefined }
     // A configuration without any black list says nothing about the table.
-    if (combined.length === 0 && cleared.length === 0) return { ...report, outcome: 'left alone' }
+    if (!hasLists) return { ...report, outcome: 'left alone' }
     if (isDryRun) {
       if (!wantsChanges) return { ...report, outcome: 'left alone' }
       const present = await this.#attempt(() => readBlockedTable(firewall))
       return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
     }
-    // Before our first complete run the table may hold what another program loaded for a list that failed now.
-    const isIncomplete = effectiveCount < combined.length
-    const set = await this.#attempt(() =>
-      replaceBlockedTable(firewall, union, isIncomplete && !this.#loaded.hadIndex),
-    )
+    // Until then the table may hold what another program loaded for a list that we could never get.
+    const keepsPresent = !this.#loaded.index.wasComplete
+    const set = await this.#attempt(() => replaceBlockedTable(firewall, union, keepsPresent))
     if (set === undefined) return { ...report, outcome: 'failed' }
     return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }
   }

@@ -12,6 +12,8 @@ import { toDisplayText } from './wire-text.js'
 export interface SendOptions {
   target: ConfigTarget
   loaded: LoadedLists
+  /** The addresses of every list are known, if only from an earlier run. */
+  isComplete: boolean
   onProblem(problem: Problem): void
 }
 
@@ -87,6 +89,7 @@ export async function sendLists(
     if (await send(encodeClearLine(name), true)) cleared.push(name)
     else toClear.push(name)
   }
-  await record(() => loaded.writeIndex({ names, toClear }))
+  const wasComplete = loaded.index.wasComplete || options.isComplete
+  await record(() => loaded.writeIndex({ names, toClear, wasComplete }))
   return { sent, cleared }
 }

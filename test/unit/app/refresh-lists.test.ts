@@ -159,8 +159,10 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
   test('before our first complete run a failing list takes nothing out of the table', async () => {
     await writeFile(world.path('pfctl-state'), JSON.stringify({ tables: { spamd: ['203.0.113.9'] } }))
     await world.configure([remote('a'), { name: 'b', file: await world.write('b', '198.51.100.1\n') }])
-    expect((await world.run(['-b'])).rc).toBe(1)
-    expect(world.table()).toEqual(['198.51.100.1', '203.0.113.9'])
+    for (let runs = 0; runs < 2; runs += 1) {
+      expect((await world.run(['-b'])).rc).toBe(1)
+      expect(world.table()?.sort()).toEqual(['198.51.100.1', '203.0.113.9'])
+    }
     says('/a', TEN)
     expect((await world.run(['-b', '--force'])).rc).toBe(0)
     expect(world.table()).toHaveLength(11)
@@ -430,7 +432,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
   })
 
   test('shell and firewall characters in every field do nothing', async () => {
-    const evil = '$(touch /tmp/h4-evil); `id` | & > < " \' { } * ? ~ # ! \\'
+    const evil = '$(touch /tmp/h4-evil); `id` | & > < " \' { } * ? ~ # ! \\ x'
     says(
       '/a',
       `${TEN}192.0.2.99 ${evil}\n${evil}\nadd ${evil} 203.0.113.1\n; flush ruleset\n10.0.0.1/32; drop }\n`,
