@@ -24,7 +24,7 @@ const MAX_KEY_FILE_BYTES = 1024 * 1024
  * Writes a new random key, one line of hexadecimal digits, mode 0600, and returns its fingerprint. An existing file
  * stays as it is: `AppError` `ERR_SYNC_KEY_EXISTS`; `ERR_SYNC_KEY_WRITE` for everything else.
  */
-export function createSyncKey(path: string, owner?: { uid: number; gid: number }): string {
+export function createSyncKey(path: string): string {
   const content = Buffer.from(`${randomBytes(KEY_BYTES).toString('hex')}\n`, 'latin1')
   let descriptor: number
   try {
@@ -35,12 +35,15 @@ export function createSyncKey(path: string, owner?: { uid: number; gid: number }
         hint: 'all peers need the same file: copy it to them, or remove it first to make a new one',
       })
     }
-    throw new AppError('ERR_SYNC_KEY_WRITE', `cannot create ${path}: ${reasonOf(error)}`, { cause: error })
+    const isFolderMissing = isSystemError(error) && error.code === 'ENOENT'
+    throw new AppError('ERR_SYNC_KEY_WRITE', `cannot create ${path}: ${reasonOf(error)}`, {
+      cause: error,
+      hint: isFolderMissing ? `create its folder first: mkdir -p ${dirname(path)}` : undefined,
+    })
   }
   try {
     writeSync(descriptor, content)
     fsyncSync(descriptor)
-    if (owner !== undefined) chownSync(path, owner.uid, owner.gid)
   } catch (error) {
     unlinkSync(path)
     throw new AppError('ERR_SYNC_KEY_WRITE', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
@@ -66,6 +69,15 @@ export function readSyncKeyFile(path: string): Buffer | undefined {
     throw new AppError('ERR_SYNC_KEY_READ', `${path} is larger than ${MAX_KEY_FILE_BYTES} bytes: not a key`)
   }
   return content
+}
+
+/** Fingerprint of the key in use. Throws `AppError` `ERR_SYNC_KEY_READ`, also when there is no key. */
+export function syncKeyFingerprint(path: string): string {
+  const content = readSyncKeyFile(path)
+  if (content !== undefined) return fingerprintOf(content)
+  throw new AppError('ERR_SYNC_KEY_READ', `cannot read ${path}: No such file or directory`, {
+    hint: 'spamdctl sync-key makes one',
+  })
 }
 
 /** What identifies a key without giving it away: the start of the SHA-256 of the file, in hexadecimal. */

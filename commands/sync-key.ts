@@ -1,0 +1,30 @@
+import { createSyncKey, syncKeyFingerprint } from '../src/app/sync-key.js'
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import type { OptionSpec } from '../src/cli/getopt.js'
+import { resolveSettings } from '../src/platform/settings.js'
+
+const OPTIONS: readonly OptionSpec[] = [
+  { long: 'key', value: 'FILE', summary: 'key file in place of SPAMD_KEY and the default' },
+  { long: 'show', summary: 'create nothing, print the fingerprint of the key in use' },
+  { long: 'help', summary: 'show this help' },
+]
+
+/** `spamdctl sync-key`: make the key that gateways share. Manual: docs/man/spamdctl.8. */
+export default class SyncKey extends BaseCommand {
+  static override summary = 'create the key of the synchronisation and print its fingerprint'
+  static override description =
+    'All gateways need the same file: create it on one and copy it to the others. An existing key is never replaced.'
+  static override examples = [
+    { description: 'create the key at its default place', command: 'spamdctl sync-key' },
+    { description: 'compare the keys of two gateways', command: 'spamdctl sync-key --show' },
+  ]
+  static override flags = flagsForHelp(OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(OPTIONS, 'spamdctl sync-key [--key FILE] [--show]')
+    if (words === undefined) return
+    const { key } = resolveSettings({ key: words.options.last('key') })
+    const fingerprint = words.options.has('show') ? syncKeyFingerprint(key) : createSyncKey(key)
+    process.stdout.write(`${key} ${fingerprint}\n`)
+  }
+}
