@@ -1,15 +1,7 @@
 /** The key file that sync peers share: made by `spamdctl sync-key`, checked by whoever reads it. */
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  chownSync,
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 
