@@ -63,7 +63,7 @@ export class NftFirewall implements Firewall {
 
   #hintFor(table: TableSpec, message: string): string | undefined {
     if (message.includes('Operation not permitted')) return 'nft needs root or CAP_NET_ADMIN'
-    if (message.includes('File exists')) {
+    if (message.includes('File exists') || message.includes("add 'flags interval'")) {
       const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'
       const names = familySetNames(table)
       return `a set of that name exists with another type or flags; ours are ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`

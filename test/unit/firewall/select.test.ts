@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest'
+import { selectFirewall } from '../../../src/firewall/select.js'
+import { scriptedRunner } from '../../support/scripted-runner.js'
+import { contentOf } from '../../support/table-content.js'
+
+const NETWORKS = { name: 'spamd', content: 'networks' } as const
+const programs = { pfctl: '/my/pfctl', nft: '/my/nft', ipset: '/my/ipset' }
+
+describe('the chosen back end', () => {
+  test.each([
+    { choice: 'pf', system: 'openbsd', want: ['/my/pfctl'] },
+    { choice: 'pf', system: 'freebsd', want: ['/my/pfctl', '/sbin/sysctl'] },
+    { choice: 'nft', system: 'linux', want: ['/my/nft'] },
+    { choice: 'ipset', system: 'linux', want: ['/my/ipset'] },
+    { choice: 'none', system: 'linux', want: [] },
+  ] as const)('$choice on $system runs $want', async ({ choice, system, want }) => {
+    const { runner, calls } = scriptedRunner(() => undefined)
+    const firewall = selectFirewall({ choice, system, runner, ...programs })
+    expect(firewall.name).toBe(choice)
+    expect(calls).toEqual([])
+    await firewall.replaceTable(NETWORKS, contentOf(['10.0.0.0/8']))
+    expect([...new Set(calls.map(({ program }) => program))]).toEqual(want)
+  })
+
+  test('none holds no table and still refuses what no packet filter may get', async () => {
+    const firewall = selectFirewall({ choice: 'none', system: 'linux', ...programs })
+    expect(await firewall.readTable(NETWORKS)).toBeUndefined()
+    await expect(firewall.replaceTable(NETWORKS, contentOf(['0.0.0.0/0']))).rejects.toMatchObject({
+      code: 'ERR_FIREWALL_CONTENT',
+    })
+  })
+})
