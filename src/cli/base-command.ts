@@ -35,6 +35,8 @@ export abstract class BaseCommand extends Command {
   /** Options and operands go through our own getopt, so oclif must not judge them. */
   static override strict = false
   static override enableJsonFlag = false
+  /** Tells oclif that its own parser is not missing here. */
+  override parsed = true
 
   /** Name in front of every message; `spamdctl` unless the command has a program of its own. */
   protected readonly program: string = 'spamdctl'

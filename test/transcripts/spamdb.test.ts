@@ -1,0 +1,311 @@
+/** Sessions with the built spamdb: pipes, closed descriptors, faults, and many processes at once. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createDatabase, openStore } from '../../src/db/open-store.js'
+import { temporaryFolder } from '../support/program-run.js'
+
+const root = join(import.meta.dirname, '../..')
+const SPAMDB = join(root, 'bin/spamdb.js')
+const SPAMDCTL = join(root, 'bin/spamdctl.js')
+const folder = temporaryFolder('spamdb-transcripts')
+
+beforeAll(() => {
+  expect(existsSync(join(root, 'dist/src/cli/spamdb-program.js')), 'run "npm run build" first').toBe(true)
+})
+
+function newDatabase(): string {
+  const path = join(mkdtempSync(join(folder, 'db-')), 'spamd.sqlite')
+  createDatabase(path)
+  return path
+}
+
+const environmentOf = (path: string): NodeJS.ProcessEnv => ({ ...process.env, SPAMD_DB: path, LC_ALL: 'C' })
+
+/** A line of shell with `spamdb` and `spamdctl` as commands. */
+function shell(
+  line: string,
+  path: string,
+  input?: string | Buffer,
+): { rc: number | null; stdout: string; stderr: string } {
+  const script = `spamdb() { "${process.execPath}" "${SPAMDB}" "$@"; }; spamdctl() { "${process.execPath}" "${SPAMDCTL}" "$@"; }; ${line}`
+  const result = spawnSync('bash', ['-c', script], {
+    env: environmentOf(path),
+    input,
+    maxBuffer: 1 << 28,
+    encoding: 'latin1',
+  })
+  return { rc: result.status, stdout: result.stdout, stderr: result.stderr }
+}
+
+const keysOf = (count: number): string[] =>
+  Array.from(
+    { length: count },
+    (_, index) => `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
+  )
+
+describe('a plain session', () => {
+  test('add, list, show, delete; the toolkit does the same', () => {
+    const path = newDatabase()
+    expect(shell('spamdb; echo $?', path)).toEqual({ rc: 0, stdout: '0\n', stderr: '' })
+    expect(
+      shell(
+        'spamdb -a 192.0.2.1 2001:DB8::1; spamdctl spamdb -at 192.0.2.2; spamdb -T -a "<Trap@x.test>"',
+        path,
+      ),
+    ).toEqual({ rc: 0, stdout: '', stderr: '' })
+    const listing = shell('spamdb', path).stdout
+    expect(listing.replace(/[0-9]{10}/g, 'T')).toBe(
+      'WHITE|192.0.2.1|||T|T|T|1|0\nWHITE|2001:db8::1|||T|T|T|1|0\nTRAPPED|192.0.2.2|T\nSPAMTRAP|trap@x.test\n',
+    )
+    expect(shell('spamdctl spamdb', path).stdout).toBe(listing)
+    expect(shell('spamdb TRAP@x.test 9.9.9.9', path)).toEqual({
+      rc: 1,
+      stdout: 'SPAMTRAP|trap@x.test\n',
+      stderr: '',
+    })
+    expect(shell('spamdctl spamdb -d 192.0.2.2 9.9.9.9', path)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamdb: no entry for 9.9.9.9\n',
+    })
+    expect(JSON.parse(shell('spamdb --json --kind SPAMTRAP', path).stdout)).toHaveLength(1)
+    expect(shell('spamdb -x', path)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamdb: unknown option -- x\nusage: spamdb [-adGTt] [keys ...]\n',
+    })
+    expect(shell('spamdb --version', path).stdout).toMatch(/^spamdb \(spamdctl\) [0-9.]+\n$/)
+    expect(shell('spamdb --help', path).stdout).toContain('--if-missing')
+  })
+
+  test('bytes of arguments that are not UTF-8 are kept', () => {
+    const path = newDatabase()
+    expect(shell(`spamdb -aT $'\\xff\\xfe@b.test' 'ä@b.test'`, path)).toMatchObject({ rc: 0, stderr: '' })
+    expect(shell('spamdb', path).stdout).toBe('SPAMTRAP|\u00c3\u00a4@b.test\nSPAMTRAP|\u00ff\u00fe@b.test\n')
+    expect(shell(`spamdb -d $'\\xff\\xfe@b.test'`, path).rc).toBe(0)
+  })
+})
+
+describe('where the output goes', () => {
+  let path: string
+  beforeAll(async () => {
+    path = newDatabase()
+    const store = await openStore(path, { mode: 'write', durability: 'normal' })
+    await store.edit(
+      keysOf(20_000).map((ip) => ({ operation: 'add', kind: 'WHITE', ip })),
+      1,
+    )
+    await store.close()
+  })
+
+  test.each(['', '--json', '--csv', '--human'])(
+    'spamdb %s | head -1 is silent and ends as by SIGPIPE',
+    (option) => {
+      const result = shell(`spamdb ${option} | head -1 > /dev/null; echo "\${PIPESTATUS[0]}"`, path)
+      expect(result).toEqual({ rc: 0, stdout: '141\n', stderr: '' })
+    },
+  )
+
+  test('a closed stdout is no crash', () => {
+    expect(shell('spamdb >&-', path).stderr).toBe('')
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('a full disk behind stdout is an error', () => {
+    expect(shell('spamdb > /dev/full', path)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamdb: cannot write to standard output: No space left on device\n',
+    })
+  })
+
+  test('a listing into a stopped pager does not hold up a writer', async () => {
+    const lister = spawn(process.execPath, [SPAMDB], {
+      env: environmentOf(path),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    await once(lister.stdout, 'readable')
+    // Nothing reads on: the lister now waits in the middle of its list.
+    expect(shell('spamdb -a 203.0.113.1', path)).toEqual({ rc: 0, stdout: '', stderr: '' })
+    expect(lister.exitCode).toBeNull()
+    let lines = 0
+    lister.stdout.on('data', (chunk: Buffer) => {
+      lines += chunk.toString('latin1').split('\n').length - 1
+    })
+    const [code] = (await once(lister, 'close')) as [number]
+    expect(code).toBe(0)
+    expect(lines).toBeGreaterThanOrEqual(20_000)
+  })
+})
+
+describe('files that are no database', () => {
+  test('missing, directory, garbage, Berkeley DB: named, and left as they are', () => {
+    const missing = join(folder, 'missing.sqlite')
+    expect(shell('spamdb -a 192.0.2.1', missing)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamdb: cannot open ${missing} for writing: No such file or directory\nspamdb: hint: no database yet: create it with "spamdctl init-db", or start spamd\n`,
+    })
+    expect(existsSync(missing)).toBe(false)
+
+    const directory = join(folder, 'directory.sqlite')
+    mkdirSync(directory)
+    expect(shell('spamdb', directory)).toMatchObject({
+      rc: 1,
+      stdout: '',
+      stderr: `spamdb: cannot open ${directory} for reading: Is a directory\n`,
+    })
+
+    const genuine = join(root, 'test/golden/dbfiles/mixed-all-types-4096.db')
+    const berkeley = join(folder, 'spamd')
+    copyFileSync(genuine, berkeley)
+    const { rc, stderr } = shell('spamdb -a 192.0.2.1', berkeley)
+    expect(rc).toBe(1)
+    expect(stderr).toContain('Inappropriate file type or format\nspamdb: hint: this is a file of OpenBSD')
+    expect(readFileSync(berkeley).equals(readFileSync(genuine))).toBe(true)
+  })
+})
+
+describe('much input', () => {
+  test('a million keys on standard input', () => {
+    const path = newDatabase()
+    const input = `${keysOf(1_000_000).join('\n')}\n`
+    expect(shell('spamdb -a -', path, input)).toEqual({ rc: 0, stdout: '', stderr: '' })
+    expect(shell('spamdb --count', path).stdout).toBe('1000000\n')
+  })
+
+  test('a key of 1 MB, NUL bytes and bytes that are not UTF-8', () => {
+    const path = newDatabase()
+    const input = Buffer.concat([
+      Buffer.alloc(1_048_576, 0x61),
+      Buffer.from('\n1.2.3.4\0\n\xff\xfe\n192.0.2.1\n', 'latin1'),
+    ])
+    const { rc, stderr } = shell('spamdb -a -', path, input)
+    expect(rc).toBe(3)
+    expect(stderr.length).toBeLessThan(500)
+    expect(shell('spamdb --count', path).stdout).toBe('1\n')
+  })
+})
+
+describe('many processes', () => {
+  test('kill -9 of a 10,000-key spamdb -a - leaves a prefix of the keys and a sound database, 200 times', async () => {
+    const keys = keysOf(10_000)
+    const empty = newDatabase()
+    const seen = new Set<number>()
+    const feed = async (path: string, killAfterMs: number): Promise<void> => {
+      const child = spawn(process.execPath, [SPAMDB, '-a', '-'], {
+        env: environmentOf(path),
+        stdio: ['pipe', 'ignore', 'inherit'],
+      })
+      const ended = once(child, 'close')
+      child.stdin.on('error', () => undefined)
+      const killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+      for (let start = 0; start < keys.length && !child.killed; start += 500) {
+        child.stdin.write(`${keys.slice(start, start + 500).join('\n')}\n`)
+        // Pieces apart, so that there are many transactions to die in.
+        await new Promise((resolve) => setTimeout(resolve, 4))
+      }
+      child.stdin.end()
+      await ended
+      clearTimeout(killer)
+    }
+    copyFileSync(empty, join(folder, 'whole.sqlite'))
+    const startMs = performance.now()
+    await feed(join(folder, 'whole.sqlite'), 60_000)
+    const wholeMs = performance.now() - startMs
+    const runOnce = async (index: number): Promise<void> => {
+      const path = join(folder, `killed-${index}.sqlite`)
+      copyFileSync(empty, path)
+      await feed(path, wholeMs * (0.2 + Math.random()))
+      const store = await openStore(path, { mode: 'write' })
+      const report = await store.check()
+      const found = new Set<string>()
+      for await (const chunk of store.list())
+        for (const entry of chunk) found.add('ip' in entry ? entry.ip : '')
+      await store.close()
+      expect(report.problems).toEqual([])
+      expect(keys.slice(0, found.size).every((key) => found.has(key))).toBe(true)
+      seen.add(found.size)
+    }
+    for (let index = 0; index < 200; index += 4) {
+      await Promise.all([0, 1, 2, 3].map((offset) => runOnce(index + offset)))
+    }
+    expect(seen.size).toBeGreaterThan(1)
+  })
+
+  test('eight at once: no update is lost and nobody hears of locks', async () => {
+    const path = newDatabase()
+    shell('spamdb -a -', path, keysOf(2000).join('\n'))
+    const own = (who: number): string[] => keysOf(300).map((key) => key.replace(/^10\.0/, `172.${who}`))
+    const start = (argv: string[]): ChildProcess =>
+      spawn(process.execPath, [SPAMDB, ...argv], {
+        env: environmentOf(path),
+        stdio: ['pipe', 'ignore', 'pipe'],
+      })
+    const adders = [16, 17, 18, 19, 20].map((who) => {
+      const child = start(['-a', '-'])
+      child.stdin!.end(
+        own(who)
+          .flatMap((key) => [key, '192.0.2.1'])
+          .join('\n'),
+      )
+      return child
+    })
+    const deleter = start(['-d', '-'])
+    deleter.stdin!.end(keysOf(2000).join('\n'))
+    const all = [...adders, deleter, start([]), start(['--json'])]
+    const results = await Promise.all(
+      all.map(async (child) => {
+        let stderr = ''
+        child.stderr!.on('data', (chunk: Buffer) => {
+          stderr += chunk.toString()
+        })
+        const [code] = (await once(child, 'close')) as [number]
+        return { code, stderr }
+      }),
+    )
+    expect(results).toEqual(all.map(() => ({ code: 0, stderr: '' })))
+    expect(shell('spamdb 192.0.2.1', path).stdout).toMatch(new RegExp(`\\|1\\|${5 * 300 - 1}\\n$`))
+    expect(shell('spamdb --count', path).stdout).toBe(`${5 * 300 + 1}\n`)
+  })
+})
+
+const canMount =
+  process.getuid?.() === 0 &&
+  spawnSync('unshare', ['-m', 'sh', '-c', `mount -t tmpfs -o size=64k none ${folder}`]).status === 0
+if (!canMount) process.stdout.write('spamdb on a full disk: skipped, needs root and mount namespaces\n')
+
+test.skipIf(!canMount)(
+  'a full disk: the keys that fit stay, the error is named, the database stays sound',
+  () => {
+    const mountPoint = join(folder, 'small')
+    mkdirSync(mountPoint)
+    writeFileSync(join(folder, 'keys'), keysOf(60_000).join('\n'))
+    const script = `mount -t tmpfs -o size=1m none ${mountPoint} && spamdctl init-db && spamdb -a 192.0.2.1 && { spamdb -a - < ${join(folder, 'keys')}; echo $?; spamdb 192.0.2.1 | cut -d'|' -f1,2; spamdctl check-db | tail -1; }`
+    writeFileSync(
+      join(folder, 'full.sh'),
+      `spamdb() { "${process.execPath}" "${SPAMDB}" "$@"; }; spamdctl() { "${process.execPath}" "${SPAMDCTL}" "$@"; }\n${script}\n`,
+    )
+    const path = join(mountPoint, 'spamd.sqlite')
+    const { status, stdout, stderr } = spawnSync('unshare', ['-m', 'bash', join(folder, 'full.sh')], {
+      env: environmentOf(path),
+      encoding: 'utf8',
+    })
+    expect(stderr).toMatch(/^spamdb: db->put failed: No space left on device\nspamdb: hint: [^\n]+\n$/)
+    expect(stdout.split('\n').slice(-5)).toEqual(
+      [`${path}: created`, '255', 'WHITE|192.0.2.1', 'integrity: ok', ''].slice(-5),
+    )
+    expect(status).toBe(0)
+    expect(statSync(mountPoint).isDirectory()).toBe(true)
+  },
+)
