@@ -8,11 +8,9 @@
  * connection carries config lines as on the configuration port; they take effect when the client closes its side,
  * and each is answered with one JSON object on a line. Documented in docs/protocol/control-socket.md.
  */
-import { lstatSync, unlinkSync } from 'node:fs'
-import { chmod } from 'node:fs/promises'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { escapeControl } from '../codec/escape.js'
-import { AppError, isSystemError } from '../platform/app-error.js'
+import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { ConfigOutcome } from './block-lists.js'
 import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
@@ -21,8 +19,6 @@ import { type ConfigSessionOptions, runConfigSession } from './config-session.js
 export const MAX_REQUEST_BYTES = 64 * 1024
 /** More clients at a time than this are no people and no monitors. */
 export const MAX_CONTROL_CONNECTIONS = 32
-/** Group members may use the socket: the group of the daemon's user. */
-const SOCKET_MODE = 0o660
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
 
@@ -49,57 +45,6 @@ export function createControlServer(options: ControlServerOptions): Server {
   })
   server.maxConnections = MAX_CONTROL_CONNECTIONS
   return server
-}
-
-/**
- * Listens on a path, mode 0660. A socket left behind by a daemon that is gone is replaced; `AppError`
- * `ERR_CONTROL_SOCKET` when another daemon answers there or the path is something else.
- */
-export async function listenOnPath(server: Server, path: string): Promise<void> {
-  await removeStaleSocket(path)
-  const previousMask = process.umask(0o177)
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(path, () => {
-        server.removeListener('error', reject)
-        resolve()
-      })
-    })
-  } catch (error) {
-    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: ${reasonOf(error)}`, { cause: error })
-  } finally {
-    process.umask(previousMask)
-  }
-  await chmod(path, SOCKET_MODE)
-}
-
-async function removeStaleSocket(path: string): Promise<void> {
-  try {
-    if (!lstatSync(path).isSocket()) {
-      throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: it exists and is not a socket`)
-    }
-  } catch (error) {
-    if (isSystemError(error)) return
-    throw error
-  }
-  if (await answers(path)) {
-    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: another daemon listens there`, {
-      hint: 'stop it first, or give this one another --config-socket',
-    })
-  }
-  unlinkSync(path)
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServerOptions['handlers']): void {

@@ -5,7 +5,7 @@ import { createServer, type ListenOptions, type Server } from 'node:net'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
-import { listenOnPath } from './control-server.js'
+import { listenOnPath } from './listen-on-path.js'
 import type { SpamdResources, TlsMaterial } from './spamd-resources.js'
 
 /** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */

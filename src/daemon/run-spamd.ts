@@ -5,7 +5,6 @@ import { selectFirewall } from '../firewall/select.js'
 import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
 import { currentSystem } from '../platform/settings.js'
 import { checkPrivileges, ownRights } from './check-privileges.js'
-import { checkSpamd } from './check-spamd.js'
 import { openSpamdLog } from './open-spamd-log.js'
 import { OwnResources } from './own-resources.js'
 import { runSpamdParent } from './spamd-parent-main.js'
@@ -33,6 +32,8 @@ export async function runSpamd(config: SpamdConfig): Promise<number> {
     }),
   }
   if (config.isCheckOnly) {
+    // Loaded only here: the privileged process has no business with the database and the parsers.
+    const { checkSpamd } = await import('./check-spamd.js')
     await checkSpamd(parts)
     return 0
   }
