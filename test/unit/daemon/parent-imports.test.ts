@@ -12,7 +12,7 @@ function loadedModules(path: string, found = new Set<string>()): Set<string> {
   found.add(path)
   const text = readFileSync(path, 'utf8')
   for (const match of text.matchAll(
-    /^(?:import|export) (?!type )[^;]*? from '(\.[^']+)'|^import '(\.[^']+)'/gms,
+    /^(?:import|export) (?!type )[^;']*? from '(\.[^']+)'|^import '(\.[^']+)'/gms,
   )) {
     const target = match[1] ?? match[2]!
     // An import of nothing but types leaves no trace in the program.
