@@ -85,7 +85,10 @@ return link((__load) => [${texts.join(',\n')}], ledRequire)(${ids.get(entryPath)
 })`
 }
 
-const programs = [{ name: 'spamdb', entry: 'dist/src/cli/spamdb-program.js', warmUp: warmUpSpamdb }]
+const programs = [
+  { name: 'spamdb', entry: 'dist/src/cli/spamdb-program.js', warmUp: warmUpSpamdb },
+  { name: 'setup', entry: 'dist/src/cli/setup-program.js', warmUp: warmUpSetup },
+]
 
 /** Runs what most calls run, so that the code cache holds it compiled. */
 async function warmUpSpamdb({ runSpamdb }) {
@@ -104,6 +107,30 @@ async function warmUpSpamdb({ runSpamdb }) {
     for (const argv of [['-a', '192.0.2.1', '2001:db8::1'], ['192.0.2.1'], [], ['-d', '192.0.2.1']]) {
       await runSpamdb(argv, io)
     }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+async function warmUpSetup({ runSetupProgram }) {
+  const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bundle-'))
+  try {
+    const list = join(folder, 'list')
+    const conf = join(folder, 'spamd.conf')
+    writeFileSync(list, '192.0.2.0/24\n198.51.100.1 - 198.51.100.9\n2001:db8::1 # text\n')
+    writeFileSync(conf, `all:b:w:\nb:black:msg="x":file=${list}:\nw:white:file=${list}:\n`)
+    const io = {
+      writeOut: () => undefined,
+      writeError: () => undefined,
+      terminal: undefined,
+      environment: { SPAMD_CONF: conf, SPAMD_STATE_DIR: join(folder, 'state'), SPAMD_CFG_PORT: '1' },
+      clock: { nowSec: () => 1, monotonicMs: () => 1 },
+      sleep: async () => undefined,
+      random: () => 0,
+      showHelp: async () => undefined,
+      goToBackground: async () => undefined,
+    }
+    for (const argv of [['-n', '--output', join(folder, 'out')], ['-d']]) await runSetupProgram(argv, io)
   } finally {
     rmSync(folder, { recursive: true })
   }

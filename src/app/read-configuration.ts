@@ -1,6 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { MAX_MESSAGE_BYTES } from '../codec/config-line-decoder.js'
 import {
   type ConfDiagnostic,
   type ListEntry,
@@ -10,9 +8,13 @@ import {
 } from '../codec/spamd-conf.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
+import { closeFile, openFile, readStart, readUpTo } from '../platform/file-io.js'
 import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'
 import { toDisplayText } from './wire-text.js'
+
+/** Most that is read of a message file: what spamd takes of a message. */
+const MAX_MESSAGE_BYTES = 1024 * 1024
 
 /** What the configuration was read from, with the lists as the parser gave them: for printing them again. */
 export interface ReadConfiguration extends Configuration {
@@ -27,7 +29,7 @@ export async function readConfiguration(path: string): Promise<ReadConfiguration
   let content: Buffer
   try {
     // One byte more than allowed, so that the parser sees that there is more.
-    content = await readBounded(path, MAX_CONF_BYTES + 1)
+    content = await readStart(path, MAX_CONF_BYTES + 1)
   } catch (error) {
     const reason = reasonOf(error)
     const problem: Problem = {
@@ -84,41 +86,19 @@ function sourceOf(list: SpamdList): ListSource {
 
 async function readMessage(message: NonNullable<SpamdList['message']>): Promise<string> {
   if (message.kind === 'text') return message.text
-  let handle: FileHandle
+  let fd: number
   try {
-    handle = await open(resolve('/', message.path), 'r')
+    fd = await openFile(resolve('/', message.path), 'r')
   } catch (error) {
     throw messageFailure(`Can't open message from ${message.path}`, error)
   }
   try {
-    return (await readAll(handle, MAX_MESSAGE_BYTES)).toString('latin1')
+    return (await readUpTo(fd, MAX_MESSAGE_BYTES)).toString('latin1')
   } catch (error) {
     throw messageFailure(`Can't read from ${message.path}`, error)
   } finally {
-    await handle.close()
+    await closeFile(fd)
   }
-}
-
-async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
-  const handle = await open(path, 'r')
-  try {
-    return await readAll(handle, maxBytes)
-  } finally {
-    await handle.close()
-  }
-}
-
-/** At most `maxBytes` from the start: devices and pipes have no size to ask for. */
-async function readAll(handle: FileHandle, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let leftBytes = maxBytes
-  while (leftBytes > 0) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(leftBytes, 65_536)))
-    if (bytesRead === 0) break
-    chunks.push(buffer.subarray(0, bytesRead))
-    leftBytes -= bytesRead
-  }
-  return Buffer.concat(chunks)
 }
 
 function messageFailure(what: string, error: unknown): AppError {

@@ -14,16 +14,15 @@ import type { Configuration, ConfiguredList, Problem } from './configured-list.j
 import { countChange } from './count-change.js'
 import type { ConfigTarget } from './deliver-lists.js'
 import { describeFailure, describeStoreFailure } from './describe-failure.js'
-import { LoadedLists } from './loaded-lists.js'
-import { readBlockedTable, replaceBlockedTable } from './refresh-firewall.js'
+import type { LoadedLists } from './loaded-lists.js'
 import type {
+  Change,
   CombinedReport,
   ListReport,
   RefreshObserver,
   RefreshReport,
   TableReport,
 } from './refresh-report.js'
-import { sendLists } from './send-lists.js'
 import { type ListFetcher, type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
 import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
 
@@ -61,7 +60,7 @@ export interface RefreshTools {
 export async function refreshLists(options: RefreshOptions, tools: RefreshTools): Promise<RefreshReport> {
   const store = new ListStore(options.stateDir)
   if (options.isDryRun) return new Run(options, tools, store).execute()
-  await store.prepare()
+  store.prepare()
   // Loaded only where it is needed: a dry run stays light.
   const { acquireRunLock } = await import('../db/run-lock.js')
   const lock = await acquireRunLock(join(options.stateDir, LOCK_NAME), {
@@ -70,7 +69,7 @@ export async function refreshLists(options: RefreshOptions, tools: RefreshTools)
     sleep: tools.sleep,
   })
   try {
-    await store.removeLeftovers()
+    store.removeLeftovers()
     return await new Run(options, tools, store).execute()
   } finally {
     lock.release()
@@ -81,7 +80,7 @@ class Run {
   readonly #options: RefreshOptions
   readonly #tools: RefreshTools
   readonly #store: ListStore
-  readonly #loaded: LoadedLists
+  #loaded: LoadedLists | undefined
   readonly #startedSec: UnixSec
   readonly #problems: Problem[] = []
 
@@ -89,7 +88,6 @@ class Run {
     this.#options = options
     this.#tools = tools
     this.#store = store
-    this.#loaded = new LoadedLists(options.stateDir)
     this.#startedSec = tools.clock.nowSec()
   }
 
@@ -108,7 +106,6 @@ class Run {
         isUnsendable: list.colour === 'black' && list.message === undefined,
       })),
     )
-    await this.#loaded.open()
     const effective = await this.#effectiveSets(combined)
     let sent: CombinedReport[]
     let cleared: string[] = []
@@ -116,9 +113,10 @@ class Run {
       sent = await this.#previewLists(combined)
     } else {
       const messages = new Map(configuration.lists.map((list) => [list.name, list.message ?? '']))
+      const { sendLists } = await import('./send-lists.js')
       ;({ sent, cleared } = await sendLists(combined, messages, {
         target: this.#options.target,
-        loaded: this.#loaded,
+        loaded: await this.#openLoaded(),
         isComplete: effective.length === combined.length,
         onProblem: (problem) => this.#tell(problem),
       }))
@@ -210,7 +208,7 @@ class Run {
   async #effectiveSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
     const effective: { name: string; set: IpRangeSet }[] = []
     for (const list of combined) {
-      const set = list.set ?? (await this.#loaded.readSet(list.name))
+      const set = list.set ?? (await (await this.#openLoaded()).readSet(list.name))
       if (set !== undefined) effective.push({ name: list.name, set })
     }
     return effective
@@ -225,15 +223,32 @@ class Run {
         outcome: set === undefined ? 'held' : 'not sent',
         heldBy,
         cidrs: set === undefined ? undefined : countCidrs(set),
-        change: canCount ? countChange((await this.#loaded.readSet(name)) ?? EMPTY_SET, set) : undefined,
+        change: canCount ? await this.#changeOf(name, set) : undefined,
       })
     }
     return reports
   }
 
+  async #changeOf(name: string, set: IpRangeSet): Promise<Change> {
+    const before = await (await this.#openLoaded()).readSet(name)
+    return countChange(before ?? EMPTY_SET, set)
+  }
+
+  /** The record of what was sent before, and the code for it, only when needed: a dry run may do without. */
+  async #openLoaded(): Promise<LoadedLists> {
+    if (this.#loaded === undefined) {
+      const { LoadedLists } = await import('./loaded-lists.js')
+      const loaded = new LoadedLists(this.#options.stateDir)
+      await loaded.open()
+      this.#loaded = loaded
+    }
+    return this.#loaded
+  }
+
   async #loadTable(union: IpRangeSet, hasLists: boolean): Promise<TableReport | undefined> {
     const { firewall, isDryRun, wantsChanges } = this.#options
     if (firewall === undefined) return undefined
+    const { readBlockedTable, replaceBlockedTable } = await import('./refresh-firewall.js')
     const report = { firewall: firewall.describe(), cidrs: countCidrs(union), change: undefined }
     // A configuration without any black list says nothing about the table.
     if (!hasLists) return { ...report, outcome: 'left alone' }
@@ -243,7 +258,7 @@ class Run {
       return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
     }
     // Until then the table may hold what another program loaded for a list that we could never get.
-    const keepsPresent = !this.#loaded.index.wasComplete
+    const keepsPresent = !(await this.#openLoaded()).index.wasComplete
     const set = await this.#attempt(() => replaceBlockedTable(firewall, union, keepsPresent))
     if (set === undefined) return { ...report, outcome: 'failed' }
     return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }

@@ -1,5 +1,4 @@
 /** `--output`: the blocked networks as a file that other programs read. */
-import { nftReplaceScript } from '../firewall/nft-script.js'
 import { cidrChunks, countCidrs, formatCidrs } from '../ip/cidr-text.js'
 import type { IpRangeSet } from '../ip/ip-range-set.js'
 import { EMPTY_IPV4_SET } from '../ip/ipv4-range-set.js'
@@ -34,7 +33,7 @@ export async function writeListOutput(
   union: IpRangeSet,
   lists: readonly OutputList[],
 ): Promise<void> {
-  const chunks = renderOutput(format, union, lists)
+  const chunks = await renderOutput(format, union, lists)
   if (typeof target !== 'string') {
     for (const chunk of chunks) target(chunk)
     return
@@ -56,29 +55,30 @@ async function writeToFile(path: string, chunks: Iterable<Uint8Array>): Promise<
   }
 }
 
-function* renderOutput(
+async function renderOutput(
   format: OutputFormat,
   union: IpRangeSet,
   lists: readonly OutputList[],
-): Generator<Uint8Array> {
+): Promise<Iterable<Uint8Array>> {
   switch (format) {
     case 'plain':
-      yield* cidrChunks(union)
-      return
+      return cidrChunks(union)
     case 'pf':
-      yield Buffer.from('# networks of the block lists, for: table <spamd> persist file "THIS FILE"\n')
-      yield* cidrChunks(union)
-      return
-    case 'nft':
-      yield* nftReplaceScript(BLOCKED_TABLE, formatCidrs(union))
-      return
+      return renderPf(union)
+    case 'nft': {
+      const { nftReplaceScript } = await import('../firewall/nft-script.js')
+      return nftReplaceScript(BLOCKED_TABLE, formatCidrs(union))
+    }
     case 'ipset':
-      yield* renderIpset(union)
-      return
+      return renderIpset(union)
     case 'json':
-      yield* renderJson(lists)
-      return
+      return renderJson(lists)
   }
+}
+
+function* renderPf(union: IpRangeSet): Generator<Uint8Array> {
+  yield Buffer.from('# networks of the block lists, for: table <spamd> persist file "THIS FILE"\n')
+  yield* cidrChunks(union)
 }
 
 function* renderIpset(union: IpRangeSet): Generator<Uint8Array> {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../platform/clock.js'
 import type { SetupIo } from './setup-main.js'
 import { writeFully } from './standard-output.js'
@@ -12,9 +11,7 @@ export function setupProcess(showHelp: () => Promise<void>): SetupIo {
     terminal: stderr.isTTY ? { rows: stderr.rows, columns: stderr.columns } : undefined,
     environment: process.env,
     clock: systemClock,
-    sleep: async (durationMs) => {
-      await sleep(durationMs)
-    },
+    sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)),
     random: Math.random,
     showHelp,
     goToBackground: async () => {

@@ -1,6 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { errnoText } from '../platform/errno-text.js'
+import { closeFile, openFile, readChunk } from '../platform/file-io.js'
 import { type FeedAnswer, FeedError, type FeedRequest } from './feed.js'
 
 /** Large reads keep the number of system calls of a big list small. */
@@ -13,27 +13,27 @@ const READ_BYTES = 1024 * 1024
  * Errors: `ERR_FEED_OPEN`, `ERR_FEED_READ` (a directory, for one), with the system's error as cause.
  */
 export async function openFileFeed(request: FeedRequest): Promise<FeedAnswer> {
-  let handle: FileHandle
+  let fd: number
   try {
-    handle = await open(resolve('/', request.location), 'r')
+    fd = await openFile(resolve('/', request.location), 'r')
   } catch (error) {
     throw systemFailure('ERR_FEED_OPEN', error)
   }
-  return { kind: 'body', body: readAll(handle), validator: {}, freshUntilSec: undefined }
+  return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
 }
 
-async function* readAll(handle: FileHandle): AsyncGenerator<Uint8Array> {
+async function* readAll(fd: number): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafe(READ_BYTES)
   try {
     for (;;) {
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length)
+      const bytesRead = await readChunk(fd, buffer, null)
       if (bytesRead === 0) return
       yield buffer.subarray(0, bytesRead)
     }
   } catch (error) {
     throw systemFailure('ERR_FEED_READ', error)
   } finally {
-    await handle.close()
+    await closeFile(fd)
   }
 }
 

@@ -8,12 +8,12 @@
  * Every file is replaced whole, so a run killed at any moment leaves the old or the new one. A copy is
  * checked against its SHA-256 whenever it is read.
  */
-import { createHash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises'
+import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
+import { closeFile, openFile, readChunk } from '../platform/file-io.js'
 import {
   type FileReplacement,
   removeLeftovers,
@@ -76,10 +76,10 @@ export class ListStore {
   }
 
   /** Creates the folder when it is missing, and refuses one that everybody may write to. */
-  async prepare(): Promise<void> {
+  prepare(): void {
     try {
-      await mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE })
-      const facts = await stat(this.#folder)
+      mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE })
+      const facts = statSync(this.#folder)
       if ((facts.mode & 0o002) !== 0) {
         throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: everybody may write to this folder`, {
           hint: `chmod o-w ${this.#folder}`,
@@ -92,9 +92,9 @@ export class ListStore {
   }
 
   /** Removes what killed runs left half-written. Only while no other run is at work. */
-  async removeLeftovers(): Promise<void> {
+  removeLeftovers(): void {
     try {
-      await removeLeftovers(this.#folder)
+      removeLeftovers(this.#folder)
     } catch (error) {
       throw this.#writeFailure(this.#folder, error)
     }
@@ -102,12 +102,12 @@ export class ListStore {
 
   /** Facts of the copy, without reading its content; undefined when there is none or it is not one of ours. */
   async readCopyFacts(listName: string): Promise<ListCopy | undefined> {
-    const handle = await this.#openCopyFile(listName)
-    if (handle === undefined) return undefined
+    const fd = await this.#openCopyFile(listName)
+    if (fd === undefined) return undefined
     try {
-      return await readHeader(handle, listName)
+      return await readHeader(fd, listName)
     } finally {
-      await handle.close()
+      await closeFile(fd)
     }
   }
 
@@ -116,16 +116,16 @@ export class ListStore {
    * with `ERR_LISTS_DAMAGED` when length or SHA-256 differ, so nothing may be used before the end.
    */
   async *readCopy(listName: string): AsyncGenerator<Uint8Array> {
-    const handle = await this.#openCopyFile(listName)
-    if (handle === undefined) throw damaged(this.#path(listName, 'list'), 'it is missing')
+    const fd = await this.#openCopyFile(listName)
+    if (fd === undefined) throw damaged(this.#path(listName, 'list'), 'it is missing')
     try {
-      const facts = await readHeader(handle, listName)
+      const facts = await readHeader(fd, listName)
       if (facts === undefined) throw damaged(this.#path(listName, 'list'), 'it has no header')
-      const hash = createHash('sha256')
+      const hash = await startHash()
       const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, facts.lengthBytes)))
       let position = HEADER_BYTES
       for (;;) {
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
+        const bytesRead = await readChunk(fd, buffer, position)
         if (bytesRead === 0) break
         position += bytesRead
         const chunk = buffer.subarray(0, bytesRead)
@@ -136,7 +136,7 @@ export class ListStore {
         throw damaged(this.#path(listName, 'list'), 'its content is not what was written')
       }
     } finally {
-      await handle.close()
+      await closeFile(fd)
     }
   }
 
@@ -151,7 +151,7 @@ export class ListStore {
       }
     }
     const replacement: FileReplacement = await guarded(() => replaceFile(path, FILE_MODE))
-    const hash = createHash('sha256')
+    const hash = await startHash()
     let lengthBytes = 0
     let isStarted = false
     return {
@@ -178,7 +178,7 @@ export class ListStore {
   /** What is known of a source; undefined when nothing is, or the file is not readable as ours. */
   async readState(listName: string): Promise<SourceState | undefined> {
     try {
-      const content = await readFile(this.#path(listName, 'state'))
+      const content = readFileSync(this.#path(listName, 'state'))
       if (content.length > MAX_STATE_BYTES) return undefined
       const value: unknown = JSON.parse(content.toString('utf8'))
       return isSourceState(value) ? value : undefined
@@ -201,9 +201,9 @@ export class ListStore {
     return join(this.#folder, `${listFileName(listName)}.${suffix}`)
   }
 
-  async #openCopyFile(listName: string): Promise<FileHandle | undefined> {
+  async #openCopyFile(listName: string): Promise<number | undefined> {
     try {
-      return await open(this.#path(listName, 'list'), 'r')
+      return await openFile(this.#path(listName, 'list'), 'r')
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw new AppError(
@@ -227,6 +227,12 @@ export class ListStore {
   }
 }
 
+/** Loaded when first needed: a dry run over local files needs no checksum. */
+async function startHash() {
+  const { createHash } = await import('node:crypto')
+  return createHash('sha256')
+}
+
 function damaged(path: string, why: string): AppError {
   return new AppError('ERR_LISTS_DAMAGED', `${path}: the last good copy cannot be used: ${why}`)
 }
@@ -241,9 +247,9 @@ function encodeHeader(copy: ListCopy): Uint8Array {
   return header
 }
 
-async function readHeader(handle: FileHandle, listName: string): Promise<ListCopy | undefined> {
+async function readHeader(fd: number, listName: string): Promise<ListCopy | undefined> {
   const header = Buffer.alloc(HEADER_BYTES)
-  const { bytesRead } = await handle.read(header, 0, HEADER_BYTES, 0)
+  const bytesRead = await readChunk(fd, header, 0)
   if (bytesRead !== HEADER_BYTES) return undefined
   try {
     const value = JSON.parse(header.toString('utf8')) as Partial<ListCopy> & { format?: string }

@@ -1,10 +1,13 @@
 /** Files that are replaced whole: a reader sees the old content or the new one, also after a crash. */
-import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
+import { readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { closeFile, openFile, removeFile, renameFile, syncFile, writeAll } from './file-io.js'
 
 /** Marks what a killed writer may have left behind. */
 const TEMPORARY_MARK = '.spamdctl-tmp-'
+
+/** Tells the temporary files of one process apart. */
+let temporaryCount = 0
 
 /** A new content for a file, invisible until `commit`. Every error is the system's own. */
 export interface FileReplacement {
@@ -20,22 +23,25 @@ export interface FileReplacement {
 /** Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file. */
 export async function replaceFile(path: string, mode: number): Promise<FileReplacement> {
   const folder = dirname(path)
-  const temporary = join(folder, `.${basename(path)}${TEMPORARY_MARK}${randomBytes(6).toString('hex')}`)
-  const handle = await open(temporary, 'wx', mode)
+  temporaryCount += 1
+  const unique = `${process.pid}-${Date.now().toString(36)}-${temporaryCount}`
+  const temporary = join(folder, `.${basename(path)}${TEMPORARY_MARK}${unique}`)
+  // Exclusive: never through a link that somebody put there.
+  const fd = await openFile(temporary, 'wx', mode)
   let isOpen = true
   let isDone = false
   const close = async () => {
     if (!isOpen) return
     isOpen = false
-    await handle.close()
+    await closeFile(fd)
   }
   return {
-    write: (chunk) => writeAll(handle, chunk, null),
-    writeAt: (chunk, offset) => writeAll(handle, chunk, offset),
+    write: (chunk) => writeAll(fd, chunk, null),
+    writeAt: (chunk, offset) => writeAll(fd, chunk, offset),
     async commit() {
-      await handle.sync()
+      await syncFile(fd)
       await close()
-      await rename(temporary, path)
+      await renameFile(temporary, path)
       isDone = true
       await syncFolder(folder)
     },
@@ -44,7 +50,7 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
       isDone = true
       try {
         await close()
-        await unlink(temporary)
+        await removeFile(temporary)
       } catch {
         // What cannot be removed now is removed by removeLeftovers.
       }
@@ -64,26 +70,17 @@ export async function replaceFileWith(path: string, content: Uint8Array, mode: n
 }
 
 /** Removes what killed writers left in a folder. Only while no writer can be at work there. */
-export async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (name.startsWith('.') && name.includes(TEMPORARY_MARK)) await unlink(join(folder, name))
-  }
-}
-
-async function writeAll(handle: FileHandle, chunk: Uint8Array, offset: number | null): Promise<void> {
-  let done = 0
-  while (done < chunk.length) {
-    const position = offset === null ? null : offset + done
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position)
-    done += bytesWritten
+export function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('.') && name.includes(TEMPORARY_MARK)) unlinkSync(join(folder, name))
   }
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
+  const fd = await openFile(folder, 'r')
   try {
-    await handle.sync()
+    await syncFile(fd)
   } finally {
-    await handle.close()
+    await closeFile(fd)
   }
 }
