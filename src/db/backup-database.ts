@@ -4,6 +4,7 @@ import { errnoText } from '../platform/errno-text.js'
 import type { Connection } from './connection.js'
 import { DATABASE_MODE, inspectFile, isSameFile, refuseForeignSymlink, syncFolder } from './database-file.js'
 import { openError, toDbError } from './db-error.js'
+import { openSqlite } from './sqlite-driver.js'
 
 /** All pages in one step: SQLite starts a backup over whenever another process writes between two steps. */
 const ALL_PAGES = 0x7fffffff
@@ -21,6 +22,7 @@ export async function backupDatabase(connection: Connection, targetPath: string)
     closeSync(openSync(temporaryPath, 'wx', DATABASE_MODE))
     chmodSync(temporaryPath, DATABASE_MODE)
     await connection.database.backup(temporaryPath, { progress: () => ALL_PAGES })
+    leaveWalMode(temporaryPath)
     const file = openSync(temporaryPath, 'r+')
     fsyncSync(file)
     closeSync(file)
@@ -30,6 +32,16 @@ export async function backupDatabase(connection: Connection, targetPath: string)
     throw toDbError(error)
   } finally {
     rmSync(temporaryPath, { force: true })
+  }
+}
+
+/** So that the backup is one file, also when it is read; the first opening for writing undoes it. */
+function leaveWalMode(path: string): void {
+  const database = openSqlite(path, { fileMustExist: true })
+  try {
+    database.pragma('journal_mode = DELETE')
+  } finally {
+    database.close()
   }
 }
 

@@ -13,9 +13,8 @@ export interface SlowCall {
 
 export interface ConnectionOptions {
   file: FileIdentity & { realPath: string }
+  mode: 'read' | 'write'
   busyTimeoutMs: number
-  /** Opened without locks because nothing may be written beside it: a writer that comes now goes unseen. */
-  isImmutable: boolean
   onSlowCall: ((slow: SlowCall) => void) | undefined
   slowCallMs: number
 }
@@ -72,6 +71,9 @@ export class Connection {
   /** Runs a call as one transaction that holds the write lock from its start. */
   write<Result>(call: string, body: () => Result): Result {
     return this.#timed(call, () => {
+      if (this.#options.mode === 'read') {
+        throw new AppError('ERR_DB_READONLY', 'the database is open for reading only')
+      }
       this.prepare('BEGIN IMMEDIATE').run()
       let result: Result
       try {
@@ -106,11 +108,6 @@ export class Connection {
   #refuseOtherFile(): void {
     if (!isSameFile(this.location, this.#options.file)) {
       throw new AppError('ERR_DB_GONE', 'the database file was removed or replaced')
-    }
-    if (this.#options.isImmutable && this.#logBytes() !== undefined) {
-      throw new AppError('ERR_DB_GONE', 'another program began to write the database', {
-        hint: 'run the command again',
-      })
     }
   }
 

@@ -26,8 +26,10 @@ export const DATABASE_MODE = 0o640
 /** Fixed header of a SQLite file. Source: sqlite.org/fileformat2.html section 1.3. */
 const HEADER_BYTES = 100
 const HEADER_MAGIC = 'SQLite format 3\0'
-const READ_VERSION_OFFSET = 19
-const WAL_READ_VERSION = 2
+/** Two bytes: versions needed to write and to read, 2 in WAL mode, else 1. */
+export const JOURNAL_VERSIONS_OFFSET = 18
+export const ROLLBACK_JOURNAL_VERSIONS = Uint8Array.of(1, 1)
+const WAL_VERSION = 2
 const USER_VERSION_OFFSET = 60
 const APPLICATION_ID_OFFSET = 68
 
@@ -79,7 +81,7 @@ function checkHeader(file: number): boolean {
     throw openError(NOT_OUR_FILE)
   if (header.readInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) throw openError(NOT_OUR_FILE)
   refuseNewerSchema(header.readInt32BE(USER_VERSION_OFFSET))
-  return header[READ_VERSION_OFFSET] === WAL_READ_VERSION
+  return header[JOURNAL_VERSIONS_OFFSET] === WAL_VERSION
 }
 
 /** Throws `ERR_DB_OPEN` for a schema that only a later version of ours understands. */

@@ -1,6 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { errnoText } from '../platform/errno-text.js'
 import { Connection, type SlowCall } from './connection.js'
 import {
@@ -11,6 +10,7 @@ import {
   refuseNewerSchema,
 } from './database-file.js'
 import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
+import { openCopy } from './private-copy.js'
 import { migrate, SCHEMA_VERSION } from './schema.js'
 import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
 import { SqliteStore } from './sqlite-store.js'
@@ -54,25 +54,24 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
   }
   const file = inspectFile(path)
   if (file.isEmpty && mode === 'read') throw openError(NOT_OUR_FILE)
-  const isImmutable = mode === 'read' && mustOpenImmutable(path, file)
   let database: SqliteDatabase | undefined
   try {
-    if (mode === 'write') accessSync(path, constants.W_OK)
-    database = openSqlite(isImmutable ? `${pathToFileURL(path).href}?immutable=1` : path, {
-      readonly: mode === 'read',
-      fileMustExist: true,
-      timeout: busyTimeoutMs,
-    })
-    if (mode === 'write') prepareForWriting(database, file, durability)
-    else prepareForReading(database)
+    if (mode === 'write') {
+      accessSync(path, constants.W_OK)
+      database = openSqlite(path, { fileMustExist: true, timeout: busyTimeoutMs })
+      prepareForWriting(database, file, durability)
+    } else {
+      database = openForReading(file, busyTimeoutMs)
+      prepareForReading(database)
+    }
   } catch (error) {
     database?.close()
     throw asOpenError(error, file)
   }
   const connection = new Connection(path, database, {
     file,
+    mode,
     busyTimeoutMs,
-    isImmutable,
     onSlowCall: options.onSlowCall,
     slowCallMs: options.slowCallMs ?? DEFAULT_SLOW_CALL_MS,
   })
@@ -111,12 +110,18 @@ function createUnlessThere(path: string): void {
 }
 
 /**
- * True when a reader could not make the files that SQLite shares between programs, and none are there: no
- * one writes the database, so it can be read without them.
+ * Whoever may write opens for writing even to read: only then does SQLite tidy up the two files that it
+ * shares between programs. Who may not can use those of a running daemon. Without them, nobody writes the
+ * database, and a copy of it is read.
  */
-function mustOpenImmutable(path: string, file: InspectedFile): boolean {
-  if (statSync(`${file.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) return false
-  return !isWritable(path) || !isWritable(dirname(file.realPath))
+function openForReading(file: InspectedFile, busyTimeoutMs: number): SqliteDatabase {
+  const path = file.realPath
+  if (isWritable(path) && isWritable(dirname(path))) {
+    return openSqlite(path, { fileMustExist: true, timeout: busyTimeoutMs })
+  }
+  const isShared = statSync(`${path}-wal`, { throwIfNoEntry: false }) !== undefined
+  if (isShared || !file.isWal) return openSqlite(path, { readonly: true, timeout: busyTimeoutMs })
+  return openCopy(path)
 }
 
 function isWritable(path: string): boolean {

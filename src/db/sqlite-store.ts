@@ -133,11 +133,7 @@ export class SqliteStore implements Store {
     return this.#write('applyScan', () => applyScanChanges(this.#tables, changes, policy, now))
   }
 
-  async applySync(
-    changes: readonly SyncChange[],
-    policy: GreyPolicy,
-    now: number,
-  ): Promise<SyncOutcome[]> {
+  async applySync(changes: readonly SyncChange[], policy: GreyPolicy, now: number): Promise<SyncOutcome[]> {
     const [{ beginAttempts }, { applySyncChanges }] = await Promise.all([
       import('./attempts.js'),
       import('./sync-changes.js'),

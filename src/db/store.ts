@@ -162,11 +162,7 @@ export interface Store {
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }>
   /** Entries received from peers (greylisting.md section 9, recommended receiver); all or nothing. */
-  applySync(
-    changes: readonly SyncChange[],
-    policy: GreyPolicy,
-    now: number,
-  ): Promise<SyncOutcome[]>
+  applySync(changes: readonly SyncChange[], policy: GreyPolicy, now: number): Promise<SyncOutcome[]>
   /** Copies the live database to a new file with SQLite's online backup. */
   backup(targetPath: string): Promise<void>
   check(): Promise<CheckReport>

@@ -22,21 +22,24 @@ export const POLICY: GreyPolicy = {
 
 /** Databases in a folder of their own; everything is closed and removed after each test. */
 export class Scratch {
-  readonly #folders: string[] = []
+  readonly #folders: { path: string; release: () => void }[] = []
   readonly #stores: Store[] = []
 
   constructor() {
     afterEach(async () => {
       for (const store of this.#stores.splice(0)) await store.close()
-      for (const folder of this.#folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+      for (const { path, release } of this.#folders.splice(0)) {
+        release()
+        rmSync(path, { recursive: true, force: true })
+      }
     })
   }
 
-  /** A new empty folder. */
-  folder(): string {
-    const folder = mkdtempSync(join(tmpdir(), 'spamdctl-db-'))
-    this.#folders.push(folder)
-    return folder
+  /** A new empty folder; `release` runs before it is removed. */
+  folder(release: () => void = () => {}): string {
+    const path = mkdtempSync(join(tmpdir(), 'spamdctl-db-'))
+    this.#folders.push({ path, release })
+    return path
   }
 
   /** Path of a new database. */

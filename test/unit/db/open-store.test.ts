@@ -75,7 +75,7 @@ describe('a new database', () => {
     expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 })
   })
 
-  test.runIf(isRoot)('belongs to the user it is made for', () => {
+  test.runIf(isRoot)('belongs to the user it is made for (needs root)', () => {
     const path = join(scratch.folder(), 'spamd.sqlite')
     createDatabase(path, { owner: { uid: 12345, gid: 23456 } })
     expect(statSync(path)).toMatchObject({ uid: 12345, gid: 23456 })
@@ -161,24 +161,27 @@ test('a file of zero bytes is refused for reading and becomes a database by writ
   expect(statSync(path).mode & 0o777).toBe(0o600)
 })
 
-test.runIf(isRoot)('a symbolic link of another user is not written through, one of root is', async () => {
-  const path = scratch.create()
-  const link = join(scratch.folder(), 'link.sqlite')
-  symlinkSync(path, link)
-  const store = await scratch.open(link)
-  await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1' }], NOW)
-  lchownSync(link, 12345, 12345)
-  await expect(openStore(link, { mode: 'write' })).rejects.toMatchObject({
-    message: 'symbolic link owned by another user',
-  })
-  const dangling = join(scratch.folder(), 'dangling.sqlite')
-  symlinkSync(join(scratch.folder(), 'elsewhere'), dangling)
-  lchownSync(dangling, 12345, 12345)
-  expect(() => createDatabase(dangling)).toThrow('symbolic link owned by another user')
-  await expect(openStore(dangling, { mode: 'write', create: true })).rejects.toMatchObject({
-    message: 'symbolic link owned by another user',
-  })
-})
+test.runIf(isRoot)(
+  'a symbolic link of another user is not written through, one of root is (needs root)',
+  async () => {
+    const path = scratch.create()
+    const link = join(scratch.folder(), 'link.sqlite')
+    symlinkSync(path, link)
+    const store = await scratch.open(link)
+    await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1' }], NOW)
+    lchownSync(link, 12345, 12345)
+    await expect(openStore(link, { mode: 'write' })).rejects.toMatchObject({
+      message: 'symbolic link owned by another user',
+    })
+    const dangling = join(scratch.folder(), 'dangling.sqlite')
+    symlinkSync(join(scratch.folder(), 'elsewhere'), dangling)
+    lchownSync(dangling, 12345, 12345)
+    expect(() => createDatabase(dangling)).toThrow('symbolic link owned by another user')
+    await expect(openStore(dangling, { mode: 'write', create: true })).rejects.toMatchObject({
+      message: 'symbolic link owned by another user',
+    })
+  },
+)
 
 test('a file that is removed or replaced under an open store is noticed', async () => {
   const path = scratch.create()

@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest'
+import type { Store } from '../../../src/db/store.js'
+import type { Entry, GreyEntry, HostEntry, Tuple } from '../../../src/domain/entry.js'
+import { attemptOf, entriesOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+
+const white = (ip: string, changes: Partial<HostEntry> = {}): HostEntry => ({
+  kind: 'WHITE',
+  ip,
+  first: 1,
+  pass: 1,
+  expire: NOW + 100,
+  bcount: 1,
+  pcount: 0,
+  ...changes,
+})
+const grey = (ip: string, changes: Partial<GreyEntry> = {}): GreyEntry => ({
+  kind: 'GREY',
+  ...attemptOf(ip).tuple,
+  first: NOW - 2000,
+  pass: NOW + 100,
+  expire: NOW + 100,
+  bcount: 2,
+  pcount: 0,
+  ...changes,
+})
+const tupleOf = ({ ip, helo, from, to }: GreyEntry): Tuple => ({ ip, helo, from, to })
+const keyOfTuple = (entry: GreyEntry) => ({ kind: 'tuple' as const, ...tupleOf(entry) })
+
+async function scanAll(store: Store, limit: number, dueAt?: number): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let next: string | undefined
+  do {
+    const slice = await store.readScanSlice(next, limit, dueAt === undefined ? {} : { dueAt })
+    expect(slice.entries.length).toBeLessThanOrEqual(limit)
+    entries.push(...slice.entries)
+    next = slice.next
+  } while (next !== undefined)
+  return entries
+}
+
+describe('reading a scan', () => {
+  test('brings each address and tuple once whatever the size of the slices, no spamtraps', async () => {
+    const store = await scratch.store()
+    expect(await scanAll(store, 3)).toEqual([])
+    const entries: Entry[] = [{ kind: 'SPAMTRAP', address: 'a@b', first: 1 }]
+    for (let n = 0; n < 23; n += 1) {
+      const host = white(`192.0.2.${n}`)
+      entries.push(n % 5 === 0 ? { ...host, kind: 'TRAPPED', pcount: -1 } : host)
+      entries.push(grey(`192.0.2.${n % 4}`, { helo: `\xff${n}`, from: '' }))
+    }
+    await store.upsert(entries, { ifMissing: false })
+    const wanted = (await entriesOf(store, { kinds: ['WHITE', 'TRAPPED', 'GREY'] })).map((entry) =>
+      JSON.stringify(entry),
+    )
+    for (const limit of [1, 2, 7, 23, 24, 1000]) {
+      const found = (await scanAll(store, limit)).map((entry) => JSON.stringify(entry))
+      expect(found.toSorted()).toEqual(wanted.toSorted())
+    }
+  })
+
+  test('with dueAt, leaves out tuples that wait', async () => {
+    const store = await scratch.store()
+    const waiting = grey('192.0.2.1')
+    const passed = grey('192.0.2.2', { pass: NOW })
+    const expired = grey('192.0.2.3', { expire: NOW })
+    const fresh = white('192.0.2.4', { pass: NOW + 50 })
+    await store.upsert([waiting, passed, expired, fresh], { ifMissing: false })
+    expect(await scanAll(store, 1, NOW)).toEqual([fresh, passed, expired])
+  })
+
+  test('a cursor that is none is refused', async () => {
+    const store = await scratch.store()
+    await expect(store.readScanSlice('nonsense', 5)).rejects.toThrow(TypeError)
+  })
+})
+
+describe('applying a scan', () => {
+  test('tests each expiry again', async () => {
+    const store = await scratch.store()
+    const renewed = white('192.0.2.1', { expire: NOW + 1 })
+    const expired = white('192.0.2.2', { expire: NOW })
+    const pinned = white('192.0.2.3', { expire: 0 })
+    const dead = grey('192.0.2.4', { expire: NOW })
+    const waiting = grey('192.0.2.5')
+    await store.upsert([renewed, expired, pinned, dead, waiting], { ifMissing: false })
+    const hosts = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.9'].map((ip) => ({
+      kind: 'host' as const,
+      ip,
+    }))
+    const changes = { expired: [...hosts, keyOfTuple(dead), keyOfTuple(waiting)], promoted: [], blocked: [] }
+    expect(await store.applyScan(changes, POLICY, NOW)).toEqual({ deletedCount: 2, promoted: [] })
+    expect(await entriesOf(store)).toEqual([renewed, pinned, waiting])
+    expect((await store.check()).problems).toEqual([])
+  })
+
+  test('promotes passed tuples of addresses that are neither WHITE nor TRAPPED', async () => {
+    const store = await scratch.store()
+    const free = grey('192.0.2.1', { pass: NOW - 5 })
+    const known = grey('192.0.2.2', { pass: NOW - 5 })
+    const caught = grey('192.0.2.3', { pass: NOW - 5 })
+    const waiting = grey('192.0.2.4')
+    const network = grey('192.0.2.0/24', { pass: NOW - 5 })
+    const trapped: HostEntry = { ...white('192.0.2.3'), kind: 'TRAPPED', pcount: -1 }
+    await store.upsert([free, known, caught, waiting, network, white('192.0.2.2'), trapped], {
+      ifMissing: false,
+    })
+    const promoted = [free, known, caught, waiting, network].map(tupleOf)
+    expect(await store.applyScan({ expired: [], promoted, blocked: [] }, POLICY, NOW)).toEqual({
+      deletedCount: 0,
+      promoted: ['192.0.2.1'],
+    })
+    expect(await entriesOf(store)).toEqual([
+      white('192.0.2.1', {
+        first: NOW - 2000,
+        pass: NOW - 5,
+        expire: NOW + POLICY.whiteExpireSec,
+        bcount: 2,
+      }),
+      white('192.0.2.2'),
+      trapped,
+      network,
+      caught,
+      waiting,
+    ])
+  })
+
+  test('removes blocked WHITE addresses, neither pinned nor TRAPPED ones', async () => {
+    const store = await scratch.store()
+    const trapped: HostEntry = { ...white('192.0.2.3'), kind: 'TRAPPED', pcount: -1 }
+    await store.upsert([white('192.0.2.1'), white('192.0.2.2', { expire: 0 }), trapped], { ifMissing: false })
+    const blocked = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4']
+    expect(await store.applyScan({ expired: [], promoted: [], blocked }, POLICY, NOW)).toMatchObject({
+      deletedCount: 1,
+    })
+    expect(await store.count()).toMatchObject({ WHITE: 1, TRAPPED: 1 })
+  })
+})
