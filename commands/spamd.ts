@@ -1,5 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { parseSpamdOptions } from '../src/cli/parse-spamd-options.js'
+import { programVersion } from '../src/cli/program-version.js'
 import { thisHost } from '../src/cli/spamd-host.js'
 import { SPAMD_OPTIONS } from '../src/cli/spamd-options.js'
 import { runSpamd } from '../src/daemon/run-spamd.js'
@@ -24,6 +25,8 @@ export default class Spamd extends BaseCommand {
       process.exitCode = 1
       return
     }
-    process.exitCode = await runSpamd(parsed.config)
+    if (parsed.asks === 'help') await this.config.runCommand('help', ['spamd'])
+    else if (parsed.asks === 'version') process.stdout.write(`spamd ${programVersion()}\n`)
+    else process.exitCode = await runSpamd(parsed.config)
   }
 }

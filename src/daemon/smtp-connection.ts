@@ -192,6 +192,11 @@ export class SmtpConnection implements WheelItem, HostedConnection {
       if (step.event !== undefined) this.#handleEvent(step.event)
       if (step.next === 'text') this.#isTakingText = this.#host.options.windowBytes !== undefined
       if (step.reply === '') continue
+      if (step.next === 'tuples-then-close' && this.#storing !== undefined && batch !== '') {
+        // Only the final reply has to wait for the database.
+        this.#write(batch)
+        batch = ''
+      }
       batch += step.reply
       const isBatchable = step.next === 'continue' || step.next === 'text'
       if (isBatchable && this.#currentStutterMs() === 0 && batch.length < MAX_BATCH_BYTES) continue
@@ -260,15 +265,14 @@ export class SmtpConnection implements WheelItem, HostedConnection {
       const isWhole = stutterMs === 0 || this.#isTls || this.#host.isCrowded()
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
-      this.bytesWritten += piece.length
       if (this.#isTls) {
         // Encryption takes a turn of the event loop, so there is nothing to see yet.
-        this.#socket.write(piece, 'latin1', (error) => {
+        this.#write(piece, (error) => {
           if (this.phase === 'replying' && error == null) this.#replyWritten()
         })
         return
       }
-      this.#socket.write(piece, 'latin1')
+      this.#write(piece)
       if (this.phase !== 'replying') return
       if (this.#replyOffset < this.#reply.length) {
         this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
@@ -282,6 +286,11 @@ export class SmtpConnection implements WheelItem, HostedConnection {
       return
     }
     this.#replyWritten()
+  }
+
+  #write(piece: string, written?: (error?: Error | null) => void): void {
+    this.bytesWritten += piece.length
+    this.#socket.write(piece, 'latin1', written)
   }
 
   #replyWritten(): void {

@@ -49,6 +49,8 @@ export interface SmtpServerParts {
   openListeners: () => Promise<Server[]>
   /** False for inherited sockets: closed, they are gone, so that accepting cannot pause. Default true. */
   canReopen?: boolean
+  /** Throws the system's error when no descriptor is free; opens a file for a moment unless given (tests). */
+  probeDescriptors?: () => void
   /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
   tickMs?: number
 }
@@ -93,6 +95,7 @@ export class SmtpServer implements ConnectionHost {
   readonly #proxyPeers: readonly Network[]
   readonly #openListeners: () => Promise<Server[]>
   readonly #canReopen: boolean
+  readonly #probe: () => void
   readonly #troubleLog: RateLimitedLog
   readonly #connections = new Set<SmtpConnection>()
   readonly #preambleSockets = new Set<Socket>()
@@ -117,6 +120,7 @@ export class SmtpServer implements ConnectionHost {
     this.#proxyPeers = parts.proxyPeers
     this.#openListeners = parts.openListeners
     this.#canReopen = parts.canReopen ?? true
+    this.#probe = parts.probeDescriptors ?? openForAMoment
     this.#troubleLog = new RateLimitedLog(parts.logger, parts.clock)
     this.wheel = new StutterWheel(parts.clock, parts.tickMs)
   }
@@ -132,6 +136,11 @@ export class SmtpServer implements ConnectionHost {
   /** Connections with a dialogue going on, and how many of them are BLACK. */
   get counts(): { total: number; black: number } {
     return { total: this.#openCount, black: this.#blackCount }
+  }
+
+  /** False while accepting pauses. */
+  get isAccepting(): boolean {
+    return this.#servers.length > 0
   }
 
   /** Opens the listening sockets and starts to accept; rejects when one cannot be opened. */
@@ -348,7 +357,7 @@ export class SmtpServer implements ConnectionHost {
   /** The event loop sheds clients in silence when descriptors run out, so we look for ourselves. */
   #probeDescriptors(): void {
     try {
-      closeSync(openSync('/dev/null', 'r'))
+      this.#probe()
       this.#troubleLog.reset('descriptors')
     } catch (error) {
       if (isSystemError(error) && (error.code === 'EMFILE' || error.code === 'ENFILE')) {
@@ -386,6 +395,10 @@ export class SmtpServer implements ConnectionHost {
     for (const server of this.#servers) server.close()
     this.#servers = []
   }
+}
+
+function openForAMoment(): void {
+  closeSync(openSync('/dev/null', 'r'))
 }
 
 /** Canonical address without an interface scope (`fe80::1%eth0`), or undefined when there is none. */
