@@ -2,7 +2,7 @@
  * The life of spamd's privileged process: starts the unprivileged one, serves its requests, passes signals on, and
  * ends when it ends. It loads neither the database nor anything that reads what strangers send.
  */
-import { unlinkSync } from 'node:fs'
+import { existsSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:net'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
@@ -15,6 +15,7 @@ import { writePidFile } from '../platform/pid-file.js'
 import { findUser, isRoot, type SystemUser } from '../platform/privileges.js'
 import { forkProgram } from '../platform/run-process.js'
 import { notifySystemd } from '../platform/sd-notify.js'
+import { ownRights } from './check-privileges.js'
 import { prepareFolderOf } from './daemon-folder.js'
 import { PrivilegedParent } from './privileged-parent.js'
 import { type DaemonSignal, fromErrorMessage, type ParentMessage } from './privileged-protocol.js'
@@ -24,6 +25,8 @@ import type { SpamdResources } from './spamd-resources.js'
 const STOP_TIMEOUT_MS = 4_500
 /** What the child prints on stderr in the background is logged by lines of at most this length. */
 const MAX_STDERR_LINE = 2_000
+
+const SETPRIV = '/usr/bin/setpriv'
 
 export interface SpamdParentParts {
   config: SpamdConfig
@@ -58,6 +61,19 @@ async function spamdUser(name: string): Promise<SystemUser> {
   })
 }
 
+/**
+ * What keeps our own rights from the child when we are not root but hold capabilities, as under systemd with
+ * AmbientCapabilities=CAP_NET_ADMIN: Node cannot drop them, setpriv(1) of util-linux can.
+ */
+function capabilityDropper(logger: Logger): { program: string; args: string[] } | undefined {
+  if (!ownRights().hasNetAdmin) return undefined
+  if (existsSync(SETPRIV)) {
+    return { program: SETPRIV, args: ['--no-new-privs', '--inh-caps=-all', '--ambient-caps=-all', '--'] }
+  }
+  logger.log('warning', `${SETPRIV} is missing: the unprivileged process keeps the capability CAP_NET_ADMIN`)
+  return undefined
+}
+
 class ParentLife {
   readonly #parts: SpamdParentParts
   readonly #user: SystemUser | undefined
@@ -74,6 +90,7 @@ class ParentLife {
     this.#parts = parts
     this.#user = user
     this.#child = forkProgram(parts.childModule, [], {
+      launcher: user === undefined ? capabilityDropper(parts.logger) : undefined,
       // In the background nobody reads our stderr after the start: then it goes to the log.
       stdio: this.#isDetached ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
     })

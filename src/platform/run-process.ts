@@ -144,14 +144,28 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill }
 }
 
-/** Starts another Node program of ours with an IPC channel; stdio is inherited unless given. */
+/**
+ * Starts another Node program of ours with an IPC channel; stdio is inherited unless given. `launcher` is a
+ * program that does something to itself and then becomes the one named by its last arguments.
+ */
 export function forkProgram(
   modulePath: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; stdio?: StdioOptions } = {},
+  options: {
+    env?: NodeJS.ProcessEnv
+    stdio?: StdioOptions
+    launcher?: { program: string; args: readonly string[] } | undefined
+  } = {},
 ): ChildProcess {
+  const { launcher } = options
   return fork(modulePath, [...args], {
     serialization: 'advanced',
+    ...(launcher === undefined
+      ? {}
+      : {
+          execPath: launcher.program,
+          execArgv: [...launcher.args, process.execPath, ...process.execArgv],
+        }),
     stdio: options.stdio ?? ['inherit', 'inherit', 'inherit', 'ipc'],
     ...(options.env === undefined ? {} : { env: options.env }),
   })

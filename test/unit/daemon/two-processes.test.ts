@@ -1,7 +1,16 @@
 /** spamd's two processes: real ones, with a trial service in the child. Root shows the change of user as well. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,8 +37,9 @@ class Pair {
   readonly #ended: Promise<unknown[]>
   addresses: Addresses = { pid: 0, smtp4: 0, smtp6: 0, configPort: 0 }
 
-  constructor(settings: object, environment: NodeJS.ProcessEnv) {
-    this.process = spawn(process.execPath, ['--import', 'tsx', PARENT, JSON.stringify(settings)], {
+  constructor(settings: object, environment: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
+    const words = [...launcher, process.execPath, '--import', 'tsx', PARENT, JSON.stringify(settings)]
+    this.process = spawn(words[0]!, words.slice(1), {
       env: { ...process.env, NODE_OPTIONS: '', ...environment },
     })
     this.process.stderr.on('data', (chunk: Buffer) => {
@@ -105,15 +115,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-function launch(environment: NodeJS.ProcessEnv = {}): Pair {
+function launch(environment: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []): Pair {
   const state = { PFCTL_STATE: join(folder, 'pf.json'), PFCTL_CALLS: join(folder, 'pf.calls') }
-  const pair = new Pair(settings, { ...state, ...environment })
+  const pair = new Pair(settings, { ...state, ...environment }, launcher)
   pairs.push(pair)
   return pair
 }
 
-async function start(): Promise<Pair> {
-  const pair = launch()
+async function start(launcher: readonly string[] = []): Promise<Pair> {
+  const pair = launch({}, launcher)
   await pair.started()
   // Written when the parent has heard that the child is ready.
   await vi.waitUntil(() => readPid() === pair.process.pid, { timeout: 30_000, interval: 5 })
@@ -212,6 +222,25 @@ test('a start that fails in the child is told with its reason, exit 1', async ()
   expect((await pair.ended()).code).toBe(1)
   expect(pair.stderr).toContain('spamd: this start fails on purpose')
 })
+
+/** `CAP_NET_ADMIN` for a program that is not root, as systemd gives it. */
+const AS_SYSTEMD =
+  '/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin --'
+
+test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
+  'a parent that is not root but has CAP_NET_ADMIN: the child has no capability',
+  async () => {
+    chownSync(folder, 65534, 65534)
+    for (const name of ['key', 'tls.pem']) chownSync(join(folder, name), 65534, 65534)
+    const pair = await start(AS_SYSTEMD.split(' '))
+    expect(readFileSync(`/proc/${pair.process.pid}/status`, 'utf8')).toMatch(/^CapEff:\t0*1000$/m)
+    const { own } = (await pair.ask('read /proc/self/status')) as { own: string }
+    expect(own).toMatch(/^CapEff:\t0+$/m)
+    expect(own).toMatch(/^CapAmb:\t0+$/m)
+    expect(own).toMatch(/^NoNewPrivs:\t1$/m)
+    expect(await pair.ask('replace 2')).toBe('replaced')
+  },
+)
 
 test.runIf(IS_ROOT)('an unknown user is told before anything is opened', async () => {
   settings.user = 'no-such-user'
