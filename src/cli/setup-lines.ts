@@ -9,9 +9,9 @@ import { escapeControl } from '../codec/escape.js'
 const PROGRAM = 'spamd-setup'
 
 /** A problem as one line, and one more with the way out where it is known. */
-export function problemLines(problem: Problem): string {
-  const hint = problem.hint === undefined ? '' : `${PROGRAM}: hint: ${escapeControl(problem.hint)}\n`
-  return `${PROGRAM}: ${escapeControl(problem.message)}\n${hint}`
+export function problemLines(problem: Problem, program = PROGRAM): string {
+  const hint = problem.hint === undefined ? '' : `${program}: hint: ${escapeControl(problem.hint)}\n`
+  return `${program}: ${escapeControl(problem.message)}\n${hint}`
 }
 
 /** What the original says with -d of a list that it has, and after it what was odd about its lines. */
@@ -26,7 +26,8 @@ export function verboseLines(report: ListReport): string {
   const listName = escapeControl(toDisplayText(report.name))
   if (firstUnknown !== undefined) {
     const { line, excerpt } = firstUnknown
-    text += `${PROGRAM}: ${listName}: ${report.unknownLines} lines hold no address, first line ${line}: ${excerpt}\n`
+    const lines = report.unknownLines === 1 ? '1 line holds' : `${report.unknownLines} lines hold`
+    text += `${PROGRAM}: ${listName}: ${lines} no address, first line ${line}: ${excerpt}\n`
   }
   for (const note of report.notes) {
     text += `${PROGRAM}: ${listName}: ${note.message}: ${note.count}, first line ${note.firstLine}\n`

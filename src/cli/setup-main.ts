@@ -145,7 +145,7 @@ async function refresh(
 }
 
 function listLines(list: ListReport, isVerbose: boolean): string {
-  const problems = list.problems.map(problemLines).join('')
+  const problems = list.problems.map((problem) => problemLines(problem)).join('')
   if (!isVerbose) return problems
   // The original says what it has before it goes on to what is wrong with the next list.
   return `${verboseLines(list)}${problems}`

@@ -1,0 +1,47 @@
+import { readListStates } from '../../src/app/list-states.js'
+import { readConfiguration } from '../../src/app/read-configuration.js'
+import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import type { OptionSpec } from '../../src/cli/getopt.js'
+import { listStatesJson, listStatesTable } from '../../src/cli/list-states-table.js'
+import { EXIT } from '../../src/cli/report-error.js'
+import { problemLines } from '../../src/cli/setup-lines.js'
+import { writeFully } from '../../src/cli/standard-output.js'
+import { systemClock } from '../../src/platform/clock.js'
+import { resolveSettings } from '../../src/platform/settings.js'
+
+const OPTIONS: readonly OptionSpec[] = [
+  { long: 'json', summary: 'print JSON' },
+  { long: 'conf', value: 'FILE', summary: 'another spamd.conf' },
+  { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
+]
+
+/** `spamdctl lists`: the state of every block list. Manual: docs/man/spamdctl.8. */
+export default class Lists extends BaseCommand {
+  static override summary =
+    'show the state of every block list: entries, age, last success, last error, next fetch'
+  static override usage = 'lists [--json] [--conf FILE] [--state-dir DIR]'
+  static override examples = [{ description: 'how old is what we block with', command: 'spamdctl lists' }]
+  static override flags = flagsForHelp(OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(OPTIONS, 'spamdctl lists [--json] [--conf FILE] [--state-dir DIR]')
+    if (words === undefined) return
+    const { options } = words
+    const { conf, stateDir } = resolveSettings({
+      conf: options.last('conf'),
+      stateDir: options.last('state-dir'),
+    })
+    const configuration = await readConfiguration(conf)
+    if (!configuration.isUsable) {
+      process.stderr.write(
+        configuration.problems.map((problem) => problemLines(problem, 'spamdctl')).join(''),
+      )
+      process.exitCode = EXIT.failure
+      return
+    }
+    const nowSec = systemClock.nowSec()
+    const states = await readListStates(configuration, stateDir, nowSec)
+    const text = options.has('json') ? listStatesJson(states) : listStatesTable(states, nowSec)
+    writeFully(1, Buffer.from(text))
+  }
+}
