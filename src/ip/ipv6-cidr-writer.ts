@@ -3,11 +3,34 @@ import { addBlockSize, compareWords, copyWords, largestIpv6Block, WORDS_PER_ADDR
 
 /** Eight groups of four digits, seven colons, `/128` and a separator. */
 const MAX_BLOCK_BYTES = 44
+/** A group is stored as four bytes, so a short address may write this far behind its end for a moment. */
+const STORE_SLACK_BYTES = 4
 
 const COLON = 0x3a
 const SLASH = 0x2f
 const DIGIT_0 = 0x30
-const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+
+/** `findGap`: there is none. */
+const NO_GAP = -1
+
+/** Text of every group, four ASCII bytes with the first one lowest, and how many of them count. */
+const GROUP_WORDS = new Uint32Array(65536)
+const GROUP_LENGTHS = new Uint8Array(65536)
+let areGroupsReady = false
+
+/** Filled on first use: a run without IPv6 need not wait for it. */
+function prepareGroups(): void {
+  if (areGroupsReady) return
+  const digits = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+  for (let value = 0; value < 65536; value += 1) {
+    const above = value >>> 4
+    const digit = digits[value & 15]!
+    const length = value === 0 || above === 0 ? 1 : GROUP_LENGTHS[above]! + 1
+    GROUP_LENGTHS[value] = length
+    GROUP_WORDS[value] = length === 1 ? digit : (GROUP_WORDS[above]! | (digit << ((length - 1) * 8))) >>> 0
+  }
+  areGroupsReady = true
+}
 
 /** Writes the CIDR blocks of an IPv6 set as ASCII text (RFC 5952), without a string per block. */
 export class Ipv6CidrWriter {
@@ -16,31 +39,37 @@ export class Ipv6CidrWriter {
   /** Range that is being written, and the first address of it that is not. */
   #range = 0
   readonly #first = new Uint32Array(WORDS_PER_ADDRESS)
-  readonly #groups = new Uint16Array(8)
   count = 0
 
   constructor(set: Ipv6RangeSet, separatorByte: number) {
     this.#set = set
     this.#separatorByte = separatorByte
+    prepareGroups()
     if (set.length > 0) copyWords(set.firsts, 0, this.#first, 0)
   }
 
   bytesFor(blocks: number): number {
-    return blocks * MAX_BLOCK_BYTES
+    return blocks === 0 ? 0 : blocks * MAX_BLOCK_BYTES + STORE_SLACK_BYTES
   }
 
   fill(target: Uint8Array): number {
-    const end = target.byteLength - MAX_BLOCK_BYTES
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength)
+    const { lasts, length } = this.#set
+    const first = this.#first
+    const end = target.byteLength - MAX_BLOCK_BYTES - STORE_SLACK_BYTES
     let at = 0
-    while (this.#range < this.#set.length && at <= end) {
-      const prefixLength = this.#prefixLength()
-      at = this.#writeAddress(target, at)
-      target[at] = SLASH
-      at = writeDecimal(target, at + 1, prefixLength)
-      target[at] = this.#separatorByte
+    while (this.#range < length && at <= end) {
+      const lastAt = this.#range * WORDS_PER_ADDRESS
+      const isSingle = compareWords(first, 0, lasts, lastAt) === 0
+      const prefixLength = isSingle ? 128 : this.#prefixLength()
+      at = writeAddress(view, at, first[0]!, first[1]!, first[2]!, first[3]!)
+      view.setUint8(at, SLASH)
+      at = writeDecimal(view, at + 1, prefixLength)
+      view.setUint8(at, this.#separatorByte)
       at += 1
       this.count += 1
-      this.#advance(prefixLength)
+      if (isSingle) this.#nextRange()
+      else this.#advance(prefixLength)
     }
     return at
   }
@@ -61,63 +90,92 @@ export class Ipv6CidrWriter {
 
   /** Steps behind the block, to the next range when it was the last of its own. */
   #advance(prefixLength: number): void {
-    const at = this.#range * WORDS_PER_ADDRESS
-    if (
-      addBlockSize(this.#first, 0, prefixLength) &&
-      compareWords(this.#first, 0, this.#set.lasts, at) <= 0
-    ) {
-      return
-    }
+    const hasNext = addBlockSize(this.#first, 0, prefixLength)
+    if (hasNext && compareWords(this.#first, 0, this.#set.lasts, this.#range * WORDS_PER_ADDRESS) <= 0) return
+    this.#nextRange()
+  }
+
+  #nextRange(): void {
     this.#range += 1
-    if (this.#range < this.#set.length) copyWords(this.#set.firsts, at + WORDS_PER_ADDRESS, this.#first, 0)
-  }
-
-  #writeAddress(target: Uint8Array, start: number): number {
-    const groups = this.#groups
-    for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
-      groups[word * 2] = this.#first[word]! >>> 16
-      groups[word * 2 + 1] = this.#first[word]!
-    }
-    let bestStart = 8
-    let bestLength = 1
-    for (let index = 0; index < 8; index += 1) {
-      if (groups[index] !== 0) continue
-      let end = index + 1
-      while (end < 8 && groups[end] === 0) end += 1
-      if (end - index > bestLength) {
-        bestStart = index
-        bestLength = end - index
-      }
-      index = end
-    }
-    let at = start
-    for (let index = 0; index < 8; index += 1) {
-      if (index === bestStart) {
-        if (index === 0) target[at++] = COLON
-        target[at++] = COLON
-        index += bestLength - 1
-        continue
-      }
-      at = writeHex(target, at, groups[index]!)
-      if (index < 7) target[at++] = COLON
-    }
-    return at
+    if (this.#range === this.#set.length) return
+    copyWords(this.#set.firsts, this.#range * WORDS_PER_ADDRESS, this.#first, 0)
   }
 }
 
-function writeHex(target: Uint8Array, start: number, value: number): number {
+function writeAddress(
+  view: DataView,
+  start: number,
+  word0: number,
+  word1: number,
+  word2: number,
+  word3: number,
+): number {
+  const gap = canHaveGap(word0, word1, word2, word3) ? findGap(word0, word1, word2, word3) : NO_GAP
+  if (gap === NO_GAP) {
+    let at = writeGroup(view, start, word0 >>> 16)
+    at = writeGroup(view, at, word0 & 0xffff)
+    at = writeGroup(view, at, word1 >>> 16)
+    at = writeGroup(view, at, word1 & 0xffff)
+    at = writeGroup(view, at, word2 >>> 16)
+    at = writeGroup(view, at, word2 & 0xffff)
+    at = writeGroup(view, at, word3 >>> 16)
+    return writeGroup(view, at, word3 & 0xffff) - 1
+  }
+  const gapStart = gap >>> 4
+  const gapEnd = gapStart + (gap & 15)
   let at = start
-  if (value > 0xfff) target[at++] = HEX_DIGITS[value >>> 12]!
-  if (value > 0xff) target[at++] = HEX_DIGITS[(value >>> 8) & 15]!
-  if (value > 0xf) target[at++] = HEX_DIGITS[(value >>> 4) & 15]!
-  target[at++] = HEX_DIGITS[value & 15]!
-  return at
+  for (let index = 0; index < gapStart; index += 1) {
+    at = writeGroup(view, at, groupOf(index, word0, word1, word2, word3))
+  }
+  if (gapStart === 0) view.setUint8(at++, COLON)
+  view.setUint8(at++, COLON)
+  for (let index = gapEnd; index < 8; index += 1) {
+    at = writeGroup(view, at, groupOf(index, word0, word1, word2, word3))
+  }
+  return gapEnd === 8 ? at : at - 1
 }
 
-function writeDecimal(target: Uint8Array, start: number, value: number): number {
+/** Writes a group and a colon; returns the end. */
+function writeGroup(view: DataView, at: number, group: number): number {
+  view.setUint32(at, GROUP_WORDS[group]!, true)
+  const end = at + GROUP_LENGTHS[group]!
+  view.setUint8(end, COLON)
+  return end + 1
+}
+
+function groupOf(index: number, word0: number, word1: number, word2: number, word3: number): number {
+  const word = index < 4 ? (index < 2 ? word0 : word1) : index < 6 ? word2 : word3
+  return (index & 1) === 0 ? word >>> 16 : word & 0xffff
+}
+
+/** False when no two neighbouring groups are zero, as in most addresses of hosts. */
+function canHaveGap(word0: number, word1: number, word2: number, word3: number): boolean {
+  if (word0 === 0 || word1 === 0 || word2 === 0 || word3 === 0) return true
+  return (
+    ((word0 & 0xffff) === 0 && word1 <= 0xffff) ||
+    ((word1 & 0xffff) === 0 && word2 <= 0xffff) ||
+    ((word2 & 0xffff) === 0 && word3 <= 0xffff)
+  )
+}
+
+/** The first longest run of two or more zero groups: its start times 16 plus its length, or `NO_GAP`. */
+function findGap(word0: number, word1: number, word2: number, word3: number): number {
+  let gap = NO_GAP
+  let longest = 1
+  let run = 0
+  for (let index = 0; index < 8; index += 1) {
+    run = groupOf(index, word0, word1, word2, word3) === 0 ? run + 1 : 0
+    if (run <= longest) continue
+    longest = run
+    gap = (index - run + 1) * 16 + run
+  }
+  return gap
+}
+
+function writeDecimal(view: DataView, start: number, value: number): number {
   let at = start
-  if (value > 99) target[at++] = DIGIT_0 + Math.floor(value / 100)
-  if (value > 9) target[at++] = DIGIT_0 + (Math.floor(value / 10) % 10)
-  target[at++] = DIGIT_0 + (value % 10)
+  if (value > 99) view.setUint8(at++, DIGIT_0 + Math.floor(value / 100))
+  if (value > 9) view.setUint8(at++, DIGIT_0 + (Math.floor(value / 10) % 10))
+  view.setUint8(at++, DIGIT_0 + (value % 10))
   return at
 }

@@ -10,7 +10,7 @@ import {
   setHostBits,
   WORDS_PER_ADDRESS,
 } from './ipv6-words.js'
-import { sortIpv6Order } from './sort-ipv6.js'
+import { type PrefixArrays, sortIpv6Prefixes } from './sort-ipv6.js'
 
 /**
  * IPv6 addresses as inclusive ranges: entry `i` reaches from the address at `firsts[4 * i]` to that at
@@ -60,7 +60,8 @@ export class Ipv6Collector {
   /** The gathered addresses as a set; the collector is empty afterwards. */
   takeSet(): Ipv6RangeSet {
     const count = this.#count
-    const set = mergeInOrder(this.#firsts, this.#prefixLengths, sortIpv6Order(this.#firsts, count), count)
+    const prefixes = sortIpv6Prefixes({ words: this.#firsts, lengths: this.#prefixLengths }, count)
+    const set = mergeAscending(prefixes, count)
     this.#firsts = new Uint32Array(FIRST_CAPACITY * WORDS_PER_ADDRESS)
     this.#prefixLengths = new Uint8Array(FIRST_CAPACITY)
     this.#count = 0
@@ -77,23 +78,18 @@ export class Ipv6Collector {
   }
 }
 
-/** One set of prefixes; `order` (undefined: as they are) lists them ascending by first address. */
-function mergeInOrder(
-  prefixFirsts: Uint32Array,
-  prefixLengths: Uint8Array,
-  order: Uint32Array | undefined,
-  count: number,
-): Ipv6RangeSet {
+/** One set of prefixes that ascend by their first address; their array becomes that of the set. */
+function mergeAscending(prefixes: PrefixArrays, count: number): Ipv6RangeSet {
   if (count === 0) return EMPTY_IPV6_SET
-  const firsts = new Uint32Array(count * WORDS_PER_ADDRESS)
+  const firsts = prefixes.words
   const lasts = new Uint32Array(count * WORDS_PER_ADDRESS)
   let length = 0
   for (let index = 0; index < count; index += 1) {
-    const prefix = order === undefined ? index : order[index]!
+    const at = index * WORDS_PER_ADDRESS
     const to = length * WORDS_PER_ADDRESS
-    copyWords(prefixFirsts, prefix * WORDS_PER_ADDRESS, firsts, to)
+    if (to !== at) copyWords(firsts, at, firsts, to)
     copyWords(firsts, to, lasts, to)
-    const prefixLength = prefixLengths[prefix]!
+    const prefixLength = prefixes.lengths[index]!
     if (prefixLength !== 128) setHostBits(lasts, to, prefixLength)
     length = appendRange(firsts, lasts, length, firsts, to, lasts, to)
   }
@@ -115,8 +111,10 @@ function appendRange(
 ): number {
   const to = length * WORDS_PER_ADDRESS
   const previousAt = to - WORDS_PER_ADDRESS
+  const isFarApart =
+    length === 0 || (first[firstAt] === lasts[previousAt] && first[firstAt + 1]! > lasts[previousAt + 1]! + 1)
   if (
-    length > 0 &&
+    !isFarApart &&
     (compareWords(first, firstAt, lasts, previousAt) <= 0 || isNextWords(lasts, previousAt, first, firstAt))
   ) {
     if (compareWords(last, lastAt, lasts, previousAt) > 0) copyWords(last, lastAt, lasts, previousAt)
@@ -163,8 +161,14 @@ export function subtractIpv6(black: Ipv6RangeSet, white: Ipv6RangeSet): Ipv6Rang
   let to = 0
   let w = 0
   for (let b = 0; b < black.length * WORDS_PER_ADDRESS; b += WORDS_PER_ADDRESS) {
+    while (w < whiteEnd && compareWords(white.lasts, w, black.firsts, b) < 0) w += WORDS_PER_ADDRESS
+    if (w === whiteEnd || compareWords(white.firsts, w, black.lasts, b) > 0) {
+      copyWords(black.firsts, b, firsts, to)
+      copyWords(black.lasts, b, lasts, to)
+      to += WORDS_PER_ADDRESS
+      continue
+    }
     copyWords(black.firsts, b, first, 0)
-    while (w < whiteEnd && compareWords(white.lasts, w, first, 0) < 0) w += WORDS_PER_ADDRESS
     let isRestLeft = true
     while (w < whiteEnd && compareWords(white.firsts, w, black.lasts, b) <= 0) {
       if (compareWords(white.firsts, w, first, 0) > 0) {

@@ -1,72 +1,211 @@
-import { compareWords, WORDS_PER_ADDRESS } from './ipv6-words.js'
-import { sortPairs } from './radix-sort.js'
+import { compareWords, copyWords, WORDS_PER_ADDRESS } from './ipv6-words.js'
 
-/** Runs of equal upper halves up to this long are sorted by insertion, longer ones by their lower halves. */
-const INSERTION_LIMIT = 64
-
-/**
- * The order of `count` addresses (four words each): `order[0]` is the place of the lowest. Undefined when
- * they are ascending as they stand. The upper halves are sorted first, and the lower ones only where the
- * upper ones are equal, which in lists are few.
- */
-export function sortIpv6Order(addresses: Uint32Array, count: number): Uint32Array | undefined {
-  if (isAscending(addresses, count)) return undefined
-  const order = new Uint32Array(count)
-  for (let index = 0; index < count; index += 1) order[index] = index
-  sortHalf(addresses, order, 0)
-  return order
+/** IPv6 prefixes: four words each, most significant first, and their lengths. */
+export interface PrefixArrays {
+  words: Uint32Array
+  lengths: Uint8Array
 }
 
-function isAscending(addresses: Uint32Array, count: number): boolean {
+/** Stretches up to this long are sorted by insertion, longer ones by the digits of their words. */
+const INSERTION_LIMIT = 12
+/** Fewer prefixes fit the cache, so that dividing them first would cost more than it saves. */
+const PARTITION_COUNT = 8192
+/** Bits behind the 16 that the prefixes are divided by. */
+const PARTITION_SHIFT = 16
+/** Digits of 11 bits take three passes, of 8 bits four, but go over fewer counts: better for short stretches. */
+const LONG_DIGIT_BITS = 11
+const SHORT_DIGIT_BITS = 8
+const SHORT_COUNT = 2048
+
+/**
+ * The first `count` prefixes ascending by address: the given arrays when they are so already, else new
+ * ones. The work is bounded by the count alone, whatever the addresses.
+ */
+export function sortIpv6Prefixes(prefixes: PrefixArrays, count: number): PrefixArrays {
+  if (isAscending(prefixes.words, count)) return prefixes
+  if (count >= PARTITION_COUNT) return sortParts(prefixes, count)
+  const sorted = {
+    words: prefixes.words.slice(0, count * WORDS_PER_ADDRESS),
+    lengths: prefixes.lengths.slice(0, count),
+  }
+  new StretchSorter(sorted, count).sortFrom(0, 0, count)
+  return sorted
+}
+
+function isAscending(words: Uint32Array, count: number): boolean {
   for (let at = WORDS_PER_ADDRESS; at < count * WORDS_PER_ADDRESS; at += WORDS_PER_ADDRESS) {
-    if (compareWords(addresses, at - WORDS_PER_ADDRESS, addresses, at) > 0) return false
+    if (compareWords(words, at - WORDS_PER_ADDRESS, words, at) > 0) return false
   }
   return true
 }
 
-/** Sorts `order` in place, given that the words before `word` of its addresses are all equal. */
-function sortHalf(addresses: Uint32Array, order: Uint32Array, word: number): void {
-  const count = order.length
-  sortByWord(addresses, order, word + 1)
-  sortByWord(addresses, order, word)
-  if (word > 0) return
-  let runStart = 0
-  for (let index = 1; index <= count; index += 1) {
-    if (index < count && hasSameHalf(addresses, order[index]!, order[runStart]!)) continue
-    const run = index - runStart
-    if (run > INSERTION_LIMIT) sortHalf(addresses, order.subarray(runStart, index), 2)
-    else if (run > 1) sortByInsertion(addresses, order, runStart, index)
-    runStart = index
+/** Divides the prefixes by their leading 16 bits, which leaves parts that fit the cache, and sorts each. */
+function sortParts(prefixes: PrefixArrays, count: number): PrefixArrays {
+  const ends = new Uint32Array(1 << PARTITION_SHIFT)
+  for (let at = 0; at < count * WORDS_PER_ADDRESS; at += WORDS_PER_ADDRESS) {
+    const part = prefixes.words[at]! >>> PARTITION_SHIFT
+    ends[part] = ends[part]! + 1
   }
-}
-
-/** Sorts `order` by one word, keeping the order of equal ones. */
-function sortByWord(addresses: Uint32Array, order: Uint32Array, word: number): void {
-  const keys = new Uint32Array(order.length)
-  for (let index = 0; index < keys.length; index += 1) {
-    keys[index] = addresses[order[index]! * WORDS_PER_ADDRESS + word]!
+  let place = 0
+  let longest = 0
+  for (let part = 0; part < ends.length; part += 1) {
+    const size = ends[part]!
+    ends[part] = place
+    place += size
+    if (size > longest) longest = size
   }
-  const sorted = sortPairs(keys, order, order.length)
-  if (sorted.values !== order) order.set(sorted.values!.subarray(0, order.length))
+  const words = new Uint32Array(count * WORDS_PER_ADDRESS)
+  const lengths = new Uint8Array(count)
+  for (let index = 0; index < count; index += 1) {
+    const part = prefixes.words[index * WORDS_PER_ADDRESS]! >>> PARTITION_SHIFT
+    const to = ends[part]!
+    ends[part] = to + 1
+    copyWords(prefixes.words, index * WORDS_PER_ADDRESS, words, to * WORDS_PER_ADDRESS)
+    lengths[to] = prefixes.lengths[index]!
+  }
+  const parts = { words, lengths }
+  const sorter = new StretchSorter(parts, longest)
+  let start = 0
+  for (const end of ends) {
+    if (end - start > 1) sorter.sortFrom(0, start, end)
+    if (end > start) start = end
+  }
+  return parts
 }
 
-function hasSameHalf(addresses: Uint32Array, left: number, right: number): boolean {
-  const leftAt = left * WORDS_PER_ADDRESS
-  const rightAt = right * WORDS_PER_ADDRESS
-  return addresses[leftAt] === addresses[rightAt] && addresses[leftAt + 1] === addresses[rightAt + 1]
-}
+/** Sorts stretches of prefixes in place, with scratch space for the longest that is made only once. */
+class StretchSorter {
+  readonly #words: Uint32Array
+  readonly #lengths: Uint8Array
+  readonly #movedWords: Uint32Array
+  readonly #movedLengths: Uint8Array
+  readonly #item = new Uint32Array(WORDS_PER_ADDRESS)
+  readonly #shortCounts = new Uint32Array(1 << SHORT_DIGIT_BITS)
+  readonly #longCounts = new Uint32Array(1 << LONG_DIGIT_BITS)
+  #keys: Uint32Array
+  #order: Uint32Array
+  #otherKeys: Uint32Array
+  #otherOrder: Uint32Array
 
-function sortByInsertion(addresses: Uint32Array, order: Uint32Array, start: number, end: number): void {
-  for (let index = start + 1; index < end; index += 1) {
-    const item = order[index]!
-    let place = index
-    while (
-      place > start &&
-      compareWords(addresses, order[place - 1]! * WORDS_PER_ADDRESS, addresses, item * WORDS_PER_ADDRESS) > 0
-    ) {
-      order[place] = order[place - 1]!
-      place -= 1
+  constructor(prefixes: PrefixArrays, longest: number) {
+    this.#words = prefixes.words
+    this.#lengths = prefixes.lengths
+    this.#movedWords = new Uint32Array(longest * WORDS_PER_ADDRESS)
+    this.#movedLengths = new Uint8Array(longest)
+    this.#keys = new Uint32Array(longest)
+    this.#order = new Uint32Array(longest)
+    this.#otherKeys = new Uint32Array(longest)
+    this.#otherOrder = new Uint32Array(longest)
+  }
+
+  /** Sorts `start` to `end`, which agree in the words before `word`; `word` is 0 or 2. */
+  sortFrom(word: number, start: number, end: number): void {
+    if (end - start <= INSERTION_LIMIT) {
+      this.#sortByInsertion(start, end)
+      return
     }
-    order[place] = item
+    const count = end - start
+    const order = this.#order
+    for (let index = 0; index < count; index += 1) order[index] = start + index
+    this.#orderByWord(word + 1, count)
+    this.#orderByWord(word, count)
+    this.#moveInOrder(start, count)
+    if (word === 0) this.#sortEqualHalves(start, end)
+  }
+
+  /** Sorts each run of prefixes that agree in their upper halves by the lower ones. */
+  #sortEqualHalves(start: number, end: number): void {
+    const words = this.#words
+    let runStart = start
+    for (let index = start + 1; index <= end; index += 1) {
+      const at = index * WORDS_PER_ADDRESS
+      const runAt = runStart * WORDS_PER_ADDRESS
+      if (index < end && words[at] === words[runAt] && words[at + 1] === words[runAt + 1]) continue
+      if (index - runStart > 1) this.sortFrom(2, runStart, index)
+      runStart = index
+    }
+  }
+
+  /** Sorts `#order` by one word, keeping the order of equal ones. */
+  #orderByWord(word: number, count: number): void {
+    const words = this.#words
+    const keys = this.#keys
+    const order = this.#order
+    for (let index = 0; index < count; index += 1)
+      keys[index] = words[order[index]! * WORDS_PER_ADDRESS + word]!
+    const isShort = count < SHORT_COUNT
+    const counts = isShort ? this.#shortCounts : this.#longCounts
+    for (let shift = 0; shift < 32; shift += isShort ? SHORT_DIGIT_BITS : LONG_DIGIT_BITS) {
+      this.#orderByDigit(shift, counts, count)
+    }
+  }
+
+  #orderByDigit(shift: number, counts: Uint32Array, count: number): void {
+    const keys = this.#keys
+    const order = this.#order
+    const digitMask = counts.length - 1
+    counts.fill(0)
+    for (let index = 0; index < count; index += 1) {
+      const digit = (keys[index]! >>> shift) & digitMask
+      counts[digit] = counts[digit]! + 1
+    }
+    if (counts[(keys[0]! >>> shift) & digitMask] === count) return
+    let place = 0
+    for (let digit = 0; digit <= digitMask; digit += 1) {
+      const size = counts[digit]!
+      counts[digit] = place
+      place += size
+    }
+    const toKeys = this.#otherKeys
+    const toOrder = this.#otherOrder
+    for (let index = 0; index < count; index += 1) {
+      const key = keys[index]!
+      const digit = (key >>> shift) & digitMask
+      const to = counts[digit]!
+      counts[digit] = to + 1
+      toKeys[to] = key
+      toOrder[to] = order[index]!
+    }
+    this.#keys = toKeys
+    this.#order = toOrder
+    this.#otherKeys = keys
+    this.#otherOrder = order
+  }
+
+  #moveInOrder(start: number, count: number): void {
+    const words = this.#words
+    const lengths = this.#lengths
+    const order = this.#order
+    const movedWords = this.#movedWords
+    const movedLengths = this.#movedLengths
+    for (let index = 0; index < count; index += 1) {
+      const from = order[index]!
+      copyWords(words, from * WORDS_PER_ADDRESS, movedWords, index * WORDS_PER_ADDRESS)
+      movedLengths[index] = lengths[from]!
+    }
+    for (let index = 0; index < count; index += 1) {
+      copyWords(movedWords, index * WORDS_PER_ADDRESS, words, (start + index) * WORDS_PER_ADDRESS)
+      lengths[start + index] = movedLengths[index]!
+    }
+  }
+
+  #sortByInsertion(start: number, end: number): void {
+    const words = this.#words
+    const lengths = this.#lengths
+    const item = this.#item
+    for (let index = start + 1; index < end; index += 1) {
+      const at = index * WORDS_PER_ADDRESS
+      if (compareWords(words, at - WORDS_PER_ADDRESS, words, at) <= 0) continue
+      copyWords(words, at, item, 0)
+      const length = lengths[index]!
+      let place = index
+      while (place > start && compareWords(words, (place - 1) * WORDS_PER_ADDRESS, item, 0) > 0) {
+        copyWords(words, (place - 1) * WORDS_PER_ADDRESS, words, place * WORDS_PER_ADDRESS)
+        lengths[place] = lengths[place - 1]!
+        place -= 1
+      }
+      copyWords(item, 0, words, place * WORDS_PER_ADDRESS)
+      lengths[place] = length
+    }
   }
 }
