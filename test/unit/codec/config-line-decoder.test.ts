@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeConfigLine } from '../../../src/codec/config-line.js'
@@ -12,6 +14,7 @@ import {
 } from '../../../src/codec/config-line-decoder.js'
 import type { PrefixColumns } from '../../../src/codec/config-prefixes.js'
 import { formatIpv4, formatIpv6 } from '../../../src/ip/address.js'
+import { checkConfigLines } from '../../fuzz/check-config-lines.js'
 
 function decode(
   input: string | Uint8Array,
@@ -378,5 +381,15 @@ describe('bytes as they arrive', () => {
     const [line] = decode(bytes, cuts)
     expect(line).toMatchObject({ kind: 'replace', entryCount: prefixes.length })
     if (line?.kind === 'replace') expect(prefixesOf(line.ipv4)).toEqual(prefixes)
+  })
+})
+
+describe('every input of the corpus keeps the rules of test/fuzz/check-config-lines.ts', () => {
+  const folder = join(import.meta.dirname, '../../corpus/config-line')
+  test.each(readdirSync(folder))('%s, whole and cut short anywhere', (name) => {
+    const bytes = readFileSync(join(folder, name))
+    for (let end = 0; end <= bytes.length; end += 1) {
+      expect(() => checkConfigLines(bytes.subarray(0, end), end >> 1)).not.toThrow()
+    }
   })
 })
