@@ -99,9 +99,10 @@ export class SetupWorld {
   table(): string[] | undefined {
     try {
       const state = JSON.parse(readFileSync(this.path('pfctl-state'), 'utf8')) as {
-        tables?: Record<string, { entries: string[] }>
+        tables?: Record<string, string[] | { entries: string[] }>
       }
-      return state.tables?.['spamd']?.entries.map((entry) => entry.trim())
+      const table = state.tables?.spamd
+      return (Array.isArray(table) ? table : table?.entries)?.map((entry) => entry.trim())
     } catch {
       return undefined
     }
