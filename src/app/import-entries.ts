@@ -38,14 +38,15 @@ export interface ImportProblem {
   reason: string
 }
 
-/** Entries of one transaction: large enough for speed, small enough that the daemon gets its turn. */
-const BATCH_ENTRIES = 20_000
+/** Entries handed over at a time: enough for speed, few enough for the memory. */
+const BATCH_ENTRIES = 5000
 /** Longest line: three fields of 64 KiB, or one key as long as spamdb takes it with every byte escaped. */
 export const MAX_IMPORT_LINE_BYTES = 524_288
 
 /**
- * Reads everything and stores it in batches; good entries are kept whatever else is bad. Each problem goes
- * to `onProblem`. Rejects with the store's `AppError` when a batch cannot be stored; earlier ones are.
+ * Reads everything and stores the good entries, whatever else is bad; each problem goes to `onProblem`. Lines of
+ * spamdb and files of OpenBSD are stored at once when all of them are read, a plain list as it comes.
+ * Rejects with an `AppError` when the input breaks off or the store fails.
  */
 export async function importEntries(
   store: Store,
@@ -72,13 +73,8 @@ export async function importEntries(
     input.type === 'text'
       ? readText(input.chunks, now, countProblem)
       : readBerkeley(input.source, countProblem)
-  for await (const entries of batches) {
-    const counts = await store.upsert(entries, { ifMissing: options.ifMissing })
-    report.added += counts.added
-    report.updated += counts.updated
-    report.skipped += counts.skipped
-  }
-  return report
+  const counts = await store.upsertAll(batches, { ifMissing: options.ifMissing })
+  return { ...counts, bad: report.bad }
 }
 
 /** Lines of one piece of input and the number of the first one, counted from 1. */
@@ -105,7 +101,8 @@ async function* readText(
 ): AsyncGenerator<Entry[]> {
   let batch: Entry[] = []
   for await (const { lines, firstNumber } of splitLines(chunks)) {
-    for (const [index, rawLine] of lines.entries()) {
+    for (let index = 0; index < lines.length; index += 1) {
+      const rawLine = lines[index]!
       const line = rawLine.endsWith('\r') ? rawLine.slice(0, -1) : rawLine
       if (line.startsWith('#')) {
         addComment(batch.at(-1), line)

@@ -20,7 +20,7 @@ export type ImportInput =
  */
 const MAX_SPOOLED_BYTES = 4_294_967_296
 /** Piece of a file that is read at once: fewer, larger reads are faster, more than this gains nothing. */
-const READ_BYTES = 1_048_576
+const READ_BYTES = 262_144
 
 /**
  * Opens what to import and looks at its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file

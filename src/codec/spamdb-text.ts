@@ -47,6 +47,7 @@ const MAX_NUMBER_CHARS = 20
 /** bcount and pcount are C ints. */
 const MAX_COUNT = 2_147_483_647
 const COUNT_FIELDS = 5
+const GREY_FIELDS = 10
 /**
  * Starts a line of `spamdctl export` that holds the comment of the entry on the line before; spamdb itself
  * prints no comments, since the original's lines have no place for them.
@@ -163,10 +164,14 @@ function parseGrey(fields: string[]): ParsedLine {
   if (ip === undefined) return bad('the second field is not an ip address')
   const counts = parseCounts(fields, fields.length - COUNT_FIELDS)
   if (counts === undefined) return badCounts()
-  const tuple = splitTuple(fields.slice(2, -COUNT_FIELDS))
+  const tuple =
+    fields.length === GREY_FIELDS
+      ? { helo: unescapeField(fields[2]!), from: unescapeField(fields[3]!), to: unescapeField(fields[4]!) }
+      : splitTuple(fields.slice(2, -COUNT_FIELDS))
   if (tuple === undefined) return bad('bars inside helo, from or to leave their ends unclear')
-  const [helo, from, to] = tuple
-  return { ok: true, entry: { kind: 'GREY', ip, helo, from, to, ...counts } }
+  const { helo, from, to } = tuple
+  const { first, pass, expire, bcount, pcount } = counts
+  return { ok: true, entry: { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount } }
 }
 
 function canonicalNetwork(text: string): string | undefined {
@@ -175,12 +180,8 @@ function canonicalNetwork(text: string): string | undefined {
 }
 
 /** helo, from and to of the words between bars: two words have no helo, more than three held bars. */
-function splitTuple(words: string[]): [string, string, string] | undefined {
-  if (words.length <= 3) {
-    const to = words.pop()!
-    const from = words.pop()!
-    return [unescapeField(words.pop() ?? ''), unescapeField(from), unescapeField(to)]
-  }
+function splitTuple(words: string[]): { helo: string; from: string; to: string } | undefined {
+  if (words.length === 2) return { helo: '', from: unescapeField(words[0]!), to: unescapeField(words[1]!) }
   if (words.length > MAX_TUPLE_WORDS) return undefined
   const isBracketed = (start: number, end: number): boolean =>
     words[start]!.startsWith('<') && words[end - 1]!.endsWith('>')
@@ -195,7 +196,7 @@ function splitTuple(words: string[]): [string, string, string] | undefined {
   }
   if (found === undefined) return undefined
   const join = (start: number, end?: number): string => unescapeField(words.slice(start, end).join('|'))
-  return [join(0, found[0]), join(found[0], found[1]), join(found[1])]
+  return { helo: join(0, found[0]), from: join(found[0], found[1]), to: join(found[1]) }
 }
 
 function parseCounts(fields: readonly string[], at: number): Omit<HostLine, 'kind' | 'ip'> | undefined {
@@ -213,11 +214,19 @@ function isCount(value: number): boolean {
   return value >= -MAX_COUNT - 1 && value <= MAX_COUNT
 }
 
+/** A whole number with an optional minus sign, cut to what a JS number holds exactly. By hand: five a line. */
 function parseTime(text: string): number | undefined {
-  if (text.length > MAX_NUMBER_CHARS || !/^-?[0-9]+$/.test(text)) return undefined
-  const value = Number(text)
-  if (Number.isSafeInteger(value)) return value === 0 ? 0 : value
-  return value < 0 ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER
+  const isNegative = text.charCodeAt(0) === 0x2d
+  const start = isNegative ? 1 : 0
+  if (text.length === start || text.length > MAX_NUMBER_CHARS) return undefined
+  let value = 0
+  for (let index = start; index < text.length; index += 1) {
+    const digit = text.charCodeAt(index) - 0x30
+    if (digit < 0 || digit > 9) return undefined
+    value = value * 10 + digit
+  }
+  const cut = Math.min(value, Number.MAX_SAFE_INTEGER)
+  return isNegative && cut !== 0 ? -cut : cut
 }
 
 function bad(reason: string): ParsedLine {
