@@ -70,7 +70,8 @@ export function withContext(error: unknown, task: string): unknown {
   return new AppError(error.code, `${task}: ${error.message}`, { hint: error.hint, cause: error })
 }
 
-function lastWords(stderrTail: string): string {
+/** The last lines of a program's stderr as one safe line; empty when it was silent. */
+export function lastWords(stderrTail: string): string {
   const lines = stderrTail.split('\n').filter((line) => line.trim() !== '')
   return lines.slice(-3).map(escapeControl).join('; ')
 }

@@ -14,6 +14,7 @@ const LEAST_MAXELEM = 65_536
 
 const LF = 0x0a
 
+/** See the head of the file. `limits` has none to tell. */
 export class IpsetFirewall implements Firewall {
   readonly name = 'ipset'
   readonly #tool: FirewallTool

@@ -6,6 +6,7 @@ import { familySetNames, NFT_TABLE, nftReplaceScript, parseNftElements } from '.
 import { sortPrefixes } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 
+/** See the head of the file. One call of nft for each change: every call reads all interval sets. */
 export class NftFirewall implements Firewall {
   readonly name = 'nft'
   readonly #tool: FirewallTool

@@ -7,7 +7,7 @@ import { isIP } from 'node:net'
 import { formatIpv6, parseIpv6Groups } from '../ip/address.js'
 import { AppError } from '../platform/app-error.js'
 import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
-import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
+import { type FirewallTool, lastWords, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
 import { cutIntoPortions, missingFrom } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 
@@ -21,10 +21,12 @@ export interface PfOptions {
   onNotice?: (message: string) => void
 }
 
+/** See the head of the file. Notices go to `onNotice`, each text once until another one comes. */
 export class PfFirewall implements Firewall {
   readonly name = 'pf'
   readonly #tool: FirewallTool
   readonly #options: PfOptions
+  #lastNotice = ''
 
   constructor(tool: FirewallTool, options: PfOptions = {}) {
     this.#tool = tool
@@ -108,12 +110,24 @@ export class PfFirewall implements Firewall {
       ['-q', '-t', table.name, '-T', command, '-f', '-'],
       parts,
     )
-    if (result.exitCode === 0) return
+    if (result.exitCode === 0) {
+      // Done; what it says nevertheless, such as a table of the same name in an anchor, is for the administrator.
+      if (result.stderrTail.trim() !== '')
+        this.#notice(`${this.#tool.program}: ${lastWords(result.stderrTail)}`)
+      return
+    }
     const isMemoryShort = /cannot allocate memory/i.test(result.stderrTail)
     const failure = toolFailure(this.#tool, result, isMemoryShort ? limitHint(entryCount) : ROOT_HINT)
     throw isMemoryShort
       ? new AppError('ERR_FIREWALL_LIMIT', failure.message, { hint: failure.hint, cause: failure })
       : failure
+  }
+
+  /** The daemon loads a table every minute: the same words are worth hearing once. */
+  #notice(text: string): void {
+    if (text === this.#lastNotice) return
+    this.#lastNotice = text
+    this.#options.onNotice?.(text)
   }
 
   /**
@@ -126,7 +140,7 @@ export class PfFirewall implements Firewall {
     entryCount: number,
     maxRequest: number,
   ): Promise<void> {
-    this.#options.onNotice?.(
+    this.#notice(
       `table ${table.name} is loaded in portions: ${entryCount} entries are more than one request may replace; ` +
         `put net.pf.request_maxcount=${replaceRequestSize(entryCount)} into /boot/loader.conf to load it in one step`,
     )

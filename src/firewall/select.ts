@@ -13,6 +13,7 @@ const PFCTL_TIMEOUT_MS = 60_000
 const NFT_TIMEOUT_MS = 180_000
 const SYSCTL_TIMEOUT_MS = 10_000
 
+/** What `selectFirewall` goes by. */
 export interface FirewallOptions {
   choice: FirewallName
   /** Paths of the programs. */

@@ -74,6 +74,15 @@ describe('what pfctl is given', () => {
   })
 })
 
+test('what pfctl says although it succeeded is passed on, the same words once', async () => {
+  const warning = 'warning: table <spamd-white> already defined in anchor "foo"\n'
+  const { firewall, notices } = pf(({ args }) =>
+    args.includes('replace') ? { stderrTail: warning } : undefined,
+  )
+  for (let round = 0; round < 3; round += 1) await firewall.replaceTable(HOSTS, contentOf(['192.0.2.1/32']))
+  expect(notices).toEqual(['/sbin/pfctl: warning: table <spamd-white> already defined in anchor "foo"'])
+})
+
 describe('limits', () => {
   test.each([
     { name: 'a number', stdout: MEMORY, want: 200_000 },
