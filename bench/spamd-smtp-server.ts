@@ -1,0 +1,153 @@
+/**
+ * The server side of bench/spamd-smtp.ts in a process of its own, measured over IPC: spamd's SMTP server with
+ * lists loaded (`stutter`, and `grey` on a database), or a bare peer (`bare-wheel`, `bare-replies`).
+ */
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { BlockLists } from '../src/daemon/block-lists.js'
+import { Greylister } from '../src/daemon/greylister.js'
+import { SmtpServer } from '../src/daemon/smtp-server.js'
+import { StoreKeeper } from '../src/daemon/store-keeper.js'
+import { openStore } from '../src/db/open-store.js'
+import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../src/domain/times.js'
+import { setOfPrefixes } from '../src/ip/prefix-ranges.js'
+import { systemClock } from '../src/platform/clock.js'
+import type { Logger } from '../src/platform/log.js'
+import { createBareReplies, createBareWheel } from './bare-peers.js'
+
+const [mode = '', databasePath = ''] = process.argv.slice(2)
+const LIST_SIZE = 100_000
+/** The clients of the stutter runs, 127.66.0.0/16, are on the list. */
+const CLIENT_NETWORK = 0x7f420000
+
+interface Measured {
+  port: number
+  open: () => number
+  waiting: () => number
+  stop: () => Promise<void>
+}
+
+const measured =
+  mode === 'bare-wheel'
+    ? await startBare(createBareWheel())
+    : mode === 'bare-replies'
+      ? await startBare(createBareReplies())
+      : await startSpamd()
+
+process.on('message', (message) => {
+  if (message === 'stop') void measured.stop().then(() => process.exit(0))
+  else report()
+})
+process.send!({ port: measured.port })
+
+function report(): void {
+  const { user, system } = process.cpuUsage()
+  process.send!({
+    cpuSec: (user + system) / 1e6,
+    rssKib: process.memoryUsage.rss() / 1024,
+    open: measured.open(),
+    waiting: measured.waiting(),
+  })
+}
+
+async function startBare(server: Server): Promise<Measured> {
+  const port = await listen(server)
+  let open = 0
+  server.on('connection', (socket) => {
+    open += 1
+    socket.once('close', () => {
+      open -= 1
+    })
+  })
+  return { port, open: () => open, waiting: () => 0, stop: async () => void server.close() }
+}
+
+async function startSpamd(): Promise<Measured> {
+  const logger: Logger = { log: () => undefined, flush: async () => undefined }
+  const blockLists = loadedLists(logger)
+  const keeper = new StoreKeeper({
+    logger,
+    open: async () => ({
+      store: await openStore(databasePath, { mode: 'write', create: true, durability: 'normal' }),
+      isCreated: false,
+    }),
+  })
+  const greylister = new Greylister({
+    useStore: keeper.use,
+    databasePath,
+    policy: {
+      passSec: PASS_SEC,
+      greyExpireSec: GREY_EXPIRE_SEC,
+      whiteExpireSec: WHITE_EXPIRE_SEC,
+      trapExpireSec: TRAP_EXPIRE_SEC,
+      maxTuples: 5_000_000,
+      maxTuplesPerAddress: 10_000,
+    },
+    clock: systemClock,
+    logger,
+    blockLists,
+  })
+  let port = 0
+  const server = new SmtpServer({
+    options: {
+      isBlackOnly: false,
+      isVerbose: true,
+      maxConnections: 25_000,
+      maxBlack: 24_900,
+      maxPerIp: undefined,
+      stutterSec: mode === 'stutter' ? 1 : 0,
+      greyStutterSec: 0,
+      windowBytes: undefined,
+    },
+    dialogue: { hostname: 'mx.example.org', bannerName: 'spamd IP-based SPAM blocker', listReplyCode: 450 },
+    secureContext: undefined,
+    clock: systemClock,
+    logger,
+    debug: { out: () => undefined, err: () => undefined },
+    lists: blockLists,
+    sink: greylister,
+    proxyPeers: [],
+    openListeners: async () => {
+      const listener = createServer()
+      port = await listen(listener)
+      return [listener]
+    },
+  })
+  await server.start()
+  return {
+    port,
+    open: () => server.counts.total,
+    waiting: () => greylister.waitingCount,
+    stop: async () => {
+      server.close()
+      await greylister.close()
+      await keeper.close()
+    },
+  }
+}
+
+function loadedLists(logger: Logger): BlockLists {
+  const blockLists = new BlockLists({ logger })
+  const words = new Uint32Array(LIST_SIZE + 1)
+  for (let index = 0; index < LIST_SIZE; index += 1) words[index] = (0x80000000 + index * 1024) >>> 0
+  words[LIST_SIZE] = CLIENT_NETWORK
+  const prefixLengths = new Uint8Array(LIST_SIZE + 1).fill(24)
+  prefixLengths[LIST_SIZE] = 16
+  blockLists.replaceSet(
+    'bench',
+    'Your address %A is listed\\nsee https://list.example/%A',
+    setOfPrefixes(
+      { count: LIST_SIZE + 1, words, prefixLengths },
+      { count: 0, words: new Uint32Array(0), prefixLengths: new Uint8Array(0) },
+    ),
+    LIST_SIZE + 1,
+  )
+  return blockLists
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) =>
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () =>
+      resolve((server.address() as AddressInfo).port),
+    ),
+  )
+}

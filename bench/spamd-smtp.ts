@@ -1,0 +1,185 @@
+/**
+ * spamd's SMTP side beside bare Node peers, on loopback, with our own load generator (bounded, see smtp-load.ts).
+ *
+ *     npx tsx bench/spamd-smtp.ts [hold] [burst] [many] [leak] [dialogues]
+ *
+ * Without names all are run. Each prints the requirement, ours, and a ratio to the bare peer of the same run.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { generateDatabase } from './generate-database.js'
+import { type HeldConnections, holdConnections, percentile, runDialogues } from './smtp-load.js'
+
+const SERVER = new URL('./spamd-smtp-server.ts', import.meta.url)
+const SETTLE_MS = 4_000
+const MEASURE_MS = 15_000
+const ENTRIES = 1_000_000
+
+interface Report {
+  cpuSec: number
+  rssKib: number
+  open: number
+  waiting: number
+}
+
+class ServerProcess {
+  readonly #child: ChildProcess
+  readonly port: number
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child
+    this.port = port
+  }
+
+  static async start(mode: string, database = ''): Promise<ServerProcess> {
+    const child = fork(SERVER, [mode, database], { execArgv: ['--import', 'tsx'] })
+    const { port } = await nextMessage<{ port: number }>(child)
+    return new ServerProcess(child, port)
+  }
+
+  async report(): Promise<Report> {
+    this.#child.send('report')
+    return nextMessage<Report>(this.#child)
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve))
+    this.#child.send('stop')
+    await ended
+  }
+}
+
+function nextMessage<T>(child: ChildProcess): Promise<T> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve(message as T))
+    child.once('exit', (code) => reject(new Error(`server ended with ${code}`)))
+  })
+}
+
+interface HoldResult {
+  cpuPercent: number
+  kibEach: number
+  p99Ms: number
+  lost: number
+  served: number
+}
+
+async function hold(server: ServerProcess, count: number, perSec: number): Promise<HoldResult> {
+  const before = await server.report()
+  const held = await holdConnections(server.port, count, perSec)
+  await allServed(held, count)
+  await pause(SETTLE_MS)
+  held.gapsMs.length = 0
+  const [first, startedMs] = [await server.report(), performance.now()]
+  await pause(MEASURE_MS)
+  const [last, endedMs] = [await server.report(), performance.now()]
+  const result = {
+    cpuPercent: ((last.cpuSec - first.cpuSec) / ((endedMs - startedMs) / 1000)) * 100,
+    kibEach: (last.rssKib - before.rssKib) / count,
+    p99Ms: percentile(held.gapsMs, 0.99),
+    lost: held.lostCount,
+    served: held.servedCount,
+  }
+  await held.release()
+  return result
+}
+
+async function allServed(held: HeldConnections, count: number): Promise<void> {
+  const endMs = performance.now() + 20_000
+  while (held.servedCount + held.lostCount < count && performance.now() < endMs) await pause(50)
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function describe(name: string, result: HoldResult): string {
+  const { cpuPercent, kibEach, p99Ms, served, lost } = result
+  return `  ${name.padEnd(10)} ${cpuPercent.toFixed(1)} % of a core, ${kibEach.toFixed(2)} KiB each, p99 gap ${p99Ms.toFixed(0)} ms, served ${served}, lost ${lost}`
+}
+
+async function compareHolding(title: string, count: number, perSec: number): Promise<void> {
+  say(title)
+  const results: HoldResult[] = []
+  for (const [name, mode] of [
+    ['spamd', 'stutter'],
+    ['bare wheel', 'bare-wheel'],
+  ] as const) {
+    const server = await ServerProcess.start(mode)
+    const result = await hold(server, count, perSec)
+    await server.stop()
+    results.push(result)
+    say(describe(name, result))
+  }
+  const [ours, bare] = results as [HoldResult, HoldResult]
+  say(`  ratio      ${(ours.cpuPercent / bare.cpuPercent).toFixed(2)} x the CPU of the bare wheel`)
+}
+
+async function burst(): Promise<void> {
+  say('10,000 arriving at 5,000/s (required: none lost)')
+  const server = await ServerProcess.start('stutter')
+  const startedMs = performance.now()
+  const held = await holdConnections(server.port, 10_000, 5_000)
+  await allServed(held, 10_000)
+  say(
+    `  spamd      all in ${((performance.now() - startedMs) / 1000).toFixed(1)} s, served ${held.servedCount}, lost ${held.lostCount}`,
+  )
+  await held.release()
+  await server.stop()
+}
+
+async function leak(): Promise<void> {
+  say('10 runs of 10,000 connections (required: no memory left behind)')
+  const server = await ServerProcess.start('stutter')
+  const residues: number[] = []
+  for (let round = 0; round < 10; round += 1) {
+    const held = await holdConnections(server.port, 10_000, 5_000)
+    await allServed(held, 10_000)
+    await held.release()
+    while ((await server.report()).open > 0) await pause(50)
+    residues.push((await server.report()).rssKib / 1024)
+  }
+  say(`  spamd      MiB after each run: ${residues.map((mib) => mib.toFixed(0)).join(' ')}`)
+  await server.stop()
+}
+
+async function dialogues(): Promise<void> {
+  say('complete greylist dialogues into a database of 1,000,000 entries (required: 3,000/s on one core)')
+  const folder = mkdtempSync(join(tmpdir(), 'spamd-bench-'))
+  const database = join(folder, 'db')
+  await generateDatabase(database, { entries: ENTRIES, seed: 1 })
+  const rates: number[] = []
+  for (const [name, mode] of [
+    ['spamd', 'grey'],
+    ['bare', 'bare-replies'],
+  ] as const) {
+    const server = await ServerProcess.start(mode, database)
+    await runDialogues(server.port, 64, 2_000)
+    const [before, startedMs] = [await server.report(), performance.now()]
+    const count = await runDialogues(server.port, 64, 10_000)
+    const seconds = (performance.now() - startedMs) / 1000
+    const after = await server.report()
+    const cpuSec = after.cpuSec - before.cpuSec
+    rates.push(count / cpuSec)
+    say(
+      `  ${name.padEnd(10)} ${(count / seconds).toFixed(0)}/s at ${((cpuSec / seconds) * 100).toFixed(0)} % of a core: ${(count / cpuSec).toFixed(0)} per CPU second`,
+    )
+    await server.stop()
+  }
+  say(`  ratio      ${(rates[0]! / rates[1]!).toFixed(2)} x the bare replies per CPU second`)
+  rmSync(folder, { recursive: true, force: true })
+}
+
+const runs: Record<string, () => Promise<void>> = {
+  hold: () =>
+    compareHolding('10,000 stuttered (required: 20 % of a core, 6 KiB each, p99 gap 1050 ms)', 10_000, 2_000),
+  burst,
+  many: () => compareHolding('19,000 stuttered (required: 50 % of a core)', 19_000, 3_000),
+  leak,
+  dialogues,
+}
+const wanted = process.argv.slice(2)
+for (const name of wanted.length > 0 ? wanted : Object.keys(runs)) await runs[name]!()
