@@ -69,7 +69,7 @@ function sameTexts(left: readonly string[], right: readonly string[]): boolean {
 }
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.info('setup goldens skipped: only root may send from a port below 1024')
+if (!isRoot) process.stderr.write('setup goldens skipped: only root may send from a port below 1024\n')
 
 describe.skipIf(!isRoot)('transcripts of spamd-setup', () => {
   test.each(transcripts)('$id', async (transcript) => {

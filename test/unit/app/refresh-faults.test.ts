@@ -12,7 +12,7 @@ import { SetupWorld } from '../../support/setup/setup-world.js'
 
 const PROGRAM = join(import.meta.dirname, '../../../bin/spamd-setup.js')
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.info('skipped: only root may send from a port below 1024')
+if (!isRoot) process.stderr.write('skipped: only root may send from a port below 1024\n')
 
 describe.skipIf(!isRoot)('spamd-setup', () => {
   let world: SetupWorld

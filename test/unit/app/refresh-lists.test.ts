@@ -8,7 +8,7 @@ import { type ListServer, startListServer } from '../../support/list-server.js'
 import { SetupWorld } from '../../support/setup/setup-world.js'
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.info('skipped: only root may send from a port below 1024')
+if (!isRoot) process.stderr.write('skipped: only root may send from a port below 1024\n')
 
 const HOUR_SEC = 3_600
 const TEN = Array.from({ length: 10 }, (_unused, index) => `192.0.2.${index * 2 + 1}\n`).join('')

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -24,13 +25,21 @@ test.each([
   expect(() => parseSetupArguments(argv)).toThrow(message)
 })
 
-test('letters join, and every option has a name and a summary', () => {
+test('letters join', () => {
   expect(parseSetupArguments(['-bDdn', '--'])).toMatchObject({
     ok: true,
     arguments: { wantsFirewall: true, isBackground: true, isVerbose: true, isDryRun: true, action: 'run' },
   })
+})
+
+test('the manual names every option', () => {
+  const manual = readFileSync(join(import.meta.dirname, '../../../docs/man/spamd-setup.8'), 'utf8')
   for (const { short, long, summary } of SETUP_OPTIONS) {
-    expect(short ?? long).toBeDefined()
+    expect(manual).toMatch(
+      short === undefined
+        ? new RegExp(`^\\.It Fl Fl ${long}\\b`, 'm')
+        : new RegExp(`^\\.It Fl ${short}$`, 'm'),
+    )
     expect(summary).not.toBe('')
   }
 })
@@ -41,7 +50,9 @@ test('progress is drawn in place, within the terminal, at most ten times a secon
   const terminal = {
     rows: 3,
     columns: 30,
-    write: (text: string) => void (written += text),
+    write: (text: string) => {
+      written += text
+    },
     monotonicMs: () => nowMs,
   }
   const progress = new SetupProgress(
@@ -131,7 +142,7 @@ describe.skipIf(!isRoot)('spamd-setup for people', () => {
       })
       socket.on('end', () => {
         received.push(text)
-        socket.end(answers[received.length - 1])
+        socket.end(answers[received.length - 1] ?? '')
       })
     })
     await new Promise<void>((resolve) => server.listen(path, resolve))

@@ -83,7 +83,7 @@ test('a program that is missing is a failure', async () => {
 })
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.info('skipped: only root can start programs as another user')
+if (!isRoot) process.stderr.write('skipped: only root can start programs as another user\n')
 
 test.skipIf(!isRoot)('as root, programs run as the user given, without groups of ours', async () => {
   const user = { name: 'nobody', uid: 65_534, gid: 65_534 }
