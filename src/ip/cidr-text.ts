@@ -4,6 +4,8 @@ import { Ipv6CidrWriter } from './ipv6-cidr-writer.js'
 
 /** Size of the pieces that a large set is written in: few system calls, and small beside the set. */
 const CHUNK_BYTES = 512 * 1024
+/** The first piece is short, so that a writer has run through once before its loop is compiled. */
+const FIRST_CHUNK_BYTES = 2048
 
 /** CIDR blocks as text, with how many there are. */
 export interface CidrText {
@@ -46,8 +48,10 @@ export function* cidrChunks(set: IpRangeSet, separator = '\n'): Generator<Uint8A
     new Ipv4CidrWriter(set.ipv4, separatorByte),
     new Ipv6CidrWriter(set.ipv6, separatorByte),
   ]) {
-    for (let lengthBytes = writer.fill(buffer); lengthBytes > 0; lengthBytes = writer.fill(buffer)) {
+    let lengthBytes = writer.fill(buffer.subarray(0, FIRST_CHUNK_BYTES))
+    while (lengthBytes > 0) {
       yield buffer.subarray(0, lengthBytes)
+      lengthBytes = writer.fill(buffer)
     }
   }
 }

@@ -13,24 +13,11 @@ const DIGIT_0 = 0x30
 /** `findGap`: there is none. */
 const NO_GAP = -1
 
-/** Text of every group, four ASCII bytes with the first one lowest, and how many of them count. */
-const GROUP_WORDS = new Uint32Array(65536)
-const GROUP_LENGTHS = new Uint8Array(65536)
-let areGroupsReady = false
-
-/** Filled on first use: a run without IPv6 need not wait for it. */
-function prepareGroups(): void {
-  if (areGroupsReady) return
-  const digits = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
-  for (let value = 0; value < 65536; value += 1) {
-    const above = value >>> 4
-    const digit = digits[value & 15]!
-    const length = value === 0 || above === 0 ? 1 : GROUP_LENGTHS[above]! + 1
-    GROUP_LENGTHS[value] = length
-    GROUP_WORDS[value] = length === 1 ? digit : (GROUP_WORDS[above]! | (digit << ((length - 1) * 8))) >>> 0
-  }
-  areGroupsReady = true
-}
+/** The two hexadecimal digits of every byte, the first one in the lower half. */
+const DIGIT_PAIRS = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const digits = byte.toString(16).padStart(2, '0')
+  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8)
+})
 
 /** Writes the CIDR blocks of an IPv6 set as ASCII text (RFC 5952), without a string per block. */
 export class Ipv6CidrWriter {
@@ -44,7 +31,6 @@ export class Ipv6CidrWriter {
   constructor(set: Ipv6RangeSet, separatorByte: number) {
     this.#set = set
     this.#separatorByte = separatorByte
-    prepareGroups()
     if (set.length > 0) copyWords(set.firsts, 0, this.#first, 0)
   }
 
@@ -62,7 +48,7 @@ export class Ipv6CidrWriter {
       const lastAt = this.#range * WORDS_PER_ADDRESS
       const isSingle = compareWords(first, 0, lasts, lastAt) === 0
       const prefixLength = isSingle ? 128 : this.#prefixLength()
-      at = writeAddress(view, at, first[0]!, first[1]!, first[2]!, first[3]!)
+      at = writeAddress(view, at, first)
       view.setUint8(at, SLASH)
       at = writeDecimal(view, at + 1, prefixLength)
       view.setUint8(at, this.#separatorByte)
@@ -102,14 +88,15 @@ export class Ipv6CidrWriter {
   }
 }
 
-function writeAddress(
-  view: DataView,
-  start: number,
-  word0: number,
-  word1: number,
-  word2: number,
-  word3: number,
-): number {
+/**
+ * Writes the address of four words; returns the end. Words are made signed, since an unsigned one above 2^31
+ * would be boxed on each call.
+ */
+function writeAddress(view: DataView, start: number, words: Uint32Array): number {
+  const word0 = words[0]! | 0
+  const word1 = words[1]! | 0
+  const word2 = words[2]! | 0
+  const word3 = words[3]! | 0
   const gap = canHaveGap(word0, word1, word2, word3) ? findGap(word0, word1, word2, word3) : NO_GAP
   if (gap === NO_GAP) {
     let at = writeGroup(view, start, word0 >>> 16)
@@ -135,12 +122,13 @@ function writeAddress(
   return gapEnd === 8 ? at : at - 1
 }
 
-/** Writes a group and a colon; returns the end. */
+/** Writes a group without leading zeros, and a colon; returns the end. */
 function writeGroup(view: DataView, at: number, group: number): number {
-  view.setUint32(at, GROUP_WORDS[group]!, true)
-  const end = at + GROUP_LENGTHS[group]!
-  view.setUint8(end, COLON)
-  return end + 1
+  const digits = DIGIT_PAIRS[group >>> 8]! | (DIGIT_PAIRS[group & 255]! << 16)
+  const missing = group > 0xff ? (group > 0xfff ? 0 : 1) : group > 0xf ? 2 : 3
+  view.setUint32(at, digits >>> (missing * 8), true)
+  view.setUint8(at + 4 - missing, COLON)
+  return at + 5 - missing
 }
 
 function groupOf(index: number, word0: number, word1: number, word2: number, word3: number): number {
@@ -152,9 +140,9 @@ function groupOf(index: number, word0: number, word1: number, word2: number, wor
 function canHaveGap(word0: number, word1: number, word2: number, word3: number): boolean {
   if (word0 === 0 || word1 === 0 || word2 === 0 || word3 === 0) return true
   return (
-    ((word0 & 0xffff) === 0 && word1 <= 0xffff) ||
-    ((word1 & 0xffff) === 0 && word2 <= 0xffff) ||
-    ((word2 & 0xffff) === 0 && word3 <= 0xffff)
+    ((word0 & 0xffff) === 0 && word1 >>> 16 === 0) ||
+    ((word1 & 0xffff) === 0 && word2 >>> 16 === 0) ||
+    ((word2 & 0xffff) === 0 && word3 >>> 16 === 0)
   )
 }
 

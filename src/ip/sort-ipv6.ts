@@ -41,36 +41,51 @@ function isAscending(words: Uint32Array, count: number): boolean {
 
 /** Divides the prefixes by their leading 16 bits, which leaves parts that fit the cache, and sorts each. */
 function sortParts(prefixes: PrefixArrays, count: number): PrefixArrays {
-  const ends = new Uint32Array(1 << PARTITION_SHIFT)
-  for (let at = 0; at < count * WORDS_PER_ADDRESS; at += WORDS_PER_ADDRESS) {
-    const part = prefixes.words[at]! >>> PARTITION_SHIFT
-    ends[part] = ends[part]! + 1
-  }
-  let place = 0
-  let longest = 0
-  for (let part = 0; part < ends.length; part += 1) {
-    const size = ends[part]!
-    ends[part] = place
-    place += size
-    if (size > longest) longest = size
-  }
-  const words = new Uint32Array(count * WORDS_PER_ADDRESS)
-  const lengths = new Uint8Array(count)
-  for (let index = 0; index < count; index += 1) {
-    const part = prefixes.words[index * WORDS_PER_ADDRESS]! >>> PARTITION_SHIFT
-    const to = ends[part]!
-    ends[part] = to + 1
-    copyWords(prefixes.words, index * WORDS_PER_ADDRESS, words, to * WORDS_PER_ADDRESS)
-    lengths[to] = prefixes.lengths[index]!
-  }
-  const parts = { words, lengths }
+  const places = countParts(prefixes.words, count)
+  const longest = places.reduce((most, size) => Math.max(most, size), 0)
+  startParts(places)
+  const parts = { words: new Uint32Array(count * WORDS_PER_ADDRESS), lengths: new Uint8Array(count) }
+  moveToParts(prefixes, count, places, parts)
   const sorter = new StretchSorter(parts, longest)
   let start = 0
-  for (const end of ends) {
+  for (const end of places) {
     if (end - start > 1) sorter.sortFrom(0, start, end)
-    if (end > start) start = end
+    start = end
   }
   return parts
+}
+
+/** How many prefixes each part holds. */
+function countParts(words: Uint32Array, count: number): Uint32Array {
+  const sizes = new Uint32Array(1 << PARTITION_SHIFT)
+  for (let at = 0; at < count * WORDS_PER_ADDRESS; at += WORDS_PER_ADDRESS) {
+    const part = words[at]! >>> PARTITION_SHIFT
+    sizes[part] = sizes[part]! + 1
+  }
+  return sizes
+}
+
+/** Turns the sizes of the parts into the places where they start. */
+function startParts(sizes: Uint32Array): void {
+  let place = 0
+  for (let part = 0; part < sizes.length; part += 1) {
+    const size = sizes[part]!
+    sizes[part] = place
+    place += size
+  }
+}
+
+/** Copies each prefix to its part; the start of each part becomes its end. */
+function moveToParts(prefixes: PrefixArrays, count: number, places: Uint32Array, parts: PrefixArrays): void {
+  const from = prefixes.words
+  const to = parts.words
+  for (let index = 0; index < count; index += 1) {
+    const part = from[index * WORDS_PER_ADDRESS]! >>> PARTITION_SHIFT
+    const place = places[part]!
+    places[part] = place + 1
+    copyWords(from, index * WORDS_PER_ADDRESS, to, place * WORDS_PER_ADDRESS)
+    parts.lengths[place] = prefixes.lengths[index]!
+  }
 }
 
 /** Sorts stretches of prefixes in place, with scratch space for the longest that is made only once. */
