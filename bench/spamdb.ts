@@ -42,11 +42,11 @@ function median(values: number[]): number {
 
 /** Times all in turn, so that what else the machine does falls on each alike. */
 function inTurn(runs: Record<string, () => number>, rounds: number): Record<string, number> {
-  const times: Record<string, number[]> = {}
+  const times = Object.entries(runs).map(([name, run]) => ({ name, run, values: [] as number[] }))
   for (let round = 0; round < rounds; round += 1) {
-    for (const [name, run] of Object.entries(runs)) (times[name] ??= []).push(run())
+    for (const { run, values } of times) values.push(run())
   }
-  return Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]))
+  return Object.fromEntries(times.map(({ name, values }) => [name, median(values)]))
 }
 
 function report(name: string, value: string, limit: string): void {

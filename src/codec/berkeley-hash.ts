@@ -25,7 +25,7 @@ export type HashFileItem =
   /** Something unreadable; the reader goes on with the next chain. `offset` is in bytes of the file. */
   | { type: 'damage'; offset: number; reason: string }
 
-export const BERKELEY_HASH_MAGIC = 0x061561
+const BERKELEY_HASH_MAGIC = 0x061561
 const HEADER_BYTES = 260
 const LITTLE_ENDIAN_ORDER = 1234
 const BIG_ENDIAN_ORDER = 4321

@@ -1,4 +1,13 @@
-import { closeSync, copyFileSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError } from '../platform/app-error.js'
@@ -18,6 +27,8 @@ export function openCopy(path: string): SqliteDatabase {
   try {
     const copy = join(folder, 'copy.sqlite')
     copyUnchanged(path, copy)
+    // The copy has the mode of the original, which may be read-only.
+    chmodSync(copy, 0o600)
     const file = openSync(copy, 'r+')
     try {
       writeSync(file, ROLLBACK_JOURNAL_VERSIONS, 0, ROLLBACK_JOURNAL_VERSIONS.length, JOURNAL_VERSIONS_OFFSET)
