@@ -1,3 +1,17 @@
 #!/usr/bin/env node
 'use strict'
-require('./load-program.js').runWithOclif('spamlogd')
+const { runWithOclif } = require('./load-program.js')
+
+// A daemon stays small: oclif is loaded for help only.
+const modules = ['cli/spamlogd-main', 'daemon/run-spamlogd', 'daemon/spamlogd-machine']
+const load = (name) => import(`../dist/src/${name}.js`)
+Promise.all(modules.map(load)).then(async ([{ runSpamlogdCall }, { runSpamlogd }, { systemMachine }]) => {
+  const machine = systemMachine()
+  const exitCode = await runSpamlogdCall(process.argv.slice(2), {
+    ...machine,
+    showHelp: () => runWithOclif('spamlogd'),
+    run: (options) => runSpamlogd(options, { machine }),
+  })
+  // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
+  process.exit(exitCode)
+})

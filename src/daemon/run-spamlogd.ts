@@ -13,7 +13,12 @@ import { LiveWatch } from './live-watch.js'
 import { LogWatcher } from './log-watcher.js'
 import { RateLimitedLog } from './rate-limited-log.js'
 import { checkLinkType, replayCapture } from './replay-capture.js'
-import { BATCH_DELAY_MS, type OnWhitelisted, SightingRecorder } from './sighting-recorder.js'
+import {
+  BATCH_DELAY_MS,
+  type OnWhitelisted,
+  SightingRecorder,
+  type SightingStore,
+} from './sighting-recorder.js'
 import type { DaemonSignal, SpamlogdMachine } from './spamlogd-machine.js'
 import { StoreKeeper } from './store-keeper.js'
 
@@ -67,7 +72,7 @@ class Spamlogd {
   readonly #openAnnouncer: SpamlogdParts['openAnnouncer']
   readonly #logger: Logger
   readonly #stop = new AbortController()
-  #keeper: StoreKeeper
+  #keeper: StoreKeeper<SightingStore>
   #announcer: WhiteAnnouncer | undefined
   #statsTimer: NodeJS.Timeout | undefined
   #removePidFile: (() => void) | undefined
@@ -237,7 +242,7 @@ class Spamlogd {
     onReload()
   }
 
-  #newKeeper(): StoreKeeper {
+  #newKeeper(): StoreKeeper<SightingStore> {
     const { dbPath } = this.#options
     return new StoreKeeper({
       open: async () => ({ store: await this.#machine.openStore(dbPath), isCreated: false }),

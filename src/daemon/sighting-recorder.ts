@@ -3,7 +3,7 @@
  * transactions of bounded size, and keeps them while the database cannot be written.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import type { Sighting, SightingOutcome } from '../db/store.js'
+import type { Sighting, SightingOutcome, Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
@@ -29,11 +29,14 @@ const QUIET_LOCK_MS = 5_000
 /** How often a locked database is tried while the program ends. */
 const DRAIN_RETRY_MS = 50
 
+/** What spamlogd needs of the database. */
+export type SightingStore = Pick<Store, 'location' | 'recordSightings' | 'close'>
+
 /** Called for each sighting that made or refreshed a WHITE entry, in order of arrival, after the commit. */
 export type OnWhitelisted = (ip: string, nowSec: number, expireSec: number) => void
 
 export interface SightingRecorderOptions {
-  use: StoreAccess
+  use: StoreAccess<SightingStore>
   /** Path of the database, for messages. */
   location: string
   logger: Logger

@@ -3,8 +3,6 @@ import { closeSync, createReadStream, fstatSync, openSync, read, readFileSync } 
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import type { InterfaceIndexLookup } from '../app/read-sighting.js'
-import { openStore } from '../db/open-store.js'
-import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
 import { type Clock, systemClock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
@@ -15,18 +13,14 @@ import { openLiveCapture } from '../platform/open-live-capture.js'
 import { dropPrivileges, findUser, isRoot } from '../platform/privileges.js'
 import { openLog } from '../platform/syslog.js'
 import { keepYoungGenerationSmall } from '../platform/young-generation.js'
+import type { SightingStore } from './sighting-recorder.js'
+import { openStoreInWorker } from './store-in-worker.js'
 
 /** Large pieces, so that a replay spends its time on records. */
 const READ_CHUNK_BYTES = 256 * 1024
 /** Bits of CapEff in /proc/self/status. Source: linux/capability.h. */
 const CAP_NET_ADMIN = 12n
 const CAP_NET_RAW = 13n
-/**
- * How long the database may make us wait for a lock: the event loop stands still meanwhile. Beyond it the
- * batch is kept and tried again.
- */
-const BUSY_TIMEOUT_MS = 20
-
 const readIntoBuffer = promisify(read)
 
 export type DaemonSignal = 'stop' | 'reload' | 'statistics'
@@ -51,7 +45,7 @@ export interface SpamlogdMachine {
   openCapture(request: LiveCaptureRequest): Promise<LiveCapture>
   /** The bytes of a capture file or, for `-`, standard input. Errors: `ERR_CAPTURE_OPEN`. */
   openReplay(path: string): ReplaySource
-  openStore(path: string): Promise<Store>
+  openStore(path: string): Promise<SightingStore>
   /** Becomes the user for good when we are root. Errors: `ERR_PRIVILEGES_USER`, `ERR_PRIVILEGES_DROP`. */
   becomeUser(name: string): Promise<void>
   /** Calls the handler for each signal until the returned function is called. */
@@ -70,8 +64,7 @@ export function systemMachine(): SpamlogdMachine {
     mayCapture: () => isRoot() || hasCaptureCapability(),
     openCapture: (request) => openLiveCapture(request),
     openReplay,
-    openStore: (path) =>
-      openStore(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
+    openStore: openStoreInWorker,
     becomeUser,
     onSignal,
   }

@@ -8,10 +8,13 @@ import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
 
 /** Runs one action on the open store; rejects with the store's error or that of opening it. */
-export type StoreAccess = <T>(action: (store: Store) => Promise<T>) => Promise<T>
+export type StoreAccess<S = Store> = <T>(action: (store: S) => Promise<T>) => Promise<T>
 
-export interface OpenedStore {
-  store: Store
+/** The least that a store must be to be kept open: what a daemon needs of it may be less than all of `Store`. */
+export type KeptStore = Pick<Store, 'location' | 'close'>
+
+export interface OpenedStore<S extends KeptStore = Store> {
+  store: S
   /** The file did not exist: what it does not hold was not deleted by anyone. */
   isCreated: boolean
 }
@@ -19,16 +22,16 @@ export interface OpenedStore {
 /** After these the handle is of no use any more; the next use opens the database again. */
 const REOPEN_CODES = new Set(['ERR_DB_GONE', 'ERR_DB_CORRUPT', 'ERR_DB_IO', 'ERR_DB_OPEN'])
 
-export class StoreKeeper {
-  readonly #open: () => Promise<OpenedStore>
+export class StoreKeeper<S extends KeptStore = Store> {
+  readonly #open: () => Promise<OpenedStore<S>>
   readonly #logger: Logger
-  #opened: Promise<OpenedStore> | undefined
+  #opened: Promise<OpenedStore<S>> | undefined
   #isFresh = false
   #generation = 0
   #isClosed = false
 
   /** `open` creates the database when it is missing and says so. */
-  constructor(options: { open: () => Promise<OpenedStore>; logger: Logger }) {
+  constructor(options: { open: () => Promise<OpenedStore<S>>; logger: Logger }) {
     this.#open = options.open
     this.#logger = options.logger
   }
@@ -43,7 +46,7 @@ export class StoreKeeper {
     return this.#generation
   }
 
-  readonly use: StoreAccess = async (action) => {
+  readonly use: StoreAccess<S> = async (action) => {
     const opened = await this.#openOnce()
     try {
       return await action(opened.store)
@@ -61,7 +64,7 @@ export class StoreKeeper {
     await opened?.store.close()
   }
 
-  async #openOnce(): Promise<OpenedStore> {
+  async #openOnce(): Promise<OpenedStore<S>> {
     if (this.#isClosed) throw new AppError('ERR_DB_GONE', 'the database is closed')
     this.#opened ??= this.#open().then((opened) => {
       this.#isFresh = opened.isCreated
@@ -77,7 +80,7 @@ export class StoreKeeper {
     }
   }
 
-  async #discard(broken: OpenedStore, cause: AppError): Promise<void> {
+  async #discard(broken: OpenedStore<S>, cause: AppError): Promise<void> {
     const current = await this.#opened?.catch(() => undefined)
     if (current !== broken) return
     this.#opened = undefined
