@@ -138,8 +138,11 @@ export class PrivilegedParent {
     // Closing a listening Unix socket removes the path it was bound to: it must not be there then.
     const setAside = `${controlSocketPath}.${process.pid}`
     renameSync(controlSocketPath, setAside)
-    await this.#handOver(id, server, 1)
-    renameSync(setAside, controlSocketPath)
+    try {
+      await this.#handOver(id, server, 1)
+    } finally {
+      renameSync(setAside, controlSocketPath)
+    }
   }
 
   #beginTransfer(message: Extract<ChildMessage, { kind: 'replace-table' }>): void {

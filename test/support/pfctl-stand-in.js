@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * A program in place of pfctl(8), for `SPAMD_PFCTL`: tables live in the JSON file named by PFCTL_STATE, every
- * call is recorded as a line of the file named by PFCTL_CALLS. Names are never resolved: a token that would
+ * call is recorded as a line of the file named by PFCTL_CALLS, and the file named by PFCTL_STARTED is made as soon as
+ * a table is about to be changed. Names are never resolved: a token that would
  * reach DNS or an interface fails loudly.
  *
  * State: `{ tables: { NAME: ENTRIES | { flags, entries } }, limits, system, device, fault }`. `system` is
@@ -111,6 +112,8 @@ const call = {
   stdin: undefined,
 }
 
+if (process.env.PFCTL_STARTED !== undefined && argv.includes('-f'))
+  writeFileSync(process.env.PFCTL_STARTED, '')
 if (activeFault.delayBeforeReadMs !== undefined) pauseMs(activeFault.delayBeforeReadMs)
 if (activeFault.dieBy !== undefined) {
   call.stdin = readStdin(activeFault.dieAfterBytes ?? 0)

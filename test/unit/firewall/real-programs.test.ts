@@ -1,4 +1,6 @@
 /** Back ends with programs that are missing, forbidden, failing, hanging, dying or slow: real processes. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +15,7 @@ import { runProcess } from '../../../src/platform/run-process.js'
 import { contentOf, networks } from '../../support/table-content.js'
 
 const PFCTL = fileURLToPath(new URL('../../support/pfctl-stand-in.js', import.meta.url))
+const REPLACER = fileURLToPath(new URL('../../support/replace-table.ts', import.meta.url))
 const NETWORKS = { name: 'spamd', content: 'networks' } as const
 
 let folder: string
@@ -141,6 +144,25 @@ describe('pf, by the stand-in for pfctl', () => {
       descriptors: ['file', 'pipe', 'pipe'],
       dnsAsked: [],
     })
+  })
+
+  test('our own process killed while pfctl reads: the whole list is loaded, not a part of it', async () => {
+    begin({ fault: { on: 'replace', delayBeforeReadMs: 300 } })
+    const started = join(folder, 'started')
+    const caller = spawn(process.execPath, ['--import', 'tsx', REPLACER, PFCTL, '5000'], {
+      env: { ...process.env, PFCTL_STATE: join(folder, 'state'), PFCTL_STARTED: started },
+    })
+    await vi.waitUntil(() => existsSync(started), { timeout: 30_000, interval: 5 })
+    caller.kill('SIGKILL')
+    await once(caller, 'close')
+    const tables = () =>
+      (
+        JSON.parse(readFileSync(join(folder, 'state'), 'utf8')) as {
+          tables: { spamd: { entries: string[] } }
+        }
+      ).tables
+    await vi.waitUntil(() => Array.isArray(tables().spamd.entries), { timeout: 30_000, interval: 5 })
+    expect(tables().spamd.entries).toHaveLength(5_000)
   })
 
   test.each([
