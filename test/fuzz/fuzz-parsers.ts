@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkConf, checkList } from './check-parsers.js'
+import { makeMutator } from './mutate.js'
 
 const CORPUS = join(import.meta.dirname, '../corpus')
 const TOKENS: Record<string, string[]> = {
@@ -68,57 +69,7 @@ const TOKENS: Record<string, string[]> = {
 }
 
 const inputCount = Number(process.argv[2] ?? 1_000_000)
-let state = Number(process.argv[3] ?? 1)
-
-/** xorshift32: the same inputs for the same seed. */
-function random(limit: number): number {
-  state ^= state << 13
-  state ^= state >>> 17
-  state ^= state << 5
-  return (state >>> 0) % limit
-}
-
-function mutate(seeds: readonly Buffer[], tokens: readonly string[]): Buffer {
-  let bytes = Buffer.from(seeds[random(seeds.length)]!)
-  for (let step = random(6); step >= 0; step -= 1) {
-    const at = random(bytes.length + 1)
-    const to = Math.min(bytes.length, at + random(24))
-    const head = bytes.subarray(0, at)
-    switch (random(7)) {
-      case 0:
-        if (at < bytes.length) bytes[at] = random(256)
-        break
-      case 1:
-        bytes = Buffer.concat([
-          head,
-          Buffer.from(tokens[random(tokens.length)]!, 'latin1'),
-          bytes.subarray(at),
-        ])
-        break
-      case 2:
-        bytes = Buffer.concat([head, bytes.subarray(to)])
-        break
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(at, to), bytes.subarray(to)])
-        break
-      case 4: {
-        const other = seeds[random(seeds.length)]!
-        bytes = Buffer.concat([head, other.subarray(random(other.length + 1))])
-        break
-      }
-      case 5:
-        if (at < bytes.length) bytes[at]! ^= 1 << random(8)
-        break
-      default:
-        bytes = Buffer.concat([
-          head,
-          Buffer.from(tokens[random(tokens.length)]!, 'latin1'),
-          bytes.subarray(to),
-        ])
-    }
-  }
-  return bytes.subarray(0, 4096)
-}
+const { random, mutate } = makeMutator(Number(process.argv[3] ?? 1))
 
 function run(kind: 'lists' | 'getcap', check: (bytes: Buffer) => void): void {
   const folder = join(CORPUS, kind)

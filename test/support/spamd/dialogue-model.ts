@@ -160,7 +160,7 @@ export class DialogueModel {
       }
       this.#state = 70
       say('354 Enter spam, end with "." on a line by itself')
-    } else if (line.slice(0, 8).toUpperCase() === 'STARTTLS' && this.#state === 8) {
+    } else if (/^starttls/i.test(line) && !line.includes('\0') && this.#state === 8) {
       say('220 glad you want to burn more CPU cycles on your spam')
     } else refuse('500 5.5.1 Command unrecognized')
   }
