@@ -161,7 +161,7 @@ describe('pf, by the stand-in for pfctl', () => {
           tables: { spamd: { entries: string[] } }
         }
       ).tables
-    await vi.waitUntil(() => Array.isArray(tables().spamd.entries), { timeout: 30_000, interval: 5 })
+    await vi.waitUntil(() => tables().spamd.entries.length !== old.length, { timeout: 30_000, interval: 5 })
     expect(tables().spamd.entries).toHaveLength(5_000)
   })
 
