@@ -47,7 +47,6 @@ const MAX_NUMBER_CHARS = 20
 /** bcount and pcount are C ints. */
 const MAX_COUNT = 2_147_483_647
 const COUNT_FIELDS = 5
-const GREY_FIELDS = 10
 /**
  * Starts a line of `spamdctl export` that holds the comment of the entry on the line before; spamdb itself
  * prints no comments, since the original's lines have no place for them.
@@ -57,25 +56,18 @@ export const COMMENT_LINE_PREFIX = '#comment|'
 export const MAX_TUPLE_WORDS = 64
 
 /**
- * Reads one line, without its line feed, latin-1. IP addresses come out canonical, spamtraps as written. `nowSec` becomes `first` where the line has no such field (TRAPPED, SPAMTRAP). Times beyond
- * +-(2^53 - 1) are cut to that. Bars inside HELO, sender and recipient are told apart by angle brackets
- * where that has one answer; else the line is refused.
+ * Reads one line, without its line feed, latin-1. IP addresses come out canonical, spamtraps as written.
+ * `nowSec` becomes `first` where the line has no such field (TRAPPED, SPAMTRAP). Times beyond +-(2^53 - 1) are
+ * cut to that. Bars inside HELO, sender and recipient are told apart by angle brackets where that has one
+ * answer; else the line is refused.
  */
 export function parseSpamdbLine(line: string, nowSec: number): ParsedLine {
   if (line.includes('\0')) return bad('a NUL byte')
-  const fields = line.split('|')
-  switch (fields[0]) {
-    case 'WHITE':
-      return parseWhite(fields)
-    case 'TRAPPED':
-      return parseTrapped(fields, nowSec)
-    case 'SPAMTRAP':
-      return parseSpamtrap(line.slice('SPAMTRAP|'.length), nowSec)
-    case 'GREY':
-      return parseGrey(fields)
-    default:
-      return bad('not a line of spamdb (WHITE, TRAPPED, SPAMTRAP or GREY)')
-  }
+  if (line.startsWith('GREY|')) return parseGrey(line)
+  if (line.startsWith('WHITE|')) return parseWhite(line)
+  if (line.startsWith('TRAPPED|')) return parseTrapped(line.split('|'), nowSec)
+  if (line.startsWith('SPAMTRAP|')) return parseSpamtrap(line.slice('SPAMTRAP|'.length), nowSec)
+  return bad('not a line of spamdb (WHITE, TRAPPED, SPAMTRAP or GREY)')
 }
 
 /** The line of an entry in the original's form, latin-1, without line feed. */
@@ -133,21 +125,27 @@ function formatCounts(entry: HostLine | GreyLine): string {
   return `${entry.first}|${entry.pass}|${entry.expire}|${entry.bcount}|${entry.pcount}`
 }
 
-function parseWhite(fields: readonly string[]): ParsedLine {
-  if (fields.length !== 9 || fields[2] !== '' || fields[3] !== '') {
+function parseWhite(line: string): ParsedLine {
+  const ipStart = 'WHITE|'.length
+  const ipEnd = line.indexOf('|', ipStart)
+  const countsBar = barBeforeCounts(line)
+  // Two empty fields: three bars in a row, the last of them in front of the counts.
+  if (ipEnd < 0 || countsBar !== ipEnd + 2 || line[ipEnd + 1] !== '|') {
     return bad('a WHITE line has 9 fields, the third and fourth empty')
   }
-  const ip = canonicalPaddedIp(fields[1]!)
+  const ip = canonicalPaddedIp(line.slice(ipStart, ipEnd))
   if (ip === undefined) return bad('the second field is not an ip address')
-  const counts = parseCounts(fields, 4)
-  return counts === undefined ? badCounts() : { ok: true, entry: { kind: 'WHITE', ip, ...counts } }
+  const counts = parseCounts(line, countsBar)
+  if (counts === undefined) return badCounts()
+  const { first, pass, expire, bcount, pcount } = counts
+  return { ok: true, entry: { kind: 'WHITE', ip, first, pass, expire, bcount, pcount } }
 }
 
 function parseTrapped(fields: readonly string[], nowSec: number): ParsedLine {
   if (fields.length !== 3) return bad('a TRAPPED line has 3 fields')
   const ip = canonicalPaddedIp(fields[1]!)
   if (ip === undefined) return bad('the second field is not an ip address')
-  const expire = parseTime(fields[2]!)
+  const expire = parseTime(fields[2]!, 0, fields[2]!.length)
   if (expire === undefined) return bad('the third field is not a time in seconds since the epoch')
   return { ok: true, entry: { kind: 'TRAPPED', ip, first: nowSec, pass: 0, expire, bcount: 1, pcount: -1 } }
 }
@@ -158,20 +156,44 @@ function parseSpamtrap(text: string, nowSec: number): ParsedLine {
   return { ok: true, entry: { kind: 'SPAMTRAP', address, first: nowSec } }
 }
 
-function parseGrey(fields: string[]): ParsedLine {
-  if (fields.length < 9) return bad('a GREY line has 10 fields, or 9 without helo')
-  const ip = canonicalPaddedIp(fields[1]!) ?? canonicalNetwork(fields[1]!)
+function parseGrey(line: string): ParsedLine {
+  const ipStart = 'GREY|'.length
+  const ipEnd = line.indexOf('|', ipStart)
+  const countsBar = barBeforeCounts(line)
+  const firstBar = line.indexOf('|', ipEnd + 1)
+  if (ipEnd < 0 || firstBar < 0 || firstBar >= countsBar) {
+    return bad('a GREY line has 10 fields, or 9 without helo')
+  }
+  const ipText = line.slice(ipStart, ipEnd)
+  const ip = canonicalPaddedIp(ipText) ?? canonicalNetwork(ipText)
   if (ip === undefined) return bad('the second field is not an ip address')
-  const counts = parseCounts(fields, fields.length - COUNT_FIELDS)
+  const counts = parseCounts(line, countsBar)
   if (counts === undefined) return badCounts()
-  const tuple =
-    fields.length === GREY_FIELDS
-      ? { helo: unescapeField(fields[2]!), from: unescapeField(fields[3]!), to: unescapeField(fields[4]!) }
-      : splitTuple(fields.slice(2, -COUNT_FIELDS))
+  const tuple = parseTuple(line, ipEnd + 1, firstBar, countsBar)
   if (tuple === undefined) return bad('bars inside helo, from or to leave their ends unclear')
   const { helo, from, to } = tuple
   const { first, pass, expire, bcount, pcount } = counts
   return { ok: true, entry: { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount } }
+}
+
+interface TupleText {
+  helo: string
+  from: string
+  to: string
+}
+
+/** The words from `start` to `end`, the first of which ends at `firstBar`: two have no helo, more than three held bars. */
+function parseTuple(line: string, start: number, firstBar: number, end: number): TupleText | undefined {
+  const word = (from: number, to: number): string => unescapeField(line.slice(from, to))
+  const secondBar = line.indexOf('|', firstBar + 1)
+  if (secondBar === end) return { helo: '', from: word(start, firstBar), to: word(firstBar + 1, end) }
+  const thirdBar = line.indexOf('|', secondBar + 1)
+  if (thirdBar !== end) return splitTuple(line.slice(start, end).split('|'))
+  return {
+    helo: word(start, firstBar),
+    from: word(firstBar + 1, secondBar),
+    to: word(secondBar + 1, end),
+  }
 }
 
 function canonicalNetwork(text: string): string | undefined {
@@ -179,9 +201,8 @@ function canonicalNetwork(text: string): string | undefined {
   return network === undefined || network.hadHostBits ? undefined : formatCidr(network)
 }
 
-/** helo, from and to of the words between bars: two words have no helo, more than three held bars. */
-function splitTuple(words: string[]): { helo: string; from: string; to: string } | undefined {
-  if (words.length === 2) return { helo: '', from: unescapeField(words[0]!), to: unescapeField(words[1]!) }
+/** helo, from and to of more than three words between bars, where brackets part them in one way only. */
+function splitTuple(words: readonly string[]): TupleText | undefined {
   if (words.length > MAX_TUPLE_WORDS) return undefined
   const isBracketed = (start: number, end: number): boolean =>
     words[start]!.startsWith('<') && words[end - 1]!.endsWith('>')
@@ -199,12 +220,26 @@ function splitTuple(words: string[]): { helo: string; from: string; to: string }
   return { helo: join(0, found[0]), from: join(found[0], found[1]), to: join(found[1]) }
 }
 
-function parseCounts(fields: readonly string[], at: number): Omit<HostLine, 'kind' | 'ip'> | undefined {
-  const first = parseTime(fields[at]!)
-  const pass = parseTime(fields[at + 1]!)
-  const expire = parseTime(fields[at + 2]!)
-  const bcount = parseTime(fields[at + 3]!)
-  const pcount = parseTime(fields[at + 4]!)
+/** Position of the bar in front of the five numbers at the end, negative when there are fewer bars. */
+function barBeforeCounts(line: string): number {
+  let bar = line.length
+  for (let count = 0; count < COUNT_FIELDS; count += 1) {
+    // A start below 0 would be taken as 0.
+    bar = bar > 0 ? line.lastIndexOf('|', bar - 1) : -1
+  }
+  return bar
+}
+
+function parseCounts(line: string, bar: number): Omit<HostLine, 'kind' | 'ip'> | undefined {
+  const passBar = line.indexOf('|', bar + 1)
+  const expireBar = line.indexOf('|', passBar + 1)
+  const bcountBar = line.indexOf('|', expireBar + 1)
+  const pcountBar = line.indexOf('|', bcountBar + 1)
+  const first = parseTime(line, bar + 1, passBar)
+  const pass = parseTime(line, passBar + 1, expireBar)
+  const expire = parseTime(line, expireBar + 1, bcountBar)
+  const bcount = parseTime(line, bcountBar + 1, pcountBar)
+  const pcount = parseTime(line, pcountBar + 1, line.length)
   if (first === undefined || pass === undefined || expire === undefined) return undefined
   if (bcount === undefined || pcount === undefined || !isCount(bcount) || !isCount(pcount)) return undefined
   return { first, pass, expire, bcount, pcount }
@@ -215,13 +250,13 @@ function isCount(value: number): boolean {
 }
 
 /** A whole number with an optional minus sign, cut to what a JS number holds exactly. By hand: five a line. */
-function parseTime(text: string): number | undefined {
-  const isNegative = text.charCodeAt(0) === 0x2d
-  const start = isNegative ? 1 : 0
-  if (text.length === start || text.length > MAX_NUMBER_CHARS) return undefined
+function parseTime(line: string, start: number, end: number): number | undefined {
+  const isNegative = line.charCodeAt(start) === 0x2d
+  const digitsStart = isNegative ? start + 1 : start
+  if (digitsStart >= end || end - start > MAX_NUMBER_CHARS) return undefined
   let value = 0
-  for (let index = start; index < text.length; index += 1) {
-    const digit = text.charCodeAt(index) - 0x30
+  for (let index = digitsStart; index < end; index += 1) {
+    const digit = line.charCodeAt(index) - 0x30
     if (digit < 0 || digit > 9) return undefined
     value = value * 10 + digit
   }

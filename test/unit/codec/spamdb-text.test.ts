@@ -141,7 +141,7 @@ describe('refused lines', () => {
     ['TRAPPED|1.2.3.4', '3 fields'],
     ['TRAPPED|1.2.3.4|', 'not a time'],
     ['SPAMTRAP|nobody', 'e-mail address'],
-    ['SPAMTRAP', 'e-mail address'],
+    ['SPAMTRAP|', 'e-mail address'],
     ['SPAMTRAP|a\0@b', 'NUL'],
     ['GREY|1.2.3.4|h|f|t|1|2|3', '10 fields'],
     ['GREY|not an ip|h|f|t|1|2|3|4|0', 'not an ip address'],
