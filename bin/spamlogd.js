@@ -3,14 +3,23 @@
 const { runWithOclif } = require('./load-program.js')
 
 // A daemon stays small: oclif is loaded for help only.
-const modules = ['cli/spamlogd-main', 'daemon/run-spamlogd', 'daemon/spamlogd-machine']
+const modules = [
+  'cli/spamlogd-main',
+  'daemon/run-spamlogd',
+  'daemon/spamlogd-machine',
+  'daemon/white-announcer',
+]
 const load = (name) => import(`../dist/src/${name}.js`)
-Promise.all(modules.map(load)).then(async ([{ runSpamlogdCall }, { runSpamlogd }, { systemMachine }]) => {
-  const machine = systemMachine()
-  const exitCode = await runSpamlogdCall(process.argv.slice(2), {
+Promise.all(modules.map(load)).then(async ([cli, daemon, machines, announcers]) => {
+  const machine = machines.systemMachine()
+  const exitCode = await cli.runSpamlogdCall(process.argv.slice(2), {
     ...machine,
     showHelp: () => runWithOclif('spamlogd'),
-    run: (options) => runSpamlogd(options, { machine }),
+    run: (options) =>
+      daemon.runSpamlogd(options, {
+        machine,
+        openAnnouncer: (given, logger) => announcers.openWhiteAnnouncer(given, logger, machine),
+      }),
   })
   // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
   process.exit(exitCode)

@@ -4,6 +4,7 @@ import { runSpamlogdCall } from '../src/cli/spamlogd-main.js'
 import { SPAMLOGD_OPTIONS } from '../src/cli/spamlogd-options.js'
 import { runSpamlogd } from '../src/daemon/run-spamlogd.js'
 import { systemMachine } from '../src/daemon/spamlogd-machine.js'
+import { openWhiteAnnouncer } from '../src/daemon/white-announcer.js'
 
 /** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
 export default class Spamlogd extends BaseCommand {
@@ -24,7 +25,11 @@ export default class Spamlogd extends BaseCommand {
         const HelpClass = await loadHelpClass(this.config)
         await new HelpClass(this.config).showHelp([this.id ?? 'spamlogd'])
       },
-      run: (options) => runSpamlogd(options, { machine }),
+      run: (options) =>
+        runSpamlogd(options, {
+          machine,
+          openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, machine),
+        }),
     })
     // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
     process.exit(exitCode)
