@@ -5,15 +5,15 @@
  */
 import { lookup } from 'node:dns/promises'
 import { isIPv4 } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { AppError } from '../platform/app-error.js'
+import { findInterfaceAddress } from '../platform/interface-address.js'
 
 /** Source: SPAM_SYNC_MCASTADDR of sync.h. */
 export const SYNC_GROUP = '224.0.1.240'
 /** Source: SPAM_SYNC_MCASTTTL of sync.h (IP_DEFAULT_MULTICAST_TTL). */
 const DEFAULT_TTL = 1
 const MAX_TTL = 255
-/** A resolver that does not answer must not hold up the start for longer. */
+/** Each event is sent to every target; clusters have a handful. */
 const MAX_TARGETS = 256
 
 /** A peer that gets its own datagrams. */
@@ -46,7 +46,7 @@ export interface SyncEnvironment {
   /** First IPv4 address of a host name, undefined when it has none. */
   resolve(name: string): Promise<string | undefined>
   /** Primary IPv4 address of an interface; null for an interface without one, undefined when there is none. */
-  interfaceAddress(name: string): string | null | undefined
+  interfaceAddress(name: string): Promise<string | null | undefined>
 }
 
 /** This machine. */
@@ -59,11 +59,7 @@ export const systemSyncEnvironment: SyncEnvironment = {
       return undefined
     }
   },
-  interfaceAddress(name) {
-    const addresses = networkInterfaces()[name]
-    if (addresses === undefined) return undefined
-    return addresses.find(({ family }) => family === 'IPv4')?.address ?? null
-  },
+  interfaceAddress: (name) => findInterfaceAddress(name),
 }
 
 /**
@@ -80,7 +76,8 @@ export async function planSync(
   const peers: SyncPeer[] = []
   let sending: InterfaceOption | undefined
   for (const target of options.targets) {
-    const option = parseInterface(target, environment)
+    // A literal address is no interface: no need to look.
+    const option = isIPv4(target) ? undefined : await parseInterface(target, environment)
     const address = option === undefined ? await environment.resolve(target) : undefined
     if (address !== undefined) peers.push({ name: target, address })
     else sending = option ?? noSuchDevice('-Y', target)
@@ -89,7 +86,7 @@ export async function planSync(
   if (listen === undefined)
     return { peers, listenAddress: undefined, multicast: multicastOf(sending, undefined) }
   if (isIPv4(listen)) return { peers, listenAddress: listen, multicast: multicastOf(sending, undefined) }
-  const receiving = parseInterface(listen, environment) ?? noSuchDevice('-y', listen)
+  const receiving = (await parseInterface(listen, environment)) ?? noSuchDevice('-y', listen)
   if (sending !== undefined && sending.name !== receiving.name) {
     throw initError(
       'multicast interface does not match',
@@ -106,15 +103,18 @@ interface InterfaceOption {
 }
 
 /** `interface` or `interface:ttl`; undefined when there is no such interface. */
-function parseInterface(text: string, environment: SyncEnvironment): InterfaceOption | undefined {
+async function parseInterface(
+  text: string,
+  environment: SyncEnvironment,
+): Promise<InterfaceOption | undefined> {
   // Aliases such as eth0:1 have a colon in their name.
   let name = text
   let ttl: number | undefined
-  let address = environment.interfaceAddress(name)
+  let address = await environment.interfaceAddress(name)
   const colon = text.lastIndexOf(':')
   if (address === undefined && colon > 0) {
     name = text.slice(0, colon)
-    address = environment.interfaceAddress(name)
+    address = await environment.interfaceAddress(name)
     if (address !== undefined) ttl = parseTtl(text.slice(colon + 1))
   }
   if (address === undefined) return undefined

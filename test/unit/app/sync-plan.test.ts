@@ -5,7 +5,8 @@ const environment: SyncEnvironment = {
   async resolve(name) {
     return name === 'mx2.example.org' ? '192.0.2.2' : /^[0-9.]+$/.test(name) ? name : undefined
   },
-  interfaceAddress: (name) => ({ em0: '10.0.0.1', em1: '10.1.0.1', 'em0:5': '10.0.0.5', tun0: null })[name],
+  interfaceAddress: async (name) =>
+    ({ em0: '10.0.0.1', em1: '10.1.0.1', 'em0:5': '10.0.0.5', tun0: null })[name],
 }
 const plan = (targets: string[], listen?: string) => planSync({ targets, listen }, environment)
 const em0 = { interfaceName: 'em0', interfaceAddress: '10.0.0.1', ttl: 1, isSending: true, isReceiving: true }

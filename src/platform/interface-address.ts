@@ -1,0 +1,37 @@
+import { networkInterfaces } from 'node:os'
+import { type ProcessRunner, runProcess } from './run-process.js'
+import { currentSystem } from './settings.js'
+
+/** Names that interfaces can have: 15 characters (IFNAMSIZ), none that a program could take for an option. */
+const INTERFACE_NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.:@-]{0,14}$/
+const TIMEOUT_MS = 5_000
+const MAX_OUTPUT_BYTES = 64 * 1024
+
+/**
+ * Primary IPv4 address of a network interface, also of one that is down: a cable that is not plugged in at boot is no
+ * reason not to know it. Null for an interface without an address, undefined when there is none of that name.
+ */
+export async function findInterfaceAddress(
+  name: string,
+  run: ProcessRunner = runProcess,
+): Promise<string | null | undefined> {
+  if (!INTERFACE_NAME.test(name)) return undefined
+  // Lists only interfaces that are up and running, without any cost.
+  const running = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
+  if (running !== undefined) return running.address
+  const [program, ...args] =
+    currentSystem() === 'linux' ? ['ip', '-4', '-o', 'addr', 'show', 'dev', name] : ['ifconfig', name]
+  try {
+    const { exitCode, stdout } = await run({
+      program: program!,
+      args,
+      timeoutMs: TIMEOUT_MS,
+      maxStdoutBytes: MAX_OUTPUT_BYTES,
+    })
+    if (exitCode !== 0) return undefined
+    return /\binet ([0-9]{1,3}(?:\.[0-9]{1,3}){3})\b/.exec(stdout.toString('latin1'))?.[1] ?? null
+  } catch {
+    // Without that program we know what the system lists: nothing of this name.
+    return networkInterfaces()[name] === undefined ? undefined : null
+  }
+}
