@@ -6,11 +6,11 @@
  * is read. All handlers are shared functions, since there may be tens of thousands of connections.
  */
 import type { Socket } from 'node:net'
-import { escapeControl } from '../codec/escape.js'
 import { SmtpLineReader } from '../codec/smtp-line.js'
 import type { ConnectionHost, HostedConnection } from './connection-host.js'
 import { formatListNames } from './connection-log.js'
 import type { BlockListMatch } from './seams.js'
+import { logSessionEvent } from './session-log.js'
 import { type ClientClass, type SessionEvent, type SessionNext, SmtpSession } from './smtp-session.js'
 import type { WheelItem } from './stutter-wheel.js'
 
@@ -351,53 +351,15 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   }
 
   #handleEvent(event: SessionEvent): void {
-    const host = this.#host
-    switch (event.type) {
-      case 'recipient': {
-        const label = this.isBlack ? 'BLACK' : 'GREY'
-        const text = `(${label}) ${this.clientIp}: ${escapeControl(event.from)} -> ${escapeControl(event.to)}`
-        if (host.options.isVerbose) {
-          host.logger.log('info', text, {
-            event: 'recipient',
-            class: label,
-            ip: this.clientIp,
-            helo: event.helo,
-            from: event.from,
-            to: event.to,
-          })
-        }
-        host.debug.err(text)
-        host.counters.recipients += 1
-        if (this.clientClass !== 'GREY') return
-        const stored = host.sink?.submit({
-          clientIp: this.clientIp,
-          destinationIp: this.destinationIp,
-          helo: event.helo,
-          from: event.from,
-          to: event.to,
-        })
-        // Submissions are stored in order, so the last one stands for all.
-        if (stored !== undefined) this.#storing = stored
-        return
-      }
-      case 'header-line':
-        if (host.options.isVerbose) {
-          host.logger.log('info', `${this.clientIp}: ${escapeControl(event.line)}`, {
-            event: 'header',
-            ip: this.clientIp,
-            line: event.line,
-          })
-        }
-        return
-      case 'body-line':
-        if (host.options.isVerbose) {
-          host.logger.log('debug', `${this.clientIp}: Body: ${escapeControl(event.line)}`, {
-            event: 'body',
-            ip: this.clientIp,
-            line: event.line,
-          })
-        }
-    }
+    logSessionEvent(this.#host, this, event)
+    if (event.type !== 'recipient') return
+    this.#host.counters.recipients += 1
+    if (this.clientClass !== 'GREY') return
+    const { helo, from, to } = event
+    const { clientIp, destinationIp } = this
+    const stored = this.#host.sink?.submit({ clientIp, destinationIp, helo, from, to })
+    // Submissions are stored in order, so the last one stands for all.
+    if (stored !== undefined) this.#storing = stored
   }
 
   #finishAccounting(): void {

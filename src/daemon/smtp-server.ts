@@ -2,12 +2,10 @@
  * The SMTP side of spamd: accepts clients, decides how each is treated, keeps the limits and the accounts.
  * Listening sockets are opened elsewhere (by the privileged parent) and handed in.
  */
-import { closeSync, openSync } from 'node:fs'
 import type { Server, Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { canonicalIp } from '../ip/address.js'
 import { isInNetwork, type Network } from '../ip/cidr.js'
-import { isSystemError } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
@@ -15,6 +13,7 @@ import { formatBannerDate } from './banner-date.js'
 import type { ConnectionHost, HostedConnection, SmtpCounters, SmtpOptions } from './connection-host.js'
 import { connectedLine, disconnectedLine, formatListNames } from './connection-log.js'
 import type { DebugOutput } from './debug-output.js'
+import { descriptorShortage, openForAMoment } from './descriptor-probe.js'
 import { readProxyPreamble } from './proxy-preamble.js'
 import { RateLimitedLog } from './rate-limited-log.js'
 import type { BlockListLookup, GreylistSink } from './seams.js'
@@ -356,14 +355,9 @@ export class SmtpServer implements ConnectionHost {
 
   /** The event loop sheds clients in silence when descriptors run out, so we look for ourselves. */
   #probeDescriptors(): void {
-    try {
-      this.#probe()
-      this.#troubleLog.reset('descriptors')
-    } catch (error) {
-      if (isSystemError(error) && (error.code === 'EMFILE' || error.code === 'ENFILE')) {
-        this.#pauseAccepting(error)
-      }
-    }
+    const shortage = descriptorShortage(this.#probe)
+    if (shortage === undefined) this.#troubleLog.reset('descriptors')
+    else this.#pauseAccepting(shortage)
   }
 
   #pauseAccepting(error: unknown): void {
@@ -395,10 +389,6 @@ export class SmtpServer implements ConnectionHost {
     for (const server of this.#servers) server.close()
     this.#servers = []
   }
-}
-
-function openForAMoment(): void {
-  closeSync(openSync('/dev/null', 'r'))
 }
 
 /** Canonical address without an interface scope (`fe80::1%eth0`), or undefined when there is none. */
