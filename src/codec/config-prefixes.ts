@@ -1,5 +1,5 @@
 /** Network prefixes as they arrive on a config line, in typed arrays: a list may hold a million of them. */
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 import { type IpFamily, ipv4ToNumber, parseIpv6Groups } from '../ip/address.js'
 
 /** Prefixes of one family in the order of the line, duplicates and overlaps included, host bits as sent. */
@@ -76,7 +76,7 @@ export class PrefixCollector {
     const prefixLength = Number(lengthText)
     if (prefixLength < 1 || prefixLength > (this.family === 4 ? 32 : 128)) return false
     if (this.family === 4) {
-      if (!isIPv4(address)) return false
+      if (!isDottedQuad(address)) return false
       this.#room()
       this.#words[this.#count] = ipv4ToNumber(address)
     } else {
@@ -187,6 +187,11 @@ export class PrefixCollector {
     prefixLengths.set(this.#prefixLengths)
     this.#prefixLengths = prefixLengths
   }
+}
+
+/** As inet_pton(3) of OpenBSD reads them: four decimal numbers to 255, leading zeros allowed and decimal. */
+function isDottedQuad(text: string): boolean {
+  return /^[0-9]+(\.[0-9]+){3}$/.test(text) && text.split('.').every((octet) => Number(octet) <= 255)
 }
 
 function hexDigit(byte: number): number {

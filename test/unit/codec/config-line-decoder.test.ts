@@ -104,6 +104,11 @@ describe('good lines', () => {
       want: [list({ entryCount: 2, ipv4: ['1.2.3.4/8', '1.2.3.4/8'] })],
     },
     {
+      name: 'leading zeros, which are decimal for OpenBSD',
+      input: 'bl;"m";inet;1;010.001.000.008/32\n',
+      want: [list({ entryCount: 1, ipv4: ['10.1.0.8/32'] })],
+    },
+    {
       name: 'every spelling of IPv6',
       input: 'bl;"m";inet6;4;2001:DB8:0:0:0:0:0:1/128;::/1;1::/16;::ffff:1.2.3.4/128\n',
       want: [list({ entryCount: 4, ipv6: ['2001:db8::1/128', '::/1', '1::/16', '::ffff:102:304/128'] })],
@@ -204,7 +209,6 @@ describe('a bad address spoils its own line only', () => {
     ['a negative length', 'inet;1;1.2.3.4/-8', '1.2.3.4/-8'],
     ['no length', 'inet;1;1.2.3.4', '1.2.3.4'],
     ['a short address', 'inet;1;127.5.0/16', '127.5.0/16'],
-    ['leading zeros', 'inet;1;010.0.0.1/32', '010.0.0.1/32'],
     ['an octet of 256', 'inet;1;256.0.0.1/32', '256.0.0.1/32'],
     ['a leading blank', 'inet;1; 1.2.3.4/32', ' 1.2.3.4/32'],
     ['IPv6 among IPv4', 'inet;1;2001:db8::/32', '2001:db8::/32'],
