@@ -26,8 +26,8 @@ import type {
 import { type ListFetcher, type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
 import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
 
-/** Sources asked at the same time: more would only crowd a small gateway's line. */
-const MAX_PARALLEL = 8
+/** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */
+const MAX_PARALLEL = 32
 
 const LOCK_NAME = 'run.lock'
 
@@ -38,6 +38,8 @@ export interface RefreshOptions {
   isDryRun: boolean
   /** With `isDryRun`: what would change is counted. */
   wantsChanges: boolean
+  /** Networks are counted although nothing is sent: it takes a while with millions. */
+  wantsCounts: boolean
   /** The table of blocked networks is loaded too; undefined: it is not. */
   firewall: Firewall | undefined
   target: ConfigTarget
@@ -215,14 +217,15 @@ class Run {
   }
 
   async #previewLists(combined: readonly CombinedList[]): Promise<CombinedReport[]> {
+    const { wantsChanges, wantsCounts } = this.#options
     const reports: CombinedReport[] = []
     for (const { name, set, heldBy } of combined) {
-      const canCount = this.#options.wantsChanges && set !== undefined
+      const canCount = wantsChanges && set !== undefined
       reports.push({
         name,
         outcome: set === undefined ? 'held' : 'not sent',
         heldBy,
-        cidrs: set === undefined ? undefined : countCidrs(set),
+        cidrs: set === undefined || !wantsCounts ? undefined : countCidrs(set),
         change: canCount ? await this.#changeOf(name, set) : undefined,
       })
     }

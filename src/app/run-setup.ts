@@ -16,7 +16,7 @@ const FALLBACK_USER = 'nobody'
 export interface SetupRequest
   extends Pick<
     RefreshOptions,
-    'isDryRun' | 'wantsChanges' | 'isForced' | 'isOffline' | 'canShrink' | 'output' | 'waitMs'
+    'isDryRun' | 'wantsChanges' | 'wantsCounts' | 'isForced' | 'isOffline' | 'canShrink' | 'output' | 'waitMs'
   > {
   settings: Settings
   configuration: Configuration

@@ -1,5 +1,5 @@
 import { encodeClearLine, encodeConfigLine, isConfigListName } from '../codec/config-line.js'
-import { countCidrs, formatCidrs } from '../ip/cidr-text.js'
+import { formatCidrs } from '../ip/cidr-text.js'
 import { isEmptySet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
 import type { CombinedList } from './combine-lists.js'
@@ -55,13 +55,15 @@ export async function sendLists(
   const sent: CombinedReport[] = []
   const names: string[] = []
   for (const { name, set, heldBy } of combined) {
-    const report = { name, heldBy, cidrs: set === undefined ? undefined : countCidrs(set), change: undefined }
     const isKnown = loaded.index.names.includes(name)
     if (isKnown && !names.includes(name)) names.push(name)
     if (set === undefined) {
-      sent.push({ ...report, outcome: 'held' })
+      sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: 'held' })
       continue
     }
+    const lines = formatCidrs(set)
+    const cidrs = { ipv4: lines.ipv4.count, ipv6: lines.ipv6.count }
+    const report = { name, heldBy, cidrs, change: undefined }
     if (!isConfigListName(name)) {
       onProblem({
         message: `list name ${toDisplayText(name)} cannot be sent to spamd`,
@@ -74,7 +76,7 @@ export async function sendLists(
     const isClear = isEmptySet(set)
     const line = isClear
       ? encodeClearLine(name)
-      : encodeConfigLine({ name, message: messages.get(name) ?? '', ...formatCidrs(set) })
+      : encodeConfigLine({ name, message: messages.get(name) ?? '', ...lines })
     const isSent = await send(line, isClear)
     await record(() => loaded.writeLine(name, line))
     if (!names.includes(name)) names.push(name)

@@ -49,7 +49,8 @@ async function writeToFile(path: string, chunks: Iterable<Uint8Array>): Promise<
   const replacement = await replaceFile(path, FILE_MODE)
   try {
     for (const chunk of chunks) await replacement.write(chunk)
-    await replacement.commit()
+    // It can be made again at any time.
+    await replacement.commit('quick')
   } finally {
     await replacement.discard()
   }

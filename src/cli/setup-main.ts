@@ -114,6 +114,7 @@ async function refresh(
         settings,
         configuration,
         wantsChanges: call.isVerbose || call.isJson,
+        wantsCounts: progress !== undefined || call.isJson,
         output: call.output && {
           format: call.output.format,
           target: call.output.target === '-' ? (bytes) => io.writeOut(bytes) : call.output.target,

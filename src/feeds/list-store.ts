@@ -121,7 +121,7 @@ export class ListStore {
     try {
       const facts = await readHeader(fd, listName)
       if (facts === undefined) throw damaged(this.#path(listName, 'list'), 'it has no header')
-      const hash = await startHash()
+      const hash = startHash()
       const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, facts.lengthBytes)))
       let position = HEADER_BYTES
       for (;;) {
@@ -151,7 +151,7 @@ export class ListStore {
       }
     }
     const replacement: FileReplacement = await guarded(() => replaceFile(path, FILE_MODE))
-    const hash = await startHash()
+    const hash = startHash()
     let lengthBytes = 0
     let isStarted = false
     return {
@@ -169,7 +169,7 @@ export class ListStore {
         guarded(async () => {
           if (!isStarted) await replacement.write(Buffer.alloc(HEADER_BYTES, ' '))
           await replacement.writeAt(encodeHeader({ ...facts, lengthBytes, sha256: hash.digest('hex') }), 0)
-          await replacement.commit()
+          await replacement.commit('durable')
         }),
       discard: () => replacement.discard(),
     }
@@ -227,9 +227,9 @@ export class ListStore {
   }
 }
 
-/** Loaded when first needed: a dry run over local files needs no checksum. */
-async function startHash() {
-  const { createHash } = await import('node:crypto')
+/** Fetched when first needed: a dry run over local files needs no checksum. */
+function startHash() {
+  const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256')
 }
 

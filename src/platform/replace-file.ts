@@ -14,8 +14,11 @@ export interface FileReplacement {
   write(chunk: Uint8Array): Promise<void>
   /** Overwrites bytes that are already written, from `offset` on. */
   writeAt(chunk: Uint8Array, offset: number): Promise<void>
-  /** Content and name reach the disk; afterwards nothing more can be done with this object. */
-  commit(): Promise<void>
+  /**
+   * The new content takes its place; afterwards nothing more can be done with this object. `durable`: it is on
+   * the disk when this resolves; `quick`: a power cut may still bring the old content back.
+   */
+  commit(durability: 'durable' | 'quick'): Promise<void>
   /** Gives up: the old file stays. Never fails; does nothing after `commit`. */
   discard(): Promise<void>
 }
@@ -38,12 +41,12 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
   return {
     write: (chunk) => writeAll(fd, chunk, null),
     writeAt: (chunk, offset) => writeAll(fd, chunk, offset),
-    async commit() {
-      await syncFile(fd)
+    async commit(durability) {
+      if (durability === 'durable') await syncFile(fd)
       await close()
       await renameFile(temporary, path)
       isDone = true
-      await syncFolder(folder)
+      if (durability === 'durable') await syncFolder(folder)
     },
     async discard() {
       if (isDone) return
@@ -63,7 +66,7 @@ export async function replaceFileWith(path: string, content: Uint8Array, mode: n
   const replacement = await replaceFile(path, mode)
   try {
     await replacement.write(content)
-    await replacement.commit()
+    await replacement.commit('durable')
   } finally {
     await replacement.discard()
   }
