@@ -1,88 +1,64 @@
 /**
  * Joins the modules of a program that must start fast into one CommonJS file with V8's code cache beside it:
  * loading forty modules one by one costs more than twice what Node itself needs to start. Run after tsc.
- * The programs also run from dist/ alone; bin/load-program.cjs prefers the bundle when it is there.
+ * The programs also run from dist/ alone; bin/load-program.js prefers the bundle when it is there.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
+import { Script } from 'node:vm'
+import { build } from 'esbuild'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
 const outFolder = join(root, 'dist', 'fast')
 
-/** The modules of one bundle in the order in which they were found; the first one is the entry. */
-function collectModules(entryPath) {
-  const ids = new Map([[entryPath, 0]])
-  const texts = []
-  for (const path of ids.keys()) {
-    const idOf = (specifier) => {
-      const target = resolve(dirname(path), specifier)
-      const file = target.endsWith('.js') ? target : `${target}.js`
-      if (!ids.has(file)) ids.set(file, ids.size)
-      return ids.get(file)
-    }
-    const isOurs = !path.includes('node_modules')
-    const text = isOurs ? toCommonJs(path) : readFileSync(path, 'utf8')
-    const linked = text.replace(/\brequire\((["'])([^"']+)\1\)/g, (call, _quote, specifier) => {
-      if (specifier.startsWith('.')) return `__load(${idOf(specifier)})`
-      return isOurs ? `__node('${specifier}')` : call
+/**
+ * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows; here its JavaScript
+ * becomes part of the bundle. The compiled addon stays where npm put it.
+ */
+const bundledSqlite = {
+  name: 'bundled-sqlite',
+  setup({ onLoad }) {
+    onLoad({ filter: /sqlite-driver\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8')
+      const driver = /const Database = require\(entry\)/
+      if (!driver.test(text))
+        throw new Error(`${path} loads better-sqlite3 in another way than this script knows`)
+      return {
+        contents: `import BundledSqlite from 'better-sqlite3'\n${text.replace(driver, 'const Database = BundledSqlite')}`,
+      }
     })
-    // Our modules may have a \`require\` of their own; those of packages use Node's.
-    texts.push(`(exports, module, ${isOurs ? '__node' : 'require'}) => {${linked}\n}`)
-  }
-  return { ids, texts }
-}
-
-function toCommonJs(path) {
-  const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
-    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2023, removeComments: true },
-  })
-  return outputText.replaceAll('import.meta.url', `__urlOf(${JSON.stringify(relative(root, path))})`)
+  },
 }
 
 /**
- * The bundle: a function of Node's `require` and the root of the package that returns the exports of its
- * entry. better-sqlite3 is part of it (it is fetched through `createRequire`, which is led here), its compiled
- * addon is not.
+ * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
+ * of its entry. Modules find their own place (`import.meta.url`) as if they stood where the entry stands.
  */
-function bundle(entryPath) {
-  const sqlitePath = require.resolve('better-sqlite3')
-  const { ids, texts } = collectModules(entryPath)
-  const sqlite = collectModules(sqlitePath)
-  const usesSqlite = texts.some((text) => text.includes('better-sqlite3'))
-  return `(function (require, rootPath, path) {
-'use strict'
-const link = (texts, nodeRequire) => {
-  const loaded = []
-  const load = (id) => {
-    if (loaded[id] === undefined) {
-      const module = (loaded[id] = { exports: {} })
-      texts(load)[id](module.exports, module, nodeRequire)
-    }
-    return loaded[id].exports
-  }
-  return load
-}
-const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
-${
-  usesSqlite
-    ? `const loadSqlite = link((__load) => [${sqlite.texts.join(',\n')}], require)
-const sqlitePath = path.join(rootPath, ${JSON.stringify(relative(root, sqlitePath))})
-const createRequire = (url) => {
-  const real = () => require('node:module').createRequire(url)
-  const led = (id) => (id === sqlitePath ? loadSqlite(0) : real()(id))
-  led.resolve = (id) => (id === 'better-sqlite3' && require('node:fs').existsSync(sqlitePath) ? sqlitePath : real().resolve(id))
-  return led
-}
-const ledRequire = (id) => (id === 'node:module' ? { createRequire } : require(id))`
-    : 'const ledRequire = require'
-}
-return link((__load) => [${texts.join(',\n')}], ledRequire)(${ids.get(entryPath)})
-})`
+async function bundle(entryPath) {
+  const place = `require('node:url').pathToFileURL(path.join(rootPath, ${JSON.stringify(relative(root, entryPath))})).href`
+  const { outputFiles } = await build({
+    entryPoints: [entryPath],
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    external: ['undici', 'pcap', '@oclif/core'],
+    plugins: [bundledSqlite],
+    define: { 'import.meta.url': '__entry.url' },
+    // Code run by node:vm has no loader for import().
+    supported: { 'dynamic-import': false },
+    minifyWhitespace: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  })
+  return `(function (require, rootPath, path) { const module = { exports: {} }; const __entry = { get url() { return ${place} } }
+${outputFiles[0].text}
+return module.exports })`
 }
 
 const programs = [
@@ -136,10 +112,9 @@ async function warmUpSetup({ runSetupProgram }) {
   }
 }
 
-const { Script } = require('node:vm')
 mkdirSync(outFolder, { recursive: true })
 for (const { name, entry, warmUp } of programs) {
-  const text = bundle(join(root, entry))
+  const text = await bundle(join(root, entry))
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
   await warmUp(script.runInThisContext()(require, root, require('node:path')))
   writeFileSync(join(outFolder, `${name}.cjs`), text)

@@ -15,10 +15,12 @@ function filesBelow(folder, ending) {
     .sort()
 }
 
-const hasComment = (node, text) => (ts.getLeadingCommentRanges(text, node.pos) ?? []).some((range) => text.startsWith('/**', range.pos))
+const hasComment = (node, text) =>
+  (ts.getLeadingCommentRanges(text, node.pos) ?? []).some((range) => text.startsWith('/**', range.pos))
 
 /** True for a type that a `const` of the same doc comment explains (`export type X = (typeof XS)[number]`). */
-const isDerivedType = (node, text) => ts.isTypeAliasDeclaration(node) && /\(typeof [A-Z_]+\)\[number\]/.test(text.slice(node.pos, node.end))
+const isDerivedType = (node, text) =>
+  ts.isTypeAliasDeclaration(node) && /\(typeof [A-Z_]+\)\[number\]/.test(text.slice(node.pos, node.end))
 
 for (const layer of DOCUMENTED_LAYERS) {
   for (const path of filesBelow(join('src', layer), '.ts')) {
@@ -27,7 +29,9 @@ for (const layer of DOCUMENTED_LAYERS) {
     const startsWithComment = text.startsWith('/**')
     let groupEnd = -1
     for (const [index, node] of source.statements.entries()) {
-      const isExported = (ts.getModifiers(node) ?? []).some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword)
+      const isExported = (ts.getModifiers(node) ?? []).some(
+        (modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword,
+      )
       // One comment may stand over a run of constants without blank lines between them.
       const isInGroup = ts.isVariableStatement(node) && text.slice(groupEnd, node.getStart(source)) === '\n'
       if (ts.isVariableStatement(node) && (hasComment(node, text) || isInGroup)) groupEnd = node.end
@@ -51,9 +55,13 @@ for (const path of filesBelow('commands', '.ts')) {
   for (const part of ['summary', 'examples']) {
     if (!new RegExp(`static override (readonly )?${part}\\b`).test(text)) problems.push(`${path}: no ${part}`)
   }
-  const command = path.replace(/^commands\//, '').replace(/(\/index)?\.ts$/, '').replaceAll('/', ' ')
+  const command = path
+    .replace(/^commands\//, '')
+    .replace(/(\/index)?\.ts$/, '')
+    .replaceAll('/', ' ')
   const words = command.split(' ').join('\\s+')
-  if (!new RegExp(`(^|[\\s.])${words}\\b`, 'm').test(manualText)) problems.push(`${path}: \`${command}\` is in no manual page`)
+  if (!new RegExp(`(^|[\\s.])${words}\\b`, 'm').test(manualText))
+    problems.push(`${path}: \`${command}\` is in no manual page`)
 }
 for (const path of manuals) {
   const lint = spawnSync('mandoc', ['-Tlint', '-Wwarning', path], { encoding: 'utf8' })
@@ -62,5 +70,9 @@ for (const path of manuals) {
 }
 
 for (const problem of problems) console.error(problem)
-console.error(problems.length === 0 ? 'docs: every export, command and manual page is in order' : `docs: ${problems.length} problems`)
+console.error(
+  problems.length === 0
+    ? 'docs: every export, command and manual page is in order'
+    : `docs: ${problems.length} problems`,
+)
 process.exit(problems.length === 0 ? 0 : 1)
