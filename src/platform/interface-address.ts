@@ -19,6 +19,8 @@ export async function findInterfaceAddress(
   // Lists only interfaces that are up and running, without any cost.
   const running = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
   if (running !== undefined) return running.address
+  // ip(8) takes `em0:2` for em0, which would hide a ttl.
+  if (name.includes(':')) return undefined
   const [program, ...args] =
     currentSystem() === 'linux' ? ['ip', '-4', '-o', 'addr', 'show', 'dev', name] : ['ifconfig', name]
   try {

@@ -27,7 +27,7 @@ test('one without an address has none, one that does not exist is none', async (
   expect(await findInterfaceAddress('em9', answering('', 1))).toBeUndefined()
 })
 
-test.each(['', '-h', 'a b', 'em0;id', 'a-name-too-long-for-it', '../x'])(
+test.each(['', '-h', 'em9:2', 'a b', 'em0;id', 'a-name-too-long-for-it', '../x'])(
   '%j is never asked for',
   async (name) => {
     const before = calls.length
