@@ -309,3 +309,22 @@ test.skipIf(!canMount)(
     expect(statSync(mountPoint).isDirectory()).toBe(true)
   },
 )
+
+test.skipIf(!canMount)('a read-only file system: reading works, writing names the reason', () => {
+  const mountPoint = join(folder, 'read-only')
+  mkdirSync(mountPoint)
+  writeFileSync(
+    join(folder, 'read-only.sh'),
+    `spamdb() { "${process.execPath}" "${SPAMDB}" "$@"; }; spamdctl() { "${process.execPath}" "${SPAMDCTL}" "$@"; }
+mount -t tmpfs none ${mountPoint} && spamdctl init-db > /dev/null && spamdb -a 192.0.2.1 && mount -o remount,ro ${mountPoint} && {
+spamdb | cut -d'|' -f1,2; spamdb -a 192.0.2.2; echo $?; spamdb --count; }
+`,
+  )
+  const path = join(mountPoint, 'spamd.sqlite')
+  const { stdout, stderr } = spawnSync('unshare', ['-m', 'bash', join(folder, 'read-only.sh')], {
+    env: environmentOf(path),
+    encoding: 'utf8',
+  })
+  expect(stdout).toBe('WHITE|192.0.2.1\n1\n1\n')
+  expect(stderr).toBe(`spamdb: cannot open ${path} for writing: Read-only file system\n`)
+})

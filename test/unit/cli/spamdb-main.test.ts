@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { runSpamdb } from '../../../src/cli/spamdb-main.js'
 import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb-options.js'
 import type { Entry } from '../../../src/domain/entry.js'
-import { openScene, TEST_NOW, temporaryFolder } from '../../support/program-run.js'
+import { captureIo, openScene, TEST_NOW, temporaryFolder } from '../../support/program-run.js'
 
 const folder = temporaryFolder('spamdb-main')
 const times = { first: TEST_NOW - 1000, pass: TEST_NOW, expire: TEST_NOW + 3600, bcount: 1, pcount: 0 }
@@ -296,4 +297,44 @@ test('every option has a summary, and the letters are those of the usage line', 
   for (const { summary } of SPAMDB_OPTIONS) expect(summary.length).toBeGreaterThan(5)
   const letters = SPAMDB_OPTIONS.flatMap(({ short }) => (short === undefined ? [] : [short]))
   expect(letters.filter((letter) => letter !== 'Y').sort()).toEqual(['G', 'T', 'a', 'd', 't'])
+})
+
+describe('-Y: what is stored is announced', () => {
+  test('every change in order, nothing that failed, and finish at the end', async () => {
+    const { path } = await openScene(folder, entries)
+    const { io } = captureIo({ SPAMD_DB: path })
+    const told: string[] = []
+    io.openAnnouncer = (targets) => {
+      told.push(`open ${targets.join(' ')}`)
+      return Promise.resolve({
+        announce: (changes) => {
+          for (const { edit, outcome } of changes) told.push(`${edit.operation} ${outcome}`)
+        },
+        finish: () => {
+          told.push('finish')
+          return Promise.resolve()
+        },
+      })
+    }
+    expect(await runSpamdb(['-a', '-Y', 'one', '-Ytwo', '192.0.2.1', 'bogus', '192.0.2.99'], io)).toBe(1)
+    expect(await runSpamdb(['-d', '-Y', 'one', '192.0.2.99', '192.0.2.98'], io)).toBe(1)
+    expect(await runSpamdb(['-a', '--dry-run', '-Y', 'one', '192.0.2.50'], io)).toBe(0)
+    expect(told).toEqual([
+      'open one two',
+      'add updated',
+      'add added',
+      'finish',
+      'open one',
+      'delete deleted',
+      'finish',
+    ])
+  })
+
+  test('without the means it is a warning, and the change is made', async () => {
+    const { spamdb } = await openScene(folder)
+    const { rc, stderr } = await spamdb(['-a', '-Y', 'one', '192.0.2.1'])
+    expect(rc).toBe(0)
+    expect(stderr).toContain('changes are not sent to other gateways')
+    expect((await spamdb(['--count'])).stdout).toBe('1\n')
+  })
 })
