@@ -127,10 +127,16 @@ export class SightingRecorder {
    */
   async drain(waitMs: number): Promise<number> {
     const startMs = this.#options.clock.monotonicMs()
+    let isReplacedOnce = false
     for (;;) {
       if (this.#writing !== undefined) await this.#writing
       else if (this.#pendingCount === 0) return 0
       else if (!(await this.#writeAll())) {
+        // The file was replaced: the next attempt opens the new one.
+        if (this.#lastCode === 'ERR_DB_GONE' && !isReplacedOnce) {
+          isReplacedOnce = true
+          continue
+        }
         const isLocked = this.#lastCode === 'ERR_DB_BUSY'
         if (!isLocked || this.#options.clock.monotonicMs() - startMs >= waitMs) return this.#pendingCount
         await sleep(DRAIN_RETRY_MS)

@@ -1,0 +1,73 @@
+import type { DaemonSignal, ReplaySource, SpamlogdMachine } from '../../src/daemon/spamlogd-machine.js'
+import { openStore } from '../../src/db/open-store.js'
+import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
+import { MemoryLogger } from '../../src/platform/log.js'
+import { ManualClock } from './manual-clock.js'
+
+/** A machine under the test's hand: packets, signals and time come when it says so. */
+export class FakeMachine implements SpamlogdMachine {
+  readonly clock = new ManualClock()
+  readonly logger = new MemoryLogger()
+  readonly stderr: string[] = []
+  readonly stdout: string[] = []
+  readonly users: string[] = []
+  linkType = 117
+  captureError: Error | undefined
+  captureClosed = 0
+  /** The open capture. */
+  request: LiveCaptureRequest | undefined
+  replay: ReplaySource | undefined
+  #signalHandler: ((signal: DaemonSignal) => void) | undefined
+  readonly #listening: Promise<void>
+  #nowListening: () => void = () => {}
+
+  constructor() {
+    this.#listening = new Promise((resolve) => {
+      this.#nowListening = resolve
+    })
+  }
+
+  /** Resolves when the daemon takes signals. */
+  get listening(): Promise<void> {
+    return this.#listening
+  }
+
+  get lines(): string[] {
+    return this.logger.lines.map((line) => line.message)
+  }
+
+  signal(signal: DaemonSignal): void {
+    this.#signalHandler?.(signal)
+  }
+
+  indexOf = (): number | undefined => undefined
+  mayCapture = (): boolean => true
+  openLog = (): MemoryLogger => this.logger
+  writeError = (text: string): void => void this.stderr.push(text)
+  writeOut = (text: string): void => void this.stdout.push(text)
+  openStore = (path: string) => openStore(path, { mode: 'write', durability: 'normal', busyTimeoutMs: 20 })
+
+  openCapture: SpamlogdMachine['openCapture'] = async (request) => {
+    if (this.captureError !== undefined) throw this.captureError
+    this.request = request
+    const close = async () => {
+      this.captureClosed += 1
+    }
+    return { linkType: this.linkType, byteOrder: 'little', reader: 'libpcap', lostCount: () => 0, close }
+  }
+
+  openReplay = (): ReplaySource => {
+    if (this.replay === undefined) throw new Error('no replay was prepared')
+    return this.replay
+  }
+
+  becomeUser = async (name: string): Promise<void> => void this.users.push(name)
+
+  onSignal = (handler: (signal: DaemonSignal) => void): (() => void) => {
+    this.#signalHandler = handler
+    this.#nowListening()
+    return () => {
+      this.#signalHandler = undefined
+    }
+  }
+}
