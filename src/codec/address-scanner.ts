@@ -74,7 +74,8 @@ export class AddressScanner {
 
   /**
    * Reads an IPv6 address (RFC 4291 section 2.2, with an embedded dotted quad too) at `start` and returns
-   * its end, or -1 when there is none or more letters, digits, colons or a zone follow.
+   * its end, or -1 when there is none or more letters, digits, colons or a zone follow. The byte at `end`,
+   * if there is one, must be no hexadecimal digit.
    */
   scanIpv6(bytes: Uint8Array, start: number, end: number): number {
     const groups = this.#groups
@@ -88,14 +89,25 @@ export class AddressScanner {
     }
     while (at < end && count < GROUPS_PER_ADDRESS) {
       const groupStart = at
-      let group = 0
-      while (at < end && at - groupStart < 5) {
-        const digit = HEX_VALUES[bytes[at]!]!
-        if (digit < 0) break
-        group = group * 16 + digit
+      let group = HEX_VALUES[bytes[at]!]!
+      if (group < 0) break
+      at += 1
+      let digit = HEX_VALUES[bytes[at]!]!
+      if (digit >= 0) {
+        group = (group << 4) | digit
         at += 1
+        digit = HEX_VALUES[bytes[at]!]!
+        if (digit >= 0) {
+          group = (group << 4) | digit
+          at += 1
+          digit = HEX_VALUES[bytes[at]!]!
+          if (digit >= 0) {
+            group = (group << 4) | digit
+            at += 1
+            if (HEX_VALUES[bytes[at]!]! >= 0) return -1
+          }
+        }
       }
-      if (at === groupStart) break
       if (at < end && bytes[at] === DOT) {
         at = this.scanIpv4(bytes, groupStart, end)
         if (this.octets !== 4 || count > GROUPS_PER_ADDRESS - 2) return -1
@@ -104,7 +116,6 @@ export class AddressScanner {
         count += 2
         break
       }
-      if (at - groupStart > 4) return -1
       groups[count] = group
       count += 1
       if (at >= end || bytes[at] !== COLON) break

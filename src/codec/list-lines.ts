@@ -93,8 +93,8 @@ class LineByLineParser implements ListParser {
   readonly #plain = new PlainLineReader(this.#collector)
   readonly #hasColumn: boolean
   readonly #notes = new Map<ListNoteKind, ListNote>()
-  /** Beginning of a line whose end has not come yet. */
-  readonly #pending = new Uint8Array(MAX_LINE_BYTES)
+  /** Beginning of a line whose end has not come yet, with room for the line feed that will end it. */
+  readonly #pending = new Uint8Array(MAX_LINE_BYTES + 1)
   #pendingLength = 0
   /** True when the line that has begun is too long already: only its end is awaited. */
   #isPendingLong = false
@@ -175,6 +175,7 @@ class LineByLineParser implements ListParser {
     const lengthBytes = this.#isPendingLong ? MAX_LINE_BYTES + 1 : this.#pendingLength
     this.#pendingLength = 0
     this.#isPendingLong = false
+    this.#pending[Math.min(lengthBytes, MAX_LINE_BYTES)] = LINE_FEED
     this.#readLine(this.#pending, 0, lengthBytes)
   }
 

@@ -138,6 +138,15 @@ export class PlainLineReader {
         lineStart = at + 2
         continue
       }
+      if (byte === SPACE && (bytes[at + 1] === HASH || bytes[at + 1] === SEMICOLON)) {
+        const limit = at + MAX_PLAIN_BYTES
+        while (bytes[at] !== LINE_FEED && at < limit) at += 1
+        if (at === limit) break
+        collector.addAddress(address)
+        accepted += 1
+        lineStart = at + 1
+        continue
+      }
       if (byte === SPACE && bytes[at + 1] === DASH && bytes[at + 2] === SPACE) at += 3
       else if (byte === DASH) at += 1
       else break

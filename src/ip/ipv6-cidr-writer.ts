@@ -48,7 +48,7 @@ export class Ipv6CidrWriter {
       const lastAt = this.#range * WORDS_PER_ADDRESS
       const isSingle = compareWords(first, 0, lasts, lastAt) === 0
       const prefixLength = isSingle ? 128 : this.#prefixLength()
-      at = writeAddress(view, at, first)
+      at = writeAddress(view, at, isSingle ? lasts : first, isSingle ? lastAt : 0)
       view.setUint8(at, SLASH)
       at = writeDecimal(view, at + 1, prefixLength)
       view.setUint8(at, this.#separatorByte)
@@ -92,11 +92,11 @@ export class Ipv6CidrWriter {
  * Writes the address of four words; returns the end. Words are made signed, since an unsigned one above 2^31
  * would be boxed on each call.
  */
-function writeAddress(view: DataView, start: number, words: Uint32Array): number {
-  const word0 = words[0]! | 0
-  const word1 = words[1]! | 0
-  const word2 = words[2]! | 0
-  const word3 = words[3]! | 0
+function writeAddress(view: DataView, start: number, words: Uint32Array, wordsAt: number): number {
+  const word0 = words[wordsAt]! | 0
+  const word1 = words[wordsAt + 1]! | 0
+  const word2 = words[wordsAt + 2]! | 0
+  const word3 = words[wordsAt + 3]! | 0
   const gap = canHaveGap(word0, word1, word2, word3) ? findGap(word0, word1, word2, word3) : NO_GAP
   if (gap === NO_GAP) {
     let at = writeGroup(view, start, word0 >>> 16)

@@ -7,7 +7,7 @@ export interface PrefixArrays {
 }
 
 /** Stretches up to this long are sorted by insertion, longer ones by the digits of their words. */
-const INSERTION_LIMIT = 12
+const INSERTION_LIMIT = 32
 /** Fewer prefixes fit the cache, so that dividing them first would cost more than it saves. */
 const PARTITION_COUNT = 8192
 /** Bits behind the 16 that the prefixes are divided by. */

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatDiagnostic } from '../../../src/codec/diagnostic.js'
@@ -553,4 +555,12 @@ test('any bytes return, and every finding has its place in the file', () => {
     ),
     { numRuns: 2000 },
   )
+})
+
+test('the example of spamd.conf(5) has no mistake', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/man/spamd.conf.5'), 'utf8')
+  const example = page.slice(page.indexOf('all:\\e'), page.indexOf('.Ed')).replaceAll('\\e', '\\')
+  const conf = parse(example)
+  expect(conf.diagnostics).toEqual([])
+  expect(conf.lists.map(({ name }) => name)).toEqual(['drop', 'override', 'mine'])
 })
