@@ -51,10 +51,24 @@ async function onCopy(
   }
 }
 
-async function secondsOf(body: () => Promise<unknown>): Promise<number> {
+interface Duration {
+  seconds: number
+  /** Time on a core, user and system: what the rate is worth on a machine that does other things too. */
+  cpuSeconds: number
+}
+
+async function measure(body: () => Promise<unknown>): Promise<Duration> {
   const start = performance.now()
+  const startCpu = process.cpuUsage()
   await body()
-  return (performance.now() - start) / 1000
+  const cpu = process.cpuUsage(startCpu)
+  return { seconds: (performance.now() - start) / 1000, cpuSeconds: (cpu.user + cpu.system) / 1e6 }
+}
+
+function printRate(name: string, count: number, { seconds, cpuSeconds }: Duration): void {
+  console.log(
+    `${name}: ${Math.round(count / seconds)} /s, ${Math.round(count / cpuSeconds)} a second of CPU time`,
+  )
 }
 
 const LIST_SCRIPT = `
@@ -102,11 +116,11 @@ const benches: Record<string, () => Promise<void>> = {
       for await (const entries of store.list({ kinds: ['WHITE'], limit: 1000 })) {
         for (const entry of entries) if (entry.kind === 'WHITE') keys.push(entry.ip)
       }
-      const seconds = await secondsOf(async () => {
+      const duration = await measure(async () => {
         for (let n = 0; n < 20_000; n += 1) await store.get({ kind: 'host', ip: keys[n % keys.length]! })
       })
       await store.close()
-      return 20_000 / seconds
+      return 20_000 / duration.cpuSeconds
     }
     await rate(smallPath)
     const [small, large] = [await rate(smallPath), await rate(masterPath)]
@@ -123,10 +137,10 @@ const benches: Record<string, () => Promise<void>> = {
         kind: 'WHITE',
         ip: makeIp(random),
       }))
-      print(
+      printRate(
         'edit of 100,000 keys (at least 200,000)',
-        100_000 / (await secondsOf(() => store.edit(edits, now))),
-        '/s',
+        100_000,
+        await measure(() => store.edit(edits, now)),
       )
     })
   },
@@ -136,18 +150,18 @@ const benches: Record<string, () => Promise<void>> = {
     const batches = [...generateBatches({ entries: entryCount, seed: 3 })]
     await generateDatabase(path, { entries: 0, seed: 1 })
     let store = await openStore(path, { mode: 'write' })
-    const seconds = await secondsOf(() => store.upsertAll(batches, { ifMissing: false }))
+    const duration = await measure(() => store.upsertAll(batches, { ifMissing: false }))
     await store.close()
-    print('upsertAll into an empty database', entryCount / seconds, '/s')
+    printRate('upsertAll into an empty database', entryCount, duration)
     print('size per entry (at most 100)', statSync(path).size / entryCount, 'bytes')
     rmSync(path)
     await generateDatabase(path, { entries: 0, seed: 1 })
     store = await openStore(path, { mode: 'write', durability: 'normal' })
-    const single = await secondsOf(async () => {
+    const single = await measure(async () => {
       for (const batch of batches) await store.upsert(batch, { ifMissing: false })
     })
     await store.close()
-    print('upsert, batches of 10,000', entryCount / single, '/s')
+    printRate('upsert, batches of 10,000', entryCount, single)
     print('size per entry after that', statSync(path).size / entryCount, 'bytes')
   },
 
@@ -158,12 +172,12 @@ const benches: Record<string, () => Promise<void>> = {
       for await (const entries of store.list({ kinds: ['GREY'], limit: 200_000 })) known.push(...entries)
       for (const batchSize of [100, 1000]) {
         const batches = 40_000 / batchSize
-        const seconds = await secondsOf(async () => {
+        const duration = await measure(async () => {
           for (let n = 0; n < batches; n += 1) {
             await store.recordAttempts(makeAttempts(random, known, batchSize), policy, now - 3600)
           }
         })
-        print(`mixed attempts, batches of ${batchSize} (at least 30,000)`, 40_000 / seconds, '/s')
+        printRate(`mixed attempts, batches of ${batchSize} (at least 30,000)`, 40_000, duration)
       }
     })
   },
@@ -178,7 +192,7 @@ const benches: Record<string, () => Promise<void>> = {
         ['many addresses', undefined],
         ['one address', '192.0.2.1'],
       ] as const) {
-        const seconds = await secondsOf(async () => {
+        const duration = await measure(async () => {
           for (let n = 0; n < 20; n += 1) {
             const attempts = Array.from({ length: 1000 }, () => newAttempt(random, fixedIp ?? makeIp(random)))
             const start = performance.now()
@@ -186,7 +200,7 @@ const benches: Record<string, () => Promise<void>> = {
             longestMs = Math.max(longestMs, performance.now() - start)
           }
         })
-        print(`new tuples at the limit, ${name}`, 20_000 / seconds, '/s')
+        printRate(`new tuples at the limit, ${name}`, 20_000, duration)
       }
       print('longest call of 1,000', longestMs, 'ms')
       const left = (await store.count({ kinds: ['GREY'] })).GREY
@@ -204,7 +218,7 @@ const benches: Record<string, () => Promise<void>> = {
         }
         const batches = 300_000 / batchSize
         let logBytes = 0
-        const seconds = await secondsOf(async () => {
+        const duration = await measure(async () => {
           for (let n = 0; n < batches; n += 1) {
             const sightings: Sighting[] = Array.from({ length: batchSize }, () => ({
               ip: random(10) === 0 ? makeIp(random) : known[random(known.length)]!,
@@ -214,7 +228,7 @@ const benches: Record<string, () => Promise<void>> = {
             logBytes = Math.max(logBytes, statSync(`${path}-wal`).size)
           }
         })
-        print(`sightings, batches of ${batchSize}`, 300_000 / seconds, '/s')
+        printRate(`sightings, batches of ${batchSize}`, 300_000, duration)
         print('largest write-ahead log', logBytes / 1048576, 'MiB')
       })
     }
@@ -225,7 +239,7 @@ const benches: Record<string, () => Promise<void>> = {
       for (const dueAt of [undefined, now]) {
         let longestMs = 0
         let seen = 0
-        const seconds = await secondsOf(async () => {
+        const duration = await measure(async () => {
           let next: string | undefined
           do {
             const start = performance.now()
@@ -237,7 +251,7 @@ const benches: Record<string, () => Promise<void>> = {
         })
         print(
           `scan of ${entryCount} ${dueAt === undefined ? '' : 'with dueAt '}(${seen} entries)`,
-          seconds,
+          duration.seconds,
           's',
         )
         print('longest slice (at most 20)', longestMs, 'ms')
@@ -258,7 +272,7 @@ const benches: Record<string, () => Promise<void>> = {
   async sync() {
     await onCopy('normal', async (store) => {
       const random = makeRandom(15)
-      const seconds = await secondsOf(async () => {
+      const duration = await measure(async () => {
         for (let n = 0; n < 60; n += 1) {
           const changes = Array.from({ length: 1000 }, (_, index) =>
             index % 3 === 0
@@ -268,7 +282,7 @@ const benches: Record<string, () => Promise<void>> = {
           await store.applySync(changes, policy, now)
         }
       })
-      print('sync messages, batches of 1,000 (at least 30,000)', 60_000 / seconds, '/s')
+      printRate('sync messages, batches of 1,000 (at least 30,000)', 60_000, duration)
     })
   },
 }
