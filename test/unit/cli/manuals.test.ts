@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { DATABASE_OPTIONS, EXPORT_OPTIONS, IMPORT_OPTIONS } from '../../../src/cli/database-commands.js'
+import type { OptionSpec } from '../../../src/cli/getopt.js'
+import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb-options.js'
+import { SETTING_TABLE } from '../../../src/platform/settings.js'
+
+const manual = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../../../docs/man', name), 'utf8')
+
+test.each<[string, string, readonly OptionSpec[]]>([
+  ['spamdb', 'spamdb.8', SPAMDB_OPTIONS],
+  ['spamdctl import', 'spamdctl.8', IMPORT_OPTIONS],
+  ['spamdctl export', 'spamdctl.8', EXPORT_OPTIONS],
+  ['spamdctl backup, check-db and init-db', 'spamdctl.8', DATABASE_OPTIONS],
+])('every option of %s is in its manual page', (_program, page, options) => {
+  const text = manual(page)
+  for (const { long, short } of options) {
+    if (long !== undefined) expect(text).toMatch(new RegExp(`Fl -${long}\\b`))
+    if (short !== undefined) expect(text).toMatch(new RegExp(`^\\.It Fl ${short}\\b`, 'm'))
+  }
+})
+
+test('the usage line shows the letters of the original', () => {
+  expect(SPAMDB_USAGE).toBe('usage: spamdb [-adGTt] [keys ...]')
+})
+
+test('the settings table of spamdctl(8) is that of the programs', () => {
+  const text = manual('spamdctl.8')
+  for (const { variable, defaults } of Object.values(SETTING_TABLE)) {
+    expect(text).toMatch(new RegExp(`^\\.It Ev ${variable} Ta ${defaults.linux} Ta `, 'm'))
+  }
+})
