@@ -16,6 +16,7 @@ import { listFileName } from '../feeds/list-file-name.js'
 import { EMPTY_SET, type IpRangeSet } from '../ip/ip-range-set.js'
 import { setOfPrefixes } from '../ip/prefix-ranges.js'
 import { AppError } from '../platform/app-error.js'
+import type { UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
 import { replaceFileWith } from '../platform/replace-file.js'
 
@@ -32,12 +33,14 @@ export interface LoadedIndex {
   toClear: string[]
   /** True once a run had the addresses of every list: from then on the firewall holds nothing that we do not know. */
   wasComplete: boolean
+  /** Time of the first run that loaded something. */
+  firstRunSec: UnixSec | undefined
 }
 
 /** The record of one state folder. `open` it before anything else. */
 export class LoadedLists {
   readonly #stateDir: string
-  #index: LoadedIndex = { names: [], toClear: [], wasComplete: false }
+  #index: LoadedIndex = { names: [], toClear: [], wasComplete: false, firstRunSec: undefined }
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir
@@ -123,7 +126,12 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
     const value = JSON.parse(content.toString('utf8')) as Partial<LoadedIndex> & { format?: string }
     if (value.format !== INDEX_FORMAT || !isNameList(value.names) || !isNameList(value.toClear))
       return undefined
-    return { names: value.names, toClear: value.toClear, wasComplete: value.wasComplete === true }
+    return {
+      names: value.names,
+      toClear: value.toClear,
+      wasComplete: value.wasComplete === true,
+      firstRunSec: typeof value.firstRunSec === 'number' ? value.firstRunSec : undefined,
+    }
   } catch {
     return undefined
   }

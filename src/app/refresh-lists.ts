@@ -29,6 +29,12 @@ import { type OutputFormat, type OutputWriter, writeListOutput } from './write-l
 /** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */
 const MAX_PARALLEL = 32
 
+/**
+ * How long the table keeps what it held before our first run while a list has never been had: long enough to mend
+ * the list, short enough that nobody is blocked for ever by what nothing refreshes.
+ */
+const FOREIGN_CONTENT_SEC = 7 * 86_400
+
 const LOCK_NAME = 'run.lock'
 
 export interface RefreshOptions {
@@ -113,6 +119,9 @@ class Run {
     let cleared: string[] = []
     if (isDryRun) {
       sent = await this.#previewLists(combined)
+    } else if (configuration.lists.length === 0) {
+      // More likely a slip in spamd.conf than the wish to unblock everybody.
+      sent = []
     } else {
       const messages = new Map(configuration.lists.map((list) => [list.name, list.message ?? '']))
       const { sendLists } = await import('./send-lists.js')
@@ -120,6 +129,7 @@ class Run {
         target: this.#options.target,
         loaded: await this.#openLoaded(),
         isComplete: effective.length === combined.length,
+        nowSec: this.#startedSec,
         onProblem: (problem) => this.#tell(problem),
       }))
     }
@@ -261,7 +271,8 @@ class Run {
       return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
     }
     // Until then the table may hold what another program loaded for a list that we could never get.
-    const keepsPresent = !(await this.#openLoaded()).index.wasComplete
+    const { wasComplete, firstRunSec = this.#startedSec } = (await this.#openLoaded()).index
+    const keepsPresent = !wasComplete && this.#startedSec - firstRunSec < FOREIGN_CONTENT_SEC
     const set = await this.#attempt(() => replaceBlockedTable(firewall, union, keepsPresent))
     if (set === undefined) return { ...report, outcome: 'failed' }
     return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }

@@ -2,6 +2,7 @@ import { encodeClearLine, encodeConfigLine, isConfigListName } from '../codec/co
 import { formatCidrs } from '../ip/cidr-text.js'
 import { isEmptySet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
+import type { UnixSec } from '../platform/clock.js'
 import type { CombinedList } from './combine-lists.js'
 import type { Problem } from './configured-list.js'
 import { type ConfigTarget, isSpamdAbsent, sendConfigLine } from './deliver-lists.js'
@@ -14,6 +15,8 @@ export interface SendOptions {
   loaded: LoadedLists
   /** The addresses of every list are known, if only from an earlier run. */
   isComplete: boolean
+  /** Start of the run. */
+  nowSec: UnixSec
   onProblem(problem: Problem): void
 }
 
@@ -91,7 +94,8 @@ export async function sendLists(
     if (await send(encodeClearLine(name), true)) cleared.push(name)
     else toClear.push(name)
   }
+  const firstRunSec = loaded.index.firstRunSec ?? options.nowSec
   const wasComplete = loaded.index.wasComplete || options.isComplete
-  await record(() => loaded.writeIndex({ names, toClear, wasComplete }))
+  await record(() => loaded.writeIndex({ names, toClear, wasComplete, firstRunSec }))
   return { sent, cleared }
 }

@@ -5,12 +5,7 @@
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 
-export const FEED_METHODS = ['file', 'exec', 'http', 'https', 'ftp'] as const
-export type FeedMethod = (typeof FEED_METHODS)[number]
-
-export function isFeedMethod(text: string): text is FeedMethod {
-  return (FEED_METHODS as readonly string[]).includes(text)
-}
+export type FeedMethod = 'file' | 'exec' | 'http' | 'https' | 'ftp'
 
 /** Methods that ask a machine of somebody else: pace, validators and back-off are for these. */
 export function isRemote(method: FeedMethod): boolean {

@@ -70,7 +70,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
 
   test('a disk that is full while a copy is stored: the list is in force, the last good copy stays', async () => {
     await mkdir(world.stateDir)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96k,mode=755', 'tmpfs', world.stateDir])
+    execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=96k,mode=755', 'tmpfs', world.stateDir])
     try {
       let isSmall = true
       const server = await startListServer((_request, response) =>
@@ -91,7 +91,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       const offline = await world.run(['--offline', '-n', '--output', '-'])
       expect(offline.stdout).toBe('192.0.2.1/32\n192.0.2.3/32\n')
     } finally {
-      execFileSync('umount', [world.stateDir])
+      execFileSync('/usr/bin/umount', [world.stateDir])
     }
   })
 

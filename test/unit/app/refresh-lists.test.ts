@@ -132,19 +132,28 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     test.each(failures)('$name', async ({ answer, reason, argv = [] }) => {
       says('/a', TEN)
       await world.configure([remote('a'), { name: 'b', file: await world.write('b', '198.51.100.1\n') }])
-      expect(await world.run(['-b'])).toMatchObject({ rc: 0, stderr: '' })
+      expect(await world.run()).toMatchObject({ rc: 0, stderr: '' })
       const before = await world.stateFile('a.list')
       answers['/a'] = answer
       world.clock.advance(2 * 86_400)
-      const run = await world.run(['-b', ...argv])
+      const run = await world.run(argv)
       expect(run.rc).toBe(1)
       const [line = ''] = run.stderr.split('\n')
       expect(line).toMatch(/^spamd-setup: Could not add blacklist a: .*; kept the last good copy, 2 d old$/)
       expect(line).toMatch(reason)
       expect(run.sent).toEqual([TEN_LINE, 'b;"SPAM %A";inet;1;198.51.100.1/32\n'])
-      expect(world.table()).toHaveLength(11)
       expect(await world.stateFile('a.list')).toEqual(before)
     })
+  })
+
+  test('the table holds the last good copy of a list that fails', async () => {
+    says('/a', TEN)
+    await world.configure([remote('a'), { name: 'b', file: await world.write('b', '198.51.100.1\n') }])
+    await world.run(['-b'])
+    delete answers['/a']
+    await world.write('b', '198.51.100.2\n')
+    expect((await world.run(['-b', '--force'])).rc).toBe(1)
+    expect(world.table()?.sort()).toEqual([...TEN.trim().split('\n'), '198.51.100.2'].sort())
   })
 
   test('a failing list without any copy: the others go on, and nothing is sent for it', async () => {
@@ -166,6 +175,28 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     says('/a', TEN)
     expect((await world.run(['-b', '--force'])).rc).toBe(0)
     expect(world.table()).toHaveLength(11)
+  })
+
+  test('what was in the table before our first run is kept for a week at most', async () => {
+    await writeFile(world.path('pfctl-state'), JSON.stringify({ tables: { spamd: ['203.0.113.9'] } }))
+    await world.configure([remote('a'), { name: 'b', file: await world.write('b', '198.51.100.1\n') }])
+    await world.run(['-b'])
+    world.clock.advance(7 * 86_400 - 1)
+    await world.run(['-b'])
+    expect(world.table()).toHaveLength(2)
+    world.clock.advance(1)
+    expect((await world.run(['-b'])).rc).toBe(1)
+    expect(world.table()).toEqual(['198.51.100.1'])
+  })
+
+  test('an all that names no list changes nothing', async () => {
+    await world.configure([{ name: 'a', file: await world.write('a', TEN) }])
+    await world.run(['-b'])
+    await world.write('spamd.conf', 'all:\n\t:a:\na:black:msg="x":file=/a:\n')
+    const run = await world.run(['-b'])
+    expect(run.sent).toEqual([])
+    expect(run.stderr).toContain('spamd.conf:2:1: this line begins with a colon but continues no record')
+    expect(world.table()).toHaveLength(10)
   })
 
   test('a white list that fails never widens its black list', async () => {
