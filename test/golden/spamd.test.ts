@@ -39,11 +39,11 @@ function expectListed(id: string, names: string[]): void {
   if (names.length > 0) {
     found[id] = { reason: names.join(', '), instead: names.map((name) => DIFFERENCE_RULES[name]!).join('; ') }
   }
-  if (process.env['UPDATE_GOLDEN'] === undefined) expect(listed[id]).toEqual(found[id])
+  if (process.env.UPDATE_GOLDEN === undefined) expect(listed[id]).toEqual(found[id])
 }
 
 afterAll(() => {
-  if (process.env['UPDATE_GOLDEN'] === undefined) return
+  if (process.env.UPDATE_GOLDEN === undefined) return
   const all = JSON.parse(readFileSync(listPath, 'utf8')) as Differences
   writeFileSync(listPath, `${JSON.stringify({ ...all, 'spamd.jsonl': found }, null, 2)}\n`)
 })

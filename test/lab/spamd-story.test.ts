@@ -201,7 +201,7 @@ describe.skipIf(!isRoot)('spamd from the first try to the white list', () => {
     rmSync(scratch, { recursive: true, force: true })
   })
 
-  test.each(families)('$name: greylisted, too early, white', async ({ server, good, set }) => {
+  test.concurrent.each(families)('$name: greylisted, too early, white', async ({ server, good, set }) => {
     const later = [451, 'Temporary failure, please try again later.']
     expect(await send(server, good, 'user@example.net')).toEqual(later)
     expect(await spamdb()).toContain(

@@ -1,0 +1,275 @@
+/** spamd as built: its command line, its life in the foreground and the background, and what it does when descriptors run out. */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SPAMD_USAGE } from '../../src/cli/spamd-options.js'
+import { TestClient } from '../support/spamd/test-client.js'
+import { waitFor } from '../support/spamd/wait-for.js'
+
+const BIN = new URL('../../bin/', import.meta.url).pathname
+let folder: string
+let environment: Record<string, string>
+let port: number
+const children: ChildProcess[] = []
+let backgroundPid: number | undefined
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'spamd-transcript-'))
+  // The daemon becomes another user, who must be able to look in.
+  chmodSync(folder, 0o755)
+  port = await freePort()
+  environment = {
+    PATH: process.env.PATH!,
+    SPAMD_DB: join(folder, 'db', 'spamd.sqlite'),
+    SPAMD_CONTROL_SOCKET: join(folder, 'run', 'spamd.sock'),
+    SPAMD_STATE_DIR: join(folder, 'lists'),
+    SPAMD_ALLOWEDDOMAINS: join(folder, 'alloweddomains'),
+    SPAMD_KEY: join(folder, 'key'),
+    SPAMD_FIREWALL: 'none',
+    SPAMD_USER: 'nobody',
+    SPAMD_PORT: String(port),
+    SPAMD_CFG_PORT: String(await freePort()),
+  }
+  backgroundPid = undefined
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) await stop(child)
+  if (backgroundPid !== undefined && isAlive(backgroundPid)) process.kill(backgroundPid, 'SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port: found } = server.address() as AddressInfo
+      server.close(() => resolve(found))
+    })
+  })
+}
+
+function run(program: string, ...args: string[]): { rc: number | null; stdout: string; stderr: string } {
+  const result = spawnSync(process.execPath, [join(BIN, program), ...args], {
+    env: environment,
+    encoding: 'latin1',
+  })
+  return { rc: result.status, stdout: result.stdout, stderr: result.stderr }
+}
+
+interface Foreground {
+  child: ChildProcess
+  output: () => string
+}
+
+async function foreground(...args: string[]): Promise<Foreground> {
+  const child = spawn(process.execPath, [join(BIN, 'spamd.js'), ...args], { env: environment })
+  children.push(child)
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+    })
+  }
+  await waitFor(
+    () => text.includes('listening for incoming connections.') || child.exitCode !== null,
+    () => `the start: ${text}`,
+  )
+  return { child, output: () => text }
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  return ended
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const connect = (): Promise<TestClient> => TestClient.open({ host: '127.0.0.1', port })
+const hears = (client: TestClient, text: string, timeoutMs?: number): Promise<void> =>
+  waitFor(
+    () => client.received.includes(text),
+    () => `${text} in ${client.received}`,
+    timeoutMs,
+  )
+
+describe('the command line', () => {
+  test('wrong calls end with 1 and the words of the original, on stderr only', () => {
+    expect(run('spamd.js', '-Z')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamd: unknown option -- Z\n${SPAMD_USAGE}`,
+    })
+    expect(run('spamd.js', '-p', '0')).toEqual({ rc: 1, stdout: '', stderr: 'spamd: -p 0: too small\n' })
+  })
+
+  test('--check says nothing when all is well, and what is not', () => {
+    expect(run('spamd.js', '--check')).toEqual({ rc: 0, stdout: '', stderr: '' })
+    expect(existsSync(environment.SPAMD_DB!)).toBe(false)
+    expect(run('spamd.js', '--check', '-C', '/nonexistent', '-K', '/nonexistent')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamd: unable to set TLS certificate file /nonexistent\n',
+    })
+    writeFileSync(environment.SPAMD_ALLOWEDDOMAINS!, `${'x'.repeat(2000)}\n`)
+    expect(run('spamd.js', '--check')).toMatchObject({
+      rc: 1,
+      stderr: expect.stringMatching(/^spamd: /) as string,
+    })
+  })
+
+  test('connections of no daemon', () => {
+    expect(run('spamdctl.js', 'connections')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamdctl: cannot reach spamd at ${environment.SPAMD_CONTROL_SOCKET}: No such file or directory\nspamdctl: hint: is spamd running? another socket is named by --config-socket or SPAMD_CONTROL_SOCKET\n`,
+    })
+  })
+})
+
+describe('in the foreground', () => {
+  test('-d prints what the original prints, and nothing of the log', async () => {
+    const { child, output } = await foreground('-d', '-v', '-s', '0', '-S', '0')
+    const client = await connect()
+    client.send('HELO a.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n')
+    await hears(client, '451 ')
+    await waitFor(
+      () => output().includes('connected for 0 seconds.'),
+      () => output(),
+    )
+    expect(output().split('\n').sort()).toEqual(
+      [
+        '',
+        '(GREY) 127.0.0.1: <a@b> -> <c@d>',
+        '127.0.0.1 connected for 0 seconds.',
+        '<a@b>',
+        '<c@d>',
+        'Got Grey HELO a.example, IP 127.0.0.1 from <a@b> to <c@d>',
+        'a.example',
+        'added  127.0.0.1',
+        'listening for incoming connections.',
+      ].sort(),
+    )
+    expect(await stop(child)).toBe(0)
+  })
+
+  test('--log-format json is one object a line with the facts apart', async () => {
+    const { output } = await foreground('--foreground', '--log-format', 'json', '-s', '0', '-S', '0', '-v')
+    const client = await connect()
+    client.send('HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nQUIT\r\n')
+    await hears(client, '221 ')
+    await waitFor(
+      () => output().includes('"event":"disconnected"'),
+      () => output(),
+    )
+    const lines = output()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        program: 'spamd',
+        level: 'info',
+        event: 'recipient',
+        ip: '127.0.0.1',
+        from: '<a@b>',
+        to: '<c@d>',
+      }),
+    )
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'disconnected', durationSec: 0 }))
+  })
+
+  test('SIGHUP reloads, SIGUSR1 tells, and both leave clients alone', async () => {
+    const { child, output } = await foreground('--foreground', '-s', '0', '-S', '0')
+    const client = await connect()
+    await hears(client, '220 ')
+    child.kill('SIGHUP')
+    await waitFor(
+      () => output().includes('reloaded'),
+      () => output(),
+    )
+    child.kill('SIGUSR1')
+    await waitFor(
+      () => output().includes('statistics connections=1 '),
+      () => output(),
+    )
+    client.send('QUIT\r\n')
+    await hears(client, '221 ')
+  })
+
+  test.skipIf(process.platform !== 'linux')(
+    'without a free descriptor accepting pauses, and goes on later',
+    async () => {
+      // Limits of a process may be set from outside by its own user only.
+      environment.SPAMD_USER = userInfo().username
+      const { child, output } = await foreground('--foreground', '-s', '0', '-S', '0')
+      const first = await connect()
+      await hears(first, '220 ')
+      const worker = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1')
+        .trim()
+        .split(' ')[0]!
+      const limit = (soft: number | string): Buffer =>
+        execFileSync('prlimit', ['--pid', worker, `--nofile=${soft}:`])
+      // 0 to 2 are taken: whatever is open stays so, and nothing more can be opened.
+      limit(3)
+      await waitFor(
+        () => output().includes('accepting paused for 1 s: Too many open files'),
+        () => output(),
+      )
+      first.send('NOOP\r\n')
+      await hears(first, '250 2.0.0')
+      limit(1024)
+      // Clients that connect meanwhile may be dropped; sooner or later one is greeted.
+      const endMs = performance.now() + 20_000
+      let isGreeted = false
+      while (!isGreeted) {
+        if (performance.now() > endMs) throw new Error(`not accepting again: ${output()}`)
+        const later = await connect().catch(() => undefined)
+        isGreeted =
+          later !== undefined &&
+          (await hears(later, '220 ', 1_000).then(
+            () => true,
+            () => false,
+          ))
+        later?.close()
+      }
+      expect(output().split('accepting paused')).toHaveLength(2)
+    },
+  )
+})
+
+test('in the background: the shell goes on when all is open, the pid file is there, a stop leaves nothing', async () => {
+  const pidFile = join(folder, 'spamd.pid')
+  expect(run('spamd.js', '--pid-file', pidFile, '-s', '0', '-S', '0')).toEqual({
+    rc: 0,
+    stdout: '',
+    stderr: '',
+  })
+  backgroundPid = Number(readFileSync(pidFile, 'latin1'))
+  const client = await connect()
+  await hears(client, '220 ')
+  const { stdout } = run('spamdctl.js', 'connections', '--json')
+  expect(JSON.parse(stdout)).toEqual([
+    expect.objectContaining({ ip: '127.0.0.1', class: 'GREY', state: 'helo' }),
+  ])
+  const taken = run('spamd.js', '--pid-file', pidFile)
+  expect(taken.rc).toBe(1)
+  expect(taken.stderr).toMatch(/^spamd: bind: Address already in use\n/)
+  process.kill(backgroundPid, 'SIGTERM')
+  await waitFor(
+    () => !isAlive(backgroundPid!),
+    () => 'the end of the daemon',
+  )
+  expect(existsSync(pidFile)).toBe(false)
+  expect(existsSync(environment.SPAMD_CONTROL_SOCKET!)).toBe(false)
+})
