@@ -14,6 +14,7 @@ export interface AttemptRun {
   addressLimiter: AddressLimiter
 }
 
+/** Begins the attempts of one transaction, which the caller has opened. */
 export function beginAttempts(
   tables: Tables,
   limits: TupleLimits,

@@ -11,6 +11,7 @@ export interface SlowCall {
   durationMs: number
 }
 
+/** How a connection behaves; `file` is what its path led to when it was opened. */
 export interface ConnectionOptions {
   file: FileIdentity & { realPath: string }
   mode: 'read' | 'write'

@@ -16,6 +16,7 @@ import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
 import { SqliteStore } from './sqlite-store.js'
 import type { Store } from './store.js'
 
+/** How a database is opened. */
 export interface OpenStoreOptions {
   /** `read` never writes entries, and needs no right to write the file. */
   mode: 'read' | 'write'

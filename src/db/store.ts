@@ -129,7 +129,10 @@ export interface Store {
   count(query?: EntryQuery): Promise<EntryCounts>
   /** Applies edits in order within one transaction; outcomes in the same order. */
   edit(edits: readonly ManualEdit[], now: number): Promise<EditOutcome[]>
-  /** Stores whole entries (import): replaces what is under the same key, or skips it with `ifMissing`. */
+  /**
+   * Stores whole entries (import): replaces what is under the same key, or skips it with `ifMissing`. A
+   * comment stays when the new entry has none.
+   */
   upsert(entries: readonly Entry[], options: { ifMissing: boolean }): Promise<UpsertCounts>
   /**
    * As `upsert` for any number of entries in one transaction and bounded memory, several times faster: the

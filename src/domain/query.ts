@@ -1,5 +1,6 @@
 import type { EntryKind } from './entry.js'
 
+/** Fields that a listing can be sorted by; entries of kinds without the field come last. */
 export const SORT_FIELDS = [
   'ip',
   'kind',
