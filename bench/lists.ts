@@ -65,10 +65,10 @@ const iprange = (black: string, white: string, output: string) => [
 ]
 
 /** `spamd-setup -n --output` over the same files; undefined before it is built. */
-function setup(black: string, white: string, output: string): string[] | undefined {
+function setup(black: string, white: string, output: string, name = ''): string[] | undefined {
   const program = join(root, 'bin/spamd-setup.js')
   if (!existsSync(program) || !existsSync(join(root, 'dist/src/cli/setup-program.js'))) return undefined
-  const conf = file('spamd.conf')
+  const conf = file(`spamd${name}.conf`)
   writeFileSync(conf, `all:b:w:\nb:black:msg="x":file=${black}:\nw:white:file=${white}:\n`)
   return [
     'node',
@@ -133,12 +133,20 @@ function compareFamilies(): void {
     writeList(path, index % 2 === 0 ? 1_000_000 : 100_000, index + 1, index < 2 ? mixedIpv4 : mixedIpv6)
   })
   const [black4, white4, black6, white6] = paths as [string, string, string, string]
-  const [four, six] = best([
-    [...lists, black4, white4, file('four.txt')],
-    [...lists, black6, white6, file('six.txt')],
-  ])
-  report('IPv6, 1000000 lines: list code', six!.seconds, `s, ${six!.peakMegabytes.toFixed(0)} MB`)
-  report('  IPv6 / IPv4', six!.seconds / four!.seconds, 'x')
+  const pairs = [
+    ['list code', [...lists, black4, white4, file('four.txt')], [...lists, black6, white6, file('six.txt')]],
+    [
+      'spamd-setup',
+      setup(black4, white4, file('four.txt'), '4'),
+      setup(black6, white6, file('six.txt'), '6'),
+    ],
+  ] as const
+  for (const [label, fourCommand, sixCommand] of pairs) {
+    if (fourCommand === undefined || sixCommand === undefined) continue
+    const [four, six] = best([fourCommand, sixCommand])
+    report(`IPv6, 1000000 lines: ${label}`, six!.seconds, `s, ${six!.peakMegabytes.toFixed(0)} MB`)
+    report('  IPv6 / IPv4', six!.seconds / four!.seconds, 'x')
+  }
 }
 
 try {

@@ -84,14 +84,21 @@ function mergeAscending(prefixes: PrefixArrays, count: number): Ipv6RangeSet {
   const firsts = prefixes.words
   const lasts = new Uint32Array(count * WORDS_PER_ADDRESS)
   let length = 0
+  let to = 0
   for (let index = 0; index < count; index += 1) {
     const at = index * WORDS_PER_ADDRESS
-    const to = length * WORDS_PER_ADDRESS
     if (to !== at) copyWords(firsts, at, firsts, to)
     copyWords(firsts, to, lasts, to)
     const prefixLength = prefixes.lengths[index]!
     if (prefixLength !== 128) setHostBits(lasts, to, prefixLength)
-    length = appendRange(firsts, lasts, length, firsts, to, lasts, to)
+    const previousAt = to - WORDS_PER_ADDRESS
+    const isFarApart =
+      length === 0 ||
+      (firsts[to] === lasts[previousAt]
+        ? firsts[to + 1]! > lasts[previousAt + 1]! + 1
+        : firsts[to]! > lasts[previousAt]! + 1)
+    length = isFarApart ? length + 1 : appendRange(firsts, lasts, length, firsts, to, lasts, to)
+    to = length * WORDS_PER_ADDRESS
   }
   return { length, firsts, lasts }
 }

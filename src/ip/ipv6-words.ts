@@ -4,14 +4,14 @@
  */
 export const WORDS_PER_ADDRESS = 4
 
-/** Below zero, zero or above as the left address is below, equal to or above the right one. */
+/** -1, 0 or 1 as the left address is below, equal to or above the right one. */
 export function compareWords(left: Uint32Array, leftAt: number, right: Uint32Array, rightAt: number): number {
-  const difference = left[leftAt]! - right[rightAt]!
-  if (difference !== 0) return difference
-  const difference1 = left[leftAt + 1]! - right[rightAt + 1]!
-  if (difference1 !== 0) return difference1
-  const difference2 = left[leftAt + 2]! - right[rightAt + 2]!
-  return difference2 !== 0 ? difference2 : left[leftAt + 3]! - right[rightAt + 3]!
+  for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
+    const leftWord = left[leftAt + word]!
+    const rightWord = right[rightAt + word]!
+    if (leftWord !== rightWord) return leftWord < rightWord ? -1 : 1
+  }
+  return 0
 }
 
 /** Copies one address. */

@@ -49,7 +49,7 @@ function sortParts(prefixes: PrefixArrays, count: number): PrefixArrays {
   const sorter = new StretchSorter(parts, longest)
   let start = 0
   for (const end of places) {
-    if (end - start > 1) sorter.sortFrom(0, start, end)
+    if (end - start > 1) sorter.sortFrom(PARTITION_SHIFT, start, end)
     start = end
   }
   return parts
@@ -113,41 +113,35 @@ class StretchSorter {
     this.#otherOrder = new Uint32Array(longest)
   }
 
-  /** Sorts `start` to `end`, which agree in the words before `word`; `word` is 0 or 2. */
-  sortFrom(word: number, start: number, end: number): void {
+  /** Sorts `start` to `end`, which agree in their first `bit` bits; `bit` is a multiple of 16. */
+  sortFrom(bit: number, start: number, end: number): void {
     if (end - start <= INSERTION_LIMIT) {
       this.#sortByInsertion(start, end)
       return
     }
-    const count = end - start
-    const order = this.#order
-    for (let index = 0; index < count; index += 1) order[index] = start + index
-    this.#orderByWord(word + 1, count)
-    this.#orderByWord(word, count)
-    this.#moveInOrder(start, count)
-    if (word === 0) this.#sortEqualHalves(start, end)
-  }
-
-  /** Sorts each run of prefixes that agree in their upper halves by the lower ones. */
-  #sortEqualHalves(start: number, end: number): void {
+    this.#orderByBits(bit, start, end)
+    this.#moveInOrder(start, end - start)
+    const nextBit = bit + 32
+    if (nextBit >= 128) return
     const words = this.#words
     let runStart = start
     for (let index = start + 1; index <= end; index += 1) {
-      const at = index * WORDS_PER_ADDRESS
-      const runAt = runStart * WORDS_PER_ADDRESS
-      if (index < end && words[at] === words[runAt] && words[at + 1] === words[runAt + 1]) continue
-      if (index - runStart > 1) this.sortFrom(2, runStart, index)
+      if (index < end && keyOf(words, index, bit) === keyOf(words, runStart, bit)) continue
+      if (index - runStart > 1) this.sortFrom(nextBit, runStart, index)
       runStart = index
     }
   }
 
-  /** Sorts `#order` by one word, keeping the order of equal ones. */
-  #orderByWord(word: number, count: number): void {
+  /** Fills `#order` with the places of `start` to `end`, ascending by the 32 bits from `bit` on. */
+  #orderByBits(bit: number, start: number, end: number): void {
+    const count = end - start
     const words = this.#words
     const keys = this.#keys
     const order = this.#order
-    for (let index = 0; index < count; index += 1)
-      keys[index] = words[order[index]! * WORDS_PER_ADDRESS + word]!
+    for (let index = 0; index < count; index += 1) {
+      keys[index] = keyOf(words, start + index, bit)
+      order[index] = start + index
+    }
     const isShort = count < SHORT_COUNT
     const counts = isShort ? this.#shortCounts : this.#longCounts
     for (let shift = 0; shift < 32; shift += isShort ? SHORT_DIGIT_BITS : LONG_DIGIT_BITS) {
@@ -223,4 +217,12 @@ class StretchSorter {
       lengths[place] = length
     }
   }
+}
+
+/** 32 bits of an address from `bit` on, a multiple of 16, as a signed number; zeros follow its end. */
+function keyOf(words: Uint32Array, index: number, bit: number): number {
+  const at = index * WORDS_PER_ADDRESS + (bit >>> 5)
+  if ((bit & 31) === 0) return words[at]! | 0
+  const isLast = bit > 96
+  return (words[at]! << 16) | (isLast ? 0 : words[at + 1]! >>> 16)
 }
