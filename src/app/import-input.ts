@@ -52,12 +52,17 @@ async function peek(input: AsyncIterable<Uint8Array>): Promise<[Buffer, AsyncIte
     start = Buffer.concat([start, next.value])
   }
   async function* whole(): AsyncGenerator<Buffer> {
-    yield start
-    for (;;) {
-      const next = await iterator.next()
-      if (next.done === true) return
-      const bytes: Uint8Array = next.value
-      yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    try {
+      yield start
+      for (;;) {
+        const next = await iterator.next()
+        if (next.done === true) return
+        const bytes: Uint8Array = next.value
+        yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      }
+    } finally {
+      // A consumer that gives up must not leave the input open: the process would wait for its writer.
+      await iterator.return?.()
     }
   }
   return [start, whole()]

@@ -1,10 +1,10 @@
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { accessSync, chownSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { isBerkeleyHash } from '../codec/berkeley-hash.js'
 import { createDatabase, openStore } from '../db/open-store.js'
 import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
-import { errnoText } from '../platform/errno-text.js'
+import { errnoText, reasonOf } from '../platform/errno-text.js'
 
 const NO_SUCH_FILE = errnoText('ENOENT')
 const NO_PERMISSION = errnoText('EACCES')
@@ -65,11 +65,19 @@ function hintForForeignFile(path: string): string | undefined {
     : undefined
 }
 
+/** The user whom a new database belongs to: the one that the daemons become. */
+export interface DatabaseOwner {
+  uid: number
+  gid: number
+}
+
 /**
- * Creates an empty database, owned by `owner` when given. False when there is one already, which stays as it
- * is. Throws `AppError` `ERR_DB_OPEN`: `cannot create FILE: REASON`, also for a file that is not a database.
+ * Creates an empty database, owned by `owner` when given, and its folder (mode 0750) when only that is missing:
+ * SQLite keeps files beside the database, so the folder has to be the daemons' own. False when there is a
+ * database already, which stays as it is. Throws `AppError` `ERR_DB_OPEN`: `cannot create FILE: REASON`, also
+ * for a file that is not a database.
  */
-export async function initDatabase(path: string, owner?: { uid: number; gid: number }): Promise<boolean> {
+export async function initDatabase(path: string, owner?: DatabaseOwner): Promise<boolean> {
   try {
     const store = await openStore(path, { mode: 'write' })
     await store.close()
@@ -79,10 +87,21 @@ export async function initDatabase(path: string, owner?: { uid: number; gid: num
     if (!isMissing) throw cannotCreate(path, error)
   }
   try {
+    makeFolder(dirname(resolve(path)), owner)
     createDatabase(path, owner === undefined ? {} : { owner })
     return true
   } catch (error) {
     throw cannotCreate(path, error)
+  }
+}
+
+function makeFolder(folder: string, owner: DatabaseOwner | undefined): void {
+  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return
+  try {
+    mkdirSync(folder, { mode: 0o750 })
+    if (owner !== undefined) chownSync(folder, owner.uid, owner.gid)
+  } catch (error) {
+    throw new AppError('ERR_DB_OPEN', reasonOf(error), { cause: error })
   }
 }
 
@@ -91,7 +110,7 @@ function cannotCreate(path: string, error: unknown): unknown {
   const folder = dirname(path)
   const hint =
     error.message === NO_SUCH_FILE
-      ? `the folder is missing: mkdir -p ${folder}`
+      ? `there is no folder to put it in: mkdir -p ${folder}`
       : (error.hint ?? hintFor(error.message, path))
   return new AppError('ERR_DB_OPEN', `cannot create ${path}: ${error.message}`, { hint, cause: error })
 }

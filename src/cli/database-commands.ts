@@ -13,7 +13,8 @@ import { parseDuration } from '../codec/duration.js'
 import { escapeControl } from '../codec/escape.js'
 import { ENTRY_KINDS, type EntryKind } from '../domain/entry.js'
 import { AppError } from '../platform/app-error.js'
-import { resolveDbPath } from '../platform/settings.js'
+import { findUser, isRoot } from '../platform/privileges.js'
+import { resolveDbPath, resolveSettings } from '../platform/settings.js'
 import type { OptionValues } from './base-command.js'
 import type { OptionSpec } from './getopt.js'
 import { EXIT } from './report-error.js'
@@ -201,10 +202,20 @@ export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<
   }
 }
 
-/** Creates an empty database; one that is there already is left alone and is no error. */
+/**
+ * Creates an empty database; one that is there already is left alone and is no error. As root it is given to
+ * the user of the daemons.
+ */
 export async function runInitDb(options: OptionValues, io: ProgramIo): Promise<number> {
   const path = resolveDbPath(options.last('db'), io.environment)
-  const isNew = await initDatabase(path)
+  const { user } = resolveSettings({}, io.environment)
+  const owner = isRoot() ? await findUser(user) : undefined
+  const isNew = await initDatabase(path, owner)
+  if (isNew && isRoot() && owner === undefined) {
+    io.writeError(
+      `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder, before the daemons run\n`,
+    )
+  }
   const text = options.has('json')
     ? JSON.stringify({ file: path, created: isNew })
     : `${escapeControl(path)}: ${isNew ? 'created' : 'is there already'}`
