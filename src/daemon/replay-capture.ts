@@ -39,6 +39,8 @@ export async function replayCapture(options: ReplayOptions): Promise<void> {
     await readRecords(reader, options, slice)
     if (options.stop.aborted) return
   }
+  // A pipe that we stopped reading may end anywhere.
+  if (options.stop.aborted) return
   const damage = reader.end()
   if (damage !== undefined) throw damageError(options.name, damage)
 }

@@ -123,7 +123,8 @@ async function* readFileChunks(fd: number, name: string): AsyncGenerator<Uint8Ar
   } catch (error) {
     throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
   } finally {
-    closeSync(fd)
+    // Standard input is not ours to close.
+    if (fd !== 0) closeSync(fd)
   }
 }
 
