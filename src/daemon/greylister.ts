@@ -213,9 +213,9 @@ export class Greylister implements GreylistSink {
 
   async #flushAll(): Promise<void> {
     let retryMs = FIRST_RETRY_MS
-    const isBusy = this.#options.clock.monotonicMs() - this.#lastFlushMs < BUSY_GAP_MS
-    await (isBusy && !this.#isClosing ? this.#sleep(BATCH_WAIT_MS) : Promise.resolve())
+    await Promise.resolve()
     while (this.#queue.length > 0) {
+      await this.#waitForCompany()
       const batch = this.#queue.peek(MAX_BATCH, (first, item) => item.atSec === first.atSec)
       const { atSec } = batch[0]!
       let outcomes: TupleOutcome[]
@@ -254,6 +254,12 @@ export class Greylister implements GreylistSink {
       })
     }
     this.#flushing = undefined
+  }
+
+  /** A commit costs as much as many tuples: under load they share one. */
+  async #waitForCompany(): Promise<void> {
+    const isBusy = this.#options.clock.monotonicMs() - this.#lastFlushMs < BUSY_GAP_MS
+    if (isBusy && this.#queue.length < MAX_BATCH && !this.#isClosing) await this.#sleep(BATCH_WAIT_MS)
   }
 
   #sleep(milliseconds: number): Promise<void> {

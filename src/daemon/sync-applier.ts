@@ -21,7 +21,7 @@ export const MAX_QUEUED_ENTRIES = 50_000
 export const MAX_WAITING_TUPLES = 20_000
 const MAX_BATCH = 1000
 /** Entries that arrive within this time are written together. */
-const BATCH_WAIT_MS = 5
+const BATCH_WAIT_MS = 10
 const RETRY_MS = 500
 
 export interface SyncApplierOptions {
@@ -112,8 +112,9 @@ export class SyncApplier {
   }
 
   async #flushAll(): Promise<void> {
-    await pause(BATCH_WAIT_MS)
     while (this.#queue.length > 0) {
+      // A commit costs as much as many entries: they share one.
+      if (this.#queue.length < MAX_BATCH && !this.#isClosing) await pause(BATCH_WAIT_MS)
       const batch = this.#queue.slice(0, MAX_BATCH)
       let outcomes: SyncOutcome[]
       try {
