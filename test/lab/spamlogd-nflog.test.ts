@@ -3,11 +3,11 @@
  * nftables rule to an nflog group, seen by the real spamlogd, stored in a real database.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 
 const isRoot = process.geteuid?.() === 0 && process.platform === 'linux'
@@ -20,6 +20,7 @@ const RULES = `table inet spamlogd_test {
   chain incoming {
     type filter hook input priority 0; policy accept;
     tcp dport 25 tcp flags & (syn | ack) == syn log prefix "spamlogd-in" group 25 snaplen 128 queue-threshold 1
+    tcp dport 25 tcp flags & (syn | ack) == syn log prefix "spamlogd-in" group 26
   }
   chain outgoing {
     type filter hook output priority 0; policy accept;
@@ -168,6 +169,38 @@ describe.skipIf(!isRoot)('spamlogd on nflog', () => {
     expect(lines.seen[0]).toBe('Listening on nflog:25 for veth0 Inbound direction only.')
   })
 
+  test('packets that the kernel gathered into one message all count', async () => {
+    const { child, lines } = spamlogd('-D', '-l', 'nflog:26', '--stats-interval', '1s')
+    await lines.until('statistics')
+    startIn(PEER, [process.execPath, '-e', CONNECT_OFTEN, '198.51.100.1'])
+    await lines.until(`matched=${BURST} `)
+    process.kill(spamlogdPid(child), 'SIGTERM')
+    expect(await lines.ended).toBe(0)
+  })
+
+  test('tcpdump takes the place of libpcap', async () => {
+    const { lines } = startIn(HERE, [process.execPath, '-e', TCPDUMP])
+    await lines.until('open 239')
+    startIn(PEER, [process.execPath, '-e', CONNECT_OFTEN, '198.51.100.1'])
+    await lines.until('got all')
+    expect(await lines.ended).toBe(0)
+  })
+
+  test('as a service it leaves the terminal once everything is open', async () => {
+    const pidFile = join(scratch, 'spamlogd.pid')
+    const { lines } = spamlogd('--pid-file', pidFile)
+    expect(await lines.ended).toBe(0)
+    expect(lines.seen).toEqual([])
+    const pid = Number(readFileSync(pidFile, 'latin1'))
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    expect(status).toMatch(/^Uid:\t65534\t65534/m)
+    const before = await whiteEntries()
+    await connect(PEER, '198.51.100.1')
+    process.kill(pid, 'SIGTERM')
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), { timeout: 20_000 })
+    expect(await whiteEntries()).not.toEqual(before)
+  })
+
   test('a second listener of the group is told so', async () => {
     const first = spamlogd('-D', '--stats-interval', '1s')
     await first.lines.until('statistics')
@@ -180,6 +213,17 @@ describe.skipIf(!isRoot)('spamlogd on nflog', () => {
     expect(await first.lines.ended).toBe(0)
   })
 })
+
+const BURST = 60
+/** Many connections at once, so that the kernel gathers their packets into few messages. */
+const CONNECT_OFTEN = `let left = ${BURST}; for (let i = 0; i < ${BURST}; i++) { const s = require('net').connect(25, process.argv[1]); s.on('error', () => {}); s.on('close', () => { left -= 1 }) }`
+/** Reads the group with tcpdump, as where libpcap is missing, and prints how many packets came. */
+const TCPDUMP = `import('${process.cwd()}/dist/src/platform/live-capture-tcpdump.js').then(async ({ openTcpdumpCapture }) => {
+  let count = 0
+  const capture = await openTcpdumpCapture({ device: 'nflog:26', filter: '', onFailure: console.log, onTrouble: console.log,
+    onPacket: () => { count += 1; if (count === ${BURST}) { console.log('got all'); capture.close().then(() => process.exit(0)) } } })
+  console.log('open', capture.linkType)
+})`
 
 /** `ip netns exec` becomes the program it runs, so the process id is that of spamlogd. */
 function spamlogdPid(child: ChildProcess): number {
