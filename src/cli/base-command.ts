@@ -1,6 +1,6 @@
 /** What all commands share: one option table for getopt(3) and for the help, and one form of errors. */
 import { Command, Flags, type Interfaces } from '@oclif/core'
-import { type GetoptResult, getopt, type OptionSpec } from './getopt.js'
+import { type GetoptResult, getoptAnywhere, type OptionSpec } from './getopt.js'
 import { EXIT, formatFailure } from './report-error.js'
 
 /** A command's parsed options: last value of each name, all values of the repeatable ones. */
@@ -50,7 +50,7 @@ export abstract class BaseCommand extends Command {
     usage: string,
     operandCount: { min: number; max: number } = { min: 0, max: 0 },
   ): { options: OptionValues; operands: string[] } | undefined {
-    const result = getopt(this.argv, specs)
+    const result = getoptAnywhere(this.argv, specs)
     const problem = !result.ok
       ? result.message
       : result.operands.length > operandCount.max

@@ -85,6 +85,24 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
   return { ok: true, options, operands: argv.slice(index) }
 }
 
+/** As `getopt`, but options may also stand behind operands, up to `--`: for commands that no original had. */
+export function getoptAnywhere(argv: readonly string[], specs: readonly OptionSpec[]): GetoptResult {
+  const options: ParsedOption[] = []
+  const operands: string[] = []
+  let rest = argv
+  for (;;) {
+    const result = getopt(rest, specs)
+    if (!result.ok) return result
+    options.push(...result.options)
+    const isEnded = rest[rest.length - result.operands.length - 1] === '--'
+    if (isEnded || result.operands.length === 0) {
+      return { ok: true, options, operands: [...operands, ...result.operands] }
+    }
+    operands.push(result.operands[0]!)
+    rest = result.operands.slice(1)
+  }
+}
+
 function nameOf(spec: OptionSpec): string {
   return spec.long ?? spec.short!
 }
