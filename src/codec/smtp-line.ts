@@ -57,6 +57,13 @@ export class SmtpLineReader {
     this.#start = 0
   }
 
+  /** Throws away what is pending beyond the first `maxBytes`. */
+  truncate(maxBytes: number): void {
+    if (this.pendingBytes <= maxBytes) return
+    this.#pending = detachText(this.#pending.slice(this.#start, this.#start + maxBytes))
+    this.#start = 0
+  }
+
   #release(): void {
     if (this.#start === 0) return
     const rest = this.#pending.slice(this.#start)

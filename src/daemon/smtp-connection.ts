@@ -18,6 +18,8 @@ import type { WheelItem } from './stutter-wheel.js'
 export const IDLE_TIMEOUT_MS = 400_000
 /** Replies to pipelined commands are gathered up to this size and written at once. */
 const MAX_BATCH_BYTES = 16 * 1024
+/** What a stuttered client may send ahead: at a byte a second it would wait for hours to be answered. */
+const MAX_AHEAD_BYTES = 16 * 1024
 /** How often a socket that takes no more bytes is looked at again. */
 const BLOCKED_POLL_MS = 250
 /** Longest pause of -w between two reads, so that the client does not run into our time-out. */
@@ -169,6 +171,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     if (this.#isTakingText) this.#readPauseBytes += chunk.length
     if (this.phase === 'reading') this.#takeLines()
     else this.#pauseReading()
+    if (this.#stutterMs > 0) this.#reader.truncate(MAX_AHEAD_BYTES)
   }
 
   inputEnded(): void {

@@ -58,6 +58,18 @@ describe('lines', () => {
   })
 })
 
+test('truncate keeps the first bytes and goes on from there', () => {
+  const reader = new SmtpLineReader()
+  reader.push(bytes('A\r\nB\r\nC\r\n'))
+  reader.truncate(100)
+  expect(reader.next()).toBe('A')
+  reader.truncate(4)
+  expect(reader.pendingBytes).toBe(4)
+  expect([reader.next(), reader.next()]).toEqual(['B', undefined])
+  reader.push(bytes('\n'))
+  expect(reader.next()).toBe('C')
+})
+
 test('the lines do not depend on how the bytes are cut', () => {
   const input = fc.array(
     fc.oneof(

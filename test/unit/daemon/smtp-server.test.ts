@@ -10,6 +10,7 @@ import { secureContextOf } from '../../../src/daemon/secure-context.js'
 import { SmtpServer, type SmtpServerParts } from '../../../src/daemon/smtp-server.js'
 import { parseCidr } from '../../../src/ip/cidr.js'
 import { MemoryLogger } from '../../../src/platform/log.js'
+import { maxOpenFiles } from '../../../src/platform/max-open-files.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { TestClient } from '../../support/spamd/test-client.js'
 import { waitFor } from '../../support/spamd/wait-for.js'
@@ -277,6 +278,58 @@ describe('time-outs', () => {
       () => 'the time-out',
     )
   })
+})
+
+test('5,000 clients that send and never read cost little, and end at their time-out', async () => {
+  // Each takes two descriptors of this process.
+  const clientCount = Math.min(5_000, Math.floor(((maxOpenFiles() ?? 20_000) - 500) / 500) * 250)
+  const { port, clock, server } = await start({ maxConnections: 6000 })
+  const before = process.memoryUsage().rss
+  const flood = 'NOOP\r\n'.repeat(200)
+  for (let count = 0; count < clientCount; count += 250) {
+    const batch = await Promise.all(
+      Array.from({ length: 250 }, () => connect(port, `127.1.${count / 250}.1`)),
+    )
+    for (const client of batch) {
+      client.pause()
+      client.send(flood)
+    }
+  }
+  await waitFor(
+    () => server.counts.total === clientCount,
+    () => `${clientCount} connections, ${server.counts.total}`,
+  )
+  // Both sides live in this process: the clients' sockets count too.
+  const kibEach = (process.memoryUsage().rss - before) / 1024 / clientCount
+  expect(kibEach).toBeLessThan(64)
+  await waitFor(
+    () => {
+      clock.advance(100)
+      return server.counts.total === 0
+    },
+    () => `the time-outs, ${server.counts.total} left`,
+  )
+  expect(server.counters.timedOut).toBe(clientCount)
+}, 60_000)
+
+test('a stuttered client that sends far ahead is kept with 16 KiB of it', async () => {
+  const { port, server, clock } = await start(
+    { stutterSec: 1, greyStutterSec: 10, isBlackOnly: true },
+    { tickMs: 5 },
+  )
+  const client = await connect(port)
+  await waitFor(
+    () => server.counts.total === 1,
+    () => 'the client',
+  )
+  client.send('NOOP\r\n'.repeat(10_000))
+  const tick = setInterval(() => clock.advance(1), 2)
+  try {
+    await hears(client, '250 2.0.0 OK I did nothing\r\n250')
+  } finally {
+    clearInterval(tick)
+  }
+  expect(server.counts.total).toBe(1)
 })
 
 describe('resets', () => {
