@@ -44,10 +44,15 @@ export interface SyncParts {
   logger: Logger
   debug: DebugOutput | undefined
   resources: SpamdResources
-  keeper: StoreKeeper
   policy: GreyPolicy
-  /** Where received tuples go; present once the service is assembled. */
-  greylister: () => Greylister
+  /** Undefined with -b: what is received is checked, counted and dropped. */
+  grey:
+    | {
+        keeper: StoreKeeper
+        /** Where received tuples go; present once the service is assembled. */
+        greylister: () => Greylister
+      }
+    | undefined
 }
 export interface SyncService {
   announcer: SyncAnnouncer
@@ -99,23 +104,15 @@ export class SpamdService {
     const { config, clock, logger, debug, resources } = parts
     this.#parts = parts
     this.blockLists = new BlockLists({ logger, debug })
-    if (!config.isBlackOnly) {
-      const policy = policyOf(config)
-      const keeper = new StoreKeeper({ open: parts.openStore, logger })
+    const policy = policyOf(config)
+    const keeper = config.isBlackOnly ? undefined : new StoreKeeper({ open: parts.openStore, logger })
+    const grey = keeper && { keeper, greylister: () => this.greylister! }
+    this.#sync = parts.createSync?.({ config, clock, logger, debug, resources, policy, grey })
+    if (keeper !== undefined) {
       const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger })
       const common = { databasePath: config.settings.db, policy, clock, logger, debug }
       this.#keeper = keeper
       this.#whiteTable = whiteTable
-      this.#sync = parts.createSync?.({
-        config,
-        clock,
-        logger,
-        debug,
-        resources,
-        keeper,
-        policy,
-        greylister: () => this.greylister!,
-      })
       this.greylister = new Greylister({
         ...common,
         useStore: keeper.use,

@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { escapeControl } from '../codec/escape.js'
-import type { SyncAddress, SyncEntry } from '../codec/sync-message.js'
+import type { SyncAddress, SyncEntry, SyncGrey } from '../codec/sync-message.js'
 import type { GreyPolicy, SyncChange, SyncOutcome } from '../db/store.js'
 import type { Clock } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
@@ -66,7 +66,7 @@ export class SyncApplier {
   /** Takes the entries of one message. */
   take(entries: readonly SyncEntry[], peerAddress: string): void {
     for (const entry of entries) {
-      if (entry.type === 'GREY') this.#takeTuple(entry, peerAddress)
+      if (entry.type === 'GREY') this.#takeTuple(entry)
       else this.#takeAddress(entry, peerAddress)
     }
   }
@@ -77,22 +77,17 @@ export class SyncApplier {
     await this.#flushing
   }
 
-  #takeTuple(
-    { ip, helo, from, to }: { ip: string; helo: string; from: string; to: string },
-    peerAddress: string,
-  ): void {
+  #takeTuple({ ip, helo, from, to }: SyncGrey): void {
     const greylister = this.#options.greylister()
     if (greylister.waitingCount >= MAX_WAITING_TUPLES) {
       this.#drop()
       return
     }
-    this.#debugLine(`${peerAddress}(sync): received grey entry helo ${helo} ip ${ip} from ${from} to ${to}`)
     this.counters.applied += 1
     void greylister.receive({ ip, helo, from, to })
   }
 
   #takeAddress(entry: SyncAddress, peerAddress: string): void {
-    this.#debugLine(`${peerAddress}(sync): received ${describeType(entry)} entry ip ${entry.ip}`)
     if (this.#isClosing || this.#queue.length >= MAX_QUEUED_ENTRIES) {
       this.#drop()
       return
@@ -173,6 +168,13 @@ function changeOf({ type, ip, expire }: SyncAddress): SyncChange {
   return type === 'WHITE' || type === 'TRAPPED' ? { type, ip, expire } : { type: 'delete', ip }
 }
 
-function describeType({ type }: SyncAddress): string {
-  return type.startsWith('DELETE-') ? `deleted ${type.slice(7).toLowerCase()}` : type.toLowerCase()
+/** What -d says about an entry of a message that is believed. */
+export function showReceived(debug: DebugOutput | undefined, entry: SyncEntry, peerAddress: string): void {
+  if (debug === undefined) return
+  const { type, ip } = entry
+  let what: string
+  if (entry.type === 'GREY') what = `grey entry helo ${entry.helo} ip ${ip} from ${entry.from} to ${entry.to}`
+  else if (type.startsWith('DELETE-')) what = `deleted ${type.slice(7).toLowerCase()} entry ip ${ip}`
+  else what = `${type.toLowerCase()} entry ip ${ip}`
+  debug.err(escapeControl(`${peerAddress}(sync): received ${what}`))
 }

@@ -20,7 +20,7 @@ import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { SyncAnnouncer } from './seams.js'
 import type { SyncParts, SyncService } from './spamd-service.js'
-import { SyncApplier } from './sync-applier.js'
+import { SyncApplier, showReceived } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
 
 /** Says nothing: what is announced before the start. */
@@ -84,7 +84,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   }
 
   async start(): Promise<void> {
-    const { config, clock, logger, debug, keeper, policy, greylister } = this.#parts
+    const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
     const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#environment)
     await this.#readKey()
@@ -100,15 +100,17 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       clock,
       debug,
     })
-    const applier = new SyncApplier({
-      useStore: keeper.use,
-      databasePath: settings.db,
-      policy,
-      greylister,
-      clock,
-      logger,
-      debug,
-    })
+    const applier =
+      grey &&
+      new SyncApplier({
+        useStore: grey.keeper.use,
+        databasePath: settings.db,
+        policy,
+        greylister: grey.greylister,
+        clock,
+        logger,
+        debug,
+      })
     const port = settings.syncPort
     const socket = await openSyncSocket({
       plan,
@@ -118,7 +120,8 @@ class SpamdSync implements SyncService, SyncAnnouncer {
         ? {
             onMessage: (datagram: Uint8Array, peerAddress: string) => {
               const entries = gate.admit(datagram, peerAddress)
-              if (entries !== undefined) applier.take(entries, peerAddress)
+              for (const entry of entries ?? []) showReceived(debug, entry, peerAddress)
+              if (entries !== undefined) applier?.take(entries, peerAddress)
             },
           }
         : {}),

@@ -44,6 +44,7 @@ interface HostOptions {
   targets?: string[]
   port: number
   key?: string
+  isBlackOnly?: boolean
   sync?: Partial<SyncParts['config']['sync']>
 }
 
@@ -78,8 +79,7 @@ async function host(options: HostOptions) {
   })
   const parts = {
     ...common,
-    keeper,
-    greylister: () => greylister,
+    grey: options.isBlackOnly === true ? undefined : { keeper, greylister: () => greylister },
     config: {
       settings: { db: path, key: keyPath, syncPort: options.port },
       sync: {
@@ -294,6 +294,21 @@ describe('the key at start', () => {
       `warning the synchronisation key ${first.keyPath} can be read by every user: chmod o= ${first.keyPath}`,
     ])
   })
+})
+
+test('with -b what is received is checked and dropped', async () => {
+  const port = await freePort()
+  const b = await host({ port, listen: '127.0.0.3', key: 'k', isBlackOnly: true })
+  const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], key: 'k' })
+  a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+  await vi.waitFor(() =>
+    expect(b.shown()).toEqual([
+      '127.0.0.2(sync): received packet of 52 bytes',
+      '127.0.0.2(sync): received white entry ip 192.0.2.7',
+    ]),
+  )
+  expect(await b.listing()).toBe('')
+  expect(b.status()).toMatchObject({ received: { accepted: 1 }, entries: undefined })
 })
 
 test('an address that is not of this machine is refused at start', async () => {
