@@ -127,15 +127,13 @@ export function describeConformance(name: string, options: ConformanceOptions): 
       expect(found?.[0] === first[0] ? first : second).toEqual(found)
     })
 
-    test('a large table, replaced by another one', async () => {
-      const [first, second] = [
-        networks(options.largeCount, 1),
-        [...networks(options.largeCount, 60), '2001:db8::/32'],
-      ]
-      await load(NETWORKS, first)
-      expect(await firewall.readTable(NETWORKS)).toEqual(first)
-      await load(NETWORKS, second)
-      expect(await firewall.readTable(NETWORKS)).toEqual(sortPrefixes(second))
+    test('a large table in the place of a small one', async () => {
+      await load(NETWORKS, networks(100, 1))
+      const wanted = [...networks(options.largeCount, 60), '2001:db8::/32']
+      await load(NETWORKS, wanted)
+      const found = await firewall.readTable(NETWORKS)
+      // As text: comparing so many lines one by one takes longer than loading them.
+      expect(found?.join('\n') === sortPrefixes(wanted).join('\n')).toBe(true)
     })
 
     test('it says what it is in one line', async () => {

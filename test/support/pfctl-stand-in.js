@@ -18,6 +18,8 @@ import {
   readSync,
   renameSync,
   rmdirSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { formatEntry, parseEntry } from './pfctl/address.js'
@@ -27,6 +29,7 @@ const statePath = process.env.PFCTL_STATE
 const callsPath = process.env.PFCTL_CALLS
 const argv = process.argv.slice(2)
 const READ_BYTES = 65_536
+const STALE_LOCK_MS = 10_000
 
 /** Blocks, as pfctl does: nothing else runs meanwhile. */
 function pauseMs(milliseconds) {
@@ -65,6 +68,10 @@ function readStdin(maxBytes = Number.POSITIVE_INFINITY) {
   return Buffer.concat(chunks).toString('latin1')
 }
 
+function lockedSinceMs(lock) {
+  return statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+}
+
 /** One change at a time, as under the kernel's lock; readers see the old state or the new. */
 function underLock(work) {
   if (statePath === undefined) return work()
@@ -75,7 +82,9 @@ function underLock(work) {
       break
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
-      pauseMs(1)
+      // Left by one that was killed: no change takes nearly so long.
+      if (Date.now() - lockedSinceMs(lock) > STALE_LOCK_MS) rmSync(lock, { recursive: true, force: true })
+      else pauseMs(5)
     }
   }
   try {

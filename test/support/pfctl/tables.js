@@ -36,15 +36,18 @@ export class KernelError extends Error {
 /** The call would sleep in the kernel for ever. */
 export class KernelSleep extends Error {}
 
-const keyOf = ({ family, bytes, length }) =>
-  `${family}${bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('')}${String(length).padStart(3, '0')}`
+/** Orders as the kernel does, and tells entries apart: family, address, length. */
+const keyOf = ({ family, bytes, length }) => String.fromCharCode(family, ...bytes, length)
 
 const isZeroHost = ({ family, bytes, length }) =>
   length === (family === 4 ? 32 : 128) && bytes.every((byte) => byte === 0)
 
 /** IPv4 before IPv6, ascending, a shorter prefix first. */
 export const sortEntries = (entries) =>
-  [...entries].sort((left, right) => (keyOf(left) < keyOf(right) ? -1 : keyOf(left) > keyOf(right) ? 1 : 0))
+  entries
+    .map((entry) => ({ entry, key: keyOf(entry) }))
+    .sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0))
+    .map(({ entry }) => entry)
 
 export const isActive = (table) => table !== undefined && table.flags[2] === 'a'
 

@@ -29,5 +29,5 @@ describeConformance('pf, by the stand-in for pfctl', {
       runner: (request) => runProcess({ ...request, env: { ...request.env, PFCTL_STATE } }),
     })
   },
-  largeCount: 20_000,
+  largeCount: 10_000,
 })
