@@ -23,5 +23,5 @@ test.each([
 })
 
 test('an unknown option behind an operand is still one', () => {
-  expect(getoptAnywhere(['file', '-x'], specs)).toEqual({ ok: false, message: 'unknown option -- x' })
+  expect(getoptAnywhere(['file', '-x'], specs)).toMatchObject({ ok: false, message: 'unknown option -- x' })
 })
