@@ -22,10 +22,10 @@ export type ConfigTarget =
   | { kind: 'socket'; path: string }
 
 /**
- * Sends one config line on a connection of its own. Errors: `ERR_SPAMD_CONNECT` with the original's text,
+ * Sends one config line on a connection of its own; its pieces may be overwritten by the next one. Errors: `ERR_SPAMD_CONNECT` with the original's text,
  * whose cause is the system's error; `ERR_SPAMD_REFUSED` when spamd answers that it does not take the line.
  */
-export async function sendConfigLine(target: ConfigTarget, line: Uint8Array): Promise<void> {
+export async function sendConfigLine(target: ConfigTarget, line: Iterable<Uint8Array>): Promise<void> {
   let answer: string
   try {
     answer = await sendAndClose(await openConnection(target), line)
@@ -55,7 +55,7 @@ async function openConnection(target: ConfigTarget): Promise<Socket> {
   return socket
 }
 
-async function sendAndClose(socket: Socket, line: Uint8Array): Promise<string> {
+async function sendAndClose(socket: Socket, line: Iterable<Uint8Array>): Promise<string> {
   const closed = once(socket, 'close')
   // Seen by `closed` too; without this it would be nobody's while the line is still being written.
   closed.catch(() => undefined)
@@ -67,13 +67,21 @@ async function sendAndClose(socket: Socket, line: Uint8Array): Promise<string> {
   socket.on('data', (text: string) => {
     if (answer.length < MAX_ANSWER_BYTES) answer += text
   })
+  for (const chunk of line) await written(socket, chunk)
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
-    socket.end(line, resolve)
+    socket.end(resolve)
   })
   socket.setTimeout(CLOSE_TIMEOUT_MS, () => socket.destroy())
   await closed
   return answer
+}
+
+/** Resolves when the memory of the chunk may be used again. */
+function written(socket: Socket, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.write(chunk, (error) => (error ? reject(error) : resolve()))
+  })
 }
 
 function checkAnswer(answer: string): void {

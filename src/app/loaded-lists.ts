@@ -18,7 +18,7 @@ import { setOfPrefixes } from '../ip/prefix-ranges.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
-import { replaceFileWith } from '../platform/replace-file.js'
+import { replaceFile } from '../platform/replace-file.js'
 
 const INDEX_NAME = 'loaded.json'
 const INDEX_FORMAT = 'spamdctl-loaded-1'
@@ -75,14 +75,14 @@ export class LoadedLists {
   }
 
   /** Stores the config line of a list, as sent. `ERR_LISTS_WRITE`. */
-  async writeLine(name: string, line: Uint8Array): Promise<void> {
+  async writeLine(name: string, line: Iterable<Uint8Array>): Promise<void> {
     await writeFile(linePath(this.#stateDir, name), line)
   }
 
   /** Replaces the index and forgets the lines that it does not name any more. `ERR_LISTS_WRITE`. */
   async writeIndex(index: LoadedIndex): Promise<void> {
     const text = JSON.stringify({ format: INDEX_FORMAT, ...index })
-    await writeFile(join(this.#stateDir, INDEX_NAME), Buffer.from(`${text}\n`))
+    await writeFile(join(this.#stateDir, INDEX_NAME), [Buffer.from(`${text}\n`)])
     const gone = this.#index.names.filter((name) => !index.names.includes(name))
     this.#index = index
     for (const name of gone) {
@@ -145,9 +145,15 @@ function isNameList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((name) => typeof name === 'string')
 }
 
-async function writeFile(path: string, content: Uint8Array): Promise<void> {
+async function writeFile(path: string, content: Iterable<Uint8Array>): Promise<void> {
   try {
-    await replaceFileWith(path, content, FILE_MODE)
+    const replacement = await replaceFile(path, FILE_MODE)
+    try {
+      for (const chunk of content) await replacement.write(chunk)
+      await replacement.commit('durable')
+    } finally {
+      await replacement.discard()
+    }
   } catch (error) {
     throw new AppError('ERR_LISTS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
   }

@@ -1,5 +1,6 @@
-import { encodeClearLine, encodeConfigLine, isConfigListName } from '../codec/config-line.js'
-import { formatCidrs } from '../ip/cidr-text.js'
+import { encodeClearLine, isConfigListName } from '../codec/config-line.js'
+import { configLineChunks } from '../codec/config-line-chunks.js'
+import { countCidrs } from '../ip/cidr-text.js'
 import { isEmptySet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
@@ -33,7 +34,7 @@ export async function sendLists(
   const { loaded, target, onProblem } = options
   let isReachable = true
   /** True when spamd need not be told (again): it got the line, or it is not there and so holds no list. */
-  const send = async (line: Uint8Array, isClear: boolean): Promise<boolean> => {
+  const send = async (line: Iterable<Uint8Array>, isClear: boolean): Promise<boolean> => {
     if (!isReachable) return false
     try {
       await sendConfigLine(target, line)
@@ -64,9 +65,7 @@ export async function sendLists(
       sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: 'held' })
       continue
     }
-    const lines = formatCidrs(set)
-    const cidrs = { ipv4: lines.ipv4.count, ipv6: lines.ipv6.count }
-    const report = { name, heldBy, cidrs, change: undefined }
+    const report = { name, heldBy, cidrs: countCidrs(set), change: undefined }
     if (!isConfigListName(name)) {
       onProblem({
         message: `list name ${toDisplayText(name)} cannot be sent to spamd`,
@@ -77,11 +76,9 @@ export async function sendLists(
       continue
     }
     const isClear = isEmptySet(set)
-    const line = isClear
-      ? encodeClearLine(name)
-      : encodeConfigLine({ name, message: messages.get(name) ?? '', ...lines })
-    const isSent = await send(line, isClear)
-    await record(() => loaded.writeLine(name, line))
+    const line = { name, message: messages.get(name) ?? '', set }
+    const isSent = await send(configLineChunks(line), isClear)
+    await record(() => loaded.writeLine(name, configLineChunks(line)))
     if (!names.includes(name)) names.push(name)
     sent.push({ ...report, outcome: !isSent ? 'not sent' : isClear ? 'cleared' : 'sent' })
   }
@@ -91,7 +88,7 @@ export async function sendLists(
   for (const name of [...loaded.index.names, ...loaded.index.toClear]) {
     if (names.includes(name) || combined.some((list) => list.name === name) || cleared.includes(name))
       continue
-    if (await send(encodeClearLine(name), true)) cleared.push(name)
+    if (await send([encodeClearLine(name)], true)) cleared.push(name)
     else toClear.push(name)
   }
   const firstRunSec = loaded.index.firstRunSec ?? options.nowSec
