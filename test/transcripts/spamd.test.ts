@@ -248,6 +248,36 @@ describe('in the foreground', () => {
   )
 })
 
+/** Opens a listening socket as descriptor 3 and becomes the program, as a service manager does. */
+const ACTIVATE = `
+import os, socket, sys
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.execv(sys.argv[2], sys.argv[2:])
+`
+
+test('--listen-fd takes over an inherited socket', async () => {
+  const words = [join(BIN, 'spamd.js'), '--foreground', '-s', '0', '-S', '0', '--listen-fd', '3']
+  const child = spawn('python3', ['-c', ACTIVATE, String(port), process.execPath, ...words], {
+    env: environment,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  children.push(child)
+  let text = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1')
+  })
+  await waitFor(
+    () => text.includes('listening for incoming connections.'),
+    () => text,
+  )
+  const client = await connect()
+  await hears(client, '220 ')
+  client.send('QUIT\r\n')
+  await hears(client, '221 ')
+})
+
 test('in the background: the shell goes on when all is open, the pid file is there, a stop leaves nothing', async () => {
   const pidFile = join(folder, 'spamd.pid')
   expect(run('spamd.js', '--pid-file', pidFile, '-s', '0', '-S', '0')).toEqual({
