@@ -1,9 +1,9 @@
 import type { Clock } from '../platform/clock.js'
 
-/** Width of a slot: a due item waits at most this long, 5 % of the shortest stutter delay. */
-const SLOT_MS = 50
+/** Width of a slot: a due item waits at most this long, 2 % of the shortest stutter delay. */
+const SLOT_MS = 20
 /** Slots of the ring: 12.8 s, more than the longest stutter delay; longer delays go round again. */
-const SLOT_COUNT = 256
+const SLOT_COUNT = 640
 
 /** Something that waits in the wheel; it is in at most one place at a time. */
 export interface WheelItem {
@@ -14,7 +14,7 @@ export interface WheelItem {
 }
 
 /**
- * One timer for the pauses of all connections: a ring of slots, each holding the items due in its 50 ms. Adding and
+ * One timer for the pauses of all connections: a ring of slots, each holding the items due in its 20 ms. Adding and
  * cancelling cost the same whatever the number of items. The timer only runs while items wait.
  */
 export class StutterWheel {
