@@ -23,6 +23,7 @@ export interface ConfiguredList {
   problems: Problem[]
 }
 
+/** The lists of spamd.conf as a run uses them. */
 export interface Configuration {
   lists: ConfiguredList[]
   /** What is wrong with the file as a whole. */

@@ -20,6 +20,7 @@ export interface CatalogueEntry {
   more?: string
 }
 
+/** Public lists that were alive when this was written, with their format, pace and terms. */
 export const LIST_CATALOGUE: readonly CatalogueEntry[] = [
   {
     name: 'spamhaus-drop',

@@ -41,6 +41,7 @@ export interface CombinedReport {
   change: Change | undefined
 }
 
+/** What happened to the table of the packet filter. */
 export interface TableReport {
   /** `the firewall in words`. */
   firewall: string
@@ -49,6 +50,7 @@ export interface TableReport {
   change: Change | undefined
 }
 
+/** What a run did, for people and for `--json`. */
 export interface RefreshReport {
   lists: ListReport[]
   combined: CombinedReport[]

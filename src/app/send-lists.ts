@@ -11,6 +11,7 @@ import type { LoadedLists } from './loaded-lists.js'
 import type { CombinedReport } from './refresh-report.js'
 import { toDisplayText } from './wire-text.js'
 
+/** Where lists are sent, and what is known of those loaded before. */
 export interface SendOptions {
   target: ConfigTarget
   loaded: LoadedLists

@@ -15,6 +15,7 @@ import type { ListSource } from './list-source.js'
  */
 export type SettledStatus = 'new' | 'local' | 'unchanged' | 'fresh' | 'offline' | 'kept' | 'failed'
 
+/** Why a source gave no list. */
 export interface SourceFailure {
   /** `FeedErrorCode`, or the code of another `AppError`. */
   code: string
@@ -22,6 +23,7 @@ export interface SourceFailure {
   hint?: string | undefined
 }
 
+/** A source after the run: its list, new or kept, or why there is none. */
 export interface SettledSource {
   source: ListSource
   status: SettledStatus
@@ -40,6 +42,7 @@ export interface SettledSource {
 /** Where sources are asked: a `FeedFetcher`, or what stands before it. */
 export type ListFetcher = Pick<FeedFetcher, 'fetch'>
 
+/** What settling a source needs from the run. */
 export interface SettleOptions {
   store: ListStore
   fetcher: ListFetcher

@@ -8,6 +8,7 @@ import { reasonOf } from '../platform/errno-text.js'
 import { replaceFile } from '../platform/replace-file.js'
 import { BLOCKED_TABLE } from './blocked-table.js'
 
+/** Forms of `--output`. */
 export const OUTPUT_FORMATS = ['plain', 'pf', 'nft', 'ipset', 'json'] as const
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
 

@@ -25,6 +25,7 @@ export function isHexDigit(byte: number | undefined): boolean {
   return byte !== undefined && HEX_VALUES[byte]! >= 0
 }
 
+/** Reads one address from bytes; its fields hold what the last call read. */
 export class AddressScanner {
   /** IPv4: the address read, missing octets zero (`172.16` is 0xac100000). */
   ipv4 = 0

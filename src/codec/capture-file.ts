@@ -21,6 +21,7 @@ const COMPRESSED_MAGICS: readonly (readonly [string, number])[] = [
   ['xz', 0xfd37],
 ]
 
+/** Reads classic pcap and pcapng from chunks, told apart by their first bytes. */
 export class CaptureFileReader {
   private readonly queue = new ByteQueue()
   private format: CaptureFormatReader | undefined

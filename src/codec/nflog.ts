@@ -14,6 +14,7 @@
 import { ByteReader } from './byte-reader.js'
 import type { Decoded } from './decoded.js'
 
+/** Source: LINKTYPE_NFLOG of the tcpdump.org link-layer types. */
 export const LINK_TYPE_NFLOG = 239
 
 /** NFULA_* attribute numbers that we read. */

@@ -21,6 +21,7 @@ import {
 } from './capture-record.js'
 import type { ByteOrder } from './nflog.js'
 
+/** First four bytes of a file with microsecond or nanosecond times. Source: pcap-savefile(5). */
 export const PCAP_MAGIC_MICRO = 0xa1b2c3d4
 export const PCAP_MAGIC_NANO = 0xa1b23c4d
 const FILE_HEADER_BYTES = 24
@@ -37,6 +38,7 @@ export function pcapByteOrder(magic: Uint8Array): ByteOrder | undefined {
   return little === PCAP_MAGIC_MICRO || little === PCAP_MAGIC_NANO ? 'little' : undefined
 }
 
+/** Reads the records of a classic pcap file in either byte order. */
 export class PcapFileReader implements CaptureFormatReader {
   linkType: number | undefined
   private readonly queue: ByteQueue

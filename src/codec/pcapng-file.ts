@@ -15,6 +15,7 @@ import {
 } from './capture-record.js'
 import type { ByteOrder } from './nflog.js'
 
+/** Block types. Source: the pcapng draft (draft-ietf-opsawg-pcapng), section 4. */
 export const BLOCK_SECTION_HEADER = 0x0a0d0d0a
 const BLOCK_INTERFACE = 1
 const BLOCK_OBSOLETE_PACKET = 2
@@ -40,6 +41,7 @@ interface PcapngInterface {
   ticksPerSec: number
 }
 
+/** Reads the packets of a pcapng file; all its interfaces must share one link type. */
 export class PcapngFileReader implements CaptureFormatReader {
   byteOrder: ByteOrder = 'little'
   private readonly queue: ByteQueue

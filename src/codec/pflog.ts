@@ -22,6 +22,7 @@ import type { IpFamily } from '../ip/address.js'
 import { ByteReader } from './byte-reader.js'
 import type { Decoded } from './decoded.js'
 
+/** Source: DLT_PFLOG of net/bpf.h. */
 export const LINK_TYPE_PFLOG = 117
 
 /** Smallest header that has all common fields: MIN_PFLOG_HDRLEN. */

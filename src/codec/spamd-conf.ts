@@ -60,6 +60,7 @@ export interface UnusableList {
   diagnostic: ConfDiagnostic
 }
 
+/** A list that `all` names, usable or not. */
 export type ListEntry = SpamdList | UnusableList
 
 /** A finding about spamd.conf. */
@@ -70,6 +71,7 @@ export interface ConfDiagnostic extends Diagnostic {
   original: string | undefined
 }
 
+/** What a spamd.conf says. */
 export interface SpamdConf {
   /** The lists that `all` names, in its order; empty when there is no usable `all`. */
   lists: ListEntry[]

@@ -12,7 +12,7 @@ import type { IpFamily } from '../ip/address.js'
 import { ByteReader } from './byte-reader.js'
 import type { Decoded } from './decoded.js'
 
-export const TCP_FIN = 0x01
+/** Flag bits of the TCP header. Source: RFC 9293 section 3.1. */
 export const TCP_SYN = 0x02
 export const TCP_RST = 0x04
 export const TCP_ACK = 0x10

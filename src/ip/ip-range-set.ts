@@ -1,6 +1,5 @@
 import {
   EMPTY_IPV4_SET,
-  hasIpv4,
   Ipv4Collector,
   type Ipv4RangeSet,
   subtractIpv4,
@@ -8,7 +7,6 @@ import {
 } from './ipv4-range-set.js'
 import {
   EMPTY_IPV6_SET,
-  hasIpv6,
   Ipv6Collector,
   type Ipv6RangeSet,
   subtractIpv6,
@@ -22,6 +20,7 @@ export interface IpRangeSet {
   readonly ipv6: Ipv6RangeSet
 }
 
+/** The set without addresses of either family. */
 export const EMPTY_SET: IpRangeSet = { ipv4: EMPTY_IPV4_SET, ipv6: EMPTY_IPV6_SET }
 
 /** Source: RFC 4291 section 2.5.5.2, `::ffff:0:0/96`. */
@@ -88,11 +87,6 @@ export function unionOf(sets: readonly IpRangeSet[]): IpRangeSet {
 /** True when the set holds no address. */
 export function isEmptySet(set: IpRangeSet): boolean {
   return set.ipv4.length === 0 && set.ipv6.length === 0
-}
-
-/** True when the IPv4 address, or the IPv6 address of four words at `words[0]`, is in the set. */
-export function hasAddress(set: IpRangeSet, address: number | Uint32Array): boolean {
-  return typeof address === 'number' ? hasIpv4(set.ipv4, address) : hasIpv6(set.ipv6, address, 0)
 }
 
 function isMapped(words: Uint32Array, at: number): boolean {

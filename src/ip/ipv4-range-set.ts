@@ -11,6 +11,7 @@ export interface Ipv4RangeSet {
   readonly lasts: Uint32Array
 }
 
+/** The set without addresses. */
 export const EMPTY_IPV4_SET: Ipv4RangeSet = {
   length: 0,
   firsts: new Uint32Array(0),
@@ -187,15 +188,6 @@ export function hasIpv4(set: Ipv4RangeSet, address: number): boolean {
     else high = middle
   }
   return low > 0 && lasts[low - 1]! >= address
-}
-
-/** How many addresses the set holds: 0 to 2^32. */
-export function countIpv4Addresses(set: Ipv4RangeSet): number {
-  let count = 0
-  for (let index = 0; index < set.length; index += 1) {
-    count += set.lasts[index]! - set.firsts[index]! + 1
-  }
-  return count
 }
 
 /** Addresses in a block of each prefix length, 0 to 32. A table, since `**` is a slow call in hot loops. */

@@ -23,6 +23,7 @@ export interface Ipv6RangeSet {
   readonly lasts: Uint32Array
 }
 
+/** The set without addresses. */
 export const EMPTY_IPV6_SET: Ipv6RangeSet = {
   length: 0,
   firsts: new Uint32Array(0),
