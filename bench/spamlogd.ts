@@ -20,6 +20,7 @@ const [entries = 1_000_000, records = 1_000_000] = process.argv.slice(2).map(Num
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-bench-'))
 const basePath = join(scratch, 'base.sqlite')
+let runCount = 0
 try {
   await generateDatabase(basePath, { entries, seed: 1 })
   await benchReplay()
@@ -87,7 +88,6 @@ interface Watch {
   peakMiB: number
 }
 
-let runCount = 0
 async function runSpamlogd(
   capturePath: string,
   dbPath: string,
