@@ -122,7 +122,12 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   /** Sends the banner. `early` are client bytes that came behind a PROXY header. */
   open(early: Uint8Array | undefined): void {
     this.#adopt(this.#socket)
-    if (early !== undefined && early.length > 0) this.#reader.push(early)
+    // Who read the PROXY header left the socket paused.
+    this.#isPaused = this.#socket.isPaused()
+    if (early !== undefined && early.length > 0) {
+      this.bytesRead += early.length
+      this.#reader.push(early)
+    }
     this.#send(this.#session.banner(this.#host.bannerDate()), 'continue')
   }
 

@@ -423,6 +423,16 @@ describe('PROXY protocol', () => {
     expect(recipients[0]).toMatchObject({ clientIp: '2001:db8::7', destinationIp: '2001:db8::25' })
   })
 
+  test('reads on behind a header that came alone, without stutter', async () => {
+    const { port, server } = await start({ greyStutterSec: 0 }, { proxyPeers })
+    const client = await connect(port, '127.9.0.1')
+    client.send('PROXY TCP4 192.0.2.1 192.0.2.9 1 25\r\n')
+    await hears(client, '220 ')
+    client.send('HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n')
+    await hears(client, OK_RCPT)
+    expect(server.snapshot()[0]).toMatchObject({ ip: '192.0.2.1', bytesIn: 40 })
+  })
+
   test('version 2 in pieces', async () => {
     const { port, server } = await start({}, { proxyPeers })
     const client = await connect(port, '127.9.0.1')
