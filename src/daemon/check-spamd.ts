@@ -1,25 +1,33 @@
 /** `spamd --check`: reads and tries everything that a start would, and changes nothing. */
-import { existsSync } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/open-database.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
+import { planSync, systemSyncEnvironment } from '../app/sync-plan.js'
 import type { Firewall } from '../firewall/backend.js'
-import { AppError } from '../platform/app-error.js'
-import { findUser, isRoot } from '../platform/privileges.js'
+import { AppError, isSystemError } from '../platform/app-error.js'
+import { errnoText, reasonOf } from '../platform/errno-text.js'
+import { findUser, isRoot, type SystemUser } from '../platform/privileges.js'
 import { DAEMON_TABLES } from './privileged-protocol.js'
 import { loadSavedLists } from './saved-lists.js'
 import { secureContextOf } from './secure-context.js'
 import type { SpamdResources } from './spamd-resources.js'
 
-/** Rejects with the `AppError` of the first thing that would stop spamd, or let it run without what it needs. */
+/**
+ * Rejects with the `AppError` of the first thing that would stop spamd, or let it run without what it needs.
+ * `becomeUser` is called last, for the check of what the unprivileged process may write.
+ */
 export async function checkSpamd(parts: {
   config: SpamdConfig
   resources: SpamdResources
   firewall: Firewall
+  becomeUser: (user: SystemUser) => void
 }): Promise<void> {
   const { config, resources, firewall } = parts
   const { settings } = config
-  if (isRoot() && (await findUser(settings.user)) === undefined) {
+  const user = isRoot() ? await findUser(settings.user) : undefined
+  if (isRoot() && user === undefined) {
     throw new AppError('ERR_SPAMD_USER', `no such user ${settings.user}`, {
       hint: 'create it, or name another with --user',
     })
@@ -28,6 +36,8 @@ export async function checkSpamd(parts: {
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
   await loadSavedLists(settings.stateDir)
   await resources.readSyncKey()
+  await planSync(config.sync, systemSyncEnvironment)
+  await checkListeners(resources)
   if (config.isBlackOnly) return
   const domains = await resources.readAllowedDomains()
   if (domains !== undefined) parseAllowedDomains(domains)
@@ -36,4 +46,37 @@ export async function checkSpamd(parts: {
     await store.close()
   }
   for (const table of DAEMON_TABLES) await firewall.readTable(table)
+  if (user !== undefined) parts.becomeUser(user)
+  checkWritable(settings.db, settings.user)
+}
+
+/** Opens the SMTP sockets for a moment. An address in use is taken for that of a running spamd. */
+async function checkListeners(resources: SpamdResources): Promise<void> {
+  try {
+    for (const server of await resources.openSmtpListeners()) server.close()
+  } catch (error) {
+    const cause = error instanceof AppError ? error.cause : error
+    if (!isSystemError(cause) || cause.code !== 'EADDRINUSE') throw error
+  }
+}
+
+/** The database and its folder, where SQLite keeps two more files; a folder that a start would make may be missing. */
+function checkWritable(path: string, userName: string): void {
+  const folder = dirname(path)
+  const wanted = existsSync(folder) ? [folder, ...(existsSync(path) ? [path] : [])] : []
+  if (wanted.length === 0 && !existsSync(dirname(folder))) {
+    throw new AppError('ERR_SPAMD_DB', `open of ${path} failed (${errnoText('ENOENT')})`, {
+      hint: `make the folder first: install -d -m 0750 -o ${userName} ${folder}`,
+    })
+  }
+  for (const item of wanted) {
+    try {
+      accessSync(item, constants.W_OK)
+    } catch (error) {
+      throw new AppError('ERR_SPAMD_DB', `open of ${path} failed (${reasonOf(error)})`, {
+        hint: `the user ${userName} must be able to write the file and its folder: chown ${userName} ${folder}`,
+        cause: error,
+      })
+    }
+  }
 }

@@ -11,6 +11,7 @@ import type { SpamdResources, TlsMaterial } from './spamd-resources.js'
 /** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */
 export const LISTEN_BACKLOG = 4096
 const LOOPBACK = '127.0.0.1'
+const LISTEN_FD_HINT = 'it must be a listening socket that the starting program hands down'
 /** Certificates, keys and lists of domains are small; anything longer is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -26,11 +27,14 @@ export class OwnResources implements SpamdResources {
     const { listenAddresses, listenFds, settings } = this.#config
     const servers: Server[] = []
     try {
-      for (const fd of listenFds) servers.push(await listenOn({ fd }, `listen-fd ${fd}`))
+      for (const fd of listenFds) servers.push(await listenOn({ fd }, LISTEN_FD_HINT, `listen-fd ${fd}`))
       for (const name of listenAddresses) {
         const host = await resolveAddress(name)
         servers.push(
-          await listenOn({ host, port: settings.port, backlog: LISTEN_BACKLOG, ipv6Only: true }, 'bind'),
+          await listenOn(
+            { host, port: settings.port, backlog: LISTEN_BACKLOG, ipv6Only: true },
+            `-l ${name}, port ${settings.port} (-p)`,
+          ),
         )
       }
     } catch (error) {
@@ -41,7 +45,12 @@ export class OwnResources implements SpamdResources {
   }
 
   listenConfig(server: Server): Promise<void> {
-    return listening(server, { host: LOOPBACK, port: this.#config.settings.cfgPort, backlog: 64 }, 'bind')
+    const { cfgPort } = this.#config.settings
+    return listening(
+      server,
+      { host: LOOPBACK, port: cfgPort, backlog: 64 },
+      `${LOOPBACK}, port ${cfgPort} (--cfg-port)`,
+    )
   }
 
   listenControl(server: Server): Promise<void> {
@@ -85,17 +94,26 @@ async function resolveAddress(name: string): Promise<string> {
   }
 }
 
-async function listenOn(options: ListenOptions & { fd?: number }, what: string): Promise<Server> {
+async function listenOn(
+  options: ListenOptions & { fd?: number },
+  hint: string,
+  what?: string,
+): Promise<Server> {
   const server = createServer({ allowHalfOpen: true })
-  await listening(server, options, what)
+  await listening(server, options, hint, what)
   return server
 }
 
-/** Makes the server listen; rejects with `WHAT: REASON`. */
-function listening(server: Server, options: ListenOptions & { fd?: number }, what: string): Promise<void> {
+/** Makes the server listen; rejects with `WHAT: REASON` and a hint that says which socket is meant. */
+function listening(
+  server: Server,
+  options: ListenOptions & { fd?: number },
+  hint: string,
+  what = 'bind',
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => {
-      reject(new AppError('ERR_SPAMD_LISTEN', `${what}: ${reasonOf(error)}`, { cause: error }))
+      reject(new AppError('ERR_SPAMD_LISTEN', `${what}: ${reasonOf(error)}`, { hint, cause: error }))
     }
     server.once('error', onError)
     server.listen(options, () => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { selectFirewall } from '../firewall/select.js'
 import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
+import { dropPrivileges } from '../platform/privileges.js'
 import { currentSystem } from '../platform/settings.js'
 import { checkPrivileges, ownRights } from './check-privileges.js'
 import { openSpamdLog } from './open-spamd-log.js'
@@ -34,7 +35,7 @@ export async function runSpamd(config: SpamdConfig): Promise<number> {
   if (config.isCheckOnly) {
     // Loaded only here: the privileged process has no business with the database and the parsers.
     const { checkSpamd } = await import('./check-spamd.js')
-    await checkSpamd(parts)
+    await checkSpamd({ ...parts, becomeUser: dropPrivileges })
     return 0
   }
   if (!config.isForeground && !isBackgroundProcess()) return startInBackground()

@@ -4,6 +4,7 @@
  * `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
+import { dirname } from 'node:path'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
@@ -14,7 +15,7 @@ import { type Network, parseCidr } from '../ip/cidr.js'
 import type { IpRangeSet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
-import { reasonOf } from '../platform/errno-text.js'
+import { errnoText, reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
 import { BlockLists } from './block-lists.js'
 import { createConfigServer } from './config-server.js'
@@ -176,7 +177,7 @@ export class SpamdService {
         const text = `open of ${config.settings.db} failed (${escapeControl(reasonOf(error))})`
         logger.log('err', text)
         throw new AppError('ERR_SPAMD_DB', text, {
-          hint: error instanceof AppError ? error.hint : undefined,
+          hint: (error instanceof AppError ? error.hint : undefined) ?? hintForRights(error, config),
           cause: error,
         })
       }
@@ -298,6 +299,12 @@ export class SpamdService {
       logger.log('err', `cannot load the saved block lists: ${escapeControl(reasonOf(error))}`)
     }
   }
+}
+
+/** The commonest mistake of a first start: file or folder belong to root. */
+function hintForRights(error: unknown, { settings }: SpamdConfig): string | undefined {
+  if (reasonOf(error) !== errnoText('EACCES')) return undefined
+  return `the user ${settings.user} must be able to write the file and its folder: chown ${settings.user} ${dirname(settings.db)}`
 }
 
 function policyOf(config: SpamdConfig): GreyPolicy {

@@ -128,6 +128,40 @@ describe('the command line', () => {
     })
   })
 
+  test('--check finds what would stop a start: addresses, sync interfaces, folders', () => {
+    expect(run('spamd.js', '--check', '-l', '192.0.2.99')).toMatchObject({
+      rc: 1,
+      stderr: expect.stringMatching(
+        /^spamd: bind: .*\nspamd: hint: -l 192\.0\.2\.99, port [0-9]+ \(-p\)\n$/,
+      ) as string,
+    })
+    expect(run('spamd.js', '--check', '-y', 'nosuchif0')).toMatchObject({
+      rc: 1,
+      stderr: expect.stringMatching(/^spamd: sync init: No such device\nspamd: hint: /) as string,
+    })
+    environment.SPAMD_DB = join(folder, 'missing', 'missing', 'db')
+    expect(run('spamd.js', '--check')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamd: open of ${environment.SPAMD_DB} failed (No such file or directory)\nspamd: hint: make the folder first: install -d -m 0750 -o nobody ${join(folder, 'missing', 'missing')}\n`,
+    })
+    expect(run('spamd.js', '-b', '--check').rc).toBe(0)
+  })
+
+  test.skipIf(process.geteuid?.() !== 0)(
+    'a folder of root, where the daemon cannot write (needs root), is told by --check and by the start',
+    () => {
+      environment.SPAMD_DB = join(folder, 'db')
+      const wanted = {
+        rc: 1,
+        stdout: '',
+        stderr: `spamd: open of ${environment.SPAMD_DB} failed (Permission denied)\nspamd: hint: the user nobody must be able to write the file and its folder: chown nobody ${folder}\n`,
+      }
+      expect(run('spamd.js', '--check')).toEqual(wanted)
+      expect(run('spamd.js', '-d')).toEqual(wanted)
+    },
+  )
+
   test('connections of no daemon', () => {
     expect(run('spamdctl.js', 'connections')).toEqual({
       rc: 1,
