@@ -1,6 +1,7 @@
 import { readLoadedLines } from '../app/loaded-lists.js'
-import { ConfigLineDecoder } from '../codec/config-line-decoder.js'
-import { setOfPrefixes } from '../ip/prefix-ranges.js'
+import { ConfigLineDecoder, type ReceivedList } from '../codec/config-line-decoder.js'
+import { setOfPrefixesInSteps } from '../ip/prefix-ranges.js'
+import { runInSlices } from './run-in-slices.js'
 import type { SavedList } from './spamd-service.js'
 
 /**
@@ -9,12 +10,21 @@ import type { SavedList } from './spamd-service.js'
  */
 export async function loadSavedLists(stateDir: string): Promise<SavedList[]> {
   const lists: SavedList[] = []
+  let received: ReceivedList[] = []
   const decoder = new ConfigLineDecoder((line) => {
-    if (line.kind !== 'replace') return
-    const { name, message, entryCount } = line
-    lists.push({ name, message, entryCount, set: setOfPrefixes(line.ipv4, line.ipv6) })
+    if (line.kind === 'replace') received.push(line)
   })
-  for await (const chunk of readLoadedLines(stateDir)) decoder.push(chunk)
+  const takeReceived = async (): Promise<void> => {
+    for (const { name, message, entryCount, ipv4, ipv6 } of received) {
+      lists.push({ name, message, entryCount, set: await runInSlices(setOfPrefixesInSteps(ipv4, ipv6)) })
+    }
+    received = []
+  }
+  for await (const chunk of readLoadedLines(stateDir)) {
+    decoder.push(chunk)
+    await takeReceived()
+  }
   decoder.end()
+  await takeReceived()
   return lists
 }

@@ -67,6 +67,15 @@ export function subtractSet(black: IpRangeSet, white: IpRangeSet): IpRangeSet {
 
 /** Every address of any of the sets; the empty set for none. */
 export function unionOf(sets: readonly IpRangeSet[]): IpRangeSet {
+  const work = unionInSteps(sets)
+  for (;;) {
+    const step = work.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** As `unionOf`, a few milliseconds at a time: every yield is a place to pause. */
+export function* unionInSteps(sets: readonly IpRangeSet[]): Generator<undefined, IpRangeSet> {
   let round = [...sets]
   while (round.length > 1) {
     const joined: IpRangeSet[] = []
@@ -76,7 +85,10 @@ export function unionOf(sets: readonly IpRangeSet[]): IpRangeSet {
       joined.push(
         right === undefined
           ? left
-          : { ipv4: unionIpv4(left.ipv4, right.ipv4), ipv6: unionIpv6(left.ipv6, right.ipv6) },
+          : {
+              ipv4: yield* unionIpv4(left.ipv4, right.ipv4),
+              ipv6: yield* unionIpv6(left.ipv6, right.ipv6),
+            },
       )
     }
     round = joined

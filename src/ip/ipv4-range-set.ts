@@ -116,8 +116,11 @@ function mergeSorted(
   return { length: length + 1, firsts, lasts }
 }
 
-/** Every address of either set. */
-export function unionIpv4(left: Ipv4RangeSet, right: Ipv4RangeSet): Ipv4RangeSet {
+/** Entries of two sets that are joined between two pauses: a millisecond's work. */
+const UNION_STEP_ENTRIES = 65_536
+
+/** Every address of either set. Every yield is a place to pause. */
+export function* unionIpv4(left: Ipv4RangeSet, right: Ipv4RangeSet): Generator<undefined, Ipv4RangeSet> {
   if (left.length === 0) return right
   if (right.length === 0) return left
   const firsts = new Uint32Array(left.length + right.length)
@@ -141,6 +144,7 @@ export function unionIpv4(left: Ipv4RangeSet, right: Ipv4RangeSet): Ipv4RangeSet
       lasts[length - 1] = last
       currentLast = last
     }
+    if ((l + r) % UNION_STEP_ENTRIES === 0) yield
   }
   return { length, firsts, lasts }
 }

@@ -1,5 +1,5 @@
 /** Sets made from columns of prefixes, as config lines bring them. */
-import { IpRangeCollector, type IpRangeSet } from './ip-range-set.js'
+import { IpRangeCollector, type IpRangeSet, unionInSteps } from './ip-range-set.js'
 import { WORDS_PER_ADDRESS } from './ipv6-words.js'
 
 /** Prefixes in typed arrays: words in host order, one (IPv4) or four (IPv6, most significant first) each. */
@@ -10,12 +10,46 @@ export interface PrefixArrays {
   readonly prefixLengths: Uint8Array
 }
 
+/** Prefixes that are sorted between two pauses: a few milliseconds' work. */
+const STEP_PREFIXES = 32_768
+
 /** The addresses of all the prefixes, host bits cleared, in any order and with any overlap. */
 export function setOfPrefixes(ipv4: PrefixArrays, ipv6: PrefixArrays): IpRangeSet {
   const collector = new IpRangeCollector()
-  for (let index = 0; index < ipv4.count; index += 1) {
-    const prefixLength = ipv4.prefixLengths[index]!
-    const word = ipv4.words[index]!
+  addIpv4Prefixes(collector, ipv4, 0, ipv4.count)
+  addIpv6Prefixes(collector, ipv6, 0, ipv6.count)
+  return collector.takeSet()
+}
+
+/** As `setOfPrefixes`, a few milliseconds at a time: every yield is a place to pause. */
+export function* setOfPrefixesInSteps(
+  ipv4: PrefixArrays,
+  ipv6: PrefixArrays,
+): Generator<undefined, IpRangeSet> {
+  const collector = new IpRangeCollector()
+  const sets: IpRangeSet[] = []
+  for (let start = 0; start < ipv4.count; start += STEP_PREFIXES) {
+    addIpv4Prefixes(collector, ipv4, start, Math.min(start + STEP_PREFIXES, ipv4.count))
+    sets.push(collector.takeSet())
+    yield
+  }
+  for (let start = 0; start < ipv6.count; start += STEP_PREFIXES) {
+    addIpv6Prefixes(collector, ipv6, start, Math.min(start + STEP_PREFIXES, ipv6.count))
+    sets.push(collector.takeSet())
+    yield
+  }
+  return yield* unionInSteps(sets)
+}
+
+function addIpv4Prefixes(
+  collector: IpRangeCollector,
+  prefixes: PrefixArrays,
+  start: number,
+  end: number,
+): void {
+  for (let index = start; index < end; index += 1) {
+    const prefixLength = prefixes.prefixLengths[index]!
+    const word = prefixes.words[index]!
     if (prefixLength === 32) {
       collector.ipv4.addAddress(word)
       continue
@@ -24,8 +58,15 @@ export function setOfPrefixes(ipv4: PrefixArrays, ipv6: PrefixArrays): IpRangeSe
     const first = (word & ~hostMask) >>> 0
     collector.ipv4.addRange(first, first + hostMask)
   }
-  for (let index = 0; index < ipv6.count; index += 1) {
-    collector.addIpv6Prefix(ipv6.words, index * WORDS_PER_ADDRESS, ipv6.prefixLengths[index]!)
+}
+
+function addIpv6Prefixes(
+  collector: IpRangeCollector,
+  prefixes: PrefixArrays,
+  start: number,
+  end: number,
+): void {
+  for (let index = start; index < end; index += 1) {
+    collector.addIpv6Prefix(prefixes.words, index * WORDS_PER_ADDRESS, prefixes.prefixLengths[index]!)
   }
-  return collector.takeSet()
 }
