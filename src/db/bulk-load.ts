@@ -1,41 +1,46 @@
 import type { Entry } from '../domain/entry.js'
 import type { Connection } from './connection.js'
 import type { Tables } from './manual-edits.js'
+import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
 import type { UpsertCounts } from './store.js'
-import { AGE_STEP_SEC } from './tuple-ages.js'
-import { keyValues } from './tuple-table.js'
+import { AGE_STEP_SEC, TupleAges } from './tuple-ages.js'
 import { upsertEntries } from './upsert-entries.js'
 import { commentValue, wireValue } from './wire-value.js'
 
 /** Up to this many entries, storing one after the other is faster than staging. */
 const STAGING_THRESHOLD = 20_000
 
-const STAGING_TABLES = `
-  CREATE TEMP TABLE staged_hosts (ip TEXT, first INTEGER, pass INTEGER, expire INTEGER, bcount INTEGER,
+/**
+ * Where entries are put aside: a database of its own in a nameless temporary file, since leaving it costs
+ * nothing, while dropping its tables would read every page again. Losing it loses nothing: no journal.
+ */
+const OPEN_STAGING = `
+  ATTACH '' AS staging;
+  PRAGMA staging.page_size = 32768;
+  PRAGMA staging.journal_mode = OFF;
+  PRAGMA staging.cache_size = -4096;
+  CREATE TABLE staging.staged_hosts (ip TEXT, first INTEGER, pass INTEGER, expire INTEGER, bcount INTEGER,
     pcount INTEGER, comment TEXT);
-  CREATE TEMP TABLE staged_tuples (ip TEXT, helo TEXT, "from" TEXT, "to" TEXT, first INTEGER, pass INTEGER,
+  CREATE TABLE staging.staged_tuples (ip TEXT, helo TEXT, "from" TEXT, "to" TEXT, first INTEGER, pass INTEGER,
     expire INTEGER, bcount INTEGER, pcount INTEGER);
-  CREATE TEMP TABLE staged_spamtraps (address TEXT, first INTEGER, comment TEXT)`
-const DROP_STAGING_TABLES = `
-  DROP TABLE IF EXISTS temp.staged_hosts;
-  DROP TABLE IF EXISTS temp.staged_tuples;
-  DROP TABLE IF EXISTS temp.staged_spamtraps`
-
-const TEXT = 'CAST(? AS TEXT)'
-const STAGE_HOST = `INSERT INTO staged_hosts VALUES (${TEXT}, ?, ?, ?, ?, ?, ?)`
-const STAGE_TUPLE = `INSERT INTO staged_tuples VALUES (${TEXT}, ${TEXT}, ${TEXT}, ${TEXT}, ?, ?, ?, ?, ?)`
-const STAGE_SPAMTRAP = `INSERT INTO staged_spamtraps VALUES (${TEXT}, ?, ?)`
+  CREATE TABLE staging.staged_spamtraps (address TEXT, first INTEGER, comment TEXT)`
+const CLOSE_STAGING = 'DETACH staging'
 
 const NEW_TIMES =
   'first = excluded.first, pass = excluded.pass, expire = excluded.expire, bcount = excluded.bcount, pcount = excluded.pcount'
 const NEW_COMMENT = 'comment = coalesce(excluded.comment, comment)'
 
+interface Merge {
+  key: string
+  update: string
+}
+
 /** How each staged table is merged, in the order of its key and, for one key, in the order of arrival. */
-const MERGES = [
-  { table: 'hosts', key: 'ip', update: `${NEW_TIMES}, ${NEW_COMMENT}` },
-  { table: 'tuples', key: 'ip, helo, "from", "to"', update: NEW_TIMES },
-  { table: 'spamtraps', key: 'address', update: `first = excluded.first, ${NEW_COMMENT}` },
-] as const
+const MERGES = {
+  hosts: { key: 'ip', update: `${NEW_TIMES}, ${NEW_COMMENT}` },
+  tuples: { key: 'ip, helo, "from", "to"', update: NEW_TIMES },
+  spamtraps: { key: 'address', update: `first = excluded.first, ${NEW_COMMENT}` },
+} satisfies Record<string, Merge>
 
 const RECOUNT_AGES = `
   DELETE FROM tuple_ages;
@@ -44,7 +49,7 @@ const RECOUNT_AGES = `
 
 /**
  * Stores any number of entries in one transaction; see `Store.upsertAll`. More than a few are first put
- * aside in temporary tables, then merged in the order of their keys: the pages of the database are then
+ * aside, then merged in the order of their keys: the pages of the database are then
  * filled once and in full, which takes a quarter of the time and less space than their order of arrival.
  * The write lock is held for the merge only.
  */
@@ -55,77 +60,160 @@ export async function loadEntries(
   options: { ifMissing: boolean },
 ): Promise<UpsertCounts> {
   const waiting: Entry[] = []
-  let stagedCount = 0
+  let staging: Staging | undefined
   try {
     for await (const batch of batches) {
+      if (staging !== undefined) {
+        staging.add(batch)
+        continue
+      }
       for (const entry of batch) waiting.push(entry)
       if (waiting.length <= STAGING_THRESHOLD) continue
-      if (stagedCount === 0) connection.read('upsertAll', () => connection.database.exec(STAGING_TABLES))
-      stageEntries(connection, waiting)
-      stagedCount += waiting.length
+      staging = new Staging(connection)
+      staging.add(waiting)
       waiting.length = 0
     }
-    if (stagedCount === 0) {
+    if (staging === undefined) {
       return connection.write('upsertAll', () => upsertEntries(tables, waiting, options))
     }
-    stageEntries(connection, waiting)
-    stagedCount += waiting.length
-    return connection.write('upsertAll', () => mergeStaged(connection, stagedCount, options.ifMissing))
+    return staging.merge(options.ifMissing)
   } finally {
-    if (stagedCount > 0) connection.database.exec(DROP_STAGING_TABLES)
+    staging?.close()
   }
 }
 
-/** Temporary tables are a file of their own: this waits for nobody and nobody for it. */
-function stageEntries(connection: Connection, entries: readonly Entry[]): void {
-  connection.read('upsertAll', () => {
-    const { database } = connection
-    database.exec('BEGIN')
-    try {
-      for (const entry of entries) stageEntry(connection, entry)
-      database.exec('COMMIT')
-    } catch (error) {
-      if (database.inTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  })
-}
+/** Entries put aside, and how they get into the database. */
+class Staging {
+  readonly #connection: Connection
+  readonly #hosts: StagedTable
+  readonly #tuples: StagedTable
+  readonly #spamtraps: StagedTable
+  /** Of its own: other calls of the store may run between two batches. */
+  readonly #ages: TupleAges
 
-function stageEntry(connection: Connection, entry: Entry): void {
-  switch (entry.kind) {
-    case 'WHITE':
-    case 'TRAPPED': {
-      const { ip, first, pass, expire, bcount, pcount, comment } = entry
-      connection
-        .prepare(STAGE_HOST)
-        .run(wireValue(ip), first, pass, expire, bcount, pcount, commentValue(comment))
-      return
-    }
-    case 'SPAMTRAP':
-      connection
-        .prepare(STAGE_SPAMTRAP)
-        .run(wireValue(entry.address), entry.first, commentValue(entry.comment))
-      return
-    case 'GREY': {
-      const { first, pass, expire, bcount, pcount } = entry
-      connection.prepare(STAGE_TUPLE).run(...keyValues(entry), first, pass, expire, bcount, pcount)
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.#ages = new TupleAges(connection)
+    connection.read('upsertAll', () => connection.database.exec(OPEN_STAGING))
+    this.#hosts = new StagedTable(connection.database, 'hosts', 1, 6)
+    this.#tuples = new StagedTable(connection.database, 'tuples', 4, 5)
+    this.#spamtraps = new StagedTable(connection.database, 'spamtraps', 1, 2)
+  }
+
+  /** Waits for nobody, and nobody for it: the database itself is not touched. */
+  add(entries: readonly Entry[]): void {
+    this.#connection.read('upsertAll', () => {
+      const { database } = this.#connection
+      database.exec('BEGIN')
+      try {
+        for (const entry of entries) this.#addEntry(entry)
+        for (const table of [this.#hosts, this.#tuples, this.#spamtraps]) table.flush()
+        database.exec('COMMIT')
+      } catch (error) {
+        if (database.inTransaction) database.exec('ROLLBACK')
+        throw error
+      }
+    })
+  }
+
+  /** Stores everything in one transaction. */
+  merge(ifMissing: boolean): UpsertCounts {
+    return this.#connection.write('upsertAll', () => {
+      this.#mergeTable(this.#hosts, MERGES.hosts, ifMissing)
+      this.#mergeTable(this.#spamtraps, MERGES.spamtraps, ifMissing)
+      this.#mergeTable(this.#tuples, MERGES.tuples, ifMissing)
+      const tables = [this.#hosts, this.#tuples, this.#spamtraps]
+      const added = tables.reduce((sum, table) => sum + table.addedCount, 0)
+      const rest = tables.reduce((sum, table) => sum + table.rowCount, -added)
+      // Tuples that were there have other ages now, which only a look at all of them tells.
+      if (this.#tuples.addedCount < this.#tuples.rowCount) this.#connection.database.exec(RECOUNT_AGES)
+      else this.#ages.flush()
+      return { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
+    })
+  }
+
+  close(): void {
+    this.#connection.database.exec(CLOSE_STAGING)
+  }
+
+  #addEntry(entry: Entry): void {
+    switch (entry.kind) {
+      case 'WHITE':
+      case 'TRAPPED': {
+        const { first, pass, expire, bcount, pcount, comment } = entry
+        this.#hosts.add(wireValue(entry.ip), first, pass, expire, bcount, pcount, commentValue(comment))
+        return
+      }
+      case 'SPAMTRAP':
+        this.#spamtraps.add(wireValue(entry.address), entry.first, commentValue(entry.comment))
+        return
+      case 'GREY': {
+        const { ip, helo, from, to, first, pass, expire, bcount, pcount } = entry
+        const [a, b, c, d] = [wireValue(ip), wireValue(helo), wireValue(from), wireValue(to)]
+        this.#tuples.add(a, b, c, d, first, pass, expire, bcount, pcount)
+        this.#ages.noteAdded(first)
+      }
     }
   }
-}
 
-function mergeStaged(connection: Connection, stagedCount: number, ifMissing: boolean): UpsertCounts {
-  const { database } = connection
-  let added = 0
-  for (const { table, key, update } of MERGES) {
-    const countRows = database.prepare(`SELECT count(*) FROM ${table}`).pluck()
+  #mergeTable(staged: StagedTable, { key, update }: Merge, ifMissing: boolean): void {
+    const { database } = this.#connection
+    const countRows = database.prepare(`SELECT count(*) FROM main.${staged.name}`).pluck()
     const before = countRows.get() as number
     const onConflict = ifMissing ? 'DO NOTHING' : `(${key}) DO UPDATE SET ${update}`
     database.exec(
-      `INSERT INTO ${table} SELECT * FROM temp.staged_${table} WHERE true ORDER BY ${key}, rowid ON CONFLICT ${onConflict}`,
+      `INSERT INTO main.${staged.name} SELECT * FROM staging.staged_${staged.name} WHERE true ORDER BY ${key}, rowid ON CONFLICT ${onConflict}`,
     )
-    added += (countRows.get() as number) - before
+    staged.addedCount = (countRows.get() as number) - before
   }
-  database.exec(RECOUNT_AGES)
-  const rest = stagedCount - added
-  return { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
+}
+
+/** Rows that one statement stores: more gain nothing. */
+const ROWS_PER_STATEMENT = 32
+
+/** One table of entries put aside, filled many rows at a time. */
+class StagedTable {
+  readonly name: string
+  rowCount = 0
+  /** Rows that the merge found to be new. */
+  addedCount = 0
+  readonly #values: SqlValue[] = []
+  readonly #columnCount: number
+  readonly #insertMany: SqliteStatement
+  readonly #insertOne: SqliteStatement
+  #hasBytes = false
+
+  constructor(database: SqliteDatabase, name: string, textCount: number, otherCount: number) {
+    this.name = name
+    this.#columnCount = textCount + otherCount
+    const places = (text: string): string =>
+      `(${[...Array<string>(textCount).fill(text), ...Array<string>(otherCount).fill('?')].join(', ')})`
+    const into = `INSERT INTO staging.staged_${name} VALUES`
+    const rows = Array<string>(ROWS_PER_STATEMENT).fill(places('?'))
+    this.#insertMany = database.prepare<unknown[], unknown>(`${into} ${rows.join(', ')}`)
+    this.#insertOne = database.prepare<unknown[], unknown>(`${into} ${places('CAST(? AS TEXT)')}`)
+  }
+
+  /** Values in the order of the columns. */
+  add(...values: SqlValue[]): void {
+    for (const value of values) {
+      this.#values.push(value)
+      if (typeof value === 'object' && value !== null) this.#hasBytes = true
+    }
+    this.rowCount += 1
+    if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount) this.flush()
+  }
+
+  /** Stores the rows that still wait for more. */
+  flush(): void {
+    if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount && !this.#hasBytes) {
+      this.#insertMany.run(this.#values)
+    } else {
+      for (let start = 0; start < this.#values.length; start += this.#columnCount) {
+        this.#insertOne.run(this.#values.slice(start, start + this.#columnCount))
+      }
+    }
+    this.#values.length = 0
+    this.#hasBytes = false
+  }
 }
