@@ -37,9 +37,9 @@ export interface PcapSession {
 /** SO_RCVBUF asked for; the kernel caps it at net.core.rmem_max. */
 const BUFFER_BYTES = 8 * 1024 * 1024
 /** How often the timer reads beside the poll handle: what a dead handle costs in latency. */
-const TICK_MS = 50
+const TICK_MS = 100
 /** Ticks in a row (1 s) after which a finding is believed. */
-const TICKS_TO_BELIEVE = 20
+const TICKS_TO_BELIEVE = 10
 /** Link types by the package's names; all others come as `Unknown linktype N`. */
 const LINK_TYPES: Readonly<Record<string, number>> = {
   LINKTYPE_NULL: 0,

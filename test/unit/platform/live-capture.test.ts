@@ -4,7 +4,7 @@ import { AppError } from '../../../src/platform/app-error.js'
 import { openPcapCapture, type PcapModule, type PcapSession } from '../../../src/platform/live-capture.js'
 import type { LiveCapture, LiveCaptureRequest } from '../../../src/platform/live-capture-source.js'
 
-const TICK_MS = 50
+const TICK_MS = 100
 
 /** The pcap package with its traps, as measured: crashes are thrown here. */
 class FakePcap implements PcapModule {
@@ -156,7 +156,7 @@ describe('the libpcap adapter', () => {
       vi.advanceTimersByTime(TICK_MS)
     }
     expect(packets).toHaveLength(30)
-    expect(troubles).toEqual(['packets are no longer announced: reading every 50 ms'])
+    expect(troubles).toEqual(['packets are no longer announced: reading every 100 ms'])
   })
 
   test('trap 1: under load with a live poll handle nothing is said', async () => {
@@ -175,11 +175,11 @@ describe('the libpcap adapter', () => {
     vi.advanceTimersByTime(100 * TICK_MS)
     expect(nflog.failures).toEqual([])
     const plain = await open({ device: 'em0' })
-    vi.advanceTimersByTime(19 * TICK_MS)
+    vi.advanceTimersByTime(9 * TICK_MS)
     plain.session.idleResult = 0
     vi.advanceTimersByTime(TICK_MS)
     plain.session.idleResult = -1
-    vi.advanceTimersByTime(19 * TICK_MS)
+    vi.advanceTimersByTime(9 * TICK_MS)
     expect(plain.failures).toEqual([])
     vi.advanceTimersByTime(TICK_MS)
     expect(plain.failures).toEqual(['the interface is down or gone'])
