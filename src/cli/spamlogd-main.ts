@@ -15,6 +15,11 @@ export interface SpamlogdCallIo {
   run(options: SpamlogdOptions): Promise<number>
 }
 
+const RIGHTS_HINT =
+  process.platform === 'linux'
+    ? 'spamlogd: hint: start it as root, or with the capability CAP_NET_ADMIN (nflog) or CAP_NET_RAW (other log devices)\n'
+    : 'spamlogd: hint: start it as root: it becomes the user of --user by itself\n'
+
 /** `spamlogd` from words to exit code: what bin/spamlogd.js and `spamdctl spamlogd` both run. */
 export async function runSpamlogdCall(argv: readonly string[], io: SpamlogdCallIo): Promise<number> {
   try {
@@ -30,7 +35,7 @@ export async function runSpamlogdCall(argv: readonly string[], io: SpamlogdCallI
     }
     // The original's first test of all; a replay captures nothing.
     if (!isReplay && !io.mayCapture()) {
-      io.writeError('spamlogd: need root privileges\n')
+      io.writeError(`spamlogd: need root privileges\n${RIGHTS_HINT}`)
       return 1
     }
     if (!parsed.ok) {

@@ -50,6 +50,9 @@ function hintFor(reason: string, device: string): string | undefined {
   if (/group index/i.test(reason)) {
     return 'another process already listens to this nflog group: each group has one listener'
   }
+  if (/only on PF linktype/i.test(reason)) {
+    return `${device} is no packet log: use pflog0 or another pflog interface, on Linux nflog:GROUP`
+  }
   if (/not permitted|permission/i.test(reason)) {
     if (isNflogDevice(device)) return 'nflog needs root or the capability CAP_NET_ADMIN'
     return process.platform === 'linux'

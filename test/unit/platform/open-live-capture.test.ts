@@ -62,6 +62,7 @@ describe('openLiveCapture', () => {
     ['em0', 'socket: Operation not permitted', expect.stringMatching(/CAP_NET_RAW|bpf/)],
     ['em9', 'No such device exists', expect.stringMatching(/^interfaces here: .*\blo/)],
     ['em0', 'something else', undefined],
+    ['lo', 'action supported only on PF linktype', expect.stringMatching(/^lo is no packet log: /)],
   ])('%s: "%s" gets its hint', async (device, reason, hint) => {
     const load = async () => ({}) as never
     const opening = openLiveCapture(request({ device }), {
