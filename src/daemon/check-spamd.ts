@@ -8,10 +8,11 @@ import { planSync, systemSyncEnvironment } from '../app/sync-plan.js'
 import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
-import { findUser, isRoot, type SystemUser } from '../platform/privileges.js'
+import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { DAEMON_TABLES } from './privileged-protocol.js'
 import { loadSavedLists } from './saved-lists.js'
 import { secureContextOf } from './secure-context.js'
+import { spamdUser } from './spamd-parent-main.js'
 import type { SpamdResources } from './spamd-resources.js'
 
 /**
@@ -26,12 +27,7 @@ export async function checkSpamd(parts: {
 }): Promise<void> {
   const { config, resources, firewall } = parts
   const { settings } = config
-  const user = isRoot() ? await findUser(settings.user) : undefined
-  if (isRoot() && user === undefined) {
-    throw new AppError('ERR_SPAMD_USER', `no such user ${settings.user}`, {
-      hint: 'create it, or name another with --user',
-    })
-  }
+  const user = isRoot() ? await spamdUser(settings.user) : undefined
   const tls = await resources.readTls()
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
   await loadSavedLists(settings.stateDir)

@@ -52,8 +52,8 @@ export async function runSpamdParent(parts: SpamdParentParts): Promise<number> {
   return new ParentLife(parts, user).run()
 }
 
-/** The unprivileged user, who must exist. */
-async function spamdUser(name: string): Promise<SystemUser> {
+/** The unprivileged user, who must exist: rejects with `ERR_SPAMD_USER` otherwise. */
+export async function spamdUser(name: string): Promise<SystemUser> {
   const user = await findUser(name)
   if (user !== undefined) return user
   throw new AppError('ERR_SPAMD_USER', `no such user ${name}`, {

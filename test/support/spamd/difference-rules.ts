@@ -20,6 +20,8 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'says-on-stderr': 'the reason is printed on standard error as well as logged',
   'second-helo': 'HELO and EHLO are taken at any time and reset the transaction (RFC 5321 4.1.4)',
   'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
+  'maxblack-follows': '-c alone lowers the number of stuttered block-listed clients with it: spamd runs',
+  'sync-deletion': 'deletions as greyd sends them (types 4 and 5) are understood',
   'sync-receiver':
     'a received expiry extends an entry and never shortens a trap; WHITE does not free a TRAPPED address',
   'sync-repeat': 'an exact repeat of a message is ignored',

@@ -10,7 +10,12 @@ export interface GreyModelOptions {
   trapExpireSec: number
   /** Undefined: any domain. */
   allowedSuffixes: string[] | undefined
+  /** Arguments of -M. */
+  lowPriorityMx?: readonly string[]
 }
+
+/** Seconds after the start in which -M does nothing. */
+const MX_GRACE_SEC = 60
 
 interface Times {
   first: number
@@ -46,16 +51,19 @@ export class GreyModel {
     this.#isListed = isListed
   }
 
-  /** One RCPT of a client that is on no list when it is recorded. */
-  submit(ip: string, helo: string, from: string, to: string, now: number): GreyLines {
+  /** One RCPT of a client that is on no list when it is recorded; `destination` undefined: told by a peer. */
+  submit(ip: string, helo: string, from: string, to: string, now: number, destination?: string): GreyLines {
     const lines = emptyLines()
     if (helo === '' || [helo, from, to].some((text) => /[\0-\x1f\x7f]/.test(text))) return lines
     lines.out.push(`Got Grey HELO ${helo}, IP ${ip} from ${from} to ${to}`)
     const key = [ip, helo, from, to].join('\n')
     const about = `${ip} from ${from} to ${to}, helo ${helo}`
-    if (this.#isTrap(to)) {
+    const isTrapped = this.#isTrap(to)
+    const isFirst = !this.#isKnown(key, now)
+    if (isTrapped || (isFirst && this.#isLowPriorityMx(destination, now))) {
       const known = this.hosts.get(ip)
-      lines.syslog.push(`DEBUG Trapping ${ip} for tuple ${key.replaceAll('\n', '\\x0a')}`)
+      const why = isTrapped ? 'tuple' : 'trying MX first for tuple'
+      lines.syslog.push(`DEBUG Trapping ${ip} for ${why} ${key.replaceAll('\n', '\\x0a')}`)
       const isNew = known === undefined || known.pcount !== -1
       if (isNew) {
         lines.syslog.push(`DEBUG new greytrap entry ${about}`)
@@ -150,6 +158,18 @@ export class GreyModel {
     }
     lines.scanSyslog.push(`DEBUG queueing add of ${ip}`, `DEBUG whitelisting ${ip} in ${this.#database}`)
     lines.scanOut.push(`whitelisted ${ip}`)
+  }
+
+  #isKnown(key: string, now: number): boolean {
+    return (this.tuples.get(key)?.expire ?? now) > now
+  }
+
+  #isLowPriorityMx(destination: string | undefined, now: number): boolean {
+    return (
+      destination !== undefined &&
+      now > MX_GRACE_SEC &&
+      this.#options.lowPriorityMx?.includes(destination) === true
+    )
   }
 
   #isTrap(to: string): boolean {

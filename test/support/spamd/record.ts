@@ -40,6 +40,7 @@ export interface SpamdRecord {
     '@speed'?: string
     '@udp'?: string
     ANCHOR_NOSERVICE?: string
+    ANCHOR_NOUSER?: string
     PFDEV?: string
   }
   files: { alloweddomains?: string; 'spamd.key'?: string }

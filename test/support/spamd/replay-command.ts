@@ -1,10 +1,11 @@
 /** Plays a transcript in which spamd ends at the start: wrong options, files that are missing, no rights. */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { parseSpamdOptions } from '../../../src/cli/parse-spamd-options.js'
 import { formatFailure } from '../../../src/cli/report-error.js'
 import { checkPrivileges } from '../../../src/daemon/check-privileges.js'
+import { spamdUser } from '../../../src/daemon/spamd-parent-main.js'
 import { ManualClock } from '../manual-clock.js'
 import type { SpamdRecord } from './record.js'
 import { expandTools } from './replay.js'
@@ -12,6 +13,10 @@ import { createTestDaemon, daemonEnvironment } from './test-daemon.js'
 
 /** Most files of the recording machine. */
 const MAX_FILES = 7030
+/** -B unless given. */
+const DEFAULT_MAX_BLACK = 800
+/** A user that no machine has. */
+const MISSING_USER = '_no_such_user_'
 
 interface Outcome {
   isAlive: boolean
@@ -27,6 +32,12 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
     // Ports have defaults, and the packet filter is reached through pfctl(8): ours runs.
     expect(ours).toMatchObject({ isAlive: true, stderr: '' })
     return [record.env.PFDEV === undefined ? 'default-ports' : 'no-pf-device']
+  }
+  if (ours.isAlive && lowersMaxconAlone(record.argv)) {
+    // The original refuses its own default of -B then.
+    expect(ours).toMatchObject({ isAlive: true, stderr: '' })
+    expect(started!.out?.[0], record.id).toMatch(/^usage: /)
+    return ['maxblack-follows']
   }
   expect(ours.isAlive, record.id).toBe(false)
   const lines = ours.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('spamd: hint: '))
@@ -50,7 +61,7 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
 async function run(record: SpamdRecord, folder: string): Promise<Outcome> {
   const isRoot = record.env['@uid'] === undefined
   const environment = { ...daemonEnvironment(folder), ...(isRoot ? {} : { SPAMD_FIREWALL: 'pf' }) }
-  if (record.env['@db'] !== undefined) writeFileSync(join(folder, 'db'), 'this is no database\n'.repeat(300))
+  prepareDatabase(record.env['@db'], join(folder, 'db'))
   const parsed = parseSpamdOptions(record.argv.map(expandTools), {
     hostname: 'host.example',
     maxFiles: MAX_FILES,
@@ -60,17 +71,33 @@ async function run(record: SpamdRecord, folder: string): Promise<Outcome> {
   const daemon = createTestDaemon(parsed.config, new ManualClock())
   try {
     checkPrivileges(parsed.config, { isRoot, hasNetAdmin: false })
+    if (record.env.ANCHOR_NOUSER !== undefined) await spamdUser(MISSING_USER)
     await daemon.service.start()
     return { isAlive: true, stderr: '', syslog: [] }
   } catch (error) {
     return {
       isAlive: false,
-      stderr: formatFailure('spamd', error) ?? String(error),
+      stderr: (formatFailure('spamd', error) ?? String(error)).replaceAll(MISSING_USER, '_spamd'),
       syslog: daemon.logger.lines.map(({ level, message }) => `${level.toUpperCase()} ${message}`),
     }
   } finally {
     await daemon.service.stop()
   }
+}
+
+/** What stands where the database should be; undefined: nothing. */
+function prepareDatabase(state: string | undefined, path: string): void {
+  if (state === 'dir') mkdirSync(path)
+  else if (state === 'short') writeFileSync(path, 'short')
+  else if (state !== undefined) writeFileSync(path, 'this is no database\n'.repeat(300))
+}
+
+/** -c below the default of -B, and no -B. */
+function lowersMaxconAlone(argv: readonly string[]): boolean {
+  const maxcon = argv.findLast((_word, index) => argv[index - 1] === '-c')
+  return (
+    maxcon !== undefined && Number(maxcon) < DEFAULT_MAX_BLACK && !argv.some((word) => word.startsWith('-B'))
+  )
 }
 
 /** The outcome rests on a text of the platform. */

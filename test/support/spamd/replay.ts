@@ -37,6 +37,7 @@ interface ClientState {
   client: TestClient
   model: DialogueModel
   ip: string
+  destination: string
   listNames: string | undefined
   acceptedSec: number
   isTlsExpected: boolean
@@ -116,6 +117,7 @@ class Replay {
         whiteExpireSec: this.#config.whiteExpireSec,
         trapExpireSec: this.#config.trapExpireSec,
         allowedSuffixes: suffixesOf(record.files.alloweddomains),
+        lowPriorityMx: this.#config.lowPriorityMx,
       },
       this.#config.settings.db,
       (ip) => this.#lists.match(ip).some(({ name }) => name !== TRAP_LIST),
@@ -250,18 +252,31 @@ class Replay {
         lists,
       ),
       ip: step.src!,
+      destination: step.dst!,
       listNames: lists.length === 0 ? undefined : lists.map(({ name }) => ` ${name}`).join(''),
       acceptedSec: this.#nowSec,
       isTlsExpected: false,
     }
+    if (this.#openClients().length >= this.#config.maxConnections) {
+      // No slot is free: closed at once, nothing sent, nothing logged.
+      expect(step.recv, `${label}: the transcript`).toBe('')
+      state.model.isClosed = true
+      this.#clients.set(step.client!, state)
+      await this.#compareReply(state, '', true, label)
+      return
+    }
     this.#clients.set(step.client!, state)
-    const open = [...this.#clients.values()].filter(({ model }) => !model.isClosed)
+    const open = this.#openClients()
     const black = open.filter(({ listNames }) => listNames !== undefined).length
     const suffix = state.listNames === undefined ? '' : `, lists:${state.listNames}`
     this.#expectedSyslog.push(`INFO ${step.src}: connected (${open.length}/${black})${suffix}`)
     const banner = `220 ${this.#config.hostname} ESMTP ${this.#config.bannerName}; {CTIME}\r\n`
     expect(step.recv, `${label}: the transcript's banner`).toBe(banner)
     await this.#compareReply(state, banner, false, label)
+  }
+
+  #openClients(): ClientState[] {
+    return [...this.#clients.values()].filter(({ model }) => !model.isClosed)
   }
 
   #open(step: Step): Promise<TestClient> {
@@ -314,7 +329,7 @@ class Replay {
       this.#expectedOut.push(text)
       if (isVerbose) this.#expectedSyslog.push(`INFO ${text}`)
       if (state.listNames === undefined && !this.#config.isBlackOnly) {
-        const lines = this.#grey.submit(state.ip, helo, from, to, this.#nowSec)
+        const lines = this.#grey.submit(state.ip, helo, from, to, this.#nowSec, state.destination)
         this.#expectGrey(lines)
         const tuple = { ip: state.ip, helo, from, to }
         const sync = this.#peers.announce(tuple, lines, this.#config.trapExpireSec, this.#nowSec)

@@ -5,7 +5,7 @@
 import { createHash, createHmac } from 'node:crypto'
 
 export interface ModelSyncEntry {
-  type: 'GREY' | 'WHITE' | 'TRAPPED'
+  type: 'GREY' | 'WHITE' | 'TRAPPED' | 'DELETE-WHITE' | 'DELETE-TRAPPED'
   ip: string
   expire: number
   from: string
@@ -76,10 +76,13 @@ function parseEntries(given: Buffer): ModelSyncEntry[] | number | undefined {
   return entries
 }
 
+/** Types 2 to 5; the last two are greyd's. */
+const ADDRESS_TYPES = ['WHITE', 'TRAPPED', 'DELETE-WHITE', 'DELETE-TRAPPED'] as const
+
 function parseAddress(type: number, body: Buffer): ModelSyncEntry | undefined {
-  if (body.length !== 16 || type > 3) return undefined
+  if (body.length !== 16) return undefined
   return {
-    type: type === 2 ? 'WHITE' : 'TRAPPED',
+    type: ADDRESS_TYPES[type - 2]!,
     expire: body.readUInt32BE(8),
     ip: [...body.subarray(12)].join('.'),
     from: '',

@@ -24,7 +24,9 @@ export interface SyncLines {
 export class SyncPeers {
   readonly port: number
   /** Where this departed from the original. */
-  readonly differences = new Set<'sync-strict' | 'sync-repeat' | 'sync-too-long' | 'sync-receiver'>()
+  readonly differences = new Set<
+    'sync-strict' | 'sync-repeat' | 'sync-too-long' | 'sync-receiver' | 'sync-deletion'
+  >()
   readonly #targets: string[]
   readonly #listen: string | undefined
   readonly #keyFile: string | undefined
@@ -46,8 +48,8 @@ export class SyncPeers {
   static async open(record: SpamdRecord): Promise<SyncPeers> {
     const recorders = new Map<string, UdpRecorder>()
     let port = 0
-    for (const target of valuesOf(record, '-Y').filter((text) => text.startsWith('127.'))) {
-      if (recorders.has(target)) continue
+    for (const target of valuesOf(record, '-Y').map(addressOf)) {
+      if (!target.startsWith('127.') || recorders.has(target)) continue
       const recorder = await UdpRecorder.open(target, port)
       port = recorder.port
       recorders.set(target, recorder)
@@ -66,7 +68,9 @@ export class SyncPeers {
 
   /** Lines at the start. */
   startLines(): string[] {
-    return this.#targets.map((name) => `added spam sync host ${name} (address ${name}, port ${this.port})`)
+    return this.#targets.map(
+      (name) => `added spam sync host ${name} (address ${addressOf(name)}, port ${this.port})`,
+    )
   }
 
   /** A local tuple was handled; `lines` is what the greylister says about it. */
@@ -96,8 +100,8 @@ export class SyncPeers {
     }
     this.#counter += 1
     for (const target of this.#targets.toReversed()) {
-      result.out.push(`sending sync message to ${target} (${target})`)
-      this.#expected.push({ to: target, hex: message.toString('hex') })
+      result.out.push(`sending sync message to ${target} (${addressOf(target)})`)
+      this.#expected.push({ to: addressOf(target), hex: message.toString('hex') })
     }
     return result
   }
@@ -174,6 +178,13 @@ export class SyncPeers {
       result.grey.push(grey.submit(entry.ip, entry.helo, entry.from, entry.to, nowSec))
       return
     }
+    if (entry.type === 'DELETE-WHITE' || entry.type === 'DELETE-TRAPPED') {
+      const kind = entry.type.slice('DELETE-'.length).toLowerCase()
+      this.differences.add('sync-deletion')
+      result.out.push(`${peer}(sync): received deleted ${kind} entry ip ${entry.ip}`)
+      if (grey.hosts.delete(entry.ip)) result.syslog.push(`DEBUG deleted ${entry.ip} as told by ${peer}`)
+      return
+    }
     const word = entry.type.toLowerCase()
     result.out.push(`${peer}(sync): received ${word} entry ip ${entry.ip}`)
     const expire = entry.expire - EPOCH
@@ -209,6 +220,11 @@ export function splitSyncLines(lines: readonly string[]): string[] {
     if (head === undefined) return [line]
     return tail === '' ? [head] : [head, tail]
   })
+}
+
+/** The only name that every machine knows stands for its address. */
+function addressOf(target: string): string {
+  return target === 'localhost' ? '127.0.0.1' : target
 }
 
 function valuesOf(record: SpamdRecord, flag: string): string[] {
