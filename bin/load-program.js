@@ -29,6 +29,11 @@ exports.loadProgram = async (name) => {
 
 /** Hands the words of the call to oclif, behind those given; for help and for programs without a fast start. */
 exports.runWithOclif = async (...words) => {
-  const { execute } = await import('@oclif/core')
-  await execute({ loadOptions: { root }, args: [...words, ...process.argv.slice(2)] })
+  const { handle, run } = await import('@oclif/core')
+  try {
+    // Not oclif's execute: it writes to standard output once more, and dies of that on a full disk.
+    await run([...words, ...process.argv.slice(2)], { root, userPlugins: false })
+  } catch (error) {
+    await handle(error)
+  }
 }

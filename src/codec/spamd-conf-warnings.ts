@@ -4,6 +4,7 @@ import {
   type CapabilityDatabase,
   type CapabilityField,
   type CapabilityRecord,
+  decodeCapabilityString,
   findCapability,
   type TextPosition,
 } from './getcap.js'
@@ -111,6 +112,9 @@ export function warnAboutList(list: CheckedList, report: Report): void {
     )
   }
   warnAboutCapabilities(list, report)
+  const msg = findCapability(list.fields, 'msg', '=')
+  if (list.colour === 'black' && msg.kind === 'present')
+    warnAboutMessage(msg.value, msg.field.position, report)
   const file = findCapability(list.fields, 'file', '=')
   if (file.kind === 'present') warnAboutLocation(list, file.field.position, report)
 }
@@ -134,6 +138,15 @@ function warnAboutCapabilities({ fields }: CheckedList, report: Report): void {
     }
     seen.add(name)
   }
+}
+
+/** Without double quotes at both ends a msg is the path of a file, which a text hardly ever is. */
+function warnAboutMessage(value: string, position: TextPosition, report: Report): void {
+  const text = decodeCapabilityString(value)
+  if (text.startsWith('/') || (text.startsWith('"') && text.endsWith('"'))) return
+  const shown = escapeControl(text.slice(0, 40))
+  const message = `msg is not between double quotes, so it names a file: "${shown}"`
+  report(position, message, 'write msg="TEXT", or a path that begins with /')
 }
 
 function warnAboutLocation({ method, location }: CheckedList, position: TextPosition, report: Report): void {

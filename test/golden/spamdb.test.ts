@@ -120,8 +120,9 @@ describe.each(
   })
 })
 
-test('every listed difference is of a transcript that exists', () => {
-  const ids = new Set(transcripts.map(({ id }) => id))
+test('every listed difference is of a transcript that was given', () => {
+  // Of our own copy: other transcripts may lie in place of those that the list was made from.
+  const ids = new Set(readLines(join(root, 'test/golden/spamdb.jsonl')).map(({ id }) => id))
   expect(Object.keys(differences).filter((id) => !ids.has(id))).toEqual([])
 })
 

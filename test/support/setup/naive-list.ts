@@ -3,7 +3,7 @@
  * compared with where the original is known to be wrong. Written from the specification, it shares no code
  * with the product.
  */
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 
 export interface NaiveRange {
   family: 4 | 6
@@ -21,6 +21,15 @@ export interface NaiveList {
   isMostlyUnknown: boolean
 }
 
+/** A dotted quad as the original reads it: leading zeros are decimal, and it has room for 15 characters. */
+function isIPv4(text: string): boolean {
+  return (
+    text.length <= 15 &&
+    /^\d+(?:\.\d+){3}$/.test(text) &&
+    text.split('.').every((octet) => Number(octet) <= 255)
+  )
+}
+
 const BITS = { 4: 32, 6: 128 } as const
 /** Lines that both take for the same, whatever stands behind them. */
 const COMMON =
@@ -33,14 +42,24 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
   if (lines.at(-1) === '') lines.pop()
   const list: NaiveList = { entries: 0, unknown: 0, ranges: [], disputedLines: [], isMostlyUnknown: false }
   let counted = 0
+  const excluded: NaiveRange[] = []
   for (const line of lines) {
-    const stripped = line.replace(/^[ \t]+/, '').replace(/\r$/, '')
-    if (/^[ \t\r]*$/.test(stripped) || /^[#;$]/.test(stripped) || /^:[^:]/.test(stripped)) {
+    const stripped = line
+      .replace(/^\xef\xbb\xbf/, '')
+      .replace(/^[ \t]+/, '')
+      .replace(/\r$/, '')
+    if (/^[ \t\r]*$/.test(stripped) || /^[#;$]/.test(stripped) || /^:(?:[^:]|$)/.test(stripped)) {
       if (!COMMON.test(line)) list.disputedLines.push(line)
       continue
     }
     counted += 1
-    const range = readRange(stripped)
+    const exclusion = stripped.startsWith('!') ? readRange(stripped.replace(/^![ \t]*/, '')) : undefined
+    if (exclusion !== undefined) {
+      excluded.push(exclusion)
+      list.disputedLines.push(line)
+      continue
+    }
+    const range = readRange(stripped.replace(/^(?:"|add[ \t]+[^ \t]+[ \t]+)/, ''))
     if (range === undefined) list.unknown += 1
     else {
       list.entries += 1
@@ -49,7 +68,14 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
     if (!isCommon(line, range)) list.disputedLines.push(line)
   }
   list.isMostlyUnknown = list.unknown * 2 > counted
+  if (excluded.length > 0) list.ranges = without(list.ranges, excluded)
   return list
+}
+
+function without(ranges: NaiveRange[], excluded: NaiveRange[]): NaiveRange[] {
+  return ([4, 6] as const).flatMap((family) =>
+    naiveCidrs(ranges, excluded, family).map((cidr) => readRange(cidr)!),
+  )
 }
 
 function isCommon(line: string, range: NaiveRange | undefined): boolean {
@@ -82,9 +108,19 @@ function readRange(line: string): NaiveRange | undefined {
   const value = toBigInt6(v6)
   if (rest.startsWith('/')) {
     const length = prefixOf(rest.slice(1))
-    return length === undefined ? undefined : network(6, value, length)
+    return length === undefined ? undefined : folded(network(6, value, length))
   }
-  return { family: 6, first: value, last: value }
+  const lastText = /^(?: *-+ *)([0-9a-fA-F:.]+)/.exec(rest)?.[1]
+  if (lastText === undefined || !isIPv6(lastText)) return folded({ family: 6, first: value, last: value })
+  const last = toBigInt6(lastText)
+  return last < value ? undefined : folded({ family: 6, first: value, last })
+}
+
+/** Addresses of ::ffff:0:0/96 are those of IPv4. */
+function folded(range: NaiveRange | undefined): NaiveRange | undefined {
+  const base = 0xffffn << 32n
+  if (range === undefined || range.first < base || range.last > base + 0xffffffffn) return range
+  return { family: 4, first: range.first - base, last: range.last - base }
 }
 
 function readIpv4(address: string, rest: string): NaiveRange | undefined {

@@ -280,6 +280,16 @@ const warned: { name: string; conf: string; finding: string }[] = [
     finding: 'warning 2:1 list "a" is both black and white; it is taken as black',
   },
   {
+    name: 'a message without quotes',
+    conf: 'all:a:\na:black:msg=Your address %A is bad:file=/etc/list:\n',
+    finding: 'warning 2:9 msg is not between double quotes, so it names a file: "Your address %A is bad"',
+  },
+  {
+    name: 'a message without its closing quote',
+    conf: 'all:a:\na:black:file=/etc/list:msg="bad:\n',
+    finding: 'warning 2:24 msg is not between double quotes, so it names a file: ""bad:"',
+  },
+  {
     name: 'a host name with method=file',
     conf: 'all:a:\na:black:msg="x":method=file:file=spamd.example.org/list.gz:\n',
     finding: 'warning 2:29 "spamd.example.org/list.gz" looks like a host, but the method is file',
