@@ -114,7 +114,11 @@ class Run {
         isUnsendable: list.colour === 'black' && list.message === undefined,
       })),
     )
+    // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
+    const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
     const effective = await this.#effectiveSets(combined)
+    const isComplete = !keepsVanished && effective.length === combined.length
+    if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
     let sent: CombinedReport[]
     let cleared: string[] = []
     if (isDryRun) {
@@ -128,7 +132,8 @@ class Run {
       ;({ sent, cleared } = await sendLists(combined, messages, {
         target: this.#options.target,
         loaded: await this.#openLoaded(),
-        isComplete: effective.length === combined.length,
+        isComplete,
+        keepsVanished,
         nowSec: this.#startedSec,
         onProblem: (problem) => this.#tell(problem),
       }))
@@ -224,6 +229,18 @@ class Run {
       if (set !== undefined) effective.push({ name: list.name, set })
     }
     return effective
+  }
+
+  /** What was loaded of lists that spamd.conf does not name any more. */
+  async #vanishedSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
+    const loaded = await this.#openLoaded()
+    const vanished: { name: string; set: IpRangeSet }[] = []
+    for (const name of loaded.index.names) {
+      if (combined.some((list) => list.name === name)) continue
+      const set = await loaded.readSet(name)
+      if (set !== undefined) vanished.push({ name, set })
+    }
+    return vanished
   }
 
   async #previewLists(combined: readonly CombinedList[]): Promise<CombinedReport[]> {

@@ -17,6 +17,8 @@ export interface SendOptions {
   loaded: LoadedLists
   /** The addresses of every list are known, if only from an earlier run. */
   isComplete: boolean
+  /** Lists that were loaded before and are not named now stay loaded. */
+  keepsVanished: boolean
   /** Start of the run. */
   nowSec: UnixSec
   onProblem(problem: Problem): void
@@ -86,6 +88,10 @@ export async function sendLists(
 
   const cleared: string[] = []
   const toClear: string[] = []
+  if (options.keepsVanished) {
+    const known = new Set(names)
+    names.push(...loaded.index.names.filter((name) => !known.has(name)))
+  }
   for (const name of [...loaded.index.names, ...loaded.index.toClear]) {
     if (names.includes(name) || combined.some((list) => list.name === name) || cleared.includes(name))
       continue

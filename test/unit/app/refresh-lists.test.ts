@@ -417,6 +417,30 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       expect((await world.run(['-b'])).sent).toHaveLength(1)
       expect(await readdir(world.stateDir)).not.toContain('a.line')
     })
+
+    test('keeps them while "all" names a list without a usable record: a slip, not a wish', async () => {
+      const a = { name: 'a', file: await world.write('a', TEN) }
+      const b = { name: 'b', file: await world.write('b', '198.51.100.1\n') }
+      await world.configure([a, b])
+      await world.run(['-b'])
+      const conf = await readFile(world.path('spamd.conf'), 'latin1')
+      for (const slip of [
+        conf.replace('all:a:', 'all:aa:'),
+        conf.replace(/^a:/m, 'aa:'),
+        conf.replace(':black:', ':blck:'),
+      ]) {
+        await writeFile(world.path('spamd.conf'), slip)
+        expect(await world.run(['-b'])).toMatchObject({
+          rc: 1,
+          sent: ['b;"SPAM %A";inet;1;198.51.100.1/32\n'],
+        })
+        expect(world.table()).toHaveLength(11)
+        expect(await readdir(world.stateDir)).toContain('a.line')
+      }
+      await world.configure([b])
+      expect((await world.run(['-b'])).sent).toContain('a;\n')
+      expect(world.table()).toEqual(['198.51.100.1'])
+    })
   })
 
   test('-n touches nothing, and with -d tells what would change', async () => {
