@@ -3,6 +3,8 @@
  * looking clients up in it, and a scan of a database of a million entries of which a tenth is due. Longest pauses of
  * the event loop beside each.
  *
+ * The database is in a thread of its own as in the daemon; threads run what `npm run build` made.
+ *
  *   npx tsx bench/spamd-grey.ts [--entries N] [--cidrs N]
  */
 import { once } from 'node:events'
@@ -17,7 +19,7 @@ import { createConfigServer } from '../src/daemon/config-server.js'
 import { Scanner } from '../src/daemon/scanner.js'
 import { StoreKeeper } from '../src/daemon/store-keeper.js'
 import { WhiteTable } from '../src/daemon/white-table.js'
-import { openStore } from '../src/db/open-store.js'
+
 import type { Firewall } from '../src/firewall/backend.js'
 import { formatIpv4 } from '../src/ip/address.js'
 import { systemClock } from '../src/platform/clock.js'
@@ -110,6 +112,10 @@ async function benchConfig(): Promise<void> {
 }
 
 async function benchScan(): Promise<void> {
+  const builtThread = new URL('../dist/src/daemon/store-in-worker.js', import.meta.url)
+  const { openStoreInWorker } = (await import(
+    builtThread.href
+  )) as typeof import('../src/daemon/store-in-worker.js')
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bench-'))
   const path = join(folder, 'db')
   try {
@@ -123,7 +129,7 @@ async function benchScan(): Promise<void> {
     const keeper = new StoreKeeper({
       logger,
       open: async () => ({
-        store: await openStore(path, { mode: 'write', durability: 'normal' }),
+        store: await openStoreInWorker(path, { mode: 'write', durability: 'normal' }),
         isCreated: false,
       }),
     })

@@ -7,7 +7,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { escapeControl } from '../codec/escape.js'
-import type { GreyPolicy, ScanCursor, Store } from '../db/store.js'
+import type { GreyPolicy, ScanCursor } from '../db/store.js'
 import type { EntryKey } from '../domain/entry.js'
 import { isEmptySet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
@@ -20,6 +20,7 @@ import type { DebugOutput } from './debug-output.js'
 import { HostGatherer } from './host-gatherer.js'
 import { decideSlice, type ScanDecisions } from './scan-decisions.js'
 import type { StoreKeeper } from './store-keeper.js'
+import type { DaemonStore } from './store-worker-messages.js'
 import type { WhiteTable } from './white-table.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
@@ -195,7 +196,7 @@ export class Scanner {
   }
 
   /** Writers wait for each other; the scan is the patient one. */
-  async #retryWhileBusy<Result>(action: (store: Store) => Promise<Result>): Promise<Result> {
+  async #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
     for (let retries = 0; ; retries += 1) {
       try {
         return await this.#options.keeper.use(action)

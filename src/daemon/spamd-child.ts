@@ -1,7 +1,6 @@
 /** Main module of spamd's unprivileged process; `runSpamdParent` forks it. */
 import { existsSync } from 'node:fs'
 import type { SpamdConfig } from '../app/spamd-config.js'
-import { openStore } from '../db/open-store.js'
 import { systemClock } from '../platform/clock.js'
 import { openSpamdLog } from './open-spamd-log.js'
 import { PROCESS_DEBUG_OUTPUT } from './process-debug-output.js'
@@ -9,12 +8,13 @@ import { RateLimitedLog } from './rate-limited-log.js'
 import { loadSavedLists } from './saved-lists.js'
 import { runSpamdChild } from './spamd-child-run.js'
 import { SpamdService } from './spamd-service.js'
+import { openStoreInWorker } from './store-in-worker.js'
 import type { OpenedStore } from './store-keeper.js'
 import { createSyncService } from './sync-service.js'
 
 /**
- * How long a call waits for another program's lock, the event loop with it; greylister and scanner ask again
- * later, so that clients are served meanwhile.
+ * How long a call waits for another program's lock, and the calls behind it; greylister and scanner ask again
+ * later, so that clients get their answers meanwhile.
  */
 const BUSY_TIMEOUT_MS = 20
 
@@ -39,7 +39,7 @@ process.exit()
 
 async function openDaemonStore({ settings }: SpamdConfig, slowLog: RateLimitedLog): Promise<OpenedStore> {
   const isCreated = !existsSync(settings.db)
-  const store = await openStore(settings.db, {
+  const store = await openStoreInWorker(settings.db, {
     mode: 'write',
     create: true,
     durability: 'normal',

@@ -16,6 +16,8 @@ import { keepYoungGenerationSmall } from '../platform/young-generation.js'
 import type { SightingStore } from './sighting-recorder.js'
 import { openStoreInWorker } from './store-in-worker.js'
 
+/** Nothing but the thread of the database waits: long enough for another program's large import. */
+const BUSY_TIMEOUT_MS = 5_000
 /** Large pieces, so that a replay spends its time on records. */
 const READ_CHUNK_BYTES = 256 * 1024
 /** Bits of CapEff in /proc/self/status. Source: linux/capability.h. */
@@ -64,7 +66,8 @@ export function systemMachine(): SpamlogdMachine {
     mayCapture: () => isRoot() || hasCaptureCapability(),
     openCapture: (request) => openLiveCapture(request),
     openReplay,
-    openStore: openStoreInWorker,
+    openStore: (path) =>
+      openStoreInWorker(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
     becomeUser,
     onSignal,
   }

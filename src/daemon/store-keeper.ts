@@ -6,14 +6,15 @@ import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
+import type { DaemonStore } from './store-worker-messages.js'
 
 /** Runs one action on the open store; rejects with the store's error or that of opening it. */
-export type StoreAccess<S = Store> = <T>(action: (store: S) => Promise<T>) => Promise<T>
+export type StoreAccess<S = DaemonStore> = <T>(action: (store: S) => Promise<T>) => Promise<T>
 
 /** The least that a store must be to be kept open: what a daemon needs of it may be less than all of `Store`. */
 export type KeptStore = Pick<Store, 'location' | 'close'>
 
-export interface OpenedStore<S extends KeptStore = Store> {
+export interface OpenedStore<S extends KeptStore = DaemonStore> {
   store: S
   /** The file did not exist: what it does not hold was not deleted by anyone. */
   isCreated: boolean
@@ -22,7 +23,7 @@ export interface OpenedStore<S extends KeptStore = Store> {
 /** After these the handle is of no use any more; the next use opens the database again. */
 const REOPEN_CODES = new Set(['ERR_DB_GONE', 'ERR_DB_CORRUPT', 'ERR_DB_IO', 'ERR_DB_OPEN'])
 
-export class StoreKeeper<S extends KeptStore = Store> {
+export class StoreKeeper<S extends KeptStore = DaemonStore> {
   readonly #open: () => Promise<OpenedStore<S>>
   readonly #logger: Logger
   #opened: Promise<OpenedStore<S>> | undefined

@@ -38,7 +38,7 @@ function daemon(options: { exists?: boolean; wrap?: (store: Store) => Store } = 
   const path = join(folder, 'spamd.sqlite')
   if (options.exists !== false) createDatabase(path)
   let isMissing = options.exists === false
-  const open = async (): Promise<OpenedStore> => {
+  const open = async (): Promise<OpenedStore<Store>> => {
     const store = await openStore(path, {
       mode: 'write',
       busyTimeoutMs: 10,
