@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { CaptureFileReader } from '../../src/codec/capture-file.js'
 import type { CaptureRecord } from '../../src/codec/capture-record.js'
 import { parseSpamlogdOptions } from '../../src/cli/parse-spamlogd-options.js'
+import { runSpamlogdCall } from '../../src/cli/spamlogd-main.js'
 import { encodeSyncMessage, syncKeyOf } from '../../src/codec/sync-message.js'
 import { runSpamlogd } from '../../src/daemon/run-spamlogd.js'
 import type { DaemonSignal, SpamlogdMachine } from '../../src/daemon/spamlogd-machine.js'
@@ -129,6 +130,12 @@ function readRecords(transcript: Transcript): { records: CaptureRecord[]; linkTy
   return { records, linkType, ...(isUnreadable ? { reason: damage.reason } : {}) }
 }
 
+/** What a call without rights must not come to. */
+const UNUSED = {
+  showHelp: () => expect.unreachable('no transcript asks for help'),
+  run: () => expect.unreachable('a call without rights ends at once'),
+}
+
 /** Lines that the original does not have. */
 const OUR_LINE = /^(spamlogd: hint: |no synchronisation key in )/
 
@@ -174,7 +181,9 @@ async function run(transcript: Transcript): Promise<Outcome> {
   const environment = { SPAMD_DB: dbPath, SPAMD_KEY: keyPath, SPAMD_SYNC_PORT: String(recorder.port) }
   const parsed = parseSpamlogdOptions(transcript.argv, environment, 'openbsd')
   let rc = 1
-  if (!parsed.ok) {
+  if (transcript.env['@uid'] !== undefined) {
+    rc = await runSpamlogdCall(transcript.argv, { ...machine, mayCapture: () => false, ...UNUSED })
+  } else if (!parsed.ok) {
     machine.writeError(parsed.stderr)
   } else {
     rc = await runSpamlogd(parsed.options, {
@@ -217,6 +226,13 @@ function expected(transcript: Transcript): Outcome & { isOrderFixed: boolean } {
     const line = `spamlogd: -i: ${JSON.stringify(interfaceName)} is not an interface name`
     return { rc: 1, stderr: [line], listing, syncLines: [], sent: [], isOrderFixed: true }
   }
+
+  // Platform text: the recording machine's C library had no words for EFTYPE of the BSDs.
+  stderr = stderr.map((line) => line.replace(/Unknown error 10079$/, 'Inappropriate file type or format'))
+
+  // Difference: an unknown long option is named, since there are long options now.
+  const longName = transcript.argv.find((word) => /^--./.test(word))?.slice(2)
+  stderr = stderr.map((line) => line.replace(/^(spamlogd: unknown option -- )-$/, `$1${longName}`))
 
   // Difference: errno 0 has no text worth printing; the reason of the line before is repeated.
   const reason = /^Failed to initialize: (.*)$/m.exec(transcript.stderr)?.[1]

@@ -20,6 +20,7 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'says-on-stderr': 'the reason is printed on standard error as well as logged',
   'second-helo': 'HELO and EHLO are taken at any time and reset the transaction (RFC 5321 4.1.4)',
   'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
+  'long-name': 'an unknown long option is named, since there are long options now',
   'maxblack-follows': '-c alone lowers the number of stuttered block-listed clients with it: spamd runs',
   'sync-deletion': 'deletions as greyd sends them (types 4 and 5) are understood',
   'sync-receiver':
