@@ -1,0 +1,100 @@
+/** The thread in which the daemons keep their database, as built: threads run no TypeScript. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createDatabase, openStore } from '../../src/db/open-store.js'
+import { openSqlite } from '../../src/db/sqlite-driver.js'
+import type { GreyPolicy } from '../../src/db/store.js'
+
+const builtThread = new URL('../../dist/src/daemon/store-in-worker.js', import.meta.url).href
+const { openStoreInWorker } = (await import(
+  builtThread
+)) as typeof import('../../src/daemon/store-in-worker.js')
+
+const NOW = 1_700_000_000
+const OPTIONS = { mode: 'write', durability: 'normal', busyTimeoutMs: 200 } as const
+const policy: GreyPolicy = {
+  passSec: 60,
+  greyExpireSec: 14_400,
+  whiteExpireSec: 3_110_400,
+  trapExpireSec: 86_400,
+  maxTuplesPerAddress: 1000,
+  maxTuples: 1_000_000,
+}
+const attempt = {
+  tuple: { ip: '192.0.2.1', helo: 'h\xff', from: '<a@b>', to: '<c@d>' },
+  clientIp: '192.0.2.1',
+  trapKey: 'c@d',
+  isDomainTrap: false,
+  isLowPriorityMx: false,
+  mayPromote: true,
+}
+
+let folder: string
+let path: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'store-thread-'))
+  path = join(folder, 'db')
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+test('answers every call as the store itself does, in order', async () => {
+  createDatabase(path)
+  const thread = await openStoreInWorker(path, OPTIONS)
+  const outcomes = await Promise.all([
+    thread.recordAttempts([attempt], policy, NOW),
+    thread.recordAttempts([attempt], policy, NOW + 1),
+    thread.recordSightings([{ ip: '192.0.2.9', count: 1 }], { whiteExpireSec: 9, untrap: false }, NOW),
+    thread.edit([{ operation: 'add', kind: 'TRAPPED', ip: '2001:db8::1' }], NOW),
+    thread.applySync([{ type: 'WHITE', ip: '192.0.2.8', expire: NOW + 5 }], policy, NOW),
+    thread.applyScan({ expired: [], promoted: [], blocked: ['192.0.2.8'] }, policy, NOW),
+  ])
+  expect(outcomes.map((outcome) => JSON.stringify(outcome))).toEqual([
+    '[{"result":"new","isNewTrap":false,"evictedCount":0}]',
+    '[{"result":"repeated","isNewTrap":false,"evictedCount":0}]',
+    '["added"]',
+    '["added"]',
+    '["created"]',
+    '{"deletedCount":1,"promoted":[]}',
+  ])
+  const slice = await thread.readScanSlice(undefined, 100)
+  await thread.close()
+  const plain = await openStore(path, { mode: 'read' })
+  expect(slice).toEqual(await plain.readScanSlice(undefined, 100))
+  expect(slice.entries).toHaveLength(2)
+  await plain.close()
+})
+
+test('a lock is waited for in the thread alone, then told with code, reason and time', async () => {
+  createDatabase(path)
+  const slow: string[] = []
+  const thread = await openStoreInWorker(path, { ...OPTIONS, onSlowCall: ({ call }) => slow.push(call) })
+  const other = openSqlite(path, { fileMustExist: true })
+  other.exec('BEGIN IMMEDIATE')
+  let turns = 0
+  let isWaiting = true
+  const count = (): void => {
+    turns += 1
+    if (isWaiting) setImmediate(count)
+  }
+  count()
+  await expect(thread.recordAttempts([attempt], policy, NOW)).rejects.toMatchObject({ code: 'ERR_DB_BUSY' })
+  isWaiting = false
+  expect(turns).toBeGreaterThan(10)
+  expect(slow).toEqual(['recordAttempts'])
+  other.exec('ROLLBACK')
+  other.close()
+  await expect(thread.recordAttempts([attempt], policy, NOW)).resolves.toHaveLength(1)
+  await thread.close()
+})
+
+test('a database that cannot be opened is told as the store tells it; a closed one is refused', async () => {
+  await expect(openStoreInWorker(path, OPTIONS)).rejects.toMatchObject({
+    code: 'ERR_DB_OPEN',
+    message: 'No such file or directory',
+  })
+  const thread = await openStoreInWorker(path, { ...OPTIONS, create: true })
+  await thread.close()
+  await expect(thread.recordAttempts([attempt], policy, NOW)).rejects.toMatchObject({ code: 'ERR_DB_IO' })
+})
