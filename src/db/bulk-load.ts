@@ -207,10 +207,10 @@ class StagedTable {
   /** Stores the rows that still wait for more. */
   flush(): void {
     if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount && !this.#hasBytes) {
-      this.#insertMany.run(this.#values)
+      this.#insertMany.run(...this.#values)
     } else {
       for (let start = 0; start < this.#values.length; start += this.#columnCount) {
-        this.#insertOne.run(this.#values.slice(start, start + this.#columnCount))
+        this.#insertOne.run(...this.#values.slice(start, start + this.#columnCount))
       }
     }
     this.#values.length = 0
