@@ -96,6 +96,10 @@ class Predictor {
       const fetched = this.#fetch(entry, cache, entry.colour === 'white' && group !== undefined)
       if (entry.colour === 'black') {
         const isMessageMissing = this.#isMessageMissing(entry)
+        if (isMessageMissing && fetched.list === undefined) {
+          // What is wrong with the record is told before what became of its source.
+          this.#stderr.splice(-fetched.stderr.length, 0, this.#stderr.pop()!)
+        }
         groups.push({
           black: entry,
           ranges: fetched.list?.ranges ?? [],

@@ -107,7 +107,7 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
       stderr: back(stderr),
       connections: connections.map(back),
       pfctl: await readCalls(calls),
-      urls,
+      urls: urls.map((url) => url.replaceAll(work, '{DIR}')),
     }
   } finally {
     await rm(dir, { recursive: true })
