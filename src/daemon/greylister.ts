@@ -26,8 +26,8 @@ import { RateLimitedLog } from './rate-limited-log.js'
 import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer } from './seams.js'
 import type { StoreAccess } from './store-keeper.js'
 
-/** Attempts of one transaction: large enough for a flood, small enough not to hold up the event loop. */
-const MAX_BATCH = 500
+/** Attempts of one transaction: large enough for a flood, small enough that a 451 waits less than 100 ms for it. */
+const MAX_BATCH = 2000
 /** While batches follow each other this closely, the next one waits for company. */
 const BUSY_GAP_MS = 50
 const BATCH_WAIT_MS = 10
