@@ -74,8 +74,13 @@ chmodSync(folder, 0o755)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe.each(transcripts)('$id $desc', (transcript) => {
-  const canRunAs = transcript.uid === null || process.getuid?.() === 0
-  test.skipIf(transcript.ub === true || !canRunAs)('prints what it must', async () => {
+  const reason =
+    transcript.ub === true
+      ? ' (skipped: the outcome rests on undefined behaviour of the original)'
+      : transcript.uid !== null && process.getuid?.() !== 0
+        ? ' (skipped: only root may run as another user)'
+        : ''
+  test.skipIf(reason !== '')(`prints what it must${reason}`, async () => {
     const log: DifferenceLog = new Set()
     const original = runOnModel(transcript, 'original', log)
     const recorded = transcript.steps.map(({ rc, stdout_sorted, stderr }) => ({ rc, stdout: stdout_sorted.map(withTimes), stderr }))
@@ -110,7 +115,9 @@ describe.each(
     [null, NOBODY].map((uid) => ({ db, uid })),
   ),
 )('a file that is $db, as user $uid', ({ db, uid }) => {
-  test.skipIf(uid !== null && process.getuid?.() !== 0)('is refused or used as by the original', async () => {
+  const reason =
+    uid !== null && process.getuid?.() !== 0 ? ' (skipped: only root may run as another user)' : ''
+  test.skipIf(reason !== '')(`is refused or used as by the original${reason}`, async () => {
     const put: Put = { kind: 'put', absolute: false, key: '192.0.2.9', fields: [0, 0, 99, 1, 0] }
     const argvs = [[], ['192.0.2.9'], ['-d', '192.0.2.9'], ['-a', '192.0.2.1'], ['-Ga', 'x'], ['-Ta', 'x'], ['-a'], []]
     const steps = argvs.map((argv) => ({ argv, rc: 0, stdout_sorted: [], stderr: '' }))

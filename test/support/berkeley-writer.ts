@@ -61,9 +61,32 @@ class Page {
   }
 }
 
+/**
+ * The leading pairs that are sure to fit: as in the library, a file has at most 2,047 overflow pages for each of
+ * its split points.
+ */
+export function pairsThatFit(
+  pairs: readonly Pair[],
+  { bucketBytes, bucketCount }: WriterOptions,
+): readonly Pair[] {
+  // A page of a chain holds less than its size: its own words, a pair, room for a link.
+  const roomBytes = bucketBytes - (META_WORDS * 2 + BIG_OVERHEAD_BYTES + OVERFLOW_PAIR_BYTES)
+  let pagesLeft = MAX_OVERFLOW_PER_SPLIT * (splitCountOf(bucketCount) + 1)
+  const end = pairs.findIndex(({ key, data }) => {
+    pagesLeft -= Math.ceil(key.length / roomBytes) + Math.ceil(data.length / roomBytes) + 2
+    return pagesLeft < 0
+  })
+  return end === -1 ? pairs : pairs.slice(0, end)
+}
+
+/** Splits after which a file has this number of buckets. */
+function splitCountOf(bucketCount: number): number {
+  return bucketCount === 1 ? 0 : 32 - Math.clz32(bucketCount - 1)
+}
+
 export function writeBerkeleyHash(pairs: readonly Pair[], options: WriterOptions): Buffer {
   const { bucketBytes, littleEndian, bucketCount } = options
-  const splitCount = bucketCount === 1 ? 0 : 32 - Math.clz32(bucketCount - 1)
+  const splitCount = splitCountOf(bucketCount)
   const buckets = Array.from({ length: bucketCount }, () => new Page(bucketBytes, littleEndian))
   const overflow: Page[][] = Array.from({ length: splitCount + 1 }, () => [])
   let turn = 0

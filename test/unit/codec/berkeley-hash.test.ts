@@ -9,7 +9,7 @@ import {
   MAX_PAIR_BYTES,
   readBerkeleyHash,
 } from '../../../src/codec/berkeley-hash.js'
-import { type Pair, writeBerkeleyHash } from '../../support/berkeley-writer.js'
+import { type Pair, pairsThatFit, writeBerkeleyHash } from '../../support/berkeley-writer.js'
 
 const root = join(import.meta.dirname, '../../..')
 const golden = existsSync(join(root, '../shared/golden'))
@@ -88,7 +88,8 @@ const pairs = fc.array(fc.tuple(sizes, sizes, fc.nat(255)), { maxLength: 60 }).m
   shapes.map(([keyBytes, dataBytes, seed], index): Pair => {
     const key = Buffer.alloc(keyBytes + 1, seed)
     key.write(String(index), 0)
-    return { key, data: Buffer.alloc(dataBytes + 1, index) }
+    // Two bytes at least: the library itself finds no end where a key fills its page and the data is one byte.
+    return { key, data: Buffer.alloc(dataBytes + 2, index) }
   }),
 )
 
@@ -99,16 +100,28 @@ test('every pair is found, in either byte order, any bucket size, with big pairs
       fc.constantFrom(64, 128, 256, 512, 1024, 4096, 16_384, 32_768),
       fc.boolean(),
       fc.integer({ min: 1, max: 9 }),
-      (given, bucketBytes, littleEndian, bucketCount) => {
-        const { records, damages } = readAll(
-          writeBerkeleyHash(given, { bucketBytes, littleEndian, bucketCount }),
-        )
+      (drawn, bucketBytes, littleEndian, bucketCount) => {
+        const options = { bucketBytes, littleEndian, bucketCount }
+        const given = pairsThatFit(drawn, options)
+        const { records, damages } = readAll(writeBerkeleyHash(given, options))
         expect(damages).toEqual([])
         expect(records).toEqual(given.map(pairText).sort())
       },
     ),
     { numRuns: 300 },
   )
+})
+
+test('more overflow pages than a file has addresses for are not asked of the writer', () => {
+  const big = Array.from({ length: 60 }, (_, index) => ({
+    key: Buffer.alloc(6000, index),
+    data: Buffer.alloc(6000),
+  }))
+  const options = { bucketBytes: 64, littleEndian: true, bucketCount: 1 }
+  expect(() => writeBerkeleyHash(big, options)).toThrow('too many overflow pages')
+  const fitting = pairsThatFit(big, options)
+  expect(fitting.length).toBeGreaterThan(5)
+  expect(readAll(writeBerkeleyHash(fitting, options)).records).toEqual(fitting.map(pairText).sort())
 })
 
 const sample = writeBerkeleyHash(
