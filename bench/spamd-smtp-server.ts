@@ -7,12 +7,16 @@ import { BlockLists } from '../src/daemon/block-lists.js'
 import { Greylister } from '../src/daemon/greylister.js'
 import { SmtpServer } from '../src/daemon/smtp-server.js'
 import { StoreKeeper } from '../src/daemon/store-keeper.js'
-import { openStore } from '../src/db/open-store.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../src/domain/times.js'
 import { setOfPrefixes } from '../src/ip/prefix-ranges.js'
 import { systemClock } from '../src/platform/clock.js'
 import type { Logger } from '../src/platform/log.js'
 import { createBareReplies, createBareWheel } from './bare-peers.js'
+
+/** The thread in which spamd keeps its database, from the build: a worker does not start from the sources. */
+const { openStoreInWorker } = (await import(
+  new URL('../dist/src/daemon/store-in-worker.js', import.meta.url).href
+)) as typeof import('../src/daemon/store-in-worker.js')
 
 const [mode = '', databasePath = ''] = process.argv.slice(2)
 const LIST_SIZE = 100_000
@@ -67,7 +71,7 @@ async function startSpamd(): Promise<Measured> {
   const keeper = new StoreKeeper({
     logger,
     open: async () => ({
-      store: await openStore(databasePath, { mode: 'write', create: true, durability: 'normal' }),
+      store: await openStoreInWorker(databasePath, { mode: 'write', create: true, durability: 'normal' }),
       isCreated: false,
     }),
   })
