@@ -3,7 +3,7 @@
  * writes the addresses of BLACK that are not in WHITE as CIDR blocks. Needs the build.
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
-import { createListParser } from '../dist/src/codec/list-lines.js'
+import { createListParser } from '../dist/src/codec/lists/list-lines.js'
 import { cidrChunks } from '../dist/src/ip/cidr-text.js'
 import { subtractSet } from '../dist/src/ip/ip-range-set.js'
 

@@ -14,11 +14,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
-import { BlockLists } from '../src/daemon/block-lists.js'
-import { createConfigServer } from '../src/daemon/config-server.js'
-import { Scanner } from '../src/daemon/scanner.js'
-import { StoreKeeper } from '../src/daemon/store-keeper.js'
-import { WhiteTable } from '../src/daemon/white-table.js'
+import { Scanner } from '../src/daemon/grey/scanner.js'
+import { WhiteTable } from '../src/daemon/grey/white-table.js'
+import { BlockLists } from '../src/daemon/lists/block-lists.js'
+import { createConfigServer } from '../src/daemon/lists/config-server.js'
+import { StoreKeeper } from '../src/daemon/store/store-keeper.js'
 
 import type { Firewall } from '../src/firewall/backend.js'
 import { formatIpv4 } from '../src/ip/address.js'
@@ -112,10 +112,10 @@ async function benchConfig(): Promise<void> {
 }
 
 async function benchScan(): Promise<void> {
-  const builtThread = new URL('../dist/src/daemon/store-in-worker.js', import.meta.url)
+  const builtThread = new URL('../dist/src/daemon/store/store-in-worker.js', import.meta.url)
   const { openStoreInWorker } = (await import(
     builtThread.href
-  )) as typeof import('../src/daemon/store-in-worker.js')
+  )) as typeof import('../src/daemon/store/store-in-worker.js')
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bench-'))
   const path = join(folder, 'db')
   try {

@@ -3,10 +3,10 @@
  * lists loaded (`stutter`, and `grey` on a database), or a bare peer (`bare-wheel`, `bare-replies`).
  */
 import { type AddressInfo, createServer, type Server } from 'node:net'
-import { BlockLists } from '../src/daemon/block-lists.js'
-import { Greylister } from '../src/daemon/greylister.js'
-import { SmtpServer } from '../src/daemon/smtp-server.js'
-import { StoreKeeper } from '../src/daemon/store-keeper.js'
+import { Greylister } from '../src/daemon/grey/greylister.js'
+import { BlockLists } from '../src/daemon/lists/block-lists.js'
+import { SmtpServer } from '../src/daemon/smtp/smtp-server.js'
+import { StoreKeeper } from '../src/daemon/store/store-keeper.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../src/domain/times.js'
 import { setOfPrefixes } from '../src/ip/prefix-ranges.js'
 import { systemClock } from '../src/platform/clock.js'
@@ -15,8 +15,8 @@ import { createBareReplies, createBareWheel } from './bare-peers.js'
 
 /** The thread in which spamd keeps its database, from the build: a worker does not start from the sources. */
 const { openStoreInWorker } = (await import(
-  new URL('../dist/src/daemon/store-in-worker.js', import.meta.url).href
-)) as typeof import('../src/daemon/store-in-worker.js')
+  new URL('../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
+)) as typeof import('../src/daemon/store/store-in-worker.js')
 
 const [mode = '', databasePath = ''] = process.argv.slice(2)
 const LIST_SIZE = 100_000

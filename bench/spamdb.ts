@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { formatSpamdbLine } from '../src/codec/spamdb-text.js'
+import { formatSpamdbLine } from '../src/codec/database/spamdb-text.js'
 import { createDatabase } from '../src/db/open-store.js'
 import { generateBatches, generateDatabase } from './generate-database.js'
 

@@ -13,19 +13,19 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { parseArgs } from 'node:util'
 import { SyncSender } from '../src/app/sync-sender.js'
 import { decodeSyncMessage, encodeSyncMessage, type SyncEntry, syncKeyOf } from '../src/codec/sync-message.js'
-import { BlockLists } from '../src/daemon/block-lists.js'
-import { Greylister } from '../src/daemon/greylister.js'
-import { StoreKeeper } from '../src/daemon/store-keeper.js'
-import { SyncApplier } from '../src/daemon/sync-applier.js'
-import { SyncGate } from '../src/daemon/sync-gate.js'
+import { Greylister } from '../src/daemon/grey/greylister.js'
+import { BlockLists } from '../src/daemon/lists/block-lists.js'
+import { StoreKeeper } from '../src/daemon/store/store-keeper.js'
+import { SyncApplier } from '../src/daemon/sync/sync-applier.js'
+import { SyncGate } from '../src/daemon/sync/sync-gate.js'
 import { formatIpv4 } from '../src/ip/address.js'
 import { systemClock } from '../src/platform/clock.js'
 import { GENERATED_NOW, generateDatabase } from './generate-database.js'
 
 /** The thread in which spamd keeps its database, from the build: a worker does not start from the sources. */
 const { openStoreInWorker } = (await import(
-  new URL('../dist/src/daemon/store-in-worker.js', import.meta.url).href
-)) as typeof import('../src/daemon/store-in-worker.js')
+  new URL('../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
+)) as typeof import('../src/daemon/store/store-in-worker.js')
 
 const { values: flags } = parseArgs({
   options: {

@@ -5,9 +5,9 @@ const { runWithOclif } = require('./load-program.js')
 // A daemon stays small: oclif is loaded for help only.
 const modules = [
   'cli/spamlogd-main',
-  'daemon/run-spamlogd',
-  'daemon/spamlogd-machine',
-  'daemon/white-announcer',
+  'daemon/spamlogd/run-spamlogd',
+  'daemon/spamlogd/spamlogd-machine',
+  'daemon/spamlogd/white-announcer',
 ]
 const load = (name) => import(`../dist/src/${name}.js`)
 Promise.all(modules.map(load)).then(async ([cli, daemon, machines, announcers]) => {

@@ -2,9 +2,9 @@ import { loadHelpClass } from '@oclif/core'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { runSpamlogdCall } from '../src/cli/spamlogd-main.js'
 import { SPAMLOGD_OPTIONS } from '../src/cli/spamlogd-options.js'
-import { runSpamlogd } from '../src/daemon/run-spamlogd.js'
-import { systemMachine } from '../src/daemon/spamlogd-machine.js'
-import { openWhiteAnnouncer } from '../src/daemon/white-announcer.js'
+import { runSpamlogd } from '../src/daemon/spamlogd/run-spamlogd.js'
+import { systemMachine } from '../src/daemon/spamlogd/spamlogd-machine.js'
+import { openWhiteAnnouncer } from '../src/daemon/spamlogd/white-announcer.js'
 
 /** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
 export default class Spamlogd extends BaseCommand {

@@ -1,4 +1,4 @@
-import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../codec/spamdb-text.js'
+import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../codec/database/spamdb-text.js'
 import type { Store } from '../db/store.js'
 import type { EntryQuery } from '../domain/query.js'
 import { toWireText } from './wire-text.js'

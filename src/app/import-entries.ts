@@ -1,8 +1,8 @@
 /** `spamdctl import`: entries of another database, as text or as OpenBSD's own file, into ours. */
-import { type ByteSource, readBerkeleyHash } from '../codec/berkeley-hash.js'
-import { decodeBerkeleyRecord } from '../codec/berkeley-record.js'
+import { type ByteSource, readBerkeleyHash } from '../codec/database/berkeley-hash.js'
+import { decodeBerkeleyRecord } from '../codec/database/berkeley-record.js'
+import { COMMENT_LINE_PREFIX, parseSpamdbLine, unescapeField } from '../codec/database/spamdb-text.js'
 import { LineSplitter } from '../codec/line-splitter.js'
-import { COMMENT_LINE_PREFIX, parseSpamdbLine, unescapeField } from '../codec/spamdb-text.js'
 import type { ManualEdit, Store } from '../db/store.js'
 import type { Entry } from '../domain/entry.js'
 import { normaliseSpamtrap } from '../domain/spamtrap.js'

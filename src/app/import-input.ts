@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { type ByteSource, isBerkeleyHash } from '../codec/berkeley-hash.js'
+import { type ByteSource, isBerkeleyHash } from '../codec/database/berkeley-hash.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 

@@ -1,4 +1,4 @@
-import type { ListSummary } from '../codec/list-lines.js'
+import type { ListSummary } from '../codec/lists/list-lines.js'
 import type { ListSource } from './list-source.js'
 
 /** A list shorter than this part of the last good copy is refused until somebody has looked. */

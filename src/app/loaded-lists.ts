@@ -11,7 +11,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigLineDecoder, type ReceivedList } from '../codec/config-line-decoder.js'
+import { ConfigLineDecoder, type ReceivedList } from '../codec/config-line/config-line-decoder.js'
 import { listFileName } from '../feeds/list-file-name.js'
 import { EMPTY_SET, type IpRangeSet } from '../ip/ip-range-set.js'
 import { setOfPrefixes } from '../ip/prefix-ranges.js'

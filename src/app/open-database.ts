@@ -1,6 +1,6 @@
 import { accessSync, chownSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { isBerkeleyHash } from '../codec/berkeley-hash.js'
+import { isBerkeleyHash } from '../codec/database/berkeley-hash.js'
 import { createDatabase, openStore } from '../db/open-store.js'
 import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'

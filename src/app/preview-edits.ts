@@ -1,5 +1,5 @@
 /** `spamdb --dry-run`: what an edit would do, from the database as it is, changing nothing. */
-import { escapeField } from '../codec/spamdb-text.js'
+import { escapeField } from '../codec/database/spamdb-text.js'
 import type { ManualEdit, Store } from '../db/store.js'
 import type { WireText } from '../domain/entry.js'
 import { type EditRequest, type EditResult, type KeyFailure, planEdits } from './edit-entries.js'

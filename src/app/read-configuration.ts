@@ -5,7 +5,7 @@ import {
   MAX_CONF_BYTES,
   parseSpamdConf,
   type SpamdList,
-} from '../codec/spamd-conf.js'
+} from '../codec/spamd-conf/spamd-conf.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import { closeFile, openFile, readStart, readUpTo } from '../platform/file-io.js'

@@ -4,10 +4,16 @@
  */
 
 import { ByteReader } from '../codec/byte-reader.js'
-import * as nflog from '../codec/nflog.js'
-import { type ByteOrder, decodeNflog, LINK_TYPE_NFLOG, type NflogRecord } from '../codec/nflog.js'
-import { decodePflog, LINK_TYPE_PFLOG, PF_PASS, pflogFamily, pflogHeaderBytes } from '../codec/pflog.js'
-import { decodeTcpPacket, TCP_ACK, TCP_SYN, type TcpPacket } from '../codec/tcp-packet.js'
+import * as nflog from '../codec/capture/nflog.js'
+import { type ByteOrder, decodeNflog, LINK_TYPE_NFLOG, type NflogRecord } from '../codec/capture/nflog.js'
+import {
+  decodePflog,
+  LINK_TYPE_PFLOG,
+  PF_PASS,
+  pflogFamily,
+  pflogHeaderBytes,
+} from '../codec/capture/pflog.js'
+import { decodeTcpPacket, TCP_ACK, TCP_SYN, type TcpPacket } from '../codec/capture/tcp-packet.js'
 import { canonicalIp, formatIpv4, formatIpv6 } from '../ip/address.js'
 import { isInNetwork, type Network } from '../ip/cidr.js'
 

@@ -1,4 +1,4 @@
-import type { ListNote } from '../codec/list-lines.js'
+import type { ListNote } from '../codec/lists/list-lines.js'
 import type { UnixSec } from '../platform/clock.js'
 import type { Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'

@@ -1,5 +1,5 @@
-import { encodeClearLine, isConfigListName } from '../codec/config-line.js'
-import { configLineChunks } from '../codec/config-line-chunks.js'
+import { encodeClearLine, isConfigListName } from '../codec/config-line/config-line.js'
+import { configLineChunks } from '../codec/config-line/config-line-chunks.js'
 import { countCidrs } from '../ip/cidr-text.js'
 import { isEmptySet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'

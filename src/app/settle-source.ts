@@ -1,4 +1,4 @@
-import { createListParser, type ListSummary } from '../codec/list-lines.js'
+import { createListParser, type ListSummary } from '../codec/lists/list-lines.js'
 import { FeedError, isRemote, type Validator } from '../feeds/feed.js'
 import type { FeedFetcher } from '../feeds/feed-fetcher.js'
 import type { CopyWriter, ListCopy, ListStore, SourceState } from '../feeds/list-store.js'

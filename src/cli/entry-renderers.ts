@@ -1,7 +1,7 @@
 /** The listing formats beside the classic one. All text here is latin-1: one character for one byte. */
 import { toWireText } from '../app/wire-text.js'
+import { escapeField, formatSpamdbLine } from '../codec/database/spamdb-text.js'
 import { formatDuration } from '../codec/duration.js'
-import { escapeField, formatSpamdbLine } from '../codec/spamdb-text.js'
 import { decodeSurrogateEscape } from '../codec/surrogate-escape.js'
 import { ENTRY_KINDS, type Entry, type EntryKind, type HostEntry, type WireText } from '../domain/entry.js'
 import { EXPIRE_NEVER } from '../domain/times.js'

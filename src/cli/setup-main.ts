@@ -88,7 +88,7 @@ function checkConfiguration(configuration: ReadConfiguration, settings: Settings
 async function printConfiguration(configuration: ReadConfiguration, io: SetupIo): Promise<number> {
   const problems = [...configuration.problems, ...configuration.lists.flatMap((list) => list.problems)]
   for (const problem of problems) io.writeError(problemLines(problem))
-  const { formatSpamdConf } = await import('../codec/format-spamd-conf.js')
+  const { formatSpamdConf } = await import('../codec/spamd-conf/format-spamd-conf.js')
   if (configuration.isUsable) io.writeOut(Buffer.from(formatSpamdConf(configuration.entries), 'latin1'))
   return problems.some((problem) => problem.isError) ? EXIT_FAILURE : 0
 }

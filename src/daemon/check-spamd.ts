@@ -9,11 +9,11 @@ import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
-import { DAEMON_TABLES } from './privileged-protocol.js'
-import { loadSavedLists } from './saved-lists.js'
-import { secureContextOf } from './secure-context.js'
-import { spamdUser } from './spamd-parent-main.js'
-import type { SpamdResources } from './spamd-resources.js'
+import { loadSavedLists } from './lists/saved-lists.js'
+import { DAEMON_TABLES } from './process/privileged-protocol.js'
+import { spamdUser } from './process/spamd-parent-main.js'
+import type { SpamdResources } from './process/spamd-resources.js'
+import { secureContextOf } from './smtp/secure-context.js'
 
 /**
  * Rejects with the `AppError` of the first thing that would stop spamd, or let it run without what it needs.

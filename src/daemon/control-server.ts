@@ -12,8 +12,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
-import type { ConfigOutcome } from './block-lists.js'
-import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
+import type { ConfigOutcome } from './lists/block-lists.js'
+import { type ConfigSessionOptions, runConfigSession } from './lists/config-session.js'
 
 /** Requests are a word and a few options. */
 export const MAX_REQUEST_BYTES = 64 * 1024

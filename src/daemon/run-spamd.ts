@@ -5,10 +5,10 @@ import { selectFirewall } from '../firewall/select.js'
 import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
 import { dropPrivileges } from '../platform/privileges.js'
 import { currentSystem } from '../platform/settings.js'
-import { checkPrivileges, ownRights } from './check-privileges.js'
-import { openSpamdLog } from './open-spamd-log.js'
-import { OwnResources } from './own-resources.js'
-import { runSpamdParent } from './spamd-parent-main.js'
+import { checkPrivileges, ownRights } from './process/check-privileges.js'
+import { openSpamdLog } from './process/open-spamd-log.js'
+import { OwnResources } from './process/own-resources.js'
+import { runSpamdParent } from './process/spamd-parent-main.js'
 
 const CHILD_MODULE = fileURLToPath(new URL('./spamd-child.js', import.meta.url))
 

@@ -2,15 +2,15 @@
 import { existsSync } from 'node:fs'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { systemClock } from '../platform/clock.js'
-import { openSpamdLog } from './open-spamd-log.js'
+import { loadSavedLists } from './lists/saved-lists.js'
+import { openSpamdLog } from './process/open-spamd-log.js'
+import { runSpamdChild } from './process/spamd-child-run.js'
 import { PROCESS_DEBUG_OUTPUT } from './process-debug-output.js'
 import { RateLimitedLog } from './rate-limited-log.js'
-import { loadSavedLists } from './saved-lists.js'
-import { runSpamdChild } from './spamd-child-run.js'
 import { SpamdService } from './spamd-service.js'
-import { openStoreInWorker } from './store-in-worker.js'
-import type { OpenedStore } from './store-keeper.js'
-import { createSyncService } from './sync-service.js'
+import { openStoreInWorker } from './store/store-in-worker.js'
+import type { OpenedStore } from './store/store-keeper.js'
+import { createSyncService } from './sync/sync-service.js'
 
 /**
  * How long a call waits for another program's lock, and the calls behind it; greylister and scanner ask again

@@ -1,4 +1,4 @@
-import { formatSpamdbLine } from '../codec/spamdb-text.js'
+import { formatSpamdbLine } from '../codec/database/spamdb-text.js'
 import { ENTRY_KINDS, type Entry, type EntryKind } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
 import { hasConditions } from '../domain/query-match.js'

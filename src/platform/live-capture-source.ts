@@ -1,5 +1,5 @@
 /** A packet log that is read as it grows, whatever reads it. */
-import type { ByteOrder } from '../codec/nflog.js'
+import type { ByteOrder } from '../codec/capture/nflog.js'
 
 export interface LiveCaptureRequest {
   /** `pflog0`, `nflog:25`, `nflog:155,255`. */

@@ -2,7 +2,7 @@
  * Live capture through tcpdump(8), for hosts where the `pcap` package or libpcap is missing: its `-w -`
  * output is an ordinary capture file that never ends.
  */
-import { CaptureFileReader } from '../codec/capture-file.js'
+import { CaptureFileReader } from '../codec/capture/capture-file.js'
 import { AppError } from './app-error.js'
 import { type LiveCapture, type LiveCaptureRequest, snapLengthBytes } from './live-capture-source.js'
 import { type RunningProcess, startProcess } from './run-process.js'

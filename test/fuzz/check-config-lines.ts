@@ -1,4 +1,4 @@
-import { type ConfigLine, ConfigLineDecoder } from '../../src/codec/config-line-decoder.js'
+import { type ConfigLine, ConfigLineDecoder } from '../../src/codec/config-line/config-line-decoder.js'
 
 /** Decodes config lines whole and cut; throws for whatever must hold for any bytes and does not. */
 export function checkConfigLines(bytes: Uint8Array, cut: number): ConfigLine[] {

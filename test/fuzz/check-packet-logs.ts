@@ -5,11 +5,11 @@ import {
   readSighting,
   type SightingRules,
 } from '../../src/app/read-sighting.js'
-import { CaptureFileReader } from '../../src/codec/capture-file.js'
-import type { CaptureRecord } from '../../src/codec/capture-record.js'
-import { decodeNflog } from '../../src/codec/nflog.js'
-import { decodePflog } from '../../src/codec/pflog.js'
-import { decodeTcpPacket } from '../../src/codec/tcp-packet.js'
+import { CaptureFileReader } from '../../src/codec/capture/capture-file.js'
+import type { CaptureRecord } from '../../src/codec/capture/capture-record.js'
+import { decodeNflog } from '../../src/codec/capture/nflog.js'
+import { decodePflog } from '../../src/codec/capture/pflog.js'
+import { decodeTcpPacket } from '../../src/codec/capture/tcp-packet.js'
 import { canonicalIp } from '../../src/ip/address.js'
 
 const RULES: SightingRules = {

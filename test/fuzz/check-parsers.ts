@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { createListParser, type ListSummary } from '../../src/codec/list-lines.js'
-import { parseSpamdConf } from '../../src/codec/spamd-conf.js'
+import { createListParser, type ListSummary } from '../../src/codec/lists/list-lines.js'
+import { parseSpamdConf } from '../../src/codec/spamd-conf/spamd-conf.js'
 import { canonicalIp } from '../../src/ip/address.js'
 import { parseCidr } from '../../src/ip/cidr.js'
 import { formatCidrs } from '../../src/ip/cidr-text.js'

@@ -1,7 +1,7 @@
 /** What must hold for any bytes that a client or a load balancer sends; throws where it does not. */
-import { decodeProxyHeader } from '../../src/codec/proxy-header.js'
-import { MAX_LINE_BYTES, SmtpLineReader } from '../../src/codec/smtp-line.js'
-import { type ClientClass, SmtpSession } from '../../src/daemon/smtp-session.js'
+import { decodeProxyHeader } from '../../src/codec/smtp/proxy-header.js'
+import { MAX_LINE_BYTES, SmtpLineReader } from '../../src/codec/smtp/smtp-line.js'
+import { type ClientClass, SmtpSession } from '../../src/daemon/smtp/smtp-session.js'
 import { DialogueModel } from '../support/spamd/dialogue-model.js'
 
 const CLASSES: readonly ClientClass[] = ['GREY', 'BLACK', 'OPEN']

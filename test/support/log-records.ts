@@ -1,13 +1,18 @@
-import { encodeNflog, type NflogRecord } from '../../src/codec/nflog.js'
-import { encodePcapFileHeader, encodePcapRecord } from '../../src/codec/pcap-file.js'
+import { encodeNflog, type NflogRecord } from '../../src/codec/capture/nflog.js'
+import { encodePcapFileHeader, encodePcapRecord } from '../../src/codec/capture/pcap-file.js'
 import {
   encodePflog,
   LINK_TYPE_PFLOG,
   PFLOG_LAYOUTS,
   type PflogFields,
   type PflogLayout,
-} from '../../src/codec/pflog.js'
-import { encodeTcpPacket, TCP_SYN, type TcpPacket, type TcpPacketShape } from '../../src/codec/tcp-packet.js'
+} from '../../src/codec/capture/pflog.js'
+import {
+  encodeTcpPacket,
+  TCP_SYN,
+  type TcpPacket,
+  type TcpPacketShape,
+} from '../../src/codec/capture/tcp-packet.js'
 import { familyOf } from '../../src/ip/address.js'
 import { ipToBytes } from '../../src/ip/cidr.js'
 

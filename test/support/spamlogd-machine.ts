@@ -1,4 +1,8 @@
-import type { DaemonSignal, ReplaySource, SpamlogdMachine } from '../../src/daemon/spamlogd-machine.js'
+import type {
+  DaemonSignal,
+  ReplaySource,
+  SpamlogdMachine,
+} from '../../src/daemon/spamlogd/spamlogd-machine.js'
 import { openStore } from '../../src/db/open-store.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
 import { MemoryLogger } from '../../src/platform/log.js'

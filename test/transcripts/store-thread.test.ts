@@ -7,10 +7,10 @@ import { createDatabase, openStore } from '../../src/db/open-store.js'
 import { openSqlite } from '../../src/db/sqlite-driver.js'
 import type { GreyPolicy } from '../../src/db/store.js'
 
-const builtThread = new URL('../../dist/src/daemon/store-in-worker.js', import.meta.url).href
+const builtThread = new URL('../../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
 const { openStoreInWorker } = (await import(
   builtThread
-)) as typeof import('../../src/daemon/store-in-worker.js')
+)) as typeof import('../../src/daemon/store/store-in-worker.js')
 
 const NOW = 1_700_000_000
 const OPTIONS = { mode: 'write', durability: 'normal', busyTimeoutMs: 200 } as const

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { basename } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { escapeControl } from '../../../src/codec/escape.js'
-import { parseSpamdConf, type SpamdList } from '../../../src/codec/spamd-conf.js'
+import { parseSpamdConf, type SpamdList } from '../../../src/codec/spamd-conf/spamd-conf.js'
 import { type NaiveList, type NaiveRange, naiveCidrs, readNaiveList } from './naive-list.js'
 import { bytesOf, type SetupTranscript } from './replay.js'
 

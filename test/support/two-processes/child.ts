@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { runSpamdChild } from '../../../src/daemon/spamd-child-run.js'
-import type { SpamdResources } from '../../../src/daemon/spamd-resources.js'
+import { runSpamdChild } from '../../../src/daemon/process/spamd-child-run.js'
+import type { SpamdResources } from '../../../src/daemon/process/spamd-resources.js'
 import type { Firewall, TableContent } from '../../../src/firewall/backend.js'
 import { AppError } from '../../../src/platform/app-error.js'
 import { reasonOf } from '../../../src/platform/errno-text.js'

@@ -1,8 +1,8 @@
 /** The privileged half of spamd with a trial child: argv is a JSON object of settings, see two-processes.test.ts. */
 import { fileURLToPath } from 'node:url'
 import type { SpamdConfig } from '../../../src/app/spamd-config.js'
-import { OwnResources } from '../../../src/daemon/own-resources.js'
-import { runSpamdParent } from '../../../src/daemon/spamd-parent-main.js'
+import { OwnResources } from '../../../src/daemon/process/own-resources.js'
+import { runSpamdParent } from '../../../src/daemon/process/spamd-parent-main.js'
 import { selectFirewall } from '../../../src/firewall/select.js'
 import { AppError } from '../../../src/platform/app-error.js'
 import type { Logger } from '../../../src/platform/log.js'

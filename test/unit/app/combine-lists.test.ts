@@ -3,7 +3,7 @@ import { combineLists, type ListPart } from '../../../src/app/combine-lists.js'
 import { countChange } from '../../../src/app/count-change.js'
 import { describeAge } from '../../../src/app/describe-failure.js'
 import { findRefusal } from '../../../src/app/list-guards.js'
-import { createListParser, type ListSummary } from '../../../src/codec/list-lines.js'
+import { createListParser, type ListSummary } from '../../../src/codec/lists/list-lines.js'
 import { formatCidrs } from '../../../src/ip/cidr-text.js'
 import type { IpRangeSet } from '../../../src/ip/ip-range-set.js'
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { formatCatalogue, LIST_CATALOGUE } from '../../../src/app/list-catalogue.js'
-import { parseSpamdConf } from '../../../src/codec/spamd-conf.js'
+import { parseSpamdConf } from '../../../src/codec/spamd-conf/spamd-conf.js'
 
 test('every record of the catalogue is one that our own parser takes without a word', () => {
   const names = LIST_CATALOGUE.map(({ name }) => name)

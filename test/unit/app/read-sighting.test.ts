@@ -6,14 +6,14 @@ import {
   type SightingRules,
   type SightingVerdict,
 } from '../../../src/app/read-sighting.js'
-import { LINK_TYPE_NFLOG } from '../../../src/codec/nflog.js'
+import { LINK_TYPE_NFLOG } from '../../../src/codec/capture/nflog.js'
 import {
   LINK_TYPE_PFLOG,
   PFLOG_LAYOUTS,
   type PflogFields,
   type PflogLayout,
-} from '../../../src/codec/pflog.js'
-import { TCP_ACK, TCP_RST, TCP_SYN, type TcpPacket } from '../../../src/codec/tcp-packet.js'
+} from '../../../src/codec/capture/pflog.js'
+import { TCP_ACK, TCP_RST, TCP_SYN, type TcpPacket } from '../../../src/codec/capture/tcp-packet.js'
 import { parseCidr } from '../../../src/ip/cidr.js'
 import { mailSyn, nflogRecord, pflogRecord } from '../../support/log-records.js'
 

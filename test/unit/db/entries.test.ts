@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatSpamdbLine } from '../../../src/codec/spamdb-text.js'
+import { formatSpamdbLine } from '../../../src/codec/database/spamdb-text.js'
 import type { Entry, GreyEntry } from '../../../src/domain/entry.js'
 import { keyOf } from '../../../src/domain/entry-key.js'
 import { entriesOf, listingOf, NOW, Scratch } from '../../support/scratch-database.js'

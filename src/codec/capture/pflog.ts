@@ -1,0 +1,186 @@
+/**
+ * Records of pflog(4), link type 117: a header, then the IP packet.
+ *
+ * | offset | size | field |
+ * |---|---|---|
+ * | 0 | 1 | length of the header without its final padding |
+ * | 1 | 1 | address family, in the numbers of the capturing system |
+ * | 2 | 1 | action: 0 pass, 1 block, 8 redirect |
+ * | 3 | 1 | reason: 0 rule match |
+ * | 4 | 16 | interface name, NUL-padded |
+ * | 20 | 16 | ruleset (anchor) name, NUL-padded |
+ * | 36 | 4 | rule number, big-endian |
+ * | 40 | 4 | sub-rule number, big-endian, all ones for none |
+ * | 44 | 1 | direction, in headers of 45 to 60 bytes |
+ * | 60 | 1 | direction, in headers of 61 bytes and more |
+ * | 62 | 1 | family after translation, in headers of 100 bytes and more (OpenBSD) |
+ *
+ * Lengths met: 45 (old), 61 (FreeBSD to 13.0, NetBSD, macOS), 68, 69 (FreeBSD now), 100 (OpenBSD).
+ * Source: net/if_pflog.h of OpenBSD, FreeBSD, NetBSD and macOS (struct pfloghdr).
+ */
+import type { IpFamily } from '../../ip/address.js'
+import { ByteReader } from '../byte-reader.js'
+import type { Decoded } from '../decoded.js'
+
+/** Source: DLT_PFLOG of net/bpf.h. */
+export const LINK_TYPE_PFLOG = 117
+
+/** Smallest header that has all common fields: MIN_PFLOG_HDRLEN. */
+export const PFLOG_MIN_LENGTH = 45
+/** Largest length byte whose padded header still counts in one byte; above, no system writes it. */
+export const PFLOG_MAX_LENGTH = 252
+/** Headers from this length on keep their direction at offset 60. */
+const LONG_HEADER_LENGTH = 61
+const OPENBSD_HEADER_LENGTH = 100
+const SHORT_DIRECTION_OFFSET = 44
+const LONG_DIRECTION_OFFSET = 60
+const TRANSLATED_FAMILY_OFFSET = 62
+/** A header of 61 bytes was written with 68 by builds that had the new struct but the old length. */
+const FREEBSD_MIXED_HEADER_BYTES = 68
+
+/** Action of a rule that lets the packet pass: PF_PASS. */
+export const PF_PASS = 0
+
+export type PflogDirection = 'both' | 'in' | 'out' | 'forward' | 'unknown'
+/** By number: PF_INOUT, PF_IN, PF_OUT, PF_FWD. */
+const DIRECTIONS: readonly PflogDirection[] = ['both', 'in', 'out', 'forward']
+
+export interface PflogRecord {
+  /** The length byte: header without padding. */
+  length: number
+  /** Address family as written; see `pflogFamily`. */
+  af: number
+  action: number
+  reason: number
+  /** One character a byte, untrusted. */
+  ifname: string
+  ruleset: string
+  rulenr: number
+  /** 0xffffffff for none. */
+  subrulenr: number
+  direction: PflogDirection
+  /** Where the IP packet begins, from the start of the record. */
+  packetOffset: number
+}
+
+export type PflogReason = 'truncated' | 'header-length' | 'family' | 'no-packet'
+
+/**
+ * Decodes the header and finds the packet behind it. The padding differs between systems, so the version
+ * nibble at the place must fit the family, else the other places in use are tried.
+ */
+export function decodePflog(bytes: Uint8Array): Decoded<PflogRecord, PflogReason> {
+  const reader = new ByteReader(bytes)
+  const length = reader.u8()
+  const af = reader.u8()
+  const action = reader.u8()
+  const reason = reader.u8()
+  if (reader.isShort) return { ok: false, reason: 'truncated', offset: bytes.length }
+  if (length < PFLOG_MIN_LENGTH || length > PFLOG_MAX_LENGTH) {
+    return { ok: false, reason: 'header-length', offset: 0 }
+  }
+  const ifname = reader.paddedText(16)
+  const ruleset = reader.paddedText(16)
+  const rulenr = reader.u32be()
+  const subrulenr = reader.u32be()
+  reader.seek(length >= LONG_HEADER_LENGTH ? LONG_DIRECTION_OFFSET : SHORT_DIRECTION_OFFSET)
+  const directionNumber = reader.u8()
+  const family = pflogFamily(af)
+  let translatedFamily: IpFamily | undefined
+  if (length >= OPENBSD_HEADER_LENGTH) {
+    reader.seek(TRANSLATED_FAMILY_OFFSET)
+    translatedFamily = pflogFamily(reader.u8())
+  }
+  if (reader.isShort || bytes.length <= roundUp(length, 4)) {
+    return { ok: false, reason: 'truncated', offset: bytes.length }
+  }
+  if (family === undefined) return { ok: false, reason: 'family', offset: 1 }
+  const packetOffset = findPacket(bytes, length, family, translatedFamily)
+  if (packetOffset === undefined) return { ok: false, reason: 'no-packet', offset: roundUp(length, 4) }
+  const direction = DIRECTIONS[directionNumber] ?? 'unknown'
+  return {
+    ok: true,
+    value: { length, af, action, reason, ifname, ruleset, rulenr, subrulenr, direction, packetOffset },
+    bytesRead: packetOffset,
+  }
+}
+
+/** IP version of an address-family number of any of the systems, or undefined. */
+export function pflogFamily(af: number): IpFamily | undefined {
+  if (af === 2) return 4
+  return af === 24 || af === 28 || af === 30 || af === 10 ? 6 : undefined
+}
+
+/** Where the packet would begin by the rule that every variant in use follows. */
+export function pflogHeaderBytes(length: number): number {
+  return roundUp(length, 4)
+}
+
+function findPacket(
+  bytes: Uint8Array,
+  length: number,
+  family: IpFamily,
+  translatedFamily: IpFamily | undefined,
+): number | undefined {
+  const fits = (offset: number): boolean => {
+    if (offset >= bytes.length) return false
+    const version = bytes[offset]! >> 4
+    return version === family || version === translatedFamily
+  }
+  const usual = roundUp(length, 4)
+  if (fits(usual)) return usual
+  const wide = roundUp(length, 8)
+  if (fits(wide)) return wide
+  if (length === LONG_HEADER_LENGTH && fits(FREEBSD_MIXED_HEADER_BYTES)) return FREEBSD_MIXED_HEADER_BYTES
+  return undefined
+}
+
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple
+}
+
+/** How a header is written: its length byte and the bytes it takes with padding. */
+export interface PflogLayout {
+  length: number
+  headerBytes: number
+}
+
+/** Layouts of the systems, by name. */
+export const PFLOG_LAYOUTS = {
+  openbsd: { length: 100, headerBytes: 100 },
+  freebsd12: { length: 61, headerBytes: 64 },
+  freebsd2021: { length: 68, headerBytes: 68 },
+  freebsd14: { length: 69, headerBytes: 72 },
+  old: { length: 45, headerBytes: 48 },
+} as const satisfies Record<string, PflogLayout>
+
+/** The fields that a writer chooses; the rest follows from the layout. */
+export type PflogFields = Partial<Omit<PflogRecord, 'length' | 'packetOffset' | 'direction'>> & {
+  direction: PflogDirection
+}
+
+/** A record as the given layout writes it, followed by the packet. Names are cut to 15 characters. */
+export function encodePflog(fields: PflogFields, layout: PflogLayout, packet: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(layout.headerBytes + packet.length)
+  const view = new DataView(bytes.buffer)
+  bytes[0] = layout.length
+  bytes[1] = fields.af ?? 2
+  bytes[2] = fields.action ?? PF_PASS
+  bytes[3] = fields.reason ?? 0
+  setText(bytes, 4, fields.ifname ?? 'em0')
+  setText(bytes, 20, fields.ruleset ?? '')
+  view.setUint32(36, fields.rulenr ?? 0)
+  view.setUint32(40, fields.subrulenr ?? 0xffffffff)
+  const directionNumber = DIRECTIONS.indexOf(fields.direction)
+  bytes[layout.length >= LONG_HEADER_LENGTH ? LONG_DIRECTION_OFFSET : SHORT_DIRECTION_OFFSET] =
+    directionNumber === -1 ? 255 : directionNumber
+  if (layout.length >= OPENBSD_HEADER_LENGTH) bytes[TRANSLATED_FAMILY_OFFSET] = fields.af ?? 2
+  bytes.set(packet, layout.headerBytes)
+  return bytes
+}
+
+function setText(bytes: Uint8Array, offset: number, text: string): void {
+  for (let index = 0; index < Math.min(text.length, 15); index += 1) {
+    bytes[offset + index] = text.charCodeAt(index)
+  }
+}

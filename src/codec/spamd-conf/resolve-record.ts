@@ -1,0 +1,106 @@
+import { escapeControl } from '../escape.js'
+import {
+  type CapabilityField,
+  type CapabilityRecord,
+  findCapability,
+  hasName,
+  type TextPosition,
+} from './getcap.js'
+
+/** Includes nest this deep at most. Source: getcap(3), MAX_RECURSION. */
+const MAX_INCLUDE_DEPTH = 32
+/** Fields of one record with all it includes: enough for the longest `all`, and each nesting could double them. */
+const MAX_FIELDS = 16384
+
+/** The fields of a record with its includes in place, or where and why one cannot be resolved. */
+export type ResolvedFields =
+  | { ok: true; fields: CapabilityField[] }
+  | { ok: false; position: TextPosition; message: string; fix: string }
+
+/** Finds records by name; the first one of a name counts. */
+export class RecordIndex {
+  readonly #records: readonly CapabilityRecord[]
+  readonly #bySingleName = new Map<string, CapabilityRecord>()
+
+  constructor(records: readonly CapabilityRecord[]) {
+    this.#records = records
+    for (const record of records) {
+      for (const name of record.names.split('|')) {
+        if (!this.#bySingleName.has(name)) this.#bySingleName.set(name, record)
+      }
+    }
+  }
+
+  find(name: string): CapabilityRecord | undefined {
+    if (!name.includes('|')) return this.#bySingleName.get(name)
+    return this.#records.find((record) => hasName(record, name))
+  }
+}
+
+/**
+ * Puts the fields of the named record in place of each `tc=NAME`, again and again. Unlike in the original,
+ * `:tc=` inside a quoted message is text. With `isUnquoted`, fields are split as in the record `all`.
+ */
+export function resolveRecord(
+  record: CapabilityRecord,
+  index: RecordIndex,
+  isUnquoted = false,
+): ResolvedFields {
+  const resolver = new IncludeResolver(index, isUnquoted)
+  const failure = resolver.append(record, [record])
+  return failure ?? { ok: true, fields: resolver.fields }
+}
+
+type IncludeFailure = ResolvedFields & { ok: false }
+
+class IncludeResolver {
+  readonly fields: CapabilityField[] = []
+  readonly #index: RecordIndex
+  readonly #isUnquoted: boolean
+  #visitedFields = 0
+
+  constructor(index: RecordIndex, isUnquoted: boolean) {
+    this.#index = index
+    this.#isUnquoted = isUnquoted
+  }
+
+  append(record: CapabilityRecord, path: readonly CapabilityRecord[]): IncludeFailure | undefined {
+    for (const field of this.#isUnquoted ? record.unquotedFields : record.fields) {
+      this.#visitedFields += 1
+      if (this.#visitedFields > MAX_FIELDS) {
+        const message = `more than ${MAX_FIELDS} fields with all that tc= includes`
+        return { ok: false, position: field.position, message, fix: 'include less' }
+      }
+      const include = findCapability([field], 'tc', '=')
+      if (include.kind !== 'present') {
+        this.fields.push(field)
+        continue
+      }
+      const failure = this.#include(include.value, field, path)
+      if (failure !== undefined) return failure
+    }
+    return undefined
+  }
+
+  #include(
+    name: string,
+    { position }: CapabilityField,
+    path: readonly CapabilityRecord[],
+  ): IncludeFailure | undefined {
+    const shown = escapeControl(name)
+    const target = this.#index.find(name)
+    if (target === undefined) {
+      const message = `tc= includes "${shown}", but there is no such record`
+      return { ok: false, position, message, fix: `add a record ${shown}, or take this tc= out` }
+    }
+    if (path.includes(target)) {
+      const message = `tc= includes "${shown}" in a circle`
+      return { ok: false, position, message, fix: 'take one tc= of the circle out' }
+    }
+    if (path.length > MAX_INCLUDE_DEPTH) {
+      const message = `tc= is nested more than ${MAX_INCLUDE_DEPTH} deep`
+      return { ok: false, position, message, fix: 'include less deep' }
+    }
+    return this.append(target, [...path, target])
+  }
+}

@@ -1,0 +1,177 @@
+import { escapeControl } from '../escape.js'
+import { findDeadSource } from './dead-sources.js'
+import {
+  type CapabilityDatabase,
+  type CapabilityField,
+  type CapabilityRecord,
+  decodeCapabilityString,
+  findCapability,
+  type TextPosition,
+} from './getcap.js'
+import type { RecordIndex } from './resolve-record.js'
+
+/** Takes one warning: its place, what is wrong, and what to write. */
+type Report = (position: TextPosition, message: string, fix: string) => void
+
+/** What the capabilities of a list are called, with the sign that a value follows. */
+const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
+  black: '',
+  white: '',
+  empty_ok: '',
+  msg: '=',
+  method: '=',
+  file: '=',
+  column: '#',
+  min: '#',
+}
+
+/** A usable list with what is needed to find fault with it. */
+export interface CheckedList {
+  name: string
+  colour: 'black' | 'white'
+  record: CapabilityRecord
+  fields: readonly CapabilityField[]
+  method: string
+  location: string
+  /** The black list before it in `all`. */
+  black: string | undefined
+  /** Where `all` names it. */
+  namedAt: TextPosition
+}
+
+/** Warns about records that are surely not what their author meant. */
+export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, report: Report): void {
+  for (const { position, text } of database.swallowedLines) {
+    report(
+      position,
+      `this line belongs to the comment above it, which ends in a backslash: "${escapeControl(text.slice(0, 40))}"`,
+      'take the backslash off the end of the comment',
+    )
+  }
+  for (const record of database.records) {
+    for (const position of record.commentLikeLines) {
+      report(
+        position,
+        'a # inside a record starts no comment: the line is read as part of it',
+        'move the comment above the record',
+      )
+    }
+    warnAboutStrayRecord(record, report)
+    warnAboutShadowedNames(record, index, report)
+  }
+}
+
+/** A line that is meant to continue a record but begins one, since the line before lacks its backslash. */
+function warnAboutStrayRecord(record: CapabilityRecord, report: Report): void {
+  if (/^\s*$/.test(record.names)) {
+    report(
+      record.position,
+      'this line begins with a colon but continues no record',
+      'end the line before it with a backslash right at its end, without a blank behind',
+    )
+  } else if (/^[ \t]/.test(record.names)) {
+    report(
+      record.position,
+      `the blanks before "${escapeControl(record.names.trim())}" are part of the name`,
+      'begin the record at the start of the line',
+    )
+  }
+  if (record.blankedContinuation !== undefined) {
+    report(
+      record.blankedContinuation,
+      'a blank behind the backslash keeps it from joining the next line',
+      'take the blank out',
+    )
+  }
+}
+
+function warnAboutShadowedNames(record: CapabilityRecord, index: RecordIndex, report: Report): void {
+  for (const name of record.names.split('|')) {
+    const first = index.find(name)
+    if (name.trim() === '' || first === undefined || first === record) continue
+    report(
+      record.position,
+      `a record "${escapeControl(name)}" stands in line ${first.position.line} already; this one is not used`,
+      'keep one of them',
+    )
+  }
+}
+
+/** Warns about a list that can be used but is probably not what its author meant. */
+export function warnAboutList(list: CheckedList, report: Report): void {
+  const name = escapeControl(list.name)
+  if (list.colour === 'white' && list.black === undefined) {
+    const fix = `name it in "all" right after the black list that it is to correct`
+    report(list.namedAt, `white list "${name}" stands before any black list and has no effect`, fix)
+  }
+  if (list.colour === 'black' && findCapability(list.fields, 'white', ':').kind === 'present') {
+    report(
+      list.record.position,
+      `list "${name}" is both black and white; it is taken as black`,
+      'keep one of them',
+    )
+  }
+  warnAboutCapabilities(list, report)
+  const msg = findCapability(list.fields, 'msg', '=')
+  if (list.colour === 'black' && msg.kind === 'present')
+    warnAboutMessage(msg.value, msg.field.position, report)
+  const file = findCapability(list.fields, 'file', '=')
+  if (file.kind === 'present') warnAboutLocation(list, file.field.position, report)
+}
+
+function warnAboutCapabilities({ fields }: CheckedList, report: Report): void {
+  const seen = new Set<string>()
+  for (const { text, position } of fields) {
+    if (/^\s*$/.test(text)) continue
+    const name = /^[^=#@]*/.exec(text)![0]
+    const sign = text.slice(name.length, name.length + 1)
+    const wanted = KNOWN_CAPABILITIES[name]
+    if (wanted === undefined || (sign !== wanted && sign !== '@')) {
+      const known = wanted === undefined ? KNOWN_CAPABILITIES[name.trim()] : wanted
+      const fix =
+        known === undefined
+          ? 'take it out; a colon inside a value is written \\c'
+          : `write ${name.trim()}${known}${known === '' ? '' : 'VALUE'} without blanks before it`
+      report(position, `"${escapeControl(text.slice(0, 40))}" is not a capability and has no effect`, fix)
+    } else if (seen.has(name)) {
+      report(position, `${name} is given again; the first one counts`, 'keep one of them')
+    }
+    seen.add(name)
+  }
+}
+
+/** Without double quotes at both ends a msg is the path of a file, which a text hardly ever is. */
+function warnAboutMessage(value: string, position: TextPosition, report: Report): void {
+  const text = decodeCapabilityString(value)
+  if (text.startsWith('/') || (text.startsWith('"') && text.endsWith('"'))) return
+  const shown = escapeControl(text.slice(0, 40))
+  const message = `msg is not between double quotes, so it names a file: "${shown}"`
+  report(position, message, 'write msg="TEXT", or a path that begins with /')
+}
+
+function warnAboutLocation({ method, location }: CheckedList, position: TextPosition, report: Report): void {
+  const shown = escapeControl(location)
+  const isRemote = method !== 'file' && method !== 'exec'
+  const dead = method === 'file' && location.startsWith('/') ? undefined : findDeadSource(location)
+  if (dead !== undefined) {
+    report(position, `${dead.name} ${dead.fate}: ${shown}`, `use ${dead.replacement}`)
+  }
+  if (method === 'file' && /^(?:[a-z][a-z0-9+.-]*:\/\/|[a-z0-9-]+(?:\.[a-z0-9-]+)+\/)/i.test(location)) {
+    const fix = 'add :method=https: (or http, ftp), or write a path that begins with /'
+    report(position, `"${shown}" looks like a host, but the method is file`, fix)
+  } else if (method === 'file' && !location.startsWith('/')) {
+    report(position, `"${shown}" is taken from the root directory`, 'write a path that begins with /')
+  }
+  if (isRemote && /^[a-z]+:\/\//i.test(location)) {
+    report(position, `the URL "${shown}" has a scheme, which method= gives`, 'leave the scheme out')
+  } else if (isRemote && location.startsWith('/')) {
+    report(
+      position,
+      `"${shown}" begins with / but should be a host and a path`,
+      'write :method=file: for a local file',
+    )
+  }
+  if (/^".*"$/.test(location)) {
+    report(position, 'the double quotes are part of the file name', 'leave them out; write a colon as \\c')
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * Decides about clients that are on no block list: records their tuples, promotes those that come back in
+ * time and traps those that write to a spamtrap.
+ *
+ * Tuples are written in batches, and `submit` resolves after the commit: a tuple that is answered with 451 is
+ * in the database file before the answer, where it survives a crash of the daemon (the last second may be lost
+ * when the power fails; fsync for every client would make a flood stop the disk). When the database fails the
+ * client gets its 451 all the same; the attempt waits in a bounded queue with the time at which it was made.
+ * Source: greylisting rules of spamd(8) and spamd's grey.c, with the corrections listed in docs/man/spamd.8.
+ */
+
+import type { AllowedDomains } from '../../app/allowed-domains.js'
+import { escapeControl } from '../../codec/escape.js'
+import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
+import type { Tuple, WireText } from '../../domain/entry.js'
+import { trapKeyOf } from '../../domain/recipient.js'
+import { MAX_FIELD_BYTES } from '../../domain/times.js'
+import { familyOf } from '../../ip/address.js'
+import { formatCidr, networkOf } from '../../ip/cidr.js'
+import type { Clock, UnixSec } from '../../platform/clock.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { Logger } from '../../platform/log.js'
+import type { DebugOutput } from '../debug-output.js'
+import { RateLimitedLog } from '../rate-limited-log.js'
+import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer } from '../seams.js'
+import type { StoreAccess } from '../store/store-keeper.js'
+import { BoundedQueue, MAX_QUEUED_ATTEMPTS, MAX_QUEUED_BYTES, type QueueLimits } from './attempt-queue.js'
+
+/** Attempts of one transaction: large enough for a flood, small enough that a 451 waits less than 100 ms for it. */
+const MAX_BATCH = 2000
+/** While batches follow each other this closely, the next one waits for company. */
+const BUSY_GAP_MS = 50
+const BATCH_WAIT_MS = 10
+const FIRST_RETRY_MS = 100
+const LAST_RETRY_MS = 2_000
+/** -M is not applied so shortly after a start: the primary MX may have been down as well. Source: grey.c. */
+const LOW_PRIORITY_MX_GRACE_MS = 60_000
+
+export interface GreylisterOptions {
+  useStore: StoreAccess
+  /** Path that log lines name. */
+  databasePath: string
+  policy: GreyPolicy
+  clock: Clock
+  logger: Logger
+  /** Set with -d. */
+  debug?: DebugOutput | undefined
+  blockLists: BlockListLookup
+  allowedDomains?: AllowedDomains | undefined
+  /** Addresses given with -M. */
+  lowPriorityMx?: readonly string[]
+  /** Prefix lengths by which tuples are keyed; undefined keys by the exact address. */
+  greyPrefix4?: number | undefined
+  greyPrefix6?: number | undefined
+  sync?: SyncAnnouncer | undefined
+  /** Called with each address that became white because its retry was seen. */
+  onPromoted?: (ip: string) => void
+  queueLimits?: QueueLimits
+}
+
+/** Counted since the start, for the statistics line and `spamdctl connections`. */
+export interface GreylisterCounters {
+  submitted: number
+  recorded: number
+  promoted: number
+  trapped: number
+  /** Tuples without HELO and with control characters: never recorded. */
+  refused: number
+  /** Attempts lost because the queue was full. */
+  dropped: number
+  /** Tuples removed to keep within the limits of the policy. */
+  evicted: number
+}
+
+interface QueuedAttempt {
+  attempt: TupleAttempt
+  /** The client address of the tuple as logged and synced. */
+  logged: Tuple
+  isFromPeer: boolean
+  atSec: UnixSec
+  settle: () => void
+}
+
+export class Greylister implements GreylistSink {
+  readonly counters: GreylisterCounters = {
+    submitted: 0,
+    recorded: 0,
+    promoted: 0,
+    trapped: 0,
+    refused: 0,
+    dropped: 0,
+    evicted: 0,
+  }
+  readonly #options: GreylisterOptions
+  readonly #limited: RateLimitedLog
+  readonly #queue: BoundedQueue<QueuedAttempt>
+  readonly #startedMs: number
+  #allowedDomains: AllowedDomains | undefined
+  #flushing: Promise<void> | undefined
+  #isFailing = false
+  #lastFlushMs = Number.NEGATIVE_INFINITY
+  #wakeUp: (() => void) | undefined
+  #isClosing = false
+
+  constructor(options: GreylisterOptions) {
+    this.#options = options
+    this.#limited = new RateLimitedLog(options.logger, options.clock)
+    this.#startedMs = options.clock.monotonicMs()
+    this.#allowedDomains = options.allowedDomains
+    this.#queue = new BoundedQueue(
+      ({ logged }) => logged.helo.length + logged.from.length + logged.to.length,
+      options.queueLimits ?? { maxCount: MAX_QUEUED_ATTEMPTS, maxBytes: MAX_QUEUED_BYTES },
+    )
+  }
+
+  /** Attempts that wait for the database. */
+  get waitingCount(): number {
+    return this.#queue.length
+  }
+
+  /** Takes the list of a reloaded file; undefined lifts the restriction. */
+  replaceAllowedDomains(allowedDomains: AllowedDomains | undefined): void {
+    this.#allowedDomains = allowedDomains
+  }
+
+  submit(recipient: GreylistedRecipient): Promise<void> {
+    const { clientIp, destinationIp, helo, from, to } = recipient
+    return this.#enqueue({ ip: clientIp, helo, from, to }, destinationIp)
+  }
+
+  /** Takes a tuple of a sync peer: as a local one, but without the test of -M and never sent on. */
+  receive(tuple: Tuple): Promise<void> {
+    return this.#enqueue(tuple, undefined)
+  }
+
+  /** Writes what waits, as far as the database lets it, and refuses to wait longer. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    this.#wakeUp?.()
+    await this.#flushing
+    const lost = this.#queue.take(this.#queue.length)
+    for (const { settle } of lost) settle()
+    if (lost.length > 0) {
+      this.#options.logger.log('err', `${lost.length} tuples could not be recorded and are lost`)
+    }
+  }
+
+  #enqueue(received: Tuple, destinationIp: string | undefined): Promise<void> {
+    const { clock, logger, debug } = this.#options
+    const logged: Tuple = {
+      ip: received.ip,
+      helo: received.helo.slice(0, MAX_FIELD_BYTES),
+      from: received.from.slice(0, MAX_FIELD_BYTES),
+      to: received.to.slice(0, MAX_FIELD_BYTES),
+    }
+    const refusal = refusalOf(logged)
+    if (refusal !== undefined) {
+      this.counters.refused += 1
+      logger.log('debug', `tuple of ${logged.ip} not recorded: ${refusal}`, {
+        event: 'tuple-refused',
+        ip: logged.ip,
+        refusal,
+      })
+      return Promise.resolve()
+    }
+    this.counters.submitted += 1
+    debug?.err(
+      escapeControl(`Got Grey HELO ${logged.helo}, IP ${logged.ip} from ${logged.from} to ${logged.to}`),
+    )
+    return new Promise((settle) => {
+      const dropped = this.#queue.push({
+        attempt: this.#attemptOf(logged, destinationIp),
+        logged,
+        isFromPeer: destinationIp === undefined,
+        atSec: clock.nowSec(),
+        settle,
+      })
+      for (const item of dropped) {
+        this.counters.dropped += 1
+        item.settle()
+      }
+      if (dropped.length > 0) {
+        this.#limited.log(
+          'queue-full',
+          'err',
+          `too many tuples wait for ${this.#options.databasePath}, the oldest are dropped`,
+        )
+      }
+      if (this.#isFailing) settle()
+      // Cleared by the loop itself, in the same turn in which it finds the queue empty.
+      this.#flushing ??= this.#flushAll()
+    })
+  }
+
+  #attemptOf(logged: Tuple, destinationIp: string | undefined): TupleAttempt {
+    const { blockLists, lowPriorityMx = [], clock } = this.#options
+    const trapKey = trapKeyOf(logged.to)
+    const isPastGrace = clock.monotonicMs() - this.#startedMs > LOW_PRIORITY_MX_GRACE_MS
+    return {
+      tuple: { ...logged, ip: this.#keyAddressOf(logged.ip) },
+      clientIp: logged.ip,
+      trapKey,
+      isDomainTrap: this.#allowedDomains !== undefined && !this.#allowedDomains.allows(trapKey),
+      isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
+      mayPromote: blockLists.match(logged.ip).length === 0,
+    }
+  }
+
+  #keyAddressOf(clientIp: string): string {
+    const prefixLength = familyOf(clientIp) === 4 ? this.#options.greyPrefix4 : this.#options.greyPrefix6
+    return prefixLength === undefined ? clientIp : formatCidr(networkOf(clientIp, prefixLength))
+  }
+
+  async #flushAll(): Promise<void> {
+    let retryMs = FIRST_RETRY_MS
+    await Promise.resolve()
+    while (this.#queue.length > 0) {
+      await this.#waitForCompany()
+      const batch = this.#queue.peek(MAX_BATCH, (first, item) => item.atSec === first.atSec)
+      const { atSec } = batch[0]!
+      let outcomes: TupleOutcome[]
+      try {
+        outcomes = await this.#options.useStore((store) =>
+          store.recordAttempts(
+            batch.map(({ attempt }) => attempt),
+            this.#options.policy,
+            atSec,
+          ),
+        )
+      } catch (error) {
+        // Nobody waits for a database that fails: all clients get their answer, the attempts stay.
+        this.#isFailing = true
+        for (const { settle } of this.#queue.peek(this.#queue.length, () => true)) settle()
+        this.#limited.log(
+          'record-failed',
+          'err',
+          `can't add tuples to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
+        )
+        if (this.#isClosing) break
+        await this.#sleep(retryMs)
+        retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
+        continue
+      }
+      this.#isFailing = false
+      retryMs = FIRST_RETRY_MS
+      this.#lastFlushMs = this.#options.clock.monotonicMs()
+      // Attempts that were pushed out while this batch was written are settled; they stand no longer at the head.
+      const written = new Set(batch)
+      while (this.#queue.peek(1, () => true).some((item) => written.has(item))) this.#queue.take(1)
+      this.#limited.reset('record-failed')
+      batch.forEach((queued, index) => {
+        this.#report(queued, outcomes[index]!)
+        queued.settle()
+      })
+    }
+    this.#flushing = undefined
+  }
+
+  /** A commit costs as much as many tuples: under load they share one. */
+  async #waitForCompany(): Promise<void> {
+    const isBusy = this.#options.clock.monotonicMs() - this.#lastFlushMs < BUSY_GAP_MS
+    if (isBusy && this.#queue.length < MAX_BATCH && !this.#isClosing) await this.#sleep(BATCH_WAIT_MS)
+  }
+
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds)
+      this.#wakeUp = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
+    const { logger, policy, onPromoted } = this.#options
+    const { logged, isFromPeer, atSec } = queued
+    this.counters.recorded += 1
+    if (outcome.evictedCount > 0) {
+      this.counters.evicted += outcome.evictedCount
+      this.#limited.log(
+        'evicted',
+        'notice',
+        `too many tuples, the oldest are evicted (${this.counters.evicted} so far)`,
+      )
+    }
+    const sync = isFromPeer ? undefined : this.#options.sync
+    switch (outcome.result) {
+      case 'new':
+        logger.log('debug', `new entry ${describe(logged)}`, { event: 'tuple-new', ...logged })
+        this.#debugLine('added  ', this.#keyLines(queued))
+        break
+      case 'repeated':
+        this.#debugLine('updated ', this.#keyLines(queued))
+        break
+      case 'promoted':
+        this.counters.promoted += 1
+        this.#debugLine('updated ', this.#keyLines(queued))
+        logger.log('debug', `queueing add of ${logged.ip}`)
+        logger.log('debug', `whitelisting ${logged.ip} in ${this.#options.databasePath}`, {
+          event: 'whitelisted',
+          ip: logged.ip,
+        })
+        this.#debugLine('whitelisted ', [logged.ip])
+        onPromoted?.(logged.ip)
+        break
+      case 'trapped':
+      case 'trapped-mx':
+        this.#reportTrap(queued, outcome)
+        if (sync !== undefined) {
+          logger.log('debug', `sync_trap ${logged.ip}`)
+          sync.announceTrapped(logged.ip, atSec + policy.trapExpireSec)
+        }
+        return
+    }
+    sync?.announceGrey(logged)
+  }
+
+  #reportTrap(queued: QueuedAttempt, outcome: TupleOutcome): void {
+    const { logger } = this.#options
+    const { logged } = queued
+    this.counters.trapped += 1
+    const why = outcome.result === 'trapped-mx' ? 'trying MX first for tuple' : 'tuple'
+    const key = this.#keyLines(queued).join('\n')
+    logger.log('debug', `Trapping ${logged.ip} for ${why} ${escapeControl(key)}`, {
+      event: 'trapped',
+      ...logged,
+    })
+    if (outcome.isNewTrap) {
+      logger.log('debug', `new greytrap entry ${describe(logged)}`)
+      this.#debugLine('added greytrap entry for ', [logged.ip])
+    } else this.#debugLine('updated ', [logged.ip])
+  }
+
+  /** The fields of a tuple's key in their order. */
+  #keyLines({ attempt: { tuple } }: QueuedAttempt): WireText[] {
+    return [tuple.ip, tuple.helo, tuple.from, tuple.to]
+  }
+
+  /** The original prints a key with its line feeds. */
+  #debugLine(verb: string, keyLines: readonly WireText[]): void {
+    const { debug } = this.#options
+    if (debug === undefined) return
+    for (const [index, line] of keyLines.entries()) debug.err((index === 0 ? verb : '') + escapeControl(line))
+  }
+}
+
+/** Why a tuple is not recorded; undefined when it is. */
+function refusalOf(tuple: Tuple): string | undefined {
+  if (tuple.helo === '') return 'no HELO'
+  for (const field of [tuple.helo, tuple.from, tuple.to]) {
+    // Bytes above 0x7f are left alone: they are part of names in UTF-8.
+    if (/[\u0000-\u001f\u007f]/.test(field)) return 'control character'
+  }
+  return undefined
+}
+
+function describe({ ip, helo, from, to }: Tuple): string {
+  return `${ip} from ${escapeControl(from)} to ${escapeControl(to)}, helo ${escapeControl(helo)}`
+}

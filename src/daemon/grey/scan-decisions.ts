@@ -1,0 +1,71 @@
+/** What a scan decides about the entries of one slice. Source: greyscanner of spamd's grey.c. */
+import type { ScanChanges } from '../../db/store.js'
+import type { Entry, GreyEntry, HostEntry, Tuple } from '../../domain/entry.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
+import type { GuardedTime } from './clock-guard.js'
+
+export interface ScanDecisions {
+  changes: ScanChanges
+  /** Canonical addresses for the table of white hosts. */
+  white: string[]
+  /** Canonical addresses for the trap list. */
+  trapped: string[]
+  /** Passed tuples of addresses that a block list holds: to be deleted. */
+  blockedTuples: Tuple[]
+}
+
+/**
+ * For each entry the first rule that fits: expired ones go; TRAPPED addresses are trapped; tuples that passed are
+ * promoted; WHITE addresses that passed are white; both go instead when `isListed` (a pinned WHITE stays).
+ * Nothing expires while `time.mayExpire` is false, and a tuple past its life is never promoted. Tuples keyed by
+ * network (`192.0.2.0/24`) are left to the retry that names the address.
+ */
+export function decideSlice(
+  entries: readonly Entry[],
+  time: GuardedTime,
+  isListed: (ip: string) => boolean,
+): ScanDecisions {
+  const decisions: ScanDecisions = {
+    changes: { expired: [], promoted: [], blocked: [] },
+    white: [],
+    trapped: [],
+    blockedTuples: [],
+  }
+  for (const entry of entries) {
+    if (entry.kind === 'SPAMTRAP') continue
+    if (entry.kind === 'GREY') decideTuple(entry, time, isListed, decisions)
+    else decideHost(entry, time, isListed, decisions)
+  }
+  return decisions
+}
+
+function decideTuple(
+  entry: GreyEntry,
+  time: GuardedTime,
+  isListed: (ip: string) => boolean,
+  { changes, blockedTuples }: ScanDecisions,
+): void {
+  const { ip, helo, from, to } = entry
+  if (entry.expire <= time.nowSec) {
+    if (time.mayExpire) changes.expired.push({ kind: 'tuple', ip, helo, from, to })
+  } else if (entry.pass <= time.nowSec && !ip.includes('/')) {
+    if (isListed(ip)) blockedTuples.push({ ip, helo, from, to })
+    else changes.promoted.push({ ip, helo, from, to })
+  }
+}
+
+function decideHost(
+  entry: HostEntry,
+  time: GuardedTime,
+  isListed: (ip: string) => boolean,
+  { changes, white, trapped }: ScanDecisions,
+): void {
+  const isPinned = entry.expire === EXPIRE_NEVER
+  if (!isPinned && entry.expire <= time.nowSec && time.mayExpire) {
+    changes.expired.push({ kind: 'host', ip: entry.ip })
+  } else if (entry.kind === 'TRAPPED') trapped.push(entry.ip)
+  else if (entry.pass <= time.passedSec) {
+    if (!isPinned && isListed(entry.ip)) changes.blocked.push(entry.ip)
+    else white.push(entry.ip)
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * The periodic scan of the database: removes what has expired, promotes tuples that passed, takes addresses off
+ * the white list that a block list holds, and then brings the packet filter's table and the trap list up to date.
+ *
+ * It walks the database in slices and lets other events in between, so that clients are served while a large
+ * database is scanned. When the walk fails the table and the trap list are left as they are.
+ */
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
+import { escapeControl } from '../../codec/escape.js'
+import type { GreyPolicy, ScanCursor } from '../../db/store.js'
+import type { EntryKey } from '../../domain/entry.js'
+import { isEmptySet } from '../../ip/ip-range-set.js'
+import { AppError } from '../../platform/app-error.js'
+import type { Clock } from '../../platform/clock.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { Logger } from '../../platform/log.js'
+import type { DebugOutput } from '../debug-output.js'
+import { type BlockLists, TRAP_LIST_MESSAGE, TRAP_LIST_NAME } from '../lists/block-lists.js'
+import type { StoreKeeper } from '../store/store-keeper.js'
+import type { DaemonStore } from '../store/store-worker-messages.js'
+import { ClockGuard, type GuardedTime } from './clock-guard.js'
+import { HostGatherer } from './host-gatherer.js'
+import { decideSlice, type ScanDecisions } from './scan-decisions.js'
+import type { WhiteTable } from './white-table.js'
+
+/** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
+export const SCAN_INTERVAL_MS = 60_000
+
+/** A step of the scan aims to take no longer than this, a third of what is felt. */
+const STEP_TARGET_MS = 12
+const FIRST_SLICE = 500
+const SMALLEST_SLICE = 50
+const LARGEST_SLICE = 4000
+/** A database that someone else has locked is asked again after this, so many times. */
+const BUSY_RETRY_MS = 250
+const MAX_BUSY_RETRIES = 40
+
+export interface ScannerOptions {
+  keeper: Pick<StoreKeeper, 'use' | 'isFresh' | 'generation'>
+  /** Path that log lines name. */
+  databasePath: string
+  policy: GreyPolicy
+  clock: Clock
+  logger: Logger
+  /** Set with -d. */
+  debug?: DebugOutput | undefined
+  blockLists: BlockLists
+  whiteTable: WhiteTable
+  intervalMs?: number
+}
+
+export interface ScanReport {
+  isComplete: boolean
+  whiteCount: number
+  trappedCount: number
+  deletedCount: number
+  promotedCount: number
+  durationMs: number
+}
+
+export class Scanner {
+  readonly #options: ScannerOptions
+  readonly #guard: ClockGuard
+  #sliceLimit = FIRST_SLICE
+  /** The opened database that has held a white address. */
+  #whiteGeneration: number | undefined
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<ScanReport> | undefined
+  #isStopped = false
+  #lastReport: ScanReport | undefined
+
+  constructor(options: ScannerOptions) {
+    this.#options = options
+    this.#guard = new ClockGuard(options.clock, options.logger)
+  }
+
+  /** What the last finished scan found; undefined before the first. */
+  get lastReport(): ScanReport | undefined {
+    return this.#lastReport
+  }
+
+  /** Scans now and then again and again, an interval after the end of each. */
+  start(): void {
+    void this.scan().then(() => {
+      if (this.#isStopped) return
+      this.#timer = setTimeout(() => this.start(), this.#options.intervalMs ?? SCAN_INTERVAL_MS)
+    })
+  }
+
+  /** Ends the repetition; a scan under way stops at its next step and changes no table. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    await this.#running
+  }
+
+  /** One whole scan; while one is under way, that one. Never rejects. */
+  scan(): Promise<ScanReport> {
+    this.#running ??= this.#scan().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #scan(): Promise<ScanReport> {
+    const { clock, logger, databasePath, whiteTable } = this.#options
+    const startedMs = clock.monotonicMs()
+    const report: ScanReport = {
+      isComplete: false,
+      whiteCount: 0,
+      trappedCount: 0,
+      deletedCount: 0,
+      promotedCount: 0,
+      durationMs: 0,
+    }
+    const white = new HostGatherer()
+    const trapped = new HostGatherer()
+    whiteTable.beginScan()
+    try {
+      report.isComplete = await this.#walk(this.#guard.read(), report, white, trapped)
+    } catch (error) {
+      logger.log('notice', `scan of ${databasePath} failed`, { event: 'scan-failed' })
+      logger.log('info', `dbopen failed (${escapeControl(reasonOf(error))})`)
+    }
+    if (report.isComplete) await this.#publish(report, white, trapped)
+    report.durationMs = clock.monotonicMs() - startedMs
+    this.#lastReport = report
+    return report
+  }
+
+  async #walk(
+    time: GuardedTime,
+    report: ScanReport,
+    white: HostGatherer,
+    trapped: HostGatherer,
+  ): Promise<boolean> {
+    const { clock, keeper, blockLists } = this.#options
+    let cursor: ScanCursor | undefined
+    do {
+      if (this.#isStopped) return false
+      const limit = this.#sliceLimit
+      const startedMs = clock.monotonicMs()
+      const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, { dueAt: time.nowSec }))
+      const decisions = decideSlice(slice.entries, time, (ip) => blockLists.isListed(ip))
+      const readMs = clock.monotonicMs() - startedMs
+      await nextTurn()
+      await this.#applySlice(decisions, time, report, white)
+      for (const ip of decisions.white) {
+        white.add(ip)
+        this.#options.debug?.err(`whitelisted ${ip}`)
+      }
+      for (const ip of decisions.trapped) trapped.add(ip)
+      this.#adaptSlice(readMs, limit)
+      await nextTurn()
+      cursor = slice.next
+    } while (cursor !== undefined)
+    return true
+  }
+
+  async #applySlice(
+    decisions: ScanDecisions,
+    time: GuardedTime,
+    report: ScanReport,
+    white: HostGatherer,
+  ): Promise<void> {
+    const { changes, blockedTuples } = decisions
+    const { policy, logger, databasePath, clock, debug } = this.#options
+    for (const key of changes.expired) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
+    for (const ip of changes.blocked) {
+      logger.log('debug', `${ip} blacklisted, removing from whitelist`, { event: 'white-blocked', ip })
+      logger.log('debug', `queueing deletion of ${ip}`)
+    }
+    if (blockedTuples.length > 0) {
+      const keys = blockedTuples.map((tuple): EntryKey => ({ ...tuple, kind: 'tuple' }))
+      for (const key of keys) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
+      await this.#retryWhileBusy((store) =>
+        store.edit(
+          keys.map((key) => ({ operation: 'delete', key })),
+          time.nowSec,
+        ),
+      )
+      report.deletedCount += keys.length
+    }
+    if (changes.expired.length + changes.promoted.length + changes.blocked.length === 0) return
+    const startedMs = clock.monotonicMs()
+    const applied = await this.#retryWhileBusy((store) => store.applyScan(changes, policy, time.nowSec))
+    this.#adaptSlice(clock.monotonicMs() - startedMs, this.#sliceLimit)
+    report.deletedCount += applied.deletedCount
+    report.promotedCount += applied.promoted.length
+    for (const ip of applied.promoted) {
+      white.add(ip)
+      logger.log('debug', `queueing add of ${ip}`)
+      logger.log('debug', `whitelisting ${ip} in ${databasePath}`, { event: 'whitelisted', ip })
+      debug?.err(`whitelisted ${ip}`)
+    }
+  }
+
+  /** Writers wait for each other; the scan is the patient one. */
+  async #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
+    for (let retries = 0; ; retries += 1) {
+      try {
+        return await this.#options.keeper.use(action)
+      } catch (error) {
+        const isBusy = error instanceof AppError && error.code === 'ERR_DB_BUSY'
+        if (!isBusy || retries === MAX_BUSY_RETRIES || this.#isStopped) throw error
+      }
+      await pause(BUSY_RETRY_MS)
+    }
+  }
+
+  /** The next slice is sized by what this one cost. */
+  #adaptSlice(tookMs: number, limit: number): void {
+    if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
+    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
+  }
+
+  async #publish(report: ScanReport, white: HostGatherer, trapped: HostGatherer): Promise<void> {
+    const { keeper, whiteTable, blockLists, logger, databasePath } = this.#options
+    report.whiteCount = white.count
+    report.trappedCount = trapped.count
+    const whiteSet = white.takeSet()
+    await nextTurn()
+    const isEmpty = isEmptySet(whiteSet)
+    if (!isEmpty) this.#whiteGeneration = keeper.generation
+    if (isEmpty && keeper.isFresh && this.#whiteGeneration !== keeper.generation) {
+      // A database that was just created says nothing about who was white before.
+      logger.log('info', `${databasePath} is new and holds no white address, the table is left as it is`)
+    } else await whiteTable.replace(whiteSet)
+    blockLists.replaceSet(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, trapped.takeSet(), report.trappedCount)
+  }
+}
+
+/** A key as the log shows it: the fields of a tuple joined by escaped line feeds. */
+function describeKey(key: EntryKey): string {
+  if (key.kind === 'host') return key.ip
+  if (key.kind === 'spamtrap') return escapeControl(key.address)
+  return escapeControl([key.ip, key.helo, key.from, key.to].join('\n'))
+}

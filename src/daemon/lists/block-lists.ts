@@ -1,0 +1,167 @@
+/**
+ * The block lists in memory, in the order in which their names were first received, and the trap list of the
+ * greylister among them. A list is built whole and then put in place, so that a lookup never sees half of one.
+ */
+import { type ConfigLine, MAX_NAME_BYTES } from '../../codec/config-line/config-line-decoder.js'
+import type { PrefixColumns } from '../../codec/config-line/config-prefixes.js'
+import { escapeControl } from '../../codec/escape.js'
+import type { WireText } from '../../domain/entry.js'
+import { formatIpv4, formatIpv6 } from '../../ip/address.js'
+import { EMPTY_SET, type IpRangeSet } from '../../ip/ip-range-set.js'
+import { WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
+import { setOfPrefixes } from '../../ip/prefix-ranges.js'
+import { RangeTable } from '../../ip/range-table.js'
+import type { Logger } from '../../platform/log.js'
+import type { DebugOutput } from '../debug-output.js'
+import type { BlockListLookup, BlockListMatch } from '../seams.js'
+
+/** Name of the list of trapped hosts. Source: spamd(8), "GREYTRAPPING". */
+export const TRAP_LIST_NAME = 'spamd-greytrap'
+/** Message of that list as a config line carries it: a backslash and an n end it. Source: spamd's grey.c. */
+export const TRAP_LIST_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
+/** Lists that may be known by name: each is asked for every client; the largest collections have a hundred. */
+export const MAX_LISTS = 4096
+
+/** What became of one config line: the answer of the Unix socket. */
+export type ConfigOutcome =
+  | { result: 'added' | 'replaced'; name: WireText; entryCount: number }
+  | { result: 'cleared'; name: WireText; isKnown: boolean }
+  | { result: 'refused'; name: WireText; reason: string }
+
+/** One list as statistics show it. */
+export interface BlockListSummary {
+  name: WireText
+  /** Prefixes as received, overlaps included. */
+  entryCount: number
+}
+
+interface LoadedList extends BlockListMatch {
+  table: RangeTable
+  entryCount: number
+}
+
+export class BlockLists implements BlockListLookup {
+  readonly #lists: LoadedList[] = []
+  readonly #logger: Logger
+  readonly #debug: DebugOutput | undefined
+
+  constructor(options: { logger: Logger; debug?: DebugOutput | undefined }) {
+    this.#logger = options.logger
+    this.#debug = options.debug
+  }
+
+  match(ip: string): readonly BlockListMatch[] {
+    const matches: BlockListMatch[] = []
+    for (const { listName, message, table } of this.#lists) {
+      if (table.has(ip)) matches.push({ listName, message })
+    }
+    return matches
+  }
+
+  /**
+   * True when a list other than the trap list holds the address. The trap list is left out because it is made
+   * from the database: there an address that was set to WHITE by hand is no longer TRAPPED.
+   */
+  isListed(ip: string): boolean {
+    return this.#lists.some(({ listName, table }) => listName !== TRAP_LIST_NAME && table.has(ip))
+  }
+
+  summaries(): BlockListSummary[] {
+    return this.#lists.map(({ listName, entryCount }) => ({ name: listName, entryCount }))
+  }
+
+  /**
+   * Applies a config line and says so in the log and, with -d, on standard output as the original does. `set` holds
+   * the addresses of the line when they were sorted before: a million takes longer than clients should wait.
+   */
+  apply(line: ConfigLine, set?: IpRangeSet): ConfigOutcome {
+    switch (line.kind) {
+      case 'clear':
+        return this.#clear(line.name)
+      case 'bad-structure':
+        return this.#refuse(line.name, line.reason, line.debugTexts)
+      case 'bad-address':
+        this.#announce(line.name, line.entryCount)
+        this.#showPrefixes(line.ipv4)
+        this.#showPrefixes(line.ipv6)
+        return this.#refuse(line.name, line.reason, line.debugTexts)
+      case 'replace': {
+        this.#announce(line.name, line.entryCount)
+        this.#showPrefixes(line.ipv4)
+        this.#showPrefixes(line.ipv6)
+        const addresses = set ?? setOfPrefixes(line.ipv4, line.ipv6)
+        return this.#replace(line.name, line.message, addresses, line.entryCount)
+      }
+    }
+  }
+
+  /** Puts a list in place whole. `entryCount` is what statistics and -d show. */
+  replaceSet(name: WireText, message: WireText, set: IpRangeSet, entryCount: number): ConfigOutcome {
+    if (entryCount === 0) return this.#clear(name)
+    this.#announce(name, entryCount)
+    return this.#replace(name, message, set, entryCount)
+  }
+
+  #replace(name: WireText, message: WireText, set: IpRangeSet, entryCount: number): ConfigOutcome {
+    const known = this.#find(name)
+    const table = new RangeTable(set)
+    if (known !== undefined) {
+      Object.assign(known, { message, table, entryCount })
+      return { result: 'replaced', name, entryCount }
+    }
+    if (this.#lists.length === MAX_LISTS) return this.#refuse(name, `more than ${MAX_LISTS} lists`, [])
+    this.#lists.push({ listName: name, message, table, entryCount })
+    return { result: 'added', name, entryCount }
+  }
+
+  #clear(name: WireText): ConfigOutcome {
+    const known = this.#find(name)
+    if (known === undefined) return { result: 'cleared', name, isKnown: false }
+    this.#debug?.out(`clearing list ${escapeControl(name)}`)
+    Object.assign(known, { message: '', table: new RangeTable(EMPTY_SET), entryCount: 0 })
+    return { result: 'cleared', name, isKnown: true }
+  }
+
+  #refuse(name: WireText, reason: string, debugTexts: readonly string[]): ConfigOutcome {
+    for (const text of debugTexts) this.#debug?.out(escapeControl(text))
+    const shownName = escapeControl(name.slice(0, MAX_NAME_BYTES))
+    const kept = this.#find(name) === undefined ? '' : ', the list stays as it was'
+    this.#logger.log('warning', `bad config line for list "${shownName}": ${escapeControl(reason)}${kept}`, {
+      event: 'config-refused',
+      list: shownName,
+      reason,
+    })
+    return { result: 'refused', name, reason }
+  }
+
+  #announce(name: WireText, entryCount: number): void {
+    const shown = escapeControl(name)
+    this.#debug?.out(
+      this.#find(name) === undefined
+        ? `adding list ${shown}; ${entryCount} entries`
+        : `replacing list ${shown}; ${entryCount} new entries`,
+    )
+  }
+
+  #showPrefixes(columns: PrefixColumns): void {
+    if (this.#debug === undefined) return
+    const groups = new Uint16Array(WORDS_PER_ADDRESS * 2)
+    for (let index = 0; index < columns.count; index += 1) {
+      let address: string
+      if (columns.family === 4) address = formatIpv4(columns.words[index]!)
+      else {
+        for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
+          const value = columns.words[index * WORDS_PER_ADDRESS + word]!
+          groups[word * 2] = value >>> 16
+          groups[word * 2 + 1] = value & 0xffff
+        }
+        address = formatIpv6(groups)
+      }
+      this.#debug.out(`added ${address}/${columns.prefixLengths[index]!}`)
+    }
+  }
+
+  #find(name: WireText): LoadedList | undefined {
+    return this.#lists.find(({ listName }) => listName === name)
+  }
+}

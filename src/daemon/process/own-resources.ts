@@ -1,0 +1,144 @@
+/** Opens spamd's sockets and files in this process. The parent serves its child with it; tests use it directly. */
+import { lookup } from 'node:dns/promises'
+import { readFile } from 'node:fs/promises'
+import { createServer, type ListenOptions, type Server } from 'node:net'
+import type { SpamdConfig } from '../../app/spamd-config.js'
+import { AppError, isSystemError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { listenOnPath } from './listen-on-path.js'
+import type { SpamdResources, TlsMaterial } from './spamd-resources.js'
+
+/** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */
+export const LISTEN_BACKLOG = 4096
+const LOOPBACK = '127.0.0.1'
+const LISTEN_FD_HINT = 'it must be a listening socket that the starting program hands down'
+/** Certificates, keys and lists of domains are small; anything longer is the wrong file. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024
+
+/** `port` and `configPort` may be 0 for any free port (tests). */
+export class OwnResources implements SpamdResources {
+  readonly #config: SpamdConfig
+
+  constructor(config: SpamdConfig) {
+    this.#config = config
+  }
+
+  async openSmtpListeners(): Promise<Server[]> {
+    const { listenAddresses, listenFds, settings } = this.#config
+    const servers: Server[] = []
+    try {
+      for (const fd of listenFds) servers.push(await listenOn({ fd }, LISTEN_FD_HINT, `listen-fd ${fd}`))
+      for (const name of listenAddresses) {
+        const host = await resolveAddress(name)
+        servers.push(
+          await listenOn(
+            { host, port: settings.port, backlog: LISTEN_BACKLOG, ipv6Only: true },
+            `-l ${name}, port ${settings.port} (-p)`,
+          ),
+        )
+      }
+    } catch (error) {
+      for (const server of servers) server.close()
+      throw error
+    }
+    return servers
+  }
+
+  listenConfig(server: Server): Promise<void> {
+    const { cfgPort } = this.#config.settings
+    return listening(
+      server,
+      { host: LOOPBACK, port: cfgPort, backlog: 64 },
+      `${LOOPBACK}, port ${cfgPort} (--cfg-port)`,
+    )
+  }
+
+  listenControl(server: Server): Promise<void> {
+    return listenOnPath(server, this.#config.settings.controlSocket)
+  }
+
+  async readTls(): Promise<TlsMaterial | undefined> {
+    const { tls } = this.#config
+    if (tls === undefined) return undefined
+    return {
+      certificate: await readTlsFile(tls.certificateFile, 'certificate'),
+      key: await readTlsFile(tls.keyFile, 'key'),
+    }
+  }
+
+  readAllowedDomains(): Promise<Buffer | undefined> {
+    return readOptionalFile(this.#config.settings.allowedDomains)
+  }
+
+  readSyncKey(): Promise<Buffer | undefined> {
+    return readOptionalFile(this.#config.settings.key)
+  }
+}
+
+/** Texts of gai_strerror(3) for what Node reports by name only. */
+const LOOKUP_TEXT: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'Name or service not known',
+  EAI_AGAIN: 'Temporary failure in name resolution',
+}
+
+/** The first address of a name or the address itself. */
+async function resolveAddress(name: string): Promise<string> {
+  try {
+    return (await lookup(name)).address
+  } catch (error) {
+    const reason = reasonOf(error)
+    throw new AppError('ERR_SPAMD_LISTEN', `getaddrinfo: ${LOOKUP_TEXT[reason] ?? reason}`, {
+      hint: `-l ${name}: give an address of this machine`,
+      cause: error,
+    })
+  }
+}
+
+async function listenOn(
+  options: ListenOptions & { fd?: number },
+  hint: string,
+  what?: string,
+): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true })
+  await listening(server, options, hint, what)
+  return server
+}
+
+/** Makes the server listen; rejects with `WHAT: REASON` and a hint that says which socket is meant. */
+function listening(
+  server: Server,
+  options: ListenOptions & { fd?: number },
+  hint: string,
+  what = 'bind',
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: Error): void => {
+      reject(new AppError('ERR_SPAMD_LISTEN', `${what}: ${reasonOf(error)}`, { hint, cause: error }))
+    }
+    server.once('error', onError)
+    server.listen(options, () => {
+      server.off('error', onError)
+      resolve()
+    })
+  })
+}
+
+async function readTlsFile(path: string, what: 'certificate' | 'key'): Promise<Buffer> {
+  const content = await readOptionalFile(path).catch(() => undefined)
+  if (content === undefined) throw new AppError('ERR_SPAMD_TLS', `unable to set TLS ${what} file ${path}`)
+  return content
+}
+
+async function readOptionalFile(path: string): Promise<Buffer | undefined> {
+  let content: Buffer
+  try {
+    content = await readFile(path)
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ENOENT') return undefined
+    throw new AppError('ERR_SPAMD_FILE', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+  if (content.length > MAX_FILE_BYTES) {
+    throw new AppError('ERR_SPAMD_FILE', `cannot read ${path}: larger than ${MAX_FILE_BYTES} bytes`)
+  }
+  return content
+}

@@ -1,0 +1,194 @@
+/**
+ * The privileged side of spamd: answers the fixed requests of `privileged-protocol.ts` and does nothing else. It
+ * parses no byte that came from the network, and of what the child sends only table text, byte by byte, in
+ * the firewall layer.
+ */
+import { renameSync } from 'node:fs'
+import { chown } from 'node:fs/promises'
+import { createServer, type Server } from 'node:net'
+import type { Firewall } from '../../firewall/backend.js'
+import { AppError } from '../../platform/app-error.js'
+import type { SystemUser } from '../../platform/privileges.js'
+import {
+  type ChildMessage,
+  MAX_OPEN_REQUESTS,
+  type ParentMessage,
+  readChildMessage,
+  type SimpleRequest,
+  type TablePart,
+  toErrorMessage,
+} from './privileged-protocol.js'
+import type { SpamdResources } from './spamd-resources.js'
+
+/** Sends a message, and a listening socket along with it; resolves when it has left. */
+export type SendToChild = (message: ParentMessage, handle?: Server) => Promise<void>
+
+export interface PrivilegedParentParts {
+  resources: SpamdResources
+  firewall: Firewall
+  /** Path of the Unix socket for set-up and status commands. */
+  controlSocketPath: string
+  /** Whose group may use the control socket; absent when we are not root. */
+  user: SystemUser | undefined
+  send: SendToChild
+}
+
+type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
+  ipv4Text: Uint8Array
+  ipv6Text: Uint8Array
+  receivedBytes: number
+}
+
+export class PrivilegedParent {
+  readonly #parts: PrivilegedParentParts
+  readonly #openRequests = new Set<number>()
+  #transfer: TableTransfer | undefined
+
+  constructor(parts: PrivilegedParentParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Takes one message of the child and returns what concerns its life: `hello`, `ready` or `failed`. Throws
+   * `AppError` `ERR_SPAMD_CHILD` for anything that our child would never send; it must then be killed.
+   */
+  take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
+    const message = readChildMessage(raw)
+    if (message === undefined) throw misbehaviour('sent a message that is none')
+    switch (message.kind) {
+      case 'hello':
+      case 'ready':
+      case 'failed':
+        return message
+      case 'request':
+        this.#serve(message.id, () => this.#answer(message.id, message.name))
+        return undefined
+      case 'read-table':
+        this.#serve(message.id, () => this.#parts.firewall.readTable(message.table))
+        return undefined
+      case 'replace-table':
+        this.#beginTransfer(message)
+        return undefined
+      case 'piece':
+        this.#takePiece(message.id, message.bytes)
+        return undefined
+    }
+  }
+
+  #serve(id: number, work: () => Promise<unknown>): void {
+    if (this.#openRequests.has(id) || this.#openRequests.size >= MAX_OPEN_REQUESTS) {
+      throw misbehaviour('made too many requests')
+    }
+    this.#openRequests.add(id)
+    void (async () => {
+      let answer: ParentMessage
+      try {
+        answer = { kind: 'answer', id, value: await work() }
+      } catch (error) {
+        answer = { kind: 'refused', id, error: toErrorMessage(error) }
+      }
+      this.#openRequests.delete(id)
+      // A child that is gone is noticed by the one who started it.
+      await this.#parts.send(answer).catch(() => undefined)
+    })()
+  }
+
+  async #answer(id: number, name: SimpleRequest): Promise<unknown> {
+    const { resources, firewall } = this.#parts
+    switch (name) {
+      case 'smtp-listeners': {
+        const servers = await resources.openSmtpListeners()
+        for (const server of servers) await this.#handOver(id, server, servers.length)
+        // A process without a free descriptor loses sockets on their way in silence: it must be able to count.
+        return servers.length
+      }
+      case 'config-listener': {
+        const server = createServer()
+        await resources.listenConfig(server)
+        await this.#handOver(id, server, 1)
+        return undefined
+      }
+      case 'control-listener':
+        await this.#openControlSocket(id)
+        return undefined
+      case 'read-tls':
+        return resources.readTls()
+      case 'read-allowed-domains':
+        return resources.readAllowedDomains()
+      case 'read-sync-key':
+        return resources.readSyncKey()
+      case 'table-limits':
+        return firewall.limits()
+    }
+  }
+
+  /** Gives a listening socket away; ours is closed, or we would take connections too. */
+  async #handOver(id: number, server: Server, count: number): Promise<void> {
+    try {
+      await this.#parts.send({ kind: 'handle', id, count }, server)
+    } finally {
+      server.close()
+    }
+  }
+
+  async #openControlSocket(id: number): Promise<void> {
+    const { resources, controlSocketPath, user } = this.#parts
+    const server = createServer()
+    await resources.listenControl(server)
+    if (user !== undefined) await chown(controlSocketPath, 0, user.gid)
+    // Closing a listening Unix socket removes the path it was bound to: it must not be there then.
+    const setAside = `${controlSocketPath}.${process.pid}`
+    renameSync(controlSocketPath, setAside)
+    try {
+      await this.#handOver(id, server, 1)
+    } finally {
+      renameSync(setAside, controlSocketPath)
+    }
+  }
+
+  #beginTransfer(message: Extract<ChildMessage, { kind: 'replace-table' }>): void {
+    if (this.#transfer !== undefined) throw misbehaviour('sent two tables at once')
+    this.#transfer = {
+      ...message,
+      ipv4Text: new Uint8Array(message.ipv4.lengthBytes),
+      ipv6Text: new Uint8Array(message.ipv6.lengthBytes),
+      receivedBytes: 0,
+    }
+    this.#finishTransfer()
+  }
+
+  #takePiece(id: number, bytes: Uint8Array): void {
+    const transfer = this.#transfer
+    if (transfer?.id !== id || transfer.receivedBytes + bytes.length > totalBytes(transfer)) {
+      throw misbehaviour('sent more of a table than it announced')
+    }
+    const { ipv4Text, ipv6Text, receivedBytes } = transfer
+    const ipv4Room = Math.max(0, ipv4Text.length - receivedBytes)
+    ipv4Text.set(bytes.subarray(0, ipv4Room), Math.min(receivedBytes, ipv4Text.length))
+    if (bytes.length > ipv4Room) {
+      ipv6Text.set(bytes.subarray(ipv4Room), receivedBytes + ipv4Room - ipv4Text.length)
+    }
+    transfer.receivedBytes += bytes.length
+    this.#finishTransfer()
+  }
+
+  #finishTransfer(): void {
+    const transfer = this.#transfer
+    if (transfer === undefined || transfer.receivedBytes < totalBytes(transfer)) return
+    this.#transfer = undefined
+    const { id, table, ipv4, ipv6, ipv4Text, ipv6Text } = transfer
+    const content = {
+      ipv4: { text: ipv4Text, count: ipv4.count },
+      ipv6: { text: ipv6Text, count: ipv6.count },
+    }
+    this.#serve(id, () => this.#parts.firewall.replaceTable(table, content))
+  }
+}
+
+function totalBytes({ ipv4, ipv6 }: { ipv4: TablePart; ipv6: TablePart }): number {
+  return ipv4.lengthBytes + ipv6.lengthBytes
+}
+
+function misbehaviour(what: string): AppError {
+  return new AppError('ERR_SPAMD_CHILD', `the unprivileged process ${what}`)
+}

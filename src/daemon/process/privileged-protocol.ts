@@ -1,0 +1,132 @@
+/**
+ * What the two processes of spamd say to each other. The parent holds root and trusts nothing that the child
+ * sends: every message is read by `readChildMessage`, and a request is one of the fixed names here. The child
+ * names no path, no address and no program; the parent knows those from the command line.
+ */
+import type { SpamdConfig } from '../../app/spamd-config.js'
+import type { TableSpec } from '../../firewall/backend.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { SystemUser } from '../../platform/privileges.js'
+
+/** Requests without arguments. */
+export const SIMPLE_REQUESTS = [
+  'smtp-listeners',
+  'config-listener',
+  'control-listener',
+  'read-tls',
+  'read-allowed-domains',
+  'read-sync-key',
+  'table-limits',
+] as const
+export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]
+
+/** The only tables that the daemon may touch. */
+export const DAEMON_TABLES: readonly TableSpec[] = [{ name: 'spamd-white', content: 'hosts' }]
+
+/** Table text of one family at most: some ten million hosts. */
+export const MAX_TABLE_BYTES = 256 * 1024 * 1024
+/** A table travels in pieces of this size, so that neither process stands still for it. */
+export const PIECE_BYTES = 256 * 1024
+/** Requests under way at a time; the child makes a handful. */
+export const MAX_OPEN_REQUESTS = 32
+/** Error texts of the child end up in the parent's log. */
+const MAX_TEXT_LENGTH = 2_000
+
+/** Size of one family of a table that is about to follow. */
+export interface TablePart {
+  count: number
+  lengthBytes: number
+}
+
+/** An `AppError` on its way to the other process. */
+export interface ErrorMessage {
+  code: string
+  message: string
+  hint: string | undefined
+}
+
+export type ChildMessage =
+  | { kind: 'hello' }
+  | { kind: 'ready' }
+  | { kind: 'failed'; error: ErrorMessage }
+  | { kind: 'request'; id: number; name: SimpleRequest }
+  | { kind: 'replace-table'; id: number; table: TableSpec; ipv4: TablePart; ipv6: TablePart }
+  | { kind: 'read-table'; id: number; table: TableSpec }
+  /** The next bytes of the table of that request: first all of IPv4, then IPv6. */
+  | { kind: 'piece'; id: number; bytes: Uint8Array }
+
+/** Why the parent wakes the child. */
+export type DaemonSignal = 'stop' | 'reload' | 'statistics'
+
+export type ParentMessage =
+  /** Answer to `hello`. `user` is absent when the parent is not root: then the child is what it stays. */
+  | { kind: 'start'; config: SpamdConfig; user: SystemUser | undefined }
+  | { kind: 'signal'; signal: DaemonSignal }
+  /** One of `count` sockets, sent along with the message, for a request. */
+  | { kind: 'handle'; id: number; count: number }
+  | { kind: 'answer'; id: number; value: unknown }
+  | { kind: 'refused'; id: number; error: ErrorMessage }
+
+/** A message of the child, or undefined when it is none: the child is then no longer ours. */
+export function readChildMessage(message: unknown): ChildMessage | undefined {
+  if (!isRecord(message)) return undefined
+  const { kind, id } = message
+  if (kind === 'hello' || kind === 'ready') return { kind }
+  if (kind === 'failed') {
+    const error = readError(message.error)
+    return error && { kind, error }
+  }
+  if (!isCount(id)) return undefined
+  if (kind === 'request') {
+    const name = SIMPLE_REQUESTS.find((known) => known === message.name)
+    return name && { kind, id, name }
+  }
+  if (kind === 'piece') {
+    const bytes = message.bytes
+    return bytes instanceof Uint8Array && bytes.length <= PIECE_BYTES ? { kind, id, bytes } : undefined
+  }
+  const table = DAEMON_TABLES.find(({ name }) => name === message.table)
+  if (table === undefined) return undefined
+  if (kind === 'read-table') return { kind, id, table }
+  const [ipv4, ipv6] = [readPart(message.ipv4), readPart(message.ipv6)]
+  return kind === 'replace-table' && ipv4 && ipv6 ? { kind, id, table, ipv4, ipv6 } : undefined
+}
+
+/** Any thrown value as it is sent; what is no `AppError` loses its stack. */
+export function toErrorMessage(error: unknown): ErrorMessage {
+  const isOurs = error instanceof AppError
+  return {
+    code: isOurs ? error.code : 'ERR_SPAMD_INTERNAL',
+    message: reasonOf(error).slice(0, MAX_TEXT_LENGTH),
+    hint: isOurs ? error.hint?.slice(0, MAX_TEXT_LENGTH) : undefined,
+  }
+}
+
+/** The error that the other process met. */
+export function fromErrorMessage({ code, message, hint }: ErrorMessage): AppError {
+  return new AppError(code, message, { hint })
+}
+
+function readError(value: unknown): ErrorMessage | undefined {
+  if (!isRecord(value)) return undefined
+  const { code, message, hint } = value
+  if (typeof code !== 'string' || !/^ERR_[A-Z0-9_]{1,60}$/.test(code)) return undefined
+  if (typeof message !== 'string' || (hint !== undefined && typeof hint !== 'string')) return undefined
+  return { code, message: message.slice(0, MAX_TEXT_LENGTH), hint: hint?.slice(0, MAX_TEXT_LENGTH) }
+}
+
+function readPart(value: unknown): TablePart | undefined {
+  if (!isRecord(value)) return undefined
+  const { count, lengthBytes } = value
+  if (!isCount(count) || !isCount(lengthBytes) || lengthBytes > MAX_TABLE_BYTES) return undefined
+  return { count, lengthBytes }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}

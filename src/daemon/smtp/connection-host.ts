@@ -1,0 +1,78 @@
+/** What a connection needs from the server that accepted it: shared services, options and accounting. */
+import type { Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import type { Clock } from '../../platform/clock.js'
+import type { Logger } from '../../platform/log.js'
+import type { DebugOutput } from '../debug-output.js'
+import type { GreylistSink } from '../seams.js'
+import type { DialogueSettings } from './smtp-session.js'
+import type { StutterWheel } from './stutter-wheel.js'
+
+/** Limits and habits of the SMTP side; see the options of spamd(8). */
+export interface SmtpOptions {
+  /** -b: no greylisting. */
+  isBlackOnly: boolean
+  /** -v */
+  isVerbose: boolean
+  /** -c: most open connections. */
+  maxConnections: number
+  /** -B, effective: BLACK clients beyond this number are not stuttered. */
+  maxBlack: number
+  /** --max-per-ip; undefined: no limit. */
+  maxPerIp: number | undefined
+  /** -s: seconds between bytes. */
+  stutterSec: number
+  /** -S: how long a grey client is stuttered, from its arrival. */
+  greyStutterSec: number
+  /** -w: bytes a second at which message text is read. */
+  windowBytes: number | undefined
+}
+
+/** Events since the start; `refused…` never became a connection. */
+export interface SmtpCounters {
+  accepted: number
+  blackAccepted: number
+  refusedFull: number
+  refusedPerIp: number
+  refusedProxy: number
+  /** Times that accepting paused because descriptors ran out. */
+  acceptPauses: number
+  timedOut: number
+  recipients: number
+}
+
+/** A connection as its host accounts for it. */
+export interface HostedConnection {
+  readonly clientIp: string
+  readonly isBlack: boolean
+  /** On the monotonic clock. */
+  readonly acceptedMs: number
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+export interface ConnectionHost {
+  readonly options: SmtpOptions
+  readonly dialogue: DialogueSettings
+  /** Present when TLS is configured. */
+  readonly secureContext: SecureContext | undefined
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly debug: DebugOutput
+  readonly wheel: StutterWheel
+  /** Undefined with -b. */
+  readonly sink: GreylistSink | undefined
+  readonly counters: SmtpCounters
+  /** True when so many slots are taken that replies are no longer stuttered. */
+  isCrowded(): boolean
+  /** Date of the banner in the form of ctime(3), local time, without its line end. */
+  bannerDate(): string
+  /** Puts TLS around a connected socket, as the server's side. */
+  secure(plain: Socket, context: SecureContext): Socket
+  /** False when so many sockets already wait for their client to close that this one must go at once. */
+  mayLinger(): boolean
+  /** The dialogue is over: log and count it. Called once for each connection. */
+  ended(connection: HostedConnection, listNames: string): void
+  /** The socket is gone, too. */
+  forget(connection: HostedConnection): void
+}

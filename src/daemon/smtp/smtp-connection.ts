@@ -1,0 +1,415 @@
+/**
+ * One SMTP client: its socket, what it has sent, and the reply that is being written. The dialogue itself is
+ * in smtp-session.ts; here are stutter, flow control, time-outs and log lines.
+ *
+ * A client never costs more than one received chunk and one batch of replies: while a reply waits to be written, nothing
+ * is read. All handlers are shared functions, since there may be tens of thousands of connections.
+ */
+import type { Socket } from 'node:net'
+import { SmtpLineReader } from '../../codec/smtp/smtp-line.js'
+import type { BlockListMatch } from '../seams.js'
+import type { ConnectionHost, HostedConnection } from './connection-host.js'
+import { formatListNames } from './connection-log.js'
+import { logSessionEvent } from './session-log.js'
+import { type ClientClass, type SessionEvent, type SessionNext, SmtpSession } from './smtp-session.js'
+import type { WheelItem } from './stutter-wheel.js'
+
+/** Longest wait for a complete line, and for the client to take a byte of a reply. Source: MAXTIME of spamd.c. */
+export const IDLE_TIMEOUT_MS = 400_000
+/** Replies to pipelined commands are gathered up to this size and written at once. */
+const MAX_BATCH_BYTES = 16 * 1024
+/** What a stuttered client may send ahead: at a byte a second it would wait for hours to be answered. */
+const MAX_AHEAD_BYTES = 16 * 1024
+/** How often a socket that takes no more bytes is looked at again. */
+const BLOCKED_POLL_MS = 250
+/** Longest pause of -w between two reads, so that the client does not run into our time-out. */
+const MAX_READ_PAUSE_MS = 300_000
+/** Longest wait of a 451 for the database: it is true anyway, and the greylister keeps the attempt. */
+const TUPLE_WAIT_MS = 5_000
+/** Time for the client to read the last reply and close before the socket is taken away. */
+const LINGER_MS = 2_000
+
+/** What the connection waits for. */
+export type ConnectionPhase = 'reading' | 'replying' | 'storing' | 'handshake' | 'lingering' | 'closed'
+
+const connectionKey = Symbol('connection')
+type OwnedSocket = Socket & { [connectionKey]?: SmtpConnection | undefined }
+
+/** Who the client is; addresses canonical. */
+export interface ClientEndpoints {
+  clientIp: string
+  clientPort: number
+  destinationIp: string
+}
+
+export class SmtpConnection implements WheelItem, HostedConnection {
+  dueSlot = -1
+  readonly id: number
+  readonly clientIp: string
+  readonly clientPort: number
+  readonly destinationIp: string
+  readonly clientClass: ClientClass
+  readonly lists: readonly BlockListMatch[]
+  readonly acceptedMs: number
+  bytesRead = 0
+  bytesWritten = 0
+  phase: ConnectionPhase = 'reading'
+  /** When the time-out strikes, on the monotonic clock. */
+  deadlineMs: number
+  #socket: OwnedSocket
+  readonly #host: ConnectionHost
+  readonly #session: SmtpSession
+  readonly #reader = new SmtpLineReader()
+  #stutterMs: number
+  #reply = ''
+  #replyOffset = 0
+  #next: SessionNext = 'continue'
+  #hasEnded = false
+  #isPaused = false
+  #isTls = false
+  #isTakingText = false
+  #readPauseBytes = 0
+  #storing: Promise<void> | undefined
+
+  /** `blackCount` counts this client too when it is BLACK. */
+  constructor(
+    host: ConnectionHost,
+    socket: Socket,
+    id: number,
+    endpoints: ClientEndpoints,
+    client: { class: ClientClass; lists: readonly BlockListMatch[] },
+    blackCount: number,
+  ) {
+    this.#host = host
+    this.#socket = socket
+    this.id = id
+    this.clientIp = endpoints.clientIp
+    this.clientPort = endpoints.clientPort
+    this.destinationIp = endpoints.destinationIp
+    this.clientClass = client.class
+    this.lists = client.lists
+    this.acceptedMs = host.clock.monotonicMs()
+    this.deadlineMs = this.acceptedMs + IDLE_TIMEOUT_MS
+    const { options } = host
+    const isOverMaxBlack = client.class === 'BLACK' && !options.isBlackOnly && blackCount > options.maxBlack
+    const isGreyAtOnce = client.class === 'GREY' && options.greyStutterSec === 0
+    this.#stutterMs = isOverMaxBlack || isGreyAtOnce ? 0 : options.stutterSec * 1000
+    this.#session = new SmtpSession(
+      host.dialogue,
+      { class: client.class, ip: this.clientIp, lists: client.lists },
+      host.secureContext !== undefined,
+    )
+  }
+
+  get isBlack(): boolean {
+    return this.clientClass === 'BLACK'
+  }
+
+  get isTls(): boolean {
+    return this.#isTls
+  }
+
+  /** State of the dialogue for `spamdctl connections`. */
+  get stateName(): string {
+    return this.phase === 'storing' || this.phase === 'handshake' ? this.phase : this.#session.stateName
+  }
+
+  /** Seconds between bytes at this moment, 0 when replies are written at once. */
+  get stutterSec(): number {
+    return this.#stutterMs / 1000
+  }
+
+  /** Sends the banner. `early` are client bytes that came behind a PROXY header. */
+  open(early: Uint8Array | undefined): void {
+    this.#adopt(this.#socket)
+    // Who read the PROXY header left the socket paused.
+    this.#isPaused = this.#socket.isPaused()
+    if (early !== undefined && early.length > 0) {
+      this.bytesRead += early.length
+      this.#reader.push(early)
+    }
+    this.#send(this.#session.banner(this.#host.bannerDate()), 'continue')
+  }
+
+  /** The wheel's call: the next byte, another look at a blocked socket, or the end of a pause in reading. */
+  onDue(): void {
+    if (this.phase === 'replying') this.#writeMore()
+    else if (this.phase === 'reading') this.#resumeReading()
+  }
+
+  /** Called by the sweep when `deadlineMs` has passed. No reply is sent. */
+  timeOut(): void {
+    if (this.phase !== 'lingering') this.#host.counters.timedOut += 1
+    this.destroy()
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#finishAccounting()
+    this.phase = 'closed'
+    this.#host.wheel.cancel(this)
+    this.#socket.destroy()
+    this.#host.forget(this)
+  }
+
+  #adopt(socket: OwnedSocket): void {
+    this.#socket = socket
+    socket[connectionKey] = this
+    socket.on('data', onData)
+    socket.on('end', onEnd)
+    socket.on('error', onError)
+    socket.on('close', onClose)
+  }
+
+  #release(socket: OwnedSocket): void {
+    socket[connectionKey] = undefined
+    socket.off('data', onData)
+    socket.off('end', onEnd)
+    socket.off('error', onError)
+    socket.off('close', onClose)
+  }
+
+  receive(chunk: Uint8Array): void {
+    this.bytesRead += chunk.length
+    if (this.phase === 'lingering' || this.phase === 'closed') return
+    this.#reader.push(chunk)
+    if (this.#isTakingText) this.#readPauseBytes += chunk.length
+    if (this.phase === 'reading') this.#takeLines()
+    else this.#pauseReading()
+    if (this.#stutterMs > 0) this.#reader.truncate(MAX_AHEAD_BYTES)
+  }
+
+  inputEnded(): void {
+    this.#hasEnded = true
+    // A client may send everything, close its side and still wait for the replies.
+    if (this.phase === 'reading' || this.phase === 'lingering' || this.phase === 'handshake') this.destroy()
+  }
+
+  socketClosed(): void {
+    if (this.phase !== 'closed') this.destroy()
+  }
+
+  /** Answers complete lines until one needs waiting for, or none is left. */
+  #takeLines(): void {
+    let batch = ''
+    for (;;) {
+      const line = this.#reader.next()
+      if (line === undefined) break
+      this.deadlineMs = this.#host.clock.monotonicMs() + IDLE_TIMEOUT_MS
+      const step = this.#session.receiveLine(line)
+      if (step.event !== undefined) this.#handleEvent(step.event)
+      if (step.next === 'text') this.#isTakingText = this.#host.options.windowBytes !== undefined
+      if (step.reply === '') continue
+      if (step.next === 'tuples-then-close' && this.#storing !== undefined && batch !== '') {
+        // Only the final reply has to wait for the database.
+        this.#write(batch)
+        batch = ''
+      }
+      batch += step.reply
+      const isBatchable = step.next === 'continue' || step.next === 'text'
+      if (isBatchable && this.#currentStutterMs() === 0 && batch.length < MAX_BATCH_BYTES) continue
+      this.#send(batch, step.next)
+      return
+    }
+    if (batch !== '') this.#send(batch, 'continue')
+    else this.#waitForInput()
+  }
+
+  #waitForInput(): void {
+    if (this.#hasEnded) {
+      this.destroy()
+      return
+    }
+    this.phase = 'reading'
+    const { windowBytes } = this.#host.options
+    if (this.#isTakingText && windowBytes !== undefined && this.#readPauseBytes > 0) {
+      // -w: Node cannot shrink the receive buffer, so the window is closed by reading at -w bytes a second.
+      this.#pauseReading()
+      const pauseMs = Math.min((this.#readPauseBytes / windowBytes) * 1000, MAX_READ_PAUSE_MS)
+      this.#readPauseBytes = 0
+      this.#host.wheel.schedule(this, pauseMs)
+      return
+    }
+    this.#resumeReading()
+  }
+
+  #send(reply: string, next: SessionNext): void {
+    if (next === 'tuples-then-close' && this.#storing !== undefined) {
+      this.#sendWhenStored(reply, this.#storing)
+      return
+    }
+    this.phase = 'replying'
+    this.#reply = reply
+    this.#replyOffset = 0
+    this.#next = next
+    const stutterMs = this.#currentStutterMs()
+    this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
+    if (stutterMs === 0) this.#writeMore()
+    else {
+      this.#pauseReading()
+      this.#host.wheel.schedule(this, stutterMs)
+    }
+  }
+
+  #sendWhenStored(reply: string, storing: Promise<void>): void {
+    this.phase = 'storing'
+    this.#pauseReading()
+    const timer = setTimeout(() => goOn(), TUPLE_WAIT_MS)
+    const goOn = (): void => {
+      clearTimeout(timer)
+      this.#storing = undefined
+      if (this.phase === 'storing') this.#send(reply, 'close')
+    }
+    void storing.then(goOn)
+  }
+
+  #writeMore(): void {
+    if (this.#socket.writableLength > 0) {
+      this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
+      return
+    }
+    if (this.#replyOffset < this.#reply.length) {
+      const stutterMs = this.#currentStutterMs()
+      const isWhole = stutterMs === 0 || this.#isTls || this.#host.isCrowded()
+      const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
+      this.#replyOffset += piece.length
+      if (this.#isTls) {
+        // Encryption takes a turn of the event loop, so there is nothing to see yet.
+        this.#write(piece, (error) => {
+          if (this.phase === 'replying' && error == null) this.#replyWritten()
+        })
+        return
+      }
+      this.#write(piece)
+      if (this.phase !== 'replying') return
+      if (this.#replyOffset < this.#reply.length) {
+        this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
+        this.#host.wheel.schedule(this, stutterMs)
+        return
+      }
+    }
+    if (this.#socket.writableLength > 0) {
+      this.#pauseReading()
+      this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
+      return
+    }
+    this.#replyWritten()
+  }
+
+  #write(piece: string, written?: (error?: Error | null) => void): void {
+    this.bytesWritten += piece.length
+    this.#socket.write(piece, 'latin1', written)
+  }
+
+  #replyWritten(): void {
+    this.#reply = ''
+    this.#replyOffset = 0
+    this.deadlineMs = this.#host.clock.monotonicMs() + IDLE_TIMEOUT_MS
+    switch (this.#next) {
+      case 'continue':
+      case 'text':
+        this.phase = 'reading'
+        this.#takeLines()
+        return
+      case 'start-tls':
+        this.#startTls()
+        return
+      case 'close':
+      case 'tuples-then-close':
+        this.#linger()
+    }
+  }
+
+  /** All is said: log the end, let the client read the last reply, throw away what it still sends. */
+  #linger(): void {
+    this.#finishAccounting()
+    if (this.#hasEnded || !this.#host.mayLinger()) {
+      this.phase = 'closed'
+      this.#socket.destroySoon()
+      this.#host.forget(this)
+      return
+    }
+    this.phase = 'lingering'
+    this.#reader.clear()
+    this.deadlineMs = this.#host.clock.monotonicMs() + LINGER_MS
+    this.#socket.end()
+    this.#resumeReading()
+  }
+
+  #startTls(): void {
+    const { secureContext } = this.#host
+    if (secureContext === undefined) {
+      this.destroy()
+      return
+    }
+    this.phase = 'handshake'
+    // What came in clear ahead of the handshake must not count as sent inside it.
+    this.#reader.clear()
+    const plain = this.#socket
+    this.#release(plain)
+    const secured = this.#host.secure(plain, secureContext)
+    this.#adopt(secured)
+    this.#isPaused = false
+    secured.once('secure', () => {
+      if (this.phase !== 'handshake') return
+      this.#isTls = true
+      this.#session.tlsStarted()
+      this.#waitForInput()
+    })
+  }
+
+  #handleEvent(event: SessionEvent): void {
+    logSessionEvent(this.#host, this, event)
+    if (event.type !== 'recipient') return
+    this.#host.counters.recipients += 1
+    if (this.clientClass !== 'GREY') return
+    const { helo, from, to } = event
+    const { clientIp, destinationIp } = this
+    const stored = this.#host.sink?.submit({ clientIp, destinationIp, helo, from, to })
+    // Submissions are stored in order, so the last one stands for all.
+    if (stored !== undefined) this.#storing = stored
+  }
+
+  #finishAccounting(): void {
+    if (this.phase === 'lingering' || this.phase === 'closed') return
+    this.#host.ended(this, formatListNames(this.lists))
+  }
+
+  /** -S: a grey client is stuttered for its first seconds only. */
+  #currentStutterMs(): number {
+    if (this.#stutterMs > 0 && this.clientClass === 'GREY') {
+      const ageMs = this.#host.clock.monotonicMs() - this.acceptedMs
+      if (ageMs > this.#host.options.greyStutterSec * 1000) this.#stutterMs = 0
+    }
+    return this.#stutterMs
+  }
+
+  #pauseReading(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  #resumeReading(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#socket.resume()
+  }
+}
+
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this[connectionKey]?.receive(chunk)
+}
+
+function onEnd(this: OwnedSocket): void {
+  this[connectionKey]?.inputEnded()
+}
+
+/** A socket error is the client's affair: it ends this connection only, and 'close' follows. */
+function onError(this: OwnedSocket): void {
+  this[connectionKey]?.socketClosed()
+}
+
+function onClose(this: OwnedSocket): void {
+  this[connectionKey]?.socketClosed()
+}

@@ -1,0 +1,120 @@
+/** The heart of spamlogd: takes records of the packet log, logs what counts and hands it to the recorder. */
+import {
+  type InterfaceIndexLookup,
+  readSighting,
+  type SightingDirection,
+  type SightingRules,
+} from '../../app/read-sighting.js'
+import type { ByteOrder } from '../../codec/capture/nflog.js'
+import { PFLOG_MIN_LENGTH } from '../../codec/capture/pflog.js'
+import type { Clock } from '../../platform/clock.js'
+import type { Logger } from '../../platform/log.js'
+import { RateLimitedLog } from '../rate-limited-log.js'
+import type { SightingRecorder } from './sighting-recorder.js'
+
+/** The original warns of every bad header; a flood of them must not fill the log. */
+const MAX_HEADER_WARNINGS_PER_MINUTE = 100
+const MINUTE_MS = 60_000
+
+export interface LogWatcherOptions {
+  rules: SightingRules
+  recorder: SightingRecorder
+  logger: Logger
+  clock: Clock
+  indexOf: InterfaceIndexLookup
+  /** Log a debug line for each accepted packet. */
+  logsPackets: boolean
+  /** Let the capture time of a packet count, not the time of writing. */
+  useCaptureTime: boolean
+}
+
+export interface WatcherCounts {
+  packets: number
+  matched: number
+  undecodable: number
+}
+
+export class LogWatcher {
+  readonly counts: WatcherCounts = { packets: 0, matched: 0, undecodable: 0 }
+  readonly #options: LogWatcherOptions
+  readonly #rateLimited: RateLimitedLog
+  #hasWarnedOfDirection = false
+  #headerWarnings = { sinceMs: 0, count: 0 }
+
+  constructor(options: LogWatcherOptions) {
+    this.#options = options
+    this.#rateLimited = new RateLimitedLog(options.logger, options.clock)
+  }
+
+  /** Takes one record; `timeSec` is its capture time. Never throws, whatever the bytes are. */
+  handle(bytes: Uint8Array, link: { linkType: number; byteOrder: ByteOrder }, timeSec: number): void {
+    this.counts.packets += 1
+    const verdict = readSighting(bytes, link, this.#options.rules, this.#options.indexOf)
+    switch (verdict.kind) {
+      case 'sighting':
+        this.#accept(verdict.ip, verdict.direction, timeSec)
+        break
+      case 'bad-header':
+        this.counts.undecodable += 1
+        this.#warnOfHeader(verdict.lengthBytes)
+        break
+      case 'undecodable':
+        this.counts.undecodable += 1
+        break
+      case 'no-direction':
+        this.#warnOfDirection()
+        break
+      case 'ignored':
+        break
+    }
+  }
+
+  /** Logs all counters; `lostCount` is what the kernel could not hand over, undefined when unknown. */
+  logStatistics(lostCount: number | undefined): void {
+    const { recorder, logger } = this.#options
+    const { added, refreshed, untrapped, leftTrapped, dropped } = recorder.counts
+    const fields = {
+      event: 'statistics',
+      ...this.counts,
+      updated: added + refreshed + untrapped,
+      leftTrapped,
+      pending: recorder.pendingCount,
+      dropped,
+      lostByKernel: lostCount ?? 0,
+    }
+    const text = Object.entries(fields)
+      .slice(1)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ')
+    logger.log('notice', `statistics ${text}`, fields)
+  }
+
+  #accept(ip: string, direction: SightingDirection, timeSec: number): void {
+    this.counts.matched += 1
+    if (this.#options.logsPackets) {
+      const word = direction === 'in' ? 'inbound' : 'outbound'
+      this.#options.logger.log('debug', `${word} ${ip}`, { event: word, ip })
+    }
+    if (this.#options.useCaptureTime) this.#options.recorder.add(ip, timeSec)
+    else this.#options.recorder.add(ip)
+  }
+
+  #warnOfHeader(lengthBytes: number): void {
+    const nowMs = this.#options.clock.monotonicMs()
+    if (nowMs - this.#headerWarnings.sinceMs >= MINUTE_MS) this.#headerWarnings = { sinceMs: nowMs, count: 0 }
+    this.#headerWarnings.count += 1
+    const line = `invalid pflog header length (${lengthBytes}/${PFLOG_MIN_LENGTH}). packet dropped.`
+    if (this.#headerWarnings.count <= MAX_HEADER_WARNINGS_PER_MINUTE)
+      this.#options.logger.log('warning', line)
+    else this.#rateLimited.log('header', 'warning', line)
+  }
+
+  #warnOfDirection(): void {
+    if (this.#hasWarnedOfDirection) return
+    this.#hasWarnedOfDirection = true
+    this.#options.logger.log(
+      'warning',
+      'a packet shows no direction: put "spamlogd-in" or "spamlogd-out" as prefix into the log rule, or name the outside interface with -i',
+    )
+  }
+}

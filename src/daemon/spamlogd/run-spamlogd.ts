@@ -1,0 +1,333 @@
+/** The life of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
+import type { SightingRules } from '../../app/read-sighting.js'
+import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import { escapeControl } from '../../codec/escape.js'
+import { AppError } from '../../platform/app-error.js'
+import { isBackgroundProcess, reportReady, startInBackground } from '../../platform/daemonize.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { isNflogDevice } from '../../platform/live-capture-source.js'
+import type { Logger } from '../../platform/log.js'
+import { writePidFile } from '../../platform/pid-file.js'
+import { notifySystemd } from '../../platform/sd-notify.js'
+import { RateLimitedLog } from '../rate-limited-log.js'
+import { StoreKeeper } from '../store/store-keeper.js'
+import { LiveWatch } from './live-watch.js'
+import { LogWatcher } from './log-watcher.js'
+import { checkLinkType, replayCapture } from './replay-capture.js'
+import {
+  BATCH_DELAY_MS,
+  type OnWhitelisted,
+  SightingRecorder,
+  type SightingStore,
+} from './sighting-recorder.js'
+import type { DaemonSignal, SpamlogdMachine } from './spamlogd-machine.js'
+
+/** How long the end may wait for a locked database. */
+const STOP_WAIT_MS = 5_000
+
+/** Sends white entries to the peers of -Y. */
+export interface WhiteAnnouncer {
+  announce: OnWhitelisted
+  /** SIGHUP: reads the key again, looks names up again. */
+  reload(): Promise<void>
+  /** Resolves when everything announced has left. */
+  close(): Promise<void>
+}
+
+export interface SpamlogdParts {
+  machine: SpamlogdMachine
+  /** Opens the sender of synchronisation messages; called before privileges are given up. */
+  openAnnouncer?: (options: SpamlogdOptions, logger: Logger) => Promise<WhiteAnnouncer>
+}
+
+/** Runs spamlogd to its end; the result is the exit code. Failures to start are told on stderr. */
+export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts): Promise<number> {
+  const { machine } = parts
+  const isLive = options.replayPath === undefined
+  if (isLive && !options.isDebug && !options.isForeground && !isBackgroundProcess()) {
+    return startInBackground()
+  }
+  const logger = machine.openLog({
+    toStderr: options.isDebug || options.isForeground || !isLive,
+    isJson: options.isJson,
+    threshold: isLive || options.isDebug ? 'debug' : 'warning',
+  })
+  const daemon = new Spamlogd(options, parts, logger)
+  try {
+    return isLive ? await daemon.watch() : await daemon.replay()
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    machine.writeError(`spamlogd: ${escapeControl(error.message)}\n`)
+    if (error.hint !== undefined) machine.writeError(`spamlogd: hint: ${escapeControl(error.hint)}\n`)
+    return 1
+  } finally {
+    await daemon.close()
+    await logger.flush()
+  }
+}
+
+class Spamlogd {
+  readonly #options: SpamlogdOptions
+  readonly #machine: SpamlogdMachine
+  readonly #openAnnouncer: SpamlogdParts['openAnnouncer']
+  readonly #logger: Logger
+  readonly #stop = new AbortController()
+  #keeper: StoreKeeper<SightingStore>
+  #announcer: WhiteAnnouncer | undefined
+  #statsTimer: NodeJS.Timeout | undefined
+  #removePidFile: (() => void) | undefined
+  #removeSignals: (() => void) | undefined
+
+  constructor(options: SpamlogdOptions, parts: SpamlogdParts, logger: Logger) {
+    this.#options = options
+    this.#machine = parts.machine
+    this.#openAnnouncer = parts.openAnnouncer
+    this.#logger = logger
+    this.#keeper = this.#newKeeper()
+  }
+
+  /** Watches the packet log until a signal ends it. */
+  async watch(): Promise<number> {
+    const { device, rules } = this.#options
+    await this.#openSync()
+    this.#logger.log('debug', listeningLine(device, rules))
+    const recorder = this.#newRecorder(BATCH_DELAY_MS)
+    const watcher = this.#newWatcher(recorder, true)
+    const live = new LiveWatch({
+      device,
+      filter: kernelFilter(device, rules),
+      open: (request) => this.#machine.openCapture(request),
+      check: (capture) => checkLinkType(capture.linkType, device),
+      watcher,
+      logger: this.#logger,
+      rateLimited: new RateLimitedLog(this.#logger, this.#machine.clock),
+    })
+    try {
+      await live.start()
+    } catch (error) {
+      throw this.#captureError(error)
+    }
+    try {
+      // Registered before anything that takes time, so that a SIGTERM during the start is not lost.
+      const stopped = this.#handleSignals(
+        watcher,
+        () => live.lostCount(),
+        () => live.retryNow(),
+      )
+      await this.#settle()
+      await stopped
+    } finally {
+      await live.close()
+    }
+    return this.#finish(recorder)
+  }
+
+  /** Replays a capture file to its end. */
+  async replay(): Promise<number> {
+    const { replayPath = '-', isDebug, isUserGiven, user } = this.#options
+    const source = this.#machine.openReplay(replayPath)
+    await this.#openSync()
+    if (isUserGiven) await this.#machine.becomeUser(user)
+    const recorder = this.#newRecorder(source.isFile ? Infinity : BATCH_DELAY_MS)
+    const watcher = this.#newWatcher(recorder, isDebug)
+    void this.#handleSignals(
+      watcher,
+      () => undefined,
+      () => undefined,
+    ).then(() => source.abort())
+    const name = replayPath === '-' ? 'standard input' : replayPath
+    let failure: unknown
+    try {
+      await replayCapture({
+        chunks: source.chunks,
+        name,
+        watcher,
+        recorder,
+        clock: this.#machine.clock,
+        waitsForRoom: source.isFile,
+        stop: this.#stop.signal,
+      })
+    } catch (error) {
+      failure = error
+    }
+    const lostCount = await recorder.stop(STOP_WAIT_MS)
+    this.#printSummary(watcher, recorder, lostCount)
+    if (failure !== undefined) throw failure
+    return lostCount === 0 ? 0 : 1
+  }
+
+  /** Gives back what is still held; safe after any failure. */
+  async close(): Promise<void> {
+    clearInterval(this.#statsTimer)
+    this.#removeSignals?.()
+    await this.#announcer?.close()
+    await this.#keeper.close()
+    this.#removePidFile?.()
+  }
+
+  async #openSync(): Promise<void> {
+    if (this.#options.syncTargets.length === 0) return
+    this.#announcer = await this.#openAnnouncer?.(this.#options, this.#logger)
+  }
+
+  /** After the capture is open: pid file, unprivileged user, database checked, caller and systemd told. */
+  async #settle(): Promise<void> {
+    const { pidFile, user, dbPath, isDebug } = this.#options
+    if (pidFile !== undefined) this.#removePidFile = writePidFile(pidFile)
+    await this.#machine.becomeUser(user)
+    if (!isDebug) await this.#checkDatabase(dbPath)
+    reportReady()
+    await notifySystemd('READY=1')
+  }
+
+  /**
+   * A database that is not there yet (spamd makes it) or locked is waited for; one that can never be used
+   * ends the start, while somebody is looking.
+   */
+  async #checkDatabase(dbPath: string): Promise<void> {
+    try {
+      await this.#keeper.use(async () => undefined)
+    } catch (error) {
+      const reason = reasonOf(error)
+      const hint = error instanceof AppError ? error.hint : undefined
+      const isMissing = reason === 'No such file or directory'
+      if (!isMissing && !(error instanceof AppError && error.code === 'ERR_DB_BUSY')) {
+        throw new AppError('ERR_DB_OPEN', `Can not open db ${dbPath}: ${reason}`, { hint, cause: error })
+      }
+      this.#logger.log('warning', `Can not open db ${dbPath}: ${reason}: updates are kept until it is there`)
+      this.#machine.writeError(
+        isMissing
+          ? `spamlogd: ${dbPath} does not exist yet: updates are kept until it does\nspamlogd: hint: spamd or "spamdctl init-db" makes it\n`
+          : '',
+      )
+    }
+  }
+
+  async #finish(recorder: SightingRecorder): Promise<number> {
+    await notifySystemd('STOPPING=1')
+    await recorder.stop(STOP_WAIT_MS)
+    this.#logger.log('notice', 'exiting')
+    return 0
+  }
+
+  /** Resolves when the program is to stop. */
+  #handleSignals(
+    watcher: LogWatcher,
+    lostCount: () => number | undefined,
+    onReload: () => void,
+  ): Promise<void> {
+    const { statsIntervalSec } = this.#options
+    if (statsIntervalSec !== undefined) {
+      this.#statsTimer = setInterval(() => watcher.logStatistics(lostCount()), statsIntervalSec * 1_000)
+      this.#statsTimer.unref()
+    }
+    return new Promise((resolve) => {
+      this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
+      this.#removeSignals = this.#machine.onSignal((signal: DaemonSignal) => {
+        if (signal === 'stop') this.#stop.abort()
+        else if (signal === 'statistics') watcher.logStatistics(lostCount())
+        else this.#reload(onReload)
+      })
+    })
+  }
+
+  #reload(onReload: () => void): void {
+    this.#logger.log('notice', 'reopening the database')
+    const old = this.#keeper
+    this.#keeper = this.#newKeeper()
+    void old.close().catch((error: unknown) => {
+      this.#logger.log('info', `${this.#options.dbPath}: closing failed (${reasonOf(error)})`)
+    })
+    void this.#announcer?.reload()
+    onReload()
+  }
+
+  #newKeeper(): StoreKeeper<SightingStore> {
+    const { dbPath } = this.#options
+    return new StoreKeeper({
+      open: async () => ({ store: await this.#machine.openStore(dbPath), isCreated: false }),
+      logger: this.#logger,
+    })
+  }
+
+  #newRecorder(batchDelayMs: number): SightingRecorder {
+    const { dbPath, whiteExpireSec, untrap } = this.#options
+    const announcer = this.#announcer
+    return new SightingRecorder({
+      use: (action) => this.#keeper.use(action),
+      location: dbPath,
+      logger: this.#logger,
+      clock: this.#machine.clock,
+      whiteExpireSec,
+      untrap,
+      batchDelayMs,
+      ...(announcer === undefined ? {} : { onWhitelisted: announcer.announce }),
+    })
+  }
+
+  #newWatcher(recorder: SightingRecorder, logsPackets: boolean): LogWatcher {
+    return new LogWatcher({
+      rules: this.#options.rules,
+      recorder,
+      logger: this.#logger,
+      clock: this.#machine.clock,
+      indexOf: this.#machine.indexOf,
+      logsPackets,
+      useCaptureTime: this.#options.useCaptureTime,
+    })
+  }
+
+  /** Logs why the capture did not open and makes the original's last words of it. */
+  #captureError(error: unknown): AppError {
+    if (!(error instanceof AppError)) throw error
+    const isLinkType = error.code === 'ERR_CAPTURE_LINK_TYPE'
+    const reason = isLinkType ? error.message.replace(/^.*?: invalid/, 'Invalid') : error.message
+    this.#logger.log('err', escapeControl(isLinkType ? reason : `Failed to initialize: ${reason}`))
+    // The original ends with errno's text, which closes the reason when the system gave one.
+    const errnoText = /: ([A-Z][^:]*)$/.exec(reason)?.[1]
+    return new AppError('ERR_CAPTURE_OPEN', `couldn't initialize pcap: ${errnoText ?? reason}`, {
+      hint: error.hint,
+      cause: error,
+    })
+  }
+
+  #printSummary(watcher: LogWatcher, recorder: SightingRecorder, lostCount: number): void {
+    const { packets, matched, undecodable } = watcher.counts
+    const { added, refreshed, untrapped, leftTrapped } = recorder.counts
+    const summary = {
+      packets,
+      matched,
+      undecodable,
+      added,
+      refreshed,
+      untrapped,
+      leftTrapped,
+      lost: lostCount,
+    }
+    this.#machine.writeOut(
+      this.#options.isJson
+        ? `${JSON.stringify(summary)}\n`
+        : `${Object.entries(summary)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(' ')}\n`,
+    )
+  }
+}
+
+/** The original's first line, trailing blank included. */
+function listeningLine(device: string, rules: SightingRules): string {
+  const where = rules.interfaceName === undefined ? 'all interfaces.' : rules.interfaceName
+  const scope = { in: 'Inbound direction only.', out: 'Outbound direction only.', both: '' }[rules.direction]
+  return `Listening on ${escapeControl(device)} for ${where} ${scope}`
+}
+
+/**
+ * What the kernel can sort out by itself. nflog takes no filter. IPv6 is let through whole: an extension
+ * header would hide its TCP header from the filter.
+ */
+export function kernelFilter(device: string, rules: SightingRules): string {
+  if (isNflogDevice(device)) return ''
+  const ports = rules.ports.map((port) => `dst port ${port}`).join(' or ')
+  const interfaceTest = rules.interfaceName === undefined ? '' : ` and on ${rules.interfaceName}`
+  return `action pass${interfaceTest} and (ip6 or (ip and (${ports}) and tcp[13] & 0x12 = 0x2))`
+}

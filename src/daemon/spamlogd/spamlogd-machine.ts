@@ -1,0 +1,176 @@
+/** What spamlogd needs of the machine, so that its life can be run in a test. */
+import { closeSync, createReadStream, fstatSync, openSync, read, readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import type { InterfaceIndexLookup } from '../../app/read-sighting.js'
+import { AppError } from '../../platform/app-error.js'
+import { type Clock, systemClock } from '../../platform/clock.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { InterfaceIndexes } from '../../platform/interface-index.js'
+import type { LiveCapture, LiveCaptureRequest } from '../../platform/live-capture-source.js'
+import type { Logger, LogLevel } from '../../platform/log.js'
+import { openLiveCapture } from '../../platform/open-live-capture.js'
+import { dropPrivileges, findUser, isRoot } from '../../platform/privileges.js'
+import { openLog } from '../../platform/syslog.js'
+import { keepYoungGenerationSmall } from '../../platform/young-generation.js'
+import { openStoreInWorker } from '../store/store-in-worker.js'
+import type { SightingStore } from './sighting-recorder.js'
+
+/** Nothing but the thread of the database waits: long enough for another program's large import. */
+const BUSY_TIMEOUT_MS = 5_000
+/** Large pieces, so that a replay spends its time on records. */
+const READ_CHUNK_BYTES = 256 * 1024
+/** Bits of CapEff in /proc/self/status. Source: linux/capability.h. */
+const CAP_NET_ADMIN = 12n
+const CAP_NET_RAW = 13n
+const readIntoBuffer = promisify(read)
+
+export type DaemonSignal = 'stop' | 'reload' | 'statistics'
+
+/** The bytes of a capture. A chunk is valid until the next one is asked for. */
+export interface ReplaySource {
+  chunks: AsyncIterable<Uint8Array>
+  /** A regular file: it can wait. */
+  isFile: boolean
+  /** Ends the chunks, now. */
+  abort(): void
+}
+
+export interface SpamlogdMachine {
+  clock: Clock
+  indexOf: InterfaceIndexLookup
+  openLog(options: { toStderr: boolean; isJson: boolean; threshold: LogLevel }): Logger
+  /** stderr before and beside the log. */
+  writeError(text: string): void
+  writeOut(text: string): void
+  mayCapture(): boolean
+  openCapture(request: LiveCaptureRequest): Promise<LiveCapture>
+  /** The bytes of a capture file or, for `-`, standard input. Errors: `ERR_CAPTURE_OPEN`. */
+  openReplay(path: string): ReplaySource
+  openStore(path: string): Promise<SightingStore>
+  /** Becomes the user for good when we are root. Errors: `ERR_PRIVILEGES_USER`, `ERR_PRIVILEGES_DROP`. */
+  becomeUser(name: string): Promise<void>
+  /** Calls the handler for each signal until the returned function is called. */
+  onSignal(handler: (signal: DaemonSignal) => void): () => void
+}
+
+/** The machine we run on. */
+export function systemMachine(): SpamlogdMachine {
+  return {
+    clock: systemClock,
+    indexOf: new InterfaceIndexes(systemClock).indexOf,
+    openLog: ({ toStderr, isJson, threshold }) =>
+      openLog({ program: 'spamlogd', format: isJson ? 'json' : 'classic', toStderr, threshold }),
+    writeError: (text) => void process.stderr.write(text),
+    writeOut: (text) => void process.stdout.write(text),
+    mayCapture: () => isRoot() || hasCaptureCapability(),
+    openCapture: (request) => openLiveCapture(request),
+    openReplay,
+    openStore: (path) =>
+      openStoreInWorker(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
+    becomeUser,
+    onSignal,
+  }
+}
+
+/** True when Linux capabilities allow what root would be needed for. */
+export function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
+  let status: string
+  try {
+    status = readFileSync(statusPath, 'latin1')
+  } catch {
+    return false
+  }
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1]
+  if (effective === undefined) return false
+  const bits = BigInt(`0x${effective}`)
+  return ((bits >> CAP_NET_ADMIN) & 1n) === 1n || ((bits >> CAP_NET_RAW) & 1n) === 1n
+}
+
+function openReplay(path: string): ReplaySource {
+  const name = path === '-' ? 'standard input' : path
+  let fd: number
+  let isFile: boolean
+  try {
+    fd = path === '-' ? 0 : openSync(path, 'r')
+    const status = fstatSync(fd)
+    if (status.isDirectory()) throw new AppError('ERR_CAPTURE_OPEN', `${name}: Is a directory`)
+    isFile = status.isFile()
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
+  }
+  keepYoungGenerationSmall()
+  if (isFile) return { isFile, chunks: readFileChunks(fd, name), abort: () => {} }
+  const stream = path === '-' ? process.stdin : createReadStream('', { fd })
+  let isAborted = false
+  return {
+    isFile,
+    abort: () => {
+      isAborted = true
+      stream.destroy()
+    },
+    chunks: readPipeChunks(stream, name, () => isAborted),
+  }
+}
+
+/** Every chunk is in the same buffer: it must be used before the next one is asked for. */
+async function* readFileChunks(fd: number, name: string): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(READ_CHUNK_BYTES)
+  try {
+    for (;;) {
+      const { bytesRead } = await readIntoBuffer(fd, buffer, 0, buffer.length, null)
+      if (bytesRead === 0) return
+      yield buffer.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
+  } finally {
+    // Standard input is not ours to close.
+    if (fd !== 0) closeSync(fd)
+  }
+}
+
+async function* readPipeChunks(
+  stream: Readable,
+  name: string,
+  isAborted: () => boolean,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array
+  } catch (error) {
+    if (isAborted()) return
+    throw new AppError('ERR_CAPTURE_OPEN', `${name}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+async function becomeUser(name: string): Promise<void> {
+  if (!isRoot()) return
+  const user = await findUser(name)
+  if (user === undefined) {
+    throw new AppError('ERR_PRIVILEGES_USER', `no such user ${name}`, {
+      hint: `create it (Debian: useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin ${name}) or name another with --user`,
+    })
+  }
+  dropPrivileges(user)
+}
+
+function onSignal(handler: (signal: DaemonSignal) => void): () => void {
+  const meanings: [NodeJS.Signals, DaemonSignal][] = [
+    ['SIGTERM', 'stop'],
+    ['SIGINT', 'stop'],
+    ['SIGQUIT', 'stop'],
+    ['SIGHUP', 'reload'],
+    ['SIGUSR1', 'statistics'],
+  ]
+  // BSD only; Linux has no such signal.
+  if (process.platform !== 'linux') meanings.push(['SIGINFO', 'statistics'])
+  const listeners = meanings.map(([name, meaning]) => {
+    const listener = () => handler(meaning)
+    process.on(name, listener)
+    return () => process.off(name, listener)
+  })
+  return () => {
+    for (const remove of listeners) remove()
+  }
+}

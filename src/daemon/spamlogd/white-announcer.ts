@@ -1,0 +1,30 @@
+import { openSendOnlySync } from '../../app/send-only-sync.js'
+import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import type { Clock } from '../../platform/clock.js'
+import type { Logger } from '../../platform/log.js'
+import type { WhiteAnnouncer } from './run-spamlogd.js'
+
+/**
+ * The sender of `spamlogd -Y`: tells the peers of each sighting. With -D its chatter goes to `writeError`; without,
+ * unlike the original's, nowhere. Rejects with `AppError` `ERR_SYNC_INIT`.
+ */
+export async function openWhiteAnnouncer(
+  options: SpamlogdOptions,
+  logger: Logger,
+  surroundings: { clock: Clock; writeError: (text: string) => void },
+): Promise<WhiteAnnouncer> {
+  const { syncTargets, key, syncPort, isDebug } = options
+  const sync = await openSendOnlySync({
+    targets: syncTargets,
+    keyPath: key,
+    port: syncPort,
+    clock: surroundings.clock,
+    logger,
+    debug: isDebug ? { err: (line) => surroundings.writeError(`${line}\n`) } : undefined,
+  })
+  return {
+    announce: (ip, _nowSec, expireSec) => sync.sender.announceWhite(ip, expireSec),
+    reload: () => sync.reload(),
+    close: () => sync.close(),
+  }
+}

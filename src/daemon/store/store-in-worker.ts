@@ -1,0 +1,101 @@
+/**
+ * The database in a thread of its own: SQLite waits for disks and locks, and while the event loop waits with it no
+ * client is served and no packet is read; a kernel buffer of packets lasts no longer than a second or two.
+ */
+import { Worker } from 'node:worker_threads'
+import type { SlowCall } from '../../db/connection.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import {
+  DAEMON_STORE_CALLS,
+  type DaemonStore,
+  type StoreWorkerMessage,
+  type StoreWorkerRequest,
+  type WorkerStoreOptions,
+} from './store-worker-messages.js'
+
+/** Batches come and go; more room would only make the process larger. */
+const YOUNG_GENERATION_MIB = 4
+
+/** Opens a database for a daemon. Errors and results are those of `openStore` and `Store`. */
+export async function openStoreInWorker(
+  path: string,
+  options: WorkerStoreOptions & { onSlowCall?: (slow: SlowCall) => void },
+): Promise<DaemonStore> {
+  const { onSlowCall, ...storeOptions } = options
+  const thread = new StoreThread(onSlowCall)
+  try {
+    await thread.ask({ call: 'open', path, options: storeOptions })
+  } catch (error) {
+    await thread.end()
+    throw error
+  }
+  const calls = DAEMON_STORE_CALLS.map((call) => [
+    call,
+    (...parameters: unknown[]) => thread.ask({ call, parameters } as StoreWorkerRequest),
+  ])
+  return {
+    ...(Object.fromEntries(calls) as Omit<DaemonStore, 'location' | 'close'>),
+    location: path,
+    close: async () => {
+      try {
+        await thread.ask({ call: 'close' })
+      } finally {
+        await thread.end()
+      }
+    },
+  }
+}
+
+interface Waiting {
+  resolve: (result: unknown) => void
+  reject: (error: AppError) => void
+}
+
+class StoreThread {
+  readonly #worker = new Worker(new URL('./store-worker.js', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+  })
+  readonly #onSlowCall: ((slow: SlowCall) => void) | undefined
+  /** Questions without answer, oldest first: the thread answers in order. */
+  readonly #waiting: Waiting[] = []
+  #failure: AppError | undefined
+
+  constructor(onSlowCall: ((slow: SlowCall) => void) | undefined) {
+    this.#onSlowCall = onSlowCall
+    this.#worker.on('message', (message: StoreWorkerMessage) => this.#take(message))
+    this.#worker.once('error', (error) => this.#fail(reasonOf(error)))
+    this.#worker.once('exit', () => this.#fail('the database thread has ended'))
+  }
+
+  ask(request: StoreWorkerRequest): Promise<unknown> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#worker.postMessage(request)
+    })
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #take(message: StoreWorkerMessage): void {
+    if (message.kind === 'slow') {
+      this.#onSlowCall?.(message)
+      return
+    }
+    const waiting = this.#waiting.shift()
+    if (message.kind === 'result') {
+      waiting?.resolve(message.result)
+    } else {
+      const { code, message: reason, hint } = message.error
+      waiting?.reject(new AppError(code, reason, { hint }))
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= new AppError('ERR_DB_IO', reason)
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure)
+  }
+}

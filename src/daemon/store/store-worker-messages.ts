@@ -1,0 +1,31 @@
+import type { OpenStoreOptions } from '../../db/open-store.js'
+import type { Store } from '../../db/store.js'
+
+/** Calls of the store that a daemon makes; their arguments and results can be copied between threads. */
+export const DAEMON_STORE_CALLS = [
+  'edit',
+  'recordSightings',
+  'recordAttempts',
+  'readScanSlice',
+  'applyScan',
+  'applySync',
+] as const
+export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
+
+/** What the daemons need of the database. */
+export type DaemonStore = Pick<Store, 'location' | 'close' | DaemonStoreCall>
+
+/** How the daemons open it; `onSlowCall` is told through a message. */
+export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall'>
+
+/** What the database thread is asked, one at a time. */
+export type StoreWorkerRequest =
+  | { call: 'open'; path: string; options: WorkerStoreOptions }
+  | { [Call in DaemonStoreCall]: { call: Call; parameters: Parameters<Store[Call]> } }[DaemonStoreCall]
+  | { call: 'close' }
+
+/** Its answer, or word of a slow call in between; errors lose their class on the way between threads. */
+export type StoreWorkerMessage =
+  | { kind: 'result'; result: unknown }
+  | { kind: 'error'; error: { code: string; message: string; hint: string | undefined } }
+  | { kind: 'slow'; call: string; durationMs: number }

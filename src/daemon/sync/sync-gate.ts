@@ -1,0 +1,126 @@
+/**
+ * Decides which datagrams of sync peers are believed: own packets and strangers are passed over, the HMAC is
+ * checked before anything is parsed, and messages with a wrong clock or seen before are counted and ignored.
+ */
+import { decodeSyncMessage, HMAC_BYTES, type SyncEntry, type SyncRefusal } from '../../codec/sync-message.js'
+import { isInNetwork, type Network } from '../../ip/cidr.js'
+import type { Clock } from '../../platform/clock.js'
+import type { DebugOutput } from '../debug-output.js'
+import { ReplayMemory } from './replay-memory.js'
+
+/** Default of --sync-max-skew. */
+export const MAX_SKEW_SEC = 3600
+/** Offset of the HMAC in a message. */
+const HMAC_OFFSET = 8
+/** Refusals before the HMAC was found right: the original prints no length for these. */
+const UNAUTHENTIC: ReadonlySet<SyncRefusal> = new Set([
+  'too long',
+  'truncated',
+  'version',
+  'address family',
+  'hmac',
+])
+
+export type SyncVerdict = 'own' | 'stranger' | 'empty' | SyncRefusal | 'clock' | 'repeated'
+
+/** Counted since the start. */
+export interface SyncGateCounters {
+  /** Datagrams, those of ourselves left out. */
+  received: number
+  accepted: number
+  /** Datagrams that changed nothing, by reason. */
+  refused: Partial<Record<SyncVerdict, number>>
+}
+
+export interface SyncGateOptions {
+  /** The HMAC key in force. */
+  key: () => Uint8Array
+  /** Address of the multicast interface, when there is one: packets from it are our own. */
+  ownAddress: string | undefined
+  /** Networks that may send; empty: anyone with the key. */
+  peers: readonly Network[]
+  /** 0 switches the test off. */
+  maxSkewSec: number
+  checksReplay: boolean
+  clock: Clock
+  /** Set with -d. */
+  debug?: DebugOutput | undefined
+  replayCapacity?: number
+}
+
+export class SyncGate {
+  readonly counters: SyncGateCounters = { received: 0, accepted: 0, refused: {} }
+  readonly #options: SyncGateOptions
+  readonly #memory: ReplayMemory | undefined
+
+  constructor(options: SyncGateOptions) {
+    this.#options = options
+    if (!options.checksReplay) return
+    this.#memory = new ReplayMemory({
+      // A message may be early by the skew and late by the skew.
+      windowMs: 2 * (options.maxSkewSec || MAX_SKEW_SEC) * 1000,
+      nowMs: options.clock.monotonicMs(),
+      ...(options.replayCapacity === undefined ? {} : { capacity: options.replayCapacity }),
+    })
+  }
+
+  /** The entries of a datagram to be applied, or undefined when it is not believed. Never throws. */
+  admit(datagram: Uint8Array, peerAddress: string): readonly SyncEntry[] | undefined {
+    const { ownAddress, peers, key, debug } = this.#options
+    if (datagram.length === 0) return this.#refuse('empty')
+    if (peerAddress === ownAddress) return this.#refuse('own')
+    this.counters.received += 1
+    if (peers.length > 0 && !peers.some((network) => isInNetwork(peerAddress, network))) {
+      return this.#refuse('stranger')
+    }
+    const decoded = decodeSyncMessage(datagram, key())
+    if (!decoded.ok) {
+      if (!UNAUTHENTIC.has(decoded.reason)) this.#showRefusedEntry(datagram, peerAddress, decoded)
+      debug?.err(`${peerAddress}(sync): truncated or invalid packet`)
+      return this.#refuse(decoded.reason)
+    }
+    debug?.err(`${peerAddress}(sync): received packet of ${decoded.bytesRead} bytes`)
+    const { entries } = decoded.value
+    const skewSec = this.#largestSkew(entries)
+    if (skewSec !== undefined) {
+      debug?.err(`${peerAddress}(sync): ignored, the clocks differ by ${skewSec} seconds`)
+      return this.#refuse('clock')
+    }
+    const mac = datagram.subarray(HMAC_OFFSET, HMAC_OFFSET + HMAC_BYTES)
+    if (this.#memory?.sawBefore(mac, this.#options.clock.monotonicMs()) === true) {
+      debug?.err(`${peerAddress}(sync): ignored, seen before`)
+      return this.#refuse('repeated')
+    }
+    this.counters.accepted += 1
+    return entries
+  }
+
+  #largestSkew(entries: readonly SyncEntry[]): number | undefined {
+    const { maxSkewSec, clock } = this.#options
+    if (maxSkewSec === 0) return undefined
+    const nowSec = clock.nowSec()
+    for (const { timestamp } of entries) {
+      const skewSec = timestamp - nowSec
+      if (Math.abs(skewSec) > maxSkewSec) return skewSec
+    }
+    return undefined
+  }
+
+  #showRefusedEntry(
+    datagram: Uint8Array,
+    peerAddress: string,
+    { reason, offset }: { reason: SyncRefusal; offset: number },
+  ): void {
+    const { debug } = this.#options
+    debug?.err(`${peerAddress}(sync): received packet of ${datagram[2]! * 256 + datagram[3]!} bytes`)
+    if (reason === 'entry type') {
+      debug?.out(`invalid type: ${datagram[offset]! * 256 + datagram[offset + 1]!}`)
+    }
+  }
+
+  #refuse(verdict: SyncVerdict): undefined {
+    const { refused } = this.counters
+    refused[verdict] = (refused[verdict] ?? 0) + 1
+    return undefined
+  }
+}

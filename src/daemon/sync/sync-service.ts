@@ -1,0 +1,224 @@
+/**
+ * Synchronisation of a running spamd: the socket, the sender and the receiver on it, the key that both use.
+ * Documented in docs/protocol/sync.md.
+ */
+import type { Socket } from 'node:dgram'
+import { fingerprintOf, syncKeyWarning } from '../../app/sync-key.js'
+import {
+  planSync,
+  SYNC_GROUP,
+  type SyncEnvironment,
+  type SyncPlan,
+  systemSyncEnvironment,
+} from '../../app/sync-plan.js'
+import { SyncSender } from '../../app/sync-sender.js'
+import { openSyncSocket, receives } from '../../app/sync-socket.js'
+import { escapeControl } from '../../codec/escape.js'
+import { syncKeyOf } from '../../codec/sync-message.js'
+import { type Network, parseCidr } from '../../ip/cidr.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { SyncAnnouncer } from '../seams.js'
+import type { SyncParts, SyncService } from '../spamd-service.js'
+import { SyncApplier, showReceived } from './sync-applier.js'
+import { SyncGate } from './sync-gate.js'
+
+/** Says nothing: what is announced before the start. */
+const SILENT: SyncAnnouncer = {
+  announceGrey: () => undefined,
+  announceTrapped: () => undefined,
+  announceWhite: () => undefined,
+  announceDeletion: () => undefined,
+}
+
+/** Answer of the request `sync-status`. */
+export interface SyncStatus {
+  listening: string | undefined
+  multicast: { interface: string; ttl: number; group: string; sends: boolean; receives: boolean } | undefined
+  peers: readonly { name: string; address: string }[]
+  keyFingerprint: string | undefined
+  sent: SyncSender['counters'] | undefined
+  received: SyncGate['counters'] | undefined
+  entries: SyncApplier['counters'] | undefined
+}
+
+/** The parts of one daemon's synchronisation; `environment` stands in for the machine in tests. */
+export function createSyncService(
+  parts: SyncParts,
+  environment: SyncEnvironment = systemSyncEnvironment,
+): SyncService {
+  return new SpamdSync(parts, environment)
+}
+
+class SpamdSync implements SyncService, SyncAnnouncer {
+  readonly announcer: SyncAnnouncer = this
+  readonly #parts: SyncParts
+  readonly #environment: SyncEnvironment
+  #plan: SyncPlan | undefined
+  #socket: Socket | undefined
+  #sender: SyncSender | undefined
+  #gate: SyncGate | undefined
+  #applier: SyncApplier | undefined
+  #key: Uint8Array = new Uint8Array(0)
+  #keyFingerprint: string | undefined
+
+  constructor(parts: SyncParts, environment: SyncEnvironment) {
+    this.#parts = parts
+    this.#environment = environment
+  }
+
+  announceGrey(tuple: Parameters<SyncAnnouncer['announceGrey']>[0]): void {
+    this.#active.announceGrey(tuple)
+  }
+
+  announceTrapped(ip: string, expire: number): void {
+    this.#active.announceTrapped(ip, expire)
+  }
+
+  announceWhite(ip: string, expire: number): void {
+    this.#active.announceWhite(ip, expire)
+  }
+
+  announceDeletion(ip: string, kind: 'WHITE' | 'TRAPPED', expire: number): void {
+    this.#active.announceDeletion(ip, kind, expire)
+  }
+
+  async start(): Promise<void> {
+    const { config, clock, logger, debug, grey, policy } = this.#parts
+    const { sync, settings } = config
+    const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#environment)
+    await this.#readKey()
+    const warning = syncKeyWarning(settings.key)
+    if (warning !== undefined) logger.log('warning', warning)
+    this.#plan = plan
+    const gate = new SyncGate({
+      key: () => this.#key,
+      ownAddress: plan.multicast?.interfaceAddress,
+      peers: sync.peers.map(networkOfText),
+      maxSkewSec: sync.maxSkewSec,
+      checksReplay: sync.checksReplay,
+      clock,
+      debug,
+    })
+    const applier =
+      grey &&
+      new SyncApplier({
+        useStore: grey.keeper.use,
+        databasePath: settings.db,
+        policy,
+        greylister: grey.greylister,
+        clock,
+        logger,
+        debug,
+      })
+    const port = settings.syncPort
+    const socket = await openSyncSocket({
+      plan,
+      port,
+      logger,
+      ...(receives(plan)
+        ? {
+            onMessage: (datagram: Uint8Array, peerAddress: string) => {
+              const entries = gate.admit(datagram, peerAddress)
+              for (const entry of entries ?? []) showReceived(debug, entry, peerAddress)
+              if (entries !== undefined) applier?.take(entries, peerAddress)
+            },
+          }
+        : {}),
+    })
+    this.#socket = socket
+    if (receives(plan)) {
+      this.#gate = gate
+      this.#applier = applier
+    }
+    const isSending = plan.peers.length > 0 || plan.multicast?.isSending === true
+    const environment = this.#environment
+    if (isSending) {
+      const key = () => this.#key
+      this.#sender = new SyncSender({ socket, plan, port, key, environment, clock, logger, debug })
+    }
+    for (const { name, address } of plan.peers) {
+      debug?.err(escapeControl(`added spam sync host ${name} (address ${address}, port ${port})`))
+    }
+    if (plan.multicast !== undefined) {
+      const receiveWord = plan.multicast.isSending ? '' : 'receive '
+      debug?.err(
+        `using multicast spam sync ${receiveWord}mode (ttl ${plan.multicast.ttl}, group ${SYNC_GROUP}, port ${port})`,
+      )
+    }
+  }
+
+  async reload(): Promise<void> {
+    await this.#readKey()
+    await this.#sender?.resolveAgain()
+  }
+
+  async stop(): Promise<void> {
+    await this.#applier?.close()
+    await this.#sender?.drained()
+    this.#sender?.close()
+    this.#sender = undefined
+    this.#socket?.close()
+    this.#socket = undefined
+  }
+
+  status(): SyncStatus {
+    const multicast = this.#plan?.multicast
+    return {
+      listening: this.#plan?.listenAddress,
+      multicast: multicast && {
+        interface: multicast.interfaceName,
+        ttl: multicast.ttl,
+        group: SYNC_GROUP,
+        sends: multicast.isSending,
+        receives: multicast.isReceiving,
+      },
+      peers: this.#sender?.peers ?? [],
+      keyFingerprint: this.#keyFingerprint,
+      sent: this.#sender?.counters,
+      received: this.#gate?.counters,
+      entries: this.#applier?.counters,
+    }
+  }
+
+  statistics(): string[] {
+    const { sent, received, entries } = this.status()
+    const refused = Object.entries(received?.refused ?? {}).map(
+      ([reason, count]) => `sync_refused_${reason.replaceAll(' ', '_')}=${count}`,
+    )
+    return [
+      `sync_sent=${sent?.sent ?? 0}`,
+      `sync_send_failed=${sent?.failed ?? 0}`,
+      `sync_not_sent_ipv6=${sent?.ipv6 ?? 0}`,
+      `sync_not_sent_too_long=${sent?.tooLong ?? 0}`,
+      `sync_received=${received?.received ?? 0}`,
+      `sync_applied=${entries?.applied ?? 0}`,
+      `sync_ignored=${entries?.ignored ?? 0}`,
+      `sync_dropped=${entries?.dropped ?? 0}`,
+      ...refused,
+    ]
+  }
+
+  get #active(): SyncAnnouncer {
+    return this.#sender ?? SILENT
+  }
+
+  async #readKey(): Promise<void> {
+    const { resources, logger } = this.#parts
+    let content: Uint8Array | undefined
+    try {
+      content = await resources.readSyncKey()
+    } catch (error) {
+      logger.log('err', `failed to open sync key: ${escapeControl(reasonOf(error))}`)
+      throw new AppError('ERR_SYNC_INIT', `sync init: ${reasonOf(error)}`, { cause: error })
+    }
+    this.#key = syncKeyOf(content)
+    this.#keyFingerprint = content && fingerprintOf(content)
+  }
+}
+
+function networkOfText(text: string): Network {
+  const network = parseCidr(text)
+  if (network === undefined) throw new AppError('ERR_SYNC_INIT', `${text}: not a network`)
+  return network
+}

@@ -1,0 +1,302 @@
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { parseAllowedDomains } from '../../../../src/app/allowed-domains.js'
+import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
+import { Greylister, type GreylisterOptions } from '../../../../src/daemon/grey/greylister.js'
+import type { GreyPolicy, Store, TupleAttempt, TupleOutcome } from '../../../../src/db/store.js'
+import { AppError } from '../../../../src/platform/app-error.js'
+import { MemoryLogger } from '../../../../src/platform/log.js'
+import { ManualClock } from '../../../support/manual-clock.js'
+
+const policy: GreyPolicy = {
+  passSec: 1500,
+  greyExpireSec: 14_400,
+  whiteExpireSec: 3_110_400,
+  trapExpireSec: 86_400,
+  maxTuplesPerAddress: 1000,
+  maxTuples: 1_000_000,
+}
+const recipient = {
+  clientIp: '192.0.2.1',
+  destinationIp: '198.51.100.1',
+  helo: 'mx.example.org',
+  from: '<a@example.org>',
+  to: '<B@example.net>',
+}
+
+interface Call {
+  attempts: readonly TupleAttempt[]
+  now: number
+}
+
+function harness(
+  outcome: TupleOutcome['result'] | ((attempt: TupleAttempt) => Partial<TupleOutcome>) = 'new',
+  options: Partial<GreylisterOptions> = {},
+) {
+  const clock = new ManualClock()
+  const logger = new MemoryLogger()
+  const debug = new MemoryDebugOutput()
+  const calls: Call[] = []
+  const failures: AppError[] = []
+  const announced: string[] = []
+  const promoted: string[] = []
+  const store: Pick<Store, 'recordAttempts'> = {
+    async recordAttempts(attempts, _policy, now) {
+      const failure = failures.shift()
+      if (failure !== undefined) throw failure
+      calls.push({ attempts, now })
+      return attempts.map((attempt) => ({
+        result: typeof outcome === 'string' ? outcome : 'new',
+        isNewTrap: true,
+        evictedCount: 0,
+        ...(typeof outcome === 'string' ? {} : outcome(attempt)),
+      }))
+    },
+  }
+  const greylister = new Greylister({
+    useStore: (action) => action(store as Store),
+    databasePath: '/db',
+    policy,
+    clock,
+    logger,
+    debug,
+    blockLists: { match: () => [] },
+    sync: {
+      announceGrey: ({ ip, to }) => announced.push(`grey ${ip} ${to}`),
+      announceTrapped: (ip, expire) => announced.push(`trapped ${ip} ${expire}`),
+      announceWhite: (ip) => announced.push(`white ${ip}`),
+      announceDeletion: (ip) => announced.push(`delete ${ip}`),
+    },
+    onPromoted: (ip) => promoted.push(ip),
+    ...options,
+  })
+  const logged = () => logger.lines.map(({ level, message }) => `${level} ${message}`)
+  const shown = () => debug.lines.map(({ stream, line }) => `${stream} ${line}`)
+  return { clock, calls, failures, announced, promoted, greylister, logged, shown }
+}
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('what is said about a tuple', () => {
+  test('a new one', async () => {
+    const { greylister, logged, shown, announced } = harness('new')
+    await greylister.submit(recipient)
+    expect(logged()).toEqual([
+      'debug new entry 192.0.2.1 from <a@example.org> to <B@example.net>, helo mx.example.org',
+    ])
+    expect(shown()).toEqual([
+      'err Got Grey HELO mx.example.org, IP 192.0.2.1 from <a@example.org> to <B@example.net>',
+      'err added  192.0.2.1',
+      'err mx.example.org',
+      'err <a@example.org>',
+      'err <B@example.net>',
+    ])
+    expect(announced).toEqual(['grey 192.0.2.1 <B@example.net>'])
+  })
+  test('a known one', async () => {
+    const { greylister, logged, shown, announced } = harness('repeated')
+    await greylister.submit(recipient)
+    expect(logged()).toEqual([])
+    expect(shown()[1]).toBe('err updated 192.0.2.1')
+    expect(announced).toEqual(['grey 192.0.2.1 <B@example.net>'])
+  })
+  test('one that is promoted is handed to the table at once', async () => {
+    const { greylister, logged, promoted, shown } = harness('promoted')
+    await greylister.submit(recipient)
+    expect(logged()).toEqual(['debug queueing add of 192.0.2.1', 'debug whitelisting 192.0.2.1 in /db'])
+    expect(shown().at(-1)).toBe('err whitelisted 192.0.2.1')
+    expect(promoted).toEqual(['192.0.2.1'])
+  })
+  test('one that traps, told to peers with the end of the trap', async () => {
+    const { greylister, logged, shown, announced } = harness('trapped')
+    await greylister.submit(recipient)
+    expect(logged()).toEqual([
+      'debug Trapping 192.0.2.1 for tuple 192.0.2.1\\x0amx.example.org\\x0a<a@example.org>\\x0a<B@example.net>',
+      'debug new greytrap entry 192.0.2.1 from <a@example.org> to <B@example.net>, helo mx.example.org',
+      'debug sync_trap 192.0.2.1',
+    ])
+    expect(shown()[1]).toBe('err added greytrap entry for 192.0.2.1')
+    expect(announced).toEqual(['trapped 192.0.2.1 1700086400'])
+  })
+  test('one that traps again and one that tried the low-priority MX first', async () => {
+    const { greylister, logged, shown } = harness(() => ({ result: 'trapped-mx', isNewTrap: false }))
+    await greylister.submit(recipient)
+    expect(logged()[0]).toMatch(/^debug Trapping 192\.0\.2\.1 for trying MX first for tuple 192\.0\.2\.1/)
+    expect(shown().at(-1)).toBe('err updated 192.0.2.1')
+  })
+  test('one of a peer is never sent on', async () => {
+    const { greylister, announced } = harness('new')
+    await greylister.receive({ ip: '192.0.2.9', helo: 'h', from: '<a@b>', to: '<c@d>' })
+    expect(announced).toEqual([])
+  })
+})
+
+describe('what is recorded', () => {
+  test('the tuple keeps case and brackets, the trap key does not', async () => {
+    const { greylister, calls } = harness()
+    await greylister.submit(recipient)
+    expect(calls[0]?.attempts[0]).toEqual({
+      tuple: { ip: '192.0.2.1', helo: 'mx.example.org', from: '<a@example.org>', to: '<B@example.net>' },
+      clientIp: '192.0.2.1',
+      trapKey: 'b@example.net',
+      isDomainTrap: false,
+      isLowPriorityMx: false,
+      mayPromote: true,
+    })
+  })
+  test('fields are cut to 1023 bytes', async () => {
+    const { greylister, calls } = harness()
+    await greylister.submit({
+      ...recipient,
+      helo: 'h'.repeat(1024),
+      from: 'f'.repeat(5000),
+      to: 't'.repeat(1023),
+    })
+    const { tuple } = calls[0]!.attempts[0]!
+    expect([tuple.helo.length, tuple.from.length, tuple.to.length]).toEqual([1023, 1023, 1023])
+  })
+  test.each([
+    ['no HELO', { helo: '' }],
+    ['control character', { helo: 'a\nIP:192.0.2.66' }],
+    ['control character', { from: '<a\u0000@b>' }],
+    ['control character', { to: '<a\u007f@b>' }],
+  ])('never with %s (%j)', async (reason, part) => {
+    const { greylister, calls, logged } = harness()
+    await greylister.submit({ ...recipient, ...part })
+    expect(calls).toEqual([])
+    expect(logged()).toEqual([`debug tuple of 192.0.2.1 not recorded: ${reason}`])
+    expect(greylister.counters.refused).toBe(1)
+  })
+  test('bytes above 0x7f are names in UTF-8', async () => {
+    const { greylister, calls } = harness()
+    await greylister.submit({ ...recipient, from: '<\u00c3\u00a4@b>' })
+    expect(calls).toHaveLength(1)
+  })
+  test('tuples are keyed by network where told, whitelisting stays by address', async () => {
+    const { greylister, calls, promoted } = harness('promoted', { greyPrefix4: 24, greyPrefix6: 64 })
+    await greylister.submit(recipient)
+    await greylister.submit({ ...recipient, clientIp: '2001:db8:0:1::25' })
+    expect(
+      calls.flatMap(({ attempts }) => attempts.map(({ tuple, clientIp }) => [tuple.ip, clientIp])),
+    ).toEqual([
+      ['192.0.2.0/24', '192.0.2.1'],
+      ['2001:db8:0:1::/64', '2001:db8:0:1::25'],
+    ])
+    expect(promoted).toEqual(['192.0.2.1', '2001:db8:0:1::25'])
+  })
+  test('a client on a block list is counted but not promoted', async () => {
+    const { greylister, calls } = harness('repeated', {
+      blockLists: { match: (ip) => (ip === '192.0.2.1' ? [{ listName: 'bl', message: '' }] : []) },
+    })
+    await greylister.submit(recipient)
+    expect(calls[0]?.attempts[0]?.mayPromote).toBe(false)
+  })
+  test('recipients outside of the allowed domains trap, until the list is lifted', async () => {
+    const allowedDomains = parseAllowedDomains(Buffer.from('example.org\n'))
+    const { greylister, calls } = harness('trapped', { allowedDomains })
+    await greylister.submit(recipient)
+    greylister.replaceAllowedDomains(undefined)
+    await greylister.submit(recipient)
+    expect(calls.map(({ attempts }) => attempts[0]!.isDomainTrap)).toEqual([true, false])
+  })
+  test('-M applies to its address, a minute after the start, and not to peers', async () => {
+    const { greylister, calls, clock } = harness('new', { lowPriorityMx: ['198.51.100.1', '2001:db8::2'] })
+    await greylister.submit(recipient)
+    clock.advance(60)
+    await greylister.submit(recipient)
+    clock.advance(1)
+    await greylister.submit(recipient)
+    await greylister.submit({ ...recipient, destinationIp: '198.51.100.2' })
+    await greylister.submit({ ...recipient, destinationIp: '2001:db8::2' })
+    await greylister.receive({ ip: '192.0.2.9', helo: 'h', from: '<a@b>', to: '<c@d>' })
+    expect(calls.flatMap(({ attempts }) => attempts.map((attempt) => attempt.isLowPriorityMx))).toEqual([
+      false,
+      false,
+      true,
+      false,
+      true,
+      false,
+    ])
+  })
+  test('what arrives together is written together', async () => {
+    const { greylister, calls } = harness()
+    await Promise.all(
+      Array.from({ length: 4500 }, (_, index) => greylister.submit({ ...recipient, to: `<${index}@b>` })),
+    )
+    expect(calls.map(({ attempts }) => attempts.length)).toEqual([2000, 2000, 500])
+  })
+  test('evictions are counted and logged once a minute', async () => {
+    const { greylister, logged, clock } = harness(() => ({ result: 'new', evictedCount: 2 }))
+    await greylister.submit(recipient)
+    await greylister.submit(recipient)
+    clock.advance(60)
+    await greylister.submit(recipient)
+    expect(greylister.counters.evicted).toBe(6)
+    expect(logged().filter((line) => line.startsWith('notice'))).toEqual([
+      'notice too many tuples, the oldest are evicted (2 so far)',
+      'notice too many tuples, the oldest are evicted (6 so far) (1 more since the last such line)',
+    ])
+  })
+})
+
+describe('a database that fails', () => {
+  const busy = () => new AppError('ERR_DB_BUSY', 'database is locked')
+
+  test('the client is answered, the attempt is kept with its time, and one line a minute says so', async () => {
+    vi.useFakeTimers()
+    const { greylister, calls, failures, logged, clock } = harness()
+    failures.push(...Array.from({ length: 12 }, busy))
+    await greylister.submit(recipient)
+    expect(greylister.waitingCount).toBe(1)
+    for (let second = 0; second < 30; second += 1) {
+      clock.advance(1)
+      await vi.advanceTimersByTimeAsync(1000)
+    }
+    await greylister.submit({ ...recipient, to: '<late@example.net>' })
+    await greylister.close()
+    expect(calls.map(({ attempts, now }) => [attempts[0]!.tuple.to, now])).toEqual([
+      ['<B@example.net>', 1_700_000_000],
+      ['<late@example.net>', 1_700_000_030],
+    ])
+    expect(logged().filter((line) => line.startsWith('err'))).toEqual([
+      "err can't add tuples to /db (database is locked), 1 waiting",
+    ])
+  })
+  test('the queue is bounded: the oldest go, counted', async () => {
+    vi.useFakeTimers()
+    const { greylister, failures, calls, logged } = harness('new', {
+      queueLimits: { maxCount: 3, maxBytes: 1_000_000 },
+    })
+    failures.push(...Array.from({ length: 3 }, busy))
+    for (let index = 0; index < 5; index += 1) {
+      const submitted = greylister.submit({ ...recipient, to: `<${index}@b>` })
+      if (index < 3) await Promise.race([submitted, vi.advanceTimersByTimeAsync(0)])
+    }
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(greylister.counters.dropped).toBe(2)
+    expect(calls.flatMap(({ attempts }) => attempts.map(({ tuple }) => tuple.to))).toEqual([
+      '<2@b>',
+      '<3@b>',
+      '<4@b>',
+    ])
+    expect(logged()).toContain('err too many tuples wait for /db, the oldest are dropped')
+  })
+  test('the bytes of the queue are bounded too', async () => {
+    vi.useFakeTimers()
+    const { greylister, failures } = harness('new', { queueLimits: { maxCount: 100, maxBytes: 2500 } })
+    failures.push(...Array.from({ length: 100 }, busy))
+    for (let index = 0; index < 4; index += 1) {
+      const submitted = greylister.submit({ ...recipient, helo: 'h'.repeat(1000) })
+      await Promise.race([submitted, vi.advanceTimersByTimeAsync(0)])
+    }
+    expect(greylister.waitingCount).toBe(2)
+  })
+  test('closing tries once more and says what is lost', async () => {
+    const { greylister, failures, logged } = harness()
+    failures.push(busy(), busy())
+    await greylister.submit(recipient)
+    await greylister.close()
+    expect(logged().at(-1)).toBe('err 1 tuples could not be recorded and are lost')
+  })
+})

@@ -1,0 +1,270 @@
+import { mkdtempSync, rmSync, unlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Greylister } from '../../../../src/daemon/grey/greylister.js'
+import { Scanner } from '../../../../src/daemon/grey/scanner.js'
+import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
+import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
+import { type OpenedStore, StoreKeeper } from '../../../../src/daemon/store/store-keeper.js'
+import { createDatabase, openStore } from '../../../../src/db/open-store.js'
+import type { GreyPolicy, Store } from '../../../../src/db/store.js'
+import type { Entry } from '../../../../src/domain/entry.js'
+import { MemoryFirewall } from '../../../../src/firewall/memory.js'
+import { AppError } from '../../../../src/platform/app-error.js'
+import { MemoryLogger } from '../../../../src/platform/log.js'
+import { ManualClock } from '../../../support/manual-clock.js'
+
+const policy: GreyPolicy = {
+  passSec: 60,
+  greyExpireSec: 14_400,
+  whiteExpireSec: 3_110_400,
+  trapExpireSec: 86_400,
+  maxTuplesPerAddress: 1000,
+  maxTuples: 1_000_000,
+}
+
+let folder: string
+const closers: (() => Promise<void>)[] = []
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'scanner-'))
+})
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+  rmSync(folder, { recursive: true })
+})
+
+function daemon(options: { exists?: boolean; wrap?: (store: Store) => Store } = {}) {
+  const path = join(folder, 'spamd.sqlite')
+  if (options.exists !== false) createDatabase(path)
+  let isMissing = options.exists === false
+  const open = async (): Promise<OpenedStore<Store>> => {
+    const store = await openStore(path, {
+      mode: 'write',
+      busyTimeoutMs: 10,
+      durability: 'normal',
+      create: true,
+    })
+    const opened = { store: options.wrap?.(store) ?? store, isCreated: isMissing }
+    isMissing = true
+    return opened
+  }
+  const clock = new ManualClock()
+  const logger = new MemoryLogger()
+  const firewall = new MemoryFirewall()
+  const blockLists = new BlockLists({ logger })
+  const keeper = new StoreKeeper({ open, logger })
+  const whiteTable = new WhiteTable({ firewall, clock, logger })
+  const common = { databasePath: path, policy, clock, logger, blockLists }
+  const scanner = new Scanner({ ...common, keeper, whiteTable })
+  const greylister = new Greylister({
+    ...common,
+    useStore: keeper.use,
+    onPromoted: (ip) => whiteTable.add(ip),
+  })
+  closers.push(async () => {
+    await scanner.stop()
+    await greylister.close()
+    await whiteTable.close()
+    await keeper.close()
+  })
+  const listing = async (): Promise<string[]> => {
+    const keys: string[] = []
+    for await (const entries of await keeper.use(async (store) => store.list())) {
+      for (const entry of entries) {
+        keys.push(`${entry.kind} ${entry.kind === 'SPAMTRAP' ? entry.address : entry.ip}`)
+      }
+    }
+    return keys
+  }
+  return {
+    path,
+    clock,
+    logger,
+    firewall,
+    blockLists,
+    keeper,
+    scanner,
+    greylister,
+    listing,
+    add: (kind: 'WHITE' | 'TRAPPED', ...ips: string[]) =>
+      keeper.use((store) =>
+        store.edit(
+          ips.map((ip) => ({ operation: 'add', kind, ip }) as const),
+          clock.nowSec(),
+        ),
+      ),
+    put: (entries: Entry[]) => keeper.use((store) => store.upsert(entries, { ifMissing: false })),
+    table: () => firewall.tables.get('spamd-white'),
+    logged: (level: string) =>
+      logger.lines.filter((line) => line.level === level).map(({ message }) => message.replace(path, 'DB')),
+  }
+}
+
+const client = {
+  clientIp: '192.0.2.1',
+  destinationIp: '198.51.100.1',
+  helo: 'h',
+  from: '<a@b>',
+  to: '<c@d>',
+}
+
+describe('a scan', () => {
+  test('brings table and trap list up to date for both families', async () => {
+    const { add, scanner, table, blockLists } = daemon()
+    await add('WHITE', '192.0.2.9', '2001:db8::9')
+    await add('TRAPPED', '192.0.2.3', '2001:db8::3')
+    expect(await scanner.scan()).toMatchObject({ isComplete: true, whiteCount: 2, trappedCount: 2 })
+    expect(table()).toEqual(['192.0.2.9/32', '2001:db8::9/128'])
+    expect(blockLists.match('2001:db8::3')).toEqual([
+      { listName: 'spamd-greytrap', message: 'Your address %A has mailed to spamtraps here\\n' },
+    ])
+    expect(blockLists.match('192.0.2.9')).toEqual([])
+  })
+  test('walks a database of many slices once', async () => {
+    const { put, scanner, table } = daemon()
+    const now = 1_700_000_000
+    const times = { first: now - 9, pass: now - 9, bcount: 1, pcount: 0 }
+    await put(
+      Array.from(
+        { length: 7000 },
+        (_, index): Entry => ({
+          kind: 'WHITE',
+          ip: `10.0.${index >> 8}.${index & 255}`,
+          ...times,
+          expire: index % 2 === 0 ? now - 1 : now + 100,
+        }),
+      ),
+    )
+    expect(await scanner.scan()).toMatchObject({ isComplete: true, whiteCount: 3500, deletedCount: 3500 })
+    expect(table()).toHaveLength(3500)
+  })
+  test('promotes what a retry before a restart made pass, and takes listed addresses away for good', async () => {
+    const { put, add, scanner, blockLists, table, listing, logged } = daemon()
+    const now = 1_700_000_000
+    const times = { first: now - 500, pass: now - 1, expire: now + 500, bcount: 2, pcount: 0 }
+    await put([
+      { kind: 'GREY', ip: '192.0.2.1', helo: 'h', from: '<a@b>', to: '<c@d>', ...times },
+      { kind: 'GREY', ip: '192.0.2.2', helo: 'h', from: '<a@b>', to: '<c@d>', ...times },
+    ])
+    await add('WHITE', '192.0.2.3')
+    blockLists.apply({ kind: 'clear', name: 'bl' })
+    const { ConfigLineDecoder } = await import('../../../../src/codec/config-line/config-line-decoder.js')
+    const decoder = new ConfigLineDecoder((line) => blockLists.apply(line))
+    decoder.push(Buffer.from('bl;"m";inet;1;192.0.2.2/31\n'))
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.1/32'])
+    expect(await listing()).toEqual(['WHITE 192.0.2.1'])
+    expect(logged('debug')).toEqual([
+      '192.0.2.3 blacklisted, removing from whitelist',
+      'queueing deletion of 192.0.2.3',
+      'queueing deletion of 192.0.2.2\\x0ah\\x0a<a@b>\\x0a<c@d>',
+      'queueing add of 192.0.2.1',
+      'whitelisting 192.0.2.1 in DB',
+    ])
+  })
+  test('after a trap the host leaves the table and is stuttered, and a day later is forgotten', async () => {
+    const { add, scanner, table, blockLists, clock, greylister, keeper, listing } = daemon()
+    await keeper.use((store) =>
+      store.edit([{ operation: 'add', kind: 'SPAMTRAP', address: 'trap@example.net' }], clock.nowSec()),
+    )
+    await add('WHITE', '192.0.2.1')
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.1/32'])
+    await greylister.submit({ ...client, to: '<Trap@example.net>' })
+    await scanner.scan()
+    expect(table()).toEqual([])
+    expect(blockLists.match('192.0.2.1')).toHaveLength(1)
+    clock.advance(86_400)
+    await scanner.scan()
+    expect(blockLists.match('192.0.2.1')).toEqual([])
+    expect(await listing()).toEqual(['SPAMTRAP trap@example.net'])
+  })
+  test('a promoted address is in the table at the next scan, its tuple gone', async () => {
+    const { scanner, table, clock, greylister, listing } = daemon()
+    await greylister.submit(client)
+    clock.advance(61)
+    await greylister.submit(client)
+    expect(await listing()).toEqual(['WHITE 192.0.2.1'])
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.1/32'])
+  })
+})
+
+describe('what must not empty the table', () => {
+  test('a database that was just created', async () => {
+    const { scanner, firewall, table, add, keeper, clock } = daemon({ exists: false })
+    firewall.tables.set('spamd-white', ['203.0.113.1/32'])
+    await scanner.scan()
+    expect(table()).toEqual(['203.0.113.1/32'])
+    await add('WHITE', '192.0.2.9')
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.9/32'])
+    await keeper.use((store) =>
+      store.edit([{ operation: 'delete', key: { kind: 'host', ip: '192.0.2.9' } }], clock.nowSec()),
+    )
+    await scanner.scan()
+    expect(table()).toEqual([])
+  })
+  test('an existing database that is empty does empty it, once the scan is complete', async () => {
+    const { scanner, firewall, table } = daemon()
+    firewall.tables.set('spamd-white', ['203.0.113.1/32'])
+    await scanner.scan()
+    expect(table()).toEqual([])
+  })
+  test('a walk that fails half-way: table and trap list stay', async () => {
+    let reads = 0
+    const { scanner, add, table, logged, blockLists } = daemon({
+      wrap: (store) =>
+        new Proxy(store, {
+          get(target, name) {
+            const member: unknown = Reflect.get(target, name)
+            if (typeof member !== 'function') return member
+            if (name !== 'readScanSlice') return member.bind(target) as unknown
+            return async (...parameters: unknown[]) => {
+              reads += 1
+              if (reads === 4) throw new AppError('ERR_DB_CORRUPT', 'database disk image is malformed')
+              return (member as (...given: unknown[]) => unknown).apply(target, parameters)
+            }
+          },
+        }),
+    })
+    await add('WHITE', '192.0.2.9')
+    await add('TRAPPED', '192.0.2.3')
+    await scanner.scan()
+    await add('WHITE', '192.0.2.10')
+    expect(await scanner.scan()).toMatchObject({ isComplete: false })
+    expect(table()).toEqual(['192.0.2.9/32'])
+    expect(blockLists.match('192.0.2.3')).toHaveLength(1)
+    expect(logged('notice')).toEqual(['scan of DB failed'])
+    expect(await scanner.scan()).toMatchObject({ isComplete: true })
+    expect(table()).toEqual(['192.0.2.9/32', '192.0.2.10/32'])
+  })
+  test('a database deleted under the daemon: it makes a new one, goes on, and leaves the table', async () => {
+    const { path, scanner, add, table, greylister, clock, listing } = daemon()
+    await add('WHITE', '192.0.2.9')
+    await scanner.scan()
+    for (const suffix of ['', '-wal', '-shm']) unlinkSync(path + suffix)
+    clock.advance(61)
+    // Whoever notices first opens it again; a client is answered either way.
+    await greylister.submit(client)
+    await scanner.scan()
+    await scanner.scan()
+    await greylister.close()
+    expect(table()).toEqual(['192.0.2.9/32'])
+    expect(await listing()).toEqual(['GREY 192.0.2.1'])
+  })
+  test('a clock that jumps an hour forward and back', async () => {
+    const { add, scanner, table, clock, listing } = daemon()
+    await add('WHITE', '192.0.2.9')
+    await add('TRAPPED', '192.0.2.3')
+    await scanner.scan()
+    clock.step(40 * 86_400)
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.9/32'])
+    clock.step(-40 * 86_400 - 3600)
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.9/32'])
+    expect(await listing()).toEqual(['WHITE 192.0.2.9', 'TRAPPED 192.0.2.3'])
+  })
+})

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
+import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
+import { type ConfigServerOptions, createConfigServer } from '../../../../src/daemon/lists/config-server.js'
+import { MemoryLogger } from '../../../../src/platform/log.js'
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+async function started(options: Partial<ConfigServerOptions> = {}) {
+  const logger = new MemoryLogger()
+  const debug = new MemoryDebugOutput()
+  const blockLists = new BlockLists({ logger, debug })
+  const server = createConfigServer({ blockLists, logger, debug, needsReservedPort: false, ...options })
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const open = async (): Promise<Socket> => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    await once(socket, 'connect')
+    return socket.resume()
+  }
+  return { blockLists, logger, shown: () => debug.lines.map(({ line }) => line), open }
+}
+
+const LINE = 'bl;"m";inet;1;127.5.0.0/16\n'
+
+test('a list takes effect when the client has closed, and the server closes after that', async () => {
+  const { blockLists, open, shown } = await started()
+  const socket = await open()
+  socket.write(LINE)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(blockLists.match('127.5.6.7')).toEqual([])
+  socket.end()
+  await once(socket, 'close')
+  expect(blockLists.match('127.5.6.7')).toHaveLength(1)
+  expect(shown()).toEqual([
+    'got configuration connection',
+    'read 27 config bytes',
+    'got configuration connection',
+    'read 0 config bytes',
+    'adding list bl; 1 entries',
+    'added 127.5.0.0/16',
+  ])
+})
+
+test('a source port of 1024 or above is closed at once, unread', async () => {
+  const { blockLists, open, shown } = await started({ needsReservedPort: true })
+  const socket = await open()
+  socket.on('error', () => undefined)
+  socket.end(LINE)
+  await once(socket, 'close')
+  expect(shown()).toEqual([])
+  expect(blockLists.summaries()).toEqual([])
+})
+
+test('a connection that is reset half-way changes nothing', async () => {
+  const { blockLists, open, logger, shown } = await started()
+  const broken = await open()
+  broken.write(LINE)
+  await vi.waitFor(() => expect(shown()).toContain('read 27 config bytes'))
+  broken.resetAndDestroy()
+  const next = await open()
+  next.end('l2;"m";inet;1;127.6.0.0/16\n')
+  await once(next, 'close')
+  expect(blockLists.summaries()).toEqual([{ name: 'l2', entryCount: 1 }])
+  expect(logger.lines.map(({ message }) => message)).toEqual([
+    'configuration connection dropped: Connection reset by peer, nothing was changed',
+  ])
+})
+
+test('an idle client is dropped and does not hold up the next', async () => {
+  const { blockLists, open, logger } = await started({ idleTimeoutMs: 30 })
+  const idle = await open()
+  idle.write('bl;"m";inet;1;')
+  const next = await open()
+  next.end(LINE)
+  await Promise.all([once(idle, 'close'), once(next, 'close')])
+  expect(blockLists.summaries()).toEqual([{ name: 'bl', entryCount: 1 }])
+  expect(logger.lines[0]?.message).toBe('configuration connection dropped: timed out, nothing was changed')
+})
+
+test('more bytes than allowed are refused', async () => {
+  const { blockLists, open, logger } = await started({ maxBytes: 20 })
+  const socket = await open()
+  socket.on('error', () => undefined)
+  socket.end(LINE)
+  await once(socket, 'close')
+  expect(blockLists.summaries()).toEqual([])
+  expect(logger.lines[0]?.message).toBe(
+    'configuration connection dropped: more than 20 bytes, nothing was changed',
+  )
+})
+
+describe('several clients at once', () => {
+  test('are served in turn', async () => {
+    const { blockLists, open } = await started()
+    const sockets = await Promise.all(Array.from({ length: 10 }, open))
+    await Promise.all(
+      sockets.map((socket, index) => {
+        socket.end(`l${index};"m";inet;1;127.5.0.0/16\n`)
+        return once(socket, 'close')
+      }),
+    )
+    expect(
+      blockLists
+        .summaries()
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(Array.from({ length: 10 }, (_, index) => `l${index}`))
+  })
+})

@@ -1,0 +1,257 @@
+/** spamd's two processes: real ones, with a trial service in the child. Root shows the change of user as well. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+
+const PARENT = fileURLToPath(new URL('../../../support/two-processes/parent.ts', import.meta.url))
+const PFCTL = fileURLToPath(new URL('../../../support/pfctl-stand-in.js', import.meta.url))
+const IS_ROOT = process.getuid?.() === 0
+
+interface Addresses {
+  pid: number
+  smtp4: number
+  smtp6: number
+  configPort: number
+}
+
+/** A started pair of processes. */
+class Pair {
+  readonly process: ChildProcessWithoutNullStreams
+  readonly lines: AsyncIterator<string>
+  stderr = ''
+  readonly #ended: Promise<unknown[]>
+  addresses: Addresses = { pid: 0, smtp4: 0, smtp6: 0, configPort: 0 }
+
+  constructor(settings: object, environment: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
+    const words = [...launcher, process.execPath, '--import', 'tsx', PARENT, JSON.stringify(settings)]
+    this.process = spawn(words[0]!, words.slice(1), {
+      env: { ...process.env, NODE_OPTIONS: '', ...environment },
+    })
+    this.process.stderr.on('data', (chunk: Buffer) => {
+      this.stderr += chunk.toString()
+    })
+    this.#ended = once(this.process, 'close')
+    this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]()
+  }
+
+  async nextLine(): Promise<string> {
+    const { value, done } = await this.lines.next()
+    if (done === true) throw new Error(`the processes ended: ${this.stderr}`)
+    return value
+  }
+
+  async started(): Promise<void> {
+    this.addresses = JSON.parse(await this.nextLine()) as Addresses
+  }
+
+  async ended(): Promise<{ code: number | null; signal: string | null }> {
+    const [code, signal] = (await this.#ended) as [number | null, string | null]
+    return { code, signal }
+  }
+
+  async ask(line: string, port = this.addresses.smtp4, host = '127.0.0.1'): Promise<unknown> {
+    return JSON.parse(await exchange({ port, host }, `${line}\n`))
+  }
+}
+
+async function exchange(
+  target: { port: number; host: string } | { path: string },
+  text: string,
+): Promise<string> {
+  const socket = connect(target)
+  socket.setEncoding('utf8')
+  socket.end(text)
+  let received = ''
+  for await (const chunk of socket) received += chunk as string
+  return received
+}
+
+let folder: string
+let settings: {
+  folder: string
+  user: string
+  pfctl: string
+  pidFile: string
+  tls: object
+  stopTimeoutMs?: number
+}
+let pairs: Pair[]
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'two-processes-'))
+  chmodSync(folder, 0o711)
+  writeFileSync(join(folder, 'key'), 'secret', { mode: 0o600 })
+  writeFileSync(join(folder, 'tls.pem'), 'certificate', { mode: 0o600 })
+  settings = {
+    folder,
+    user: 'nobody',
+    pfctl: PFCTL,
+    pidFile: join(folder, 'pid'),
+    tls: { certificateFile: join(folder, 'tls.pem'), keyFile: join(folder, 'tls.pem') },
+  }
+  pairs = []
+})
+
+afterEach(async () => {
+  for (const pair of pairs) {
+    pair.process.kill('SIGKILL')
+    await pair.ended()
+  }
+  rmSync(folder, { recursive: true })
+})
+
+function launch(environment: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []): Pair {
+  const state = { PFCTL_STATE: join(folder, 'pf.json'), PFCTL_CALLS: join(folder, 'pf.calls') }
+  const pair = new Pair(settings, { ...state, ...environment }, launcher)
+  pairs.push(pair)
+  return pair
+}
+
+async function start(launcher: readonly string[] = []): Promise<Pair> {
+  const pair = launch({}, launcher)
+  await pair.started()
+  // Written when the parent has heard that the child is ready.
+  await vi.waitUntil(() => readPid() === pair.process.pid, { timeout: 30_000, interval: 5 })
+  return pair
+}
+
+function readPid(): number | undefined {
+  return existsSync(settings.pidFile) ? Number(readFileSync(settings.pidFile, 'utf8')) : undefined
+}
+
+test('sockets, files and tables reach the child, which holds no privilege', async () => {
+  const pair = await start()
+  const { smtp6, configPort } = pair.addresses
+  expect(await pair.ask('what', smtp6, '::1')).toBe('what?')
+  expect(await exchange({ port: configPort, host: '127.0.0.1' }, '')).toBe('config\n')
+  const socketPath = join(folder, 'run/spamd.sock')
+  expect(await exchange({ path: socketPath }, 'x')).toBe('control\n')
+  expect(statSync(socketPath).mode & 0o777).toBe(0o660)
+  expect(await pair.ask('tls')).toBe('certificate')
+  expect(await pair.ask('domains')).toBe('none')
+  expect(await pair.ask(`read ${join(folder, 'key')}`)).toEqual({
+    key: 'secret',
+    own: IS_ROOT ? 'EACCES' : 'secret',
+  })
+  const ids = (await pair.ask('ids')) as { uid: number; gid: number; groups: number[] }
+  if (IS_ROOT) {
+    expect(ids.uid).not.toBe(0)
+    expect(ids.groups).toEqual([ids.gid])
+    expect(statSync(join(folder, 'db')).uid).toBe(ids.uid)
+    expect(statSync(socketPath).gid).toBe(ids.gid)
+  } else expect(ids.uid).toBe(process.getuid!())
+  expect(await pair.ask('reopen')).toHaveLength(2)
+  expect(await pair.ask('limits')).toEqual({ maxEntries: 200_000 })
+  expect(await pair.ask('table')).toBe('none')
+  expect(await pair.ask('replace 3')).toBe('replaced')
+  expect(await pair.ask('table')).toBe(3)
+  expect(await pair.ask('replace-text localhost')).toEqual({
+    error: 'refused to load table "spamd-white": entry 1 is not a canonical host: "localhost"',
+  })
+  expect(await pair.ask('table')).toBe(3)
+})
+
+test('signals are passed on, SIGTERM ends both with 0 and leaves tables, no socket and no pid file', async () => {
+  const pair = await start()
+  expect(await pair.ask('replace 2')).toBe('replaced')
+  pair.process.kill('SIGHUP')
+  expect(await pair.nextLine()).toBe('reloaded')
+  pair.process.kill('SIGUSR1')
+  expect(await pair.nextLine()).toBe('statistics')
+  expect(readFileSync(settings.pidFile, 'utf8')).toBe(`${pair.process.pid}\n`)
+  pair.process.kill('SIGTERM')
+  expect(await pair.nextLine()).toBe('stopped')
+  expect(await pair.ended()).toEqual({ code: 0, signal: null })
+  expect(existsSync(join(folder, 'run/spamd.sock'))).toBe(false)
+  if (!IS_ROOT) expect(existsSync(settings.pidFile)).toBe(false)
+  const { tables } = JSON.parse(readFileSync(join(folder, 'pf.json'), 'utf8')) as {
+    tables: Record<string, { entries: string[] }>
+  }
+  expect(tables['spamd-white']?.entries).toHaveLength(2)
+})
+
+test('the child killed: the parent ends with 1 and says so', async () => {
+  const pair = await start()
+  process.kill(pair.addresses.pid, 'SIGKILL')
+  expect(await pair.ended()).toEqual({ code: 1, signal: null })
+  expect(pair.stderr).toContain('err: the unprivileged process died on signal SIGKILL, exiting')
+})
+
+test('the parent killed: the child ends', async () => {
+  const pair = await start()
+  pair.process.kill('SIGKILL')
+  expect(await pair.nextLine()).toBe('stopped')
+  // The child holds our pipe until its end.
+  expect(await pair.ended()).toEqual({ code: null, signal: 'SIGKILL' })
+})
+
+test('after kill -9 of the parent a new spamd starts where the old one was', async () => {
+  const old = await start()
+  old.process.kill('SIGKILL')
+  await old.ended()
+  await start()
+  expect(await exchange({ path: join(folder, 'run/spamd.sock') }, 'x')).toBe('control\n')
+})
+
+test('a child that will not stop is killed in time', async () => {
+  settings.stopTimeoutMs = 200
+  const pair = await start()
+  expect(await pair.ask('stop-never')).toBe('will not')
+  pair.process.kill('SIGTERM')
+  expect((await pair.ended()).code).toBe(1)
+  expect(pair.stderr).toContain('did not end in time')
+})
+
+test('a start that fails in the child is told with its reason, exit 1', async () => {
+  const pair = launch({ TRIAL_FAILS: '1' })
+  expect((await pair.ended()).code).toBe(1)
+  expect(pair.stderr).toContain('spamd: this start fails on purpose')
+})
+
+/** `CAP_NET_ADMIN` for a program that is not root, as systemd gives it. */
+const AS_SYSTEMD =
+  '/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin --'
+
+test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
+  'a parent that is not root but has CAP_NET_ADMIN: the child has no capability',
+  async () => {
+    chownSync(folder, 65534, 65534)
+    for (const name of ['key', 'tls.pem']) chownSync(join(folder, name), 65534, 65534)
+    const pair = await start(AS_SYSTEMD.split(' '))
+    expect(readFileSync(`/proc/${pair.process.pid}/status`, 'utf8')).toMatch(/^CapEff:\t0*1000$/m)
+    const { own } = (await pair.ask('read /proc/self/status')) as { own: string }
+    expect(own).toMatch(/^CapEff:\t0+$/m)
+    expect(own).toMatch(/^CapAmb:\t0+$/m)
+    expect(own).toMatch(/^NoNewPrivs:\t1$/m)
+    expect(await pair.ask('replace 2')).toBe('replaced')
+  },
+)
+
+test.runIf(IS_ROOT)('an unknown user is told before anything is opened', async () => {
+  settings.user = 'no-such-user'
+  const pair = launch()
+  expect((await pair.ended()).code).toBe(1)
+  expect(pair.stderr).toContain('spamd: no such user no-such-user')
+})
+
+test('a child that asks for what is not on the list is killed', async () => {
+  const pair = await start()
+  await pair.ask('say {"kind":"request","id":99,"name":"read-shadow"}').catch(() => undefined)
+  expect((await pair.ended()).code).toBe(1)
+  expect(pair.stderr).toContain('the unprivileged process sent a message that is none, killing it')
+})

@@ -1,0 +1,283 @@
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import type { SpamlogdOptions } from '../../../../src/app/spamlogd-options.js'
+import { parseSpamlogdOptions } from '../../../../src/cli/parse-spamlogd-options.js'
+import { kernelFilter, runSpamlogd } from '../../../../src/daemon/spamlogd/run-spamlogd.js'
+import { createDatabase, openStore } from '../../../../src/db/open-store.js'
+import { AppError } from '../../../../src/platform/app-error.js'
+import { captureFile, mailSyn, nflogRecord, pflogRecord } from '../../../support/log-records.js'
+import { FakeMachine } from '../../../support/spamlogd-machine.js'
+
+const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-run-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+let dbPath = ''
+let machine = new FakeMachine()
+beforeEach(() => {
+  dbPath = join(mkdtempSync(join(scratch, 'case-')), 'spamd.sqlite')
+  machine = new FakeMachine()
+})
+
+function optionsOf(...argv: string[]): SpamlogdOptions {
+  const parsed = parseSpamlogdOptions([...argv, '--db', dbPath], {}, 'openbsd')
+  if (!parsed.ok) throw new Error(parsed.stderr)
+  return parsed.options
+}
+const run = (...argv: string[]) => runSpamlogd(optionsOf(...argv), { machine })
+
+async function entries(): Promise<string[]> {
+  const store = await openStore(dbPath, { mode: 'read' })
+  const lines: string[] = []
+  for await (const chunk of store.listText())
+    lines.push(...Buffer.from(chunk).toString('latin1').trimEnd().split('\n'))
+  await store.close()
+  return lines
+}
+const white = (ip: string, timeSec: number, pcount = 0) =>
+  `WHITE|${ip}|||${timeSec}|${timeSec}|${timeSec + 3110400}|1|${pcount}`
+const SYN = pflogRecord(mailSyn('192.0.2.1', '198.51.100.1'))
+const NOW = 1_700_000_000
+
+/** Turns of the event loop until something holds; for work that ends by itself soon. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await nextTurn()
+}
+
+describe('watching', () => {
+  test('a packet is stored when the end comes before the batch is due', async () => {
+    createDatabase(dbPath)
+    const running = run('-D', '--user', 'nobody')
+    await machine.listening
+    machine.request?.onPacket(SYN, 1)
+    machine.signal('stop')
+    expect(await running).toBe(0)
+    expect(machine.lines).toEqual([
+      'Listening on pflog0 for all interfaces. ',
+      'inbound 192.0.2.1',
+      'exiting',
+    ])
+    expect([machine.users, machine.captureClosed]).toEqual([['nobody'], 1])
+    expect(await entries()).toEqual([white('192.0.2.1', NOW)])
+  })
+
+  test('SIGUSR1 logs the counters, a kernel loss is told', async () => {
+    createDatabase(dbPath)
+    const running = run('-D')
+    await machine.listening
+    machine.request?.onPacket(SYN, 1)
+    machine.request?.onPacket(new Uint8Array(3), 1)
+    machine.request?.onTrouble('the kernel lost packets')
+    machine.signal('statistics')
+    machine.signal('stop')
+    await running
+    expect(machine.lines).toContain('pflog0: the kernel lost packets')
+    expect(machine.lines).toContain(
+      'statistics packets=2 matched=1 undecodable=1 updated=0 leftTrapped=0 pending=1 dropped=0 lostByKernel=0',
+    )
+  })
+
+  test('a database that appears later gets everything; SIGHUP opens it anew', async () => {
+    const running = run('-D')
+    await machine.listening
+    machine.request?.onPacket(SYN, 1)
+    await until(() => machine.lines.some((line) => line.startsWith('Can not open db')))
+    createDatabase(dbPath)
+    machine.signal('reload')
+    machine.request?.onPacket(SYN, 1)
+    machine.signal('stop')
+    expect(await running).toBe(0)
+    expect(await entries()).toEqual([white('192.0.2.1', NOW, 1)])
+  })
+
+  test('a database that is replaced under it is opened again', async () => {
+    createDatabase(dbPath)
+    const running = run('-D')
+    await machine.listening
+    machine.request?.onPacket(SYN, 1)
+    const updated = () => {
+      machine.signal('statistics')
+      return machine.lines.at(-1)?.includes('pending=0') === true
+    }
+    await until(updated)
+    renameSync(dbPath, `${dbPath}.old`)
+    createDatabase(dbPath)
+    machine.request?.onPacket(pflogRecord(mailSyn('192.0.2.2', '198.51.100.1')), 1)
+    machine.signal('stop')
+    await running
+    expect(await entries()).toEqual([white('192.0.2.2', NOW)])
+  })
+
+  test('a clock that jumps back stores what it says', async () => {
+    createDatabase(dbPath)
+    const running = run('-D')
+    await machine.listening
+    machine.clock.step(-7_200)
+    machine.request?.onPacket(SYN, 1)
+    machine.signal('stop')
+    await running
+    expect(await entries()).toEqual([white('192.0.2.1', NOW - 7_200)])
+  })
+
+  test('a device of another link type is named and closed', async () => {
+    createDatabase(dbPath)
+    machine.linkType = 1
+    expect(await run('-D', '-l', 'em0')).toBe(1)
+    const text = 'Invalid datalink type 1 (ETHERNET), expected 117 (PFLOG) or 239 (NFLOG)'
+    expect(machine.lines).toEqual(['Listening on em0 for all interfaces. ', text])
+    expect(machine.stderr[0]).toBe(`spamlogd: couldn't initialize pcap: ${text}\n`)
+    expect(machine.captureClosed).toBe(1)
+  })
+
+  test('a device that does not open is told with reason and hint', async () => {
+    machine.captureError = new AppError('ERR_CAPTURE_OPEN', 'socket: Operation not permitted', {
+      hint: 'be root',
+    })
+    expect(await run('-D')).toBe(1)
+    expect(machine.lines.at(-1)).toBe('Failed to initialize: socket: Operation not permitted')
+    expect(machine.stderr).toEqual([
+      "spamlogd: couldn't initialize pcap: Operation not permitted\n",
+      'spamlogd: hint: be root\n',
+    ])
+  })
+
+  test('as a service, a database that can never be used ends the start; a missing one is waited for', async () => {
+    writeFileSync(dbPath, 'garbage '.repeat(1_000))
+    expect(await run('--foreground')).toBe(1)
+    expect(machine.stderr[0]).toBe(`spamlogd: Can not open db ${dbPath}: Inappropriate file type or format\n`)
+    rmSync(dbPath)
+    machine = new FakeMachine()
+    const pidFile = `${dbPath}.pid`
+    const running = run('--foreground', '--pid-file', pidFile)
+    await machine.listening
+    await until(() => machine.stderr.length > 0)
+    expect(machine.stderr[0]).toContain('does not exist yet')
+    expect(readFileSync(pidFile, 'latin1')).toBe(`${process.pid}\n`)
+    machine.signal('stop')
+    expect(await running).toBe(0)
+    expect(existsSync(pidFile)).toBe(false)
+  })
+})
+
+describe('replaying', () => {
+  const replay = (file: Uint8Array, isFile = true) => {
+    machine.replay = {
+      chunks: (async function* () {
+        for (let offset = 0; offset < file.length; offset += 50) yield file.subarray(offset, offset + 50)
+      })(),
+      isFile,
+      abort: () => {},
+    }
+  }
+  const summary = (text: string) => expect(machine.stdout).toEqual([`${text}\n`])
+
+  test('the time of capture counts when asked for', async () => {
+    createDatabase(dbPath)
+    const six = pflogRecord(mailSyn('2001:db8::1', '2001:db8::2'), { direction: 'out' })
+    replay(captureFile([SYN, SYN, six], { timeSec: 1_600_000_000 }))
+    expect(await run('-r', 'x', '--use-capture-time')).toBe(0)
+    summary('packets=3 matched=3 undecodable=0 added=2 refreshed=0 untrapped=0 leftTrapped=0 lost=0')
+    expect(await entries()).toEqual([
+      white('192.0.2.1', 1_600_000_000, 1),
+      white('2001:db8::2', 1_600_000_000),
+    ])
+    expect(machine.users).toEqual([])
+  })
+
+  test('nflog through a pipe, JSON summary', async () => {
+    createDatabase(dbPath)
+    replay(
+      captureFile([nflogRecord(mailSyn('192.0.2.9', '192.0.2.1'), { prefix: 'spamlogd-in' })], {
+        linkType: 239,
+      }),
+      false,
+    )
+    expect(await run('-D', '-r', '-', '--json')).toBe(0)
+    expect(JSON.parse(machine.stdout[0] ?? '')).toMatchObject({ packets: 1, matched: 1, added: 1, lost: 0 })
+    expect(machine.lines).toEqual(['inbound 192.0.2.9'])
+  })
+
+  test('a TRAPPED address stays, unless the old way is asked for', async () => {
+    createDatabase(dbPath)
+    const store = await openStore(dbPath, { mode: 'write' })
+    await store.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.1' }], NOW - 60)
+    await store.close()
+    replay(captureFile([SYN]))
+    await run('-r', 'x')
+    expect(await entries()).toEqual([`TRAPPED|192.0.2.1|${NOW - 60 + 86_400}`])
+    replay(captureFile([SYN]))
+    await run('-r', 'x', '--untrap')
+    expect(await entries()).toEqual([`WHITE|192.0.2.1|||${NOW - 60}|${NOW}|${NOW + 3110400}|1|0`])
+  })
+
+  test('damage is reported with its offset, what came before it counts', async () => {
+    createDatabase(dbPath)
+    const good = captureFile([SYN])
+    replay(Buffer.concat([good, good.subarray(24, 33)]))
+    expect(await run('-r', 'mail.pcap')).toBe(1)
+    expect(machine.stderr).toEqual([
+      `spamlogd: mail.pcap: truncated dump file; tried to read 16 header bytes, only got 9 at byte ${good.length}\n`,
+    ])
+    expect(await entries()).toHaveLength(1)
+  })
+
+  test.each([
+    [
+      Uint8Array.of(0x1f, 0x8b, 8, 0),
+      'unknown file format (gzip) at byte 0',
+      'unpack it: gzip -dc FILE | spamlogd -r -',
+    ],
+    [
+      captureFile([SYN], { linkType: 113 }),
+      'invalid datalink type 113 (LINUX_SLL), expected 117 (PFLOG) or 239 (NFLOG)',
+      'capture on the log device',
+    ],
+    [
+      captureFile([], { linkType: 101 }),
+      'invalid datalink type 101 (RAW), expected 117 (PFLOG) or 239 (NFLOG)',
+      'capture on the log device',
+    ],
+  ])('another kind of file is named', async (file, reason, hint) => {
+    createDatabase(dbPath)
+    replay(file)
+    expect(await run('-r', 'mail.pcap')).toBe(1)
+    expect(machine.stderr[0]).toBe(`spamlogd: mail.pcap: ${reason}\n`)
+    expect(machine.stderr[1]).toContain(`spamlogd: hint: ${hint}`)
+  })
+
+  test('updates that cannot be stored make the replay fail', async () => {
+    replay(captureFile([SYN]))
+    expect(await run('-r', 'x')).toBe(1)
+    expect(machine.lines).toEqual([
+      `Can not open db ${dbPath}: No such file or directory`,
+      `1 addresses could not be recorded in ${dbPath}`,
+    ])
+    summary('packets=1 matched=1 undecodable=0 added=0 refreshed=0 untrapped=0 leftTrapped=0 lost=1')
+  })
+
+  test('a signal ends it between records, and what was read is stored', async () => {
+    createDatabase(dbPath)
+    const file = captureFile([SYN])
+    machine.replay = {
+      chunks: (async function* () {
+        yield file
+        machine.signal('stop')
+        yield file.subarray(24)
+      })(),
+      isFile: false,
+      abort: () => {},
+    }
+    expect(await run('-r', '-')).toBe(0)
+    expect(await entries()).toHaveLength(1)
+  })
+})
+
+test('what the kernel sorts out: nothing on nflog, IPv4 SYNs to our ports on pflog, IPv6 whole', () => {
+  const { rules } = optionsOf('--port', '25', '--port', '587', '-i', 'em0')
+  expect(kernelFilter('nflog:25', rules)).toBe('')
+  expect(kernelFilter('pflog0', rules)).toBe(
+    'action pass and on em0 and (ip6 or (ip and (dst port 25 or dst port 587) and tcp[13] & 0x12 = 0x2))',
+  )
+})

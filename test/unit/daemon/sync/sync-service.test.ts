@@ -1,0 +1,316 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { readSyncKeyFile } from '../../../../src/app/sync-key.js'
+import { decodeSyncMessage, encodeSyncMessage, syncKeyOf } from '../../../../src/codec/sync-message.js'
+import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
+import { Greylister } from '../../../../src/daemon/grey/greylister.js'
+import type { SyncParts, SyncService } from '../../../../src/daemon/spamd-service.js'
+import { StoreKeeper } from '../../../../src/daemon/store/store-keeper.js'
+import { createSyncService } from '../../../../src/daemon/sync/sync-service.js'
+import { createDatabase, openStore } from '../../../../src/db/open-store.js'
+import type { GreyPolicy } from '../../../../src/db/store.js'
+import { MemoryLogger } from '../../../../src/platform/log.js'
+import { ManualClock } from '../../../support/manual-clock.js'
+
+const policy: GreyPolicy = {
+  passSec: 60,
+  greyExpireSec: 14_400,
+  whiteExpireSec: 3_110_400,
+  trapExpireSec: 86_400,
+  maxTuplesPerAddress: 1000,
+  maxTuples: 1_000_000,
+}
+const NOW = 1_700_000_000
+const closers: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address()
+  socket.close()
+  return port
+}
+
+interface HostOptions {
+  listen?: string
+  targets?: string[]
+  port: number
+  key?: string
+  isBlackOnly?: boolean
+  sync?: Partial<SyncParts['config']['sync']>
+}
+
+/** A spamd without its SMTP side. */
+async function host(options: HostOptions) {
+  const folder = mkdtempSync(join(tmpdir(), 'sync-'))
+  const keyPath = join(folder, 'key')
+  const setKey = (key: string) => writeFileSync(keyPath, key, { mode: 0o600 })
+  if (options.key !== undefined) setKey(options.key)
+  const path = join(folder, 'db')
+  createDatabase(path)
+  const clock = new ManualClock(NOW)
+  const logger = new MemoryLogger()
+  const debug = new MemoryDebugOutput()
+  const keeper = new StoreKeeper({
+    logger,
+    open: async () => ({ store: await openStore(path, { mode: 'write' }), isCreated: false }),
+  })
+  const common = { policy, clock, logger, debug }
+  let service: SyncService | undefined
+  const greylister = new Greylister({
+    ...common,
+    useStore: keeper.use,
+    databasePath: path,
+    blockLists: { match: () => [] },
+    sync: {
+      announceGrey: (tuple) => service!.announcer.announceGrey(tuple),
+      announceTrapped: (ip, expire) => service!.announcer.announceTrapped(ip, expire),
+      announceWhite: (ip, expire) => service!.announcer.announceWhite(ip, expire),
+      announceDeletion: (ip, kind, expire) => service!.announcer.announceDeletion(ip, kind, expire),
+    },
+  })
+  const parts = {
+    ...common,
+    grey: options.isBlackOnly === true ? undefined : { keeper, greylister: () => greylister },
+    config: {
+      settings: { db: path, key: keyPath, syncPort: options.port },
+      sync: {
+        targets: options.targets ?? [],
+        listen: options.listen,
+        maxSkewSec: 3600,
+        checksReplay: true,
+        peers: [],
+        ...options.sync,
+      },
+    },
+    resources: { readSyncKey: async () => readSyncKeyFile(keyPath) },
+  } as unknown as SyncParts
+  service = createSyncService(parts)
+  await service.start()
+  closers.push(async () => {
+    await service.stop()
+    await greylister.close()
+    await keeper.close()
+    rmSync(folder, { recursive: true })
+  })
+  const listing = async (): Promise<string> => {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of await keeper.use(async (store) => store.listText())) chunks.push(chunk)
+    return Buffer.concat(chunks).toString('latin1')
+  }
+  const submit = (part: Partial<Parameters<Greylister['submit']>[0]> = {}) =>
+    greylister.submit({
+      clientIp: '192.0.2.1',
+      destinationIp: '198.51.100.1',
+      helo: 'h',
+      from: '<a@b>',
+      to: '<c@d>',
+      ...part,
+    })
+  return {
+    service,
+    clock,
+    keeper,
+    submit,
+    listing,
+    setKey,
+    keyPath,
+    logged: () => logger.lines.map(({ level, message }) => `${level} ${message}`),
+    shown: () => debug.lines.map(({ line }) => line),
+    status: () =>
+      service.status() as {
+        received: { received: number; refused: Record<string, number> }
+        entries: { applied: number }
+      },
+  }
+}
+
+async function pair(keyA?: string, keyB = keyA) {
+  const port = await freePort()
+  const key = (text: string | undefined) => (text === undefined ? {} : { key: text })
+  const b = await host({ port, listen: '127.0.0.3', ...key(keyB) })
+  const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], ...key(keyA) })
+  return { a, b, port }
+}
+
+describe('two hosts', () => {
+  test('share tuples, traps and white addresses', async () => {
+    const { a, b } = await pair('secret\n')
+    await a.keeper.use((store) =>
+      store.edit([{ operation: 'add', kind: 'SPAMTRAP', address: 'trap@d' }], NOW),
+    )
+    await a.submit()
+    await a.submit({ clientIp: '192.0.2.4', to: '<Trap@d>' })
+    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    await vi.waitFor(async () =>
+      expect(await b.listing()).toBe(
+        [
+          `WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0`,
+          `TRAPPED|192.0.2.4|${NOW + 86_400}`,
+          `GREY|192.0.2.1|h|<a@b>|<c@d>|${NOW}|${NOW + 14_400}|${NOW + 14_400}|1|0`,
+          '',
+        ].join('\n'),
+      ),
+    )
+    a.service.announcer.announceDeletion('192.0.2.7', 'WHITE', NOW + 500)
+    await vi.waitFor(async () => expect(await b.listing()).not.toContain('WHITE'))
+    expect(b.logged()).toEqual(
+      expect.arrayContaining([
+        'debug new entry 192.0.2.1 from <a@b> to <c@d>, helo h',
+        `debug new TRAP from 127.0.0.2 for 192.0.2.4, expires ${NOW + 86_400}`,
+        `debug new WHITE from 127.0.0.2 for 192.0.2.7, expires ${NOW + 500}`,
+        'debug deleted 192.0.2.7 as told by 127.0.0.2',
+      ]),
+    )
+    expect(a.shown().slice(0, 8)).toEqual([
+      expect.stringMatching(/^added spam sync host 127\.0\.0\.3 \(address 127\.0\.0\.3, port \d+\)$/),
+      'Got Grey HELO h, IP 192.0.2.1 from <a@b> to <c@d>',
+      'added  192.0.2.1',
+      'h',
+      '<a@b>',
+      '<c@d>',
+      'sync grey update helo h ip 192.0.2.1 from <a@b> to <c@d>',
+      'sending sync message to 127.0.0.3 (127.0.0.3)',
+    ])
+    expect(b.status().received).toMatchObject({ received: 4, refused: {} })
+  })
+  test('a tuple seen here and its retry seen there makes the host white on both', async () => {
+    const { a, b } = await pair('k')
+    await a.submit()
+    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'))
+    for (const { clock } of [a, b]) clock.advance(61)
+    await a.submit()
+    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE|192.0.2.1|'))
+    expect(await a.listing()).toContain('WHITE|192.0.2.1|')
+  })
+  test('what came from a peer is not sent on', async () => {
+    const { a, b } = await pair('k')
+    await a.submit()
+    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'))
+    expect(b.status()).toMatchObject({ sent: undefined })
+    expect(a.status().received.received).toBe(0)
+  })
+  test('with different keys nothing is taken until SIGHUP brings the right one', async () => {
+    const { a, b } = await pair('one', 'two')
+    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ hmac: 1 }))
+    b.setKey('one')
+    await b.service.reload()
+    a.service.announcer.announceWhite('192.0.2.8', NOW + 500)
+    await vi.waitFor(async () =>
+      expect(await b.listing()).toBe(`WHITE|192.0.2.8|||${NOW}|0|${NOW + 500}|0|0\n`),
+    )
+  })
+  test('IPv6 hosts and overlong tuples are counted, not sent', async () => {
+    const { a } = await pair('k')
+    await a.submit({ clientIp: '2001:db8::1' })
+    await a.submit({ helo: 'h'.repeat(700), from: 'f'.repeat(700) })
+    expect(a.service.status()).toMatchObject({ sent: { announced: 0, sent: 0, ipv6: 1, tooLong: 1 } })
+    expect(a.service.statistics()).toContain('sync_not_sent_ipv6=1')
+  })
+})
+
+describe('a hostile network', () => {
+  async function sendTo(port: number, ...datagrams: Uint8Array[]): Promise<void> {
+    const socket = createSocket('udp4')
+    for (const datagram of datagrams) {
+      await new Promise((resolve) => socket.send(datagram, port, '127.0.0.3', resolve))
+    }
+    socket.close()
+  }
+  const key = syncKeyOf(Buffer.from('k'))
+  const white = (counter: number, timestamp = NOW, ip = '192.0.2.7') =>
+    encodeSyncMessage(counter, { type: 'WHITE', timestamp, ip, expire: NOW + 500 }, key)!
+
+  test('repeats, wrong clocks, cut and overlong messages change nothing', async () => {
+    const port = await freePort()
+    const b = await host({ port, listen: '127.0.0.3', key: 'k' })
+    const good = white(0)
+    await sendTo(
+      port,
+      good,
+      good,
+      white(1, NOW + 9000, '192.0.2.8'),
+      good.subarray(0, 40),
+      Buffer.alloc(2000, good),
+      Buffer.alloc(0),
+    )
+    await vi.waitFor(() =>
+      expect(b.status().received.refused).toEqual({
+        repeated: 1,
+        clock: 1,
+        truncated: 1,
+        'too long': 1,
+        empty: 1,
+      }),
+    )
+    await vi.waitFor(async () =>
+      expect(await b.listing()).toBe(`WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0\n`),
+    )
+  })
+  test('one bad entry refuses the good ones before it', async () => {
+    const port = await freePort()
+    const b = await host({ port, listen: '127.0.0.3', key: 'k' })
+    const { createHmac } = await import('node:crypto')
+    const mixed = Buffer.concat([white(0).subarray(0, 48), Buffer.from('00090004', 'hex')])
+    mixed.writeUInt16BE(mixed.length, 2)
+    mixed.fill(0, 8, 28)
+    createHmac('sha1', key).update(mixed).digest().copy(mixed, 8)
+    expect(decodeSyncMessage(mixed, key)).toMatchObject({ reason: 'entry type' })
+    await sendTo(port, mixed)
+    await vi.waitFor(() => expect(b.shown()).toContain('invalid type: 9'))
+    expect(await b.listing()).toBe('')
+  })
+  test('only --sync-peers may send', async () => {
+    const port = await freePort()
+    const b = await host({ port, listen: '127.0.0.3', key: 'k', sync: { peers: ['192.0.2.0/24'] } })
+    await sendTo(port, white(0))
+    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ stranger: 1 }))
+  })
+})
+
+describe('the key at start', () => {
+  test('without one it warns once and works', async () => {
+    const { a, b } = await pair()
+    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'))
+    expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anybody can forge messages`])
+  })
+  test('one that every user can read is warned about', async () => {
+    const port = await freePort()
+    const first = await host({ port, listen: '127.0.0.3', key: 'k' })
+    chmodSync(first.keyPath, 0o644)
+    await first.service.stop()
+    await first.service.start()
+    expect(first.logged()).toEqual([
+      `warning the synchronisation key ${first.keyPath} can be read by every user: chmod o= ${first.keyPath}`,
+    ])
+  })
+})
+
+test('with -b what is received is checked and dropped', async () => {
+  const port = await freePort()
+  const b = await host({ port, listen: '127.0.0.3', key: 'k', isBlackOnly: true })
+  const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], key: 'k' })
+  a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+  await vi.waitFor(() =>
+    expect(b.shown()).toEqual([
+      '127.0.0.2(sync): received packet of 52 bytes',
+      '127.0.0.2(sync): received white entry ip 192.0.2.7',
+    ]),
+  )
+  expect(await b.listing()).toBe('')
+  expect(b.status()).toMatchObject({ received: { accepted: 1 }, entries: undefined })
+})
+
+test('an address that is not of this machine is refused at start', async () => {
+  await expect(host({ port: 1, listen: '192.0.2.99' })).rejects.toThrow(/^sync init: /)
+})
