@@ -5,11 +5,12 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatSpamdbLine } from '../src/codec/database/spamdb-text.js'
 import { createDatabase } from '../src/db/open-store.js'
+import { formatIpv4 } from '../src/ip/address.js'
 import { generateBatches, generateDatabase } from './generate-database.js'
 
 const root = join(import.meta.dirname, '..')
@@ -62,6 +63,10 @@ const keys = (count: number): string[] =>
     { length: count },
     (_, index) => `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
   )
+
+/** Addresses all over the range, each once. */
+const scatteredKeys = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => formatIpv4(Math.imul(index + 1, 2_654_435_761) >>> 0))
 
 /** Run time of a command whose output is read through a pipe. */
 async function throughPipeMs(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -129,12 +134,28 @@ try {
   }
   writeFileSync(textFile, `${lines.join('\n')}\n`, 'latin1')
   const imported = { ...environment, SPAMD_DB: join(folder, 'imported.sqlite') }
-  createDatabase(imported.SPAMD_DB)
-  const importMs = timeMs(process.execPath, [SPAMDCTL, 'import', textFile], imported)
+  const importMs: number[] = []
+  for (let round = 0; round < 3; round += 1) {
+    rmSync(imported.SPAMD_DB, { force: true })
+    createDatabase(imported.SPAMD_DB)
+    importMs.push(timeMs(process.execPath, [SPAMDCTL, 'import', textFile], imported))
+  }
   report(
     `import of ${lines.length} lines`,
-    `${Math.round(lines.length / (importMs / 1000))} lines/s`,
+    `${Math.round(lines.length / (median(importMs) / 1000))} lines/s`,
     '250,000 lines/s',
+  )
+  const scatteredFile = join(folder, 'scattered-keys')
+  writeFileSync(scatteredFile, `${scatteredKeys(100_000).join('\n')}\n`)
+  const scatteredMs = [1, 2, 3].map((round) => {
+    const path = join(folder, `scattered-${round}.sqlite`)
+    copyFileSync(imported.SPAMD_DB, path)
+    return timeMs(process.execPath, [SPAMDB, '-a', '-'], { ...environment, SPAMD_DB: path }, scatteredFile)
+  })
+  report(
+    `the same, scattered keys into ${entries} entries`,
+    `${Math.round(100_000 / (median(scatteredMs) / 1000))} keys/s`,
+    'none set',
   )
   const again = { ...environment, SPAMD_DB: join(folder, 'imported-2.sqlite') }
   createDatabase(again.SPAMD_DB)

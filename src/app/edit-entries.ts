@@ -42,7 +42,7 @@ export interface EditResult {
 }
 
 /** One transaction takes at most so many keys, so that readers and the daemon get their turn. */
-const MAX_KEYS_PER_TRANSACTION = 10_000
+const MAX_KEYS_PER_TRANSACTION = 50_000
 
 /**
  * Edits the entries under `batches` of keys, each batch in transactions of its own and stored for good

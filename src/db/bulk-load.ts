@@ -141,16 +141,16 @@ class Staging {
       case 'WHITE':
       case 'TRAPPED': {
         const { first, pass, expire, bcount, pcount, comment } = entry
-        this.#hosts.add(wireValue(entry.ip), first, pass, expire, bcount, pcount, commentValue(comment))
+        this.#hosts.add([wireValue(entry.ip)], [first, pass, expire, bcount, pcount, commentValue(comment)])
         return
       }
       case 'SPAMTRAP':
-        this.#spamtraps.add(wireValue(entry.address), entry.first, commentValue(entry.comment))
+        this.#spamtraps.add([wireValue(entry.address)], [entry.first, commentValue(entry.comment)])
         return
       case 'GREY': {
         const { ip, helo, from, to, first, pass, expire, bcount, pcount } = entry
-        const [a, b, c, d] = [wireValue(ip), wireValue(helo), wireValue(from), wireValue(to)]
-        this.#tuples.add(a, b, c, d, first, pass, expire, bcount, pcount)
+        const key = [wireValue(ip), wireValue(helo), wireValue(from), wireValue(to)]
+        this.#tuples.add(key, [first, pass, expire, bcount, pcount])
         this.#ages.noteAdded(first)
       }
     }
@@ -194,12 +194,13 @@ class StagedTable {
     this.#insertOne = database.prepare<unknown[], unknown>(`${into} ${places('CAST(? AS TEXT)')}`)
   }
 
-  /** Values in the order of the columns. */
-  add(...values: SqlValue[]): void {
-    for (const value of values) {
+  /** The values of one row, those that hold bytes from the wire first. */
+  add(wireValues: readonly SqlValue[], otherValues: readonly SqlValue[]): void {
+    for (const value of wireValues) {
       this.#values.push(value)
-      if (typeof value === 'object' && value !== null) this.#hasBytes = true
+      if (typeof value === 'object') this.#hasBytes = true
     }
+    for (const value of otherValues) this.#values.push(value)
     this.rowCount += 1
     if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount) this.flush()
   }

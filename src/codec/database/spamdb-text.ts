@@ -47,6 +47,9 @@ const MAX_NUMBER_CHARS = 20
 /** bcount and pcount are C ints. */
 const MAX_COUNT = 2_147_483_647
 const COUNT_FIELDS = 5
+const BAR = 0x7c
+/** Distance of the minus sign from the digit 0. */
+const MINUS = 0x2d - 0x30
 /**
  * Starts a line of `spamdctl export` that holds the comment of the entry on the line before; spamdb itself
  * prints no comments, since the original's lines have no place for them.
@@ -128,16 +131,15 @@ function formatCounts(entry: HostLine | GreyLine): string {
 function parseWhite(line: string): ParsedLine {
   const ipStart = 'WHITE|'.length
   const ipEnd = line.indexOf('|', ipStart)
-  const countsBar = barBeforeCounts(line)
+  const { bar: countsBar, areNumbers } = scanCounts(line)
   // Two empty fields: three bars in a row, the last of them in front of the counts.
   if (ipEnd < 0 || countsBar !== ipEnd + 2 || line[ipEnd + 1] !== '|') {
     return bad('a WHITE line has 9 fields, the third and fourth empty')
   }
   const ip = canonicalPaddedIp(line.slice(ipStart, ipEnd))
   if (ip === undefined) return bad('the second field is not an ip address')
-  const counts = parseCounts(line, countsBar)
-  if (counts === undefined) return badCounts()
-  const { first, pass, expire, bcount, pcount } = counts
+  if (!areNumbers) return badCounts()
+  const [first, pass, expire, bcount, pcount] = scanned as Counts
   return { ok: true, entry: { kind: 'WHITE', ip, first, pass, expire, bcount, pcount } }
 }
 
@@ -145,7 +147,7 @@ function parseTrapped(fields: readonly string[], nowSec: number): ParsedLine {
   if (fields.length !== 3) return bad('a TRAPPED line has 3 fields')
   const ip = canonicalPaddedIp(fields[1]!)
   if (ip === undefined) return bad('the second field is not an ip address')
-  const expire = parseTime(fields[2]!, 0, fields[2]!.length)
+  const expire = parseTime(fields[2]!)
   if (expire === undefined) return bad('the third field is not a time in seconds since the epoch')
   return { ok: true, entry: { kind: 'TRAPPED', ip, first: nowSec, pass: 0, expire, bcount: 1, pcount: -1 } }
 }
@@ -159,7 +161,7 @@ function parseSpamtrap(text: string, nowSec: number): ParsedLine {
 function parseGrey(line: string): ParsedLine {
   const ipStart = 'GREY|'.length
   const ipEnd = line.indexOf('|', ipStart)
-  const countsBar = barBeforeCounts(line)
+  const { bar: countsBar, areNumbers } = scanCounts(line)
   const firstBar = line.indexOf('|', ipEnd + 1)
   if (ipEnd < 0 || firstBar < 0 || firstBar >= countsBar) {
     return bad('a GREY line has 10 fields, or 9 without helo')
@@ -167,12 +169,11 @@ function parseGrey(line: string): ParsedLine {
   const ipText = line.slice(ipStart, ipEnd)
   const ip = canonicalPaddedIp(ipText) ?? canonicalNetwork(ipText)
   if (ip === undefined) return bad('the second field is not an ip address')
-  const counts = parseCounts(line, countsBar)
-  if (counts === undefined) return badCounts()
+  if (!areNumbers) return badCounts()
   const tuple = parseTuple(line, ipEnd + 1, firstBar, countsBar)
   if (tuple === undefined) return bad('bars inside helo, from or to leave their ends unclear')
   const { helo, from, to } = tuple
-  const { first, pass, expire, bcount, pcount } = counts
+  const [first, pass, expire, bcount, pcount] = scanned as Counts
   return { ok: true, entry: { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount } }
 }
 
@@ -220,48 +221,62 @@ function splitTuple(words: readonly string[]): TupleText | undefined {
   return { helo: join(0, found[0]), from: join(found[0], found[1]), to: join(found[1]) }
 }
 
-/** Position of the bar in front of the five numbers at the end, negative when there are fewer bars. */
-function barBeforeCounts(line: string): number {
-  let bar = line.length
-  for (let count = 0; count < COUNT_FIELDS; count += 1) {
-    // A start below 0 would be taken as 0.
-    bar = bar > 0 ? line.lastIndexOf('|', bar - 1) : -1
-  }
-  return bar
+/** The numbers that `scanCounts` found, in the order of the line; made once, since a line has no other use for them. */
+const scanned: number[] = [0, 0, 0, 0, 0]
+
+type Counts = [first: number, pass: number, expire: number, bcount: number, pcount: number]
+
+interface CountsPlace {
+  /** Position of the bar in front of the five numbers at the end, negative when there are fewer bars. */
+  bar: number
+  areNumbers: boolean
 }
 
-function parseCounts(line: string, bar: number): Omit<HostLine, 'kind' | 'ip'> | undefined {
-  const passBar = line.indexOf('|', bar + 1)
-  const expireBar = line.indexOf('|', passBar + 1)
-  const bcountBar = line.indexOf('|', expireBar + 1)
-  const pcountBar = line.indexOf('|', bcountBar + 1)
-  const first = parseTime(line, bar + 1, passBar)
-  const pass = parseTime(line, passBar + 1, expireBar)
-  const expire = parseTime(line, expireBar + 1, bcountBar)
-  const bcount = parseTime(line, bcountBar + 1, pcountBar)
-  const pcount = parseTime(line, pcountBar + 1, line.length)
-  if (first === undefined || pass === undefined || expire === undefined) return undefined
-  if (bcount === undefined || pcount === undefined || !isCount(bcount) || !isCount(pcount)) return undefined
-  return { first, pass, expire, bcount, pcount }
+/**
+ * Reads the five numbers at the end of a line into `scanned`, from the end, since only there the bars are sure to be
+ * the original's. Whole numbers with an optional minus sign, cut to what a JS number holds exactly. By hand: a
+ * migration has millions of them.
+ */
+function scanCounts(line: string): CountsPlace {
+  let index = line.length - 1
+  let areNumbers = true
+  for (let field = COUNT_FIELDS - 1; field >= 0; field -= 1) {
+    const end = index
+    let value = 0
+    let scale = 1
+    let code = 0
+    for (; index >= 0; index -= 1) {
+      code = line.charCodeAt(index) - 0x30
+      if (code < 0 || code > 9) break
+      // Sums below 2^53 are exact, those above are cut.
+      value += code * scale
+      scale *= 10
+    }
+    const isNegative = code === MINUS && end > index
+    if (isNegative) index -= 1
+    const length = end - index
+    if (length === 0 || length > MAX_NUMBER_CHARS) areNumbers = false
+    if (index >= 0 && line.charCodeAt(index) !== BAR) {
+      areNumbers = false
+      index = line.lastIndexOf('|', index)
+    }
+    if (index < 0) return { bar: -1, areNumbers: false }
+    const cut = Math.min(value, Number.MAX_SAFE_INTEGER)
+    scanned[field] = isNegative && cut !== 0 ? -cut : cut
+    index -= 1
+  }
+  return { bar: index + 1, areNumbers: areNumbers && isCount(scanned[3]!) && isCount(scanned[4]!) }
 }
 
 function isCount(value: number): boolean {
   return value >= -MAX_COUNT - 1 && value <= MAX_COUNT
 }
 
-/** A whole number with an optional minus sign, cut to what a JS number holds exactly. By hand: five a line. */
-function parseTime(line: string, start: number, end: number): number | undefined {
-  const isNegative = line.charCodeAt(start) === 0x2d
-  const digitsStart = isNegative ? start + 1 : start
-  if (digitsStart >= end || end - start > MAX_NUMBER_CHARS) return undefined
-  let value = 0
-  for (let index = digitsStart; index < end; index += 1) {
-    const digit = line.charCodeAt(index) - 0x30
-    if (digit < 0 || digit > 9) return undefined
-    value = value * 10 + digit
-  }
-  const cut = Math.min(value, Number.MAX_SAFE_INTEGER)
-  return isNegative && cut !== 0 ? -cut : cut
+/** The number that is the whole text, as `scanCounts` reads them. */
+function parseTime(text: string): number | undefined {
+  if (text.length > MAX_NUMBER_CHARS || !/^-?[0-9]+$/.test(text)) return undefined
+  const value = Math.max(Math.min(Number(text), Number.MAX_SAFE_INTEGER), -Number.MAX_SAFE_INTEGER)
+  return value === 0 ? 0 : value
 }
 
 function bad(reason: string): ParsedLine {
