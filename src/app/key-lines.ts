@@ -1,23 +1,17 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { LineSplitter } from '../codec/line-splitter.js'
 import type { WireText } from '../domain/entry.js'
 import { MAX_KEY_BYTES } from './typed-key.js'
 
-/** Time in which the next keys may gather in the buffer of the input: enough for a megabyte of a file or a pipe. */
-const GATHER_MS = 2
-
 /**
  * Keys from standard input, one a line: blanks around a key, `#` at the start of a line and ` #` behind a
  * key with what follows, empty lines and the carriage return of CRLF are left out. One batch for each piece
- * of input, so that keys which trickle in are stored as they come; keys that come without pause gather in
- * between to larger pieces, since every batch costs a transaction.
+ * of input, so that keys which trickle in are stored as they come.
  */
 export async function* readKeyLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<WireText[]> {
   const splitter = new LineSplitter(MAX_KEY_BYTES)
   for await (const bytes of input) {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
     yield toKeys(splitter.push(chunk))
-    await pause(GATHER_MS)
   }
   yield toKeys(splitter.end())
 }

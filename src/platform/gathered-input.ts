@@ -1,0 +1,55 @@
+import { pipeline, Transform, type TransformCallback } from 'node:stream'
+
+/** Pieces are handed on at the latest when they hold so much. */
+const MAX_GATHERED_BYTES = 1_048_576
+/** Input that pauses for so long has nothing more to join. */
+const IDLE_MS = 2
+/** No byte waits longer than this for others. */
+const MAX_WAIT_MS = 20
+
+/**
+ * Joins what comes without pause to larger pieces: the system hands over 64 KiB at a time, and who pays for each
+ * piece (a transaction on the disk) wants fewer. What trickles in is handed on as it comes. The end, errors and a
+ * reader that gives up are passed on between the two streams.
+ */
+export function gatheredInput(input: NodeJS.ReadableStream): AsyncIterable<Uint8Array> {
+  const gatherer = new Gatherer({ readableHighWaterMark: MAX_GATHERED_BYTES })
+  pipeline(input, gatherer, () => undefined)
+  return gatherer
+}
+
+class Gatherer extends Transform {
+  #pieces: Buffer[] = []
+  #sizeBytes = 0
+  #firstMs = 0
+  #timer: NodeJS.Timeout | undefined
+
+  override _transform(piece: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const nowMs = performance.now()
+    if (this.#pieces.length === 0) this.#firstMs = nowMs
+    this.#pieces.push(piece)
+    this.#sizeBytes += piece.length
+    clearTimeout(this.#timer)
+    if (this.#sizeBytes >= MAX_GATHERED_BYTES || nowMs - this.#firstMs >= MAX_WAIT_MS) this.#handOn()
+    else this.#timer = setTimeout(() => this.#handOn(), IDLE_MS)
+    done()
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.#handOn()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#timer)
+    done(error)
+  }
+
+  #handOn(): void {
+    clearTimeout(this.#timer)
+    if (this.#sizeBytes === 0) return
+    this.push(Buffer.concat(this.#pieces))
+    this.#pieces = []
+    this.#sizeBytes = 0
+  }
+}
