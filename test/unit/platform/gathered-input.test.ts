@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { gatheredInput } from '../../../src/platform/gathered-input.js'
@@ -41,7 +40,7 @@ test('what trickles in is handed on without waiting for the next piece', async (
     input.write(line)
     expect(String((await iterator.next()).value)).toBe(line)
   }
-  const closed = once(input, 'close')
+  const closed = new Promise((resolve) => input.once('close', resolve))
   await iterator.return?.()
   await closed
   expect(input.destroyed).toBe(true)
