@@ -1,13 +1,14 @@
 /**
- * One SMTP client: its socket, what it has sent, and the reply that is being written. The dialogue itself is
- * in smtp-session.ts; here are stutter, flow control, time-outs and log lines.
+ * One SMTP client: what it has sent, and the reply that is being written. The dialogue itself is in
+ * smtp-session.ts, the socket in client-socket.ts; here are stutter, flow control, time-outs and log lines.
  *
  * A client never costs more than one received chunk and one batch of replies: while a reply waits to be written, nothing
- * is read. All handlers are shared functions, since there may be tens of thousands of connections.
+ * is read.
  */
 import type { Socket } from 'node:net'
 import { SmtpLineReader } from '../../codec/smtp/smtp-line.js'
 import type { BlockListMatch } from '../seams.js'
+import { ClientSocket, type SocketOwner } from './client-socket.js'
 import type { ConnectionHost, HostedConnection } from './connection-host.js'
 import { formatListNames } from './connection-log.js'
 import { logSessionEvent } from './session-log.js'
@@ -32,9 +33,6 @@ const LINGER_MS = 2_000
 /** What the connection waits for. */
 export type ConnectionPhase = 'reading' | 'replying' | 'storing' | 'handshake' | 'lingering' | 'closed'
 
-const connectionKey = Symbol('connection')
-type OwnedSocket = Socket & { [connectionKey]?: SmtpConnection | undefined }
-
 /** Who the client is; addresses canonical. */
 export interface ClientEndpoints {
   clientIp: string
@@ -42,7 +40,7 @@ export interface ClientEndpoints {
   destinationIp: string
 }
 
-export class SmtpConnection implements WheelItem, HostedConnection {
+export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner {
   dueSlot = -1
   readonly id: number
   readonly clientIp: string
@@ -56,7 +54,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   phase: ConnectionPhase = 'reading'
   /** When the time-out strikes, on the monotonic clock. */
   deadlineMs: number
-  #socket: OwnedSocket
+  readonly #socket: ClientSocket
   readonly #host: ConnectionHost
   readonly #session: SmtpSession
   readonly #reader = new SmtpLineReader()
@@ -65,8 +63,6 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   #replyOffset = 0
   #next: SessionNext = 'continue'
   #hasEnded = false
-  #isPaused = false
-  #isTls = false
   #isTakingText = false
   #readPauseBytes = 0
   #storing: Promise<void> | undefined
@@ -81,7 +77,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     blackCount: number,
   ) {
     this.#host = host
-    this.#socket = socket
+    this.#socket = new ClientSocket(socket, this)
     this.id = id
     this.clientIp = endpoints.clientIp
     this.clientPort = endpoints.clientPort
@@ -106,7 +102,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   }
 
   get isTls(): boolean {
-    return this.#isTls
+    return this.#socket.isTls
   }
 
   /** State of the dialogue for `spamdctl connections`. */
@@ -121,9 +117,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
 
   /** Sends the banner. `early` are client bytes that came behind a PROXY header. */
   open(early: Uint8Array | undefined): void {
-    this.#adopt(this.#socket)
-    // Who read the PROXY header left the socket paused.
-    this.#isPaused = this.#socket.isPaused()
+    this.#socket.listen()
     if (early !== undefined && early.length > 0) {
       this.bytesRead += early.length
       this.#reader.push(early)
@@ -134,7 +128,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   /** The wheel's call: the next byte, another look at a blocked socket, or the end of a pause in reading. */
   onDue(): void {
     if (this.phase === 'replying') this.#writeMore()
-    else if (this.phase === 'reading') this.#resumeReading()
+    else if (this.phase === 'reading') this.#socket.resume()
   }
 
   /** Called by the sweep when `deadlineMs` has passed. No reply is sent. */
@@ -152,30 +146,13 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     this.#host.forget(this)
   }
 
-  #adopt(socket: OwnedSocket): void {
-    this.#socket = socket
-    socket[connectionKey] = this
-    socket.on('data', onData)
-    socket.on('end', onEnd)
-    socket.on('error', onError)
-    socket.on('close', onClose)
-  }
-
-  #release(socket: OwnedSocket): void {
-    socket[connectionKey] = undefined
-    socket.off('data', onData)
-    socket.off('end', onEnd)
-    socket.off('error', onError)
-    socket.off('close', onClose)
-  }
-
   receive(chunk: Uint8Array): void {
     this.bytesRead += chunk.length
     if (this.phase === 'lingering' || this.phase === 'closed') return
     this.#reader.push(chunk)
     if (this.#isTakingText) this.#readPauseBytes += chunk.length
     if (this.phase === 'reading') this.#takeLines()
-    else this.#pauseReading()
+    else this.#socket.pause()
     if (this.#stutterMs > 0) this.#reader.truncate(MAX_AHEAD_BYTES)
   }
 
@@ -224,13 +201,13 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     const { windowBytes } = this.#host.options
     if (this.#isTakingText && windowBytes !== undefined && this.#readPauseBytes > 0) {
       // -w: Node cannot shrink the receive buffer, so the window is closed by reading at -w bytes a second.
-      this.#pauseReading()
+      this.#socket.pause()
       const pauseMs = Math.min((this.#readPauseBytes / windowBytes) * 1000, MAX_READ_PAUSE_MS)
       this.#readPauseBytes = 0
       this.#host.wheel.schedule(this, pauseMs)
       return
     }
-    this.#resumeReading()
+    this.#socket.resume()
   }
 
   #send(reply: string, next: SessionNext): void {
@@ -246,14 +223,14 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
     if (stutterMs === 0) this.#writeMore()
     else {
-      this.#pauseReading()
+      this.#socket.pause()
       this.#host.wheel.schedule(this, stutterMs)
     }
   }
 
   #sendWhenStored(reply: string, storing: Promise<void>): void {
     this.phase = 'storing'
-    this.#pauseReading()
+    this.#socket.pause()
     const timer = setTimeout(() => goOn(), TUPLE_WAIT_MS)
     const goOn = (): void => {
       clearTimeout(timer)
@@ -264,16 +241,16 @@ export class SmtpConnection implements WheelItem, HostedConnection {
   }
 
   #writeMore(): void {
-    if (this.#socket.writableLength > 0) {
+    if (this.#socket.isBlocked) {
       this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
       return
     }
     if (this.#replyOffset < this.#reply.length) {
       const stutterMs = this.#currentStutterMs()
-      const isWhole = stutterMs === 0 || this.#isTls || this.#host.isCrowded()
+      const isWhole = stutterMs === 0 || this.#socket.isTls || this.#host.isCrowded()
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
-      if (this.#isTls) {
+      if (this.#socket.isTls) {
         // Encryption takes a turn of the event loop, so there is nothing to see yet.
         this.#write(piece, (error) => {
           if (this.phase === 'replying' && error == null) this.#replyWritten()
@@ -288,8 +265,8 @@ export class SmtpConnection implements WheelItem, HostedConnection {
         return
       }
     }
-    if (this.#socket.writableLength > 0) {
-      this.#pauseReading()
+    if (this.#socket.isBlocked) {
+      this.#socket.pause()
       this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
       return
     }
@@ -298,7 +275,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
 
   #write(piece: string, written?: (error?: Error | null) => void): void {
     this.bytesWritten += piece.length
-    this.#socket.write(piece, 'latin1', written)
+    this.#socket.write(piece, written)
   }
 
   #replyWritten(): void {
@@ -333,7 +310,7 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     this.#reader.clear()
     this.deadlineMs = this.#host.clock.monotonicMs() + LINGER_MS
     this.#socket.end()
-    this.#resumeReading()
+    this.#socket.resume()
   }
 
   #startTls(): void {
@@ -345,17 +322,14 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     this.phase = 'handshake'
     // What came in clear ahead of the handshake must not count as sent inside it.
     this.#reader.clear()
-    const plain = this.#socket
-    this.#release(plain)
-    const secured = this.#host.secure(plain, secureContext)
-    this.#adopt(secured)
-    this.#isPaused = false
-    secured.once('secure', () => {
-      if (this.phase !== 'handshake') return
-      this.#isTls = true
-      this.#session.tlsStarted()
-      this.#waitForInput()
-    })
+    this.#socket.startTls(
+      (plain) => this.#host.secure(plain, secureContext),
+      () => {
+        if (this.phase !== 'handshake') return
+        this.#session.tlsStarted()
+        this.#waitForInput()
+      },
+    )
   }
 
   #handleEvent(event: SessionEvent): void {
@@ -383,33 +357,4 @@ export class SmtpConnection implements WheelItem, HostedConnection {
     }
     return this.#stutterMs
   }
-
-  #pauseReading(): void {
-    if (this.#isPaused) return
-    this.#isPaused = true
-    this.#socket.pause()
-  }
-
-  #resumeReading(): void {
-    if (!this.#isPaused) return
-    this.#isPaused = false
-    this.#socket.resume()
-  }
-}
-
-function onData(this: OwnedSocket, chunk: Buffer): void {
-  this[connectionKey]?.receive(chunk)
-}
-
-function onEnd(this: OwnedSocket): void {
-  this[connectionKey]?.inputEnded()
-}
-
-/** A socket error is the client's affair: it ends this connection only, and 'close' follows. */
-function onError(this: OwnedSocket): void {
-  this[connectionKey]?.socketClosed()
-}
-
-function onClose(this: OwnedSocket): void {
-  this[connectionKey]?.socketClosed()
 }
