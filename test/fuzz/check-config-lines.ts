@@ -1,4 +1,5 @@
 import { type ConfigLine, ConfigLineDecoder } from '../../src/codec/config-line/config-line-decoder.js'
+import { demand } from './demand.js'
 
 /** Decodes config lines whole and cut; throws for whatever must hold for any bytes and does not. */
 export function checkConfigLines(bytes: Uint8Array, cut: number): ConfigLine[] {
@@ -44,8 +45,4 @@ function decode(chunks: readonly Uint8Array[]): ConfigLine[] {
   for (const chunk of chunks) decoder.push(chunk)
   decoder.end()
   return lines
-}
-
-function demand(holds: boolean, what: string): void {
-  if (!holds) throw new Error(what)
 }

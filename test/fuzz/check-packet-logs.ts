@@ -11,6 +11,7 @@ import { decodeNflog } from '../../src/codec/capture/nflog.js'
 import { decodePflog } from '../../src/codec/capture/pflog.js'
 import { decodeTcpPacket } from '../../src/codec/capture/tcp-packet.js'
 import { canonicalIp } from '../../src/ip/address.js'
+import { demand } from './demand.js'
 
 const RULES: SightingRules = {
   ports: [25],
@@ -92,8 +93,4 @@ function describe(record: CaptureRecord): { hex: string; timeSec: number } {
 function holdsAddress(bytes: Uint8Array, ip: string): boolean {
   if (!isIPv4(ip)) return true
   return Buffer.from(bytes).includes(Buffer.from(ip.split('.').map(Number)))
-}
-
-function demand(holds: boolean, what: string): void {
-  if (!holds) throw new Error(what)
 }

@@ -5,6 +5,7 @@ import { canonicalIp } from '../../src/ip/address.js'
 import { parseCidr } from '../../src/ip/cidr.js'
 import { formatCidrs } from '../../src/ip/cidr-text.js'
 import { RangeTable } from '../../src/ip/range-table.js'
+import { demand } from './demand.js'
 
 /** Text that every accepted line must hold: an address, a short form with a prefix, or a hexadecimal one. */
 const ADDRESS_LIKE = /[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|::|:[0-9a-f]*:|[0-9][0-9.]*\/|0x[0-9a-f]+\//i
@@ -80,8 +81,4 @@ function describe(summary: ListSummary): string {
   const { ipv4, ipv6 } = formatCidrs(summary.set)
   const cidrs = [ipv4, ipv6].map(({ text }) => Buffer.from(text).toString('latin1'))
   return JSON.stringify([cidrs, { ...summary, set: undefined }])
-}
-
-function demand(isTrue: boolean, message: string): void {
-  if (!isTrue) throw new Error(message)
 }

@@ -3,6 +3,7 @@ import { decodeProxyHeader } from '../../src/codec/smtp/proxy-header.js'
 import { MAX_LINE_BYTES, SmtpLineReader } from '../../src/codec/smtp/smtp-line.js'
 import { type ClientClass, SmtpSession } from '../../src/daemon/smtp/smtp-session.js'
 import { DialogueModel } from '../support/spamd/dialogue-model.js'
+import { demand } from './demand.js'
 
 const CLASSES: readonly ClientClass[] = ['GREY', 'BLACK', 'OPEN']
 const MESSAGE = 'you are %A\\nsee \\"list\\" 100%%'
@@ -70,8 +71,4 @@ function model(bytes: Buffer, clientClass: ClientClass): string {
     '192.0.2.1',
     clientClass === 'BLACK' ? [{ name: 'bl', message: MESSAGE, ranges: [] }] : [],
   ).receive(bytes.toString('latin1')).reply
-}
-
-function demand(holds: boolean, rule: string): void {
-  if (!holds) throw new Error(rule)
 }

@@ -2,13 +2,9 @@
  * Feeds mutated SMTP dialogues and PROXY headers to spamd's code and stops at the first broken rule, keeping the
  * input in test/corpus. Not part of `npm test`: `npx tsx test/fuzz/fuzz-smtp.ts [INPUTS [SEED]]`.
  */
-import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { checkDialogue, checkProxyHeader } from './check-smtp.js'
-import { makeMutator } from './mutate.js'
+import { runFuzz } from './run-fuzz.js'
 
-const CORPUS = join(import.meta.dirname, '../corpus')
 const TOKENS = {
   smtp: [
     '\r\n',
@@ -52,26 +48,5 @@ const TOKENS = {
   ],
 }
 
-const inputCount = Number(process.argv[2] ?? 1_000_000)
-const { random, mutate } = makeMutator(Number(process.argv[3] ?? 1))
-
-function run(kind: 'smtp' | 'proxy', check: (bytes: Buffer) => void): void {
-  const folder = join(CORPUS, kind)
-  const seeds = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
-  const startMs = performance.now()
-  for (let input = 0; input < inputCount; input += 1) {
-    const bytes = mutate(seeds, TOKENS[kind])
-    try {
-      check(bytes)
-    } catch (error) {
-      const name = join(folder, `found-${createHash('sha1').update(bytes).digest('hex').slice(0, 10)}`)
-      writeFileSync(name, bytes)
-      throw new Error(`input ${input}, kept as ${name}`, { cause: error })
-    }
-  }
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(0)
-  process.stdout.write(`${kind}: ${inputCount} inputs in ${seconds} s, none breaks a rule\n`)
-}
-
-run('proxy', checkProxyHeader)
-run('smtp', (bytes) => checkDialogue(bytes, random(4096)))
+runFuzz('proxy', TOKENS.proxy, checkProxyHeader)
+runFuzz('smtp', TOKENS.smtp, (bytes, random) => checkDialogue(bytes, random(4096)))

@@ -12,20 +12,10 @@ import {
   type SyncEntry,
   syncKeyOf,
 } from '../../src/codec/sync-message.js'
+import { makeRandom } from './mutate.js'
 
 const KEY = syncKeyOf(Buffer.from('the key of the fuzzer\n'))
 const TIME = 1_700_000_000
-
-/** The same numbers for the same seed (xorshift). */
-function makeRandom(seed: number): (below: number) => number {
-  let state = seed | 1
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
 
 const SEEDS: SyncEntry[] = [
   { type: 'GREY', timestamp: TIME, ip: '192.0.2.1', from: '<a@b>', to: '<c@d>', helo: 'mx.example.org' },

@@ -8,15 +8,20 @@ export interface Mutator {
   mutate(seeds: readonly Buffer[], tokens: readonly string[]): Buffer
 }
 
-/** The same inputs for the same seed (xorshift32). */
-export function makeMutator(seed: number): Mutator {
+/** The same numbers for the same seed, which is not 0 (xorshift32). */
+export function makeRandom(seed: number): Mutator['random'] {
   let state = seed
-  const random = (limit: number): number => {
+  return (limit) => {
     state ^= state << 13
     state ^= state >>> 17
     state ^= state << 5
     return (state >>> 0) % limit
   }
+}
+
+/** The same inputs for the same seed, which is not 0. */
+export function makeMutator(seed: number): Mutator {
+  const random = makeRandom(seed)
   return { random, mutate: (seeds, tokens) => mutate(random, seeds, tokens) }
 }
 

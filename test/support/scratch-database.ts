@@ -20,6 +20,9 @@ export const POLICY: GreyPolicy = {
   maxTuples: 100_000,
 }
 
+/** The same for tests that pass a client: a minute is enough. */
+export const QUICK_POLICY: GreyPolicy = { ...POLICY, passSec: 60 }
+
 /** Databases in a folder of their own; everything is closed and removed after each test. */
 export class Scratch {
   readonly #folders: { path: string; release: () => void }[] = []

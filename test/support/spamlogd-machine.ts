@@ -1,8 +1,5 @@
-import type {
-  DaemonSignal,
-  ReplaySource,
-  SpamlogdMachine,
-} from '../../src/daemon/spamlogd/spamlogd-machine.js'
+import type { DaemonSignal } from '../../src/daemon/daemon-signal.js'
+import type { ReplaySource, SpamlogdMachine } from '../../src/daemon/spamlogd/spamlogd-machine.js'
 import { openStore } from '../../src/db/open-store.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
 import { MemoryLogger } from '../../src/platform/log.js'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import { openSqlite } from '../../src/db/sqlite-driver.js'
-import type { GreyPolicy } from '../../src/db/store.js'
+import { QUICK_POLICY } from '../support/scratch-database.js'
 
 const builtThread = new URL('../../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
 const { openStoreInWorker } = (await import(
@@ -14,14 +14,6 @@ const { openStoreInWorker } = (await import(
 
 const NOW = 1_700_000_000
 const OPTIONS = { mode: 'write', durability: 'normal', busyTimeoutMs: 200 } as const
-const policy: GreyPolicy = {
-  passSec: 60,
-  greyExpireSec: 14_400,
-  whiteExpireSec: 3_110_400,
-  trapExpireSec: 86_400,
-  maxTuplesPerAddress: 1000,
-  maxTuples: 1_000_000,
-}
 const attempt = {
   tuple: { ip: '192.0.2.1', helo: 'h\xff', from: '<a@b>', to: '<c@d>' },
   clientIp: '192.0.2.1',
@@ -43,12 +35,12 @@ test('answers every call as the store itself does, in order', async () => {
   createDatabase(path)
   const thread = await openStoreInWorker(path, OPTIONS)
   const outcomes = await Promise.all([
-    thread.recordAttempts([attempt], policy, NOW),
-    thread.recordAttempts([attempt], policy, NOW + 1),
+    thread.recordAttempts([attempt], QUICK_POLICY, NOW),
+    thread.recordAttempts([attempt], QUICK_POLICY, NOW + 1),
     thread.recordSightings([{ ip: '192.0.2.9', count: 1 }], { whiteExpireSec: 9, untrap: false }, NOW),
     thread.edit([{ operation: 'add', kind: 'TRAPPED', ip: '2001:db8::1' }], NOW),
-    thread.applySync([{ type: 'WHITE', ip: '192.0.2.8', expire: NOW + 5 }], policy, NOW),
-    thread.applyScan({ expired: [], promoted: [], blocked: ['192.0.2.8'] }, policy, NOW),
+    thread.applySync([{ type: 'WHITE', ip: '192.0.2.8', expire: NOW + 5 }], QUICK_POLICY, NOW),
+    thread.applyScan({ expired: [], promoted: [], blocked: ['192.0.2.8'] }, QUICK_POLICY, NOW),
   ])
   expect(outcomes.map((outcome) => JSON.stringify(outcome))).toEqual([
     '[{"result":"new","isNewTrap":false,"evictedCount":0}]',
@@ -79,13 +71,15 @@ test('a lock is waited for in the thread alone, then told with code, reason and 
     if (isWaiting) setImmediate(count)
   }
   count()
-  await expect(thread.recordAttempts([attempt], policy, NOW)).rejects.toMatchObject({ code: 'ERR_DB_BUSY' })
+  await expect(thread.recordAttempts([attempt], QUICK_POLICY, NOW)).rejects.toMatchObject({
+    code: 'ERR_DB_BUSY',
+  })
   isWaiting = false
   expect(turns).toBeGreaterThan(10)
   expect(slow).toEqual(['recordAttempts'])
   other.exec('ROLLBACK')
   other.close()
-  await expect(thread.recordAttempts([attempt], policy, NOW)).resolves.toHaveLength(1)
+  await expect(thread.recordAttempts([attempt], QUICK_POLICY, NOW)).resolves.toHaveLength(1)
   await thread.close()
 })
 
@@ -96,5 +90,7 @@ test('a database that cannot be opened is told as the store tells it; a closed o
   })
   const thread = await openStoreInWorker(path, { ...OPTIONS, create: true })
   await thread.close()
-  await expect(thread.recordAttempts([attempt], policy, NOW)).rejects.toMatchObject({ code: 'ERR_DB_IO' })
+  await expect(thread.recordAttempts([attempt], QUICK_POLICY, NOW)).rejects.toMatchObject({
+    code: 'ERR_DB_IO',
+  })
 })

@@ -8,6 +8,7 @@ import type { TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { SystemUser } from '../../platform/privileges.js'
+import type { DaemonSignal } from '../daemon-signal.js'
 
 /** Requests without arguments. */
 export const SIMPLE_REQUESTS = [
@@ -55,9 +56,6 @@ export type ChildMessage =
   | { kind: 'read-table'; id: number; table: TableSpec }
   /** The next bytes of the table of that request: first all of IPv4, then IPv6. */
   | { kind: 'piece'; id: number; bytes: Uint8Array }
-
-/** Why the parent wakes the child. */
-export type DaemonSignal = 'stop' | 'reload' | 'statistics'
 
 export type ParentMessage =
   /** Answer to `hello`. `user` is absent when the parent is not root: then the child is what it stays. */

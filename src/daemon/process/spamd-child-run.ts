@@ -6,8 +6,9 @@ import type { Server } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { dropPrivileges } from '../../platform/privileges.js'
+import type { DaemonSignal } from '../daemon-signal.js'
 import { PrivilegedClient } from './privileged-client.js'
-import { type DaemonSignal, type ParentMessage, toErrorMessage } from './privileged-protocol.js'
+import { type ParentMessage, toErrorMessage } from './privileged-protocol.js'
 import type { SpamdResources } from './spamd-resources.js'
 
 /** A put-together spamd; `SpamdService` is one. */

@@ -15,10 +15,11 @@ import { writePidFile } from '../../platform/pid-file.js'
 import { findUser, isRoot, type SystemUser } from '../../platform/privileges.js'
 import { forkProgram } from '../../platform/run-process.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
+import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
 import { ownRights } from './check-privileges.js'
 import { prepareFolderOf } from './daemon-folder.js'
 import { PrivilegedParent } from './privileged-parent.js'
-import { type DaemonSignal, fromErrorMessage, type ParentMessage } from './privileged-protocol.js'
+import { fromErrorMessage, type ParentMessage } from './privileged-protocol.js'
 import type { SpamdResources } from './spamd-resources.js'
 
 /** A stop that takes longer is ended by SIGKILL, so that all of it takes less than five seconds. */
@@ -104,7 +105,9 @@ class ParentLife {
   }
 
   async run(): Promise<number> {
-    const removeSignals = this.#passSignals()
+    const removeSignals = onDaemonSignal((signal) =>
+      signal === 'stop' ? this.#stop() : this.#passOn(signal),
+    )
     this.#child.on('message', (message: unknown) => this.#take(message))
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#relayStderr(chunk))
     try {
@@ -165,26 +168,6 @@ class ParentLife {
     this.#isReady = true
     reportReady()
     await notifySystemd('READY=1')
-  }
-
-  #passSignals(): () => void {
-    const meanings: [NodeJS.Signals, DaemonSignal][] = [
-      ['SIGTERM', 'stop'],
-      ['SIGINT', 'stop'],
-      ['SIGQUIT', 'stop'],
-      ['SIGHUP', 'reload'],
-      ['SIGUSR1', 'statistics'],
-    ]
-    // BSD only; Linux has no such signal.
-    if (process.platform !== 'linux') meanings.push(['SIGINFO', 'statistics'])
-    const listeners = meanings.map(([name, meaning]) => {
-      const listener = (): void => (meaning === 'stop' ? this.#stop() : this.#passOn(meaning))
-      process.on(name, listener)
-      return () => process.off(name, listener)
-    })
-    return () => {
-      for (const remove of listeners) remove()
-    }
   }
 
   #stop(): void {

@@ -20,7 +20,7 @@ import {
   SightingRecorder,
   type SightingStore,
 } from './sighting-recorder.js'
-import type { DaemonSignal, SpamlogdMachine } from './spamlogd-machine.js'
+import type { SpamlogdMachine } from './spamlogd-machine.js'
 
 /** How long the end may wait for a locked database. */
 const STOP_WAIT_MS = 5_000
@@ -223,7 +223,7 @@ class Spamlogd {
     }
     return new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
-      this.#removeSignals = this.#machine.onSignal((signal: DaemonSignal) => {
+      this.#removeSignals = this.#machine.onSignal((signal) => {
         if (signal === 'stop') this.#stop.abort()
         else if (signal === 'statistics') watcher.logStatistics(lostCount())
         else this.#reload(onReload)

@@ -13,6 +13,7 @@ import { openLiveCapture } from '../../platform/open-live-capture.js'
 import { dropPrivileges, findUser, isRoot } from '../../platform/privileges.js'
 import { openLog } from '../../platform/syslog.js'
 import { keepYoungGenerationSmall } from '../../platform/young-generation.js'
+import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
 import { openStoreInWorker } from '../store/store-in-worker.js'
 import type { SightingStore } from './sighting-recorder.js'
 
@@ -24,8 +25,6 @@ const READ_CHUNK_BYTES = 256 * 1024
 const CAP_NET_ADMIN = 12n
 const CAP_NET_RAW = 13n
 const readIntoBuffer = promisify(read)
-
-export type DaemonSignal = 'stop' | 'reload' | 'statistics'
 
 /** The bytes of a capture. A chunk is valid until the next one is asked for. */
 export interface ReplaySource {
@@ -69,7 +68,7 @@ export function systemMachine(): SpamlogdMachine {
     openStore: (path) =>
       openStoreInWorker(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
     becomeUser,
-    onSignal,
+    onSignal: onDaemonSignal,
   }
 }
 
@@ -153,24 +152,4 @@ async function becomeUser(name: string): Promise<void> {
     })
   }
   dropPrivileges(user)
-}
-
-function onSignal(handler: (signal: DaemonSignal) => void): () => void {
-  const meanings: [NodeJS.Signals, DaemonSignal][] = [
-    ['SIGTERM', 'stop'],
-    ['SIGINT', 'stop'],
-    ['SIGQUIT', 'stop'],
-    ['SIGHUP', 'reload'],
-    ['SIGUSR1', 'statistics'],
-  ]
-  // BSD only; Linux has no such signal.
-  if (process.platform !== 'linux') meanings.push(['SIGINFO', 'statistics'])
-  const listeners = meanings.map(([name, meaning]) => {
-    const listener = () => handler(meaning)
-    process.on(name, listener)
-    return () => process.off(name, listener)
-  })
-  return () => {
-    for (const remove of listeners) remove()
-  }
 }

@@ -1,11 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkCaptureFile, checkLogRecord } from '../../fuzz/check-packet-logs.js'
 import { makeMutator } from '../../fuzz/mutate.js'
 import { PACKET_LOG_TOKENS } from '../../fuzz/packet-log-tokens.js'
+import { corpusInputs } from '../../support/corpus.js'
 
-const CORPUS = join(import.meta.dirname, '../../corpus')
 const checks = {
   'packet-log': checkLogRecord,
   capture: (bytes: Buffer) => checkCaptureFile(bytes, 31),
@@ -13,8 +11,7 @@ const checks = {
 
 describe('every input of the corpus, and some mutations, keep the rules of test/fuzz/check-packet-logs.ts', () => {
   for (const kind of ['packet-log', 'capture'] as const) {
-    const folder = join(CORPUS, kind)
-    const inputs = readdirSync(folder).map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
+    const inputs = corpusInputs(kind)
     test.each(inputs)(`${kind}: $name`, ({ bytes }) => {
       expect(() => checks[kind](bytes)).not.toThrow()
     })

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeConfigLine } from '../../../../src/codec/config-line/config-line.js'
@@ -15,6 +13,7 @@ import {
 import type { PrefixColumns } from '../../../../src/codec/config-line/config-prefixes.js'
 import { formatIpv4, formatIpv6 } from '../../../../src/ip/address.js'
 import { checkConfigLines } from '../../../fuzz/check-config-lines.js'
+import { corpusInputs } from '../../../support/corpus.js'
 
 function decode(
   input: string | Uint8Array,
@@ -389,9 +388,7 @@ describe('bytes as they arrive', () => {
 })
 
 describe('every input of the corpus keeps the rules of test/fuzz/check-config-lines.ts', () => {
-  const folder = join(import.meta.dirname, '../../../corpus/config-line')
-  test.each(readdirSync(folder))('%s, whole and cut short anywhere', (name) => {
-    const bytes = readFileSync(join(folder, name))
+  test.each(corpusInputs('config-line'))('$name, whole and cut short anywhere', ({ bytes }) => {
     for (let end = 0; end <= bytes.length; end += 1) {
       expect(() => checkConfigLines(bytes.subarray(0, end), end >> 1)).not.toThrow()
     }

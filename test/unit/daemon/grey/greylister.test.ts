@@ -2,19 +2,12 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { parseAllowedDomains } from '../../../../src/app/allowed-domains.js'
 import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { Greylister, type GreylisterOptions } from '../../../../src/daemon/grey/greylister.js'
-import type { GreyPolicy, Store, TupleAttempt, TupleOutcome } from '../../../../src/db/store.js'
+import type { Store, TupleAttempt, TupleOutcome } from '../../../../src/db/store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { POLICY } from '../../../support/scratch-database.js'
 
-const policy: GreyPolicy = {
-  passSec: 1500,
-  greyExpireSec: 14_400,
-  whiteExpireSec: 3_110_400,
-  trapExpireSec: 86_400,
-  maxTuplesPerAddress: 1000,
-  maxTuples: 1_000_000,
-}
 const recipient = {
   clientIp: '192.0.2.1',
   destinationIp: '198.51.100.1',
@@ -55,7 +48,7 @@ function harness(
   const greylister = new Greylister({
     useStore: (action) => action(store as Store),
     databasePath: '/db',
-    policy,
+    policy: POLICY,
     clock,
     logger,
     debug,

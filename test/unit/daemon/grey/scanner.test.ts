@@ -8,21 +8,13 @@ import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
 import { type OpenedStore, StoreKeeper } from '../../../../src/daemon/store/store-keeper.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
-import type { GreyPolicy, Store } from '../../../../src/db/store.js'
+import type { Store } from '../../../../src/db/store.js'
 import type { Entry } from '../../../../src/domain/entry.js'
 import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
-
-const policy: GreyPolicy = {
-  passSec: 60,
-  greyExpireSec: 14_400,
-  whiteExpireSec: 3_110_400,
-  trapExpireSec: 86_400,
-  maxTuplesPerAddress: 1000,
-  maxTuples: 1_000_000,
-}
+import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
 let folder: string
 const closers: (() => Promise<void>)[] = []
@@ -55,7 +47,7 @@ function daemon(options: { exists?: boolean; wrap?: (store: Store) => Store } = 
   const blockLists = new BlockLists({ logger })
   const keeper = new StoreKeeper({ open, logger })
   const whiteTable = new WhiteTable({ firewall, clock, logger })
-  const common = { databasePath: path, policy, clock, logger, blockLists }
+  const common = { databasePath: path, policy: QUICK_POLICY, clock, logger, blockLists }
   const scanner = new Scanner({ ...common, keeper, whiteTable })
   const greylister = new Greylister({
     ...common,

@@ -1,16 +1,13 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkDialogue, checkProxyHeader } from '../../../fuzz/check-smtp.js'
 import { makeMutator } from '../../../fuzz/mutate.js'
+import { corpusInputs } from '../../../support/corpus.js'
 
-const CORPUS = join(import.meta.dirname, '../../../corpus')
 const checks = { smtp: (bytes: Buffer) => checkDialogue(bytes, 7), proxy: checkProxyHeader }
 
 describe('every input of the corpus, and some mutations, keep the rules of test/fuzz/check-smtp.ts', () => {
   for (const kind of ['smtp', 'proxy'] as const) {
-    const folder = join(CORPUS, kind)
-    const inputs = readdirSync(folder).map((name) => ({ name, bytes: readFileSync(join(folder, name)) }))
+    const inputs = corpusInputs(kind)
     test.each(inputs)(`${kind}: $name`, ({ bytes }) => {
       expect(() => checks[kind](bytes)).not.toThrow()
     })

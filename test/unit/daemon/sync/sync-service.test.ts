@@ -12,18 +12,10 @@ import type { SyncParts, SyncService } from '../../../../src/daemon/spamd-servic
 import { StoreKeeper } from '../../../../src/daemon/store/store-keeper.js'
 import { createSyncService } from '../../../../src/daemon/sync/sync-service.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
-import type { GreyPolicy } from '../../../../src/db/store.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
-const policy: GreyPolicy = {
-  passSec: 60,
-  greyExpireSec: 14_400,
-  whiteExpireSec: 3_110_400,
-  trapExpireSec: 86_400,
-  maxTuplesPerAddress: 1000,
-  maxTuples: 1_000_000,
-}
 const NOW = 1_700_000_000
 const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -63,7 +55,7 @@ async function host(options: HostOptions) {
     logger,
     open: async () => ({ store: await openStore(path, { mode: 'write' }), isCreated: false }),
   })
-  const common = { policy, clock, logger, debug }
+  const common = { policy: QUICK_POLICY, clock, logger, debug }
   let service: SyncService | undefined
   const greylister = new Greylister({
     ...common,
