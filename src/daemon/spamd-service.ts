@@ -9,10 +9,8 @@ import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
-import type { WireText } from '../domain/entry.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
-import type { IpRangeSet } from '../ip/ip-range-set.js'
 import { AppError } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
@@ -24,19 +22,12 @@ import { Scanner } from './grey/scanner.js'
 import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
+import type { SavedList } from './lists/saved-lists.js'
 import type { SpamdResources } from './process/spamd-resources.js'
 import type { SyncAnnouncer } from './seams.js'
 import { secureContextOf } from './smtp/secure-context.js'
 import { SmtpServer } from './smtp/smtp-server.js'
 import { type OpenedStore, StoreKeeper } from './store/store-keeper.js'
-
-/** A list as spamd-setup last delivered it. */
-export interface SavedList {
-  name: WireText
-  message: WireText
-  set: IpRangeSet
-  entryCount: number
-}
 
 /** What the sync side is given, and what it gives back. */
 export interface SyncParts {

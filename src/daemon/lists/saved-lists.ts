@@ -1,8 +1,17 @@
 import { readLoadedLines } from '../../app/loaded-lists.js'
 import { ConfigLineDecoder, type ReceivedList } from '../../codec/config-line/config-line-decoder.js'
+import type { WireText } from '../../domain/entry.js'
+import type { IpRangeSet } from '../../ip/ip-range-set.js'
 import { setOfPrefixesInSteps } from '../../ip/prefix-ranges.js'
 import { runInSlices } from '../run-in-slices.js'
-import type { SavedList } from '../spamd-service.js'
+
+/** A list as spamd-setup last delivered it. */
+export interface SavedList {
+  name: WireText
+  message: WireText
+  set: IpRangeSet
+  entryCount: number
+}
 
 /**
  * The block lists that spamd-setup delivered last, in their order, from its state folder: what spamd has again
