@@ -3,6 +3,7 @@
  * the firewall. Nothing is changed anywhere before every list is settled.
  */
 import { join } from 'node:path'
+import { formatUtcTime } from '../codec/utc-time.js'
 import { ListStore } from '../feeds/list-store.js'
 import type { Firewall } from '../firewall/backend.js'
 import { countCidrs } from '../ip/cidr-text.js'
@@ -73,7 +74,7 @@ export async function refreshLists(options: RefreshOptions, tools: RefreshTools)
   const { acquireRunLock } = await import('../db/run-lock.js')
   const lock = await acquireRunLock(join(options.stateDir, LOCK_NAME), {
     waitMs: options.waitMs,
-    holder: `process ${process.pid}, since ${new Date(tools.clock.nowSec() * 1000).toISOString()}`,
+    holder: `process ${process.pid}, since ${formatUtcTime(tools.clock.nowSec())}`,
     sleep: tools.sleep,
   })
   try {

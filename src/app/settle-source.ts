@@ -1,4 +1,5 @@
 import { createListParser, type ListSummary } from '../codec/lists/list-lines.js'
+import { formatUtcTime } from '../codec/utc-time.js'
 import { FeedError, isRemote, type Validator } from '../feeds/feed.js'
 import type { FeedFetcher } from '../feeds/feed-fetcher.js'
 import type { CopyWriter, ListCopy, ListStore, SourceState } from '../feeds/list-store.js'
@@ -82,7 +83,7 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
   if (untilSec !== undefined) {
     const failure = state?.failure
     if (failure !== undefined) {
-      const reason = `${failure.reason} (not asked again before ${new Date(untilSec * 1000).toISOString()})`
+      const reason = `${failure.reason} (not asked again before ${formatUtcTime(untilSec)})`
       return fallBack({ code: 'ERR_FEED_WAITING', reason, hint: '--force asks at once' }, false)
     }
     if (facts === undefined) {

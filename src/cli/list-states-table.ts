@@ -4,6 +4,7 @@ import { describeSource } from '../app/list-source.js'
 import type { ListState } from '../app/list-states.js'
 import { toDisplayText } from '../app/wire-text.js'
 import { escapeControl } from '../codec/escape.js'
+import { formatUtcTime } from '../codec/utc-time.js'
 import { alignColumns } from './setup-table.js'
 
 const HEADINGS = ['list', 'colour', 'entries', 'age', 'last success', 'next fetch', 'last error'] as const
@@ -15,8 +16,8 @@ export function listStatesTable(states: readonly ListState[], nowSec: number): s
     state.colour,
     state.entries === undefined ? '-' : String(state.entries),
     state.lastSuccessSec === undefined ? '-' : describeAge(nowSec - state.lastSuccessSec),
-    isoTime(state.lastSuccessSec) ?? 'never',
-    state.source === undefined ? '-' : (isoTime(state.nextFetchSec) ?? 'now'),
+    blankTime(state.lastSuccessSec) ?? 'never',
+    state.source === undefined ? '-' : (blankTime(state.nextFetchSec) ?? 'now'),
     escapeControl(state.lastError ?? (state.source === undefined ? 'its record is broken' : '-')),
   ])
   return alignColumns([[...HEADINGS], ...rows], ['entries'])
@@ -30,17 +31,19 @@ export function listStatesJson(states: readonly ListState[]): string {
     method: state.source?.method ?? null,
     source: state.source === undefined ? null : describeSource(state.source),
     entries: state.entries ?? null,
-    lastSuccess: isoTime(state.lastSuccessSec) ?? null,
-    lastTry: isoTime(state.lastTrySec) ?? null,
+    lastSuccess: timeOrNull(state.lastSuccessSec),
+    lastTry: timeOrNull(state.lastTrySec),
     lastError: state.lastError ?? null,
-    nextFetch: isoTime(state.nextFetchSec) ?? null,
+    nextFetch: timeOrNull(state.nextFetchSec),
   }))
   return `${JSON.stringify(list, undefined, 2)}\n`
 }
 
-/** `2026-11-22 12:00:00Z` */
-function isoTime(sec: number | undefined): string | undefined {
-  return sec === undefined
-    ? undefined
-    : new Date(sec * 1000).toISOString().replace('T', ' ').replace('.000', '')
+/** `2026-11-22 12:00:00Z`: for eyes. */
+function blankTime(timeSec: number | undefined): string | undefined {
+  return timeSec === undefined ? undefined : formatUtcTime(timeSec).replace('T', ' ')
+}
+
+function timeOrNull(timeSec: number | undefined): string | null {
+  return timeSec === undefined ? null : formatUtcTime(timeSec)
 }

@@ -4,6 +4,7 @@ import { describeSource } from '../app/list-source.js'
 import type { CombinedReport, ListReport, RefreshReport } from '../app/refresh-report.js'
 import { toDisplayText } from '../app/wire-text.js'
 import { escapeControl } from '../codec/escape.js'
+import { formatUtcTime } from '../codec/utc-time.js'
 
 const HEADINGS = ['list', 'source', 'entries', 'cidrs', 'age', 'status'] as const
 /** Sources are long; the end of a URL says less than its start. */
@@ -60,9 +61,8 @@ export function statusWords(list: ListReport, nowSec: number, combined: Combined
 
 /** The whole report as JSON, one object. Times are ISO 8601 in UTC. */
 export function jsonReport(report: RefreshReport): string {
-  const isoTime = (sec: number | undefined) => (sec === undefined ? null : new Date(sec * 1000).toISOString())
   const json = {
-    started: isoTime(report.startedSec),
+    started: formatUtcTime(report.startedSec),
     ok: report.exitCode === 0,
     lists: report.lists.map((list) => ({
       name: toDisplayText(list.name),
@@ -74,7 +74,7 @@ export function jsonReport(report: RefreshReport): string {
       unknownLines: list.unknownLines,
       firstUnknown: list.firstUnknown ?? null,
       notes: list.notes,
-      current: isoTime(list.currentSec),
+      current: list.currentSec === undefined ? null : formatUtcTime(list.currentSec),
       failure: list.failure ?? null,
       problems: list.problems,
     })),

@@ -1,0 +1,9 @@
+/**
+ * A time as ISO 8601 in UTC, to the second, as all JSON output but that of spamdb has it; `timeSec` counts from
+ * 1970 and is whole.
+ *
+ * @example formatUtcTime(1_700_000_000) // '2023-11-14T22:13:20Z'
+ */
+export function formatUtcTime(timeSec: number): string {
+  return new Date(timeSec * 1000).toISOString().replace('.000', '')
+}
