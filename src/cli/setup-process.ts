@@ -1,14 +1,14 @@
+import { fstatSync } from 'node:fs'
 import { systemClock } from '../platform/clock.js'
 import type { SetupIo } from './setup-main.js'
 import { writeFully } from './standard-output.js'
 
 /** The running process as the world of spamd-setup. */
 export function setupProcess(showHelp: () => Promise<void>): SetupIo {
-  const { stderr } = process
   const io: SetupIo = {
     writeOut: (bytes) => writeFully(1, bytes),
     writeError: (text) => writeFully(2, Buffer.from(text)),
-    terminal: stderr.isTTY ? { rows: stderr.rows, columns: stderr.columns } : undefined,
+    terminal: terminalOfStderr(),
     environment: process.env,
     clock: systemClock,
     sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)),
@@ -31,4 +31,11 @@ export function setupProcess(showHelp: () => Promise<void>): SetupIo {
     },
   }
   return io
+}
+
+/** Node's stream for stderr takes milliseconds to set up, so it is asked only where there may be a terminal. */
+function terminalOfStderr(): SetupIo['terminal'] {
+  if (!fstatSync(2).isCharacterDevice()) return undefined
+  const { isTTY, rows, columns } = process.stderr
+  return isTTY ? { rows, columns } : undefined
 }

@@ -3,6 +3,11 @@ const DIGIT_BITS = 11
 const DIGIT_SPAN = 1 << DIGIT_BITS
 const DIGIT_MASK = DIGIT_SPAN - 1
 
+/** Up to so many keys the platform's own sort is faster: the loops of this module would run uncompiled. */
+const MAX_PLATFORM_SORTED = 30_000
+/** Where the higher half of a 64-bit number stands among its two words. */
+const HIGH_WORD = new Uint32Array(BigUint64Array.of(1n).buffer)[0] === 1 ? 1 : 0
+
 /** Keys in ascending order with the values that belong to them, at the front of the arrays. */
 export interface SortedPairs {
   keys: Uint32Array
@@ -11,12 +16,16 @@ export interface SortedPairs {
 
 /**
  * Sorts the first `count` unsigned 32-bit keys ascending; `values[i]`, when given, moves with `keys[i]`.
- * Equal keys keep their order. The result is either the given arrays or new ones of `count` entries; the
+ * The order of equal keys is not defined. The result is either the given arrays or new ones of `count` entries; the
  * given ones are scratch space afterwards. Already ascending keys, as published lists mostly have, cost
  * one look.
  */
 export function sortPairs(keys: Uint32Array, values: Uint32Array | undefined, count: number): SortedPairs {
   if (isAscending(keys, count)) return { keys, values }
+  if (count <= MAX_PLATFORM_SORTED) {
+    sortByPlatform(keys, values, count)
+    return { keys, values }
+  }
   let fromKeys: Uint32Array = keys
   let fromValues: Uint32Array | undefined = values
   let toKeys: Uint32Array = new Uint32Array(count)
@@ -44,6 +53,23 @@ function isAscending(keys: Uint32Array, count: number): boolean {
     if (keys[index]! < keys[index - 1]!) return false
   }
   return true
+}
+
+function sortByPlatform(keys: Uint32Array, values: Uint32Array | undefined, count: number): void {
+  if (values === undefined) {
+    keys.subarray(0, count).sort()
+    return
+  }
+  const words = new Uint32Array(2 * count)
+  for (let index = 0; index < count; index += 1) {
+    words[2 * index + HIGH_WORD] = keys[index]!
+    words[2 * index + 1 - HIGH_WORD] = values[index]!
+  }
+  new BigUint64Array(words.buffer).sort()
+  for (let index = 0; index < count; index += 1) {
+    keys[index] = words[2 * index + HIGH_WORD]!
+    values[index] = words[2 * index + 1 - HIGH_WORD]!
+  }
 }
 
 /** Fills `starts` with the first place of each digit; false when all keys share one digit. */
