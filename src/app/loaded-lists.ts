@@ -37,6 +37,21 @@ export interface LoadedIndex {
   firstRunSec: UnixSec | undefined
 }
 
+/**
+ * The lists that spamd has or may still have although spamd.conf does not name them (`named`) any more, each once.
+ * With `keepsVanished` those that vanished since the last run stay, and only what was given up before is left.
+ */
+export function vanishedLists(
+  index: LoadedIndex,
+  named: ReadonlySet<string>,
+  keepsVanished: boolean,
+): string[] {
+  const candidates = keepsVanished
+    ? index.toClear.filter((name) => !index.names.includes(name))
+    : [...index.names, ...index.toClear]
+  return [...new Set(candidates)].filter((name) => !named.has(name))
+}
+
 /** The record of one state folder. `open` it before anything else. */
 export class LoadedLists {
   readonly #stateDir: string

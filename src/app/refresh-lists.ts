@@ -20,6 +20,7 @@ import type {
   Change,
   CombinedReport,
   ListReport,
+  ListToClear,
   RefreshObserver,
   RefreshReport,
   TableReport,
@@ -103,7 +104,7 @@ class Run {
   async execute(): Promise<RefreshReport> {
     const { configuration, isDryRun, output } = this.#options
     for (const problem of configuration.problems) this.#tell(problem)
-    if (!configuration.isUsable) return this.#report([], [], [], undefined)
+    if (!configuration.isUsable) return this.#report({})
 
     const settled = await this.#settleAll()
     const lists = this.#reportLists(settled)
@@ -122,8 +123,10 @@ class Run {
     if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
     let sent: CombinedReport[]
     let cleared: string[] = []
+    let toClear: ListToClear[] = []
     if (isDryRun) {
       sent = await this.#previewLists(combined)
+      toClear = await this.#previewClearing(combined, keepsVanished)
     } else if (configuration.lists.length === 0) {
       // More likely a slip in spamd.conf than the wish to unblock everybody.
       sent = []
@@ -140,11 +143,11 @@ class Run {
       }))
     }
     const union = unionOf(effective.map(({ set }) => set))
-    const table = await this.#loadTable(union, combined.length + cleared.length > 0)
+    const table = await this.#loadTable(union, combined.length + cleared.length + toClear.length > 0)
     if (output !== undefined) {
       await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
     }
-    return this.#report(lists, sent, cleared, table)
+    return this.#report({ lists, combined: sent, cleared, toClear, table })
   }
 
   /** Each source once, however often its list is named, bounded in number. */
@@ -260,6 +263,24 @@ class Run {
     return reports
   }
 
+  /** The lists that a real run would clear because spamd.conf does not name them any more. */
+  async #previewClearing(combined: readonly CombinedList[], keepsVanished: boolean): Promise<ListToClear[]> {
+    if (!this.#options.wantsChanges || this.#options.configuration.lists.length === 0) return []
+    const { vanishedLists } = await import('./loaded-lists.js')
+    const loaded = await this.#openLoaded()
+    const toClear: ListToClear[] = []
+    for (const name of vanishedLists(
+      loaded.index,
+      new Set(combined.map((list) => list.name)),
+      keepsVanished,
+    )) {
+      const set = await loaded.readSet(name)
+      const cidrs = set === undefined ? undefined : countCidrs(set)
+      toClear.push({ name, networks: cidrs && cidrs.ipv4 + cidrs.ipv6 })
+    }
+    return toClear
+  }
+
   async #changeOf(name: string, set: IpRangeSet): Promise<Change> {
     const before = await (await this.#openLoaded()).readSet(name)
     return countChange(before ?? EMPTY_SET, set)
@@ -312,17 +333,14 @@ class Run {
     this.#tools.observer.onProblem(problem)
   }
 
-  #report(
-    lists: ListReport[],
-    combined: CombinedReport[],
-    cleared: string[],
-    table: TableReport | undefined,
-  ): RefreshReport {
+  #report(results: Partial<RefreshReport>): RefreshReport {
     return {
-      lists,
-      combined,
-      cleared,
-      table,
+      lists: [],
+      combined: [],
+      cleared: [],
+      toClear: [],
+      table: undefined,
+      ...results,
       problems: this.#problems,
       startedSec: this.#startedSec,
       exitCode: this.#problems.some((problem) => problem.isError) ? 1 : 0,

@@ -41,6 +41,13 @@ export interface CombinedReport {
   change: Change | undefined
 }
 
+/** A list that is not in spamd.conf any more. */
+export interface ListToClear {
+  name: string
+  /** Networks that it has; undefined when that is not known. */
+  networks: number | undefined
+}
+
 /** What happened to the table of the packet filter. */
 export interface TableReport {
   /** `the firewall in words`. */
@@ -56,6 +63,8 @@ export interface RefreshReport {
   combined: CombinedReport[]
   /** Lists that vanished from spamd.conf and were cleared. */
   cleared: string[]
+  /** With -n: lists that vanished from spamd.conf and would be cleared. */
+  toClear: ListToClear[]
   table: TableReport | undefined
   /** Everything that was told, in order. */
   problems: Problem[]

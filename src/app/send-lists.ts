@@ -7,7 +7,7 @@ import type { UnixSec } from '../platform/clock.js'
 import type { CombinedList } from './combine-lists.js'
 import type { Problem } from './configured-list.js'
 import { type ConfigTarget, isSpamdAbsent, sendConfigLine } from './deliver-lists.js'
-import type { LoadedLists } from './loaded-lists.js'
+import { type LoadedLists, vanishedLists } from './loaded-lists.js'
 import type { CombinedReport } from './refresh-report.js'
 import { toDisplayText } from './wire-text.js'
 
@@ -92,9 +92,8 @@ export async function sendLists(
     const known = new Set(names)
     names.push(...loaded.index.names.filter((name) => !known.has(name)))
   }
-  for (const name of [...loaded.index.names, ...loaded.index.toClear]) {
-    if (names.includes(name) || combined.some((list) => list.name === name) || cleared.includes(name))
-      continue
+  const named = new Set(combined.map(({ name }) => name))
+  for (const name of vanishedLists(loaded.index, named, options.keepsVanished)) {
     if (await send([encodeClearLine(name)], true)) cleared.push(name)
     else toClear.push(name)
   }

@@ -45,6 +45,10 @@ export function changeLines(report: RefreshReport): string {
       text += `blacklist ${listName}: left as it is, because of ${escapeControl(heldBy.map(toDisplayText).join(', '))}\n`
     }
   }
+  for (const { name, networks } of report.toClear) {
+    const removed = networks === undefined ? '' : `, ${networks} removed`
+    text += `blacklist ${escapeControl(toDisplayText(name))}: would be cleared${removed}: no black list of "all" any more\n`
+  }
   if (report.table?.change !== undefined) text += `table spamd: ${changeWords(report.table.change)}\n`
   return text
 }

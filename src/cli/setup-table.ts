@@ -86,6 +86,10 @@ export function jsonReport(report: RefreshReport): string {
       change: combined.change ?? null,
     })),
     cleared: report.cleared.map(toDisplayText),
+    toClear: report.toClear.map(({ name, networks }) => ({
+      name: toDisplayText(name),
+      networks: networks ?? null,
+    })),
     table: report.table ?? null,
     problems: report.problems,
   }

@@ -461,6 +461,54 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     expect(world.table()).toHaveLength(10)
   })
 
+  test('-n and -d name the lists that would be cleared because they vanished, and touch nothing', async () => {
+    const a = { name: 'a', file: await world.write('a', TEN) }
+    const b = { name: 'b', file: await world.write('b', '198.51.100.1\n') }
+    await world.configure([a, b])
+    await world.run(['-b'])
+    const stateOf = async () =>
+      Promise.all((await readdir(world.stateDir)).map(async (name) => [name, await world.stateFile(name)]))
+    const before = await stateOf()
+
+    await world.configure([b])
+    const preview = await world.run(['-nbd'])
+    expect(preview).toMatchObject({ rc: 0, sent: [] })
+    expect(preview.stdout).toBe(
+      'blacklist b: 0 would be added, 0 removed, 1 unchanged\n' +
+        'blacklist a: would be cleared, 10 removed: no black list of "all" any more\n' +
+        'table spamd: 0 would be added, 10 removed, 1 unchanged\n',
+    )
+    const json = JSON.parse((await world.run(['-n', '--json'])).stdout) as { toClear: unknown }
+    expect(json).toMatchObject({ cleared: [], toClear: [{ name: 'a', networks: 10 }] })
+    expect(await stateOf()).toEqual(before)
+    expect(world.table()).toHaveLength(11)
+
+    await writeFile(
+      world.path('spamd.conf'),
+      (await readFile(world.path('spamd.conf'), 'latin1')).replace('all:b:', 'all:b:slip:'),
+    )
+    expect((await world.run(['-nbd'])).stdout).not.toContain('would be cleared')
+    await writeFile(world.path('spamd.conf'), 'all::\n')
+    expect((await world.run(['-nbd'])).stdout).not.toContain('would be cleared')
+    expect(await stateOf()).toEqual(before)
+  })
+
+  test('-n and -d know a list that spamd has still to be told to clear', async () => {
+    const absent = await SetupWorld.create({ hasSpamd: false })
+    try {
+      await absent.configure([{ name: 'b', file: await absent.write('b', '198.51.100.1\n') }])
+      await absent.run()
+      const index = JSON.parse(String(await absent.stateFile('loaded.json'))) as object
+      await writeFile(join(absent.stateDir, 'loaded.json'), JSON.stringify({ ...index, toClear: ['gone'] }))
+      expect((await absent.run(['-nd'])).stdout).toBe(
+        'blacklist b: 0 would be added, 0 removed, 1 unchanged\n' +
+          'blacklist gone: would be cleared: no black list of "all" any more\n',
+      )
+    } finally {
+      await absent.close()
+    }
+  })
+
   test('--output writes the union, whole or not at all', async () => {
     await world.configure([
       { name: 'a', file: await world.write('a', '192.0.2.0/25\n2001:db8::1\n') },
