@@ -22,10 +22,15 @@ export function writeFully(descriptor: 1 | 2, bytes: Uint8Array): void {
         continue
       }
       if (code === 'EPIPE') dieOfBrokenPipe()
-      const name = descriptor === 1 ? 'standard output' : 'standard error'
-      throw new AppError('ERR_OUTPUT', `cannot write to ${name}: ${reasonOf(error)}`, { cause: error })
+      throw outputFailure(descriptor, error)
     }
   }
+}
+
+/** `ERR_OUTPUT`: what is told when standard output or standard error cannot be written. */
+export function outputFailure(descriptor: 1 | 2, error: unknown): AppError {
+  const name = descriptor === 1 ? 'standard output' : 'standard error'
+  return new AppError('ERR_OUTPUT', `cannot write to ${name}: ${reasonOf(error)}`, { cause: error })
 }
 
 /**

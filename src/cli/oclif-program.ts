@@ -1,0 +1,18 @@
+/** What bin/load-program.js needs of ours around a run of oclif. */
+import { EXIT, formatFailure } from './report-error.js'
+import { outputFailure, writeFully } from './standard-output.js'
+
+/**
+ * For programs that print through the streams of Node, as oclif does with help: when standard output cannot be
+ * written, one line of `program` on standard error and exit code 1; silence when its reader is gone. Node
+ * tells of a failed write on the next turn of the event loop.
+ */
+export function guardStandardOutput(program: string): void {
+  // The listener of oclif throws, which ends in a stack.
+  process.stdout.removeAllListeners('error')
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return
+    writeFully(2, Buffer.from(formatFailure(program, outputFailure(1, error))!))
+    process.exit(EXIT.failure)
+  })
+}

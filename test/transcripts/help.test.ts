@@ -1,0 +1,57 @@
+/** The help of the built programs when standard output takes nothing, or not all. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'vitest'
+
+const BIN = join(import.meta.dirname, '../../bin')
+const CALLS: { program: string; args: string[] }[] = [
+  { program: 'spamdctl', args: ['--help'] },
+  { program: 'spamdctl', args: [] },
+  { program: 'spamdctl', args: ['help', 'import'] },
+  { program: 'spamdctl', args: ['sync-key', '--help'] },
+  { program: 'spamdb', args: ['--help'] },
+  { program: 'spamd-setup', args: ['--help'] },
+  { program: 'spamlogd', args: ['--help'] },
+  { program: 'spamd', args: ['--help'] },
+]
+
+const FULL_DEVICE = '/dev/full'
+const hasFullDevice = existsSync(FULL_DEVICE)
+if (!hasFullDevice) process.stderr.write(`skipped: this system has no ${FULL_DEVICE}\n`)
+
+describe.concurrent('help', () => {
+  test.skipIf(!hasFullDevice).for(CALLS)(
+    'a full disk is one line: $program $args',
+    async ({ program, args }, test) => {
+      const full = openSync(FULL_DEVICE, 'w')
+      const child = spawn(process.execPath, [join(BIN, `${program}.js`), ...args], {
+        stdio: ['ignore', full, 'pipe'],
+      })
+      closeSync(full)
+      let stderr = ''
+      child.stderr!.on('data', (chunk) => {
+        stderr += String(chunk)
+      })
+      const [exitCode] = (await once(child, 'close')) as [number | null]
+      test.expect({ exitCode, stderr }).toEqual({
+        exitCode: 1,
+        stderr: `${program}: cannot write to standard output: No space left on device\n`,
+      })
+    },
+  )
+
+  test.for(CALLS)('a reader that has gone is no failure: $program $args', async ({ program, args }, test) => {
+    const script = `"$0" "$1" ${args.join(' ')} | :`
+    const child = spawn('sh', ['-c', script, process.execPath, join(BIN, `${program}.js`)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr.on('data', (chunk) => {
+      stderr += String(chunk)
+    })
+    await once(child, 'close')
+    test.expect(stderr).toBe('')
+  })
+})
