@@ -1,6 +1,16 @@
 /** spamd as built: its command line, its life in the foreground and the background, and what it does when descriptors run out. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -86,6 +96,11 @@ async function stop(child: ChildProcess): Promise<number | null> {
   return ended
 }
 
+/** Id of the unprivileged process of a running spamd. Linux only. */
+function workerOf(child: ChildProcess): number {
+  return Number.parseInt(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1'), 10)
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -102,6 +117,21 @@ const hears = (client: TestClient, text: string, timeoutMs?: number): Promise<vo
     () => `${text} in ${client.received}`,
     timeoutMs,
   )
+
+/** The first client that spamd greets. Who comes while it still starts is refused or sent away, never left waiting. */
+async function firstGreeted(): Promise<TestClient> {
+  const endMs = performance.now() + 20_000
+  for (;;) {
+    if (performance.now() > endMs) throw new Error('spamd greets nobody')
+    const client = await connect().catch(() => undefined)
+    if (client === undefined) continue
+    await waitFor(
+      () => client.hasEnded || client.received.startsWith('220 '),
+      () => 'a greeting or the end of a connection',
+    )
+    if (client.received !== '') return client
+  }
+}
 
 describe('the command line', () => {
   test('wrong calls end with 1 and the words of the original, on stderr only', () => {
@@ -241,6 +271,41 @@ describe('in the foreground', () => {
     await hears(client, '221 ')
   })
 
+  test('clients that come while it starts are not left waiting', async () => {
+    const [{ child }, client] = await Promise.all([foreground('--foreground', '-s', '0'), firstGreeted()])
+    expect(client.received).toMatch(/^220 /)
+    expect(await stop(child)).toBe(0)
+  })
+
+  test.skipIf(!existsSync('/dev/full'))(
+    'chatter and log lines that nobody takes are lost, not spamd',
+    async () => {
+      const full = openSync('/dev/full', 'w')
+      for (const mode of ['-d', '--foreground']) {
+        const child = spawn(process.execPath, [join(BIN, 'spamd.js'), mode, '-v', '-s', '0', '-S', '0'], {
+          env: environment,
+          stdio: ['ignore', full, full],
+        })
+        children.push(child)
+        const client = await firstGreeted()
+        client.send('HELO a.example\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n')
+        await hears(client, '451 ')
+        expect(await stop(child)).toBe(0)
+      }
+      closeSync(full)
+    },
+  )
+
+  test.skipIf(process.platform !== 'linux')(
+    'the death of the unprivileged process is exit code 1, also when the log goes to syslog',
+    async () => {
+      const { child } = await foreground('-d')
+      const ended = once(child, 'exit')
+      process.kill(workerOf(child), 'SIGKILL')
+      expect(await ended).toEqual([1, null])
+    },
+  )
+
   test.skipIf(process.platform !== 'linux')(
     'without a free descriptor accepting pauses, and goes on later',
     async () => {
@@ -249,11 +314,8 @@ describe('in the foreground', () => {
       const { child, output } = await foreground('--foreground', '-s', '0', '-S', '0')
       const first = await connect()
       await hears(first, '220 ')
-      const worker = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1')
-        .trim()
-        .split(' ')[0]!
       const limit = (soft: number | string): Buffer =>
-        execFileSync('prlimit', ['--pid', worker, `--nofile=${soft}:`])
+        execFileSync('prlimit', ['--pid', String(workerOf(child)), `--nofile=${soft}:`])
       // 0 to 2 are taken: whatever is open stays so, and nothing more can be opened.
       limit(3)
       await waitFor(

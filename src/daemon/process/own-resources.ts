@@ -1,7 +1,7 @@
-/** Opens spamd's sockets and files in this process. The parent serves its child with it; tests use it directly. */
+/** Opens spamd's sockets and files in this process: the parent serves its child with it. */
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
-import { createServer, type ListenOptions, type Server } from 'node:net'
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -94,12 +94,20 @@ async function resolveAddress(name: string): Promise<string> {
   }
 }
 
+/**
+ * For listening sockets on their way to the process that serves them: who connects meanwhile is better told at once
+ * to come again than left without an answer.
+ */
+export function sendAway(socket: Socket): void {
+  socket.destroy()
+}
+
 async function listenOn(
   options: ListenOptions & { fd?: number },
   hint: string,
   what?: string,
 ): Promise<Server> {
-  const server = createServer({ allowHalfOpen: true })
+  const server = createServer({ allowHalfOpen: true }, sendAway)
   await listening(server, options, hint, what)
   return server
 }

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:net'
 import type { Firewall, FirewallName, TableContent, TableLimits, TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
-import { LISTEN_BACKLOG } from './own-resources.js'
+import { LISTEN_BACKLOG, sendAway } from './own-resources.js'
 import {
   fromErrorMessage,
   type ParentMessage,
@@ -42,7 +42,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     }
     switch (message.kind) {
       case 'handle':
-        if (handle !== undefined) request.handles.push(handle)
+        if (handle !== undefined) request.handles.push(handle.on('connection', sendAway))
         return
       case 'answer':
         this.#open.delete(message.id)
@@ -164,6 +164,7 @@ function passConnections(handle: Server, server: Server): void {
   const unixServer = handle as Server & { allowHalfOpen: boolean }
   unixServer.allowHalfOpen = true
   unixServer.maxConnections = server.maxConnections
+  unixServer.off('connection', sendAway)
   unixServer.on('connection', (socket) => server.emit('connection', socket))
   server.once('close', () => unixServer.close())
 }

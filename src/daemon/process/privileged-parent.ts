@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:net'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import type { SystemUser } from '../../platform/privileges.js'
+import { sendAway } from './own-resources.js'
 import {
   type ChildMessage,
   MAX_OPEN_REQUESTS,
@@ -103,7 +104,7 @@ export class PrivilegedParent {
         return servers.length
       }
       case 'config-listener': {
-        const server = createServer()
+        const server = createServer(sendAway)
         await resources.listenConfig(server)
         await this.#handOver(id, server, 1)
         return undefined
@@ -133,7 +134,7 @@ export class PrivilegedParent {
 
   async #openControlSocket(id: number): Promise<void> {
     const { resources, controlSocketPath, user } = this.#parts
-    const server = createServer()
+    const server = createServer(sendAway)
     await resources.listenControl(server)
     if (user !== undefined) await chown(controlSocketPath, 0, user.gid)
     // Closing a listening Unix socket removes the path it was bound to: it must not be there then.
