@@ -1,6 +1,6 @@
 import { formatCatalogue } from '../../src/app/list-catalogue.js'
 import { BaseCommand } from '../../src/cli/base-command.js'
-import { writeFully } from '../../src/cli/standard-output.js'
+import { writeFully } from '../../src/platform/standard-output.js'
 
 /** `spamdctl lists catalogue`: ready records for spamd.conf. Manual: docs/man/spamdctl.8. */
 export default class ListsCatalogue extends BaseCommand {

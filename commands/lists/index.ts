@@ -5,9 +5,9 @@ import type { OptionSpec } from '../../src/cli/getopt.js'
 import { listStatesJson, listStatesTable } from '../../src/cli/list-states-table.js'
 import { EXIT } from '../../src/cli/report-error.js'
 import { problemLines } from '../../src/cli/setup-lines.js'
-import { writeFully } from '../../src/cli/standard-output.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveSettings } from '../../src/platform/settings.js'
+import { writeFully } from '../../src/platform/standard-output.js'
 
 const OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },

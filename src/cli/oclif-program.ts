@@ -1,6 +1,7 @@
 /** What bin/load-program.js needs of ours around a run of oclif. */
+
+import { outputFailure, writeFully } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
-import { outputFailure, writeFully } from './standard-output.js'
 
 /**
  * For programs that print through the streams of Node, as oclif does with help: when standard output cannot be

@@ -1,7 +1,7 @@
 import { systemClock } from '../platform/clock.js'
 import { gatheredInput } from '../platform/gathered-input.js'
+import { writeFully } from '../platform/standard-output.js'
 import type { ProgramIo } from './spamdb-main.js'
-import { writeFully } from './standard-output.js'
 
 /** The running process as the world of a program; standard input is touched only when it is read. */
 export function processIo(showHelp: () => Promise<void>): ProgramIo {

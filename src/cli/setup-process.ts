@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs'
 import { systemClock } from '../platform/clock.js'
+import { writeFully } from '../platform/standard-output.js'
 import type { SetupIo } from './setup-main.js'
-import { writeFully } from './standard-output.js'
 
 /** The running process as the world of spamd-setup. */
 export function setupProcess(showHelp: () => Promise<void>): SetupIo {

@@ -1,7 +1,12 @@
+import { losesUnwritable } from '../platform/lossy-output.js'
 import type { DebugOutput } from './debug-output.js'
 
-/** The chatter of -d on this process's standard output and standard error. */
-export const PROCESS_DEBUG_OUTPUT: DebugOutput = {
-  out: (line) => process.stdout.write(`${line}\n`, 'latin1'),
-  err: (line) => process.stderr.write(`${line}\n`, 'latin1'),
+/** The chatter of -d on this process's standard output and standard error; what they do not take is lost. */
+export function openProcessDebugOutput(): DebugOutput {
+  const out = losesUnwritable(process.stdout)
+  const err = losesUnwritable(process.stderr)
+  return {
+    out: (line) => out.write(`${line}\n`, 'latin1'),
+    err: (line) => err.write(`${line}\n`, 'latin1'),
+  }
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../platform/clock.js'
 import { loadSavedLists } from './lists/saved-lists.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { runSpamdChild } from './process/spamd-child-run.js'
-import { PROCESS_DEBUG_OUTPUT } from './process-debug-output.js'
+import { openProcessDebugOutput } from './process-debug-output.js'
 import { RateLimitedLog } from './rate-limited-log.js'
 import { SpamdService } from './spamd-service.js'
 import { openStoreInWorker } from './store/store-in-worker.js'
@@ -26,7 +26,7 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
     config,
     clock: systemClock,
     logger,
-    debug: config.isDebug ? PROCESS_DEBUG_OUTPUT : undefined,
+    debug: config.isDebug ? openProcessDebugOutput() : undefined,
     firewall,
     resources,
     openStore: () => openDaemonStore(config, slowLog),

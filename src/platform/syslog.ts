@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream'
 import { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './log.js'
+import { losesUnwritable } from './lossy-output.js'
 import { spawnLineSink } from './run-process.js'
 
 /** Facility daemon, and the numbers of the levels. Source: syslog(3), sys/syslog.h. */
@@ -30,7 +31,9 @@ export interface LogOptions {
 export function openLog(options: LogOptions, environment: NodeJS.ProcessEnv = process.env): Logger {
   const limit = LOG_LEVELS.indexOf(options.threshold ?? 'debug')
   const isJournal = environment.JOURNAL_STREAM !== undefined
-  const sink = options.toStderr ? new StreamSink(process.stderr, isJournal) : new SyslogSink(options.program)
+  const sink = options.toStderr
+    ? new StreamSink(losesUnwritable(process.stderr), isJournal)
+    : new SyslogSink(options.program)
   return {
     log(level, message, fields) {
       if (LOG_LEVELS.indexOf(level) > limit) return
@@ -84,7 +87,7 @@ class StreamSink implements Sink {
 class SyslogSink implements Sink {
   readonly #tag: string
   readonly #hasPrefixOption = process.platform === 'linux'
-  readonly #children = new Map<LogLevel, { stdin: Writable; ended: Promise<void> }>()
+  readonly #children = new Map<LogLevel, ReturnType<typeof spawnLineSink> & { ended: Promise<void> }>()
   #droppedCount = 0
 
   constructor(program: string) {
@@ -108,7 +111,11 @@ class SyslogSink implements Sink {
   async flush(): Promise<void> {
     const children = [...this.#children.values()]
     this.#children.clear()
-    for (const child of children) child.stdin.end()
+    for (const { child, stdin } of children) {
+      // Waited for from here on: a program without anything else to do would end in the middle of this call.
+      child.ref()
+      stdin.end()
+    }
     await Promise.all(children.map((child) => child.ended))
   }
 
@@ -131,7 +138,7 @@ class SyslogSink implements Sink {
     stdin.on('error', () => undefined)
     // Waiting log lines must not keep an otherwise finished program alive.
     child.unref()
-    const started = { stdin, ended }
+    const started = { child, stdin, ended }
     this.#children.set(slot, started)
     return started
   }

@@ -1,6 +1,6 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -20,7 +20,7 @@ const isRoot = process.geteuid?.() === 0
 beforeAll(() => createDatabase(db))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
-function call(args: string[], options: { uid?: number; input?: Uint8Array } = {}) {
+function call(args: string[], options: { uid?: number; input?: Uint8Array; stdio?: StdioOptions } = {}) {
   const result = spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', ...options })
   return { rc: result.status, stdout: result.stdout, stderr: result.stderr }
 }
@@ -52,6 +52,17 @@ describe('spamlogd, the built program', () => {
     const script = `exec "${process.execPath}" "${PROGRAM}" -r - --json --db "${db}" < "${SAMPLE}"`
     const fromFile = JSON.parse(execFileSync('sh', ['-c', script], { encoding: 'utf8' }))
     expect(fromFile).toMatchObject({ packets: 12, matched: 9 })
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('results that cannot be written are a failure', () => {
+    const full = openSync('/dev/full', 'w')
+    for (const args of [['-r', SAMPLE, '--db', db], ['--version']]) {
+      expect(call(args, { stdio: ['ignore', full, 'pipe'] })).toMatchObject({
+        rc: 1,
+        stderr: 'spamlogd: cannot write to standard output: No space left on device\n',
+      })
+    }
+    closeSync(full)
   })
 
   test.each([

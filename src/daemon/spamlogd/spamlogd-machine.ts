@@ -11,6 +11,7 @@ import type { LiveCapture, LiveCaptureRequest } from '../../platform/live-captur
 import type { Logger, LogLevel } from '../../platform/log.js'
 import { openLiveCapture } from '../../platform/open-live-capture.js'
 import { dropPrivileges, findUser, isRoot } from '../../platform/privileges.js'
+import { writeFully } from '../../platform/standard-output.js'
 import { openLog } from '../../platform/syslog.js'
 import { keepYoungGenerationSmall } from '../../platform/young-generation.js'
 import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
@@ -41,6 +42,7 @@ export interface SpamlogdMachine {
   openLog(options: { toStderr: boolean; isJson: boolean; threshold: LogLevel }): Logger
   /** stderr before and beside the log. */
   writeError(text: string): void
+  /** A result on standard output. Errors: `ERR_OUTPUT`. */
   writeOut(text: string): void
   mayCapture(): boolean
   openCapture(request: LiveCaptureRequest): Promise<LiveCapture>
@@ -61,7 +63,7 @@ export function systemMachine(): SpamlogdMachine {
     openLog: ({ toStderr, isJson, threshold }) =>
       openLog({ program: 'spamlogd', format: isJson ? 'json' : 'classic', toStderr, threshold }),
     writeError: (text) => void process.stderr.write(text),
-    writeOut: (text) => void process.stdout.write(text),
+    writeOut: (text) => writeFully(1, Buffer.from(text)),
     mayCapture: () => isRoot() || hasCaptureCapability(),
     openCapture: (request) => openLiveCapture(request),
     openReplay,

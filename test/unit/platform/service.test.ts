@@ -107,6 +107,7 @@ describe('openLog', () => {
       log.log('info', '192.0.2.1: connected (1/0)', { ip: '192.0.2.1' })
       log.log('err', 'second')
       await log.flush()
+      process.exitCode = 3
     })()`
 
   test('foreground: plain lines on stderr', () => {
@@ -136,7 +137,8 @@ describe('openLog', () => {
       writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho "$@" > ${folder}/args\ncat > ${folder}/lines\n`)
       chmodSync(join(folder, 'logger'), 0o755)
       const result = runScript(script('classic', false), { PATH: `${folder}:${process.env.PATH}` })
-      expect(result.stderr).toBe('')
+      // Exit code 3 comes behind the flush: the program must not end while logger(1) still takes lines.
+      expect(result).toMatchObject({ status: 3, stderr: '' })
       expect(readFileSync(join(folder, 'lines'), 'utf8')).toBe('<30>192.0.2.1: connected (1/0)\n<27>second\n')
       expect(readFileSync(join(folder, 'args'), 'utf8')).toMatch(
         /^--tag spamd\[\d+\] --prio-prefix --size 8192\n$/,
@@ -145,6 +147,6 @@ describe('openLog', () => {
   )
 
   test('a system without logger(1) loses log lines, not the program', () => {
-    expect(runScript(script('classic', false), { PATH: '/nonexistent' }).status).toBe(0)
+    expect(runScript(script('classic', false), { PATH: '/nonexistent' }).status).toBe(3)
   })
 })

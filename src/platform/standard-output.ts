@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs'
-import { AppError } from '../platform/app-error.js'
-import { reasonOf } from '../platform/errno-text.js'
+import { AppError } from './app-error.js'
+import { reasonOf } from './errno-text.js'
 
 /** Milliseconds between two tries on a non-blocking descriptor that is full. */
 const RETRY_MS = 5
