@@ -30,14 +30,15 @@ exports.loadProgram = async (name) => {
 /** Hands the words of the call to oclif, behind those given; for help and for programs without a fast start. */
 exports.runWithOclif = async (...words) => {
   const { handle, run } = await import('@oclif/core')
-  const { guardStandardOutput } = await import('../dist/src/cli/oclif-program.js')
-  guardStandardOutput(path.basename(require.main.filename, '.js'))
+  const { guardStandardOutput, tellUnknownCommand } = await import('../dist/src/cli/oclif-program.js')
+  const program = path.basename(require.main.filename, '.js')
+  guardStandardOutput(program)
   try {
     // Not oclif's execute: it writes to standard output once more, and dies of that on a full disk.
     await run([...words, ...process.argv.slice(2)], { root, userPlugins: false })
     // The caller may end the process at once: a failed write must be told first.
     await new Promise(setImmediate)
   } catch (error) {
-    await handle(error)
+    if (!tellUnknownCommand(program, error)) await handle(error)
   }
 }

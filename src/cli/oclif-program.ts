@@ -1,5 +1,6 @@
 /** What bin/load-program.js needs of ours around a run of oclif. */
 
+import { AppError } from '../platform/app-error.js'
 import { outputFailure, writeFully } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
 
@@ -16,4 +17,17 @@ export function guardStandardOutput(program: string): void {
     writeFully(2, Buffer.from(formatFailure(program, outputFailure(1, error))!))
     process.exit(EXIT.failure)
   })
+}
+
+/** Exit code that oclif gives to wrong calls, of which an unknown command is the only one that reaches it. */
+const OCLIF_USAGE = 2
+
+/** Tells of an unknown command as all our errors are told and sets the exit code; false for any other failure. */
+export function tellUnknownCommand(program: string, error: Error & { oclif?: { exit?: number } }): boolean {
+  if (error.oclif?.exit !== OCLIF_USAGE) return false
+  const message = error.message.replace(/^C/, 'c').replace(/\.$/, '')
+  const failure = new AppError('ERR_USAGE', message, { hint: `${program} help lists the commands` })
+  writeFully(2, Buffer.from(formatFailure(program, failure)!))
+  process.exitCode = EXIT.usage
+  return true
 }

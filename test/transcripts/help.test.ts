@@ -42,6 +42,24 @@ describe.concurrent('help', () => {
     },
   )
 
+  test.for([['nosuch\x1b'], ['nosuch\x1b', '--help'], ['help', 'nosuch\x1b']])(
+    'a word that is no command: %j',
+    async (args, test) => {
+      const child = spawn(process.execPath, [join(BIN, 'spamdctl.js'), ...args], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      let stderr = ''
+      child.stderr.on('data', (chunk) => {
+        stderr += String(chunk)
+      })
+      const [exitCode] = (await once(child, 'close')) as [number | null]
+      test.expect({ exitCode, stderr }).toEqual({
+        exitCode: 64,
+        stderr: 'spamdctl: command nosuch\\x1b not found\nspamdctl: hint: spamdctl help lists the commands\n',
+      })
+    },
+  )
+
   test.for(CALLS)('a reader that has gone is no failure: $program $args', async ({ program, args }, test) => {
     const script = `"$0" "$1" ${args.join(' ')} | :`
     const child = spawn('sh', ['-c', script, process.execPath, join(BIN, `${program}.js`)], {
