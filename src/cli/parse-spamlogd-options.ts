@@ -25,7 +25,7 @@ export const MAX_REPEATED_VALUES = 256
 
 export type SpamlogdOptionsResult =
   | { ok: true; options: SpamlogdOptions; asks?: 'help' | 'version' }
-  /** `isReplay`: a replay was asked for before the mistake, so root is not needed to be told of it. */
+  /** `isReplay`: a replay was meant, as far as the words were read, so root is not needed to be told of it. */
   | { ok: false; stderr: string; isReplay: boolean }
 
 /** A stop in the middle of the options: the text for stderr. */
@@ -57,9 +57,10 @@ export function parseSpamlogdOptions(
   try {
     for (const option of parsed.options) applyOption(draft, option)
     if (!parsed.ok) throw new OptionProblem(`spamlogd: ${escapeControl(parsed.message)}\n${SPAMLOGD_USAGE}`)
+    if (draft.asks === undefined) checkCombination(draft.options)
   } catch (problem) {
     if (!(problem instanceof OptionProblem)) throw problem
-    return { ok: false, stderr: problem.stderr, isReplay: draft.options.replayPath !== undefined }
+    return { ok: false, stderr: problem.stderr, isReplay: isReplayMeant(draft.options) }
   }
   const settings = resolveSettings(draft.overrides, environment)
   const options: SpamlogdOptions = {
@@ -71,6 +72,18 @@ export function parseSpamlogdOptions(
     syncPort: settings.syncPort,
   }
   return { ok: true, options, ...(draft.asks === undefined ? {} : { asks: draft.asks }) }
+}
+
+function checkCombination(options: Draft['options']): void {
+  if (options.useCaptureTime && options.replayPath === undefined) {
+    throw new OptionProblem(
+      'spamlogd: --use-capture-time is for a capture that is replayed\nspamlogd: hint: name it with -r FILE, or - for standard input\n',
+    )
+  }
+}
+
+function isReplayMeant({ replayPath, useCaptureTime }: Draft['options']): boolean {
+  return replayPath !== undefined || useCaptureTime
 }
 
 function newDraft(platform: string): Draft {

@@ -130,6 +130,17 @@ describe('our own options', () => {
     expect(problem(...argv)).toBe(`spamlogd: ${message}\n`)
   })
 
+  test('--use-capture-time goes with -r only, wherever that stands', () => {
+    expect(parse(['--use-capture-time', '-D'])).toEqual({
+      ok: false,
+      isReplay: true,
+      stderr:
+        'spamlogd: --use-capture-time is for a capture that is replayed\nspamlogd: hint: name it with -r FILE, or - for standard input\n',
+    })
+    expect(options('--use-capture-time', '-r', 'file')).toMatchObject({ useCaptureTime: true })
+    expect(parse(['--use-capture-time', '--help'])).toMatchObject({ ok: true, asks: 'help' })
+  })
+
   test('a repeatable option has its limit', () => {
     const many = (count: number) => Array.from({ length: count }, () => ['--exclude', '192.0.2.1']).flat()
     expect(options(...many(MAX_REPEATED_VALUES)).rules.excludedNetworks).toHaveLength(MAX_REPEATED_VALUES)
