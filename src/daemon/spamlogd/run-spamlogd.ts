@@ -89,7 +89,11 @@ class Spamlogd {
   /** Watches the packet log until a signal ends it. */
   async watch(): Promise<number> {
     const { device, rules } = this.#options
-    await this.#openSync()
+    // Its key needs root; that a target is wrong is said after what is wrong with the capture, as in the original.
+    const syncFailure: unknown = await this.#openSync().then(
+      () => undefined,
+      (error: unknown) => error,
+    )
     this.#logger.log('debug', listeningLine(device, rules))
     const recorder = this.#newRecorder(BATCH_DELAY_MS)
     const watcher = this.#newWatcher(recorder, true)
@@ -108,6 +112,7 @@ class Spamlogd {
       throw this.#captureError(error)
     }
     try {
+      if (syncFailure !== undefined) throw syncFailure
       // Registered before anything that takes time, so that a SIGTERM during the start is not lost.
       const stopped = this.#handleSignals(
         watcher,

@@ -161,6 +161,29 @@ describe('watching', () => {
   })
 })
 
+describe('a target of -Y that cannot be', () => {
+  const runWithTarget = () =>
+    runSpamlogd(optionsOf('-D', '-Y', 'nosuchif0'), {
+      machine,
+      openAnnouncer: () =>
+        Promise.reject(new AppError('ERR_SYNC_INIT', 'sync init: No such device', { hint: 'a hint' })),
+    })
+
+  test('is told when the capture is open, which is closed again', async () => {
+    createDatabase(dbPath)
+    expect(await runWithTarget()).toBe(1)
+    expect(machine.lines).toEqual(['Listening on pflog0 for all interfaces. '])
+    expect(machine.stderr).toEqual(['spamlogd: sync init: No such device\n', 'spamlogd: hint: a hint\n'])
+    expect(machine.captureClosed).toBe(1)
+  })
+
+  test('comes behind a capture that cannot be opened', async () => {
+    machine.captureError = new AppError('ERR_CAPTURE_OPEN', 'No such device exists')
+    expect(await runWithTarget()).toBe(1)
+    expect(machine.stderr).toEqual(["spamlogd: couldn't initialize pcap: No such device exists\n"])
+  })
+})
+
 describe('replaying', () => {
   const replay = (file: Uint8Array, isFile = true) => {
     machine.replay = {
