@@ -87,9 +87,9 @@ class Preview {
 
   async #describeTuples(ip: string, isAll: boolean): Promise<WireText[]> {
     const left: { line: string; first: number }[] = []
-    for await (const chunk of this.#store.list({ kinds: ['GREY'] })) {
+    for await (const chunk of this.#store.list({ kinds: ['GREY'], ip })) {
       for (const entry of chunk) {
-        if (entry.kind !== 'GREY' || entry.ip !== ip) continue
+        if (entry.kind !== 'GREY') continue
         const line = tupleLine(entry)
         if (!this.#deletedTuples.has(line)) left.push({ line, first: entry.first })
       }

@@ -38,25 +38,28 @@ export function firstKey(kind: RangeKind): SqlValue[] {
 }
 
 /**
- * The `rowCount` rows that follow the key `after`, without `after` itself. An aggregate such as group_concat
- * sees them in the order of the key, which is the order of the table.
+ * The `rowCount` rows that follow the key `after`, without `after` itself; with `ip` only those of that
+ * address. An aggregate such as group_concat sees them in the order of the key, which is the order of the table.
  */
 export function findRange(
   connection: Connection,
   kind: RangeKind,
   after: readonly SqlValue[],
   rowCount: number,
+  ip?: string,
 ): KeyRange {
   const { table, columns, condition } = KIND_TABLES[kind]
   const key = rowValue(columns)
   const value = rowValue(columns.map((_, index) => boundText(after[index])))
-  const from = `FROM ${table} WHERE ${condition} AND ${key} > ${value}`
+  const address = ip === undefined ? [] : [wireValue(ip)]
+  const ofAddress = ip === undefined ? '' : ` AND ip = ${boundText(address[0])}`
+  const from = `FROM ${table} WHERE ${condition}${ofAddress} AND ${key} > ${value}`
   const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
   const findEnd = `SELECT ${blobs} ${from} ORDER BY ${columns.join(', ')} LIMIT 1 OFFSET ?`
   const found = connection
     .prepare(findEnd)
     .raw()
-    .get(...after, rowCount - 1) as Buffer[] | undefined
+    .get(...address, ...after, rowCount - 1) as Buffer[] | undefined
   const end = found?.map(asBound)
   const upTo = end === undefined ? '' : ` AND ${key} <= ${rowValue(end.map(boundText))}`
   return {
@@ -64,13 +67,13 @@ export function findRange(
     select: (aggregates, filter) => {
       const where = `${from}${upTo}${filter === undefined ? '' : ` AND (${filter})`}`
       const statement = connection.prepare(`SELECT ${aggregates} ${where}`)
-      return statement.raw().get(...after, ...(end ?? [])) as unknown[]
+      return statement.raw().get(...address, ...after, ...(end ?? [])) as unknown[]
     },
   }
 }
 
 /**
- * Walks one kind in the order of its key, RANGE_ROWS rows a step, and yields what `visit` makes of each
+ * Walks one kind, or what an address has of it, in the order of its key, RANGE_ROWS rows a step, and yields what `visit` makes of each
  * range. Every statement ends before its value is handed out, so that a slow consumer holds nothing in the
  * database.
  */
@@ -79,12 +82,13 @@ export function* walkRanges<Value>(
   call: string,
   kind: RangeKind,
   visit: (range: KeyRange) => Value,
+  ip?: string,
 ): Generator<Value> {
   let after: SqlValue[] | undefined = firstKey(kind)
   while (after !== undefined) {
     const start: SqlValue[] = after
     const step: { end: SqlValue[] | undefined; value: Value } = connection.read(call, () => {
-      const range = findRange(connection, kind, start, RANGE_ROWS)
+      const range = findRange(connection, kind, start, RANGE_ROWS, ip)
       return { end: range.end, value: visit(range) }
     })
     yield step.value

@@ -3,7 +3,7 @@ import type { EntryQuery } from '../domain/query.js'
 import { compileQuery, hasConditions } from '../domain/query-match.js'
 import type { Connection } from './connection.js'
 import { entriesOfRange } from './entry-rows.js'
-import { walkRanges } from './key-ranges.js'
+import { type KeyRange, walkRanges } from './key-ranges.js'
 import type { EntryCounts } from './store.js'
 
 /**
@@ -15,8 +15,10 @@ export function* listInKeyOrder(connection: Connection, query: EntryQuery): Gene
   const matches = hasConditions(query) ? compileQuery(query) : undefined
   for (const kind of ENTRY_KINDS) {
     if (query.kinds !== undefined && !query.kinds.includes(kind)) continue
+    if (query.ip !== undefined && kind === 'SPAMTRAP') continue
     if (left <= 0) return
-    for (let entries of walkRanges(connection, 'list', kind, (range) => entriesOfRange(kind, range))) {
+    const visit = (range: KeyRange): Entry[] => entriesOfRange(kind, range)
+    for (let entries of walkRanges(connection, 'list', kind, visit, query.ip)) {
       if (matches !== undefined) entries = entries.filter(matches)
       if (entries.length > left) entries.length = left
       left -= entries.length

@@ -11,8 +11,9 @@ import { EXPIRE_NEVER } from './times.js'
  */
 export function compileQuery(query: EntryQuery): (entry: Entry) => boolean {
   const tests: ((entry: Entry) => boolean)[] = []
-  const { kinds, network, expiresBy, createdBefore } = query
+  const { kinds, ip, network, expiresBy, createdBefore } = query
   if (kinds !== undefined) tests.push((entry) => kinds.includes(entry.kind))
+  if (ip !== undefined) tests.push((entry) => entry.kind !== 'SPAMTRAP' && entry.ip === ip)
   if (network !== undefined) {
     const parsed = parseCidr(network)
     if (parsed === undefined) throw new RangeError(`not a network: ${network}`)

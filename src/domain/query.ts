@@ -18,6 +18,8 @@ export type SortField = (typeof SORT_FIELDS)[number]
 /** Which entries a listing shows; every given condition must hold. Times are seconds since the Epoch. */
 export interface EntryQuery {
   kinds?: readonly EntryKind[]
+  /** Entries of this one address (of this network, for tuples that are keyed by one), as it is stored. */
+  ip?: string
   /** Canonical address with prefix length, `192.0.2.0/24`: entries whose address lies inside. */
   network?: string
   /** Suffix (`example.org`) or glob with `*` and `?`, case-insensitive, of the field without angle brackets. */

@@ -1,5 +1,7 @@
+import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { RANGE_ROWS } from '../../../src/db/key-ranges.js'
+import type { Connection } from '../../../src/db/connection.js'
+import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/key-ranges.js'
 import type { Store } from '../../../src/db/store.js'
 import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
 import { compileQuery, sortKeyOf } from '../../../src/domain/query-match.js'
@@ -38,6 +40,30 @@ async function filled(): Promise<{ store: Store; all: Entry[] }> {
   return { store, all: await entriesOf(store) }
 }
 
+test('one address is looked up, not searched for', async () => {
+  const { store } = await filled()
+  const database = new Database(store.location, { readonly: true })
+  const prepared: string[] = []
+  const connection = {
+    prepare: (sql: string) => {
+      prepared.push(sql)
+      return database.prepare(sql)
+    },
+  } as unknown as Connection
+  for (const kind of ['GREY', 'WHITE', 'TRAPPED'] as const) {
+    for (const ip of ['192.0.2.1', '192.0.2.1\xe9']) {
+      findRange(connection, kind, firstKey(kind), RANGE_ROWS, ip).select('count(*)')
+    }
+  }
+  expect(prepared).toHaveLength(12)
+  for (const sql of prepared) {
+    const parameters = Array.from(sql.matchAll(/\?/g), () => '')
+    const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters) as { detail: string }[]
+    expect(plan[0]?.detail).toMatch(/^SEARCH .*\(ip=\?/)
+  }
+  database.close()
+})
+
 describe('listing over many ranges', () => {
   test('brings every entry once, kinds in order', async () => {
     const { all } = await filled()
@@ -55,6 +81,11 @@ describe('listing over many ranges', () => {
       { kinds: ['WHITE', 'SPAMTRAP'] as const },
       { kinds: [] },
       { network: '10.0.1.0/24' },
+      { ip: '192.0.2.1' },
+      { ip: '10.0.0.1', kinds: ['GREY'] as const },
+      { ip: '10.1.0.1' },
+      { ip: '10.1.0.1', sort: 'ip' as const },
+      { ip: 'nowhere\xe9' },
       { from: 'x.org', helo: 'h1*', createdBefore: 500 },
       { expiresBy: 20 },
     ]) {
