@@ -1,5 +1,6 @@
 /** What all commands share: one option table for getopt(3) and for the help, and one form of errors. */
 import { Command, Flags, type Interfaces } from '@oclif/core'
+import { escapeControl } from '../codec/escape.js'
 import { type GetoptResult, getoptAnywhere, type OptionSpec } from './getopt.js'
 import { EXIT, formatFailure } from './report-error.js'
 
@@ -59,7 +60,7 @@ export abstract class BaseCommand extends Command {
           ? 'an argument is missing'
           : undefined
     if (problem !== undefined || !result.ok) {
-      process.stderr.write(`${this.program}: ${problem}\nusage: ${usage}\n`)
+      process.stderr.write(`${this.program}: ${escapeControl(problem ?? '')}\nusage: ${usage}\n`)
       process.exitCode = EXIT.usage
       return undefined
     }

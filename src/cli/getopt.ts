@@ -1,3 +1,5 @@
+import { escapeControl } from '../codec/escape.js'
+
 /**
  * The option grammar of a cloned program: one definition feeds the fast path, oclif's flags and the help.
  * Source: getopt(3) of OpenBSD: clusters (`-aT`), values joined or apart, parsing ends at the first operand
@@ -25,8 +27,8 @@ export interface ParsedOption {
 export type GetoptResult =
   | { ok: true; options: ParsedOption[]; operands: string[] }
   /**
-   * `message` is the original's text, without program name: `unknown option -- x`. `options` are those before
-   * the mistake: the original acts on each as it comes, so that an earlier bad value is reported first.
+   * `message` is the original's text, without program name and safe for a terminal: `unknown option -- x`. `options`
+   * are those before the mistake: the original acts on each as it comes, so that an earlier bad value is reported first.
    */
   | { ok: false; message: string; options: ParsedOption[] }
 
@@ -45,7 +47,8 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
     if (word.startsWith('--')) {
       const [longName = '', ...rest] = word.slice(2).split('=')
       const spec = specs.find((candidate) => candidate.long === longName)
-      if (spec === undefined) return { ok: false, message: `unknown option -- ${longName}`, options }
+      if (spec === undefined)
+        return { ok: false, message: `unknown option -- ${escapeControl(longName)}`, options }
       let value: string | undefined = rest.length > 0 ? rest.join('=') : undefined
       if (spec.value === undefined && value !== undefined) {
         return { ok: false, message: `option doesn't take an argument -- ${longName}`, options }
@@ -66,7 +69,8 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
         return { ok: true, options, operands: argv.slice(index - 1) }
       }
       const spec = specs.find((candidate) => candidate.short === letter)
-      if (spec === undefined) return { ok: false, message: `unknown option -- ${letter}`, options }
+      if (spec === undefined)
+        return { ok: false, message: `unknown option -- ${escapeControl(letter)}`, options }
       if (spec.value === undefined) {
         options.push({ name: nameOf(spec), value: undefined })
         continue

@@ -4,6 +4,7 @@ import { editEntries, planEdits } from '../app/edit-entries.js'
 import { isWritableEmptyFile, openDatabase } from '../app/open-database.js'
 import { toWireText } from '../app/wire-text.js'
 import { formatSpamdbLine } from '../codec/database/spamdb-text.js'
+import { escapeControl } from '../codec/escape.js'
 import type { WireText } from '../domain/entry.js'
 import type { Clock } from '../platform/clock.js'
 import { type Environment, resolveDbPath } from '../platform/settings.js'
@@ -234,5 +235,5 @@ class FailureReporter {
 }
 
 function complain(io: ProgramIo, text: string): void {
-  io.writeError(`spamdb: ${text}\n`)
+  io.writeError(`spamdb: ${escapeControl(text)}\n`)
 }

@@ -47,7 +47,7 @@ function leaveWalMode(path: string): void {
 
 function refuseOtherFile(connection: Connection, target: string): void {
   if (statSync(target, { throwIfNoEntry: false }) === undefined) return
-  const found = inspectFile(target)
+  const found = inspectFile(target, 'read')
   if (found.isEmpty) return
   if (isSameFile(connection.location, found)) {
     throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is the database itself' })

@@ -49,13 +49,14 @@ export interface InspectedFile extends FileIdentity {
 }
 
 /**
- * Looks at a database file without changing anything on disk. Throws `ERR_DB_OPEN` for a missing or
- * unreadable file, a directory, a file of another program, or a newer schema.
+ * Looks at a database file without changing anything on disk. Throws `ERR_DB_OPEN` for a missing file, one that
+ * may not be read (or written, with `write`), a directory, a file of another program, or a newer schema: in this
+ * order, which is that of the original.
  */
-export function inspectFile(path: string): InspectedFile {
+export function inspectFile(path: string, mode: 'read' | 'write'): InspectedFile {
   let file: number
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    file = openSync(path, (mode === 'read' ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NONBLOCK)
   } catch (error) {
     throw toDbError(error)
   }

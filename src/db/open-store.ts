@@ -53,12 +53,11 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
       createUnlessThere(path)
     }
   }
-  const file = inspectFile(path)
+  const file = inspectFile(path, mode)
   if (file.isEmpty && mode === 'read') throw openError(NOT_OUR_FILE)
   let database: SqliteDatabase | undefined
   try {
     if (mode === 'write') {
-      accessSync(path, constants.W_OK)
       database = openSqlite(path, { fileMustExist: true, timeout: busyTimeoutMs })
       prepareForWriting(database, file, durability)
     } else {

@@ -8,7 +8,7 @@ import { canonicalIp } from './address.js'
 export function canonicalPaddedIp(text: string): string | undefined {
   const canonical = canonicalIp(text)
   if (canonical !== undefined || !text.includes('.')) return canonical
-  const match = /^(.*:)?([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$/.exec(text)
+  const match = /^(.*:(?=[0-9]{1,4}\.))?([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$/.exec(text)
   if (match === null) return undefined
   return canonicalIp((match[1] ?? '') + match[2]!.replace(/(^|\.)0+(?=[0-9])/g, '$1'))
 }

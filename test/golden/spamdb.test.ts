@@ -86,13 +86,16 @@ describe.each(transcripts)('$id $desc', (transcript) => {
     const recorded = transcript.steps.map(({ rc, stdout_sorted, stderr }) => ({ rc, stdout: stdout_sorted.map(withTimes), stderr }))
     // Which of several tuples -d -G removes is the order of the original's hash: only the number is certain.
     const isHashOrder = log.has('oldest-tuple-first')
-    expect(original.map((step) => comparable(step, isHashOrder))).toEqual(
-      recorded.map((step) => comparable(step, isHashOrder)),
+    const isPartial = original.map((step) => step.isPartial === true)
+    expect(original.map((step, index) => comparable(step, isHashOrder, isPartial[index]!))).toEqual(
+      recorded.map((step, index) => comparable(step, isHashOrder, isPartial[index]!)),
     )
 
     const wanted = runOnModel(transcript, 'ours', log)
     const got = await runOurs(transcript)
-    expect(got).toEqual(wanted)
+    const unjudged = wanted.findIndex((step) => step.isUnjudged === true)
+    const judgedCount = unjudged < 0 ? wanted.length : unjudged
+    expect(got.slice(0, judgedCount)).toEqual(wanted.slice(0, judgedCount))
 
     const isSame = JSON.stringify(wanted.map(sorted)) === JSON.stringify(recorded.map(sorted))
     const listed = differences[transcript.id]
@@ -127,13 +130,74 @@ describe.each(
   })
 })
 
+/** Keys and options that the given transcripts do not show, of the kinds that they do. */
+const ODD_ADDRESSES = [
+  ...['255.255.255.255', '00000010.1.1.1', '1.2', '1.2.3.4/24', ' 1.2.3.4', '1.2.3.4 ', '0177.0.0.1', '1.2.3.4%lo'],
+  ...['2001:DB8:0::1', '::', '::1.2.3.4', '::ffff:01.2.3.4', '::0001.2.3.4', '::00001.2.3.4', '::ffff:0102:0304'],
+  ...['1:2:3:4:5:6:7::', '::1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:1.2.3.4', '0::ffff:1.2.3', '00001::1', ':1', '1:'],
+  ...['fe80::1%lo', 'ff02::1%lo', 'ff05::1%lo', 'fe80::1%+1', 'fe80::1% 1', 'fe80::1%-1', 'fe80::1%4294967295'],
+  ...['2001:db8::/32', '1.2.3.4\u0085', '１.2.3.4', '1.2.3.4\u001b[m', '-1', '192.0.2.1\n<a@b>\n<c@d>'],
+]
+const ODD_MAIL = [
+  ...['@', '<@>', '<A@B.c', 'a@b.c>', '<<a@b>>', 'Ä@B', 'a b@c', 'a@b\tc', 'a\\x0a@b', 'ａ@b', 'a\r@b', 'noat', '<>'],
+  ...['a\nb@c', 'w\nx\ny@z\nq', '2001:db8::1', '<noat@>'],
+]
+const ODD_OPTIONS = [
+  ...['-x', '-ax', '-:', '-?', '-é', '-aé', '-\u0001', '-a=1', '-aY', '-Y', '-tT', '-G', '-aat', '-tdG', '-GTa'],
+  ...['--', '--foo', '--f\u001bo', '--help', '--version', '-a-', '-Ta-', '-a-t', '-dx-', '-'],
+]
+
+describe.each(['empty', 'created'])('calls that no transcript shows, on a file that is %s', (db) => {
+  const put = (key: string, pcount: number): Put => ({ kind: 'put', absolute: false, key, fields: [0, 0, 99, 1, pcount] })
+  const puts = [put('1.2.3.4', 0), put('a@b', -2), put('Foo@B', -2), put('010.0.0.1', -1), put('192.0.2.1\nh\nf\nt', 0)]
+  const calls: [string, string[][]][] = [
+    ...['-a', '-ta', '-Ta', '-d', '-dG', '--'].map((option): [string, string[][]] => [
+      `${option} KEY`,
+      [...ODD_ADDRESSES, ...ODD_MAIL].flatMap((key) => [option === '--' ? ['--', key] : [option, '--', key], []]),
+    ]),
+    ['OPTION', ODD_OPTIONS.flatMap((option) => [[option], [option, '1.2.3.4'], []])],
+    ['OPTION -a KEY', ODD_OPTIONS.flatMap((option) => [[option, '-a', '1.2.3.4'], []])],
+    ['-a -', [['-a', '-'], [], ['-d', '-', '1.2.3.4'], ['-', '1.2.3.4'], ['-Ta', '-', 'noat'], []]],
+  ]
+  test.each(calls)('%s', async (_, argvs) => {
+    const steps = argvs.map((argv) => ({ argv, rc: 0, stdout_sorted: [], stderr: '' }))
+    const transcript = { id: '', desc: '', db, uid: null, put: db === 'empty' ? [] : puts, steps }
+    expect(await runOurs(transcript)).toEqual(runOnModel(transcript, 'ours', new Set()))
+  })
+})
+
+test('the original as the model has it: scopes, damaged records among sound ones, options by bytes', () => {
+  const transcript: Transcript = {
+    id: '',
+    desc: '',
+    db: 'created',
+    uid: null,
+    put: [
+      { kind: 'put', absolute: false, key: '1.2.3.4', fields: [0, 0, 99, 1, -2] },
+      { kind: 'putraw', absolute: false, key: '1.2.3.5', hex: '00' },
+    ],
+    steps: [['-a', 'ff01::1%lo', 'fe80::1%+1', '::00001.2.3.4', 'ff05::1%lo'], ['-é'], ['-a', '1.2.3.4'], ['1.2.3.4'], []].map(
+      (argv) => ({ argv, rc: 0, stdout_sorted: [], stderr: '' }),
+    ),
+  }
+  expect(runOnModel(transcript, 'original', new Set())).toMatchObject([
+    { rc: 2, stderr: 'spamdb: invalid ip address ::00001.2.3.4\nspamdb: invalid ip address ff05::1%lo\n' },
+    { rc: 1, stderr: 'spamdb: unknown option -- \u00c3\nusage: spamdb [-adGTt] [keys ...]\n' },
+    { rc: 0 },
+    { rc: 0, stdout: [`TRAPPED|1.2.3.4|${START + 3_110_400}`] },
+    { rc: 1, isPartial: true },
+  ])
+})
+
 test('every listed difference is of a transcript that was given', () => {
   // Of our own copy: other transcripts may lie in place of those that the list was made from.
   const ids = new Set(readLines(join(root, 'test/golden/spamdb.jsonl')).map(({ id }) => id))
   expect(Object.keys(differences).filter((id) => !ids.has(id))).toEqual([])
 })
 
-function comparable({ rc, stdout, stderr }: ModelResult, isHashOrder: boolean): ModelResult {
+/** What of a step is certain: not the order of a hash, nor where in it a listing met the first damaged record. */
+function comparable({ rc, stdout, stderr }: ModelResult, isHashOrder: boolean, isPartial: boolean): ModelResult {
+  if (isPartial) return { rc, stdout: [], stderr: stderr.replace(/: .*/, '') }
   const lines = isHashOrder ? [String(stdout.length)] : stdout.flatMap((line) => line.split('\n')).sort()
   return { rc, stdout: lines, stderr }
 }
@@ -154,7 +218,10 @@ function runOnModel(transcript: Transcript, mode: Mode, log: DifferenceLog): Mod
 
 function modelOf({ db, uid, put }: Transcript, mode: Mode, log: DifferenceLog): ModelDatabase {
   const isRoot = uid === null || uid === 0
-  const notOurs = { reading: 'Inappropriate file type or format', writing: 'Inappropriate file type or format' }
+  const notOurs = {
+    reading: 'Inappropriate file type or format',
+    writing: isRoot ? 'Inappropriate file type or format' : 'Permission denied',
+  }
   const refuses: Record<string, ModelDatabase['refuses']> = {
     missing: { reading: 'No such file or directory', writing: 'No such file or directory' },
     garbage: notOurs,
@@ -223,6 +290,7 @@ async function runStep(path: string, argv: string[], now: number): Promise<Model
     environment: { SPAMD_DB: path },
     clock: { nowSec: () => now, monotonicMs: () => 0 },
     showHelp: () => Promise.resolve(),
+    openAnnouncer: () => Promise.resolve({ announce: () => undefined, finish: () => Promise.resolve() }),
   })
   return resultOf(rc, Buffer.concat(out).toString('latin1'), stderr, path)
 }

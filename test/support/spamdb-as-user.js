@@ -18,6 +18,7 @@ const run = async (argv, now, db) => {
     environment: { SPAMD_DB: db },
     clock: { nowSec: () => now, monotonicMs: () => 0 },
     showHelp: async () => undefined,
+    openAnnouncer: async () => ({ announce: () => undefined, finish: async () => undefined }),
   })
   return { rc, stdout: Buffer.concat(out).toString('latin1'), stderr: Buffer.from(stderr).toString('latin1') }
 }

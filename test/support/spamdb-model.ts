@@ -4,6 +4,8 @@
  * modes differ only where a difference is wanted, and each such place notes its name.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import { programVersion } from '../../src/cli/program-version.js'
+import { SPAMDB_OPTIONS } from '../../src/cli/spamdb-options.js'
 
 export type Mode = 'original' | 'ours'
 
@@ -25,6 +27,10 @@ export interface ModelResult {
   /** Lines in the order of ours; the original's is that of its hash. */
   stdout: string[]
   stderr: string
+  /** The listing stopped at a damaged record: before it any of the other entries were printed, in hash order. */
+  isPartial?: boolean
+  /** The call used an option that only ours has, so what it does from here on is not the original's to say. */
+  isUnjudged?: boolean
 }
 
 /** Names of the differences that a run came upon. */
@@ -49,8 +55,10 @@ export function putRecord(
     log.add('no-damaged-records')
     if (mode === 'ours') return
   }
+  const name = importedKey(key, fields, log)
+  if (name === undefined && mode === 'ours') return
   if (fields?.slice(0, 3).some((time) => time > SAFE || time < -SAFE) === true) log.add('times-of-53-bits')
-  database.records.set(mode === 'ours' ? storedKey(key) : key, {
+  database.records.set(mode === 'ours' ? name! : key, {
     fields:
       mode === 'ours'
         ? fields?.map((value) => (value > SAFE ? SAFE : value < -SAFE ? -SAFE : value))
@@ -58,10 +66,28 @@ export function putRecord(
   })
 }
 
-/** A tuple without helo is the tuple with an empty helo. */
-function storedKey(key: string): string {
-  const parts = key.split('\n')
-  return parts.length === 3 ? [parts[0], '', parts[1], parts[2]].join('\n') : key
+/** The key under which ours holds a record of the original; undefined where ours has no place for it. */
+function importedKey(key: string, fields: bigint[] | undefined, log: DifferenceLog): string | undefined {
+  if (key.includes('\n')) return storedTupleKey(key, log)
+  if (fields?.[4] === -2n) {
+    const address = trapKey(key, { mode: 'ours', log })
+    if (address !== key) log.add('spamtraps-folded-everywhere')
+    if (key.includes('@')) return address
+    log.add('no-spamtrap-under-an-address')
+    return undefined
+  }
+  if (!isNumericAddress(key, 'ours', log)) {
+    log.add('no-damaged-records')
+    return undefined
+  }
+  return hostKey(key, { mode: 'ours', log })
+}
+
+/** A tuple without helo is the tuple with an empty helo; its address is canonical. */
+function storedTupleKey(key: string, log: DifferenceLog): string {
+  const [ip = '', ...parts] = key.split('\n')
+  const tuple = parts.length === 2 ? ['', ...parts] : parts
+  return [hostKey(ip, { mode: 'ours', log }), ...tuple].join('\n')
 }
 
 /** Runs one call on the model. `argv` is latin-1 of the bytes; `now` in seconds. */
@@ -78,11 +104,12 @@ export function runModel(
   }
   const call = parseWords(argv, mode, log, warn)
   if (call === undefined) return { ...out, rc: 1, stderr: out.stderr + USAGE }
+  if (call.extras.size > 0) return runExtras(call.extras, out)
   let { keys } = call
-  if (keys.includes('-')) {
-    log.add('dash-reads-standard-input')
-    if (mode === 'ours') keys = keys.filter((key) => key !== '-')
-  }
+  if (keys.includes('-')) log.add('dash-reads-standard-input')
+  // Standard input, which is empty here, is read when the file is open already.
+  const opensForDash = mode === 'ours' && keys.find((key) => key !== '') === '-'
+  if (mode === 'ours') keys = keys.filter((key) => key !== '-')
   const purpose = call.action === undefined ? 'reading' : 'writing'
   const refusal =
     database.refuses[purpose] ?? (database.isEmptyFile && purpose === 'reading' ? NOT_A_DATABASE : undefined)
@@ -101,6 +128,7 @@ export function runModel(
     warn('cannot add GREY entries')
     return { ...out, rc: 2 }
   }
+  if (opensForDash) database.isEmptyFile = false
   const given = keys.filter((key) => key !== '')
   if (given.length === 0) {
     warn('no addresses specified')
@@ -121,11 +149,14 @@ export function runModel(
   return finish(failures)
 }
 
-interface Context {
-  database: ModelDatabase
-  now: bigint
+interface ModeContext {
   mode: Mode
   log: DifferenceLog
+}
+
+interface Context extends ModeContext {
+  database: ModelDatabase
+  now: bigint
   warn: (text: string) => void
   out: ModelResult
 }
@@ -134,6 +165,15 @@ interface Call {
   action: 'a' | 'd' | undefined
   kind: string | undefined
   keys: readonly string[]
+  /** Long options given that ours knows. */
+  extras: Set<string>
+}
+
+/** A call with options that the original does not know, which thus was refused there. */
+function runExtras(extras: Set<string>, out: ModelResult): ModelResult {
+  if (extras.has('help')) return out
+  if (extras.has('version')) return { ...out, stdout: [`spamdb (spamdctl) ${programVersion()}`] }
+  return { ...out, isUnjudged: true }
 }
 
 function parseWords(
@@ -142,7 +182,8 @@ function parseWords(
   log: DifferenceLog,
   warn: (text: string) => void,
 ): Call | undefined {
-  const call: Call = { action: undefined, kind: undefined, keys: [] }
+  const call: Call = { action: undefined, kind: undefined, keys: [], extras: new Set() }
+  let hasTargets = false
   let index = 0
   for (; index < argv.length; index += 1) {
     const word = argv[index]!
@@ -153,24 +194,55 @@ function parseWords(
     if (word === '-' || !word.startsWith('-')) break
     if (word.startsWith('--')) {
       log.add('long-options')
-      warn(`unknown option -- ${mode === 'ours' ? word.slice(2) : '-'}`)
-      return undefined
+      const [name = '', ...values] = word.slice(2).split('=')
+      const option = mode === 'ours' ? SPAMDB_OPTIONS.find(({ long }) => long === name) : undefined
+      if (option === undefined) {
+        warn(`unknown option -- ${mode === 'ours' ? shown(name, { mode, log }, 'message') : '-'}`)
+        return undefined
+      }
+      call.extras.add(name)
+      if (option.value !== undefined && values.length === 0) index += 1
+      continue
     }
     const letters = [...word.slice(1)]
     if (letters.at(-1) === '-' && letters.slice(0, -1).every((letter) => 'adGTt'.includes(letter))) {
       for (const letter of letters.slice(0, -1)) applyLetter(call, letter)
       break
     }
-    for (const letter of letters) {
+    for (const [position, letter] of letters.entries()) {
+      if (letter === 'Y') log.add('sync-targets')
+      if (letter === 'Y' && mode === 'ours') {
+        hasTargets = true
+        const isJoined = position < letters.length - 1
+        if (!isJoined) index += 1
+        if (index < argv.length) break
+        warn('option requires an argument -- Y')
+        return undefined
+      }
       if (!'adGTt'.includes(letter)) {
-        warn(`unknown option -- ${letter}`)
+        warn(
+          `unknown option -- ${shown(unknownLetter(word.slice(1 + position), mode, log), { mode, log }, 'message')}`,
+        )
         return undefined
       }
       applyLetter(call, letter)
     }
   }
+  if (call.extras.size > 0) return call
   if (call.action === undefined && call.kind !== undefined) return undefined
+  if (call.action === undefined && hasTargets) {
+    warn('-Y goes with -a or -d')
+    return undefined
+  }
   return { ...call, keys: argv.slice(index) }
+}
+
+/** The original looks at bytes, ours at whole characters. */
+function unknownLetter(text: string, mode: Mode, log: DifferenceLog): string {
+  const [character] = [...Buffer.from(text, 'latin1').toString('utf8')]
+  const bytes = Buffer.from(character!, 'utf8').toString('latin1')
+  if (bytes.length > 1) log.add('options-of-whole-characters')
+  return mode === 'ours' ? bytes : text[0]!
 }
 
 function applyLetter(call: Call, letter: string): void {
@@ -179,24 +251,27 @@ function applyLetter(call: Call, letter: string): void {
 }
 
 function isNumericAddress(key: string, mode: Mode, log: DifferenceLog): boolean {
-  if (isIPv4(withoutZeros(key))) return true
   const scope = key.indexOf('%')
-  if (scope < 0) return isIPv6(key)
-  if (!isIPv6(key.slice(0, scope))) return false
+  if (scope < 0) return isIPv4(withoutZeros(key)) || isIPv6(withoutZeros(key))
+  const address = withoutZeros(key.slice(0, scope))
+  if (!isIPv6(address)) return false
   // Interfaces of the recording: lo is the only one; numbers are 32 bits and may stand for none that exists.
   const name = key.slice(scope + 1)
-  const isLinkLocal = /^fe[89ab]/i.test(key)
-  const isNumber = /^[0-9]+$/.test(name) && Number(name) < 2 ** 32
-  if (!isNumber && !(isLinkLocal && name === 'lo')) return false
+  const isLocal = /^fe[89ab][0-9a-f]:|^ff[0-9a-f][12]:/i.test(address)
+  const isNumber = /^[\t-\r ]*[+-]?[0-9]+$/.test(name) && Number(name) >= 0 && Number(name) < 2 ** 32
+  if (!isNumber && !(isLocal && name === 'lo')) return false
   log.add('no-scopes')
   return mode === 'original'
 }
 
+/** inet_pton(3) of OpenBSD lets the numbers of a dotted quad be padded; behind colons the first one up to four digits. */
 function withoutZeros(key: string): string {
-  return /^[0-9]+(?:\.[0-9]+){3}$/.test(key) ? key.replace(/(^|\.)0+(?=[0-9])/g, '$1') : key
+  const match = /^(.*:(?=[0-9]{1,4}\.))?([0-9]+(?:\.[0-9]+){3})$/.exec(key)
+  if (match === null) return key
+  return (match[1] ?? '') + match[2]!.replace(/(^|\.)0+(?=[0-9])/g, '$1')
 }
 
-function hostKey(key: string, { mode, log }: Context): string {
+function hostKey(key: string, { mode, log }: ModeContext): string {
   const canonical = canonical6(withoutZeros(key))
   if (canonical !== key) log.add('canonical-addresses')
   return mode === 'ours' ? canonical : key
@@ -220,11 +295,11 @@ function add(context: Context, key: string, kind: string | undefined): boolean |
   const existing = records.get(mode === 'ours' ? hostKey(key, context) : key)
   if (existing === undefined || mode === 'ours') {
     if (!isNumericAddress(key, mode, log)) {
-      warn(`invalid ip address ${shown(key, context)}`)
+      warn(`invalid ip address ${shown(key, context, 'message')}`)
       return false
     }
   } else if (!isNumericAddress(key, mode, log)) {
-    warn(`invalid ip address ${shown(key, context)}`)
+    warn(`invalid ip address ${shown(key, context, 'message')}`)
     return false
   }
   const name = hostKey(key, context)
@@ -258,14 +333,14 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
   const existing = mode === 'original' ? records.get(key) : undefined
   if (existing === undefined && !key.includes('@')) {
     if (records.has(hostKey(key, context))) log.add('no-spamtrap-under-an-address')
-    warn(`not an email address: ${shown(key, context)}`)
+    warn(`not an email address: ${shown(key, context, 'message')}`)
     return 'stop'
   }
   if (existing !== undefined && !key.includes('@')) log.add('no-spamtrap-under-an-address')
   if (key.includes('\n')) {
     log.add('no-damaged-records')
     if (mode === 'ours') {
-      warn(`not an email address: ${shown(key, context)}`)
+      warn(`not an email address: ${shown(key, context, 'message')}`)
       return 'stop'
     }
   }
@@ -282,7 +357,7 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
   return true
 }
 
-function trapKey(key: string, { mode, log }: Context): string {
+function trapKey(key: string, { mode, log }: ModeContext): string {
   const lower = key.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
   const bare = lower.replace(/^</, '').replace(/>$/, '')
   if (bare !== lower) log.add('spamtraps-without-brackets')
@@ -292,8 +367,11 @@ function trapKey(key: string, { mode, log }: Context): string {
 /** The key under which a deletion or a look-up searches. */
 function searchKey(key: string, context: Context): string {
   const { mode, log } = context
-  if (key.includes('\n')) return mode === 'ours' ? storedKey(key) : key
-  if (isIPv4(withoutZeros(key)) || (isIPv6(key) && !key.includes('%'))) return hostKey(key, context)
+  if (key.includes('\n')) {
+    const stored = storedTupleKey(key, log)
+    return mode === 'ours' ? stored : key
+  }
+  if (!key.includes('%') && isNumericAddress(key, mode, log)) return hostKey(key, context)
   const folded = key
     .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
     .replace(/^</, '')
@@ -315,7 +393,7 @@ function remove(context: Context, key: string, kind: string | undefined): boolea
     if (found.length > 1) log.add('oldest-tuple-first')
     if (found.length > 0) return database.records.delete(found[0]![0])
   } else if (database.records.delete(searchKey(key, context))) return true
-  warn(`no entry for ${shown(key, context)}`)
+  warn(`no entry for ${shown(key, context, 'message')}`)
   return false
 }
 
@@ -327,12 +405,12 @@ function show(
 ): ModelResult {
   const { database, out, warn } = context
   if (wordCount === 0) {
-    const lines = [...database.records].sort(inListOrder)
+    const lines = [...database.records].sort((one, other) => compareRecords(context, one, other))
     for (const [key, record] of lines) {
       const line = lineOf(key, record, context)
       if (typeof line !== 'string') {
         warn(line.error)
-        return { ...out, stdout: [], rc: 1 }
+        return { ...out, stdout: [], rc: 1, isPartial: true }
       }
       out.stdout.push(line)
     }
@@ -360,14 +438,22 @@ function show(
 
 const KIND_ORDER = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
 
-function kindOf(key: string, record: ModelRecord): string {
+function kindOf(key: string, record: ModelRecord, { mode, log }: ModeContext): string {
   if (key.includes('\n')) return 'GREY'
   const pcount = record.fields?.[4]
-  return pcount === -1n ? 'TRAPPED' : pcount === -2n ? 'SPAMTRAP' : 'WHITE'
+  if (pcount === -1n) return 'TRAPPED'
+  if (pcount !== -2n) return 'WHITE'
+  if (key.includes('@')) return 'SPAMTRAP'
+  log.add('no-spamtrap-under-an-address')
+  return mode === 'ours' ? 'WHITE' : 'SPAMTRAP'
 }
 
-function inListOrder([keyA, a]: [string, ModelRecord], [keyB, b]: [string, ModelRecord]): number {
-  const byKind = KIND_ORDER.indexOf(kindOf(keyA, a)) - KIND_ORDER.indexOf(kindOf(keyB, b))
+function compareRecords(
+  context: ModeContext,
+  [keyA, a]: [string, ModelRecord],
+  [keyB, b]: [string, ModelRecord],
+): number {
+  const byKind = KIND_ORDER.indexOf(kindOf(keyA, a, context)) - KIND_ORDER.indexOf(kindOf(keyB, b, context))
   if (byKind !== 0) return byKind
   const partsA = splitKey(keyA)
   const partsB = splitKey(keyB)
@@ -388,7 +474,7 @@ function lineOf(key: string, record: ModelRecord, context: Context): string | { 
   if (record.fields === undefined) return { error: 'bogus size db entry - bad db file?' }
   const [first, pass, expire, bcount, pcount] = record.fields
   const counts = `${first}|${pass}|${expire}|${bcount}|${pcount}`
-  switch (kindOf(key, record)) {
+  switch (kindOf(key, record, context)) {
     case 'WHITE':
       return `WHITE|${key}|||${counts}`
     case 'TRAPPED':
@@ -403,13 +489,21 @@ function lineOf(key: string, record: ModelRecord, context: Context): string | { 
   }
 }
 
+/** Control characters, and in listings the backslashes that would be read as one; ASCII alone. */
+const LISTING_ESCAPES = /[\u0000-\u001f\u007f]|\\(?=x(?:0[1-9a-f]|1[0-9a-f]|7f|5c|7c))/g
+/** Messages are decoded text, which has control characters beyond ASCII. */
+const MESSAGE_ESCAPES = /[\u0000-\u001f\u007f]|\u00c2[\u0080-\u009f]/g
+
 /** Ours never prints control characters. */
-function shown(text: string, { mode, log }: Context): string {
-  if (!/[\u0000-\u001f\u007f]/.test(text)) return text
-  log.add('control-characters-escaped')
-  if (mode === 'original') return text
-  return text.replace(
-    /[\u0000-\u001f\u007f]/g,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+function shown(text: string, { mode, log }: ModeContext, where: 'listing' | 'message' = 'listing'): string {
+  const safe = text.replace(
+    where === 'listing' ? LISTING_ESCAPES : MESSAGE_ESCAPES,
+    (character) =>
+      `\\x${character
+        .charCodeAt(character.length - 1)
+        .toString(16)
+        .padStart(2, '0')}`,
   )
+  if (safe !== text) log.add('control-characters-escaped')
+  return mode === 'original' ? text : safe
 }

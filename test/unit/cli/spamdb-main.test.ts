@@ -134,6 +134,9 @@ describe('listings', () => {
 describe('wrong calls: usage line, exit 1, nothing on stdout', () => {
   test.each([
     [['--nosuch'], 'unknown option -- nosuch'],
+    [['--no\u001bsuch'], 'unknown option -- no\\x1bsuch'],
+    [['-\u001b'], 'unknown option -- \\x1b'],
+    [['--kind', '\u001b[31m'], '--kind: "\\x1b[31m" is not one of'],
     [['-a', '--limit'], 'option requires an argument -- limit'],
     [['--json', '--csv'], '--json and --csv exclude each other'],
     [['-a', '--kind', 'GREY', 'x'], '--kind lists entries; leave out -a and -d'],

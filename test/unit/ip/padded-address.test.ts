@@ -9,6 +9,7 @@ test.each([
   ['0000000255.1.1.1', '255.1.1.1'],
   ['::ffff:192.000.002.001', '192.0.2.1'],
   ['2001:DB8:0::1', '2001:db8::1'],
+  ['::0001.2.3.4', '::102:304'],
 ])('%s is %s', (text, canonical) => {
   expect(canonicalPaddedIp(text)).toBe(canonical)
 })
@@ -23,6 +24,8 @@ test.each([
   ' 1.2.3.4',
   '1.2.3.4\n',
   '1..2.3',
+  // Behind colons the first number is read as hexadecimal digits first, at most four.
+  '::00001.2.3.4',
 ])('%j is no address', (text) => {
   expect(canonicalPaddedIp(text)).toBeUndefined()
 })
