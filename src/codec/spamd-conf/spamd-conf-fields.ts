@@ -64,6 +64,11 @@ export function looksLikeCapability(name: string): boolean {
   return /^(?:black|white)$|^(?:msg|method|file)=/.test(name)
 }
 
+/** False for text that names nothing: an empty path, URL or command, or one that a NUL byte would cut off. */
+export function canBeNamed(location: string): boolean {
+  return location !== '' && !location.includes('\0')
+}
+
 /** True when the fields define the capability. */
 export function isPresent(fields: readonly CapabilityField[], name: string, type: ':' | '=' | '#'): boolean {
   return findCapability(fields, name, type).kind === 'present'

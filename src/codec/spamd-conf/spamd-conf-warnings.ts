@@ -119,7 +119,10 @@ export function warnAboutList(list: CheckedList, report: Report): void {
   if (file.kind === 'present') warnAboutLocation(list, file.field.position, report)
 }
 
-function warnAboutCapabilities({ fields }: CheckedList, report: Report): void {
+function warnAboutCapabilities({ fields, record }: CheckedList, report: Report): void {
+  // A list may well stand before what `tc=` includes to have its own say; only a field of its own can be lost by mistake.
+  const ownEnd = record.position.line + record.lineCount
+  const isOwn = ({ line }: TextPosition) => line >= record.position.line && line < ownEnd
   const seen = new Set<string>()
   for (const { text, position } of fields) {
     if (/^\s*$/.test(text)) continue
@@ -133,7 +136,7 @@ function warnAboutCapabilities({ fields }: CheckedList, report: Report): void {
           ? 'take it out; a colon inside a value is written \\c'
           : `write ${name.trim()}${known}${known === '' ? '' : 'VALUE'} without blanks before it`
       report(position, `"${escapeControl(text.slice(0, 40))}" is not a capability and has no effect`, fix)
-    } else if (seen.has(name)) {
+    } else if (seen.has(name) && isOwn(position)) {
       report(position, `${name} is given again; the first one counts`, 'keep one of them')
     }
     seen.add(name)

@@ -9,6 +9,7 @@ import {
 } from './getcap.js'
 import { RecordIndex, resolveRecord } from './resolve-record.js'
 import {
+  canBeNamed,
   isPresent,
   type ListMessage,
   looksLikeCapability,
@@ -276,6 +277,14 @@ class ConfReader {
         `Unknown method ${method.text}`,
       )
     }
+    if (!canBeNamed(location)) {
+      return unusable(
+        file.field.position,
+        `file= of "${shown(name)}" is empty or holds a NUL byte`,
+        'write a path, a URL without its scheme, or a command',
+        method === 'file' && location === '' ? `Can't open  by file method: ${NOT_FOUND}` : undefined,
+      )
+    }
     if (method !== 'file' && method !== 'exec' && /^(?:https?|ftp)$/.test(location)) {
       const message = `file= holds only "${location}", because the colon of a URL ends it`
       return unusable(file.field.position, message, 'leave the scheme out: it comes from method=', undefined)
@@ -288,6 +297,14 @@ class ConfReader {
         'the msg is a single double quote',
         'put the text between two double quotes',
         undefined,
+      )
+    }
+    if (colour === 'black' && message?.kind === 'file' && !canBeNamed(message.path)) {
+      return unusable(
+        placeOf(messageField, record),
+        `the msg of "${shown(name)}" is empty or holds a NUL byte`,
+        'write msg="TEXT", or the path of a file with the text',
+        message.path === '' ? `Can't open message from : ${NOT_FOUND}` : undefined,
       )
     }
     const column = readNumber(fields, 'column', 1, MAX_COLUMN)

@@ -180,6 +180,24 @@ const refused: { name: string; conf: string; finding: string; original: string |
     original: 'No file given for whitelist a',
   },
   {
+    name: 'an empty file',
+    conf: 'all:a:\na:black:msg="x":file=:\n',
+    finding: 'error 2:17 file= of "a" is empty or holds a NUL byte',
+    original: "Can't open  by file method: No such file or directory",
+  },
+  {
+    name: 'a NUL byte in a file name',
+    conf: 'all:a:\na:black:msg="x":file=/a\\000b:\n',
+    finding: 'error 2:17 file= of "a" is empty or holds a NUL byte',
+    original: undefined,
+  },
+  {
+    name: 'an empty msg',
+    conf: 'all:a:\na:black:msg=:file=/a:\n',
+    finding: 'error 2:9 the msg of "a" is empty or holds a NUL byte',
+    original: "Can't open message from : No such file or directory",
+  },
+  {
     name: 'an odd quote',
     conf: 'all:a:\na:black:msg=abc":file=/a:\n',
     finding:
@@ -340,6 +358,11 @@ const warned: { name: string; conf: string; finding: string }[] = [
     finding: 'warning 2:25 file is given again; the first one counts',
   },
   {
+    name: 'a capability behind an include that has it',
+    conf: 'all:a:\nx:black:msg="from x":\na:tc=x:msg="own":file=/a:\n',
+    finding: 'warning 3:8 msg is given again; the first one counts',
+  },
+  {
     name: 'a comment inside a record',
     conf: 'all:\\\n# no comment\\\n\t:a:\n',
     finding: 'warning 2:1 a # inside a record starts no comment: the line is read as part of it',
@@ -486,6 +509,8 @@ test('earlier fields win over included ones, and the text :tc= in a message is t
       'all:b:\n',
   )
   expect(conf.lists[0]).toMatchObject({ message: { text: 'from x' }, location: '/y', minEntries: 3 })
+  // That is what tc= is for: no mistake.
+  expect(conf.diagnostics.filter(({ message }) => message.includes('given again'))).toEqual([])
   const quoted = parse('all:b:\nb:black:msg="see :tc=nowhere:":file=/b:\n')
   expect(quoted.diagnostics).toEqual([])
   expect(quoted.lists[0]).toMatchObject({ message: { text: 'see :tc=nowhere:' } })
