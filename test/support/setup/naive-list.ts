@@ -19,15 +19,18 @@ export interface NaiveList {
   /** Lines that the original and the specification may take for different things. */
   disputedLines: string[]
   isMostlyUnknown: boolean
+  /** An HTML or XML page begins before the first address. */
+  isPage: boolean
 }
 
-/** A dotted quad as the original reads it: leading zeros are decimal, and it has room for 15 characters. */
+/** Nothing to read: blank lines, comments, what rbldnsd and ipset files say about themselves. */
+const NO_ENTRY =
+  /^[ \t\r]*$|^[#;$]|^:(?:[^:]|$)|^(?:create|flush|destroy|swap|rename)[ \t]|^COMMIT[ \t]*$|^\{.*"type":"metadata"/
+const PAGE_START = /^<(?:!doctype|html|head|body|title|script|meta|\?xml|!--)/i
+
+/** A dotted quad; leading zeros are decimal. */
 function isIPv4(text: string): boolean {
-  return (
-    text.length <= 15 &&
-    /^\d+(?:\.\d+){3}$/.test(text) &&
-    text.split('.').every((octet) => Number(octet) <= 255)
-  )
+  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) && text.split('.').every((octet) => Number(octet) <= 255)
 }
 
 const BITS = { 4: 32, 6: 128 } as const
@@ -40,15 +43,21 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
   const text = Buffer.from(bytes).toString('latin1')
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
-  const list: NaiveList = { entries: 0, unknown: 0, ranges: [], disputedLines: [], isMostlyUnknown: false }
+  const list: NaiveList = {
+    entries: 0,
+    unknown: 0,
+    ranges: [],
+    disputedLines: [],
+    isMostlyUnknown: false,
+    isPage: false,
+  }
   let counted = 0
   const excluded: NaiveRange[] = []
-  for (const line of lines) {
-    const stripped = line
-      .replace(/^\xef\xbb\xbf/, '')
+  for (const [index, line] of lines.entries()) {
+    const stripped = (index === 0 ? line.replace(/^\xef\xbb\xbf/, '') : line)
       .replace(/^[ \t]+/, '')
       .replace(/\r$/, '')
-    if (/^[ \t\r]*$/.test(stripped) || /^[#;$]/.test(stripped) || /^:(?:[^:]|$)/.test(stripped)) {
+    if (NO_ENTRY.test(stripped)) {
       if (!COMMON.test(line)) list.disputedLines.push(line)
       continue
     }
@@ -59,7 +68,8 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
       list.disputedLines.push(line)
       continue
     }
-    const range = readRange(stripped.replace(/^(?:"|add[ \t]+[^ \t]+[ \t]+)/, ''))
+    if (PAGE_START.test(stripped) && list.entries === 0) list.isPage = true
+    const range = readRange(addressPart(stripped))
     if (range === undefined) list.unknown += 1
     else {
       list.entries += 1
@@ -70,6 +80,12 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
   list.isMostlyUnknown = list.unknown * 2 > counted
   if (excluded.length > 0) list.ranges = without(list.ranges, excluded)
   return list
+}
+
+/** The address of a line of the formats that begin with something else. */
+function addressPart(line: string): string {
+  if (!line.startsWith('{')) return line.replace(/^(?:"|add[ \t]+[^ \t]+[ \t]+)/, '')
+  return /"(?:cidr|ip)":"([^"]*)"/.exec(line)?.[1] ?? ''
 }
 
 function without(ranges: NaiveRange[], excluded: NaiveRange[]): NaiveRange[] {
@@ -88,7 +104,7 @@ function isCommon(line: string, range: NaiveRange | undefined): boolean {
 }
 
 function readRange(line: string): NaiveRange | undefined {
-  const v4 = /^(\d+(?:\.\d+)*)(\/)?/.exec(line)
+  const v4 = /^(\d[\d.]*)(\/)?/.exec(line)
   if (v4 !== null && isIPv4(v4[1]!)) return readIpv4(v4[1]!, line.slice(v4[1]!.length))
   if (v4 !== null && v4[2] === '/' && /^\d{1,3}(?:\.\d{1,3}){0,2}$/.test(v4[1]!)) {
     const octets = v4[1]!.split('.').map(Number)
@@ -129,6 +145,14 @@ function readIpv4(address: string, rest: string): NaiveRange | undefined {
     if (rest.startsWith('/-')) return undefined
     const length = prefixOf(rest.slice(1))
     return length === undefined ? { family: 4, first, last: first } : network(4, first, length)
+  }
+  const row = /^\t(\d[\d.]*)\t(\d+)/.exec(rest)
+  if (
+    row !== null &&
+    isIPv4(row[1]!) &&
+    toNumber(row[1]!) - first + 1n === 1n << BigInt(32 - Number(row[2]))
+  ) {
+    return { family: 4, first, last: toNumber(row[1]!) }
   }
   const second = /^([ \t-]+)(\d[\d.]*)/.exec(rest)
   if (second === null) return { family: 4, first, last: first }

@@ -1,11 +1,14 @@
 /** What a transcript of spamd-setup must come to with the differences that are wanted, computed from its input alone. */
 import { execFileSync } from 'node:child_process'
-import { basename } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { escapeControl } from '../../../src/codec/escape.js'
 import { parseSpamdConf, type SpamdList } from '../../../src/codec/spamd-conf/spamd-conf.js'
 import { type NaiveList, type NaiveRange, naiveCidrs, readNaiveList } from './naive-list.js'
-import { bytesOf, type SetupTranscript } from './replay.js'
+import { bytesOf, placeFiles, type SetupTranscript } from './replay.js'
 
 export interface Prediction {
   rc: number
@@ -24,21 +27,49 @@ interface Fetched {
 }
 
 const OPTION_LETTERS = 'bDdn'
+const USAGE = 'usage: spamd-setup [-bDdn]'
+const NOBODY_ID = 65534
 
-/** Undefined for a wrong call, where the recording itself is what we must do. */
-export function predict(transcript: SetupTranscript): Prediction | undefined {
-  const letters = optionLetters(transcript.argv)
-  if (letters === undefined) return undefined
-  return new Predictor(transcript, letters).run()
+/** Why the system could not open a file, as it says it. */
+const OPEN_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: 'No such file or directory',
+  ENOTDIR: 'Not a directory',
+  ENAMETOOLONG: 'File name too long',
+  ELOOP: 'Too many levels of symbolic links',
 }
 
-function optionLetters(argv: readonly string[]): Set<string> | undefined {
+export async function predict(transcript: SetupTranscript): Promise<Prediction> {
+  const options = readOptions(transcript.argv)
+  if ('stderr' in options) return { ...options, connections: [], pfctlStdin: undefined, urls: [] }
+  const dir = await mkdtemp(join(tmpdir(), 'spamd-setup-prediction-'))
+  try {
+    await chmod(dir, 0o755)
+    await placeFiles(transcript, dir)
+    return new Predictor(transcript, options, dir).run()
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** The option letters, or what a call comes to that does nothing. */
+function readOptions(argv: readonly string[]): Set<string> | Pick<Prediction, 'rc' | 'stderr' | 'rules'> {
   const letters = new Set<string>()
+  const wrong = (name: string, rules: string[] = []) => ({
+    rc: 1,
+    stderr: [`spamd-setup: unknown option -- ${name}`, USAGE],
+    rules,
+  })
   for (const [index, word] of argv.entries()) {
-    if (word === '--') return index === argv.length - 1 ? letters : undefined
-    if (!word.startsWith('-') || word === '-') return undefined
-    for (const letter of word.slice(1)) {
-      if (!OPTION_LETTERS.includes(letter)) return undefined
+    if (word === '--') {
+      if (index === argv.length - 1) return letters
+      return { rc: 1, stderr: [USAGE], rules: [] }
+    }
+    if (word === '--help') return { rc: 0, stderr: [], rules: ['there are long options'] }
+    if (word.startsWith('--')) return wrong(word.slice(2), ['an unknown long option is named'])
+    if (!word.startsWith('-') || word === '-') return { rc: 1, stderr: [USAGE], rules: [] }
+    for (const [at, letter] of [...word.slice(1)].entries()) {
+      if (letter === '-' && at === word.length - 2) return { rc: 1, stderr: [USAGE], rules: [] }
+      if (!OPTION_LETTERS.includes(letter)) return wrong(letter)
       letters.add(letter)
     }
   }
@@ -48,14 +79,17 @@ function optionLetters(argv: readonly string[]): Set<string> | undefined {
 class Predictor {
   readonly #transcript: SetupTranscript
   readonly #letters: Set<string>
+  /** Where the files of the transcript are: `{DIR}`. */
+  readonly #dir: string
   readonly #rules = new Set<string>()
   readonly #stderr: (string | RegExp)[] = []
   readonly #urls: string[] = []
   #hasFailed = false
 
-  constructor(transcript: SetupTranscript, letters: Set<string>) {
+  constructor(transcript: SetupTranscript, letters: Set<string>, dir: string) {
     this.#transcript = transcript
     this.#letters = letters
+    this.#dir = dir
   }
 
   run(): Prediction {
@@ -156,9 +190,13 @@ class Predictor {
     const stderr = this.#stderr.map((line) => (typeof line === 'string' ? escapeControl(line) : line))
     if (stderr.some((line, index) => line !== this.#stderr[index]))
       this.#rules.add('control characters shown as \\xNN')
+    if (stderr.some((line) => String(line).includes('\ufffd')))
+      this.#rules.add('text that is no UTF-8 is shown as U+FFFD')
+    const isInBackground = this.#letters.has('D')
+    if (isInBackground) this.#rules.add('in the background errors go to syslog')
     return {
-      rc: this.#hasFailed ? 1 : 0,
-      stderr,
+      rc: this.#hasFailed && !isInBackground ? 1 : 0,
+      stderr: isInBackground ? [] : stderr.map(asRecorded),
       connections: sent,
       pfctlStdin,
       urls: this.#urls,
@@ -174,12 +212,16 @@ class Predictor {
       cache.set(list.name, fetched)
       if (isRemote) this.#urls.push(`${list.method}://${list.location}`)
     }
-    if (isRemote && this.#letters.has('d')) this.#stderr.push(`Getting ${list.method}://${list.location}`)
+    if (isRemote && this.#letters.has('d')) {
+      const shown = list.location.replace(/^[^/@]*@/, '')
+      if (shown !== list.location) this.#rules.add('user and password of a URL are not shown')
+      this.#stderr.push(`Getting ${list.method}://${shown}`)
+    }
     if (fetched.list === undefined) {
       this.#rules.add('a failed source is an error, the others go on')
       for (const line of fetched.stderr) this.#fail(withSuffix(line, holdsBlackList))
     } else if (this.#letters.has('d')) {
-      this.#stderr.push(`${list.colour}list ${list.name} ${fetched.list.entries} entries`)
+      this.#stderr.push(`${list.colour}list ${utf8(list.name)} ${fetched.list.entries} entries`)
     }
     if ((fetched.list?.disputedLines.length ?? 0) > 0) this.#rules.add('lines read as the specification says')
     return fetched
@@ -188,17 +230,13 @@ class Predictor {
   #read(list: SpamdList): Fetched {
     const failed = (line: string | RegExp): Fetched => ({ list: undefined, stderr: [line] })
     const couldNot = new RegExp(
-      `^spamd-setup: Could not add ${list.colour}list ${escapeRegExp(escapeControl(list.name))}: .*`,
+      `^spamd-setup: Could not add ${list.colour}list ${escapeRegExp(escapeControl(utf8(list.name)))}: .*`,
     )
     const bytes = this.#bytes(list)
-    if (bytes === 'missing') {
-      return failed(
-        list.method === 'file'
-          ? `spamd-setup: Can't open ${list.location} by file method: No such file or directory`
-          : couldNot,
-      )
-    }
     if (bytes === 'failed') return failed(couldNot)
+    if (typeof bytes === 'string') {
+      return failed(`spamd-setup: Can't open ${list.location} by file method: ${bytes}`)
+    }
     let content: Buffer
     try {
       content = inflate(bytes)
@@ -207,40 +245,39 @@ class Predictor {
     }
     const naive = readNaiveList(content)
     const isEmptyDownload = list.method !== 'file' && naive.entries === 0 && !list.isEmptyOk
-    if (naive.isMostlyUnknown || isEmptyDownload) return failed(couldNot)
+    if (naive.isPage || naive.isMostlyUnknown || isEmptyDownload) return failed(couldNot)
     return { list: naive, stderr: [] }
   }
 
-  #bytes(list: SpamdList): Buffer | 'missing' | 'failed' {
-    const { files } = this.#transcript
+  /** The bytes of a source; a text says why its file cannot be opened. */
+  #bytes(list: SpamdList): Buffer | string | 'failed' {
     if (list.method === 'exec') return this.#execute(list.location)
     if (list.method !== 'file') {
-      const content = files[basename(list.location)]
+      const content = this.#transcript.files[basename(list.location)]
       return content === undefined ? 'failed' : bytesOf(content)
     }
-    if (list.location === '{DIR}') return 'failed'
-    const content = files[list.location.replace(/^\{DIR\}\/+/, '')]
-    return content === undefined ? 'missing' : bytesOf(content)
+    try {
+      return readFileSync(this.#pathOf(list.location))
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException
+      return OPEN_FAILURES[code] ?? 'failed'
+    }
   }
 
-  /** Our own idea of what the few commands of the transcripts print: cat, echo, gzip and scripts of the transcript. */
+  #pathOf(location: string): string {
+    return resolve('/', location.replaceAll('{DIR}', this.#dir))
+  }
+
+  /** What a command prints that ends well. */
   #execute(command: string): Buffer | 'failed' {
-    const [program = '', ...args] = command.split(/[ \t]+/).filter((word) => word !== '')
-    const { files } = this.#transcript
-    const script = files[program.replace('{DIR}/', '')]
-    const input = args.map((word) => files[word.replace('{DIR}/', '')])
-    const name = basename(program)
-    if (name === 'echo') return Buffer.from(`${args.join(' ')}\n`)
-    if (name === 'cat') {
-      return input.every((content) => content !== undefined)
-        ? Buffer.concat(input.map((content) => bytesOf(content!)))
-        : 'failed'
-    }
-    if (name === 'gzip') return bytesOf(input.at(-1) ?? '')
-    if (script === undefined) return 'failed'
+    const words = command.split(/[ \t]+/).filter((word) => word !== '')
+    const [program = '', ...args] = words.map((word) => word.replaceAll('{DIR}', this.#dir))
+    if (program === '') return 'failed'
     try {
-      return execFileSync('/bin/sh', ['-c', bytesOf(script).toString('latin1'), 'script', ...args], {
+      return execFileSync(program, args, {
         cwd: '/',
+        uid: NOBODY_ID,
+        gid: NOBODY_ID,
         stdio: ['ignore', 'pipe', 'ignore'],
       })
     } catch {
@@ -251,7 +288,12 @@ class Predictor {
   #isMessageMissing(list: SpamdList): boolean {
     if (list.message?.kind !== 'file') return false
     const { path } = list.message
-    if (this.#transcript.files[path.replace(/^\{DIR\}\/+/, '')] !== undefined) return false
+    try {
+      readFileSync(this.#pathOf(path))
+      return false
+    } catch {
+      // Told below.
+    }
     this.#rules.add('a missing message file does not stop the others')
     this.#fail(
       new RegExp(`^spamd-setup: Can't (open message|read) from ${escapeRegExp(escapeControl(path))}: .*`),
@@ -274,10 +316,8 @@ class Predictor {
   /** The original's encoding, and ours where spamd would not read back what was meant. */
   #messageOf(list: SpamdList): string {
     const message = list.message!
-    const text =
-      message.kind === 'text'
-        ? message.text
-        : bytesOf(this.#transcript.files[message.path.replace('{DIR}/', '')]!).toString('latin1')
+    const text = message.kind === 'text' ? message.text : readFileSync(this.#pathOf(message.path), 'latin1')
+    if (text.includes(':tc=')) this.#rules.add('tc= inside a quoted message is text')
     let encoded = ''
     for (let at = 0; at < text.length; at += 1) {
       const character = text[at]!
@@ -286,11 +326,9 @@ class Predictor {
       else if (character === '"') encoded += '\\"'
       else if (character === '\0') this.#rules.add('message escaped so that spamd reads what was meant')
       else if (character === '\\' && (next === 'n' || next === '"' || next === '\\')) {
-        // A pair: `\"` stays one, a doubled backslash too.
-        if (next === '"') {
-          encoded += '\\\\\\"'
-          this.#rules.add('message escaped so that spamd reads what was meant')
-        } else encoded += `\\${next}`
+        // A pair stays one; the original makes `\\"` of `\"`, which ends the text.
+        encoded += `\\${next}`
+        if (next === '"') this.#rules.add('message escaped so that spamd reads what was meant')
         at += 1
       } else if (character === '%' && (next === '%' || next === 'A')) {
         encoded += `%${next}`
@@ -316,6 +354,16 @@ class Predictor {
     this.#hasFailed = true
     this.#stderr.push(line)
   }
+}
+
+/** Text as the bytes that it is printed in, one character each. */
+function asRecorded(line: string | RegExp): string | RegExp {
+  if (typeof line === 'string') return Buffer.from(line).toString('latin1')
+  return new RegExp(Buffer.from(line.source).toString('latin1'))
+}
+
+function utf8(wireText: string): string {
+  return Buffer.from(wireText, 'latin1').toString('utf8')
 }
 
 function withSuffix(line: string | RegExp, holdsBlackList: boolean): string | RegExp {

@@ -50,23 +50,28 @@ export function bytesOf(recorded: RecordedBytes): Buffer {
   return gunzipSync(Buffer.from(recorded.gzip_base64, 'base64'))
 }
 
+/** Puts the files of a transcript into a folder, `{DIR}` in their text being that folder. */
+export async function placeFiles(transcript: SetupTranscript, work: string): Promise<void> {
+  for (const [name, content] of Object.entries(transcript.files)) {
+    const bytes =
+      typeof content === 'string'
+        ? Buffer.from(content.replaceAll('{DIR}', work), 'latin1')
+        : bytesOf(content)
+    await writeFile(join(work, name), bytes)
+  }
+  for (const name of transcript.exec_files) await chmod(join(work, name), 0o755).catch(() => undefined)
+}
+
 export async function replay(transcript: SetupTranscript): Promise<SetupOutcome> {
   const dir = await mkdtemp(join(tmpdir(), 'spamd-setup-golden-'))
   const work = join(dir, 'work')
   try {
     await chmod(dir, 0o755)
     await mkdir(work)
-    const place = (text: string) => text.replaceAll('{DIR}', work)
-    for (const [name, content] of Object.entries(transcript.files)) {
-      const bytes = bytesOf(content)
-      await writeFile(
-        join(work, name),
-        typeof content === 'string' ? Buffer.from(place(content), 'latin1') : bytes,
-      )
-    }
-    for (const name of transcript.exec_files) await chmod(join(work, name), 0o755).catch(() => undefined)
+    await placeFiles(transcript, work)
     const conf = join(dir, 'spamd.conf')
-    if (transcript.conf !== null) await writeFile(conf, Buffer.from(place(transcript.conf), 'latin1'))
+    if (transcript.conf !== null)
+      await writeFile(conf, Buffer.from(transcript.conf.replaceAll('{DIR}', work), 'latin1'))
     const calls = join(dir, 'pfctl-calls')
     process.env.PFCTL_CALLS = calls
     process.env.PFCTL_STATE = join(dir, 'pfctl-state')
@@ -75,12 +80,13 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
     const urls: string[] = []
     let stdout = ''
     let stderr = ''
-    const rc = await runSetupProgram(transcript.argv, {
+    let isInBackground = false
+    const exitCode = await runSetupProgram(transcript.argv, {
       writeOut: (bytes) => {
-        stdout += Buffer.from(bytes).toString('latin1')
+        if (!isInBackground) stdout += Buffer.from(bytes).toString('latin1')
       },
       writeError: (text) => {
-        stderr += Buffer.from(text).toString('latin1')
+        if (!isInBackground) stderr += Buffer.from(text).toString('latin1')
       },
       terminal: undefined,
       environment: {
@@ -95,14 +101,18 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
       sleep: async () => undefined,
       random: () => 0,
       showHelp: async () => undefined,
-      goToBackground: async () => undefined,
+      goToBackground: async () => {
+        isInBackground = true
+        return undefined
+      },
       wrapFetcher: (fetcher) => fakeDownloads(fetcher, transcript.files, urls),
     })
     const connections = await port.close()
     const back = (text: string) =>
       text.replaceAll(work, '{DIR}').replaceAll(conf, '{CONF}').replaceAll(`port ${port.port}:`, 'port 8026:')
     return {
-      rc,
+      // The caller of a program in the background has its 0 already.
+      rc: isInBackground ? 0 : exitCode,
       stdout,
       stderr: back(stderr),
       connections: connections.map(back),
