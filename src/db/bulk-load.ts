@@ -1,4 +1,5 @@
 import type { Entry } from '../domain/entry.js'
+import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
 import type { Tables } from './manual-edits.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
@@ -14,8 +15,8 @@ const STAGING_THRESHOLD = 20_000
  * Where entries are put aside: a database of its own in a nameless temporary file, since leaving it costs
  * nothing, while dropping its tables would read every page again. Losing it loses nothing: no journal.
  */
-const OPEN_STAGING = `
-  ATTACH '' AS staging;
+const OPEN_STAGING = "ATTACH '' AS staging"
+const CREATE_STAGING = `
   PRAGMA staging.page_size = 32768;
   PRAGMA staging.journal_mode = OFF;
   PRAGMA staging.cache_size = -4096;
@@ -25,6 +26,8 @@ const OPEN_STAGING = `
     expire INTEGER, bcount INTEGER, pcount INTEGER);
   CREATE TABLE staging.staged_spamtraps (address TEXT, first INTEGER, comment TEXT)`
 const CLOSE_STAGING = 'DETACH staging'
+/** Source: https://sqlite.org/tempfiles.html section 5. */
+const TEMPORARY_HINT = 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp'
 
 const NEW_TIMES =
   'first = excluded.first, pass = excluded.pass, expire = excluded.expire, bcount = excluded.bcount, pcount = excluded.pcount'
@@ -94,26 +97,26 @@ class Staging {
   constructor(connection: Connection) {
     this.#connection = connection
     this.#ages = new TupleAges(connection)
-    connection.read('upsertAll', () => connection.database.exec(OPEN_STAGING))
-    this.#hosts = new StagedTable(connection.database, 'hosts', 1, 6)
-    this.#tuples = new StagedTable(connection.database, 'tuples', 4, 5)
-    this.#spamtraps = new StagedTable(connection.database, 'spamtraps', 1, 2)
+    const { database } = connection
+    connection.read('upsertAll', () => database.exec(OPEN_STAGING))
+    try {
+      connection.read('upsertAll', () => database.exec(CREATE_STAGING))
+      this.#hosts = new StagedTable(database, 'hosts', 1, 6)
+      this.#tuples = new StagedTable(database, 'tuples', 4, 5)
+      this.#spamtraps = new StagedTable(database, 'spamtraps', 1, 2)
+    } catch (error) {
+      this.close()
+      throw withTemporaryHint(error)
+    }
   }
 
   /** Waits for nobody, and nobody for it: the database itself is not touched. */
   add(entries: readonly Entry[]): void {
-    this.#connection.read('upsertAll', () => {
-      const { database } = this.#connection
-      database.exec('BEGIN')
-      try {
-        for (const entry of entries) this.#addEntry(entry)
-        for (const table of [this.#hosts, this.#tuples, this.#spamtraps]) table.flush()
-        database.exec('COMMIT')
-      } catch (error) {
-        if (database.inTransaction) database.exec('ROLLBACK')
-        throw error
-      }
-    })
+    try {
+      this.#connection.read('upsertAll', () => this.#addInTransaction(entries))
+    } catch (error) {
+      throw withTemporaryHint(error)
+    }
   }
 
   /** Stores everything in one transaction. */
@@ -134,6 +137,19 @@ class Staging {
 
   close(): void {
     this.#connection.database.exec(CLOSE_STAGING)
+  }
+
+  #addInTransaction(entries: readonly Entry[]): void {
+    const { database } = this.#connection
+    database.exec('BEGIN')
+    try {
+      for (const entry of entries) this.#addEntry(entry)
+      for (const table of [this.#hosts, this.#tuples, this.#spamtraps]) table.flush()
+      database.exec('COMMIT')
+    } catch (error) {
+      if (database.inTransaction) database.exec('ROLLBACK')
+      throw error
+    }
   }
 
   #addEntry(entry: Entry): void {
@@ -166,6 +182,12 @@ class Staging {
     )
     staged.addedCount = (countRows.get() as number) - before
   }
+}
+
+/** What is put aside fills another file system than the database does. */
+function withTemporaryHint(error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code !== 'ERR_DB_FULL') return error
+  return new AppError(error.code, error.message, { hint: TEMPORARY_HINT, cause: error.cause })
 }
 
 /** Rows that one statement stores: more gain nothing. */

@@ -78,6 +78,22 @@ const tasks = {
     }
   },
 
+  /** Stores many entries at once, put aside in a folder of temporary files; tells how that failed. */
+  async load(temporaryFolder) {
+    // SQLite reads it once, when the first database is opened.
+    process.env.SQLITE_TMPDIR = temporaryFolder
+    const store = await openStore(path, { mode: 'write' })
+    const times = { first: 1, pass: 2, expire: 3, bcount: 4, pcount: 5 }
+    const tuple = { kind: 'GREY', helo: 'h'.repeat(100), from: 'f', to: 't', ...times }
+    const entries = Array.from({ length: 60_000 }, (_, n) => ({ ...tuple, ip: ipOf(n) }))
+    try {
+      say(await store.upsertAll([entries], { ifMissing: false }))
+    } catch ({ code, message, hint }) {
+      say({ code, message, hint })
+    }
+    await store.close()
+  },
+
   async create() {
     createDatabase(path)
     say('created')

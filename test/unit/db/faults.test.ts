@@ -16,8 +16,10 @@ import { createInterface } from 'node:readline'
 import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { makeRandom } from '../../../bench/generate-database.js'
-import { WAL_LIMIT_BYTES } from '../../../src/db/connection.js'
+import { Connection, WAL_LIMIT_BYTES } from '../../../src/db/connection.js'
+import { inspectFile } from '../../../src/db/database-file.js'
 import { createDatabase, openStore } from '../../../src/db/open-store.js'
+import { SqliteStore } from '../../../src/db/sqlite-store.js'
 import type { ManualEdit } from '../../../src/db/store.js'
 import { attemptOf, entriesOf, listingOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
 
@@ -289,6 +291,48 @@ describe('damage and full disks', () => {
       expect((await store.check()).problems).toEqual([])
     },
   )
+})
+
+describe('no room for temporary files', () => {
+  const many = Array.from({ length: 20_001 }, (_, n) => {
+    const times = { first: 1, pass: 2, expire: 3, bcount: 4, pcount: 5 }
+    return { kind: 'GREY' as const, ip: ipOf(n), helo: 'h', from: 'f', to: 't', ...times }
+  })
+
+  test('when entries cannot be put aside, nothing of it stays behind', async () => {
+    const path = scratch.create()
+    const database = new Database(path)
+    let isFull = true
+    const exec = database.exec.bind(database)
+    database.exec = (sql) => {
+      if (isFull && sql.includes('CREATE TABLE staging.')) {
+        throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL')
+      }
+      return exec(sql)
+    }
+    const file = inspectFile(path, 'write')
+    const options = { file, mode: 'write', busyTimeoutMs: 0, onSlowCall: undefined, slowCallMs: 1e6 } as const
+    const store = new SqliteStore(new Connection(path, database, options))
+    await expect(store.upsertAll([many], { ifMissing: false })).rejects.toMatchObject({
+      code: 'ERR_DB_FULL',
+      hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
+    })
+    expect(database.pragma('database_list')).toMatchObject([{ name: 'main' }])
+    isFull = false
+    expect(await store.upsertAll([many], { ifMissing: false })).toMatchObject({ added: many.length })
+    await store.close()
+  })
+
+  test.runIf(isRoot)('a full folder of temporary files (needs root) is told as such', async () => {
+    const { lines } = await linesOf(startWorker(scratch.create(), 'load', mountScratch('size=1m')))
+    expect(lines).toEqual([
+      {
+        code: 'ERR_DB_FULL',
+        message: 'No space left on device',
+        hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
+      },
+    ])
+  })
 })
 
 describe.runIf(isRoot)('without the right to write (needs root)', () => {
