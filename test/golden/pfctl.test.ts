@@ -176,3 +176,22 @@ describe('the pfctl stand-in does what OpenBSD pfctl did', () => {
     })
   })
 })
+
+describe('what pfctl.md says and no record shows', () => {
+  const run = (...argv: string[]) => runPfctl(newWorld(), argv)
+
+  test('hexadecimal networks are read from the left', () => {
+    const world = newWorld({ readStdin: () => '0xa/8\n0x0a0/12\n' })
+    expect(runPfctl(world, ['-t', 'x', '-T', 'replace', '-f', '-']).exitCode).toBe(0)
+    expect(runPfctl(world, ['-t', 'x', '-T', 'show']).stdout).toBe('   10.0.0.0/12\n   160.0.0.0/8\n')
+  })
+
+  test.each(['show', 'flush', 'kill', 'zero', 'test', 'delete', 'add'])('-T %s of a table without a name', (command) => {
+    const stderr = 'pfctl: Anchor does not exist\n'
+    expect(run('-t', '', '-T', command)).toMatchObject({ exitCode: 255, stderr })
+  })
+
+  test('-N and -r exclude each other', () => {
+    expect(run('-N', '-r', '-t', 'x', '-T', 'show').exitCode).toBe(1)
+  })
+})

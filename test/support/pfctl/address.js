@@ -25,13 +25,9 @@ export function toNumber(text, least, most) {
 
 /** Dotted quad, leading zeros read as decimal; short and hexadecimal forms only for networks. */
 function parseIpv4(text, isNetwork) {
-  if (isNetwork && /^0x([0-9a-f]{2}){1,4}$/i.test(text)) {
-    const bytes =
-      text
-        .slice(2)
-        .match(/../g)
-        ?.map((pair) => Number.parseInt(pair, 16)) ?? []
-    return [...bytes, 0, 0, 0, 0].slice(0, 4)
+  if (isNetwork && /^0x[0-9a-f]{1,8}$/i.test(text)) {
+    // Digits from the left: `0xa` is 160.
+    return [2, 4, 6, 8].map((at) => Number.parseInt(text.slice(at, at + 2).padEnd(2, '0'), 16))
   }
   if (!/^[0-9]+(\.[0-9]+){0,3}$/.test(text)) return undefined
   const bytes = text.split('.').map(Number)

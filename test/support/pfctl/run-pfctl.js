@@ -128,6 +128,10 @@ class Run {
   main() {
     const operands = this.parseOptions()
     const { options } = this
+    if (options.has('N') && options.has('r')) {
+      this.complain('-N and -r options are mutually exclusive')
+      throw new Exit(1)
+    }
     this.resolver.useDns = !options.has('N') || this.world.system === 'freebsd'
     const command = this.lookUp('T', TABLE_COMMANDS, 'table command')
     const modifier = this.lookUp('s', SHOW_MODIFIERS, 'show modifier')

@@ -51,7 +51,12 @@ export const sortEntries = (entries) =>
 
 export const isActive = (table) => table !== undefined && table.flags[2] === 'a'
 
+function needName(name) {
+  if (name.split('@')[0] === '') throw new KernelError('EINVAL')
+}
+
 function activeTable(kernel, name) {
+  needName(name)
   const table = kernel.tables.get(name)
   if (!isActive(table)) throw new KernelError('ESRCH')
   return table
@@ -73,7 +78,7 @@ function needTableSlot(kernel) {
 
 /** Makes a table or activates an inactive one; true when it is new. */
 export function createTable(kernel, name, isDry) {
-  if (name === '') throw new KernelError('EINVAL')
+  needName(name)
   const present = kernel.tables.get(name)
   if (isActive(present)) return false
   if (present === undefined) needTableSlot(kernel)
@@ -179,6 +184,7 @@ export function flushTable(kernel, name, isDry) {
 
 /** Removes a table; one that rules use stays, empty and inactive. */
 export function killTable(kernel, name, isDry) {
+  needName(name)
   const table = kernel.tables.get(name)
   if (!isActive(table)) return 0
   if (!isDry) {
@@ -224,6 +230,7 @@ export function zeroAddresses(kernel, name, addresses, isDry) {
 
 /** Restarts the ages of a whole table; 0 when there is none. */
 export function zeroTable(kernel, name, isDry) {
+  needName(name)
   const table = kernel.tables.get(name)
   if (!isActive(table)) return 0
   if (!isDry) for (const entry of table.entries) entry.clearedAt = kernel.nowSec
