@@ -1,5 +1,12 @@
 import type { EntryTimes } from '../domain/entry.js'
-import { hasPassed, newTuple, promoteTuple, repeatTuple, trapHost } from '../domain/greylist-rules.js'
+import {
+  hasPassed,
+  isFreshlyPromoted,
+  newTuple,
+  promoteTuple,
+  repeatTuple,
+  trapHost,
+} from '../domain/greylist-rules.js'
 import { isTrapped } from '../domain/host-state.js'
 import type { Tables } from './manual-edits.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './store.js'
@@ -51,15 +58,16 @@ export function applyAttempt(run: AttemptRun, attempt: TupleAttempt): TupleOutco
   const known = tuples.get(attempt.tuple)
   // A tuple past its time that no scan has removed yet begins anew.
   if (known === undefined || known.expire <= run.now) {
-    if (known === undefined && attempt.isLowPriorityMx) {
+    if (known === undefined && attempt.isLowPriorityMx && !hasJustPassed(run, attempt.clientIp)) {
       const trapped = trap(run, attempt.clientIp, 'trapped-mx')
       if (trapped !== undefined) return trapped
     }
     return startTuple(run, attempt, known)
   }
   const repeated = repeatTuple(known, run.policy.passSec, run.now)
-  const isPromoted =
-    attempt.mayPromote && hasPassed(repeated, run.now) && promote(run, attempt.clientIp, repeated)
+  const promotion =
+    attempt.mayPromote && hasPassed(repeated, run.now) ? promote(run, attempt.clientIp, repeated) : 'refused'
+  const isPromoted = promotion !== 'refused'
   // A tuple of a whole network stays: it speaks for the other hosts of that network too.
   if (isPromoted && attempt.tuple.ip === attempt.clientIp) {
     tuples.delete(attempt.tuple)
@@ -67,7 +75,11 @@ export function applyAttempt(run: AttemptRun, attempt: TupleAttempt): TupleOutco
   } else {
     tuples.update(attempt.tuple, known.first, repeated)
   }
-  return { result: isPromoted ? 'promoted' : 'repeated', isNewTrap: false, evictedCount: 0 }
+  return {
+    result: isPromoted ? 'promoted' : 'repeated',
+    isNewHost: promotion === 'new',
+    evictedCount: 0,
+  }
 }
 
 function startTuple(run: AttemptRun, attempt: TupleAttempt, expired: EntryTimes | undefined): TupleOutcome {
@@ -80,7 +92,12 @@ function startTuple(run: AttemptRun, attempt: TupleAttempt, expired: EntryTimes 
     evictedCount = run.addressLimiter.makeRoom(attempt.tuple.ip)
     tuples.insert(attempt.tuple, times)
   }
-  return { result: 'new', isNewTrap: false, evictedCount }
+  return { result: 'new', isNewHost: false, evictedCount }
+}
+
+function hasJustPassed({ tables, policy, now }: AttemptRun, ip: string): boolean {
+  const host = tables.hosts.get(ip)
+  return host !== undefined && isFreshlyPromoted(host, policy, now)
 }
 
 /** undefined when the address is exempt from traps. */
@@ -90,13 +107,13 @@ function trap(run: AttemptRun, ip: string, result: 'trapped' | 'trapped-mx'): Tu
   const trapped = trapHost(existing, run.policy, run.now)
   if (trapped === undefined) return undefined
   hosts.put(ip, existing, trapped)
-  return { result, isNewTrap: existing === undefined || !isTrapped(existing), evictedCount: 0 }
+  return { result, isNewHost: existing === undefined || result === 'trapped-mx', evictedCount: 0 }
 }
 
-/** False when the address is TRAPPED; one that is WHITE already stays as it is. */
-function promote(run: AttemptRun, ip: string, tuple: EntryTimes): boolean {
+/** Makes the address WHITE unless it is TRAPPED; one that is WHITE already stays as it is. */
+function promote(run: AttemptRun, ip: string, tuple: EntryTimes): 'new' | 'known' | 'refused' {
   const { hosts } = run.tables
-  if (hosts.insert(ip, promoteTuple(tuple, run.policy.whiteExpireSec, run.now))) return true
+  if (hosts.insert(ip, promoteTuple(tuple, run.policy.whiteExpireSec, run.now))) return 'new'
   const existing = hosts.get(ip)
-  return existing !== undefined && !isTrapped(existing)
+  return existing === undefined || isTrapped(existing) ? 'refused' : 'known'
 }

@@ -67,8 +67,8 @@ export interface TupleAttempt {
 
 export interface TupleOutcome {
   result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx'
-  /** The trap made a new TRAPPED entry (as opposed to extending one). */
-  isNewTrap: boolean
+  /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M wrote over. */
+  isNewHost: boolean
   /** Tuples evicted to stay within the limits. */
   evictedCount: number
 }

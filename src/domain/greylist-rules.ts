@@ -47,6 +47,19 @@ export function promoteTuple(tuple: EntryTimes, whiteExpireSec: number, now: num
 }
 
 /**
+ * True for a WHITE address that came by a tuple which would be on record still, had its promotion not removed it.
+ * A sender whose retry was seen tries the next MX at once: it must not look like one that began there.
+ */
+export function isFreshlyPromoted(
+  host: EntryTimes,
+  policy: { passSec: number; greyExpireSec: number },
+  now: number,
+): boolean {
+  const hasWaited = host.first + policy.passSec < host.pass
+  return !isTrapped(host) && hasWaited && now < host.first + policy.greyExpireSec
+}
+
+/**
  * The record of an address that wrote to a trap, or tried the low-priority MX first: TRAPPED until
  * `trapExpireSec` from this hit, never shorter than before, pinned stays pinned. WHITE becomes TRAPPED with
  * the trap's life time, not with what was left of its white one.

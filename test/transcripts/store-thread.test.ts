@@ -43,8 +43,8 @@ test('answers every call as the store itself does, in order', async () => {
     thread.applyScan({ expired: [], promoted: [], blocked: ['192.0.2.8'] }, QUICK_POLICY, NOW),
   ])
   expect(outcomes.map((outcome) => JSON.stringify(outcome))).toEqual([
-    '[{"result":"new","isNewTrap":false,"evictedCount":0}]',
-    '[{"result":"repeated","isNewTrap":false,"evictedCount":0}]',
+    '[{"result":"new","isNewHost":false,"evictedCount":0}]',
+    '[{"result":"repeated","isNewHost":false,"evictedCount":0}]',
     '["added"]',
     '["added"]',
     '["created"]',

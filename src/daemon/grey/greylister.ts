@@ -76,7 +76,8 @@ interface QueuedAttempt {
   attempt: TupleAttempt
   /** The client address of the tuple as logged and synced. */
   logged: Tuple
-  isFromPeer: boolean
+  /** Address that the client connected to; undefined when a peer told of the tuple. */
+  destinationIp: string | undefined
   atSec: UnixSec
   settle: () => void
 }
@@ -171,7 +172,7 @@ export class Greylister implements GreylistSink {
       const dropped = this.#queue.push({
         attempt: this.#attemptOf(logged, destinationIp),
         logged,
-        isFromPeer: destinationIp === undefined,
+        destinationIp,
         atSec: clock.nowSec(),
         settle,
       })
@@ -274,7 +275,7 @@ export class Greylister implements GreylistSink {
 
   #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
     const { logger, policy, onPromoted } = this.#options
-    const { logged, isFromPeer, atSec } = queued
+    const { logged, destinationIp, atSec } = queued
     this.counters.recorded += 1
     if (outcome.evictedCount > 0) {
       this.counters.evicted += outcome.evictedCount
@@ -284,7 +285,7 @@ export class Greylister implements GreylistSink {
         `too many tuples, the oldest are evicted (${this.counters.evicted} so far)`,
       )
     }
-    const sync = isFromPeer ? undefined : this.#options.sync
+    const sync = destinationIp === undefined ? undefined : this.#options.sync
     switch (outcome.result) {
       case 'new':
         logger.log('debug', `new entry ${describe(logged)}`, { event: 'tuple-new', ...logged })
@@ -296,11 +297,7 @@ export class Greylister implements GreylistSink {
       case 'promoted':
         this.counters.promoted += 1
         this.#debugLine('updated ', this.#keyLines(queued))
-        logger.log('debug', `queueing add of ${logged.ip}`)
-        logger.log('debug', `whitelisting ${logged.ip} in ${this.#options.databasePath}`, {
-          event: 'whitelisted',
-          ip: logged.ip,
-        })
+        if (outcome.isNewHost) this.#reportWhitelisting(logged.ip)
         this.#debugLine('whitelisted ', [logged.ip])
         onPromoted?.(logged.ip)
         break
@@ -316,17 +313,24 @@ export class Greylister implements GreylistSink {
     sync?.announceGrey(logged)
   }
 
+  /** An address that is WHITE already gets no entry, and no line. */
+  #reportWhitelisting(ip: string): void {
+    const { logger, databasePath } = this.#options
+    logger.log('debug', `queueing add of ${ip}`)
+    logger.log('debug', `whitelisting ${ip} in ${databasePath}`, { event: 'whitelisted', ip })
+  }
+
   #reportTrap(queued: QueuedAttempt, outcome: TupleOutcome): void {
     const { logger } = this.#options
-    const { logged } = queued
+    const { logged, destinationIp } = queued
     this.counters.trapped += 1
-    const why = outcome.result === 'trapped-mx' ? 'trying MX first for tuple' : 'tuple'
+    const why = outcome.result === 'trapped-mx' ? `trying ${destinationIp} first for tuple` : 'tuple'
     const key = this.#keyLines(queued).join('\n')
     logger.log('debug', `Trapping ${logged.ip} for ${why} ${escapeControl(key)}`, {
       event: 'trapped',
       ...logged,
     })
-    if (outcome.isNewTrap) {
+    if (outcome.isNewHost) {
       logger.log('debug', `new greytrap entry ${describe(logged)}`)
       this.#debugLine('added greytrap entry for ', [logged.ip])
     } else this.#debugLine('updated ', [logged.ip])

@@ -104,8 +104,8 @@ describe('traps', () => {
     const store = await withTrap()
     const attempt = attemptOf('192.0.2.1', { trapKey: TRAP })
     expect(await store.recordAttempts([attempt, attempt], POLICY, NOW)).toEqual([
-      { result: 'trapped', isNewTrap: true, evictedCount: 0 },
-      { result: 'trapped', isNewTrap: false, evictedCount: 0 },
+      { result: 'trapped', isNewHost: true, evictedCount: 0 },
+      { result: 'trapped', isNewHost: false, evictedCount: 0 },
     ])
     await store.recordAttempts([attempt], POLICY, NOW + 100)
     expect(await entriesOf(store, { kinds: ['TRAPPED', 'GREY'] })).toMatchObject([
@@ -150,6 +150,31 @@ describe('traps', () => {
     const attempts = ['192.0.2.1', '192.0.2.2'].map((ip) => attemptOf(ip, { isLowPriorityMx: true }))
     expect(await resultsOf(store, attempts, NOW + 1)).toEqual(['repeated', 'trapped-mx'])
     expect(await kindOf(store, '192.0.2.2')).toBe('TRAPPED')
+  })
+
+  test('the low-priority MX right after the retry that promoted does not trap; one made WHITE by hand is trapped', async () => {
+    const store = await withTrap()
+    const [passed, byHand] = ['192.0.2.1', '192.0.2.2'].map((ip) => attemptOf(ip, { isLowPriorityMx: true }))
+    await store.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW)
+    await store.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW + 2000)
+    await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.2' }], NOW + 1990)
+    expect(await resultsOf(store, [passed!, byHand!], NOW + 2000)).toEqual(['new', 'trapped-mx'])
+    expect(await kindOf(store, '192.0.2.1')).toBe('WHITE')
+    const other = { ...passed!, tuple: { ...passed!.tuple, to: '<other@example.net>' } }
+    expect(await resultsOf(store, [other], NOW + POLICY.greyExpireSec)).toEqual(['trapped-mx'])
+  })
+
+  test('what is new: the WHITE entry of a promotion once, the TRAPPED one where there was none', async () => {
+    const store = await withTrap()
+    const attempt = attemptOf('192.0.2.1')
+    const second = { ...attempt, tuple: { ...attempt.tuple, to: '<other@example.net>' } }
+    await store.recordAttempts([attempt, second], POLICY, NOW)
+    const hit = attemptOf('192.0.2.1', { trapKey: TRAP })
+    expect(await store.recordAttempts([attempt, second, hit], POLICY, NOW + 2000)).toEqual([
+      { result: 'promoted', isNewHost: true, evictedCount: 0 },
+      { result: 'promoted', isNewHost: false, evictedCount: 0 },
+      { result: 'trapped', isNewHost: false, evictedCount: 0 },
+    ])
   })
 
   test('a TRAPPED address is not promoted and keeps its tuple', async () => {

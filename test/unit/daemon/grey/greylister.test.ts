@@ -39,7 +39,7 @@ function harness(
       calls.push({ attempts, now })
       return attempts.map((attempt) => ({
         result: typeof outcome === 'string' ? outcome : 'new',
-        isNewTrap: true,
+        isNewHost: true,
         evictedCount: 0,
         ...(typeof outcome === 'string' ? {} : outcome(attempt)),
       }))
@@ -101,6 +101,13 @@ describe('what is said about a tuple', () => {
     expect(shown().at(-1)).toBe('err whitelisted 192.0.2.1')
     expect(promoted).toEqual(['192.0.2.1'])
   })
+  test('one that passed for an address that is WHITE already is no whitelisting', async () => {
+    const { greylister, logged, promoted, shown } = harness(() => ({ result: 'promoted', isNewHost: false }))
+    await greylister.submit(recipient)
+    expect(logged()).toEqual([])
+    expect(shown().at(-1)).toBe('err whitelisted 192.0.2.1')
+    expect(promoted).toEqual(['192.0.2.1'])
+  })
   test('one that traps, told to peers with the end of the trap', async () => {
     const { greylister, logged, shown, announced } = harness('trapped')
     await greylister.submit(recipient)
@@ -113,9 +120,11 @@ describe('what is said about a tuple', () => {
     expect(announced).toEqual(['trapped 192.0.2.1 1700086400'])
   })
   test('one that traps again and one that tried the low-priority MX first', async () => {
-    const { greylister, logged, shown } = harness(() => ({ result: 'trapped-mx', isNewTrap: false }))
+    const { greylister, logged, shown } = harness(() => ({ result: 'trapped-mx', isNewHost: false }))
     await greylister.submit(recipient)
-    expect(logged()[0]).toMatch(/^debug Trapping 192\.0\.2\.1 for trying MX first for tuple 192\.0\.2\.1/)
+    expect(logged()[0]).toMatch(
+      /^debug Trapping 192\.0\.2\.1 for trying 198\.51\.100\.1 first for tuple 192\.0\.2\.1/,
+    )
     expect(shown().at(-1)).toBe('err updated 192.0.2.1')
   })
   test('one of a peer is never sent on', async () => {
