@@ -4,14 +4,9 @@
  * Source: spamd(8), "GREYTRAPPING"; a suffix without `@` or `.` in front matches at a label boundary only
  * (the original lets `example.org` allow `notexample.org` as well).
  */
-import { readFileSync } from 'node:fs'
 import type { WireText } from '../domain/entry.js'
 import { MAX_FIELD_BYTES } from '../domain/times.js'
-import { AppError, isSystemError } from '../platform/app-error.js'
-import { reasonOf } from '../platform/errno-text.js'
-
-/** A hundred times the largest list that a busy host was seen to use; more is a wrong file. */
-export const MAX_ALLOWED_DOMAINS_BYTES = 64 * 1024 * 1024
+import { AppError } from '../platform/app-error.js'
 
 /** The suffixes in force. */
 export interface AllowedDomains {
@@ -22,56 +17,26 @@ export interface AllowedDomains {
 }
 
 /**
- * Suffixes of a file's content, or undefined when it holds no usable line (no restriction).
- * Throws `AppError` `ERR_ALLOWED_DOMAINS_LINE` when a line is longer than an address can be: the whole file
- * is then ignored, as in the original.
+ * Suffixes of a file's content, or undefined when it holds no usable line (no restriction). `path` is for the
+ * error: `AppError` `ERR_ALLOWED_DOMAINS_LINE`, with the original's text, when a suffix is longer than an address
+ * can be; the whole file is then ignored.
  */
-export function parseAllowedDomains(content: Uint8Array): AllowedDomains | undefined {
+export function parseAllowedDomains(content: Uint8Array, path: string): AllowedDomains | undefined {
   const suffixes: string[] = []
   const lines = Buffer.from(content.buffer, content.byteOffset, content.byteLength)
     .toString('latin1')
     .split('\n')
   for (const [index, line] of lines.entries()) {
     const suffix = line.replace(/^[ \t\r\v\f]+|[ \t\r\v\f]+$/g, '')
-    if (line.length > MAX_FIELD_BYTES) {
-      throw new AppError(
-        'ERR_ALLOWED_DOMAINS_LINE',
-        `line ${index + 1} is longer than ${MAX_FIELD_BYTES} bytes`,
-        { hint: 'write one domain a line' },
-      )
+    if (suffix === '' || suffix.startsWith('#')) continue
+    if (suffix.length > MAX_FIELD_BYTES) {
+      throw new AppError('ERR_ALLOWED_DOMAINS_LINE', `line too long in ${path} - file ignored`, {
+        hint: `line ${index + 1} has more than ${MAX_FIELD_BYTES} bytes: write one domain a line`,
+      })
     }
-    if (suffix !== '' && !suffix.startsWith('#')) suffixes.push(suffix)
+    suffixes.push(suffix)
   }
   return suffixes.length === 0 ? undefined : new SuffixSet(suffixes)
-}
-
-/**
- * Reads the file. Undefined when it does not exist or lists nothing. Throws `AppError`
- * `ERR_ALLOWED_DOMAINS_READ` (no permission, a directory, too large) or `ERR_ALLOWED_DOMAINS_LINE`; the caller
- * then keeps what was in force.
- */
-export function loadAllowedDomains(path: string): AllowedDomains | undefined {
-  let content: Buffer
-  try {
-    content = readFileSync(path)
-  } catch (error) {
-    if (isSystemError(error) && error.code === 'ENOENT') return undefined
-    throw new AppError('ERR_ALLOWED_DOMAINS_READ', `cannot read ${path}: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
-  if (content.length > MAX_ALLOWED_DOMAINS_BYTES) {
-    throw new AppError(
-      'ERR_ALLOWED_DOMAINS_READ',
-      `cannot read ${path}: larger than ${MAX_ALLOWED_DOMAINS_BYTES} bytes`,
-    )
-  }
-  try {
-    return parseAllowedDomains(content)
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new AppError(error.code, `${path}: ${error.message}`, { hint: error.hint, cause: error })
-  }
 }
 
 const LABEL_BORDERS = '@.'

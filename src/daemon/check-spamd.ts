@@ -36,7 +36,7 @@ export async function checkSpamd(parts: {
   await checkListeners(resources)
   if (config.isBlackOnly) return
   const domains = await resources.readAllowedDomains()
-  if (domains !== undefined) parseAllowedDomains(domains)
+  if (domains !== undefined) parseAllowedDomains(domains, settings.allowedDomains)
   if (existsSync(settings.db)) {
     const store = await openDatabase(settings.db, 'read')
     await store.close()

@@ -269,10 +269,10 @@ export class SpamdService {
     let domains: AllowedDomains | undefined
     try {
       const content = await resources.readAllowedDomains()
-      domains = content && parseAllowedDomains(content)
+      domains = content && parseAllowedDomains(content, config.settings.allowedDomains)
     } catch (error) {
       // As the original: a file that cannot be used is reported and restricts nothing.
-      logger.log('err', `${config.settings.allowedDomains}: ${escapeControl(reasonOf(error))}`)
+      logger.log('err', escapeControl(reasonOf(error)))
       return
     }
     for (const suffix of domains?.suffixes ?? []) logger.log('info', `got suffix ${escapeControl(suffix)}`)
