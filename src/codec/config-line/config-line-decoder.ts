@@ -114,6 +114,8 @@ export class ConfigLineDecoder {
   #lineBytes = 0
   #isBehindNul = false
   #family: 4 | 6 = 4
+  /** The family was there before: refused behind its addresses, as the original does. */
+  #isDuplicate = false
   #announced = 0
   #remaining = 0
   #entryCount = 0
@@ -230,10 +232,7 @@ export class ConfigLineDecoder {
       return
     }
     this.#family = keyword === 'inet' ? 4 : 6
-    if (this.#seen.has(this.#family)) {
-      this.#refuse(`duplicate ${keyword}`, [`duplicate ${keyword}`])
-      return
-    }
+    this.#isDuplicate = this.#seen.has(this.#family)
     this.#seen.add(this.#family)
     this.#state = 'count'
   }
@@ -255,7 +254,15 @@ export class ConfigLineDecoder {
     this.#announced = value
     this.#remaining = value
     this.#entryCount += value
-    this.#state = value === 0 ? 'family' : 'address'
+    if (value === 0) this.#finishFamily()
+    else this.#state = 'address'
+  }
+
+  #finishFamily(): void {
+    this.#state = 'family'
+    if (!this.#isDuplicate) return
+    const shown = `duplicate ${this.#family === 4 ? 'inet' : 'inet6'}`
+    this.#refuse(shown, [shown])
   }
 
   #takeAddress(item: string): void {
@@ -270,7 +277,7 @@ export class ConfigLineDecoder {
   #countAddresses(taken: number): void {
     this.#remaining -= taken
     this.#addressTotal += taken
-    if (this.#remaining === 0) this.#state = 'family'
+    if (this.#remaining === 0) this.#finishFamily()
     if (this.#addressTotal > this.#limits.maxAddresses) {
       this.#refuse(`more than ${this.#limits.maxAddresses} addresses on one connection`)
       this.#collectors = newCollectors()
@@ -362,6 +369,7 @@ export class ConfigLineDecoder {
     this.#isBehindNul = false
     this.#entryCount = 0
     this.#hasEmptyItem = false
+    this.#isDuplicate = false
     this.#seen.clear()
     this.#collectors = newCollectors()
     this.#badItems.clear()

@@ -15,6 +15,9 @@ export interface PrefixColumns {
 /** Address text as long as an IPv6 address can be written (INET6_ADDRSTRLEN without its NUL). */
 const ADDRESS_TEXT = /^([^/]{1,45})\/[ \t\n\v\f\r]*\+?([0-9]{1,10})/
 
+/** `::ffff:0:0/96` holds the IPv4-mapped addresses, which stand for IPv4. */
+const MAPPED_PREFIX_LENGTH = 96
+
 const SLASH = 0x2f
 const COLON = 0x3a
 const SEMICOLON = 0x3b
@@ -81,8 +84,9 @@ export class PrefixCollector {
       this.#words[this.#count] = ipv4ToNumber(address)
     } else {
       if (!isIPv6(address) || address.includes('%')) return false
-      this.#room()
       this.#groups.set(parseIpv6Groups(address))
+      if (this.#holdsAllOfIpv4(prefixLength)) return false
+      this.#room()
       this.#storeGroups()
     }
     this.#prefixLengths[this.#count] = prefixLength
@@ -150,7 +154,11 @@ export class PrefixCollector {
       groups.copyWithin(gapAt + 8 - filled, gapAt, filled)
       groups.fill(0, gapAt, gapAt + 8 - filled)
     }
-    return this.#takeLength(bytes, at + 1, 128, () => this.#storeGroups())
+    const before = this.#count
+    const next = this.#takeLength(bytes, at + 1, 128, () => this.#storeGroups())
+    if (next < 0 || !this.#holdsAllOfIpv4(this.#prefixLengths[before]!)) return next
+    this.#count = before
+    return -1
   }
 
   #takeLength(bytes: Uint8Array, start: number, maxLength: number, store: () => void): number {
@@ -168,6 +176,14 @@ export class PrefixCollector {
     this.#prefixLengths[this.#count] = prefixLength
     this.#count += 1
     return at + 1
+  }
+
+  /** IPv4-mapped, as which every IPv4 address would be on the list: a length of 0 in other words. */
+  #holdsAllOfIpv4(prefixLength: number): boolean {
+    return (
+      prefixLength === MAPPED_PREFIX_LENGTH &&
+      this.#groups.every((group, index) => index > 5 || group === (index === 5 ? 0xffff : 0))
+    )
   }
 
   #storeGroups(): void {
