@@ -5,7 +5,7 @@
 export interface ModelList {
   name: string
   message: string
-  ranges: { first: bigint; last: bigint; family: 4 | 6 }[]
+  ranges: { first: bigint; last: bigint; family: 4 | 6; isMapped?: true }[]
 }
 
 /** What became of one line. */
@@ -13,9 +13,12 @@ export type ModelOutcome = 'replaced' | 'cleared' | 'refused' | 'ignored'
 
 export class ConfigModel {
   readonly lists: ModelList[] = []
+  /** The original reads a line of the last `apply` otherwise: the end of a message, or an address. */
+  departs = false
 
   /** Applies everything one connection sent. */
   apply(data: string): ModelOutcome[] {
+    this.departs = false
     return data
       .split('\n')
       .filter((line) => line.length > 1)
@@ -50,19 +53,37 @@ export class ConfigModel {
     if (semicolon < 0) return 'refused'
     const name = line.slice(0, semicolon)
     const rest = line.slice(semicolon + 1)
-    if (rest === '' || rest === '\r') {
+    if (rest === '') {
       const known = this.lists.find((list) => list.name === name)
       if (known === undefined) return 'ignored'
       known.ranges = []
       return 'cleared'
     }
     const message = /^"((?:\\[\s\S]|[^"\\])*)";/.exec(rest)
+    if ((message?.[0].length ?? -1) !== originalMessageLength(rest)) this.departs = true
     if (message === null) return 'refused'
-    const ranges = parseFamilies(rest.slice(message[0].length).replace(/\r$/, '').split(';'))
+    if (/;::ffff:[^;/]*\/96\b/i.test(rest)) this.departs = true
+    const ranges = parseFamilies(rest.slice(message[0].length).split(';'))
     if (ranges === undefined) return 'refused'
     this.#replace({ name, message: message[1]!, ranges })
     return 'replaced'
   }
+}
+
+/**
+ * Bytes of the message as the original finds it, its `;` included; -1 when it finds none. There a backslash that
+ * escaped a quote still counts for what follows.
+ */
+function originalMessageLength(rest: string): number {
+  if (!rest.startsWith('"')) return -1
+  let isEscaped = false
+  for (let index = 1; index < rest.length; index += 1) {
+    const character = rest[index]
+    if (character === '\\') isEscaped = !isEscaped
+    else if (character !== '"') isEscaped = false
+    else if (!isEscaped) return rest[index + 1] === ';' ? index + 2 : -1
+  }
+  return -1
 }
 
 function parseFamilies(items: string[]): ModelList['ranges'] | undefined {
@@ -81,7 +102,8 @@ function parseFamilies(items: string[]): ModelList['ranges'] | undefined {
     const count = Number(countText)
     for (let taken = 0; taken < count; taken += 1, index += 1) {
       const range = parseRange(items[index] ?? '')
-      if (range === undefined || range.family !== (family === 'inet' ? 4 : 6)) return undefined
+      const written = range?.isMapped === true ? 6 : range?.family
+      if (range === undefined || written !== (family === 'inet' ? 4 : 6)) return undefined
       ranges.push(range)
     }
   }
@@ -95,6 +117,14 @@ function parseRange(cidr: string): ModelList['ranges'][number] | undefined {
   const bits = address.family === 4 ? 32 : 128
   const length = Number(parts[2])
   if (length < 1 || length > bits) return undefined
+  const mapped = address.value >> 32n === 0xffffn ? length - 96 : -1
+  if (mapped === 0) return undefined
+  if (address.family === 6 && mapped > 0) {
+    const range = parseRange(
+      `${[24n, 16n, 8n, 0n].map((shift) => (address.value >> shift) & 255n).join('.')}/${mapped}`,
+    )
+    return range && { ...range, isMapped: true }
+  }
   const size = 1n << BigInt(bits - length)
   const first = (address.value / size) * size
   return { first, last: first + size - 1n, family: address.family }

@@ -7,12 +7,17 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
     'a line the grammar allows is taken (a message may end in an escaped quote), one it forbids is refused',
   'damaged-record': 'records of a wrong size and keys that are no addresses cannot be stored',
   'default-ports': 'a service that services(5) does not know has its default port: spamd runs',
+  'expired-anew': 'a tuple past its time counts as gone, also before the scan that removes it',
   'label-boundary': 'an allowed domain without @ or . in front matches at the border of a label only',
   'list-reply':
     'a correct multi-line reply: CODE- on all lines but the last, CR LF everywhere, nothing cut off',
+  'mapped-is-ipv4': 'an IPv4-mapped block (::ffff:192.0.2.0/120) stands for its IPv4 addresses',
+  'mx-spares-promoted':
+    '-M does not trap an address whose tuple would be on record still, had its promotion not removed it',
   'no-pf-device':
     '/dev/pf is not opened: tables are changed by pfctl(8), whose failure is logged at the scan',
   nul: 'a line with a NUL byte is a line, and no command: 500',
+  'oldest-tuple': 'spamdb -d -G removes the oldest of several tuples',
   overlap: 'overlapping blocks of a list are all matched',
   pipelined: 'all commands of a packet are answered, in order',
   'promoted-at-retry': 'an address is white as soon as its retry is seen, and its tuple is removed',

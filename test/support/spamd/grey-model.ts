@@ -23,6 +23,8 @@ interface Times {
   expire: number
   bcount: number
   pcount: number
+  /** When the original removes the entry, where that is not at `expire`. */
+  originalExpire?: number
 }
 
 /** What an event makes the daemon print (-d) and log; scan lines are those of promotions. */
@@ -40,7 +42,18 @@ export class GreyModel {
   readonly tuples = new Map<string, Times>()
   readonly spamtraps = new Set<string>()
   /** Where this departed from the original. */
-  readonly differences = new Set<'label-boundary' | 'trap-needs-spamtrap'>()
+  readonly differences = new Set<
+    | 'label-boundary'
+    | 'trap-needs-spamtrap'
+    | 'promoted-at-retry'
+    | 'expired-anew'
+    | 'trap-time'
+    | 'mx-spares-promoted'
+  >()
+  /** Tuples that the original still has, and when it removes them. */
+  readonly #promotedTuples = new Map<string, number>()
+  /** Addresses that the original makes WHITE at its next scan only. */
+  readonly #promotedSinceScan = new Set<string>()
   readonly #options: GreyModelOptions
   readonly #database: string
   readonly #isListed: (ip: string) => boolean
@@ -59,13 +72,14 @@ export class GreyModel {
     const key = [ip, helo, from, to].join('\n')
     const about = `${ip} from ${from} to ${to}, helo ${helo}`
     const isTrapped = this.#isTrap(to)
-    const isFirst = !this.#isKnown(key, now)
-    if (isTrapped || (isFirst && this.#isLowPriorityMx(destination, now))) {
+    if ((this.#promotedTuples.get(key) ?? now) > now) this.differences.add('promoted-at-retry')
+    const isMxTrap = !this.tuples.has(key) && this.#isMxTrap(key, ip, destination, now)
+    if (isTrapped || isMxTrap) {
       const known = this.hosts.get(ip)
-      const why = isTrapped ? 'tuple' : 'trying MX first for tuple'
+      const why = isTrapped ? 'tuple' : `trying ${destination} first for tuple`
       lines.syslog.push(`DEBUG Trapping ${ip} for ${why} ${key.replaceAll('\n', '\\x0a')}`)
-      const isNew = known === undefined || known.pcount !== -1
-      if (isNew) {
+      if (this.#promotedSinceScan.has(ip)) this.differences.add('promoted-at-retry')
+      if (known === undefined || !isTrapped) {
         lines.syslog.push(`DEBUG new greytrap entry ${about}`)
         lines.out.push(`added greytrap entry for ${ip}`)
       } else lines.out.push(`updated ${ip}`)
@@ -76,11 +90,15 @@ export class GreyModel {
         expire: now + trapExpireSec,
         bcount: (known?.bcount ?? 0) + 1,
         pcount: -1,
+        ...(known === undefined || !isTrapped
+          ? {}
+          : { originalExpire: known.originalExpire ?? known.expire }),
       })
       return lines
     }
     const tuple = this.tuples.get(key)
     if (tuple === undefined || tuple.expire <= now) {
+      if (tuple !== undefined) this.differences.add('expired-anew')
       const expire = now + this.#options.greyExpireSec
       this.tuples.set(key, { first: now, pass: expire, expire, bcount: 1, pcount: 0 })
       lines.syslog.push(`DEBUG new entry ${about}`)
@@ -100,6 +118,11 @@ export class GreyModel {
   /** A whole scan; returns what it says. */
   scan(now: number): GreyLines {
     const lines = emptyLines()
+    this.#promotedSinceScan.clear()
+    for (const host of this.hosts.values()) {
+      if ((host.originalExpire ?? host.expire) <= now !== host.expire <= now)
+        this.differences.add('trap-time')
+    }
     for (const table of [this.tuples, this.hosts]) {
       for (const [key, times] of table) {
         if (times.expire > now || times.expire === -EPOCH) continue
@@ -153,15 +176,28 @@ export class GreyModel {
     const host = this.hosts.get(ip)
     if (host?.pcount === -1 || this.#isListed(ip)) return
     this.tuples.delete(key)
+    this.#promotedTuples.set(key, tuple.expire)
+    lines.scanOut.push(`whitelisted ${ip}`)
     if (host === undefined) {
+      this.#promotedSinceScan.add(ip)
+      lines.scanSyslog.push(`DEBUG queueing add of ${ip}`, `DEBUG whitelisting ${ip} in ${this.#database}`)
       this.hosts.set(ip, { ...tuple, pcount: 0, expire: now + this.#options.whiteExpireSec })
     }
-    lines.scanSyslog.push(`DEBUG queueing add of ${ip}`, `DEBUG whitelisting ${ip} in ${this.#database}`)
-    lines.scanOut.push(`whitelisted ${ip}`)
   }
 
-  #isKnown(key: string, now: number): boolean {
-    return (this.tuples.get(key)?.expire ?? now) > now
+  /** A tuple that is not on record: is it the low-priority MX that sees it first? */
+  #isMxTrap(key: string, ip: string, destination: string | undefined, now: number): boolean {
+    if (!this.#isLowPriorityMx(destination, now)) return false
+    if ((this.#promotedTuples.get(key) ?? now) > now) return false
+    const host = this.hosts.get(ip)
+    const { passSec, greyExpireSec } = this.#options
+    const isSpared =
+      host !== undefined &&
+      host.pcount !== -1 &&
+      host.first + passSec < host.pass &&
+      now < host.first + greyExpireSec
+    if (isSpared) this.differences.add('mx-spares-promoted')
+    return !isSpared
   }
 
   #isLowPriorityMx(destination: string | undefined, now: number): boolean {
