@@ -7,6 +7,8 @@ import { canonicalPaddedIp } from '../ip/padded-address.js'
 /** Keys longer than any real one are shown cut to this many characters. */
 const MAX_SHOWN_CHARS = 131_072
 const SHORT_SHOWN_CHARS = 64
+/** 1.0.0.0: no host has an address below it. Source: RFC 1122 section 3.2.1.3. */
+const LOWEST_LONE_NUMBER = 0x0100_0000
 
 /** Text of the original for a key that failed, without program name, and how to mend it where that is known. */
 export function describeKeyFailure(failure: KeyFailure): { message: string; hint: string | undefined } {
@@ -16,7 +18,7 @@ export function describeKeyFailure(failure: KeyFailure): { message: string; hint
     case 'not-email':
       return { message: `not an email address: ${shownKey(failure.key)}`, hint: hintForTrap(failure.key) }
     case 'no-entry':
-      return { message: `no entry for ${shownKey(failure.key)}`, hint: hintForAny(failure.key) }
+      return { message: `no entry for ${shownKey(failure.key)}`, hint: hintForHost(failure.key) }
     case 'storage': {
       const call = failure.operation === 'add' ? 'put' : 'del'
       const stored =
@@ -36,6 +38,12 @@ export function hintForMisplacedOption(key: WireText): string | undefined {
 function hintForAddress(key: WireText): string | undefined {
   if (key.includes('@')) return 'an e-mail address is added as a spamtrap with -a -T'
   if (/:.*%/.test(key)) return 'leave out the scope behind the %'
+  return hintForHost(key)
+}
+
+function hintForHost(key: WireText): string | undefined {
+  if (canonicalPaddedIp(key) === undefined && isShortIpv4(key))
+    return 'write all four numbers of the address, in decimal'
   return hintForAny(key)
 }
 
@@ -49,6 +57,20 @@ function hintForAny(key: WireText): string | undefined {
     return 'spamdb keeps single addresses; a network belongs in a list of spamd.conf(5)'
   }
   return hintForMisplacedOption(key)
+}
+
+/**
+ * True for an IPv4 address as inet_aton(3) takes it: fewer than four numbers, of which the last stands for the rest
+ * of the address, hexadecimal ones too (`10.1`, `0x7f000001`). A lone number below 1.0.0.0 may be anything.
+ */
+function isShortIpv4(key: WireText): boolean {
+  if (!/^(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:\.(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})){0,3}$/.test(key)) {
+    return false
+  }
+  const numbers = key.split('.').map(Number)
+  const last = numbers.pop()!
+  if (numbers.length === 0 && last < LOWEST_LONE_NUMBER) return false
+  return numbers.every((number) => number < 256) && last < 256 ** (4 - numbers.length)
 }
 
 function shownKey(key: WireText): string {

@@ -171,6 +171,12 @@ describe('hints', () => {
     [['-Ta', '1.2.3.4'], 'an ip address is trapped with -a -t'],
     [['-a', '10.0.0.0/8'], 'spamdb keeps single addresses; a network belongs in a list of spamd.conf(5)'],
     [['-a', 'fe80::1%em0'], 'leave out the scope behind the %'],
+    ...['10.1', '1.2.3', '0x7f000001', '0x7f.0.0.1', '2130706433', '0177.1', '255.16777215'].flatMap((key) =>
+      [['-a'], ['-ta'], ['-d'], ['-dG']].map((words): [string[], string] => [
+        [...words, key],
+        'write all four numbers of the address, in decimal',
+      ]),
+    ),
     [['-d', '203.0.113.1', '-T'], 'options go in front of the keys'],
     [['203.0.113.1', '-d'], 'options go in front of the keys'],
   ])('%j', async (argv, hint) => {
@@ -189,6 +195,27 @@ describe('hints', () => {
       'spamdb: hint: spamdb k',
       '',
     ])
+  })
+
+  test.each([
+    ...[
+      '5',
+      '16777215',
+      '1.2.3.256',
+      '256.1',
+      '1.16777216',
+      '1.2.3.4.5',
+      '.1',
+      '1.',
+      '1..2',
+      '0x',
+      '10.1x',
+      '٣.1',
+    ],
+    ...['203.0.113.1', '010.1.1.1'],
+  ])('no hint where it would be a guess: %s', async (key) => {
+    expect((await scene.spamdb(['-a', '-t', key])).stderr).not.toContain('hint')
+    expect((await scene.spamdb(['-d', 'x.invalid', key, key])).stderr).not.toContain('hint')
   })
 
   test('no hint for keys behind --', async () => {
