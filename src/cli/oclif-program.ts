@@ -1,7 +1,7 @@
 /** What bin/load-program.js needs of ours around a run of oclif. */
 
 import { AppError } from '../platform/app-error.js'
-import { outputFailure, writeFully } from '../platform/standard-output.js'
+import { outputFailure, writeMessage } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
 
 /**
@@ -14,7 +14,7 @@ export function guardStandardOutput(program: string): void {
   process.stdout.removeAllListeners('error')
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return
-    writeFully(2, Buffer.from(formatFailure(program, outputFailure(1, error))!))
+    writeMessage(formatFailure(program, outputFailure(1, error))!)
     process.exit(EXIT.failure)
   })
 }
@@ -27,7 +27,7 @@ export function tellUnknownCommand(program: string, error: Error & { oclif?: { e
   if (error.oclif?.exit !== OCLIF_USAGE) return false
   const message = error.message.replace(/^C/, 'c').replace(/\.$/, '')
   const failure = new AppError('ERR_USAGE', message, { hint: `${program} help lists the commands` })
-  writeFully(2, Buffer.from(formatFailure(program, failure)!))
+  writeMessage(formatFailure(program, failure)!)
   process.exitCode = EXIT.usage
   return true
 }

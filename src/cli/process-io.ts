@@ -1,6 +1,6 @@
 import { systemClock } from '../platform/clock.js'
 import { gatheredInput } from '../platform/gathered-input.js'
-import { writeFully } from '../platform/standard-output.js'
+import { writeFully, writeMessage } from '../platform/standard-output.js'
 import type { ProgramIo } from './spamdb-main.js'
 
 /** The running process as the world of a program; standard input is touched only when it is read. */
@@ -8,7 +8,7 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
   let stdin: AsyncIterable<Uint8Array> | undefined
   return {
     writeOut: (bytes) => writeFully(1, bytes),
-    writeError: (text) => writeFully(2, Buffer.from(text)),
+    writeError: writeMessage,
     get stdin() {
       stdin ??= gatheredInput(process.stdin)
       return stdin
@@ -21,7 +21,7 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
       return openEditAnnouncer(targets, {
         environment: process.env,
         clock: systemClock,
-        warn: (message) => writeFully(2, Buffer.from(`spamdb: ${message}\n`)),
+        warn: (message) => writeMessage(`spamdb: ${message}\n`),
       })
     },
   }

@@ -1,13 +1,13 @@
 import { fstatSync } from 'node:fs'
 import { systemClock } from '../platform/clock.js'
-import { writeFully } from '../platform/standard-output.js'
+import { writeFully, writeMessage } from '../platform/standard-output.js'
 import type { SetupIo } from './setup-main.js'
 
 /** The running process as the world of spamd-setup. */
 export function setupProcess(showHelp: () => Promise<void>): SetupIo {
   const io: SetupIo = {
     writeOut: (bytes) => writeFully(1, bytes),
-    writeError: (text) => writeFully(2, Buffer.from(text)),
+    writeError: writeMessage,
     terminal: terminalOfStderr(),
     environment: process.env,
     clock: systemClock,

@@ -27,6 +27,18 @@ export function writeFully(descriptor: 1 | 2, bytes: Uint8Array): void {
   }
 }
 
+/**
+ * Writes messages to standard error. What it cannot take (a log on a full disk) is lost, as in a C program: the work
+ * that is being told about must not stop half-way for it.
+ */
+export function writeMessage(text: string): void {
+  try {
+    writeFully(2, Buffer.from(text))
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+  }
+}
+
 /** `ERR_OUTPUT`: what is told when standard output or standard error cannot be written. */
 export function outputFailure(descriptor: 1 | 2, error: unknown): AppError {
   const name = descriptor === 1 ? 'standard output' : 'standard error'

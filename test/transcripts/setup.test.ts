@@ -1,7 +1,7 @@
 /** spamd-setup and spamdctl as they are installed: the built programs, each in a process of its own. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, watch } from 'node:fs'
+import { closeSync, existsSync, openSync, watch } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,15 +31,19 @@ interface Ended {
 
 function start(program: string, args: string[]) {
   return spawn(process.execPath, [join(BIN, `${program}.js`), ...args], {
-    env: {
-      PATH: process.env.PATH,
-      SPAMD_CONF: join(folder, 'spamd.conf'),
-      SPAMD_STATE_DIR: join(folder, 'state'),
-      SPAMD_CFG_PORT: String(listener.port),
-      SPAMD_FIREWALL: 'none',
-    },
+    env: environment(),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env.PATH,
+    SPAMD_CONF: join(folder, 'spamd.conf'),
+    SPAMD_STATE_DIR: join(folder, 'state'),
+    SPAMD_CFG_PORT: String(listener.port),
+    SPAMD_FIREWALL: 'none',
+  }
 }
 
 async function run(program: string, ...args: string[]): Promise<Ended> {
@@ -108,6 +112,18 @@ test.skipIf(!isRoot)('a run sends the list and can be looked at', async () => {
   expect(lists.stdout).toMatch(/^list {2}colour {2}entries .*\na +black +2 {2}under 1 min /)
   const json = JSON.parse((await run('spamdctl', 'lists', '--json')).stdout) as unknown[]
   expect(json).toMatchObject([{ name: 'a', colour: 'black', method: 'file', entries: 2, lastError: null }])
+})
+
+test.skipIf(!isRoot)('messages that nothing can take do not stop a run', async () => {
+  const full = openSync('/dev/full', 'w')
+  try {
+    const argv = [join(BIN, 'spamd-setup.js'), '-d']
+    const child = spawn(process.execPath, argv, { env: environment(), stdio: ['ignore', 'ignore', full] })
+    expect(await once(child, 'close')).toEqual([0, null])
+  } finally {
+    closeSync(full)
+  }
+  expect(listener.connections).toHaveLength(1)
 })
 
 test.skipIf(!isRoot)('-D returns at once and finishes in the background', async () => {
