@@ -3,7 +3,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import type { SpamdConfig } from '../../../src/app/spamd-config.js'
 import { MemoryDebugOutput } from '../../../src/daemon/debug-output.js'
-import { OwnResources } from '../../../src/daemon/process/own-resources.js'
+import { OwnResources, sendAway } from '../../../src/daemon/process/own-resources.js'
 import { SpamdService, type SpamdServiceParts } from '../../../src/daemon/spamd-service.js'
 import { createSyncService } from '../../../src/daemon/sync/sync-service.js'
 import { openStore } from '../../../src/db/open-store.js'
@@ -22,6 +22,8 @@ class TestResources extends OwnResources {
 
   override async openSmtpListeners(): Promise<Server[]> {
     const servers = await super.openSmtpListeners()
+    // No other process takes them over.
+    for (const server of servers) server.off('connection', sendAway)
     this.smtpPort = (servers[0]!.address() as AddressInfo).port
     return servers
   }
