@@ -53,6 +53,8 @@ export interface SyncEnvironment {
 export const systemSyncEnvironment: SyncEnvironment = {
   async resolve(name) {
     if (isIPv4(name)) return name
+    // lookup() has no error for the empty name.
+    if (name === '') return undefined
     try {
       return (await lookup(name, { family: 4 })).address
     } catch {
@@ -74,52 +76,66 @@ export async function planSync(
     throw initError(`more than ${MAX_TARGETS} targets`, 'use multicast: -Y interface')
   }
   const peers: SyncPeer[] = []
-  let sending: InterfaceOption | undefined
+  const sending: InterfaceOption[] = []
   for (const target of options.targets) {
     // A literal address is no interface: no need to look.
-    const option = isIPv4(target) ? undefined : await parseInterface(target, environment)
-    const address = option === undefined ? await environment.resolve(target) : undefined
+    const option = isIPv4(target) ? undefined : await readInterface('-Y', target, environment)
+    const address = option?.address === undefined ? await environment.resolve(target) : undefined
     if (address !== undefined) peers.push({ name: target, address })
-    else sending = option ?? noSuchDevice('-Y', target)
+    else if (option !== undefined) sending.push(option)
   }
   const { listen } = options
-  if (listen === undefined)
-    return { peers, listenAddress: undefined, multicast: multicastOf(sending, undefined) }
-  if (isIPv4(listen)) return { peers, listenAddress: listen, multicast: multicastOf(sending, undefined) }
-  const receiving = (await parseInterface(listen, environment)) ?? noSuchDevice('-y', listen)
-  if (sending !== undefined && sending.name !== receiving.name) {
+  const listenAddress = listen !== undefined && isIPv4(listen) ? listen : undefined
+  const receiving =
+    listen === undefined || listenAddress !== undefined
+      ? undefined
+      : await readInterface('-y', listen, environment)
+  // Tested in the original's order: names, TTLs, the machine's interfaces.
+  const last = sending.at(-1)
+  if (last !== undefined && receiving !== undefined && last.name !== receiving.name) {
     throw initError(
       'multicast interface does not match',
-      `name the same interface with -y and -Y, not ${receiving.name} and ${sending.name}`,
+      `name the same interface with -y and -Y, not ${receiving.name} and ${last.name}`,
     )
   }
-  return { peers, listenAddress: undefined, multicast: multicastOf(sending, receiving) }
+  const multicastSending = sending.map(checkInterface).at(-1)
+  const multicastReceiving = receiving && checkInterface(receiving)
+  return { peers, listenAddress, multicast: multicastOf(multicastSending, multicastReceiving) }
 }
 
+/** `interface` or `interface:ttl` as it was written, and what the machine knows of it. */
 interface InterfaceOption {
+  flag: '-Y' | '-y'
+  text: string
+  name: string
+  ttlText: string | undefined
+  /** As from `SyncEnvironment.interfaceAddress`. */
+  address: string | null | undefined
+}
+
+interface UsableInterface {
   name: string
   address: string
   ttl: number | undefined
 }
 
-/** `interface` or `interface:ttl`; undefined when there is no such interface. */
-async function parseInterface(
+async function readInterface(
+  flag: '-Y' | '-y',
   text: string,
   environment: SyncEnvironment,
-): Promise<InterfaceOption | undefined> {
+): Promise<InterfaceOption> {
   // Aliases such as eth0:1 have a colon in their name.
-  let name = text
-  let ttl: number | undefined
-  let address = await environment.interfaceAddress(name)
+  const address = await environment.interfaceAddress(text)
   const colon = text.lastIndexOf(':')
-  if (address === undefined && colon > 0) {
-    name = text.slice(0, colon)
-    address = await environment.interfaceAddress(name)
-    if (address !== undefined) ttl = parseTtl(text.slice(colon + 1))
+  if (address !== undefined || colon <= 0) return { flag, text, name: text, ttlText: undefined, address }
+  const name = text.slice(0, colon)
+  return {
+    flag,
+    text,
+    name,
+    ttlText: text.slice(colon + 1),
+    address: await environment.interfaceAddress(name),
   }
-  if (address === undefined) return undefined
-  if (address === null) throw initError(`interface ${name} has no IPv4 address`, undefined)
-  return { name, address, ttl }
 }
 
 /** Messages of strtonum(3). */
@@ -136,9 +152,21 @@ function parseTtl(text: string): number {
   return value
 }
 
+function checkInterface({ flag, text, name, ttlText, address }: InterfaceOption): UsableInterface {
+  const ttl = ttlText === undefined ? undefined : parseTtl(ttlText)
+  if (address === undefined) {
+    throw initError(
+      'No such device',
+      `${flag} ${text}: neither a host with an IPv4 address nor an interface of this machine`,
+    )
+  }
+  if (address === null) throw initError(`interface ${name} has no IPv4 address`, undefined)
+  return { name, address, ttl }
+}
+
 function multicastOf(
-  sending: InterfaceOption | undefined,
-  receiving: InterfaceOption | undefined,
+  sending: UsableInterface | undefined,
+  receiving: UsableInterface | undefined,
 ): SyncMulticast | undefined {
   const option = sending ?? receiving
   if (option === undefined) return undefined
@@ -149,13 +177,6 @@ function multicastOf(
     isSending: sending !== undefined,
     isReceiving: receiving !== undefined,
   }
-}
-
-function noSuchDevice(flag: string, text: string): never {
-  throw initError(
-    'No such device',
-    `${flag} ${text}: neither a host with an IPv4 address nor an interface of this machine`,
-  )
 }
 
 function initError(reason: string, hint: string | undefined): AppError {

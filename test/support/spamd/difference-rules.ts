@@ -27,10 +27,13 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
   'long-name': 'an unknown long option is named, since there are long options now',
   'maxblack-follows': '-c alone lowers the number of stuttered block-listed clients with it: spamd runs',
+  'sync-clock': 'a message whose clock is an hour off is ignored',
   'sync-deletion': 'deletions as greyd sends them (types 4 and 5) are understood',
+  'sync-interface': 'the interfaces of -y and -Y are compared without their TTL: spamd runs',
   'sync-receiver':
     'a received expiry extends an entry and never shortens a trap; WHITE does not free a TRAPPED address',
   'sync-repeat': 'an exact repeat of a message is ignored',
+  'sync-start-line': 'why synchronisation cannot start stands on one line, behind `sync init: `',
   'sync-strict': 'a message with a bad entry, a bad string or a bad length changes nothing at all',
   'sync-too-long': 'a message that receivers would get cut is not sent',
   'text-lines':

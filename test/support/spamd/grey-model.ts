@@ -159,7 +159,9 @@ export class GreyModel {
   /** The lines of `spamdb`, sorted, times as `{T+n}`. */
   listing(): string[] {
     const time = (seconds: number): string =>
-      Math.abs(seconds) > EPOCH / 2 ? String(seconds + EPOCH) : `{T${seconds < 0 ? '' : '+'}${seconds}}`
+      /^1[67][0-9]{8}$/.test(String(seconds + EPOCH))
+        ? `{T${seconds < 0 ? '' : '+'}${seconds}}`
+        : String(seconds + EPOCH)
     const times = (entry: Times): string =>
       [time(entry.first), time(entry.pass), time(entry.expire), entry.bcount, entry.pcount].join('|')
     return [

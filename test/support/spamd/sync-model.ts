@@ -6,6 +6,7 @@ import { createHash, createHmac } from 'node:crypto'
 
 export interface ModelSyncEntry {
   type: 'GREY' | 'WHITE' | 'TRAPPED' | 'DELETE-WHITE' | 'DELETE-TRAPPED'
+  timestamp: number
   ip: string
   expire: number
   from: string
@@ -19,6 +20,8 @@ export interface ModelSyncResult {
   /** What -d shows on standard output. */
   invalidType: number | undefined
   isRepeat: boolean
+  /** Seconds by which the clocks differ, when that is too much. */
+  skewSec: number | undefined
   entries: ModelSyncEntry[] | undefined
 }
 
@@ -26,8 +29,11 @@ const NOTHING: ModelSyncResult = {
   shownBytes: undefined,
   invalidType: undefined,
   isRepeat: false,
+  skewSec: undefined,
   entries: undefined,
 }
+/** Default of --sync-max-skew. */
+const MAX_SKEW_SEC = 3600
 
 export class SyncModel {
   readonly #key: string
@@ -38,7 +44,7 @@ export class SyncModel {
     this.#key = keyFile === undefined ? '' : createHash('sha1').update(keyFile, 'latin1').digest('hex')
   }
 
-  receive(datagram: Buffer): ModelSyncResult {
+  receive(datagram: Buffer, nowSec: number): ModelSyncResult {
     if (datagram.length < 32 || datagram[0] !== 2 || datagram[1] !== 2) return NOTHING
     const total = datagram.readUInt16BE(2)
     if (total < 32 || total > datagram.length || datagram.length > 1408) return NOTHING
@@ -50,6 +56,10 @@ export class SyncModel {
     const shown = { ...NOTHING, shownBytes: total }
     if (typeof parsed === 'number') return { ...shown, invalidType: parsed }
     if (parsed === undefined) return shown
+    const skewSec = parsed
+      .map(({ timestamp }) => timestamp - nowSec)
+      .find((seconds) => Math.abs(seconds) > MAX_SKEW_SEC)
+    if (skewSec !== undefined) return { ...shown, skewSec, entries: [] }
     const isRepeat = this.#seen.has(mac)
     this.#seen.add(mac)
     return { ...shown, isRepeat, entries: parsed }
@@ -83,6 +93,7 @@ function parseAddress(type: number, body: Buffer): ModelSyncEntry | undefined {
   if (body.length !== 16) return undefined
   return {
     type: ADDRESS_TYPES[type - 2]!,
+    timestamp: body.readUInt32BE(4),
     expire: body.readUInt32BE(8),
     ip: [...body.subarray(12)].join('.'),
     from: '',
@@ -105,7 +116,8 @@ function parseGrey(body: Buffer): ModelSyncEntry | undefined {
   if (texts.some((text) => !/^[^\0-\x1f\x7f]{0,1023}\0$/.test(text))) return undefined
   const [from = '', to = '', helo = ''] = texts.map((text) => text.slice(0, -1))
   if (from === '' || to === '') return undefined
-  return { type: 'GREY', ip: [...body.subarray(8, 12)].join('.'), expire: 0, from, to, helo }
+  const timestamp = body.readUInt32BE(4)
+  return { type: 'GREY', timestamp, ip: [...body.subarray(8, 12)].join('.'), expire: 0, from, to, helo }
 }
 
 /** The message of one event as the original sends it. */

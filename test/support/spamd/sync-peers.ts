@@ -1,6 +1,7 @@
 /** The peers of a transcript: what they send to the daemon, and what they get from it. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { networkInterfaces } from 'node:os'
 import { expect } from 'vitest'
 import { UdpRecorder } from '../udp-recorder.js'
 import type { GreyLines, GreyModel } from './grey-model.js'
@@ -25,9 +26,10 @@ export class SyncPeers {
   readonly port: number
   /** Where this departed from the original. */
   readonly differences = new Set<
-    'sync-strict' | 'sync-repeat' | 'sync-too-long' | 'sync-receiver' | 'sync-deletion'
+    'sync-strict' | 'sync-repeat' | 'sync-clock' | 'sync-too-long' | 'sync-receiver' | 'sync-deletion'
   >()
   readonly #targets: string[]
+  readonly #sendingInterface: string | undefined
   readonly #listen: string | undefined
   readonly #keyFile: string | undefined
   readonly #model: SyncModel
@@ -38,8 +40,9 @@ export class SyncPeers {
   private constructor(record: SpamdRecord, port: number, recorders: Map<string, UdpRecorder>) {
     this.port = port
     this.#recorders = recorders
-    this.#targets = valuesOf(record, '-Y')
-    this.#listen = valuesOf(record, '-y').at(-1)
+    this.#targets = valuesOf(record, 'Y').filter((target) => !isInterface(target))
+    this.#sendingInterface = valuesOf(record, 'Y').findLast(isInterface)
+    this.#listen = valuesOf(record, 'y').at(-1)
     this.#keyFile = record.files['spamd.key']
     this.#model = new SyncModel(this.#keyFile)
   }
@@ -48,7 +51,7 @@ export class SyncPeers {
   static async open(record: SpamdRecord): Promise<SyncPeers> {
     const recorders = new Map<string, UdpRecorder>()
     let port = 0
-    for (const target of valuesOf(record, '-Y').map(addressOf)) {
+    for (const target of valuesOf(record, 'Y').map(addressOf)) {
       if (!target.startsWith('127.') || recorders.has(target)) continue
       const recorder = await UdpRecorder.open(target, port)
       port = recorder.port
@@ -68,9 +71,15 @@ export class SyncPeers {
 
   /** Lines at the start. */
   startLines(): string[] {
-    return this.#targets.map(
+    const hosts = this.#targets.map(
       (name) => `added spam sync host ${name} (address ${addressOf(name)}, port ${this.port})`,
     )
+    const receiving = this.#listen !== undefined && isInterface(this.#listen) ? this.#listen : undefined
+    const multicast = this.#sendingInterface ?? receiving
+    if (multicast === undefined) return hosts
+    const ttl = multicast.split(':')[1] ?? receiving?.split(':')[1] ?? '1'
+    const mode = this.#sendingInterface === undefined ? 'sync receive mode' : 'sync mode'
+    return [...hosts, `using multicast spam ${mode} (ttl ${ttl}, group 224.0.1.240, port ${this.port})`]
   }
 
   /** A local tuple was handled; `lines` is what the greylister says about it. */
@@ -81,7 +90,8 @@ export class SyncPeers {
     nowSec: number,
   ): SyncLines {
     const result: SyncLines = { out: [], syslog: [] }
-    if (this.#targets.length === 0 || lines.out.length === 0) return result
+    const isSending = this.#targets.length > 0 || this.#sendingInterface !== undefined
+    if (!isSending || lines.out.length === 0) return result
     const isTrap = lines.syslog.some((line) => line.startsWith('DEBUG Trapping '))
     const timestamp = EPOCH + nowSec
     const event = isTrap ? { ip: tuple.ip, trapExpire: timestamp + trapSec } : tuple
@@ -99,6 +109,7 @@ export class SyncPeers {
       return result
     }
     this.#counter += 1
+    if (this.#sendingInterface !== undefined) result.out.push('sending multicast sync message')
     for (const target of this.#targets.toReversed()) {
       result.out.push(`sending sync message to ${target} (${addressOf(target)})`)
       this.#expected.push({ to: addressOf(target), hex: message.toString('hex') })
@@ -124,13 +135,17 @@ export class SyncPeers {
     )
   }
 
+  get #receivingAddress(): string {
+    return this.#listen === undefined || isInterface(this.#listen) ? '127.0.0.1' : this.#listen
+  }
+
   /** A peer sends a datagram; resolves when it has left. */
   async send(step: Step): Promise<void> {
     const socket = createSocket('udp4')
     socket.bind(0, step.src ?? '127.0.0.2')
     await once(socket, 'listening')
     await new Promise((resolve) =>
-      socket.send(Buffer.from(step.hex ?? '', 'hex'), this.port, this.#listen, resolve),
+      socket.send(Buffer.from(step.hex ?? '', 'hex'), this.port, this.#receivingAddress, resolve),
     )
     socket.close()
   }
@@ -141,13 +156,16 @@ export class SyncPeers {
     const datagram = Buffer.from(step.hex ?? '', 'hex')
     const peer = step.src ?? '127.0.0.2'
     if (datagram.length === 0) return result
-    const received = this.#model.receive(datagram)
+    const received = this.#model.receive(datagram, EPOCH + nowSec)
     if (received.shownBytes !== undefined) {
       result.out.push(`${peer}(sync): received packet of ${received.shownBytes} bytes`)
     }
     if (received.invalidType !== undefined) result.out.push(`invalid type: ${received.invalidType}`)
     if (received.entries === undefined) {
       result.out.push(`${peer}(sync): truncated or invalid packet`)
+    } else if (received.skewSec !== undefined) {
+      this.differences.add('sync-clock')
+      result.out.push(`${peer}(sync): ignored, the clocks differ by ${received.skewSec} seconds`)
     } else if (received.isRepeat) {
       this.differences.add('sync-repeat')
       result.out.push(`${peer}(sync): ignored, seen before`)
@@ -160,7 +178,7 @@ export class SyncPeers {
     const isSame = [isEntry, isShown].every(
       (test) => recorded.filter(test).length === result.out.filter(test).length,
     )
-    if (!isSame && !received.isRepeat) this.differences.add('sync-strict')
+    if (!isSame && !received.isRepeat && received.skewSec === undefined) this.differences.add('sync-strict')
     return result
   }
 
@@ -227,6 +245,20 @@ function addressOf(target: string): string {
   return target === 'localhost' ? '127.0.0.1' : target
 }
 
-function valuesOf(record: SpamdRecord, flag: string): string[] {
-  return record.argv.filter((_word, index) => record.argv[index - 1] === flag)
+/** A name, with or without `:ttl`, of an interface of this machine. */
+function isInterface(target: string): boolean {
+  return networkInterfaces()[target.split(':')[0]!] !== undefined
+}
+
+/** Values of an option, in getopt(3)'s grammar: joined or apart, alone or behind switches. */
+function valuesOf(record: SpamdRecord, letter: string): string[] {
+  const values: string[] = []
+  const words = [...record.argv]
+  while (words[0]?.startsWith('-') === true && words[0] !== '--') {
+    const [, name, rest = ''] = /^-[45bdv]*([A-Za-z])?(.*)$/.exec(words.shift()!) ?? []
+    if (name === undefined) continue
+    const value = rest === '' ? words.shift() : rest
+    if (name === letter && value !== undefined) values.push(value)
+  }
+  return values
 }

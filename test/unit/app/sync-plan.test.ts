@@ -60,12 +60,19 @@ describe('errors at start', () => {
     [[], 'nosuchif0', 'sync init: No such device'],
     [[], 'mx2.example.org', 'sync init: No such device'],
     [['em0'], 'em1', 'sync init: multicast interface does not match'],
+    [['nosuchif0'], 'em1', 'sync init: multicast interface does not match'],
+    [['nosuchif0:300'], undefined, 'sync init: invalid multicast ttl 300: too large'],
+    [['em0:'], undefined, 'sync init: invalid multicast ttl : invalid'],
+    [['typo.example.org', 'em0'], undefined, 'sync init: No such device'],
     [['em0:0'], undefined, 'sync init: invalid multicast ttl 0: too small'],
     [['em0:256'], undefined, 'sync init: invalid multicast ttl 256: too large'],
     [['em0:x'], undefined, 'sync init: invalid multicast ttl x: invalid'],
     [['tun0'], undefined, 'sync init: interface tun0 has no IPv4 address'],
   ])('-Y %j -y %s: %s', async (targets, listen, message) => {
     await expect(plan(targets, listen)).rejects.toMatchObject({ code: 'ERR_SYNC_INIT', message })
+  })
+  test('an empty name is no host', async () => {
+    await expect(planSync({ targets: [''], listen: undefined })).rejects.toThrow('sync init: No such device')
   })
   test('the number of targets is bounded', async () => {
     await expect(plan(new Array(257).fill('192.0.2.1'))).rejects.toThrow('more than 256 targets')
