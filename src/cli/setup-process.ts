@@ -18,7 +18,7 @@ export function setupProcess(showHelp: () => Promise<void>): SetupIo {
       const { isBackgroundProcess, reportReady, startInBackground } = await import('../platform/daemonize.js')
       if (!isBackgroundProcess()) return startInBackground()
       const { openLog } = await import('../platform/syslog.js')
-      reportReady()
+      reportReady(process.env, { keepsFolder: true })
       // Nobody sees stderr any more; the original says nothing at all from here on.
       const log = openLog({ program: 'spamd-setup', format: 'classic', toStderr: false })
       io.terminal = undefined

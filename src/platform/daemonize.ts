@@ -41,10 +41,13 @@ export async function startInBackground(
 }
 
 /**
- * In the background process: everything is open, let the caller's shell go on. From here on stderr goes nowhere. Does nothing in the
- * foreground.
+ * In the background process: everything is open, let the caller's shell go on. From here on stderr goes nowhere, and the working
+ * directory is `/`, unless relative paths of the command line are still to be opened (`keepsFolder`). Does nothing in the foreground.
  */
-export function reportReady(environment: NodeJS.ProcessEnv = process.env): void {
+export function reportReady(
+  environment: NodeJS.ProcessEnv = process.env,
+  { keepsFolder = false } = {},
+): void {
   if (!isBackgroundProcess(environment)) return
   // Programs that we start must not take themselves for the background process.
   delete environment[BACKGROUND_VARIABLE]
@@ -53,5 +56,5 @@ export function reportReady(environment: NodeJS.ProcessEnv = process.env): void 
   closeSync(2)
   // The lowest free descriptor is the one just closed.
   openSync('/dev/null', 'r+')
-  process.chdir('/')
+  if (!keepsFolder) process.chdir('/')
 }

@@ -31,6 +31,7 @@ interface Ended {
 
 function start(program: string, args: string[]) {
   return spawn(process.execPath, [join(BIN, `${program}.js`), ...args], {
+    cwd: folder,
     env: environment(),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -126,18 +127,22 @@ test.skipIf(!isRoot)('messages that nothing can take do not stop a run', async (
   expect(listener.connections).toHaveLength(1)
 })
 
-test.skipIf(!isRoot)('-D returns at once and finishes in the background', async () => {
-  const state = join(folder, 'state')
-  await mkdir(state)
-  const index = join(state, 'loaded.json')
-  const written = new Promise<void>((resolve) => {
-    const watcher = watch(state, () => {
-      if (!existsSync(index)) return
-      watcher.close()
-      resolve()
+test.skipIf(!isRoot)(
+  '-D returns at once and finishes in the background, relative paths and all',
+  async () => {
+    const state = join(folder, 'state')
+    await mkdir(state)
+    const index = join(state, 'loaded.json')
+    const written = new Promise<void>((resolve) => {
+      const watcher = watch(state, () => {
+        if (!existsSync(index)) return
+        watcher.close()
+        resolve()
+      })
     })
-  })
-  expect(await run('spamd-setup', '-D')).toEqual({ rc: 0, stdout: '', stderr: '' })
-  await written
-  expect(listener.connections).toHaveLength(1)
-})
+    const relative = ['--conf', 'spamd.conf', '--state-dir', 'state']
+    expect(await run('spamd-setup', '-D', ...relative)).toEqual({ rc: 0, stdout: '', stderr: '' })
+    await written
+    expect(listener.connections).toHaveLength(1)
+  },
+)
