@@ -1,6 +1,7 @@
 import { accessSync, chownSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { isBerkeleyHash } from '../codec/database/berkeley-hash.js'
+import { SQLITE_MAGIC } from '../db/database-file.js'
 import { createDatabase, openStore } from '../db/open-store.js'
 import type { Store } from '../db/store.js'
 import { AppError } from '../platform/app-error.js'
@@ -9,20 +10,25 @@ import { errnoText, reasonOf } from '../platform/errno-text.js'
 const NO_SUCH_FILE = errnoText('ENOENT')
 const NO_PERMISSION = errnoText('EACCES')
 const NOT_A_DATABASE = errnoText('EFTYPE')
+const IS_A_FOLDER = errnoText('EISDIR')
+const NOT_A_FOLDER = errnoText('ENOTDIR')
+const BACKUP_HINT = 'restore a file made by "spamdctl backup"'
 
 /**
  * Opens the database for one command. Failures carry the original's text:
- * `cannot open FILE for reading: No such file or directory`, code `ERR_DB_OPEN`, with a hint where the
- * fix is known.
+ * `cannot open FILE for reading: No such file or directory`, code `ERR_DB_OPEN` or another of the store, with a
+ * hint where the fix is known.
  */
 export async function openDatabase(path: string, mode: 'read' | 'write'): Promise<Store> {
   try {
     return await openStore(path, { mode, durability: 'full' })
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'ERR_DB_OPEN') throw error
+    if (!(error instanceof AppError)) throw error
     const purpose = mode === 'read' ? 'reading' : 'writing'
-    throw new AppError('ERR_DB_OPEN', `cannot open ${path} for ${purpose}: ${error.message}`, {
-      hint: error.hint ?? hintFor(error.message, path),
+    // What cannot be opened cannot be checked either.
+    const hint = error.code === 'ERR_DB_CORRUPT' ? BACKUP_HINT : (error.hint ?? hintFor(error.message, path))
+    throw new AppError(error.code, `cannot open ${path} for ${purpose}: ${error.message}`, {
+      hint,
       cause: error,
     })
   }
@@ -47,22 +53,39 @@ function hintFor(reason: string, path: string): string | undefined {
   if (reason === NO_PERMISSION) {
     return 'run it as root, or as a member of the group that owns the file'
   }
+  if (reason === IS_A_FOLDER) return 'name a file in that folder with --db or SPAMD_DB'
+  if (reason === NOT_A_FOLDER)
+    return 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB'
   return reason === NOT_A_DATABASE ? hintForForeignFile(path) : undefined
 }
 
-function hintForForeignFile(path: string): string | undefined {
+function hintForForeignFile(path: string): string {
   if (isWritableEmptyFile(path)) return 'the file is empty: the first entry added makes it a database'
-  const start = Buffer.alloc(4)
+  const start = readStart(path)
+  if (start === undefined) return 'name the database with --db or SPAMD_DB'
+  if (start.length === 0) return 'the file is empty: the first entry that root adds makes it a database'
+  if (isBerkeleyHash(start)) {
+    return `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`
+  }
+  if (start.toString('latin1') === SQLITE_MAGIC) {
+    return 'this is a database of another program: name that of spamd with --db or SPAMD_DB'
+  }
+  return 'this is no database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
+}
+
+/** The first bytes of a file; undefined for what cannot be read or is no file (reading a pipe would wait). */
+function readStart(path: string): Buffer | undefined {
+  let descriptor: number | undefined
   try {
-    const descriptor = openSync(path, 'r')
-    readSync(descriptor, start)
-    closeSync(descriptor)
+    if (!statSync(path).isFile()) return undefined
+    descriptor = openSync(path, 'r')
+    const start = Buffer.alloc(SQLITE_MAGIC.length)
+    return start.subarray(0, readSync(descriptor, start))
   } catch {
     return undefined
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor)
   }
-  return isBerkeleyHash(start)
-    ? `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`
-    : undefined
 }
 
 /** The user whom a new database belongs to: the one that the daemons become. */

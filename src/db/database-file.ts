@@ -25,7 +25,8 @@ export const DATABASE_MODE = 0o640
 
 /** Fixed header of a SQLite file. Source: sqlite.org/fileformat2.html section 1.3. */
 const HEADER_BYTES = 100
-const HEADER_MAGIC = 'SQLite format 3\0'
+/** Text at its beginning, 16 bytes. */
+export const SQLITE_MAGIC = 'SQLite format 3\0'
 /** Two bytes: versions needed to write and to read, 2 in WAL mode, else 1. */
 export const JOURNAL_VERSIONS_OFFSET = 18
 export const ROLLBACK_JOURNAL_VERSIONS = Uint8Array.of(1, 1)
@@ -78,7 +79,7 @@ export function inspectFile(path: string, mode: 'read' | 'write'): InspectedFile
 function checkHeader(file: number): boolean {
   const header = Buffer.alloc(HEADER_BYTES)
   const isWhole = readSync(file, header, 0, HEADER_BYTES, 0) === HEADER_BYTES
-  if (!isWhole || header.toString('latin1', 0, HEADER_MAGIC.length) !== HEADER_MAGIC)
+  if (!isWhole || header.toString('latin1', 0, SQLITE_MAGIC.length) !== SQLITE_MAGIC)
     throw openError(NOT_OUR_FILE)
   if (header.readInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) throw openError(NOT_OUR_FILE)
   refuseNewerSchema(header.readInt32BE(USER_VERSION_OFFSET))

@@ -165,7 +165,7 @@ describe('files that are no database', () => {
     expect(shell('spamdb', directory)).toMatchObject({
       rc: 1,
       stdout: '',
-      stderr: `spamdb: cannot open ${directory} for reading: Is a directory\n`,
+      stderr: `spamdb: cannot open ${directory} for reading: Is a directory\nspamdb: hint: name a file in that folder with --db or SPAMD_DB\n`,
     })
 
     const genuine = join(root, 'test/golden/dbfiles/mixed-all-types-4096.db')

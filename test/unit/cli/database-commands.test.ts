@@ -1,5 +1,8 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { OptionValues } from '../../../src/cli/base-command.js'
 import {
@@ -121,6 +124,84 @@ describe('backup and check-db', () => {
     const backup: Run = (options, io) => runBackup(target, options, io)
     await expect(run(DATABASE_OPTIONS, [], backup)).rejects.toThrow(`cannot back up to ${target}: `)
     expect(readFileSync(target, 'utf8')).toBe('mine')
+  })
+})
+
+describe('a file that is no database of ours', () => {
+  const REASON = 'Inappropriate file type or format'
+  const NO_DATABASE =
+    'this is no database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
+  const BERKELEY_START = Buffer.from('00061561000000020000000100001000', 'hex')
+  const other = (): Buffer => {
+    const database = new Database(':memory:')
+    database.exec('CREATE TABLE bookmarks (url TEXT)')
+    return database.serialize()
+  }
+
+  test.each<[string, string, string, (path: string) => void]>([
+    ['garbage', REASON, NO_DATABASE, (path) => writeFileSync(path, randomBytes(5000))],
+    ['one byte', REASON, NO_DATABASE, (path) => writeFileSync(path, 'S')],
+    [
+      'an empty file',
+      REASON,
+      'the file is empty: the first entry added makes it a database',
+      (path) => writeFileSync(path, ''),
+    ],
+    [
+      'a folder',
+      'Is a directory',
+      'name a file in that folder with --db or SPAMD_DB',
+      (path) => mkdirSync(path),
+    ],
+    [
+      'a Berkeley DB',
+      REASON,
+      `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`,
+      (path) => writeFileSync(path, BERKELEY_START),
+    ],
+    [
+      "another program's SQLite file",
+      REASON,
+      'this is a database of another program: name that of spamd with --db or SPAMD_DB',
+      (path) => writeFileSync(path, other()),
+    ],
+    [
+      'a pipe',
+      REASON,
+      'name the database with --db or SPAMD_DB',
+      (path) => void execFileSync('mkfifo', [path]),
+    ],
+    [
+      'nothing',
+      'No such file or directory',
+      'no database yet: create it with "spamdctl init-db", or start spamd',
+      () => undefined,
+    ],
+  ])('%s: check-db says why, with a hint', async (name, reason, hint, make) => {
+    const path = join(folder, name)
+    make(path)
+    await expect(run(DATABASE_OPTIONS, ['--db', path], runCheckDb)).rejects.toMatchObject({
+      code: 'ERR_DB_OPEN',
+      message: `cannot open ${path} for reading: ${reason}`,
+      hint,
+    })
+  })
+
+  test('a database that was cut', async () => {
+    const path = join(folder, 'cut.sqlite')
+    writeFileSync(path, readFileSync(scene.path).subarray(0, 8192))
+    await expect(run(DATABASE_OPTIONS, ['--db', path], runCheckDb)).rejects.toMatchObject({
+      code: 'ERR_DB_CORRUPT',
+      message: `cannot open ${path} for reading: the database is damaged`,
+      hint: 'restore a file made by "spamdctl backup"',
+    })
+  })
+
+  test('a file in place of a folder', async () => {
+    await expect(run(DATABASE_OPTIONS, ['--db', join(scene.path, 'x')], runCheckDb)).rejects.toMatchObject({
+      message: `cannot open ${join(scene.path, 'x')} for reading: Not a directory`,
+      hint: 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB',
+    })
   })
 })
 

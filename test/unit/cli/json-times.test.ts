@@ -30,6 +30,7 @@ test('JSON has ISO 8601 to the second, from both programs', () => {
     lists: [list, { ...list, currentSec: undefined }],
     combined: [],
     cleared: [],
+    toClear: [],
     problems: [],
   }
   const json = jsonReport({ ...report, startedSec: NOW_SEC + 5, exitCode: 0 } as unknown as RefreshReport)
