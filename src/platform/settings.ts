@@ -153,12 +153,13 @@ export function resolveSettings(
     if (given === undefined)
       return findService(service, protocol) ?? Number(SETTING_TABLE[name].defaults[system])
     const value = /^[0-9]{1,5}$/.test(given) ? Number(given) : 0
-    if (value < 1 || value > 65535) throw invalidSetting(name, given, 'not a port number from 1 to 65535')
+    if (value < 1 || value > 65535)
+      throw invalidSetting(name, overrides, given, 'not a port number from 1 to 65535')
     return value
   }
   const firewall = text('firewall')
   if (firewall !== 'pf' && firewall !== 'nft' && firewall !== 'ipset' && firewall !== 'none') {
-    throw invalidSetting('firewall', firewall, 'not one of pf, nft, ipset, none')
+    throw invalidSetting('firewall', overrides, firewall, 'not one of pf, nft, ipset, none')
   }
   return {
     db: text('db'),
@@ -200,11 +201,15 @@ function givenText(
   return value === '' ? undefined : value
 }
 
-function invalidSetting(name: keyof Settings, value: string, why: string): AppError {
-  return new AppError(
-    'ERR_SETTING_INVALID',
-    `${SETTING_TABLE[name].variable}: ${JSON.stringify(value)} is ${why}`,
-  )
+function invalidSetting(
+  name: keyof Settings,
+  overrides: SettingOverrides,
+  value: string,
+  why: string,
+): AppError {
+  const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  const origin = overrides[name] === undefined ? SETTING_TABLE[name].variable : flag
+  return new AppError('ERR_SETTING_INVALID', `${origin}: ${JSON.stringify(value)} is ${why}`)
 }
 
 /** Port of a service in services(5), or undefined. */
