@@ -3,14 +3,14 @@ import { DEFAULT_FEED_LIMITS, FeedError } from '../feeds/feed.js'
 import { FeedFetcher } from '../feeds/feed-fetcher.js'
 import type { Firewall } from '../firewall/backend.js'
 import type { Clock } from '../platform/clock.js'
-import { currentSystem, type Environment, type Settings } from '../platform/settings.js'
+import { currentSystem, type Environment, SETTING_TABLE, type Settings } from '../platform/settings.js'
 import type { Configuration, Problem } from './configured-list.js'
 import type { ConfigTarget } from './deliver-lists.js'
 import { type RefreshOptions, refreshLists } from './refresh-lists.js'
 import type { RefreshObserver, RefreshReport } from './refresh-report.js'
 import type { ListFetcher } from './settle-source.js'
 
-/** Whom programs run as when the user of spamd does not exist. */
+/** Whom programs run as when the user of spamd does not exist and no other was named. */
 const FALLBACK_USER = 'nobody'
 
 export interface SetupRequest
@@ -98,8 +98,12 @@ function openFetcher(request: SetupRequest, world: SetupWorld): FeedFetcher {
       const { findUser, isRoot } = await import('../platform/privileges.js')
       if (!isRoot()) return undefined
       const { user } = request.settings
-      const found = (await findUser(user)) ?? (await findUser(FALLBACK_USER))
-      if (found === undefined) throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${user}`)
+      const isDefault = user === SETTING_TABLE.user.defaults[currentSystem()]
+      const found = (await findUser(user)) ?? (isDefault ? await findUser(FALLBACK_USER) : undefined)
+      if (found === undefined) {
+        const hint = 'commands run unprivileged when spamd-setup is started by root: name a user with --user'
+        throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${user}`, { hint })
+      }
       return found
     },
     sleep: world.sleep,

@@ -38,6 +38,15 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     await world.close()
   })
 
+  test('a user that was named but is not there is no reason to run commands as another', async () => {
+    await world.configure([{ name: 'a', method: 'exec', file: '/bin/echo 192.0.2.1' }])
+    expect(await world.run([])).toMatchObject({ rc: 0, stderr: '' })
+    const named = await world.run(['--user', 'no-such-user'])
+    expect(named.rc).toBe(1)
+    expect(named.stderr).toContain('Could not add blacklist a: cannot find user no-such-user; kept')
+    expect(named.stderr).toContain('hint: commands run unprivileged')
+  })
+
   const says = (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
     answers[path] = (response) => {
       response.writeHead(200, headers).end(body)
