@@ -1,6 +1,7 @@
 import { createSyncKey, syncKeyFingerprint } from '../src/app/sync-key.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import type { OptionSpec } from '../src/cli/getopt.js'
+import { escapeControl } from '../src/codec/escape.js'
 import { resolveSettings } from '../src/platform/settings.js'
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -25,6 +26,6 @@ export default class SyncKey extends BaseCommand {
     if (words === undefined) return
     const { key } = resolveSettings({ key: words.options.last('key') })
     const fingerprint = words.options.has('show') ? syncKeyFingerprint(key) : createSyncKey(key)
-    process.stdout.write(`${key} ${fingerprint}\n`)
+    process.stdout.write(`${escapeControl(key)} ${fingerprint}\n`)
   }
 }

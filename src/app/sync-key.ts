@@ -27,10 +27,9 @@ export function createSyncKey(path: string): string {
         hint: 'all peers need the same file: copy it to them, or remove it first to make a new one',
       })
     }
-    const isFolderMissing = isSystemError(error) && error.code === 'ENOENT'
     throw new AppError('ERR_SYNC_KEY_WRITE', `cannot create ${path}: ${reasonOf(error)}`, {
       cause: error,
-      hint: isFolderMissing ? `create its folder first: mkdir -p ${dirname(path)}` : undefined,
+      hint: isSystemError(error) ? hintForCreation(path, error.code) : undefined,
     })
   }
   try {
@@ -45,6 +44,11 @@ export function createSyncKey(path: string): string {
   return fingerprintOf(content)
 }
 
+function hintForCreation(path: string, code: string): string | undefined {
+  if (code === 'ENOENT') return `create its folder first: mkdir -p ${dirname(path)}`
+  return code === 'EACCES' ? 'run it as root, or name another file with --key' : undefined
+}
+
 /** Content of the key file; undefined when there is none. Throws `AppError` `ERR_SYNC_KEY_READ`. */
 export function readSyncKeyFile(path: string): Buffer | undefined {
   let content: Buffer
@@ -54,7 +58,7 @@ export function readSyncKeyFile(path: string): Buffer | undefined {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined
     throw new AppError('ERR_SYNC_KEY_READ', `failed to open sync key: ${reasonOf(error)}`, {
       cause: error,
-      hint: `${path} must be readable by root`,
+      hint: `${path} must be a file that root can read`,
     })
   }
   if (content.length > MAX_KEY_FILE_BYTES) {

@@ -14,7 +14,7 @@ import {
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SPAMD_USAGE } from '../../src/cli/spamd-options.js'
 import { TestClient } from '../support/spamd/test-client.js'
 import { waitFor } from '../support/spamd/wait-for.js'
@@ -251,6 +251,43 @@ describe('in the foreground', () => {
       }),
     )
     expect(lines).toContainEqual(expect.objectContaining({ event: 'disconnected', durationSec: 0 }))
+  })
+
+  test('sync-status tells what goes to and comes from the peers', async () => {
+    const off = await foreground('--foreground')
+    expect(run('spamdctl.js', 'sync-status')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamdctl: spamd runs without -Y and -y: nothing is synchronised\n',
+    })
+    await stop(off.child)
+    const key = run('spamdctl.js', 'sync-key')
+    const fingerprint = key.stdout.trimEnd().split(' ')[1]!
+    environment.SPAMD_SYNC_PORT = String(await freePort())
+    await foreground('--foreground', '-s', '0', '-S', '0', '-y', '127.0.0.1', '-Y', '127.0.0.1')
+    const client = await connect()
+    client.send('HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n')
+    await hears(client, '451 ')
+    const status = await vi.waitFor(() => {
+      const result = run('spamdctl.js', 'sync-status')
+      expect(result).toMatchObject({ rc: 0, stderr: '' })
+      expect(result.stdout).toContain('datagrams sent: 1\n')
+      return result
+    }, 10_000)
+    expect(status.stdout.split('\n')).toEqual(
+      expect.arrayContaining([
+        `key: ${fingerprint}`,
+        expect.stringMatching(/^listening on: 127\.0\.0\.1/),
+        'peer: 127.0.0.1',
+        'events announced: 1',
+      ]),
+    )
+    const json: unknown = JSON.parse(run('spamdctl.js', 'sync-status', '--json').stdout)
+    expect(json).toMatchObject({
+      keyFingerprint: fingerprint,
+      peers: [{ name: '127.0.0.1', address: '127.0.0.1' }],
+      sent: { announced: 1, sent: 1, failed: 0 },
+    })
   })
 
   test('SIGHUP reloads, SIGUSR1 tells, and both leave clients alone', async () => {
