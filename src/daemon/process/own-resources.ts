@@ -50,6 +50,7 @@ export class OwnResources implements SpamdResources {
       server,
       { host: LOOPBACK, port: cfgPort, backlog: 64 },
       `${LOOPBACK}, port ${cfgPort} (--cfg-port)`,
+      'bind local',
     )
   }
 
@@ -84,6 +85,8 @@ const LOOKUP_TEXT: Readonly<Record<string, string>> = {
 /** The first address of a name or the address itself. */
 async function resolveAddress(name: string): Promise<string> {
   try {
+    // Node would take the empty name for "any address", with a warning.
+    if (name === '') throw new Error('ENOTFOUND')
     return (await lookup(name)).address
   } catch (error) {
     const reason = reasonOf(error)

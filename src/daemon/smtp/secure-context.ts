@@ -10,6 +10,9 @@ export function secureContextOf(certificate: Buffer, key: Buffer): SecureContext
   try {
     return createSecureContext({ cert: certificate, key })
   } catch (error) {
-    throw new AppError('ERR_SPAMD_TLS', `failed to configure TLS - ${reasonOf(error)}`, { cause: error })
+    throw new AppError('ERR_SPAMD_TLS', `failed to configure TLS - ${reasonOf(error)}`, {
+      hint: '-C takes a certificate and -K the key that belongs to it, both in PEM form',
+      cause: error,
+    })
   }
 }

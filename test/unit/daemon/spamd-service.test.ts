@@ -63,7 +63,10 @@ describe('start', () => {
   test('fails on a certificate that does not fit its key', async () => {
     writeFileSync(join(folder, 'key'), 'no key')
     build(['-C', join(FIXTURES, 'localhost.crt'), '-K', join(folder, 'key')])
-    await expect(daemon.service.start()).rejects.toThrow(/^failed to configure TLS - /)
+    await expect(daemon.service.start()).rejects.toMatchObject({
+      message: expect.stringMatching(/^failed to configure TLS - /) as string,
+      hint: expect.stringContaining('-C takes a certificate and -K the key') as string,
+    })
   })
 
   test('goes on without the control socket, with a warning', async () => {
