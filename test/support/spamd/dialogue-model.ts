@@ -33,6 +33,7 @@ export type DialogueDifference =
   | 'nul'
   | 'text-quit'
   | 'text-lines'
+  | 'tls-forgets'
 
 const BUFFER = 8191
 
@@ -49,6 +50,8 @@ export class DialogueModel {
   #to = ''
   /** Sender and recipient as the original remembers them across RSET. */
   #keptFrom = ''
+  /** The name given before STARTTLS, which the original goes on to use. */
+  #keptHelo = ''
   #hasMail = false
   #bad = 0
   #bodyLines = -1
@@ -85,6 +88,7 @@ export class DialogueModel {
   startTls(): void {
     this.#state = 1
     this.#offersTls = false
+    this.#keptHelo = this.#helo
     this.#from = this.#to = this.#helo = ''
     this.#hasMail = false
   }
@@ -150,6 +154,7 @@ export class DialogueModel {
       this.#to = path(line) ?? this.#to
       if (this.#from === '' && this.#keptFrom !== '') this.differences.add('rset-clears')
       if (this.#from !== '' && this.#to !== '') {
+        if (this.#helo === '' && this.#keptHelo !== '') this.differences.add('tls-forgets')
         result.events.push({ type: 'recipient', texts: [this.#helo, this.#from, this.#to] })
       }
       say('250 This is hurting you more than it is hurting me.')

@@ -1,5 +1,6 @@
 /** The differences between spamd's transcripts and ours by name: what ours does instead. The models compute it. */
 export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
+  'banner-uncut': 'a banner longer than the buffer of the original is not cut',
   'all-lists':
     'all lists that hold the client are named and reported, in the order in which they were received',
   'bad-address': 'a bad address costs its own line only: the list stays as it was',
@@ -39,6 +40,7 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'text-lines':
     'lines of the message text are told apart properly, also after a bare LF and within one packet',
   'text-quit': 'QUIT in the message text is text',
+  'tls-forgets': 'what was said before STARTTLS is forgotten (RFC 3207 4.2)',
   'trap-needs-spamtrap': 'only a SPAMTRAP entry traps, not any entry under that text',
   'trap-time': 'a trap lasts trapexp from the last hit',
   ipv6: 'IPv6 entries are first-class: they stay, and stand in the table',

@@ -46,6 +46,13 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
     expect(send?.split(':')[0], record.id).toBe(receive?.split(':')[0])
     return ['sync-interface']
   }
+  if (
+    ours.isAlive &&
+    record.argv.some((word, index) => record.argv[index - 1] === '-l' && word.includes(':'))
+  ) {
+    expect(started!.out?.[0], record.id).toMatch(/^spamd: (getaddrinfo|bind): /)
+    return ['ipv6']
+  }
   expect(ours.isAlive, record.id).toBe(false)
   const lines = ours.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('spamd: hint: '))
   if (record.env['@db'] !== undefined) {
@@ -144,7 +151,9 @@ function untilReason(text: string): string {
   return text.split(': ').slice(0, 2).join(': ')
 }
 
-/** strerror(3) of OpenBSD and of glibc say the same in other words. */
+/** strerror(3) of OpenBSD and of glibc say the same in other words; a TLS library has texts of its own. */
 function commonText(text: string): string {
-  return text.replace("Can't assign requested address", 'Cannot assign requested address')
+  return text
+    .replace("Can't assign requested address", 'Cannot assign requested address')
+    .replace(/^(spamd: failed to configure TLS) - .*/, '$1')
 }

@@ -24,6 +24,10 @@ const EPOCH = 1_700_000_000
 const TRAP_LIST = 'spamd-greytrap'
 const TRAP_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
 const CTIME = /[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}/
+/** How much longer a date is than the sign that stands for it. */
+const CTIME_LENGTH = 24 - '{CTIME}'.length
+/** What the reply buffer of the original holds. */
+const LONGEST_BANNER = 8191
 /** Lines of the periodic scan: when they come depends on when the original happened to scan. */
 const SCAN_OUT = /^(whitelisted |(adding|replacing|clearing) list spamd-greytrap|configure_pf )/
 const SCAN_SYSLOG = /^DEBUG (queueing |whitelisting |\S+ blacklisted, removing)/
@@ -275,7 +279,8 @@ class Replay {
     const suffix = state.listNames === undefined ? '' : `, lists:${state.listNames}`
     this.#expectedSyslog.push(`INFO ${step.src}: connected (${open.length}/${black})${suffix}`)
     const banner = `220 ${this.#config.hostname} ESMTP ${this.#config.bannerName}; {CTIME}\r\n`
-    expect(step.recv, `${label}: the transcript's banner`).toBe(banner)
+    if (banner.length + CTIME_LENGTH > LONGEST_BANNER) this.#differences.add('banner-uncut')
+    else expect(step.recv, `${label}: the transcript's banner`).toBe(banner)
     await this.#compareReply(state, banner, false, label)
   }
 
@@ -297,7 +302,8 @@ class Replay {
     if (state === undefined) return
     const data = step.data as string
     if (state.model.isClosed) {
-      expect(step.eof, label).toBeTruthy()
+      // Commands that the original loses may have ended ours before.
+      if (this.#differences.size === 0) expect(step.eof, label).toBeTruthy()
       return
     }
     state.client.send(data)
