@@ -3,6 +3,7 @@
  * what that prints on stderr while it starts, and ends with its verdict: the caller's exit code tells success.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { spawnDetached } from './run-process.js'
 
 /** Tells the second start that it is the background one; holds nothing else. */
@@ -57,4 +58,9 @@ export function reportReady(
   // The lowest free descriptor is the one just closed.
   openSync('/dev/null', 'r+')
   if (!keepsFolder) process.chdir('/')
+}
+
+/** True when a path is relative: a daemon that opens or removes it later on must stay in the folder of its start. */
+export function hasRelativePath(paths: readonly (string | undefined)[]): boolean {
+  return paths.some((path) => path !== undefined && !isAbsolute(path))
 }

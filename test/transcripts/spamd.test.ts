@@ -63,6 +63,7 @@ function freePort(): Promise<number> {
 function run(program: string, ...args: string[]): { rc: number | null; stdout: string; stderr: string } {
   const result = spawnSync(process.execPath, [join(BIN, program), ...args], {
     env: environment,
+    cwd: folder,
     encoding: 'latin1',
   })
   return { rc: result.status, stdout: result.stdout, stderr: result.stderr }
@@ -413,7 +414,8 @@ test('--listen-fd takes over an inherited socket', async () => {
 
 test('in the background: the shell goes on when all is open, the pid file is there, a stop leaves nothing', async () => {
   const pidFile = join(folder, 'spamd.pid')
-  expect(run('spamd.js', '--pid-file', pidFile, '-s', '0', '-S', '0')).toEqual({
+  // A relative path means the folder of the start to the end.
+  expect(run('spamd.js', '--pid-file', 'spamd.pid', '-s', '0', '-S', '0')).toEqual({
     rc: 0,
     stdout: '',
     stderr: '',

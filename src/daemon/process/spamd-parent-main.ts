@@ -8,7 +8,7 @@ import type { SpamdConfig } from '../../app/spamd-config.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
-import { isBackgroundProcess, reportReady } from '../../platform/daemonize.js'
+import { hasRelativePath, isBackgroundProcess, reportReady } from '../../platform/daemonize.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
@@ -157,7 +157,7 @@ class ParentLife {
   }
 
   async #becomeReady(): Promise<void> {
-    const { pidFile } = this.#parts.config
+    const { pidFile, settings, tls } = this.#parts.config
     try {
       if (pidFile !== undefined) this.#removePidFile = writePidFile(pidFile)
     } catch (error) {
@@ -166,7 +166,9 @@ class ParentLife {
       return
     }
     this.#isReady = true
-    reportReady()
+    const { key, allowedDomains, controlSocket } = settings
+    const pathsNeededLater = [pidFile, key, allowedDomains, controlSocket, tls?.certificateFile, tls?.keyFile]
+    reportReady(process.env, { keepsFolder: hasRelativePath(pathsNeededLater) })
     await notifySystemd('READY=1')
   }
 

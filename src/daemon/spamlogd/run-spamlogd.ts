@@ -3,7 +3,12 @@ import type { SightingRules } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { escapeControl } from '../../codec/escape.js'
 import { AppError } from '../../platform/app-error.js'
-import { isBackgroundProcess, reportReady, startInBackground } from '../../platform/daemonize.js'
+import {
+  hasRelativePath,
+  isBackgroundProcess,
+  reportReady,
+  startInBackground,
+} from '../../platform/daemonize.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { isNflogDevice } from '../../platform/live-capture-source.js'
 import type { Logger } from '../../platform/log.js'
@@ -22,6 +27,8 @@ import {
 } from './sighting-recorder.js'
 import type { SpamlogdMachine } from './spamlogd-machine.js'
 
+/** Reason of a database that is not there. */
+const NO_SUCH_FILE = 'No such file or directory'
 /** How long the end may wait for a locked database. */
 const STOP_WAIT_MS = 5_000
 
@@ -156,6 +163,7 @@ class Spamlogd {
       failure = error
     }
     const lostCount = await recorder.stop(STOP_WAIT_MS)
+    if (lostCount > 0) await this.#hintAtDatabase()
     this.#printSummary(watcher, recorder, lostCount)
     if (failure !== undefined) throw failure
     return lostCount === 0 ? 0 : 1
@@ -177,11 +185,11 @@ class Spamlogd {
 
   /** After the capture is open: pid file, unprivileged user, database checked, caller and systemd told. */
   async #settle(): Promise<void> {
-    const { pidFile, user, dbPath, isDebug } = this.#options
+    const { pidFile, user, dbPath, key, isDebug } = this.#options
     if (pidFile !== undefined) this.#removePidFile = writePidFile(pidFile)
     await this.#machine.becomeUser(user)
     if (!isDebug) await this.#checkDatabase(dbPath)
-    reportReady()
+    reportReady(process.env, { keepsFolder: hasRelativePath([dbPath, key, pidFile]) })
     await notifySystemd('READY=1')
   }
 
@@ -194,17 +202,39 @@ class Spamlogd {
       await this.#keeper.use(async () => undefined)
     } catch (error) {
       const reason = reasonOf(error)
-      const hint = error instanceof AppError ? error.hint : undefined
-      const isMissing = reason === 'No such file or directory'
+      const hint = this.#databaseHint(error)
+      const isMissing = reason === NO_SUCH_FILE
       if (!isMissing && !(error instanceof AppError && error.code === 'ERR_DB_BUSY')) {
         throw new AppError('ERR_DB_OPEN', `Can not open db ${dbPath}: ${reason}`, { hint, cause: error })
       }
       this.#logger.log('warning', `Can not open db ${dbPath}: ${reason}: updates are kept until it is there`)
       this.#machine.writeError(
         isMissing
-          ? `spamlogd: ${dbPath} does not exist yet: updates are kept until it does\nspamlogd: hint: spamd or "spamdctl init-db" makes it\n`
+          ? `spamlogd: ${dbPath} does not exist yet: updates are kept until it does\nspamlogd: hint: ${hint}\n`
           : '',
       )
+    }
+  }
+
+  /** What to do about a database that cannot be opened. */
+  #databaseHint(error: unknown): string | undefined {
+    const { user, isUserGiven, replayPath, dbPath } = this.#options
+    const reason = reasonOf(error)
+    if (reason === NO_SUCH_FILE) return 'spamd or "spamdctl init-db" makes it'
+    const becomesUser = replayPath === undefined || isUserGiven
+    if (reason === 'Permission denied' && becomesUser) {
+      return `the user ${user} must be able to write the file and its folder: chown ${user} ${dbPath}`
+    }
+    return error instanceof AppError ? error.hint : undefined
+  }
+
+  /** After a replay whose updates were lost: tells what to do, when it is the database that cannot be opened. */
+  async #hintAtDatabase(): Promise<void> {
+    try {
+      await this.#keeper.use(async () => undefined)
+    } catch (error) {
+      const hint = this.#databaseHint(error)
+      if (hint !== undefined) this.#machine.writeError(`spamlogd: hint: ${escapeControl(hint)}\n`)
     }
   }
 

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, symlinkSync, writeFil
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import { hasRelativePath } from '../../../src/platform/daemonize.js'
 import { writePidFile } from '../../../src/platform/pid-file.js'
 import { findUser } from '../../../src/platform/privileges.js'
 
@@ -50,6 +51,15 @@ describe('startInBackground', () => {
   test('a background process killed while starting is a failure', () => {
     expect(runScript(script(`process.kill(process.pid, 'SIGKILL')`)).status).toBe(1)
   })
+})
+
+test.each([
+  [['/var/db/x', undefined], false],
+  [['/var/db/x', 'x.pid'], true],
+  [['./key'], true],
+  [[], false],
+])('hasRelativePath(%j) is %s', (paths, expected) => {
+  expect(hasRelativePath(paths)).toBe(expected)
 })
 
 describe('writePidFile', () => {

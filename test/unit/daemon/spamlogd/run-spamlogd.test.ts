@@ -196,6 +196,13 @@ describe('replaying', () => {
   }
   const summary = (text: string) => expect(machine.stdout).toEqual([`${text}\n`])
 
+  test('updates that no database takes are lost with a hint', async () => {
+    replay(captureFile([SYN]))
+    expect(await run('-r', 'x')).toBe(1)
+    expect(machine.stderr).toEqual(['spamlogd: hint: spamd or "spamdctl init-db" makes it\n'])
+    summary('packets=1 matched=1 undecodable=0 added=0 refreshed=0 untrapped=0 leftTrapped=0 lost=1')
+  })
+
   test('the time of capture counts when asked for', async () => {
     createDatabase(dbPath)
     const six = pflogRecord(mailSyn('2001:db8::1', '2001:db8::2'), { direction: 'out' })
