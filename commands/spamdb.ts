@@ -1,7 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
-import { runSpamdb } from '../src/cli/spamdb-main.js'
 import { SPAMDB_OPTIONS } from '../src/cli/spamdb-options.js'
+import { processIo, rawArguments, runSpamdb } from '../src/cli/spamdb-program.js'
 
 /** `spamdb`: list, show, add and delete entries. Manual: docs/man/spamdb.8. */
 export default class Spamdb extends BaseCommand {
@@ -23,7 +22,7 @@ export default class Spamdb extends BaseCommand {
 
   async run(): Promise<void> {
     process.exitCode = await runSpamdb(
-      this.argv,
+      rawArguments(this.argv),
       processIo(async () => {
         await this.config.runCommand('help', ['spamdb'])
       }),

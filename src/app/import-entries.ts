@@ -4,7 +4,7 @@ import { decodeBerkeleyRecord } from '../codec/database/berkeley-record.js'
 import { COMMENT_LINE_PREFIX, parseSpamdbLine, unescapeField } from '../codec/database/spamdb-text.js'
 import { LineSplitter } from '../codec/line-splitter.js'
 import type { ManualEdit, Store } from '../db/store.js'
-import type { Entry } from '../domain/entry.js'
+import { type Entry, MAX_COMMENT_BYTES } from '../domain/entry.js'
 import { normaliseSpamtrap } from '../domain/spamtrap.js'
 import { type EditRequest, planEdits } from './edit-entries.js'
 import type { ImportInput } from './import-input.js'
@@ -105,7 +105,8 @@ async function* readText(
       const rawLine = lines[index]!
       const line = rawLine.endsWith('\r') ? rawLine.slice(0, -1) : rawLine
       if (line.startsWith('#')) {
-        addComment(batch.at(-1), line)
+        const problem = addComment(batch.at(-1), line)
+        if (problem !== undefined) onProblem({ place: `line ${firstNumber + index}`, reason: problem })
         continue
       }
       if (line === '') continue
@@ -127,9 +128,16 @@ async function* readText(
 
 const TOO_LONG = { ok: false, reason: `longer than ${MAX_IMPORT_LINE_BYTES} bytes` } as const
 
-function addComment(entry: Entry | undefined, line: string): void {
-  if (!line.startsWith(COMMENT_LINE_PREFIX) || entry === undefined || entry.kind === 'GREY') return
-  entry.comment = toDisplayText(unescapeField(line.slice(COMMENT_LINE_PREFIX.length)))
+/** Gives the entry the comment of a line that holds one; why it cannot be kept. */
+function addComment(entry: Entry | undefined, line: string): string | undefined {
+  if (!line.startsWith(COMMENT_LINE_PREFIX) || entry === undefined || entry.kind === 'GREY') return undefined
+  const bytes = unescapeField(line.slice(COMMENT_LINE_PREFIX.length))
+  if (bytes.includes('\0')) return 'a NUL byte'
+  const comment = toDisplayText(bytes)
+  if (Buffer.byteLength(comment) > MAX_COMMENT_BYTES)
+    return `a comment longer than ${MAX_COMMENT_BYTES} bytes`
+  entry.comment = comment
+  return undefined
 }
 
 /** Spamtraps come as they were written; they are keyed in lower case and without brackets. */

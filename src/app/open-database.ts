@@ -34,6 +34,34 @@ export async function openDatabase(path: string, mode: 'read' | 'write'): Promis
   }
 }
 
+/**
+ * Opens the database for one command, uses it and closes it. What the store complains of meanwhile becomes
+ * `cannot read FILE: REASON` or `cannot write FILE: REASON`, code and hint kept.
+ */
+export async function useDatabase<Result>(
+  path: string,
+  mode: 'read' | 'write',
+  use: (store: Store) => Promise<Result>,
+): Promise<Result> {
+  const store = await openDatabase(path, mode)
+  try {
+    return await use(store)
+  } catch (error) {
+    if (!isStoreFailure(error)) throw error
+    throw new AppError(error.code, `cannot ${mode} ${path}: ${error.message}`, {
+      hint: error.hint,
+      cause: error,
+    })
+  } finally {
+    await store.close()
+  }
+}
+
+/** True for what the store itself throws; its message is the reason alone. */
+export function isStoreFailure(error: unknown): error is AppError {
+  return error instanceof AppError && error.code.startsWith('ERR_DB_')
+}
+
 /** True for a file of no bytes that a write would make a database: a refused request must leave it as it is. */
 export function isWritableEmptyFile(path: string): boolean {
   try {

@@ -8,7 +8,7 @@ import {
   importEntries,
 } from '../app/import-entries.js'
 import { openImportInput } from '../app/import-input.js'
-import { initDatabase, openDatabase } from '../app/open-database.js'
+import { initDatabase, openDatabase, useDatabase } from '../app/open-database.js'
 import { parseDuration } from '../codec/duration.js'
 import { escapeControl } from '../codec/escape.js'
 import { ENTRY_KINDS, type EntryKind } from '../domain/entry.js'
@@ -19,6 +19,7 @@ import type { OptionValues } from './base-command.js'
 import type { OptionSpec } from './getopt.js'
 import { EXIT } from './report-error.js'
 import type { ProgramIo } from './spamdb-main.js'
+import { problemOfComment } from './spamdb-request.js'
 
 const DB_OPTION: OptionSpec = {
   long: 'db',
@@ -67,8 +68,7 @@ const MAX_SHOWN_PROBLEMS = 20
 export async function runImport(file: string, options: OptionValues, io: ProgramIo): Promise<number> {
   const settings = importOptionsOf(options)
   const now = io.clock.nowSec()
-  const store = await openDatabase(resolveDbPath(options.last('db'), io.environment), 'write')
-  try {
+  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'write', async (store) => {
     const input = await openImportInput(file, io.stdin)
     let shownCount = 0
     const onProblem = ({ place, reason }: ImportProblem): void => {
@@ -82,16 +82,14 @@ export async function runImport(file: string, options: OptionValues, io: Program
     if (report.bad > MAX_SHOWN_PROBLEMS) {
       io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
     }
-    if (report.bad > 0 && settings.list === undefined && isNothing(report)) {
+    if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
       io.writeError(
         'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
       )
     }
     io.writeOut(Buffer.from(`${options.has('json') ? JSON.stringify(report) : formatReport(report)}\n`))
     return report.bad > 0 ? EXIT.failure : EXIT.ok
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 function isNothing({ added, updated, skipped }: ImportReport): boolean {
@@ -121,8 +119,11 @@ function importOptionsOf(options: OptionValues): ImportOptions {
   if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
     throw usageError('--expire: a spamtrap never expires')
   }
+  const comment = options.last('comment')
+  const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
+  if (commentProblem !== undefined) throw usageError(`--comment: ${commentProblem}`)
   return {
-    list: { kind, lifetime: lifetime as number | 'never' | undefined, comment: options.last('comment') },
+    list: { kind, lifetime: lifetime as number | 'never' | undefined, comment },
     ifMissing,
   }
 }
@@ -140,15 +141,12 @@ function usageError(message: string): AppError {
 /** Prints the database as `runImport` reads it. */
 export async function runExport(options: OptionValues, io: ProgramIo): Promise<number> {
   const kinds = options.all('kind').flatMap((text) => text.split(',').map(kindOf))
-  const store = await openDatabase(resolveDbPath(options.last('db'), io.environment), 'read')
-  try {
+  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {
     for await (const text of exportEntries(store, kinds.length === 0 ? {} : { kinds })) {
       io.writeOut(Buffer.from(text, 'latin1'))
     }
     return EXIT.ok
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 /** Copies the live database to a file. */
@@ -175,16 +173,17 @@ export async function runBackup(target: string, options: OptionValues, io: Progr
 /** Checks the database's integrity and counts it; exit code 1 when it is damaged. */
 export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<number> {
   const path = resolveDbPath(options.last('db'), io.environment)
-  const store = await openDatabase(path, 'read')
-  try {
+  return await useDatabase(path, 'read', async (store) => {
     const report = await store.check()
-    if (options.has('json')) io.writeOut(Buffer.from(`${JSON.stringify({ file: path, ...report })}\n`))
+    const { counts = null } = report
+    if (options.has('json'))
+      io.writeOut(Buffer.from(`${JSON.stringify({ file: path, ...report, counts })}\n`))
     else {
       const lines = [
         `file: ${escapeControl(path)}`,
         `size: ${report.sizeBytes} bytes`,
         `schema: ${report.schemaVersion}`,
-        ...ENTRY_KINDS.map((kind) => `${kind}: ${report.counts[kind]}`),
+        ...ENTRY_KINDS.map((kind) => `${kind}: ${counts === null ? 'not countable' : counts[kind]}`),
         `integrity: ${report.isSound ? 'ok' : 'damaged'}`,
       ]
       io.writeOut(Buffer.from(`${lines.join('\n')}\n`))
@@ -197,9 +196,7 @@ export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<
       'spamdctl: hint: save what is readable with "spamdctl export", then import it into a new database\n',
     )
     return EXIT.failure
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 /**

@@ -3,6 +3,7 @@ import { toDisplayText } from '../app/wire-text.js'
 import { escapeControl } from '../codec/escape.js'
 import type { WireText } from '../domain/entry.js'
 import { canonicalPaddedIp } from '../ip/padded-address.js'
+import type { AppError } from '../platform/app-error.js'
 
 /** Keys longer than any real one are shown cut to this many characters. */
 const MAX_SHOWN_CHARS = 131_072
@@ -10,8 +11,17 @@ const SHORT_SHOWN_CHARS = 64
 /** 1.0.0.0: no host has an address below it. Source: RFC 1122 section 3.2.1.3. */
 const LOWEST_LONE_NUMBER = 0x0100_0000
 
+/** A key of which the database could not say whether it is there. */
+export interface UnreadableKey {
+  reason: 'unreadable'
+  error: AppError
+}
+
 /** Text of the original for a key that failed, without program name, and how to mend it where that is known. */
-export function describeKeyFailure(failure: KeyFailure): { message: string; hint: string | undefined } {
+export function describeKeyFailure(failure: KeyFailure | UnreadableKey): {
+  message: string
+  hint: string | undefined
+} {
   switch (failure.reason) {
     case 'invalid-ip':
       return { message: `invalid ip address ${shownKey(failure.key)}`, hint: hintForAddress(failure.key) }
@@ -19,15 +29,25 @@ export function describeKeyFailure(failure: KeyFailure): { message: string; hint
       return { message: `not an email address: ${shownKey(failure.key)}`, hint: hintForTrap(failure.key) }
     case 'no-entry':
       return { message: `no entry for ${shownKey(failure.key)}`, hint: hintForHost(failure.key) }
+    case 'unreadable':
+      return { message: `db->get failed: ${failure.error.message}`, hint: failure.error.hint }
     case 'storage': {
       const call = failure.operation === 'add' ? 'put' : 'del'
-      const stored =
-        failure.keyCount + failure.doneCount === 1
-          ? undefined
-          : `the first ${failure.doneCount} keys are done, those behind them are not`
-      return { message: `db->${call} failed: ${failure.error.message}`, hint: failure.error.hint ?? stored }
+      const hints = [failure.error.hint, hintForUndone(failure)].filter((hint) => hint !== undefined)
+      return {
+        message: `db->${call} failed: ${failure.error.message}`,
+        hint: hints.length === 0 ? undefined : hints.join('; '),
+      }
     }
   }
+}
+
+/** Which of several keys are in the database, for a script to go on with the others. */
+function hintForUndone({ keyCount, doneCount }: { keyCount: number; doneCount: number }): string | undefined {
+  if (keyCount + doneCount === 1) return undefined
+  return doneCount === 0
+    ? 'none of the keys is done'
+    : `the first ${doneCount} keys are done, those behind them are not`
 }
 
 /** The hint for a key that is an option behind the keys, where getopt(3) of BSD does not look. */

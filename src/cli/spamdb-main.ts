@@ -1,14 +1,14 @@
 /** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
 import type { AppliedEdit, KeyFailure } from '../app/edit-entries.js'
 import { editEntries, planEdits } from '../app/edit-entries.js'
-import { isWritableEmptyFile, openDatabase } from '../app/open-database.js'
+import { isStoreFailure, isWritableEmptyFile, useDatabase } from '../app/open-database.js'
 import { toWireText } from '../app/wire-text.js'
 import { formatSpamdbLine } from '../codec/database/spamdb-text.js'
 import { escapeControl } from '../codec/escape.js'
-import type { WireText } from '../domain/entry.js'
+import type { Entry, EntryKey, WireText } from '../domain/entry.js'
 import type { Clock } from '../platform/clock.js'
 import { type Environment, resolveDbPath } from '../platform/settings.js'
-import { describeKeyFailure, hintForMisplacedOption } from './entry-key-messages.js'
+import { describeKeyFailure, hintForMisplacedOption, type UnreadableKey } from './entry-key-messages.js'
 import { formatFailure } from './report-error.js'
 import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
@@ -88,33 +88,33 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
     else complain(io, refusal)
     return typeof refusal === 'string' ? EXIT_NO_KEYS : EXIT_BAD_TRAP
   }
-  const store = await openDatabase(dbPath, call.isDryRun ? 'read' : 'write')
-  const announcer =
-    call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
-  try {
-    if (typeof refusal === 'string') {
-      complain(io, refusal)
-      return EXIT_NO_KEYS
+  return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', async (store) => {
+    const announcer =
+      call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
+    try {
+      if (typeof refusal === 'string') {
+        complain(io, refusal)
+        return EXIT_NO_KEYS
+      }
+      const batches = readKeys(call.keys, io)
+      const onFailure = (failure: KeyFailure): void => reporter.report(failure)
+      let result: Awaited<ReturnType<typeof editEntries>>
+      if (call.isDryRun) {
+        const { previewEdits } = await import('../app/preview-edits.js')
+        const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
+        result = await previewEdits(store, batches, call.edit, now, onFailure, print)
+      } else {
+        result = await editEntries(store, batches, call.edit, now, onFailure, announcer?.announce)
+      }
+      if (result.keyCount === 0) {
+        complain(io, NO_KEYS)
+        return EXIT_NO_KEYS
+      }
+      return result.isStoppedByBadAddress ? EXIT_BAD_TRAP : Math.min(result.failureCount, MAX_EXIT)
+    } finally {
+      await announcer?.finish()
     }
-    const batches = readKeys(call.keys, io)
-    const onFailure = (failure: KeyFailure): void => reporter.report(failure)
-    let result: Awaited<ReturnType<typeof editEntries>>
-    if (call.isDryRun) {
-      const { previewEdits } = await import('../app/preview-edits.js')
-      const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
-      result = await previewEdits(store, batches, call.edit, now, onFailure, print)
-    } else {
-      result = await editEntries(store, batches, call.edit, now, onFailure, announcer?.announce)
-    }
-    if (result.keyCount === 0) {
-      complain(io, NO_KEYS)
-      return EXIT_NO_KEYS
-    }
-    return result.isStoppedByBadAddress ? EXIT_BAD_TRAP : Math.min(result.failureCount, MAX_EXIT)
-  } finally {
-    await store.close()
-    await announcer?.finish()
-  }
+  })
 }
 
 async function openAnnouncer(
@@ -139,15 +139,25 @@ function findRefusal(call: EditCall, now: number): string | KeyFailure | undefin
 }
 
 async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
-  const store = await openDatabase(resolveDbPath(call.dbPath, io.environment), 'read')
-  try {
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
     const { parseTypedKey } = await import('../app/typed-key.js')
+    const reporter = new FailureReporter(io, call.hasLiteralKeys)
     const rendering =
       call.format === 'classic'
         ? undefined
         : (await import('./entry-renderers.js')).openRenderer(call.format, io.clock.nowSec())
     const header = rendering?.start() ?? ''
     if (header !== '') io.writeOut(Buffer.from(header, 'latin1'))
+    // An entry that cannot be read is told and counts as missing, and the next key is tried.
+    const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
+      try {
+        return await store.get(key)
+      } catch (error) {
+        if (!isStoreFailure(error)) throw error
+        reporter.report({ reason: 'unreadable', error })
+        return undefined
+      }
+    }
     let missCount = 0
     let keyCount = 0
     let hasMisplacedOption = false
@@ -156,7 +166,7 @@ async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
       for (const key of batch) {
         keyCount += 1
         const entryKey = key === '' ? undefined : parseTypedKey(key)
-        const entry = entryKey === undefined ? undefined : await store.get(entryKey)
+        const entry = entryKey === undefined ? undefined : await lookUp(entryKey)
         if (entry === undefined) {
           missCount += 1
           if (hintForMisplacedOption(key) !== undefined) hasMisplacedOption = true
@@ -168,9 +178,7 @@ async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
     if (trailer !== '') io.writeOut(Buffer.from(trailer, 'latin1'))
     if (hasMisplacedOption && !call.hasLiteralKeys) complain(io, `hint: ${hintForMisplacedOption('-a')}`)
     return keyCount === 0 ? 1 : Math.min(missCount, MAX_EXIT)
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 async function runList(call: ListCall, io: ProgramIo): Promise<number> {
@@ -178,8 +186,7 @@ async function runList(call: ListCall, io: ProgramIo): Promise<number> {
   const { query, expiresWithinSec, olderThanSec } = call.filter
   if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
   if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
-  const store = await openDatabase(resolveDbPath(call.dbPath, io.environment), 'read')
-  try {
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
     if (call.isCount) {
       const { renderCounts } = await import('./entry-renderers.js')
       io.writeOut(Buffer.from(renderCounts(call.format, await store.count(query)), 'latin1'))
@@ -192,9 +199,7 @@ async function runList(call: ListCall, io: ProgramIo): Promise<number> {
       }
     }
     return 0
-  } finally {
-    await store.close()
-  }
+  })
 }
 
 /** The keys as wire text: the words of the call in one batch, with `-` the lines of standard input as they come. */
@@ -224,7 +229,7 @@ class FailureReporter {
     this.#hasLiteralKeys = hasLiteralKeys
   }
 
-  report(failure: KeyFailure): void {
+  report(failure: KeyFailure | UnreadableKey): void {
     const { message, hint } = describeKeyFailure(failure)
     complain(this.#io, message)
     if (hint === undefined || this.#shownHints.has(hint)) return

@@ -1,6 +1,6 @@
 import type { EditRequest } from '../app/edit-entries.js'
 import { parseDuration } from '../codec/duration.js'
-import { ENTRY_KINDS, type EntryKind } from '../domain/entry.js'
+import { ENTRY_KINDS, type EntryKind, MAX_COMMENT_BYTES } from '../domain/entry.js'
 import type { EntryQuery, SortField } from '../domain/query.js'
 import { formatCidr, parseCidr } from '../ip/cidr.js'
 import { getopt } from './getopt.js'
@@ -39,8 +39,6 @@ export interface ListFilter {
   olderThanSec: number | undefined
 }
 
-/** A note is one line for people; as long as one field of a tuple. */
-export const MAX_COMMENT_BYTES = 1023
 const FILTER_OPTIONS = [
   'kind',
   'ip',
@@ -134,17 +132,22 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
   }
   if (lifetime === 0) throw new UsageProblem('--expire: "0" would end at once; "never" pins an entry')
   const comment = options.value('comment')
-  if (comment !== undefined && Buffer.byteLength(comment) > MAX_COMMENT_BYTES) {
-    throw new UsageProblem(`--comment: longer than ${MAX_COMMENT_BYTES} bytes`)
-  }
+  const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
+  if (commentProblem !== undefined) throw new UsageProblem(`--comment: ${commentProblem}`)
   return {
     operation,
     kind,
     allTuples: options.has('all-tuples'),
     ifMissing: options.has('if-missing'),
     lifetime: lifetime as number | 'never' | undefined,
-    comment,
+    // Bytes that are no text become U+FFFD.
+    comment: comment === undefined ? undefined : Buffer.from(comment).toString(),
   }
+}
+
+/** Why a text cannot be the comment of an entry. */
+export function problemOfComment(text: string): string | undefined {
+  return Buffer.byteLength(text) > MAX_COMMENT_BYTES ? `longer than ${MAX_COMMENT_BYTES} bytes` : undefined
 }
 
 function formatOf(options: GivenOptions): OutputFormat {

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { errnoText } from '../platform/errno-text.js'
 import type { Connection } from './connection.js'
 import { DATABASE_MODE, inspectFile, isSameFile, refuseForeignSymlink, syncFolder } from './database-file.js'
-import { openError, toDbError } from './db-error.js'
+import { damageError, openError, toDbError } from './db-error.js'
 import { openSqlite } from './sqlite-driver.js'
 
 /** All pages in one step: SQLite starts a backup over whenever another process writes between two steps. */
@@ -22,7 +22,7 @@ export async function backupDatabase(connection: Connection, targetPath: string)
     closeSync(openSync(temporaryPath, 'wx', DATABASE_MODE))
     chmodSync(temporaryPath, DATABASE_MODE)
     await connection.database.backup(temporaryPath, { progress: () => ALL_PAGES })
-    leaveWalMode(temporaryPath)
+    finishCopy(temporaryPath)
     const file = openSync(temporaryPath, 'r+')
     fsyncSync(file)
     closeSync(file)
@@ -35,10 +35,14 @@ export async function backupDatabase(connection: Connection, targetPath: string)
   }
 }
 
-/** So that the backup is one file, also when it is read; the first opening for writing undoes it. */
-function leaveWalMode(path: string): void {
+/**
+ * Looks whether the copy is sound, so that no damage ever takes the place of a good backup, and makes it one file,
+ * also for readers; the first opening for writing undoes that.
+ */
+function finishCopy(path: string): void {
   const database = openSqlite(path, { fileMustExist: true })
   try {
+    if (database.pragma('quick_check(1)', { simple: true }) !== 'ok') throw damageError()
     database.pragma('journal_mode = DELETE')
   } finally {
     database.close()

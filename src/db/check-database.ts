@@ -3,7 +3,7 @@ import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
 import { toDbError } from './db-error.js'
 import { countEntries } from './listing.js'
-import type { CheckReport, EntryCounts } from './store.js'
+import type { CheckReport } from './store.js'
 
 /** Findings listed at most, so that a badly damaged file does not flood a terminal. */
 const MAX_PROBLEMS = 100
@@ -13,18 +13,24 @@ export function checkDatabase(connection: Connection): CheckReport {
   return connection.read('check', () => {
     const problems: string[] = []
     const { database, location } = connection
-    const findings = unlessDamaged(problems, () => database.pragma(`integrity_check(${MAX_PROBLEMS})`))
-    for (const { integrity_check: text } of (findings ?? []) as { integrity_check: string }[]) {
-      if (text !== 'ok') problems.push(text)
-    }
-    const counts = unlessDamaged(problems, () => countEntries(connection, {})) ?? NO_ENTRIES
+    unlessDamaged(problems, () => {
+      // Row by row: damage that stops the check itself must not take the findings before it along.
+      const check = database.prepare<[], { integrity_check: string }>(
+        `PRAGMA integrity_check(${MAX_PROBLEMS})`,
+      )
+      for (const { integrity_check: text } of check.iterate()) {
+        // The findings of one table are one text of many lines.
+        if (text !== 'ok') problems.push(...text.split('\n'))
+      }
+    })
+    const counts = unlessDamaged(problems, () => countEntries(connection, {}))
     const counted = unlessDamaged(problems, () => database.prepare(COUNTED_TUPLES).pluck().get())
-    if (problems.length === 0 && counted !== counts.GREY) {
+    if (problems.length === 0 && counts !== undefined && counted !== counts.GREY) {
       problems.push(`${counts.GREY} tuples are stored, but ${String(counted)} were counted`)
     }
     return {
       isSound: problems.length === 0,
-      problems,
+      problems: problems.slice(0, MAX_PROBLEMS),
       schemaVersion: database.pragma('user_version', { simple: true }) as number,
       counts,
       sizeBytes: statSync(location).size,
@@ -33,7 +39,6 @@ export function checkDatabase(connection: Connection): CheckReport {
 }
 
 const COUNTED_TUPLES = 'SELECT tuple_count FROM tuple_ages WHERE age = -1'
-const NO_ENTRIES: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
 
 /** What `look` finds; damage that stops it becomes a problem, once. */
 function unlessDamaged<Found>(problems: string[], look: () => Found): Found | undefined {

@@ -50,6 +50,12 @@ export function toDbError(error: unknown): unknown {
   return error
 }
 
+/** Damage that was found by looking for it; the same as what SQLite's own finding becomes. */
+export function damageError(): AppError {
+  const [, code, reason, hint] = REASONS.find(([prefix]) => prefix === 'SQLITE_CORRUPT')!
+  return new AppError(code, reason, { hint })
+}
+
 /** The result code of an error from SQLite, undefined for other errors. */
 export function sqliteCodeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined

@@ -114,7 +114,8 @@ export interface CheckReport {
   /** Findings of SQLite's integrity check; empty when sound. */
   problems: string[]
   schemaVersion: number
-  counts: EntryCounts
+  /** undefined when damage hinders counting. */
+  counts: EntryCounts | undefined
   sizeBytes: number
 }
 

@@ -25,6 +25,9 @@ export interface EntryTimes {
   pcount: number
 }
 
+/** Longest comment, as UTF-8: a note is one line for people, as long as one field of a tuple. */
+export const MAX_COMMENT_BYTES = 1023
+
 /** A whole address that is WHITE or TRAPPED. `ip` is canonical (see `canonicalIp`). */
 export interface HostEntry extends EntryTimes {
   kind: 'WHITE' | 'TRAPPED'

@@ -95,7 +95,10 @@ describe('a plain session', () => {
     const path = newDatabase()
     expect(shell(`spamdb -aT $'\\xff\\xfe@b.test' 'ä@b.test'`, path)).toMatchObject({ rc: 0, stderr: '' })
     expect(shell('spamdb', path).stdout).toBe('SPAMTRAP|\u00c3\u00a4@b.test\nSPAMTRAP|\u00ff\u00fe@b.test\n')
-    expect(shell(`spamdb -d $'\\xff\\xfe@b.test'`, path).rc).toBe(0)
+    expect(shell(`spamdctl spamdb -d $'\\xff\\xfe@b.test'`, path).rc).toBe(0)
+    // A comment is text: a byte that is none becomes one replacement character.
+    expect(shell(`spamdb -a --comment $'\\xe9' 192.0.2.1`, path).rc).toBe(0)
+    expect(shell('spamdb --ndjson 192.0.2.1', path).stdout).toContain('"comment":"\u00ef\u00bf\u00bd"')
   })
 })
 

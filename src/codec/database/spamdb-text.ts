@@ -140,6 +140,7 @@ function parseWhite(line: string): ParsedLine {
   if (ip === undefined) return bad('the second field is not an ip address')
   if (!areNumbers) return badCounts()
   const [first, pass, expire, bcount, pcount] = scanned as Counts
+  if (pcount === -1 || pcount === -2) return bad(`pcount ${pcount} is not that of a WHITE entry`)
   return { ok: true, entry: { kind: 'WHITE', ip, first, pass, expire, bcount, pcount } }
 }
 

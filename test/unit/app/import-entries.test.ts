@@ -14,7 +14,7 @@ import {
 import { openImportInput } from '../../../src/app/import-input.js'
 import { createDatabase, openStore } from '../../../src/db/open-store.js'
 import type { Store } from '../../../src/db/store.js'
-import type { Entry } from '../../../src/domain/entry.js'
+import { type Entry, MAX_COMMENT_BYTES } from '../../../src/domain/entry.js'
 import { writeBerkeleyHash } from '../../support/berkeley-writer.js'
 import { TEST_NOW, temporaryFolder } from '../../support/program-run.js'
 
@@ -118,6 +118,23 @@ describe('text', () => {
     const { report, problems } = await importBytes(store, lines.join('\n'))
     expect(report).toEqual({ added: 2, updated: 0, skipped: 0, bad: 2 })
     expect(problems.map(({ place }) => place)).toEqual(['line 2', 'line 5'])
+    await store.close()
+  })
+
+  test('comments have a cap, and WHITE lines no pcount of other kinds', async () => {
+    const store = await newStore()
+    const lines = [
+      'WHITE|192.0.2.1|||1|1|9|1|0',
+      `#comment|${'c'.repeat(MAX_COMMENT_BYTES)}`,
+      'WHITE|192.0.2.2|||1|1|9|1|0',
+      `#comment|${'c'.repeat(MAX_COMMENT_BYTES + 1)}`,
+      'WHITE|192.0.2.3|||1|1|9|1|-1',
+      'WHITE|192.0.2.4|||1|1|9|1|-2',
+    ]
+    const { report, problems } = await importBytes(store, lines.join('\n'))
+    expect(report).toMatchObject({ added: 2, bad: 3 })
+    expect(problems.map(({ place }) => place)).toEqual(['line 4', 'line 5', 'line 6'])
+    expect(await exportText(store)).toBe(`${lines.slice(0, 3).join('\n')}\n`)
     await store.close()
   })
 

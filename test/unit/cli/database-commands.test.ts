@@ -31,7 +31,7 @@ async function run(
   words: string[],
   program: Run,
   path = scene.path,
-  input = '',
+  input: string | Buffer = '',
 ): Promise<ProgramResult> {
   const parsed = getopt(words, specs)
   if (!parsed.ok) throw new Error(parsed.message)
@@ -54,7 +54,7 @@ describe('export', () => {
 })
 
 describe('import', () => {
-  const importing = (words: string[], input: string, path: string): Promise<ProgramResult> =>
+  const importing = (words: string[], input: string | Buffer, path: string): Promise<ProgramResult> =>
     run(IMPORT_OPTIONS, words, (options, io) => runImport('-', options, io), path, input)
 
   test('counts, names bad lines up to a number, and exits with 1', async () => {
@@ -74,6 +74,19 @@ describe('import', () => {
     )
   })
 
+  test('a damaged Berkeley DB is not taken for a plain list', async () => {
+    const { path } = await openScene(folder)
+    const start = readFileSync(join(import.meta.dirname, '../../golden/dbfiles/order-150-4096.db')).subarray(
+      0,
+      4096,
+    )
+    const { rc, stderr } = await importing([], start, path)
+    expect([rc, stderr]).toEqual([
+      1,
+      'spamdctl: -: offset 0: the header counts 150 records, 0 were readable\n',
+    ])
+  })
+
   test('--kind, --expire, --comment and --json', async () => {
     const { path, spamdb } = await openScene(folder)
     const words = ['--kind', 'white', '--expire', 'never', '--comment', 'ok', '--json']
@@ -88,6 +101,7 @@ describe('import', () => {
     [['--kind', 'x'], '--kind: "x" is not one of'],
     [['--kind', 'WHITE', '--expire', '0'], '--expire: "0" is not a duration'],
     [['--kind', 'SPAMTRAP', '--expire', '4h'], '--expire: a spamtrap never expires'],
+    [['--kind', 'WHITE', '--comment', 'ä'.repeat(512)], '--comment: longer than 1023 bytes'],
   ])('%j is a wrong call', async (words, message) => {
     await expect(importing(words, '', scene.path)).rejects.toMatchObject({
       code: 'ERR_USAGE',
@@ -116,6 +130,51 @@ describe('backup and check-db', () => {
       isSound: true,
       counts: { WHITE: 1 },
     })
+  })
+
+  test('damage: named file and reason, findings line by line, no good backup replaced, each key told', async () => {
+    const keys = Array.from({ length: 3000 }, (_, index) => `u${index}@example.org`)
+    const { path, spamdb } = await openScene(
+      folder,
+      keys.map((address) => ({ kind: 'SPAMTRAP', address, first: 1 })),
+    )
+    const target = join(folder, 'good.sqlite')
+    const backup: Run = (options, io) => runBackup(target, options, io)
+    await run(DATABASE_OPTIONS, [], backup, path)
+    const good = readFileSync(target)
+    const bytes = readFileSync(path)
+    expect(bytes.length).toBeGreaterThan(20 * 4096)
+    writeFileSync(path, bytes.fill(0xa5, 12 * 4096, 20 * 4096))
+
+    await expect(run(DATABASE_OPTIONS, [], backup, path)).rejects.toMatchObject({
+      message: `cannot back up to ${target}: the database is damaged`,
+    })
+    expect(readFileSync(target).equals(good)).toBe(true)
+    await expect(run(EXPORT_OPTIONS, [], runExport, path)).rejects.toMatchObject({
+      message: `cannot read ${path}: the database is damaged`,
+    })
+    const lines = keys.map((key) => `SPAMTRAP|${key}\n`).join('')
+    await expect(
+      run(IMPORT_OPTIONS, [], (options, io) => runImport('-', options, io), path, lines),
+    ).rejects.toMatchObject({ message: `cannot write ${path}: the database is damaged` })
+    const check = await run(DATABASE_OPTIONS, [], runCheckDb, path)
+    expect(check).toMatchObject({
+      rc: 1,
+      stdout: expect.stringContaining('SPAMTRAP: not countable\n') as string,
+    })
+    expect(check.stderr).not.toContain('\\x0a')
+    expect(check.stderr.split('\n').length).toBeGreaterThan(5)
+    expect(JSON.parse((await run(DATABASE_OPTIONS, ['--json'], runCheckDb, path)).stdout)).toMatchObject({
+      isSound: false,
+      counts: null,
+    })
+    const shown = await spamdb(keys)
+    expect(shown.rc).toBe(255)
+    expect(shown.stdout.split('\n').length).toBeGreaterThan(500)
+    expect(shown.stderr.match(/^spamdb: db->get failed: the database is damaged$/gm)!.length).toBeGreaterThan(
+      500,
+    )
+    expect(shown.stderr.match(/hint/g)).toHaveLength(1)
   })
 
   test('a file of another kind is never overwritten', async () => {

@@ -197,7 +197,7 @@ describe('backup', () => {
       const copy = await openStore(target, { mode: 'read' })
       const report = await copy.check()
       expect(report.problems).toEqual([])
-      sizes.push(report.counts.WHITE)
+      sizes.push(report.counts!.WHITE)
       await copy.close()
       // Only a backup that ran beside a writing process counts for the next one.
       while (reported === before) await new Promise((resolve) => setImmediate(resolve))
