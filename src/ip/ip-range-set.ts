@@ -101,6 +101,11 @@ export function isEmptySet(set: IpRangeSet): boolean {
   return set.ipv4.length === 0 && set.ipv6.length === 0
 }
 
+/** True for the network `::ffff:0:0/96`, which is `0.0.0.0/0` in the addresses of IPv6. */
+export function isMappedSpace(words: Uint32Array, prefixLength: number): boolean {
+  return prefixLength === MAPPED_PREFIX_BITS && isMapped(words, 0)
+}
+
 function isMapped(words: Uint32Array, at: number): boolean {
   return words[at] === 0 && words[at + 1] === 0 && words[at + WORDS_PER_ADDRESS - 2] === MAPPED_WORD_2
 }

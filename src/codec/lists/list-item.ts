@@ -1,4 +1,4 @@
-import type { IpRangeCollector } from '../../ip/ip-range-set.js'
+import { type IpRangeCollector, isMappedSpace } from '../../ip/ip-range-set.js'
 import { IPV4_BLOCK_SIZES } from '../../ip/ipv4-range-set.js'
 import { compareWords, hasHostBits } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
@@ -125,7 +125,7 @@ export class ListItemReader {
       this.#scanPrefix(bytes, at + 1, end)
       const prefixLength = this.#prefixLength
       if (prefixLength < 0 || prefixLength > 128) return 'unknown'
-      if (prefixLength === 0) return 'zero-prefix'
+      if (prefixLength === 0 || isMappedSpace(words, prefixLength)) return 'zero-prefix'
       this.hadHostBits = hasHostBits(words, 0, prefixLength)
       collector.addIpv6Prefix(words, 0, prefixLength)
       return 'accepted'
@@ -141,7 +141,7 @@ export class ListItemReader {
         const order = compareWords(this.#first, 0, words, 0)
         if (order > 0) return 'reversed'
         if (order < 0) {
-          if (isWholeIpv6(this.#first, words)) return 'zero-prefix'
+          if (isWholeFamily(this.#first, words)) return 'zero-prefix'
           collector.addIpv6Range(this.#first, words)
           return 'accepted'
         }
@@ -181,7 +181,10 @@ export class ListItemReader {
   }
 }
 
-function isWholeIpv6(first: Uint32Array, last: Uint32Array): boolean {
+/** All of IPv6, or all of IPv4 in the addresses of IPv6. */
+function isWholeFamily(first: Uint32Array, last: Uint32Array): boolean {
+  if (first[3] !== 0 || last[3] !== 0xffffffff) return false
+  if (isMappedSpace(first, 96) && isMappedSpace(last, 96)) return true
   return first.every((word) => word === 0) && last.every((word) => word === 0xffffffff)
 }
 

@@ -1,4 +1,4 @@
-import type { IpRangeCollector } from '../../ip/ip-range-set.js'
+import { type IpRangeCollector, isMappedSpace } from '../../ip/ip-range-set.js'
 import { hasHostBits } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 
@@ -206,6 +206,7 @@ export class PlainLineReader {
     if (bytes[at] === CARRIAGE_RETURN) at += 1
     if (bytes[at] !== LINE_FEED || prefixLength === 0 || prefixLength > 128) return -1
     const words = this.#scanner.ipv6
+    if (isMappedSpace(words, prefixLength)) return -1
     this.#hadHostBits = prefixLength !== 128 && hasHostBits(words, 0, prefixLength)
     this.#collector.addIpv6Prefix(words, 0, prefixLength)
     return at + 1

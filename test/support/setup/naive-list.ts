@@ -132,10 +132,11 @@ function readRange(line: string): NaiveRange | undefined {
   return last < value ? undefined : folded({ family: 6, first: value, last })
 }
 
-/** Addresses of ::ffff:0:0/96 are those of IPv4. */
+/** Addresses of ::ffff:0:0/96 are those of IPv4; all of them are too many. */
 function folded(range: NaiveRange | undefined): NaiveRange | undefined {
   const base = 0xffffn << 32n
   if (range === undefined || range.first < base || range.last > base + 0xffffffffn) return range
+  if (range.first === base && range.last === base + 0xffffffffn) return undefined
   return { family: 4, first: range.first - base, last: range.last - base }
 }
 

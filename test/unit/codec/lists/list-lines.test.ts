@@ -103,6 +103,10 @@ const lines: { name: string; line: string; want: string[] | 'ignored' | 'unknown
   { name: 'netmask', line: '192.0.2.0/255.255.255.0', want: 'unknown' },
   { name: 'prefix 0', line: '1.2.3.4/0', want: 'unknown' },
   { name: 'prefix 0 of IPv6', line: '::/0', want: 'unknown' },
+  { name: 'prefix 0 of IPv4 as IPv6', line: '::ffff:0:0/96', want: 'unknown' },
+  { name: 'the same with host bits', line: '::ffff:192.0.2.1/96', want: 'unknown' },
+  { name: 'the same as a range', line: '::ffff:0.0.0.0 - ::ffff:255.255.255.255', want: 'unknown' },
+  { name: 'half of IPv4 as IPv6', line: '::ffff:0:0/97', want: ['0.0.0.0/1'] },
   { name: 'every IPv4 address as a range', line: '0.0.0.0 - 255.255.255.255', want: 'unknown' },
   {
     name: 'every IPv6 address as a range',
