@@ -77,6 +77,10 @@ stamp=node_modules/.spamdctl-setup
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ]; then
   say 'installing the npm packages'
+  # The native modules are compiled where no ready ones can be fetched. Node's headers, when they are installed with
+  # it, spare that another download, which a machine without a way to nodejs.org could not make.
+  headers=$(node scripts/find-node-headers.js)
+  if [ -n "$headers" ]; then export npm_package_config_node_gyp_nodedir="$headers"; fi
   npm ci --no-audit --no-fund >&2
   printf '%s' "$want" >"$stamp"
 fi
