@@ -27,6 +27,7 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'second-helo': 'HELO and EHLO are taken at any time and reset the transaction (RFC 5321 4.1.4)',
   'second-mail': 'MAIL within a transaction is answered with 503 (RFC 5321 4.1.4)',
   'long-name': 'an unknown long option is named, since there are long options now',
+  'long-option': 'new abilities have long options',
   'maxblack-follows': '-c alone lowers the number of stuttered block-listed clients with it: spamd runs',
   'sync-clock': 'a message whose clock is an hour off is ignored',
   'sync-deletion': 'deletions as greyd sends them (types 4 and 5) are understood',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { parseSpamdOptions } from '../../../src/cli/parse-spamd-options.js'
 import { formatFailure } from '../../../src/cli/report-error.js'
+import { SPAMD_OPTIONS } from '../../../src/cli/spamd-options.js'
 import { checkPrivileges } from '../../../src/daemon/process/check-privileges.js'
 import { spamdUser } from '../../../src/daemon/process/spamd-parent-main.js'
 import { ManualClock } from '../manual-clock.js'
@@ -27,6 +28,17 @@ interface Outcome {
 /** Fails by assertion; resolves with the names of the differences that applied. */
 export async function replayCommand(record: SpamdRecord, folder: string): Promise<string[]> {
   const [started] = record.steps
+  const longName = record.argv.find((word) => /^--./.test(word))?.slice(2)
+  const isRefused = started!.out?.[0] === 'spamd: unknown option -- -'
+  if (isRefused && SPAMD_OPTIONS.some(({ long }) => long !== undefined && long === longName?.split('=')[0])) {
+    const parsed = parseSpamdOptions(record.argv.map(expandTools), {
+      hostname: 'host.example',
+      maxFiles: MAX_FILES,
+      environment: daemonEnvironment(folder),
+    })
+    expect(parsed.ok || !parsed.stderr.startsWith('spamd: unknown option'), record.id).toBe(true)
+    return ['long-option']
+  }
   const ours = await run(record, folder)
   if (record.env.ANCHOR_NOSERVICE !== undefined || record.env.PFDEV !== undefined) {
     // Ports have defaults, and the packet filter is reached through pfctl(8): ours runs.
@@ -71,8 +83,7 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
   // Ours names the peers when it is sure to start.
   const recorded = (started!.out ?? []).filter((line) => !line.startsWith('added spam sync host '))
   if (recorded[0] === 'spamd: unknown option -- -') {
-    const name = record.argv.find((word) => word.startsWith('--'))!.slice(2)
-    expect(lines, record.id).toEqual([`spamd: unknown option -- ${name}`, ...recorded.slice(1)])
+    expect(lines, record.id).toEqual([`spamd: unknown option -- ${longName}`, ...recorded.slice(1)])
     return ['long-name']
   }
   if (isUndefined(record)) {
