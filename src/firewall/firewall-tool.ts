@@ -1,4 +1,5 @@
 /** How all back ends run their program: by a fixed argument vector, input from a private file, errors as ours. */
+import { constants } from 'node:os'
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
@@ -57,7 +58,9 @@ export async function runFirewallTool(
 /** The error of a run that did not succeed: how it ended and what the program said last. */
 export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string): AppError {
   const ending =
-    end.signal === null ? `returned status ${end.exitCode ?? '?'}` : `died on signal ${end.signal}`
+    end.signal === null
+      ? `returned status ${end.exitCode ?? '?'}`
+      : `died on signal ${constants.signals[end.signal]} (${end.signal})`
   const said = lastWords(end.stderrTail)
   return new AppError('ERR_FIREWALL_FAILED', `${tool.program} ${ending}${said === '' ? '' : `: ${said}`}`, {
     hint,

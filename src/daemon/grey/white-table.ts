@@ -107,11 +107,12 @@ export class WhiteTable {
       this.counters.addressCount = content.ipv4.count + content.ipv6.count
     } catch (error) {
       this.counters.failures += 1
-      this.#logger.log(
-        'err',
-        `cannot replace table ${WHITE_TABLE.name}: ${reasonOf(error)}, it stays as it was until the next scan`,
-        { event: 'table-failed', table: WHITE_TABLE.name },
-      )
+      // The line begins as the original's: `/sbin/pfctl returned status 1`.
+      const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
+      this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} stays as it was until the next scan`, {
+        event: 'table-failed',
+        table: WHITE_TABLE.name,
+      })
     }
     const endedMs = this.#clock.monotonicMs()
     this.#earliestMs = endedMs + Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * MAX_DUTY_DIVISOR)

@@ -232,7 +232,7 @@ describe('failures', () => {
       end: { exitCode: null, signal: 'SIGSEGV' as const },
       want: {
         code: 'ERR_FIREWALL_FAILED',
-        message: 'cannot replace table spamd: /sbin/pfctl died on signal SIGSEGV',
+        message: 'cannot replace table spamd: /sbin/pfctl died on signal 11 (SIGSEGV)',
       },
     },
     {

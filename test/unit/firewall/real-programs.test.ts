@@ -88,7 +88,7 @@ describe.each(backEnds)('$name', ({ open }) => {
   test('the program dies half-way', async () => {
     await expect(replace(toolOf(script('tool', 'kill -9 $$')))).rejects.toMatchObject({
       code: 'ERR_FIREWALL_FAILED',
-      message: expect.stringContaining('died on signal SIGKILL') as string,
+      message: expect.stringContaining('died on signal 9 (SIGKILL)') as string,
     })
   })
 

@@ -68,11 +68,14 @@ test('a scan that fails loses no promotion made before it', async () => {
 test('a packet filter that fails is logged; the table keeps its content', async () => {
   const { table, content, firewall, logger } = harness()
   await table.replace(setOf('192.0.2.1'))
-  firewall.failure = new AppError('ERR_FIREWALL_FAILED', '/sbin/pfctl returned status 1')
+  firewall.failure = new AppError(
+    'ERR_FIREWALL_FAILED',
+    'cannot replace table spamd-white: /sbin/pfctl returned status 1',
+  )
   await table.replace(setOf('192.0.2.2'))
   expect(content()).toEqual(['192.0.2.1/32'])
   expect(logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
-    'err cannot replace table spamd-white: /sbin/pfctl returned status 1, it stays as it was until the next scan',
+    'err /sbin/pfctl returned status 1, table spamd-white stays as it was until the next scan',
   ])
   expect(table.counters).toEqual({ addressCount: 1, replacements: 1, failures: 1 })
 })
