@@ -86,6 +86,24 @@ describe('spamlogd, the built program', () => {
     })
   })
 
+  test('a replay shows notices without -D: the counters, why the database refuses', async () => {
+    const child = spawn(process.execPath, [PROGRAM, '-r', '-', '--db', db], { stdio: 'pipe' })
+    let text = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+    })
+    const layout = { length: 44, headerBytes: 44 }
+    const record = pflogRecord(mailSyn('192.0.2.78', '198.51.100.1'), { direction: 'in' }, layout)
+    child.stdin.write(captureFile([record]))
+    // The warning of the impossible header tells that signals are taken by now.
+    await once(child.stderr, 'data')
+    child.kill('SIGUSR1')
+    await once(child.stderr, 'data')
+    child.stdin.end()
+    await once(child, 'close')
+    expect(text).toContain('statistics packets=1 matched=0 undecodable=1 ')
+  })
+
   test('a live pipe is stored as it comes, and SIGTERM ends the wait for more', async () => {
     const live = join(scratch, 'live.sqlite')
     createDatabase(live)

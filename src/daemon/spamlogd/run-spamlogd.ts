@@ -57,7 +57,8 @@ export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts
   const logger = machine.openLog({
     toStderr: options.isDebug || options.isForeground || !isLive,
     isJson: options.isJson,
-    threshold: isLive || options.isDebug ? 'debug' : 'warning',
+    // Why the database refused is a notice in the original.
+    threshold: isLive || options.isDebug ? 'debug' : 'notice',
   })
   const daemon = new Spamlogd(options, parts, logger)
   try {
