@@ -1,7 +1,7 @@
 import type { Firewall } from '../firewall/backend.js'
 import { parseCidr } from '../ip/cidr.js'
 import { formatCidrs } from '../ip/cidr-text.js'
-import { EMPTY_SET, IpRangeCollector, type IpRangeSet, unionOf } from '../ip/ip-range-set.js'
+import { EMPTY_SET, IpRangeCollector, type IpRangeSet, subtractSet, unionOf } from '../ip/ip-range-set.js'
 import { BLOCKED_TABLE } from './blocked-table.js'
 
 /**
@@ -22,6 +22,26 @@ export async function replaceBlockedTable(
 export async function readBlockedTable(firewall: Firewall): Promise<IpRangeSet | undefined> {
   const lines = await firewall.readTable(BLOCKED_TABLE)
   if (lines === undefined) return undefined
+  const isException = (line: string) => line.startsWith('!')
+  if (!lines.some(isException)) return setOf(lines)
+  // In pf the longest entry that holds an address decides: the longer a prefix, the later it is applied.
+  const byLength = new Map<number, string[]>()
+  for (const line of lines) {
+    const length = Number(line.slice(line.indexOf('/') + 1))
+    const sameLength = byLength.get(length)
+    if (sameLength === undefined) byLength.set(length, [line])
+    else sameLength.push(line)
+  }
+  let set = EMPTY_SET
+  for (const [, sameLength] of [...byLength].sort(([left], [right]) => left - right)) {
+    const exceptions = sameLength.filter(isException).map((line) => line.slice(1))
+    set = subtractSet(unionOf([set, setOf(sameLength)]), setOf(exceptions))
+  }
+  return set
+}
+
+/** The addresses of CIDR text; what is none, or holds every address, is left out. */
+function setOf(lines: readonly string[]): IpRangeSet {
   const collector = new IpRangeCollector()
   for (const line of lines) {
     const cidr = parseCidr(line)
