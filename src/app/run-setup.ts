@@ -5,7 +5,7 @@ import type { Firewall } from '../firewall/backend.js'
 import type { Clock } from '../platform/clock.js'
 import { currentSystem, type Environment, SETTING_TABLE, type Settings } from '../platform/settings.js'
 import type { Configuration, Problem } from './configured-list.js'
-import type { ConfigTarget } from './deliver-lists.js'
+import type { ConfigTarget, DeliveryTimeouts } from './deliver-lists.js'
 import { type RefreshOptions, refreshLists } from './refresh-lists.js'
 import type { RefreshObserver, RefreshReport } from './refresh-report.js'
 import type { ListFetcher } from './settle-source.js'
@@ -40,6 +40,8 @@ export interface SetupWorld {
   random(): number
   /** Stands between the run and the sources; for tests. */
   wrapFetcher?(fetcher: ListFetcher): ListFetcher
+  /** In place of the real ones; for tests. */
+  deliveryTimeouts?: DeliveryTimeouts | undefined
 }
 
 /** Runs spamd-setup once. Errors: those of `refreshLists`. */
@@ -47,10 +49,11 @@ export async function runSetup(request: SetupRequest, world: SetupWorld): Promis
   const { settings, configSocket } = request
   const firewall = request.wantsFirewall ? await openFirewall(settings, world) : undefined
   const fetcher = openFetcher(request, world)
+  const { deliveryTimeouts: timeouts } = world
   const target: ConfigTarget =
     configSocket === undefined
-      ? { kind: 'port', port: settings.cfgPort }
-      : { kind: 'socket', path: configSocket }
+      ? { kind: 'port', port: settings.cfgPort, timeouts }
+      : { kind: 'socket', path: configSocket, timeouts }
   try {
     return await refreshLists(
       { ...request, stateDir: settings.stateDir, firewall, target },

@@ -26,8 +26,8 @@ export interface SendOptions {
 
 /**
  * Gives every list that can be made to spamd, in order, clears those that vanished from spamd.conf, and
- * keeps a record of it. When spamd cannot be reached this is told once and the record is brought up to date
- * all the same: our spamd reads it at its start.
+ * keeps a record of it. When spamd cannot be reached, or not any more, this is told once, with the lists that it did
+ * not get, and the record is brought up to date all the same: our spamd reads it at its start.
  */
 export async function sendLists(
   combined: readonly CombinedList[],
@@ -36,17 +36,27 @@ export async function sendLists(
 ): Promise<{ sent: CombinedReport[]; cleared: string[] }> {
   const { loaded, target, onProblem } = options
   let isReachable = true
+  let hadConnection = false
+  const unsent: string[] = []
   /** True when spamd need not be told (again): it got the line, or it is not there and so holds no list. */
-  const send = async (line: Iterable<Uint8Array>, isClear: boolean): Promise<boolean> => {
-    if (!isReachable) return false
+  const send = async (name: string, line: Iterable<Uint8Array>, isClear: boolean): Promise<boolean> => {
+    if (!isReachable) {
+      unsent.push(name)
+      return false
+    }
     try {
       await sendConfigLine(target, line)
+      hadConnection = true
       return true
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       if (isClear && isSpamdAbsent(error)) return true
-      isReachable = error.code !== 'ERR_SPAMD_CONNECT'
-      onProblem({ message: error.message, hint: error.hint, isError: true })
+      const hasNoConnection = error.code === 'ERR_SPAMD_CONNECT'
+      if (hasNoConnection) unsent.push(name)
+      else hadConnection = true
+      isReachable = error.code === 'ERR_SPAMD_REFUSED'
+      const about = hasNoConnection ? '' : `${toDisplayText(name)}: `
+      onProblem({ message: `${about}${error.message}`, hint: error.hint, isError: true })
       return false
     }
   }
@@ -80,7 +90,7 @@ export async function sendLists(
     }
     const isClear = isEmptySet(set)
     const line = { name, message: messages.get(name) ?? '', set }
-    const isSent = await send(configLineChunks(line), isClear)
+    const isSent = await send(name, configLineChunks(line), isClear)
     await record(() => loaded.writeLine(name, configLineChunks(line)))
     if (!names.includes(name)) names.push(name)
     sent.push({ ...report, outcome: !isSent ? 'not sent' : isClear ? 'cleared' : 'sent' })
@@ -94,8 +104,12 @@ export async function sendLists(
   }
   const named = new Set(combined.map(({ name }) => name))
   for (const name of vanishedLists(loaded.index, named, options.keepsVanished)) {
-    if (await send([encodeClearLine(name)], true)) cleared.push(name)
+    if (await send(name, [encodeClearLine(name)], true)) cleared.push(name)
     else toClear.push(name)
+  }
+  // Without any connection nothing was sent, which that one error says.
+  if (hadConnection && unsent.length > 0) {
+    onProblem({ message: `not sent to spamd: ${unsent.map(toDisplayText).join(', ')}`, isError: true })
   }
   const firstRunSec = loaded.index.firstRunSec ?? options.nowSec
   const wasComplete = loaded.index.wasComplete || options.isComplete

@@ -32,6 +32,7 @@ export interface SetupIo {
    */
   goToBackground(): Promise<number | undefined>
   wrapFetcher?: SetupWorld['wrapFetcher']
+  deliveryTimeouts?: SetupWorld['deliveryTimeouts']
 }
 
 /** Exit code of a wrong call, as the original's. */
@@ -134,6 +135,7 @@ async function refresh(
           },
           onProblem: (problem) => say(problemLines(problem)),
         },
+        deliveryTimeouts: io.deliveryTimeouts,
         ...(io.wrapFetcher === undefined ? {} : { wrapFetcher: io.wrapFetcher }),
       },
     )

@@ -1,9 +1,12 @@
 /** spamd-setup as a whole against real servers, spamd's port and the pfctl stand-in. */
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type ListServer, startListServer } from '../../support/list-server.js'
 import { SetupWorld } from '../../support/setup/setup-world.js'
 
@@ -418,6 +421,95 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       } finally {
         await absent.close()
       }
+    })
+
+    describe('that takes a connection and goes silent', () => {
+      const listening = async (
+        place: { path: string } | { port: 0; host: string },
+        onConnection: (socket: Socket) => void,
+      ) => {
+        const sockets: Socket[] = []
+        const listener = createServer({ allowHalfOpen: true }, (socket) => {
+          sockets.push(socket.on('error', () => undefined))
+          onConnection(socket)
+        })
+        await once(listener.listen(place), 'listening')
+        onTestFinished(() => {
+          listener.close()
+          for (const socket of sockets) socket.destroy()
+        })
+        return listener
+      }
+      /** Three lists, the second of which is a few megabytes as a config line. */
+      const configureThree = async () => {
+        const many = Array.from(
+          { length: 60_000 },
+          (_, n) => `10.${n >> 15}.${(n >> 7) & 255}.${(n & 127) * 2}\n`,
+        )
+        await world.configure([
+          { name: 'a', file: await world.write('a', TEN) },
+          { name: 'b', file: await world.write('b', many.join('')) },
+          { name: 'c', file: await world.write('c', '198.51.100.1\n') },
+        ])
+      }
+      const deliveryTimeouts = { sendMs: 300, closeMs: 300 }
+
+      test.each([
+        [
+          'at once',
+          0,
+          'a: spamd on SOCKET did not end the connection within 0.3 s: it may not have taken the list',
+          'b, c',
+        ],
+        ['in the middle of a list', 1, 'b: spamd on SOCKET has read nothing for 0.3 s', 'c'],
+      ])(
+        '%s: told which list and which not at all, and the rest is done',
+        async (_when, goodCount, reason, unsent) => {
+          await configureThree()
+          const path = world.path('socket')
+          let count = 0
+          await listening({ path }, (socket) => {
+            count += 1
+            if (count > goodCount) return
+            socket.resume().on('end', () => socket.end('{"result":"added"}\n'))
+          })
+          const run = await world.run(['-b', '--config-socket', path], { deliveryTimeouts })
+          expect(run).toMatchObject({
+            rc: 1,
+            stderr: `spamd-setup: ${reason.replace('SOCKET', path)}
+spamd-setup: hint: see what listens there and whether it still works, then run spamd-setup again
+spamd-setup: not sent to spamd: ${unsent}
+`,
+          })
+          expect(count).toBe(goodCount + 1)
+          expect(world.table()).toHaveLength(60_011)
+          expect(await readdir(world.stateDir)).toEqual(
+            expect.arrayContaining(['a.line', 'b.line', 'c.line', 'loaded.json']),
+          )
+        },
+      )
+
+      test('and one that dies between two lists', async () => {
+        await configureThree()
+        const path = world.path('socket')
+        await listening({ path }, (socket) => {
+          rmSync(path)
+          socket.resume().on('end', () => socket.end('{"result":"added"}\n'))
+        })
+        expect(await world.run(['--config-socket', path], { deliveryTimeouts })).toMatchObject({
+          rc: 1,
+          stderr: `spamd-setup: Can't connect to spamd on ${path}: No such file or directory\nspamd-setup: not sent to spamd: b, c\n`,
+        })
+      })
+
+      test('the configuration port, as the original has it', async () => {
+        await world.configure([{ name: 'a', file: await world.write('a', TEN) }])
+        const listener = await listening({ port: 0, host: '127.0.0.1' }, (socket) => void socket.resume())
+        const { port } = listener.address() as AddressInfo
+        const run = await world.run(['--cfg-port', String(port)], { deliveryTimeouts })
+        expect(run.rc).toBe(1)
+        expect(run.stderr).toContain(`a: spamd on port ${port} did not end the connection within 0.3 s`)
+      })
     })
 
     test('is told to clear the lists that vanished from spamd.conf', async () => {

@@ -149,7 +149,7 @@ describe.skipIf(!isRoot)('spamd-setup for people', () => {
     expect(await world.run(['--config-socket', path])).toMatchObject({ rc: 0, stderr: '' })
     expect(await world.run(['--config-socket', path])).toMatchObject({
       rc: 1,
-      stderr: 'spamd-setup: spamd did not take the list: too many\n',
+      stderr: 'spamd-setup: a: spamd did not take the list: too many\n',
     })
     expect((await world.run(['--config-socket', path])).stderr).toContain('no answer')
     await new Promise((resolve) => server.close(resolve))
