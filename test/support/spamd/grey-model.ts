@@ -144,6 +144,11 @@ export class GreyModel {
     return lines
   }
 
+  /** A tuple of the address was removed at its promotion: the original has it still, and promotes by it again. */
+  hasPromotedTuple(ip: string): boolean {
+    return [...this.#promotedTuples.keys()].some((key) => key.startsWith(`${ip}\n`))
+  }
+
   /** White addresses as the packet filter's table shows them. */
   whiteTable(now: number): string[] {
     return [...this.hosts]

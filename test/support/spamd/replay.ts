@@ -21,6 +21,8 @@ import { createTestDaemon, daemonEnvironment, type TestDaemon } from './test-dae
 import { waitFor } from './wait-for.js'
 
 const EPOCH = 1_700_000_000
+/** What makes a record a spamtrap. */
+const SPAMTRAP_PCOUNT = -2
 const TRAP_LIST = 'spamd-greytrap'
 const TRAP_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
 const CTIME = /[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}/
@@ -536,13 +538,13 @@ class Replay {
     const trappedIps = new Set(
       wanted.filter((line) => line.startsWith('TRAPPED|')).map((line) => line.split('|')[1]),
     )
-    const isPromotion = (line: string): boolean =>
-      whiteIps.has(line.split('|')[1]) && /^(GREY|WHITE)\|/.test(line)
+    const isPromotion = (line: string): boolean => {
+      const ip = line.split('|')[1] ?? ''
+      return (whiteIps.has(ip) || this.#grey.hasPromotedTuple(ip)) && /^(GREY|WHITE)\|/.test(line)
+    }
     const isTrapTime = (line: string): boolean => trappedIps.has(line.split('|')[1])
     const isIpv6 = (line: string): boolean => line.split('|')[1]!.includes(':')
-    const isImpossible = this.#record.db.some(
-      ([operation, key]) => operation === 'putraw' || !isStorable(key),
-    )
+    const isImpossible = this.#record.db.some((put) => !isStorable(put))
     const isElsewhere = this.#differences.size > 0
     const differing = [
       ...recorded.filter((line) => !wanted.includes(line)),
@@ -651,8 +653,10 @@ class Replay {
 
   async #putEntries(): Promise<void> {
     const entries: Entry[] = []
-    for (const [operation, key, ...numbers] of this.#record.db) {
-      if (operation === 'putraw' || !isStorable(key)) continue
+    for (const put of this.#record.db) {
+      if (!isStorable(put)) continue
+      const [, written, ...numbers] = put
+      const key = canonicalKey(written)
       const [first = 0, pass = 0, expire = 0, bcount = 0, pcount = 0] = numbers.map(Number)
       const times = { first, pass, expire, bcount, pcount }
       const absolute = { first: first + EPOCH, pass: pass + EPOCH, expire: expire + EPOCH, bcount, pcount }
@@ -674,13 +678,22 @@ class Replay {
 
 /** The database held what ours cannot hold: a record of a wrong size, or a key that is no address. */
 function isDamaged(record: SpamdRecord): boolean {
-  return record.db.some(([operation, key]) => operation === 'putraw' || !isStorable(key))
+  return record.db.some((put) => !isStorable(put))
 }
 
-/** A key that can stand for an entry of ours: an address, a tuple of one, or an e-mail address. */
-function isStorable(key: string): boolean {
+/** A record that can stand for an entry of ours: an address, a tuple of one, or the e-mail address of a spamtrap. */
+function isStorable([operation, key, ...numbers]: SpamdRecord['db'][number]): boolean {
+  if (operation === 'putraw') return false
   const [ip = '', ...fields] = key.split('\n')
-  return /^[0-9]+(\.[0-9]+){3}$/.test(ip) || ip.includes(':') || (fields.length === 0 && ip.includes('@'))
+  const isSpamtrap = fields.length === 0 && Number(numbers[4]) === SPAMTRAP_PCOUNT
+  return isSpamtrap ? ip.includes('@') : /^[0-9]+(\.[0-9]+){3}$/.test(ip) || ip.includes(':')
+}
+
+/** The key in one spelling: IPv6 addresses have several. */
+function canonicalKey(key: string): string {
+  const [ip = '', ...fields] = key.split('\n')
+  const host = `http://[${ip}]/`
+  return [URL.canParse(host) ? new URL(host).hostname.slice(1, -1) : ip, ...fields].join('\n')
 }
 
 function editOf(flags: string, key: string): ManualEdit {
