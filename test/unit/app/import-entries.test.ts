@@ -12,6 +12,8 @@ import {
   MAX_IMPORT_LINE_BYTES,
 } from '../../../src/app/import-entries.js'
 import { openImportInput } from '../../../src/app/import-input.js'
+import { type HashFileItem, readBerkeleyHash } from '../../../src/codec/database/berkeley-hash.js'
+import { decodeBerkeleyRecord } from '../../../src/codec/database/berkeley-record.js'
 import { createDatabase, openStore } from '../../../src/db/open-store.js'
 import type { Store } from '../../../src/db/store.js'
 import { type Entry, MAX_COMMENT_BYTES } from '../../../src/domain/entry.js'
@@ -281,7 +283,18 @@ describe('files of OpenBSD', () => {
     const store = await newStore()
     const bytes = readFileSync(join(golden, name))
     const { report } = await importBytes(store, bytes, TEXT, 'file')
-    expect(report).toMatchObject({ updated: 0, skipped: 0, bad: 0 })
+    // Records under one key in two spellings meet in one entry; what is no entry at all is counted as bad.
+    const items = [
+      ...readBerkeleyHash({ sizeBytes: bytes.length, read: (at, length) => bytes.subarray(at, at + length) }),
+    ]
+    const isEntry = (item: HashFileItem): boolean =>
+      item.type === 'record' && decodeBerkeleyRecord(item.key, item.data, item.littleEndian).ok
+    const entryCount = items.filter(isEntry).length
+    expect(report).toMatchObject({
+      added: entryCount - report.updated,
+      skipped: 0,
+      bad: items.length - entryCount,
+    })
     const again = await newStore()
     expect((await importBytes(again, gzipSync(bytes))).report).toEqual(report)
     expect(await exportText(again)).toBe(await exportText(store))
