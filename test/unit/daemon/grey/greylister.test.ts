@@ -195,7 +195,7 @@ describe('what is recorded', () => {
     expect(calls[0]?.attempts[0]?.mayPromote).toBe(false)
   })
   test('recipients outside of the allowed domains trap, until the list is lifted', async () => {
-    const allowedDomains = parseAllowedDomains(Buffer.from('example.org\n'))
+    const allowedDomains = parseAllowedDomains(Buffer.from('example.org\n'), '/etc/domains')
     const { greylister, calls } = harness('trapped', { allowedDomains })
     await greylister.submit(recipient)
     greylister.replaceAllowedDomains(undefined)
