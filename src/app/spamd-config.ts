@@ -42,6 +42,8 @@ export interface SpamdConfig {
   maxTuplesPerAddress: number
   /** --proxy-protocol: CIDR texts. */
   proxyPeers: string[]
+  /** --config-socket was given: spamd does not start without it. */
+  isControlSocketGiven: boolean
   logFormat: 'classic' | 'json'
   pidFile: string | undefined
   sync: {

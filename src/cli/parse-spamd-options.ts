@@ -124,6 +124,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       maxTuples: DEFAULT_MAX_TUPLES,
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       proxyPeers: [],
+      isControlSocketGiven: false,
       logFormat: 'classic',
       pidFile: undefined,
       sync: {
@@ -161,6 +162,7 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
   const setting = SETTING_OPTIONS[name]
   if (setting !== undefined) {
     overrides[setting] = value
+    if (setting === 'controlSocket') config.isControlSocketGiven = true
     return
   }
   switch (name) {

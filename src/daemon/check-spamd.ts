@@ -1,5 +1,6 @@
 /** `spamd --check`: reads and tries everything that a start would, and changes nothing. */
 import { accessSync, constants, existsSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/open-database.js'
@@ -34,6 +35,7 @@ export async function checkSpamd(parts: {
   await resources.readSyncKey()
   await planSync(config.sync, systemSyncEnvironment)
   await checkListeners(resources)
+  await checkControlSocket(config, resources)
   if (config.isBlackOnly) return
   const domains = await resources.readAllowedDomains()
   if (domains !== undefined) parseAllowedDomains(domains, settings.allowedDomains)
@@ -53,6 +55,23 @@ async function checkListeners(resources: SpamdResources): Promise<void> {
   } catch (error) {
     const cause = error instanceof AppError ? error.cause : error
     if (!isSystemError(cause) || cause.code !== 'EADDRINUSE') throw error
+  }
+}
+
+/**
+ * Opens the Unix socket for a moment when a start would need it, unless its folder is one that the start makes. One
+ * that is in use is taken for that of a running spamd.
+ */
+async function checkControlSocket(config: SpamdConfig, resources: SpamdResources): Promise<void> {
+  const folder = dirname(config.settings.controlSocket)
+  const isFolderMade = !existsSync(folder) && existsSync(dirname(folder))
+  if (!config.isControlSocketGiven || isFolderMade) return
+  const server = createServer()
+  try {
+    await resources.listenControl(server)
+    server.close()
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'ERR_CONTROL_SOCKET_TAKEN') throw error
   }
 }
 

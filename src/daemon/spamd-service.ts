@@ -181,7 +181,8 @@ export class SpamdService {
     try {
       await resources.listenControl(this.#controlServer)
     } catch (error) {
-      // The original has no such socket: mail must not stop for it.
+      if (config.isControlSocketGiven) throw error
+      // The original has no such socket: mail must not stop for one that nobody asked for.
       logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
     }
   }

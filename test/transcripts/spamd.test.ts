@@ -179,6 +179,36 @@ describe('the command line', () => {
     expect(run('spamd.js', '-b', '--check').rc).toBe(0)
   })
 
+  test('--config-socket that cannot be opened stops --check and the start; the default one does not', async () => {
+    const taken = join(folder, 'taken')
+    writeFileSync(taken, 'precious')
+    const refusals = [
+      [taken, 'it exists and is not a socket'],
+      [
+        join(folder, 'no', 'such', 'sock'),
+        `No such file or directory\nspamd: hint: make its folder first: mkdir -p ${join(folder, 'no', 'such')}`,
+      ],
+      [join(taken, 'sock'), 'Not a directory'],
+    ] as const
+    for (const [path, reason] of refusals) {
+      const wanted = { rc: 1, stdout: '', stderr: `spamd: cannot listen on ${path}: ${reason}\n` }
+      expect(run('spamd.js', '--check', '--config-socket', path)).toEqual(wanted)
+      expect(run('spamd.js', '-d', '--config-socket', path)).toEqual({
+        ...wanted,
+        stdout: expect.any(String) as string,
+      })
+    }
+    expect(readFileSync(taken, 'latin1')).toBe('precious')
+    const fresh = join(folder, 'made', 'sock')
+    expect(run('spamd.js', '--check', '--config-socket', fresh)).toEqual({ rc: 0, stdout: '', stderr: '' })
+    expect(existsSync(join(folder, 'made'))).toBe(false)
+    environment.SPAMD_CONTROL_SOCKET = taken
+    expect(run('spamd.js', '--check').rc).toBe(0)
+    const { child } = await foreground('--foreground')
+    expect(run('spamd.js', '--check', '--config-socket', fresh).rc).toBe(0)
+    expect(await stop(child)).toBe(0)
+  })
+
   test.skipIf(process.geteuid?.() !== 0)(
     'a folder of root, where the daemon cannot write (needs root), is told by --check and by the start',
     () => {

@@ -1,17 +1,27 @@
-import { lstatSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, unlinkSync } from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
+import { dirname } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
-import { reasonOf } from '../../platform/errno-text.js'
+import { errnoText, reasonOf } from '../../platform/errno-text.js'
 
 /** Group members may use the socket: the group of the daemon's user. */
 const SOCKET_MODE = 0o660
 
+/** A longer path would be cut in silence. Source: sun_path of struct sockaddr_un, sys/un.h, less its NUL. */
+const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
+
 /**
- * Listens on a path, mode 0660. A socket left behind by a daemon that is gone is replaced; `AppError`
- * `ERR_CONTROL_SOCKET` when another daemon answers there or the path is something else.
+ * Listens on a path, mode 0660. A socket left behind by a daemon that is gone is replaced. `AppError`
+ * `ERR_CONTROL_SOCKET_TAKEN` when another daemon answers there, `ERR_CONTROL_SOCKET` for everything else.
  */
 export async function listenOnPath(server: Server, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new AppError(
+      'ERR_CONTROL_SOCKET',
+      `cannot listen on ${path}: longer than ${MAX_PATH_BYTES} bytes, which a socket may not be`,
+    )
+  }
   await removeStaleSocket(path)
   const previousMask = process.umask(0o177)
   try {
@@ -22,12 +32,19 @@ export async function listenOnPath(server: Server, path: string): Promise<void> 
         resolve()
       })
     })
+    await chmod(path, SOCKET_MODE)
   } catch (error) {
-    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: ${reasonOf(error)}`, { cause: error })
+    server.close()
+    // libuv calls a missing folder a missing right.
+    const isFolderMissing = !existsSync(dirname(path))
+    const reason = isFolderMissing ? errnoText('ENOENT') : reasonOf(error)
+    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: ${reason}`, {
+      hint: isFolderMissing ? `make its folder first: mkdir -p ${dirname(path)}` : undefined,
+      cause: error,
+    })
   } finally {
     process.umask(previousMask)
   }
-  await chmod(path, SOCKET_MODE)
 }
 
 async function removeStaleSocket(path: string): Promise<void> {
@@ -40,7 +57,7 @@ async function removeStaleSocket(path: string): Promise<void> {
     throw error
   }
   if (await answers(path)) {
-    throw new AppError('ERR_CONTROL_SOCKET', `cannot listen on ${path}: another daemon listens there`, {
+    throw new AppError('ERR_CONTROL_SOCKET_TAKEN', `cannot listen on ${path}: another daemon listens there`, {
       hint: 'stop it first, or give this one another --config-socket',
     })
   }

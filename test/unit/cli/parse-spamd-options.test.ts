@@ -32,6 +32,12 @@ test('defaults are those of the original', () => {
   })
 })
 
+test('--config-socket is known to be given, even as the default path', () => {
+  expect(config().isControlSocketGiven).toBe(false)
+  const { settings, isControlSocketGiven } = config('--config-socket', config().settings.controlSocket)
+  expect([settings.controlSocket, isControlSocketGiven]).toEqual([config().settings.controlSocket, true])
+})
+
 describe('errors, byte for byte', () => {
   const cases: { argv: string[]; stderr: string }[] = [
     { argv: ['-Z'], stderr: `spamd: unknown option -- Z\n${SPAMD_USAGE}` },

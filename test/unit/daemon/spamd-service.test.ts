@@ -79,6 +79,16 @@ describe('start', () => {
     await hears(await connect(), '220 ')
   })
 
+  test('fails without the control socket that was asked for', async () => {
+    const path = join(folder, 'asked.sock')
+    writeFileSync(path, 'a file')
+    build(['--config-socket', path])
+    await expect(daemon.service.start()).rejects.toMatchObject({
+      message: `cannot listen on ${path}: it exists and is not a socket`,
+    })
+    expect(readFileSync(path, 'latin1')).toBe('a file')
+  })
+
   test('has the saved lists before the first client, and goes on when they cannot be read', async () => {
     const words = new Uint32Array([0x7f050000])
     const set = setOfPrefixes(
