@@ -69,8 +69,11 @@ export class LogWatcher {
     }
   }
 
-  /** Logs all counters; `lostCount` is what the kernel could not hand over, undefined when unknown. */
-  logStatistics(lostCount: number | undefined): void {
+  /**
+   * Logs all counters; `lostCount` is what the kernel could not hand over, undefined when unknown. `more` are counters of
+   * others, by name.
+   */
+  logStatistics(lostCount: number | undefined, more: Readonly<Record<string, number>> = {}): void {
     const { recorder, logger } = this.#options
     const { added, refreshed, untrapped, leftTrapped, dropped } = recorder.counts
     const fields = {
@@ -81,6 +84,7 @@ export class LogWatcher {
       pending: recorder.pendingCount,
       dropped,
       lostByKernel: lostCount ?? 0,
+      ...more,
     }
     const text = Object.entries(fields)
       .slice(1)

@@ -35,6 +35,8 @@ const STOP_WAIT_MS = 5_000
 /** Sends white entries to the peers of -Y. */
 export interface WhiteAnnouncer {
   announce: OnWhitelisted
+  /** For the statistics line, by name; since the start. */
+  counters(): Readonly<Record<string, number>>
   /** SIGHUP: reads the key again, looks names up again. */
   reload(): Promise<void>
   /** Resolves when everything announced has left. */
@@ -253,15 +255,16 @@ class Spamlogd {
     onReload: () => void,
   ): Promise<void> {
     const { statsIntervalSec } = this.#options
+    const logStatistics = (): void => watcher.logStatistics(lostCount(), this.#announcer?.counters())
     if (statsIntervalSec !== undefined) {
-      this.#statsTimer = setInterval(() => watcher.logStatistics(lostCount()), statsIntervalSec * 1_000)
+      this.#statsTimer = setInterval(logStatistics, statsIntervalSec * 1_000)
       this.#statsTimer.unref()
     }
     return new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
       this.#removeSignals = this.#machine.onSignal((signal) => {
         if (signal === 'stop') this.#stop.abort()
-        else if (signal === 'statistics') watcher.logStatistics(lostCount())
+        else if (signal === 'statistics') logStatistics()
         else this.#reload(onReload)
       })
     })

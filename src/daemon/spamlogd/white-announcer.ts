@@ -24,6 +24,10 @@ export async function openWhiteAnnouncer(
   })
   return {
     announce: (ip, _nowSec, expireSec) => sync.sender.announceWhite(ip, expireSec),
+    counters: () => {
+      const { sent, failed, ipv6 } = sync.sender.counters
+      return { syncSent: sent, syncFailed: failed, syncNotSentIpv6: ipv6 }
+    },
     reload: () => sync.reload(),
     close: () => sync.close(),
   }

@@ -6,10 +6,12 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SpamlogdOptions } from '../../../../src/app/spamlogd-options.js'
 import { parseSpamlogdOptions } from '../../../../src/cli/parse-spamlogd-options.js'
 import { kernelFilter, runSpamlogd } from '../../../../src/daemon/spamlogd/run-spamlogd.js'
+import { openWhiteAnnouncer } from '../../../../src/daemon/spamlogd/white-announcer.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { captureFile, mailSyn, nflogRecord, pflogRecord } from '../../../support/log-records.js'
 import { FakeMachine } from '../../../support/spamlogd-machine.js'
+import { UdpRecorder } from '../../../support/udp-recorder.js'
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-run-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -159,6 +161,35 @@ describe('watching', () => {
     expect(await running).toBe(0)
     expect(existsSync(pidFile)).toBe(false)
   })
+})
+
+test('the counters name what was told to other gateways, and what could not be', async () => {
+  createDatabase(dbPath)
+  const peer = await UdpRecorder.open('127.0.0.1')
+  const options = optionsOf(
+    '-D',
+    '-Y',
+    '127.0.0.1',
+    '--sync-port',
+    String(peer.port),
+    '--key',
+    `${dbPath}.key`,
+  )
+  const running = runSpamlogd(options, {
+    machine,
+    openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, machine),
+  })
+  await machine.listening
+  machine.request?.onPacket(SYN, 1)
+  machine.request?.onPacket(pflogRecord(mailSyn('2001:db8::1', '2001:db8::2')), 1)
+  await peer.waitFor(1)
+  await until(() => {
+    machine.signal('statistics')
+    return machine.lines.at(-1)?.endsWith(' syncSent=1 syncFailed=0 syncNotSentIpv6=1') === true
+  })
+  machine.signal('stop')
+  expect(await running).toBe(0)
+  peer.close()
 })
 
 describe('a target of -Y that cannot be', () => {
