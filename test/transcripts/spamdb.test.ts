@@ -235,8 +235,8 @@ describe('many processes', () => {
         const killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
         for (let start = 0; start < keys.length && !child.killed; start += 500) {
           child.stdin.write(`${keys.slice(start, start + 500).join('\n')}\n`)
-          // Pieces apart, so that there are many transactions to die in.
-          await new Promise((resolve) => setTimeout(resolve, 2))
+          // Pieces so far apart that they are not gathered: many transactions to die in.
+          await new Promise((resolve) => setTimeout(resolve, 5))
         }
         child.stdin.end()
         await ended
@@ -257,13 +257,13 @@ describe('many processes', () => {
           for (const entry of chunk) found.add('ip' in entry ? entry.ip : '')
         await store.close()
         expect(report.problems).toEqual([])
-        expect(keys.slice(0, found.size).every((key) => found.has(key))).toBe(true)
+        expect(keys.slice(0, found.size).filter((key) => !found.has(key))).toEqual([])
         seen.add(found.size)
       }
       for (let index = 0; index < 200; index += 4) {
         await Promise.all([0, 1, 2, 3].map((offset) => runOnce(index + offset)))
       }
-      expect(seen.size).toBeGreaterThan(1)
+      expect([...seen].filter((size) => size > 0 && size < keys.length)).not.toEqual([])
     },
     SLOW_MACHINE_MS,
   )
