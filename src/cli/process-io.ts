@@ -1,18 +1,13 @@
 import { systemClock } from '../platform/clock.js'
-import { gatheredInput } from '../platform/gathered-input.js'
 import { writeFully, writeMessage } from '../platform/standard-output.js'
 import type { ProgramIo } from './spamdb-main.js'
 
 /** The running process as the world of a program; standard input is touched only when it is read. */
 export function processIo(showHelp: () => Promise<void>): ProgramIo {
-  let stdin: AsyncIterable<Uint8Array> | undefined
   return {
     writeOut: (bytes) => writeFully(1, bytes),
     writeError: writeMessage,
-    get stdin() {
-      stdin ??= gatheredInput(process.stdin)
-      return stdin
-    },
+    stdin: { [Symbol.asyncIterator]: readStdin },
     environment: process.env,
     clock: systemClock,
     showHelp,
@@ -25,4 +20,10 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
       })
     },
   }
+}
+
+/** Nothing is read, nor even loaded, before the first piece is asked for: most runs have no use for it. */
+async function* readStdin(): AsyncGenerator<Uint8Array> {
+  const { gatheredInput } = await import('../platform/gathered-input.js')
+  yield* gatheredInput(process.stdin)
 }

@@ -218,6 +218,24 @@ describe('input that stays open', () => {
   })
 })
 
+describe('standard input that nobody closes', () => {
+  test.each([
+    ['is left alone where keys or a file are given', [SPAMDB, '-a', '192.0.2.1'], ''],
+    ['is left alone by an import from a file', [SPAMDCTL, 'import', '/dev/null'], ''],
+    ['does not keep a program that stops at a bad key', [SPAMDB, '-a', '-T', '-'], 'no address\n'],
+  ])('%s', async (_name, argv, input) => {
+    const child = spawn(process.execPath, argv, {
+      env: environmentOf(newDatabase()),
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    const ended = once(child, 'exit')
+    child.stdin.write(input)
+    const [code] = (await ended) as [number]
+    expect(code).toBe(input === '' ? 0 : 255)
+    child.stdin.destroy()
+  })
+})
+
 describe('many processes', () => {
   test(
     'kill -9 of a 10,000-key spamdb -a - leaves a prefix of the keys and a sound database, 200 times',
