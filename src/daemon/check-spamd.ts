@@ -6,6 +6,7 @@ import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/open-database.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { planSync, systemSyncEnvironment } from '../app/sync-plan.js'
+import { checkFolder } from '../db/database-file.js'
 import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
@@ -87,9 +88,13 @@ function checkWritable(path: string, userName: string): void {
   for (const item of wanted) {
     try {
       accessSync(item, constants.W_OK)
+      if (item === folder && !existsSync(path)) checkFolder(folder)
     } catch (error) {
+      const known = error instanceof AppError ? error.hint : undefined
       throw new AppError('ERR_SPAMD_DB', `open of ${path} failed (${reasonOf(error)})`, {
-        hint: `the user ${userName} must be able to write the file and its folder: chown ${userName} ${folder}`,
+        hint:
+          known ??
+          `the user ${userName} must be able to write the file and its folder: chown ${userName} ${folder}`,
         cause: error,
       })
     }

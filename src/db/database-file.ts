@@ -190,7 +190,8 @@ export function syncFolder(folder: string): void {
 const OTHERS_MAY_WRITE = 0o002
 const STICKY = 0o1000
 
-function checkFolder(folder: string): void {
+/** Throws `ERR_DB_OPEN` for a folder in which no database is made: one that is missing, or where anybody may put files. */
+export function checkFolder(folder: string): void {
   let stats: Stats
   try {
     stats = statSync(folder)

@@ -5,6 +5,7 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -169,6 +170,15 @@ describe('the command line', () => {
     expect(run('spamd.js', '--check', '-y', 'nosuchif0')).toMatchObject({
       rc: 1,
       stderr: expect.stringMatching(/^spamd: sync init: No such device\nspamd: hint: /) as string,
+    })
+    const open = join(folder, 'open-to-all')
+    mkdirSync(open)
+    chmodSync(open, 0o777)
+    environment.SPAMD_DB = join(open, 'db')
+    expect(run('spamd.js', '--check')).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamd: open of ${environment.SPAMD_DB} failed (the folder can be written by every user)\nspamd: hint: run chmod o-w ${open}\n`,
     })
     environment.SPAMD_DB = join(folder, 'missing', 'missing', 'db')
     expect(run('spamd.js', '--check')).toEqual({
