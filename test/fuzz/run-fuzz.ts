@@ -5,6 +5,7 @@ import { corpusFolder, corpusInputs } from '../support/corpus.js'
 import { type Mutator, makeMutator } from './mutate.js'
 
 const inputCount = Number(process.argv[2] ?? 1_000_000)
+if (!Number.isSafeInteger(inputCount) || inputCount < 1) throw new RangeError('the words are INPUTS [SEED]')
 const { random, mutate } = makeMutator(Number(process.argv[3] ?? 1))
 
 /**
