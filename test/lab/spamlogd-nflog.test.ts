@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
+import { PATIENCE } from '../support/patience.js'
 
 const isRoot = process.geteuid?.() === 0 && process.platform === 'linux'
 if (!isRoot) process.stdout.write('skipped: spamlogd on nflog needs root on Linux\n')
@@ -197,7 +198,7 @@ describe.skipIf(!isRoot)('spamlogd on nflog', () => {
     const before = await whiteEntries()
     await connect(PEER, '198.51.100.1')
     process.kill(pid, 'SIGTERM')
-    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), { timeout: 20_000 })
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow(), PATIENCE)
     expect(await whiteEntries()).not.toEqual(before)
   })
 

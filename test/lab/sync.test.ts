@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
+import { PATIENCE } from '../support/patience.js'
 
 const isRoot = process.geteuid?.() === 0 && process.platform === 'linux'
 if (!isRoot) process.stdout.write('skipped: synchronisation between namespaces needs root on Linux\n')
@@ -27,7 +28,6 @@ socket.on('data', (data) => { const line = lines.shift(); if (line) socket.write
 socket.on('error', () => process.exit(1))
 socket.on('end', () => process.exit(0))`
 /** A state that a slow machine needs time for. */
-const PATIENCE = { timeout: 20_000, interval: 50 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'sync-lab-'))
 const daemons: ChildProcess[] = []

@@ -17,6 +17,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SPAMD_USAGE } from '../../src/cli/spamd-options.js'
+import { PATIENCE } from '../support/patience.js'
 import { TestClient } from '../support/spamd/test-client.js'
 import { waitFor } from '../support/spamd/wait-for.js'
 
@@ -314,7 +315,7 @@ describe('in the foreground', () => {
       expect(result).toMatchObject({ rc: 0, stderr: '' })
       expect(result.stdout).toContain('datagrams sent: 1\n')
       return result
-    }, 10_000)
+    }, PATIENCE)
     expect(status.stdout.split('\n')).toEqual(
       expect.arrayContaining([
         `key: ${fingerprint}`,

@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { hasRelativePath } from '../../../src/platform/daemonize.js'
 import { writePidFile } from '../../../src/platform/pid-file.js'
 import { findUser } from '../../../src/platform/privileges.js'
+import { PATIENCE } from '../../support/patience.js'
 
 const root = resolve(import.meta.dirname, '../../..')
 
@@ -38,7 +39,7 @@ describe('startInBackground', () => {
       writeFileSync('${alive}', process.cwd() + ' ' + isBackgroundProcess())`),
     )
     expect(result).toMatchObject({ status: 0, stderr: 'starting\n', stdout: '' })
-    await vi.waitFor(() => expect(readFileSync(alive, 'utf8')).toBe('/ false'), { timeout: 20_000 })
+    await vi.waitFor(() => expect(readFileSync(alive, 'utf8')).toBe('/ false'), PATIENCE)
   })
 
   test('ends with the exit code and the message of a background process that fails', () => {

@@ -13,10 +13,10 @@ import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { systemClock } from '../../../../src/platform/clock.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
+import { PATIENCE } from '../../../support/patience.js'
 import { POLICY, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()
-const PATIENCE = { timeout: 20_000, interval: 20 }
 const isRoot = process.geteuid?.() === 0 && process.platform === 'linux'
 if (!isRoot) process.stdout.write('skipped: a greylister on a full disk needs root for a small tmpfs\n')
 

@@ -5,6 +5,7 @@ import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { systemClock } from '../../../../src/platform/clock.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
+import { PATIENCE } from '../../../support/patience.js'
 
 function setOf(...ips: string[]) {
   const gatherer = new HostGatherer()
@@ -31,7 +32,7 @@ test('a promotion is let in before the next scan', async () => {
   const { table, content } = harness()
   await table.replace(setOf('192.0.2.1'))
   table.add('192.0.2.9')
-  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32']), 3000)
+  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32']), PATIENCE)
 })
 
 test('a promotion before the first scan waits for it: the table is never replaced by a part', async () => {
@@ -62,7 +63,10 @@ test('a scan that fails loses no promotion made before it', async () => {
   table.beginScan()
   table.beginScan()
   table.add('192.0.2.10')
-  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32', '192.0.2.10/32']), 3000)
+  await vi.waitFor(
+    () => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32', '192.0.2.10/32']),
+    PATIENCE,
+  )
 })
 
 test('a packet filter that fails is logged; the table keeps its content', async () => {

@@ -5,6 +5,7 @@ import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
 import { type ConfigServerOptions, createConfigServer } from '../../../../src/daemon/lists/config-server.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
+import { PATIENCE } from '../../../support/patience.js'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -62,7 +63,7 @@ test('a connection that is reset half-way changes nothing', async () => {
   const { blockLists, open, logger, shown } = await started()
   const broken = await open()
   broken.write(LINE)
-  await vi.waitFor(() => expect(shown()).toContain('read 27 config bytes'))
+  await vi.waitFor(() => expect(shown()).toContain('read 27 config bytes'), PATIENCE)
   broken.resetAndDestroy()
   const next = await open()
   next.end('l2;"m";inet;1;127.6.0.0/16\n')

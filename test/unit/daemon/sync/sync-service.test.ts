@@ -14,6 +14,7 @@ import { createSyncService } from '../../../../src/daemon/sync/sync-service.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { PATIENCE } from '../../../support/patience.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
 const NOW = 1_700_000_000
@@ -142,18 +143,20 @@ describe('two hosts', () => {
     await a.submit()
     await a.submit({ clientIp: '192.0.2.4', to: '<Trap@d>' })
     a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
-    await vi.waitFor(async () =>
-      expect(await b.listing()).toBe(
-        [
-          `WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0`,
-          `TRAPPED|192.0.2.4|${NOW + 86_400}`,
-          `GREY|192.0.2.1|h|<a@b>|<c@d>|${NOW}|${NOW + 14_400}|${NOW + 14_400}|1|0`,
-          '',
-        ].join('\n'),
-      ),
+    await vi.waitFor(
+      async () =>
+        expect(await b.listing()).toBe(
+          [
+            `WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0`,
+            `TRAPPED|192.0.2.4|${NOW + 86_400}`,
+            `GREY|192.0.2.1|h|<a@b>|<c@d>|${NOW}|${NOW + 14_400}|${NOW + 14_400}|1|0`,
+            '',
+          ].join('\n'),
+        ),
+      PATIENCE,
     )
     a.service.announcer.announceDeletion('192.0.2.7', 'WHITE', NOW + 500)
-    await vi.waitFor(async () => expect(await b.listing()).not.toContain('WHITE'))
+    await vi.waitFor(async () => expect(await b.listing()).not.toContain('WHITE'), PATIENCE)
     expect(b.logged()).toEqual(
       expect.arrayContaining([
         'debug new entry 192.0.2.1 from <a@b> to <c@d>, helo h',
@@ -177,28 +180,29 @@ describe('two hosts', () => {
   test('a tuple seen here and its retry seen there makes the host white on both', async () => {
     const { a, b } = await pair('k')
     await a.submit()
-    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'))
+    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'), PATIENCE)
     for (const { clock } of [a, b]) clock.advance(61)
     await a.submit()
-    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE|192.0.2.1|'))
+    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE|192.0.2.1|'), PATIENCE)
     expect(await a.listing()).toContain('WHITE|192.0.2.1|')
   })
   test('what came from a peer is not sent on', async () => {
     const { a, b } = await pair('k')
     await a.submit()
-    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'))
+    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY'), PATIENCE)
     expect(b.status()).toMatchObject({ sent: undefined })
     expect(a.status().received.received).toBe(0)
   })
   test('with different keys nothing is taken until SIGHUP brings the right one', async () => {
     const { a, b } = await pair('one', 'two')
     a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
-    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ hmac: 1 }))
+    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ hmac: 1 }), PATIENCE)
     b.setKey('one')
     await b.service.reload()
     a.service.announcer.announceWhite('192.0.2.8', NOW + 500)
-    await vi.waitFor(async () =>
-      expect(await b.listing()).toBe(`WHITE|192.0.2.8|||${NOW}|0|${NOW + 500}|0|0\n`),
+    await vi.waitFor(
+      async () => expect(await b.listing()).toBe(`WHITE|192.0.2.8|||${NOW}|0|${NOW + 500}|0|0\n`),
+      PATIENCE,
     )
   })
   test('IPv6 hosts and overlong tuples are counted, not sent', async () => {
@@ -235,17 +239,20 @@ describe('a hostile network', () => {
       Buffer.alloc(2000, good),
       Buffer.alloc(0),
     )
-    await vi.waitFor(() =>
-      expect(b.status().received.refused).toEqual({
-        repeated: 1,
-        clock: 1,
-        truncated: 1,
-        'too long': 1,
-        empty: 1,
-      }),
+    await vi.waitFor(
+      () =>
+        expect(b.status().received.refused).toEqual({
+          repeated: 1,
+          clock: 1,
+          truncated: 1,
+          'too long': 1,
+          empty: 1,
+        }),
+      PATIENCE,
     )
-    await vi.waitFor(async () =>
-      expect(await b.listing()).toBe(`WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0\n`),
+    await vi.waitFor(
+      async () => expect(await b.listing()).toBe(`WHITE|192.0.2.7|||${NOW}|0|${NOW + 500}|0|0\n`),
+      PATIENCE,
     )
   })
   test('one bad entry refuses the good ones before it', async () => {
@@ -258,14 +265,14 @@ describe('a hostile network', () => {
     createHmac('sha1', key).update(mixed).digest().copy(mixed, 8)
     expect(decodeSyncMessage(mixed, key)).toMatchObject({ reason: 'entry type' })
     await sendTo(port, mixed)
-    await vi.waitFor(() => expect(b.shown()).toContain('invalid type: 9'))
+    await vi.waitFor(() => expect(b.shown()).toContain('invalid type: 9'), PATIENCE)
     expect(await b.listing()).toBe('')
   })
   test('only --sync-peers may send', async () => {
     const port = await freePort()
     const b = await host({ port, listen: '127.0.0.3', key: 'k', sync: { peers: ['192.0.2.0/24'] } })
     await sendTo(port, white(0))
-    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ stranger: 1 }))
+    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ stranger: 1 }), PATIENCE)
   })
 })
 
@@ -273,7 +280,7 @@ describe('the key at start', () => {
   test('without one it warns once and works', async () => {
     const { a, b } = await pair()
     a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
-    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'))
+    await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'), PATIENCE)
     expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anybody can forge messages`])
   })
   test('one that every user can read is warned about', async () => {
@@ -293,11 +300,13 @@ test('with -b what is received is checked and dropped', async () => {
   const b = await host({ port, listen: '127.0.0.3', key: 'k', isBlackOnly: true })
   const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], key: 'k' })
   a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
-  await vi.waitFor(() =>
-    expect(b.shown()).toEqual([
-      '127.0.0.2(sync): received packet of 52 bytes',
-      '127.0.0.2(sync): received white entry ip 192.0.2.7',
-    ]),
+  await vi.waitFor(
+    () =>
+      expect(b.shown()).toEqual([
+        '127.0.0.2(sync): received packet of 52 bytes',
+        '127.0.0.2(sync): received white entry ip 192.0.2.7',
+      ]),
+    PATIENCE,
   )
   expect(await b.listing()).toBe('')
   expect(b.status()).toMatchObject({ received: { accepted: 1 }, entries: undefined })
