@@ -53,8 +53,10 @@ const CLIENT = `
   for (const localAddress of process.argv.slice(1)) {
     const host = localAddress.includes(':') ? '2001:db8::1' : '192.0.2.1'
     const socket = net.connect({ host, port: 25, localAddress })
-    socket.on('data', (name) => console.log(localAddress + ' ' + name))
-    socket.on('error', (error) => console.log(localAddress + ' ' + error.code))
+    let told = ''
+    socket.on('data', (piece) => { told += piece })
+    socket.on('error', (error) => { told = error.code })
+    socket.on('close', () => console.log(localAddress + ' ' + told))
   }`
 
 describe.skipIf(skipReason !== undefined)('the example rules', () => {
