@@ -23,7 +23,7 @@ const PORT = '8025'
 const SMTP_CLIENT = `
 import json, smtplib, sys
 server, port, source, recipient = sys.argv[1:5]
-client = smtplib.SMTP(server, int(port), local_hostname='mx.sender.example', timeout=20, source_address=(source, 0))
+client = smtplib.SMTP(server, int(port), local_hostname='mx.sender.example', timeout=60, source_address=(source, 0))
 try:
     client.sendmail('sender@sender.example', [recipient], 'Subject: hello\\n\\nhow are you\\n')
     print(json.dumps([250, 'taken']))
@@ -34,7 +34,7 @@ except smtplib.SMTPResponseException as refusal:
 const HOLDING_CLIENT = `
 import socket, sys
 server, port, source = sys.argv[1:4]
-client = socket.create_connection((server, int(port)), source_address=(source, 0), timeout=20)
+client = socket.create_connection((server, int(port)), source_address=(source, 0), timeout=60)
 print(len(client.recv(4096)), flush=True)
 sys.stdin.read()
 `
@@ -78,7 +78,7 @@ async function inside(program: string, ...args: string[]): Promise<string> {
   return stdout
 }
 const spamdctl = (...args: string[]) => inside(process.execPath, join(BIN, 'spamdctl.js'), ...args)
-const spamdb = (...args: string[]) => spamdctl('spamdb', ...args)
+const spamdb = (...args: string[]) => inside(process.execPath, join(BIN, 'spamdb.js'), ...args)
 
 async function send(server: string, source: string, recipient: string): Promise<[number, string]> {
   return JSON.parse(await inside('python3', '-c', SMTP_CLIENT, server, PORT, source, recipient)) as [
@@ -122,7 +122,7 @@ async function setOf(name: string): Promise<string> {
 
 /** Asks again and again until the answer is as wanted. */
 async function until<T>(ask: () => Promise<T>, isWanted: (answer: T) => boolean, what: string): Promise<T> {
-  const endMs = performance.now() + 20_000
+  const endMs = performance.now() + 60_000
   for (;;) {
     const answer = await ask()
     if (isWanted(answer)) return answer
@@ -204,11 +204,9 @@ describe.skipIf(!isRoot)('spamd from the first try to the white list', () => {
   test.concurrent.each(families)('$name: greylisted, too early, white', async ({ server, good, set }) => {
     const later = [451, 'Temporary failure, please try again later.']
     expect(await send(server, good, 'user@example.net')).toEqual(later)
-    expect(await spamdb()).toContain(
-      `GREY|${good}|mx.sender.example|<sender@sender.example>|<user@example.net>|`,
-    )
     expect(await send(server, good, 'user@example.net')).toEqual(later)
-    const tooEarly = new RegExp(`GREY\\|${good}\\|.*\\|(\\d+)\\|(\\d+)\\|2\\|0`).exec(await spamdb())
+    const tuple = `GREY\\|${good}\\|mx.sender.example\\|<sender@sender.example>\\|<user@example.net>`
+    const tooEarly = new RegExp(`${tuple}\\|.*\\|(\\d+)\\|(\\d+)\\|2\\|0`).exec(await spamdb())
     expect(tooEarly?.[1], 'the tuple has not passed').toBe(tooEarly?.[2])
     // Sent again after the pass time it is white, though the answer is 451 once more.
     await until(
