@@ -1,8 +1,8 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { parseSpamdOptions } from '../src/cli/parse-spamd-options.js'
 import { programVersion } from '../src/cli/program-version.js'
-import { thisHost } from '../src/cli/spamd-host.js'
-import { SPAMD_OPTIONS } from '../src/cli/spamd-options.js'
+import { parseSpamdOptions } from '../src/cli/spamd/parse-spamd-options.js'
+import { thisHost } from '../src/cli/spamd/spamd-host.js'
+import { SPAMD_OPTIONS } from '../src/cli/spamd/spamd-options.js'
 import { runSpamd } from '../src/daemon/run-spamd.js'
 
 /** `spamd`: the daemon that greylists, traps and tarpits. Manual: docs/man/spamd.8. */
@@ -26,7 +26,7 @@ export default class Spamd extends BaseCommand {
       return
     }
     if (parsed.asks === 'help') await this.config.runCommand('help', ['spamd'])
-    else if (parsed.asks === 'version') process.stdout.write(`spamd ${programVersion()}\n`)
+    else if (parsed.asks === 'version') process.stdout.write(`spamd (spamdctl) ${programVersion()}\n`)
     else process.exitCode = await runSpamd(parsed.config)
   }
 }
