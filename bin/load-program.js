@@ -9,11 +9,11 @@ const path = require('node:path')
 const root = path.dirname(__dirname)
 
 /**
- * The exports of dist/src/cli/NAME-program.js: from the bundle that scripts/bundle-programs.js made, with V8's
+ * The exports of dist/src/cli/NAME/NAME-program.js: from the bundle that scripts/bundle-programs.js made, with V8's
  * code cache, else (no bundle, or one older than the build) from the modules themselves.
  */
 exports.loadProgram = async (name) => {
-  const modulePath = path.join(root, 'dist', 'src', 'cli', `${name}-program.js`)
+  const modulePath = path.join(root, 'dist', 'src', 'cli', name, `${name}-program.js`)
   const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
   const bundle = statSync(bundlePath, { throwIfNoEntry: false })
   if (bundle === undefined || bundle.mtimeMs < statSync(modulePath).mtimeMs) {

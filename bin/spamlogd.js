@@ -4,7 +4,7 @@ const { runWithOclif } = require('./load-program.js')
 
 // A daemon stays small: oclif is loaded for help only.
 const modules = [
-  'cli/spamlogd-main',
+  'cli/spamlogd/spamlogd-main',
   'daemon/spamlogd/run-spamlogd',
   'daemon/spamlogd/spamlogd-machine',
   'daemon/spamlogd/white-announcer',

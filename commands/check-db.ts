@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { DATABASE_OPTIONS, runCheckDb } from '../src/cli/database-commands.js'
 import { processIo } from '../src/cli/process-io.js'
+import { DATABASE_OPTIONS, runCheckDb } from '../src/cli/spamdb/database-commands.js'
 
 const USAGE = 'check-db [OPTIONS]'
 

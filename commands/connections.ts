@@ -1,6 +1,6 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
-import { type ConnectionRow, renderConnections } from '../src/cli/render-connections.js'
-import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/status-command.js'
+import { type ConnectionRow, renderConnections } from '../src/cli/spamd/render-connections.js'
+import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
 const OPTIONS = statusOptions('one JSON array')
 

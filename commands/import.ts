@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { IMPORT_OPTIONS, runImport } from '../src/cli/database-commands.js'
 import { processIo } from '../src/cli/process-io.js'
+import { IMPORT_OPTIONS, runImport } from '../src/cli/spamdb/database-commands.js'
 
 const USAGE = 'import [OPTIONS] [FILE]'
 

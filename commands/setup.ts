@@ -1,7 +1,7 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { runSetupProgram } from '../src/cli/setup-main.js'
-import { SETUP_OPTIONS } from '../src/cli/setup-options.js'
-import { setupProcess } from '../src/cli/setup-process.js'
+import { runSetupProgram } from '../src/cli/setup/setup-main.js'
+import { SETUP_OPTIONS } from '../src/cli/setup/setup-options.js'
+import { setupProcess } from '../src/cli/setup/setup-process.js'
 
 /** `spamd-setup`: fetch the block lists of spamd.conf and load them. Manual: docs/man/spamd-setup.8. */
 export default class Setup extends BaseCommand {

@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { SPAMDB_OPTIONS } from '../src/cli/spamdb-options.js'
-import { processIo, rawArguments, runSpamdb } from '../src/cli/spamdb-program.js'
+import { SPAMDB_OPTIONS } from '../src/cli/spamdb/spamdb-options.js'
+import { processIo, rawArguments, runSpamdb } from '../src/cli/spamdb/spamdb-program.js'
 
 /** `spamdb`: list, show, add and delete entries. Manual: docs/man/spamdb.8. */
 export default class Spamdb extends BaseCommand {

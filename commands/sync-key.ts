@@ -1,4 +1,4 @@
-import { createSyncKey, syncKeyFingerprint } from '../src/app/sync-key.js'
+import { createSyncKey, syncKeyFingerprint } from '../src/app/sync/sync-key.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import type { OptionSpec } from '../src/cli/getopt.js'
 import { escapeControl } from '../src/codec/escape.js'

@@ -1,6 +1,6 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
-import { renderSyncStatus, type SyncStatusAnswer } from '../src/cli/render-sync-status.js'
-import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/status-command.js'
+import { renderSyncStatus, type SyncStatusAnswer } from '../src/cli/spamd/render-sync-status.js'
+import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
 const OPTIONS = statusOptions('one JSON object')
 

@@ -16,30 +16,34 @@ const require = createRequire(import.meta.url)
 const outFolder = join(root, 'dist', 'fast')
 
 /**
- * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows; here its JavaScript
- * becomes part of the bundle. The compiled addon stays where npm put it.
+ * What a bundler does not do by itself. Modules find their own place (`import.meta.url`) as before. And
+ * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows: its JavaScript
+ * becomes part of the bundle, while the compiled addon stays where npm put it.
  */
-const bundledSqlite = {
-  name: 'bundled-sqlite',
+const ownModules = {
+  name: 'own-modules',
   setup({ onLoad }) {
-    onLoad({ filter: /sqlite-driver\.js$/ }, ({ path }) => {
+    onLoad({ filter: /\.js$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8')
-      const driver = /const Database = require\(entry\)/
-      if (!driver.test(text))
-        throw new Error(`${path} loads better-sqlite3 in another way than this script knows`)
-      return {
-        contents: `import BundledSqlite from 'better-sqlite3'\n${text.replace(driver, 'const Database = BundledSqlite')}`,
-      }
+      if (!text.includes('import.meta.url')) return undefined
+      const contents = text.replaceAll('import.meta.url', `__urlOf(${JSON.stringify(relative(root, path))})`)
+      return { contents: path.endsWith('sqlite-driver.js') ? withBundledSqlite(contents, path) : contents }
     })
   },
 }
 
+function withBundledSqlite(text, path) {
+  const driver = /const Database = require\(entry\)/
+  if (!driver.test(text))
+    throw new Error(`${path} loads better-sqlite3 in another way than this script knows`)
+  return `import BundledSqlite from 'better-sqlite3'\n${text.replace(driver, 'const Database = BundledSqlite')}`
+}
+
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
- * of its entry. Modules find their own place (`import.meta.url`) as if they stood where the entry stands.
+ * of its entry.
  */
 async function bundle(entryPath) {
-  const place = `require('node:url').pathToFileURL(path.join(rootPath, ${JSON.stringify(relative(root, entryPath))})).href`
   const { outputFiles } = await build({
     entryPoints: [entryPath],
     bundle: true,
@@ -48,22 +52,21 @@ async function bundle(entryPath) {
     platform: 'node',
     target: 'node20',
     external: ['undici', 'pcap', '@oclif/core'],
-    plugins: [bundledSqlite],
-    define: { 'import.meta.url': '__entry.url' },
+    plugins: [ownModules],
     // Code run by node:vm has no loader for import().
     supported: { 'dynamic-import': false },
     minifyWhitespace: true,
     legalComments: 'none',
     logLevel: 'warning',
   })
-  return `(function (require, rootPath, path) { const module = { exports: {} }; const __entry = { get url() { return ${place} } }
+  return `(function (require, rootPath, path) { const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
 ${outputFiles[0].text}
 return module.exports })`
 }
 
 const programs = [
-  { name: 'spamdb', entry: 'dist/src/cli/spamdb-program.js', warmUp: warmUpSpamdb },
-  { name: 'setup', entry: 'dist/src/cli/setup-program.js', warmUp: warmUpSetup },
+  { name: 'spamdb', entry: 'dist/src/cli/spamdb/spamdb-program.js', warmUp: warmUpSpamdb },
+  { name: 'setup', entry: 'dist/src/cli/setup/setup-program.js', warmUp: warmUpSetup },
 ]
 
 /** Runs what most calls run, so that the code cache holds it compiled. */

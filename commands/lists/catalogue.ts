@@ -1,4 +1,4 @@
-import { formatCatalogue } from '../../src/app/list-catalogue.js'
+import { formatCatalogue } from '../../src/app/lists/list-catalogue.js'
 import { BaseCommand } from '../../src/cli/base-command.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 

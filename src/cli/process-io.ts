@@ -1,6 +1,6 @@
 import { systemClock } from '../platform/clock.js'
 import { writeFully, writeMessage } from '../platform/standard-output.js'
-import type { ProgramIo } from './spamdb-main.js'
+import type { ProgramIo } from './spamdb/spamdb-main.js'
 
 /** The running process as the world of a program; standard input is touched only when it is read. */
 export function processIo(showHelp: () => Promise<void>): ProgramIo {
@@ -12,7 +12,7 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
     clock: systemClock,
     showHelp,
     openAnnouncer: async (targets) => {
-      const { openEditAnnouncer } = await import('../app/announce-edits.js')
+      const { openEditAnnouncer } = await import('../app/sync/announce-edits.js')
       return openEditAnnouncer(targets, {
         environment: process.env,
         clock: systemClock,

@@ -10,7 +10,7 @@ import {
 import { isTrapped } from '../domain/host-state.js'
 import type { Tables } from './manual-edits.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './store.js'
-import type { AddressLimiter, TupleLimits } from './tuple-limits.js'
+import type { AddressLimiter, TupleLimits } from './tables/tuple-limits.js'
 
 /** Attempts that are applied within one transaction, whose owner calls `finish` before the commit. */
 export interface AttemptRun {

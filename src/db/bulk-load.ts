@@ -4,9 +4,9 @@ import type { Connection } from './connection.js'
 import type { Tables } from './manual-edits.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
 import type { UpsertCounts } from './store.js'
-import { AGE_STEP_SEC, TupleAges } from './tuple-ages.js'
+import { AGE_STEP_SEC, TupleAges } from './tables/tuple-ages.js'
+import { commentValue, wireValue } from './tables/wire-value.js'
 import { upsertEntries } from './upsert-entries.js'
-import { commentValue, wireValue } from './wire-value.js'
 
 /** Up to this many entries, storing one after the other is faster than staging. */
 const STAGING_THRESHOLD = 20_000

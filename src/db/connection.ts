@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { AppError } from '../platform/app-error.js'
-import { type FileIdentity, isSameFile } from './database-file.js'
 import { sqliteCodeOf, toDbError } from './db-error.js'
+import { type FileIdentity, isSameFile } from './file/database-file.js'
 import type { SqliteDatabase, SqliteStatement } from './sqlite-driver.js'
 
 /** A call that held the event loop for longer than the threshold. */

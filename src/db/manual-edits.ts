@@ -1,9 +1,9 @@
 import type { EntryKey } from '../domain/entry.js'
 import { addHostByHand } from '../domain/manual-host.js'
-import type { HostTable } from './host-table.js'
-import type { SpamtrapTable } from './spamtrap-table.js'
 import type { EditOutcome, ManualEdit } from './store.js'
-import type { TupleTable } from './tuple-table.js'
+import type { HostTable } from './tables/host-table.js'
+import type { SpamtrapTable } from './tables/spamtrap-table.js'
+import type { TupleTable } from './tables/tuple-table.js'
 
 /** The tables of an open database. */
 export interface Tables {

@@ -2,15 +2,15 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { errnoText } from '../platform/errno-text.js'
 import { Connection, type SlowCall } from './connection.js'
+import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
 import {
   type InspectedFile,
   inspectFile,
   placeNewFile,
   refuseForeignSymlink,
   refuseNewerSchema,
-} from './database-file.js'
-import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
-import { openCopy } from './private-copy.js'
+} from './file/database-file.js'
+import { openCopy } from './file/private-copy.js'
 import { migrate, SCHEMA_VERSION } from './schema.js'
 import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
 import { SqliteStore } from './sqlite-store.js'

@@ -2,12 +2,12 @@ import type { Entry, Tuple } from '../domain/entry.js'
 import { hasPassed, isHostExpired, promoteTuple } from '../domain/greylist-rules.js'
 import { isPinned, isTrapped } from '../domain/host-state.js'
 import type { Connection } from './connection.js'
-import { entriesOfRange } from './entry-rows.js'
-import { findRange, firstKey, type RangeKind } from './key-ranges.js'
+import { findRange, firstKey, type RangeKind } from './listing/key-ranges.js'
 import type { Tables } from './manual-edits.js'
 import type { SqlValue } from './sqlite-driver.js'
 import type { ScanChanges, ScanCursor, ScanSlice } from './store.js'
-import { wireValue } from './wire-value.js'
+import { entriesOfRange } from './tables/entry-rows.js'
+import { wireValue } from './tables/wire-value.js'
 
 /** Tables in the order of a scan. Spamtraps are never due. */
 const SCAN_ORDER = ['HOST', 'GREY'] as const

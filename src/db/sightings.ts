@@ -1,6 +1,6 @@
 import { applySighting } from '../domain/sighting.js'
-import type { HostTable } from './host-table.js'
 import type { Sighting, SightingOutcome } from './store.js'
+import type { HostTable } from './tables/host-table.js'
 
 /** Applies what the log watcher saw, in order, within the caller's transaction. */
 export function applySightings(

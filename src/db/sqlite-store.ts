@@ -1,10 +1,7 @@
 import type { Entry, EntryKey } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Connection } from './connection.js'
-import { getEntry } from './entry-rows.js'
-import { HostTable } from './host-table.js'
 import { applyEdits, type Tables } from './manual-edits.js'
-import { SpamtrapTable } from './spamtrap-table.js'
 import type {
   CheckReport,
   EditOutcome,
@@ -23,8 +20,11 @@ import type {
   TupleOutcome,
   UpsertCounts,
 } from './store.js'
-import type { TupleLimits } from './tuple-limits.js'
-import { TupleTable } from './tuple-table.js'
+import { getEntry } from './tables/entry-rows.js'
+import { HostTable } from './tables/host-table.js'
+import { SpamtrapTable } from './tables/spamtrap-table.js'
+import type { TupleLimits } from './tables/tuple-limits.js'
+import { TupleTable } from './tables/tuple-table.js'
 
 /**
  * The store on one SQLite file. Every method hands its work to a module of its own; what a one-key `spamdb`
@@ -48,16 +48,16 @@ export class SqliteStore implements Store {
 
   async *list(query: EntryQuery = {}): AsyncGenerator<Entry[], void, undefined> {
     if (query.sort === undefined) {
-      const { listInKeyOrder } = await import('./listing.js')
+      const { listInKeyOrder } = await import('./listing/listing.js')
       yield* listInKeyOrder(this.#connection, query)
     } else {
-      const { listSorted } = await import('./sorted-listing.js')
+      const { listSorted } = await import('./listing/sorted-listing.js')
       yield* listSorted(this.#connection, query, query.sort)
     }
   }
 
   async *listText(query: EntryQuery = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    const { formatEntries, isWholeKinds, listTextOfKinds } = await import('./listing-text.js')
+    const { formatEntries, isWholeKinds, listTextOfKinds } = await import('./listing/listing-text.js')
     if (isWholeKinds(query)) {
       yield* listTextOfKinds(this.#connection, query.kinds)
     } else {
@@ -70,7 +70,7 @@ export class SqliteStore implements Store {
   }
 
   async count(query: EntryQuery = {}): Promise<EntryCounts> {
-    const { countEntries } = await import('./listing.js')
+    const { countEntries } = await import('./listing/listing.js')
     return countEntries(this.#connection, query)
   }
 
@@ -145,12 +145,12 @@ export class SqliteStore implements Store {
   }
 
   async backup(targetPath: string): Promise<void> {
-    const { backupDatabase } = await import('./backup-database.js')
+    const { backupDatabase } = await import('./file/backup-database.js')
     await backupDatabase(this.#connection, targetPath)
   }
 
   async check(): Promise<CheckReport> {
-    const { checkDatabase } = await import('./check-database.js')
+    const { checkDatabase } = await import('./file/check-database.js')
     return checkDatabase(this.#connection)
   }
 
@@ -164,7 +164,7 @@ export class SqliteStore implements Store {
   }
 
   async #openLimits(): Promise<TupleLimits> {
-    const { TupleLimits: Limits } = await import('./tuple-limits.js')
+    const { TupleLimits: Limits } = await import('./tables/tuple-limits.js')
     this.#limits ??= new Limits(this.#tables.tuples)
     return this.#limits
   }

@@ -8,7 +8,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { runSpamdb } from '../../src/cli/spamdb-main.js'
+import { runSpamdb } from '../../src/cli/spamdb/spamdb-main.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import {

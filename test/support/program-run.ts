@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { type ProgramIo, runSpamdb } from '../../src/cli/spamdb-main.js'
+import { type ProgramIo, runSpamdb } from '../../src/cli/spamdb/spamdb-main.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
 

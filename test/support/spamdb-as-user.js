@@ -3,7 +3,7 @@
  * is still root, so that the checkout need not be readable for that user.
  * Argument: JSON { uid, path, warmUpPath, steps: [{ argv, now }] }.
  */
-const { runSpamdb } = await import('../../dist/src/cli/spamdb-main.js')
+const { runSpamdb } = await import('../../dist/src/cli/spamdb/spamdb-main.js')
 const { uid, path, warmUpPath, steps } = JSON.parse(process.argv[2])
 
 const run = async (argv, now, db) => {

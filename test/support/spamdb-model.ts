@@ -5,7 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { programVersion } from '../../src/cli/program-version.js'
-import { SPAMDB_OPTIONS } from '../../src/cli/spamdb-options.js'
+import { SPAMDB_OPTIONS } from '../../src/cli/spamdb/spamdb-options.js'
 
 export type Mode = 'original' | 'ours'
 

@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseSpamlogdOptions } from '../../src/cli/parse-spamlogd-options.js'
+import { parseSpamlogdOptions } from '../../src/cli/spamlogd/parse-spamlogd-options.js'
 import { encodePcapRecord } from '../../src/codec/capture/pcap-file.js'
 import { PFLOG_LAYOUTS } from '../../src/codec/capture/pflog.js'
 import { kernelFilter } from '../../src/daemon/spamlogd/run-spamlogd.js'

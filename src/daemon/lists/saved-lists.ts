@@ -1,4 +1,4 @@
-import { readLoadedLines } from '../../app/loaded-lists.js'
+import { readLoadedLines } from '../../app/lists/loaded-lists.js'
 import { ConfigLineDecoder, type ReceivedList } from '../../codec/config-line/config-line-decoder.js'
 import type { WireText } from '../../domain/entry.js'
 import type { IpRangeSet } from '../../ip/ip-range-set.js'

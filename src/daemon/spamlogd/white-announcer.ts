@@ -1,5 +1,5 @@
-import { openSendOnlySync } from '../../app/send-only-sync.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import { openSendOnlySync } from '../../app/sync/send-only-sync.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import type { WhiteAnnouncer } from './run-spamlogd.js'

@@ -3,16 +3,16 @@
  * Documented in docs/protocol/sync.md.
  */
 import type { Socket } from 'node:dgram'
-import { fingerprintOf, syncKeyWarning } from '../../app/sync-key.js'
+import { fingerprintOf, syncKeyWarning } from '../../app/sync/sync-key.js'
 import {
   planSync,
   SYNC_GROUP,
   type SyncEnvironment,
   type SyncPlan,
   systemSyncEnvironment,
-} from '../../app/sync-plan.js'
-import { SyncSender } from '../../app/sync-sender.js'
-import { openSyncSocket, receives } from '../../app/sync-socket.js'
+} from '../../app/sync/sync-plan.js'
+import { SyncSender } from '../../app/sync/sync-sender.js'
+import { openSyncSocket, receives } from '../../app/sync/sync-socket.js'
 import { escapeControl } from '../../codec/escape.js'
 import { syncKeyOf } from '../../codec/sync-message.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'

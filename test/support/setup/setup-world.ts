@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runSetupProgram, type SetupIo } from '../../../src/cli/setup-main.js'
+import { runSetupProgram, type SetupIo } from '../../../src/cli/setup/setup-main.js'
 import { ManualClock } from '../manual-clock.js'
 import { type ConfigListener, startConfigListener } from './config-listener.js'
 

@@ -1,9 +1,9 @@
 /** The times of `spamd-setup --json` and `spamdctl lists` are of one form. */
 import { expect, test } from 'vitest'
-import type { ListState } from '../../../src/app/list-states.js'
-import type { RefreshReport } from '../../../src/app/refresh-report.js'
-import { listStatesJson, listStatesTable } from '../../../src/cli/list-states-table.js'
-import { jsonReport } from '../../../src/cli/setup-table.js'
+import type { ListState } from '../../../src/app/lists/list-states.js'
+import type { RefreshReport } from '../../../src/app/lists/refresh-report.js'
+import { listStatesJson, listStatesTable } from '../../../src/cli/setup/list-states-table.js'
+import { jsonReport } from '../../../src/cli/setup/setup-table.js'
 
 const NOW_SEC = 1_795_348_800
 const STATE: ListState = {

@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { DATABASE_OPTIONS, EXPORT_OPTIONS, IMPORT_OPTIONS } from '../../../src/cli/database-commands.js'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
-import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb-options.js'
+import {
+  DATABASE_OPTIONS,
+  EXPORT_OPTIONS,
+  IMPORT_OPTIONS,
+} from '../../../src/cli/spamdb/database-commands.js'
+import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb/spamdb-options.js'
 import { SETTING_TABLE } from '../../../src/platform/settings.js'
 
 const manual = (name: string): string =>

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import type { Connection } from '../../../src/db/connection.js'
-import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/key-ranges.js'
+import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/listing/key-ranges.js'
 import type { Store } from '../../../src/db/store.js'
 import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
 import { compileQuery, sortKeyOf } from '../../../src/domain/query-match.js'

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { acquireRunLock } from '../../../src/db/run-lock.js'
+import { acquireRunLock } from '../../../src/db/file/run-lock.js'
 
 let folder = ''
 beforeEach(async () => {

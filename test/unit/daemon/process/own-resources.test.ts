@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { SpamdConfig } from '../../../../src/app/spamd-config.js'
-import { parseSpamdOptions } from '../../../../src/cli/parse-spamd-options.js'
+import { parseSpamdOptions } from '../../../../src/cli/spamd/parse-spamd-options.js'
 import { OwnResources } from '../../../../src/daemon/process/own-resources.js'
 
 const servers: Server[] = []

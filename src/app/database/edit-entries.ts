@@ -1,0 +1,164 @@
+/** `spamdb -a` and `spamdb -d`: changes under keys, in order, with the original's counts of failures. */
+import type { EditOutcome, ManualEdit, Store } from '../../db/store.js'
+import type { EntryKind, WireText } from '../../domain/entry.js'
+import { normaliseSpamtrap } from '../../domain/spamtrap.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
+import { canonicalPaddedIp } from '../../ip/padded-address.js'
+import { AppError } from '../../platform/app-error.js'
+import { MAX_KEY_BYTES, parseTypedKey } from './typed-key.js'
+
+export interface EditRequest {
+  operation: 'add' | 'delete'
+  /** What -t, -T and -G choose; a deletion looks only whether it is GREY. */
+  kind: EntryKind
+  /** With a GREY deletion: every tuple of the address. */
+  allTuples: boolean
+  ifMissing: boolean
+  /** Life time in seconds in place of the default, `never` to pin. */
+  lifetime: number | 'never' | undefined
+  comment: string | undefined
+}
+
+/** Why a key changed nothing; `key` is the text as typed. */
+export type KeyFailure =
+  | { reason: 'invalid-ip' | 'no-entry'; key: WireText }
+  /** Ends the run: keys behind it are not looked at. */
+  | { reason: 'not-email'; key: WireText }
+  /** Ends the run: nothing of this batch is stored. */
+  | { reason: 'storage'; error: AppError; operation: 'add' | 'delete'; keyCount: number; doneCount: number }
+
+/** A change that is in the database now. */
+export interface AppliedEdit {
+  edit: ManualEdit
+  outcome: EditOutcome
+}
+
+export interface EditResult {
+  /** Keys that failed, all told. */
+  failureCount: number
+  /** Keys that were not empty. */
+  keyCount: number
+  isStoppedByBadAddress: boolean
+}
+
+/** One transaction takes at most so many keys, so that readers and the daemon get their turn. */
+const MAX_KEYS_PER_TRANSACTION = 50_000
+
+/**
+ * Edits the entries under `batches` of keys, each batch in transactions of its own and stored for good
+ * before the next one is taken. `onFailure` is called in the order of keys. `onChanged` gets what each
+ * transaction changed, after it is stored: there the news go to other gateways.
+ */
+export async function editEntries(
+  store: Store,
+  batches: Iterable<readonly WireText[]> | AsyncIterable<readonly WireText[]>,
+  request: EditRequest,
+  now: number,
+  onFailure: (failure: KeyFailure) => void,
+  onChanged?: (changes: readonly AppliedEdit[]) => void | Promise<void>,
+): Promise<EditResult> {
+  const result: EditResult = { failureCount: 0, keyCount: 0, isStoppedByBadAddress: false }
+  let doneCount = 0
+  for await (const batch of batches) {
+    for (let start = 0; start < batch.length; start += MAX_KEYS_PER_TRANSACTION) {
+      const keys = batch.slice(start, start + MAX_KEYS_PER_TRANSACTION).filter((key) => key !== '')
+      if (keys.length === 0) continue
+      result.keyCount += keys.length
+      const plan = planEdits(keys, request, now)
+      let outcomes: EditOutcome[]
+      try {
+        outcomes = plan.edits.length === 0 ? [] : await store.edit(plan.edits, now)
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        const { operation } = request
+        onFailure({ reason: 'storage', error, operation, keyCount: keys.length, doneCount })
+        result.failureCount += keys.length
+        return result
+      }
+      doneCount += keys.length
+      result.failureCount += reportFailures(plan, outcomes, onFailure)
+      if (onChanged !== undefined) await onChanged(appliedEdits(plan.edits, outcomes))
+      if (plan.isStopped) return { ...result, isStoppedByBadAddress: true }
+    }
+  }
+  return result
+}
+
+/** What one batch of keys asks for. Slots are in the order of keys: an edit's index, or a failure. */
+interface EditPlan {
+  edits: ManualEdit[]
+  slots: ({ key: WireText; editIndex: number } | KeyFailure)[]
+  isStopped: boolean
+}
+
+/** The edits for keys, checked as the original checks them. Touches no database. */
+export function planEdits(keys: readonly WireText[], request: EditRequest, now: number): EditPlan {
+  const plan: EditPlan = { edits: [], slots: [], isStopped: false }
+  const options = addOptionsOf(request, now)
+  for (const key of keys) {
+    const edit = request.operation === 'add' ? planAdd(key, request.kind, options) : planDelete(key, request)
+    if ('reason' in edit) {
+      plan.slots.push(edit)
+      if (edit.reason !== 'not-email') continue
+      plan.isStopped = true
+      break
+    }
+    plan.slots.push({ key, editIndex: plan.edits.length })
+    plan.edits.push(edit)
+  }
+  return plan
+}
+
+type AddEdit = Extract<ManualEdit, { operation: 'add' }>
+
+function addOptionsOf(request: EditRequest, now: number): AddEdit['options'] {
+  const { ifMissing, lifetime, comment } = request
+  if (!ifMissing && lifetime === undefined && comment === undefined) return undefined
+  return {
+    ...(ifMissing ? { ifMissing } : {}),
+    ...(lifetime === undefined ? {} : { expire: lifetime === 'never' ? EXPIRE_NEVER : now + lifetime }),
+    ...(comment === undefined ? {} : { comment }),
+  }
+}
+
+function planAdd(key: WireText, kind: EntryKind, options: AddEdit['options']): ManualEdit | KeyFailure {
+  const given = options === undefined ? {} : { options }
+  if (kind === 'SPAMTRAP') {
+    const isAddress = key.includes('@') && !/[\0\n]/.test(key) && key.length <= MAX_KEY_BYTES
+    if (!isAddress) return { reason: 'not-email', key }
+    return { operation: 'add', kind, address: normaliseSpamtrap(key), ...given }
+  }
+  const ip = canonicalPaddedIp(key)
+  if (ip === undefined || kind === 'GREY') return { reason: 'invalid-ip', key }
+  return { operation: 'add', kind, ip, ...given }
+}
+
+function planDelete(key: WireText, request: EditRequest): ManualEdit | KeyFailure {
+  if (request.kind === 'GREY') {
+    if (key.length > MAX_KEY_BYTES || key.includes('\0')) return { reason: 'no-entry', key }
+    return { operation: 'delete-tuples', ip: canonicalPaddedIp(key) ?? key, all: request.allTuples }
+  }
+  const entryKey = parseTypedKey(key)
+  return entryKey === undefined ? { reason: 'no-entry', key } : { operation: 'delete', key: entryKey }
+}
+
+function reportFailures(
+  plan: EditPlan,
+  outcomes: readonly EditOutcome[],
+  onFailure: (failure: KeyFailure) => void,
+): number {
+  let failureCount = 0
+  for (const slot of plan.slots) {
+    if ('reason' in slot) onFailure(slot)
+    else if (outcomes[slot.editIndex] === 'missing') onFailure({ reason: 'no-entry', key: slot.key })
+    else continue
+    failureCount += 1
+  }
+  return failureCount
+}
+
+function appliedEdits(edits: readonly ManualEdit[], outcomes: readonly EditOutcome[]): AppliedEdit[] {
+  return edits
+    .map((edit, index) => ({ edit, outcome: outcomes[index]! }))
+    .filter(({ outcome }) => outcome !== 'missing' && outcome !== 'skipped')
+}

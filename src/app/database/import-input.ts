@@ -1,0 +1,138 @@
+import { close as closeCallback, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
+import { mkdtemp, open, rmdir, unlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { createGunzip } from 'node:zlib'
+import { type ByteSource, isBerkeleyHash } from '../../codec/database/berkeley-hash.js'
+import { AppError, isSystemError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+
+/** What an import reads from: lines of text, or a Berkeley DB file with random access. */
+export type ImportInput =
+  | { type: 'text'; chunks: AsyncIterable<Buffer> }
+  | { type: 'berkeley'; source: ByteSource; close(): Promise<void> }
+
+/**
+ * Most bytes of a Berkeley DB that comes through a pipe and so must be kept in a temporary file: a hash
+ * file has at most some 65,000 overflow pages, and a real one of a million entries is 200 MB.
+ */
+const MAX_SPOOLED_BYTES = 4_294_967_296
+/** Piece of a file that is read at once: fewer, larger reads are faster, more than this gains nothing. */
+const READ_BYTES = 262_144
+
+/**
+ * Opens what to import and looks at its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file
+ * recognised, anything else is text. `file` is a path, or `-` for `stdin`. Throws `AppError`
+ * `ERR_IMPORT_INPUT` when it cannot be read; reading the chunks may do so as well.
+ */
+export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Array>): Promise<ImportInput> {
+  const name = file === '-' ? 'standard input' : file
+  try {
+    const raw = file === '-' ? stdin : createReadStream(file, { highWaterMark: READ_BYTES })
+    const [start, chunks] = await peek(raw)
+    if (file !== '-' && isBerkeleyHash(start)) return openBerkeleyFile(file)
+    const isGzip = start[0] === 0x1f && start[1] === 0x8b
+    const [content, unpacked] = isGzip ? await peek(gunzip(chunks)) : [start, chunks]
+    if (isBerkeleyHash(content)) return await spool(unpacked)
+    return { type: 'text', chunks: explainFailures(unpacked, name) }
+  } catch (error) {
+    throw explain(error, name)
+  }
+}
+
+/** The first bytes (as many as the first piece holds, at least 4 where there are so many) and the whole. */
+async function peek(input: AsyncIterable<Uint8Array>): Promise<[Buffer, AsyncIterable<Buffer>]> {
+  const iterator = input[Symbol.asyncIterator]()
+  let start: Buffer = Buffer.alloc(0)
+  while (start.length < 4) {
+    const next = await iterator.next()
+    if (next.done === true) break
+    start = Buffer.concat([start, next.value])
+  }
+  async function* whole(): AsyncGenerator<Buffer> {
+    try {
+      yield start
+      for (;;) {
+        const next = await iterator.next()
+        if (next.done === true) return
+        const bytes: Uint8Array = next.value
+        yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      }
+    } finally {
+      // A consumer that gives up must not leave the input open: the process would wait for its writer.
+      await iterator.return?.()
+    }
+  }
+  return [start, whole()]
+}
+
+function gunzip(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const packed = Readable.from(chunks, { objectMode: false })
+  const unpacked = createGunzip({ chunkSize: READ_BYTES })
+  packed.on('error', (error) => unpacked.destroy(error))
+  return packed.pipe(unpacked)
+}
+
+async function* explainFailures(chunks: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks
+  } catch (error) {
+    throw explain(error, name)
+  }
+}
+
+function explain(error: unknown, name: string): unknown {
+  if (error instanceof AppError || !(error instanceof Error)) return error
+  const isZlib = (error as NodeJS.ErrnoException).code?.startsWith('Z_') === true
+  if (!isSystemError(error) && !isZlib) return error
+  const reason = isZlib ? `damaged gzip data: ${error.message}` : reasonOf(error)
+  return new AppError('ERR_IMPORT_INPUT', `cannot read ${name}: ${reason}`, { cause: error })
+}
+
+function openBerkeleyFile(file: string): ImportInput {
+  const descriptor = openSync(file, 'r')
+  return berkeleyInput(descriptor)
+}
+
+/** Keeps a Berkeley DB that has no random access in a nameless temporary file. */
+async function spool(chunks: AsyncIterable<Buffer>): Promise<ImportInput> {
+  const folder = await mkdtemp(join(tmpdir(), 'spamdctl-'))
+  const path = join(folder, 'import')
+  const handle = await open(path, 'wx+', 0o600)
+  try {
+    let totalBytes = 0
+    for await (const chunk of chunks) {
+      totalBytes += chunk.length
+      if (totalBytes > MAX_SPOOLED_BYTES) {
+        throw new AppError('ERR_IMPORT_INPUT', `a database of more than ${MAX_SPOOLED_BYTES} bytes`, {
+          hint: 'copy it to a file and import that',
+        })
+      }
+      await handle.writeFile(chunk)
+    }
+    return berkeleyInput(openSync(path, 'r'))
+  } finally {
+    await handle.close()
+    await unlink(path)
+    await rmdir(folder)
+  }
+}
+
+function berkeleyInput(descriptor: number): ImportInput {
+  const source: ByteSource = {
+    sizeBytes: fstatSync(descriptor).size,
+    read: (offset, length) => {
+      const bytes = Buffer.alloc(length)
+      let filled = 0
+      while (filled < length) {
+        const count = readSync(descriptor, bytes, filled, length - filled, offset + filled)
+        if (count === 0) break
+        filled += count
+      }
+      return bytes.subarray(0, filled)
+    },
+  }
+  return { type: 'berkeley', source, close: () => promisify(closeCallback)(descriptor) }
+}

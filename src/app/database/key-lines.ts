@@ -1,0 +1,37 @@
+import { LineSplitter } from '../../codec/line-splitter.js'
+import type { WireText } from '../../domain/entry.js'
+import { MAX_KEY_BYTES } from './typed-key.js'
+
+/**
+ * Keys from standard input, one a line: blanks around a key, `#` at the start of a line and ` #` behind a
+ * key with what follows, empty lines and the carriage return of CRLF are left out. One batch for each piece
+ * of input, so that keys which trickle in are stored as they come.
+ */
+export async function* readKeyLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<WireText[]> {
+  const splitter = new LineSplitter(MAX_KEY_BYTES)
+  for await (const bytes of input) {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+    yield toKeys(splitter.push(chunk))
+  }
+  yield toKeys(splitter.end())
+}
+
+function toKeys(lines: readonly string[]): WireText[] {
+  return lines.map(keyOfLine).filter((key) => key !== '')
+}
+
+/** The key on one line, without blanks and comment; empty when there is none. */
+export function keyOfLine(line: string): WireText {
+  const isPlain = !line.includes('#') && !/^[ \t]|[ \t\r]$/.test(line)
+  return isPlain ? line : withoutComment(line)
+}
+
+/** Only ASCII blanks are cut: other white space may be part of a UTF-8 sequence. */
+function withoutComment(line: string): string {
+  let end = line.search(/(?:^|[ \t])#/)
+  if (end < 0) end = line.length
+  let start = 0
+  while (start < end && ' \t'.includes(line[start]!)) start += 1
+  while (end > start && ' \t\r'.includes(line[end - 1]!)) end -= 1
+  return line.slice(start, end)
+}

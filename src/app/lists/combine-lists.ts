@@ -1,0 +1,50 @@
+/** From settled sources to what spamd and the firewall get. Pure. */
+import { EMPTY_SET, type IpRangeSet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
+
+/** One list of `all`, in its place: what became of it. */
+export interface ListPart {
+  name: string
+  /** `unknown`: its record cannot be read, so it may have been meant as either. */
+  colour: 'black' | 'white' | 'unknown'
+  /** Undefined when there is nothing to use, not even a last good copy. */
+  set: IpRangeSet | undefined
+  /** Why a black list cannot be sent although its addresses are known (its message is missing). */
+  isUnsendable: boolean
+}
+
+/** A black list with its exceptions taken out. */
+export interface CombinedList {
+  name: string
+  /** Undefined when the list must stay as it was last loaded. */
+  set: IpRangeSet | undefined
+  /** Names of the lists that failed, of this black list and its exceptions; empty when `set` is there. */
+  heldBy: string[]
+}
+
+/**
+ * Applies each white list to the black list in front of it. A black list that failed, or one of whose
+ * exceptions failed, is held: without its exceptions it would block those who must not be. White lists in
+ * front of the first black list apply to nothing.
+ */
+export function combineLists(parts: readonly ListPart[]): CombinedList[] {
+  const combined: CombinedList[] = []
+  for (const group of groupByBlackList(parts)) {
+    const [black, ...exceptions] = group
+    const heldBy = group
+      .filter((part) => part.set === undefined || part.isUnsendable || part.colour === 'unknown')
+      .map((part) => part.name)
+    const white = unionOf(exceptions.map((part) => part.set ?? EMPTY_SET))
+    const set = heldBy.length > 0 ? undefined : subtractSet(black!.set!, white)
+    combined.push({ name: black!.name, set, heldBy })
+  }
+  return combined
+}
+
+function groupByBlackList(parts: readonly ListPart[]): ListPart[][] {
+  const groups: ListPart[][] = []
+  for (const part of parts) {
+    if (part.colour === 'black') groups.push([part])
+    else groups.at(-1)?.push(part)
+  }
+  return groups
+}

@@ -1,0 +1,175 @@
+/**
+ * What spamd was last given, kept in the state folder so that a list that cannot be made anew can stay as it
+ * is in the firewall, a list that vanished from spamd.conf can be cleared, and spamd can load everything
+ * again after a restart:
+ *
+ *     loaded.json   the names in order, and the names that still have to be cleared
+ *     NAME.line     the config line of a list, as sent
+ *
+ * Each file is replaced whole.
+ */
+import { createReadStream } from 'node:fs'
+import { readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigLineDecoder, type ReceivedList } from '../../codec/config-line/config-line-decoder.js'
+import { listFileName } from '../../feeds/list-file-name.js'
+import { EMPTY_SET, type IpRangeSet } from '../../ip/ip-range-set.js'
+import { setOfPrefixes } from '../../ip/prefix-ranges.js'
+import { AppError } from '../../platform/app-error.js'
+import type { UnixSec } from '../../platform/clock.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { replaceFile } from '../../platform/replace-file.js'
+
+const INDEX_NAME = 'loaded.json'
+const INDEX_FORMAT = 'spamdctl-loaded-1'
+const FILE_MODE = 0o644
+/** A name has at most a few thousand bytes, and there are a few dozen lists: a larger index is not ours. */
+const MAX_INDEX_BYTES = 1024 * 1024
+
+export interface LoadedIndex {
+  /** Lists that spamd has, in the order in which it got them. */
+  names: string[]
+  /** Lists no longer wanted that a running spamd may still have. */
+  toClear: string[]
+  /** True once a run had the addresses of every list: from then on the firewall holds nothing that we do not know. */
+  wasComplete: boolean
+  /** Time of the first run that loaded something. */
+  firstRunSec: UnixSec | undefined
+}
+
+/**
+ * The lists that spamd has or may still have although spamd.conf does not name them (`named`) any more, each once.
+ * With `keepsVanished` those that vanished since the last run stay, and only what was given up before is left.
+ */
+export function vanishedLists(
+  index: LoadedIndex,
+  named: ReadonlySet<string>,
+  keepsVanished: boolean,
+): string[] {
+  const candidates = keepsVanished
+    ? index.toClear.filter((name) => !index.names.includes(name))
+    : [...index.names, ...index.toClear]
+  return [...new Set(candidates)].filter((name) => !named.has(name))
+}
+
+/** The record of one state folder. `open` it before anything else. */
+export class LoadedLists {
+  readonly #stateDir: string
+  #index: LoadedIndex = { names: [], toClear: [], wasComplete: false, firstRunSec: undefined }
+
+  constructor(stateDir: string) {
+    this.#stateDir = stateDir
+  }
+
+  /** Reads the index. `ERR_LISTS_READ`. */
+  async open(): Promise<void> {
+    this.#index = (await readIndex(this.#stateDir)) ?? this.#index
+  }
+
+  /** Lists that spamd has, and those that it may still have. */
+  get index(): LoadedIndex {
+    return this.#index
+  }
+
+  /** The addresses that spamd was last given for a list; undefined when there is no readable record. */
+  async readSet(name: string): Promise<IpRangeSet | undefined> {
+    if (!this.#index.names.includes(name)) return undefined
+    let received: ReceivedList | undefined
+    const decoder = new ConfigLineDecoder((line) => {
+      if (line.kind === 'replace' && line.name === name) received = line
+    })
+    try {
+      for await (const chunk of createReadStream(linePath(this.#stateDir, name))) {
+        decoder.push(chunk as Uint8Array)
+      }
+    } catch {
+      return undefined
+    }
+    decoder.end()
+    return received === undefined ? EMPTY_SET : setOfPrefixes(received.ipv4, received.ipv6)
+  }
+
+  /** Stores the config line of a list, as sent. `ERR_LISTS_WRITE`. */
+  async writeLine(name: string, line: Iterable<Uint8Array>): Promise<void> {
+    await writeFile(linePath(this.#stateDir, name), line)
+  }
+
+  /** Replaces the index and forgets the lines that it does not name any more. `ERR_LISTS_WRITE`. */
+  async writeIndex(index: LoadedIndex): Promise<void> {
+    const text = JSON.stringify({ format: INDEX_FORMAT, ...index })
+    await writeFile(join(this.#stateDir, INDEX_NAME), [Buffer.from(`${text}\n`)])
+    const gone = this.#index.names.filter((name) => !index.names.includes(name))
+    this.#index = index
+    for (const name of gone) {
+      try {
+        await unlink(linePath(this.#stateDir, name))
+      } catch {
+        // The index does not name it any more, so it is never read again.
+      }
+    }
+  }
+}
+
+/**
+ * The config lines of all loaded lists, in order, as bytes: what spamd reads at its start instead of
+ * waiting for the next run of spamd-setup. Nothing when nothing was ever loaded. Lists without a readable
+ * file are left out.
+ */
+export async function* readLoadedLines(stateDir: string): AsyncGenerator<Uint8Array> {
+  const index = await readIndex(stateDir)
+  for (const name of index?.names ?? []) {
+    try {
+      yield* createReadStream(linePath(stateDir, name)) as AsyncIterable<Uint8Array>
+    } catch {
+      // The line file is written before the index names it; one that is gone was removed by hand.
+    }
+  }
+}
+
+/** The index, or undefined when nothing was ever loaded from this folder (or the file is not ours). */
+async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
+  const path = join(stateDir, INDEX_NAME)
+  let content: Buffer
+  try {
+    content = await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new AppError('ERR_LISTS_READ', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+  if (content.length > MAX_INDEX_BYTES) return undefined
+  try {
+    const value = JSON.parse(content.toString('utf8')) as Partial<LoadedIndex> & { format?: string }
+    if (value.format !== INDEX_FORMAT || !isNameList(value.names) || !isNameList(value.toClear))
+      return undefined
+    return {
+      names: value.names,
+      toClear: value.toClear,
+      wasComplete: value.wasComplete === true,
+      firstRunSec: typeof value.firstRunSec === 'number' ? value.firstRunSec : undefined,
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function linePath(stateDir: string, name: string): string {
+  return join(stateDir, `${listFileName(name)}.line`)
+}
+
+function isNameList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+}
+
+async function writeFile(path: string, content: Iterable<Uint8Array>): Promise<void> {
+  try {
+    const replacement = await replaceFile(path, FILE_MODE)
+    try {
+      for (const chunk of content) await replacement.write(chunk)
+      await replacement.commit('durable')
+    } finally {
+      await replacement.discard()
+    }
+  } catch (error) {
+    throw new AppError('ERR_LISTS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,114 @@
+import { resolve } from 'node:path'
+import {
+  type ConfDiagnostic,
+  type ListEntry,
+  MAX_CONF_BYTES,
+  parseSpamdConf,
+  type SpamdList,
+} from '../../codec/spamd-conf/spamd-conf.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { closeFile, openFile, readStart, readUpTo } from '../../platform/file-io.js'
+import { toDisplayText } from '../wire-text.js'
+import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
+import type { ListSource } from './list-source.js'
+
+/** Most that is read of a message file: what spamd takes of a message. */
+const MAX_MESSAGE_BYTES = 1024 * 1024
+
+/** What the configuration was read from, with the lists as the parser gave them: for printing them again. */
+export interface ReadConfiguration extends Configuration {
+  entries: readonly ListEntry[]
+}
+
+/**
+ * Reads spamd.conf and the message files that it names. What is wrong is told in the problems, in the
+ * original's words where it has any, with the place and the way out as their hint.
+ */
+export async function readConfiguration(path: string): Promise<ReadConfiguration> {
+  let content: Buffer
+  try {
+    // One byte more than allowed, so that the parser sees that there is more.
+    content = await readStart(path, MAX_CONF_BYTES + 1)
+  } catch (error) {
+    const reason = reasonOf(error)
+    const problem: Problem = {
+      message: `Can't find "all" in spamd config: ${reason}`,
+      hint: `${path}: ${reason}; name another file with --conf`,
+      isError: true,
+    }
+    return { entries: [], lists: [], problems: [problem], isUsable: false }
+  }
+  const { lists, diagnostics } = parseSpamdConf(content, { fileName: path })
+  const general = diagnostics.filter(
+    (diagnostic) => diagnostic.severity === 'warning' || diagnostic.list === undefined,
+  )
+  return {
+    entries: lists,
+    lists: await Promise.all(lists.map(configuredList)),
+    problems: general.map(toProblem),
+    isUsable: !diagnostics.some(
+      (diagnostic) => diagnostic.severity === 'error' && diagnostic.list === undefined,
+    ),
+  }
+}
+
+async function configuredList(entry: ListEntry): Promise<ConfiguredList> {
+  if (!entry.isUsable) {
+    return {
+      name: entry.name,
+      colour: entry.colour ?? 'unknown',
+      source: undefined,
+      message: undefined,
+      problems: [toProblem(entry.diagnostic)],
+    }
+  }
+  const list: ConfiguredList = {
+    name: entry.name,
+    colour: entry.colour,
+    source: sourceOf(entry),
+    message: undefined,
+    problems: [],
+  }
+  if (entry.message === undefined) return list
+  try {
+    return { ...list, message: await readMessage(entry.message) }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return { ...list, problems: [{ message: error.message, hint: error.hint, isError: true }] }
+  }
+}
+
+function sourceOf(list: SpamdList): ListSource {
+  const { name, colour, method, location, column, minEntries, isEmptyOk } = list
+  return { name, colour, method, location, column, minEntries, isEmptyOk }
+}
+
+async function readMessage(message: NonNullable<SpamdList['message']>): Promise<string> {
+  if (message.kind === 'text') return message.text
+  let fd: number
+  try {
+    fd = await openFile(resolve('/', message.path), 'r')
+  } catch (error) {
+    throw messageFailure(`Can't open message from ${message.path}`, error)
+  }
+  try {
+    return (await readUpTo(fd, MAX_MESSAGE_BYTES)).toString('latin1')
+  } catch (error) {
+    throw messageFailure(`Can't read from ${message.path}`, error)
+  } finally {
+    await closeFile(fd)
+  }
+}
+
+function messageFailure(what: string, error: unknown): AppError {
+  return new AppError('ERR_CONF_MESSAGE', `${what}: ${reasonOf(error)}`, { cause: error })
+}
+
+function toProblem(diagnostic: ConfDiagnostic): Problem {
+  const { fileName, line, column, message, fix, original } = diagnostic
+  const place = `${fileName}:${line}:${column}: ${message}`
+  const isError = diagnostic.severity === 'error'
+  if (original === undefined) return { message: place, hint: fix, isError }
+  return { message: toDisplayText(original), hint: `${place}; ${fix}`, isError }
+}

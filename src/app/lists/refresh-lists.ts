@@ -1,0 +1,349 @@
+/**
+ * A run of spamd-setup: settle every source, take the white lists out, then give the result to spamd and to
+ * the firewall. Nothing is changed anywhere before every list is settled.
+ */
+import { join } from 'node:path'
+import { formatUtcTime } from '../../codec/utc-time.js'
+import { ListStore } from '../../feeds/list-store.js'
+import type { Firewall } from '../../firewall/backend.js'
+import { countCidrs } from '../../ip/cidr-text.js'
+import { EMPTY_SET, type IpRangeSet, unionOf } from '../../ip/ip-range-set.js'
+import { AppError } from '../../platform/app-error.js'
+import type { Clock, UnixSec } from '../../platform/clock.js'
+import { type CombinedList, combineLists } from './combine-lists.js'
+import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
+import { countChange } from './count-change.js'
+import type { ConfigTarget } from './deliver-lists.js'
+import { describeFailure, describeStoreFailure } from './describe-failure.js'
+import type { LoadedLists } from './loaded-lists.js'
+import type {
+  Change,
+  CombinedReport,
+  ListReport,
+  ListToClear,
+  RefreshObserver,
+  RefreshReport,
+  TableReport,
+} from './refresh-report.js'
+import { type ListFetcher, type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
+import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
+
+/** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */
+const MAX_PARALLEL = 32
+
+/**
+ * How long the table keeps what it held before our first run while a list has never been had: long enough to mend
+ * the list, short enough that nobody is blocked for ever by what nothing refreshes.
+ */
+const FOREIGN_CONTENT_SEC = 7 * 86_400
+
+const LOCK_NAME = 'run.lock'
+
+export interface RefreshOptions {
+  configuration: Configuration
+  stateDir: string
+  /** Changes nothing: no copy, no note, no list, no table. */
+  isDryRun: boolean
+  /** With `isDryRun`: what would change is counted. */
+  wantsChanges: boolean
+  /** Networks are counted although nothing is sent: it takes a while with millions. */
+  wantsCounts: boolean
+  /** The table of blocked networks is loaded too; undefined: it is not. */
+  firewall: Firewall | undefined
+  target: ConfigTarget
+  isForced: boolean
+  isOffline: boolean
+  canShrink: boolean
+  output: { target: string | OutputWriter; format: OutputFormat } | undefined
+  /** How long to wait for another run. */
+  waitMs: number
+}
+
+export interface RefreshTools {
+  clock: Clock
+  fetcher: ListFetcher
+  observer: RefreshObserver
+  sleep(durationMs: number): Promise<void>
+}
+
+/** Runs once. Throws `AppError` when nothing could be begun (another run at work, the state folder unusable). */
+export async function refreshLists(options: RefreshOptions, tools: RefreshTools): Promise<RefreshReport> {
+  const store = new ListStore(options.stateDir)
+  if (options.isDryRun) return new Run(options, tools, store).execute()
+  store.prepare()
+  // Loaded only where it is needed: a dry run stays light.
+  const { acquireRunLock } = await import('../../db/file/run-lock.js')
+  const lock = await acquireRunLock(join(options.stateDir, LOCK_NAME), {
+    waitMs: options.waitMs,
+    holder: `process ${process.pid}, since ${formatUtcTime(tools.clock.nowSec())}`,
+    sleep: tools.sleep,
+  })
+  try {
+    store.removeLeftovers()
+    return await new Run(options, tools, store).execute()
+  } finally {
+    lock.release()
+  }
+}
+
+class Run {
+  readonly #options: RefreshOptions
+  readonly #tools: RefreshTools
+  readonly #store: ListStore
+  #loaded: LoadedLists | undefined
+  readonly #startedSec: UnixSec
+  readonly #problems: Problem[] = []
+
+  constructor(options: RefreshOptions, tools: RefreshTools, store: ListStore) {
+    this.#options = options
+    this.#tools = tools
+    this.#store = store
+    this.#startedSec = tools.clock.nowSec()
+  }
+
+  async execute(): Promise<RefreshReport> {
+    const { configuration, isDryRun, output } = this.#options
+    for (const problem of configuration.problems) this.#tell(problem)
+    if (!configuration.isUsable) return this.#report({})
+
+    const settled = await this.#settleAll()
+    const lists = this.#reportLists(settled)
+    const combined = combineLists(
+      configuration.lists.map((list) => ({
+        name: list.name,
+        colour: list.colour,
+        set: settled.get(list)?.summary?.set,
+        isUnsendable: list.colour === 'black' && list.message === undefined,
+      })),
+    )
+    // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
+    const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
+    const effective = await this.#effectiveSets(combined)
+    const isComplete = !keepsVanished && effective.length === combined.length
+    if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
+    let sent: CombinedReport[]
+    let cleared: string[] = []
+    let toClear: ListToClear[] = []
+    if (isDryRun) {
+      sent = await this.#previewLists(combined)
+      toClear = await this.#previewClearing(combined, keepsVanished)
+    } else if (configuration.lists.length === 0) {
+      // More likely a slip in spamd.conf than the wish to unblock everybody.
+      sent = []
+    } else {
+      const messages = new Map(configuration.lists.map((list) => [list.name, list.message ?? '']))
+      const { sendLists } = await import('./send-lists.js')
+      ;({ sent, cleared } = await sendLists(combined, messages, {
+        target: this.#options.target,
+        loaded: await this.#openLoaded(),
+        isComplete,
+        keepsVanished,
+        nowSec: this.#startedSec,
+        onProblem: (problem) => this.#tell(problem),
+      }))
+    }
+    const union = unionOf(effective.map(({ set }) => set))
+    const table = await this.#loadTable(union, combined.length + cleared.length + toClear.length > 0)
+    if (output !== undefined) {
+      await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
+    }
+    return this.#report({ lists, combined: sent, cleared, toClear, table })
+  }
+
+  /** Each source once, however often its list is named, bounded in number. */
+  async #settleAll(): Promise<Map<ConfiguredList, SettledSource>> {
+    const { isDryRun, isForced, isOffline, canShrink, configuration } = this.#options
+    const settleOptions: SettleOptions = {
+      store: this.#store,
+      fetcher: this.#tools.fetcher,
+      nowSec: this.#startedSec,
+      isForced,
+      isOffline,
+      canShrink,
+      isReadOnly: isDryRun,
+      onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
+    }
+    const byName = new Map<string, Promise<SettledSource>>()
+    const waiting: (() => void)[] = []
+    let running = 0
+    const limited = async (list: ConfiguredList): Promise<SettledSource> => {
+      if (running === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
+      else running += 1
+      try {
+        return await settleSource(list.source!, settleOptions)
+      } finally {
+        const next = waiting.shift()
+        if (next === undefined) running -= 1
+        else next()
+      }
+    }
+    for (const list of configuration.lists) {
+      if (list.source !== undefined && !byName.has(list.name)) byName.set(list.name, limited(list))
+    }
+    const settled = new Map<ConfiguredList, SettledSource>()
+    for (const list of configuration.lists) {
+      const source = await byName.get(list.name)
+      if (source !== undefined) settled.set(list, source)
+    }
+    return settled
+  }
+
+  #reportLists(settled: ReadonlyMap<ConfiguredList, SettledSource>): ListReport[] {
+    const reports: ListReport[] = []
+    let blackList: string | undefined
+    for (const list of this.#options.configuration.lists) {
+      const result = settled.get(list)
+      if (list.colour === 'black') blackList = list.name
+      const heldList = list.colour === 'black' ? undefined : blackList
+      const problems = [...list.problems]
+      if (result !== undefined) {
+        for (const problem of [
+          describeFailure(result, this.#startedSec, heldList),
+          describeStoreFailure(result),
+        ]) {
+          if (problem !== undefined) problems.push(problem)
+        }
+      }
+      const report: ListReport = {
+        name: list.name,
+        colour: list.colour,
+        source: list.source,
+        status: result?.status ?? 'failed',
+        wasAsked: result?.wasAsked ?? false,
+        entries: result?.summary?.accepted,
+        unknownLines: result?.summary?.unknown ?? 0,
+        firstUnknown: result?.summary?.firstUnknown,
+        notes: result?.summary?.notes ?? [],
+        currentSec: result?.currentSec,
+        failure: result?.failure,
+        problems,
+      }
+      this.#problems.push(...problems)
+      this.#tools.observer.onList(report)
+      reports.push(report)
+    }
+    return reports
+  }
+
+  /** What is in force of each list after the run: the new addresses, or for a held list the ones it had. */
+  async #effectiveSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
+    const effective: { name: string; set: IpRangeSet }[] = []
+    for (const list of combined) {
+      const set = list.set ?? (await (await this.#openLoaded()).readSet(list.name))
+      if (set !== undefined) effective.push({ name: list.name, set })
+    }
+    return effective
+  }
+
+  /** What was loaded of lists that spamd.conf does not name any more. */
+  async #vanishedSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
+    const loaded = await this.#openLoaded()
+    const vanished: { name: string; set: IpRangeSet }[] = []
+    for (const name of loaded.index.names) {
+      if (combined.some((list) => list.name === name)) continue
+      const set = await loaded.readSet(name)
+      if (set !== undefined) vanished.push({ name, set })
+    }
+    return vanished
+  }
+
+  async #previewLists(combined: readonly CombinedList[]): Promise<CombinedReport[]> {
+    const { wantsChanges, wantsCounts } = this.#options
+    const reports: CombinedReport[] = []
+    for (const { name, set, heldBy } of combined) {
+      const canCount = wantsChanges && set !== undefined
+      reports.push({
+        name,
+        outcome: set === undefined ? 'held' : 'not sent',
+        heldBy,
+        cidrs: set === undefined || !wantsCounts ? undefined : countCidrs(set),
+        change: canCount ? await this.#changeOf(name, set) : undefined,
+      })
+    }
+    return reports
+  }
+
+  /** The lists that a real run would clear because spamd.conf does not name them any more. */
+  async #previewClearing(combined: readonly CombinedList[], keepsVanished: boolean): Promise<ListToClear[]> {
+    if (!this.#options.wantsChanges || this.#options.configuration.lists.length === 0) return []
+    const { vanishedLists } = await import('./loaded-lists.js')
+    const loaded = await this.#openLoaded()
+    const toClear: ListToClear[] = []
+    for (const name of vanishedLists(
+      loaded.index,
+      new Set(combined.map((list) => list.name)),
+      keepsVanished,
+    )) {
+      const set = await loaded.readSet(name)
+      const cidrs = set === undefined ? undefined : countCidrs(set)
+      toClear.push({ name, networks: cidrs && cidrs.ipv4 + cidrs.ipv6 })
+    }
+    return toClear
+  }
+
+  async #changeOf(name: string, set: IpRangeSet): Promise<Change> {
+    const before = await (await this.#openLoaded()).readSet(name)
+    return countChange(before ?? EMPTY_SET, set)
+  }
+
+  /** The record of what was sent before, and the code for it, only when needed: a dry run may do without. */
+  async #openLoaded(): Promise<LoadedLists> {
+    if (this.#loaded === undefined) {
+      const { LoadedLists } = await import('./loaded-lists.js')
+      const loaded = new LoadedLists(this.#options.stateDir)
+      await loaded.open()
+      this.#loaded = loaded
+    }
+    return this.#loaded
+  }
+
+  async #loadTable(union: IpRangeSet, hasLists: boolean): Promise<TableReport | undefined> {
+    const { firewall, isDryRun, wantsChanges } = this.#options
+    if (firewall === undefined) return undefined
+    const { readBlockedTable, replaceBlockedTable } = await import('./refresh-firewall.js')
+    const report = { firewall: firewall.describe(), cidrs: countCidrs(union), change: undefined }
+    // A configuration without any black list says nothing about the table.
+    if (!hasLists) return { ...report, outcome: 'left alone' }
+    if (isDryRun) {
+      if (!wantsChanges) return { ...report, outcome: 'left alone' }
+      const present = await this.#attempt(() => readBlockedTable(firewall))
+      return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
+    }
+    // Until then the table may hold what another program loaded for a list that we could never get.
+    const { wasComplete, firstRunSec = this.#startedSec } = (await this.#openLoaded()).index
+    const keepsPresent = !wasComplete && this.#startedSec - firstRunSec < FOREIGN_CONTENT_SEC
+    const set = await this.#attempt(() => replaceBlockedTable(firewall, union, keepsPresent))
+    if (set === undefined) return { ...report, outcome: 'failed' }
+    return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }
+  }
+
+  /** The result of an action, or undefined after telling why it failed. */
+  async #attempt<Result>(action: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      this.#tell({ message: error.message, hint: error.hint, isError: true })
+      return undefined
+    }
+  }
+
+  #tell(problem: Problem): void {
+    this.#problems.push(problem)
+    this.#tools.observer.onProblem(problem)
+  }
+
+  #report(results: Partial<RefreshReport>): RefreshReport {
+    return {
+      lists: [],
+      combined: [],
+      cleared: [],
+      toClear: [],
+      table: undefined,
+      ...results,
+      problems: this.#problems,
+      startedSec: this.#startedSec,
+      exitCode: this.#problems.some((problem) => problem.isError) ? 1 : 0,
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** `spamdb -Y`: tells other gateways what was changed by hand. */
+import { EXPIRE_NEVER, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
+import type { Clock } from '../../platform/clock.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { Logger } from '../../platform/log.js'
+import { type Environment, resolveSettings } from '../../platform/settings.js'
+import type { AppliedEdit } from '../database/edit-entries.js'
+import { openSendOnlySync, type SendOnlySync } from './send-only-sync.js'
+
+/** A pinned entry lasts as long as every receiver can tell: the last second of a signed 32-bit time. */
+const FAR_EXPIRE_SEC = 0x7fffffff
+/** Datagrams on their way at a time: more would overflow the buffers of the receivers. */
+const MAX_IN_FLIGHT = 50
+
+export interface EditAnnouncer {
+  announce(changes: readonly AppliedEdit[]): Promise<void>
+  /** Sends what is left and warns of what could not be sent. */
+  finish(): Promise<void>
+}
+
+/**
+ * Opens the way to `targets`. Never rejects for anything outside: what fails is passed to `warn`, and nothing is
+ * sent; the change of the database counts.
+ */
+export async function openEditAnnouncer(
+  targets: readonly string[],
+  surroundings: { environment: Environment; clock: Clock; warn: (message: string) => void },
+): Promise<EditAnnouncer> {
+  const { environment, clock, warn } = surroundings
+  const logger: Logger = {
+    log: (level, message) => {
+      if (level === 'warning' || level === 'err') warn(message)
+    },
+    flush: async () => undefined,
+  }
+  let sync: SendOnlySync | undefined
+  try {
+    const { key, syncPort } = resolveSettings({}, environment)
+    sync = await openSendOnlySync({ targets, keyPath: key, port: syncPort, clock, logger })
+  } catch (error) {
+    warn(`other gateways are not told: ${reasonOf(error)}`)
+  }
+  return {
+    async announce(changes) {
+      if (sync === undefined) return
+      for (const [index, change] of changes.entries()) {
+        announceEdit(sync, change, clock.nowSec())
+        if (index % MAX_IN_FLIGHT === MAX_IN_FLIGHT - 1) await sync.sender.drained()
+      }
+    },
+    async finish() {
+      if (sync === undefined) return
+      await sync.close()
+      const { failed, ipv6 } = sync.sender.counters
+      if (failed > 0) warn(`${failed} messages to other gateways could not be sent`)
+      if (ipv6 > 0) warn(`${ipv6} IPv6 entries were not sent: the protocol carries IPv4 only`)
+    },
+  }
+}
+
+function announceEdit({ sender }: SendOnlySync, { edit, outcome }: AppliedEdit, nowSec: number): void {
+  if (outcome === 'missing' || outcome === 'skipped') return
+  if (edit.operation === 'delete') {
+    // Receivers remove the address whatever its kind.
+    if (edit.key.kind === 'host') sender.announceDeletion(edit.key.ip, 'WHITE', nowSec)
+    return
+  }
+  if (edit.operation !== 'add' || edit.kind === 'SPAMTRAP') return
+  const lifeSec = edit.kind === 'WHITE' ? WHITE_EXPIRE_SEC : TRAP_EXPIRE_SEC
+  const expire = edit.options?.expire ?? nowSec + lifeSec
+  const sentExpire = expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : expire
+  if (edit.kind === 'WHITE') sender.announceWhite(edit.ip, sentExpire)
+  else sender.announceTrapped(edit.ip, sentExpire)
+}

@@ -1,0 +1,58 @@
+/** The lines of spamd-setup: the original's own, and ours for problems, notes and changes. Pure. */
+import type { Problem } from '../../app/lists/configured-list.js'
+import { nameOf } from '../../app/lists/describe-failure.js'
+import { describeSource } from '../../app/lists/list-source.js'
+import type { Change, ListReport, RefreshReport } from '../../app/lists/refresh-report.js'
+import { toDisplayText } from '../../app/wire-text.js'
+import { escapeControl } from '../../codec/escape.js'
+
+const PROGRAM = 'spamd-setup'
+
+/** A problem as one line, and one more with the way out where it is known. */
+export function problemLines(problem: Problem, program = PROGRAM): string {
+  const hint = problem.hint === undefined ? '' : `${program}: hint: ${escapeControl(problem.hint)}\n`
+  return `${program}: ${escapeControl(problem.message)}\n${hint}`
+}
+
+/** What the original says with -d of a list that it has, and after it what was odd about its lines. */
+export function verboseLines(report: ListReport): string {
+  const { source, entries, firstUnknown } = report
+  let text = ''
+  if (report.wasAsked && source !== undefined && source.method !== 'file' && source.method !== 'exec') {
+    text += `Getting ${escapeControl(describeSource(source))}\n`
+  }
+  if (source === undefined || entries === undefined) return text
+  text += `${escapeControl(nameOf(source))} ${entries} entries\n`
+  const listName = escapeControl(toDisplayText(report.name))
+  if (firstUnknown !== undefined) {
+    const { line, excerpt } = firstUnknown
+    const lines = report.unknownLines === 1 ? '1 line holds' : `${report.unknownLines} lines hold`
+    text += `${PROGRAM}: ${listName}: ${lines} no address, first line ${line}: ${excerpt}\n`
+  }
+  for (const note of report.notes) {
+    text += `${PROGRAM}: ${listName}: ${note.message}: ${note.count}, first line ${note.firstLine}\n`
+  }
+  return text
+}
+
+/** With -n and -d: what a real run would change, one line a list and one for the table. */
+export function changeLines(report: RefreshReport): string {
+  let text = ''
+  for (const { name, change, heldBy, outcome } of report.combined) {
+    const listName = escapeControl(toDisplayText(name))
+    if (change !== undefined) text += `blacklist ${listName}: ${changeWords(change)}\n`
+    else if (outcome === 'held') {
+      text += `blacklist ${listName}: left as it is, because of ${escapeControl(heldBy.map(toDisplayText).join(', '))}\n`
+    }
+  }
+  for (const { name, networks } of report.toClear) {
+    const removed = networks === undefined ? '' : `, ${networks} removed`
+    text += `blacklist ${escapeControl(toDisplayText(name))}: would be cleared${removed}: no black list of "all" any more\n`
+  }
+  if (report.table?.change !== undefined) text += `table spamd: ${changeWords(report.table.change)}\n`
+  return text
+}
+
+function changeWords({ added, removed, unchanged }: Change): string {
+  return `${added} would be added, ${removed} removed, ${unchanged} unchanged`
+}

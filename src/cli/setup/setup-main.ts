@@ -1,0 +1,193 @@
+/** `spamd-setup` from words to exit code: what bin/spamd-setup.js and `spamdctl setup` both run. */
+import type { ReadConfiguration } from '../../app/lists/read-configuration.js'
+import { readConfiguration } from '../../app/lists/read-configuration.js'
+import type { ListReport, RefreshReport } from '../../app/lists/refresh-report.js'
+import { runSetup, type SetupWorld } from '../../app/lists/run-setup.js'
+import { escapeControl } from '../../codec/escape.js'
+import type { Clock } from '../../platform/clock.js'
+import { type Environment, resolveSettings, type Settings } from '../../platform/settings.js'
+import { programVersion } from '../program-version.js'
+import { formatFailure } from '../report-error.js'
+import { changeLines, problemLines, verboseLines } from './setup-lines.js'
+import { parseSetupArguments, type SetupArguments } from './setup-options.js'
+import type { SetupProgress } from './setup-progress.js'
+
+/** What the program touches of its process, so that tests can run it in theirs. */
+export interface SetupIo {
+  /** Writes results; returns when they are taken. */
+  writeOut(bytes: Uint8Array): void
+  /** Writes messages, whole lines. */
+  writeError(text: string): void
+  /** The size of the terminal behind standard error; undefined when that is something else. */
+  terminal: { rows: number; columns: number } | undefined
+  environment: Environment
+  clock: Clock
+  sleep(durationMs: number): Promise<void>
+  random(): number
+  /** Prints the help; loads oclif only then. */
+  showHelp(): Promise<void>
+  /**
+   * Leaves the terminal (-D): the exit code for the caller, or undefined in the process that goes on in the
+   * background, where `writeError` from then on goes to the system log.
+   */
+  goToBackground(): Promise<number | undefined>
+  wrapFetcher?: SetupWorld['wrapFetcher']
+  deliveryTimeouts?: SetupWorld['deliveryTimeouts']
+}
+
+/** Exit code of a wrong call, as the original's. */
+const EXIT_FAILURE = 1
+
+/** Runs spamd-setup with the words after its name; the result is the exit code. Never throws for a user's error. */
+export async function runSetupProgram(argv: readonly string[], io: SetupIo): Promise<number> {
+  try {
+    const parsed = parseSetupArguments(argv)
+    if (!parsed.ok) {
+      io.writeError(parsed.stderr)
+      return EXIT_FAILURE
+    }
+    return await runAction(parsed.arguments, io)
+  } catch (error) {
+    const text = formatFailure('spamd-setup', error)
+    if (text === undefined) throw error
+    io.writeError(text)
+    return EXIT_FAILURE
+  }
+}
+
+async function runAction(call: SetupArguments, io: SetupIo): Promise<number> {
+  if (call.action === 'help') {
+    await io.showHelp()
+    return 0
+  }
+  if (call.action === 'version') {
+    io.writeOut(Buffer.from(`spamd-setup (spamdctl) ${programVersion()}\n`))
+    return 0
+  }
+  const settings = resolveSettings(call.settings, io.environment)
+  if (call.isBackground) {
+    const exitCode = await io.goToBackground()
+    if (exitCode !== undefined) return exitCode
+  }
+  const configuration = await readConfiguration(settings.conf)
+  if (call.action === 'check') return checkConfiguration(configuration, settings, io)
+  if (call.action === 'print-config') return printConfiguration(configuration, io)
+  return refresh(call, settings, configuration, io)
+}
+
+function checkConfiguration(configuration: ReadConfiguration, settings: Settings, io: SetupIo): number {
+  const problems = [...configuration.problems, ...configuration.lists.flatMap((list) => list.problems)]
+  for (const problem of problems) io.writeError(problemLines(problem))
+  if (problems.some((problem) => problem.isError)) return EXIT_FAILURE
+  const count = configuration.lists.length
+  io.writeOut(
+    Buffer.from(`${escapeControl(settings.conf)}: ok, ${count} ${count === 1 ? 'list' : 'lists'}\n`),
+  )
+  return 0
+}
+
+async function printConfiguration(configuration: ReadConfiguration, io: SetupIo): Promise<number> {
+  const problems = [...configuration.problems, ...configuration.lists.flatMap((list) => list.problems)]
+  for (const problem of problems) io.writeError(problemLines(problem))
+  const { formatSpamdConf } = await import('../../codec/spamd-conf/format-spamd-conf.js')
+  if (configuration.isUsable) io.writeOut(Buffer.from(formatSpamdConf(configuration.entries), 'latin1'))
+  return problems.some((problem) => problem.isError) ? EXIT_FAILURE : 0
+}
+
+async function refresh(
+  call: SetupArguments,
+  settings: Settings,
+  configuration: ReadConfiguration,
+  io: SetupIo,
+): Promise<number> {
+  const progress = await openProgress(call, configuration, io)
+  // On a terminal the progress lines stand where messages would go, so these wait for its end.
+  const waiting: string[] = []
+  const say = (text: string): void => {
+    if (progress === undefined) io.writeError(text)
+    else waiting.push(text)
+  }
+  let report: RefreshReport
+  try {
+    report = await runSetup(
+      {
+        ...call,
+        settings,
+        configuration,
+        wantsChanges: call.isVerbose || call.isJson,
+        wantsCounts: progress !== undefined || call.isJson,
+        output: call.output && {
+          format: call.output.format,
+          target: call.output.target === '-' ? (bytes) => io.writeOut(bytes) : call.output.target,
+        },
+      },
+      {
+        clock: io.clock,
+        environment: io.environment,
+        version: programVersion,
+        sleep: io.sleep,
+        random: io.random,
+        observer: {
+          onProgress: (list, receivedBytes) => progress?.received(list.name, receivedBytes),
+          onList: (list) => {
+            progress?.settled(list)
+            say(listLines(list, call.isVerbose))
+          },
+          onProblem: (problem) => say(problemLines(problem)),
+        },
+        deliveryTimeouts: io.deliveryTimeouts,
+        ...(io.wrapFetcher === undefined ? {} : { wrapFetcher: io.wrapFetcher }),
+      },
+    )
+  } finally {
+    progress?.clear()
+    for (const text of waiting) io.writeError(text)
+  }
+  await showResult(call, report, progress !== undefined, io)
+  return report.exitCode
+}
+
+function listLines(list: ListReport, isVerbose: boolean): string {
+  const problems = list.problems.map((problem) => problemLines(problem)).join('')
+  if (!isVerbose) return problems
+  // The original says what it has before it goes on to what is wrong with the next list.
+  return `${verboseLines(list)}${problems}`
+}
+
+async function showResult(
+  call: SetupArguments,
+  report: RefreshReport,
+  isOnTerminal: boolean,
+  io: SetupIo,
+): Promise<void> {
+  const isStdoutTaken = call.output?.target === '-'
+  const show = (text: string): void => {
+    if (text === '') return
+    if (isStdoutTaken) io.writeError(text)
+    else io.writeOut(Buffer.from(text))
+  }
+  if (call.isJson) {
+    const { jsonReport } = await import('./setup-table.js')
+    show(jsonReport(report))
+  } else if (call.isDryRun && call.isVerbose) {
+    show(changeLines(report))
+  }
+  if (isOnTerminal && report.lists.length > 0) {
+    const { summaryTable } = await import('./setup-table.js')
+    io.writeError(summaryTable(report))
+  }
+}
+
+async function openProgress(
+  call: SetupArguments,
+  configuration: ReadConfiguration,
+  io: SetupIo,
+): Promise<SetupProgress | undefined> {
+  if (io.terminal === undefined || call.isVerbose || call.isJson) return undefined
+  const { SetupProgress } = await import('./setup-progress.js')
+  const { terminal, clock } = io
+  return new SetupProgress(
+    { ...terminal, write: (text) => io.writeError(text), monotonicMs: () => clock.monotonicMs() },
+    configuration.lists,
+  )
+}

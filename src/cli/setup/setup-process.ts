@@ -1,0 +1,43 @@
+import { fstatSync } from 'node:fs'
+import { systemClock } from '../../platform/clock.js'
+import { writeFully, writeMessage } from '../../platform/standard-output.js'
+import type { SetupIo } from './setup-main.js'
+
+/** The running process as the world of spamd-setup. */
+export function setupProcess(showHelp: () => Promise<void>): SetupIo {
+  const io: SetupIo = {
+    writeOut: (bytes) => writeFully(1, bytes),
+    writeError: writeMessage,
+    terminal: terminalOfStderr(),
+    environment: process.env,
+    clock: systemClock,
+    sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)),
+    random: Math.random,
+    showHelp,
+    goToBackground: async () => {
+      const { isBackgroundProcess, reportReady, startInBackground } = await import(
+        '../../platform/daemonize.js'
+      )
+      if (!isBackgroundProcess()) return startInBackground()
+      const { openLog } = await import('../../platform/syslog.js')
+      reportReady(process.env, { keepsFolder: true })
+      // Nobody sees stderr any more; the original says nothing at all from here on.
+      const log = openLog({ program: 'spamd-setup', format: 'classic', toStderr: false })
+      io.terminal = undefined
+      io.writeError = (text) => {
+        for (const line of text.split('\n')) {
+          if (line !== '') log.log('err', line.replace(/^spamd-setup: /, ''))
+        }
+      }
+      return undefined
+    },
+  }
+  return io
+}
+
+/** Node's stream for stderr takes milliseconds to set up, so it is asked only where there may be a terminal. */
+function terminalOfStderr(): SetupIo['terminal'] {
+  if (!fstatSync(2).isCharacterDevice()) return undefined
+  const { isTTY, rows, columns } = process.stderr
+  return isTTY ? { rows, columns } : undefined
+}

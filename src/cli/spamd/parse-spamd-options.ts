@@ -1,0 +1,378 @@
+/**
+ * Turns the command line of spamd into its configuration. Options are judged in the order in which they were
+ * given, as getopt(3) programs do; errors are the original's, byte for byte.
+ */
+
+import type { SpamdConfig } from '../../app/spamd-config.js'
+import { parseDuration } from '../../codec/duration.js'
+import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
+import { canonicalIp } from '../../ip/address.js'
+import { parseCidr } from '../../ip/cidr.js'
+import { type Environment, resolveSettings, type SettingOverrides } from '../../platform/settings.js'
+import { getopt, type ParsedOption } from '../getopt.js'
+import { strtonum } from '../strtonum.js'
+import { SPAMD_OPTIONS, SPAMD_USAGE } from './spamd-options.js'
+
+/** Default of -c and -B. Source: MAXCON of spamd.c. */
+const DEFAULT_MAX_CONNECTIONS = 800
+/** Descriptors kept for other uses, and the fewest connections worth running for. Source: get_maxfiles(). */
+const RESERVED_FILES = 200
+const FEWEST_CONNECTIONS = 10
+/** How far effective maxblack stays below maxcon. Source: spamd.c. */
+const BLACK_MARGIN = 100
+const INT_MAX = 2_147_483_647
+const MAX_HOSTNAME_BYTES = 255
+const DEFAULT_BANNER_NAME = 'spamd IP-based SPAM blocker'
+const DEFAULT_LISTEN_ADDRESS = '127.0.0.1'
+/** Seconds of a unit-less field of -G: minutes, hours, hours. */
+const G_FIELD_UNIT_SEC = [60, 3600, 3600] as const
+/** About 1 GB of tuples; a flood beyond it evicts its own oldest. */
+const DEFAULT_MAX_TUPLES = 5_000_000
+/** A mailing list host with as many recipients still passes. */
+const DEFAULT_MAX_TUPLES_PER_ADDRESS = 10_000
+const DEFAULT_SCAN_INTERVAL_SEC = 60
+const MAX_SCAN_INTERVAL_SEC = 86_400
+const DEFAULT_SYNC_SKEW_SEC = 3_600
+
+/** The machine as far as options depend on it. */
+export interface SpamdHost {
+  hostname: string
+  /** Most descriptors a process may open; undefined when there is no limit. */
+  maxFiles: number | undefined
+  environment: Environment
+}
+
+export type SpamdOptionsResult =
+  | { ok: true; config: SpamdConfig; asks?: 'help' | 'version' }
+  | { ok: false; stderr: string }
+
+/** A stop in the middle of the options: the text for stderr. */
+class OptionProblem {
+  readonly stderr: string
+  constructor(stderr: string) {
+    this.stderr = stderr
+  }
+}
+
+/** Parses the words behind the program name. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
+export function parseSpamdOptions(argv: readonly string[], host: SpamdHost): SpamdOptionsResult {
+  try {
+    return { ok: true, ...configFrom(argv, host) }
+  } catch (problem) {
+    if (problem instanceof OptionProblem) return { ok: false, stderr: problem.stderr }
+    throw problem
+  }
+}
+
+interface Draft {
+  config: Omit<SpamdConfig, 'settings'>
+  overrides: { -readonly [Name in keyof SettingOverrides]: SettingOverrides[Name] }
+  maxBlackGiven: number | undefined
+  certificateFile: string | undefined
+  keyFile: string | undefined
+  asks?: 'help' | 'version'
+}
+
+function configFrom(
+  argv: readonly string[],
+  host: SpamdHost,
+): { config: SpamdConfig; asks?: 'help' | 'version' } {
+  const maxFiles = host.maxFiles === undefined ? INT_MAX : host.maxFiles - RESERVED_FILES
+  if (maxFiles < FEWEST_CONNECTIONS) {
+    throw failure(`kern.maxfiles is only ${host.maxFiles}, can not continue`)
+  }
+  const draft = newDraft(host, maxFiles)
+  const parsed = getopt(argv, SPAMD_OPTIONS)
+  for (const option of parsed.options) applyOption(draft, option, maxFiles)
+  if (!parsed.ok) throw usage(`spamd: ${parsed.message}\n`)
+  const { config } = draft
+  if (draft.asks === undefined) finish(draft)
+  return {
+    config: { ...config, settings: resolveSettings(draft.overrides, host.environment) },
+    ...(draft.asks === undefined ? {} : { asks: draft.asks }),
+  }
+}
+
+function newDraft(host: SpamdHost, maxFiles: number): Draft {
+  return {
+    config: {
+      isBlackOnly: false,
+      isDebug: false,
+      isVerbose: false,
+      isForeground: false,
+      isCheckOnly: false,
+      listReplyCode: 450,
+      maxConnections: Math.min(DEFAULT_MAX_CONNECTIONS, maxFiles),
+      maxBlack: 0,
+      maxPerIp: undefined,
+      tls: undefined,
+      passSec: PASS_SEC,
+      greyExpireSec: GREY_EXPIRE_SEC,
+      whiteExpireSec: WHITE_EXPIRE_SEC,
+      trapExpireSec: TRAP_EXPIRE_SEC,
+      scanIntervalSec: DEFAULT_SCAN_INTERVAL_SEC,
+      hostname: host.hostname,
+      bannerName: DEFAULT_BANNER_NAME,
+      listenAddresses: [],
+      listenFds: [],
+      lowPriorityMx: [],
+      greyStutterSec: 10,
+      stutterSec: 1,
+      windowBytes: undefined,
+      greyPrefix4: undefined,
+      greyPrefix6: undefined,
+      maxTuples: DEFAULT_MAX_TUPLES,
+      maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
+      proxyPeers: [],
+      isControlSocketGiven: false,
+      logFormat: 'classic',
+      pidFile: undefined,
+      sync: {
+        targets: [],
+        listen: undefined,
+        maxSkewSec: DEFAULT_SYNC_SKEW_SEC,
+        checksReplay: true,
+        peers: [],
+      },
+    },
+    overrides: {},
+    maxBlackGiven: undefined,
+    certificateFile: undefined,
+    keyFile: undefined,
+  }
+}
+
+/** Long names that set a common setting, and which. */
+const SETTING_OPTIONS: Readonly<Record<string, keyof SettingOverrides>> = {
+  'config-socket': 'controlSocket',
+  key: 'key',
+  'allowed-domains': 'allowedDomains',
+  db: 'db',
+  'state-dir': 'stateDir',
+  firewall: 'firewall',
+  pfctl: 'pfctl',
+  nft: 'nft',
+  user: 'user',
+}
+
+function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void {
+  const { config, overrides } = draft
+  const { name } = option
+  const value = option.value ?? ''
+  const setting = SETTING_OPTIONS[name]
+  if (setting !== undefined) {
+    overrides[setting] = value
+    if (setting === 'controlSocket') config.isControlSocketGiven = true
+    return
+  }
+  switch (name) {
+    case '4':
+      config.listReplyCode = 450
+      break
+    case '5':
+      config.listReplyCode = 550
+      break
+    case 'b':
+      config.isBlackOnly = true
+      break
+    case 'd':
+      config.isDebug = true
+      config.isForeground = true
+      break
+    case 'v':
+      config.isVerbose = true
+      break
+    case 'B':
+      draft.maxBlackGiven = numberOf('-B', value, 0, INT_MAX)
+      break
+    case 'C':
+      draft.certificateFile = value
+      break
+    case 'c': {
+      const number = strtonum(value, 1, maxFiles)
+      if (!number.ok) throw usage(`-c ${value}: ${number.problem}\n`)
+      config.maxConnections = number.value
+      break
+    }
+    case 'G':
+      applyTimes(config, value)
+      break
+    case 'h':
+      if (Buffer.byteLength(value) > MAX_HOSTNAME_BYTES) throw failure('-h arg too long')
+      config.hostname = value
+      break
+    case 'K':
+      draft.keyFile = value
+      break
+    case 'l':
+      config.listenAddresses.push(value)
+      break
+    case 'M':
+      config.lowPriorityMx.push(canonicalIp(value) ?? value)
+      break
+    case 'n':
+      config.bannerName = value
+      break
+    case 'p':
+      overrides.port = String(numberOf('-p', value, 1, 65535))
+      break
+    case 'S':
+      config.greyStutterSec = numberOrUsage(value, 0, 90)
+      break
+    case 's':
+      config.stutterSec = numberOrUsage(value, 0, 10)
+      break
+    case 'w':
+      config.windowBytes = numberOf('-w', value, 1, INT_MAX)
+      break
+    case 'Y':
+      config.sync.targets.push(value)
+      break
+    case 'y':
+      config.sync.listen = value
+      break
+    default:
+      applyExtension(draft, name, value, maxFiles)
+  }
+}
+
+function applyExtension(draft: Draft, name: string, value: string, maxFiles: number): void {
+  const { config, overrides } = draft
+  const number = (min: number, max: number): number => numberOf(`--${name}`, value, min, max)
+  switch (name) {
+    case 'trapexp':
+      config.trapExpireSec = durationOf(name, value)
+      break
+    case 'scan-interval':
+      config.scanIntervalSec = durationOf(name, value)
+      if (config.scanIntervalSec < 1) throw failure(`--${name} ${value}: too small`)
+      if (config.scanIntervalSec > MAX_SCAN_INTERVAL_SEC) throw failure(`--${name} ${value}: too large`)
+      break
+    case 'grey-prefix4':
+      config.greyPrefix4 = number(1, 32)
+      break
+    case 'grey-prefix6':
+      config.greyPrefix6 = number(1, 128)
+      break
+    case 'max-tuples':
+      config.maxTuples = number(1, INT_MAX)
+      break
+    case 'max-tuples-per-ip':
+      config.maxTuplesPerAddress = number(1, INT_MAX)
+      break
+    case 'max-per-ip':
+      config.maxPerIp = number(1, maxFiles)
+      break
+    case 'proxy-protocol':
+      config.proxyPeers.push(cidrOf(name, value))
+      break
+    case 'sync-peers':
+      config.sync.peers.push(cidrOf(name, value))
+      break
+    case 'listen-fd':
+      config.listenFds.push(number(0, INT_MAX))
+      break
+    case 'cfg-port':
+      overrides.cfgPort = String(number(1, 65535))
+      break
+    case 'sync-port':
+      overrides.syncPort = String(number(1, 65535))
+      break
+    case 'sync-max-skew':
+      config.sync.maxSkewSec = durationOf(name, value)
+      break
+    case 'no-sync-replay-check':
+      config.sync.checksReplay = false
+      break
+    case 'log-format':
+      if (value !== 'classic' && value !== 'json') throw failure(`--${name} ${value}: invalid`)
+      config.logFormat = value
+      break
+    case 'foreground':
+      config.isForeground = true
+      break
+    case 'pid-file':
+      config.pidFile = value
+      break
+    case 'check':
+      config.isCheckOnly = true
+      break
+    case 'help':
+    case 'version':
+      draft.asks ??= name
+      break
+  }
+}
+
+/** The checks that need all options. */
+function finish(draft: Draft): void {
+  const { config, maxBlackGiven, certificateFile, keyFile } = draft
+  // Without -B, maxblack follows maxcon, so that -c alone works.
+  const maxBlack = maxBlackGiven ?? config.maxConnections
+  if (!config.isBlackOnly && maxBlack > config.maxConnections) throw usage('')
+  if (config.isBlackOnly) config.maxBlack = config.maxConnections
+  else if (maxBlack >= config.maxConnections) {
+    config.maxBlack = Math.max(config.maxConnections - BLACK_MARGIN, 0)
+  } else config.maxBlack = maxBlack
+  if (certificateFile !== undefined && keyFile !== undefined) config.tls = { certificateFile, keyFile }
+  else if (certificateFile !== undefined || keyFile !== undefined) {
+    throw failure('need key and certificate for TLS')
+  }
+  if (config.listenAddresses.length === 0 && config.listenFds.length === 0) {
+    config.listenAddresses.push(DEFAULT_LISTEN_ADDRESS)
+  }
+}
+
+/**
+ * -G: numbers as sscanf(3) reads them, minutes, hours and hours; each field may carry a unit instead.
+ * Behind the third number the original reads no further.
+ */
+function applyTimes(config: Draft['config'], value: string): void {
+  const fields = /^\s*([^:]+):\s*([^:]+):\s*([^:]+)/.exec(value)
+  if (fields === null) throw usage('')
+  const seconds = G_FIELD_UNIT_SEC.map((unitSec, index) => {
+    const text = fields[index + 1]!
+    if (/^[0-9]+[a-z]/.test(text)) {
+      const durationSec = parseDuration(text)
+      if (durationSec !== undefined) return durationSec
+    }
+    const isLast = index === G_FIELD_UNIT_SEC.length - 1
+    const number = (isLast ? /^[+-]?[0-9]{1,10}/ : /^[+-]?[0-9]{1,10}$/).exec(text)
+    if (number === null) throw usage('')
+    return Number(number[0]) * unitSec
+  })
+  config.passSec = seconds[0]!
+  config.greyExpireSec = seconds[1]!
+  config.whiteExpireSec = seconds[2]!
+}
+
+function numberOf(option: string, value: string, min: number, max: number): number {
+  const number = strtonum(value, min, max)
+  if (!number.ok) throw failure(`${option} ${value}: ${number.problem}`)
+  return number.value
+}
+
+function numberOrUsage(value: string, min: number, max: number): number {
+  const number = strtonum(value, min, max)
+  if (!number.ok) throw usage('')
+  return number.value
+}
+
+function durationOf(name: string, value: string): number {
+  const durationSec = parseDuration(value)
+  if (durationSec === undefined) throw failure(`--${name} ${value}: invalid`)
+  return durationSec
+}
+
+function cidrOf(name: string, value: string): string {
+  if (parseCidr(value) === undefined) throw failure(`--${name} ${value}: invalid`)
+  return value
+}
+
+function failure(message: string): OptionProblem {
+  return new OptionProblem(`spamd: ${message}\n`)
+}
+
+function usage(before: string): OptionProblem {
+  return new OptionProblem(`${before}${SPAMD_USAGE}`)
+}

@@ -1,0 +1,52 @@
+import { formatDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+
+/** One connection as the daemon reports it. */
+export interface ConnectionRow {
+  ip: string
+  port: number
+  class: string
+  state: string
+  lists: string[]
+  ageSec: number
+  stutterSec: number
+  tls: boolean
+  bytesIn: number
+  bytesOut: number
+}
+
+const HEADINGS = ['address', 'port', 'class', 'state', 'age', 'stutter', 'tls', 'in', 'out', 'lists']
+/** Columns of numbers, which are aligned to the right. */
+const RIGHT_ALIGNED = new Set([1, 4, 5, 7, 8])
+
+/** A table with a heading, columns two blanks apart, each line with its end. */
+export function renderConnections(rows: readonly ConnectionRow[]): string {
+  const lines = [HEADINGS, ...rows.map(cellsOf)]
+  const widths = HEADINGS.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)))
+  return lines
+    .map((cells) =>
+      cells
+        .map((cell, column) =>
+          RIGHT_ALIGNED.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+function cellsOf(row: ConnectionRow): string[] {
+  return [
+    row.ip,
+    String(row.port),
+    row.class,
+    row.state,
+    formatDuration(row.ageSec),
+    row.stutterSec === 0 ? '-' : `${row.stutterSec}s`,
+    row.tls ? 'yes' : 'no',
+    String(row.bytesIn),
+    String(row.bytesOut),
+    row.lists.length === 0 ? '-' : row.lists.join(','),
+  ].map((cell) => escapeControl(cell))
+}

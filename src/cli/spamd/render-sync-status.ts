@@ -1,0 +1,46 @@
+import { escapeControl } from '../../codec/escape.js'
+
+/** Answer of the daemon to `sync-status`; parts that do not apply are absent. */
+export interface SyncStatusAnswer {
+  listening?: string
+  multicast?: { interface: string; ttl: number; group: string; sends: boolean; receives: boolean }
+  peers: { name: string; address: string }[]
+  keyFingerprint?: string
+  sent?: Record<string, number>
+  received?: { received: number; accepted: number; refused: Record<string, number> }
+  entries?: Record<string, number>
+}
+
+/** What the counters of sending are called. */
+const SENT_NAMES: Readonly<Record<string, string>> = {
+  announced: 'events announced',
+  sent: 'datagrams sent',
+  failed: 'datagrams that could not be sent',
+  tooLong: 'events not sent: too long',
+  ipv6: 'events not sent: IPv6',
+}
+
+/** One fact a line, `name: value`, each line with its end. */
+export function renderSyncStatus(status: SyncStatusAnswer): string {
+  const lines: [string, string | number][] = [
+    ['key', status.keyFingerprint ?? 'none: anybody can forge messages'],
+  ]
+  if (status.listening !== undefined) lines.push(['listening on', status.listening])
+  if (status.multicast !== undefined) {
+    const { sends, receives, group, ttl } = status.multicast
+    const direction = sends && receives ? 'sends and receives' : sends ? 'sends' : 'receives'
+    lines.push(['multicast', `${status.multicast.interface} ${group} ttl ${ttl}, ${direction}`])
+  }
+  for (const { name, address } of status.peers) {
+    lines.push(['peer', name === address ? name : `${name} (${address})`])
+  }
+  for (const [name, count] of Object.entries(status.sent ?? {})) lines.push([SENT_NAMES[name] ?? name, count])
+  if (status.received !== undefined) {
+    lines.push(['datagrams received', status.received.received], ['accepted', status.received.accepted])
+    for (const [reason, count] of Object.entries(status.received.refused)) {
+      lines.push([`refused: ${reason}`, count])
+    }
+  }
+  for (const [name, count] of Object.entries(status.entries ?? {})) lines.push([`entries ${name}`, count])
+  return lines.map(([name, value]) => `${name}: ${escapeControl(String(value))}\n`).join('')
+}

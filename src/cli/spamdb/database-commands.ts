@@ -1,0 +1,221 @@
+/** What `spamdctl import`, `export`, `backup`, `check-db` and `init-db` do between their words and their exit code. */
+import { statSync } from 'node:fs'
+import { exportEntries } from '../../app/database/export-entries.js'
+import {
+  type ImportOptions,
+  type ImportProblem,
+  type ImportReport,
+  importEntries,
+} from '../../app/database/import-entries.js'
+import { openImportInput } from '../../app/database/import-input.js'
+import { initDatabase, openDatabase, useDatabase } from '../../app/database/open-database.js'
+import { parseDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { ENTRY_KINDS, type EntryKind } from '../../domain/entry.js'
+import { AppError } from '../../platform/app-error.js'
+import { findUser, isRoot } from '../../platform/privileges.js'
+import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+import { EXIT } from '../report-error.js'
+import type { ProgramIo } from './spamdb-main.js'
+import { problemOfComment } from './spamdb-request.js'
+
+const DB_OPTION: OptionSpec = {
+  long: 'db',
+  value: 'FILE',
+  summary: 'database to use in place of SPAMD_DB and the default',
+}
+const JSON_OPTION: OptionSpec = { long: 'json', summary: 'the report as one JSON object' }
+
+export const IMPORT_OPTIONS: readonly OptionSpec[] = [
+  DB_OPTION,
+  {
+    long: 'kind',
+    value: 'KIND',
+    summary: 'read a plain list of addresses, one a line, as WHITE, TRAPPED or SPAMTRAP',
+  },
+  {
+    long: 'expire',
+    value: 'DURATION',
+    summary: 'with --kind: life time such as 4h or 36d in place of the default, or never',
+  },
+  { long: 'comment', value: 'TEXT', summary: 'with --kind: a note kept with each entry' },
+  { long: 'if-missing', summary: 'leave entries that exist as they are' },
+  JSON_OPTION,
+  { long: 'help', summary: 'show this help' },
+]
+export const EXPORT_OPTIONS: readonly OptionSpec[] = [
+  DB_OPTION,
+  {
+    long: 'kind',
+    value: 'KIND',
+    isRepeatable: true,
+    summary: 'export only WHITE, TRAPPED, SPAMTRAP or GREY (repeatable, or separated by commas)',
+  },
+  { long: 'help', summary: 'show this help' },
+]
+export const DATABASE_OPTIONS: readonly OptionSpec[] = [
+  DB_OPTION,
+  JSON_OPTION,
+  { long: 'help', summary: 'show this help' },
+]
+
+/** Problems of an import that are printed one by one; more only lengthen the same story. */
+const MAX_SHOWN_PROBLEMS = 20
+
+/** Imports from a file or `-`; exit code 1 when anything was bad. */
+export async function runImport(file: string, options: OptionValues, io: ProgramIo): Promise<number> {
+  const settings = importOptionsOf(options)
+  const now = io.clock.nowSec()
+  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'write', async (store) => {
+    const input = await openImportInput(file, io.stdin)
+    let shownCount = 0
+    const onProblem = ({ place, reason }: ImportProblem): void => {
+      shownCount += 1
+      if (shownCount > MAX_SHOWN_PROBLEMS) return
+      io.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
+    }
+    const report = await importEntries(store, input, settings, now, onProblem).finally(
+      () => input.type === 'berkeley' && input.close(),
+    )
+    if (report.bad > MAX_SHOWN_PROBLEMS) {
+      io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
+    }
+    if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
+      io.writeError(
+        'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
+      )
+    }
+    io.writeOut(Buffer.from(`${options.has('json') ? JSON.stringify(report) : formatReport(report)}\n`))
+    return report.bad > 0 ? EXIT.failure : EXIT.ok
+  })
+}
+
+function isNothing({ added, updated, skipped }: ImportReport): boolean {
+  return added + updated + skipped === 0
+}
+
+function formatReport({ added, updated, skipped, bad }: ImportReport): string {
+  return `${added} added, ${updated} updated, ${skipped} skipped, ${bad} bad`
+}
+
+function importOptionsOf(options: OptionValues): ImportOptions {
+  const kindText = options.last('kind')
+  const ifMissing = options.has('if-missing')
+  if (kindText === undefined) {
+    for (const name of ['expire', 'comment']) {
+      if (options.has(name)) throw usageError(`--${name} goes with --kind`)
+    }
+    return { list: undefined, ifMissing }
+  }
+  const kind = kindOf(kindText)
+  if (kind === 'GREY') throw usageError('--kind: a plain list is WHITE, TRAPPED or SPAMTRAP')
+  const expire = options.last('expire')
+  const lifetime = expire === undefined || expire === 'never' ? expire : parseDuration(expire)
+  if (expire !== undefined && (lifetime === undefined || lifetime === 0)) {
+    throw usageError(`--expire: "${expire}" is not a duration such as 90s, 4h, 36d or 2w`)
+  }
+  if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
+    throw usageError('--expire: a spamtrap never expires')
+  }
+  const comment = options.last('comment')
+  const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
+  if (commentProblem !== undefined) throw usageError(`--comment: ${commentProblem}`)
+  return {
+    list: { kind, lifetime: lifetime as number | 'never' | undefined, comment },
+    ifMissing,
+  }
+}
+
+function kindOf(text: string): EntryKind {
+  const kind = ENTRY_KINDS.find((candidate) => candidate === text.toUpperCase())
+  if (kind === undefined) throw usageError(`--kind: "${text}" is not one of ${ENTRY_KINDS.join(', ')}`)
+  return kind
+}
+
+function usageError(message: string): AppError {
+  return new AppError('ERR_USAGE', message)
+}
+
+/** Prints the database as `runImport` reads it. */
+export async function runExport(options: OptionValues, io: ProgramIo): Promise<number> {
+  const kinds = options.all('kind').flatMap((text) => text.split(',').map(kindOf))
+  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {
+    for await (const text of exportEntries(store, kinds.length === 0 ? {} : { kinds })) {
+      io.writeOut(Buffer.from(text, 'latin1'))
+    }
+    return EXIT.ok
+  })
+}
+
+/** Copies the live database to a file. */
+export async function runBackup(target: string, options: OptionValues, io: ProgramIo): Promise<number> {
+  const store = await openDatabase(resolveDbPath(options.last('db'), io.environment), 'read')
+  try {
+    await store.backup(target).catch((error: unknown) => {
+      if (!(error instanceof AppError)) throw error
+      throw new AppError(error.code, `cannot back up to ${target}: ${error.message}`, {
+        hint: error.hint,
+        cause: error,
+      })
+    })
+    const { size } = statSync(target)
+    const report = { file: target, sizeBytes: size }
+    const text = options.has('json') ? JSON.stringify(report) : `${escapeControl(target)}: ${size} bytes`
+    io.writeOut(Buffer.from(`${text}\n`))
+    return EXIT.ok
+  } finally {
+    await store.close()
+  }
+}
+
+/** Checks the database's integrity and counts it; exit code 1 when it is damaged. */
+export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<number> {
+  const path = resolveDbPath(options.last('db'), io.environment)
+  return await useDatabase(path, 'read', async (store) => {
+    const report = await store.check()
+    const { counts = null } = report
+    if (options.has('json'))
+      io.writeOut(Buffer.from(`${JSON.stringify({ file: path, ...report, counts })}\n`))
+    else {
+      const lines = [
+        `file: ${escapeControl(path)}`,
+        `size: ${report.sizeBytes} bytes`,
+        `schema: ${report.schemaVersion}`,
+        ...ENTRY_KINDS.map((kind) => `${kind}: ${counts === null ? 'not countable' : counts[kind]}`),
+        `integrity: ${report.isSound ? 'ok' : 'damaged'}`,
+      ]
+      io.writeOut(Buffer.from(`${lines.join('\n')}\n`))
+    }
+    if (report.isSound) return EXIT.ok
+    for (const problem of report.problems) {
+      io.writeError(`spamdctl: ${escapeControl(path)}: ${escapeControl(problem)}\n`)
+    }
+    io.writeError(
+      'spamdctl: hint: save what is readable with "spamdctl export", then import it into a new database\n',
+    )
+    return EXIT.failure
+  })
+}
+
+/**
+ * Creates an empty database; one that is there already is left alone and is no error. As root it is given to
+ * the user of the daemons.
+ */
+export async function runInitDb(options: OptionValues, io: ProgramIo): Promise<number> {
+  const path = resolveDbPath(options.last('db'), io.environment)
+  const { user } = resolveSettings({}, io.environment)
+  const owner = isRoot() ? await findUser(user) : undefined
+  const isNew = await initDatabase(path, owner)
+  if (isNew && isRoot() && owner === undefined) {
+    io.writeError(
+      `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder, before the daemons run\n`,
+    )
+  }
+  const text = options.has('json')
+    ? JSON.stringify({ file: path, created: isNew })
+    : `${escapeControl(path)}: ${isNew ? 'created' : 'is there already'}`
+  io.writeOut(Buffer.from(`${text}\n`))
+  return EXIT.ok
+}

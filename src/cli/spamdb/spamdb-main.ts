@@ -1,0 +1,244 @@
+/** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
+import type { AppliedEdit, KeyFailure } from '../../app/database/edit-entries.js'
+import { editEntries, planEdits } from '../../app/database/edit-entries.js'
+import { isStoreFailure, isWritableEmptyFile, useDatabase } from '../../app/database/open-database.js'
+import { toWireText } from '../../app/wire-text.js'
+import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
+import { escapeControl } from '../../codec/escape.js'
+import type { Entry, EntryKey, WireText } from '../../domain/entry.js'
+import type { Clock } from '../../platform/clock.js'
+import { type Environment, resolveDbPath } from '../../platform/settings.js'
+import { formatFailure } from '../report-error.js'
+import { describeKeyFailure, hintForMisplacedOption, type UnreadableKey } from './entry-key-messages.js'
+import { SPAMDB_USAGE } from './spamdb-options.js'
+import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
+
+/** What a program touches of its process, so that tests can run it in theirs. */
+export interface ProgramIo {
+  /** Writes results; returns when they are taken. */
+  writeOut(bytes: Uint8Array): void
+  /** Writes messages, whole lines. */
+  writeError(text: string): void
+  stdin: AsyncIterable<Uint8Array>
+  environment: Environment
+  clock: Clock
+  /** Prints the help; loads oclif only then. */
+  showHelp(): Promise<void>
+  /**
+   * Opens the way to the gateways given with -Y; the function it gives is called with every stored change,
+   * and `finish` once at the end. A failed send is a warning, never an error.
+   */
+  openAnnouncer?(targets: readonly string[]): Promise<{
+    announce(changes: readonly AppliedEdit[]): void | Promise<void>
+    finish(): Promise<void>
+  }>
+}
+
+/** Exit code of a wrong call, and of an add without keys. Source: spamdb.c of OpenBSD. */
+const EXIT_USAGE = 1
+const EXIT_NO_KEYS = 2
+/** An address without `@` after -T ends the original with errx(-1). */
+const EXIT_BAD_TRAP = 255
+/** Exit codes are bytes: more failures must not wrap around to 0. */
+const MAX_EXIT = 255
+
+type EditCall = Extract<SpamdbRequest, { type: 'edit' }>
+type ShowCall = Extract<SpamdbRequest, { type: 'show' }>
+type ListCall = Extract<SpamdbRequest, { type: 'list' }>
+
+/** Runs spamdb with the words after its name; the result is the exit code. Never throws for a user's error. */
+export async function runSpamdb(argv: readonly string[], io: ProgramIo): Promise<number> {
+  try {
+    const request = parseSpamdbArguments(argv)
+    switch (request.type) {
+      case 'help':
+        await io.showHelp()
+        return 0
+      case 'version': {
+        const { programVersion } = await import('../program-version.js')
+        io.writeOut(Buffer.from(`spamdb (spamdctl) ${programVersion()}\n`))
+        return 0
+      }
+      case 'usage':
+        if (request.problem !== undefined) complain(io, request.problem)
+        io.writeError(`${SPAMDB_USAGE}\n`)
+        return EXIT_USAGE
+      case 'edit':
+        return await runEdit(request, io)
+      case 'show':
+        return await runShow(request, io)
+      case 'list':
+        return await runList(request, io)
+    }
+  } catch (error) {
+    const text = formatFailure('spamdb', error)
+    if (text === undefined) throw error
+    io.writeError(text)
+    return 1
+  }
+}
+
+async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
+  const dbPath = resolveDbPath(call.dbPath, io.environment)
+  const now = io.clock.nowSec()
+  const reporter = new FailureReporter(io, call.hasLiteralKeys)
+  const refusal = findRefusal(call, now)
+  if (refusal !== undefined && isWritableEmptyFile(dbPath)) {
+    if (typeof refusal !== 'string') reporter.report(refusal)
+    else complain(io, refusal)
+    return typeof refusal === 'string' ? EXIT_NO_KEYS : EXIT_BAD_TRAP
+  }
+  return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', async (store) => {
+    const announcer =
+      call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
+    try {
+      if (typeof refusal === 'string') {
+        complain(io, refusal)
+        return EXIT_NO_KEYS
+      }
+      const batches = readKeys(call.keys, io)
+      const onFailure = (failure: KeyFailure): void => reporter.report(failure)
+      let result: Awaited<ReturnType<typeof editEntries>>
+      if (call.isDryRun) {
+        const { previewEdits } = await import('../../app/database/preview-edits.js')
+        const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
+        result = await previewEdits(store, batches, call.edit, now, onFailure, print)
+      } else {
+        result = await editEntries(store, batches, call.edit, now, onFailure, announcer?.announce)
+      }
+      if (result.keyCount === 0) {
+        complain(io, NO_KEYS)
+        return EXIT_NO_KEYS
+      }
+      return result.isStoppedByBadAddress ? EXIT_BAD_TRAP : Math.min(result.failureCount, MAX_EXIT)
+    } finally {
+      await announcer?.finish()
+    }
+  })
+}
+
+async function openAnnouncer(
+  targets: readonly string[],
+  io: ProgramIo,
+): ReturnType<NonNullable<ProgramIo['openAnnouncer']>> {
+  if (io.openAnnouncer !== undefined) return await io.openAnnouncer(targets)
+  complain(io, 'changes are not sent to other gateways: this program was started without the means')
+  return { announce: () => undefined, finish: () => Promise.resolve() }
+}
+
+const NO_KEYS = 'no addresses specified'
+
+/** Why a call changes nothing whatever the database holds, in the original's order of checks. */
+function findRefusal(call: EditCall, now: number): string | KeyFailure | undefined {
+  if (call.edit.operation === 'add' && call.edit.kind === 'GREY') return 'cannot add GREY entries'
+  const firstKey = call.keys.find((key) => key !== '')
+  if (firstKey === undefined) return NO_KEYS
+  if (firstKey === '-') return undefined
+  const first = planEdits([toWireText(firstKey)], call.edit, now).slots[0]!
+  return 'reason' in first && first.reason === 'not-email' ? first : undefined
+}
+
+async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
+    const { parseTypedKey } = await import('../../app/database/typed-key.js')
+    const reporter = new FailureReporter(io, call.hasLiteralKeys)
+    const rendering =
+      call.format === 'classic'
+        ? undefined
+        : (await import('./entry-renderers.js')).openRenderer(call.format, io.clock.nowSec())
+    const header = rendering?.start() ?? ''
+    if (header !== '') io.writeOut(Buffer.from(header, 'latin1'))
+    // An entry that cannot be read is told and counts as missing, and the next key is tried.
+    const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
+      try {
+        return await store.get(key)
+      } catch (error) {
+        if (!isStoreFailure(error)) throw error
+        reporter.report({ reason: 'unreadable', error })
+        return undefined
+      }
+    }
+    let missCount = 0
+    let keyCount = 0
+    let hasMisplacedOption = false
+    for await (const batch of readKeys(call.keys, io)) {
+      let text = ''
+      for (const key of batch) {
+        keyCount += 1
+        const entryKey = key === '' ? undefined : parseTypedKey(key)
+        const entry = entryKey === undefined ? undefined : await lookUp(entryKey)
+        if (entry === undefined) {
+          missCount += 1
+          if (hintForMisplacedOption(key) !== undefined) hasMisplacedOption = true
+        } else text += rendering?.render(entry) ?? `${formatSpamdbLine(entry)}\n`
+      }
+      if (text !== '') io.writeOut(Buffer.from(text, 'latin1'))
+    }
+    const trailer = rendering?.end() ?? ''
+    if (trailer !== '') io.writeOut(Buffer.from(trailer, 'latin1'))
+    if (hasMisplacedOption && !call.hasLiteralKeys) complain(io, `hint: ${hintForMisplacedOption('-a')}`)
+    return keyCount === 0 ? 1 : Math.min(missCount, MAX_EXIT)
+  })
+}
+
+async function runList(call: ListCall, io: ProgramIo): Promise<number> {
+  const now = io.clock.nowSec()
+  const { query, expiresWithinSec, olderThanSec } = call.filter
+  if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
+  if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
+    if (call.isCount) {
+      const { renderCounts } = await import('./entry-renderers.js')
+      io.writeOut(Buffer.from(renderCounts(call.format, await store.count(query)), 'latin1'))
+    } else if (call.format === 'classic') {
+      for await (const chunk of store.listText(query)) io.writeOut(chunk)
+    } else {
+      const { renderList } = await import('./entry-renderers.js')
+      for await (const text of renderList(call.format, store.list(query), now)) {
+        io.writeOut(Buffer.from(text, 'latin1'))
+      }
+    }
+    return 0
+  })
+}
+
+/** The keys as wire text: the words of the call in one batch, with `-` the lines of standard input as they come. */
+async function* readKeys(words: readonly string[], io: ProgramIo): AsyncGenerator<WireText[]> {
+  let batch: WireText[] = []
+  for (const word of words) {
+    if (word !== '-') {
+      batch.push(toWireText(word))
+      continue
+    }
+    if (batch.length > 0) yield batch
+    batch = []
+    const { readKeyLines } = await import('../../app/database/key-lines.js')
+    yield* readKeyLines(io.stdin)
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Prints failures in order and each hint once, so that many wrong keys stay readable. */
+class FailureReporter {
+  readonly #io: ProgramIo
+  readonly #hasLiteralKeys: boolean
+  readonly #shownHints = new Set<string>()
+
+  constructor(io: ProgramIo, hasLiteralKeys: boolean) {
+    this.#io = io
+    this.#hasLiteralKeys = hasLiteralKeys
+  }
+
+  report(failure: KeyFailure | UnreadableKey): void {
+    const { message, hint } = describeKeyFailure(failure)
+    complain(this.#io, message)
+    if (hint === undefined || this.#shownHints.has(hint)) return
+    if (this.#hasLiteralKeys && hint === hintForMisplacedOption('-a')) return
+    this.#shownHints.add(hint)
+    complain(this.#io, `hint: ${hint}`)
+  }
+}
+
+function complain(io: ProgramIo, text: string): void {
+  io.writeError(`spamdb: ${escapeControl(text)}\n`)
+}

@@ -1,0 +1,215 @@
+import type { EditRequest } from '../../app/database/edit-entries.js'
+import { parseDuration } from '../../codec/duration.js'
+import { ENTRY_KINDS, type EntryKind, MAX_COMMENT_BYTES } from '../../domain/entry.js'
+import type { EntryQuery, SortField } from '../../domain/query.js'
+import { formatCidr, parseCidr } from '../../ip/cidr.js'
+import { getopt } from '../getopt.js'
+import { SPAMDB_OPTIONS } from './spamdb-options.js'
+
+export type OutputFormat = 'classic' | 'human' | 'json' | 'ndjson' | 'csv'
+
+/** What a call of spamdb asks for. Keys are as typed; `-` stands for standard input. */
+export type SpamdbRequest =
+  | { type: 'help' }
+  | { type: 'version' }
+  /** Wrong call: the lines before the usage line, possibly none. */
+  | { type: 'usage'; problem: string | undefined }
+  | {
+      type: 'edit'
+      edit: EditRequest
+      keys: string[]
+      isDryRun: boolean
+      syncTargets: string[]
+      hasLiteralKeys: boolean
+      dbPath: string | undefined
+    }
+  | {
+      type: 'show'
+      keys: string[]
+      format: OutputFormat
+      hasLiteralKeys: boolean
+      dbPath: string | undefined
+    }
+  | { type: 'list'; filter: ListFilter; format: OutputFormat; isCount: boolean; dbPath: string | undefined }
+
+/** A query whose times are still relative to now. */
+export interface ListFilter {
+  query: EntryQuery
+  expiresWithinSec: number | undefined
+  olderThanSec: number | undefined
+}
+
+const FILTER_OPTIONS = [
+  'kind',
+  'ip',
+  'from',
+  'to',
+  'helo',
+  'expires-within',
+  'older-than',
+  'sort',
+  'limit',
+  'count',
+]
+const FORMAT_OPTIONS = ['human', 'json', 'ndjson', 'csv'] as const
+const ADD_OPTIONS = ['if-missing', 'expire', 'comment']
+const KIND_BY_LETTER: Readonly<Record<string, EntryKind>> = { t: 'TRAPPED', T: 'SPAMTRAP', G: 'GREY' }
+
+class UsageProblem extends Error {}
+
+/** Parses the words after the program name. Of -a and -d, and of -t, -T and -G, the last one wins. */
+export function parseSpamdbArguments(argv: readonly string[]): SpamdbRequest {
+  const parsed = getopt(argv, SPAMDB_OPTIONS)
+  if (!parsed.ok) return { type: 'usage', problem: parsed.message }
+  try {
+    const hasLiteralKeys = argv[argv.length - parsed.operands.length - 1] === '--'
+    return buildRequest(new GivenOptions(parsed.options), parsed.operands, hasLiteralKeys)
+  } catch (error) {
+    if (error instanceof UsageProblem) return { type: 'usage', problem: error.message }
+    throw error
+  }
+}
+
+class GivenOptions {
+  readonly list: readonly { name: string; value: string | undefined }[]
+
+  constructor(list: GivenOptions['list']) {
+    this.list = list
+  }
+
+  has(name: string): boolean {
+    return this.list.some((option) => option.name === name)
+  }
+
+  /** The last value, as getopt(3) programs take it. */
+  value(name: string): string | undefined {
+    return this.list.findLast((option) => option.name === name)?.value
+  }
+
+  values(name: string): string[] {
+    return this.list.filter((option) => option.name === name).map((option) => option.value ?? '')
+  }
+}
+
+function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boolean): SpamdbRequest {
+  if (options.has('help')) return { type: 'help' }
+  if (options.has('version')) return { type: 'version' }
+  const action = options.list.findLast(({ name }) => name === 'a' || name === 'd')?.name
+  const kindLetter = options.list.findLast(({ name }) => name in KIND_BY_LETTER)?.name
+  const dbPath = options.value('db')
+  if (action === undefined && kindLetter !== undefined) return { type: 'usage', problem: undefined }
+  const kind = kindLetter === undefined ? 'WHITE' : KIND_BY_LETTER[kindLetter]!
+  if (action !== undefined) {
+    refuse(options, [...FILTER_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -a and -d')
+    const edit = buildEdit(options, action === 'a' ? 'add' : 'delete', kind)
+    const syncTargets = options.values('Y')
+    return { type: 'edit', edit, keys, isDryRun: options.has('dry-run'), syncTargets, hasLiteralKeys, dbPath }
+  }
+  refuse(options, [...ADD_OPTIONS], 'goes with -a')
+  refuse(options, ['all-tuples'], 'goes with -d -G')
+  refuse(options, ['dry-run', 'Y'], 'goes with -a or -d')
+  const format = formatOf(options)
+  if (keys.length > 0) {
+    refuse(options, FILTER_OPTIONS, 'lists entries; it takes no keys')
+    return { type: 'show', keys, format, hasLiteralKeys, dbPath }
+  }
+  return { type: 'list', filter: buildFilter(options), format, isCount: options.has('count'), dbPath }
+}
+
+function refuse(options: GivenOptions, names: readonly string[], why: string): void {
+  const name = names.find((candidate) => options.has(candidate))
+  if (name !== undefined) throw new UsageProblem(`${name.length > 1 ? '--' : '-'}${name} ${why}`)
+}
+
+function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: EntryKind): EditRequest {
+  const isGreyDelete = operation === 'delete' && kind === 'GREY'
+  if (operation === 'delete') refuse(options, ADD_OPTIONS, 'goes with -a')
+  if (!isGreyDelete) refuse(options, ['all-tuples'], 'goes with -d -G')
+  const expire = options.value('expire')
+  const lifetime = expire === undefined || expire === 'never' ? expire : durationOf('expire', expire)
+  if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
+    throw new UsageProblem('--expire: a spamtrap never expires')
+  }
+  if (lifetime === 0) throw new UsageProblem('--expire: "0" would end at once; "never" pins an entry')
+  const comment = options.value('comment')
+  const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
+  if (commentProblem !== undefined) throw new UsageProblem(`--comment: ${commentProblem}`)
+  return {
+    operation,
+    kind,
+    allTuples: options.has('all-tuples'),
+    ifMissing: options.has('if-missing'),
+    lifetime: lifetime as number | 'never' | undefined,
+    // Bytes that are no text become U+FFFD.
+    comment: comment === undefined ? undefined : Buffer.from(comment).toString(),
+  }
+}
+
+/** Why a text cannot be the comment of an entry. */
+export function problemOfComment(text: string): string | undefined {
+  return Buffer.byteLength(text) > MAX_COMMENT_BYTES ? `longer than ${MAX_COMMENT_BYTES} bytes` : undefined
+}
+
+function formatOf(options: GivenOptions): OutputFormat {
+  const given = FORMAT_OPTIONS.filter((name) => options.has(name))
+  if (given.length > 1) throw new UsageProblem(`--${given[0]} and --${given[1]} exclude each other`)
+  return given[0] ?? 'classic'
+}
+
+function buildFilter(options: GivenOptions): ListFilter {
+  const query: EntryQuery = {}
+  const kinds = options.values('kind').flatMap((text) => text.split(','))
+  if (kinds.length > 0) query.kinds = kinds.map(kindOf)
+  const ip = options.value('ip')
+  if (ip !== undefined) query.network = networkOf(ip)
+  for (const name of ['from', 'to', 'helo'] as const) {
+    const pattern = options.value(name)
+    if (pattern === '') throw new UsageProblem(`--${name}: an empty pattern`)
+    if (pattern !== undefined) query[name] = Buffer.from(pattern, 'utf8').toString('latin1')
+  }
+  const sort = options.value('sort')
+  if (sort !== undefined) query.sort = sortFieldOf(sort)
+  const limit = options.value('limit')
+  if (limit !== undefined) query.limit = limitOf(limit)
+  const expiresWithin = options.value('expires-within')
+  const olderThan = options.value('older-than')
+  return {
+    query,
+    expiresWithinSec: expiresWithin === undefined ? undefined : durationOf('expires-within', expiresWithin),
+    olderThanSec: olderThan === undefined ? undefined : durationOf('older-than', olderThan),
+  }
+}
+
+function kindOf(text: string): EntryKind {
+  const kind = ENTRY_KINDS.find((candidate) => candidate === text.toUpperCase())
+  if (kind === undefined) throw new UsageProblem(`--kind: "${text}" is not one of ${ENTRY_KINDS.join(', ')}`)
+  return kind
+}
+
+function networkOf(text: string): string {
+  const network = parseCidr(text)
+  if (network === undefined) {
+    throw new UsageProblem(`--ip: "${text}" is not an address or network such as 192.0.2.0/24`)
+  }
+  return formatCidr(network)
+}
+
+function sortFieldOf(text: string): SortField {
+  const choices = SPAMDB_OPTIONS.find((option) => option.long === 'sort')?.choices ?? []
+  if (!choices.includes(text)) throw new UsageProblem(`--sort: "${text}" is not one of ${choices.join(', ')}`)
+  return text as SortField
+}
+
+function limitOf(text: string): number {
+  const limit = /^[0-9]{1,15}$/.test(text) ? Number(text) : 0
+  if (limit < 1) throw new UsageProblem(`--limit: "${text}" is not a whole number from 1`)
+  return limit
+}
+
+function durationOf(name: string, text: string): number {
+  const seconds = parseDuration(text)
+  if (seconds === undefined) {
+    throw new UsageProblem(`--${name}: "${text}" is not a duration such as 90s, 4h, 36d or 2w`)
+  }
+  return seconds
+}

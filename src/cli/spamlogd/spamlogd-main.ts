@@ -1,0 +1,52 @@
+import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import { programVersion } from '../program-version.js'
+import { formatFailure } from '../report-error.js'
+import { parseSpamlogdOptions } from './parse-spamlogd-options.js'
+
+/** What `spamlogd` touches of its process. */
+export interface SpamlogdCallIo {
+  writeOut(text: string): void
+  writeError(text: string): void
+  /** Prints the help; loads oclif only then. */
+  showHelp(): Promise<void>
+  /** Root, or a capability in its place. */
+  mayCapture(): boolean
+  /** Runs the daemon to its end; loaded only when the call is right. */
+  run(options: SpamlogdOptions): Promise<number>
+}
+
+const RIGHTS_HINT =
+  process.platform === 'linux'
+    ? 'spamlogd: hint: start it as root, or with the capability CAP_NET_ADMIN (nflog) or CAP_NET_RAW (other log devices)\n'
+    : 'spamlogd: hint: start it as root: it becomes the user of --user by itself\n'
+
+/** `spamlogd` from words to exit code: what bin/spamlogd.js and `spamdctl spamlogd` both run. */
+export async function runSpamlogdCall(argv: readonly string[], io: SpamlogdCallIo): Promise<number> {
+  try {
+    const parsed = parseSpamlogdOptions(argv)
+    const isReplay = parsed.ok ? parsed.options.replayPath !== undefined : parsed.isReplay
+    if (parsed.ok && parsed.asks === 'version') {
+      io.writeOut(`spamlogd (spamdctl) ${programVersion()}\n`)
+      return 0
+    }
+    if (parsed.ok && parsed.asks === 'help') {
+      await io.showHelp()
+      return 0
+    }
+    // The original's first test of all; a replay captures nothing.
+    if (!isReplay && !io.mayCapture()) {
+      io.writeError(`spamlogd: need root privileges\n${RIGHTS_HINT}`)
+      return 1
+    }
+    if (!parsed.ok) {
+      io.writeError(parsed.stderr)
+      return 1
+    }
+    return await io.run(parsed.options)
+  } catch (error) {
+    const text = formatFailure('spamlogd', error)
+    if (text === undefined) throw error
+    io.writeError(text)
+    return 1
+  }
+}

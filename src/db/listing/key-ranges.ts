@@ -1,0 +1,113 @@
+import type { EntryKind } from '../../domain/entry.js'
+import type { Connection } from '../connection.js'
+import type { SqlValue } from '../sqlite-driver.js'
+import { wireValue } from '../tables/wire-value.js'
+
+/** Rows of one range: enough that the cost of a statement does not show, few enough for bounded memory. */
+export const RANGE_ROWS = 2000
+
+/** What can be walked: one kind, or the records of addresses whatever their kind. */
+export type RangeKind = EntryKind | 'HOST'
+
+/** A stretch of rows in the order of their key. */
+export interface KeyRange {
+  /** Key of its last row, where the next range begins; undefined when there are no more rows. */
+  end: SqlValue[] | undefined
+  /** Evaluates SQL aggregates, separated by commas, over the rows of the range that meet `filter`. */
+  select(aggregates: string, filter?: string): readonly unknown[]
+}
+
+/** How a kind is stored: its table, key columns and condition. */
+interface KindTable {
+  table: string
+  columns: readonly string[]
+  condition: string
+}
+
+const KIND_TABLES: Readonly<Record<RangeKind, KindTable>> = {
+  HOST: { table: 'hosts', columns: ['ip'], condition: 'true' },
+  WHITE: { table: 'hosts', columns: ['ip'], condition: 'pcount <> -1' },
+  TRAPPED: { table: 'hosts', columns: ['ip'], condition: 'pcount = -1' },
+  SPAMTRAP: { table: 'spamtraps', columns: ['address'], condition: 'true' },
+  GREY: { table: 'tuples', columns: ['ip', 'helo', '"from"', '"to"'], condition: 'true' },
+}
+
+/** A key of the given kind that sorts before all others. */
+export function firstKey(kind: RangeKind): SqlValue[] {
+  return KIND_TABLES[kind].columns.map(() => '')
+}
+
+/**
+ * The `rowCount` rows that follow the key `after`, without `after` itself; with `ip` only those of that
+ * address. An aggregate such as group_concat sees them in the order of the key, which is the order of the table.
+ */
+export function findRange(
+  connection: Connection,
+  kind: RangeKind,
+  after: readonly SqlValue[],
+  rowCount: number,
+  ip?: string,
+): KeyRange {
+  const { table, columns, condition } = KIND_TABLES[kind]
+  const key = rowValue(columns)
+  const value = rowValue(columns.map((_, index) => boundText(after[index])))
+  const address = ip === undefined ? [] : [wireValue(ip)]
+  const ofAddress = ip === undefined ? '' : ` AND ip = ${boundText(address[0])}`
+  const from = `FROM ${table} WHERE ${condition}${ofAddress} AND ${key} > ${value}`
+  const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
+  const findEnd = `SELECT ${blobs} ${from} ORDER BY ${columns.join(', ')} LIMIT 1 OFFSET ?`
+  const found = connection
+    .prepare(findEnd)
+    .raw()
+    .get(...address, ...after, rowCount - 1) as Buffer[] | undefined
+  const end = found?.map(asBound)
+  const upTo = end === undefined ? '' : ` AND ${key} <= ${rowValue(end.map(boundText))}`
+  return {
+    end,
+    select: (aggregates, filter) => {
+      const where = `${from}${upTo}${filter === undefined ? '' : ` AND (${filter})`}`
+      const statement = connection.prepare(`SELECT ${aggregates} ${where}`)
+      return statement.raw().get(...address, ...after, ...(end ?? [])) as unknown[]
+    },
+  }
+}
+
+/**
+ * Walks one kind, or what an address has of it, in the order of its key, RANGE_ROWS rows a step, and yields what `visit` makes of each
+ * range. Every statement ends before its value is handed out, so that a slow consumer holds nothing in the
+ * database.
+ */
+export function* walkRanges<Value>(
+  connection: Connection,
+  call: string,
+  kind: RangeKind,
+  visit: (range: KeyRange) => Value,
+  ip?: string,
+): Generator<Value> {
+  let after: SqlValue[] | undefined = firstKey(kind)
+  while (after !== undefined) {
+    const start: SqlValue[] = after
+    const step: { end: SqlValue[] | undefined; value: Value } = connection.read(call, () => {
+      const range = findRange(connection, kind, start, RANGE_ROWS, ip)
+      return { end: range.end, value: visit(range) }
+    })
+    yield step.value
+    after = step.end
+  }
+}
+
+/**
+ * Text in ASCII is bound as it is: SQLite then seeks by all columns of a key at once. With a CAST, which
+ * other bytes need, it seeks by the address alone and skips rows from there.
+ */
+function asBound(bytes: Buffer): SqlValue {
+  return wireValue(bytes.toString('latin1'))
+}
+
+function boundText(value: SqlValue | undefined): string {
+  return Buffer.isBuffer(value) ? 'CAST(? AS TEXT)' : '?'
+}
+
+function rowValue(terms: readonly string[]): string {
+  return terms.length === 1 ? terms[0]! : `(${terms.join(', ')})`
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parseSetupArguments, SETUP_OPTIONS, SETUP_USAGE } from '../../../../src/cli/setup/setup-options.js'
+import { SetupProgress } from '../../../../src/cli/setup/setup-progress.js'
+import { SetupWorld } from '../../../support/setup/setup-world.js'
+
+test.each([
+  [['-x'], 'spamd-setup: unknown option -- x\nusage: spamd-setup [-bDdn]\n'],
+  [['-bh'], 'spamd-setup: unknown option -- h\nusage: spamd-setup [-bDdn]\n'],
+  [['--nosuch'], 'spamd-setup: unknown option -- nosuch\nusage: spamd-setup [-bDdn]\n'],
+  [['--conf'], 'spamd-setup: option requires an argument -- conf\nusage: spamd-setup [-bDdn]\n'],
+  [['-d', 'operand'], SETUP_USAGE],
+  [['-d', '-', '-n'], SETUP_USAGE],
+])('a wrong call: %j', (argv, stderr) => {
+  expect(parseSetupArguments(argv)).toEqual({ ok: false, stderr })
+})
+
+test.each([
+  [['--max-bytes', '0'], '--max-bytes: "0" is not a number from 1 to 1099511627776'],
+  [['--wait=soon'], '--wait: "soon" is not a number from 0 to 86400'],
+  [['--format', 'xml'], '--format: "xml" is not one of plain, pf, nft, ipset, json'],
+])('a value that cannot be used: %j', (argv, message) => {
+  expect(() => parseSetupArguments(argv)).toThrow(message)
+})
+
+test('letters join', () => {
+  expect(parseSetupArguments(['-bDdn', '--'])).toMatchObject({
+    ok: true,
+    arguments: { wantsFirewall: true, isBackground: true, isVerbose: true, isDryRun: true, action: 'run' },
+  })
+})
+
+test('the manual names every option', () => {
+  const manual = readFileSync(join(import.meta.dirname, '../../../../docs/man/spamd-setup.8'), 'utf8')
+  for (const { short, long, summary } of SETUP_OPTIONS) {
+    expect(manual).toMatch(
+      short === undefined
+        ? new RegExp(`^\\.It Fl Fl ${long}\\b`, 'm')
+        : new RegExp(`^\\.It Fl ${short}$`, 'm'),
+    )
+    expect(summary).not.toBe('')
+  }
+})
+
+test('progress is drawn in place, within the terminal, at most ten times a second', () => {
+  let written = ''
+  let nowMs = 0
+  const terminal = {
+    rows: 3,
+    columns: 30,
+    write: (text: string) => {
+      written += text
+    },
+    monotonicMs: () => nowMs,
+  }
+  const progress = new SetupProgress(
+    terminal,
+    [{ name: 'a' }, { name: 'b\x1b' }, { name: 'c' }].map((list) => ({ ...list, colour: 'black' })),
+  )
+  progress.received('a', 5)
+  expect(written).toBe('a   5 bytes received\nb\\  waiting\n')
+  progress.received('a', 50)
+  expect(written).not.toContain('50 bytes')
+  written = ''
+  nowMs = 100
+  progress.received('a', 123_456)
+  expect(written).toBe('\x1b[2A\x1b[Ja   123 kB received\nb\\  waiting\n')
+  written = ''
+  progress.clear()
+  progress.clear()
+  expect(written).toBe('\x1b[2A\x1b[J')
+})
+
+const isRoot = process.getuid?.() === 0
+describe.skipIf(!isRoot)('spamd-setup for people', () => {
+  let world: SetupWorld
+  beforeEach(async () => {
+    world = await SetupWorld.create()
+    await world.configure([{ name: 'a', file: await world.write('a', '192.0.2.0/24\nnonsense\n') }])
+  })
+  afterEach(() => world.close())
+
+  test('on a terminal it ends in a summary table', async () => {
+    const run = await world.run([], { terminal: { rows: 25, columns: 80 } })
+    expect(run.rc).toBe(0)
+    const table = run.stderr.slice(run.stderr.lastIndexOf('\x1b[J') + 3).split('\n')
+    expect(table[0]).toMatch(/^list {2}source +entries {2}cidrs {2}age +status$/)
+    expect(table[1]).toMatch(/^a {5}\/tmp\/.*\/a +1 +1 {2}under 1 min {2}read$/)
+  })
+
+  test('under cron it is silent when all is well', async () => {
+    expect(await world.run(['-b'])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
+  })
+
+  test('-d tells what was odd after the line of the original', async () => {
+    const run = await world.run(['-d'])
+    expect(run.stderr).toBe(
+      'blacklist a 1 entries\nspamd-setup: a: 1 line holds no address, first line 2: "nonsense"\n',
+    )
+  })
+
+  test('--check only checks, --print-config prints what is understood', async () => {
+    expect(await world.run(['--check'])).toMatchObject({
+      rc: 0,
+      stdout: `${world.path('spamd.conf')}: ok, 1 list\n`,
+    })
+    const printed = await world.run(['--print-config'])
+    expect(printed.stdout).toContain(
+      `a:\\\n\t:black:\\\n\t:msg="SPAM %A":\\\n\t:method=file:\\\n\t:file=${world.path('a')}:\n`,
+    )
+    await world.write('spamd.conf', 'all:\\\n')
+    const bad = await world.run(['--check'])
+    expect(bad.rc).toBe(1)
+    expect(bad.stderr).toMatch(
+      /^spamd-setup: Can't find "all" in spamd config: No such file or directory\nspamd-setup: hint: .*spamd\.conf:1:5: .*nothing follows it; .*\n$/,
+    )
+    expect(world.listener.connections).toEqual([])
+  })
+
+  test('-D hands over to the background before anything is read', async () => {
+    const run = await world.run(['-D'], {
+      goToBackground: async () => 0,
+      environment: { SPAMD_CONF: '/nonexistent' },
+    })
+    expect(run).toMatchObject({ rc: 0, stderr: '' })
+  })
+
+  test('--config-socket: a refused list is an error, a taken one is not', async () => {
+    const path = join(world.dir, 'socket')
+    const answers = [
+      '{"result":"added","list":"a","entries":1}\n',
+      '{"result":"refused","list":"a","reason":"too many"}\n',
+      '',
+    ]
+    const received: string[] = []
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      let text = ''
+      socket.on('data', (chunk) => {
+        text += String(chunk)
+      })
+      socket.on('end', () => {
+        received.push(text)
+        socket.end(answers[received.length - 1] ?? '')
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(path, resolve))
+    expect(await world.run(['--config-socket', path])).toMatchObject({ rc: 0, stderr: '' })
+    expect(await world.run(['--config-socket', path])).toMatchObject({
+      rc: 1,
+      stderr: 'spamd-setup: a: spamd did not take the list: too many\n',
+    })
+    expect((await world.run(['--config-socket', path])).stderr).toContain('no answer')
+    await new Promise((resolve) => server.close(resolve))
+    expect((await world.run(['--config-socket', path])).stderr).toBe(
+      `spamd-setup: Can't connect to spamd on ${path}: No such file or directory\n`,
+    )
+    expect(received).toHaveLength(3)
+    expect(received[0]).toBe('a;"SPAM %A";inet;1;192.0.2.0/24\n')
+  })
+})

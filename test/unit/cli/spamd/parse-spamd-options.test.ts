@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest'
+import { parseSpamdOptions, type SpamdOptionsResult } from '../../../../src/cli/spamd/parse-spamd-options.js'
+import { SPAMD_USAGE } from '../../../../src/cli/spamd/spamd-options.js'
+
+const parse = (argv: string[], maxFiles: number | undefined = 7030): SpamdOptionsResult =>
+  parseSpamdOptions(argv, { hostname: 'host.example', maxFiles, environment: {} })
+const config = (...argv: string[]) => {
+  const result = parse(argv)
+  if (!result.ok) throw new Error(result.stderr)
+  return result.config
+}
+
+test('defaults are those of the original', () => {
+  expect(config()).toMatchObject({
+    isBlackOnly: false,
+    isForeground: false,
+    listReplyCode: 450,
+    maxConnections: 800,
+    maxBlack: 700,
+    passSec: 1500,
+    greyExpireSec: 14_400,
+    whiteExpireSec: 3_110_400,
+    trapExpireSec: 86_400,
+    scanIntervalSec: 60,
+    hostname: 'host.example',
+    bannerName: 'spamd IP-based SPAM blocker',
+    listenAddresses: ['127.0.0.1'],
+    greyStutterSec: 10,
+    stutterSec: 1,
+    windowBytes: undefined,
+    logFormat: 'classic',
+  })
+})
+
+test('--config-socket is known to be given, even as the default path', () => {
+  expect(config().isControlSocketGiven).toBe(false)
+  const { settings, isControlSocketGiven } = config('--config-socket', config().settings.controlSocket)
+  expect([settings.controlSocket, isControlSocketGiven]).toEqual([config().settings.controlSocket, true])
+})
+
+describe('errors, byte for byte', () => {
+  const cases: { argv: string[]; stderr: string }[] = [
+    { argv: ['-Z'], stderr: `spamd: unknown option -- Z\n${SPAMD_USAGE}` },
+    { argv: ['--bogus'], stderr: `spamd: unknown option -- bogus\n${SPAMD_USAGE}` },
+    { argv: ['-p'], stderr: `spamd: option requires an argument -- p\n${SPAMD_USAGE}` },
+    { argv: ['-p', '0'], stderr: 'spamd: -p 0: too small\n' },
+    { argv: ['-p', '65536'], stderr: 'spamd: -p 65536: too large\n' },
+    { argv: ['-p', '25x'], stderr: 'spamd: -p 25x: invalid\n' },
+    { argv: ['-p', ''], stderr: 'spamd: -p : invalid\n' },
+    { argv: ['-B', '2147483648'], stderr: 'spamd: -B 2147483648: too large\n' },
+    { argv: ['-B', '801'], stderr: SPAMD_USAGE },
+    { argv: ['-c', '0'], stderr: `-c 0: too small\n${SPAMD_USAGE}` },
+    { argv: ['-c', '6831'], stderr: `-c 6831: too large\n${SPAMD_USAGE}` },
+    { argv: ['-G', '1:2'], stderr: SPAMD_USAGE },
+    { argv: ['-G', '1:2:'], stderr: SPAMD_USAGE },
+    { argv: ['-G', '25q:4:864'], stderr: SPAMD_USAGE },
+    { argv: ['-S', '91'], stderr: SPAMD_USAGE },
+    { argv: ['-s', '11'], stderr: SPAMD_USAGE },
+    { argv: ['-s', '-1'], stderr: SPAMD_USAGE },
+    { argv: ['-w', '0'], stderr: 'spamd: -w 0: too small\n' },
+    { argv: ['-h', 'h'.repeat(256)], stderr: 'spamd: -h arg too long\n' },
+    { argv: ['-C', 'cert'], stderr: 'spamd: need key and certificate for TLS\n' },
+    { argv: ['-K', 'key'], stderr: 'spamd: need key and certificate for TLS\n' },
+    { argv: ['--max-per-ip', '0'], stderr: 'spamd: --max-per-ip 0: too small\n' },
+    { argv: ['--grey-prefix4', '33'], stderr: 'spamd: --grey-prefix4 33: too large\n' },
+    { argv: ['--grey-prefix6', 'x'], stderr: 'spamd: --grey-prefix6 x: invalid\n' },
+    { argv: ['--trapexp', 'soon'], stderr: 'spamd: --trapexp soon: invalid\n' },
+    { argv: ['--scan-interval', '0'], stderr: 'spamd: --scan-interval 0: too small\n' },
+    { argv: ['--scan-interval', '2d'], stderr: 'spamd: --scan-interval 2d: too large\n' },
+    { argv: ['--proxy-protocol', '192.0.2'], stderr: 'spamd: --proxy-protocol 192.0.2: invalid\n' },
+    { argv: ['--sync-peers', 'x'], stderr: 'spamd: --sync-peers x: invalid\n' },
+    { argv: ['--log-format', 'xml'], stderr: 'spamd: --log-format xml: invalid\n' },
+    { argv: ['--cfg-port', '70000'], stderr: 'spamd: --cfg-port 70000: too large\n' },
+  ]
+  test.each(cases)('$argv', ({ argv, stderr }) => {
+    expect(parse(argv)).toEqual({ ok: false, stderr })
+  })
+
+  test('the first wrong option is reported, whatever follows', () => {
+    expect(parse(['-p', '0', '-Z'])).toEqual({ ok: false, stderr: 'spamd: -p 0: too small\n' })
+    expect(parse(['-d', '-Z', '-p', '0'])).toEqual({
+      ok: false,
+      stderr: `spamd: unknown option -- Z\n${SPAMD_USAGE}`,
+    })
+  })
+
+  test('too few files', () => {
+    expect(parse([], 205)).toEqual({
+      ok: false,
+      stderr: 'spamd: kern.maxfiles is only 205, can not continue\n',
+    })
+  })
+})
+
+describe('limits of connections', () => {
+  const cases: { argv: string[]; maxConnections: number; maxBlack: number }[] = [
+    { argv: ['-c', '500'], maxConnections: 500, maxBlack: 400 },
+    { argv: ['-c', '50'], maxConnections: 50, maxBlack: 0 },
+    { argv: ['-c', '2000'], maxConnections: 2000, maxBlack: 1900 },
+    { argv: ['-c', '2000', '-B', '1999'], maxConnections: 2000, maxBlack: 1999 },
+    { argv: ['-c', '2000', '-B', '2000'], maxConnections: 2000, maxBlack: 1900 },
+    { argv: ['-B', '0'], maxConnections: 800, maxBlack: 0 },
+    { argv: ['-b', '-B', '900'], maxConnections: 800, maxBlack: 800 },
+  ]
+  test.each(cases)('$argv', ({ argv, maxConnections, maxBlack }) => {
+    expect(config(...argv)).toMatchObject({ maxConnections, maxBlack })
+  })
+
+  test('the default follows a small machine', () => {
+    expect(parse([], 600)).toMatchObject({ ok: true, config: { maxConnections: 400, maxBlack: 300 } })
+  })
+})
+
+describe('-G', () => {
+  const cases: [string, number[]][] = [
+    ['1:2:3', [60, 7200, 10_800]],
+    [' 1: 2: 3', [60, 7200, 10_800]],
+    ['-1:-1:-1', [-60, -3600, -3600]],
+    ['1:2:3x', [60, 7200, 10_800]],
+    ['1:2:3:4', [60, 7200, 10_800]],
+    ['90s:4h:36d', [90, 14_400, 3_110_400]],
+    ['2m:4:864', [120, 14_400, 3_110_400]],
+    ['1h30m:1d:5w', [5400, 86_400, 3_024_000]],
+  ]
+  test.each(cases)('%s', (value, times) => {
+    const { passSec, greyExpireSec, whiteExpireSec } = config('-G', value)
+    expect([passSec, greyExpireSec, whiteExpireSec]).toEqual(times)
+  })
+})
+
+test('options may be repeated, joined and long', () => {
+  expect(
+    config(
+      '-45bdv',
+      '-l192.0.2.1',
+      '-l',
+      '2001:db8::1',
+      '-M',
+      '2001:DB8::2',
+      '--max-per-ip=3',
+      '--listen-fd',
+      '3',
+      '-p2525',
+    ),
+  ).toMatchObject({
+    listReplyCode: 550,
+    isBlackOnly: true,
+    isDebug: true,
+    isForeground: true,
+    isVerbose: true,
+    listenAddresses: ['192.0.2.1', '2001:db8::1'],
+    listenFds: [3],
+    lowPriorityMx: ['2001:db8::2'],
+    maxPerIp: 3,
+    settings: { port: 2525 },
+  })
+})
+
+test('-4 after -5 wins, and operands are ignored', () => {
+  expect(config('-5', '-4', 'foo', '-Z')).toMatchObject({ listReplyCode: 450 })
+})
+
+test('flags win over the environment', () => {
+  const result = parseSpamdOptions(['--db', '/x', '--firewall', 'none'], {
+    hostname: 'h',
+    maxFiles: undefined,
+    environment: { SPAMD_DB: '/y', SPAMD_KEY: '/k', SPAMD_FIREWALL: 'pf' },
+  })
+  expect(result).toMatchObject({ ok: true, config: { settings: { db: '/x', key: '/k', firewall: 'none' } } })
+})
+
+test('--help and --version are told apart from a start', () => {
+  expect(parse(['--help'])).toMatchObject({ ok: true, asks: 'help' })
+  expect(parse(['--version', '-C', 'x'])).toMatchObject({ ok: true, asks: 'version' })
+})

@@ -1,0 +1,370 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { runSpamdb } from '../../../../src/cli/spamdb/spamdb-main.js'
+import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../../src/cli/spamdb/spamdb-options.js'
+import type { Entry } from '../../../../src/domain/entry.js'
+import { captureIo, openScene, TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
+
+const folder = temporaryFolder('spamdb-main')
+const times = { first: TEST_NOW - 1000, pass: TEST_NOW, expire: TEST_NOW + 3600, bcount: 1, pcount: 0 }
+const tuple = { ...times, pass: TEST_NOW + 3600, kind: 'GREY' as const }
+const entries: Entry[] = [
+  { kind: 'WHITE', ip: '192.0.2.1', ...times, comment: 'the "café", old' },
+  { kind: 'WHITE', ip: '2001:db8::1', ...times, expire: 0 },
+  { kind: 'TRAPPED', ip: '198.51.100.7', ...times, expire: TEST_NOW - 60, pcount: -1 },
+  { kind: 'SPAMTRAP', address: 'trap@example.org', first: TEST_NOW - 5000 },
+  { ...tuple, ip: '192.0.2.9', helo: 'mx.a.test', from: '<Joe@A.Test>', to: '<x@b.test>' },
+  {
+    ...tuple,
+    ip: '192.0.2.9',
+    helo: 'h\n\u001b',
+    from: '<\u00e4\u00ff\u00c3\u00a4>',
+    to: '<,"y"@b.test>',
+    first: 5,
+  },
+]
+const scene = await openScene(folder, entries)
+const ips = async (...argv: string[]): Promise<string[]> =>
+  (await scene.spamdb(argv)).stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split('|').slice(0, 2).join(' '))
+
+describe('listings', () => {
+  test('--human shows dates, the time left and comments in the same fields', async () => {
+    const { stdout } = await scene.spamdb(['--human'])
+    const lines = stdout.split('\n')
+    expect(lines[0]).toMatch(
+      /^WHITE\|192\.0\.2\.1\|\|\|20[0-9-]{8}T[0-9:]{8}[+-][0-9:]{5}\|[^|]+\|20[^|]+ \(1h left\)\|1\|0\|the "caf\u00c3\u00a9", old$/,
+    )
+    expect(lines[1]).toMatch(/\|never\|1\|0$/)
+    expect(lines[2]).toMatch(/^TRAPPED\|198\.51\.100\.7\|20[^|]+ \(expired 1m ago\)$/)
+    expect(lines[3]).toBe('SPAMTRAP|trap@example.org')
+  })
+
+  test('--json is one array with exact bytes, invalid ones as lone surrogates', async () => {
+    const { stdout } = await scene.spamdb(['--json'])
+    const list = JSON.parse(Buffer.from(stdout, 'latin1').toString('utf8')) as Record<string, unknown>[]
+    expect(list).toHaveLength(6)
+    expect(list[0]).toEqual({ kind: 'WHITE', ip: '192.0.2.1', ...times, comment: 'the "café", old' })
+    expect(list[3]).toEqual({ kind: 'SPAMTRAP', address: 'trap@example.org', first: TEST_NOW - 5000 })
+    expect(list[4]).toMatchObject({ helo: 'h\n\u001b', from: '<\udce4\udcffä>', to: '<,"y"@b.test>' })
+  })
+
+  test('--json of nothing is an empty array', async () => {
+    expect((await scene.spamdb(['--json', '--ip', '10.0.0.0/8'])).stdout).toBe('[]\n')
+  })
+
+  test('--ndjson is one object a line', async () => {
+    const { stdout } = await scene.spamdb(['--ndjson', '--kind', 'white,spamtrap'])
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { kind: string }).kind),
+    ).toEqual(['WHITE', 'WHITE', 'SPAMTRAP'])
+  })
+
+  test('--csv quotes by RFC 4180 and keeps bytes', async () => {
+    const { stdout } = await scene.spamdb(['--csv', '--kind', 'GREY', '--helo', 'h*'])
+    expect(stdout).toBe(
+      'kind,ip,address,helo,from,to,first,pass,expire,bcount,pcount,comment\n' +
+        `GREY,192.0.2.9,,"h\n\u001b",<\u00e4\u00ff\u00c3\u00a4>,"<,""y""@b.test>",5,${TEST_NOW + 3600},${TEST_NOW + 3600},1,0,\n`,
+    )
+  })
+
+  test('the classic listing shows control characters as \\xNN and keeps other bytes', async () => {
+    const { stdout } = await scene.spamdb(['--kind', 'GREY', '--older-than', '1d'])
+    expect(stdout).toContain('GREY|192.0.2.9|h\\x0a\\x1b|<\u00e4\u00ff\u00c3\u00a4>|')
+  })
+
+  test.each([
+    [
+      ['--kind', 'WHITE', '--kind', 'TRAPPED'],
+      ['WHITE 192.0.2.1', 'WHITE 2001:db8::1', 'TRAPPED 198.51.100.7'],
+    ],
+    [['--ip', '192.0.2.0/24', '--kind', 'WHITE'], ['WHITE 192.0.2.1']],
+    [['--ip', '2001:db8::/32'], ['WHITE 2001:db8::1']],
+    [['--from', 'a.test'], ['GREY 192.0.2.9']],
+    [['--from', 'joe@*'], ['GREY 192.0.2.9']],
+    [['--to', 'b.test', '--limit', '1'], ['GREY 192.0.2.9']],
+    [['--expires-within', '2h', '--kind', 'TRAPPED'], ['TRAPPED 198.51.100.7']],
+    [['--expires-within', '2h', '--kind', 'WHITE'], ['WHITE 192.0.2.1']],
+    [
+      ['--older-than', '1h'],
+      ['SPAMTRAP trap@example.org', 'GREY 192.0.2.9'],
+    ],
+    [
+      ['--kind', 'WHITE', '--sort', 'expire'],
+      ['WHITE 192.0.2.1', 'WHITE 2001:db8::1'],
+    ],
+  ])('%j', async (argv, wanted) => {
+    expect((await ips(...argv)).sort()).toEqual([...wanted].sort())
+  })
+
+  test('--sort and --limit order and cut', async () => {
+    expect(await ips('--sort', 'kind', '--limit', '2')).toHaveLength(2)
+    expect((await ips('--kind', 'TRAPPED,WHITE', '--sort', 'expire', '--limit', '3'))[0]).toMatch(
+      /^(TRAPPED|WHITE)/,
+    )
+  })
+
+  test('--count counts what is listed', async () => {
+    expect((await scene.spamdb(['--count'])).stdout).toBe('6\n')
+    expect((await scene.spamdb(['--count', '--kind', 'GREY', '--from', 'a.test'])).stdout).toBe('1\n')
+    expect(JSON.parse((await scene.spamdb(['--count', '--json'])).stdout)).toEqual({
+      WHITE: 2,
+      TRAPPED: 1,
+      SPAMTRAP: 1,
+      GREY: 2,
+      total: 6,
+    })
+    expect((await scene.spamdb(['--count', '--csv'])).stdout).toBe(
+      'kind,count\nWHITE,2\nTRAPPED,1\nSPAMTRAP,1\nGREY,2\n',
+    )
+  })
+
+  test('keys are shown in every format, misses counted', async () => {
+    const { rc, stdout } = await scene.spamdb(['--ndjson', '192.0.2.1', '9.9.9.9', '<TRAP@example.org>'])
+    expect(rc).toBe(1)
+    expect(stdout.split('\n')).toHaveLength(3)
+  })
+})
+
+describe('wrong calls: usage line, exit 1, nothing on stdout', () => {
+  test.each([
+    [['--nosuch'], 'unknown option -- nosuch'],
+    [['--no\u001bsuch'], 'unknown option -- no\\x1bsuch'],
+    [['-\u001b'], 'unknown option -- \\x1b'],
+    [['--kind', '\u001b[31m'], '--kind: "\\x1b[31m" is not one of'],
+    [['-a', '--limit'], 'option requires an argument -- limit'],
+    [['--json', '--csv'], '--json and --csv exclude each other'],
+    [['-a', '--kind', 'GREY', 'x'], '--kind lists entries; leave out -a and -d'],
+    [['-d', '--json', 'x'], '--json lists entries; leave out -a and -d'],
+    [['--kind', 'BLACK'], '--kind: "BLACK" is not one of WHITE, TRAPPED, SPAMTRAP, GREY'],
+    [['--kind', 'GREY', '1.2.3.4'], '--kind lists entries; it takes no keys'],
+    [['--ip', '1.2.3'], '--ip: "1.2.3" is not an address or network such as 192.0.2.0/24'],
+    [['--sort', 'age'], '--sort: "age" is not one of ip, kind, first,'],
+    [['--limit', '0'], '--limit: "0" is not a whole number from 1'],
+    [['--older-than', '1y'], '--older-than: "1y" is not a duration such as'],
+    [['--from', ''], '--from: an empty pattern'],
+    [['-d', '--expire', '4h', 'x'], '--expire goes with -a'],
+    [['--if-missing'], '--if-missing goes with -a'],
+    [['-a', '--expire', '0', 'x'], '--expire: "0" would end at once; "never" pins an entry'],
+    [['-a', '--expire', 'soon', 'x'], '--expire: "soon" is not a duration'],
+    [['-aT', '--expire', '4h', 'a@b'], '--expire: a spamtrap never expires'],
+    [['-d', '--all-tuples', '1.2.3.4'], '--all-tuples goes with -d -G'],
+    [['--dry-run'], '--dry-run goes with -a or -d'],
+    [['-a', '--comment', 'x'.repeat(1024), '1.2.3.4'], '--comment: longer than 1023 bytes'],
+  ])('%j', async (argv, problem) => {
+    const { rc, stdout, stderr } = await scene.spamdb(argv)
+    expect([rc, stdout]).toEqual([1, ''])
+    expect(stderr).toContain(`spamdb: ${problem}`)
+    expect(stderr.endsWith(`\n${SPAMDB_USAGE}\n`)).toBe(true)
+  })
+})
+
+describe('hints', () => {
+  test.each([
+    [['-ta', 'a@b.c'], 'an e-mail address is added as a spamtrap with -a -T'],
+    [['-a', 'a@b.c'], 'an e-mail address is added as a spamtrap with -a -T'],
+    [['-Ta', '1.2.3.4'], 'an ip address is trapped with -a -t'],
+    [['-a', '10.0.0.0/8'], 'spamdb keeps single addresses; a network belongs in a list of spamd.conf(5)'],
+    [['-a', 'fe80::1%em0'], 'leave out the scope behind the %'],
+    ...['10.1', '1.2.3', '0x7f000001', '0x7f.0.0.1', '2130706433', '0177.1', '255.16777215'].flatMap((key) =>
+      [['-a'], ['-ta'], ['-d'], ['-dG']].map((words): [string[], string] => [
+        [...words, key],
+        'write all four numbers of the address, in decimal',
+      ]),
+    ),
+    [['-d', '203.0.113.1', '-T'], 'options go in front of the keys'],
+    [['203.0.113.1', '-d'], 'options go in front of the keys'],
+  ])('%j', async (argv, hint) => {
+    const { rc, stderr } = await scene.spamdb(argv)
+    expect(rc).toBeGreaterThan(0)
+    expect(stderr).toContain(`spamdb: hint: ${hint}\n`)
+  })
+
+  test('each hint once, behind its first error', async () => {
+    const { stderr } = await scene.spamdb(['-a', 'a@b.c', 'd@e.f', '10.0.0.0/8'])
+    expect(stderr.split('\n').map((line) => line.slice(0, 22))).toEqual([
+      'spamdb: invalid ip add',
+      'spamdb: hint: an e-mai',
+      'spamdb: invalid ip add',
+      'spamdb: invalid ip add',
+      'spamdb: hint: spamdb k',
+      '',
+    ])
+  })
+
+  test.each([
+    ...[
+      '5',
+      '16777215',
+      '1.2.3.256',
+      '256.1',
+      '1.16777216',
+      '1.2.3.4.5',
+      '.1',
+      '1.',
+      '1..2',
+      '0x',
+      '10.1x',
+      '٣.1',
+    ],
+    ...['203.0.113.1', '010.1.1.1'],
+  ])('no hint where it would be a guess: %s', async (key) => {
+    expect((await scene.spamdb(['-a', '-t', key])).stderr).not.toContain('hint')
+    expect((await scene.spamdb(['-d', 'x.invalid', key, key])).stderr).not.toContain('hint')
+  })
+
+  test('no hint for keys behind --', async () => {
+    expect((await scene.spamdb(['-d', '--', '-T'])).stderr).toBe('spamdb: no entry for -T\n')
+  })
+})
+
+describe('edits', () => {
+  test('--expire, never and --comment', async () => {
+    const { spamdb } = await openScene(folder)
+    expect((await spamdb(['-a', '--expire', '2h', '--comment', 'für alle', '192.0.2.1'])).rc).toBe(0)
+    expect((await spamdb(['-a', '-t', '--expire=never', '192.0.2.2'])).rc).toBe(0)
+    expect((await spamdb([])).stdout).toBe(
+      `WHITE|192.0.2.1|||${TEST_NOW}|${TEST_NOW}|${TEST_NOW + 7200}|1|0\nTRAPPED|192.0.2.2|0\n`,
+    )
+    expect(Buffer.from((await spamdb(['--ndjson', '192.0.2.1'])).stdout, 'latin1').toString()).toContain(
+      '"comment":"für alle"',
+    )
+  })
+
+  test('--if-missing leaves what is there', async () => {
+    const { spamdb } = await openScene(folder)
+    await spamdb(['-a', '192.0.2.1'])
+    expect((await spamdb(['-a', '-t', '--if-missing', '192.0.2.1', '192.0.2.2'])).rc).toBe(0)
+    expect((await spamdb([])).stdout.split('\n').map((line) => line.slice(0, 17))).toEqual([
+      'WHITE|192.0.2.1||',
+      'TRAPPED|192.0.2.2',
+      '',
+    ])
+  })
+
+  test('- reads keys from standard input: comments, blanks, CRLF, no last line feed', async () => {
+    const { spamdb } = await openScene(folder)
+    const input = '# list\n192.0.2.1\r\n\n  192.0.2.2\t# why\n192.0.2.3'
+    expect((await spamdb(['-a', '192.0.2.9', '-'], input)).rc).toBe(0)
+    expect((await spamdb(['--count'])).stdout).toBe('4\n')
+    expect((await spamdb(['-'], '192.0.2.1\n192.0.2.2\n10.0.0.1\n')).rc).toBe(1)
+    expect((await spamdb(['-d', '-'], input)).rc).toBe(0)
+    expect((await spamdb(['--count'])).stdout).toBe('1\n')
+  })
+
+  test('standard input without keys is no success', async () => {
+    expect(await scene.spamdb(['-a', '-'], '# nothing\n')).toEqual({
+      rc: 2,
+      stdout: '',
+      stderr: 'spamdb: no addresses specified\n',
+    })
+    expect((await scene.spamdb(['-'], '')).rc).toBe(1)
+  })
+
+  test('a key of 1 MB and NUL bytes are refused, and do not flood the terminal', async () => {
+    const { rc, stderr } = await scene.spamdb(['-a', '-'], `${'1'.repeat(1_048_576)}\n1.2.3.4\0\n`)
+    expect(rc).toBe(2)
+    expect(stderr).toBe(
+      `spamdb: invalid ip address ${'1'.repeat(64)}... (too long)\nspamdb: invalid ip address 1.2.3.4\\x00\n`,
+    )
+    expect((await scene.spamdb(['-aT', '-'], `${'a'.repeat(1_048_576)}@b\n`)).rc).toBe(255)
+    expect((await scene.spamdb(['-aT', '-'], 'a\0@b\n')).rc).toBe(255)
+    expect((await scene.spamdb(['-d', '-'], `${'a'.repeat(1_048_576)}@b\na\0@b\n`)).rc).toBe(2)
+    expect((await scene.spamdb(['-'], `${'a'.repeat(1_048_576)}@b\na\0@b\n`)).rc).toBe(2)
+  })
+
+  test('bytes that are not UTF-8 are kept', async () => {
+    const { spamdb } = await openScene(folder)
+    expect((await spamdb(['-aT', '-'], Buffer.from('\u00ff\u00fe@b\n', 'latin1'))).rc).toBe(0)
+    expect((await spamdb([])).stdout).toBe('SPAMTRAP|\u00ff\u00fe@b\n')
+    expect((await spamdb(['-d', '-'], Buffer.from('\u00ff\u00fe@b\n', 'latin1'))).rc).toBe(0)
+  })
+
+  test('--all-tuples deletes every tuple of an address and nothing else', async () => {
+    const { spamdb } = await openScene(folder, entries)
+    expect((await spamdb(['-d', '-G', '--all-tuples', '192.0.2.9', '192.0.2.1'])).rc).toBe(1)
+    expect((await spamdb(['--count'])).stdout).toBe('4\n')
+  })
+
+  test('more than 255 failures end at 255', async () => {
+    const keys = Array.from({ length: 600 }, (_, index) => `x${index}`)
+    expect((await scene.spamdb(['-d', ...keys])).rc).toBe(255)
+    expect((await scene.spamdb(keys)).rc).toBe(255)
+  })
+})
+
+describe('--dry-run prints the changes and makes none', () => {
+  test.each([
+    [['-a', '192.0.2.1', '192.0.2.50'], 0, 'update WHITE 192.0.2.1\nadd WHITE 192.0.2.50\n'],
+    [['-at', '192.0.2.1', '192.0.2.1'], 0, 'change WHITE 192.0.2.1 to TRAPPED\nupdate TRAPPED 192.0.2.1\n'],
+    [['-at', '--if-missing', '192.0.2.1'], 0, 'skip WHITE 192.0.2.1\n'],
+    [['-aT', 'New@trap.test', 'noat', 'x@y'], 255, 'add SPAMTRAP new@trap.test\n'],
+    [
+      ['-d', '192.0.2.1', '192.0.2.1', 'trap@example.org'],
+      1,
+      'delete WHITE 192.0.2.1\ndelete SPAMTRAP trap@example.org\n',
+    ],
+    [['-dG', '192.0.2.9'], 0, 'delete GREY 192.0.2.9|h\\x0a\\x1b|<\u00e4\u00ff\u00c3\u00a4>|<,"y"@b.test>\n'],
+  ])('%j', async (argv, rc, stdout) => {
+    const before = readFileSync(scene.path)
+    const result = await scene.spamdb([argv[0]!, '--dry-run', ...argv.slice(1)])
+    expect(result).toMatchObject({ rc, stdout })
+    expect(readFileSync(scene.path).equals(before)).toBe(true)
+  })
+
+  test('-d -G --all-tuples names every tuple', async () => {
+    const { stdout } = await scene.spamdb(['-d', '-G', '--all-tuples', '--dry-run', '192.0.2.9', '192.0.2.9'])
+    expect(stdout.split('\n')).toHaveLength(3)
+  })
+})
+
+test('every option has a summary, and the letters are those of the usage line', () => {
+  for (const { summary } of SPAMDB_OPTIONS) expect(summary.length).toBeGreaterThan(5)
+  const letters = SPAMDB_OPTIONS.flatMap(({ short }) => (short === undefined ? [] : [short]))
+  expect(letters.filter((letter) => letter !== 'Y').sort()).toEqual(['G', 'T', 'a', 'd', 't'])
+})
+
+describe('-Y: what is stored is announced', () => {
+  test('every change in order, nothing that failed, and finish at the end', async () => {
+    const { path } = await openScene(folder, entries)
+    const { io } = captureIo({ SPAMD_DB: path })
+    const told: string[] = []
+    io.openAnnouncer = (targets) => {
+      told.push(`open ${targets.join(' ')}`)
+      return Promise.resolve({
+        announce: (changes) => {
+          for (const { edit, outcome } of changes) told.push(`${edit.operation} ${outcome}`)
+        },
+        finish: () => {
+          told.push('finish')
+          return Promise.resolve()
+        },
+      })
+    }
+    expect(await runSpamdb(['-a', '-Y', 'one', '-Ytwo', '192.0.2.1', 'bogus', '192.0.2.99'], io)).toBe(1)
+    expect(await runSpamdb(['-d', '-Y', 'one', '192.0.2.99', '192.0.2.98'], io)).toBe(1)
+    expect(await runSpamdb(['-a', '--dry-run', '-Y', 'one', '192.0.2.50'], io)).toBe(0)
+    expect(told).toEqual([
+      'open one two',
+      'add updated',
+      'add added',
+      'finish',
+      'open one',
+      'delete deleted',
+      'finish',
+    ])
+  })
+
+  test('without the means it is a warning, and the change is made', async () => {
+    const { spamdb } = await openScene(folder)
+    const { rc, stderr } = await spamdb(['-a', '-Y', 'one', '192.0.2.1'])
+    expect(rc).toBe(0)
+    expect(stderr).toContain('changes are not sent to other gateways')
+    expect((await spamdb(['--count'])).stdout).toBe('1\n')
+  })
+})
