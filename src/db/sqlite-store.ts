@@ -1,9 +1,10 @@
-import type { Entry, EntryKey } from '../domain/entry.js'
+import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Connection } from './connection.js'
 import { applyEdits, type Tables } from './manual-edits.js'
 import type {
   CheckReport,
+  DamagedGap,
   EditOutcome,
   EntryCounts,
   GreyPolicy,
@@ -63,6 +64,14 @@ export class SqliteStore implements Store {
     } else {
       for await (const entries of this.list(query)) yield formatEntries(entries)
     }
+  }
+
+  async *listReadable(
+    kinds: readonly EntryKind[],
+    onGap: (gap: DamagedGap) => void,
+  ): AsyncGenerator<Entry[], void, undefined> {
+    const { listReadable } = await import('./listing/readable-entries.js')
+    yield* listReadable(this.#connection, kinds, onGap)
   }
 
   async get(key: EntryKey): Promise<Entry | undefined> {

@@ -119,6 +119,13 @@ export interface CheckReport {
   sizeBytes: number
 }
 
+/** Entries of one kind that damage hides: those between two that could be read; undefined is beyond the ends. */
+export interface DamagedGap {
+  kind: EntryKind
+  after: Entry | undefined
+  before: Entry | undefined
+}
+
 export interface Store {
   /** Path of the database as opened. */
   readonly location: string
@@ -126,6 +133,11 @@ export interface Store {
   list(query?: EntryQuery): AsyncIterable<Entry[]>
   /** The lines of spamdb's classic listing as raw bytes, in bounded chunks: the fast path of `list`. */
   listText(query?: EntryQuery): AsyncIterable<Uint8Array>
+  /**
+   * All that can be read of the given kinds, in bounded chunks, whatever else of the file is damaged: a kind
+   * with damage is read from both ends, and what lies between is told to `onGap`.
+   */
+  listReadable(kinds: readonly EntryKind[], onGap: (gap: DamagedGap) => void): AsyncIterable<Entry[]>
   get(key: EntryKey): Promise<Entry | undefined>
   count(query?: EntryQuery): Promise<EntryCounts>
   /** Applies edits in order within one transaction; outcomes in the same order. */

@@ -1,15 +1,20 @@
 import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../../codec/database/spamdb-text.js'
-import type { Store } from '../../db/store.js'
-import type { EntryQuery } from '../../domain/query.js'
+import type { DamagedGap, Store } from '../../db/store.js'
+import { ENTRY_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
 import { toWireText } from '../wire-text.js'
 
 /**
  * The database as text that `importEntries` reads back to the same entries, in pieces of latin-1: spamdb's
  * lines, and a comment line behind each entry that has a comment. Only what those lines have no field for
- * is lost: creation and counters of TRAPPED, creation of SPAMTRAP.
+ * is lost: creation and counters of TRAPPED, creation of SPAMTRAP. From a damaged database comes all that can be
+ * read; each stretch that cannot is described to `onGap`.
  */
-export async function* exportEntries(store: Store, query: EntryQuery = {}): AsyncGenerator<string> {
-  for await (const chunk of store.list(query)) {
+export async function* exportEntries(
+  store: Store,
+  onGap: (description: WireText) => void,
+  kinds: readonly EntryKind[] = ENTRY_KINDS,
+): AsyncGenerator<string> {
+  for await (const chunk of store.listReadable(kinds, (gap) => onGap(describeGap(gap)))) {
     let text = ''
     for (const entry of chunk) {
       text += `${formatExactLine(entry)}\n`
@@ -19,4 +24,16 @@ export async function* exportEntries(store: Store, query: EntryQuery = {}): Asyn
     }
     yield text
   }
+}
+
+function describeGap({ kind, after, before }: DamagedGap): WireText {
+  const from = after === undefined ? 'from the first' : `after ${describeKey(after)}`
+  const upTo = before === undefined ? 'up to the last' : `before ${describeKey(before)}`
+  return `${kind} entries ${from} and ${upTo}`
+}
+
+function describeKey(entry: Entry): WireText {
+  if (entry.kind === 'SPAMTRAP') return entry.address
+  if (entry.kind !== 'GREY') return entry.ip
+  return [entry.ip, entry.helo, entry.from, entry.to].join('|')
 }

@@ -138,14 +138,24 @@ function usageError(message: string): AppError {
   return new AppError('ERR_USAGE', message)
 }
 
-/** Prints the database as `runImport` reads it. */
+/** Prints the database as `runImport` reads it; exit code 1 when damage hides a part of it. */
 export async function runExport(options: OptionValues, io: ProgramIo): Promise<number> {
   const kinds = options.all('kind').flatMap((text) => text.split(',').map(kindOf))
-  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {
-    for await (const text of exportEntries(store, kinds.length === 0 ? {} : { kinds })) {
+  const path = resolveDbPath(options.last('db'), io.environment)
+  return await useDatabase(path, 'read', async (store) => {
+    let gapCount = 0
+    const onGap = (gap: string): void => {
+      gapCount += 1
+      io.writeError(`spamdctl: cannot read ${escapeControl(path)}: damaged: ${escapeControl(gap)}\n`)
+    }
+    for await (const text of exportEntries(store, onGap, kinds.length === 0 ? undefined : kinds)) {
       io.writeOut(Buffer.from(text, 'latin1'))
     }
-    return EXIT.ok
+    if (gapCount === 0) return EXIT.ok
+    io.writeError(
+      'spamdctl: hint: all else was exported; a file made by "spamdctl backup" may hold the rest\n',
+    )
+    return EXIT.failure
   })
 }
 

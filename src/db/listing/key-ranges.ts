@@ -11,7 +11,7 @@ export type RangeKind = EntryKind | 'HOST'
 
 /** A stretch of rows in the order of their key. */
 export interface KeyRange {
-  /** Key of its last row, where the next range begins; undefined when there are no more rows. */
+  /** Key of its last row (of its first when descending), where the next range begins; undefined at the end. */
   end: SqlValue[] | undefined
   /** Evaluates SQL aggregates, separated by commas, over the rows of the range that meet `filter`. */
   select(aggregates: string, filter?: string): readonly unknown[]
@@ -48,26 +48,55 @@ export function findRange(
   rowCount: number,
   ip?: string,
 ): KeyRange {
+  return findRangeFrom(connection, kind, after, rowCount, UP, ip)
+}
+
+/** The `rowCount` rows that precede the key `before`, without `before` itself; undefined is behind the last. */
+export function findRangeBefore(
+  connection: Connection,
+  kind: RangeKind,
+  before: readonly SqlValue[] | undefined,
+  rowCount: number,
+): KeyRange {
+  return findRangeFrom(connection, kind, before, rowCount, DOWN)
+}
+
+const UP = { beyond: '>', upTo: '<=', order: 'ASC' }
+const DOWN = { beyond: '<', upTo: '>=', order: 'DESC' }
+
+function findRangeFrom(
+  connection: Connection,
+  kind: RangeKind,
+  start: readonly SqlValue[] | undefined,
+  rowCount: number,
+  direction: typeof UP,
+  ip?: string,
+): KeyRange {
   const { table, columns, condition } = KIND_TABLES[kind]
   const key = rowValue(columns)
-  const value = rowValue(columns.map((_, index) => boundText(after[index])))
+  const bounds = start ?? []
+  const beyond =
+    start === undefined
+      ? ''
+      : ` AND ${key} ${direction.beyond} ${rowValue(columns.map((_, index) => boundText(start[index])))}`
   const address = ip === undefined ? [] : [wireValue(ip)]
   const ofAddress = ip === undefined ? '' : ` AND ip = ${boundText(address[0])}`
-  const from = `FROM ${table} WHERE ${condition}${ofAddress} AND ${key} > ${value}`
+  const from = `FROM ${table} WHERE ${condition}${ofAddress}${beyond}`
   const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
-  const findEnd = `SELECT ${blobs} ${from} ORDER BY ${columns.join(', ')} LIMIT 1 OFFSET ?`
+  const order = columns.map((column) => `${column} ${direction.order}`).join(', ')
+  const findEnd = `SELECT ${blobs} ${from} ORDER BY ${order} LIMIT 1 OFFSET ?`
   const found = connection
     .prepare(findEnd)
     .raw()
-    .get(...address, ...after, rowCount - 1) as Buffer[] | undefined
+    .get(...address, ...bounds, rowCount - 1) as Buffer[] | undefined
   const end = found?.map(asBound)
-  const upTo = end === undefined ? '' : ` AND ${key} <= ${rowValue(end.map(boundText))}`
+  const upTo = end === undefined ? '' : ` AND ${key} ${direction.upTo} ${rowValue(end.map(boundText))}`
   return {
     end,
     select: (aggregates, filter) => {
       const where = `${from}${upTo}${filter === undefined ? '' : ` AND (${filter})`}`
       const statement = connection.prepare(`SELECT ${aggregates} ${where}`)
-      return statement.raw().get(...address, ...after, ...(end ?? [])) as unknown[]
+      return statement.raw().get(...address, ...bounds, ...(end ?? [])) as unknown[]
     },
   }
 }
