@@ -8,7 +8,7 @@ const USAGE = 'export [OPTIONS]'
 export default class Export extends BaseCommand {
   static override summary = 'print the database so that import reads it back'
   static override description =
-    'The lines are those of spamdb; the comment of an entry follows as a line that begins with #comment.'
+    'The lines are those of spamdb; the comment of an entry follows as a line that begins with #comment. Of a damaged database all that can be read is printed.'
   static override usage = USAGE
   static override examples = [
     { description: 'keep a readable copy', command: 'spamdctl export | gzip > spamd.txt.gz' },
