@@ -141,7 +141,8 @@ function startDaemon(): ChildProcess {
     '-B',
     '1',
     '-G',
-    '5s:4h:36d',
+    // Long enough for two mails and a listing where the processors are busy.
+    '15s:4h:36d',
     '--scan-interval',
     '1s',
   ]
@@ -204,6 +205,9 @@ describe.skipIf(!isRoot)('spamd from the first try to the white list', () => {
   test.concurrent.each(families)('$name: greylisted, too early, white', async ({ server, good, set }) => {
     const later = [451, 'Temporary failure, please try again later.']
     expect(await send(server, good, 'user@example.net')).toEqual(later)
+    expect(await spamdb()).toContain(
+      `GREY|${good}|mx.sender.example|<sender@sender.example>|<user@example.net>|`,
+    )
     expect(await send(server, good, 'user@example.net')).toEqual(later)
     const tuple = `GREY\\|${good}\\|mx.sender.example\\|<sender@sender.example>\\|<user@example.net>`
     const tooEarly = new RegExp(`${tuple}\\|.*\\|(\\d+)\\|(\\d+)\\|2\\|0`).exec(await spamdb())
