@@ -6,18 +6,17 @@
  * UPDATE_GOLDEN=1 rewrites the entries of setup.jsonl in differences.json.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { predict } from '../support/setup/predict.js'
 import { bytesOf, replay, type SetupOutcome, type SetupTranscript } from '../support/setup/replay.js'
 
-const SHARED = join(import.meta.dirname, '..', '..', '..', 'shared', 'golden', 'setup.jsonl')
-const COPY = join(import.meta.dirname, 'setup.jsonl')
+const TRANSCRIPTS = join(import.meta.dirname, 'setup.jsonl')
 const DIFFERENCES = join(import.meta.dirname, 'differences.json')
 const MAX_SUMMARY = 300
 
-const transcripts = readFileSync(existsSync(SHARED) ? SHARED : COPY, 'utf8')
+const transcripts = readFileSync(TRANSCRIPTS, 'utf8')
   .split('\n')
   .filter((line) => line !== '')
   .map((line) => JSON.parse(line) as SetupTranscript)

@@ -4,7 +4,7 @@
  * which must print what the model says. Where the modes agree ours is thus the original byte for byte.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -21,9 +21,7 @@ import {
 } from '../support/spamdb-model.js'
 
 const root = join(import.meta.dirname, '../..')
-const golden = existsSync(join(root, '../shared/golden/spamdb.jsonl'))
-  ? join(root, '../shared/golden')
-  : join(root, 'test/golden')
+const golden = join(root, 'test/golden')
 
 interface Put {
   kind: 'put' | 'putold' | 'putraw'

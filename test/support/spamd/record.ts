@@ -1,6 +1,5 @@
 /** The transcripts of spamd: their shape and where they are. */
-import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
 
 export interface Step {
   op: string
@@ -50,12 +49,11 @@ export interface SpamdRecord {
   steps: Step[]
 }
 
-const SHARED = fileURLToPath(new URL('../../../../shared/golden/spamd.jsonl', import.meta.url))
-const COPY = fileURLToPath(new URL('../../golden/spamd.jsonl', import.meta.url))
+const RECORDS = new URL('../../golden/spamd.jsonl', import.meta.url)
 
-/** All records, from the shared folder when it is there. */
+/** All records of the original. */
 export function loadRecords(): SpamdRecord[] {
-  return readFileSync(existsSync(SHARED) ? SHARED : COPY, 'utf8')
+  return readFileSync(RECORDS, 'utf8')
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as SpamdRecord)

@@ -1,6 +1,5 @@
 /** The transcripts of spamlogd: their shape, where they are, and what they recorded. */
-import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
 
 type Put = [operation: string, key: string, ...numbers: (number | string)[]]
 
@@ -42,15 +41,14 @@ export interface SpamlogdOutcome {
   sent: string[]
 }
 
-const SHARED = fileURLToPath(new URL('../../../../shared/golden/spamlogd.jsonl', import.meta.url))
-const COPY = fileURLToPath(new URL('../../golden/spamlogd.jsonl', import.meta.url))
+const TRANSCRIPTS = new URL('../../golden/spamlogd.jsonl', import.meta.url)
 const SYNC_LINE = /^(added spam sync host|using multicast|sync white|sending (?:multicast )?sync message)\b/
 
 export const isSyncLine = (line: string): boolean => SYNC_LINE.test(line)
 
-/** All transcripts, from the shared folder when it is there. */
+/** All transcripts of the original. */
 export function loadTranscripts(): SpamlogdTranscript[] {
-  return readFileSync(existsSync(SHARED) ? SHARED : COPY, 'utf8')
+  return readFileSync(TRANSCRIPTS, 'utf8')
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as SpamlogdTranscript)

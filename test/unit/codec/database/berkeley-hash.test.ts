@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -12,9 +12,7 @@ import {
 import { type Pair, pairsThatFit, writeBerkeleyHash } from '../../../support/berkeley-writer.js'
 
 const root = join(import.meta.dirname, '../../../..')
-const golden = existsSync(join(root, '../shared/golden'))
-  ? join(root, '../shared/golden')
-  : join(root, 'test/golden')
+const golden = join(root, 'test/golden')
 
 interface FinalRecord {
   key: string

@@ -1,6 +1,5 @@
 /** The pfctl stand-in of our tests against transcripts of OpenBSD's own pfctl. */
-import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { formatEntry, parseEntry } from '../support/pfctl/address.js'
 import { loadRules } from '../support/pfctl/rules.js'
@@ -103,7 +102,9 @@ function worldOf(record: PfctlRecord) {
     })
     tables.set(name, { flags: record.before_flags[name] ?? '-pa----', entries })
   }
-  const files = new Map(Object.entries(record.files ?? {}).map(([name, text]) => [`${DIR}/${name}`, place(text)]))
+  const files = new Map(
+    Object.entries(record.files ?? {}).map(([name, text]) => [`${DIR}/${name}`, place(text)]),
+  )
   const readFile = (path: string): string => {
     if (path === '/') throw Object.assign(new Error(), { code: 'EISDIR' })
     const text = files.get(path)
@@ -121,7 +122,7 @@ function worldOf(record: PfctlRecord) {
       return path === '/dev/null' ? 'not-pf' : files.has(path) ? 'not-pf' : 'missing'
     },
     descriptor: (fd: number) => (fd === record.fd?.n ? record.fd.mode : undefined),
-    hasFdNodes: record.env?.['FAKE_NOFDESCFS'] === undefined,
+    hasFdNodes: record.env?.FAKE_NOFDESCFS === undefined,
     isRunning: (record.pf_running?.[0] ?? 1) === 1,
     readStdin: () => stdinOf(record),
     readFile,
@@ -136,9 +137,7 @@ function worldOf(record: PfctlRecord) {
 }
 
 function load(): PfctlRecord[] {
-  const shared = fileURLToPath(new URL('../../../shared/golden/pfctl.jsonl', import.meta.url))
-  const own = fileURLToPath(new URL('./pfctl.jsonl', import.meta.url))
-  return readFileSync(existsSync(shared) ? shared : own, 'utf8')
+  return readFileSync(new URL('../golden/pfctl.jsonl', import.meta.url), 'utf8')
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as PfctlRecord)
@@ -167,7 +166,9 @@ describe('the pfctl stand-in does what OpenBSD pfctl did', () => {
       rc: record.rc,
       stdout: place(record.stdout),
       stderr: place(record.stderr),
-      after: Object.fromEntries(Object.entries(record.after).map(([name, content]) => [name, expand(content)])),
+      after: Object.fromEntries(
+        Object.entries(record.after).map(([name, content]) => [name, expand(content)]),
+      ),
       flags: record.after_flags,
       opens: record.opens.map(place),
       dnsAsked: record.dns_asked ?? [],
@@ -186,10 +187,13 @@ describe('what pfctl.md says and no record shows', () => {
     expect(runPfctl(world, ['-t', 'x', '-T', 'show']).stdout).toBe('   10.0.0.0/12\n   160.0.0.0/8\n')
   })
 
-  test.each(['show', 'flush', 'kill', 'zero', 'test', 'delete', 'add'])('-T %s of a table without a name', (command) => {
-    const stderr = 'pfctl: Anchor does not exist\n'
-    expect(run('-t', '', '-T', command)).toMatchObject({ exitCode: 255, stderr })
-  })
+  test.each(['show', 'flush', 'kill', 'zero', 'test', 'delete', 'add'])(
+    '-T %s of a table without a name',
+    (command) => {
+      const stderr = 'pfctl: Anchor does not exist\n'
+      expect(run('-t', '', '-T', command)).toMatchObject({ exitCode: 255, stderr })
+    },
+  )
 
   test('-N and -r exclude each other', () => {
     expect(run('-N', '-r', '-t', 'x', '-T', 'show').exitCode).toBe(1)

@@ -1,0 +1,77 @@
+// `npm test`: the one gate. Runs every check of the sources, then all tests, and ends with the line
+// `N passed, N failed` (and `, N skipped`): each check counts as one, each test as one. What fails stops nothing,
+// so that one run tells all. With arguments (`npm test -- test/unit/ip`) only these tests run.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+const CHECKS = ['format', 'lint', 'types', 'layers', 'unused', 'docs']
+const words = process.argv.slice(2)
+
+const checks = words.length === 0 ? await runChecks() : []
+const tests = await runTests()
+const failedChecks = checks.filter(({ isGood }) => !isGood)
+
+console.log(
+  `${tests.product} tests of the product, ${tests.standIns} of the stand-ins that tests use, ${checks.length} checks of the sources`,
+)
+for (const { name } of failedChecks) console.log(`failed: npm run check:${name}`)
+const passed = tests.passed + checks.length - failedChecks.length
+const failed = tests.failed + failedChecks.length
+console.log(`${passed} passed, ${failed} failed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`)
+process.exitCode = failed === 0 ? 0 : 1
+
+/** Runs the checks one behind the other; the output of one that fails is shown, and of no other. */
+async function runChecks() {
+  const results = []
+  for (const name of CHECKS) {
+    const startMs = performance.now()
+    const child = spawn('npm', ['run', '--silent', `check:${name}`], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const output = []
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => output.push(bytes))
+    const [code] = await once(child, 'close')
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+    if (code !== 0) process.stderr.write(Buffer.concat(output))
+    console.log(`check:${name} ${code === 0 ? 'passed' : 'FAILED'} (${seconds} s)`)
+    results.push({ name, isGood: code === 0 })
+  }
+  return results
+}
+
+/** Runs vitest; its reporter (test/support/count-reporter.ts) leaves the counts in a file. */
+async function runTests() {
+  const folder = mkdtempSync(join(tmpdir(), 'spamdctl-gate-'))
+  const countFile = join(folder, 'counts.json')
+  const require = createRequire(import.meta.url)
+  const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs')
+  try {
+    const child = spawn(process.execPath, [vitest, 'run', ...words], {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, SPAMDCTL_COUNT_FILE: countFile },
+    })
+    const [code] = await once(child, 'close')
+    const counts = readCounts(countFile)
+    // A runner that fails for a reason of its own (no test found, a worker that died) is a failure as well.
+    if (code !== 0 && counts.failed === 0) counts.failed = 1
+    return counts
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function readCounts(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    console.log('the test runner ended without its counts')
+    return { passed: 0, failed: 1, skipped: 0, product: 0, standIns: 0 }
+  }
+}
