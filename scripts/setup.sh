@@ -11,6 +11,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 debian_needs='g++=g++ make=make python3=python3 libpcap-dev=/usr/include/pcap/pcap.h
 nftables=nft iproute2=ip iptables=iptables ipset=ipset tcpdump=tcpdump sqlite3=sqlite3 mandoc=mandoc curl=curl
 bsdutils=logger procps=ps util-linux=unshare'
+# Shells whose completions are tested; who is not root can do without.
+if [ "$(id -u)" -eq 0 ]; then debian_needs="$debian_needs zsh=zsh fish=fish"; fi
 
 # The administration programs live in sbin, which an ordinary user's PATH may lack.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin"
