@@ -181,7 +181,9 @@ export class SpamdService {
     try {
       await resources.listenControl(this.#controlServer)
     } catch (error) {
-      if (config.isControlSocketGiven) throw error
+      // Another spamd on the same machine would share database and tables with this one.
+      const isTaken = error instanceof AppError && error.code === 'ERR_CONTROL_SOCKET_TAKEN'
+      if (config.isControlSocketGiven || isTaken) throw error
       // The original has no such socket: mail must not stop for one that nobody asked for.
       logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
     }

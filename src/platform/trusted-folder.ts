@@ -1,0 +1,66 @@
+/**
+ * Whether a folder is safe ground for a process with rights. Whoever may write a folder may put a symbolic link where
+ * we are about to open, make, rename or remove something, so we never name a path in such a folder.
+ */
+import { lstatSync, readlinkSync, type Stats } from 'node:fs'
+import { dirname, parse, resolve, sep } from 'node:path'
+
+const WRITABLE_BY_GROUP = 0o020
+const WRITABLE_BY_ALL = 0o002
+const STICKY = 0o1000
+/** Source: MAXSYMLINKS and its like, 32 to 40 on all systems. */
+const MAX_LINKS = 32
+
+/** What is looked at: `lstat` and `readlink`, which tests replace. */
+export interface FolderView {
+  lstat(path: string): Pick<Stats, 'uid' | 'gid' | 'mode' | 'isDirectory' | 'isSymbolicLink'>
+  readlink(path: string): string
+}
+
+const realView: FolderView = { lstat: (path) => lstatSync(path), readlink: (path) => readlinkSync(path) }
+
+/**
+ * Why a user other than root and us could change what paths in `folder` lead to, or undefined when nobody could: the
+ * folder and all above it belong to root or us and are written by nobody else. In a folder with the sticky bit (/tmp)
+ * what belongs to root or us is safe, but the folder itself is not. Throws the system's error when one is missing.
+ */
+export function distrustOf(
+  folder: string,
+  ownUid: number = process.geteuid?.() ?? 0,
+  view: FolderView = realView,
+): string | undefined {
+  const { root } = parse(resolve(folder))
+  const isOurs = (uid: number): boolean => uid === 0 || uid === ownUid
+  let waiting = resolve(folder).slice(root.length).split(sep)
+  let path = root
+  let status = view.lstat(root)
+  for (let links = 0; ; ) {
+    if (!isOurs(status.uid)) return `${path} belongs to the user with number ${status.uid}`
+    const writers = writersOf(status)
+    const [name, ...rest] = waiting.filter((part) => part !== '')
+    if (name === undefined) return writers && `${path} can be written by ${writers}`
+    if (writers !== undefined && (status.mode & STICKY) === 0) return `${path} can be written by ${writers}`
+    const next = resolve(path, name)
+    const nextStatus = view.lstat(next)
+    if (nextStatus.isSymbolicLink()) {
+      links += 1
+      if (links > MAX_LINKS) return `${next} is a chain of too many symbolic links`
+      if (!isOurs(nextStatus.uid)) return `${next} belongs to the user with number ${nextStatus.uid}`
+      const target = resolve(dirname(next), view.readlink(next))
+      waiting = [...target.slice(root.length).split(sep), ...rest]
+      path = root
+      status = view.lstat(root)
+      continue
+    }
+    waiting = rest
+    path = next
+    status = nextStatus
+  }
+}
+
+/** Who else may write there. The group of root (wheel) is root's own. */
+function writersOf({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | undefined {
+  if ((mode & WRITABLE_BY_ALL) !== 0) return 'every user'
+  if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== 0) return `the group with number ${gid}`
+  return undefined
+}
