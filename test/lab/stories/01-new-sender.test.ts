@@ -32,7 +32,8 @@ describe.skipIf(skipReason !== undefined)('story 1: a new sender', () => {
     const deferrals = async () =>
       (await lab.sender.log()).split('\n').filter((line) => line.includes('status=deferred'))
     await until(
-      async () => (await deferrals()).some((line) => /451 Temporary failure, please try again later/.test(line)),
+      async () =>
+        (await deferrals()).some((line) => /451 Temporary failure, please try again later/.test(line)),
       () => 'the deferral',
     )
     // The database, while it waits, and the filter, which does not know it.

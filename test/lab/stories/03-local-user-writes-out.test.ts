@@ -71,7 +71,9 @@ describe.skipIf(skipReason !== undefined)('story 3: a local user writes out', ()
       () => `the answer of ${domain}`,
     )
     expect((await lab.server.mailbox()).get(back.id)).toEqual([back.digest])
-    const answers = (await lab.sender.log()).split('\n').filter((line) => line.includes(`helo=<mx.${domain}>`))
+    const answers = (await lab.sender.log())
+      .split('\n')
+      .filter((line) => line.includes(`helo=<mx.${domain}>`))
     expect(answers.filter((line) => line.includes('status=deferred'))).toEqual([])
 
     // spamd never met the mail server, nor the one that answered.

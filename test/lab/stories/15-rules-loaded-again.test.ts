@@ -22,7 +22,8 @@ describe.skipIf(skipReason !== undefined)('story 15: rules loaded again', () => 
     spamd: ['--scan-interval', '2s', '-S', '0'],
   })
   const nft = (...args: string[]) => lab.gateway.machine.run('nft', ...args)
-  const rules = async () => (await nft('-s', 'list', 'table', 'inet', 'spamd')).replace(/elements = \{[^}]*\}/g, '')
+  const rules = async () =>
+    (await nft('-s', 'list', 'table', 'inet', 'spamd')).replace(/elements = \{[^}]*\}/g, '')
   const load = () => nft('-f', '/etc/spamd/nftables.conf')
 
   beforeAll(async () => {
@@ -39,10 +40,14 @@ describe.skipIf(skipReason !== undefined)('story 15: rules loaded again', () => 
   /** Sends `count` messages of every sender, one after the other, while `act` goes on; all must arrive, once. */
   async function whileMailFlows(title: string, count: number, act: () => Promise<void>): Promise<void> {
     const messages = SENDERS.flatMap(({ domain }) =>
-      Array.from({ length: count }, (_, index) => ({ domain, ...labMessage(`${title}-${domain}-${index}`, 2000) })),
+      Array.from({ length: count }, (_, index) => ({
+        domain,
+        ...labMessage(`${title}-${domain}-${index}`, 2000),
+      })),
     )
     const acting = act()
-    for (const { domain, bytes } of messages) await lab.sender.send(`writer@${domain}`, 'reader@example.org', bytes)
+    for (const { domain, bytes } of messages)
+      await lab.sender.send(`writer@${domain}`, 'reader@example.org', bytes)
     await acting
     let box = new Map<string, string[]>()
     await until(
@@ -54,7 +59,8 @@ describe.skipIf(skipReason !== undefined)('story 15: rules loaded again', () => 
     )
     for (const { id, digest } of messages) expect(box.get(id), id).toEqual([digest])
   }
-  const deferred = async () => (await lab.sender.log()).split('\n').filter((line) => line.includes('status=deferred'))
+  const deferred = async () =>
+    (await lab.sender.log()).split('\n').filter((line) => line.includes('status=deferred'))
 
   test('loading the file again, ten times: the same rules, the same sets, no known sender refused', async () => {
     const once = await rules()

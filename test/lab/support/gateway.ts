@@ -53,7 +53,8 @@ export class Gateway {
       for (const [, user] of text.matchAll(/^User=(\S+)/gm)) users.add(user!)
     }
     for (const user of users) {
-      const script = 'getent passwd "$1" >/dev/null || useradd --system --home /nonexistent --shell /usr/sbin/nologin "$1"'
+      const script =
+        'getent passwd "$1" >/dev/null || useradd --system --home /nonexistent --shell /usr/sbin/nologin "$1"'
       await machine.run('sh', '-c', script, 'sh', user)
     }
     await this.addWords('spamd.service', this.#options.spamd ?? [])

@@ -50,10 +50,23 @@ export class Machine {
 
   /** Makes the disk and the network namespace, which outlast a reboot. */
   async create(): Promise<void> {
-    const script = 'mount -t tmpfs -o mode=755,size=2g lab "$1" && ip link set lo up && echo ready && exec cat'
+    const script =
+      'mount -t tmpfs -o mode=755,size=2g lab "$1" && ip link set lo up && echo ready && exec cat'
     this.#keeper = spawn(
       'setpriv',
-      [...BOUND, 'unshare', '--net', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', this.#scratch],
+      [
+        ...BOUND,
+        'unshare',
+        '--net',
+        '--mount',
+        '--propagation',
+        'private',
+        'sh',
+        '-c',
+        script,
+        'sh',
+        this.#scratch,
+      ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     )
     await once(this.#keeper.stdout!, 'data')
@@ -192,7 +205,7 @@ export class Machine {
 
   /** Writes a file on the machine, with the folders to it. */
   async write(path: string, text: string | Buffer, mode = '644'): Promise<void> {
-    const script = 'mkdir -p "${1%/*}" && cat >"$1" && chmod "$2" "$1"'
+    const script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
     const { code, stderr } = await this.feed(text, 'sh', '-c', script, 'sh', path, mode)
     if (code !== 0) throw new Error(`${this.name}: cannot write ${path}: ${stderr}`)
   }
@@ -200,7 +213,19 @@ export class Machine {
 
 /** Lays a cable between two machines. */
 export function connect(one: Machine, oneLink: string, other: Machine, otherLink: string): void {
-  one.network('ip', 'link', 'add', oneLink, 'type', 'veth', 'peer', 'name', otherLink, 'netns', other.networkPid)
+  one.network(
+    'ip',
+    'link',
+    'add',
+    oneLink,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    otherLink,
+    'netns',
+    other.networkPid,
+  )
   for (const [machine, link] of [
     [one, oneLink],
     [other, otherLink],
@@ -220,7 +245,8 @@ function findReason(packages: readonly string[]): string | undefined {
   if (process.platform !== 'linux') return 'the lab needs Linux'
   if (process.getuid?.() !== 0) return 'the lab needs root'
   const absent = packages.filter((name) => !existsSync(join(LAB_PACKAGES, name, '.complete')))
-  if (absent.length > 0) return `${absent.join(', ')} not there: run scripts/setup-lab.sh${absent.includes('postfix') ? '' : ' all'}`
+  if (absent.length > 0)
+    return `${absent.join(', ')} not there: run scripts/setup-lab.sh${absent.includes('postfix') ? '' : ' all'}`
   if (!existsSync('/lib/systemd/systemd') && !existsSync(join(LAB_PACKAGES, 'systemd'))) return 'no systemd'
   const trial = `
     mount -t tmpfs trial /mnt && mkdir /mnt/u /mnt/w /mnt/m &&
@@ -228,7 +254,9 @@ function findReason(packages: readonly string[]): string | undefined {
     nft add table inet trial && nft add chain inet trial c '{ type nat hook prerouting priority 0; }'`
   try {
     const namespaces = ['--net', '--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork']
-    execFileSync('unshare', [...namespaces, '--propagation', 'private', 'sh', '-ec', trial], { stdio: 'pipe' })
+    execFileSync('unshare', [...namespaces, '--propagation', 'private', 'sh', '-ec', trial], {
+      stdio: 'pipe',
+    })
     return undefined
   } catch (error) {
     return `namespaces are not permitted here: ${String((error as { stderr?: Buffer }).stderr ?? error).trim()}`

@@ -10,7 +10,18 @@ export interface LabMessage {
 }
 
 /** Lines that a mail server or a proxy may spoil. */
-const AWKWARD = ['.', '..', '. ', '.hidden', 'From the start', 'Grüße, ö', '\xff\xfe raw', ' leading', 'trailing ', '\t']
+const AWKWARD = [
+  '.',
+  '..',
+  '. ',
+  '.hidden',
+  'From the start',
+  'Grüße, ö',
+  '\xff\xfe raw',
+  ' leading',
+  'trailing ',
+  '\t',
+]
 
 /** A message of about so many bytes: 8-bit, with lines that begin with dots. */
 export function labMessage(id: string, size: number): LabMessage {

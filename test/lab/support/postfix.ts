@@ -106,7 +106,8 @@ export class Postfix {
       postfix start`
     await machine.run('sh', '-ec', script)
     await until(
-      async () => (await machine.try('bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/25 && head -n 1 <&3')).code === 0,
+      async () =>
+        (await machine.try('bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/25 && head -n 1 <&3')).code === 0,
       () => `Postfix on ${machine.name}`,
     )
   }
@@ -125,9 +126,7 @@ export class Postfix {
   /** The deliveries so far in which the other side answered with a status such as `deferred` or `sent`. */
   async deliveries(status: string, to: string): Promise<string[]> {
     const log = await this.log()
-    return log
-      .split('\n')
-      .filter((line) => line.includes(`to=<${to}>`) && line.includes(`status=${status}`))
+    return log.split('\n').filter((line) => line.includes(`to=<${to}>`) && line.includes(`status=${status}`))
   }
 
   /** How many messages wait in the queue. */
