@@ -4,8 +4,9 @@
  * `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
+import type { DaemonStatus } from '../app/daemon-status.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
@@ -91,6 +92,7 @@ export class SpamdService {
   readonly #sync: SyncService | undefined
   readonly #configServer: Server
   readonly #controlServer: Server
+  #startedSec = 0
 
   constructor(parts: SpamdServiceParts) {
     const { config, clock, logger, debug, resources } = parts
@@ -153,6 +155,7 @@ export class SpamdService {
       await this.stop()
       throw error
     }
+    this.#startedSec = this.#parts.clock.nowSec()
     this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
     this.#parts.debug?.out('listening for incoming connections.')
     this.scanner?.start()
@@ -245,6 +248,7 @@ export class SpamdService {
   #handlers(): Record<string, RequestHandler> {
     return {
       connections: () => ({ connections: this.smtp.snapshot() }),
+      status: () => this.#status(),
       stats: () => ({
         connections: this.smtp.counts,
         smtp: this.smtp.counters,
@@ -257,6 +261,31 @@ export class SpamdService {
         if (this.#sync !== undefined) return this.#sync.status()
         throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')
       },
+    }
+  }
+
+  #status(): DaemonStatus {
+    const { config } = this.#parts
+    const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
+    return {
+      pid: process.pid,
+      startedSec: this.#startedSec,
+      mode: config.isBlackOnly ? 'block-lists' : 'greylisting',
+      listen: this.smtp.addresses,
+      configPort: config.settings.cfgPort,
+      database: config.isBlackOnly ? undefined : resolve(config.settings.db),
+      stateDir: config.settings.stateDir,
+      user: config.settings.user,
+      policy: { passSec, greyExpireSec, whiteExpireSec, trapExpireSec },
+      greyPrefix4: config.greyPrefix4,
+      greyPrefix6: config.greyPrefix6,
+      lowPriorityMx: config.lowPriorityMx,
+      connections: this.smtp.counts,
+      lists: this.blockLists.summaries(),
+      lastScan: this.scanner?.lastReport,
+      scanIntervalSec: config.scanIntervalSec,
+      table: this.#whiteTable?.counters,
+      sync: this.#sync?.status() as DaemonStatus['sync'],
     }
   }
 

@@ -151,7 +151,7 @@ export function resolveSettings(
   const port = (name: 'port' | 'cfgPort' | 'syncPort', service: string, protocol: 'tcp' | 'udp'): number => {
     const given = givenText(name, overrides, environment)
     if (given === undefined)
-      return findService(service, protocol) ?? Number(SETTING_TABLE[name].defaults[system])
+      return findService(service, protocol, readServices()) ?? Number(SETTING_TABLE[name].defaults[system])
     const value = /^[0-9]{1,5}$/.test(given) ? Number(given) : 0
     if (value < 1 || value > 65535)
       throw invalidSetting(name, overrides, given, 'not a port number from 1 to 65535')
@@ -212,19 +212,9 @@ function invalidSetting(
   return new AppError('ERR_SETTING_INVALID', `${origin}: ${JSON.stringify(value)} is ${why}`)
 }
 
-/** Port of a service in services(5), or undefined. */
-export function findService(
-  name: string,
-  protocol: 'tcp' | 'udp',
-  servicesPath = '/etc/services',
-): number | undefined {
-  let text: string
-  try {
-    text = readFileSync(servicesPath, 'utf8')
-  } catch {
-    return undefined
-  }
-  for (const line of text.split('\n')) {
+/** Port of a service in the text of services(5), or undefined. */
+export function findService(name: string, protocol: 'tcp' | 'udp', services: string): number | undefined {
+  for (const line of services.split('\n')) {
     const [entry = ''] = line.split('#')
     const [first, portAndProtocol = '', ...aliases] = entry.trim().split(/\s+/)
     if (first !== name && !aliases.includes(name)) continue
@@ -232,4 +222,13 @@ export function findService(
     if (lineProtocol === protocol && /^[0-9]+$/.test(portText ?? '')) return Number(portText)
   }
   return undefined
+}
+
+/** services(5) of this machine; empty when it cannot be read. */
+function readServices(path = '/etc/services'): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }

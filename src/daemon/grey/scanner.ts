@@ -50,6 +50,8 @@ export interface ScannerOptions {
 }
 
 export interface ScanReport {
+  /** When it began, seconds since the Epoch. */
+  atSec: number
   isComplete: boolean
   whiteCount: number
   trappedCount: number
@@ -106,6 +108,7 @@ export class Scanner {
     const { clock, logger, databasePath, whiteTable } = this.#options
     const startedMs = clock.monotonicMs()
     const report: ScanReport = {
+      atSec: clock.nowSec(),
       isComplete: false,
       whiteCount: 0,
       trappedCount: 0,

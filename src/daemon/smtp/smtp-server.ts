@@ -137,6 +137,14 @@ export class SmtpServer implements ConnectionHost {
     return { total: this.#openCount, black: this.#blackCount }
   }
 
+  /** The sockets as they are bound; none while accepting pauses. */
+  get addresses(): { address: string; port: number }[] {
+    return this.#servers.flatMap((server) => {
+      const bound = server.address()
+      return bound === null || typeof bound === 'string' ? [] : { address: bound.address, port: bound.port }
+    })
+  }
+
   /** False while accepting pauses. */
   get isAccepting(): boolean {
     return this.#servers.length > 0

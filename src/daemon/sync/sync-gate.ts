@@ -32,6 +32,17 @@ export interface SyncGateCounters {
   refused: Partial<Record<SyncVerdict, number>>
 }
 
+/** The last message of a peer that was believed. */
+export interface HeardPeer {
+  address: string
+  lastSec: number
+  /** Its clock less ours when it came; a delay on the way counts against it. */
+  skewSec: number
+}
+
+/** Peers that are remembered; a group of gateways is a handful. */
+const MAX_HEARD = 64
+
 export interface SyncGateOptions {
   /** The HMAC key in force. */
   key: () => Uint8Array
@@ -52,6 +63,7 @@ export class SyncGate {
   readonly counters: SyncGateCounters = { received: 0, accepted: 0, refused: {} }
   readonly #options: SyncGateOptions
   readonly #memory: ReplayMemory | undefined
+  readonly #heard = new Map<string, HeardPeer>()
 
   constructor(options: SyncGateOptions) {
     this.#options = options
@@ -62,6 +74,11 @@ export class SyncGate {
       nowMs: options.clock.monotonicMs(),
       ...(options.replayCapacity === undefined ? {} : { capacity: options.replayCapacity }),
     })
+  }
+
+  /** Peers whose messages were believed, the last one of each. */
+  get heard(): HeardPeer[] {
+    return [...this.#heard.values()]
   }
 
   /** The entries of a datagram to be applied, or undefined when it is not believed. Never throws. */
@@ -92,7 +109,15 @@ export class SyncGate {
       return this.#refuse('repeated')
     }
     this.counters.accepted += 1
+    this.#remember(peerAddress, entries)
     return entries
+  }
+
+  #remember(address: string, entries: readonly SyncEntry[]): void {
+    const nowSec = this.#options.clock.nowSec()
+    if (this.#heard.size >= MAX_HEARD && !this.#heard.has(address)) return
+    const sentSec = entries.at(-1)?.timestamp ?? nowSec
+    this.#heard.set(address, { address, lastSec: nowSec, skewSec: sentSec - nowSec })
   }
 
   #largestSkew(entries: readonly SyncEntry[]): number | undefined {

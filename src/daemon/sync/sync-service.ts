@@ -39,6 +39,8 @@ export interface SyncStatus {
   keyFingerprint: string | undefined
   sent: SyncSender['counters'] | undefined
   received: SyncGate['counters'] | undefined
+  /** The last message of each peer that was believed. */
+  heard: SyncGate['heard'] | undefined
   entries: SyncApplier['counters'] | undefined
 }
 
@@ -177,6 +179,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       keyFingerprint: this.#keyFingerprint,
       sent: this.#sender?.counters,
       received: this.#gate?.counters,
+      heard: this.#gate?.heard,
       entries: this.#applier?.counters,
     }
   }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
+import { PLACE_OPTIONS } from '../../../src/cli/operations/operation-options.js'
 import {
   DATABASE_OPTIONS,
   EXPORT_OPTIONS,
@@ -17,6 +18,7 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdb', 'spamdb.8', SPAMDB_OPTIONS],
   ['spamdctl import', 'spamdctl.8', IMPORT_OPTIONS],
   ['spamdctl export', 'spamdctl.8', EXPORT_OPTIONS],
+  ['spamdctl doctor, status and why', 'spamdctl.8', PLACE_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl backup, check-db and init-db', 'spamdctl.8', DATABASE_OPTIONS],
 ])('every option of %s is in its manual page', (_program, page, options) => {
   const text = manual(page)

@@ -1,0 +1,96 @@
+/** What all checks of `spamdctl doctor` share: the machine, the settings, the running daemons. */
+import { AppError } from '../../platform/app-error.js'
+import type { Settings } from '../../platform/settings.js'
+import type { CommandOutput, ProcessFacts, SystemProbe } from '../../platform/system-probe.js'
+import { type DaemonStatus, readDaemonStatus } from '../daemon-status.js'
+import type { Findings } from './finding.js'
+import type { NodeReport } from './node-report.js'
+
+/** Answer of the control socket: `reason` is why there is none, for people. */
+export type DaemonAnswer =
+  | { kind: 'status'; status: DaemonStatus }
+  | { kind: 'silent'; code: string; reason: string }
+
+/** A running program of ours. */
+export interface RunningProgram {
+  process: ProcessFacts
+  /** Words behind the name. */
+  words: string[]
+}
+
+export interface DoctorContext {
+  probe: SystemProbe
+  settings: Settings
+  daemon: DaemonAnswer
+  /** Undefined when processes cannot be listed. */
+  processes: readonly ProcessFacts[] | undefined
+  /** Why SQLite cannot be used; undefined when it can. */
+  sqliteFault: () => string | undefined
+  /** What `doctor --json` of the other gateway said, with --peer. */
+  peer: NodeReport | undefined
+}
+
+/** One group of checks. What it throws is told as a check that could not be made. */
+export type CheckGroup = (context: DoctorContext, findings: Findings) => Promise<void> | void
+
+/** Asks spamd for its status; never throws. */
+export async function readDaemonAnswer(controlSocket: string): Promise<DaemonAnswer> {
+  try {
+    return { kind: 'status', status: await readDaemonStatus(controlSocket) }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return { kind: 'silent', code: error.code, reason: error.message }
+  }
+}
+
+/** Words of a command line that may stand before the name of our program. */
+const LEADING_WORDS = 8
+
+/**
+ * Processes that run a program of ours: `node …/spamlogd -l pflog1`, whatever the folder. Of spamd's two processes
+ * both are named.
+ */
+export function findProgram(processes: readonly ProcessFacts[] | undefined, name: string): RunningProgram[] {
+  return (processes ?? []).flatMap((process) => {
+    const words = process.command.split(/\s+/)
+    const at = words
+      .slice(0, LEADING_WORDS)
+      .findIndex((word) => word.replace(/^.*\//, '').replace(/\.(?:js|cjs|mjs|ts)$|:$/, '') === name)
+    // The name must be what is run: of "vi /etc/spamd" or "grep spamd" it is an argument.
+    const isRun = at === 0 || (at > 0 && /(?:^|\/)(?:node|env|sh|ksh|tsx)[0-9]*$/.test(words[0]!))
+    return isRun ? { process, words: words.slice(at + 1) } : []
+  })
+}
+
+/** The last value of an option with a letter, written `-l pflog1` or `-lpflog1`. */
+export function optionValue(words: readonly string[], letter: string): string | undefined {
+  let value: string | undefined
+  words.forEach((word, index) => {
+    if (word === `-${letter}`) value = words[index + 1]
+    else if (word.startsWith(`-${letter}`) && word.length > 2) value = word.slice(2)
+  })
+  return value
+}
+
+/** True for output that says that only root may see this. */
+export function isDenied(output: CommandOutput): boolean {
+  if (output.kind === 'failed') return /permission denied|not permitted/i.test(output.reason)
+  return (
+    output.kind === 'ended' &&
+    output.status !== 0 &&
+    /permission denied|not permitted|must be root|superuser/i.test(output.stderr)
+  )
+}
+
+/** Why a probe gave nothing, for people. */
+export function whyNothing(program: string, output: CommandOutput): string {
+  if (output.kind === 'missing') return `${program} is not installed`
+  if (output.kind === 'failed') return output.reason
+  const said = output.stderr.trim().split('\n').at(-1) ?? ''
+  return `${program} returned status ${output.status}${said === '' ? '' : `: ${said}`}`
+}
+
+/** Standard output of a run that succeeded. */
+export function outputOf(output: CommandOutput): string | undefined {
+  return output.kind === 'ended' && output.status === 0 ? output.stdout : undefined
+}

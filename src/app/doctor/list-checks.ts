@@ -1,0 +1,177 @@
+/** spamd.conf and its lists: valid, files there, all used, sources alive, copies fresh; and who fetches them. */
+import { formatDuration } from '../../codec/duration.js'
+import { AppError } from '../../platform/app-error.js'
+import { describeSource } from '../lists/list-source.js'
+import { type ListState, readListStates } from '../lists/list-states.js'
+import type { ReadConfiguration } from '../lists/read-configuration.js'
+import { readConfiguration } from '../lists/read-configuration.js'
+import { toDisplayText } from '../wire-text.js'
+import type { DoctorContext } from './context.js'
+import { outputOf } from './context.js'
+import { parseUnit } from './daemon-checks.js'
+import type { Findings } from './finding.js'
+
+/** A list of a daily source that is older than this was missed twice. */
+const STALE_SEC = 3 * 86_400
+/** Where cron(8) keeps tables, on all systems. */
+const CRON_TABLES = [
+  '/etc/crontab',
+  '/etc/cron.d/spamd-setup',
+  '/etc/cron.d/spamdctl',
+  '/var/cron/tabs/root',
+  '/var/spool/cron/crontabs/root',
+]
+const SETUP_TIMER = 'spamd-setup.timer'
+
+/** Checks `conf`, `conf.unused`, `lists`, `lists.file`, `lists.loaded`, `schedule`. */
+export async function checkLists(context: DoctorContext, findings: Findings): Promise<void> {
+  const { probe, settings } = context
+  if (probe.stat(settings.conf).kind === 'missing') {
+    findings.info('conf', `no ${settings.conf}: no block lists are used`)
+    return
+  }
+  const configuration = await readConfiguration(settings.conf)
+  for (const { message, hint, isError } of configuration.problems) {
+    if (isError) findings.error('conf', message, hint)
+    else findings.warning('conf', message, hint)
+  }
+  if (!configuration.isUsable) return
+  for (const { problems } of configuration.lists) {
+    for (const { message, hint } of problems) findings.error('conf', message, hint)
+  }
+  if (configuration.problems.length === 0)
+    findings.ok('conf', `${settings.conf} is valid, ${configuration.lists.length} lists`)
+  checkUnused(context, findings, configuration)
+  checkFiles(context, findings, configuration)
+  const states = await readStates(context, findings, configuration)
+  checkStates(context, findings, states)
+  checkLoaded(context, findings, configuration)
+  await checkSchedule(context, findings, states)
+}
+
+/** Records that look like lists but are not named in `all`. */
+function checkUnused(
+  { probe, settings }: DoctorContext,
+  findings: Findings,
+  { lists }: ReadConfiguration,
+): void {
+  const file = probe.readFile(settings.conf)
+  if (file.kind !== 'text') return
+  const used = new Set(lists.map(({ name }) => name))
+  const records = file.text.replace(/\\\r?\n/g, '').split('\n')
+  for (const record of records) {
+    const [, name, fields] = /^([^#:\s][^:|]*)[^:]*:(.*)$/.exec(record) ?? []
+    if (name === undefined || name === 'all' || used.has(name)) continue
+    if (!/:?(?:^|:)\s*(?:black|white)\s*:/.test(`:${fields}`)) continue
+    if (records.some((other) => other.includes(`tc=${name}:`))) continue
+    findings.warning(
+      'conf.unused',
+      `list "${toDisplayText(name)}" is defined, but "all" does not name it`,
+      `add ${toDisplayText(name)} to "all" in ${settings.conf}, or take the record out`,
+    )
+  }
+}
+
+function checkFiles({ probe }: DoctorContext, findings: Findings, { lists }: ReadConfiguration): void {
+  for (const { name, source } of lists) {
+    if (source?.method !== 'file') continue
+    const path = `/${source.location.replace(/^\/+/, '')}`
+    const facts = probe.stat(path)
+    if (facts.kind === 'missing')
+      findings.error('lists.file', `list "${toDisplayText(name)}": there is no file ${path}`, `touch ${path}`)
+    else if (facts.kind === 'unreadable')
+      findings.info('lists.file', `list "${toDisplayText(name)}": cannot look at ${path}: ${facts.reason}`)
+  }
+}
+
+async function readStates(
+  { probe, settings }: DoctorContext,
+  findings: Findings,
+  configuration: ReadConfiguration,
+): Promise<ListState[]> {
+  try {
+    return await readListStates(configuration, settings.stateDir, probe.nowSec())
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    findings.info('lists', error.message, error.hint ?? 'run doctor as root')
+    return []
+  }
+}
+
+function checkStates(
+  { probe, settings }: DoctorContext,
+  findings: Findings,
+  states: readonly ListState[],
+): void {
+  let fresh = 0
+  for (const { name, source, lastSuccessSec, lastError } of states) {
+    if (source === undefined || source.method === 'file') continue
+    const shown = toDisplayText(name)
+    const why = lastError === undefined ? '' : `: ${lastError}`
+    if (lastSuccessSec === undefined) {
+      const message = `list "${shown}" was never received from ${describeSource(source)}${why}`
+      findings.warning('lists', message, `spamd-setup -d`)
+    } else {
+      const ageSec = probe.nowSec() - lastSuccessSec
+      if (ageSec > STALE_SEC)
+        findings.warning('lists', `list "${shown}" is ${formatDuration(ageSec)} old${why}`, 'spamd-setup -d')
+      else if (lastError !== undefined)
+        findings.info(
+          'lists',
+          `list "${shown}": the last good copy is used, ${formatDuration(ageSec)} old${why}`,
+        )
+      else fresh += 1
+    }
+  }
+  if (fresh > 0) findings.ok('lists', `${fresh} lists are fresh (state in ${settings.stateDir})`)
+}
+
+/** Whether the running spamd has the black lists that spamd.conf names. */
+function checkLoaded({ daemon }: DoctorContext, findings: Findings, { lists }: ReadConfiguration): void {
+  if (daemon.kind !== 'status') return
+  const loaded = new Set(daemon.status.lists.map(({ name }) => name))
+  const missing = lists.filter(({ name, colour }) => colour === 'black' && !loaded.has(name))
+  const names = missing.map(({ name }) => toDisplayText(name))
+  if (missing.length > 0)
+    findings.warning('lists.loaded', `spamd does not have the lists ${names.join(', ')}`, 'spamd-setup')
+  else if (lists.length > 0) findings.ok('lists.loaded', 'spamd has all lists of spamd.conf')
+}
+
+async function checkSchedule(
+  { probe }: DoctorContext,
+  findings: Findings,
+  states: readonly ListState[],
+): Promise<void> {
+  if (!states.some(({ source }) => source !== undefined && source.method !== 'file')) return
+  const tries = states.flatMap(({ lastTrySec, lastSuccessSec }) => lastTrySec ?? lastSuccessSec ?? [])
+  const last = tries.length === 0 ? undefined : probe.nowSec() - Math.max(...tries)
+  const lastText =
+    last === undefined ? 'it never ran' : `it last asked for a list ${formatDuration(last)} ago`
+  if (probe.system === 'linux') {
+    const timer = parseUnit(outputOf(await probe.run('systemctl', ['show', SETUP_TIMER])))
+    if (timer?.get('ActiveState') === 'active') {
+      tellSchedule(findings, 'a systemd timer runs spamd-setup', last, lastText)
+      return
+    }
+  }
+  const tables = CRON_TABLES.map((path) => probe.readFile(path))
+  if (tables.some((table) => table.kind === 'text' && /^[^#\n]*spamd-setup/m.test(table.text))) {
+    tellSchedule(findings, 'cron runs spamd-setup', last, lastText)
+    return
+  }
+  if (tables.some(({ kind }) => kind === 'unreadable')) {
+    findings.info('schedule', `cannot see root's crontab; ${lastText}`, 'run doctor as root')
+    return
+  }
+  const fix =
+    probe.system === 'linux'
+      ? `systemctl enable --now ${SETUP_TIMER}`
+      : `echo '${probe.system === 'openbsd' ? '~' : '17'} * * * * /usr/local/bin/spamd-setup' >> crontab; crontab crontab`
+  findings.warning('schedule', `neither cron nor a timer runs spamd-setup; ${lastText}`, fix)
+}
+
+function tellSchedule(findings: Findings, what: string, lastSec: number | undefined, lastText: string): void {
+  const isLate = lastSec === undefined || lastSec > STALE_SEC
+  if (isLate) findings.warning('schedule', `${what}, but ${lastText}`, 'spamd-setup -d')
+  else findings.ok('schedule', `${what}; ${lastText}`)
+}

@@ -1,0 +1,212 @@
+/** nftables: sets there and filled, strangers sent to spamd and white hosts not, chains there once, the packet log. */
+import {
+  evaluateNftChain,
+  type NftChain,
+  type NftRuleset,
+  parseNftRuleset,
+} from '../../codec/system/nft-ruleset.js'
+import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
+import { logCommand, startCommand } from './daemon-checks.js'
+import type { Findings } from './finding.js'
+import { checkFilled, listensAt, listenText } from './mail-path.js'
+
+const TABLE = 'inet spamd'
+const LOAD = 'nft -f /etc/nftables.conf'
+const DEFAULT_GROUP = 25
+
+/** Checks `nft`, `nft.sets`, `nft.filled`, `nft.redirect`, `nft.pass`, `nft.nospamd`, `nft.twice`, `nft.log`, `nft.group`. */
+export async function checkNft(
+  context: DoctorContext,
+  findings: Findings,
+  white: number | undefined,
+): Promise<void> {
+  const { probe, settings } = context
+  const listed = await probe.run(settings.nft, ['-j', '-t', 'list', 'ruleset'])
+  if (isDenied(listed)) {
+    findings.info('nft', 'cannot see nftables: that needs root or CAP_NET_ADMIN', 'run doctor as root')
+    return
+  }
+  const text = outputOf(listed)
+  const ruleset = text === undefined ? undefined : parseNftRuleset(text)
+  if (ruleset === undefined) {
+    const why = text === undefined ? whyNothing('nft', listed) : 'it printed something else than a ruleset'
+    findings.error('nft', `cannot see nftables: ${why}`, 'apt-get install nftables')
+    return
+  }
+  await checkSets(context, findings, ruleset, white)
+  checkTwice(findings, ruleset)
+  const chains = redirecting(ruleset)
+  if (chains.length === 0) {
+    findings.error(
+      'nft.redirect',
+      'no rule sends mail to spamd',
+      'add the rules of docs/examples/nftables.conf',
+    )
+  } else checkWays(context, findings, ruleset, chains)
+  checkLog(context, findings, ruleset)
+}
+
+async function checkSets(
+  context: DoctorContext,
+  findings: Findings,
+  ruleset: NftRuleset,
+  white: number | undefined,
+): Promise<void> {
+  const { probe, settings, daemon } = context
+  const isBlackOnly = daemon.kind === 'status' && daemon.status.mode === 'block-lists'
+  const wanted = isBlackOnly ? ['spamd', 'spamd6'] : ['spamd-white', 'spamd-white6']
+  const ours = ruleset.sets.filter(({ table }) => table === TABLE)
+  const missing = wanted.filter((name) => !ours.some((set) => set.name === name))
+  if (missing.length > 0) {
+    findings.error('nft.sets', `table ${TABLE} has no set ${missing.join(', ')}`, LOAD)
+    return
+  }
+  findings.ok('nft.sets', `table ${TABLE} has the sets ${wanted.join(', ')}`)
+  if (isBlackOnly) return
+  let held = 0
+  for (const name of wanted) {
+    const listed = parseNftRuleset(
+      outputOf(await probe.run(settings.nft, ['-j', 'list', 'set', ...TABLE.split(' '), name])) ?? '',
+    )
+    held += listed?.sets[0]?.elementCount ?? 0
+  }
+  checkFilled(context, findings, {
+    id: 'nft',
+    table: 'spamd-white',
+    held,
+    white,
+    log: logCommand(context, 'spamd'),
+  })
+}
+
+/** A second `nft -f` of a file without `flush` or `delete` adds all rules again. */
+function checkTwice(findings: Findings, ruleset: NftRuleset): void {
+  for (const chain of ruleset.chains) {
+    if (chain.rules.length < 2 || chain.rules.length % 2 !== 0) continue
+    const texts = chain.rules.map((rule) => JSON.stringify(rule))
+    const half = texts.length / 2
+    const isDoubled = texts.slice(0, half).every((text, index) => text === texts[half + index])
+    const touchesMail = chain.rules.some(({ ports }) => ports?.includes(25) === true)
+    if (isDoubled && touchesMail) {
+      findings.warning(
+        'nft.twice',
+        `all rules of chain ${chain.table} ${chain.name} are there twice: the file was loaded again without a flush`,
+        `nft flush chain ${chain.table} ${chain.name}; ${LOAD}`,
+      )
+    }
+  }
+}
+
+function redirecting(ruleset: NftRuleset): NftChain[] {
+  return ruleset.chains
+    .filter(({ type, hook }) => type === 'nat' && hook === 'prerouting')
+    .sort((a, b) => a.priority - b.priority)
+}
+
+function checkWays(
+  context: DoctorContext,
+  findings: Findings,
+  ruleset: NftRuleset,
+  chains: readonly NftChain[],
+): void {
+  for (const family of [4, 6] as const) {
+    const name = family === 4 ? 'IPv4' : 'IPv6'
+    const suffix = family === 4 ? '' : '6'
+    const portFor = (sets: readonly string[]): number | undefined => {
+      for (const chain of chains) {
+        const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25 })
+        if (rule === undefined) continue
+        // Of nat chains the first that translates binds the connection; accept goes on to the next chain.
+        if (rule.verdict === 'redirect' || rule.verdict === 'dnat') return rule.redirectPort
+      }
+      return undefined
+    }
+    const port = portFor([])
+    if (port === undefined) {
+      findings.error(
+        'nft.redirect',
+        `${name} mail from strangers is not sent to spamd`,
+        `add "tcp dport 25 redirect to :${context.settings.port}" to the nat chain; ${LOAD}`,
+      )
+      continue
+    }
+    // A redirected connection arrives at the address of its interface.
+    if (listensAt(context, family === 4 ? undefined : '::', port) === false) {
+      findings.error(
+        'nft.redirect',
+        `${name} mail is redirected to port ${port}, where spamd does not listen (it does on ${listenText(context)})`,
+        family === 4
+          ? `name the port of spamd in the rules, or start it with -p ${port}`
+          : 'add -l :: to the options of spamd',
+      )
+    } else findings.ok('nft.redirect', `${name} mail from strangers is redirected to port ${port}`)
+    if (portFor([`spamd-white${suffix}`]) !== undefined) {
+      findings.error(
+        'nft.pass',
+        `${name} mail from white hosts is sent to spamd as well`,
+        `put "${family === 4 ? 'ip' : 'ip6'} saddr @spamd-white${suffix} accept" before the redirect; ${LOAD}`,
+      )
+    } else if (family === 4) findings.ok('nft.pass', 'white hosts reach the mail server')
+    const exceptions = `nospamd${suffix}`
+    if (
+      ruleset.sets.some((set) => set.table === TABLE && set.name === exceptions) &&
+      portFor([exceptions]) !== undefined
+    ) {
+      findings.error(
+        'nft.nospamd',
+        `${name} mail from @${exceptions} is sent to spamd`,
+        `put "${family === 4 ? 'ip' : 'ip6'} saddr @${exceptions} accept" first in the nat chain; ${LOAD}`,
+      )
+    } else if (family === 4) findings.ok('nft.nospamd', 'hosts in nospamd reach the mail server')
+  }
+}
+
+function checkLog(context: DoctorContext, findings: Findings, ruleset: NftRuleset): void {
+  const { probe, daemon } = context
+  if (daemon.kind === 'status' && daemon.status.mode === 'block-lists') return
+  const groups = new Set<number>()
+  for (const { rules } of ruleset.chains) {
+    for (const { logGroup, ports } of rules) {
+      if (logGroup !== undefined && (ports === undefined || ports.includes(25))) groups.add(logGroup)
+    }
+  }
+  if (groups.size === 0) {
+    findings.error(
+      'nft.log',
+      'no rule logs mail connections: spamlogd sees nothing, and white entries expire',
+      `add "tcp dport 25 ct state new log prefix \\"spamlogd-in\\" group ${DEFAULT_GROUP}"; ${LOAD}`,
+    )
+    return
+  }
+  findings.ok('nft.log', `mail connections are logged to nflog group ${[...groups].join(', ')}`)
+  const [spamlogd] = findProgram(context.processes, 'spamlogd')
+  if (spamlogd === undefined) return
+  const device = optionValue(spamlogd.words, 'l') ?? `nflog:${DEFAULT_GROUP}`
+  const watched = device
+    .replace(/^nflog:/, '')
+    .split(',')
+    .map(Number)
+  if (!watched.some((group) => groups.has(group))) {
+    findings.error(
+      'nft.group',
+      `the rules log to group ${[...groups].join(', ')}, but spamlogd watches ${device}`,
+      `start spamlogd with -l nflog:${[...groups].join(',')}`,
+    )
+    return
+  }
+  const bound = probe.readFile('/proc/net/netfilter/nfnetlink_log')
+  if (bound.kind !== 'text') {
+    findings.ok('nft.group', `spamlogd watches ${device}`)
+    return
+  }
+  // Columns: group, port id of the listener, ...
+  const boundGroups = bound.text.split('\n').map((line) => Number.parseInt(line, 10))
+  if (watched.some((group) => boundGroups.includes(group)))
+    findings.ok('nft.group', `spamlogd is bound to ${device}`)
+  else
+    findings.error(
+      'nft.group',
+      `spamlogd runs, but nobody is bound to ${device}`,
+      startCommand(context, 'spamlogd', 'restart'),
+    )
+}

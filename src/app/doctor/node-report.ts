@@ -1,0 +1,38 @@
+/**
+ * What `spamdctl doctor --json` tells of its gateway for the doctor of the other one (`--peer FILE`): whether both agree
+ * can only be seen with the facts of both.
+ */
+import { AppError } from '../../platform/app-error.js'
+
+export interface NodeReport {
+  host: string
+  /** When it was made, seconds since the Epoch. */
+  timeSec: number
+  carp: { vhid: number; state: string; advskew: number | null; protocol: string }[]
+  /** `net.inet.carp.preempt`. */
+  preempt: boolean | null
+  keyFingerprint: string | null
+  hasDatabase: boolean | null
+}
+
+/** Reads the output of `doctor --json`; throws `AppError` `ERR_DOCTOR_PEER` for anything else. */
+export function parseNodeReport(text: string): NodeReport {
+  try {
+    const { node } = JSON.parse(text) as { node?: Partial<NodeReport> }
+    if (node !== undefined && typeof node.timeSec === 'number' && Array.isArray(node.carp)) {
+      return {
+        host: typeof node.host === 'string' ? node.host : 'the other gateway',
+        timeSec: node.timeSec,
+        carp: node.carp.filter(({ vhid, state }) => typeof vhid === 'number' && typeof state === 'string'),
+        preempt: node.preempt ?? null,
+        keyFingerprint: node.keyFingerprint ?? null,
+        hasDatabase: node.hasDatabase ?? null,
+      }
+    }
+  } catch {
+    // Told below, as what is JSON but no report.
+  }
+  throw new AppError('ERR_DOCTOR_PEER', 'this is no report of the other gateway', {
+    hint: 'ssh OTHER spamdctl doctor --json | spamdctl doctor --peer -',
+  })
+}

@@ -1,0 +1,303 @@
+/**
+ * pf(4): enabled, tables there, filled and within the limit, strangers sent to spamd and white hosts not, the log
+ * of white connections, its interface, and what spamlogd listens to.
+ */
+import { parseIfconfig } from '../../codec/system/ifconfig.js'
+import {
+  evaluateFilter,
+  findTranslation,
+  type MailPacket,
+  type PfRule,
+  parsePfRules,
+} from '../../codec/system/pf-rules.js'
+import { parsePfLimit, parsePfTables } from '../../codec/system/pf-state.js'
+import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
+import { logCommand } from './daemon-checks.js'
+import type { Findings } from './finding.js'
+import { checkFilled, listensAt, listenText } from './mail-path.js'
+
+const RELOAD = 'pfctl -f /etc/pf.conf'
+const WHITE = 'spamd-white'
+const EXCEPTIONS = 'nospamd'
+
+/** Checks `pf`, `pf.tables`, `pf.filled`, `pf.limit`, `pf.redirect`, `pf.pass`, `pf.nospamd`, `pf.log`, `pf.pflog`. */
+export async function checkPf(
+  context: DoctorContext,
+  findings: Findings,
+  white: number | undefined,
+): Promise<void> {
+  const { probe, settings } = context
+  const pfctl = (...args: string[]) => probe.run(settings.pfctl, args)
+  const info = await pfctl('-s', 'info')
+  if (isDenied(info)) {
+    findings.info('pf', 'cannot see pf: its device /dev/pf is closed to us', 'run doctor as root')
+    return
+  }
+  const infoText = outputOf(info)
+  if (infoText === undefined) {
+    findings.error(
+      'pf',
+      `cannot see pf: ${whyNothing('pfctl', info)}`,
+      probe.system === 'freebsd' ? 'kldload pf' : undefined,
+    )
+    return
+  }
+  if (!/^Status: Enabled/m.test(infoText)) {
+    findings.error('pf', 'pf is disabled: nobody is sent to spamd', 'pfctl -e')
+    return
+  }
+  findings.ok('pf', 'pf is enabled')
+  await checkTables(context, findings, white)
+  const filter = parsePfRules(outputOf(await pfctl('-s', 'rules')) ?? '')
+  // OpenBSD's pfctl knows no -s nat: translation is part of its filter rules.
+  const translation = probe.system === 'freebsd' ? parsePfRules(outputOf(await pfctl('-s', 'nat')) ?? '') : []
+  if (filter.length === 0) {
+    findings.error('pf.redirect', 'pf has no rules: everybody passes spamd', RELOAD)
+    return
+  }
+  checkRules(context, findings, filter, translation)
+  await checkLog(context, findings, filter, translation)
+}
+
+async function checkTables(
+  context: DoctorContext,
+  findings: Findings,
+  white: number | undefined,
+): Promise<void> {
+  const { probe, settings, daemon } = context
+  const tables = parsePfTables(outputOf(await probe.run(settings.pfctl, ['-vvs', 'Tables'])) ?? '')
+  const isBlackOnly = daemon.kind === 'status' && daemon.status.mode === 'block-lists'
+  const wanted = isBlackOnly ? ['spamd'] : [WHITE]
+  const missing = wanted.filter((name) => !tables.has(name))
+  if (missing.length > 0) {
+    findings.error(
+      'pf.tables',
+      `pf has no table <${missing.join('>, <')}>`,
+      `put "table <${missing[0]}> persist" into pf.conf; ${RELOAD}`,
+    )
+  } else findings.ok('pf.tables', `tables ${wanted.map((name) => `<${name}>`).join(', ')} are there`)
+  const held = tables.get(WHITE)
+  if (held !== undefined && !isBlackOnly) {
+    checkFilled(context, findings, {
+      id: 'pf',
+      table: `<${WHITE}>`,
+      held,
+      white,
+      log: logCommand(context, 'spamd'),
+    })
+  }
+  const limit = parsePfLimit(outputOf(await probe.run(settings.pfctl, ['-s', 'memory'])) ?? '')
+  if (limit === undefined) return
+  const total = [...tables.values()].reduce((sum, count) => sum + count, 0)
+  // A replace holds the old and the new entries at once, and what WHITE needs is known better from the database.
+  const needed = total + Math.max(tables.get(WHITE) ?? 0, tables.get('spamd') ?? 0, white ?? 0)
+  const fix = `put "set limit table-entries ${roundUp(needed * 2)}" into pf.conf; ${RELOAD}`
+  if (total >= limit)
+    findings.error('pf.limit', `all tables hold ${total} entries, the limit of all together is ${limit}`, fix)
+  else if (needed > limit) {
+    findings.error(
+      'pf.limit',
+      `replacing the largest table needs room for ${needed} entries, the limit of all tables together is ${limit}`,
+      fix,
+    )
+  } else findings.ok('pf.limit', `all tables together hold ${total} of ${limit} entries`)
+}
+
+function roundUp(count: number): number {
+  const step = 100_000
+  return Math.ceil(count / step) * step
+}
+
+/** What becomes of a connection: translation first (FreeBSD), then the filter. */
+interface Way {
+  decided: PfRule | undefined
+  isBlocked: boolean
+  toSpamd: { address: string; port: number } | undefined
+  logTo: string[]
+}
+
+function wayOf(
+  filter: readonly PfRule[],
+  translation: readonly PfRule[],
+  packet: Omit<MailPacket, 'port' | 'direction'>,
+  spamdPorts: readonly number[],
+): Way {
+  const start = { ...packet, direction: 'in', port: 25 } as const
+  const translated = findTranslation(translation, start)
+  const isTranslated = translated?.action === 'rdr' && translated.redirect?.port !== undefined
+  const rest: MailPacket = isTranslated
+    ? { ...start, port: translated.redirect!.port!, tag: translated.tag }
+    : start
+  const verdict =
+    translated?.isPassingRdr === true
+      ? { rule: translated, redirect: undefined, logTo: [] }
+      : evaluateFilter(filter, rest)
+  const target = verdict.redirect ?? (isTranslated ? translated.redirect : undefined)
+  const isToSpamd = target?.port !== undefined && spamdPorts.includes(target.port)
+  return {
+    decided: verdict.rule ?? translated,
+    isBlocked: verdict.rule?.action === 'block',
+    toSpamd: isToSpamd ? { address: target.address, port: target.port! } : undefined,
+    logTo: verdict.logTo,
+  }
+}
+
+function redirectsOf(rules: readonly PfRule[], ports: readonly number[]): PfRule[] {
+  return rules.filter(({ redirect }) => redirect?.port !== undefined && ports.includes(redirect.port))
+}
+
+function checkRules(
+  context: DoctorContext,
+  findings: Findings,
+  filter: readonly PfRule[],
+  translation: readonly PfRule[],
+): void {
+  const { probe, settings, daemon } = context
+  const ports = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
+  const all = [...translation, ...filter]
+  const forMail = all.filter(
+    ({ redirect, toPort }) => redirect?.port !== undefined && (toPort === '25' || toPort === 'smtp'),
+  )
+  const redirects = redirectsOf(forMail, ports)
+  if (redirects.length === 0) {
+    const elsewhere = forMail.find(({ redirect }) => redirect?.port !== 25)
+    findings.error(
+      'pf.redirect',
+      elsewhere === undefined
+        ? 'no rule sends mail to spamd'
+        : `mail is sent to port ${elsewhere.redirect!.port}, but spamd listens on ${ports.join(', ')}: ${elsewhere.text}`,
+      elsewhere === undefined
+        ? 'add the rules of docs/examples/pf.conf'
+        : `name port ${ports[0]} in pf.conf; ${RELOAD}`,
+    )
+    return
+  }
+  const wrong = redirects.find(({ redirect }) => redirect!.kind === 'divert-to')
+  if (probe.system === 'freebsd' && wrong !== undefined) {
+    findings.error(
+      'pf.redirect',
+      `divert-to is divert(4) on FreeBSD and drops the packets: ${wrong.text}`,
+      'use rdr: docs/examples/freebsd/pf.conf',
+    )
+    return
+  }
+  const loopback6 = redirects.find(({ redirect }) => redirect!.address === '::1')
+  if (probe.system === 'freebsd' && loopback6 !== undefined) {
+    findings.error(
+      'pf.redirect',
+      `FreeBSD drops what is redirected to ::1: ${loopback6.text}`,
+      `name an IPv6 address of the interface, and spamd -l it; ${RELOAD}`,
+    )
+  }
+  const families = ([4, 6] as const).filter((family) =>
+    redirects.some((rule) => (rule.family ?? family) === family),
+  )
+  if (!families.includes(6)) {
+    findings.info('pf.ipv6', 'no rule sends IPv6 mail to spamd')
+  }
+  for (const family of families) {
+    const outside = redirects.find((rule) => (rule.family ?? family) === family)?.interface
+    const packet = { family, interface: outside, tables: [] as string[] }
+    checkStranger(context, findings, wayOf(filter, translation, packet, ports), family)
+    checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [WHITE] }, ports), family, WHITE)
+    const namesExceptions = all.some(({ from }) => from.includes(`<${EXCEPTIONS}>`))
+    const way = wayOf(filter, translation, { ...packet, tables: [EXCEPTIONS] }, ports)
+    if (namesExceptions) checkExempt(findings, way, family, EXCEPTIONS)
+    else if (family === 4)
+      findings.info('pf.nospamd', 'no rule exempts a table of your own, such as <nospamd>')
+  }
+}
+
+function checkStranger(context: DoctorContext, findings: Findings, way: Way, family: number): void {
+  const name = family === 4 ? 'IPv4' : 'IPv6'
+  if (way.isBlocked) {
+    findings.error(
+      'pf.redirect',
+      `${name} mail from strangers is blocked: ${way.decided?.text}`,
+      `put the rule for spamd's port behind it in pf.conf; ${RELOAD}`,
+    )
+    return
+  }
+  if (way.toSpamd === undefined) {
+    findings.error(
+      'pf.redirect',
+      `${name} mail from strangers passes spamd, since a later rule decides: ${way.decided?.text ?? 'none'}`,
+      `put the mail rules last in pf.conf; ${RELOAD}`,
+    )
+    return
+  }
+  const { address, port } = way.toSpamd
+  if (listensAt(context, address, port) === false) {
+    findings.error(
+      'pf.redirect',
+      `${name} mail is sent to ${address} port ${port}, where spamd does not listen (it does on ${listenText(context)})`,
+      `add -l ${address} to the options of spamd`,
+    )
+  } else findings.ok('pf.redirect', `${name} mail from strangers is sent to ${address} port ${port}`)
+}
+
+function checkExempt(findings: Findings, way: Way, family: number, table: string): void {
+  const id = table === WHITE ? 'pf.pass' : 'pf.nospamd'
+  const name = family === 4 ? 'IPv4' : 'IPv6'
+  if (way.isBlocked) {
+    findings.error(id, `${name} mail from <${table}> is blocked: ${way.decided?.text}`, RELOAD)
+  } else if (way.toSpamd !== undefined) {
+    const rule = way.decided?.text ?? ''
+    findings.error(
+      id,
+      `${name} mail from <${table}> is sent to spamd: ${rule}`,
+      rule.startsWith('rdr') || /tagged/.test(rule)
+        ? `put "no rdr ... from <${table}> to any port smtp" before the rdr rule; ${RELOAD}`
+        : `put "pass in ... from <${table}> to any port smtp" behind the rule for strangers; ${RELOAD}`,
+    )
+  } else if (family === 4) findings.ok(id, `hosts in <${table}> reach the mail server`)
+}
+
+async function checkLog(
+  context: DoctorContext,
+  findings: Findings,
+  filter: readonly PfRule[],
+  translation: readonly PfRule[],
+): Promise<void> {
+  const { probe, daemon, settings } = context
+  if (daemon.kind === 'status' && daemon.status.mode === 'block-lists') return
+  const ports = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
+  const outside = redirectsOf([...translation, ...filter], ports)[0]?.interface
+  const { logTo } = wayOf(filter, translation, { family: 4, interface: outside, tables: [WHITE] }, ports)
+  if (logTo.length === 0) {
+    findings.error(
+      'pf.log',
+      'the rule for white hosts does not log: spamlogd sees nothing, and white entries expire',
+      `write "pass in log (to pflog1) ... from <${WHITE}> to any port smtp" in pf.conf; ${RELOAD}`,
+    )
+    return
+  }
+  findings.ok('pf.log', `mail of white hosts is logged to ${logTo.join(', ')}`)
+  const [spamlogd] = findProgram(context.processes, 'spamlogd')
+  const watched = spamlogd && (optionValue(spamlogd.words, 'l') ?? 'pflog0')
+  if (watched !== undefined && !logTo.includes(watched)) {
+    const command = {
+      openbsd: `rcctl set spamdctl_spamlogd flags "-l ${logTo[0]}"; rcctl restart spamdctl_spamlogd`,
+      freebsd: `sysrc spamdctl_spamlogd_pflog_if=${logTo[0]}; service spamdctl_spamlogd restart`,
+      linux: `spamlogd -l ${logTo[0]}`,
+    }[probe.system]
+    findings.error(
+      'pf.pflog',
+      `the rules log to ${logTo.join(', ')}, but spamlogd watches ${watched}`,
+      command,
+    )
+  }
+  for (const name of logTo) {
+    const shown = await probe.run('ifconfig', [name])
+    const [facts] = parseIfconfig(outputOf(shown) ?? '')
+    if (facts === undefined) {
+      findings.error(
+        'pf.pflog',
+        `there is no interface ${name}: packets pass and are not logged, without a message`,
+        `ifconfig ${name} create up`,
+      )
+    } else if (!facts.isUp) findings.error('pf.pflog', `the interface ${name} is down`, `ifconfig ${name} up`)
+    else if (watched === undefined || watched === name)
+      findings.ok('pf.pflog', `${name} is up${watched === undefined ? '' : ' and watched by spamlogd'}`)
+  }
+}

@@ -1,0 +1,47 @@
+/** Node, native modules and the user of the daemons. */
+import type { DoctorContext } from './context.js'
+import type { Findings } from './finding.js'
+
+/** Source: `engines` of package.json. */
+const OLDEST_NODE = [20, 19] as const
+/** Oldest release line that its makers still mend. Source: nodejs.org, releases; 20 ended in April 2026. */
+const OLDEST_MAINTAINED = 22
+
+/** Checks `node.version`, `node.sqlite`, `user`. */
+export async function checkRuntime(context: DoctorContext, findings: Findings): Promise<void> {
+  checkNode(context.probe.nodeVersion, findings)
+  checkSqlite(context.sqliteFault(), findings)
+  const { user } = context.settings
+  if ((await context.probe.findUser(user)) === undefined) {
+    const command = {
+      openbsd: `useradd -d /nonexistent -s /sbin/nologin -L daemon ${user}`,
+      freebsd: `pw useradd ${user} -d /nonexistent -s /usr/sbin/nologin`,
+      linux: `useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin ${user}`,
+    }[context.probe.system]
+    findings.error('user', `there is no user ${user} for the daemons to become`, command)
+  } else findings.ok('user', `the daemons run as ${user}`)
+}
+
+function checkNode(version: string, findings: Findings): void {
+  const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number)
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    findings.error('node.version', `Node ${version} is too old: ${OLDEST_NODE.join('.')} or later is needed`)
+  } else if (major < OLDEST_MAINTAINED) {
+    findings.info('node.version', `Node ${version} works, but gets no security updates any more`)
+  } else findings.ok('node.version', `Node ${version}`)
+}
+
+function checkSqlite(fault: string | undefined, findings: Findings): void {
+  if (fault === undefined) {
+    findings.ok('node.sqlite', 'better-sqlite3 loads')
+    return
+  }
+  const isOtherNode = /compiled against a different Node|NODE_MODULE_VERSION/.test(fault)
+  findings.error(
+    'node.sqlite',
+    isOtherNode
+      ? 'better-sqlite3 was built for another Node'
+      : `better-sqlite3 does not load: ${fault.split('\n')[0]}`,
+    isOtherNode ? 'npm rebuild better-sqlite3' : 'npm install better-sqlite3',
+  )
+}

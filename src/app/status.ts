@@ -1,0 +1,174 @@
+/** What `spamdctl status` shows: the daemons, the database, tables, lists and peers at this moment. Reads only. */
+import { statSync } from 'node:fs'
+import { formatDuration } from '../codec/duration.js'
+import type { EntryCounts } from '../db/store.js'
+import { AppError } from '../platform/app-error.js'
+import { reasonOf } from '../platform/errno-text.js'
+import type { Settings } from '../platform/settings.js'
+import type { ProcessFacts, SystemProbe } from '../platform/system-probe.js'
+import type { DaemonStatus } from './daemon-status.js'
+import { openDatabase } from './database/open-database.js'
+import { findProgram, optionValue, readDaemonAnswer } from './doctor/context.js'
+import { countTables, type TableCounts } from './doctor/table-counts.js'
+import { type ListState, readListStates } from './lists/list-states.js'
+import { readConfiguration } from './lists/read-configuration.js'
+import { toDisplayText } from './wire-text.js'
+
+/** A list that was not received for so long is worth a warning. */
+export const STALE_LIST_SEC = 3 * 86_400
+const OVERDUE_SCANS = 5
+/** As in doctor: promotions are written within a second. */
+const TOLERATED_SHARE = 0.02
+const TOLERATED_COUNT = 10
+
+export interface SuiteStatus {
+  timeSec: number
+  spamd:
+    | { state: 'running'; status: DaemonStatus }
+    | { state: 'stopped' | 'silent' | 'unseen'; reason: string }
+  spamlogd:
+    | { state: 'running'; process: ProcessFacts; device: string | undefined }
+    | { state: 'stopped' | 'unseen' | 'unneeded' }
+  database:
+    | { path: string; counts: EntryCounts; sizeBytes: number }
+    | { path: string; reason: string; isDenied: boolean; isUnneeded: boolean }
+  tables: TableCounts
+  /** Undefined when there is no spamd.conf. */
+  lists: ListState[] | undefined
+  /** What is wrong, the worst first. */
+  troubles: { level: 'critical' | 'warning' | 'unknown'; message: string }[]
+}
+
+/** Looks at everything once. What cannot be seen is told in its place; never throws for it. */
+export async function readStatus(probe: SystemProbe, settings: Settings): Promise<SuiteStatus> {
+  const timeSec = probe.nowSec()
+  const [answer, processes, tables] = await Promise.all([
+    readDaemonAnswer(settings.controlSocket),
+    probe.processes(),
+    countTables(probe, settings),
+  ])
+  const running = findProgram(processes, 'spamd')
+  const spamd: SuiteStatus['spamd'] =
+    answer.kind === 'status'
+      ? { state: 'running', status: answer.status }
+      : {
+          state: answer.code === 'ERR_DAEMON_DENIED' ? 'unseen' : running.length > 0 ? 'silent' : 'stopped',
+          reason: answer.reason,
+        }
+  const isBlackOnly = answer.kind === 'status' && answer.status.mode === 'block-lists'
+  const status: SuiteStatus = {
+    timeSec,
+    spamd,
+    spamlogd: spamlogdState(processes, isBlackOnly),
+    database: await readDatabase(settings, isBlackOnly),
+    tables,
+    lists: await readLists(probe, settings),
+    troubles: [],
+  }
+  status.troubles = findTroubles(status)
+  return status
+}
+
+function spamlogdState(
+  processes: readonly ProcessFacts[] | undefined,
+  isBlackOnly: boolean,
+): SuiteStatus['spamlogd'] {
+  if (processes === undefined) return { state: 'unseen' }
+  const [found] = findProgram(processes, 'spamlogd')
+  if (found === undefined) return { state: isBlackOnly ? 'unneeded' : 'stopped' }
+  return { state: 'running', process: found.process, device: optionValue(found.words, 'l') }
+}
+
+async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<SuiteStatus['database']> {
+  const path = settings.db
+  try {
+    const store = await openDatabase(path, 'read')
+    try {
+      return { path, counts: await store.count(), sizeBytes: statSync(path).size }
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const isDenied = /permission denied/i.test(error.message)
+    return { path, reason: error.message, isDenied, isUnneeded: isBlackOnly }
+  }
+}
+
+async function readLists(probe: SystemProbe, settings: Settings): Promise<ListState[] | undefined> {
+  if (probe.stat(settings.conf).kind !== 'found') return undefined
+  try {
+    const configuration = await readConfiguration(settings.conf)
+    if (!configuration.isUsable) return undefined
+    return await readListStates(configuration, settings.stateDir, probe.nowSec())
+  } catch (error) {
+    if (!(error instanceof AppError))
+      throw new AppError('ERR_STATUS_LISTS', reasonOf(error), { cause: error })
+    return undefined
+  }
+}
+
+/** Addresses that the table of white hosts should hold: what spamd wrote last, else the entries of the database. */
+export function wantedWhite(status: SuiteStatus): number | undefined {
+  if (status.spamd.state === 'running') {
+    if (status.spamd.status.mode === 'block-lists') return undefined
+    if (status.spamd.status.table !== undefined) return status.spamd.status.table.addressCount
+  }
+  return 'counts' in status.database ? status.database.counts.WHITE : undefined
+}
+
+function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
+  const troubles: SuiteStatus['troubles'] = []
+  const tell = (level: 'critical' | 'warning' | 'unknown', message: string) =>
+    troubles.push({ level, message })
+  const { spamd, spamlogd, database, timeSec } = status
+  if (spamd.state === 'stopped') tell('critical', 'spamd is not running')
+  if (spamd.state === 'silent') tell('critical', `spamd does not answer: ${spamd.reason}`)
+  if (spamd.state === 'unseen') tell('unknown', spamd.reason)
+  if (spamd.state === 'running') tellAboutSpamd(spamd.status, timeSec, tell)
+  if (spamlogd.state === 'stopped') tell('warning', 'spamlogd is not running: white entries will expire')
+  if ('reason' in database && !database.isUnneeded) {
+    tell(database.isDenied ? 'unknown' : 'critical', database.reason)
+  }
+  tellAboutTables(status, tell)
+  for (const { name, source, lastSuccessSec, lastError } of status.lists ?? []) {
+    if (source === undefined || source.method === 'file') continue
+    const ageSec = lastSuccessSec === undefined ? undefined : timeSec - lastSuccessSec
+    const why = lastError === undefined ? '' : `: ${lastError}`
+    if (ageSec === undefined) tell('warning', `list ${toDisplayText(name)} was never received${why}`)
+    else if (ageSec > STALE_LIST_SEC)
+      tell('warning', `list ${toDisplayText(name)} is ${formatDuration(ageSec)} old${why}`)
+  }
+  const order = ['critical', 'warning', 'unknown']
+  return troubles.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level))
+}
+
+type Tell = (level: 'critical' | 'warning' | 'unknown', message: string) => void
+
+function tellAboutSpamd(spamd: DaemonStatus, timeSec: number, tell: Tell): void {
+  if (spamd.listen.length === 0) tell('warning', 'spamd accepts no connections at the moment')
+  if (spamd.mode === 'block-lists' || spamd.lastScan === undefined) return
+  const ageSec = timeSec - spamd.lastScan.atSec
+  if (!spamd.lastScan.isComplete) tell('critical', 'the last scan of the database failed')
+  else if (ageSec > spamd.scanIntervalSec * OVERDUE_SCANS) {
+    tell('warning', `the last scan was ${formatDuration(ageSec)} ago`)
+  }
+}
+
+function tellAboutTables(status: SuiteStatus, tell: Tell): void {
+  const { tables } = status
+  if (tables.kind === 'unseen') return
+  const wanted = wantedWhite(status)
+  if (wanted === undefined) return
+  const held = tables.counts.get('spamd-white')
+  if (held === undefined) tell('critical', 'the packet filter has no table spamd-white')
+  else if (
+    (held === 0 && wanted > 0) ||
+    Math.abs(held - wanted) > Math.max(TOLERATED_COUNT, wanted * TOLERATED_SHARE)
+  ) {
+    tell(
+      held === 0 ? 'critical' : 'warning',
+      `table spamd-white holds ${held} addresses, ${wanted} hosts are WHITE`,
+    )
+  }
+}

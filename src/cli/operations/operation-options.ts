@@ -1,0 +1,26 @@
+/** Options that the commands for operation share: which system they look at. */
+import { resolveSettings, type Settings } from '../../platform/settings.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+
+export const PLACE_OPTIONS: readonly OptionSpec[] = [
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'conf', value: 'FILE', summary: 'another spamd.conf' },
+  { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
+  { long: 'key', value: 'FILE', summary: 'synchronisation key in place of SPAMD_KEY' },
+  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd in place of SPAMD_CONTROL_SOCKET' },
+  { long: 'firewall', value: 'NAME', summary: 'packet filter', choices: ['pf', 'nft', 'ipset', 'none'] },
+  { long: 'help', summary: 'show this help' },
+]
+
+/** Settings with the places that were given. */
+export function settingsOf(options: OptionValues): Settings {
+  return resolveSettings({
+    db: options.last('db'),
+    conf: options.last('conf'),
+    stateDir: options.last('state-dir'),
+    key: options.last('key'),
+    controlSocket: options.last('config-socket'),
+    firewall: options.last('firewall'),
+  })
+}

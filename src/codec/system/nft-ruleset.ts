@@ -1,0 +1,242 @@
+/**
+ * The ruleset as `nft -j list ruleset` gives it, as far as the way of a mail connection depends on it.
+ * Source: libnftables-json(5).
+ */
+
+export interface NftSet {
+  table: string
+  name: string
+  type: string
+  isInterval: boolean
+  /** Elements listed; 0 with `--terse`. */
+  elementCount: number
+}
+
+/** One rule, with what a mail connection can be told apart by. */
+export interface NftRule {
+  /** Sets that the source must be in (`@name`), or not (`!@name`). */
+  sources: string[]
+  /** Family that the rule is bound to by an address of its own. */
+  family: 4 | 6 | undefined
+  /** Destination ports; undefined: all. */
+  ports: number[] | undefined
+  isTcp: boolean
+  interfaces: string[]
+  /** What it does at the end. */
+  verdict: 'accept' | 'drop' | 'reject' | 'return' | 'redirect' | 'dnat' | 'jump' | 'continue'
+  redirectPort: number | undefined
+  jumpTo: string | undefined
+  logGroup: number | undefined
+  logPrefix: string | undefined
+  /** A condition that mail from a stranger cannot be judged by. */
+  isConditional: boolean
+}
+
+export interface NftChain {
+  table: string
+  name: string
+  hook: string | undefined
+  type: string | undefined
+  priority: number
+  policy: string | undefined
+  rules: NftRule[]
+}
+
+export interface NftRuleset {
+  sets: NftSet[]
+  chains: NftChain[]
+}
+
+interface JsonItem {
+  set?: {
+    family: string
+    table: string
+    name: string
+    type: unknown
+    flags?: string | string[]
+    elem?: unknown[]
+  }
+  chain?: {
+    family: string
+    table: string
+    name: string
+    hook?: string
+    type?: string
+    prio?: number
+    policy?: string
+  }
+  rule?: { family: string; table: string; chain: string; expr: Record<string, unknown>[] }
+}
+
+/** Reads the JSON; undefined when it is not that of a ruleset. Tables are named with their family: `inet spamd`. */
+export function parseNftRuleset(json: string): NftRuleset | undefined {
+  let items: JsonItem[]
+  try {
+    const value = JSON.parse(json) as { nftables?: JsonItem[] }
+    if (!Array.isArray(value.nftables)) return undefined
+    items = value.nftables
+  } catch {
+    return undefined
+  }
+  const sets: NftSet[] = []
+  const chains: NftChain[] = []
+  for (const { set, chain, rule } of items) {
+    if (set !== undefined) {
+      sets.push({
+        table: `${set.family} ${set.table}`,
+        name: set.name,
+        type: String(set.type),
+        isInterval: [set.flags].flat().includes('interval'),
+        elementCount: set.elem?.length ?? 0,
+      })
+    }
+    if (chain !== undefined) {
+      chains.push({
+        table: `${chain.family} ${chain.table}`,
+        name: chain.name,
+        hook: chain.hook,
+        type: chain.type,
+        priority: chain.prio ?? 0,
+        policy: chain.policy,
+        rules: [],
+      })
+    }
+    if (rule === undefined) continue
+    const owner = chains.find(
+      ({ table, name }) => table === `${rule.family} ${rule.table}` && name === rule.chain,
+    )
+    owner?.rules.push(readRule(rule.expr, rule.family))
+  }
+  return { sets, chains }
+}
+
+function readRule(expressions: readonly Record<string, unknown>[], tableFamily: string): NftRule {
+  const rule: NftRule = {
+    sources: [],
+    family: tableFamily === 'ip' ? 4 : tableFamily === 'ip6' ? 6 : undefined,
+    ports: undefined,
+    isTcp: false,
+    interfaces: [],
+    verdict: 'continue',
+    redirectPort: undefined,
+    jumpTo: undefined,
+    logGroup: undefined,
+    logPrefix: undefined,
+    isConditional: false,
+  }
+  for (const expression of expressions) {
+    const [name = '', value] = Object.entries(expression)[0] ?? []
+    readExpression(rule, name, value as Record<string, unknown> | null)
+  }
+  return rule
+}
+
+function readExpression(rule: NftRule, name: string, value: Record<string, unknown> | null): void {
+  switch (name) {
+    case 'match':
+      readMatch(rule, value as unknown as Match)
+      break
+    case 'accept':
+    case 'drop':
+    case 'reject':
+    case 'return':
+      rule.verdict = name
+      break
+    case 'redirect':
+    case 'dnat':
+    case 'tproxy':
+      rule.verdict = name === 'dnat' ? 'dnat' : 'redirect'
+      rule.redirectPort = typeof value?.port === 'number' ? value.port : undefined
+      break
+    case 'jump':
+    case 'goto':
+      rule.verdict = 'jump'
+      rule.jumpTo = String(value?.target)
+      break
+    case 'log':
+      rule.logGroup = typeof value?.group === 'number' ? value.group : undefined
+      rule.logPrefix = typeof value?.prefix === 'string' ? value.prefix : undefined
+      break
+    case 'limit':
+    case 'quota':
+    case 'xt':
+      rule.isConditional = true
+      break
+    default:
+  }
+}
+
+interface Match {
+  op: string
+  left: {
+    payload?: { protocol: string; field: string }
+    meta?: { key: string }
+    ct?: { key: string }
+  }
+  right: unknown
+}
+
+function readMatch(rule: NftRule, { op, left, right }: Match): void {
+  const not = op === '!=' ? '!' : ''
+  const { payload, meta, ct } = left
+  if (payload?.field === 'saddr') {
+    rule.family = payload.protocol === 'ip6' ? 6 : 4
+    rule.sources.push(`${not}${typeof right === 'string' ? right : JSON.stringify(right)}`)
+  } else if (payload?.field === 'dport') {
+    rule.isTcp = payload.protocol === 'tcp'
+    if (not === '') rule.ports = portsOf(right)
+    else rule.isConditional = true
+  } else if (meta?.key === 'iifname' || meta?.key === 'oifname') {
+    rule.interfaces.push(`${not}${String(right)}`)
+  } else if (meta?.key === 'l4proto') rule.isTcp = right === 'tcp' || right === 6
+  else if (meta?.key === 'nfproto') rule.family = right === 'ipv6' ? 6 : 4
+  else if (ct?.key === 'state') {
+    // Mail begins with a new connection.
+    const states = JSON.stringify(right)
+    if (states.includes('new') === (not === '!')) rule.isConditional = true
+  } else if (payload?.field !== 'daddr') rule.isConditional = true
+}
+
+function portsOf(right: unknown): number[] | undefined {
+  if (typeof right === 'number') return [right]
+  const members = (right as { set?: unknown[] } | null)?.set
+  if (!Array.isArray(members)) return undefined
+  return members.flatMap((member) => {
+    if (typeof member === 'number') return member
+    const range = (member as { range?: number[] } | null)?.range
+    return range !== undefined && range[0]! <= 25 && range[1]! >= 25 ? 25 : []
+  })
+}
+
+/** What a chain of type nat does with a new mail connection from an address in these sets; the sets without `@`. */
+export function evaluateNftChain(
+  ruleset: NftRuleset,
+  chain: NftChain,
+  packet: { family: 4 | 6; sets: readonly string[]; port: number },
+  depth = 0,
+): NftRule | undefined {
+  for (const rule of chain.rules) {
+    if (!matchesRule(rule, packet)) continue
+    if (rule.verdict === 'jump' && depth < 8) {
+      const target = ruleset.chains.find(({ table, name }) => table === chain.table && name === rule.jumpTo)
+      const inner = target && evaluateNftChain(ruleset, target, packet, depth + 1)
+      if (inner !== undefined) return inner
+    } else if (rule.verdict === 'return') return undefined
+    else if (rule.verdict !== 'continue' && rule.verdict !== 'jump') return rule
+  }
+  return undefined
+}
+
+function matchesRule(
+  rule: NftRule,
+  packet: { family: 4 | 6; sets: readonly string[]; port: number },
+): boolean {
+  if (rule.isConditional || (rule.family !== undefined && rule.family !== packet.family)) return false
+  if (rule.ports !== undefined && !rule.ports.includes(packet.port)) return false
+  if (rule.interfaces.some((name) => name === 'lo')) return false
+  return rule.sources.every((source) => {
+    const isNegated = source.startsWith('!')
+    const name = source.replace(/^!?@?/, '')
+    return packet.sets.includes(name) !== isNegated
+  })
+}

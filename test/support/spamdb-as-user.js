@@ -1,0 +1,33 @@
+/**
+ * Runs calls of the built spamdb as another user and prints their results as JSON. Everything is loaded while it
+ * is still root, so that the checkout need not be readable for that user.
+ * Argument: JSON { uid, path, warmUpPath, steps: [{ argv, now }] }.
+ */
+const { runSpamdb } = await import('../../dist/src/cli/spamdb/spamdb-main.js')
+const { uid, path, warmUpPath, steps } = JSON.parse(process.argv[2])
+
+const run = async (argv, now, db) => {
+  const out = []
+  let stderr = ''
+  const rc = await runSpamdb(argv, {
+    writeOut: (bytes) => out.push(Buffer.from(bytes)),
+    writeError: (text) => {
+      stderr += text
+    },
+    stdin: (async function* () {})(),
+    environment: { SPAMD_DB: db },
+    clock: { nowSec: () => now, monotonicMs: () => 0 },
+    showHelp: async () => undefined,
+    openAnnouncer: async () => ({ announce: () => undefined, finish: async () => undefined }),
+  })
+  return { rc, stdout: Buffer.concat(out).toString('latin1'), stderr: Buffer.from(stderr).toString('latin1') }
+}
+
+await run(['-a', '192.0.2.1'], 1, warmUpPath)
+await run([], 1, warmUpPath)
+process.setgroups([])
+process.setgid(uid)
+process.setuid(uid)
+const results = []
+for (const { argv, now } of steps) results.push(await run(argv, now, path))
+process.stdout.write(JSON.stringify(results))
