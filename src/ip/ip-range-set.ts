@@ -101,9 +101,9 @@ export function isEmptySet(set: IpRangeSet): boolean {
   return set.ipv4.length === 0 && set.ipv6.length === 0
 }
 
-/** True for the network `::ffff:0:0/96`, which is `0.0.0.0/0` in the addresses of IPv6. */
+/** True for an IPv4-mapped address with a prefix length that takes in all of `::ffff:0:0/96`, `0.0.0.0/0` in IPv6. */
 export function isMappedSpace(words: Uint32Array, prefixLength: number): boolean {
-  return prefixLength === MAPPED_PREFIX_BITS && isMapped(words, 0)
+  return prefixLength <= MAPPED_PREFIX_BITS && isMapped(words, 0)
 }
 
 function isMapped(words: Uint32Array, at: number): boolean {

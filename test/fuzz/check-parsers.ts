@@ -55,6 +55,7 @@ function checkLines(bytes: Uint8Array, summary: ListSummary): void {
   const table = new RangeTable(summary.set)
   let addressLike = 0
   let plain = 0
+  const isZone = /^[ \t]*[$:]/m.test(Buffer.from(bytes).toString('latin1'))
   for (const line of Buffer.from(bytes).toString('latin1').split('\n')) {
     if (ADDRESS_LIKE.test(line)) addressLike += 1
     const text = line.replace(/\r$/, '')
@@ -63,6 +64,10 @@ function checkLines(bytes: Uint8Array, summary: ListSummary): void {
     if (prefix !== undefined && !/^[1-9][0-9]?$/.test(prefix)) continue
     const cidr = parseCidr(text)
     if (cidr === undefined || cidr.prefixLength === 0) continue
+    // Zone files refuse host bits, and an IPv4 address in IPv6 takes no prefix length beyond it.
+    if (cidr.hadHostBits && isZone) continue
+    if (cidr.family === 6 && cidr.prefixLength < 96 && address.includes('.')) continue
+    if (cidr.family === 6 && !canonicalIp(address)!.includes(':')) continue
     plain += 1
     demand(table.has(canonicalIp(cidr.address)!), `not in the set: ${text}`)
     if (prefix === undefined) demand(table.has(canonicalIp(address)!), `not in the set: ${text}`)

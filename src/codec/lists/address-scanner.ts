@@ -33,6 +33,10 @@ export class AddressScanner {
   readonly ipv6 = new Uint32Array(4)
   /** Octets of the last `scanIpv4`: 4 for a complete address, 1 to 3 for a short form, 0 for neither. */
   octets = 0
+  /** True when a number of the last `scanIpv4` had a zero in front, as in `010`. */
+  hadLeadingZeros = false
+  /** True when the last `scanIpv6` met a dotted quad. */
+  hadQuad = false
   readonly #groups = new Uint16Array(GROUPS_PER_ADDRESS)
 
   /**
@@ -47,10 +51,12 @@ export class AddressScanner {
     let digits = 0
     let octets = 0
     let isValid = true
+    this.hadLeadingZeros = false
     for (; at < end; at += 1) {
       const byte = bytes[at]!
       const digit = byte - 0x30
       if (digit >= 0 && digit <= 9) {
+        if (digits === 1 && octet === 0) this.hadLeadingZeros = true
         octet = octet * 10 + digit
         digits += 1
         if (digits > 3) isValid = false
@@ -83,6 +89,7 @@ export class AddressScanner {
     let at = start
     let count = 0
     let gapAt = -1
+    this.hadQuad = false
     if (bytes[at] === COLON) {
       if (at + 1 >= end || bytes[at + 1] !== COLON) return -1
       gapAt = 0
@@ -111,6 +118,7 @@ export class AddressScanner {
       }
       if (at < end && bytes[at] === DOT) {
         at = this.scanIpv4(bytes, groupStart, end)
+        this.hadQuad = true
         if (this.octets !== 4 || count > GROUPS_PER_ADDRESS - 2) return -1
         groups[count] = this.ipv4 >>> 16
         groups[count + 1] = this.ipv4

@@ -1,13 +1,18 @@
 import type { IpRangeCollector } from '../../ip/ip-range-set.js'
 import { CsvColumn } from './csv-column.js'
-import { type ItemOutcome, isBlank, ListItemReader } from './list-item.js'
+import { type ItemOutcome, ItemSink } from './item-sink.js'
+import { isBlank } from './list-bytes.js'
+import { ListItemReader } from './list-item.js'
 import { readJsonLine } from './list-json-line.js'
+import { RbldnsdItemReader, startsRbldnsdZone } from './rbldnsd-item.js'
+import { hasLoneReturn } from './text-behind.js'
 
 /**
- * What one line of a list was: an item (see `ItemOutcome`), nothing to read (`ignored`), an address taken
- * out of the list (`excluded` by an exclamation mark, `nomatch` by ipset), or the start of an HTML page.
+ * What one line of a list was: an item (see `ItemOutcome`), nothing to read (`ignored`, `lone-cr` for a comment that a
+ * carriage return ends for people and not for us), an address taken out of the list (`excluded` by an exclamation mark,
+ * `nomatch` by ipset), or the start of an HTML page.
  */
-export type LineOutcome = ItemOutcome | 'ignored' | 'excluded' | 'nomatch' | 'html'
+export type LineOutcome = ItemOutcome | 'ignored' | 'lone-cr' | 'excluded' | 'nomatch' | 'html'
 
 const EXCLAMATION_MARK = 0x21
 const DOUBLE_QUOTE = 0x22
@@ -36,12 +41,19 @@ export interface RecordMismatch {
 
 /** Reads single lines, without their line end, of all formats. */
 export class ListLineReader {
-  readonly #items = new ListItemReader()
+  /** What was odd about the last item. */
+  readonly facts: ItemSink
+  readonly #items: ListItemReader
+  readonly #zoneItems: RbldnsdItemReader
   readonly #collector: IpRangeCollector
   readonly #excluded: IpRangeCollector
   readonly #column: CsvColumn | undefined
   #jsonRecords = 0
   #isHeaderPossible: boolean
+  /** False once an item was read: what comes first shows the format of the file. */
+  #canBeZone: boolean
+  /** True in a zone file of rbldnsd, which has a grammar of its own. */
+  isZone = false
   /** The first announced record count that was wrong. */
   recordMismatch: RecordMismatch | undefined
 
@@ -51,25 +63,44 @@ export class ListLineReader {
     this.#excluded = excluded
     this.#column = column === undefined ? undefined : new CsvColumn(column)
     this.#isHeaderPossible = column !== undefined
+    this.#canBeZone = column === undefined
+    this.facts = new ItemSink(collector)
+    this.#items = new ListItemReader(this.facts)
+    this.#zoneItems = new RbldnsdItemReader(this.facts)
   }
 
-  /** True when the last accepted line was a network written with host bits. */
-  get hadHostBits(): boolean {
-    return this.#items.hadHostBits
+  /** True when only this reader knows which items the list allows. */
+  get isLimited(): boolean {
+    return this.#zoneItems.hasLimit
   }
 
+  /** Tells that items were read elsewhere: the list is no zone file any more if it was not one already. */
+  noteItems(): void {
+    this.#canBeZone = false
+  }
+
+  /** Reads the line from `start` to `end`. */
   read(bytes: Uint8Array, start: number, end: number): LineOutcome {
+    const outcome = this.#readLine(bytes, start, end)
+    if (outcome !== 'ignored') this.#canBeZone = false
+    return outcome
+  }
+
+  #readLine(bytes: Uint8Array, start: number, end: number): LineOutcome {
     let at = start
     while (at < end && isBlank(bytes[at])) at += 1
     if (at === end) return 'ignored'
     const byte = bytes[at]!
-    if (byte === HASH || byte === SEMICOLON) return 'ignored'
+    if (byte === HASH || byte === SEMICOLON) return hasLoneReturn(bytes, at, end) ? 'lone-cr' : 'ignored'
     if (byte === LESS_THAN && PAGE_START.test(textOf(bytes, at, end))) return 'html'
     if (this.#column !== undefined) return this.#readRow(this.#column, bytes, start, end)
     if (byte === OPENING_BRACE) return this.#readJson(bytes, at, end)
-    if (byte === DOLLAR) return 'ignored'
-    if (byte === COLON && (at + 1 === end || bytes[at + 1] !== COLON)) return 'ignored'
+    if (byte === DOLLAR || (byte === COLON && (at + 1 === end || bytes[at + 1] !== COLON))) {
+      this.#readZoneLine(textOf(bytes, at, end))
+      return 'ignored'
+    }
     if (byte === EXCLAMATION_MARK) return this.#readExclusion(bytes, at + 1, end)
+    if (this.isZone) return this.#zoneItems.read(bytes, at, end, this.#collector)
     if (byte === DOUBLE_QUOTE) return this.#items.read(bytes, at + 1, end, this.#collector)
     const outcome = this.#items.read(bytes, at, end, this.#collector)
     return outcome === 'unknown' ? this.#readKeywordLine(bytes, at, end) : outcome
@@ -105,8 +136,15 @@ export class ListLineReader {
   #readExclusion(bytes: Uint8Array, start: number, end: number): LineOutcome {
     let at = start
     while (at < end && isBlank(bytes[at])) at += 1
-    const outcome = this.#items.read(bytes, at, end, this.#excluded)
+    const items = this.isZone ? this.#zoneItems : this.#items
+    const outcome = items.read(bytes, at, end, this.#excluded)
     return outcome === 'accepted' ? 'excluded' : outcome
+  }
+
+  /** A directive or a default value. */
+  #readZoneLine(text: string): void {
+    if (this.#canBeZone && startsRbldnsdZone(text)) this.isZone = true
+    if (this.isZone) this.#zoneItems.readDirective(text)
   }
 
   #readKeywordLine(bytes: Uint8Array, start: number, end: number): LineOutcome {

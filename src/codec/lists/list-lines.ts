@@ -2,9 +2,12 @@ import { IpRangeCollector, type IpRangeSet, subtractSet } from '../../ip/ip-rang
 import { escapeControl } from '../escape.js'
 import { type LineOutcome, ListLineReader } from './list-line.js'
 import { PlainLineReader } from './plain-lines.js'
+import type { ItemRemark } from './text-behind.js'
 
 /** Longest line that is read: JSON records and CSV rows stay far below; a longer one counts as unknown. */
 export const MAX_LINE_BYTES = 65536
+/** Wide items that are kept: lists of unassigned space have about a hundred. */
+export const MAX_WIDE_ITEMS = 1024
 /** Bytes of an unknown line that are shown to people. */
 const EXCERPT_BYTES = 60
 
@@ -23,6 +26,9 @@ export type ListNoteKind =
   | 'zero-prefix'
   | 'reversed'
   | 'short-form'
+  | 'netmask'
+  | 'max-range'
+  | ItemRemark
   | 'excluded'
   | 'nomatch'
   | 'long-line'
@@ -34,6 +40,14 @@ export interface ListNote {
   firstLine: number
   /** What happened to these lines, for people: lower case, no full stop. */
   message: string
+}
+
+/** An item of more addresses than /8 or, in IPv6, /19. */
+export interface WideItem {
+  line: number
+  /** Its text, made safe for a terminal. */
+  excerpt: string
+  set: IpRangeSet
 }
 
 /** Why a list as a whole is not to be used. `message` is for people: lower case, no full stop. */
@@ -57,6 +71,8 @@ export interface ListSummary {
   /** The first such line: its number, and its beginning made safe for a terminal. */
   firstUnknown: { line: number; excerpt: string } | undefined
   notes: ListNote[]
+  /** The wide items in their order, at most `MAX_WIDE_ITEMS`. Their addresses are in `set`. */
+  wideItems: WideItem[]
   failure: ListFailure | undefined
 }
 
@@ -72,7 +88,14 @@ const NOTE_MESSAGES: Readonly<Record<ListNoteKind, string>> = {
   'host-bits': 'networks with host bits set were taken as the whole network',
   'zero-prefix': 'networks that cover every address were refused',
   reversed: 'ranges that end below their start were refused',
-  'short-form': 'incomplete addresses without a prefix length were refused',
+  'short-form': 'incomplete addresses without a prefix length that fits them were refused',
+  netmask: 'ranges that end with a netmask were refused',
+  'max-range': 'ranges larger than $MAXRANGE4 of the zone file were refused',
+  'second-address': 'lines with more than one address gave only the first',
+  path: 'addresses with a slash and no prefix length behind it were taken as single addresses',
+  joined: 'text joined to an address was ignored',
+  'lone-cr': 'lines with a carriage return inside were read only up to there',
+  'leading-zeros': 'numbers with leading zeros were read as decimal',
   excluded: 'addresses marked with ! were taken out of the list',
   nomatch: 'ipset entries marked nomatch were taken out of the list',
   'long-line': `lines of more than ${MAX_LINE_BYTES} bytes were refused`,
@@ -93,6 +116,7 @@ class LineByLineParser implements ListParser {
   readonly #plain = new PlainLineReader(this.#collector)
   readonly #hasColumn: boolean
   readonly #notes = new Map<ListNoteKind, ListNote>()
+  readonly #wideItems: WideItem[] = []
   /** Beginning of a line whose end has not come yet, with room for the line feed that will end it. */
   readonly #pending = new Uint8Array(MAX_LINE_BYTES + 1)
   #pendingLength = 0
@@ -136,6 +160,7 @@ class LineByLineParser implements ListParser {
       unknown: this.#unknown,
       firstUnknown: this.#firstUnknown,
       notes: [...this.#notes.values()],
+      wideItems: this.#wideItems,
       failure: this.#findFailure(),
     }
   }
@@ -183,7 +208,8 @@ class LineByLineParser implements ListParser {
   #readLines(bytes: Uint8Array, start: number, lastEnd: number): void {
     let at = start
     while (at <= lastEnd) {
-      if (!this.#hasColumn) {
+      if (!this.#hasColumn && !this.#reader.isLimited) {
+        this.#plain.isZone = this.#reader.isZone
         at = this.#plain.read(bytes, at, lastEnd)
         this.#countPlain()
         if (at > lastEnd) return
@@ -197,6 +223,7 @@ class LineByLineParser implements ListParser {
 
   #countPlain(): void {
     const { accepted, ignored, hostBits, linesBeforeHostBits } = this.#plain
+    if (accepted > 0) this.#reader.noteItems()
     if (hostBits > 0) this.#note('host-bits', hostBits, this.#lineCount + linesBeforeHostBits + 1)
     this.#accepted += accepted
     this.#ignored += ignored
@@ -220,7 +247,12 @@ class LineByLineParser implements ListParser {
     switch (outcome) {
       case 'accepted':
         this.#accepted += 1
-        if (this.#reader.hadHostBits) this.#note('host-bits')
+        this.#noteFacts()
+        this.#keepWide(bytes, start, end)
+        return
+      case 'lone-cr':
+        this.#ignored += 1
+        this.#note(outcome)
         return
       case 'ignored':
         this.#ignored += 1
@@ -229,6 +261,7 @@ class LineByLineParser implements ListParser {
       case 'nomatch':
         this.#hasExcluded = true
         this.#note(outcome)
+        this.#noteFacts()
         return
       case 'html':
         if (this.#accepted === 0) this.#isHtml = true
@@ -243,15 +276,21 @@ class LineByLineParser implements ListParser {
     }
   }
 
+  #noteFacts(): void {
+    const { hadHostBits, remark } = this.#reader.facts
+    if (hadHostBits) this.#note('host-bits')
+    if (remark !== undefined) this.#note(remark)
+  }
+
+  #keepWide(bytes: Uint8Array, start: number, end: number): void {
+    const { wide } = this.#reader.facts
+    if (wide === undefined || this.#wideItems.length === MAX_WIDE_ITEMS) return
+    this.#wideItems.push({ line: this.#lineCount, excerpt: excerptOf(bytes, start, end), set: wide })
+  }
+
   #countUnknown(bytes: Uint8Array, start: number, end: number): void {
     this.#unknown += 1
-    if (this.#firstUnknown !== undefined) return
-    const excerpt = new TextDecoder().decode(bytes.subarray(start, Math.min(end, start + EXCERPT_BYTES)))
-    const isCut = end - start > EXCERPT_BYTES
-    this.#firstUnknown = {
-      line: this.#lineCount,
-      excerpt: `"${escapeControl(excerpt)}"${isCut ? '...' : ''}`,
-    }
+    this.#firstUnknown ??= { line: this.#lineCount, excerpt: excerptOf(bytes, start, end) }
   }
 
   #note(kind: ListNoteKind, count = 1, firstLine = this.#lineCount): void {
@@ -259,6 +298,11 @@ class LineByLineParser implements ListParser {
     if (note !== undefined) note.count += count
     else this.#notes.set(kind, { kind, count, firstLine, message: NOTE_MESSAGES[kind] })
   }
+}
+
+function excerptOf(bytes: Uint8Array, start: number, end: number): string {
+  const excerpt = new TextDecoder().decode(bytes.subarray(start, Math.min(end, start + EXCERPT_BYTES)))
+  return `"${escapeControl(excerpt)}"${end - start > EXCERPT_BYTES ? '...' : ''}`
 }
 
 function startsWithByteOrderMark(bytes: Uint8Array, start: number, end: number): boolean {

@@ -1,6 +1,8 @@
 import { type IpRangeCollector, isMappedSpace } from '../../ip/ip-range-set.js'
 import { hasHostBits } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
+import { WIDE_IPV4_ADDRESSES, WIDE_IPV6_BITS } from './item-sink.js'
+import { isIpv4MaskNoEnd } from './netmask.js'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -25,12 +27,14 @@ const VALUE_MASK = 255
 /**
  * The short way for what nearly all lines of block lists are: an address, a network or an IPv4 range and
  * nothing else, a comment, or nothing. It gives the same as `ListLineReader`, only faster, and stops at any other
- * line.
+ * line: one that gives a note, that is wide, or that people might read otherwise.
  */
 export class PlainLineReader {
   readonly #collector: IpRangeCollector
   readonly #scanner = new AddressScanner()
   #hadHostBits = false
+  /** True in a zone file of rbldnsd, where blanks end an item and host bits are refused. */
+  isZone = false
   /** Of the last call: lines with an item. */
   accepted = 0
   /** Of the last call: comments and empty lines. */
@@ -58,9 +62,8 @@ export class PlainLineReader {
       let at = lineStart
       const firstByte = bytes[at]!
       if (firstByte === HASH || firstByte === SEMICOLON) {
-        const limit = at + MAX_PLAIN_BYTES
-        while (bytes[at] !== LINE_FEED && at < limit) at += 1
-        if (at === limit) break
+        at = skipComment(bytes, at)
+        if (bytes[at] !== LINE_FEED) break
         ignored += 1
         lineStart = at + 1
         continue
@@ -115,14 +118,18 @@ export class PlainLineReader {
         if (byte === CARRIAGE_RETURN) {
           at += 1
           byte = bytes[at]!
+        } else if (byte === SPACE) {
+          at = endOfComment(bytes, at)
+          byte = bytes[at]!
         }
         const prefixLength = length & VALUE_MASK
-        if (byte !== LINE_FEED || prefixLength === 0 || prefixLength > 32) break
+        if (byte !== LINE_FEED || prefixLength < 8 || prefixLength > 32) break
         if (prefixLength === 32) {
           collector.addAddress(address)
         } else {
           const hostMask = 0xffffffff >>> prefixLength
           if ((address & hostMask) !== 0) {
+            if (this.isZone) break
             if (hostBits === 0) this.linesBeforeHostBits = accepted + ignored
             hostBits += 1
           }
@@ -139,15 +146,14 @@ export class PlainLineReader {
         continue
       }
       if (byte === SPACE && (bytes[at + 1] === HASH || bytes[at + 1] === SEMICOLON)) {
-        const limit = at + MAX_PLAIN_BYTES
-        while (bytes[at] !== LINE_FEED && at < limit) at += 1
-        if (at === limit) break
+        at = endOfComment(bytes, at)
+        if (bytes[at] !== LINE_FEED) break
         collector.addAddress(address)
         accepted += 1
         lineStart = at + 1
         continue
       }
-      if (byte === SPACE && bytes[at + 1] === DASH && bytes[at + 2] === SPACE) at += 3
+      if (byte === SPACE && bytes[at + 1] === DASH && bytes[at + 2] === SPACE && !this.isZone) at += 3
       else if (byte === DASH) at += 1
       else break
       const last1 = readOctet(bytes, at)
@@ -176,7 +182,8 @@ export class PlainLineReader {
         at += 1
         byte = bytes[at]!
       }
-      if (byte !== LINE_FEED || last < address || (address === 0 && last === 0xffffffff)) break
+      if (byte !== LINE_FEED || last < address || last - address >= WIDE_IPV4_ADDRESSES) break
+      if (isIpv4MaskNoEnd(last)) break
       collector.addRange(address, last)
       accepted += 1
       lineStart = at + 1
@@ -204,24 +211,40 @@ export class PlainLineReader {
       }
     }
     if (bytes[at] === CARRIAGE_RETURN) at += 1
-    if (bytes[at] !== LINE_FEED || prefixLength === 0 || prefixLength > 128) return -1
-    const words = this.#scanner.ipv6
-    if (isMappedSpace(words, prefixLength)) return -1
+    if (bytes[at] !== LINE_FEED || prefixLength < WIDE_IPV6_BITS || prefixLength > 128) return -1
+    const { ipv6: words, hadQuad } = this.#scanner
+    // What a dotted quad or a mapped address means depends on the prefix length.
+    if (prefixLength !== 128 && (hadQuad || isMappedSpace(words, 96))) return -1
+    if (this.isZone && (hadQuad || hasHostBits(words, 0, prefixLength))) return -1
     this.#hadHostBits = prefixLength !== 128 && hasHostBits(words, 0, prefixLength)
     this.#collector.addIpv6Prefix(words, 0, prefixLength)
     return at + 1
   }
 }
 
+/** The end of a comment that a blank at `at` stands before; `at` when there is none. */
+function endOfComment(bytes: Uint8Array, at: number): number {
+  return bytes[at + 1] === HASH || bytes[at + 1] === SEMICOLON ? skipComment(bytes, at + 1) : at
+}
+
+/** The line feed that ends the comment at `start`, or the place where it is no plain comment any more. */
+function skipComment(bytes: Uint8Array, start: number): number {
+  const limit = start + MAX_PLAIN_BYTES
+  let at = start
+  while (bytes[at] !== LINE_FEED && bytes[at] !== CARRIAGE_RETURN && at < limit) at += 1
+  return bytes[at] === CARRIAGE_RETURN ? at + 1 : at
+}
+
 /**
- * The decimal number of one to three digits at `at`, with the bytes used shifted above it. Never reads
- * behind a line feed.
+ * The decimal number of one to three digits without leading zeros at `at`, with the bytes used shifted above it.
+ * Never reads behind a line feed.
  */
 function readOctet(bytes: Uint8Array, at: number): number {
   const digit1 = bytes[at]! - DIGIT_0
   if (digit1 < 0 || digit1 > 9) return NO_OCTET
   const digit2 = bytes[at + 1]! - DIGIT_0
   if (digit2 < 0 || digit2 > 9) return digit1 | (1 << USED_SHIFT)
+  if (digit1 === 0) return NO_OCTET
   const digit3 = bytes[at + 2]! - DIGIT_0
   const two = digit1 * 10 + digit2
   if (digit3 < 0 || digit3 > 9) return two | (2 << USED_SHIFT)

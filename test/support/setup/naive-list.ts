@@ -3,13 +3,7 @@
  * compared with where the original is known to be wrong. Written from the specification, it shares no code
  * with the product.
  */
-import { isIPv6 } from 'node:net'
-
-export interface NaiveRange {
-  family: 4 | 6
-  first: bigint
-  last: bigint
-}
+import { BITS, isIPv4, type NaiveRange, readNaiveItem, toNumber } from './naive-line.js'
 
 export interface NaiveList {
   /** Accepted lines. */
@@ -28,12 +22,6 @@ const NO_ENTRY =
   /^[ \t\r]*$|^[#;$]|^:(?:[^:]|$)|^(?:create|flush|destroy|swap|rename)[ \t]|^COMMIT[ \t]*$|^\{.*"type":"metadata"/
 const PAGE_START = /^<(?:!doctype|html|head|body|title|script|meta|\?xml|!--)/i
 
-/** A dotted quad; leading zeros are decimal. */
-function isIPv4(text: string): boolean {
-  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) && text.split('.').every((octet) => Number(octet) <= 255)
-}
-
-const BITS = { 4: 32, 6: 128 } as const
 /** Lines that both take for the same, whatever stands behind them. */
 const COMMON =
   /^ *(?:#.*)?\r?$|^ *(\d+\.\d+\.\d+\.\d+)(?:\/(\d+)|(?: +- +|-)(\d+\.\d+\.\d+\.\d+))?\r?(?: *\r?| +#.*)$/
@@ -62,14 +50,14 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
       continue
     }
     counted += 1
-    const exclusion = stripped.startsWith('!') ? readRange(stripped.replace(/^![ \t]*/, '')) : undefined
+    const exclusion = stripped.startsWith('!') ? readNaiveItem(stripped.replace(/^![ \t]*/, '')) : undefined
     if (exclusion !== undefined) {
       excluded.push(exclusion)
       list.disputedLines.push(line)
       continue
     }
     if (PAGE_START.test(stripped) && list.entries === 0) list.isPage = true
-    const range = readRange(addressPart(stripped))
+    const range = readNaiveItem(addressPart(stripped))
     if (range === undefined) list.unknown += 1
     else {
       list.entries += 1
@@ -90,7 +78,7 @@ function addressPart(line: string): string {
 
 function without(ranges: NaiveRange[], excluded: NaiveRange[]): NaiveRange[] {
   return ([4, 6] as const).flatMap((family) =>
-    naiveCidrs(ranges, excluded, family).map((cidr) => readRange(cidr)!),
+    naiveCidrs(ranges, excluded, family).map((cidr) => readNaiveItem(cidr)!),
   )
 }
 
@@ -101,102 +89,6 @@ function isCommon(line: string, range: NaiveRange | undefined): boolean {
   if (!isIPv4(address) || range.first === 0n || range.last === 0xffffffffn) return false
   if (last !== undefined) return isIPv4(last)
   return length === undefined || toNumber(address) === range.first
-}
-
-function readRange(line: string): NaiveRange | undefined {
-  const v4 = /^(\d[\d.]*)(\/)?/.exec(line)
-  if (v4 !== null && isIPv4(v4[1]!)) return readIpv4(v4[1]!, line.slice(v4[1]!.length))
-  if (v4 !== null && v4[2] === '/' && /^\d{1,3}(?:\.\d{1,3}){0,2}$/.test(v4[1]!)) {
-    const octets = v4[1]!.split('.').map(Number)
-    if (octets.some((octet) => octet > 255)) return undefined
-    while (octets.length < 4) octets.push(0)
-    const length = prefixOf(line.slice(v4[1]!.length + 1))
-    return length === undefined ? undefined : network(4, toNumber(octets.join('.')), length)
-  }
-  const hex = /^0[xX]([0-9a-fA-F]{1,8})\/(.*)$/s.exec(line)
-  if (hex !== null) {
-    const length = prefixOf(hex[2]!)
-    return length === undefined ? undefined : network(4, BigInt(`0x${hex[1]!.padEnd(8, '0')}`), length)
-  }
-  const v6 = /^[0-9a-fA-F:.]+/.exec(line)?.[0]
-  if (v6 === undefined || !isIPv6(v6)) return undefined
-  const rest = line.slice(v6.length)
-  const value = toBigInt6(v6)
-  if (rest.startsWith('/')) {
-    const length = prefixOf(rest.slice(1))
-    return length === undefined ? undefined : folded(network(6, value, length))
-  }
-  const lastText = /^(?: *-+ *)([0-9a-fA-F:.]+)/.exec(rest)?.[1]
-  if (lastText === undefined || !isIPv6(lastText)) return folded({ family: 6, first: value, last: value })
-  const last = toBigInt6(lastText)
-  return last < value ? undefined : folded({ family: 6, first: value, last })
-}
-
-/** Addresses of ::ffff:0:0/96 are those of IPv4; all of them are too many. */
-function folded(range: NaiveRange | undefined): NaiveRange | undefined {
-  const base = 0xffffn << 32n
-  if (range === undefined || range.first < base || range.last > base + 0xffffffffn) return range
-  if (range.first === base && range.last === base + 0xffffffffn) return undefined
-  return { family: 4, first: range.first - base, last: range.last - base }
-}
-
-function readIpv4(address: string, rest: string): NaiveRange | undefined {
-  const first = toNumber(address)
-  if (rest.startsWith('/')) {
-    if (rest.startsWith('/-')) return undefined
-    const length = prefixOf(rest.slice(1))
-    return length === undefined ? { family: 4, first, last: first } : network(4, first, length)
-  }
-  const row = /^\t(\d[\d.]*)\t(\d+)/.exec(rest)
-  if (
-    row !== null &&
-    isIPv4(row[1]!) &&
-    toNumber(row[1]!) - first + 1n === 1n << BigInt(32 - Number(row[2]))
-  ) {
-    return { family: 4, first, last: toNumber(row[1]!) }
-  }
-  const second = /^([ \t-]+)(\d[\d.]*)/.exec(rest)
-  if (second === null) return { family: 4, first, last: first }
-  const [, separator = '', lastText = ''] = second
-  if (!isIPv4(lastText)) return separator.includes('-') ? undefined : { family: 4, first, last: first }
-  if (!separator.includes('-') && separator.includes('\t')) return { family: 4, first, last: first }
-  const last = toNumber(lastText)
-  if (last < first || (first === 0n && last === 0xffffffffn)) return undefined
-  return { family: 4, first, last }
-}
-
-/** A number as scanf reads it, or undefined when there is none. */
-function prefixOf(text: string): number | undefined {
-  const digits = /^[ \t]*\+?(\d+)/.exec(text)?.[1]
-  return digits === undefined ? undefined : Number(digits)
-}
-
-function network(family: 4 | 6, address: bigint, length: number): NaiveRange | undefined {
-  if (length < 1 || length > BITS[family]) return undefined
-  const size = 1n << BigInt(BITS[family] - length)
-  const first = (address / size) * size
-  return { family, first, last: first + size - 1n }
-}
-
-function toNumber(text: string): bigint {
-  return text.split('.').reduce((value, octet) => value * 256n + BigInt(octet), 0n)
-}
-
-function toBigInt6(text: string): bigint {
-  const quad = /(\d+\.\d+\.\d+\.\d+)$/.exec(text)?.[1]
-  const plain =
-    quad === undefined
-      ? text
-      : text.replace(
-          quad,
-          `${(toNumber(quad) >> 16n).toString(16)}:${(toNumber(quad) & 0xffffn).toString(16)}`,
-        )
-  const [head = '', tail] = plain.split('::')
-  const groups = (part: string) => (part === '' ? [] : part.split(':'))
-  const left = groups(head)
-  const right = groups(tail ?? '')
-  const zeros = new Array<string>(tail === undefined ? 0 : 8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].reduce((value, group) => value * 65536n + BigInt(`0x${group}`), 0n)
 }
 
 /** The fewest CIDR blocks of what is in `black` and not in `white`, ascending, as text without the length of the family's maximum left out. */

@@ -7,7 +7,8 @@ import { basename, join, resolve } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { escapeControl } from '../../../src/codec/escape.js'
 import { parseSpamdConf, type SpamdList } from '../../../src/codec/spamd-conf/spamd-conf.js'
-import { type NaiveList, type NaiveRange, naiveCidrs, readNaiveList } from './naive-list.js'
+import type { NaiveRange } from './naive-line.js'
+import { type NaiveList, naiveCidrs, readNaiveList } from './naive-list.js'
 import { bytesOf, placeFiles, type SetupTranscript } from './replay.js'
 
 export interface Prediction {

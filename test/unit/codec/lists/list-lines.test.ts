@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createListParser, type ListSummary, MAX_LINE_BYTES } from '../../../../src/codec/lists/list-lines.js'
 import { formatCidrs } from '../../../../src/ip/cidr-text.js'
+import { readNaiveItem } from '../../../support/setup/naive-line.js'
+import { naiveCidrs } from '../../../support/setup/naive-list.js'
 
 const latin1 = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 
@@ -97,10 +99,10 @@ const lines: { name: string; line: string; want: string[] | 'ignored' | 'unknown
   { name: 'prefix that would overflow', line: '192.0.2.0/4294967320', want: 'unknown' },
   { name: 'prefix with a sign', line: '192.0.2.0/+24', want: ['192.0.2.0/24'] },
   { name: 'prefix after a blank', line: '192.0.2.0/ 28', want: ['192.0.2.0/28'] },
-  { name: 'prefix before text', line: '198.51.100.0/24x', want: ['198.51.100.0/24'] },
+  { name: 'prefix before text', line: '198.51.100.0/24x', want: ['198.51.100.0/32'] },
   { name: 'negative prefix', line: '192.0.2.0/-1', want: 'unknown' },
   { name: 'slash without a number', line: '192.0.2.0/x', want: ['192.0.2.0/32'] },
-  { name: 'netmask', line: '192.0.2.0/255.255.255.0', want: 'unknown' },
+  { name: 'netmask', line: '192.0.2.0/255.255.255.0', want: ['192.0.2.0/24'] },
   { name: 'prefix 0', line: '1.2.3.4/0', want: 'unknown' },
   { name: 'prefix 0 of IPv6', line: '::/0', want: 'unknown' },
   { name: 'prefix 0 of IPv4 as IPv6', line: '::ffff:0:0/96', want: 'unknown' },
@@ -288,7 +290,24 @@ describe('bounds', () => {
   )
 })
 
+/** A first address, a way in which the line goes on, and what may come behind. */
+const continued = fc
+  .tuple(
+    fc.constantFrom('192.0.2.8', '10.1', '010.0.0.8', '2001:db8::8', '::ffff:192.0.2.8', '0.0.0.0', '::'),
+    fc.constantFrom(
+      ...['', ' ', '\t', '/', '/ ', '-', ' - ', '\t-\t', '\xe2\x80\x93', ' \x96 ', '~', ' to ', ':', ',', ', ', ';'],
+      ...[' ;', ' #', '|', '"', '[', '(', '\r', '\0', '\xff', '.', '%', '_', 'x', ' x ', '/x', '/24/', '/24-'],
+    ),
+    fc.oneof(
+      fc.constantFrom('', '8', '12', '24', '31', '64', '120', '128', '0', '33', '129', '008', '9', 'ff', 'abc'),
+      fc.constantFrom('192.0.2.9', '192.0.2.0', '255.255.255.0', '0.0.0.7', '255.255.255.255', '250.0.0.1'),
+      fc.constantFrom('2001:db8::9', '2001:db8::', 'ffff:ffff::', 'ff02::1', '::', '::ffff:192.0.2.9'),
+    ),
+    fc.constantFrom('', '', ' ', 'x', ' x', '/24', '-9', '#', ' # x\rx', '\t24', '\r\r', '"', ','),
+  )
+  .map((parts) => parts.join(''))
 const lineText = fc.oneof(
+  { weight: 6, arbitrary: continued },
   fc.constantFrom(...lines.map(({ line }) => line)),
   fc.ipV4(),
   fc.ipV6(),
@@ -323,7 +342,7 @@ test('any split of a list gives the same', () => {
         expect(bytewise.end()).toEqual(whole)
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 600 },
   )
 })
 
@@ -350,5 +369,33 @@ test('any bytes return a summary in which every line is counted', () => {
       },
     ),
     { numRuns: 500 },
+  )
+})
+
+test('a line is read as by the plain reader of test/support/setup/naive-line.ts', () => {
+  fc.assert(
+    fc.property(fc.oneof(continued, fc.constantFrom(...lines.map(({ line }) => line))), (text) => {
+      const summary = parse(text)
+      if (/^(?:$|[ \t#;$:{!"<]|add|create|flush)/.test(text) && !text.startsWith('::')) return
+      const range = readNaiveItem(text)
+      expect(summary.accepted, text).toBe(range === undefined ? 0 : 1)
+      if (range !== undefined) expect(cidrsOf(summary), text).toEqual(naiveCidrs([range], [], range.family))
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('a line gives its first address alone, unless it plainly says more, and tells what it leaves out', () => {
+  fc.assert(
+    fc.property(continued, (text) => {
+      const summary = parse(text)
+      if (summary.accepted === 0 || cidrsOf(summary).length > 1) return
+      if (!/\/(?:32|128)$/.test(cidrsOf(summary)[0]!)) return
+      const rest = text.replace(/^(?:\d+\.\d+\.\d+\.\d+|[0-9a-f:]*:[0-9a-f:.]*)/, '')
+      const isPlain = /^(?:$|[ \t]*[#;]|[\s,;:#"'|)\]}>]|\/(?:32|128))/.test(rest)
+      if (summary.notes.length > 0 || isPlain) return
+      expect(rest, text).toMatch(/^(?:-|~|\x96|\xe2\x80\x93)+(?:[^0-9a-f]*$|192\.0\.2\.8|2001:db8::8|::)/)
+    }),
+    { numRuns: 3000 },
   )
 })

@@ -1,0 +1,123 @@
+import { compareWords, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
+import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
+import type { ItemOutcome, ItemSink } from './item-sink.js'
+import { isItemEnd, isLetter, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
+import { ipv6MaskBits } from './netmask.js'
+import { PrefixNumber } from './prefix-number.js'
+import { looksLikeIpv6, remarkBehind } from './text-behind.js'
+
+const SLASH = 0x2f
+
+/** From `fe00::` on stand link-local and multicast addresses, and netmasks: no end of a range that starts below. */
+const LAST_RANGE_WORD = 0xfe000000
+
+/** Reads an IPv6 address and what follows it, as `Ipv4ItemReader` does. */
+export class Ipv6ItemReader {
+  readonly #sink: ItemSink
+  readonly #scanner = new AddressScanner()
+  readonly #other = new AddressScanner()
+  readonly #separator = new SeparatorRun()
+  readonly #prefix = new PrefixNumber()
+  readonly #first = new Uint32Array(WORDS_PER_ADDRESS)
+  #hadQuad = false
+
+  constructor(sink: ItemSink) {
+    this.#sink = sink
+  }
+
+  /** Reads the item at `start`. */
+  read(bytes: Uint8Array, start: number, end: number): ItemOutcome {
+    const at = this.#scanner.scanIpv6(bytes, start, end)
+    if (at < 0) return 'unknown'
+    this.#first.set(this.#scanner.ipv6)
+    this.#hadQuad = this.#scanner.hadQuad
+    if (at < end && bytes[at] === SLASH) return this.#readSlash(bytes, at, end)
+    this.#separator.read(bytes, at, end)
+    if (this.#separator.hasDash) return this.#readDash(bytes, at, end)
+    return (
+      this.#readNetmask(bytes, at, end) ?? this.#readPair(bytes, end) ?? this.#addAlone(bytes, at, end)
+    )
+  }
+
+  #readSlash(bytes: Uint8Array, slashAt: number, end: number): ItemOutcome {
+    const at = slashAt + 1
+    if (looksLikeIpv6(bytes, at, end)) {
+      const maskEnd = this.#scanner.scanIpv6(bytes, at, end)
+      const prefixLength = maskEnd < 0 ? -1 : ipv6MaskBits(this.#scanner.ipv6)
+      if (prefixLength < 0 || !isItemEnd(bytes, maskEnd, end)) return 'unknown'
+      return this.#addNetwork(prefixLength, bytes, maskEnd, end)
+    }
+    const prefix = this.#prefix
+    switch (prefix.read(bytes, at, end)) {
+      case 'number':
+        return this.#addNetwork(prefix.value, bytes, prefix.end, end)
+      case 'impossible':
+        return 'unknown'
+      case 'other':
+        this.#sink.remark = 'path'
+        return this.#addAlone(bytes, slashAt, end)
+    }
+  }
+
+  #readDash(bytes: Uint8Array, at: number, end: number): ItemOutcome {
+    const { next, hasBlank } = this.#separator
+    if (next >= end) return this.#addAlone(bytes, next, end)
+    const after = this.#scanner.scanIpv6(bytes, next, end)
+    if (after < 0) {
+      const isJoinedDigits = !hasBlank && isHexWord(bytes, next, end)
+      if (isDigit(bytes[next]) || isJoinedDigits || looksLikeIpv6(bytes, next, end)) return 'unknown'
+      if (!hasBlank && isLetter(bytes[next])) this.#sink.remark = 'joined'
+      return this.#addAlone(bytes, at, end)
+    }
+    if (after < end && bytes[after] === SLASH) this.#sink.remark = 'path'
+    else if (!isItemEnd(bytes, after, end)) return 'unknown'
+    const maskBits = ipv6MaskBits(this.#scanner.ipv6)
+    if (maskBits > 0 && maskBits < 128) return 'netmask'
+    this.#sink.remark ??= remarkBehind(this.#other, bytes, after, end)
+    return this.#sink.addIpv6Range(this.#first, this.#scanner.ipv6)
+  }
+
+  /** A netmask in the next column, whatever separates the columns; undefined when there is none. */
+  #readNetmask(bytes: Uint8Array, at: number, end: number): ItemOutcome | undefined {
+    const next = skipColumnMarks(bytes, at, end)
+    if (next === at || !looksLikeIpv6(bytes, next, end)) return undefined
+    const after = this.#scanner.scanIpv6(bytes, next, end)
+    if (after < 0 || !isItemEnd(bytes, after, end)) return undefined
+    const prefixLength = ipv6MaskBits(this.#scanner.ipv6)
+    return prefixLength < 0 ? undefined : this.#addNetwork(prefixLength, bytes, after, end)
+  }
+
+  /** `A B` and `A to B` when that is the whole line; undefined for anything else. */
+  #readPair(bytes: Uint8Array, end: number): ItemOutcome | undefined {
+    const { hasBlank, hasTab, next } = this.#separator
+    if (!hasBlank) return undefined
+    const lastAt = wordToEnd(bytes, next, end)
+    if (lastAt >= end || (hasTab && lastAt === next)) return undefined
+    const after = this.#scanner.scanIpv6(bytes, lastAt, end)
+    if (after < 0 && lastAt > next && isHexDigit(bytes[lastAt])) this.#sink.remark = 'second-address'
+    if (after < 0 || skipBlanks(bytes, after, end) < end) return undefined
+    const last = this.#scanner.ipv6
+    const isRange =
+      compareWords(this.#first, 0, last, 0) <= 0 &&
+      (last[0]! < LAST_RANGE_WORD || this.#first[0]! >= LAST_RANGE_WORD)
+    return isRange ? this.#sink.addIpv6Range(this.#first, last) : undefined
+  }
+
+  #addAlone(bytes: Uint8Array, at: number, end: number): ItemOutcome {
+    this.#sink.remark ??= remarkBehind(this.#other, bytes, at, end)
+    return this.#sink.addIpv6Network(this.#first, 128, this.#hadQuad)
+  }
+
+  #addNetwork(prefixLength: number, bytes: Uint8Array, at: number, end: number): ItemOutcome {
+    const outcome = this.#sink.addIpv6Network(this.#first, prefixLength, this.#hadQuad)
+    if (outcome === 'accepted') this.#sink.remark ??= remarkBehind(this.#other, bytes, at, end)
+    return outcome
+  }
+}
+
+/** True for hexadecimal digits up to the end of the item: part of an address rather than a word. */
+function isHexWord(bytes: Uint8Array, at: number, end: number): boolean {
+  let next = at
+  while (next < end && isHexDigit(bytes[next])) next += 1
+  return next > at && isItemEnd(bytes, next, end)
+}

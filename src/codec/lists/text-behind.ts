@@ -1,0 +1,91 @@
+import { type AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
+import { isBlank, isItemEnd, isLetter, skipBlanks } from './list-bytes.js'
+
+/**
+ * What was odd about an accepted item: `second-address`, another one on the line was left out; `path`, behind a slash
+ * stood no prefix length; `joined`, text without a blank behind the address; `lone-cr`, a carriage return within the
+ * line; `leading-zeros`, numbers such as `010`, which are decimal here and octal elsewhere.
+ */
+export type ItemRemark = 'second-address' | 'path' | 'joined' | 'lone-cr' | 'leading-zeros'
+
+const CARRIAGE_RETURN = 0x0d
+const HASH = 0x23
+const DASH = 0x2d
+const DOT = 0x2e
+const SLASH = 0x2f
+const COLON = 0x3a
+const SEMICOLON = 0x3b
+const UNDERSCORE = 0x5f
+
+/** One more than the longest address, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`. */
+const MAX_WORD_BYTES = 46
+
+/** What is odd about the text from `at`, right behind an item, to the end of the line; undefined for nothing. */
+export function remarkBehind(
+  scanner: AddressScanner,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+): ItemRemark | undefined {
+  if (at >= end) return undefined
+  if (hasLoneReturn(bytes, at, end)) return 'lone-cr'
+  if (hasAddress(scanner, bytes, at, end)) return 'second-address'
+  if (!isItemEnd(bytes, at, end) && bytes[at] !== DASH) return 'joined'
+  const next = skipBlanks(bytes, at, end)
+  return bytes[next] === SLASH && next + 1 < end && isDigit(bytes[next + 1]) ? 'path' : undefined
+}
+
+/** True when a carriage return is followed by more than carriage returns and blanks. */
+export function hasLoneReturn(bytes: Uint8Array, at: number, end: number): boolean {
+  let last = end
+  while (last > at && (bytes[last - 1] === CARRIAGE_RETURN || isBlank(bytes[last - 1]))) last -= 1
+  for (let place = at; place < last; place += 1) if (bytes[place] === CARRIAGE_RETURN) return true
+  return false
+}
+
+/** True when two colons or more stand in the word at `at`, as in IPv6 addresses. */
+export function looksLikeIpv6(bytes: Uint8Array, at: number, end: number): boolean {
+  let colons = 0
+  for (let place = at; place < end; place += 1) {
+    const byte = bytes[place]!
+    if (byte === COLON) colons += 1
+    else if (!isHexDigit(byte) && byte !== DOT) break
+  }
+  return colons >= 2
+}
+
+/** Looks for a complete address of either family before any comment. */
+function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end: number): boolean {
+  let place = at
+  while (place < end) {
+    const byte = bytes[place]!
+    if (byte === HASH || (byte === SEMICOLON && isBlank(bytes[place - 1]))) return false
+    const wordEnd = endOfWord(bytes, place, end)
+    if (wordEnd === place) {
+      place += 1
+      continue
+    }
+    if (isDigit(byte)) {
+      scanner.scanIpv4(bytes, place, wordEnd)
+      if (scanner.octets === 4) return true
+    }
+    // Colons alone are the unspecified address, but also what separates columns.
+    if (looksLikeIpv6(bytes, place, wordEnd) && scanner.scanIpv6(bytes, place, wordEnd) > place + 2) return true
+    // A port or a value is joined by a colon: the address may stand behind it.
+    const colon = bytes.subarray(place, wordEnd).indexOf(COLON)
+    place = colon >= 0 ? place + colon + 1 : wordEnd
+  }
+  return false
+}
+
+/** The end of the letters, digits, dots and colons at `at`, or a place behind which no address can end. */
+function endOfWord(bytes: Uint8Array, at: number, end: number): number {
+  const limit = Math.min(end, at + MAX_WORD_BYTES)
+  let place = at
+  while (place < limit) {
+    const byte = bytes[place]!
+    if (!isLetter(byte) && !isDigit(byte) && byte !== DOT && byte !== COLON && byte !== UNDERSCORE) break
+    place += 1
+  }
+  return place
+}
