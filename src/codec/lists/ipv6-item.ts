@@ -34,9 +34,7 @@ export class Ipv6ItemReader {
     if (at < end && bytes[at] === SLASH) return this.#readSlash(bytes, at, end)
     this.#separator.read(bytes, at, end)
     if (this.#separator.hasDash) return this.#readDash(bytes, at, end)
-    return (
-      this.#readNetmask(bytes, at, end) ?? this.#readPair(bytes, end) ?? this.#addAlone(bytes, at, end)
-    )
+    return this.#readNetmask(bytes, at, end) ?? this.#readPair(bytes, end) ?? this.#addAlone(bytes, at, end)
   }
 
   #readSlash(bytes: Uint8Array, slashAt: number, end: number): ItemOutcome {

@@ -2,7 +2,7 @@ import type { IpRangeCollector } from '../../ip/ip-range-set.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import { Ipv4ItemReader } from './ipv4-item.js'
 import { Ipv6ItemReader } from './ipv6-item.js'
-import { type ItemOutcome, ItemSink } from './item-sink.js'
+import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { PrefixNumber } from './prefix-number.js'
 
 const SLASH = 0x2f

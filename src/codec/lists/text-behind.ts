@@ -70,7 +70,8 @@ function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end:
       if (scanner.octets === 4) return true
     }
     // Colons alone are the unspecified address, but also what separates columns.
-    if (looksLikeIpv6(bytes, place, wordEnd) && scanner.scanIpv6(bytes, place, wordEnd) > place + 2) return true
+    if (looksLikeIpv6(bytes, place, wordEnd) && scanner.scanIpv6(bytes, place, wordEnd) > place + 2)
+      return true
     // A port or a value is joined by a colon: the address may stand behind it.
     const colon = bytes.subarray(place, wordEnd).indexOf(COLON)
     place = colon >= 0 ? place + colon + 1 : wordEnd

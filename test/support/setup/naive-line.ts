@@ -13,7 +13,7 @@ const DASH = String.raw`(?:-|~|\x96|\x97|\xe2\x80[\x90-\x95]|\xe2\x88\x92)`
 const MARKS = String.raw`(?:[ \t,|"']|(?<![ \t]);)+`
 const DASHED = new RegExp(`^((?:[ \\t]|${DASH})*${DASH}(?:[ \\t]|${DASH})*)(.*)$`, 's')
 const NUMBER = new RegExp(String.raw`^([ \t]*)\+?(\d+)${ENDS}(.*)$`, 's')
-const QUAD_MASK = new RegExp(String.raw`^(\d+\.\d+\.\d+\.\d+)(?![\d.])`)
+const QUAD_MASK = /^(\d+\.\d+\.\d+\.\d+)(?![\d.])/
 const COLUMN_QUAD = new RegExp(`^${MARKS}(\\d+\\.\\d+\\.\\d+\\.\\d+)${ENDS}`)
 const COLUMN_V6 = new RegExp(`^${MARKS}([0-9a-fA-F:.]+)${ENDS}`)
 const FULL_V4 = 0xffffffffn
@@ -85,10 +85,15 @@ function readIpv4(first: bigint, rest: string): NaiveRange | undefined {
     if (bits !== undefined) return network(4, first, BigInt(bits))
   }
   const row = /^[ ]*\t[ \t]*(\d[\d.]*)\t[ \t]*\+?(\d{1,3})(?!\d)/.exec(rest)
-  if (row !== null && isIPv4(row[1]!) && numberOf(rest.slice(rest.indexOf(row[1]!) + row[1]!.length + 1)) !== 'other') {
+  if (
+    row !== null &&
+    isIPv4(row[1]!) &&
+    numberOf(rest.slice(rest.indexOf(row[1]!) + row[1]!.length + 1)) !== 'other'
+  ) {
     const last = toNumber(row[1]!)
     const size = Number(row[2]) <= 32 ? 1n << BigInt(32 - Number(row[2])) : 0n
-    if (last - first + 1n === size) return first === 0n && last === FULL_V4 ? undefined : { family: 4, first, last }
+    if (last - first + 1n === size)
+      return first === 0n && last === FULL_V4 ? undefined : { family: 4, first, last }
   }
   const pair = /^([ \t]+)(to[ \t]+)?(\d[\d.]*)[ \t]*$/i.exec(rest)
   if (pair === null || !isIPv4(pair[3]!)) return alone
@@ -108,7 +113,8 @@ function rangeTo(first: bigint, last: bigint): NaiveRange | undefined {
 
 function readIpv6(line: string): NaiveRange | undefined {
   const text = /^[0-9a-fA-F:.]+/.exec(line)?.[0]
-  if (text === undefined || !isIPv6(unpadded(text)) || /^[a-z_%]/i.test(line.slice(text.length))) return undefined
+  if (text === undefined || !isIPv6(unpadded(text)) || /^[a-z_%]/i.test(line.slice(text.length)))
+    return undefined
   const rest = line.slice(text.length)
   const first = toBigInt6(text)
   const alone: NaiveRange = { family: 6, first, last: first }
@@ -207,7 +213,9 @@ export function toNumber(text: string): bigint {
 
 /** Without the leading zeros of a dotted quad, which node:net does not take. */
 function unpadded(text: string): string {
-  return text.replace(/(?<=[:.])0+(?=\d{1,2}\.|\d{1,2}$)(?=[\d.]*$)/g, (zeros) => (text.includes('.') ? '' : zeros))
+  return text.replace(/(?<=[:.])0+(?=\d{1,2}\.|\d{1,2}$)(?=[\d.]*$)/g, (zeros) =>
+    text.includes('.') ? '' : zeros,
+  )
 }
 
 function toBigInt6(text: string): bigint {
@@ -215,7 +223,10 @@ function toBigInt6(text: string): bigint {
   const plain =
     quad === undefined
       ? text
-      : text.replace(quad, `${(toNumber(quad) >> 16n).toString(16)}:${(toNumber(quad) & 0xffffn).toString(16)}`)
+      : text.replace(
+          quad,
+          `${(toNumber(quad) >> 16n).toString(16)}:${(toNumber(quad) & 0xffffn).toString(16)}`,
+        )
   const [head = '', tail] = plain.split('::')
   const groups = (part: string) => (part === '' ? [] : part.split(':'))
   const left = groups(head)

@@ -55,11 +55,20 @@ function outcomeOf({ set, unknown, accepted }: ListSummary): string[] | 'refused
 }
 
 function check(head: string, { line, want, notes }: Row): void {
-  for (const text of [line, `${line}\n`, `${line}\r\n`, `# x\n${line}\n#\n`, `# x\r\n${line}\r\n${line}\r\n`]) {
+  for (const text of [
+    line,
+    `${line}\n`,
+    `${line}\r\n`,
+    `# x\n${line}\n#\n`,
+    `# x\r\n${line}\r\n${line}\r\n`,
+  ]) {
     for (const isBytewise of [false, true]) {
       const summary = parse(head + text, isBytewise)
       expect(outcomeOf(summary), JSON.stringify(text)).toEqual(want)
-      expect(summary.notes.map(({ kind }) => kind), JSON.stringify(text)).toEqual(notes)
+      expect(
+        summary.notes.map(({ kind }) => kind),
+        JSON.stringify(text),
+      ).toEqual(notes)
     }
   }
 }
