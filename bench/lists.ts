@@ -74,6 +74,8 @@ function setup(black: string, white: string, output: string, name = ''): string[
     'node',
     program,
     '-n',
+    '--user',
+    'root',
     '--conf',
     conf,
     '--state-dir',

@@ -85,7 +85,7 @@ function conf(
       `${listName}:${white === true ? 'white' : 'black:msg="x"'}:method=${method}:file=${file.replaceAll(':', '\\c')}:\n`,
   )
   writeFileSync(path, `all:${lists.map((list) => list.name).join(':')}:\n${records.join('')}`)
-  return [PROGRAM, '--conf', path, '--state-dir', join(folder, `${name}-state`)]
+  return [PROGRAM, '--conf', path, '--state-dir', join(folder, `${name}-state`), '--user', 'root']
 }
 
 async function measureFetching(): Promise<void> {

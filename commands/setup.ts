@@ -20,9 +20,15 @@ export default class Setup extends BaseCommand {
   async run(): Promise<void> {
     process.exitCode = await runSetupProgram(
       this.argv,
-      setupProcess(async () => {
-        await this.config.runCommand('help', ['setup'])
-      }),
+      setupProcess(
+        async () => {
+          await this.config.runCommand('help', ['setup'])
+        },
+        async (settings) => {
+          const { startSetupFirewall } = await import('../src/daemon/process/setup-firewall.js')
+          return startSetupFirewall(settings)
+        },
+      ),
     )
   }
 }

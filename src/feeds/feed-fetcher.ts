@@ -4,6 +4,7 @@ import { decompress } from './decompress.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
 import { openFileFeed } from './file-feed.js'
 import type { HttpClient } from './http-feed.js'
+import type { OpenedSource } from './opened-source.js'
 
 export interface FeedFetcherOptions {
   limits: FeedLimits
@@ -13,6 +14,10 @@ export interface FeedFetcherOptions {
   environment: Readonly<Record<string, string | undefined>>
   /** Whom `exec` and `ftp` programs run as; called once, when the first of them is needed. */
   findProgramUser(): Promise<SystemUser | undefined>
+  /** Sources that root opened for us before; see `sourceKey`. */
+  opened?: ReadonlyMap<string, OpenedSource> | undefined
+  /** Takes what programs that succeeded wrote to standard error, one character a byte. */
+  onMessages?: ((text: string) => void) | undefined
   sleep(durationMs: number): Promise<void>
   /** 0 up to but not including 1. */
   random(): number
@@ -63,6 +68,12 @@ export class FeedFetcher {
   }
 
   async #open(request: FeedRequest): Promise<FeedAnswer> {
+    const { opened } = this.#options
+    if (opened !== undefined && opened.size > 0) {
+      const { readOpenedSource, sourceKey } = await import('./opened-source.js')
+      const source = opened.get(sourceKey(request))
+      if (source !== undefined) return readOpenedSource(source)
+    }
     switch (request.method) {
       case 'file':
         return openFileFeed(request)
@@ -81,9 +92,9 @@ export class FeedFetcher {
   }
 
   async #programOptions() {
-    const { limits, environment, findProgramUser } = this.#options
+    const { limits, environment, findProgramUser, onMessages } = this.#options
     this.#programUser ??= findProgramUser()
-    return { limits, environment, user: await this.#programUser }
+    return { limits, environment, user: await this.#programUser, onMessages }
   }
 
   /** Loaded when first needed: undici costs more than everything else in a run over local files. */

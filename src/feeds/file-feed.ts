@@ -13,13 +13,17 @@ const READ_BYTES = 1024 * 1024
  * Errors: `ERR_FEED_OPEN`, `ERR_FEED_READ` (a directory, for one), with the system's error as cause.
  */
 export async function openFileFeed(request: FeedRequest): Promise<FeedAnswer> {
-  let fd: number
+  const fd = await openFileForRead(request.location)
+  return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
+}
+
+/** The descriptor of a source of method `file`. `ERR_FEED_OPEN`. */
+export async function openFileForRead(location: string): Promise<number> {
   try {
-    fd = await openFile(resolve('/', request.location), 'r')
+    return await openFile(resolve('/', location), 'r')
   } catch (error) {
     throw systemFailure('ERR_FEED_OPEN', error)
   }
-  return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
 }
 
 async function* readAll(fd: number): AsyncGenerator<Uint8Array> {

@@ -8,12 +8,12 @@
  * Every file is replaced whole, so a run killed at any moment leaves the old or the new one. A copy is
  * checked against its SHA-256 whenever it is read.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
-import { closeFile, openFile, readChunk } from '../platform/file-io.js'
+import { closeFile, openStored, readChunk, readStored } from '../platform/file-io.js'
 import {
   type FileReplacement,
   removeLeftovers,
@@ -22,6 +22,7 @@ import {
 } from '../platform/replace-file.js'
 import type { FeedMethod, Validator } from './feed.js'
 import { listFileName } from './list-file-name.js'
+import { isSafeFolder } from './state-folder.js'
 
 const HEADER_BYTES = 8_192
 const HEADER_FORMAT = 'spamdctl-list-1'
@@ -83,6 +84,12 @@ export class ListStore {
       if ((facts.mode & 0o002) !== 0) {
         throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: everybody may write to this folder`, {
           hint: `chmod o-w ${this.#folder}`,
+        })
+      }
+      // Root follows no path that a lesser user can bend.
+      if (process.geteuid?.() === 0 && (facts.uid !== 0 || !isSafeFolder(this.#folder))) {
+        throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: others than root can replace this folder`, {
+          hint: 'name a folder of root with --state-dir, or create the user _spamdfeed',
         })
       }
     } catch (error) {
@@ -178,8 +185,7 @@ export class ListStore {
   /** What is known of a source; undefined when nothing is, or the file is not readable as ours. */
   async readState(listName: string): Promise<SourceState | undefined> {
     try {
-      const content = readFileSync(this.#path(listName, 'state'))
-      if (content.length > MAX_STATE_BYTES) return undefined
+      const content = readStored(this.#path(listName, 'state'), MAX_STATE_BYTES)
       const value: unknown = JSON.parse(content.toString('utf8'))
       return isSourceState(value) ? value : undefined
     } catch {
@@ -203,7 +209,7 @@ export class ListStore {
 
   async #openCopyFile(listName: string): Promise<number | undefined> {
     try {
-      return await openFile(this.#path(listName, 'list'), 'r')
+      return await openStored(this.#path(listName, 'list'))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw new AppError(
@@ -221,7 +227,9 @@ export class ListStore {
     return new AppError('ERR_LISTS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
       cause: error,
       ...(code === 'EACCES' || code === 'EPERM'
-        ? { hint: 'run as root, or name another folder with --state-dir' }
+        ? {
+            hint: 'the folder must belong to the user that spamd-setup runs as; --state-dir names another one',
+          }
         : {}),
     })
   }

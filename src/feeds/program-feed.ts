@@ -17,21 +17,38 @@ const FTP_CLIENTS: readonly { program: string; args: readonly string[] }[] = [
 ]
 
 export interface ProgramFeedOptions {
-  limits: FeedLimits
-  /** Whom to become for the program; undefined: ourselves, because we are not root. */
+  limits: Pick<FeedLimits, 'totalTimeoutMs'>
+  /** Whom to become for the program; undefined: nobody else. */
   user: SystemUser | undefined
   environment: Readonly<Record<string, string | undefined>>
+  /** Takes what a program that succeeded wrote to standard error, one character a byte. */
+  onMessages?: ((text: string) => void) | undefined
 }
+
+/** Where commands are looked for when our own environment does not say. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** How long what a command started may go on printing after its end. */
+const ORPHAN_MS = 2_000
 
 /**
  * Method `exec`: the words of the command line, split at blanks and tabs, without shell, quoting or
- * expansion. A non-zero exit, a signal and the time-out are failures (`ERR_FEED_PROGRAM`,
+ * expansion. The command has PATH, HOME and LANG as its whole environment and a process group of its own, which ends
+ * with it: whatever it leaves running is killed. A non-zero exit, a signal and the time-out are failures (`ERR_FEED_PROGRAM`,
  * `ERR_FEED_TIMEOUT`), known only after the last byte.
  */
 export async function openExecFeed(request: FeedRequest, options: ProgramFeedOptions): Promise<FeedAnswer> {
   const [program, ...args] = request.location.split(/[ \t]+/).filter((word) => word !== '')
   if (program === undefined) throw new FeedError('ERR_FEED_PROGRAM', 'no command given')
-  return openProgram(program, args, options)
+  return openProgram(program, args, options, cleanEnvironment(options))
+}
+
+function cleanEnvironment({ environment, user }: ProgramFeedOptions): Record<string, string> {
+  const { PATH = DEFAULT_PATH, HOME = '/', LANG } = environment
+  return {
+    PATH,
+    HOME: user === undefined ? HOME : (user.home ?? '/'),
+    ...(LANG === undefined ? {} : { LANG }),
+  }
 }
 
 /** Method `ftp`, through curl(1) or ftp(1) of the system. `ERR_FEED_NO_CLIENT` when there is neither. */
@@ -52,6 +69,7 @@ async function openProgram(
   program: string,
   args: readonly string[],
   options: ProgramFeedOptions,
+  env?: Record<string, string>,
 ): Promise<FeedAnswer> {
   const { user, limits } = options
   try {
@@ -60,11 +78,13 @@ async function openProgram(
       args,
       timeoutMs: limits.totalTimeoutMs,
       cwd: '/',
+      orphanMs: ORPHAN_MS,
+      ...(env === undefined ? {} : { env }),
       ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
     })
     return {
       kind: 'body',
-      body: readOutput(running, program, limits),
+      body: readOutput(running, program, options),
       validator: {},
       freshUntilSec: undefined,
     }
@@ -76,7 +96,7 @@ async function openProgram(
 async function* readOutput(
   running: { stdout: AsyncIterable<Uint8Array>; ended: Promise<ProcessEnd> },
   program: string,
-  limits: FeedLimits,
+  { limits, onMessages }: ProgramFeedOptions,
 ): AsyncGenerator<Uint8Array> {
   yield* running.stdout
   const end = await running.ended
@@ -87,6 +107,7 @@ async function* readOutput(
     )
   }
   if (end.exitCode !== 0) throw programFailure(program, end)
+  if (end.stderrTail !== '') onMessages?.(end.stderrTail)
 }
 
 function programFailure(program: string, end: ProcessEnd): FeedError {

@@ -2,11 +2,27 @@
  * Files by descriptor, asynchronous. `node:fs/promises` would do, but loading it brings streams and readline
  * with it and costs a fifth of the start of a program. Errors are the system's own.
  */
-import { close, fsync, open, read, rename, unlink, write } from 'node:fs'
+import {
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  lstatSync,
+  open,
+  openSync,
+  read,
+  readSync,
+  rename,
+  unlink,
+  write,
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 
 /** open(2): the descriptor. */
-export const openFile: (path: string, flags: string, mode?: number) => Promise<number> = promisify(open)
+export const openFile: (path: string, flags: string | number, mode?: number) => Promise<number> =
+  promisify(open)
 
 /** close(2) */
 export const closeFile: (fd: number) => Promise<void> = promisify(close)
@@ -62,3 +78,57 @@ export async function readUpTo(fd: number, maxBytes: number): Promise<Buffer> {
   }
   return Buffer.concat(chunks)
 }
+
+/**
+ * Opens a file that a program of ours stored, for reading: never a link, and only what belongs to root, to us or to
+ * the owner of its folder. Errors: the system's own, and an `Error` without code for somebody else's file.
+ */
+export async function openStored(path: string): Promise<number> {
+  const fd = await openFile(path, STORED_FLAGS)
+  try {
+    checkStored(fd, path)
+    return fd
+  } catch (error) {
+    await closeFile(fd)
+    throw error
+  }
+}
+
+/** At most `maxBytes` of a small stored file; see `openStored`. */
+export function readStored(path: string, maxBytes: number): Buffer {
+  const fd = openSync(path, STORED_FLAGS)
+  try {
+    checkStored(fd, path)
+    const content = Buffer.allocUnsafe(Math.min(maxBytes, fstatSync(fd).size))
+    return content.subarray(0, readSync(fd, content, 0, content.length, 0))
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const STORED_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+function checkStored(fd: number, path: string): void {
+  const facts = fstatSync(fd)
+  const { uid } = facts
+  if (!facts.isFile()) throw new Error('it is not a file')
+  if (uid === 0 || uid === process.geteuid?.() || uid === lstatSync(dirname(path)).uid) return
+  throw new Error(`it belongs to user ${uid}, who does not own the folder`)
+}
+
+/** The bytes of a stored file, piece by piece; see `openStored`. */
+export async function* readStoredChunks(path: string): AsyncGenerator<Uint8Array> {
+  const fd = await openStored(path)
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(STORED_CHUNK_BYTES)
+      const bytesRead = await readChunk(fd, chunk, null)
+      if (bytesRead === 0) return
+      yield chunk.subarray(0, bytesRead)
+    }
+  } finally {
+    await closeFile(fd)
+  }
+}
+
+const STORED_CHUNK_BYTES = 256 * 1024

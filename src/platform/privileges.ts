@@ -7,6 +7,8 @@ export interface SystemUser {
   name: string
   uid: number
   gid: number
+  /** Home directory, where passwd(5) tells it. */
+  home?: string
 }
 
 /** CAP_NET_ADMIN. Source: linux/capability.h. */
@@ -48,8 +50,8 @@ export function isRoot(): boolean {
  */
 export async function findUser(name: string, passwdPath = '/etc/passwd'): Promise<SystemUser | undefined> {
   for (const line of readFileSync(passwdPath, 'utf8').split('\n')) {
-    const [userName, , uid, gid] = line.split(':')
-    if (userName === name) return { name, uid: Number(uid), gid: Number(gid) }
+    const [userName, , uid, gid, , home] = line.split(':')
+    if (userName === name) return { name, uid: Number(uid), gid: Number(gid), ...(home ? { home } : {}) }
   }
   // Anything else could be read by id(1) as an option.
   if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) return undefined
@@ -64,12 +66,12 @@ async function numberOf(args: string[]): Promise<number | undefined> {
 }
 
 /**
- * Becomes `user` for good: groups, then gid, then uid. Throws `AppError` `ERR_PRIVILEGES_DROP` when the system
- * refuses, or when root could still be taken back afterwards.
+ * Becomes `user` for good: groups (its own and `moreGroups`, as numbers), then gid, then uid. Throws `AppError`
+ * `ERR_PRIVILEGES_DROP` when the system refuses, or when root could still be taken back afterwards.
  */
-export function dropPrivileges(user: SystemUser): void {
+export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] = []): void {
   try {
-    process.setgroups!([user.gid])
+    process.setgroups!([user.gid, ...moreGroups])
     process.setgid!(user.gid)
     process.setuid!(user.uid)
   } catch (error) {

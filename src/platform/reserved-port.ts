@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { isSystemError } from './app-error.js'
+import { type BoundTcp, bindTcp } from './bound-tcp.js'
 
 const HIGHEST_RESERVED_PORT = 1023
 /** Ports below this belong to well-known services even when nothing listens. Source: IPPORT_RESERVED / 2. */
@@ -25,10 +26,53 @@ export interface ReservedPortTarget {
 export async function connectFromReservedPort(target: ReservedPortTarget): Promise<Socket> {
   for (let localPort = HIGHEST_RESERVED_PORT; ; localPort -= 1) {
     try {
-      return await connectFrom(target, localPort)
+      return await connected(connect({ ...target, localPort }))
     } catch (error) {
       if (!isPortTaken(error) || localPort === LOWEST_RESERVED_PORT) throw error
     }
+  }
+}
+
+/** Sockets bound while we were root, for connections that are made when we are not any more. */
+export class ReservedSockets {
+  readonly #waiting: BoundTcp[] = []
+
+  /**
+   * Binds up to `count` sockets to free source ports from 1023 down to 512 at `localAddress`; fewer when there are
+   * not so many. Throws the system's error when not even one can be bound.
+   */
+  constructor(localAddress: string, count: number) {
+    let lastError: unknown
+    for (let port = HIGHEST_RESERVED_PORT; port >= LOWEST_RESERVED_PORT; port -= 1) {
+      if (this.#waiting.length >= count) return
+      try {
+        this.#waiting.push(bindTcp(localAddress, port))
+      } catch (error) {
+        lastError = error
+        if (!isPortTaken(error)) break
+      }
+    }
+    if (this.#waiting.length === 0 && count > 0) throw lastError
+  }
+
+  /** Connects one of the sockets. Rejects as `connectFromReservedPort`; `EADDRINUSE` when none is left. */
+  async connect(target: { host: string; port: number }): Promise<Socket> {
+    for (;;) {
+      const bound = this.#waiting.shift()
+      if (bound === undefined) {
+        throw Object.assign(new Error('no reserved port is left'), { code: 'EADDRINUSE', syscall: 'bind' })
+      }
+      try {
+        return await connected(bound.connect(target))
+      } catch (error) {
+        if (!isPortTaken(error)) throw error
+      }
+    }
+  }
+
+  /** Gives back what was not used. */
+  close(): void {
+    for (const bound of this.#waiting.splice(0)) bound.close()
   }
 }
 
@@ -36,9 +80,8 @@ function isPortTaken(error: unknown): boolean {
   return isSystemError(error) && (error.code === 'EADDRINUSE' || error.code === 'EADDRNOTAVAIL')
 }
 
-function connectFrom(target: ReservedPortTarget, localPort: number): Promise<Socket> {
+function connected(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...target, localPort })
     const onError = (error: Error): void => reject(error)
     socket.once('error', onError)
     socket.once('connect', () => {

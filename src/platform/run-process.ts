@@ -29,6 +29,11 @@ export interface ProcessRequest {
   cwd?: string
   uid?: number
   gid?: number
+  /**
+   * What the program leaves running in its group ends with it: it may go on printing for this long after the program's
+   * end and is then killed. Absent: it is left alone.
+   */
+  orphanMs?: number
   /** Aborting kills the program with SIGKILL. */
   signal?: AbortSignal
 }
@@ -121,6 +126,11 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
     kill('SIGTERM')
     timers.push(setTimeout(giveUp, KILL_GRACE_MS))
   }
+  const { orphanMs } = request
+  if (orphanMs !== undefined) {
+    runningGroups.add(child.pid!)
+    void exit.then(() => timers.push(setTimeout(giveUp, orphanMs)))
+  }
   if (request.timeoutMs !== Infinity) timers.push(setTimeout(endInTime, request.timeoutMs))
   if (request.signal?.aborted) giveUp()
   request.signal?.addEventListener('abort', giveUp, { once: true })
@@ -133,6 +143,10 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
     const [exitCode, signal] = await exit
     const stderrTail = await stderr
     await closed
+    if (orphanMs !== undefined) {
+      kill('SIGKILL')
+      runningGroups.delete(child.pid!)
+    }
     for (const timer of timers) clearTimeout(timer)
     request.signal?.removeEventListener('abort', giveUp)
     await feeding
@@ -142,6 +156,20 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   ended.catch(() => undefined)
 
   return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill }
+}
+
+/** Groups that must not outlive us. */
+const runningGroups = new Set<number>()
+
+/** Kills every program that was started with `orphanMs`, and what it started: for a process that is about to die. */
+export function killRunningPrograms(): void {
+  for (const pid of runningGroups) {
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // Everything in the group has ended already.
+    }
+  }
 }
 
 /**

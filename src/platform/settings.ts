@@ -31,6 +31,8 @@ export interface Settings {
   syncPort: number
   /** Unprivileged user that the daemons become. */
   user: string
+  /** Unprivileged user that spamd-setup becomes. */
+  feedUser: string
   /** Unix socket through which set-up and status commands reach the running spamd. */
   controlSocket: string
 }
@@ -73,9 +75,9 @@ export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
     variable: 'SPAMD_STATE_DIR',
     meaning: 'last good copies of the block lists',
     defaults: {
-      openbsd: '/var/db/spamd-lists',
-      freebsd: '/var/db/spamd-lists',
-      linux: '/var/lib/spamd/lists',
+      openbsd: '/var/db/spamd-setup',
+      freebsd: '/var/db/spamd-setup',
+      linux: '/var/lib/spamd-setup',
     },
   },
   key: {
@@ -122,6 +124,11 @@ export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
     variable: 'SPAMD_USER',
     meaning: 'unprivileged user of the daemons',
     defaults: everywhere('_spamd'),
+  },
+  feedUser: {
+    variable: 'SPAMD_FEED_USER',
+    meaning: 'unprivileged user of spamd-setup',
+    defaults: everywhere('_spamdfeed'),
   },
   controlSocket: {
     variable: 'SPAMD_CONTROL_SOCKET',
@@ -174,6 +181,7 @@ export function resolveSettings(
     cfgPort: port('cfgPort', 'spamd-cfg', 'tcp'),
     syncPort: port('syncPort', 'spamd-sync', 'udp'),
     user: text('user'),
+    feedUser: text('feedUser'),
     controlSocket: text('controlSocket'),
   }
 }
@@ -185,6 +193,15 @@ export function resolveDbPath(
   system: SystemName = currentSystem(),
 ): string {
   return givenText('db', { db: flag }, environment) ?? SETTING_TABLE.db.defaults[system]
+}
+
+/**
+ * Where earlier versions kept the last good copies by default, or undefined when another folder than the default one
+ * is in use.
+ */
+export function formerStateDir(stateDir: string, system: SystemName = currentSystem()): string | undefined {
+  if (stateDir !== SETTING_TABLE.stateDir.defaults[system]) return undefined
+  return system === 'linux' ? '/var/lib/spamd/lists' : '/var/db/spamd-lists'
 }
 
 /** The conventions of the running system. */

@@ -67,6 +67,7 @@ const environment = {
   SPAMD_ALLOWEDDOMAINS: join(scratch, 'alloweddomains'),
   SPAMD_FIREWALL: 'nft',
   SPAMD_USER: 'nobody',
+  SPAMD_FEED_USER: 'root',
   SPAMD_PORT: PORT,
 }
 let daemon: ChildProcess

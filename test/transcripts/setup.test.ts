@@ -44,6 +44,8 @@ function environment(): NodeJS.ProcessEnv {
     SPAMD_STATE_DIR: join(folder, 'state'),
     SPAMD_CFG_PORT: String(listener.port),
     SPAMD_FIREWALL: 'none',
+    // Root stays root here; test/transcripts/setup-privileges.test.ts is about giving it up.
+    SPAMD_FEED_USER: 'root',
   }
 }
 

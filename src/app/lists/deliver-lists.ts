@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { escapeControl } from '../../codec/escape.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { connectFromReservedPort } from '../../platform/reserved-port.js'
+import { connectFromReservedPort, type ReservedSockets } from '../../platform/reserved-port.js'
 
 /** How long spamd may take without a sign of life. */
 export interface DeliveryTimeouts {
@@ -24,7 +24,7 @@ const MAX_ANSWER_BYTES = 65_536
 
 type ConfigPlace =
   /** The configuration port of this machine, from a source port below 1024. */
-  | { kind: 'port'; port: number }
+  | { kind: 'port'; port: number; sockets?: ReservedSockets | undefined }
   /** The Unix socket of our own spamd, which answers each line with a JSON object. */
   | { kind: 'socket'; path: string }
 
@@ -59,6 +59,7 @@ export function isSpamdAbsent(error: unknown): boolean {
 
 async function openConnection(target: ConfigTarget): Promise<Socket> {
   if (target.kind === 'port') {
+    if (target.sockets !== undefined) return target.sockets.connect({ host: '127.0.0.1', port: target.port })
     return connectFromReservedPort({ host: '127.0.0.1', port: target.port, localAddress: '127.0.0.1' })
   }
   const socket = connect(target.path)

@@ -13,6 +13,10 @@ export interface ListSource {
   minEntries: number | undefined
   /** `:empty_ok:`: any shrinking, even to nothing, is genuine. */
   isEmptyOk: boolean
+  /** `:as_root:`: opened or run with the rights that spamd-setup was started with. */
+  isAsRoot?: boolean
+  /** `:allow_private:`: redirects from the Internet to the inside are followed. */
+  isPrivateAllowed?: boolean
 }
 
 /** What people call the source: a path, a command or a URL without the user and password in it. */

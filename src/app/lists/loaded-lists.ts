@@ -8,8 +8,7 @@
  *
  * Each file is replaced whole.
  */
-import { createReadStream } from 'node:fs'
-import { readFile, unlink } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigLineDecoder, type ReceivedList } from '../../codec/config-line/config-line-decoder.js'
 import { listFileName } from '../../feeds/list-file-name.js'
@@ -18,7 +17,9 @@ import { setOfPrefixes } from '../../ip/prefix-ranges.js'
 import { AppError } from '../../platform/app-error.js'
 import type { UnixSec } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { readStored, readStoredChunks } from '../../platform/file-io.js'
 import { replaceFile } from '../../platform/replace-file.js'
+import { formerStateDir } from '../../platform/settings.js'
 
 const INDEX_NAME = 'loaded.json'
 const INDEX_FORMAT = 'spamdctl-loaded-1'
@@ -79,9 +80,7 @@ export class LoadedLists {
       if (line.kind === 'replace' && line.name === name) received = line
     })
     try {
-      for await (const chunk of createReadStream(linePath(this.#stateDir, name))) {
-        decoder.push(chunk as Uint8Array)
-      }
+      for await (const chunk of readStoredChunks(linePath(this.#stateDir, name))) decoder.push(chunk)
     } catch {
       return undefined
     }
@@ -115,11 +114,18 @@ export class LoadedLists {
  * waiting for the next run of spamd-setup. Nothing when nothing was ever loaded. Lists without a readable
  * file are left out.
  */
-export async function* readLoadedLines(stateDir: string): AsyncGenerator<Uint8Array> {
-  const index = await readIndex(stateDir)
+export async function* readLoadedLines(givenDir: string): AsyncGenerator<Uint8Array> {
+  let stateDir = givenDir
+  let index = await readIndex(stateDir)
+  const former = formerStateDir(givenDir)
+  if (index === undefined && former !== undefined) {
+    // Until the first run of this version.
+    stateDir = former
+    index = await readIndex(former)
+  }
   for (const name of index?.names ?? []) {
     try {
-      yield* createReadStream(linePath(stateDir, name)) as AsyncIterable<Uint8Array>
+      yield* readStoredChunks(linePath(stateDir, name))
     } catch {
       // The line file is written before the index names it; one that is gone was removed by hand.
     }
@@ -131,7 +137,7 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
   const path = join(stateDir, INDEX_NAME)
   let content: Buffer
   try {
-    content = await readFile(path)
+    content = readStored(path, MAX_INDEX_BYTES + 1)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new AppError('ERR_LISTS_READ', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })

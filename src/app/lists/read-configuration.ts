@@ -80,8 +80,8 @@ async function configuredList(entry: ListEntry): Promise<ConfiguredList> {
 }
 
 function sourceOf(list: SpamdList): ListSource {
-  const { name, colour, method, location, column, minEntries, isEmptyOk } = list
-  return { name, colour, method, location, column, minEntries, isEmptyOk }
+  const { name, colour, method, location, column, minEntries, isEmptyOk, isAsRoot, isPrivateAllowed } = list
+  return { name, colour, method, location, column, minEntries, isEmptyOk, isAsRoot, isPrivateAllowed }
 }
 
 async function readMessage(message: NonNullable<SpamdList['message']>): Promise<string> {

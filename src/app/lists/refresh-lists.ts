@@ -55,6 +55,8 @@ export interface RefreshOptions {
   isOffline: boolean
   canShrink: boolean
   output: { target: string | OutputWriter; format: OutputFormat } | undefined
+  /** Fills an unused state folder from the one of an earlier version. Rejects with the system's error. */
+  takeOver?: (() => Promise<void>) | undefined
   /** How long to wait for another run. */
   waitMs: number
 }
@@ -80,6 +82,7 @@ export async function refreshLists(options: RefreshOptions, tools: RefreshTools)
   })
   try {
     store.removeLeftovers()
+    await options.takeOver?.()
     return await new Run(options, tools, store).execute()
   } finally {
     lock.release()

@@ -77,4 +77,6 @@ export interface RefreshObserver {
   onProgress(list: { name: string }, receivedBytes: number): void
   onList(report: ListReport): void
   onProblem(problem: Problem): void
+  /** What a command that succeeded wrote to standard error, one character a byte. */
+  onMessages(text: string): void
 }

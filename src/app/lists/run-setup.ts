@@ -1,16 +1,18 @@
 /** Puts a run of spamd-setup together from its settings. */
 import { DEFAULT_FEED_LIMITS, FeedError } from '../../feeds/feed.js'
 import { FeedFetcher } from '../../feeds/feed-fetcher.js'
+import type { FormerState } from '../../feeds/state-folder.js'
 import type { Firewall } from '../../firewall/backend.js'
 import type { Clock } from '../../platform/clock.js'
-import { currentSystem, type Environment, SETTING_TABLE, type Settings } from '../../platform/settings.js'
+import { currentSystem, type Environment, type Settings } from '../../platform/settings.js'
 import type { Configuration, Problem } from './configured-list.js'
 import type { ConfigTarget, DeliveryTimeouts } from './deliver-lists.js'
+import { leaveRoot, type StartFirewallHelper, type Unprivileged } from './leave-root.js'
 import { type RefreshOptions, refreshLists } from './refresh-lists.js'
 import type { RefreshObserver, RefreshReport } from './refresh-report.js'
 import type { ListFetcher } from './settle-source.js'
 
-/** Whom programs run as when the user of spamd does not exist and no other was named. */
+/** Whom programs run as while we are root, when the user of spamd does not exist. */
 const FALLBACK_USER = 'nobody'
 
 export interface SetupRequest
@@ -24,6 +26,8 @@ export interface SetupRequest
   wantsFirewall: boolean
   /** Instead of the configuration port. */
   configSocket: string | undefined
+  /** The unprivileged user was named by flag or environment. */
+  isFeedUserGiven: boolean
   maxBytes: number | undefined
   timeoutMs: number | undefined
 }
@@ -38,6 +42,8 @@ export interface SetupWorld {
   sleep(durationMs: number): Promise<void>
   /** 0 up to but not including 1. */
   random(): number
+  /** Where root is really given up: starts the process that keeps it for the packet filter. Absent: root stays root. */
+  startFirewallHelper?: StartFirewallHelper | undefined
   /** Stands between the run and the sources; for tests. */
   wrapFetcher?(fetcher: ListFetcher): ListFetcher
   /** In place of the real ones; for tests. */
@@ -47,16 +53,20 @@ export interface SetupWorld {
 /** Runs spamd-setup once. Errors: those of `refreshLists`. */
 export async function runSetup(request: SetupRequest, world: SetupWorld): Promise<RefreshReport> {
   const { settings, configSocket } = request
-  const firewall = request.wantsFirewall ? await openFirewall(settings, world) : undefined
-  const fetcher = openFetcher(request, world)
+  const rights = await giveUpRights(request, world)
   const { deliveryTimeouts: timeouts } = world
   const target: ConfigTarget =
     configSocket === undefined
-      ? { kind: 'port', port: settings.cfgPort, timeouts }
+      ? { kind: 'port', port: settings.cfgPort, timeouts, sockets: rights?.sockets }
       : { kind: 'socket', path: configSocket, timeouts }
+  const fetcher = openFetcher(request, world, rights)
   try {
+    const firewall = request.wantsFirewall
+      ? (rights?.helper?.firewall ?? (await openFirewall(settings, world)))
+      : undefined
+    const takeOver = rights?.former === undefined ? undefined : takerOf(rights.former, settings.stateDir)
     return await refreshLists(
-      { ...request, stateDir: settings.stateDir, firewall, target },
+      { ...request, stateDir: settings.stateDir, firewall, target, takeOver },
       {
         clock: world.clock,
         fetcher: world.wrapFetcher?.(fetcher) ?? fetcher,
@@ -66,6 +76,62 @@ export async function runSetup(request: SetupRequest, world: SetupWorld): Promis
     )
   } finally {
     await fetcher.close()
+    await rights?.close()
+  }
+}
+
+async function giveUpRights(request: SetupRequest, world: SetupWorld): Promise<Unprivileged | undefined> {
+  const { startFirewallHelper } = world
+  if (startFirewallHelper === undefined) return undefined
+  const { settings, configuration, isDryRun, configSocket } = request
+  await loadProgram(request)
+  const rights = await leaveRoot({
+    settings,
+    configuration,
+    isDryRun,
+    isUserGiven: request.isFeedUserGiven,
+    needsPort: !isDryRun && configSocket === undefined,
+    needsFirewall: request.wantsFirewall && settings.firewall !== 'none',
+    needsControlSocket: configSocket !== undefined,
+    maxSourceBytes: request.maxBytes ?? DEFAULT_FEED_LIMITS.maxBytes,
+    sourceTimeoutMs: request.timeoutMs ?? DEFAULT_FEED_LIMITS.totalTimeoutMs,
+    startFirewallHelper,
+    onMessages: (text) => world.observer.onMessages(text),
+  })
+  for (const problem of rights.problems) world.observer.onProblem(problem)
+  return rights
+}
+
+/** Loads what the run will need while its files can surely be read: a checkout may be closed to other users. */
+async function loadProgram({
+  configuration,
+  isDryRun,
+  isOffline,
+  wantsFirewall,
+}: SetupRequest): Promise<void> {
+  const methods = new Set(configuration.lists.map(({ source }) => source?.method))
+  await Promise.all([
+    isDryRun ? undefined : import('../../db/file/run-lock.js').then(({ loadLocks }) => loadLocks()),
+    isDryRun ? undefined : import('./send-lists.js'),
+    import('./loaded-lists.js'),
+    wantsFirewall ? import('./refresh-firewall.js') : undefined,
+    methods.has('exec') || methods.has('ftp') ? import('../../feeds/program-feed.js') : undefined,
+    !isOffline && (methods.has('http') || methods.has('https'))
+      ? import('../../feeds/http-feed.js')
+      : undefined,
+    import('../../feeds/gunzip.js'),
+    import('../../feeds/opened-source.js'),
+  ])
+}
+
+/** Takes over what an earlier version left, when there is nothing yet. */
+function takerOf(former: FormerState, stateDir: string): () => Promise<void> {
+  return async () => {
+    const { closeFormerState, isStateFolderUnused, takeOverFormerState } = await import(
+      '../../feeds/state-folder.js'
+    )
+    if (isStateFolderUnused(stateDir)) await takeOverFormerState(former, stateDir)
+    else closeFormerState(former)
   }
 }
 
@@ -84,7 +150,11 @@ function noticeOf(message: string): Problem {
   return { message, isError: false }
 }
 
-function openFetcher(request: SetupRequest, world: SetupWorld): FeedFetcher {
+function openFetcher(
+  request: SetupRequest,
+  world: SetupWorld,
+  rights: Unprivileged | undefined,
+): FeedFetcher {
   const totalTimeoutMs = request.timeoutMs ?? DEFAULT_FEED_LIMITS.totalTimeoutMs
   return new FeedFetcher({
     limits: {
@@ -96,18 +166,22 @@ function openFetcher(request: SetupRequest, world: SetupWorld): FeedFetcher {
     },
     clock: world.clock,
     userAgent: () => `spamdctl/${world.version()}`,
-    environment: world.environment,
+    // What root's environment says of a home is not the user's.
+    environment:
+      rights?.user === undefined ? world.environment : { ...world.environment, HOME: rights.user.home },
+    opened: rights?.opened,
+    onMessages: (text) => world.observer.onMessages(text),
     findProgramUser: async () => {
       const { findUser, isRoot } = await import('../../platform/privileges.js')
       if (!isRoot()) return undefined
-      const { user } = request.settings
-      const isDefault = user === SETTING_TABLE.user.defaults[currentSystem()]
-      const found = (await findUser(user)) ?? (isDefault ? await findUser(FALLBACK_USER) : undefined)
-      if (found === undefined) {
-        const hint = 'commands run unprivileged when spamd-setup is started by root: name a user with --user'
-        throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${user}`, { hint })
+      const { user, feedUser } = request.settings
+      const names = request.isFeedUserGiven ? [feedUser] : [feedUser, user, FALLBACK_USER]
+      for (const name of names) {
+        const found = await findUser(name)
+        if (found !== undefined) return found
       }
-      return found
+      const hint = 'commands run unprivileged when spamd-setup is started by root: name a user with --user'
+      throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${names[0]}`, { hint })
     },
     sleep: world.sleep,
     random: world.random,

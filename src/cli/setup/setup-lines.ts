@@ -14,6 +14,13 @@ export function problemLines(problem: Problem, program = PROGRAM): string {
   return `${program}: ${escapeControl(problem.message)}\n${hint}`
 }
 
+/** What a command wrote to standard error, one character a byte: as it came, but for what would move a terminal. */
+export function messageLines(text: string, isOnTerminal: boolean): string {
+  const whole = text.endsWith('\n') ? text : `${text}\n`
+  const shown = isOnTerminal ? whole.split('\n').map(escapeControl).join('\n') : whole
+  return toDisplayText(shown)
+}
+
 /** What the original says with -d of a list that it has, and after it what was odd about its lines. */
 export function verboseLines(report: ListReport): string {
   const { source, entries, firstUnknown } = report

@@ -5,10 +5,10 @@ import type { ListReport, RefreshReport } from '../../app/lists/refresh-report.j
 import { runSetup, type SetupWorld } from '../../app/lists/run-setup.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Clock } from '../../platform/clock.js'
-import { type Environment, resolveSettings, type Settings } from '../../platform/settings.js'
+import { type Environment, resolveSettings, SETTING_TABLE, type Settings } from '../../platform/settings.js'
 import { programVersion } from '../program-version.js'
 import { formatFailure } from '../report-error.js'
-import { changeLines, problemLines, verboseLines } from './setup-lines.js'
+import { changeLines, messageLines, problemLines, verboseLines } from './setup-lines.js'
 import { parseSetupArguments, type SetupArguments } from './setup-options.js'
 import type { SetupProgress } from './setup-progress.js'
 
@@ -31,6 +31,8 @@ export interface SetupIo {
    * background, where `writeError` from then on goes to the system log.
    */
   goToBackground(): Promise<number | undefined>
+  /** Where root is really given up; see `SetupWorld`. */
+  startFirewallHelper?: SetupWorld['startFirewallHelper']
   wrapFetcher?: SetupWorld['wrapFetcher']
   deliveryTimeouts?: SetupWorld['deliveryTimeouts']
 }
@@ -114,6 +116,7 @@ async function refresh(
         ...call,
         settings,
         configuration,
+        isFeedUserGiven: isFeedUserGiven(call, io),
         wantsChanges: call.isVerbose || call.isJson,
         wantsCounts: progress !== undefined || call.isJson,
         output: call.output && {
@@ -134,7 +137,9 @@ async function refresh(
             say(listLines(list, call.isVerbose))
           },
           onProblem: (problem) => say(problemLines(problem)),
+          onMessages: (text) => say(messageLines(text, io.terminal !== undefined)),
         },
+        startFirewallHelper: io.startFirewallHelper,
         deliveryTimeouts: io.deliveryTimeouts,
         ...(io.wrapFetcher === undefined ? {} : { wrapFetcher: io.wrapFetcher }),
       },
@@ -145,6 +150,10 @@ async function refresh(
   }
   await showResult(call, report, progress !== undefined, io)
   return report.exitCode
+}
+
+function isFeedUserGiven(call: SetupArguments, io: SetupIo): boolean {
+  return (call.settings.feedUser ?? io.environment[SETTING_TABLE.feedUser.variable] ?? '') !== ''
 }
 
 function listLines(list: ListReport, isVerbose: boolean): string {

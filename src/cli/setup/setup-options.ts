@@ -32,7 +32,7 @@ export const SETUP_OPTIONS: readonly OptionSpec[] = [
   { long: 'firewall', value: 'NAME', summary: 'packet filter', choices: ['pf', 'nft', 'ipset', 'none'] },
   { long: 'conf', value: 'FILE', summary: 'another spamd.conf' },
   { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
-  { long: 'user', value: 'NAME', summary: 'whom commands of method exec run as' },
+  { long: 'user', value: 'NAME', summary: 'whom to become when started by root (default _spamdfeed)' },
   { long: 'help', summary: 'show this help' },
   { long: 'version', summary: 'show the version' },
 ]
@@ -94,7 +94,7 @@ export function parseSetupArguments(argv: readonly string[]): SetupArgumentsResu
         stateDir: given.get('state-dir'),
         firewall: given.get('firewall'),
         cfgPort: given.get('cfg-port'),
-        user: given.get('user'),
+        feedUser: given.get('user'),
       },
     },
   }

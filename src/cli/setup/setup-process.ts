@@ -1,10 +1,15 @@
 import { fstatSync } from 'node:fs'
 import { systemClock } from '../../platform/clock.js'
+import { killRunningPrograms } from '../../platform/run-process.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { SetupIo } from './setup-main.js'
 
 /** The running process as the world of spamd-setup. */
-export function setupProcess(showHelp: () => Promise<void>): SetupIo {
+export function setupProcess(
+  showHelp: () => Promise<void>,
+  startFirewallHelper: NonNullable<SetupIo['startFirewallHelper']>,
+): SetupIo {
+  endProgramsWithUs()
   const io: SetupIo = {
     writeOut: (bytes) => writeFully(1, bytes),
     writeError: writeMessage,
@@ -14,6 +19,7 @@ export function setupProcess(showHelp: () => Promise<void>): SetupIo {
     sleep: (durationMs) => new Promise((resolve) => setTimeout(resolve, durationMs)),
     random: Math.random,
     showHelp,
+    startFirewallHelper,
     goToBackground: async () => {
       const { isBackgroundProcess, reportReady, startInBackground } = await import(
         '../../platform/daemonize.js'
@@ -33,6 +39,20 @@ export function setupProcess(showHelp: () => Promise<void>): SetupIo {
     },
   }
   return io
+}
+
+/** The programs of method `exec` are in process groups of their own: a signal for us does not reach them. */
+function endProgramsWithUs(): void {
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    const end = (): void => {
+      killRunningPrograms()
+      process.removeListener(signal, end)
+      process.kill(process.pid, signal)
+    }
+    process.on(signal, end)
+  }
+  // Node would open its inspector to whoever may signal us, which the commands of method exec may.
+  process.on('SIGUSR1', () => undefined)
 }
 
 /** Node's stream for stderr takes milliseconds to set up, so it is asked only where there may be a terminal. */

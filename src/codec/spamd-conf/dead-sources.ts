@@ -8,8 +8,11 @@ export interface DeadSource {
 }
 
 interface KnownSource extends DeadSource {
-  /** Matches `HOST/PATH`, lower case. */
-  pattern: RegExp
+  /** The host, or the end of one behind a dot; with `path`, the start of the path below it as well. */
+  hosts?: RegExp
+  path?: RegExp
+  /** The file name, wherever it is kept, or a label of the host. */
+  word?: RegExp
 }
 
 const BLOCKLIST_DE = 'method=https and file=lists.blocklist.de/lists/mail.txt'
@@ -20,74 +23,91 @@ const SPAMHAUS_DROP = 'method=https and file=www.spamhaus.org/drop/drop_v4.json,
 const KNOWN_SOURCES: readonly KnownSource[] = [
   {
     name: 'nixspam',
-    pattern: /nixspam|heise\.de\/.*dnsbl/,
+    word: /nixspam/,
     fate: 'was shut down on 2025-01-16',
     replacement: BLOCKLIST_DE,
   },
   {
     name: 'uatraps',
-    pattern: /(?:^|\.)openbsd\.(?:org|de)\/spamd\/(?:traplist|uatraps)|ualberta\.ca\/.*traplist/,
+    hosts: /openbsd\.(?:org|de)|ualberta\.ca/,
+    path: /(?:.*\/)?(?:traplist|uatraps)/,
     fate: 'has been gone since 2016',
     replacement: BSDLY,
   },
   {
     name: 'spews',
-    pattern: /spews/,
+    word: /spews/,
     fate: 'has been gone since 2006',
     replacement: SPAMHAUS_DROP,
   },
   {
     name: 'the okean mirror of Chinese and Korean networks',
-    pattern: /okean\.com|(?:china|korea)cidr/,
+    hosts: /okean\.com/,
+    word: /(?:china|korea)cidr/,
     fate: 'is gone',
     replacement: 'a list that names senders of spam instead of a country',
   },
   {
     name: 'the openbsd.org mirror of block lists',
-    pattern: /(?:^|\.)openbsd\.(?:org|de)\/spamd\//,
+    hosts: /openbsd\.(?:org|de)/,
+    path: /spamd\//,
     fate: 'is gone',
     replacement: BLOCKLIST_DE,
   },
   {
     name: 'openbl',
-    pattern: /(?:^|\.)openbl\.org(?:\/|$)/,
+    hosts: /openbl\.org/,
     fate: 'was shut down in 2017',
     replacement: 'method=https and file=lists.blocklist.de/lists/ssh.txt',
   },
   {
     name: 'the Spamhaus EDROP list',
-    pattern: /spamhaus\.org\/drop\/edrop/,
+    hosts: /spamhaus\.org/,
+    path: /drop\/edrop/,
     fate: 'was merged into DROP on 2024-04-10 and is empty',
     replacement: SPAMHAUS_DROP,
   },
   {
     name: 'the Spamhaus DROP list under its old name drop.lasso',
-    pattern: /spamhaus\.org\/drop\/drop\.lasso/,
+    hosts: /spamhaus\.org/,
+    path: /drop\/drop\.lasso/,
     fate: 'is gone',
     replacement: SPAMHAUS_DROP,
   },
   {
     name: 'urlvir',
-    pattern: /urlvir\.com/,
+    hosts: /urlvir\.com/,
     fate: 'has been gone since 2019',
     replacement: 'method=https and file=feodotracker.abuse.ch/downloads/ipblocklist.txt with empty_ok',
   },
   {
     name: 'anabar',
-    pattern: /spamd\.vasily\.me|anabarblack/,
+    hosts: /spamd\.vasily\.me/,
+    word: /anabarblack/,
     fate: 'is gone',
     replacement: BSDLY,
   },
   {
     name: 'the FireHOL mirror on GitHub',
-    pattern: /githubusercontent\.com\/firehol\/|github\.com\/firehol\//,
+    hosts: /githubusercontent\.com|github\.com/,
+    path: /firehol\//,
     fate: 'has not been updated since 2026-03-30',
     replacement: 'method=https and file=iplists.firehol.org/files/ with the name of the list',
   },
 ]
 
-/** The dead source that a `file=` value (without scheme) asks for, if it is a known one. */
+/**
+ * The dead source that a URL without its scheme asks for, if it is a known one. Only its host and the path below it,
+ * and names of hosts and files, count: a folder of somebody's own may be called as it likes.
+ */
 export function findDeadSource(location: string): DeadSource | undefined {
-  const text = location.toLowerCase()
-  return KNOWN_SOURCES.find(({ pattern }) => pattern.test(text))
+  const [, host = '', path = ''] =
+    /^(?:[^/@]*@)?([^/:]*)(?::[0-9]*)?\/*([^?#]*)/.exec(location.toLowerCase()) ?? []
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  return KNOWN_SOURCES.find((known) => {
+    if (known.word !== undefined && (known.word.test(host) || known.word.test(name))) return true
+    if (known.hosts === undefined || !new RegExp(`(?:^|\\.)(?:${known.hosts.source})$`).test(host))
+      return false
+    return known.path === undefined || new RegExp(`^(?:${known.path.source})`).test(path)
+  })
 }

@@ -20,6 +20,8 @@ function formatList(list: SpamdList): string {
   if (list.column !== undefined) fields.push(`column#${list.column}`)
   if (list.minEntries !== undefined) fields.push(`min#${list.minEntries}`)
   if (list.isEmptyOk) fields.push('empty_ok')
+  if (list.isAsRoot) fields.push('as_root')
+  if (list.isPrivateAllowed) fields.push('allow_private')
   return formatRecord(list.name, fields)
 }
 

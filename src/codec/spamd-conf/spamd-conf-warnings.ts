@@ -18,6 +18,9 @@ const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
   black: '',
   white: '',
   empty_ok: '',
+  as_root: '',
+  allow_private: '',
+  comment: '=',
   msg: '=',
   method: '=',
   file: '=',
@@ -155,7 +158,9 @@ function warnAboutMessage(value: string, position: TextPosition, report: Report)
 function warnAboutLocation({ method, location }: CheckedList, position: TextPosition, report: Report): void {
   const shown = escapeControl(location)
   const isRemote = method !== 'file' && method !== 'exec'
-  const dead = method === 'file' && location.startsWith('/') ? undefined : findDeadSource(location)
+  const dead = urlsOf(method, location)
+    .map(findDeadSource)
+    .find((found) => found !== undefined)
   if (dead !== undefined) {
     report(position, `${dead.name} ${dead.fate}: ${shown}`, `use ${dead.replacement}`)
   }
@@ -177,4 +182,10 @@ function warnAboutLocation({ method, location }: CheckedList, position: TextPosi
   if (/^".*"$/.test(location)) {
     report(position, 'the double quotes are part of the file name', 'leave them out; write a colon as \\c')
   }
+}
+
+/** What a source asks of servers, without schemes; a path with the method file is a host where it looks like one. */
+function urlsOf(method: string, location: string): string[] {
+  if (method === 'exec') return [...location.matchAll(/(?:https?|ftp):\/\/(\S+)/gi)].map(([, url]) => url!)
+  return method === 'file' && location.startsWith('/') ? [] : [location]
 }

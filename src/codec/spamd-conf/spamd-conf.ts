@@ -44,6 +44,10 @@ export interface SpamdList {
   minEntries: number | undefined
   /** `:empty_ok:`: the list may shrink, even to nothing. */
   isEmptyOk: boolean
+  /** `:as_root:`: a file is opened, or a command run, with the rights that spamd-setup was started with. */
+  isAsRoot: boolean
+  /** `:allow_private:`: a server on the Internet may redirect to an address of the inside. */
+  isPrivateAllowed: boolean
   /** The black list that a white list takes addresses out of; undefined for one before any black list. */
   appliesTo: string | undefined
   /** Where `all` names it. */
@@ -329,6 +333,8 @@ class ConfReader {
       column: column.isUsable ? column.value : undefined,
       minEntries: minEntries.isUsable ? minEntries.value : undefined,
       isEmptyOk: isPresent(fields, 'empty_ok', ':'),
+      isAsRoot: isPresent(fields, 'as_root', ':'),
+      isPrivateAllowed: isPresent(fields, 'allow_private', ':'),
       appliesTo: colour === 'white' ? black : undefined,
       position,
     }

@@ -4,7 +4,7 @@
  * the firewall layer.
  */
 import { createServer, type Server } from 'node:net'
-import type { Firewall } from '../../firewall/backend.js'
+import type { Firewall, TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import type { PathOptions } from './listen-on-path.js'
 import { sendAway } from './own-resources.js'
@@ -27,6 +27,8 @@ export interface PrivilegedParentParts {
   firewall: Firewall
   /** How the Unix socket for set-up and status commands is made. */
   controlSocket: PathOptions
+  /** The tables that the child may touch; those of spamd unless told otherwise. */
+  tables?: readonly TableSpec[]
   send: SendToChild
 }
 
@@ -55,7 +57,7 @@ export class PrivilegedParent {
    * `AppError` `ERR_SPAMD_CHILD` for anything that our child would never send; it must then be killed.
    */
   take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
-    const message = readChildMessage(raw)
+    const message = readChildMessage(raw, this.#parts.tables)
     if (message === undefined) throw misbehaviour('sent a message that is none')
     switch (message.kind) {
       case 'hello':

@@ -25,6 +25,9 @@ export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]
 /** The only tables that the daemon may touch. */
 export const DAEMON_TABLES: readonly TableSpec[] = [{ name: 'spamd-white', content: 'hosts' }]
 
+/** The only table that spamd-setup may touch. */
+export const SETUP_TABLES: readonly TableSpec[] = [{ name: 'spamd', content: 'networks' }]
+
 /** Table text of one family at most: some ten million hosts. */
 export const MAX_TABLE_BYTES = 256 * 1024 * 1024
 /** A table travels in pieces of this size, so that neither process stands still for it. */
@@ -66,8 +69,11 @@ export type ParentMessage =
   | { kind: 'answer'; id: number; value: unknown }
   | { kind: 'refused'; id: number; error: ErrorMessage }
 
-/** A message of the child, or undefined when it is none: the child is then no longer ours. */
-export function readChildMessage(message: unknown): ChildMessage | undefined {
+/** A message of the child about one of `tables`, or undefined when it is none: the child is then no longer ours. */
+export function readChildMessage(
+  message: unknown,
+  tables: readonly TableSpec[] = DAEMON_TABLES,
+): ChildMessage | undefined {
   if (!isRecord(message)) return undefined
   const { kind, id } = message
   if (kind === 'hello' || kind === 'ready') return { kind }
@@ -84,7 +90,7 @@ export function readChildMessage(message: unknown): ChildMessage | undefined {
     const bytes = message.bytes
     return bytes instanceof Uint8Array && bytes.length <= PIECE_BYTES ? { kind, id, bytes } : undefined
   }
-  const table = DAEMON_TABLES.find(({ name }) => name === message.table)
+  const table = tables.find(({ name }) => name === message.table)
   if (table === undefined) return undefined
   if (kind === 'read-table') return { kind, id, table }
   const [ipv4, ipv6] = [readPart(message.ipv4), readPart(message.ipv6)]

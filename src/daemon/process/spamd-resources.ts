@@ -3,6 +3,7 @@
  * provides it over IPC; tests and `spamd --check` open things themselves (own-resources.ts).
  */
 import type { Server } from 'node:net'
+import { AppError } from '../../platform/app-error.js'
 import type { PathOptions } from './listen-on-path.js'
 
 /** The TLS certificate and key as read, PEM. */
@@ -34,4 +35,19 @@ export interface PrivilegedResources extends SpamdResources {
    * it is another's by then.
    */
   bindControl(server: Server, options: PathOptions): Promise<() => void>
+}
+
+const refuse = async (): Promise<never> => {
+  throw new AppError('ERR_SPAMD_RESOURCE', 'this process opens nothing for another')
+}
+
+/** Opens nothing: for a privileged process that is asked for the packet filter only. */
+export const NO_RESOURCES: PrivilegedResources = {
+  openSmtpListeners: refuse,
+  listenConfig: refuse,
+  listenControl: refuse,
+  readTls: refuse,
+  readAllowedDomains: refuse,
+  readSyncKey: refuse,
+  bindControl: refuse,
 }

@@ -14,6 +14,11 @@ export interface RunLock {
   release(): void
 }
 
+/** Loads what a lock needs: for a process that may read less later. */
+export function loadLocks(): void {
+  openSqlite(':memory:', {}).close()
+}
+
 /**
  * Takes the lock at `path` (created when missing, and never removed), waiting up to `waitMs`. A file beside
  * it, `PATH.holder`, tells people who has it.

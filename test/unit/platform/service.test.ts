@@ -109,7 +109,7 @@ describe('writePidFile', () => {
 
 describe('privileges', () => {
   test('finds root, and nobody by a name that does not exist', async () => {
-    expect(await findUser('root')).toEqual({ name: 'root', uid: 0, gid: 0 })
+    expect(await findUser('root')).toMatchObject({ name: 'root', uid: 0, gid: 0 })
     expect(await findUser('no-such-user-here')).toBeUndefined()
     expect(await findUser('--help')).toBeUndefined()
   })

@@ -38,6 +38,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       SPAMD_STATE_DIR: world.stateDir,
       SPAMD_CFG_PORT: String(world.listener.port),
       SPAMD_FIREWALL: 'none',
+      SPAMD_FEED_USER: 'root',
     }
     const wanted = new Map(
       await Promise.all(contents.map(async (text) => [text, await collapsed(text)] as const)),

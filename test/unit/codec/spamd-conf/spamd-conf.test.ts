@@ -34,7 +34,7 @@ test('a whole file in the order of all', () => {
       '\t:method=https:\\',
       '\t:file=www.example.org\\c8080/drop.json:',
       'override:white:method=file:file=/etc/mail/override.txt:',
-      'table:black:msg=/etc/mail/message:method=exec:file=/bin/cat /x:column#0x2:min#010:empty_ok:',
+      'table:black:msg=/etc/mail/message:method=exec:file=/bin/cat /x:column#0x2:min#010:empty_ok:as_root:comment=mine:',
     ].join('\n'),
   )
   expect(conf.diagnostics).toEqual([])
@@ -49,6 +49,8 @@ test('a whole file in the order of all', () => {
       column: undefined,
       minEntries: undefined,
       isEmptyOk: false,
+      isAsRoot: false,
+      isPrivateAllowed: false,
       appliesTo: undefined,
       position: { line: 3, column: 3 },
     },
@@ -62,6 +64,8 @@ test('a whole file in the order of all', () => {
       column: undefined,
       minEntries: undefined,
       isEmptyOk: false,
+      isAsRoot: false,
+      isPrivateAllowed: false,
       appliesTo: 'drop',
       position: { line: 3, column: 8 },
     },
@@ -75,6 +79,8 @@ test('a whole file in the order of all', () => {
       column: 2,
       minEntries: 8,
       isEmptyOk: true,
+      isAsRoot: true,
+      isPrivateAllowed: false,
       appliesTo: undefined,
       position: { line: 3, column: 17 },
     },
@@ -530,6 +536,8 @@ const listArbitrary = fc.record({
   column: fc.option(fc.integer({ min: 1, max: 1000 }), { nil: undefined }),
   minEntries: fc.option(fc.nat(), { nil: undefined }),
   isEmptyOk: fc.boolean(),
+  isAsRoot: fc.boolean(),
+  isPrivateAllowed: fc.boolean(),
 })
 
 test('what formatSpamdConf writes is read back the same', () => {

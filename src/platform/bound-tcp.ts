@@ -1,0 +1,60 @@
+/**
+ * A TCP socket that has a local port but no connection yet. bind(2) below 1024 needs root and connect(2) does not, but
+ * Node's public interface only does both at once; its handle class has done them one by one in every release so far
+ * (docs/adr/0006-setup-without-root.md). Where it is gone `bindTcp` throws `ERR_NO_BIND`.
+ */
+import { Socket, type SocketConstructorOpts } from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import { AppError } from './app-error.js'
+
+/** A bound socket; `connect` may be called once. */
+export interface BoundTcp {
+  connect(target: { host: string; port: number }): Socket
+  close(): void
+}
+
+interface TcpHandle {
+  /** 0, or a negative errno. */
+  bind(address: string, port: number): number
+  close(): void
+}
+
+interface TcpBinding {
+  TCP?: new (type: number) => TcpHandle
+  constants?: { SOCKET?: number }
+}
+
+/** Binds an IPv4 address and port. Errors: the system's own, as of `net.connect`; `AppError` `ERR_NO_BIND`. */
+export function bindTcp(address: string, port: number): BoundTcp {
+  const handle = newHandle()
+  const status = handle.bind(address, port)
+  if (status !== 0) {
+    handle.close()
+    const code = getSystemErrorName(status)
+    throw Object.assign(new Error(`bind ${code} ${address}:${port}`), { code, syscall: 'bind' })
+  }
+  return {
+    connect(target) {
+      // Without `manualStart` the socket would read before it is connected.
+      const options = { handle, manualStart: true } as SocketConstructorOpts
+      return new Socket(options).connect(target)
+    },
+    close: () => handle.close(),
+  }
+}
+
+function newHandle(): TcpHandle {
+  const { binding } = process as unknown as { binding?: (name: string) => TcpBinding }
+  let tcp: TcpBinding = {}
+  try {
+    tcp = binding?.('tcp_wrap') ?? {}
+  } catch {
+    // Told below.
+  }
+  if (tcp.TCP === undefined || tcp.constants?.SOCKET === undefined) {
+    throw new AppError('ERR_NO_BIND', 'this Node.js cannot bind a port before it connects', {
+      hint: 'use --config-socket to reach spamd',
+    })
+  }
+  return new tcp.TCP(tcp.constants.SOCKET)
+}
