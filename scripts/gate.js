@@ -1,9 +1,12 @@
 // `npm test`: the one gate. Runs every check of the sources, then all tests, and ends with the line
 // `N passed, N failed` (and `, N skipped`): each check counts as one, each test as one. What fails stops nothing,
 // so that one run tells all. With arguments (`npm test -- test/unit/ip`) only these tests run.
-import { spawn } from 'node:child_process'
+//
+// Tests that switch user start the programs as `nobody`, who can read neither a clone in /root nor one made under
+// umask 077. There the whole gate runs in a copy that everybody can read.
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -11,6 +14,10 @@ import { dirname, join, resolve } from 'node:path'
 const root = resolve(import.meta.dirname, '..')
 const CHECKS = ['format', 'lint', 'types', 'layers', 'unused', 'docs']
 const words = process.argv.slice(2)
+
+if (process.getuid?.() === 0 && !canNobodyRun(process.execPath, root)) {
+  process.exit(await runInReadableCopy())
+}
 
 const checks = words.length === 0 ? await runChecks() : []
 const tests = await runTests()
@@ -24,6 +31,52 @@ const passed = tests.passed + checks.length - failedChecks.length
 const failed = tests.failed + failedChecks.length
 console.log(`${passed} passed, ${failed} failed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`)
 process.exitCode = failed === 0 ? 0 : 1
+
+/** True when a user without rights can start this Node and read the programs, their modules and the tests. */
+function canNobodyRun(node, checkout) {
+  const files = ['bin/spamd.js', 'dist/src/cli/getopt.js', 'test/support', 'node_modules/undici/package.json']
+  const script = 'for (const path of process.argv.slice(1)) require("node:fs").accessSync(path, 4)'
+  const ran = spawnSync(node, ['-e', script, ...files.map((file) => join(checkout, file))], {
+    cwd: '/',
+    uid: 65_534,
+    gid: 65_534,
+    stdio: 'ignore',
+  })
+  return ran.status === 0
+}
+
+/** Runs the gate in a copy of the checkout, and with a copy of this Node where that cannot be read either. */
+async function runInReadableCopy() {
+  const folder = mkdtempSync(join(tmpdir(), 'spamdctl-checkout-'))
+  try {
+    const copy = join(folder, 'spamdctl')
+    console.log(`nobody cannot read ${root}: the gate runs in ${copy}`)
+    cpSync(root, copy, {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => path !== join(root, '.git'),
+    })
+    spawnSync('chmod', ['-R', 'a+rX', copy], { stdio: 'inherit' })
+    chmodSync(folder, 0o755)
+    let node = process.execPath
+    if (!canNobodyRun(node, copy)) {
+      node = join(folder, 'node')
+      cpSync(process.execPath, node)
+      chmodSync(node, 0o755)
+    }
+    if (!canNobodyRun(node, copy))
+      throw new Error(`nobody cannot read ${copy}: set TMPDIR to a folder that all can enter`)
+    const child = spawn(node, [join(copy, 'scripts/gate.js'), ...words], {
+      cwd: copy,
+      stdio: 'inherit',
+      env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` },
+    })
+    const [code] = await once(child, 'close')
+    return code ?? 1
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
 
 /** Runs the checks one behind the other; the output of one that fails is shown, and of no other. */
 async function runChecks() {

@@ -1,4 +1,6 @@
 import { writeSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { toTerminalText } from '../codec/terminal-text.js'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
 
@@ -7,10 +9,12 @@ const RETRY_MS = 5
 
 /**
  * Writes all bytes to a descriptor and returns when they are taken: results must be on their way before
- * the exit code is given, whatever the descriptor is. A reader that is gone ends the program as SIGPIPE
+ * the exit code is given, whatever the descriptor is. A terminal gets nothing that it would obey
+ * (`toTerminalText`), anything else the bytes as they are. A reader that is gone ends the program as SIGPIPE
  * would (see `dieOfBrokenPipe`); other failures throw `AppError` `ERR_OUTPUT`.
  */
-export function writeFully(descriptor: 1 | 2, bytes: Uint8Array): void {
+export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
+  const bytes = isatty(descriptor) ? toTerminalText(text) : text
   let offset = 0
   while (offset < bytes.length) {
     try {

@@ -134,6 +134,11 @@ export function runModel(
     warn('no addresses specified')
     return { ...out, rc: 2 }
   }
+  const misplaced = misplacedOptions(argv, call.keys)
+  if (misplaced.length > 0) {
+    log.add('misplaced-options-refused')
+    if (mode === 'ours') return refuseMisplaced(context, given, misplaced, call)
+  }
   const before = new Map(database.records)
   let failures = 0
   for (const [index, key] of given.entries()) {
@@ -147,6 +152,40 @@ export function runModel(
     if (!result) failures += 1
   }
   return finish(failures)
+}
+
+/** Keys that are long options, and -t, -T, -G where they are all that follows one key; not behind `--`. */
+function misplacedOptions(argv: readonly string[], keys: readonly string[]): readonly string[] {
+  if (argv[argv.length - keys.length - 1] === '--') return []
+  const rest = keys.slice(1)
+  if (rest.every((key) => /^-[tTG]+$/.test(key))) return rest
+  return rest.filter((key) => key.startsWith('--'))
+}
+
+/** Nothing changes; what is printed is what the original says of the keys that it refuses, or never has. */
+function refuseMisplaced(
+  context: Context,
+  keys: readonly string[],
+  misplaced: readonly string[],
+  call: Call,
+): ModelResult {
+  const scratch: Context = {
+    ...context,
+    database: { ...context.database, records: new Map() },
+    log: new Set(),
+  }
+  let failures = 0
+  for (const key of keys) {
+    if (call.action === 'd' && !misplaced.includes(key)) continue
+    const isDone = call.action === 'd' ? remove(scratch, key, call.kind) : add(scratch, key, call.kind)
+    if (isDone === 'stop') return { ...context.out, rc: 255 }
+    if (isDone === true && misplaced.includes(key)) {
+      context.warn(`not an email address: ${shown(key, context, 'message')}`)
+      return { ...context.out, rc: 255 }
+    }
+    if (isDone === false) failures += 1
+  }
+  return { ...context.out, rc: Math.min(failures, 255) }
 }
 
 interface ModeContext {
@@ -336,6 +375,13 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
     warn(`not an email address: ${shown(key, context, 'message')}`)
     return 'stop'
   }
+  if (neverMatches(key)) {
+    log.add('no-spamtrap-that-never-matches')
+    if (mode === 'ours') {
+      warn(`not an email address: ${shown(key, context, 'message')}`)
+      return 'stop'
+    }
+  }
   if (existing !== undefined && !key.includes('@')) log.add('no-spamtrap-under-an-address')
   if (key.includes('\n')) {
     log.add('no-damaged-records')
@@ -355,6 +401,16 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
   }
   records.set(trapKey(key, context), { fields: [now, 0n, 0n, 1n, -2n] })
   return true
+}
+
+/** No recipient is a domain alone, a name without one, or has angle brackets inside. */
+function neverMatches(key: string): boolean {
+  const [local = '', ...rest] = key.replace(/^</, '').replace(/>$/, '').split('@')
+  const domain = rest.pop()
+  return (
+    key.includes('@') &&
+    (domain === '' || (local === '' && rest.length === 0) || /[<>]/.test(`${local}${rest.join('')}${domain}`))
+  )
 }
 
 function trapKey(key: string, { mode, log }: ModeContext): string {

@@ -41,10 +41,11 @@ function shell(
   line: string,
   path: string,
   input?: string | Buffer,
+  environment: NodeJS.ProcessEnv = {},
 ): { rc: number | null; stdout: string; stderr: string } {
   const script = `spamdb() { "${process.execPath}" "${SPAMDB}" "$@"; }; spamdctl() { "${process.execPath}" "${SPAMDCTL}" "$@"; }; ${line}`
   const result = spawnSync('bash', ['-c', script], {
-    env: environmentOf(path),
+    env: { ...environmentOf(path), ...environment },
     input,
     maxBuffer: 1 << 28,
     encoding: 'latin1',
@@ -123,6 +124,23 @@ describe('where the output goes', () => {
       expect(result).toEqual({ rc: 0, stdout: '141\n', stderr: '' })
     },
   )
+
+  test('a terminal is shown what it would obey, a file gets the bytes', () => {
+    const path = newDatabase()
+    const trap = 'a\u202e\u009b2J@x.test'
+    expect(shell(`spamdb -T -a '${trap}' $'b\\x9b2J@x.test'`, path)).toMatchObject({ rc: 0, stderr: '' })
+    const command = `"${process.execPath}" "${SPAMDB}"; "${process.execPath}" "${SPAMDB}" --json; "${process.execPath}" "${SPAMDB}" -a '${trap}'`
+    const onTerminal = shell('script -qec "$COMMAND" /dev/null', path, '', { COMMAND: command }).stdout
+    expect(onTerminal).toContain('SPAMTRAP|a\\u202e\\u009b2j@x.test\r\n')
+    expect(onTerminal).toContain('SPAMTRAP|b\\x9b2j@x.test\r\n')
+    expect(onTerminal).toContain('"address":"a\\u202e\\u009b2j@x.test"')
+    expect(onTerminal).toContain('invalid ip address a\\u202e\\x9b2J@x.test')
+    expect(onTerminal).not.toMatch(/[\x80-\x9f]/)
+    const inFile = shell('spamdb', path).stdout
+    expect(inFile).toBe(
+      `${Buffer.from(`SPAMTRAP|${trap.toLowerCase()}`).toString('latin1')}\nSPAMTRAP|b\x9b2j@x.test\n`,
+    )
+  })
 
   test('a closed stdout is no crash', () => {
     expect(shell('spamdb >&-', path).stderr).toBe('')

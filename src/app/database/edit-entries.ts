@@ -2,6 +2,7 @@
 import type { EditOutcome, ManualEdit, Store } from '../../db/store.js'
 import type { EntryKind, WireText } from '../../domain/entry.js'
 import { normaliseSpamtrap } from '../../domain/spamtrap.js'
+import { canBeSpamtrap } from '../../domain/spamtrap-key.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 import { AppError } from '../../platform/app-error.js'
@@ -124,7 +125,7 @@ function addOptionsOf(request: EditRequest, now: number): AddEdit['options'] {
 function planAdd(key: WireText, kind: EntryKind, options: AddEdit['options']): ManualEdit | KeyFailure {
   const given = options === undefined ? {} : { options }
   if (kind === 'SPAMTRAP') {
-    const isAddress = key.includes('@') && !/[\0\n]/.test(key) && key.length <= MAX_KEY_BYTES
+    const isAddress = canBeSpamtrap(key) && !/[\0\n]/.test(key) && key.length <= MAX_KEY_BYTES
     if (!isAddress) return { reason: 'not-email', key }
     return { operation: 'add', kind, address: normaliseSpamtrap(key), ...given }
   }

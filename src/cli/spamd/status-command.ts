@@ -1,6 +1,7 @@
 /** What the commands share that ask the running spamd and print its answer. */
 import { askDaemon } from '../../app/ask-daemon.js'
 import { resolveSettings } from '../../platform/settings.js'
+import { writeFully } from '../../platform/standard-output.js'
 import { BaseCommand } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 
@@ -34,6 +35,7 @@ export abstract class StatusCommand extends BaseCommand {
     if (words === undefined) return
     const { controlSocket } = resolveSettings({ controlSocket: words.options.last('config-socket') })
     const shown = select((await askDaemon(controlSocket, request)) as Result)
-    process.stdout.write(words.options.has('json') ? `${JSON.stringify(shown)}\n` : render(shown))
+    const text = words.options.has('json') ? `${JSON.stringify(shown)}\n` : render(shown)
+    writeFully(1, Buffer.from(text))
   }
 }

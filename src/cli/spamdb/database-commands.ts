@@ -19,7 +19,7 @@ import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
 import type { ProgramIo } from './spamdb-main.js'
-import { problemOfComment } from './spamdb-request.js'
+import { hasNoUnit, hintForUnit, problemOfComment } from './spamdb-request.js'
 
 const DB_OPTION: OptionSpec = {
   long: 'db',
@@ -112,6 +112,9 @@ function importOptionsOf(options: OptionValues): ImportOptions {
   const kind = kindOf(kindText)
   if (kind === 'GREY') throw usageError('--kind: a plain list is WHITE, TRAPPED or SPAMTRAP')
   const expire = options.last('expire')
+  if (expire !== undefined && hasNoUnit(expire)) {
+    throw usageError(`--expire: "${expire}" has no unit`, hintForUnit(expire))
+  }
   const lifetime = expire === undefined || expire === 'never' ? expire : parseDuration(expire)
   if (expire !== undefined && (lifetime === undefined || lifetime === 0)) {
     throw usageError(`--expire: "${expire}" is not a duration such as 90s, 4h, 36d or 2w`)
@@ -134,8 +137,8 @@ function kindOf(text: string): EntryKind {
   return kind
 }
 
-function usageError(message: string): AppError {
-  return new AppError('ERR_USAGE', message)
+function usageError(message: string, hint?: string): AppError {
+  return new AppError('ERR_USAGE', message, { hint })
 }
 
 /** Prints the database as `runImport` reads it; exit code 1 when damage hides a part of it. */

@@ -69,6 +69,9 @@ function hintForHost(key: WireText): string | undefined {
 
 function hintForTrap(key: WireText): string | undefined {
   if (canonicalPaddedIp(key) !== undefined) return 'an ip address is trapped with -a -t'
+  const [, inBrackets] = /<([^<>\s]+@[^<>\s]+)>/.exec(key) ?? []
+  if (inBrackets !== undefined) return `write the address alone: ${escapeControl(toDisplayText(inBrackets))}`
+  if (/^<?@|@>?$/.test(key)) return 'a spamtrap is one whole address, such as trap@example.org'
   return hintForAny(key)
 }
 

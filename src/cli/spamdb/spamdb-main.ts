@@ -61,6 +61,7 @@ export async function runSpamdb(argv: readonly string[], io: ProgramIo): Promise
       }
       case 'usage':
         if (request.problem !== undefined) complain(io, request.problem)
+        if (request.hint !== undefined) complain(io, `hint: ${request.hint}`)
         io.writeError(`${SPAMDB_USAGE}\n`)
         return EXIT_USAGE
       case 'edit':
@@ -83,19 +84,12 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
   const now = io.clock.nowSec()
   const reporter = new FailureReporter(io, call.hasLiteralKeys)
   const refusal = findRefusal(call, now)
-  if (refusal !== undefined && isWritableEmptyFile(dbPath)) {
-    if (typeof refusal !== 'string') reporter.report(refusal)
-    else complain(io, refusal)
-    return typeof refusal === 'string' ? EXIT_NO_KEYS : EXIT_BAD_TRAP
-  }
+  if (refusal !== undefined && isWritableEmptyFile(dbPath)) return refuse(refusal, io)
   return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', async (store) => {
+    if (refusal !== undefined) return refuse(refusal, io)
     const announcer =
       call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
     try {
-      if (typeof refusal === 'string') {
-        complain(io, refusal)
-        return EXIT_NO_KEYS
-      }
       const batches = readKeys(call.keys, io)
       const onFailure = (failure: KeyFailure): void => reporter.report(failure)
       let result: Awaited<ReturnType<typeof editEntries>>
@@ -128,14 +122,62 @@ async function openAnnouncer(
 
 const NO_KEYS = 'no addresses specified'
 
-/** Why a call changes nothing whatever the database holds, in the original's order of checks. */
-function findRefusal(call: EditCall, now: number): string | KeyFailure | undefined {
-  if (call.edit.operation === 'add' && call.edit.kind === 'GREY') return 'cannot add GREY entries'
+/** Why a call changes nothing whatever the database holds. */
+interface Refusal {
+  messages: string[]
+  hint: string | undefined
+  exitCode: number
+}
+
+function refuse({ messages, hint, exitCode }: Refusal, io: ProgramIo): number {
+  for (const message of messages) complain(io, message)
+  if (hint !== undefined) complain(io, `hint: ${hint}`)
+  return exitCode
+}
+
+/** The refusal of a call, if any, in the original's order of checks and with its texts. */
+function findRefusal(call: EditCall, now: number): Refusal | undefined {
+  const refusal = (message: string, exitCode: number, hint?: string): Refusal => ({
+    messages: [message],
+    hint,
+    exitCode,
+  })
+  if (call.edit.operation === 'add' && call.edit.kind === 'GREY') {
+    return refusal('cannot add GREY entries', EXIT_NO_KEYS)
+  }
   const firstKey = call.keys.find((key) => key !== '')
-  if (firstKey === undefined) return NO_KEYS
+  if (firstKey === undefined) return refusal(NO_KEYS, EXIT_NO_KEYS)
+  if (call.misplacedOptions.size > 0) return refusalOfMisplaced(call, now)
   if (firstKey === '-') return undefined
   const first = planEdits([toWireText(firstKey)], call.edit, now).slots[0]!
-  return 'reason' in first && first.reason === 'not-email' ? first : undefined
+  if (!('reason' in first) || first.reason !== 'not-email') return undefined
+  const { message, hint } = describeKeyFailure(first)
+  return refusal(message, EXIT_BAD_TRAP, hint)
+}
+
+/** What the original says of the keys that fail by themselves, among them the options: then nothing is changed. */
+function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: number): Refusal {
+  const messages: string[] = []
+  for (const word of keys) {
+    if (word === '' || word === '-') continue
+    const key = toWireText(word)
+    const slot = planEdits([key], edit, now).slots[0]!
+    if ('reason' in slot) messages.push(describeKeyFailure(slot).message)
+    else if (misplacedOptions.has(word)) {
+      messages.push(
+        describeKeyFailure({ reason: edit.kind === 'SPAMTRAP' ? 'not-email' : 'no-entry', key }).message,
+      )
+    } else continue
+    if (edit.operation === 'add' && edit.kind === 'SPAMTRAP') break
+  }
+  return {
+    messages,
+    hint: 'nothing was changed; options go in front of the keys',
+    exitCode:
+      edit.operation === 'add' && edit.kind === 'SPAMTRAP'
+        ? EXIT_BAD_TRAP
+        : Math.min(messages.length, MAX_EXIT),
+  }
 }
 
 async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {

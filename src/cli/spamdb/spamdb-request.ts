@@ -13,13 +13,15 @@ export type SpamdbRequest =
   | { type: 'help' }
   | { type: 'version' }
   /** Wrong call: the lines before the usage line, possibly none. */
-  | { type: 'usage'; problem: string | undefined }
+  | { type: 'usage'; problem: string | undefined; hint?: string | undefined }
   | {
       type: 'edit'
       edit: EditRequest
       keys: string[]
       isDryRun: boolean
       syncTargets: string[]
+      /** Keys that can only have been meant as options: the call must change nothing. */
+      misplacedOptions: ReadonlySet<string>
       hasLiteralKeys: boolean
       dbPath: string | undefined
     }
@@ -55,7 +57,14 @@ const FORMAT_OPTIONS = ['human', 'json', 'ndjson', 'csv'] as const
 const ADD_OPTIONS = ['if-missing', 'expire', 'comment']
 const KIND_BY_LETTER: Readonly<Record<string, EntryKind>> = { t: 'TRAPPED', T: 'SPAMTRAP', G: 'GREY' }
 
-class UsageProblem extends Error {}
+class UsageProblem extends Error {
+  readonly hint: string | undefined
+
+  constructor(message: string, hint?: string) {
+    super(message)
+    this.hint = hint
+  }
+}
 
 /** Parses the words after the program name. Of -a and -d, and of -t, -T and -G, the last one wins. */
 export function parseSpamdbArguments(argv: readonly string[]): SpamdbRequest {
@@ -65,7 +74,7 @@ export function parseSpamdbArguments(argv: readonly string[]): SpamdbRequest {
     const hasLiteralKeys = argv[argv.length - parsed.operands.length - 1] === '--'
     return buildRequest(new GivenOptions(parsed.options), parsed.operands, hasLiteralKeys)
   } catch (error) {
-    if (error instanceof UsageProblem) return { type: 'usage', problem: error.message }
+    if (error instanceof UsageProblem) return { type: 'usage', problem: error.message, hint: error.hint }
     throw error
   }
 }
@@ -103,7 +112,9 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
     refuse(options, [...FILTER_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -a and -d')
     const edit = buildEdit(options, action === 'a' ? 'add' : 'delete', kind)
     const syncTargets = options.values('Y')
-    return { type: 'edit', edit, keys, isDryRun: options.has('dry-run'), syncTargets, hasLiteralKeys, dbPath }
+    const misplacedOptions = hasLiteralKeys ? new Set<string>() : findMisplacedOptions(keys)
+    const isDryRun = options.has('dry-run')
+    return { type: 'edit', edit, keys, isDryRun, syncTargets, misplacedOptions, hasLiteralKeys, dbPath }
   }
   refuse(options, [...ADD_OPTIONS], 'goes with -a')
   refuse(options, ['all-tuples'], 'goes with -d -G')
@@ -116,6 +127,17 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   return { type: 'list', filter: buildFilter(options), format, isCount: options.has('count'), dbPath }
 }
 
+/**
+ * Words behind the first key that getopt(3) leaves among the keys and that nobody means as one: every long option,
+ * and `-t`, `-T`, `-G` where they are all that stands behind one key (`spamdb -a IP -t`, as pfSense calls it). Other
+ * letters behind keys fail as in the original, while the keys beside them are done.
+ */
+function findMisplacedOptions(keys: readonly string[]): ReadonlySet<string> {
+  const words = keys.slice(1)
+  const areKindLetters = words.every((word) => /^-[tTG]+$/.test(word))
+  return new Set(areKindLetters ? words : words.filter((word) => word.startsWith('--')))
+}
+
 function refuse(options: GivenOptions, names: readonly string[], why: string): void {
   const name = names.find((candidate) => options.has(candidate))
   if (name !== undefined) throw new UsageProblem(`${name.length > 1 ? '--' : '-'}${name} ${why}`)
@@ -126,6 +148,9 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
   if (operation === 'delete') refuse(options, ADD_OPTIONS, 'goes with -a')
   if (!isGreyDelete) refuse(options, ['all-tuples'], 'goes with -d -G')
   const expire = options.value('expire')
+  if (expire !== undefined && hasNoUnit(expire)) {
+    throw new UsageProblem(`--expire: "${expire}" has no unit`, hintForUnit(expire))
+  }
   const lifetime = expire === undefined || expire === 'never' ? expire : durationOf('expire', expire)
   if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
     throw new UsageProblem('--expire: a spamtrap never expires')
@@ -143,6 +168,16 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
     // Bytes that are no text become U+FFFD.
     comment: comment === undefined ? undefined : Buffer.from(comment).toString(),
   }
+}
+
+/** True for a bare number other than 0: 36 seconds are never meant as the life time of an entry, 36 days often are. */
+export function hasNoUnit(duration: string): boolean {
+  return /^[0-9]+$/.test(duration) && Number(duration) !== 0
+}
+
+/** What to write in place of a life time without unit. */
+export function hintForUnit(duration: string): string {
+  return `write ${duration}d for days, ${duration}h for hours or ${duration}s for seconds`
 }
 
 /** Why a text cannot be the comment of an entry. */

@@ -23,16 +23,25 @@ import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer } from '../seams.js'
+import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
+import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
-import { BoundedQueue, MAX_QUEUED_ATTEMPTS, MAX_QUEUED_BYTES, type QueueLimits } from './attempt-queue.js'
 
-/** Attempts of one transaction: large enough for a flood, small enough that a 451 waits less than 100 ms for it. */
-const MAX_BATCH = 2000
-/** While batches follow each other this closely, the next one waits for company. */
-const BUSY_GAP_MS = 50
-const BATCH_WAIT_MS = 10
-const FIRST_RETRY_MS = 100
-const LAST_RETRY_MS = 2_000
+/** Attempts that may wait; at 1,000 RCPTs a second that bridges a minute without a database. */
+const MAX_QUEUED_ATTEMPTS = 60_000
+/** Bytes of text that may wait: three fields of 1,023 bytes make a long queue of hostile tuples large. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024
+/**
+ * A full batch is large enough for a flood and small enough that a 451 waits less than 100 ms for it. A batch waits
+ * for company from 400 attempts a second on: below that a commit for each costs less than the wait.
+ */
+const PACE: WriterPace = { fullBatch: 2000, companyMs: 10, companyFrom: 20 }
+/** How long the end waits for a database that is locked. */
+const CLOSE_WAIT_MS = 2_000
+/** Networks that take turns in the queue: what one customer or one host with IPv6 has at hand. */
+const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
+/** Tuples of all sync peers take turns as one network: they must not push out local clients. */
+const SYNC_SOURCE = 'sync'
 /** -M is not applied so shortly after a start: the primary MX may have been down as well. Source: grey.c. */
 const LOW_PRIORITY_MX_GRACE_MS = 60_000
 
@@ -94,24 +103,40 @@ export class Greylister implements GreylistSink {
   }
   readonly #options: GreylisterOptions
   readonly #limited: RateLimitedLog
-  readonly #queue: BoundedQueue<QueuedAttempt>
+  readonly #queue: FairQueue<QueuedAttempt>
+  readonly #writer: BatchWriter<readonly QueuedAttempt[], TupleOutcome[]>
   readonly #startedMs: number
   #allowedDomains: AllowedDomains | undefined
-  #flushing: Promise<void> | undefined
-  #isFailing = false
-  #lastFlushMs = Number.NEGATIVE_INFINITY
-  #wakeUp: (() => void) | undefined
-  #isClosing = false
 
   constructor(options: GreylisterOptions) {
     this.#options = options
     this.#limited = new RateLimitedLog(options.logger, options.clock)
     this.#startedMs = options.clock.monotonicMs()
     this.#allowedDomains = options.allowedDomains
-    this.#queue = new BoundedQueue(
-      ({ logged }) => logged.helo.length + logged.from.length + logged.to.length,
-      options.queueLimits ?? { maxCount: MAX_QUEUED_ATTEMPTS, maxBytes: MAX_QUEUED_BYTES },
-    )
+    this.#queue = new FairQueue({
+      limits: options.queueLimits ?? { maxCount: MAX_QUEUED_ATTEMPTS, maxBytes: MAX_QUEUED_BYTES },
+      maxBatch: PACE.fullBatch,
+      sourceOf: ({ logged, destinationIp }) => ({
+        network: destinationIp === undefined ? SYNC_SOURCE : sourceNetworkOf(logged.ip),
+        client: logged.ip,
+      }),
+      sizeOf: ({ logged }) => logged.helo.length + logged.from.length + logged.to.length,
+      groupOf: ({ atSec }) => atSec,
+    })
+    this.#writer = new BatchWriter({
+      work: this.#queue,
+      pace: PACE,
+      clock: options.clock,
+      write: (batch) => this.#write(batch),
+      onWritten: (batch, outcomes) => {
+        batch.forEach((queued, index) => {
+          this.#report(queued, outcomes[index]!)
+          queued.settle()
+        })
+      },
+      onFailed: ({ error }) => this.#noteFailure(error),
+      onRecovered: () => this.#limited.reset('record-failed'),
+    })
   }
 
   /** Attempts that wait for the database. */
@@ -136,13 +161,10 @@ export class Greylister implements GreylistSink {
 
   /** Writes what waits, as far as the database lets it, and refuses to wait longer. */
   async close(): Promise<void> {
-    this.#isClosing = true
-    this.#wakeUp?.()
-    await this.#flushing
-    const lost = this.#queue.take(this.#queue.length)
-    for (const { settle } of lost) settle()
-    if (lost.length > 0) {
-      this.#options.logger.log('err', `${lost.length} tuples could not be recorded and are lost`)
+    const lostCount = await this.#writer.close(CLOSE_WAIT_MS)
+    for (const { settle } of this.#queue.items()) settle()
+    if (lostCount > 0) {
+      this.#options.logger.log('err', `${lostCount} tuples could not be recorded and are lost`)
     }
   }
 
@@ -184,12 +206,12 @@ export class Greylister implements GreylistSink {
         this.#limited.log(
           'queue-full',
           'err',
-          `too many tuples wait for ${this.#options.databasePath}, the oldest are dropped`,
+          `too many tuples wait for ${this.#options.databasePath}, those of the busiest sources are dropped`,
         )
       }
-      if (this.#isFailing) settle()
-      // Cleared by the loop itself, in the same turn in which it finds the queue empty.
-      this.#flushing ??= this.#flushAll()
+      // Nobody waits for a database that fails: the client gets its answer, the attempt stays.
+      if (this.#writer.isFailing) settle()
+      this.#writer.notify()
     })
   }
 
@@ -212,65 +234,20 @@ export class Greylister implements GreylistSink {
     return prefixLength === undefined ? clientIp : formatCidr(networkOf(clientIp, prefixLength))
   }
 
-  async #flushAll(): Promise<void> {
-    let retryMs = FIRST_RETRY_MS
-    await Promise.resolve()
-    while (this.#queue.length > 0) {
-      await this.#waitForCompany()
-      const batch = this.#queue.peek(MAX_BATCH, (first, item) => item.atSec === first.atSec)
-      const { atSec } = batch[0]!
-      let outcomes: TupleOutcome[]
-      try {
-        outcomes = await this.#options.useStore((store) =>
-          store.recordAttempts(
-            batch.map(({ attempt }) => attempt),
-            this.#options.policy,
-            atSec,
-          ),
-        )
-      } catch (error) {
-        // Nobody waits for a database that fails: all clients get their answer, the attempts stay.
-        this.#isFailing = true
-        for (const { settle } of this.#queue.peek(this.#queue.length, () => true)) settle()
-        this.#limited.log(
-          'record-failed',
-          'err',
-          `can't add tuples to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
-        )
-        if (this.#isClosing) break
-        await this.#sleep(retryMs)
-        retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
-        continue
-      }
-      this.#isFailing = false
-      retryMs = FIRST_RETRY_MS
-      this.#lastFlushMs = this.#options.clock.monotonicMs()
-      // Attempts that were pushed out while this batch was written are settled; they stand no longer at the head.
-      const written = new Set(batch)
-      while (this.#queue.peek(1, () => true).some((item) => written.has(item))) this.#queue.take(1)
-      this.#limited.reset('record-failed')
-      batch.forEach((queued, index) => {
-        this.#report(queued, outcomes[index]!)
-        queued.settle()
-      })
-    }
-    this.#flushing = undefined
+  #write(batch: readonly QueuedAttempt[]): Promise<TupleOutcome[]> {
+    const attempts = batch.map(({ attempt }) => attempt)
+    return this.#options.useStore((store) =>
+      store.recordAttempts(attempts, this.#options.policy, batch[0]!.atSec),
+    )
   }
 
-  /** A commit costs as much as many tuples: under load they share one. */
-  async #waitForCompany(): Promise<void> {
-    const isBusy = this.#options.clock.monotonicMs() - this.#lastFlushMs < BUSY_GAP_MS
-    if (isBusy && this.#queue.length < MAX_BATCH && !this.#isClosing) await this.#sleep(BATCH_WAIT_MS)
-  }
-
-  #sleep(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds)
-      this.#wakeUp = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
+  #noteFailure(error: unknown): void {
+    for (const { settle } of this.#queue.items()) settle()
+    this.#limited.log(
+      'record-failed',
+      'err',
+      `can't add tuples to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
+    )
   }
 
   #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
@@ -347,6 +324,10 @@ export class Greylister implements GreylistSink {
     if (debug === undefined) return
     for (const [index, line] of keyLines.entries()) debug.err((index === 0 ? verb : '') + escapeControl(line))
   }
+}
+
+function sourceNetworkOf(ip: string): string {
+  return formatCidr(networkOf(ip, SOURCE_PREFIX[familyOf(ip)]))
 }
 
 /** Why a tuple is not recorded; undefined when it is. */

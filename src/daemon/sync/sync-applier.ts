@@ -1,9 +1,8 @@
 /**
  * Puts what peers sent into the database, in batches: tuples through the greylister, which tests them with this
  * host's spamtraps and allowed domains, addresses directly. What does not fit into the bounded queue is dropped and
- * counted: a peer's flood must not push out local clients.
+ * counted, that of the busiest peer first: a peer's flood must push out neither local clients nor other peers.
  */
-import { setTimeout as pause } from 'node:timers/promises'
 import { escapeControl } from '../../codec/escape.js'
 import type { SyncAddress, SyncEntry, SyncGrey } from '../../codec/sync-message.js'
 import type { GreyPolicy, SyncChange, SyncOutcome } from '../../db/store.js'
@@ -13,16 +12,20 @@ import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import type { Greylister } from '../grey/greylister.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
+import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
+import { FairQueue } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
 /** Address entries that may wait for the database. */
-export const MAX_QUEUED_ENTRIES = 50_000
+const MAX_QUEUED_ENTRIES = 50_000
+/** An address entry is three numbers and an address: the count alone bounds it. */
+const MAX_QUEUED_BYTES = Number.POSITIVE_INFINITY
 /** Tuples that may wait in the greylister before those of peers are dropped: room is left for local clients. */
-export const MAX_WAITING_TUPLES = 20_000
-const MAX_BATCH = 1000
-/** Entries that arrive within this time are written together. */
-const BATCH_WAIT_MS = 10
-const RETRY_MS = 500
+const MAX_WAITING_TUPLES = 20_000
+/** Nobody waits for these: entries that arrive within 10 ms are written together. */
+const PACE: WriterPace = { fullBatch: 1000, companyMs: 10, companyFrom: 0 }
+/** How long the end waits for a database that is locked. */
+const CLOSE_WAIT_MS = 2_000
 
 export interface SyncApplierOptions {
   useStore: StoreAccess
@@ -33,6 +36,7 @@ export interface SyncApplierOptions {
   logger: Logger
   /** Set with -d. */
   debug?: DebugOutput | undefined
+  maxQueuedEntries?: number
 }
 
 /** Counted since the start. */
@@ -54,13 +58,30 @@ export class SyncApplier {
   readonly counters: SyncApplierCounters = { applied: 0, ignored: 0, dropped: 0 }
   readonly #options: SyncApplierOptions
   readonly #limited: RateLimitedLog
-  #queue: QueuedEntry[] = []
-  #flushing: Promise<void> | undefined
+  readonly #queue: FairQueue<QueuedEntry>
+  readonly #writer: BatchWriter<readonly QueuedEntry[], SyncOutcome[]>
   #isClosing = false
 
   constructor(options: SyncApplierOptions) {
     this.#options = options
     this.#limited = new RateLimitedLog(options.logger, options.clock)
+    this.#queue = new FairQueue({
+      limits: { maxCount: options.maxQueuedEntries ?? MAX_QUEUED_ENTRIES, maxBytes: MAX_QUEUED_BYTES },
+      maxBatch: PACE.fullBatch,
+      sourceOf: ({ peerAddress }) => ({ network: peerAddress, client: '' }),
+      sizeOf: () => 0,
+    })
+    this.#writer = new BatchWriter({
+      work: this.#queue,
+      pace: PACE,
+      clock: options.clock,
+      write: (batch) => this.#write(batch),
+      onWritten: (batch, outcomes) => {
+        for (const [index, queued] of batch.entries()) this.#report(queued, outcomes[index]!)
+      },
+      onFailed: ({ error }) => this.#noteFailure(error),
+      onRecovered: () => this.#limited.reset('sync-failed'),
+    })
   }
 
   /** Takes the entries of one message. */
@@ -71,10 +92,13 @@ export class SyncApplier {
     }
   }
 
-  /** Writes what waits, with one try, and takes nothing more. */
+  /** Takes nothing more and writes what waits, as far as the database lets it. */
   async close(): Promise<void> {
     this.#isClosing = true
-    await this.#flushing
+    const lostCount = await this.#writer.close(CLOSE_WAIT_MS)
+    if (lostCount > 0) {
+      this.#options.logger.log('err', `${lostCount} sync entries could not be applied and are lost`)
+    }
   }
 
   #takeTuple({ ip, helo, from, to }: SyncGrey): void {
@@ -88,13 +112,12 @@ export class SyncApplier {
   }
 
   #takeAddress(entry: SyncAddress, peerAddress: string): void {
-    if (this.#isClosing || this.#queue.length >= MAX_QUEUED_ENTRIES) {
+    if (this.#isClosing) {
       this.#drop()
       return
     }
-    this.#queue.push({ entry, peerAddress })
-    // Cleared by the loop itself, in the same turn in which it finds the queue empty.
-    this.#flushing ??= this.#flushAll()
+    for (const _ of this.#queue.push({ entry, peerAddress })) this.#drop()
+    this.#writer.notify()
   }
 
   #drop(): void {
@@ -102,38 +125,22 @@ export class SyncApplier {
     this.#limited.log(
       'sync-dropped',
       'warning',
-      `too many sync entries wait for ${this.#options.databasePath}, newer ones are dropped`,
+      `too many sync entries wait for ${this.#options.databasePath}, those of the busiest peer are dropped`,
     )
   }
 
-  async #flushAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      // A commit costs as much as many entries: they share one.
-      if (this.#queue.length < MAX_BATCH && !this.#isClosing) await pause(BATCH_WAIT_MS)
-      const batch = this.#queue.slice(0, MAX_BATCH)
-      let outcomes: SyncOutcome[]
-      try {
-        outcomes = await this.#options.useStore((store) =>
-          store.applySync(
-            batch.map(({ entry }) => changeOf(entry)),
-            this.#options.policy,
-            this.#options.clock.nowSec(),
-          ),
-        )
-      } catch (error) {
-        this.#limited.log(
-          'sync-failed',
-          'err',
-          `cannot apply sync entries to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
-        )
-        if (this.#isClosing) break
-        await pause(RETRY_MS)
-        continue
-      }
-      this.#queue = this.#queue.slice(batch.length)
-      for (const [index, queued] of batch.entries()) this.#report(queued, outcomes[index]!)
-    }
-    this.#flushing = undefined
+  #write(batch: readonly QueuedEntry[]): Promise<SyncOutcome[]> {
+    const { useStore, policy, clock } = this.#options
+    const changes = batch.map(({ entry }) => changeOf(entry))
+    return useStore((store) => store.applySync(changes, policy, clock.nowSec()))
+  }
+
+  #noteFailure(error: unknown): void {
+    this.#limited.log(
+      'sync-failed',
+      'err',
+      `cannot apply sync entries to ${this.#options.databasePath} (${escapeControl(reasonOf(error))}), ${this.#queue.length} waiting`,
+    )
   }
 
   #report({ entry, peerAddress }: QueuedEntry, outcome: SyncOutcome): void {

@@ -98,6 +98,7 @@ describe('import', () => {
     [['--expire', '4h'], '--expire goes with --kind'],
     [['--kind', 'GREY'], '--kind: a plain list is WHITE, TRAPPED or SPAMTRAP'],
     [['--kind', 'x'], '--kind: "x" is not one of'],
+    [['--kind', 'WHITE', '--expire', '36'], '--expire: "36" has no unit'],
     [['--kind', 'WHITE', '--expire', '0'], '--expire: "0" is not a duration'],
     [['--kind', 'SPAMTRAP', '--expire', '4h'], '--expire: a spamtrap never expires'],
     [['--kind', 'WHITE', '--comment', 'ä'.repeat(512)], '--comment: longer than 1023 bytes'],

@@ -151,6 +151,8 @@ describe('wrong calls: usage line, exit 1, nothing on stdout', () => {
     [['-d', '--expire', '4h', 'x'], '--expire goes with -a'],
     [['--if-missing'], '--if-missing goes with -a'],
     [['-a', '--expire', '0', 'x'], '--expire: "0" would end at once; "never" pins an entry'],
+    [['-a', '--expire', '36', 'x'], '--expire: "36" has no unit'],
+    [['-a', '--expire=000007', 'x'], '--expire: "000007" has no unit'],
     [['-a', '--expire', 'soon', 'x'], '--expire: "soon" is not a duration'],
     [['-aT', '--expire', '4h', 'a@b'], '--expire: a spamtrap never expires'],
     [['-d', '--all-tuples', '1.2.3.4'], '--all-tuples goes with -d -G'],
@@ -177,8 +179,13 @@ describe('hints', () => {
         'write all four numbers of the address, in decimal',
       ]),
     ),
-    [['-d', '203.0.113.1', '-T'], 'options go in front of the keys'],
+    [['-d', '203.0.113.1', '-T'], 'nothing was changed; options go in front of the keys'],
+    [['-a', '203.0.113.1', '--dry-run'], 'nothing was changed; options go in front of the keys'],
     [['203.0.113.1', '-d'], 'options go in front of the keys'],
+    [['-aT', 'Foo Bar <Foo@X.test>'], 'write the address alone: Foo@X.test'],
+    [['-aT', '@x.test'], 'a spamtrap is one whole address, such as trap@example.org'],
+    [['-aT', 'trap@'], 'a spamtrap is one whole address, such as trap@example.org'],
+    [['-a', '--expire', '36', '203.0.113.1'], 'write 36d for days, 36h for hours or 36s for seconds'],
   ])('%j', async (argv, hint) => {
     const { rc, stderr } = await scene.spamdb(argv)
     expect(rc).toBeGreaterThan(0)

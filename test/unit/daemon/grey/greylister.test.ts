@@ -265,7 +265,7 @@ describe('a database that fails', () => {
       "err can't add tuples to /db (database is locked), 1 waiting",
     ])
   })
-  test('the queue is bounded: the oldest go, counted', async () => {
+  test('the queue is bounded: the newest of the busiest source go, counted', async () => {
     vi.useFakeTimers()
     const { greylister, failures, calls, logged } = harness('new', {
       queueLimits: { maxCount: 3, maxBytes: 1_000_000 },
@@ -278,11 +278,11 @@ describe('a database that fails', () => {
     await vi.advanceTimersByTimeAsync(10_000)
     expect(greylister.counters.dropped).toBe(2)
     expect(calls.flatMap(({ attempts }) => attempts.map(({ tuple }) => tuple.to))).toEqual([
+      '<0@b>',
+      '<1@b>',
       '<2@b>',
-      '<3@b>',
-      '<4@b>',
     ])
-    expect(logged()).toContain('err too many tuples wait for /db, the oldest are dropped')
+    expect(logged()).toContain('err too many tuples wait for /db, those of the busiest sources are dropped')
   })
   test('the bytes of the queue are bounded too', async () => {
     vi.useFakeTimers()
@@ -296,9 +296,33 @@ describe('a database that fails', () => {
   })
   test('closing tries once more and says what is lost', async () => {
     const { greylister, failures, logged } = harness()
-    failures.push(busy(), busy())
+    failures.push(...Array.from({ length: 2 }, () => new AppError('ERR_DB_FULL', 'No space left on device')))
     await greylister.submit(recipient)
     await greylister.close()
     expect(logged().at(-1)).toBe('err 1 tuples could not be recorded and are lost')
+  })
+  test('closing waits for a lock', async () => {
+    const { greylister, failures, calls } = harness()
+    failures.push(busy(), busy(), busy())
+    await greylister.submit(recipient)
+    await greylister.close()
+    expect(calls).toHaveLength(1)
+  })
+  test('what peers send takes turns as one source, and pushes out no local client', async () => {
+    vi.useFakeTimers()
+    const { greylister, failures, calls } = harness('new', {
+      queueLimits: { maxCount: 4, maxBytes: 1_000_000 },
+    })
+    failures.push(busy())
+    await greylister.submit(recipient)
+    for (let index = 0; index < 5; index += 1) {
+      void greylister.receive({ ip: `203.0.113.${index}`, helo: 'h', from: '<a@b>', to: '<c@d>' })
+    }
+    await greylister.submit({ ...recipient, clientIp: '198.51.100.7' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    const stored = calls.flatMap(({ attempts }) => attempts.map(({ clientIp }) => clientIp))
+    expect(stored).toContain('198.51.100.7')
+    expect(stored).toHaveLength(4)
+    expect(greylister.counters.dropped).toBe(3)
   })
 })
