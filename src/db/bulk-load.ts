@@ -1,12 +1,14 @@
-import type { Entry } from '../domain/entry.js'
+import { decideImport, importedMarks, selectEntries } from '../domain/decide-import.js'
+import type { Entry, HostEntry } from '../domain/entry.js'
+import type { UpsertCounts } from '../domain/requests.js'
+import type { Stamp } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
-import type { Tables } from './manual-edits.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
-import type { UpsertCounts } from './store.js'
-import { AGE_STEP_SEC, TupleAges } from './tables/tuple-ages.js'
+import { encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
+import { AGE_STEP_SEC } from './tables/tuple-ages.js'
 import { commentValue, wireValue } from './tables/wire-value.js'
-import { upsertEntries } from './upsert-entries.js'
+import type { Transactions } from './transactions.js'
 
 /** Up to this many entries, storing one after the other is faster than staging. */
 const STAGING_THRESHOLD = 20_000
@@ -41,13 +43,40 @@ const NEW_COMMENT = 'comment = coalesce(excluded.comment, comment)'
 interface Merge {
   key: string
   update: string
+  /** Columns of the entries, and the column of stamps with its value. */
+  columns: string
+  marks: string
+  value: string
 }
+
+/** Marks of an imported address: by its kind, and by whether it is fixed by a pin or a comment. */
+const HOST_MARKS = `CASE WHEN expire = 0 THEN CASE pcount WHEN -1 THEN @pinnedTrapped ELSE @pinnedWhite END
+  WHEN comment IS NULL THEN CASE pcount WHEN -1 THEN @trapped ELSE @white END
+  ELSE CASE pcount WHEN -1 THEN @notedTrapped ELSE @notedWhite END END`
 
 /** How each staged table is merged, in the order of its key and, for one key, in the order of arrival. */
 const MERGES = {
-  hosts: { key: 'ip', update: `${NEW_TIMES}, ${NEW_COMMENT}` },
-  tuples: { key: 'ip, helo, "from", "to"', update: NEW_TIMES },
-  spamtraps: { key: 'address', update: `first = excluded.first, ${NEW_COMMENT}` },
+  hosts: {
+    key: 'ip',
+    update: `${NEW_TIMES}, ${NEW_COMMENT}, marks = excluded.marks`,
+    columns: 'ip, first, pass, expire, bcount, pcount, comment',
+    marks: 'marks',
+    value: HOST_MARKS,
+  },
+  tuples: {
+    key: 'ip, helo, "from", "to"',
+    update: `${NEW_TIMES}, marks = NULL`,
+    columns: 'ip, helo, "from", "to", first, pass, expire, bcount, pcount',
+    marks: 'marks',
+    value: 'NULL',
+  },
+  spamtraps: {
+    key: 'address',
+    update: `first = excluded.first, ${NEW_COMMENT}, stamp = excluded.stamp`,
+    columns: 'address, first, comment',
+    marks: 'stamp',
+    value: '@stamp',
+  },
 } satisfies Record<string, Merge>
 
 const RECOUNT_AGES = `
@@ -63,9 +92,10 @@ const RECOUNT_AGES = `
  */
 export async function loadEntries(
   connection: Connection,
-  tables: Tables,
+  transactions: Transactions,
   batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
   options: { ifMissing: boolean },
+  now: number,
 ): Promise<UpsertCounts> {
   const waiting: Entry[] = []
   let staging: Staging | undefined
@@ -77,31 +107,40 @@ export async function loadEntries(
       }
       for (const entry of batch) waiting.push(entry)
       if (waiting.length <= STAGING_THRESHOLD) continue
-      staging = new Staging(connection)
+      staging = new Staging(connection, transactions)
       staging.add(waiting)
       waiting.length = 0
     }
     if (staging === undefined) {
-      return connection.write('upsertAll', () => upsertEntries(tables, waiting, options))
+      return transactions.decide('upsertAll', now, selectEntries(waiting), (draft) =>
+        decideImport(draft, waiting, options),
+      ).outcomes
     }
-    return staging.merge(options.ifMissing)
+    return staging.merge(options.ifMissing, now)
   } finally {
     staging?.close()
   }
 }
 
+/** Values of the marks that SQL chooses from. */
+type MarkValues = Record<
+  'white' | 'trapped' | 'notedWhite' | 'notedTrapped' | 'pinnedWhite' | 'pinnedTrapped' | 'stamp',
+  Buffer
+>
+
 /** Entries put aside, and how they get into the database. */
 class Staging {
   readonly #connection: Connection
+  readonly #transactions: Transactions
   readonly #hosts: StagedTable
   readonly #tuples: StagedTable
   readonly #spamtraps: StagedTable
-  /** Of its own: other calls of the store may run between two batches. */
-  readonly #ages: TupleAges
+  /** Creation times of tuples, by the step of the age table: other calls of the store may run between two batches. */
+  readonly #tupleTimes = new Map<number, number>()
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, transactions: Transactions) {
     this.#connection = connection
-    this.#ages = new TupleAges(connection)
+    this.#transactions = transactions
     const { database } = connection
     connection.read('upsertAll', () => database.exec(OPEN_STAGING))
     try {
@@ -125,28 +164,31 @@ class Staging {
   }
 
   /** Stores everything in one transaction. */
-  merge(ifMissing: boolean): UpsertCounts {
+  merge(ifMissing: boolean, now: number): UpsertCounts {
     const { database } = this.#connection
     const usualCache = database.pragma('cache_size', { simple: true }) as number
     database.pragma(`cache_size = -${MERGE_CACHE_KIB}`)
     try {
-      return this.#mergeAll(ifMissing)
+      return this.#mergeAll(ifMissing, now)
     } finally {
       database.pragma(`cache_size = ${usualCache}`)
     }
   }
 
-  #mergeAll(ifMissing: boolean): UpsertCounts {
-    return this.#connection.write('upsertAll', () => {
-      this.#mergeTable(this.#hosts, MERGES.hosts, ifMissing)
-      this.#mergeTable(this.#spamtraps, MERGES.spamtraps, ifMissing)
-      this.#mergeTable(this.#tuples, MERGES.tuples, ifMissing)
+  #mergeAll(ifMissing: boolean, now: number): UpsertCounts {
+    return this.#transactions.write('upsertAll', now, (journal) => {
+      const stamp = journal.clock.next(now)
+      const values = this.#marksOf(stamp)
+      this.#mergeTable(this.#hosts, MERGES.hosts, ifMissing, values)
+      this.#mergeTable(this.#spamtraps, MERGES.spamtraps, ifMissing, values)
+      this.#mergeTable(this.#tuples, MERGES.tuples, ifMissing, values)
+      journal.appendEverything('import', stamp)
       const tables = [this.#hosts, this.#tuples, this.#spamtraps]
       const added = tables.reduce((sum, table) => sum + table.addedCount, 0)
       const rest = tables.reduce((sum, table) => sum + table.rowCount, -added)
       // Tuples that were there have other ages now, which only a look at all of them tells.
       if (this.#tuples.addedCount < this.#tuples.rowCount) this.#connection.database.exec(RECOUNT_AGES)
-      else this.#ages.flush()
+      else this.#noteAges()
       return { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
     })
   }
@@ -183,19 +225,51 @@ class Staging {
         const { ip, helo, from, to, first, pass, expire, bcount, pcount } = entry
         const key = [wireValue(ip), wireValue(helo), wireValue(from), wireValue(to)]
         this.#tuples.add(key, [first, pass, expire, bcount, pcount])
-        this.#ages.noteAdded(first)
+        const age = Math.floor(first / AGE_STEP_SEC)
+        this.#tupleTimes.set(age, (this.#tupleTimes.get(age) ?? 0) + 1)
       }
     }
   }
 
-  #mergeTable(staged: StagedTable, { key, update }: Merge, ifMissing: boolean): void {
+  #noteAges(): void {
+    const { ages } = this.#transactions.tuples
+    for (const [age, count] of this.#tupleTimes) ages.noteAdded(age * AGE_STEP_SEC, count)
+  }
+
+  /** The marks of everything that one import stores. */
+  #marksOf(stamp: Stamp): MarkValues {
+    const { nodes } = this.#transactions.journal
+    const encode = (entry: Pick<HostEntry, 'kind'> & { expire?: number; comment?: string }): Buffer => {
+      const whole = { ip: '', first: 0, pass: 0, expire: 1, bcount: 0, pcount: 0, ...entry }
+      return encodeHostMarks(importedMarks(whole, stamp), nodes)!
+    }
+    return {
+      white: encode({ kind: 'WHITE' }),
+      trapped: encode({ kind: 'TRAPPED' }),
+      notedWhite: encode({ kind: 'WHITE', comment: ' ' }),
+      notedTrapped: encode({ kind: 'TRAPPED', comment: ' ' }),
+      pinnedWhite: encode({ kind: 'WHITE', expire: 0 }),
+      pinnedTrapped: encode({ kind: 'TRAPPED', expire: 0 }),
+      stamp: encodeStamp(stamp, nodes),
+    }
+  }
+
+  #mergeTable(
+    staged: StagedTable,
+    { key, update, columns, marks, value }: Merge,
+    ifMissing: boolean,
+    values: MarkValues,
+  ): void {
     const { database } = this.#connection
     const countRows = database.prepare(`SELECT count(*) FROM main.${staged.name}`).pluck()
     const before = countRows.get() as number
     const onConflict = ifMissing ? 'DO NOTHING' : `(${key}) DO UPDATE SET ${update}`
-    database.exec(
-      `INSERT INTO main.${staged.name} SELECT * FROM staging.staged_${staged.name} WHERE true ORDER BY ${key}, rowid ON CONFLICT ${onConflict}`,
-    )
+    database
+      .prepare(
+        `INSERT INTO main.${staged.name} (${columns}, ${marks}) SELECT ${columns}, ${value}
+         FROM staging.staged_${staged.name} WHERE true ORDER BY ${key}, rowid ON CONFLICT ${onConflict}`,
+      )
+      .run(values)
     staged.addedCount = (countRows.get() as number) - before
   }
 }

@@ -71,6 +71,7 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
   const connection = new Connection(path, database, {
     file,
     mode,
+    schemaVersion: database.pragma('user_version', { simple: true }) as number,
     busyTimeoutMs,
     onSlowCall: options.onSlowCall,
     slowCallMs: options.slowCallMs ?? DEFAULT_SLOW_CALL_MS,

@@ -13,6 +13,11 @@ export const APPLICATION_ID = 0x73706d44
  *
  * `tuple_ages` counts the tuples by age in steps of AGE_STEP_SEC, and all of them under TOTAL_AGE: it finds
  * the age from which to evict without an index, which would double the size of the file.
+ *
+ * Step 2: `marks` and `stamp` beside the entries (marks-codec.ts) say when and where they changed; NULL, which is
+ * every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).
+ * `journal` has a row for every change (journal.ts), `history` the same for people. `pool_networks`, `releases`,
+ * `allow_sources`, `allow_ranges` and `hourly_counts` are there so that what uses them needs no step of its own.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE hosts (
@@ -47,6 +52,96 @@ export const MIGRATIONS: readonly string[] = [
      tuple_count INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    INSERT INTO tuple_ages VALUES (-1, 0);`,
+  `ALTER TABLE hosts ADD COLUMN marks BLOB;
+   ALTER TABLE tuples ADD COLUMN marks BLOB;
+   ALTER TABLE spamtraps ADD COLUMN stamp BLOB;
+   CREATE TABLE removed (
+     key TEXT NOT NULL PRIMARY KEY,
+     marks BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE nodes (
+     number INTEGER PRIMARY KEY,
+     id INTEGER NOT NULL UNIQUE
+   ) STRICT;
+   INSERT INTO nodes VALUES (0, 0);
+   CREATE TABLE journal_state (
+     id INTEGER PRIMARY KEY CHECK (id = 1),
+     node INTEGER NOT NULL,
+     home TEXT NOT NULL,
+     time INTEGER NOT NULL,
+     counter INTEGER NOT NULL,
+     seq INTEGER NOT NULL,
+     trimmed INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO journal_state VALUES (1, 0, '', 0, 0, 0, 0);
+   CREATE TABLE journal (
+     seq INTEGER PRIMARY KEY,
+     stamp BLOB NOT NULL,
+     kinds INTEGER NOT NULL,
+     rule INTEGER NOT NULL,
+     actor TEXT,
+     key TEXT
+   ) STRICT;
+   CREATE TABLE journal_consumers (
+     name TEXT NOT NULL PRIMARY KEY,
+     position INTEGER NOT NULL,
+     seen INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE history (
+     seq INTEGER PRIMARY KEY,
+     event INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     program TEXT,
+     rule INTEGER NOT NULL,
+     actor TEXT,
+     kind INTEGER NOT NULL,
+     key TEXT NOT NULL,
+     before TEXT,
+     after TEXT
+   ) STRICT;
+   CREATE INDEX history_keys ON history (key, seq);
+   CREATE TABLE pool_networks (
+     network TEXT NOT NULL PRIMARY KEY,
+     pool TEXT NOT NULL,
+     first INTEGER NOT NULL,
+     pass INTEGER NOT NULL,
+     expire INTEGER NOT NULL,
+     bcount INTEGER NOT NULL,
+     pcount INTEGER NOT NULL,
+     marks BLOB
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE releases (
+     id TEXT NOT NULL PRIMARY KEY,
+     "from" TEXT,
+     "to" TEXT,
+     network TEXT,
+     scope INTEGER NOT NULL,
+     first INTEGER NOT NULL,
+     expire INTEGER NOT NULL,
+     used INTEGER NOT NULL,
+     author TEXT,
+     stamp BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE allow_sources (
+     name TEXT NOT NULL PRIMARY KEY,
+     first INTEGER NOT NULL,
+     expire INTEGER NOT NULL,
+     checked INTEGER NOT NULL,
+     comment TEXT,
+     stamp BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE allow_ranges (
+     source TEXT NOT NULL,
+     network TEXT NOT NULL,
+     PRIMARY KEY (source, network)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE hourly_counts (
+     hour INTEGER NOT NULL,
+     name TEXT NOT NULL,
+     label TEXT NOT NULL,
+     count INTEGER NOT NULL,
+     PRIMARY KEY (hour, name, label)
+   ) STRICT, WITHOUT ROWID;`,
 ]
 
 /** `user_version` of a file that has seen every step. */

@@ -1,18 +1,23 @@
+import { type HostChange, isHostChange } from '../domain/change.js'
+import { decideEdits, selectEdits } from '../domain/decide-edits.js'
+import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Connection } from './connection.js'
-import { applyEdits, type Tables } from './manual-edits.js'
 import type {
+  Changed,
   CheckReport,
   DamagedGap,
   EditOutcome,
   EntryCounts,
   GreyPolicy,
+  JournalSlice,
   ManualEdit,
   ScanChanges,
   ScanCursor,
   ScanSlice,
   Sighting,
+  SightingOptions,
   SightingOutcome,
   Store,
   SyncChange,
@@ -22,10 +27,8 @@ import type {
   UpsertCounts,
 } from './store.js'
 import { getEntry } from './tables/entry-rows.js'
-import { HostTable } from './tables/host-table.js'
-import { SpamtrapTable } from './tables/spamtrap-table.js'
 import type { TupleLimits } from './tables/tuple-limits.js'
-import { TupleTable } from './tables/tuple-table.js'
+import { type Decided, Transactions } from './transactions.js'
 
 /**
  * The store on one SQLite file. Every method hands its work to a module of its own; what a one-key `spamdb`
@@ -34,17 +37,13 @@ import { TupleTable } from './tables/tuple-table.js'
 export class SqliteStore implements Store {
   readonly location: string
   readonly #connection: Connection
-  readonly #tables: Tables
+  readonly #transactions: Transactions
   #limits: TupleLimits | undefined
 
   constructor(connection: Connection) {
     this.location = connection.location
     this.#connection = connection
-    this.#tables = {
-      hosts: new HostTable(connection),
-      tuples: new TupleTable(connection),
-      spamtraps: new SpamtrapTable(connection),
-    }
+    this.#transactions = new Transactions(connection)
   }
 
   async *list(query: EntryQuery = {}): AsyncGenerator<Entry[], void, undefined> {
@@ -83,43 +82,71 @@ export class SqliteStore implements Store {
     return countEntries(this.#connection, query)
   }
 
-  async edit(edits: readonly ManualEdit[], now: number): Promise<EditOutcome[]> {
-    return this.#write('edit', () => applyEdits(this.#tables, edits, now))
+  async load(selection: Selection, draft: Draft): Promise<void> {
+    this.#connection.read('load', () => this.#transactions.load(selection, draft))
   }
 
-  async upsert(entries: readonly Entry[], options: { ifMissing: boolean }): Promise<UpsertCounts> {
-    const { upsertEntries } = await import('./upsert-entries.js')
-    return this.#write('upsert', () => upsertEntries(this.#tables, entries, options))
+  async edit(
+    edits: readonly ManualEdit[],
+    now: number,
+    { actor }: { actor?: string | undefined } = {},
+  ): Promise<Changed<EditOutcome>> {
+    const cause = { rule: 'manual', actor } as const
+    return this.#transactions.decide('edit', now, selectEdits(edits), (draft) =>
+      decideEdits(draft, edits, cause),
+    )
+  }
+
+  async upsert(
+    entries: readonly Entry[],
+    { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
+  ): Promise<UpsertCounts> {
+    const { decideImport, selectEntries } = await import('../domain/decide-import.js')
+    return this.#transactions.decide('upsert', now, selectEntries(entries), (draft) =>
+      decideImport(draft, entries, { ifMissing }),
+    ).outcomes
   }
 
   async upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-    options: { ifMissing: boolean },
+    { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
   ): Promise<UpsertCounts> {
     const { loadEntries } = await import('./bulk-load.js')
-    this.#tables.tuples.ages.reset()
-    return loadEntries(this.#connection, this.#tables, batches, options)
+    return loadEntries(this.#connection, this.#transactions, batches, { ifMissing }, now)
   }
 
   async recordSightings(
     sightings: readonly Sighting[],
-    options: { whiteExpireSec: number; untrap: boolean },
+    options: SightingOptions,
     now: number,
-  ): Promise<SightingOutcome[]> {
-    const { applySightings } = await import('./sightings.js')
-    return this.#write('recordSightings', () => applySightings(this.#tables.hosts, sightings, options, now))
+  ): Promise<Changed<SightingOutcome>> {
+    const { decideSightings, selectSightings } = await import('../domain/decide-sightings.js')
+    return this.#transactions.decide('recordSightings', now, selectSightings(sightings), (draft) =>
+      decideSightings(draft, sightings, options),
+    )
   }
 
   async recordAttempts(
     attempts: readonly TupleAttempt[],
     policy: GreyPolicy,
     now: number,
-  ): Promise<TupleOutcome[]> {
-    const { applyAttempts, beginAttempts } = await import('./attempts.js')
-    const limits = await this.#openLimits()
-    return this.#write('recordAttempts', () =>
-      applyAttempts(beginAttempts(this.#tables, limits, policy, now), attempts),
+  ): Promise<Changed<TupleOutcome, HostChange>> {
+    const [{ decideAttempts, selectAttempts }, limits] = await Promise.all([
+      import('../domain/decide-attempts.js'),
+      this.#openLimits(),
+    ])
+    const decided = this.#transactions.decide(
+      'recordAttempts',
+      now,
+      selectAttempts(attempts, policy),
+      (draft) => decideAttempts(draft, attempts, policy),
+      (outcomes) => {
+        // What is evicted for the total counts with the last attempt of the batch.
+        const last = outcomes.at(-1)
+        if (last !== undefined) last.evictedCount += limits.evictOverTotal(policy.maxTuples)
+      },
     )
+    return hostChangesOf(decided)
   }
 
   async readScanSlice(
@@ -127,7 +154,7 @@ export class SqliteStore implements Store {
     limit: number,
     options: { dueAt?: number } = {},
   ): Promise<ScanSlice> {
-    const { readSlice } = await import('./scan.js')
+    const { readSlice } = await import('./scan-slice.js')
     return this.#connection.read('readScanSlice', () =>
       readSlice(this.#connection, after, limit, options.dueAt),
     )
@@ -135,21 +162,38 @@ export class SqliteStore implements Store {
 
   async applyScan(
     changes: ScanChanges,
-    policy: GreyPolicy,
+    policy: Pick<GreyPolicy, 'whiteExpireSec'>,
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }> {
-    const { applyScanChanges } = await import('./scan.js')
-    return this.#write('applyScan', () => applyScanChanges(this.#tables, changes, policy, now))
+    const { decideScan, selectScan } = await import('../domain/decide-scan.js')
+    return this.#transactions.decide('applyScan', now, selectScan(changes), (draft) =>
+      decideScan(draft, changes, policy),
+    ).outcomes
   }
 
-  async applySync(changes: readonly SyncChange[], policy: GreyPolicy, now: number): Promise<SyncOutcome[]> {
-    const [{ beginAttempts }, { applySyncChanges }] = await Promise.all([
-      import('./attempts.js'),
-      import('./sync-changes.js'),
-    ])
-    const limits = await this.#openLimits()
-    return this.#write('applySync', () =>
-      applySyncChanges(beginAttempts(this.#tables, limits, policy, now), changes),
+  async applySync(
+    changes: readonly SyncChange[],
+    _policy: GreyPolicy,
+    now: number,
+  ): Promise<Changed<SyncOutcome, HostChange>> {
+    const { decideSync, selectSync } = await import('../domain/decide-sync.js')
+    const decided = this.#transactions.decide('applySync', now, selectSync(changes), (draft) =>
+      decideSync(draft, changes),
+    )
+    return hostChangesOf(decided)
+  }
+
+  async readJournal(after: number, limit: number): Promise<JournalSlice> {
+    return this.#connection.read('readJournal', () => this.#transactions.journal.read(after, limit))
+  }
+
+  async journalPosition(name: string): Promise<number | undefined> {
+    return this.#connection.read('journalPosition', () => this.#transactions.journal.position(name))
+  }
+
+  async saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void> {
+    this.#connection.write('saveJournalPosition', () =>
+      this.#transactions.journal.savePosition(name, position, now),
     )
   }
 
@@ -167,14 +211,14 @@ export class SqliteStore implements Store {
     this.#connection.close()
   }
 
-  #write<Result>(call: string, body: () => Result): Result {
-    this.#tables.tuples.ages.reset()
-    return this.#connection.write(call, body)
-  }
-
   async #openLimits(): Promise<TupleLimits> {
     const { TupleLimits: Limits } = await import('./tables/tuple-limits.js')
-    this.#limits ??= new Limits(this.#tables.tuples)
+    this.#limits ??= new Limits(this.#transactions.tuples)
     return this.#limits
   }
+}
+
+/** Changes of addresses alone: those of tuples are many, and daemons read them from another thread. */
+function hostChangesOf<Outcome>({ outcomes, changes }: Decided<Outcome[]>): Changed<Outcome, HostChange> {
+  return { outcomes, changes: changes.filter(isHostChange) }
 }

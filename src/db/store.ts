@@ -7,70 +7,33 @@
  * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
  * what they wanted to do. After a rejection nothing of that call is stored.
  */
-import type { Entry, EntryKey, EntryKind, Tuple, WireText } from '../domain/entry.js'
+import type { Change, HostChange } from '../domain/change.js'
+import type { Draft, Selection } from '../domain/draft.js'
+import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { EntryQuery } from '../domain/query.js'
+import type {
+  EditOutcome,
+  GreyPolicy,
+  ManualEdit,
+  ScanChanges,
+  Sighting,
+  SightingOptions,
+  SightingOutcome,
+  SyncChange,
+  SyncOutcome,
+  TupleAttempt,
+  TupleOutcome,
+  UpsertCounts,
+} from '../domain/requests.js'
+import type { JournalRow, JournalSlice } from './journal.js'
 
-/** One change by an administrator. `ip` is canonical, `address` normalised; see database.md section 6. */
-export type ManualEdit =
-  | { operation: 'add'; kind: 'WHITE' | 'TRAPPED'; ip: string; options?: AddOptions }
-  | { operation: 'add'; kind: 'SPAMTRAP'; address: WireText; options?: AddOptions }
-  | { operation: 'delete'; key: EntryKey }
-  /** Oldest GREY tuple of an address, or all of them. */
-  | { operation: 'delete-tuples'; ip: string; all: boolean }
+export type * from '../domain/requests.js'
+export type { JournalRow, JournalSlice }
 
-export interface AddOptions {
-  /** Leave an existing entry of any kind under that key as it is. */
-  ifMissing?: boolean
-  /** Removal time in place of the kind's default, seconds since the Epoch; 0 pins the entry. */
-  expire?: number
-  comment?: string
-}
-
-/** `missing`: nothing to delete. `skipped`: `ifMissing` found an entry. */
-export type EditOutcome = 'added' | 'updated' | 'deleted' | 'missing' | 'skipped'
-
-/** An address seen by the log watcher, with how often since the last batch. */
-export interface Sighting {
-  ip: string
-  count: number
-}
-
-export type SightingOutcome = 'added' | 'refreshed' | 'untrapped' | 'left-trapped'
-
-/** Settings of the greylister that decide on tuples; all life times in seconds. */
-export interface GreyPolicy {
-  passSec: number
-  greyExpireSec: number
-  whiteExpireSec: number
-  trapExpireSec: number
-  /** Oldest tuples of one address are evicted beyond this number. */
-  maxTuplesPerAddress: number
-  /** Oldest tuples of all are evicted beyond this number. */
-  maxTuples: number
-}
-
-/** One RCPT of a greylisted client, local or received from a sync peer. */
-export interface TupleAttempt {
-  /** Key of the tuple; `tuple.ip` is the client or, with --grey-prefix, its network (`192.0.2.0/24`). */
-  tuple: Tuple
-  /** Canonical client address: what is whitelisted or trapped. */
-  clientIp: string
-  /** Recipient as normalised for the trap test (greylisting.md section 3). */
-  trapKey: WireText
-  /** The recipient's domain is not an allowed one: trap. */
-  isDomainTrap: boolean
-  /** The low-priority MX was tried first: trap, unless the tuple is known already. */
-  isLowPriorityMx: boolean
-  /** False while the client is on a block list: the tuple is counted but never promoted. */
-  mayPromote: boolean
-}
-
-export interface TupleOutcome {
-  result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx'
-  /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M wrote over. */
-  isNewHost: boolean
-  /** Tuples evicted to stay within the limits. */
-  evictedCount: number
+/** What came of each request, in order, and every change that was stored. */
+export interface Changed<Outcome, Kind = Change> {
+  outcomes: Outcome[]
+  changes: Kind[]
 }
 
 /** Where a scan goes on; opaque, made by the store. */
@@ -82,32 +45,7 @@ export interface ScanSlice {
   next: ScanCursor | undefined
 }
 
-/** What a scan decided for one slice. Each change is re-checked against the entry as it is by then. */
-export interface ScanChanges {
-  /** Entries whose `expire` has come: deleted when still expired at `now`. */
-  expired: EntryKey[]
-  /** Tuples to promote: WHITE entry made from the tuple, tuple removed, unless the address is TRAPPED. */
-  promoted: Tuple[]
-  /** WHITE addresses found on a block list: deleted unless pinned. */
-  blocked: string[]
-}
-
-/** A change received from a sync peer; deletions are greyd's types 4 and 5. */
-export type SyncChange =
-  | { type: 'GREY'; attempt: TupleAttempt }
-  | { type: 'WHITE' | 'TRAPPED'; ip: string; expire: number }
-  | { type: 'delete'; ip: string }
-
-/** `created`: a new entry; `applied`: an existing one was changed or deleted, or a tuple recorded. */
-export type SyncOutcome = 'created' | 'applied' | 'ignored'
-
 export type EntryCounts = Record<EntryKind, number>
-
-export interface UpsertCounts {
-  added: number
-  updated: number
-  skipped: number
-}
 
 export interface CheckReport {
   isSound: boolean
@@ -140,29 +78,43 @@ export interface Store {
   listReadable(kinds: readonly EntryKind[], onGap: (gap: DamagedGap) => void): AsyncIterable<Entry[]>
   get(key: EntryKey): Promise<Entry | undefined>
   count(query?: EntryQuery): Promise<EntryCounts>
-  /** Applies edits in order within one transaction; outcomes in the same order. */
-  edit(edits: readonly ManualEdit[], now: number): Promise<EditOutcome[]>
+  /**
+   * Puts what is on record for a selection into a draft, for a decision that nobody stores (a dry run). What the
+   * draft holds already stays as it is.
+   */
+  load(selection: Selection, draft: Draft): Promise<void>
+  /** Applies edits in order within one transaction. `actor` is the user, when known. */
+  edit(
+    edits: readonly ManualEdit[],
+    now: number,
+    options?: { actor?: string | undefined },
+  ): Promise<Changed<EditOutcome>>
   /**
    * Stores whole entries (import): replaces what is under the same key, or skips it with `ifMissing`. A
-   * comment stays when the new entry has none.
+   * comment stays when the new entry has none. `now` stamps the changes; without it they are later than any other.
    */
-  upsert(entries: readonly Entry[], options: { ifMissing: boolean }): Promise<UpsertCounts>
+  upsert(entries: readonly Entry[], options: { ifMissing: boolean; now?: number }): Promise<UpsertCounts>
   /**
    * As `upsert` for any number of entries in one transaction and bounded memory, several times faster: the
-   * write lock is held only while they are merged, after the last batch has arrived.
+   * write lock is held only while they are merged, after the last batch has arrived. Beyond a few thousand
+   * entries the journal gets one row without a key.
    */
   upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-    options: { ifMissing: boolean },
+    options: { ifMissing: boolean; now?: number },
   ): Promise<UpsertCounts>
-  /** The log watcher's update (spamlogd.md section 3), outcomes in order. */
+  /** The log watcher's update (spamlogd.md section 3). */
   recordSightings(
     sightings: readonly Sighting[],
-    options: { whiteExpireSec: number; untrap: boolean },
+    options: SightingOptions,
     now: number,
-  ): Promise<SightingOutcome[]>
-  /** The greylister's update (greylisting.md section 4), outcomes in order. */
-  recordAttempts(attempts: readonly TupleAttempt[], policy: GreyPolicy, now: number): Promise<TupleOutcome[]>
+  ): Promise<Changed<SightingOutcome>>
+  /** The greylister's update (greylisting.md section 4). Changes of tuples are in the journal only. */
+  recordAttempts(
+    attempts: readonly TupleAttempt[],
+    policy: GreyPolicy,
+    now: number,
+  ): Promise<Changed<TupleOutcome, HostChange>>
   /**
    * Looks at the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
    * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.
@@ -174,11 +126,32 @@ export interface Store {
   ): Promise<ScanSlice>
   applyScan(
     changes: ScanChanges,
-    policy: GreyPolicy,
+    policy: Pick<GreyPolicy, 'whiteExpireSec'>,
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }>
   /** Entries received from peers (greylisting.md section 9, recommended receiver); all or nothing. */
-  applySync(changes: readonly SyncChange[], policy: GreyPolicy, now: number): Promise<SyncOutcome[]>
+  applySync(
+    changes: readonly SyncChange[],
+    policy: GreyPolicy,
+    now: number,
+  ): Promise<Changed<SyncOutcome, HostChange>>
+  /**
+   * The changes of entries by any program behind position `after`, oldest first, at most `limit` (0 only asks for
+   * `newest`). Costs some microseconds when there is nothing new, so it may be asked every second.
+   *
+   * To keep something in step: take `newest` of a first call, look at all entries once, then read from there and
+   * look each key up again (`get`): a row says that and how an entry changed, not what it is by now, and reading a
+   * row twice does no harm. When a slice `isBehind`, do the whole once more. Entries that end by time change
+   * nothing until a scan removes them; tuples that end so, or are evicted, leave no row.
+   *
+   * Who goes on where it left off after a restart keeps its position under a name (`saveJournalPosition`): rows
+   * that such a reader has not seen are kept, for a week or a million rows at most, otherwise the last 20,000.
+   */
+  readJournal(after: number, limit: number): Promise<JournalSlice>
+  /** The stored position of a reader; undefined when it has none. */
+  journalPosition(name: string): Promise<number | undefined>
+  /** Stores up to where a reader has done its work; undefined forgets the reader. */
+  saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
   /** Copies the live database to a new file with SQLite's online backup. */
   backup(targetPath: string): Promise<void>
   check(): Promise<CheckReport>

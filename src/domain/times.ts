@@ -10,3 +10,8 @@ export const TRAP_EXPIRE_SEC = 24 * 60 * 60
 export const MAX_FIELD_BYTES = 1023
 /** Value of `expire` that means "never": pinned entries, and every SPAMTRAP. */
 export const EXPIRE_NEVER = 0
+/**
+ * How long the mark of a deletion is kept: as long as any automatic entry that it speaks about can live. A gateway
+ * that was away for longer takes a fresh copy instead of merging.
+ */
+export const KEEP_RESET_SEC = WHITE_EXPIRE_SEC

@@ -1,5 +1,6 @@
 /** `spamdb -a` and `spamdb -d`: changes under keys, in order, with the original's counts of failures. */
 import type { EditOutcome, ManualEdit, Store } from '../../db/store.js'
+import type { Change } from '../../domain/change.js'
 import type { EntryKind, WireText } from '../../domain/entry.js'
 import { normaliseSpamtrap } from '../../domain/spamtrap.js'
 import { canBeSpamtrap } from '../../domain/spamtrap-key.js'
@@ -28,12 +29,6 @@ export type KeyFailure =
   /** Ends the run: nothing of this batch is stored. */
   | { reason: 'storage'; error: AppError; operation: 'add' | 'delete'; keyCount: number; doneCount: number }
 
-/** A change that is in the database now. */
-export interface AppliedEdit {
-  edit: ManualEdit
-  outcome: EditOutcome
-}
-
 export interface EditResult {
   /** Keys that failed, all told. */
   failureCount: number
@@ -51,12 +46,12 @@ const MAX_KEYS_PER_TRANSACTION = 50_000
  * transaction changed, after it is stored: there the news go to other gateways.
  */
 export async function editEntries(
-  store: Store,
+  store: Pick<Store, 'edit'>,
   batches: Iterable<readonly WireText[]> | AsyncIterable<readonly WireText[]>,
   request: EditRequest,
   now: number,
   onFailure: (failure: KeyFailure) => void,
-  onChanged?: (changes: readonly AppliedEdit[]) => void | Promise<void>,
+  onChanged?: (changes: readonly Change[]) => void | Promise<void>,
 ): Promise<EditResult> {
   const result: EditResult = { failureCount: 0, keyCount: 0, isStoppedByBadAddress: false }
   let doneCount = 0
@@ -66,9 +61,9 @@ export async function editEntries(
       if (keys.length === 0) continue
       result.keyCount += keys.length
       const plan = planEdits(keys, request, now)
-      let outcomes: EditOutcome[]
+      let edited: Awaited<ReturnType<Store['edit']>>
       try {
-        outcomes = plan.edits.length === 0 ? [] : await store.edit(plan.edits, now)
+        edited = plan.edits.length === 0 ? { outcomes: [], changes: [] } : await store.edit(plan.edits, now)
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         const { operation } = request
@@ -77,8 +72,8 @@ export async function editEntries(
         return result
       }
       doneCount += keys.length
-      result.failureCount += reportFailures(plan, outcomes, onFailure)
-      if (onChanged !== undefined) await onChanged(appliedEdits(plan.edits, outcomes))
+      result.failureCount += reportFailures(plan, edited.outcomes, onFailure)
+      if (onChanged !== undefined) await onChanged(edited.changes)
       if (plan.isStopped) return { ...result, isStoppedByBadAddress: true }
     }
   }
@@ -156,10 +151,4 @@ function reportFailures(
     failureCount += 1
   }
   return failureCount
-}
-
-function appliedEdits(edits: readonly ManualEdit[], outcomes: readonly EditOutcome[]): AppliedEdit[] {
-  return edits
-    .map((edit, index) => ({ edit, outcome: outcomes[index]! }))
-    .filter(({ outcome }) => outcome !== 'missing' && outcome !== 'skipped')
 }

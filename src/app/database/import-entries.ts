@@ -63,7 +63,7 @@ export async function importEntries(
   if (input.type === 'text' && options.list !== undefined) {
     const request = editRequestOf(options, options.list)
     for await (const edits of readPlainList(input.chunks, request, now, countProblem)) {
-      for (const outcome of await store.edit(edits, now)) {
+      for (const outcome of (await store.edit(edits, now)).outcomes) {
         if (outcome === 'added' || outcome === 'updated' || outcome === 'skipped') report[outcome] += 1
       }
     }
@@ -73,7 +73,7 @@ export async function importEntries(
     input.type === 'text'
       ? readText(input.chunks, now, countProblem)
       : readBerkeley(input.source, countProblem)
-  const counts = await store.upsertAll(batches, { ifMissing: options.ifMissing })
+  const counts = await store.upsertAll(batches, { ifMissing: options.ifMissing, now })
   return { ...counts, bad: report.bad }
 }
 

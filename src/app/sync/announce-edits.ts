@@ -1,10 +1,10 @@
 /** `spamdb -Y`: tells other gateways what was changed by hand. */
-import { EXPIRE_NEVER, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
+import type { Change } from '../../domain/change.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { type Environment, resolveSettings } from '../../platform/settings.js'
-import type { AppliedEdit } from '../database/edit-entries.js'
 import { openSendOnlySync, type SendOnlySync } from './send-only-sync.js'
 
 /** A pinned entry lasts as long as every receiver can tell: the last second of a signed 32-bit time. */
@@ -13,7 +13,7 @@ const FAR_EXPIRE_SEC = 0x7fffffff
 const MAX_IN_FLIGHT = 50
 
 export interface EditAnnouncer {
-  announce(changes: readonly AppliedEdit[]): Promise<void>
+  announce(changes: readonly Change[]): Promise<void>
   /** Sends what is left and warns of what could not be sent. */
   finish(): Promise<void>
 }
@@ -58,17 +58,16 @@ export async function openEditAnnouncer(
   }
 }
 
-function announceEdit({ sender }: SendOnlySync, { edit, outcome }: AppliedEdit, nowSec: number): void {
-  if (outcome === 'missing' || outcome === 'skipped') return
-  if (edit.operation === 'delete') {
+function announceEdit({ sender }: SendOnlySync, { key, after }: Change, nowSec: number): void {
+  // Messages for tuples are those of clients, and there are none for spamtraps.
+  if (key.kind !== 'host') return
+  const { entry } = after
+  if (entry?.kind !== 'WHITE' && entry?.kind !== 'TRAPPED') {
     // Receivers remove the address whatever its kind.
-    if (edit.key.kind === 'host') sender.announceDeletion(edit.key.ip, 'WHITE', nowSec)
+    sender.announceDeletion(key.ip, 'WHITE', nowSec)
     return
   }
-  if (edit.operation !== 'add' || edit.kind === 'SPAMTRAP') return
-  const lifeSec = edit.kind === 'WHITE' ? WHITE_EXPIRE_SEC : TRAP_EXPIRE_SEC
-  const expire = edit.options?.expire ?? nowSec + lifeSec
-  const sentExpire = expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : expire
-  if (edit.kind === 'WHITE') sender.announceWhite(edit.ip, sentExpire)
-  else sender.announceTrapped(edit.ip, sentExpire)
+  const expire = entry.expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : entry.expire
+  if (entry.kind === 'WHITE') sender.announceWhite(key.ip, expire)
+  else sender.announceTrapped(key.ip, expire)
 }

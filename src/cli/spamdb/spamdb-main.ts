@@ -1,10 +1,11 @@
 /** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
-import type { AppliedEdit, KeyFailure } from '../../app/database/edit-entries.js'
+import type { KeyFailure } from '../../app/database/edit-entries.js'
 import { editEntries, planEdits } from '../../app/database/edit-entries.js'
 import { isStoreFailure, isWritableEmptyFile, useDatabase } from '../../app/database/open-database.js'
 import { toWireText } from '../../app/wire-text.js'
 import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { escapeControl } from '../../codec/escape.js'
+import type { Change } from '../../domain/change.js'
 import type { Entry, EntryKey, WireText } from '../../domain/entry.js'
 import type { Clock } from '../../platform/clock.js'
 import { type Environment, resolveDbPath } from '../../platform/settings.js'
@@ -29,7 +30,7 @@ export interface ProgramIo {
    * and `finish` once at the end. A failed send is a warning, never an error.
    */
   openAnnouncer?(targets: readonly string[]): Promise<{
-    announce(changes: readonly AppliedEdit[]): void | Promise<void>
+    announce(changes: readonly Change[]): void | Promise<void>
     finish(): Promise<void>
   }>
 }
@@ -94,9 +95,9 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
       const onFailure = (failure: KeyFailure): void => reporter.report(failure)
       let result: Awaited<ReturnType<typeof editEntries>>
       if (call.isDryRun) {
-        const { previewEdits } = await import('../../app/database/preview-edits.js')
+        const { openDryRun } = await import('../../app/database/dry-run.js')
         const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
-        result = await previewEdits(store, batches, call.edit, now, onFailure, print)
+        result = await editEntries(openDryRun(store, now, print), batches, call.edit, now, onFailure)
       } else {
         result = await editEntries(store, batches, call.edit, now, onFailure, announcer?.announce)
       }

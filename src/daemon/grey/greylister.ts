@@ -234,11 +234,12 @@ export class Greylister implements GreylistSink {
     return prefixLength === undefined ? clientIp : formatCidr(networkOf(clientIp, prefixLength))
   }
 
-  #write(batch: readonly QueuedAttempt[]): Promise<TupleOutcome[]> {
+  async #write(batch: readonly QueuedAttempt[]): Promise<TupleOutcome[]> {
     const attempts = batch.map(({ attempt }) => attempt)
-    return this.#options.useStore((store) =>
+    const { outcomes } = await this.#options.useStore((store) =>
       store.recordAttempts(attempts, this.#options.policy, batch[0]!.atSec),
     )
+    return outcomes
   }
 
   #noteFailure(error: unknown): void {

@@ -140,7 +140,7 @@ export class SightingRecorder {
   async #write({ sightings, timeSec }: SightingBatch): Promise<WrittenSightings> {
     const { use, whiteExpireSec, untrap, clock } = this.#options
     const nowSec = timeSec ?? clock.nowSec()
-    const outcomes = await use((store) =>
+    const { outcomes } = await use((store) =>
       store.recordSightings(sightings, { whiteExpireSec, untrap }, nowSec),
     )
     return { outcomes, nowSec }

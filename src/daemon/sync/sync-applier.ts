@@ -129,10 +129,11 @@ export class SyncApplier {
     )
   }
 
-  #write(batch: readonly QueuedEntry[]): Promise<SyncOutcome[]> {
+  async #write(batch: readonly QueuedEntry[]): Promise<SyncOutcome[]> {
     const { useStore, policy, clock } = this.#options
-    const changes = batch.map(({ entry }) => changeOf(entry))
-    return useStore((store) => store.applySync(changes, policy, clock.nowSec()))
+    const changes = batch.map(changeOf)
+    const { outcomes } = await useStore((store) => store.applySync(changes, policy, clock.nowSec()))
+    return outcomes
   }
 
   #noteFailure(error: unknown): void {
@@ -171,8 +172,8 @@ export class SyncApplier {
   }
 }
 
-function changeOf({ type, ip, expire }: SyncAddress): SyncChange {
-  return type === 'WHITE' || type === 'TRAPPED' ? { type, ip, expire } : { type: 'delete', ip }
+function changeOf({ entry: { type, ip, expire }, peerAddress: peer }: QueuedEntry): SyncChange {
+  return type === 'WHITE' || type === 'TRAPPED' ? { type, ip, expire, peer } : { type: 'delete', ip, peer }
 }
 
 /** What -d says about an entry of a message that is believed. */

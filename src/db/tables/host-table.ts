@@ -1,55 +1,75 @@
-import type { EntryTimes } from '../../domain/entry.js'
+import type { HostEntry } from '../../domain/entry.js'
+import type { HeldHost } from '../../domain/held.js'
+import { hostKindOf } from '../../domain/host-state.js'
 import type { Connection } from '../connection.js'
+import { decodeHostMarks, encodeHostMarks, type NodeNumbers } from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
-const SELECT = 'SELECT first, pass, expire, bcount, pcount FROM hosts WHERE ip = CAST(? AS TEXT)'
-const INSERT = 'INSERT OR IGNORE INTO hosts VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)'
+const COLUMNS = 'first, pass, expire, bcount, pcount, comment, marks'
+const SELECT = `SELECT ${COLUMNS} FROM hosts WHERE ip = CAST(? AS TEXT)`
+const SELECT_OLD = `SELECT ${COLUMNS.replace('marks', 'NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
+const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)`
 const UPDATE =
-  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ? WHERE ip = CAST(? AS TEXT)'
-const UPDATE_WITH_COMMENT =
-  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ? WHERE ip = CAST(? AS TEXT)'
+  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
+
+type HostRow = [number, number, number, number, number, string | null, Buffer | null]
 
 /** Records of addresses, one statement a method; the caller owns the transaction. */
 export class HostTable {
   readonly #connection: Connection
+  readonly #nodes: NodeNumbers
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, nodes: NodeNumbers) {
     this.#connection = connection
+    this.#nodes = nodes
   }
 
-  get(ip: string): EntryTimes | undefined {
-    return this.#connection.prepare(SELECT).get(wireValue(ip)) as EntryTimes | undefined
+  /** undefined when there is none; marks of deletions are elsewhere. */
+  get(ip: string): HeldHost | undefined {
+    const select = this.#connection.hasMarks ? SELECT : SELECT_OLD
+    const row = this.#connection.prepareRaw(select).get(wireValue(ip)) as HostRow | undefined
+    if (row === undefined) return undefined
+    const [first, pass, expire, bcount, pcount, comment, marks] = row
+    const times = { first, pass, expire, bcount, pcount }
+    const entry: HostEntry = { kind: hostKindOf(times), ip, ...times }
+    if (comment !== null) entry.comment = comment
+    return { entry, marks: decodeHostMarks(marks, this.#nodes) }
   }
 
-  /** Adds a record; false, and no change, when the address has one. */
-  insert(ip: string, host: EntryTimes, comment?: string): boolean {
-    const { first, pass, expire, bcount, pcount } = host
-    const statement = this.#connection.prepare(INSERT)
-    return (
-      statement.run(wireValue(ip), first, pass, expire, bcount, pcount, commentValue(comment)).changes === 1
-    )
+  insert(entry: HostEntry, marks: HeldHost['marks']): void {
+    const { first, pass, expire, bcount, pcount, comment } = entry
+    this.#connection
+      .prepare(INSERT)
+      .run(
+        wireValue(entry.ip),
+        first,
+        pass,
+        expire,
+        bcount,
+        pcount,
+        commentValue(comment),
+        encodeHostMarks(marks, this.#nodes),
+      )
   }
 
-  /** Replaces an existing record; its comment stays unless another is given. */
-  update(ip: string, host: EntryTimes, comment?: string): void {
-    const { first, pass, expire, bcount, pcount } = host
-    if (comment === undefined) {
-      this.#connection.prepare(UPDATE).run(first, pass, expire, bcount, pcount, wireValue(ip))
-    } else {
-      const statement = this.#connection.prepare(UPDATE_WITH_COMMENT)
-      statement.run(first, pass, expire, bcount, pcount, commentValue(comment), wireValue(ip))
-    }
+  update(entry: HostEntry, marks: HeldHost['marks']): void {
+    const { first, pass, expire, bcount, pcount, comment } = entry
+    this.#connection
+      .prepare(UPDATE)
+      .run(
+        first,
+        pass,
+        expire,
+        bcount,
+        pcount,
+        commentValue(comment),
+        encodeHostMarks(marks, this.#nodes),
+        wireValue(entry.ip),
+      )
   }
 
-  /** Stores a record over whatever `existing` was. */
-  put(ip: string, existing: EntryTimes | undefined, host: EntryTimes): void {
-    if (existing === undefined) this.insert(ip, host)
-    else this.update(ip, host)
-  }
-
-  /** False when there is none. */
-  delete(ip: string): boolean {
-    return this.#connection.prepare(DELETE).run(wireValue(ip)).changes === 1
+  delete(ip: string): void {
+    this.#connection.prepare(DELETE).run(wireValue(ip))
   }
 }

@@ -1,38 +1,53 @@
-import type { WireText } from '../../domain/entry.js'
+import type { SpamtrapEntry, WireText } from '../../domain/entry.js'
+import type { HeldSpamtrap } from '../../domain/held.js'
+import type { Stamp } from '../../domain/stamp.js'
 import type { Connection } from '../connection.js'
+import { decodeStamp, encodeStamp, type NodeNumbers } from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
-const EXISTS = 'SELECT 1 FROM spamtraps WHERE address = CAST(? AS TEXT)'
-const INSERT = 'INSERT OR IGNORE INTO spamtraps VALUES (CAST(? AS TEXT), ?, ?)'
-const UPDATE =
-  'UPDATE spamtraps SET first = coalesce(?, first), comment = coalesce(?, comment) WHERE address = CAST(? AS TEXT)'
+const SELECT = 'SELECT first, comment, stamp FROM spamtraps WHERE address = CAST(? AS TEXT)'
+const SELECT_OLD = 'SELECT first, comment, NULL FROM spamtraps WHERE address = CAST(? AS TEXT)'
+const INSERT = 'INSERT INTO spamtraps (address, first, comment, stamp) VALUES (CAST(? AS TEXT), ?, ?, ?)'
+const UPDATE = 'UPDATE spamtraps SET first = ?, comment = ?, stamp = ? WHERE address = CAST(? AS TEXT)'
 const DELETE = 'DELETE FROM spamtraps WHERE address = CAST(? AS TEXT)'
 
 /** Spamtrap addresses, normalised by the caller; the caller owns the transaction. */
 export class SpamtrapTable {
   readonly #connection: Connection
+  readonly #nodes: NodeNumbers
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, nodes: NodeNumbers) {
     this.#connection = connection
+    this.#nodes = nodes
   }
 
-  has(address: WireText): boolean {
-    return this.#connection.prepare(EXISTS).get(wireValue(address)) !== undefined
+  get(address: WireText): HeldSpamtrap | undefined {
+    const select = this.#connection.hasMarks ? SELECT : SELECT_OLD
+    const row = this.#connection.prepareRaw(select).get(wireValue(address)) as
+      | [number, string | null, Buffer | null]
+      | undefined
+    if (row === undefined) return undefined
+    const [first, comment, stamp] = row
+    const entry: SpamtrapEntry = { kind: 'SPAMTRAP', address, first }
+    if (comment !== null) entry.comment = comment
+    return { entry, stamp: stamp === null ? undefined : decodeStamp(stamp, this.#nodes) }
   }
 
-  /** Adds an address; false, and no change, when it is there. */
-  insert(address: WireText, first: number, comment?: string): boolean {
-    const statement = this.#connection.prepare(INSERT)
-    return statement.run(wireValue(address), first, commentValue(comment)).changes === 1
+  insert({ address, first, comment }: SpamtrapEntry, stamp: Stamp | undefined): void {
+    const encoded = this.#encode(stamp)
+    this.#connection.prepare(INSERT).run(wireValue(address), first, commentValue(comment), encoded)
   }
 
-  /** Changes an existing address; what is undefined stays. */
-  update(address: WireText, first: number | undefined, comment?: string): void {
-    this.#connection.prepare(UPDATE).run(first ?? null, commentValue(comment), wireValue(address))
+  update({ address, first, comment }: SpamtrapEntry, stamp: Stamp | undefined): void {
+    const encoded = this.#encode(stamp)
+    this.#connection.prepare(UPDATE).run(first, commentValue(comment), encoded, wireValue(address))
   }
 
-  /** False when there is none. */
-  delete(address: WireText): boolean {
-    return this.#connection.prepare(DELETE).run(wireValue(address)).changes === 1
+  delete(address: WireText): void {
+    this.#connection.prepare(DELETE).run(wireValue(address))
+  }
+
+  #encode(stamp: Stamp | undefined): Buffer | null {
+    return stamp === undefined ? null : encodeStamp(stamp, this.#nodes)
   }
 }

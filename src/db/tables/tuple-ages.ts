@@ -32,8 +32,8 @@ export class TupleAges {
     this.#totalChange = 0
   }
 
-  noteAdded(first: number): void {
-    this.#note(first, 1)
+  noteAdded(first: number, count = 1): void {
+    this.#note(first, count)
   }
 
   noteRemoved(first: number): void {

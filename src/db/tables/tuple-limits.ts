@@ -1,6 +1,5 @@
 import type { SqlValue } from '../sqlite-driver.js'
-import type { GreyPolicy } from '../store.js'
-import { BEFORE_FIRST_TUPLE, type StoredTuple, type TupleTable } from './tuple-table.js'
+import { BEFORE_FIRST_TUPLE, type TupleTable } from './tuple-table.js'
 
 /**
  * Share of all tuples that are candidates when the oldest are evicted. The larger it is, the fewer tuples a
@@ -10,16 +9,9 @@ const CANDIDATE_SHARE = 1 / 32
 /** Up to this many tuples, the very oldest are found; also how many a search looks at in one step. */
 const STRETCH_TUPLES = 4096
 
-/** What is known of the tuples of one address during a transaction. */
-interface AddressTuples {
-  count: number
-  /** Oldest first, read when the first one has to go. */
-  queue: StoredTuple[] | undefined
-}
-
 /**
  * Keeps the number of tuples within the limits by evicting the oldest, so that a flood cannot fill the disk.
- * The limit of an address is exact. For the total, the candidates are the oldest 1/32 of all tuples (all,
+ * The limit of an address is kept by the rules, exactly. For the total, the candidates are the oldest 1/32 of all tuples (all,
  * when there are few), and the search for them goes round the keys from where it left off: the cost of one
  * eviction does not grow with the database, and no index has to be kept for it.
  */
@@ -29,11 +21,6 @@ export class TupleLimits {
 
   constructor(tuples: TupleTable) {
     this.#tuples = tuples
-  }
-
-  /** A guard for one transaction. */
-  begin(policy: GreyPolicy): AddressLimiter {
-    return new AddressLimiter(this.#tuples, policy.maxTuplesPerAddress)
   }
 
   /** Evicts what is over the total limit; how many. Call once a transaction, after its changes. */
@@ -65,45 +52,5 @@ export class TupleLimits {
     }
     ages.flush()
     return evictedCount
-  }
-}
-
-/** Keeps the limit of tuples of each address during one transaction. */
-export class AddressLimiter {
-  readonly #tuples: TupleTable
-  readonly #maxTuples: number
-  readonly #byAddress = new Map<string, AddressTuples>()
-
-  constructor(tuples: TupleTable, maxTuples: number) {
-    this.#tuples = tuples
-    this.#maxTuples = maxTuples
-  }
-
-  /** Makes room for one more tuple of an address; how many were evicted. Call before inserting it. */
-  makeRoom(ip: string): number {
-    let known = this.#byAddress.get(ip)
-    if (known === undefined) {
-      known = { count: this.#tuples.countOf(ip, this.#maxTuples + 1), queue: undefined }
-      this.#byAddress.set(ip, known)
-    }
-    let evictedCount = 0
-    while (known.count >= this.#maxTuples && known.count > 0) {
-      if (known.queue === undefined || known.queue.length === 0) {
-        known.queue = this.#tuples.oldestOf(ip, Math.max(1, this.#maxTuples))
-        if (known.queue.length === 0) break
-      }
-      const oldest = known.queue.shift()!
-      if (!this.#tuples.deleteStored(oldest)) continue
-      known.count -= 1
-      evictedCount += 1
-    }
-    known.count += 1
-    return evictedCount
-  }
-
-  /** Tells that a tuple of an address was removed for another reason. */
-  noteRemoved(ip: string): void {
-    const known = this.#byAddress.get(ip)
-    if (known !== undefined) known.count -= 1
   }
 }

@@ -1,22 +1,23 @@
-import type { EntryTimes, Tuple } from '../../domain/entry.js'
+import type { GreyEntry, Tuple } from '../../domain/entry.js'
+import type { HeldTuple } from '../../domain/held.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
+import { decodeTupleMarks, encodeTupleMarks, type NodeNumbers } from './marks-codec.js'
 import { TupleAges } from './tuple-ages.js'
 import { wireValue } from './wire-value.js'
 
 const KEY = '(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))'
 const WHERE_KEY =
   'WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT) AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT)'
-const SELECT = `SELECT first, pass, expire, bcount, pcount FROM tuples ${WHERE_KEY}`
-const INSERT = `INSERT OR IGNORE INTO tuples VALUES ${KEY.slice(0, -1)}, ?, ?, ?, ?, ?)`
-const UPDATE = `UPDATE tuples SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ? ${WHERE_KEY}`
+const COLUMNS = 'first, pass, expire, bcount, pcount, marks'
+const OLD_COLUMNS = COLUMNS.replace('marks', 'NULL')
+const INSERT = `INSERT INTO tuples (ip, helo, "from", "to", ${COLUMNS}) VALUES ${KEY.slice(0, -1)}, ?, ?, ?, ?, ?, ?)`
+const UPDATE = `UPDATE tuples SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, marks = ? ${WHERE_KEY}`
 const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
-const DELETE_ALL = 'DELETE FROM tuples WHERE ip = CAST(? AS TEXT) RETURNING first'
 // Qualified in ORDER BY: a bare name would mean the cast value, which has no index.
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-const OLDEST = `SELECT ${BLOB_KEY}, first FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, ${BY_KEY} LIMIT ?`
 const COUNT = 'SELECT count(*) AS tuple_count FROM (SELECT 1 FROM tuples WHERE ip = CAST(? AS TEXT) LIMIT ?)'
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
@@ -36,60 +37,63 @@ export interface StoredTuple {
 /** Sorts before every key. */
 export const BEFORE_FIRST_TUPLE: readonly SqlValue[] = ['', '', '', '']
 
+type TimesRow = [number, number, number, number, number, Buffer | null]
+type KeyedRow = [Buffer, Buffer, Buffer, Buffer, ...TimesRow]
+
 /** GREY tuples, one statement a method; the caller owns the transaction and flushes `ages` in it. */
 export class TupleTable {
   readonly ages: TupleAges
   readonly #connection: Connection
+  readonly #nodes: NodeNumbers
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, nodes: NodeNumbers) {
     this.#connection = connection
+    this.#nodes = nodes
     this.ages = new TupleAges(connection)
   }
 
-  get(tuple: Tuple): EntryTimes | undefined {
-    return this.#connection.prepare(SELECT).get(...keyValues(tuple)) as EntryTimes | undefined
+  get(tuple: Tuple): HeldTuple | undefined {
+    const select = `SELECT ${this.#columns()} FROM tuples ${WHERE_KEY}`
+    const row = this.#connection.prepareRaw(select).get(...keyValues(tuple)) as TimesRow | undefined
+    return row === undefined ? undefined : this.#decode(tuple, row)
   }
 
-  /** Adds a tuple; false, and no change, when it is there. */
-  insert(tuple: Tuple, times: EntryTimes): boolean {
-    const { first, pass, expire, bcount, pcount } = times
-    const result = this.#connection
-      .prepare(INSERT)
-      .run(...keyValues(tuple), first, pass, expire, bcount, pcount)
-    if (result.changes === 0) return false
+  insert(entry: GreyEntry, marks: HeldTuple['marks']): void {
+    const { first, pass, expire, bcount, pcount } = entry
+    const encoded = encodeTupleMarks(marks, this.#nodes)
+    this.#connection.prepare(INSERT).run(...keyValues(entry), first, pass, expire, bcount, pcount, encoded)
     this.ages.noteAdded(first)
-    return true
   }
 
   /** Replaces the times of an existing tuple. */
-  update(tuple: Tuple, oldFirst: number, times: EntryTimes): void {
-    const { first, pass, expire, bcount, pcount } = times
-    this.#connection.prepare(UPDATE).run(first, pass, expire, bcount, pcount, ...keyValues(tuple))
+  update(entry: GreyEntry, oldFirst: number, marks: HeldTuple['marks']): void {
+    const { first, pass, expire, bcount, pcount } = entry
+    const encoded = encodeTupleMarks(marks, this.#nodes)
+    this.#connection.prepare(UPDATE).run(first, pass, expire, bcount, pcount, encoded, ...keyValues(entry))
     if (first !== oldFirst) {
       this.ages.noteRemoved(oldFirst)
       this.ages.noteAdded(first)
     }
   }
 
-  /** False when there is none. */
-  delete(tuple: Tuple): boolean {
-    return this.#deleteByValues(keyValues(tuple))
+  delete(tuple: Tuple): void {
+    this.#deleteByValues(keyValues(tuple))
   }
 
+  /** False when there is none. */
   deleteStored(tuple: StoredTuple): boolean {
     return this.#deleteByValues(storedKeyValues(tuple))
   }
 
-  /** Deletes every tuple of an address; how many there were. */
-  deleteAll(ip: string): number {
-    const removed = this.#connection.prepare(DELETE_ALL).all(wireValue(ip)) as { first: number }[]
-    for (const { first } of removed) this.ages.noteRemoved(first)
-    return removed.length
-  }
-
   /** Tuples of an address, oldest first, those of one second by key. */
-  oldestOf(ip: string, limit: number): StoredTuple[] {
-    return this.#connection.prepare(OLDEST).all(wireValue(ip), limit) as StoredTuple[]
+  oldestOf(ip: string, limit: number): HeldTuple[] {
+    const select = `SELECT CAST(ip AS BLOB), CAST(helo AS BLOB), CAST("from" AS BLOB), CAST("to" AS BLOB),
+      ${this.#columns()} FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, ${BY_KEY} LIMIT ?`
+    const rows = this.#connection.prepareRaw(select).all(wireValue(ip), limit) as KeyedRow[]
+    return rows.map(([ipBytes, helo, from, to, ...times]) => {
+      const key = { ip: text(ipBytes), helo: text(helo), from: text(from), to: text(to) }
+      return this.#decode(key, times)
+    })
   }
 
   /** How many tuples an address has, counted up to `limit`. */
@@ -110,12 +114,26 @@ export class TupleTable {
     return row === undefined ? undefined : storedKeyValues(row)
   }
 
+  #columns(): string {
+    return this.#connection.hasMarks ? COLUMNS : OLD_COLUMNS
+  }
+
+  #decode(key: Tuple, [first, pass, expire, bcount, pcount, marks]: TimesRow): HeldTuple {
+    const { ip, helo, from, to } = key
+    const entry: GreyEntry = { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount }
+    return { entry, marks: decodeTupleMarks(marks, this.#nodes) }
+  }
+
   #deleteByValues(values: readonly SqlValue[]): boolean {
     const removed = this.#connection.prepare(DELETE).get(...values) as { first: number } | undefined
     if (removed === undefined) return false
     this.ages.noteRemoved(removed.first)
     return true
   }
+}
+
+function text(bytes: Buffer): string {
+  return bytes.toString('latin1')
 }
 
 /** The key of a tuple as statements take it. */

@@ -21,7 +21,7 @@ const removeHost = (ip: string): ManualEdit => ({ operation: 'delete', key: { ki
 describe('edits', () => {
   test('are applied in order and answered in order', async () => {
     const store = await scratch.store()
-    const outcomes = await store.edit(
+    const { outcomes } = await store.edit(
       [
         add('WHITE', '192.0.2.1'),
         add('WHITE', '192.0.2.1'),
@@ -59,7 +59,7 @@ describe('edits', () => {
       addTrap('a@b', { ifMissing: true, comment: 'second' }),
       add('WHITE', '192.0.2.2', { ifMissing: true }),
     ]
-    expect(await store.edit(again, NOW + 1)).toEqual(['skipped', 'skipped', 'added'])
+    expect((await store.edit(again, NOW + 1)).outcomes).toEqual(['skipped', 'skipped', 'added'])
     expect(await store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({
       kind: 'TRAPPED',
       comment: 'first',
@@ -108,18 +108,16 @@ describe('edits', () => {
     const all = [tuple('a', 30), tuple('\xff', 10), tuple('c', 20), tuple('d', 10), other]
     await store.upsert(all, { ifMissing: false })
     const oldest: ManualEdit = { operation: 'delete-tuples', ip: '192.0.2.1', all: false }
-    expect(await store.edit([oldest], NOW)).toEqual(['deleted'])
+    expect((await store.edit([oldest], NOW)).outcomes).toEqual(['deleted'])
     expect(await entriesOf(store)).toEqual([tuple('a', 30), tuple('c', 20), tuple('\xff', 10), other])
-    expect(await store.edit([oldest], NOW)).toEqual(['deleted'])
+    expect((await store.edit([oldest], NOW)).outcomes).toEqual(['deleted'])
     expect(await entriesOf(store)).toEqual([tuple('a', 30), tuple('c', 20), other])
-    expect(await store.edit([{ ...oldest, all: true }, oldest, { ...oldest, all: true }], NOW)).toEqual([
-      'deleted',
-      'missing',
-      'missing',
-    ])
-    expect(await store.edit([{ operation: 'delete', key: { ...other, kind: 'tuple' } }], NOW)).toEqual([
-      'deleted',
-    ])
+    expect(
+      (await store.edit([{ ...oldest, all: true }, oldest, { ...oldest, all: true }], NOW)).outcomes,
+    ).toEqual(['deleted', 'missing', 'missing'])
+    expect(
+      (await store.edit([{ operation: 'delete', key: { ...other, kind: 'tuple' } }], NOW)).outcomes,
+    ).toEqual(['deleted'])
     expect(await entriesOf(store)).toEqual([])
     expect((await store.check()).problems).toEqual([])
   })
@@ -128,6 +126,6 @@ describe('edits', () => {
     const store = await scratch.store()
     await expect(store.edit([add('WHITE', '192.0.2.1'), addTrap('a\0b')], NOW)).rejects.toThrow(TypeError)
     expect(await entriesOf(store)).toEqual([])
-    expect(await store.edit([add('WHITE', '192.0.2.1')], NOW)).toEqual(['added'])
+    expect((await store.edit([add('WHITE', '192.0.2.1')], NOW)).outcomes).toEqual(['added'])
   })
 })

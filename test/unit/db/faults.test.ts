@@ -176,7 +176,7 @@ describe('several processes', () => {
     expect(await entriesOf(reader)).toEqual([])
     holder.exec('COMMIT')
     holder.close()
-    expect(await store.edit([white('192.0.2.1')], NOW)).toEqual(['added'])
+    expect((await store.edit([white('192.0.2.1')], NOW)).outcomes).toEqual(['added'])
   })
 })
 
@@ -311,7 +311,14 @@ describe('no room for temporary files', () => {
       return exec(sql)
     }
     const file = inspectFile(path, 'write')
-    const options = { file, mode: 'write', busyTimeoutMs: 0, onSlowCall: undefined, slowCallMs: 1e6 } as const
+    const options = {
+      file,
+      mode: 'write',
+      busyTimeoutMs: 0,
+      schemaVersion: 2,
+      onSlowCall: undefined,
+      slowCallMs: 1e6,
+    } as const
     const store = new SqliteStore(new Connection(path, database, options))
     await expect(store.upsertAll([many], { ifMissing: false })).rejects.toMatchObject({
       code: 'ERR_DB_FULL',

@@ -144,10 +144,12 @@ test('a stopped reader holds nothing: writers go on and the log can be emptied',
   const pages = reader.listText()[Symbol.asyncIterator]()
   expect((await pages.next()).done).toBe(false)
   const other = await scratch.open(store.location, { busyTimeoutMs: 0 })
-  expect(await other.edit([{ operation: 'add', kind: 'WHITE', ip: '255.0.0.1' }], NOW)).toEqual(['added'])
-  expect(await other.edit([{ operation: 'delete', key: { kind: 'host', ip: '10.1.0.1' } }], NOW)).toEqual([
-    'deleted',
+  expect((await other.edit([{ operation: 'add', kind: 'WHITE', ip: '255.0.0.1' }], NOW)).outcomes).toEqual([
+    'added',
   ])
+  expect(
+    (await other.edit([{ operation: 'delete', key: { kind: 'host', ip: '10.1.0.1' } }], NOW)).outcomes,
+  ).toEqual(['deleted'])
   const rest: string[] = []
   for (let page = await pages.next(); page.done !== true; page = await pages.next()) {
     rest.push(Buffer.from(page.value).toString('latin1'))

@@ -155,7 +155,9 @@ test('a file of zero bytes is refused for reading and becomes a database by writ
   await expect(openStore(path, { mode: 'read' })).rejects.toMatchObject({ message: NOT_OURS })
   expect(statSync(path).size).toBe(0)
   const store = await scratch.open(path)
-  expect(await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1' }], NOW)).toEqual(['added'])
+  expect((await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1' }], NOW)).outcomes).toEqual([
+    'added',
+  ])
   const reader = await scratch.open(path, { mode: 'read' })
   expect(await entriesOf(reader)).toHaveLength(1)
   expect(statSync(path).mode & 0o777).toBe(0o600)

@@ -118,7 +118,7 @@ describe('backup and check-db', () => {
     const { rc, stdout } = await run(DATABASE_OPTIONS, [], runCheckDb, target)
     expect(rc).toBe(0)
     expect(stdout.split('\n').slice(2)).toEqual([
-      'schema: 1',
+      'schema: 2',
       'WHITE: 1',
       'TRAPPED: 0',
       'SPAMTRAP: 1',
@@ -143,8 +143,13 @@ describe('backup and check-db', () => {
     await run(DATABASE_OPTIONS, [], backup, path)
     const good = readFileSync(target)
     const bytes = readFileSync(path)
-    expect(bytes.length).toBeGreaterThan(20 * 4096)
-    writeFileSync(path, bytes.fill(0xa5, 12 * 4096, 20 * 4096))
+    // Leaf pages of a table without rowid: those of the journal, which names the same addresses, have another type.
+    const pages = Array.from({ length: bytes.length / 4096 }, (_, page) => page * 4096).filter(
+      (start) => bytes[start] === 0x0a && bytes.subarray(start, start + 4096).includes('@example.org'),
+    )
+    expect(pages.length).toBeGreaterThan(20)
+    for (const start of pages.slice(6, 14)) bytes.fill(0xa5, start, start + 4096)
+    writeFileSync(path, bytes)
 
     await expect(run(DATABASE_OPTIONS, [], backup, path)).rejects.toMatchObject({
       message: `cannot back up to ${target}: the database is damaged`,

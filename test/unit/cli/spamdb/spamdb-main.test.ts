@@ -345,7 +345,9 @@ describe('-Y: what is stored is announced', () => {
       told.push(`open ${targets.join(' ')}`)
       return Promise.resolve({
         announce: (changes) => {
-          for (const { edit, outcome } of changes) told.push(`${edit.operation} ${outcome}`)
+          for (const { before, after } of changes) {
+            told.push(`${before.entry?.kind ?? 'nothing'} to ${after.entry?.kind ?? 'nothing'}`)
+          }
         },
         finish: () => {
           told.push('finish')
@@ -358,11 +360,11 @@ describe('-Y: what is stored is announced', () => {
     expect(await runSpamdb(['-a', '--dry-run', '-Y', 'one', '192.0.2.50'], io)).toBe(0)
     expect(told).toEqual([
       'open one two',
-      'add updated',
-      'add added',
+      'WHITE to WHITE',
+      'nothing to WHITE',
       'finish',
       'open one',
-      'delete deleted',
+      'WHITE to nothing',
       'finish',
     ])
   })

@@ -37,12 +37,13 @@ function harness(
       const failure = failures.shift()
       if (failure !== undefined) throw failure
       calls.push({ attempts, now })
-      return attempts.map((attempt) => ({
+      const outcomes = attempts.map((attempt) => ({
         result: typeof outcome === 'string' ? outcome : 'new',
         isNewHost: true,
         evictedCount: 0,
         ...(typeof outcome === 'string' ? {} : outcome(attempt)),
       }))
+      return { outcomes, changes: [] }
     },
   }
   const greylister = new Greylister({

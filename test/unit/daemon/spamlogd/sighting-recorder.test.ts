@@ -56,14 +56,15 @@ class FakeDatabase {
     sightings: readonly Sighting[],
     options: { untrap: boolean },
     nowSec: number,
-  ): Promise<SightingOutcome[]> {
+  ): Promise<{ outcomes: SightingOutcome[]; changes: [] }> {
     this.calls.push({ sightings: [...sightings], nowSec })
-    return sightings.map(({ ip }) => {
+    const outcomes = sightings.map(({ ip }): SightingOutcome => {
       if (this.trapped.has(ip)) return options.untrap ? 'untrapped' : 'left-trapped'
       const isNew = !this.#known.has(ip)
       this.#known.add(ip)
       return isNew ? 'added' : 'refreshed'
     })
+    return { outcomes, changes: [] }
   }
 }
 

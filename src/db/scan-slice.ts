@@ -1,0 +1,47 @@
+import type { Entry } from '../domain/entry.js'
+import type { Connection } from './connection.js'
+import { findRange, firstKey, type RangeKind } from './listing/key-ranges.js'
+import type { SqlValue } from './sqlite-driver.js'
+import type { ScanCursor, ScanSlice } from './store.js'
+import { entriesOfRange } from './tables/entry-rows.js'
+import { wireValue } from './tables/wire-value.js'
+
+/** Tables in the order of a scan. Spamtraps are never due. */
+const SCAN_ORDER = ['HOST', 'GREY'] as const
+
+/** Reads the entries among the next `limit` rows of a scan; see `Store.readScanSlice`. */
+export function readSlice(
+  connection: Connection,
+  after: ScanCursor | undefined,
+  limit: number,
+  dueAt: number | undefined,
+): ScanSlice {
+  const { kind, key } = after === undefined ? startOf(SCAN_ORDER[0]) : parseCursor(after)
+  const range = findRange(connection, kind, key, limit)
+  const isWaiting = kind === 'GREY' && dueAt !== undefined
+  const filter = isWaiting ? `expire <= ${Math.floor(dueAt)} OR pass <= ${Math.floor(dueAt)}` : undefined
+  const entries: Entry[] = entriesOfRange(kind, range, filter)
+  if (range.end !== undefined) return { entries, next: formatCursor(kind, range.end) }
+  const nextKind = SCAN_ORDER[SCAN_ORDER.indexOf(kind) + 1]
+  return { entries, next: nextKind === undefined ? undefined : formatCursor(nextKind, firstKey(nextKind)) }
+}
+
+type ScanKind = Extract<RangeKind, (typeof SCAN_ORDER)[number]>
+
+function startOf(kind: ScanKind): { kind: ScanKind; key: SqlValue[] } {
+  return { kind, key: firstKey(kind) }
+}
+
+/** The kind and the bytes of its key in base64, joined by commas. */
+function formatCursor(kind: ScanKind, key: readonly SqlValue[]): ScanCursor {
+  return [kind, ...key.map((value) => Buffer.from(value as string | Buffer).toString('base64'))].join(',')
+}
+
+function parseCursor(cursor: ScanCursor): { kind: ScanKind; key: SqlValue[] } {
+  const [name, ...parts] = cursor.split(',')
+  const kind = SCAN_ORDER.find((candidate) => candidate === name)
+  if (kind === undefined || parts.length !== firstKey(kind).length) {
+    throw new TypeError(`not a scan cursor: ${cursor}`)
+  }
+  return { kind, key: parts.map((part) => wireValue(Buffer.from(part, 'base64').toString('latin1'))) }
+}

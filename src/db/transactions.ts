@@ -1,0 +1,190 @@
+/** Every write to the entries goes through here: load, decide, store, journal, commit. */
+import { type Change, keyText } from '../domain/change.js'
+import { Draft, type Selection } from '../domain/draft.js'
+import {
+  type HeldHost,
+  type HeldSpamtrap,
+  type HeldTuple,
+  NO_HOST,
+  NO_SPAMTRAP,
+  NO_TUPLE,
+} from '../domain/held.js'
+import type { Connection } from './connection.js'
+import { Journal, type JournalWriter } from './journal.js'
+import { HostTable } from './tables/host-table.js'
+import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
+import { RemovedTable } from './tables/removed-table.js'
+import { SpamtrapTable } from './tables/spamtrap-table.js'
+import { TupleTable } from './tables/tuple-table.js'
+
+/** What a decision said, and what it changed. */
+export interface Decided<Outcome> {
+  outcomes: Outcome
+  changes: Change[]
+}
+
+/** The tables of an open database and their only writer. It knows no rule. */
+export class Transactions {
+  readonly journal: Journal
+  readonly hosts: HostTable
+  readonly tuples: TupleTable
+  readonly spamtraps: SpamtrapTable
+  readonly #removed: RemovedTable
+  readonly #connection: Connection
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.journal = new Journal(connection, connection.home)
+    const { nodes } = this.journal
+    this.hosts = new HostTable(connection, nodes)
+    this.tuples = new TupleTable(connection, nodes)
+    this.spamtraps = new SpamtrapTable(connection, nodes)
+    this.#removed = new RemovedTable(connection)
+  }
+
+  /**
+   * Loads what a decision needs, all keys at once, lets it decide, and stores what it changed, in one transaction.
+   * `after` does what is left to do before the commit.
+   */
+  decide<Outcome>(
+    call: string,
+    now: number,
+    selection: Selection,
+    decision: (draft: Draft) => Outcome,
+    after?: (outcomes: Outcome) => void,
+  ): Decided<Outcome> {
+    return this.write(call, now, (journal) => {
+      const draft = new Draft(journal.clock, now)
+      this.load(selection, draft)
+      const outcomes = decision(draft)
+      this.#apply(draft.changes)
+      journal.append(draft.changes)
+      after?.(outcomes)
+      return { outcomes, changes: draft.changes }
+    })
+  }
+
+  /** One transaction; whatever `body` changes, its journal row is the body's matter. */
+  write<Result>(call: string, now: number, body: (journal: JournalWriter) => Result): Result {
+    try {
+      return this.#connection.write(call, () => {
+        const journal = this.journal.begin(now)
+        const result = body(journal)
+        this.tuples.ages.flush()
+        journal.finish()
+        return result
+      })
+    } catch (error) {
+      this.tuples.ages.reset()
+      this.journal.nodes.forget()
+      throw error
+    }
+  }
+
+  /** Puts the entries of a selection into a draft. */
+  load(selection: Selection, draft: Draft): void {
+    const { nodes } = this.journal
+    const mayBeRemoved = !this.#removed.isEmpty
+    for (const ip of selection.hosts) {
+      const held = this.hosts.get(ip)
+      const marks = held === undefined && mayBeRemoved ? this.#removed.get(ip) : undefined
+      if (marks === undefined) draft.holdHost(ip, held ?? NO_HOST)
+      else draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, nodes) })
+    }
+    for (const address of selection.spamtraps) {
+      const held = this.spamtraps.get(address)
+      const stamp =
+        held === undefined && mayBeRemoved
+          ? this.#removed.get(keyText({ kind: 'spamtrap', address }))
+          : undefined
+      if (stamp === undefined) draft.holdSpamtrap(address, held ?? NO_SPAMTRAP)
+      else draft.holdSpamtrap(address, { entry: undefined, stamp: decodeStamp(stamp, nodes) })
+    }
+    /** Addresses of new tuples, with how many. */
+    const newTuples = new Map<string, number>()
+    for (const [text, tuple] of selection.tuples) {
+      const held = this.tuples.get(tuple)
+      if (held === undefined) newTuples.set(tuple.ip, (newTuples.get(tuple.ip) ?? 0) + 1)
+      draft.holdTuple(text, held ?? NO_TUPLE)
+    }
+    for (const [ip, limit] of selection.tuplesOf) this.#loadOldest(draft, ip, limit)
+    if (selection.maxTuplesPerAddress !== undefined) {
+      this.#loadInTheWay(draft, newTuples, selection.maxTuplesPerAddress)
+    }
+  }
+
+  #loadOldest(draft: Draft, ip: string, limit: number): void {
+    const rowCount = Number.isFinite(limit) ? limit + draft.takenCount(ip) : -1
+    const queue = this.tuples.oldestOf(ip, rowCount)
+    draft.holdAddressTuples(ip, queue.length, queue)
+  }
+
+  /** The oldest tuples of addresses that would have too many. */
+  #loadInTheWay(draft: Draft, newTuples: ReadonlyMap<string, number>, maxTuples: number): void {
+    for (const [ip, newCount] of newTuples) {
+      // Far fewer than the limit is the rule: then it is enough to know that.
+      const count = this.tuples.countOf(ip, maxTuples + 1)
+      const isFull = count + newCount > maxTuples
+      const total = isFull && count > maxTuples ? this.tuples.countOf(ip, -1) : count
+      const queue = isFull ? this.tuples.oldestOf(ip, total + newCount - maxTuples) : []
+      draft.holdAddressTuples(ip, total, queue)
+    }
+  }
+
+  /** Stores what each changed entry is in the end. */
+  #apply(changes: readonly Change[]): void {
+    const last = new Map<string, { first: Change; last: Change }>()
+    for (const change of changes) {
+      const text = keyText(change.key)
+      const known = last.get(text)
+      if (known === undefined) last.set(text, { first: change, last: change })
+      else known.last = change
+    }
+    for (const { first, last: final } of last.values()) this.#store(first, final)
+  }
+
+  #store({ before }: Change, { key, after }: Change): void {
+    const { nodes } = this.journal
+    switch (key.kind) {
+      case 'host': {
+        const was = before as HeldHost
+        const is = after as HeldHost
+        if (is.entry === undefined) {
+          if (was.entry !== undefined) this.hosts.delete(key.ip)
+          this.#keepRemoved(key.ip, encodeHostMarks(is.marks, nodes), was.entry === undefined)
+        } else if (was.entry === undefined) {
+          this.hosts.insert(is.entry, is.marks)
+          if (was.marks !== undefined) this.#removed.delete(key.ip)
+        } else this.hosts.update(is.entry, is.marks)
+        return
+      }
+      case 'spamtrap': {
+        const was = before as HeldSpamtrap
+        const is = after as HeldSpamtrap
+        const text = keyText(key)
+        if (is.entry === undefined) {
+          if (was.entry !== undefined) this.spamtraps.delete(key.address)
+          const stamp = is.stamp === undefined ? null : encodeStamp(is.stamp, nodes)
+          this.#keepRemoved(text, stamp, was.entry === undefined)
+        } else if (was.entry === undefined) {
+          this.spamtraps.insert(is.entry, is.stamp)
+          if (was.stamp !== undefined) this.#removed.delete(text)
+        } else this.spamtraps.update(is.entry, is.stamp)
+        return
+      }
+      case 'tuple': {
+        const was = before as HeldTuple
+        const is = after as HeldTuple
+        if (is.entry === undefined) {
+          if (was.entry !== undefined) this.tuples.delete(key)
+        } else if (was.entry === undefined) this.tuples.insert(is.entry, is.marks)
+        else this.tuples.update(is.entry, was.entry.first, is.marks)
+      }
+    }
+  }
+
+  #keepRemoved(text: string, marks: Buffer | null, wasRemoved: boolean): void {
+    if (marks !== null) this.#removed.put(text, marks)
+    else if (wasRemoved) this.#removed.delete(text)
+  }
+}

@@ -1,0 +1,81 @@
+import type { EntryKey, Tuple, WireText } from './entry.js'
+import type { HeldHost, HeldSpamtrap, HeldTuple } from './held.js'
+import type { Stamp } from './stamp.js'
+
+/** Why an entry changed: the rule that decided so. Stored by position: append, never reorder. */
+export const CHANGE_RULES = [
+  /** `spamdb -a`, `-d` and the like. */
+  'manual',
+  'import',
+  /** A delivery attempt made, counted or restarted a tuple. */
+  'attempt',
+  /** A tuple that waited and came back made its address WHITE. */
+  'promotion',
+  /** A spamtrap or a domain that is not allowed. */
+  'trap',
+  /** -M: the low-priority MX was tried first. */
+  'low-priority-mx',
+  /** The log watcher saw the address. */
+  'sighting',
+  /** The same, and its option released a TRAPPED address. */
+  'untrap',
+  /** The time of the entry is over. */
+  'expiry',
+  /** A WHITE address is on a block list, or a tuple of one. */
+  'block-list',
+  /** Evicted to stay within the limits of tuples. */
+  'limit',
+  /** A message of a sync peer. */
+  'peer',
+  /** The state of another gateway was merged. */
+  'merge',
+  'undo',
+  'release',
+  'pool',
+] as const
+export type ChangeRule = (typeof CHANGE_RULES)[number]
+
+/** What made a change. */
+export interface Cause {
+  rule: ChangeRule
+  /** Who: address of a peer, name of a user; undefined when the rule says all. */
+  actor?: string | undefined
+}
+
+interface ChangeOf<Key, Held> {
+  key: Key
+  before: Held
+  after: Held
+  stamp: Stamp
+  cause: Cause
+  /** Which request of the batch made it, counted from 0. */
+  request: number
+}
+
+export type HostChange = ChangeOf<{ kind: 'host'; ip: string }, HeldHost>
+export type TupleChange = ChangeOf<{ kind: 'tuple' } & Tuple, HeldTuple>
+export type SpamtrapChange = ChangeOf<{ kind: 'spamtrap'; address: WireText }, HeldSpamtrap>
+
+/** One change of one entry: what is on record before and after it, when, and why. */
+export type Change = HostChange | TupleChange | SpamtrapChange
+
+export function isHostChange(change: Change): change is HostChange {
+  return change.key.kind === 'host'
+}
+
+/** A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be mixed up. */
+export function keyText(key: EntryKey): string {
+  switch (key.kind) {
+    case 'host':
+      return key.ip
+    case 'spamtrap':
+      return `@${key.address}`
+    case 'tuple':
+      return tupleText(key)
+  }
+}
+
+/** The four fields of a tuple as one text. */
+export function tupleText({ ip, helo, from, to }: Tuple): string {
+  return `${ip}\0${helo}\0${from}\0${to}`
+}

@@ -1,0 +1,85 @@
+/** What a scan found due, each tested again, as values. */
+import { type Cause, tupleText } from './change.js'
+import { isBeforeReset, promote } from './decide-attempts.js'
+import { selectKey } from './decide-edits.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { Tuple } from './entry.js'
+import { hasPassed, isHostExpired } from './greylist-rules.js'
+import { NO_TUPLE } from './held.js'
+import { expiredMarks, resetMarks } from './host-marks.js'
+import { isPinned, isTrapped } from './host-state.js'
+import type { GreyPolicy, ScanChanges } from './requests.js'
+import { KEEP_RESET_SEC } from './times.js'
+
+export function selectScan({ expired, promoted, blocked }: ScanChanges): Selection {
+  const selection = emptySelection()
+  for (const key of expired) selectKey(selection, key)
+  for (const tuple of promoted) {
+    selection.tuples.set(tupleText(tuple), tuple)
+    selection.hosts.add(tuple.ip)
+  }
+  for (const ip of blocked) selection.hosts.add(ip)
+  return selection
+}
+
+const EXPIRY: Cause = { rule: 'expiry' }
+const BLOCKED: Cause = { rule: 'block-list' }
+const PROMOTION: Cause = { rule: 'promotion' }
+
+/** Decides about entries that were due when the scan looked at them. */
+export function decideScan(
+  draft: Draft,
+  changes: ScanChanges,
+  policy: Pick<GreyPolicy, 'whiteExpireSec'>,
+): { deletedCount: number; promoted: string[] } {
+  let deletedCount = 0
+  for (const key of changes.expired) {
+    if (key.kind === 'host' && expireHost(draft, key.ip)) deletedCount += 1
+    if (key.kind === 'tuple' && expireTuple(draft, key)) deletedCount += 1
+  }
+  const promoted: string[] = []
+  for (const tuple of changes.promoted) {
+    if (promotePassed(draft, tuple, policy)) promoted.push(tuple.ip)
+  }
+  for (const ip of changes.blocked) {
+    const { entry } = draft.host(ip)
+    if (entry === undefined || isTrapped(entry) || isPinned(entry)) continue
+    const stamp = draft.nextStamp()
+    draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
+    deletedCount += 1
+  }
+  return { deletedCount, promoted }
+}
+
+function expireHost(draft: Draft, ip: string): boolean {
+  const { entry, marks } = draft.host(ip)
+  if (entry === undefined || !isHostExpired(entry, draft.now)) return false
+  const left = expiredMarks(marks, draft.now, KEEP_RESET_SEC)
+  draft.putHost(ip, { entry: undefined, marks: left }, draft.nextStamp(), EXPIRY)
+  return true
+}
+
+function expireTuple(draft: Draft, tuple: Tuple): boolean {
+  const text = tupleText(tuple)
+  const { entry } = draft.tuple(text)
+  if (entry === undefined || entry.expire > draft.now) return false
+  draft.putTuple(text, tuple, NO_TUPLE, EXPIRY)
+  return true
+}
+
+/**
+ * True when the address became WHITE. The tuple of an address that is WHITE already has done its work and
+ * is removed as well; one whose address is TRAPPED stays, and so does that of a whole network, which names
+ * no address to promote, and one from before the address was reset.
+ */
+function promotePassed(draft: Draft, tuple: Tuple, policy: Pick<GreyPolicy, 'whiteExpireSec'>): boolean {
+  const text = tupleText(tuple)
+  const held = draft.tuple(text)
+  const { entry } = held
+  if (entry === undefined || !hasPassed(entry, draft.now) || tuple.ip.includes('/')) return false
+  if (isBeforeReset(draft, tuple.ip, held)) return false
+  const promotion = promote(draft, tuple.ip, entry, policy)
+  if (promotion === 'refused') return false
+  draft.putTuple(text, tuple, NO_TUPLE, PROMOTION)
+  return promotion === 'new'
+}

@@ -1,0 +1,51 @@
+import type { Cause } from './change.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { HostEntry } from './entry.js'
+import { grantedMarks, manualMarks, refreshedMarks } from './host-marks.js'
+import { isPinned } from './host-state.js'
+import type { Sighting, SightingOptions, SightingOutcome } from './requests.js'
+import { applySighting } from './sighting.js'
+
+export function selectSightings(sightings: readonly Sighting[]): Selection {
+  const selection = emptySelection()
+  for (const { ip } of sightings) selection.hosts.add(ip)
+  return selection
+}
+
+const SEEN: Cause = { rule: 'sighting' }
+const UNTRAPPED: Cause = { rule: 'untrap' }
+
+/** Decides what the log watcher saw, in order; see sighting.ts. */
+export function decideSightings(
+  draft: Draft,
+  sightings: readonly Sighting[],
+  options: SightingOptions,
+): SightingOutcome[] {
+  return sightings.map(({ ip, count }, index) => {
+    draft.begin(index)
+    const { entry, marks } = draft.host(ip)
+    const decision = applySighting(entry, count, options, draft.now)
+    if (decision.host === undefined) return decision.outcome
+    const stamp = draft.nextStamp()
+    const after: HostEntry = { ...decision.host, kind: 'WHITE', ip }
+    switch (decision.outcome) {
+      case 'added':
+        draft.putHost(ip, { entry: after, marks: grantedMarks(marks, stamp) }, stamp, SEEN)
+        break
+      case 'refreshed': {
+        // Nobody but an administrator moves the registers of a pinned entry: it was only counted.
+        const isFixed = entry !== undefined && isPinned(entry)
+        draft.putHost(
+          ip,
+          { entry: after, marks: isFixed ? marks : refreshedMarks(marks, stamp) },
+          stamp,
+          SEEN,
+        )
+        break
+      }
+      case 'untrapped':
+        draft.putHost(ip, { entry: after, marks: manualMarks('WHITE', stamp, undefined) }, stamp, UNTRAPPED)
+    }
+    return decision.outcome
+  })
+}

@@ -1,0 +1,44 @@
+import type { Cause } from './change.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { HostEntry } from './entry.js'
+import { grantedMarks, refreshedMarks, resetMarks, trappedMarks } from './host-marks.js'
+import { isPinned } from './host-state.js'
+import type { SyncChange, SyncOutcome } from './requests.js'
+import { applyPeerHost, canPeerDelete } from './sync-rules.js'
+
+export function selectSync(changes: readonly SyncChange[]): Selection {
+  const selection = emptySelection()
+  for (const { ip } of changes) selection.hosts.add(ip)
+  return selection
+}
+
+/** Decides messages of version 2 from peers, in order: local events with a stamp of receipt; see sync-rules.ts. */
+export function decideSync(draft: Draft, changes: readonly SyncChange[]): SyncOutcome[] {
+  return changes.map((change, index) => {
+    draft.begin(index)
+    return decideMessage(draft, change)
+  })
+}
+
+function decideMessage(draft: Draft, change: SyncChange): SyncOutcome {
+  const { ip, peer } = change
+  const cause: Cause = peer === undefined ? { rule: 'peer' } : { rule: 'peer', actor: peer }
+  const { entry, marks } = draft.host(ip)
+  if (change.type === 'delete') {
+    if (!canPeerDelete(entry)) return 'ignored'
+    const stamp = draft.nextStamp()
+    draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, cause)
+    return 'applied'
+  }
+  const host = applyPeerHost(entry, change.type, change.expire, draft.now)
+  if (host === undefined) return 'ignored'
+  const stamp = draft.nextStamp()
+  const after: HostEntry = { ...host, kind: change.type, ip }
+  let newMarks = marks
+  if (entry === undefined || !isPinned(entry)) {
+    if (change.type === 'TRAPPED') newMarks = trappedMarks(marks, stamp)
+    else newMarks = entry === undefined ? grantedMarks(marks, stamp) : refreshedMarks(marks, stamp)
+  }
+  draft.putHost(ip, { entry: after, marks: newMarks }, stamp, cause)
+  return entry === undefined ? 'created' : 'applied'
+}

@@ -1,0 +1,164 @@
+import { type Cause, type Change, tupleText } from './change.js'
+import type { Tuple, WireText } from './entry.js'
+import { type HeldHost, type HeldSpamtrap, type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from './held.js'
+import type { HybridClock, Stamp } from './stamp.js'
+
+/** Which entries have to be on hand before a decision. */
+export interface Selection {
+  hosts: Set<string>
+  spamtraps: Set<WireText>
+  /** By their `tupleText`. */
+  tuples: Map<string, Tuple>
+  /** Addresses of which so many of their oldest tuples are needed; Infinity for all. */
+  tuplesOf: Map<string, number>
+  /** Most tuples that an address may have; with it the tuples in the way of new ones are needed too. */
+  maxTuplesPerAddress?: number | undefined
+}
+
+export function emptySelection(): Selection {
+  return { hosts: new Set(), spamtraps: new Set(), tuples: new Map(), tuplesOf: new Map() }
+}
+
+/** Tuples of one address, as far as a decision needs them. */
+interface AddressTuples {
+  /** How many there are. */
+  count: number
+  /** The first of them in the order in which they are to go. */
+  queue: HeldTuple[]
+}
+
+/**
+ * What is on record for a selection, with what was decided since laid over it. The rules read and change entries
+ * here and know no database; whoever loaded the draft stores its `changes`, or does not (a dry run).
+ */
+export class Draft {
+  /** Everything decided, in order. */
+  readonly changes: Change[] = []
+  /** Wall clock, seconds since the Epoch. */
+  readonly now: number
+  readonly #clock: HybridClock
+  readonly #hosts = new Map<string, HeldHost>()
+  readonly #spamtraps = new Map<WireText, HeldSpamtrap>()
+  readonly #tuples = new Map<string, HeldTuple>()
+  readonly #byAddress = new Map<string, AddressTuples>()
+  readonly #takenCounts = new Map<string, number>()
+  #request = 0
+
+  constructor(clock: HybridClock, now: number) {
+    this.#clock = clock
+    this.now = now
+  }
+
+  /** Tells which request of the batch is decided now. */
+  begin(request: number): void {
+    this.#request = request
+  }
+
+  nextStamp(): Stamp {
+    return this.#clock.next(this.now)
+  }
+
+  // What was loaded; an entry that a decision changed already stays as decided.
+
+  holdHost(ip: string, held: HeldHost): void {
+    if (!this.#hosts.has(ip)) this.#hosts.set(ip, held)
+  }
+
+  holdSpamtrap(address: WireText, held: HeldSpamtrap): void {
+    if (!this.#spamtraps.has(address)) this.#spamtraps.set(address, held)
+  }
+
+  holdTuple(text: string, held: HeldTuple): void {
+    if (!this.#tuples.has(text)) this.#tuples.set(text, held)
+  }
+
+  holdAddressTuples(ip: string, count: number, queue: readonly HeldTuple[]): void {
+    this.#byAddress.set(ip, { count, queue: [...queue] })
+    for (const held of queue) this.holdTuple(tupleText(held.entry!), held)
+  }
+
+  hasHost(ip: string): boolean {
+    return this.#hosts.has(ip)
+  }
+
+  host(ip: string): HeldHost {
+    return this.#hosts.get(ip) ?? NO_HOST
+  }
+
+  spamtrap(address: WireText): HeldSpamtrap {
+    return this.#spamtraps.get(address) ?? NO_SPAMTRAP
+  }
+
+  tuple(text: string): HeldTuple {
+    return this.#tuples.get(text) ?? NO_TUPLE
+  }
+
+  /** How many tuples an address has; 0 when it was not part of the selection. */
+  tupleCount(ip: string): number {
+    return this.#byAddress.get(ip)?.count ?? 0
+  }
+
+  /** How many tuples of an address `takeFirstTuple` has removed. */
+  takenCount(ip: string): number {
+    return this.#takenCounts.get(ip) ?? 0
+  }
+
+  /** Removes and returns the tuple of an address that is to go first; undefined when none is left. */
+  takeFirstTuple(ip: string, cause: Cause): HeldTuple | undefined {
+    const known = this.#byAddress.get(ip)
+    while (known !== undefined && known.queue.length > 0) {
+      const queued = known.queue.shift()!.entry!
+      const text = tupleText(queued)
+      const held = this.tuple(text)
+      if (held.entry === undefined) continue
+      if (held.entry.first !== queued.first) {
+        // It began anew meanwhile.
+        queueTuple(known.queue, held)
+        continue
+      }
+      this.#takenCounts.set(ip, this.takenCount(ip) + 1)
+      this.putTuple(text, held.entry, NO_TUPLE, cause)
+      return held
+    }
+    return undefined
+  }
+
+  putHost(ip: string, after: HeldHost, stamp: Stamp, cause: Cause): void {
+    const before = this.host(ip)
+    this.#hosts.set(ip, after)
+    this.changes.push({ key: { kind: 'host', ip }, before, after, stamp, cause, request: this.#request })
+  }
+
+  putSpamtrap(address: WireText, after: HeldSpamtrap, stamp: Stamp, cause: Cause): void {
+    const before = this.spamtrap(address)
+    this.#spamtraps.set(address, after)
+    const key = { kind: 'spamtrap', address } as const
+    this.changes.push({ key, before, after, stamp, cause, request: this.#request })
+  }
+
+  putTuple(text: string, { ip, helo, from, to }: Tuple, after: HeldTuple, cause: Cause): void {
+    const before = this.tuple(text)
+    this.#tuples.set(text, after)
+    const known = this.#byAddress.get(ip)
+    if (known !== undefined) {
+      if (before.entry === undefined) {
+        known.count += 1
+        queueTuple(known.queue, after)
+      } else if (after.entry === undefined) known.count -= 1
+    }
+    const key = { kind: 'tuple', ip, helo, from, to } as const
+    this.changes.push({ key, before, after, stamp: this.nextStamp(), cause, request: this.#request })
+  }
+}
+
+/** Puts a tuple where it belongs among others: oldest first, those of one second by key. */
+function queueTuple(queue: HeldTuple[], held: HeldTuple): void {
+  const entry = held.entry!
+  let at = queue.length
+  while (at > 0 && isBehind(queue[at - 1]!.entry!, entry)) at -= 1
+  queue.splice(at, 0, held)
+}
+
+function isBehind(one: Tuple & { first: number }, other: Tuple & { first: number }): boolean {
+  return one.first === other.first ? tupleText(one) > tupleText(other) : one.first > other.first
+}

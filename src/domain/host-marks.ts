@@ -1,0 +1,57 @@
+/** How each local event moves the registers of an address; see merge.ts for what two gateways make of them. */
+import type { HandMark, HostMarks } from './held.js'
+import { compareStamps, type Stamp } from './stamp.js'
+
+/** The stamp of entries that are older than stamps: when they were created. */
+export function oldStamp(first: number): Stamp {
+  return { time: Math.max(0, first) * 1000, counter: 0, node: 0 }
+}
+
+/** Everything before `stamp` is void. */
+export function resetMarks(stamp: Stamp): HostMarks {
+  return { reset: stamp }
+}
+
+/** WHITE by promotion or by the first sighting. */
+export function grantedMarks(marks: HostMarks | undefined, stamp: Stamp): HostMarks {
+  return { ...keptByHand(marks), reset: marks?.reset, white: { grant: stamp, stamp } }
+}
+
+/** A WHITE entry that was seen again. */
+export function refreshedMarks(marks: HostMarks | undefined, stamp: Stamp): HostMarks {
+  return { ...marks, white: { grant: marks?.white?.grant, stamp } }
+}
+
+/** TRAPPED by a trap. A WHITE granted before does not come back. */
+export function trappedMarks(marks: HostMarks | undefined, stamp: Stamp): HostMarks {
+  return { ...keptByHand(marks), reset: marks?.reset, trap: stamp }
+}
+
+/** WHITE or TRAPPED by hand: a reset and its register in one. */
+export function manualMarks(
+  kind: 'WHITE' | 'TRAPPED',
+  stamp: Stamp,
+  hand: Omit<HandMark, 'stamp' | 'kind'> | undefined,
+): HostMarks {
+  return {
+    reset: stamp,
+    ...(kind === 'WHITE' ? { white: { grant: stamp, stamp } } : { trap: stamp }),
+    ...(hand === undefined ? {} : { hand: { stamp, kind, ...hand } }),
+  }
+}
+
+/** What is left of an address whose entry has expired: its reset, while other gateways may hold older entries. */
+export function expiredMarks(
+  marks: HostMarks | undefined,
+  now: number,
+  keepSec: number,
+): HostMarks | undefined {
+  const reset = marks?.reset
+  return reset === undefined || reset.time / 1000 + keepSec <= now ? undefined : { reset }
+}
+
+/** A comment outlives what the address becomes, as long as nothing reset it. */
+function keptByHand(marks: HostMarks | undefined): Pick<HostMarks, 'hand'> {
+  const hand = marks?.hand
+  return hand === undefined || compareStamps(hand.stamp, marks?.reset) < 0 ? {} : { hand }
+}

@@ -1,0 +1,97 @@
+/** What programs ask to be done to entries, and what comes of it. */
+import type { EntryKey, Tuple, WireText } from './entry.js'
+
+/** One change by an administrator. `ip` is canonical, `address` normalised; see database.md section 6. */
+export type ManualEdit =
+  | { operation: 'add'; kind: 'WHITE' | 'TRAPPED'; ip: string; options?: AddOptions }
+  | { operation: 'add'; kind: 'SPAMTRAP'; address: WireText; options?: AddOptions }
+  | { operation: 'delete'; key: EntryKey }
+  /** Oldest GREY tuple of an address, or all of them. */
+  | { operation: 'delete-tuples'; ip: string; all: boolean }
+
+export interface AddOptions {
+  /** Leave an existing entry of any kind under that key as it is. */
+  ifMissing?: boolean
+  /** Removal time in place of the kind's default, seconds since the Epoch; 0 pins the entry. */
+  expire?: number
+  comment?: string
+}
+
+/** `missing`: nothing to delete. `skipped`: `ifMissing` found an entry. */
+export type EditOutcome = 'added' | 'updated' | 'deleted' | 'missing' | 'skipped'
+
+/** An address seen by the log watcher, with how often since the last batch. */
+export interface Sighting {
+  ip: string
+  count: number
+}
+
+/** How the log watcher records; life time in seconds. */
+export interface SightingOptions {
+  whiteExpireSec: number
+  /** A TRAPPED address that is seen becomes WHITE. */
+  untrap: boolean
+}
+
+export type SightingOutcome = 'added' | 'refreshed' | 'untrapped' | 'left-trapped'
+
+/** Settings of the greylister that decide on tuples; all life times in seconds. */
+export interface GreyPolicy {
+  passSec: number
+  greyExpireSec: number
+  whiteExpireSec: number
+  trapExpireSec: number
+  /** Oldest tuples of one address are evicted beyond this number. */
+  maxTuplesPerAddress: number
+  /** Oldest tuples of all are evicted beyond this number. */
+  maxTuples: number
+}
+
+/** One RCPT of a greylisted client, local or received from a sync peer. */
+export interface TupleAttempt {
+  /** Key of the tuple; `tuple.ip` is the client or, with --grey-prefix, its network (`192.0.2.0/24`). */
+  tuple: Tuple
+  /** Canonical client address: what is whitelisted or trapped. */
+  clientIp: string
+  /** Recipient as normalised for the trap test (greylisting.md section 3). */
+  trapKey: WireText
+  /** The recipient's domain is not an allowed one: trap. */
+  isDomainTrap: boolean
+  /** The low-priority MX was tried first: trap, unless the tuple is known already. */
+  isLowPriorityMx: boolean
+  /** False while the client is on a block list: the tuple is counted but never promoted. */
+  mayPromote: boolean
+}
+
+export interface TupleOutcome {
+  result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx'
+  /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M wrote over. */
+  isNewHost: boolean
+  /** Tuples evicted to stay within the limits. */
+  evictedCount: number
+}
+
+/** What a scan decided for one slice. Each change is re-checked against the entry as it is by then. */
+export interface ScanChanges {
+  /** Entries whose `expire` has come: deleted when still expired at `now`. */
+  expired: EntryKey[]
+  /** Tuples to promote: WHITE entry made from the tuple, tuple removed, unless the address is TRAPPED. */
+  promoted: Tuple[]
+  /** WHITE addresses found on a block list: deleted unless pinned. */
+  blocked: string[]
+}
+
+/** A change received from a sync peer, whose address is `peer`; deletions are greyd's types 4 and 5. */
+export type SyncChange = (
+  | { type: 'WHITE' | 'TRAPPED'; ip: string; expire: number }
+  | { type: 'delete'; ip: string }
+) & { peer?: string }
+
+/** `created`: a new entry; `applied`: an existing one was changed or deleted. */
+export type SyncOutcome = 'created' | 'applied' | 'ignored'
+
+export interface UpsertCounts {
+  added: number
+  updated: number
+  skipped: number
+}

@@ -1,0 +1,66 @@
+/**
+ * When and where a change was made: a hybrid logical clock. Stamps of one database never go back and are never
+ * given twice, whatever its wall clock does; a stamp received from another gateway moves the clock forward, so
+ * that what is changed afterwards counts as later.
+ */
+export interface Stamp {
+  /** Milliseconds since the Epoch. */
+  readonly time: number
+  /** Tells apart changes of one moment. */
+  readonly counter: number
+  /** Random 32-bit number of the database that made the change; 0 for entries older than stamps. */
+  readonly node: number
+}
+
+/** Order of stamps: by time, counter, node; undefined, which stands for "never", comes first. */
+export function compareStamps(one: Stamp | undefined, other: Stamp | undefined): number {
+  if (one === other) return 0
+  if (one === undefined) return -1
+  if (other === undefined) return 1
+  return one.time - other.time || one.counter - other.counter || one.node - other.node
+}
+
+/** The later of two stamps. */
+export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): Stamp | undefined {
+  return compareStamps(one, other) >= 0 ? one : other
+}
+
+/** Where a clock stands: the last stamp it gave or saw. */
+export interface ClockState {
+  time: number
+  counter: number
+}
+
+/** Gives the stamps of one database; its state is stored with it. */
+export class HybridClock {
+  readonly node: number
+  #time: number
+  #counter: number
+
+  constructor(node: number, { time, counter }: ClockState) {
+    this.node = node
+    this.#time = time
+    this.#counter = counter
+  }
+
+  get state(): ClockState {
+    return { time: this.#time, counter: this.#counter }
+  }
+
+  /** The next stamp; `now` is the wall clock in seconds since the Epoch. */
+  next(now: number): Stamp {
+    const time = Math.max(0, Math.floor(now)) * 1000
+    if (time > this.#time) {
+      this.#time = time
+      this.#counter = 0
+    } else this.#counter += 1
+    return { time: this.#time, counter: this.#counter, node: this.node }
+  }
+
+  /** Makes the next stamp later than one that came from elsewhere. */
+  observe(stamp: Stamp): void {
+    if (stamp.time < this.#time || (stamp.time === this.#time && stamp.counter <= this.#counter)) return
+    this.#time = stamp.time
+    this.#counter = stamp.counter
+  }
+}
