@@ -8,7 +8,7 @@ import {
   inspectFile,
   placeNewFile,
   refuseForeignSymlink,
-  refuseNewerSchema,
+  refuseOtherSchema,
 } from './file/database-file.js'
 import { openCopy } from './file/private-copy.js'
 import { migrate, SCHEMA_VERSION } from './schema.js'
@@ -138,7 +138,7 @@ function isWritable(path: string): boolean {
 const READ_CACHE_KIB = 2048
 
 function prepareForReading(database: SqliteDatabase): void {
-  schemaVersionOf(database)
+  schemaVersionOf(database, false)
   database.pragma(`cache_size = -${READ_CACHE_KIB}`)
 }
 
@@ -154,7 +154,7 @@ function prepareForWriting(
   file: InspectedFile,
   durability: 'full' | 'normal',
 ): void {
-  const version = schemaVersionOf(database)
+  const version = schemaVersionOf(database, file.isEmpty)
   if (version < SCHEMA_VERSION) migrate(database)
   else if (!file.isWal) database.pragma('journal_mode = WAL')
   database.pragma(`synchronous = ${durability}`)
@@ -162,9 +162,9 @@ function prepareForWriting(
 }
 
 /** The first look into the database; it may wait for another program that recovers or closes it. */
-function schemaVersionOf(database: SqliteDatabase): number {
+function schemaVersionOf(database: SqliteDatabase, isEmpty: boolean): number {
   const version = database.pragma('user_version', { simple: true }) as number
-  refuseNewerSchema(version)
+  if (!isEmpty || version !== 0) refuseOtherSchema(version)
   return version
 }
 

@@ -2,11 +2,6 @@
 import type { HandMark, HostMarks } from './held.js'
 import { compareStamps, type Stamp } from './stamp.js'
 
-/** The stamp of entries that are older than stamps: when they were created. */
-export function oldStamp(first: number): Stamp {
-  return { time: Math.max(0, first) * 1000, counter: 0, node: 0 }
-}
-
 /** Everything before `stamp` is void. */
 export function resetMarks(stamp: Stamp): HostMarks {
   return { reset: stamp }

@@ -14,4 +14,4 @@ export const EXPIRE_NEVER = 0
  * How long the mark of a deletion is kept: as long as any automatic entry that it speaks about can live. A gateway
  * that was away for longer takes a fresh copy instead of merging.
  */
-export const KEEP_RESET_SEC = WHITE_EXPIRE_SEC
+export const KEEP_RESET_SEC = 36 * 24 * 60 * 60

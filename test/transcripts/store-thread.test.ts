@@ -42,7 +42,7 @@ test('answers every call as the store itself does, in order', async () => {
     thread.applySync([{ type: 'WHITE', ip: '192.0.2.8', expire: NOW + 5 }], QUICK_POLICY, NOW),
     thread.applyScan({ expired: [], promoted: [], blocked: ['192.0.2.8'] }, QUICK_POLICY, NOW),
   ])
-  expect(outcomes.map((outcome) => JSON.stringify(outcome))).toEqual([
+  expect(outcomes.map((answer) => JSON.stringify('outcomes' in answer ? answer.outcomes : answer))).toEqual([
     '[{"result":"new","isNewHost":false,"evictedCount":0}]',
     '[{"result":"repeated","isNewHost":false,"evictedCount":0}]',
     '["added"]',

@@ -82,12 +82,17 @@ function checkHeader(file: number): boolean {
   if (!isWhole || header.toString('latin1', 0, SQLITE_MAGIC.length) !== SQLITE_MAGIC)
     throw openError(NOT_OUR_FILE)
   if (header.readInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) throw openError(NOT_OUR_FILE)
-  refuseNewerSchema(header.readInt32BE(USER_VERSION_OFFSET))
+  refuseOtherSchema(header.readInt32BE(USER_VERSION_OFFSET))
   return header[JOURNAL_VERSIONS_OFFSET] === WAL_VERSION
 }
 
-/** Throws `ERR_DB_OPEN` for a schema that only a later version of ours understands. */
-export function refuseNewerSchema(version: number): void {
+/** Throws `ERR_DB_OPEN` for a schema that only a later version of ours understands, and for one that none wrote. */
+export function refuseOtherSchema(version: number): void {
+  if (version < 1) {
+    throw openError(NOT_OUR_FILE, {
+      hint: `the database says that it has schema ${version}, which no version wrote: restore a backup of it`,
+    })
+  }
   if (version <= SCHEMA_VERSION) return
   throw openError(NOT_OUR_FILE, {
     hint: `the database has schema ${version}, this version knows ${SCHEMA_VERSION}: install the newer spamdctl`,

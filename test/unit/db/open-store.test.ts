@@ -117,6 +117,17 @@ describe('files that are not ours stay as they are', () => {
       },
       reason: NOT_OURS,
     },
+    ...[0, -1, -2_147_483_648].map((version) => ({
+      name: `schema ${version}, which no version wrote`,
+      make: (path: string) => {
+        createDatabase(path)
+        const database = new Database(path)
+        database.pragma('journal_mode = DELETE')
+        database.pragma(`user_version = ${version}`)
+        database.close()
+      },
+      reason: NOT_OURS,
+    })),
   ])('$name', async ({ make, reason }) => {
     const path = join(scratch.folder(), 'spamd.sqlite')
     make(path)
