@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { processIo } from '../src/cli/process-io.js'
-import { DATABASE_OPTIONS, runInitDb } from '../src/cli/spamdb/database-commands.js'
+import { INIT_DB_OPTIONS, runInitDb } from '../src/cli/spamdb/database-commands.js'
 
 const USAGE = 'init-db [OPTIONS]'
 
@@ -8,16 +8,17 @@ const USAGE = 'init-db [OPTIONS]'
 export default class InitDb extends BaseCommand {
   static override summary = 'create an empty database'
   static override description =
-    'A database that is there already is left as it is. spamd creates its database as well; spamdb never does.'
+    'A database that is there already is left as it is; one of version 0.1.0 in /var/db is taken over. spamd creates its database as well; spamdb never does.'
   static override usage = USAGE
   static override examples = [
     { description: 'create the database at its default place', command: 'spamdctl init-db' },
+    { description: 'one that every user may read, as the original', command: 'spamdctl init-db --mode 0644' },
     { description: 'create one elsewhere', command: 'spamdctl init-db --db /tmp/test.sqlite' },
   ]
-  static override flags = flagsForHelp(DATABASE_OPTIONS)
+  static override flags = flagsForHelp(INIT_DB_OPTIONS)
 
   async run(): Promise<void> {
-    const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`)
+    const words = this.parseWords(INIT_DB_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
     const io = processIo(async () => await this.config.runCommand('help', ['init-db']))
     process.exitCode = await runInitDb(words.options, io)

@@ -9,6 +9,7 @@ import { planSync, systemSyncEnvironment } from '../app/sync/sync-plan.js'
 import { checkFolder } from '../db/file/database-file.js'
 import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
+import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { loadSavedLists } from './lists/saved-lists.js'
@@ -92,9 +93,7 @@ function checkWritable(path: string, userName: string): void {
     } catch (error) {
       const known = error instanceof AppError ? error.hint : undefined
       throw new AppError('ERR_SPAMD_DB', `open of ${path} failed (${reasonOf(error)})`, {
-        hint:
-          known ??
-          `the user ${userName} must be able to write the file and its folder: chown ${userName} ${folder}`,
+        hint: known ?? databaseOwnerHint(userName, path),
         cause: error,
       })
     }

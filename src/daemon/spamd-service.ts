@@ -4,7 +4,7 @@
  * `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
 import type { DaemonStatus } from '../app/daemon-status.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
@@ -14,6 +14,7 @@ import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
 import { AppError } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
+import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
 import { createControlServer, type RequestHandler } from './control-server.js'
@@ -327,7 +328,7 @@ export class SpamdService {
 /** The commonest mistake of a first start: file or folder belong to root. */
 function hintForRights(error: unknown, { settings }: SpamdConfig): string | undefined {
   if (reasonOf(error) !== errnoText('EACCES')) return undefined
-  return `the user ${settings.user} must be able to write the file and its folder: chown ${settings.user} ${dirname(settings.db)}`
+  return databaseOwnerHint(settings.user, settings.db)
 }
 
 function policyOf(config: SpamdConfig): GreyPolicy {

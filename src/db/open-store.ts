@@ -79,26 +79,28 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
   return new SqliteStore(connection)
 }
 
-/** Who owns a new database: the user that the daemons become. */
+/** Who owns a new database, the user that the daemons become, and who may read it. */
 export interface CreateOptions {
   owner?: { uid: number; gid: number }
+  mode?: number
 }
 
 /**
- * Makes a new, empty database of mode 0640. It appears whole or not at all. Throws `ERR_DB_OPEN`: the file
+ * Makes a new, empty database, of mode 0640 unless told otherwise. It appears whole or not at all. Throws `ERR_DB_OPEN`: the file
  * exists, the folder is missing or lets every user replace files, no permission.
  */
 export function createDatabase(location: string, options: CreateOptions = {}): void {
   const path = resolve(location)
   refuseForeignSymlink(path)
-  placeNewFile(path, options.owner, (temporaryPath) => {
+  const fill = (temporaryPath: string): void => {
     const database = openSqlite(temporaryPath, { fileMustExist: true })
     try {
       migrate(database)
     } finally {
       database.close()
     }
-  })
+  }
+  placeNewFile(path, options.owner, fill, options.mode)
 }
 
 /** Another program may make it at the same moment: then that one is as good. */

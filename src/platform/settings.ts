@@ -2,8 +2,9 @@
  * Settings common to all programs: each is a flag and an environment variable with a default of the system.
  * The table here is the only one; the manual pages print it.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { AppError } from './app-error.js'
+import { BSD_DATABASE, FORMER_BSD_DATABASE } from './database-place.js'
 
 export type FirewallChoice = 'pf' | 'nft' | 'ipset' | 'none'
 
@@ -57,8 +58,8 @@ export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
     variable: 'SPAMD_DB',
     meaning: 'the shared database',
     defaults: {
-      openbsd: '/var/db/spamd.sqlite',
-      freebsd: '/var/db/spamd.sqlite',
+      openbsd: BSD_DATABASE,
+      freebsd: BSD_DATABASE,
       linux: '/var/lib/spamd/spamd.sqlite',
     },
   },
@@ -169,7 +170,7 @@ export function resolveSettings(
     throw invalidSetting('firewall', overrides, firewall, 'not one of pf, nft, ipset, none')
   }
   return {
-    db: text('db'),
+    db: resolveDbPath(overrides.db, environment, system),
     conf: text('conf'),
     stateDir: text('stateDir'),
     key: text('key'),
@@ -192,7 +193,17 @@ export function resolveDbPath(
   environment: Environment = process.env,
   system: SystemName = currentSystem(),
 ): string {
-  return givenText('db', { db: flag }, environment) ?? SETTING_TABLE.db.defaults[system]
+  return givenText('db', { db: flag }, environment) ?? defaultDbPath(system)
+}
+
+/**
+ * The database where none is named. Until "spamdctl init-db" has taken over one that version 0.1.0 made, that one is
+ * used: nobody may find an empty database after an update.
+ */
+export function defaultDbPath(system: SystemName, exists: (path: string) => boolean = existsSync): string {
+  const path = SETTING_TABLE.db.defaults[system]
+  if (system === 'linux' || exists(path) || !exists(FORMER_BSD_DATABASE)) return path
+  return FORMER_BSD_DATABASE
 }
 
 /**

@@ -227,7 +227,7 @@ describe('the command line', () => {
       const wanted = {
         rc: 1,
         stdout: '',
-        stderr: `spamd: open of ${environment.SPAMD_DB} failed (Permission denied)\nspamd: hint: the user nobody must be able to write the file and its folder: chown nobody ${folder}\n`,
+        stderr: `spamd: open of ${environment.SPAMD_DB} failed (Permission denied)\nspamd: hint: the user nobody must be able to write the file and its folder: chown nobody ${folder} ${environment.SPAMD_DB}\n`,
       }
       expect(run('spamd.js', '--check')).toEqual(wanted)
       expect(run('spamd.js', '-d')).toEqual(wanted)

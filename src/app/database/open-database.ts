@@ -123,12 +123,13 @@ export interface DatabaseOwner {
 }
 
 /**
- * Creates an empty database, owned by `owner` when given, and its folder (mode 0750) when only that is missing:
+ * Creates an empty database, owned by `owner` when given, and its folder when only that is missing (mode 0750, or 0755
+ * for a database that all may read):
  * SQLite keeps files beside the database, so the folder has to be the daemons' own. False when there is a
  * database already, which stays as it is. Throws `AppError` `ERR_DB_OPEN`: `cannot create FILE: REASON`, also
  * for a file that is not a database.
  */
-export async function initDatabase(path: string, owner?: DatabaseOwner): Promise<boolean> {
+export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: number): Promise<boolean> {
   try {
     const store = await openStore(path, { mode: 'write' })
     await store.close()
@@ -138,18 +139,18 @@ export async function initDatabase(path: string, owner?: DatabaseOwner): Promise
     if (!isMissing) throw cannotCreate(path, error)
   }
   try {
-    makeFolder(dirname(resolve(path)), owner)
-    createDatabase(path, owner === undefined ? {} : { owner })
+    makeFolder(dirname(resolve(path)), owner, mode !== undefined && (mode & 0o004) !== 0 ? 0o755 : 0o750)
+    createDatabase(path, { ...(owner && { owner }), ...(mode !== undefined && { mode }) })
     return true
   } catch (error) {
     throw cannotCreate(path, error)
   }
 }
 
-function makeFolder(folder: string, owner: DatabaseOwner | undefined): void {
+function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode: number): void {
   if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return
   try {
-    mkdirSync(folder, { mode: 0o750 })
+    mkdirSync(folder, { mode })
     if (owner !== undefined) chownSync(folder, owner.uid, owner.gid)
   } catch (error) {
     throw new AppError('ERR_DB_OPEN', reasonOf(error), { cause: error })

@@ -9,10 +9,12 @@ import {
 } from '../../app/database/import-entries.js'
 import { openImportInput } from '../../app/database/import-input.js'
 import { initDatabase, openDatabase, useDatabase } from '../../app/database/open-database.js'
+import { takeOverDatabase } from '../../app/database/take-over.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { ENTRY_KINDS, type EntryKind } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
+import { BSD_DATABASE, FORMER_BSD_DATABASE } from '../../platform/database-place.js'
 import { findUser, isRoot } from '../../platform/privileges.js'
 import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
@@ -53,6 +55,16 @@ export const EXPORT_OPTIONS: readonly OptionSpec[] = [
     isRepeatable: true,
     summary: 'export only WHITE, TRAPPED, SPAMTRAP or GREY (repeatable, or separated by commas)',
   },
+  { long: 'help', summary: 'show this help' },
+]
+export const INIT_DB_OPTIONS: readonly OptionSpec[] = [
+  DB_OPTION,
+  {
+    long: 'mode',
+    value: 'MODE',
+    summary: 'who may read it: 0600, 0640 (default), 0644 (all users, as the original), 0660 or 0664',
+  },
+  JSON_OPTION,
   { long: 'help', summary: 'show this help' },
 ]
 export const DATABASE_OPTIONS: readonly OptionSpec[] = [
@@ -214,21 +226,37 @@ export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<
 
 /**
  * Creates an empty database; one that is there already is left alone and is no error. As root it is given to
- * the user of the daemons.
+ * the user of the daemons. One that version 0.1.0 made at its default place is taken over.
  */
 export async function runInitDb(options: OptionValues, io: ProgramIo): Promise<number> {
-  const path = resolveDbPath(options.last('db'), io.environment)
   const { user } = resolveSettings({}, io.environment)
+  const mode = modeOf(options.last('mode'))
   const owner = isRoot() ? await findUser(user) : undefined
-  const isNew = await initDatabase(path, owner)
+  const found = resolveDbPath(options.last('db'), io.environment)
+  // Only where no flag and no variable names it: then the old place is the answer because the old file is there.
+  const isFormer = found === FORMER_BSD_DATABASE && resolveDbPath(undefined, {}) === found
+  const path = isFormer ? BSD_DATABASE : found
+  if (isFormer) await takeOverDatabase(found, path, owner, mode)
+  const isNew = await initDatabase(path, owner, mode)
   if (isNew && isRoot() && owner === undefined) {
     io.writeError(
       `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder, before the daemons run\n`,
     )
   }
   const text = options.has('json')
-    ? JSON.stringify({ file: path, created: isNew })
-    : `${escapeControl(path)}: ${isNew ? 'created' : 'is there already'}`
+    ? JSON.stringify({ file: path, created: isNew, ...(isFormer && { takenOver: found }) })
+    : `${escapeControl(path)}: ${isFormer ? `taken over from ${found}` : isNew ? 'created' : 'is there already'}`
   io.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
+}
+
+/** Owner reads and writes, nobody executes, and others never write. */
+function modeOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^0?(600|640|644|660|664)$/.test(text)) {
+    throw new AppError('ERR_USAGE', `bad mode ${escapeControl(text)}`, {
+      hint: 'one of 0600, 0640, 0644, 0660, 0664: the daemons write, others may read',
+    })
+  }
+  return Number.parseInt(text, 8)
 }

@@ -9,6 +9,7 @@ import {
   reportReady,
   startInBackground,
 } from '../../platform/daemonize.js'
+import { databaseOwnerHint } from '../../platform/database-place.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { isNflogDevice } from '../../platform/live-capture-source.js'
 import type { Logger } from '../../platform/log.js'
@@ -226,7 +227,7 @@ class Spamlogd {
     if (reason === NO_SUCH_FILE) return 'spamd or "spamdctl init-db" makes it'
     const becomesUser = replayPath === undefined || isUserGiven
     if (reason === 'Permission denied' && becomesUser) {
-      return `the user ${user} must be able to write the file and its folder: chown ${user} ${dbPath}`
+      return databaseOwnerHint(user, dbPath)
     }
     return error instanceof AppError ? error.hint : undefined
   }

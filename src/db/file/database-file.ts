@@ -122,7 +122,7 @@ export function isSameFile(path: string, identity: FileIdentity): boolean {
 }
 
 /**
- * Puts a new file of DATABASE_MODE at `path`, its content made by `fill` under a temporary name in the same
+ * Puts a new file, of DATABASE_MODE unless told otherwise, at `path`, its content made by `fill` under a temporary name in the same
  * folder, so that no other program ever sees half of it. Throws `ERR_DB_OPEN`: the file exists, the folder
  * is missing, is no folder, or lets other users replace files.
  */
@@ -130,15 +130,16 @@ export function placeNewFile(
   path: string,
   owner: { uid: number; gid: number } | undefined,
   fill: (temporaryPath: string) => void,
+  mode = DATABASE_MODE,
 ): void {
   const folder = dirname(path)
   checkFolder(folder)
   const staleLogs = findStaleLogs(path)
   const temporaryPath = join(folder, `.${basename(path)}.${process.pid}.new`)
   try {
-    const file = openSync(temporaryPath, 'wx', DATABASE_MODE)
+    const file = openSync(temporaryPath, 'wx', mode)
     try {
-      fchmodSync(file, DATABASE_MODE)
+      fchmodSync(file, mode)
       if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       fill(temporaryPath)
       fsyncSync(file)

@@ -1,0 +1,28 @@
+/** Where the database may be: SQLite makes files beside it, so that it needs a folder of the daemons' own. */
+import { dirname, parse, resolve } from 'node:path'
+
+/** Default place on the BSDs: not the original's file /var/db/spamd, and in a folder that only we write to. */
+export const BSD_DATABASE = '/var/db/spamdctl/spamd.sqlite'
+/** Default place on the BSDs in version 0.1.0, where the daemons could not work: their user cannot write /var/db. */
+export const FORMER_BSD_DATABASE = '/var/db/spamd.sqlite'
+
+/** Folders that a system's programs share: nobody may be told to give one of them away. */
+const SHARED_PARENTS = ['/', '/usr', '/usr/local', '/var', '/private', '/private/var']
+
+/**
+ * True for a folder of the system, such as /, /var, /var/db, /tmp, /usr/local/etc: of these no owner is ever changed.
+ * Source: hier(7) of OpenBSD and FreeBSD, the Filesystem Hierarchy Standard.
+ */
+export function isSystemFolder(folder: string): boolean {
+  const path = resolve(folder)
+  return path === parse(path).root || SHARED_PARENTS.includes(dirname(path))
+}
+
+/** The hint for a database that the daemons' user cannot write; never one that gives a folder of the system away. */
+export function databaseOwnerHint(user: string, database: string): string {
+  const folder = dirname(resolve(database))
+  if (!isSystemFolder(folder)) {
+    return `the user ${user} must be able to write the file and its folder: chown ${user} ${folder} ${database}`
+  }
+  return `the database needs a folder of its own, since SQLite writes beside it: name another one with SPAMD_DB, as ${resolve(folder, 'spamdctl', 'spamd.sqlite')}, and run "spamdctl init-db"`
+}
