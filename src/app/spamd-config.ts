@@ -17,7 +17,11 @@ export interface SpamdConfig {
   maxConnections: number
   /** Effective number of BLACK clients that are stuttered. */
   maxBlack: number
+  /** --max-per-ip; undefined: the default. */
   maxPerIp: number | undefined
+  maxRecipients: number
+  maxCommands: number
+  maxSessionSec: number
   /** -C and -K, always both. */
   tls: { certificateFile: string; keyFile: string } | undefined
   passSec: number

@@ -55,7 +55,13 @@ function play(pieces: readonly Buffer[], clientClass: ClientClass): string {
 
 function newSession(clientClass: ClientClass): SmtpSession {
   return new SmtpSession(
-    { hostname: 'mx.example', bannerName: 'spamd', listReplyCode: 550 },
+    {
+      hostname: 'mx.example',
+      bannerName: 'spamd',
+      listReplyCode: 550,
+      maxRecipients: 1_000_000,
+      maxCommands: 1_000_000,
+    },
     {
       class: clientClass,
       ip: '192.0.2.1',

@@ -30,6 +30,12 @@ const G_FIELD_UNIT_SEC = [60, 3600, 3600] as const
 const DEFAULT_MAX_TUPLES = 5_000_000
 /** A mailing list host with as many recipients still passes. */
 const DEFAULT_MAX_TUPLES_PER_ADDRESS = 10_000
+/** What RFC 5321 section 4.5.3.1.8 asks a server to take at least. */
+const DEFAULT_MAX_RECIPIENTS = 100
+/** A hundred recipients, a long header and ten lines of text fit well. */
+const DEFAULT_MAX_COMMANDS = 500
+/** A dialogue of 1,000 bytes at the slowest stutter takes less than three hours. */
+const DEFAULT_MAX_SESSION_SEC = 4 * 3600
 const DEFAULT_SCAN_INTERVAL_SEC = 60
 const MAX_SCAN_INTERVAL_SEC = 86_400
 const DEFAULT_SYNC_SKEW_SEC = 3_600
@@ -105,6 +111,9 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       maxConnections: Math.min(DEFAULT_MAX_CONNECTIONS, maxFiles),
       maxBlack: 0,
       maxPerIp: undefined,
+      maxRecipients: DEFAULT_MAX_RECIPIENTS,
+      maxCommands: DEFAULT_MAX_COMMANDS,
+      maxSessionSec: DEFAULT_MAX_SESSION_SEC,
       tls: undefined,
       passSec: PASS_SEC,
       greyExpireSec: GREY_EXPIRE_SEC,
@@ -154,6 +163,23 @@ const SETTING_OPTIONS: Readonly<Record<string, keyof SettingOverrides>> = {
   nft: 'nft',
   user: 'user',
 }
+
+/** Long names whose number goes into the configuration as it is: the field, the least and the most. */
+const NUMBER_OPTIONS: Readonly<Record<string, readonly [NumberField, number, number]>> = {
+  'grey-prefix4': ['greyPrefix4', 1, 32],
+  'grey-prefix6': ['greyPrefix6', 1, 128],
+  'max-tuples': ['maxTuples', 1, INT_MAX],
+  'max-tuples-per-ip': ['maxTuplesPerAddress', 1, INT_MAX],
+  'max-recipients': ['maxRecipients', 1, INT_MAX],
+  'max-commands': ['maxCommands', 1, INT_MAX],
+}
+type NumberField =
+  | 'greyPrefix4'
+  | 'greyPrefix6'
+  | 'maxTuples'
+  | 'maxTuplesPerAddress'
+  | 'maxRecipients'
+  | 'maxCommands'
 
 function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void {
   const { config, overrides } = draft
@@ -239,6 +265,12 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
 function applyExtension(draft: Draft, name: string, value: string, maxFiles: number): void {
   const { config, overrides } = draft
   const number = (min: number, max: number): number => numberOf(`--${name}`, value, min, max)
+  const plain = NUMBER_OPTIONS[name]
+  if (plain !== undefined) {
+    const [field, min, max] = plain
+    config[field] = number(min, max)
+    return
+  }
   switch (name) {
     case 'trapexp':
       config.trapExpireSec = durationOf(name, value)
@@ -248,20 +280,12 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
       if (config.scanIntervalSec < 1) throw failure(`--${name} ${value}: too small`)
       if (config.scanIntervalSec > MAX_SCAN_INTERVAL_SEC) throw failure(`--${name} ${value}: too large`)
       break
-    case 'grey-prefix4':
-      config.greyPrefix4 = number(1, 32)
-      break
-    case 'grey-prefix6':
-      config.greyPrefix6 = number(1, 128)
-      break
-    case 'max-tuples':
-      config.maxTuples = number(1, INT_MAX)
-      break
-    case 'max-tuples-per-ip':
-      config.maxTuplesPerAddress = number(1, INT_MAX)
-      break
     case 'max-per-ip':
       config.maxPerIp = number(1, maxFiles)
+      break
+    case 'max-session':
+      config.maxSessionSec = durationOf(name, value)
+      if (config.maxSessionSec < 1) throw failure(`--${name} ${value}: too small`)
       break
     case 'proxy-protocol':
       config.proxyPeers.push(cidrOf(name, value))

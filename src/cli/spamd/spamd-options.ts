@@ -53,7 +53,18 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'grey-prefix6', value: 'BITS', summary: 'greylist IPv6 clients by network of this size' },
   { long: 'max-tuples', value: 'NUMBER', summary: 'most tuples kept, the oldest go first' },
   { long: 'max-tuples-per-ip', value: 'NUMBER', summary: 'most tuples kept of one address' },
-  { long: 'max-per-ip', value: 'NUMBER', summary: 'most connections of one address at a time' },
+  {
+    long: 'max-per-ip',
+    value: 'NUMBER',
+    summary: 'maximum connections of one address or IPv6 /64 at a time (default 1/16 of -c)',
+  },
+  {
+    long: 'max-recipients',
+    value: 'NUMBER',
+    summary: 'maximum recipients of one session, then 452 (default 100)',
+  },
+  { long: 'max-commands', value: 'NUMBER', summary: 'maximum lines of one session (default 500)' },
+  { long: 'max-session', value: 'DURATION', summary: 'maximum length of one session (default 4h)' },
   {
     long: 'proxy-protocol',
     value: 'CIDR',

@@ -32,7 +32,7 @@ export interface ProxiedEndpoints {
 export type ProxyHeaderResult =
   /** Not all of the header is there yet. */
   | { status: 'more' }
-  /** `endpoints` is undefined for LOCAL: the balancer's own health check. */
+  /** `endpoints` is undefined where the balancer speaks for itself: LOCAL, UNKNOWN and no address family. */
   | { status: 'done'; endpoints: ProxiedEndpoints | undefined; bytesRead: number }
   | { status: 'bad'; reason: string }
 
@@ -60,7 +60,8 @@ function decodeVersion1(buffer: Buffer): ProxyHeaderResult {
   if (buffer[lineFeed - 1] !== 13) return { status: 'bad', reason: 'PROXY line without CR' }
   const words = buffer.toString('latin1', 0, lineFeed - 1).split(' ')
   const [, protocol, source = '', destination = '', sourcePortText = '', destinationPortText = ''] = words
-  if (protocol === 'UNKNOWN') return { status: 'bad', reason: 'PROXY UNKNOWN' }
+  // A health check; what follows the word is to be ignored. Source: section 2.1.
+  if (protocol === 'UNKNOWN') return { status: 'done', endpoints: undefined, bytesRead: lineFeed + 1 }
   if ((protocol !== 'TCP4' && protocol !== 'TCP6') || words.length !== 6) {
     return { status: 'bad', reason: 'malformed PROXY line' }
   }
@@ -94,7 +95,8 @@ function decodeVersion2(buffer: Buffer): ProxyHeaderResult {
   if (restBytes > MAX_PROXY_V2_REST_BYTES) return { status: 'bad', reason: 'PROXY header too long' }
   if (buffer.length < V2_FIXED_BYTES + restBytes) return { status: 'more' }
   const bytesRead = V2_FIXED_BYTES + restBytes
-  if (command === 0) return { status: 'done', endpoints: undefined, bytesRead }
+  // Without an address family the real addresses count. Source: section 2.2.
+  if (command === 0 || familyAndProtocol === 0) return { status: 'done', endpoints: undefined, bytesRead }
   const rest = buffer.subarray(V2_FIXED_BYTES, bytesRead)
   if (familyAndProtocol === 0x11 && rest.length >= 12) {
     return {

@@ -4,8 +4,9 @@
  *
  * Tuples are written in batches, and `submit` resolves after the commit: a tuple that is answered with 451 is
  * in the database file before the answer, where it survives a crash of the daemon (the last second may be lost
- * when the power fails; fsync for every client would make a flood stop the disk). When the database fails the
- * client gets its 451 all the same; the attempt waits in a bounded queue with the time at which it was made.
+ * when the power fails; fsync for every client would make a flood stop the disk). When the database fails or is slow
+ * the client gets its 451 all the same; the attempt waits in a bounded queue with the time at which it was made. In
+ * the queue networks and their clients take turns, so that a flood waits behind itself.
  * Source: greylisting rules of spamd(8) and spamd's grey.c, with the corrections listed in docs/man/spamd.8.
  */
 
@@ -36,6 +37,8 @@ const MAX_QUEUED_BYTES = 64 * 1024 * 1024
  * for company from 400 attempts a second on: below that a commit for each costs less than the wait.
  */
 const PACE: WriterPace = { fullBatch: 2000, companyMs: 10, companyFrom: 20 }
+/** Longest wait of a client for its tuple to be stored. */
+const MAX_HOLD_MS = 1_000
 /** How long the end waits for a database that is locked. */
 const CLOSE_WAIT_MS = 2_000
 /** Networks that take turns in the queue: what one customer or one host with IPv6 has at hand. */
@@ -73,10 +76,12 @@ export interface GreylisterCounters {
   recorded: number
   promoted: number
   trapped: number
-  /** Tuples without HELO and with control characters: never recorded. */
+  /** Tuples without HELO: never recorded. */
   refused: number
   /** Attempts lost because the queue was full. */
   dropped: number
+  /** Attempts whose client was answered before they were stored. */
+  unstored: number
   /** Tuples removed to keep within the limits of the policy. */
   evicted: number
 }
@@ -88,7 +93,8 @@ interface QueuedAttempt {
   /** Address that the client connected to; undefined when a peer told of the tuple. */
   destinationIp: string | undefined
   atSec: UnixSec
-  settle: () => void
+  /** Lets the client have its answer; the first call counts. */
+  settle: (isStored: boolean) => void
 }
 
 export class Greylister implements GreylistSink {
@@ -99,6 +105,7 @@ export class Greylister implements GreylistSink {
     trapped: 0,
     refused: 0,
     dropped: 0,
+    unstored: 0,
     evicted: 0,
   }
   readonly #options: GreylisterOptions
@@ -131,7 +138,7 @@ export class Greylister implements GreylistSink {
       onWritten: (batch, outcomes) => {
         batch.forEach((queued, index) => {
           this.#report(queued, outcomes[index]!)
-          queued.settle()
+          queued.settle(true)
         })
       },
       onFailed: ({ error }) => this.#noteFailure(error),
@@ -162,7 +169,7 @@ export class Greylister implements GreylistSink {
   /** Writes what waits, as far as the database lets it, and refuses to wait longer. */
   async close(): Promise<void> {
     const lostCount = await this.#writer.close(CLOSE_WAIT_MS)
-    for (const { settle } of this.#queue.items()) settle()
+    for (const { settle } of this.#queue.items()) settle(false)
     if (lostCount > 0) {
       this.#options.logger.log('err', `${lostCount} tuples could not be recorded and are lost`)
     }
@@ -172,17 +179,17 @@ export class Greylister implements GreylistSink {
     const { clock, logger, debug } = this.#options
     const logged: Tuple = {
       ip: received.ip,
-      helo: received.helo.slice(0, MAX_FIELD_BYTES),
-      from: received.from.slice(0, MAX_FIELD_BYTES),
-      to: received.to.slice(0, MAX_FIELD_BYTES),
+      helo: fieldOf(received.helo),
+      from: fieldOf(received.from),
+      to: fieldOf(received.to),
     }
-    const refusal = refusalOf(logged)
-    if (refusal !== undefined) {
+    // As the original, which drops it without a word.
+    if (logged.helo === '') {
       this.counters.refused += 1
-      logger.log('debug', `tuple of ${logged.ip} not recorded: ${refusal}`, {
+      logger.log('debug', `tuple of ${logged.ip} not recorded: no HELO`, {
         event: 'tuple-refused',
         ip: logged.ip,
-        refusal,
+        refusal: 'no HELO',
       })
       return Promise.resolve()
     }
@@ -190,17 +197,18 @@ export class Greylister implements GreylistSink {
     debug?.err(
       escapeControl(`Got Grey HELO ${logged.helo}, IP ${logged.ip} from ${logged.from} to ${logged.to}`),
     )
-    return new Promise((settle) => {
-      const dropped = this.#queue.push({
+    return new Promise((resolve) => {
+      const queued: QueuedAttempt = {
         attempt: this.#attemptOf(logged, destinationIp),
         logged,
         destinationIp,
         atSec: clock.nowSec(),
-        settle,
-      })
+        settle: destinationIp === undefined ? () => resolve() : this.#patience(resolve),
+      }
+      const dropped = this.#queue.push(queued)
       for (const item of dropped) {
         this.counters.dropped += 1
-        item.settle()
+        item.settle(false)
       }
       if (dropped.length > 0) {
         this.#limited.log(
@@ -209,10 +217,32 @@ export class Greylister implements GreylistSink {
           `too many tuples wait for ${this.#options.databasePath}, those of the busiest sources are dropped`,
         )
       }
-      // Nobody waits for a database that fails: the client gets its answer, the attempt stays.
-      if (this.#writer.isFailing) settle()
       this.#writer.notify()
+      // Nobody waits for a database that fails: the client gets its answer, the attempt stays.
+      if (this.#writer.isFailing) queued.settle(false)
     })
+  }
+
+  /** What ends the wait of one client: its tuple is stored, cannot be, or the longest wait is over. */
+  #patience(resolve: () => void): (isStored: boolean) => void {
+    let isSettled = false
+    const settle = (isStored: boolean): void => {
+      if (isSettled) return
+      isSettled = true
+      clearTimeout(timer)
+      if (!isStored) {
+        this.counters.unstored += 1
+        const { databasePath } = this.#options
+        this.#limited.log(
+          'unstored',
+          'warning',
+          `${databasePath} is slow or fails: 451 goes out before the tuple is stored (${this.counters.unstored} so far)`,
+        )
+      }
+      resolve()
+    }
+    const timer = setTimeout(() => settle(false), MAX_HOLD_MS)
+    return settle
   }
 
   #attemptOf(logged: Tuple, destinationIp: string | undefined): TupleAttempt {
@@ -243,7 +273,7 @@ export class Greylister implements GreylistSink {
   }
 
   #noteFailure(error: unknown): void {
-    for (const { settle } of this.#queue.items()) settle()
+    for (const { settle } of this.#queue.items()) settle(false)
     this.#limited.log(
       'record-failed',
       'err',
@@ -331,14 +361,13 @@ function sourceNetworkOf(ip: string): string {
   return formatCidr(networkOf(ip, SOURCE_PREFIX[familyOf(ip)]))
 }
 
-/** Why a tuple is not recorded; undefined when it is. */
-function refusalOf(tuple: Tuple): string | undefined {
-  if (tuple.helo === '') return 'no HELO'
-  for (const field of [tuple.helo, tuple.from, tuple.to]) {
-    // Bytes above 0x7f are left alone: they are part of names in UTF-8.
-    if (/[\u0000-\u001f\u007f]/.test(field)) return 'control character'
-  }
-  return undefined
+/**
+ * A field as it is recorded: cut to its length and, where it holds a control character, escaped, so that such a client
+ * passes as any other and a line feed never parts a key. Bytes above 0x7f are names in UTF-8.
+ */
+function fieldOf(text: WireText): WireText {
+  const safe = /[\u0000-\u001f\u007f]/.test(text) ? escapeControl(text) : text
+  return safe.slice(0, MAX_FIELD_BYTES)
 }
 
 function describe({ ip, helo, from, to }: Tuple): string {

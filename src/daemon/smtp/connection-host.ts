@@ -18,8 +18,10 @@ export interface SmtpOptions {
   maxConnections: number
   /** -B, effective: BLACK clients beyond this number are not stuttered. */
   maxBlack: number
-  /** --max-per-ip; undefined: no limit. */
+  /** --max-per-ip; undefined: the default, a sixteenth of -c. */
   maxPerIp: number | undefined
+  /** --max-session: longest life of a connection. */
+  maxSessionSec: number
   /** -s: seconds between bytes. */
   stutterSec: number
   /** -S: how long a grey client is stuttered, from its arrival. */
@@ -34,10 +36,13 @@ export interface SmtpCounters {
   blackAccepted: number
   refusedFull: number
   refusedPerIp: number
+  refusedPerNetwork: number
   refusedProxy: number
   /** Times that accepting paused because descriptors ran out. */
   acceptPauses: number
   timedOut: number
+  /** Ended because they had lasted for --max-session. */
+  overlong: number
   recipients: number
 }
 

@@ -2,8 +2,8 @@
  * One SMTP client: what it has sent, and the reply that is being written. The dialogue itself is in
  * smtp-session.ts, the socket in client-socket.ts; here are stutter, flow control, time-outs and log lines.
  *
- * A client never costs more than one received chunk and one batch of replies: while a reply waits to be written, nothing
- * is read.
+ * A client never costs more than one received chunk, one batch of replies and one tuple that waits for the database:
+ * while a reply waits to be written, nothing is read, and while a tuple waits, no further line is looked at.
  */
 import type { Socket } from 'node:net'
 import { SmtpLineReader } from '../../codec/smtp/smtp-line.js'
@@ -25,8 +25,6 @@ const MAX_AHEAD_BYTES = 16 * 1024
 const BLOCKED_POLL_MS = 250
 /** Longest pause of -w between two reads, so that the client does not run into our time-out. */
 const MAX_READ_PAUSE_MS = 300_000
-/** Longest wait of a 451 for the database: it is true anyway, and the greylister keeps the attempt. */
-const TUPLE_WAIT_MS = 5_000
 /** Time for the client to read the last reply and close before the socket is taken away. */
 const LINGER_MS = 2_000
 
@@ -65,7 +63,10 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   #hasEnded = false
   #isTakingText = false
   #readPauseBytes = 0
+  /** Pending while the client's last tuple is not stored. */
   #storing: Promise<void> | undefined
+  /** The line that came while a tuple was being stored. */
+  #heldLine: string | undefined
 
   /** `blackCount` counts this client too when it is BLACK. */
   constructor(
@@ -137,6 +138,13 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     this.destroy()
   }
 
+  /** Called by the sweep when the connection has lasted too long. No reply is sent. */
+  endOverlong(): void {
+    if (this.phase === 'lingering') return
+    this.#host.counters.overlong += 1
+    this.destroy()
+  }
+
   /** Ends the connection at once. */
   destroy(): void {
     this.#finishAccounting()
@@ -170,18 +178,19 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   #takeLines(): void {
     let batch = ''
     for (;;) {
-      const line = this.#reader.next()
+      const line = this.#heldLine ?? this.#reader.next()
+      this.#heldLine = undefined
       if (line === undefined) break
       this.deadlineMs = this.#host.clock.monotonicMs() + IDLE_TIMEOUT_MS
+      if (this.#storing !== undefined) {
+        if (batch !== '') this.#write(batch)
+        this.#holdLine(line, this.#storing)
+        return
+      }
       const step = this.#session.receiveLine(line)
       if (step.event !== undefined) this.#handleEvent(step.event)
       if (step.next === 'text') this.#isTakingText = this.#host.options.windowBytes !== undefined
       if (step.reply === '') continue
-      if (step.next === 'tuples-then-close' && this.#storing !== undefined && batch !== '') {
-        // Only the final reply has to wait for the database.
-        this.#write(batch)
-        batch = ''
-      }
       batch += step.reply
       const isBatchable = step.next === 'continue' || step.next === 'text'
       if (isBatchable && this.#currentStutterMs() === 0 && batch.length < MAX_BATCH_BYTES) continue
@@ -190,6 +199,18 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     }
     if (batch !== '') this.#send(batch, 'continue')
     else this.#waitForInput()
+  }
+
+  /** Back-pressure: a client that sends faster than the database stores waits for it. */
+  #holdLine(line: string, storing: Promise<void>): void {
+    this.#heldLine = line
+    this.phase = 'storing'
+    this.#socket.pause()
+    void storing.then(() => {
+      if (this.phase !== 'storing') return
+      this.phase = 'reading'
+      this.#takeLines()
+    })
   }
 
   #waitForInput(): void {
@@ -211,10 +232,6 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   }
 
   #send(reply: string, next: SessionNext): void {
-    if (next === 'tuples-then-close' && this.#storing !== undefined) {
-      this.#sendWhenStored(reply, this.#storing)
-      return
-    }
     this.phase = 'replying'
     this.#reply = reply
     this.#replyOffset = 0
@@ -226,18 +243,6 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       this.#socket.pause()
       this.#host.wheel.schedule(this, stutterMs)
     }
-  }
-
-  #sendWhenStored(reply: string, storing: Promise<void>): void {
-    this.phase = 'storing'
-    this.#socket.pause()
-    const timer = setTimeout(() => goOn(), TUPLE_WAIT_MS)
-    const goOn = (): void => {
-      clearTimeout(timer)
-      this.#storing = undefined
-      if (this.phase === 'storing') this.#send(reply, 'close')
-    }
-    void storing.then(goOn)
   }
 
   #writeMore(): void {
@@ -292,7 +297,6 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
         this.#startTls()
         return
       case 'close':
-      case 'tuples-then-close':
         this.#linger()
     }
   }
@@ -340,8 +344,11 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     const { helo, from, to } = event
     const { clientIp, destinationIp } = this
     const stored = this.#host.sink?.submit({ clientIp, destinationIp, helo, from, to })
-    // Submissions are stored in order, so the last one stands for all.
-    if (stored !== undefined) this.#storing = stored
+    if (stored === undefined) return
+    this.#storing = stored
+    void stored.then(() => {
+      this.#storing = undefined
+    })
   }
 
   #finishAccounting(): void {

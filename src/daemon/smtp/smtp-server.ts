@@ -12,6 +12,7 @@ import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { BlockListLookup, GreylistSink } from '../seams.js'
+import { Admission } from './admission.js'
 import { formatBannerDate } from './banner-date.js'
 import type { ConnectionHost, HostedConnection, SmtpCounters, SmtpOptions } from './connection-host.js'
 import { connectedLine, disconnectedLine, formatListNames } from './connection-log.js'
@@ -21,8 +22,6 @@ import { type ClientEndpoints, SmtpConnection } from './smtp-connection.js'
 import type { ClientClass, DialogueSettings } from './smtp-session.js'
 import { StutterWheel } from './stutter-wheel.js'
 
-/** Slots left when replies are no longer stuttered. Source: spamd.c (clients + 5 < maxcon). */
-const CROWDED_MARGIN = 5
 /** How often time-outs are looked for. */
 const SWEEP_INTERVAL_MS = 1_000
 /** How long accepting pauses when descriptors ran out. Source: spamd.c. */
@@ -83,9 +82,11 @@ export class SmtpServer implements ConnectionHost {
     blackAccepted: 0,
     refusedFull: 0,
     refusedPerIp: 0,
+    refusedPerNetwork: 0,
     refusedProxy: 0,
     acceptPauses: 0,
     timedOut: 0,
+    overlong: 0,
     recipients: 0,
   }
   #dialogue: DialogueSettings
@@ -98,9 +99,8 @@ export class SmtpServer implements ConnectionHost {
   readonly #troubleLog: RateLimitedLog
   readonly #connections = new Set<SmtpConnection>()
   readonly #preambleSockets = new Set<Socket>()
-  readonly #countByIp = new Map<string, number>()
+  readonly #admission: Admission
   #servers: Server[] = []
-  #openCount = 0
   #blackCount = 0
   #nextId = 1
   #sweepTimer: NodeJS.Timeout | undefined
@@ -122,6 +122,10 @@ export class SmtpServer implements ConnectionHost {
     this.#probe = parts.probeDescriptors ?? openForAMoment
     this.#troubleLog = new RateLimitedLog(parts.logger, parts.clock)
     this.wheel = new StutterWheel(parts.clock, parts.tickMs)
+    const { maxConnections, maxPerIp } = parts.options
+    const { counters } = this
+    const { proxyPeers, clock, logger } = parts
+    this.#admission = new Admission({ maxConnections, maxPerIp, proxyPeers, counters, clock, logger })
   }
 
   get dialogue(): DialogueSettings {
@@ -134,7 +138,7 @@ export class SmtpServer implements ConnectionHost {
 
   /** Connections with a dialogue going on, and how many of them are BLACK. */
   get counts(): { total: number; black: number } {
-    return { total: this.#openCount, black: this.#blackCount }
+    return { total: this.#admission.openCount, black: this.#blackCount }
   }
 
   /** The sockets as they are bound; none while accepting pauses. */
@@ -199,11 +203,11 @@ export class SmtpServer implements ConnectionHost {
   }
 
   isCrowded(): boolean {
-    return this.#openCount + CROWDED_MARGIN >= this.options.maxConnections
+    return this.#admission.isCrowded()
   }
 
   mayLinger(): boolean {
-    return this.#connections.size - this.#openCount < MAX_LINGERING
+    return this.#connections.size - this.#admission.openCount < MAX_LINGERING
   }
 
   bannerDate(): string {
@@ -215,9 +219,8 @@ export class SmtpServer implements ConnectionHost {
   }
 
   ended(connection: HostedConnection, listNames: string): void {
-    this.#openCount -= 1
     if (connection.isBlack) this.#blackCount -= 1
-    this.#leaveIp(connection.clientIp)
+    this.#admission.leave(connection.clientIp)
     const durationSec = Math.floor((this.clock.monotonicMs() - connection.acceptedMs) / 1000)
     this.logger.log(
       'info',
@@ -254,12 +257,11 @@ export class SmtpServer implements ConnectionHost {
   #accept(socket: Socket): void {
     // A client may end its side and still wait for replies.
     socket.allowHalfOpen = true
-    if (this.#openCount + this.#preambleSockets.size >= this.options.maxConnections) {
-      this.counters.refusedFull += 1
+    const peerIp = plainAddress(socket.remoteAddress)
+    if (this.#admission.isFull(peerIp, this.#preambleSockets.size)) {
       socket.destroy()
       return
     }
-    const peerIp = plainAddress(socket.remoteAddress)
     const localIp = plainAddress(socket.localAddress)
     if (peerIp === undefined || localIp === undefined) {
       // The client has reset the connection already.
@@ -301,19 +303,12 @@ export class SmtpServer implements ConnectionHost {
 
   #open(socket: Socket, endpoints: ClientEndpoints, early: Uint8Array | undefined): void {
     const { clientIp } = endpoints
-    if (!this.#enterIp(clientIp)) {
-      this.counters.refusedPerIp += 1
-      this.#troubleLog.log(
-        'per-ip',
-        'info',
-        `${clientIp}: connection refused: it holds ${this.options.maxPerIp} already`,
-      )
+    if (!this.#admission.enter(clientIp)) {
       socket.destroy()
       return
     }
     const lists = this.#lists.match(clientIp)
     const isBlack = lists.length > 0
-    this.#openCount += 1
     this.counters.accepted += 1
     if (isBlack) {
       this.#blackCount += 1
@@ -330,33 +325,19 @@ export class SmtpServer implements ConnectionHost {
     this.logger.log('info', connectedLine(clientIp, this.counts, listNames), {
       event: 'connected',
       ip: clientIp,
-      total: this.#openCount,
+      total: this.#admission.openCount,
       black: this.#blackCount,
       lists: listNames?.trim(),
     })
     connection.open(early)
   }
 
-  #enterIp(clientIp: string): boolean {
-    const { maxPerIp } = this.options
-    if (maxPerIp === undefined) return true
-    const count = this.#countByIp.get(clientIp) ?? 0
-    if (count >= maxPerIp) return false
-    this.#countByIp.set(clientIp, count + 1)
-    return true
-  }
-
-  #leaveIp(clientIp: string): void {
-    const count = this.#countByIp.get(clientIp)
-    if (count === undefined) return
-    if (count > 1) this.#countByIp.set(clientIp, count - 1)
-    else this.#countByIp.delete(clientIp)
-  }
-
   #sweep(): void {
     const nowMs = this.clock.monotonicMs()
+    const oldestMs = nowMs - this.options.maxSessionSec * 1000
     for (const connection of this.#connections) {
       if (connection.deadlineMs <= nowMs) connection.timeOut()
+      else if (connection.acceptedMs < oldestMs) connection.endOverlong()
     }
     if (this.#servers.length > 0) this.#probeDescriptors()
   }

@@ -17,6 +17,10 @@ export interface DialogueSettings {
   hostname: string
   bannerName: string
   listReplyCode: ListReplyCode
+  /** --max-recipients: of one session; further ones get 452. */
+  maxRecipients: number
+  /** --max-commands: lines of one session, those of a message included. */
+  maxCommands: number
 }
 
 /** What a line meant beyond its reply. */
@@ -28,9 +32,9 @@ export type SessionEvent =
 
 /**
  * `continue`: go on with the next line. `text`: as continue, after DATA was accepted. `start-tls`: handshake
- * after the reply. `tuples-then-close`: close after the reply, which waits until the tuples are stored.
+ * after the reply. `close`: close after the reply.
  */
-export type SessionNext = 'continue' | 'text' | 'start-tls' | 'close' | 'tuples-then-close'
+export type SessionNext = 'continue' | 'text' | 'start-tls' | 'close'
 
 export interface SessionStep {
   /** Complete reply with line ends; empty when the line needs none. */
@@ -68,6 +72,8 @@ export class SmtpSession {
   readonly #lists: readonly BlockListMatch[]
   #state: SessionState = 'helo'
   #offersTls: boolean
+  #lineCount = 0
+  #recipientCount = 0
   #badCommandCount = 0
   #bodyLineCount = 0
   #isInBody = false
@@ -101,7 +107,13 @@ export class SmtpSession {
 
   /** Answers one line (without its end). After a step that closes, no more lines may come. */
   receiveLine(line: string): SessionStep {
-    return this.#state === 'text' ? this.#receiveText(line) : this.#receiveCommand(line)
+    this.#lineCount += 1
+    if (this.#lineCount <= this.#settings.maxCommands) {
+      return this.#state === 'text' ? this.#receiveText(line) : this.#receiveCommand(line)
+    }
+    if (this.#state === 'text') return this.#finish()
+    this.#state = 'closing'
+    return { reply: `421 4.7.0 ${this.#settings.hostname} Too many commands\r\n`, next: 'close' }
   }
 
   /** The client's TLS handshake is done: it starts afresh, without a banner and without STARTTLS. */
@@ -171,6 +183,10 @@ export class SmtpSession {
 
   #receiveRecipient(line: string): SessionStep {
     this.#state = 'rcpt'
+    this.#recipientCount += 1
+    if (this.#recipientCount > this.#settings.maxRecipients) {
+      return { reply: '452 4.5.3 Too many recipients\r\n', next: 'continue' }
+    }
     this.#to = parseMailPath(line) ?? this.#to
     const step: SessionStep = {
       reply: '250 This is hurting you more than it is hurting me.\r\n',
@@ -205,7 +221,7 @@ export class SmtpSession {
 
   #finish(): SessionStep {
     this.#state = 'closing'
-    if (this.#clientClass !== 'BLACK') return { reply: TEMPORARY_FAILURE, next: 'tuples-then-close' }
+    if (this.#clientClass !== 'BLACK') return { reply: TEMPORARY_FAILURE, next: 'close' }
     const messages = this.#lists.map((list) => list.message)
     return {
       reply: formatListReply(this.#settings.listReplyCode, messages, this.#clientIp),

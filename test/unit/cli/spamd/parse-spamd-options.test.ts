@@ -28,6 +28,10 @@ test('defaults are those of the original', () => {
     greyStutterSec: 10,
     stutterSec: 1,
     windowBytes: undefined,
+    maxPerIp: undefined,
+    maxRecipients: 100,
+    maxCommands: 500,
+    maxSessionSec: 14_400,
     logFormat: 'classic',
   })
 })
@@ -62,6 +66,10 @@ describe('errors, byte for byte', () => {
     { argv: ['-C', 'cert'], stderr: 'spamd: need key and certificate for TLS\n' },
     { argv: ['-K', 'key'], stderr: 'spamd: need key and certificate for TLS\n' },
     { argv: ['--max-per-ip', '0'], stderr: 'spamd: --max-per-ip 0: too small\n' },
+    { argv: ['--max-recipients', '0'], stderr: 'spamd: --max-recipients 0: too small\n' },
+    { argv: ['--max-commands', 'x'], stderr: 'spamd: --max-commands x: invalid\n' },
+    { argv: ['--max-session', '0'], stderr: 'spamd: --max-session 0: too small\n' },
+    { argv: ['--max-session', 'long'], stderr: 'spamd: --max-session long: invalid\n' },
     { argv: ['--grey-prefix4', '33'], stderr: 'spamd: --grey-prefix4 33: too large\n' },
     { argv: ['--grey-prefix6', 'x'], stderr: 'spamd: --grey-prefix6 x: invalid\n' },
     { argv: ['--trapexp', 'soon'], stderr: 'spamd: --trapexp soon: invalid\n' },
@@ -138,6 +146,9 @@ test('options may be repeated, joined and long', () => {
       '-M',
       '2001:DB8::2',
       '--max-per-ip=3',
+      '--max-recipients=4',
+      '--max-commands=5',
+      '--max-session=6m',
       '--listen-fd',
       '3',
       '-p2525',
@@ -152,6 +163,9 @@ test('options may be repeated, joined and long', () => {
     listenFds: [3],
     lowPriorityMx: ['2001:db8::2'],
     maxPerIp: 3,
+    maxRecipients: 4,
+    maxCommands: 5,
+    maxSessionSec: 360,
     settings: { port: 2525 },
   })
 })

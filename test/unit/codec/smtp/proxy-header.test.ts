@@ -42,6 +42,13 @@ describe('complete headers', () => {
     { name: 'version 2, IPv4', bytes: V2_INET, want: endpoints('192.0.2.1', '192.0.2.9') },
     { name: 'version 2, IPv6, with a TLV', bytes: V2_INET6, want: endpoints('2001:db8::1', '2001:db8::9') },
     { name: 'version 2, LOCAL', bytes: hex(SIGNATURE, '20', '00', '0000'), want: undefined },
+    { name: 'version 1, UNKNOWN', bytes: text('PROXY UNKNOWN\r\n'), want: undefined },
+    {
+      name: 'version 1, UNKNOWN with addresses, which are to be ignored',
+      bytes: text('PROXY UNKNOWN 2001:db8::1 2001:db8::9 65535 65535\r\n'),
+      want: undefined,
+    },
+    { name: 'version 2, no address family', bytes: hex(SIGNATURE, '21', '00', '0000'), want: undefined },
     {
       name: 'version 2, IPv4-mapped IPv6 folds to IPv4',
       bytes: hex(
@@ -69,7 +76,6 @@ describe('complete headers', () => {
 describe('bad headers', () => {
   const cases: [string, Buffer][] = [
     ['no PROXY header', text('EHLO x\r\n')],
-    ['PROXY UNKNOWN', text('PROXY UNKNOWN\r\n')],
     ['malformed PROXY line', text('PROXY UDP4 192.0.2.1 192.0.2.9 1 2\r\n')],
     ['malformed PROXY line', text('PROXY TCP4 192.0.2.1 192.0.2.9 1\r\n')],
     ['malformed PROXY line', text('PROXY TCP4  192.0.2.1 192.0.2.9 1 2\r\n')],

@@ -8,6 +8,7 @@ import type { GreylistedRecipient } from '../../../../src/daemon/seams.js'
 import type { SmtpOptions } from '../../../../src/daemon/smtp/connection-host.js'
 import { secureContextOf } from '../../../../src/daemon/smtp/secure-context.js'
 import { SmtpServer, type SmtpServerParts } from '../../../../src/daemon/smtp/smtp-server.js'
+import type { DialogueSettings } from '../../../../src/daemon/smtp/smtp-session.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { maxOpenFiles } from '../../../../src/platform/max-open-files.js'
@@ -22,9 +23,18 @@ const OPTIONS: SmtpOptions = {
   maxConnections: 800,
   maxBlack: 700,
   maxPerIp: undefined,
+  maxSessionSec: 14_400,
   stutterSec: 0,
   greyStutterSec: 0,
   windowBytes: undefined,
+}
+
+const DIALOGUE: DialogueSettings = {
+  hostname: 'mx.example',
+  bannerName: 'spamd',
+  listReplyCode: 450,
+  maxRecipients: 100,
+  maxCommands: 500,
 }
 
 /** The machine's time, moved forward by hand; the wheel follows it. */
@@ -61,7 +71,7 @@ async function start(
   let port = 0
   const server = new SmtpServer({
     options: { ...OPTIONS, ...options },
-    dialogue: { hostname: 'mx.example', bannerName: 'spamd', listReplyCode: 450 },
+    dialogue: DIALOGUE,
     secureContext: undefined,
     clock,
     logger,
@@ -109,24 +119,32 @@ const ends = (client: TestClient): Promise<void> =>
     () => 'the end of the connection',
   )
 
+const isTrouble = (line: string): boolean => !line.startsWith('info')
+
 describe('limits', () => {
-  test('over -c a client is closed with nothing said and nothing logged', async () => {
+  test('over -c a client is closed with nothing said, counted and logged, as is crowding', async () => {
     const { port, logger, server } = await start({ maxConnections: 10 })
     const held: TestClient[] = []
     for (let index = 0; index < 10; index += 1) held.push(await connect(port))
     await Promise.all(held.map((client) => hears(client, '220 ')))
-    const lineCount = logger.lines.length
-    const refused = await connect(port)
-    await ends(refused)
-    expect(refused.received).toBe('')
-    expect(logger.lines).toHaveLength(lineCount)
-    held[0]!.close()
+    for (let index = 0; index < 2; index += 1) {
+      const refused = await connect(port)
+      await ends(refused)
+      expect(refused.received).toBe('')
+    }
+    for (const client of held.splice(0, 6)) client.close()
     await waitFor(
-      () => server.counts.total === 9,
-      () => 'a free slot',
+      () => server.counts.total === 4,
+      () => 'free slots',
     )
     await hears(await connect(port), '220 ')
-    expect(server.counters).toMatchObject({ accepted: 11, refusedFull: 1 })
+    expect(server.counters).toMatchObject({ accepted: 11, refusedFull: 2 })
+    expect(logger.lines.map(({ level, message }) => `${level} ${message}`).filter(isTrouble)).toEqual([
+      'warning crowded: 5 of 10 connections are taken',
+      'notice 127.0.0.1: turned away: all 10 connections are taken',
+      'notice no longer crowded after 0 seconds: 4 of 10 connections are taken, 2 clients were turned away',
+      'warning crowded: 5 of 10 connections are taken',
+    ])
   })
 
   test('--max-per-ip refuses one address and serves others', async () => {
@@ -164,7 +182,10 @@ describe('limits', () => {
 
 describe('lines', () => {
   test('10,000 recipients in one burst are all answered and recorded, in order', async () => {
-    const { port, recipients } = await start()
+    const { port, recipients } = await start(
+      {},
+      { dialogue: { ...DIALOGUE, maxRecipients: 10_000, maxCommands: 10_003 } },
+    )
     const client = await connect(port)
     const rcpts = Array.from({ length: 10_000 }, (_, index) => `RCPT TO:<u${index}@example.net>\r\n`).join('')
     client.send(`HELO a\r\nMAIL FROM:<a@b>\r\n${rcpts}DATA\r\n`)
@@ -209,7 +230,75 @@ describe('lines', () => {
   })
 })
 
+describe('limits of one session', () => {
+  test('a recipient beyond the limit gets 452 and is not recorded', async () => {
+    const { port, recipients } = await start({}, { dialogue: { ...DIALOGUE, maxRecipients: 2 } })
+    const client = await connect(port)
+    client.send('HELO a\r\nMAIL FROM:<a@b>\r\n')
+    for (let index = 0; index < 4; index += 1) client.send(`RCPT TO:<${index}@c>\r\n`)
+    client.send('RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<4@c>\r\nDATA\r\n')
+    await ends(client)
+    expect(client.received.split('452 4.5.3 Too many recipients\r\n')).toHaveLength(4)
+    expect(client.received.endsWith('451 Temporary failure, please try again later.\r\n')).toBe(true)
+    expect(recipients.map(({ to }) => to)).toEqual(['<0@c>', '<1@c>'])
+  })
+  test('a command beyond the limit gets 421 and the end', async () => {
+    const { port } = await start({}, { dialogue: { ...DIALOGUE, maxCommands: 3 } })
+    const client = await connect(port)
+    client.send('NOOP\r\n'.repeat(5))
+    await ends(client)
+    expect(client.received.split('250 2.0.0')).toHaveLength(4)
+    expect(client.received.endsWith('421 4.7.0 mx.example Too many commands\r\n')).toBe(true)
+  })
+  test('endless message headers end as a message does', async () => {
+    const { port } = await start({}, { dialogue: { ...DIALOGUE, maxCommands: 20 } })
+    const client = await connect(port, '127.5.0.1')
+    client.send(`HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\n${'Subject: x\r\n'.repeat(30)}`)
+    await ends(client)
+    expect(client.received.endsWith('450 no 127.5.0.1\r\n')).toBe(true)
+  })
+  test('a session ends when it has lasted too long, however busy it is', async () => {
+    const { port, clock, server } = await start({ maxSessionSec: 1_000 })
+    const client = await connect(port)
+    await hears(client, '220 ')
+    for (let index = 0; index < 4; index += 1) {
+      clock.advance(240)
+      client.send('NOOP\r\n')
+      await waitFor(
+        () => client.received.split('250 2.0.0').length === index + 2,
+        () => 'the answer',
+      )
+    }
+    clock.advance(60)
+    await ends(client)
+    expect(server.counters).toMatchObject({ overlong: 1, timedOut: 0 })
+  })
+})
+
 describe('451 and the database', () => {
+  test('while a tuple waits no further line of its client is looked at', async () => {
+    const waiting: (() => void)[] = []
+    const { port, server } = await start(
+      {},
+      { sink: { submit: () => new Promise((resolve) => waiting.push(resolve)) } },
+    )
+    const client = await connect(port)
+    client.send(`HELO a\r\nMAIL FROM:<a@b>\r\n${'RCPT TO:<c@d>\r\n'.repeat(50)}`)
+    const other = await connect(port)
+    other.send('NOOP\r\n')
+    await hears(other, '250 2.0.0')
+    for (let count = 1; count <= 50; count += 1) {
+      await waitFor(
+        () => waiting.length === count,
+        () => `recipient ${count}`,
+      )
+      expect(server.counters.recipients).toBe(count)
+      waiting.at(-1)!()
+    }
+    client.send('DATA\r\n')
+    await ends(client)
+    expect(client.received.split(OK_RCPT)).toHaveLength(51)
+  })
   test('waits until the tuple is stored', async () => {
     let stored = (): void => undefined
     const storing = new Promise<void>((resolve) => {
@@ -250,7 +339,7 @@ describe('time-outs', () => {
   })
 
   test('clients that never read are closed at their time-out and hold bounded memory', async () => {
-    const { port, clock, server } = await start()
+    const { port, clock, server } = await start({}, { dialogue: { ...DIALOGUE, maxCommands: 1_000_000 } })
     const client = await connect(port)
     client.pause()
     for (let sent = 0; sent < 40; sent += 1) client.send('NOOP\r\n'.repeat(10_000))

@@ -18,7 +18,13 @@ const LISTS: BlockListMatch[] = [
 
 function newSession(clientClass: ClientClass = 'GREY', offersTls = false): SmtpSession {
   return new SmtpSession(
-    { hostname: 'mx.example', bannerName: 'spamd', listReplyCode: 450 },
+    {
+      hostname: 'mx.example',
+      bannerName: 'spamd',
+      listReplyCode: 450,
+      maxRecipients: 100,
+      maxCommands: 500,
+    },
     { class: clientClass, ip: '192.0.2.1', lists: clientClass === 'BLACK' ? LISTS : [] },
     offersTls,
   )
@@ -141,7 +147,7 @@ describe('message text', () => {
       ['', 'continue', { type: 'body-line', line: 'b1' }],
       ['', 'continue', undefined],
       ['', 'continue', { type: 'body-line', line: '..' }],
-      [LATER, 'tuples-then-close', undefined],
+      [LATER, 'close', undefined],
     ])
   })
 
