@@ -313,7 +313,10 @@ describe('a database that fails', () => {
       useStore: async (action) => {
         await gate
         return action({
-          recordAttempts: async () => [{ result: 'new', isNewHost: false, evictedCount: 0 }],
+          recordAttempts: async () => ({
+            outcomes: [{ result: 'new', isNewHost: false, evictedCount: 0 }],
+            changes: [],
+          }),
         } as unknown as Store)
       },
     })
