@@ -1,0 +1,58 @@
+/** What `npm pack` makes: a package whose programs start and whose manual pages are found. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/program-run.js'
+
+const root = join(import.meta.dirname, '../..')
+const folder = temporaryFolder('spamdctl-package')
+const unpacked = join(folder, 'package')
+const declared = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  bin: Record<string, string>
+  man: string[]
+  scripts: Record<string, string>
+}
+
+beforeAll(() => {
+  const packed = spawnSync('npm', ['pack', '--silent', '--pack-destination', folder], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  expect(packed.status, packed.stderr).toBe(0)
+  const archive = readdirSync(folder).find((name) => name.endsWith('.tgz'))!
+  expect(spawnSync('tar', ['-xzf', archive], { cwd: folder }).status).toBe(0)
+  symlinkSync(join(root, 'node_modules'), join(unpacked, 'node_modules'))
+})
+
+describe('the package', () => {
+  test.each(Object.entries(declared.bin))('has %s, which starts', (name, path) => {
+    const ran = spawnSync(process.execPath, [join(unpacked, path), '--version'], { encoding: 'utf8' })
+    expect(ran.stderr).toBe('')
+    expect(ran.status).toBe(0)
+    expect(ran.stdout).toContain(name)
+  })
+
+  test('has the bundles of the programs that start fast', () => {
+    expect(readdirSync(join(unpacked, 'dist/fast'))).toContain('spamdb.cjs')
+  })
+
+  test('has every manual page, and names it for man(1)', () => {
+    const pages = readdirSync(join(root, 'docs/man')).map((name) => `docs/man/${name}`)
+    expect([...declared.man].sort()).toEqual(pages.sort())
+    expect(pages.filter((page) => !existsSync(join(unpacked, page)))).toEqual([])
+  })
+
+  test('has licence, change log and no tests', () => {
+    expect(
+      ['LICENSE', 'CHANGELOG.md', 'README.md', 'oclif.manifest.json'].filter(
+        (name) => !existsSync(join(unpacked, name)),
+      ),
+    ).toEqual([])
+    expect(existsSync(join(unpacked, 'test'))).toBe(false)
+  })
+
+  test('is built before it is packed', () => {
+    expect(declared.scripts.prepack).toBe('sh scripts/setup.sh')
+  })
+})
