@@ -1,3 +1,4 @@
+import { EXACT_LINE, hasBrackets, lacksBrackets } from '../../codec/database/import-text.js'
 import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../../codec/database/spamdb-text.js'
 import type { DamagedGap, Store } from '../../db/store.js'
 import { ENTRY_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
@@ -14,9 +15,14 @@ export async function* exportEntries(
   onGap: (description: WireText) => void,
   kinds: readonly EntryKind[] = ENTRY_KINDS,
 ): AsyncGenerator<string> {
+  let isTupleFormTold = false
   for await (const chunk of store.listReadable(kinds, (gap) => onGap(describeGap(gap)))) {
     let text = ''
     for (const entry of chunk) {
+      if (entry.kind === 'GREY' && !isTupleFormTold) {
+        if (lacksBrackets(entry)) text += `${EXACT_LINE}\n`
+        isTupleFormTold = lacksBrackets(entry) || hasBrackets(entry)
+      }
       text += `${formatExactLine(entry)}\n`
       if (entry.kind !== 'GREY' && entry.comment !== undefined) {
         text += `${COMMENT_LINE_PREFIX}${escapeField(toWireText(entry.comment))}\n`

@@ -1,11 +1,16 @@
 /** `spamdctl import`: entries of another database, as text or as OpenBSD's own file, into ours. */
 import { type ByteSource, readBerkeleyHash } from '../../codec/database/berkeley-hash.js'
 import { decodeBerkeleyRecord } from '../../codec/database/berkeley-record.js'
-import { COMMENT_LINE_PREFIX, parseSpamdbLine, unescapeField } from '../../codec/database/spamdb-text.js'
+import { ImportTextReader, withoutByteOrderMark } from '../../codec/database/import-text.js'
+import type { ImportTimes } from '../../codec/database/imported-line.js'
+import { unescapeField } from '../../codec/database/spamdb-text.js'
+import { escapeControl } from '../../codec/escape.js'
 import { LineSplitter } from '../../codec/line-splitter.js'
+import type { GreydItem } from '../../db/file/greyd-database.js'
 import type { ManualEdit, Store } from '../../db/store.js'
-import { type Entry, MAX_COMMENT_BYTES } from '../../domain/entry.js'
+import { type Entry, MAX_COMMENT_BYTES, type WireText } from '../../domain/entry.js'
 import { normaliseSpamtrap } from '../../domain/spamtrap.js'
+import { GREY_EXPIRE_SEC, PASS_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { toDisplayText } from '../wire-text.js'
 import { type EditRequest, planEdits } from './edit-entries.js'
 import type { ImportInput } from './import-input.js'
@@ -22,6 +27,8 @@ export interface ImportOptions {
     | undefined
   /** Leave entries that exist as they are. */
   ifMissing: boolean
+  /** Set: allowed domains among the entries are handed over; else they are bad lines. */
+  onDomain?: ((domain: WireText) => void) | undefined
 }
 
 export interface ImportReport {
@@ -31,9 +38,9 @@ export interface ImportReport {
   bad: number
 }
 
-/** A line, or a place of a Berkeley DB, that brought no entry. */
+/** A line, or a place of a database, that brought no entry. */
 export interface ImportProblem {
-  /** `line 12`, or `offset 4096`. */
+  /** `line 12`, `offset 4096`, or `entry KEY`. */
   place: string
   reason: string
 }
@@ -69,12 +76,52 @@ export async function importEntries(
     }
     return report
   }
-  const batches =
-    input.type === 'text'
-      ? readText(input.chunks, now, countProblem)
-      : readBerkeley(input.source, countProblem)
-  const counts = await store.upsertAll(batches, { ifMissing: options.ifMissing, now })
-  return { ...counts, bad: report.bad }
+  const reading: Reading = { now, onDomain: options.onDomain, onProblem: countProblem, skipped: 0 }
+  const counts = await store.upsertAll(openBatches(input, reading), { ifMissing: options.ifMissing, now })
+  return { ...counts, skipped: counts.skipped + reading.skipped, bad: report.bad }
+}
+
+/** What the readers of the formats share. */
+interface Reading {
+  now: number
+  onDomain: ImportOptions['onDomain']
+  onProblem: (problem: ImportProblem) => void
+  /** Entries that are well-formed and not worth keeping. */
+  skipped: number
+}
+
+function openBatches(input: ImportInput, reading: Reading): AsyncGenerator<Entry[]> {
+  switch (input.type) {
+    case 'text':
+      return readText(input.chunks, reading)
+    case 'berkeley':
+      return readBerkeley(input.source, reading.onProblem)
+    case 'greyd':
+      return readGreyd(input.items(reading.now), reading)
+  }
+}
+
+const NO_DOMAINS = 'an allowed domain: --allowed-domains FILE takes it'
+
+/** Hands an allowed domain over, or says that there is nobody to take it. */
+function takeDomain(domain: WireText, place: string, { onDomain, onProblem }: Reading): void {
+  if (onDomain === undefined) onProblem({ place, reason: NO_DOMAINS })
+  else onDomain(domain)
+}
+
+async function* readGreyd(items: Iterable<GreydItem>, reading: Reading): AsyncGenerator<Entry[]> {
+  let batch: Entry[] = []
+  for (const item of items) {
+    if (item.type === 'domain')
+      takeDomain(item.domain, `entry ${escapeControl(toDisplayText(item.domain))}`, reading)
+    else if (item.type === 'bad') {
+      reading.onProblem({ place: `entry ${escapeControl(toDisplayText(item.key))}`, reason: item.reason })
+    } else batch.push(normalised(item.entry))
+    if (batch.length < BATCH_ENTRIES) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length > 0) yield batch
 }
 
 /** Lines of one piece of input and the number of the first one, counted from 1. */
@@ -94,25 +141,27 @@ async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Number
   yield { lines: splitter.end(), firstNumber }
 }
 
-async function* readText(
-  chunks: AsyncIterable<Buffer>,
-  now: number,
-  onProblem: (problem: ImportProblem) => void,
-): AsyncGenerator<Entry[]> {
+async function* readText(chunks: AsyncIterable<Buffer>, reading: Reading): AsyncGenerator<Entry[]> {
+  const times: ImportTimes = {
+    nowSec: reading.now,
+    passSec: PASS_SEC,
+    greySec: GREY_EXPIRE_SEC,
+    whiteSec: WHITE_EXPIRE_SEC,
+  }
+  const reader = new ImportTextReader(times)
   let batch: Entry[] = []
   for await (const { lines, firstNumber } of splitLines(chunks)) {
     for (let index = 0; index < lines.length; index += 1) {
-      const rawLine = lines[index]!
-      const line = rawLine.endsWith('\r') ? rawLine.slice(0, -1) : rawLine
-      if (line.startsWith('#')) {
-        const problem = addComment(batch.at(-1), line)
-        if (problem !== undefined) onProblem({ place: `line ${firstNumber + index}`, reason: problem })
-        continue
-      }
-      if (line === '') continue
-      const parsed = line.length > MAX_IMPORT_LINE_BYTES ? TOO_LONG : parseSpamdbLine(line, now)
-      if (!parsed.ok) {
-        onProblem({ place: `line ${firstNumber + index}`, reason: parsed.reason })
+      const line = lines[index]!
+      const parsed = line.length > MAX_IMPORT_LINE_BYTES ? TOO_LONG : reader.read(line)
+      if (parsed.type !== 'entry') {
+        const place = `line ${firstNumber + index}`
+        if (parsed.type === 'skipped') reading.skipped += 1
+        else if (parsed.type === 'domain') takeDomain(parsed.domain, place, reading)
+        else if (parsed.type !== 'nothing') {
+          const reason = parsed.type === 'bad' ? parsed.reason : addComment(batch.at(-1), parsed.text)
+          if (reason !== undefined) reading.onProblem({ place, reason })
+        }
         continue
       }
       // A full batch waits for the next entry, since a comment line may follow its last one.
@@ -126,12 +175,12 @@ async function* readText(
   if (batch.length > 0) yield batch
 }
 
-const TOO_LONG = { ok: false, reason: `longer than ${MAX_IMPORT_LINE_BYTES} bytes` } as const
+const TOO_LONG = { type: 'bad', reason: `longer than ${MAX_IMPORT_LINE_BYTES} bytes` } as const
 
-/** Gives the entry the comment of a line that holds one; why it cannot be kept. */
-function addComment(entry: Entry | undefined, line: string): string | undefined {
-  if (!line.startsWith(COMMENT_LINE_PREFIX) || entry === undefined || entry.kind === 'GREY') return undefined
-  const bytes = unescapeField(line.slice(COMMENT_LINE_PREFIX.length))
+/** Gives the entry an escaped comment; why it cannot be kept. */
+function addComment(entry: Entry | undefined, escaped: string): string | undefined {
+  if (entry === undefined || entry.kind === 'GREY') return undefined
+  const bytes = unescapeField(escaped)
   if (bytes.includes('\0')) return 'a NUL byte'
   const comment = toDisplayText(bytes)
   if (Buffer.byteLength(comment) > MAX_COMMENT_BYTES)
@@ -180,7 +229,7 @@ async function* readPlainList(
   for await (const { lines, firstNumber } of splitLines(chunks)) {
     const edits: ManualEdit[] = []
     for (const [index, line] of lines.entries()) {
-      const key = keyOfLine(line)
+      const key = keyOfLine(firstNumber + index === 1 ? withoutByteOrderMark(line) : line)
       if (key === '') continue
       const plan = planEdits([key], request, now)
       if (plan.edits[0] !== undefined) edits.push(plan.edits[0])

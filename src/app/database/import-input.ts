@@ -1,21 +1,25 @@
 import { close as closeCallback, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
-import { mkdtemp, open, rmdir, unlink } from 'node:fs/promises'
+import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { createGunzip } from 'node:zlib'
-import { type ByteSource, isBerkeleyHash } from '../../codec/database/berkeley-hash.js'
+import type { ByteSource } from '../../codec/database/berkeley-hash.js'
+import { detectFileFormat, FORMAT_BYTES } from '../../codec/database/file-format.js'
+import { type GreydDatabase, type GreydItem, openGreydDatabase } from '../../db/file/greyd-database.js'
+import { APPLICATION_ID } from '../../db/schema.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 
-/** What an import reads from: lines of text, or a Berkeley DB file with random access. */
+/** What an import reads from: lines of text, a Berkeley DB file with random access, or a database of greyd. */
 export type ImportInput =
   | { type: 'text'; chunks: AsyncIterable<Buffer> }
   | { type: 'berkeley'; source: ByteSource; close(): Promise<void> }
+  | { type: 'greyd'; items(nowSec: number): Generator<GreydItem>; close(): Promise<void> }
 
 /**
- * Most bytes of a Berkeley DB that comes through a pipe and so must be kept in a temporary file: a hash
+ * Most bytes of a database that comes through a pipe and so must be kept in a temporary file: a hash
  * file has at most some 65,000 overflow pages, and a real one of a million entries is 200 MB.
  */
 const MAX_SPOOLED_BYTES = 4_294_967_296
@@ -23,30 +27,33 @@ const MAX_SPOOLED_BYTES = 4_294_967_296
 const READ_BYTES = 262_144
 
 /**
- * Opens what to import and looks at its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file
- * recognised, anything else is text. `file` is a path, or `-` for `stdin`. Throws `AppError`
- * `ERR_IMPORT_INPUT` when it cannot be read; reading the chunks may do so as well.
+ * Opens what to import and looks at its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file and a database of
+ * greyd recognised, a format that cannot be read named, anything else is text. `file` is a path, or `-` for `stdin`.
+ * Throws `AppError` `ERR_IMPORT_INPUT` when it cannot be read; reading the chunks may do so as well.
  */
 export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Array>): Promise<ImportInput> {
   const name = file === '-' ? 'standard input' : file
   try {
     const raw = file === '-' ? stdin : createReadStream(file, { highWaterMark: READ_BYTES })
     const [start, chunks] = await peek(raw)
-    if (file !== '-' && isBerkeleyHash(start)) return openBerkeleyFile(file)
     const isGzip = start[0] === 0x1f && start[1] === 0x8b
     const [content, unpacked] = isGzip ? await peek(gunzip(chunks)) : [start, chunks]
-    if (isBerkeleyHash(content)) return await spool(unpacked)
-    return { type: 'text', chunks: explainFailures(unpacked, name) }
+    const format = detectFileFormat(content)
+    if (format.type === 'text') return { type: 'text', chunks: explainFailures(unpacked, name) }
+    refuseUnreadable(format, name, file)
+    const place =
+      file !== '-' && !isGzip ? { path: file, remove: async () => undefined } : await spool(unpacked)
+    return format.type === 'berkeley-hash' ? await openBerkeley(place) : await openGreyd(place, name)
   } catch (error) {
     throw explain(error, name)
   }
 }
 
-/** The first bytes (as many as the first piece holds, at least 4 where there are so many) and the whole. */
+/** The first bytes (as many as the first piece holds, at least `FORMAT_BYTES` where there are so many) and the whole. */
 async function peek(input: AsyncIterable<Uint8Array>): Promise<[Buffer, AsyncIterable<Buffer>]> {
   const iterator = input[Symbol.asyncIterator]()
   let start: Buffer = Buffer.alloc(0)
-  while (start.length < 4) {
+  while (start.length < FORMAT_BYTES) {
     const next = await iterator.next()
     if (next.done === true) break
     start = Buffer.concat([start, next.value])
@@ -91,16 +98,30 @@ function explain(error: unknown, name: string): unknown {
   return new AppError('ERR_IMPORT_INPUT', `cannot read ${name}: ${reason}`, { cause: error })
 }
 
-function openBerkeleyFile(file: string): ImportInput {
-  const descriptor = openSync(file, 'r')
-  return berkeleyInput(descriptor)
+/** Throws for a format that is only named, and for our own. */
+function refuseUnreadable(format: ReturnType<typeof detectFileFormat>, name: string, file: string): void {
+  if (format.type === 'foreign')
+    throw new AppError('ERR_IMPORT_INPUT', `cannot import ${name}: it is ${format.name}`, {
+      hint: format.hint,
+    })
+  if (format.type !== 'sqlite' || format.applicationId !== APPLICATION_ID) return
+  throw new AppError('ERR_IMPORT_INPUT', `cannot import ${name}: it is a database of spamdctl`, {
+    hint: `spamdctl export --db ${file === '-' ? 'FILE' : file} | spamdctl import -`,
+  })
 }
 
-/** Keeps a Berkeley DB that has no random access in a nameless temporary file. */
-async function spool(chunks: AsyncIterable<Buffer>): Promise<ImportInput> {
+/** A file with random access, and how it is done with. */
+interface Place {
+  path: string
+  remove(): Promise<void>
+}
+
+/** Keeps a database that has no random access in a temporary file that only we can read. */
+async function spool(chunks: AsyncIterable<Buffer>): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'spamdctl-'))
   const path = join(folder, 'import')
-  const handle = await open(path, 'wx+', 0o600)
+  const remove = async (): Promise<void> => await rm(folder, { recursive: true, force: true })
+  const handle = await open(path, 'wx', 0o600)
   try {
     let totalBytes = 0
     for await (const chunk of chunks) {
@@ -112,12 +133,63 @@ async function spool(chunks: AsyncIterable<Buffer>): Promise<ImportInput> {
       }
       await handle.writeFile(chunk)
     }
-    return berkeleyInput(openSync(path, 'r'))
+  } catch (error) {
+    await remove()
+    throw error
   } finally {
     await handle.close()
-    await unlink(path)
-    await rmdir(folder)
   }
+  return { path, remove }
+}
+
+/** The open descriptor is enough: the temporary file is removed at once. */
+async function openBerkeley({ path, remove }: Place): Promise<ImportInput> {
+  try {
+    return berkeleyInput(openSync(path, 'r'))
+  } finally {
+    await remove()
+  }
+}
+
+async function openGreyd({ path, remove }: Place, name: string): Promise<ImportInput> {
+  let database: GreydDatabase | undefined
+  try {
+    database = openGreydDatabase(path)
+  } catch (error) {
+    await remove()
+    throw explainGreyd(error, name)
+  }
+  if (database === undefined) {
+    await remove()
+    throw new AppError(
+      'ERR_IMPORT_INPUT',
+      `cannot import ${name}: it is an SQLite database of another program`,
+      {
+        hint: 'export its entries as text',
+      },
+    )
+  }
+  const { items, close } = database
+  return {
+    type: 'greyd',
+    items: function* (nowSec) {
+      try {
+        yield* items(nowSec)
+      } catch (error) {
+        throw explainGreyd(error, name)
+      }
+    },
+    close: async () => {
+      close()
+      await remove()
+    },
+  }
+}
+
+/** What is wrong with greyd's database must not look like a fault of ours. */
+function explainGreyd(error: unknown, name: string): unknown {
+  if (!(error instanceof AppError)) return error
+  return new AppError('ERR_IMPORT_INPUT', `cannot read ${name}: ${error.message}`, { cause: error })
 }
 
 function berkeleyInput(descriptor: number): ImportInput {

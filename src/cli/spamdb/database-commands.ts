@@ -1,5 +1,6 @@
 /** What `spamdctl import`, `export`, `backup`, `check-db` and `init-db` do between their words and their exit code. */
 import { statSync } from 'node:fs'
+import { addAllowedDomains } from '../../app/database/add-allowed-domains.js'
 import { exportEntries } from '../../app/database/export-entries.js'
 import {
   type ImportOptions,
@@ -12,7 +13,7 @@ import { initDatabase, openDatabase, useDatabase } from '../../app/database/open
 import { takeOverDatabase } from '../../app/database/take-over.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
-import { ENTRY_KINDS, type EntryKind } from '../../domain/entry.js'
+import { ENTRY_KINDS, type EntryKind, type WireText } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 import { BSD_DATABASE, FORMER_BSD_DATABASE } from '../../platform/database-place.js'
 import { findUser, isRoot } from '../../platform/privileges.js'
@@ -44,6 +45,7 @@ export const IMPORT_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'comment', value: 'TEXT', summary: 'with --kind: a note kept with each entry' },
   { long: 'if-missing', summary: 'leave entries that exist as they are' },
+  { long: 'allowed-domains', value: 'FILE', summary: 'append the allowed domains of greyd to this file' },
   JSON_OPTION,
   { long: 'help', summary: 'show this help' },
 ]
@@ -78,7 +80,12 @@ const MAX_SHOWN_PROBLEMS = 20
 
 /** Imports from a file or `-`; exit code 1 when anything was bad. */
 export async function runImport(file: string, options: OptionValues, io: ProgramIo): Promise<number> {
-  const settings = importOptionsOf(options)
+  const domainsFile = options.last('allowed-domains')
+  const domains: WireText[] = []
+  const settings: ImportOptions = {
+    ...importOptionsOf(options),
+    ...(domainsFile === undefined ? {} : { onDomain: (domain) => void domains.push(domain) }),
+  }
   const now = io.clock.nowSec()
   return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'write', async (store) => {
     const input = await openImportInput(file, io.stdin)
@@ -89,8 +96,9 @@ export async function runImport(file: string, options: OptionValues, io: Program
       io.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
     }
     const report = await importEntries(store, input, settings, now, onProblem).finally(
-      () => input.type === 'berkeley' && input.close(),
+      () => input.type !== 'text' && input.close(),
     )
+    const newDomains = domainsFile === undefined ? undefined : addAllowedDomains(domainsFile, domains)
     if (report.bad > MAX_SHOWN_PROBLEMS) {
       io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
     }
@@ -99,7 +107,10 @@ export async function runImport(file: string, options: OptionValues, io: Program
         'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
       )
     }
-    io.writeOut(Buffer.from(`${options.has('json') ? JSON.stringify(report) : formatReport(report)}\n`))
+    const text = options.has('json')
+      ? JSON.stringify({ ...report, ...(newDomains === undefined ? {} : { domains: newDomains }) })
+      : formatReport(report) + (newDomains === undefined ? '' : `, ${newDomains} domains`)
+    io.writeOut(Buffer.from(`${text}\n`))
     return report.bad > 0 ? EXIT.failure : EXIT.ok
   })
 }

@@ -1,0 +1,65 @@
+/**
+ * What a database file of greylisting software is, told by its first bytes, so that an import can read it or name it.
+ *
+ *   SQLite        "SQLite format 3\0" at 0; big-endian application id at 68 (sqlite.org/fileformat2.html)
+ *   Berkeley DB   1.85: magic at 0, any byte order; 2 and later: magic at 12 (dbopen(3), db_page.h of Berkeley DB)
+ *   UTF-16        a byte order mark
+ */
+
+export type FileFormat =
+  | { type: 'text' }
+  | { type: 'berkeley-hash' }
+  | { type: 'sqlite'; applicationId: number }
+  /** A format that is only named. */
+  | { type: 'foreign'; name: string; hint: string }
+
+/** Bytes that `detectFileFormat` wants to see where the file has so many. */
+export const FORMAT_BYTES = 512
+
+const HASH_MAGIC = 0x00061561
+const BTREE_MAGIC = 0x00053162
+const QUEUE_MAGIC = 0x00042253
+const NEW_MAGIC_OFFSET = 12
+const APPLICATION_ID_OFFSET = 68
+
+const BY_TEXT =
+  'import its text: on the host that wrote it "spamdb | ..." or "greydb | ..."; of postgrey "db_dump -p postgrey_clients.db | spamdctl import -"'
+
+/** The format of a file that begins with `start`. */
+export function detectFileFormat(start: Uint8Array): FileFormat {
+  const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength)
+  if (bytes.toString('latin1', 0, 16) === 'SQLite format 3\0') {
+    const hasId = bytes.length >= APPLICATION_ID_OFFSET + 4
+    return { type: 'sqlite', applicationId: hasId ? bytes.readUInt32BE(APPLICATION_ID_OFFSET) : 0 }
+  }
+  const utf16 = bytes.toString('latin1', 0, 2)
+  if (utf16 === '\xff\xfe' || utf16 === '\xfe\xff') {
+    return { type: 'foreign', name: 'UTF-16 text', hint: 'save it as UTF-8, or convert it with iconv(1)' }
+  }
+  if (hasMagic(bytes, 0, HASH_MAGIC)) return { type: 'berkeley-hash' }
+  if (hasMagic(bytes, 0, BTREE_MAGIC)) {
+    return {
+      type: 'foreign',
+      name: 'a Berkeley DB 1.85 btree file (spamd before OpenBSD 4.1)',
+      hint: BY_TEXT,
+    }
+  }
+  for (const [magic, kind] of [
+    [HASH_MAGIC, 'hash'],
+    [BTREE_MAGIC, 'btree'],
+    [QUEUE_MAGIC, 'queue'],
+  ] as const) {
+    if (!hasMagic(bytes, NEW_MAGIC_OFFSET, magic)) continue
+    return {
+      type: 'foreign',
+      name: `a ${kind} file of Berkeley DB 2 or later (greyd, postgrey, FreeBSD)`,
+      hint: BY_TEXT,
+    }
+  }
+  return { type: 'text' }
+}
+
+function hasMagic(bytes: Buffer, offset: number, magic: number): boolean {
+  if (bytes.length < offset + 4) return false
+  return bytes.readUInt32BE(offset) === magic || bytes.readUInt32LE(offset) === magic
+}
