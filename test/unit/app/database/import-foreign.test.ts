@@ -45,6 +45,7 @@ async function importing(
       stdout: '',
       stderr: `${message}\n${hint}`.replaceAll(file, 'FILE'),
       lines: [] as string[],
+      scene,
     }
   }
   const { stdout } = await scene.spamdb([])
