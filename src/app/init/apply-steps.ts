@@ -1,0 +1,56 @@
+/** Reads what is there and writes what was agreed to, below a root folder. */
+import { lstat, mkdir, readFile, realpath } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { replaceFileWith } from '../../platform/replace-file.js'
+import { type FileStep, type PlannedFile, planFileStep } from './planned-file.js'
+
+/** Largest file that lines are added to: a configuration file that a person wrote. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024
+
+/**
+ * What is to be done about each file. `ERR_INIT_READ` (`cannot read PATH: reason`) for a file that cannot be read, is no
+ * regular file, or is larger than 4 MiB.
+ */
+export async function planSteps(root: string, files: readonly PlannedFile[]): Promise<FileStep[]> {
+  return Promise.all(files.map(async (file) => planFileStep(file, await presentText(join(root, file.path)))))
+}
+
+async function presentText(path: string): Promise<string | undefined> {
+  try {
+    const target = await realpath(path)
+    const status = await lstat(target)
+    if (!status.isFile()) throw new AppError('ERR_INIT_READ', `cannot read ${path}: not a regular file`)
+    if (status.size > MAX_FILE_BYTES)
+      throw new AppError('ERR_INIT_READ', `cannot read ${path}: larger than 4 MiB`)
+    return await readFile(target, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (error instanceof AppError) throw error
+    throw new AppError('ERR_INIT_READ', `cannot read ${path}: ${reasonOf(error)}`, {
+      hint: 'run it as root',
+      cause: error,
+    })
+  }
+}
+
+/**
+ * Writes one step; missing folders are made with mode 0755. A file that lines are added to keeps its mode, and a link
+ * to it stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); what was there is whole then.
+ */
+export async function applyStep(root: string, step: FileStep): Promise<void> {
+  if (step.action === 'keep') return
+  const path = join(root, step.path)
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
+    const target = step.action === 'extend' ? await realpath(path) : path
+    const mode = step.action === 'extend' ? (await lstat(target)).mode & 0o7777 : step.file.mode
+    await replaceFileWith(target, Buffer.from(step.text), mode)
+  } catch (error) {
+    throw new AppError('ERR_INIT_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
+      hint: 'run it as root',
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,56 @@
+import type { FailoverPlan, PlannedNode } from '../../app/failover/failover-use-case.js'
+import { escapeControl } from '../../codec/escape.js'
+
+/** Stands in a printed plan where the passphrase stands in the file. */
+export const PASSPHRASE_MARK = '<passphrase>'
+
+/** The plan as text: for each node its files as diffs, then what is done by hand. */
+export function renderFailoverPlan(
+  plan: Extract<FailoverPlan, { ok: true }>,
+  isShowingPassphrase: boolean,
+): string {
+  const text = plan.nodes.map(renderNode).join('\n')
+  return isShowingPassphrase || plan.passphrase === undefined
+    ? text
+    : text.replaceAll(plan.passphrase, PASSPHRASE_MARK)
+}
+
+function renderNode({ name, isHere, steps, commands }: PlannedNode): string {
+  const lines = [`== ${name}${isHere ? '' : ' (another machine: files are shown as if none were there)'}`, '']
+  for (const step of steps) {
+    lines.push(`-- ${step.file.path}: ${step.file.purpose}`)
+    if (step.action === 'keep') lines.push('as wanted')
+    else if (step.action === 'write-beside')
+      lines.push('holds something else: compare, and change it by hand')
+    if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable))
+    lines.push('')
+  }
+  lines.push('-- then, on this node', ...commands, '')
+  return lines.join('\n')
+}
+
+/** Tabs stay: configuration files are full of them. */
+function printable(line: string): string {
+  return line.split('\t').map(escapeControl).join('\t')
+}
+
+/** The same as one JSON object; the passphrase is marked unless it was asked for. */
+export function failoverPlanJson(plan: FailoverPlan, isShowingPassphrase: boolean): string {
+  if (!plan.ok) return JSON.stringify({ ok: false, faults: plan.faults }, null, 2)
+  const nodes = plan.nodes.map(({ name, isHere, steps, commands }) => ({
+    name,
+    isHere,
+    files: steps.map((step) => ({
+      path: step.file.path,
+      purpose: step.file.purpose,
+      action: step.action,
+      mode: step.file.mode.toString(8).padStart(4, '0'),
+      ...(step.action === 'keep' ? {} : { text: step.text }),
+    })),
+    commands,
+  }))
+  const text = JSON.stringify({ ok: true, nodes }, null, 2)
+  return isShowingPassphrase || plan.passphrase === undefined
+    ? text
+    : text.replaceAll(plan.passphrase, PASSPHRASE_MARK)
+}
