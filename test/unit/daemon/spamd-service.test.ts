@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { askDaemon } from '../../../src/app/ask-daemon.js'
+import { readDaemonStatus } from '../../../src/app/daemon-status.js'
 import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js'
 import { type ConnectionRow, renderConnections } from '../../../src/cli/spamd/render-connections.js'
 import { setOfPrefixes } from '../../../src/ip/prefix-ranges.js'
@@ -177,6 +178,12 @@ describe('status', () => {
     expect(await askDaemon(path, 'stats')).toMatchObject({
       connections: { total: 1, black: 0 },
       smtp: { accepted: 1 },
+    })
+    expect(await readDaemonStatus(path)).toMatchObject({
+      mode: 'greylisting',
+      listen: [{ address: '127.0.0.1', port: daemon.resources.smtpPort }],
+      database: join(folder, 'db'),
+      lists: expect.any(Array),
     })
     await expect(askDaemon(path, 'sync-status')).rejects.toThrow('spamd runs without -Y and -y')
     await expect(askDaemon(join(folder, 'none'), 'stats')).rejects.toMatchObject({ code: 'ERR_DAEMON_GONE' })
