@@ -9,11 +9,15 @@ const MAX_ANSWER_BYTES = 128 * 1024 * 1024
 const ANSWER_TIMEOUT_MS = 10_000
 
 /**
- * The result of one request. Errors: `AppError` `ERR_DAEMON_GONE` (nobody answers there), `ERR_DAEMON_DENIED`
+ * The result of one request, which may have fields. Errors: `AppError` `ERR_DAEMON_GONE` (nobody answers there), `ERR_DAEMON_DENIED`
  * (no right to the socket), `ERR_DAEMON_ANSWER` (not an answer, or late), or the daemon's own code.
  */
-export async function askDaemon(socketPath: string, request: string): Promise<unknown> {
-  const text = await exchange(socketPath, `${JSON.stringify({ request })}\n`)
+export async function askDaemon(
+  socketPath: string,
+  request: string,
+  fields: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const text = await exchange(socketPath, `${JSON.stringify({ request, ...fields })}\n`)
   let answer: { ok?: unknown; result?: unknown; error?: { code?: unknown; message?: unknown } }
   try {
     answer = JSON.parse(text) as typeof answer

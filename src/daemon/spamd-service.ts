@@ -250,6 +250,7 @@ export class SpamdService {
     return {
       connections: () => ({ connections: this.smtp.snapshot() }),
       status: () => this.#status(),
+      lookup: ({ ip }) => ({ lists: this.blockLists.match(String(ip)).map(({ listName }) => listName) }),
       stats: () => ({
         connections: this.smtp.counts,
         smtp: this.smtp.counters,

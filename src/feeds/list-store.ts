@@ -5,6 +5,8 @@
  *                  text, decompressed
  *     NAME.state   one JSON object: when the source was asked last, what became of it, when to ask again
  *
+ *     NAME.lines   which line names an address (codec/lists/line-index.ts), made anew with each copy
+ *
  * Every file is replaced whole, so a run killed at any moment leaves the old or the new one. A copy is
  * checked against its SHA-256 whenever it is read.
  */
@@ -24,7 +26,8 @@ import type { FeedMethod, Validator } from './feed.js'
 import { listFileName } from './list-file-name.js'
 import { isSafeFolder } from './state-folder.js'
 
-const HEADER_BYTES = 8_192
+/** Bytes before the content of a copy. */
+export const HEADER_BYTES = 8_192
 const HEADER_FORMAT = 'spamdctl-list-1'
 /** A state file is a few hundred bytes; a larger one is not ours. */
 const MAX_STATE_BYTES = 65_536
@@ -74,6 +77,11 @@ export class ListStore {
 
   constructor(folder: string) {
     this.#folder = folder
+  }
+
+  /** Where the copies are. */
+  get folder(): string {
+    return this.#folder
   }
 
   /** Creates the folder when it is missing, and refuses one that everybody may write to. */

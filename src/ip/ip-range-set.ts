@@ -106,6 +106,7 @@ export function isMappedSpace(words: Uint32Array, prefixLength: number): boolean
   return prefixLength <= MAPPED_PREFIX_BITS && isMapped(words, 0)
 }
 
-function isMapped(words: Uint32Array, at: number): boolean {
+/** True for an IPv4-mapped address, which counts as IPv4. */
+export function isMapped(words: Uint32Array, at: number): boolean {
   return words[at] === 0 && words[at + 1] === 0 && words[at + WORDS_PER_ADDRESS - 2] === MAPPED_WORD_2
 }

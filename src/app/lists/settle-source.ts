@@ -6,6 +6,7 @@ import type { CopyWriter, ListCopy, ListStore, SourceState } from '../../feeds/l
 import { notBefore } from '../../feeds/pace.js'
 import { AppError } from '../../platform/app-error.js'
 import type { UnixSec } from '../../platform/clock.js'
+import { keepLineIndex } from './line-index.js'
 import { findRefusal } from './list-guards.js'
 import type { ListSource } from './list-source.js'
 
@@ -111,6 +112,7 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
     let { storeFailure } = asked.fetched
     if (!options.isReadOnly) {
       storeFailure ??= await keepCopy(source, options, asked.validator, summary, writer!)
+      if (storeFailure === undefined) await keepLineIndex(source, options.store.folder)
       await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec })
     }
     const status = isRemote(source.method) ? 'new' : 'local'

@@ -1,0 +1,31 @@
+import { explainWhy, parseWhySubject } from '../src/app/why/explain.js'
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import type { OptionSpec } from '../src/cli/getopt.js'
+import { PLACE_OPTIONS, settingsOf } from '../src/cli/operations/operation-options.js'
+import { renderWhy, whyJson } from '../src/cli/operations/render-why.js'
+import { standardTerminal } from '../src/cli/operations/terminal.js'
+import { writeFully } from '../src/platform/standard-output.js'
+import { LiveSystem } from '../src/platform/system-probe.js'
+
+const OPTIONS: readonly OptionSpec[] = [{ long: 'json', summary: 'one JSON object' }, ...PLACE_OPTIONS]
+const USAGE = 'why [--json] ADDRESS|EMAIL|DOMAIN'
+
+/** `spamdctl why`: what decides about a host, a mail address or a domain. Manual: docs/man/spamdctl.8. */
+export default class Why extends BaseCommand {
+  static override summary = 'explain what happens to a host, a mail address or a domain, and what changes it'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'why is this host refused', command: 'spamdctl why 192.0.2.1' },
+    { description: 'is this a spamtrap, and what waits for it', command: 'spamdctl why user@example.org' },
+  ]
+  static override flags = flagsForHelp(OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
+    if (words === undefined) return
+    const subject = parseWhySubject(words.operands[0]!)
+    const report = await explainWhy(new LiveSystem(), settingsOf(words.options), subject)
+    const text = words.options.has('json') ? whyJson(report) : renderWhy(report, standardTerminal())
+    writeFully(1, Buffer.from(text))
+  }
+}

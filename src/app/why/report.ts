@@ -1,0 +1,42 @@
+/** What `spamdctl why` found, and the judgement on it. */
+import type { GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
+import type { UnixSec } from '../../platform/clock.js'
+import type { DaemonStatus } from '../daemon-status.js'
+import type { ListReason } from './lists.js'
+import type { TableHit } from './tables.js'
+
+export type WhySubject =
+  | { kind: 'address'; ip: string }
+  | { kind: 'email'; address: string }
+  | { kind: 'domain'; domain: string }
+
+export interface WhyReport {
+  timeSec: UnixSec
+  subject: WhySubject
+  /** What the packet filter holds now; a text says why that cannot be seen. Empty unless it is an address. */
+  tables: TableHit[] | { reason: string }
+  /** Lists of spamd.conf that name it, with the lines of their last good copies. */
+  lists: ListReason[]
+  /** Lists that the running spamd has it in; undefined when spamd cannot be asked. */
+  loadedLists: string[] | undefined
+  daemon: DaemonStatus | { reason: string }
+  /** `reason`: why the database cannot be read. */
+  database:
+    | { host: HostEntry | undefined; tuples: GreyEntry[]; hasMoreTuples: boolean; spamtraps: SpamtrapEntry[] }
+    | { reason: string }
+  /** Undefined when there is no file, or it restricts nothing, or it does not concern an address. */
+  allowedDomains: { path: string; isAllowed: boolean } | undefined
+  verdict: Verdict
+}
+
+export type VerdictState = 'passes' | 'refused' | 'waits' | 'unknown-host' | 'trap' | 'mail-waits'
+
+export interface Verdict {
+  state: VerdictState
+  /** Without full stop, not yet escaped. */
+  sentence: string
+  /** When that changes by itself; undefined: not, or nobody knows when. */
+  changesSec: UnixSec | undefined
+  /** The command that changes it. */
+  command: string | undefined
+}

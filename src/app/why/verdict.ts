@@ -1,0 +1,200 @@
+/** One sentence: what happens now, when that changes, and the command that changes it. Pure. */
+import { formatDuration } from '../../codec/duration.js'
+import { isPinned } from '../../domain/host-state.js'
+import type { Settings } from '../../platform/settings.js'
+import { toDisplayText } from '../wire-text.js'
+import type { Verdict, VerdictState, WhyReport } from './report.js'
+
+/** spamd's own defaults, for when it cannot be asked. Source: spamd(8). */
+const DEFAULT_PASS_SEC = 1500
+const DEFAULT_SCAN_SEC = 60
+const TRAP_LIST = 'spamd-greytrap'
+
+type Facts = Omit<WhyReport, 'verdict'>
+
+/** Judges in the order in which the example rules and spamd decide. */
+export function judge(facts: Facts, settings: Settings): Verdict {
+  return facts.subject.kind === 'address'
+    ? judgeAddress(facts, settings, facts.subject.ip)
+    : judgeRecipient(facts)
+}
+
+function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
+  const holds = (name: string): boolean =>
+    Array.isArray(facts.tables) && facts.tables.some(({ table, isIn }) => table === name && isIn)
+  const scanSec = 'pid' in facts.daemon ? facts.daemon.scanIntervalSec : DEFAULT_SCAN_SEC
+  if (holds('nospamd')) {
+    const command =
+      settings.firewall === 'pf'
+        ? `pfctl -t nospamd -T delete ${ip}`
+        : `nft delete element inet spamd nospamd${ip.includes(':') ? '6' : ''} { ${ip} }`
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server: it is in nospamd, your own exceptions`,
+      undefined,
+      `${command} (and in its file)`,
+    )
+  }
+  const blocking = blockingLists(facts)
+  const isWhiteInFilter = holds('spamd-white')
+  if (holds('spamd') && blocking.length === 0) {
+    return verdict(
+      'refused',
+      `${ip} is sent to spamd, since the packet filter's table spamd holds it, although no list names it now`,
+      undefined,
+      'spamd-setup -b',
+    )
+  }
+  if (blocking.length > 0) return judgeListed(facts, ip, blocking, holds('spamd'), isWhiteInFilter)
+  const host = 'host' in facts.database ? facts.database.host : undefined
+  if (host?.kind === 'TRAPPED') {
+    return verdict(
+      'refused',
+      `${ip} is stuttered at and refused: it is TRAPPED ${until(host, facts.timeSec)}${isWhiteInFilter ? `; the packet filter still lets it pass until the next scan, within ${scanSec} seconds` : ''}`,
+      isPinned(host) ? undefined : host.expire,
+      `spamdb -t -d ${ip}`,
+    )
+  }
+  if (host !== undefined) {
+    const isSeen = Array.isArray(facts.tables)
+    if (isWhiteInFilter || !isSeen) {
+      return verdict(
+        'passes',
+        `${ip} reaches the mail server: it is WHITE ${until(host, facts.timeSec)}`,
+        isPinned(host) ? undefined : host.expire,
+        `spamdb -d ${ip}`,
+      )
+    }
+    return verdict(
+      'waits',
+      `${ip} is WHITE, but the packet filter does not hold it yet: it passes after the next scan, within ${scanSec} seconds`,
+      facts.timeSec + scanSec,
+      'spamdctl doctor, if that does not change',
+    )
+  }
+  if (isWhiteInFilter) {
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server, since the packet filter holds it; the database does not, so that the next scan, within ${scanSec} seconds, takes it out`,
+      facts.timeSec + scanSec,
+      `spamdb -a ${ip}`,
+    )
+  }
+  return judgeStranger(facts, ip)
+}
+
+/** Lists that spamd has it in now; else, when spamd cannot be asked, those whose copies name it. */
+function blockingLists({ loadedLists, lists }: Facts): string[] {
+  if (loadedLists !== undefined) return loadedLists.filter((name) => name !== TRAP_LIST)
+  return lists.filter(({ isBlocking }) => isBlocking).map(({ source }) => source.name)
+}
+
+function judgeListed(
+  facts: Facts,
+  ip: string,
+  blocking: readonly string[],
+  isInTable: boolean,
+  isWhiteInFilter: boolean,
+): Verdict {
+  const names = blocking.map(toDisplayText).join(', ')
+  const cutting = facts.lists.filter(
+    ({ source, cutOutBy }) => blocking.includes(source.name) && cutOutBy.length > 0,
+  )
+  const command =
+    cutting.length > 0
+      ? 'spamd-setup, which loads the white list that takes it out'
+      : `name ${ip} in a white list behind ${toDisplayText(blocking[0]!)} in "all" of spamd.conf, then spamd-setup`
+  if (isWhiteInFilter && !isInTable) {
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server for now, since the packet filter holds it as white; it is on ${names}, so that the next scan takes it out`,
+      undefined,
+      command,
+    )
+  }
+  return verdict('refused', `${ip} is stuttered at and refused: it is on ${names}`, undefined, command)
+}
+
+function judgeStranger(facts: Facts, ip: string): Verdict {
+  if ('pid' in facts.daemon && facts.daemon.mode === 'block-lists') {
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server: no list names it, and spamd does not greylist`,
+      undefined,
+      undefined,
+    )
+  }
+  const passSec = 'pid' in facts.daemon ? facts.daemon.policy.passSec : DEFAULT_PASS_SEC
+  const tuples = 'tuples' in facts.database ? facts.database.tuples : []
+  if (tuples.length === 0) {
+    return verdict(
+      'unknown-host',
+      `${ip} is unknown: its first mail is told to come back, and passes when the same is tried again after ${formatDuration(passSec)}`,
+      undefined,
+      `spamdb -a ${ip}`,
+    )
+  }
+  const readySec = Math.min(...tuples.map(({ first }) => first + passSec))
+  if (readySec <= facts.timeSec) {
+    return verdict(
+      'waits',
+      `${ip} is greylisted, and passes with its next try of the same mail: the waiting time is over since ${formatDuration(facts.timeSec - readySec)}`,
+      Math.min(...tuples.map(({ expire }) => expire)),
+      `spamdb -a ${ip}`,
+    )
+  }
+  return verdict(
+    'waits',
+    `${ip} is greylisted: the same mail passes when it is tried again in ${formatDuration(readySec - facts.timeSec)} or later`,
+    readySec,
+    `spamdb -a ${ip}`,
+  )
+}
+
+function judgeRecipient(facts: Facts): Verdict {
+  const { subject, allowedDomains } = facts
+  const name =
+    subject.kind === 'email'
+      ? toDisplayText(subject.address)
+      : subject.kind === 'domain'
+        ? toDisplayText(subject.domain)
+        : ''
+  const policy = 'pid' in facts.daemon ? facts.daemon.policy : undefined
+  const traps = 'spamtraps' in facts.database ? facts.database.spamtraps : []
+  const trapText = `who is not white and mails to it is trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}`
+  if (subject.kind === 'email' && traps.length > 0) {
+    return verdict('trap', `${name} is a spamtrap: ${trapText}`, undefined, `spamdb -T -d ${name}`)
+  }
+  if (allowedDomains?.isAllowed === false) {
+    const domain = name.replace(/^.*@/, '')
+    return verdict(
+      'trap',
+      `${name} is outside of the allowed domains, so that it counts as a spamtrap: ${trapText}`,
+      undefined,
+      `echo ${domain} >> ${allowedDomains.path}, then reload spamd`,
+    )
+  }
+  const waiting = 'tuples' in facts.database ? facts.database.tuples.length : 0
+  const more = 'tuples' in facts.database && facts.database.hasMoreTuples ? 'more than ' : ''
+  const waits = waiting === 0 ? 'no mail from or to it waits' : `${more}${waiting} mails from or to it wait`
+  const passSec = policy?.passSec ?? DEFAULT_PASS_SEC
+  return verdict(
+    'mail-waits',
+    `${name} is no spamtrap; ${waits}; mail from unknown hosts waits ${formatDuration(passSec)}`,
+    undefined,
+    waiting === 0 ? undefined : 'spamdb -a ADDRESS, with the address of a host above',
+  )
+}
+
+function until(host: { expire: number }, nowSec: number): string {
+  return host.expire === 0 ? 'for good' : `for another ${formatDuration(Math.max(0, host.expire - nowSec))}`
+}
+
+function verdict(
+  state: VerdictState,
+  sentence: string,
+  changesSec: number | undefined,
+  command: string | undefined,
+): Verdict {
+  return { state, sentence, changesSec, command }
+}

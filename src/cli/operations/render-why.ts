@@ -1,0 +1,188 @@
+/** `spamdctl why` for people and for programs. */
+import { describeSource } from '../../app/lists/list-source.js'
+import { subjectText } from '../../app/why/explain.js'
+import type { WhyReport } from '../../app/why/report.js'
+import { toDisplayText } from '../../app/wire-text.js'
+import { formatDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
+import { styled, type Terminal, wrapped } from './terminal.js'
+
+const LABEL_WIDTH = 10
+/** Lines of one list that are shown. */
+const MAX_LINES = 5
+
+/** Facts in the order in which they decide, then the sentence, and the command that changes it. */
+export function renderWhy(report: WhyReport, terminal: Terminal): string {
+  const rows: [string, string][] = []
+  addTables(report, rows)
+  addLists(report, rows)
+  addDatabase(report, rows)
+  if (report.allowedDomains !== undefined) {
+    const { path, isAllowed } = report.allowedDomains
+    rows.push(['domains', `${isAllowed ? 'allowed by' : 'not among the allowed domains of'} ${path}`])
+  }
+  if (!('pid' in report.daemon)) rows.push(['spamd', report.daemon.reason])
+  else {
+    const told = report.daemon.sync?.peers.map(({ name }) => name) ?? []
+    if (told.length > 0) rows.push(['peers', `${told.join(', ')} are told of changes`])
+  }
+  let last = ''
+  const lines = rows.map(([label, text]) => {
+    const shown = label === last ? '' : label
+    last = label
+    return wrapped(terminal, shown.padEnd(LABEL_WIDTH), escapeControl(text))
+  })
+  const { sentence, command, changesSec } = report.verdict
+  const when = changesSec === undefined ? '' : `; that changes at ${localTime(changesSec)}`
+  lines.push(
+    wrapped(
+      terminal,
+      styled(terminal, 'bold', 'now'.padEnd(LABEL_WIDTH)),
+      escapeControl(`${sentence}${when}`),
+      LABEL_WIDTH,
+    ),
+  )
+  if (command !== undefined)
+    lines.push(wrapped(terminal, 'change'.padEnd(LABEL_WIDTH), escapeControl(command)))
+  return lines.join('')
+}
+
+function addTables({ tables, subject }: WhyReport, rows: [string, string][]): void {
+  if (subject.kind !== 'address') return
+  if (!Array.isArray(tables)) rows.push(['filter', `cannot be seen: ${tables.reason}`])
+  else if (tables.length === 0) rows.push(['filter', 'has none of our tables'])
+  else {
+    const text = tables.map(({ table, isIn }) => `${table}: ${isIn ? 'yes' : 'no'}`)
+    rows.push(['filter', text.join(', ')])
+  }
+}
+
+function addLists(report: WhyReport, rows: [string, string][]): void {
+  if (report.subject.kind !== 'address') return
+  for (const { source, fetchedSec, lines, cutOutBy, isBlocking } of report.lists) {
+    const age = formatDuration(Math.max(0, report.timeSec - fetchedSec))
+    const role = source.colour === 'white' ? 'white list' : isBlocking ? 'blocks' : 'does not block'
+    rows.push([
+      'list',
+      `${toDisplayText(source.name)} (${role}) from ${describeSource(source)}, received ${age} ago`,
+    ])
+    for (const { line, text, isExclusion } of lines.slice(0, MAX_LINES)) {
+      rows.push([
+        '',
+        `line ${line}${isExclusion ? ' takes it out' : ''}: ${text === undefined ? '?' : toDisplayText(text)}`,
+      ])
+    }
+    if (lines.length > MAX_LINES) rows.push(['', `and ${lines.length - MAX_LINES} lines more`])
+    if (cutOutBy.length > 0)
+      rows.push(['', `taken out by the white list ${cutOutBy.map(toDisplayText).join(', ')}`])
+  }
+  if (report.loadedLists !== undefined) {
+    rows.push([
+      'loaded',
+      report.loadedLists.length === 0
+        ? 'spamd has it in no list'
+        : `spamd has it in ${report.loadedLists.map(toDisplayText).join(', ')}`,
+    ])
+  } else if (report.lists.length === 0) rows.push(['list', 'no last good copy names it'])
+}
+
+function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, string][]): void {
+  if ('reason' in database) {
+    rows.push(['database', database.reason])
+    return
+  }
+  const { host, tuples, hasMoreTuples, spamtraps } = database
+  if (host !== undefined) {
+    const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
+    const counts =
+      host.kind === 'WHITE' ? `, blocked ${host.bcount}, passed ${host.pcount}` : `, blocked ${host.bcount}`
+    const comment = host.comment === undefined ? '' : `, ${host.comment}`
+    rows.push(['database', `${host.kind} since ${localTime(host.first)} ${end}${counts}${comment}`])
+  }
+  for (const { address, comment } of spamtraps) {
+    rows.push([
+      'database',
+      `SPAMTRAP ${toDisplayText(address)}${comment === undefined ? '' : `, ${comment}`}`,
+    ])
+  }
+  for (const { ip, helo, from, to, first, expire, bcount } of tuples) {
+    const age = formatDuration(Math.max(0, timeSec - first))
+    rows.push([
+      'database',
+      `GREY ${ip}, HELO ${toDisplayText(helo)}, ${toDisplayText(from)} to ${toDisplayText(to)}, since ${age}, until ${localTime(expire)}, ${bcount} tries`,
+    ])
+  }
+  if (hasMoreTuples)
+    rows.push(['database', 'and more GREY entries: spamdb --kind GREY with --ip, --from or --to lists them'])
+  if (host === undefined && tuples.length === 0 && spamtraps.length === 0) {
+    rows.push(['database', subject.kind === 'address' ? 'no entry' : 'no spamtrap, and no waiting mail'])
+  }
+}
+
+/** `2026-11-26 15:04:05` in the time zone of the caller, as spamdb --human has it. */
+function localTime(timeSec: number): string {
+  const time = new Date(timeSec * 1000)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`
+}
+
+/** Everything as one object; times are ISO 8601 in UTC. */
+export function whyJson(report: WhyReport): string {
+  const time = (sec: number | undefined): string | null =>
+    sec === undefined || sec === 0 ? null : formatUtcTime(sec)
+  const { subject, tables, lists, loadedLists, database, allowedDomains, verdict, timeSec } = report
+  const value = {
+    time: formatUtcTime(timeSec),
+    kind: subject.kind,
+    subject: subjectText(subject),
+    verdict: {
+      state: verdict.state,
+      sentence: verdict.sentence,
+      changes: time(verdict.changesSec),
+      command: verdict.command ?? null,
+    },
+    tables: Array.isArray(tables) ? Object.fromEntries(tables.map(({ table, isIn }) => [table, isIn])) : null,
+    lists: lists.map(({ source, fetchedSec, lines, cutOutBy, isBlocking }) => ({
+      name: toDisplayText(source.name),
+      colour: source.colour,
+      source: describeSource(source),
+      received: time(fetchedSec),
+      isBlocking,
+      cutOutBy: cutOutBy.map(toDisplayText),
+      lines: lines.map(({ line, text, isExclusion }) => ({
+        line,
+        text: text === undefined ? null : toDisplayText(text),
+        isExclusion,
+      })),
+    })),
+    loadedLists: loadedLists?.map(toDisplayText) ?? null,
+    database:
+      'reason' in database
+        ? { reason: database.reason }
+        : {
+            host: database.host === undefined ? null : entryJson(database.host),
+            tuples: database.tuples.map(entryJson),
+            hasMoreTuples: database.hasMoreTuples,
+            spamtraps: database.spamtraps.map(({ address, comment }) => ({
+              address: toDisplayText(address),
+              comment: comment ?? null,
+            })),
+          },
+    allowedDomains: allowedDomains ?? null,
+  }
+  return `${JSON.stringify(value, undefined, 2)}\n`
+
+  function entryJson<Shown extends { first: number; pass: number; expire: number }>(entry: Shown) {
+    const texts = Object.entries(entry).map(([name, field]) => [
+      name,
+      typeof field === 'string' ? toDisplayText(field) : field,
+    ])
+    return {
+      ...Object.fromEntries(texts),
+      first: time(entry.first),
+      pass: time(entry.pass),
+      expire: time(entry.expire),
+    }
+  }
+}

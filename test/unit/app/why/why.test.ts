@@ -1,0 +1,455 @@
+/** `spamdctl why`: what it finds in filter, lists and database, and the sentence that it makes of that. */
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { explainWhy, parseWhySubject } from '../../../../src/app/why/explain.js'
+import type { WhyReport } from '../../../../src/app/why/report.js'
+import { renderWhy, whyJson } from '../../../../src/cli/operations/render-why.js'
+import { openStore } from '../../../../src/db/open-store.js'
+import type { Entry } from '../../../../src/domain/entry.js'
+import { ListStore } from '../../../../src/feeds/list-store.js'
+import { type DoctorScene, healthyScene } from '../../../support/doctor-scene.js'
+import { TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
+
+const parent = temporaryFolder('why')
+const PLAIN = { width: undefined, hasColour: false }
+
+const host = (kind: 'WHITE' | 'TRAPPED', ip: string, expire = TEST_NOW + 7200): Entry => ({
+  kind,
+  ip,
+  first: TEST_NOW - 3600,
+  pass: TEST_NOW - 1800,
+  expire,
+  bcount: 2,
+  pcount: kind === 'WHITE' ? 3 : -1,
+})
+const tuple = (ip: string, ageSec: number, changes: { from?: string; to?: string } = {}): Entry => ({
+  kind: 'GREY',
+  ip,
+  helo: 'mx.example.net',
+  from: '<sender@example.net>',
+  to: '<user@example.org>',
+  first: TEST_NOW - ageSec,
+  pass: TEST_NOW - ageSec + 14_400,
+  expire: TEST_NOW - ageSec + 14_400,
+  bcount: 1,
+  pcount: 0,
+  ...changes,
+})
+
+interface World {
+  entries?: Entry[]
+  /** Tables of the packet filter that hold the address. */
+  tables?: string[]
+  /** Lists that the running spamd has it in; undefined: spamd does not answer. */
+  loaded?: string[]
+  prepare?: (scene: DoctorScene) => void | Promise<void>
+}
+
+async function why(text: string, world: World = {}): Promise<{ report: WhyReport; scene: DoctorScene }> {
+  const scene = await healthyScene('openbsd', parent)
+  const store = await openStore(scene.settings.db, { mode: 'write' })
+  await store.upsert(world.entries ?? [], { ifMissing: false })
+  await store.close()
+  const subject = parseWhySubject(text)
+  if (subject.kind === 'address') {
+    for (const table of ['nospamd', 'spamd', 'spamd-white']) {
+      const isIn = world.tables?.includes(table) === true
+      const output = isIn ? 'stderr 1/1 addresses match.' : 'status 2\nstderr 0/1 addresses match.'
+      scene.probe.set(`pfctl -t ${table} -T test ${subject.ip}`, output)
+    }
+  }
+  await world.prepare?.(scene)
+  const server = createServer((socket) => {
+    socket.once('data', (request) => {
+      const isLookup = request.toString().includes('lookup')
+      const result = isLookup ? { lists: world.loaded } : scene.status
+      socket.end(`${JSON.stringify({ ok: true, result })}\n`)
+    })
+  })
+  if (world.loaded !== undefined) {
+    await new Promise<void>((resolve) => server.listen(scene.settings.controlSocket, resolve))
+  }
+  try {
+    return { report: await explainWhy(scene.probe, scene.settings, subject), scene }
+  } finally {
+    server.close()
+  }
+}
+
+describe('an address', () => {
+  const cases: [
+    string,
+    string,
+    World,
+    { state: string; sentence: string; changesSec?: number; command: string },
+  ][] = [
+    [
+      'nobody knows',
+      '192.0.2.99',
+      { loaded: [] },
+      {
+        state: 'unknown-host',
+        sentence:
+          '192.0.2.99 is unknown: its first mail is told to come back, and passes when the same is tried again after 25m',
+        command: 'spamdb -a 192.0.2.99',
+      },
+    ],
+    [
+      'that waits',
+      '203.0.113.9',
+      { loaded: [], entries: [tuple('203.0.113.9', 600)] },
+      {
+        state: 'waits',
+        sentence: '203.0.113.9 is greylisted: the same mail passes when it is tried again in 15m or later',
+        changesSec: TEST_NOW + 900,
+        command: 'spamdb -a 203.0.113.9',
+      },
+    ],
+    [
+      'that has waited',
+      '203.0.113.9',
+      { loaded: [], entries: [tuple('203.0.113.9', 1560)] },
+      {
+        state: 'waits',
+        sentence:
+          '203.0.113.9 is greylisted, and passes with its next try of the same mail: the waiting time is over since 1m',
+        changesSec: TEST_NOW - 1560 + 14_400,
+        command: 'spamdb -a 203.0.113.9',
+      },
+    ],
+    [
+      'that is white',
+      '203.0.113.9',
+      { loaded: [], entries: [host('WHITE', '203.0.113.9')], tables: ['spamd-white'] },
+      {
+        state: 'passes',
+        sentence: '203.0.113.9 reaches the mail server: it is WHITE for another 2h',
+        changesSec: TEST_NOW + 7200,
+        command: 'spamdb -d 203.0.113.9',
+      },
+    ],
+    [
+      'that is white for good, IPv6',
+      '2001:DB8::9',
+      { loaded: [], entries: [host('WHITE', '2001:db8::9', 0)], tables: ['spamd-white'] },
+      {
+        state: 'passes',
+        sentence: '2001:db8::9 reaches the mail server: it is WHITE for good',
+        command: 'spamdb -d 2001:db8::9',
+      },
+    ],
+    [
+      'that is white, but not yet in the filter',
+      '203.0.113.9',
+      { loaded: [], entries: [host('WHITE', '203.0.113.9')] },
+      {
+        state: 'waits',
+        sentence:
+          '203.0.113.9 is WHITE, but the packet filter does not hold it yet: it passes after the next scan, within 60 seconds',
+        changesSec: TEST_NOW + 60,
+        command: 'spamdctl doctor, if that does not change',
+      },
+    ],
+    [
+      'that only the filter holds',
+      '203.0.113.9',
+      { loaded: [], tables: ['spamd-white'] },
+      {
+        state: 'passes',
+        sentence:
+          '203.0.113.9 reaches the mail server, since the packet filter holds it; the database does not',
+        changesSec: TEST_NOW + 60,
+        command: 'spamdb -a 203.0.113.9',
+      },
+    ],
+    [
+      'that is trapped',
+      '203.0.113.9',
+      { loaded: ['spamd-greytrap'], entries: [host('TRAPPED', '203.0.113.9')] },
+      {
+        state: 'refused',
+        sentence: '203.0.113.9 is stuttered at and refused: it is TRAPPED for another 2h',
+        changesSec: TEST_NOW + 7200,
+        command: 'spamdb -t -d 203.0.113.9',
+      },
+    ],
+    [
+      'that is trapped while the filter still lets it pass',
+      '203.0.113.9',
+      { loaded: [], entries: [host('TRAPPED', '203.0.113.9')], tables: ['spamd-white'] },
+      {
+        state: 'refused',
+        sentence: 'the packet filter still lets it pass until the next scan',
+        changesSec: TEST_NOW + 7200,
+        command: 'spamdb -t -d',
+      },
+    ],
+    [
+      'of the administrator',
+      '203.0.113.9',
+      { loaded: ['drop'], entries: [host('TRAPPED', '203.0.113.9')], tables: ['nospamd'] },
+      {
+        state: 'passes',
+        sentence: '203.0.113.9 reaches the mail server: it is in nospamd, your own exceptions',
+        command: 'pfctl -t nospamd -T delete 203.0.113.9',
+      },
+    ],
+    [
+      'on a list',
+      '198.51.100.9',
+      { loaded: ['drop'] },
+      {
+        state: 'refused',
+        sentence: '198.51.100.9 is stuttered at and refused: it is on drop',
+        command: 'name 198.51.100.9 in a white list behind drop in "all" of spamd.conf, then spamd-setup',
+      },
+    ],
+    [
+      'on a list, spamd cannot be asked',
+      '198.51.100.9',
+      {},
+      { state: 'refused', sentence: 'it is on drop', command: 'white list behind drop' },
+    ],
+    [
+      'on a list that spamd does not have',
+      '198.51.100.9',
+      { loaded: [] },
+      { state: 'unknown-host', sentence: '198.51.100.9 is unknown', command: 'spamdb -a' },
+    ],
+    [
+      'on a list, and white in the filter',
+      '198.51.100.9',
+      { loaded: ['drop'], entries: [host('WHITE', '198.51.100.9')], tables: ['spamd-white'] },
+      { state: 'passes', sentence: 'reaches the mail server for now', command: 'white list behind drop' },
+    ],
+    [
+      'left in the table of blocked networks',
+      '203.0.113.9',
+      { loaded: [], tables: ['spamd'] },
+      {
+        state: 'refused',
+        sentence: "the packet filter's table spamd holds it, although no list names it now",
+        command: 'spamd-setup -b',
+      },
+    ],
+  ]
+
+  test.for(cases)('%s', async ([, text, world, expected]) => {
+    const { verdict } = (await why(text, world)).report
+    expect(verdict.state).toBe(expected.state)
+    expect(verdict.sentence).toContain(expected.sentence)
+    expect(verdict.changesSec).toBe(expected.changesSec)
+    expect(verdict.command).toContain(expected.command)
+  })
+
+  test('with block lists alone strangers pass', async () => {
+    const world: World = {
+      loaded: [],
+      prepare: ({ status }) => {
+        status.mode = 'block-lists'
+      },
+    }
+    expect((await why('192.0.2.99', world)).report.verdict).toMatchObject({
+      state: 'passes',
+      command: undefined,
+    })
+  })
+
+  test('tuples that are keyed by network are found', async () => {
+    const world: World = {
+      loaded: [],
+      entries: [tuple('203.0.113.0/24', 60)],
+      prepare: ({ status }) => {
+        status.greyPrefix4 = 24
+      },
+    }
+    expect((await why('203.0.113.9', world)).report.verdict.state).toBe('waits')
+  })
+})
+
+describe('lists', () => {
+  async function addWhiteList({ settings, folder }: DoctorScene, text: string): Promise<void> {
+    const conf = `all:\\\n\t:drop:friends:\n\ndrop:\\\n\t:black:\\\n\t:msg="x":\\\n\t:method=https:\\\n\t:file=lists.example.org/drop.txt:\n\nfriends:\\\n\t:white:\\\n\t:method=file:\\\n\t:file=${folder}/friends.txt:\n`
+    writeFileSync(settings.conf, conf)
+    const writer = await new ListStore(settings.stateDir).writeCopy('friends')
+    await writer.write(Buffer.from(text))
+    await writer.commit({
+      listName: 'friends',
+      method: 'file',
+      location: `${folder}/friends.txt`,
+      fetchedSec: TEST_NOW,
+      validator: {},
+      entries: 1,
+    })
+  }
+
+  test('source, line number and text, and the white list that takes it out', async () => {
+    const world: World = {
+      loaded: [],
+      prepare: (scene) => addWhiteList(scene, '# friends\n198.51.100.9 our printer\n'),
+    }
+    const { report } = await why('198.51.100.9', world)
+    expect(report.lists).toMatchObject([
+      {
+        source: { name: 'drop' },
+        fetchedSec: TEST_NOW - 600,
+        isBlocking: false,
+        cutOutBy: ['friends'],
+        lines: [{ line: 1, text: '198.51.100.0/24' }],
+      },
+      { source: { name: 'friends' }, lines: [{ line: 2, text: '198.51.100.9 our printer' }] },
+    ])
+    expect(
+      renderWhy(report, PLAIN),
+    ).toContain(`list      drop (does not block) from https://lists.example.org/drop.txt, received 10m ago
+          line 1: 198.51.100.0/24
+          taken out by the white list friends
+`)
+  })
+
+  test('a white list that spamd does not have yet is the way out', async () => {
+    const world: World = { loaded: ['drop'], prepare: (scene) => addWhiteList(scene, '198.51.100.0/25\n') }
+    expect((await why('198.51.100.9', world)).report.verdict.command).toBe(
+      'spamd-setup, which loads the white list that takes it out',
+    )
+  })
+
+  test('a line of an exclamation mark takes it out', async () => {
+    const world: World = {
+      prepare: async ({ settings }) => {
+        const writer = await new ListStore(settings.stateDir).writeCopy('drop')
+        await writer.write(Buffer.from('198.51.100.0/24\n!198.51.100.9\n'))
+        await writer.commit({
+          listName: 'drop',
+          method: 'https',
+          location: 'lists.example.org/drop.txt',
+          fetchedSec: TEST_NOW,
+          validator: {},
+          entries: 1,
+        })
+      },
+    }
+    const { report } = await why('198.51.100.9', world)
+    expect(report.lists[0]).toMatchObject({
+      isBlocking: false,
+      lines: [{ line: 1 }, { line: 2, isExclusion: true }],
+    })
+    expect(report.verdict.state).toBe('unknown-host')
+  })
+})
+
+describe('a mail address or a domain', () => {
+  const trap: Entry = { kind: 'SPAMTRAP', address: 'trap@example.org', first: TEST_NOW }
+
+  test('a spamtrap, in any spelling', async () => {
+    const { verdict } = (await why('<Trap@Example.org>', { loaded: [], entries: [trap] })).report
+    expect(verdict).toMatchObject({ state: 'trap', command: 'spamdb -T -d trap@example.org' })
+    expect(verdict.sentence).toBe(
+      'trap@example.org is a spamtrap: who is not white and mails to it is trapped for 1d',
+    )
+  })
+
+  test('outside of the allowed domains', async () => {
+    const world: World = {
+      loaded: [],
+      prepare: ({ settings, folder }) => {
+        settings.allowedDomains = `${folder}/alloweddomains`
+        writeFileSync(settings.allowedDomains, 'example.org\n')
+      },
+    }
+    const { report } = await why('user@example.com', world)
+    expect(report.verdict.sentence).toContain('user@example.com is outside of the allowed domains')
+    expect(report.verdict.command).toMatch(/^echo example\.com >> .*alloweddomains, then reload spamd$/)
+    expect((await why('sub.example.org', world)).report.verdict.state).toBe('mail-waits')
+  })
+
+  test('mail that waits for it, from it, and nobody else of a longer name', async () => {
+    const entries = [
+      tuple('203.0.113.9', 60),
+      tuple('203.0.113.10', 50, { to: '<superuser@example.org>' }),
+      tuple('203.0.113.11', 40, { from: '<user@example.org>', to: '<x@example.com>' }),
+    ]
+    const { report } = await why('user@example.org', { loaded: [], entries })
+    const tuples = 'tuples' in report.database ? report.database.tuples : []
+    expect(tuples.map(({ ip }) => ip)).toEqual(['203.0.113.9', '203.0.113.11'])
+    expect(report.verdict.sentence).toBe(
+      'user@example.org is no spamtrap; 2 mails from or to it wait; mail from unknown hosts waits 25m',
+    )
+  })
+
+  test('the spamtraps of a domain', async () => {
+    const { report } = await why('example.org', {
+      loaded: [],
+      entries: [trap, { ...trap, address: 'x@notexample.org' }],
+    })
+    expect('spamtraps' in report.database && report.database.spamtraps.map(({ address }) => address)).toEqual(
+      ['trap@example.org'],
+    )
+  })
+})
+
+describe('what cannot be seen', () => {
+  test('is told in its place', async () => {
+    const prepare = ({ probe, settings }: DoctorScene) => {
+      for (const table of ['nospamd', 'spamd', 'spamd-white']) {
+        probe.set(
+          `pfctl -t ${table} -T test 192.0.2.99`,
+          'status 1\nstderr pfctl: /dev/pf: Permission denied',
+        )
+      }
+      settings.db = '/nonexistent/spamd.sqlite'
+    }
+    const text = renderWhy((await why('192.0.2.99', { prepare })).report, PLAIN)
+    expect(text).toContain('filter    cannot be seen: pfctl needs root\n')
+    expect(text).toContain(
+      'database  cannot open /nonexistent/spamd.sqlite for reading: No such file or directory\n',
+    )
+    expect(text).toContain('spamd     cannot reach spamd at ')
+  })
+})
+
+describe('output', () => {
+  test('text of strangers is escaped', async () => {
+    const entries = [tuple('203.0.113.9', 60, { from: '<\u001b]0;x\u0007@example.net>' })]
+    const { report } = await why('203.0.113.9', { loaded: [], entries })
+    expect(renderWhy(report, PLAIN)).toContain('<\\x1b]0;x\\x07@example.net>')
+  })
+
+  test('fits into 80 columns', async () => {
+    const { report } = await why('203.0.113.9', { loaded: [], entries: [tuple('203.0.113.9', 60)] })
+    for (const line of renderWhy(report, { width: 80, hasColour: false }).split('\n'))
+      expect(line.length).toBeLessThanOrEqual(80)
+  })
+
+  test('JSON has the sentence, the lines and times in ISO 8601', async () => {
+    const { report } = await why('198.51.100.9', { loaded: ['drop'] })
+    expect(JSON.parse(whyJson(report))).toMatchObject({
+      kind: 'address',
+      subject: '198.51.100.9',
+      verdict: { state: 'refused' },
+      tables: { nospamd: false, spamd: false, 'spamd-white': false },
+      lists: [
+        { name: 'drop', received: '2023-11-14T22:03:20Z', lines: [{ line: 1, text: '198.51.100.0/24' }] },
+      ],
+      loadedLists: ['drop'],
+      database: { host: null, tuples: [] },
+    })
+  })
+
+  test.each(['', 'x', '192.0.2', '192.0.2.0/24', 'a b@c', '@', '1.2.3.4.5', 'user@', '*.example.org'])(
+    '%j names nothing',
+    (text) => {
+      expect(() => parseWhySubject(text)).toThrow('is neither an address nor an e-mail address nor a domain')
+    },
+  )
+
+  test.each([
+    ['::FFFF:192.0.2.1', { kind: 'address', ip: '192.0.2.1' }],
+    ['Example.ORG.', { kind: 'domain', domain: 'example.org' }],
+    ['@example.org', { kind: 'domain', domain: 'example.org' }],
+    ['"odd.name"@example.org', { kind: 'email', address: '"odd.name"@example.org' }],
+  ])('%s', (text, subject) => {
+    expect(parseWhySubject(text)).toEqual(subject)
+  })
+})
