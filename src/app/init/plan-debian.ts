@@ -1,0 +1,174 @@
+/** A gateway on Debian or its like: nftables and systemd. */
+import type { InitCommand, InitInput, InitPlan } from './init-plan.js'
+import type { PlannedFile } from './planned-file.js'
+import {
+  friendsFile,
+  ownersFile,
+  spamdConf,
+  spamdFlags,
+  spamlogdFlags,
+  syncSteps,
+  variableLine,
+} from './shared-files.js'
+
+const KEY = '/etc/spamd/spamd.key'
+const UNITS = ['spamd.service', 'spamlogd.service', 'spamd-setup.service', 'spamd-setup.timer']
+
+/** spamd.conf, nftables rules with an include in /etc/nftables.conf, unit drop-ins; then the daemons, the rules last. */
+export function debianPlan(input: InitInput): InitPlan {
+  const { answers, isThere } = input
+  const isGreylisting = answers.mode === 'greylist'
+  const daemons = isGreylisting ? ['spamd.service', 'spamlogd.service'] : ['spamd.service']
+  const hasLists = answers.lists.length > 0
+  const commands: InitCommand[] = [
+    ...(isThere('/usr/lib/sysusers.d/spamdctl.conf')
+      ? [command(['systemd-sysusers', '/usr/lib/sysusers.d/spamdctl.conf'], 'make the users', true)]
+      : ['_spamd', '_spamdfeed'].map(
+          (user): InitCommand => ({
+            ...command(
+              ['useradd', '--system', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin', user],
+              `make the user ${user}`,
+              true,
+            ),
+            unless: ['getent', 'passwd', user],
+          }),
+        )),
+    command(
+      ['install', '-d', '-m', '0750', '-o', '_spamd', '-g', '_spamd', '/var/lib/spamd'],
+      'make the folder of the database',
+      true,
+    ),
+    command([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
+    ...(answers.peer === undefined || isThere(KEY)
+      ? []
+      : [
+          command(
+            [`${input.programFolder}/spamdctl`, 'sync-key'],
+            'make the key of the synchronisation',
+            true,
+          ),
+        ]),
+    command(['nft', '-c', '-f', '/etc/spamd/nftables.conf'], 'check the rules', true),
+    command(['systemctl', 'daemon-reload'], 'read the units', true),
+    command(['systemctl', 'enable', '--now', ...daemons], 'start the daemons, now and at boot', true),
+    ...(hasLists
+      ? [
+          command(
+            ['systemctl', 'enable', '--now', 'spamd-setup.timer'],
+            'fetch the block lists every hour',
+            false,
+          ),
+          command(
+            ['systemctl', 'start', '--no-block', 'spamd-setup.service'],
+            'fetch the block lists now',
+            false,
+          ),
+        ]
+      : []),
+    // Last: until here strangers' mail goes where it always went.
+    command(['nft', '-f', '/etc/spamd/nftables.conf'], 'send strangers to spamd', true),
+    command(['nft', '-f', '/etc/spamd/nospamd.nft'], 'let your exceptions past spamd', false),
+    command(['systemctl', 'enable', 'nftables.service'], 'load the rules at boot', false),
+  ]
+  return {
+    files: [
+      spamdConf('/etc/spamd/spamd.conf', '/etc/spamd/friends.txt', answers),
+      friendsFile('/etc/spamd/friends.txt'),
+      {
+        path: '/etc/default/spamd',
+        purpose: 'settings of all programs: services(5) of Debian gives another port',
+        mode: 0o644,
+        content: { kind: 'lines', ifMissing: '', lines: [variableLine('SPAMD_PORT', '8025')] },
+      },
+      nftRules(input),
+      ownersFile('/etc/spamd/nospamd.nft', 'senders that are never greylisted', [
+        'Senders that are never greylisted, and whom nothing is learned from, such as large ones with many addresses:',
+        'add element inet spamd nospamd { 192.0.2.0/24 }',
+        'add element inet spamd nospamd6 { 2001:db8::/48 }',
+      ]),
+      {
+        path: '/etc/nftables.conf',
+        purpose: 'load these rules at boot, behind your own',
+        mode: 0o755,
+        content: {
+          kind: 'lines',
+          ifMissing: '#!/usr/sbin/nft -f\n\nflush ruleset\n\n',
+          lines: ['nftables.conf', 'nospamd.nft'].map((name) => ({
+            text: `include "/etc/spamd/${name}"`,
+            isThere: (line) => line.trim() === `include "/etc/spamd/${name}"`,
+          })),
+        },
+      },
+      ...units(input),
+      dropIn(input, 'spamd.service', spamdFlags(answers)),
+      ...(isGreylisting ? [dropIn(input, 'spamlogd.service', spamlogdFlags(answers), /\s-l \S+/g)] : []),
+    ],
+    commands,
+    byHand: syncSteps(answers, KEY),
+  }
+}
+
+function command(argv: readonly [string, ...string[]], purpose: string, isNeeded: boolean): InitCommand {
+  return { argv, purpose, isNeeded }
+}
+
+function nftRules({ answers, example }: InitInput): PlannedFile {
+  const text = replaceOnce(
+    example('nftables.conf'),
+    /^define outside = .*$/m,
+    `define outside = "${answers.outside}"`,
+  )
+  return {
+    path: '/etc/spamd/nftables.conf',
+    purpose: 'rules that send strangers to spamd and log who passes',
+    mode: 0o644,
+    // Without greylisting only what a list names goes to spamd.
+    content: { kind: 'whole', text: answers.mode === 'blacklist' ? withoutGreylisting(text) : text },
+  }
+}
+
+function withoutGreylisting(text: string): string {
+  return replaceOnce(text, /^\t\ttcp dport 25 redirect to :8025\n/m, '')
+}
+
+/** The units as shipped, where no package has installed them. */
+function units({ example, isThere, programFolder }: InitInput): PlannedFile[] {
+  if (isThere('/usr/lib/systemd/system/spamd.service')) return []
+  return UNITS.map((name) => ({
+    path: `/etc/systemd/system/${name}`,
+    purpose: 'a unit of systemd',
+    mode: 0o644,
+    content: {
+      kind: 'whole',
+      text: example(`systemd/${name}`).replaceAll('/usr/bin/spam', `${programFolder}/spam`),
+    },
+  }))
+}
+
+/** Flags in a drop-in: those of the unit with what the answers add; `replaced` is taken out of the unit's own. */
+function dropIn(
+  { example, programFolder }: InitInput,
+  unit: string,
+  flags: readonly string[],
+  replaced?: RegExp,
+): PlannedFile {
+  const start = /^ExecStart=(.*)$/m.exec(example(`systemd/${unit}`))
+  if (start === null) throw new TypeError(`${unit} has no ExecStart`)
+  const own = start[1]!.replace('/usr/bin/spam', `${programFolder}/spam`)
+  const line = [replaced === undefined ? own : own.replaceAll(replaced, ''), ...flags].join(' ')
+  return {
+    path: `/etc/systemd/system/${unit}.d/init.conf`,
+    purpose: `flags of ${unit}`,
+    mode: 0o644,
+    content: {
+      kind: 'whole',
+      text: `# Written by "spamdctl init".\n[Service]\nEnvironmentFile=-/etc/default/spamd\nExecStart=\nExecStart=${line}\n`,
+    },
+  }
+}
+
+/** Refuses to go on silently when a shipped example no longer has what is to be set in it. */
+function replaceOnce(text: string, pattern: RegExp, replacement: string): string {
+  if (!pattern.test(text)) throw new TypeError(`the example lacks ${pattern}`)
+  return text.replace(pattern, () => replacement)
+}

@@ -1,0 +1,126 @@
+/** A gateway on OpenBSD: pf with divert-to, rc.d. */
+import type { InitCommand, InitInput, InitPlan } from './init-plan.js'
+import type { PlannedFile } from './planned-file.js'
+import {
+  friendsFile,
+  ownersFile,
+  spamdConf,
+  spamdFlags,
+  spamlogdFlags,
+  syncSteps,
+  workingLines,
+} from './shared-files.js'
+
+const RULES = '/etc/mail/pf.spamd.conf'
+const KEY = '/etc/mail/spamd.key'
+
+/** Files of /etc/mail, the log device, rc.d scripts; rules that are included at the end of pf.conf. */
+export function openbsdPlan(input: InitInput): InitPlan {
+  const { answers, example } = input
+  const isGreylisting = answers.mode === 'greylist'
+  const daemons = isGreylisting ? ['spamdctl_spamd', 'spamdctl_spamlogd'] : ['spamdctl_spamd']
+  const spamdWords = ['-v', '-l', '127.0.0.1', '-l', '::1', ...spamdFlags(answers)].join(' ')
+  return {
+    files: [
+      spamdConf('/etc/mail/spamd.conf', '/etc/mail/friends.txt', answers),
+      friendsFile('/etc/mail/friends.txt'),
+      ownersFile(
+        '/etc/mail/nospamd',
+        'senders that are never greylisted; pf refuses all rules without this file',
+        ['Senders that are never greylisted, one address or network a line.'],
+      ),
+      {
+        path: RULES,
+        purpose: 'rules that send strangers to spamd and log who passes',
+        mode: 0o600,
+        content: { kind: 'whole', text: mailRules(input) },
+      },
+      {
+        path: '/etc/pf.conf',
+        purpose: 'include these rules last: the last matching rule decides',
+        mode: 0o600,
+        content: {
+          kind: 'lines',
+          ifMissing: '',
+          lines: [{ text: `include "${RULES}"`, isThere: (line) => line.trim() === `include "${RULES}"` }],
+        },
+      },
+      ...(isGreylisting
+        ? [whole(`/etc/hostname.${answers.log}`, 'the log device', 0o640, example('openbsd/hostname.pflog1'))]
+        : []),
+      ...daemons.map((name) =>
+        whole(`/etc/rc.d/${name}`, 'start and stop', 0o555, example(`openbsd/rc.d/${name}`)),
+      ),
+      lines('/etc/newsyslog.conf', 'rotate the log', workingLines(example('openbsd/newsyslog.conf'))),
+    ],
+    commands: [
+      ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'make the log device', true)] : []),
+      run([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
+      ...(answers.peer === undefined || input.isThere(KEY)
+        ? []
+        : [
+            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'make the key of the synchronisation', true),
+          ]),
+      run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'leave the daemons of the base system off', false),
+      run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),
+      ...(isGreylisting
+        ? [
+            run(
+              ['rcctl', 'set', 'spamdctl_spamlogd', 'flags', spamlogdFlags(answers).join(' ')],
+              'set the flags of spamlogd',
+              true,
+            ),
+          ]
+        : []),
+      run(['rcctl', 'enable', ...daemons], 'start them at boot', true),
+      run(['rcctl', 'start', ...daemons], 'start them now', true),
+      run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
+      run(['pfctl', '-f', '/etc/pf.conf'], 'send strangers to spamd', true),
+    ],
+    byHand: [
+      ...(answers.lists.length > 0
+        ? [`crontab -e, and add: ${workingLines(example('openbsd/crontab')).join('')}`.replaceAll('\t', ' ')]
+        : []),
+      'add the lines of docs/examples/openbsd/syslog.conf above the others in /etc/syslog.conf',
+      ...syncSteps(answers, KEY),
+    ],
+  }
+}
+
+/** The tables and the part of the example below "Mail comes LAST", for the answered interface. */
+function mailRules({ answers, example }: InitInput): string {
+  const name = answers.mode === 'blacklist' ? 'openbsd/pf.conf.block-lists' : 'openbsd/pf.conf.divert-to'
+  const text = example(name)
+  const tables = text.split('\n').filter((line) => line.startsWith('table '))
+  const mail = text.slice(text.indexOf('# Mail comes LAST'))
+  if (tables.length === 0 || !mail.startsWith('# Mail'))
+    throw new TypeError(`${name} lacks its tables or mail rules`)
+  const rules = mail
+    .replaceAll('on egress', `on ${answers.outside}`)
+    .replaceAll('(egress)', `(${answers.outside})`)
+  return `# Written by "spamdctl init".\n${tables.join('\n')}\n\n${rules.replaceAll('pflog1', answers.log)}`
+}
+
+/** A file that is written whole. */
+export function whole(path: string, purpose: string, mode: number, text: string): PlannedFile {
+  return { path, purpose, mode, content: { kind: 'whole', text } }
+}
+
+/** Lines that are added to a file unless they stand there letter by letter. */
+export function lines(path: string, purpose: string, wanted: readonly string[]): PlannedFile {
+  return {
+    path,
+    purpose,
+    mode: 0o644,
+    content: {
+      kind: 'lines',
+      ifMissing: '',
+      lines: wanted.map((text) => ({ text, isThere: (line: string) => line === text })),
+    },
+  }
+}
+
+/** A command by its argument vector. */
+export function run(argv: readonly [string, ...string[]], purpose: string, isNeeded: boolean): InitCommand {
+  return { argv, purpose, isNeeded }
+}

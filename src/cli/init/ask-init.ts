@@ -1,0 +1,54 @@
+/** The questions of `spamdctl init`; what a flag answers is not asked. */
+import type { System } from '../../app/init/detect-system.js'
+import type { InitAnswers } from '../../app/init/init-plan.js'
+import { STARTER_LISTS } from '../../app/init/run-init.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+
+/** Asks one question; the answer without blanks at its ends, '' for none. */
+export type Ask = (question: string) => Promise<string>
+
+/**
+ * The answers from flags, and from at most six questions where `ask` is given. Without it (no terminal, or --yes) defaults
+ * stand; `ERR_USAGE` when there is none for the outside interface.
+ */
+export async function collectAnswers(
+  options: OptionValues,
+  system: System,
+  defaultInterface: string | undefined,
+  ask: Ask | undefined,
+): Promise<InitAnswers> {
+  const answer = async (name: string, question: string, fallback: string): Promise<string> => {
+    const given = options.last(name)
+    if (given !== undefined) return given
+    const shown = fallback === '' ? '' : ` [${fallback}]`
+    return (await ask?.(`${question}${shown}: `)) || fallback
+  }
+  const answers = async (name: string, question: string, fallback: readonly string[]): Promise<string[]> => {
+    const given = options.all(name)
+    const text = given.length > 0 ? given.join(' ') : await answer(name, question, fallback.join(' '))
+    const words = text.split(/[\s,]+/).filter((word) => word !== '')
+    return words.length === 1 && words[0] === 'none' ? [] : words
+  }
+  const outside = await answer('outside', '1/6 interface to the outside', defaultInterface ?? '')
+  if (outside === '') {
+    throw new AppError('ERR_USAGE', 'the interface to the outside is not known', {
+      hint: 'name it with --outside',
+    })
+  }
+  const mailServers = await answers('mail-server', '2/6 addresses of your own mail servers, or none', [
+    'none',
+  ])
+  const mode = await answer(
+    'mode',
+    '3/6 greylist strangers, or blacklist only (greylist, blacklist)',
+    'greylist',
+  )
+  if (mode !== 'greylist' && mode !== 'blacklist') {
+    throw new AppError('ERR_USAGE', `mode: must be greylist or blacklist: ${mode}`)
+  }
+  const lists = await answers('list', '4/6 block lists (spamdctl lists catalogue), or none', STARTER_LISTS)
+  const peer = await answer('peer', '5/6 address of a second gateway, or none', 'none')
+  const log = await answer('log', '6/6 log of the packet filter', system === 'debian' ? 'nflog:25' : 'pflog1')
+  return { outside, mailServers, mode, lists, peer: peer === 'none' ? undefined : peer, log }
+}

@@ -1,0 +1,41 @@
+import type { CommandEnd, PreparedInit } from '../../app/init/run-init.js'
+import { escapeControl } from '../../codec/escape.js'
+
+const ACTIONS = {
+  create: 'new',
+  extend: 'lines added',
+  'write-beside': 'holds something else: written beside it',
+} as const
+
+/** Every file as a diff, every command, and what is left to do by hand. */
+export function renderPreparedInit({ steps, plan }: PreparedInit): string {
+  const lines: string[] = []
+  for (const step of steps) {
+    const title = step.action === 'keep' ? 'as wanted' : ACTIONS[step.action]
+    lines.push(`-- ${step.file.path}: ${step.file.purpose} (${title})`)
+    if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable), '')
+  }
+  lines.push('', '-- commands, in this order')
+  for (const { argv, purpose } of plan.commands) lines.push(`${shellWords(argv)}    # ${purpose}`)
+  if (plan.byHand.length > 0) lines.push('', '-- by hand', ...plan.byHand)
+  return `${lines.join('\n')}\n`
+}
+
+/** One line for a command that has ended. */
+export function renderCommandEnd({ command, result, output }: CommandEnd): string {
+  const text =
+    output === '' || result !== 'failed' ? '' : `\n    ${escapeControl(output.split('\n').at(-1)!)}`
+  return `${result}: ${shellWords(command.argv)}${text}\n`
+}
+
+/** A vector as it would be typed. */
+function shellWords(argv: readonly string[]): string {
+  return argv
+    .map((word) => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ')
+}
+
+/** Tabs stay: configuration files are full of them. */
+function printable(line: string): string {
+  return line.split('\t').map(escapeControl).join('\t')
+}

@@ -1,0 +1,69 @@
+/** The course of `spamdctl init`: detect, ask, show, write with consent, run with consent. */
+import { detectSystem, SYSTEMS, type System } from '../../app/init/detect-system.js'
+import { prepareInit, runCommands, writeFiles } from '../../app/init/run-init.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+import { type Ask, collectAnswers } from './ask-init.js'
+import { renderCommandEnd, renderPreparedInit } from './render-init.js'
+
+/** What the program uses of the machine. */
+export interface InitIo {
+  write: (text: string) => void
+  writeError: (text: string) => void
+  /** undefined without a terminal. */
+  ask: Ask | undefined
+  findDefaultInterface: () => Promise<string | undefined>
+}
+
+/** How it ended: `ready` is also the end of a run that had nothing to do. */
+export type InitEnd = 'ready' | 'files-only' | 'dry-run' | 'declined' | 'failed'
+
+/** Runs init. Errors as in `prepareInit`, `collectAnswers` and `writeFiles`. */
+export async function runInit(options: OptionValues, io: InitIo): Promise<InitEnd> {
+  const root = options.last('root') ?? '/'
+  const system = await systemOf(options.last('os'), root)
+  const isUnattended = options.has('yes') || options.has('dry-run')
+  const ask = isUnattended ? undefined : io.ask
+  const defaultInterface = root === '/' ? await io.findDefaultInterface() : undefined
+  const answers = await collectAnswers(options, system, defaultInterface, ask)
+  const prepared = await prepareInit(root, system, answers)
+  io.write(renderPreparedInit(prepared))
+  if (options.has('dry-run')) return 'dry-run'
+
+  const changed = prepared.steps.filter(({ action }) => action !== 'keep')
+  if (changed.length > 0) {
+    if (!(await isAgreed(options, io, `write these ${changed.length} files?`))) return 'declined'
+    await writeFiles(root, prepared.steps)
+  }
+  if (root !== '/') return 'files-only'
+  if (!(await isAgreed(options, io, `run these ${prepared.plan.commands.length} commands?`)))
+    return 'files-only'
+  const isDone = await runCommands(prepared.plan.commands, (end) => io.write(renderCommandEnd(end)))
+  return isDone ? 'ready' : 'failed'
+}
+
+async function systemOf(name: string | undefined, root: string): Promise<System> {
+  if (name !== undefined) {
+    const known = SYSTEMS.find((system) => system === name)
+    if (known === undefined)
+      throw new AppError('ERR_USAGE', `os: must be one of ${SYSTEMS.join(', ')}: ${name}`)
+    return known
+  }
+  const found = await detectSystem(root)
+  if (found === undefined) {
+    throw new AppError('ERR_INIT_SYSTEM', 'cannot tell which system this is', {
+      hint: `name it with --os: ${SYSTEMS.join(', ')}`,
+    })
+  }
+  return found
+}
+
+async function isAgreed(options: OptionValues, io: InitIo, question: string): Promise<boolean> {
+  if (options.has('yes')) return true
+  if (io.ask === undefined) {
+    io.writeError('spamdctl: nothing is written without consent, and there is no terminal to ask\n')
+    io.writeError('spamdctl: hint: use --yes, or --dry-run to see it only\n')
+    return false
+  }
+  return /^y(es)?$/i.test(await io.ask(`${question} [y/N] `))
+}
