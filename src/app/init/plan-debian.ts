@@ -1,5 +1,5 @@
 /** A gateway on Debian or its like: nftables and systemd. */
-import type { InitCommand, InitInput, InitPlan } from './init-plan.js'
+import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
 import {
   friendsFile,

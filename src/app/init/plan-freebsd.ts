@@ -1,5 +1,5 @@
 /** A gateway on FreeBSD: pf with rdr, rc.d in /usr/local. */
-import type { InitInput, InitPlan } from './init-plan.js'
+import type { InitInput, InitPlan } from './init-types.js'
 import { run, whole } from './plan-openbsd.js'
 import {
   friendsFile,

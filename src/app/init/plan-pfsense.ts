@@ -1,5 +1,5 @@
 /** pfSense writes pf.conf and rc.conf itself: files of ours, and what is entered on its pages. */
-import type { InitInput, InitPlan } from './init-plan.js'
+import type { InitInput, InitPlan } from './init-types.js'
 import { freebsdPlan } from './plan-freebsd.js'
 import { whole } from './plan-openbsd.js'
 

@@ -8,7 +8,8 @@ import { type ProcessRunner, runProcess } from '../../platform/run-process.js'
 import { LIST_CATALOGUE } from '../lists/list-catalogue.js'
 import { applyStep, planSteps } from './apply-steps.js'
 import type { System } from './detect-system.js'
-import { type InitAnswers, type InitCommand, type InitPlan, planInit } from './init-plan.js'
+import { planInit } from './init-plan.js'
+import type { InitAnswers, InitCommand, InitPlan } from './init-types.js'
 import type { FileStep } from './planned-file.js'
 
 /** Starting a daemon may take a while; a rule set is loaded at once. */

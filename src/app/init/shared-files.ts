@@ -1,6 +1,6 @@
 /** Files that are alike on every system but for their folder. */
 import { formatCatalogue, LIST_CATALOGUE } from '../lists/list-catalogue.js'
-import type { InitAnswers } from './init-plan.js'
+import type { InitAnswers } from './init-types.js'
 import type { PlannedFile, WantedLine } from './planned-file.js'
 
 /** spamd.conf with the chosen lists, each followed by the list of those who are never blocked. */

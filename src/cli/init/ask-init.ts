@@ -1,6 +1,6 @@
 /** The questions of `spamdctl init`; what a flag answers is not asked. */
 import type { System } from '../../app/init/detect-system.js'
-import type { InitAnswers } from '../../app/init/init-plan.js'
+import type { InitAnswers } from '../../app/init/init-types.js'
 import { STARTER_LISTS } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
