@@ -1,3 +1,5 @@
-#!/usr/bin/env node
+#!/bin/sh
+':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
+// The line above is for sh, since this program runs the daemons as well: see spamd.js.
 require('./load-program.js').runWithOclif()

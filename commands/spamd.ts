@@ -27,6 +27,10 @@ export default class Spamd extends BaseCommand {
     }
     if (parsed.asks === 'help') await this.config.runCommand('help', ['spamd'])
     else if (parsed.asks === 'version') process.stdout.write(`spamd (spamdctl) ${programVersion()}\n`)
-    else process.exitCode = await runSpamd(parsed.config)
+    else {
+      const exitCode = await runSpamd(parsed.config)
+      // A helper that hangs must not hold up the end.
+      process.exit(exitCode)
+    }
   }
 }

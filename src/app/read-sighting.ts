@@ -28,6 +28,8 @@ export interface SightingRules {
   interfaceName?: string
   /** Peers that outbound traffic never whitelists. */
   excludedNetworks: readonly Network[]
+  /** Who may whitelist by connecting out: the mail servers. Undefined: everybody. */
+  outboundSources?: readonly Network[]
   /** NFLOG groups and prefix words that give the direction. */
   inboundGroups: readonly number[]
   outboundGroups: readonly number[]
@@ -40,8 +42,9 @@ export const INBOUND_PREFIXES = ['spamlogd-in', 'spamd-in'] as const
 export const OUTBOUND_PREFIXES = ['spamlogd-out', 'spamd-out'] as const
 
 export type SightingVerdict =
-  /** The peer's canonical address. */
-  | { kind: 'sighting'; ip: string; direction: SightingDirection }
+  /** The peer's canonical address; outbound also who connected. */
+  | { kind: 'sighting'; ip: string; direction: 'in' }
+  | { kind: 'sighting'; ip: string; direction: 'out'; source: string }
   /** Understood, and not ours. */
   | { kind: 'ignored' }
   /** Would count, but nothing says in which direction it went. */
@@ -152,11 +155,13 @@ function isMailSyn(packet: TcpPacket, rules: SightingRules): boolean {
 
 function judge(packet: TcpPacket, direction: SightingDirection, rules: SightingRules): SightingVerdict {
   if (rules.direction !== 'both' && rules.direction !== direction) return IGNORED
-  const ip = addressText(direction === 'in' ? packet.source : packet.destination)
-  if (direction === 'out' && rules.excludedNetworks.some((network) => isInNetwork(ip, network))) {
-    return IGNORED
-  }
-  return { kind: 'sighting', ip, direction }
+  if (direction === 'in') return { kind: 'sighting', ip: addressText(packet.source), direction }
+  const ip = addressText(packet.destination)
+  const source = addressText(packet.source)
+  const { excludedNetworks, outboundSources } = rules
+  if (excludedNetworks.some((network) => isInNetwork(ip, network))) return IGNORED
+  if (outboundSources?.some((network) => isInNetwork(source, network)) === false) return IGNORED
+  return { kind: 'sighting', ip, direction, source }
 }
 
 function addressText(bytes: Uint8Array): string {

@@ -12,6 +12,8 @@ export interface SpamlogdOptions {
   replayPath: string | undefined
   useCaptureTime: boolean
   rules: SightingRules
+  /** Addresses that one source may whitelist in a minute by connecting out; Infinity for no limit. */
+  outboundPerMinute: number
   whiteExpireSec: number
   untrap: boolean
   /** -Y, in order. */

@@ -4,6 +4,8 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
+import { guardedExecArgv } from './inspector-guard.js'
+import { interpreterPath } from './interpreter.js'
 import { spawnDetached } from './run-process.js'
 
 /** Tells the second start that it is the background one; holds nothing else. */
@@ -24,7 +26,7 @@ export async function startInBackground(
   argv: readonly string[] = process.argv.slice(1),
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<number> {
-  const { child, readyPipe, stderr } = spawnDetached(process.execPath, [...process.execArgv, ...argv], {
+  const { child, readyPipe, stderr } = spawnDetached(interpreterPath(), [...guardedExecArgv(), ...argv], {
     ...environment,
     [BACKGROUND_VARIABLE]: '1',
   })

@@ -6,6 +6,8 @@ export interface LiveCaptureRequest {
   device: string
   /** Filter for the kernel, where the device can have one; '' for none. Made of our own words only. */
   filter: string
+  /** Who a program that captures for us should become once it has opened the device, when we are root. */
+  user?: string
   onPacket: (bytes: Uint8Array, timeSec: number) => void
   /** The capture is over: the device vanished or its program ended. Called at most once, never after `close`. */
   onFailure: (reason: string) => void
@@ -13,7 +15,10 @@ export interface LiveCaptureRequest {
   onTrouble: (message: string) => void
 }
 
-/** Errors of opening: `AppError` `ERR_CAPTURE_OPEN` (message is the system's reason) or `ERR_CAPTURE_MISSING`. */
+/**
+ * Errors of opening: `AppError` `ERR_CAPTURE_OPEN` (message is the system's reason), `ERR_CAPTURE_DENIED` (the same, for want of
+ * rights) or `ERR_CAPTURE_MISSING`.
+ */
 export interface LiveCapture {
   readonly linkType: number
   readonly byteOrder: ByteOrder

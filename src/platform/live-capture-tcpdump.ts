@@ -5,8 +5,12 @@
 import { CaptureFileReader } from '../codec/capture/capture-file.js'
 import { AppError } from './app-error.js'
 import { type LiveCapture, type LiveCaptureRequest, snapLengthBytes } from './live-capture-source.js'
+import { isRoot } from './privileges.js'
 import { type RunningProcess, startProcess } from './run-process.js'
+import { endsWithin } from './within.js'
 
+/** How long the end waits for tcpdump; it may be somebody else's by then, whom our signals do not reach. */
+const END_WAIT_MS = 1_000
 /** Kernel buffer, as for libpcap: 8 MiB. */
 const BUFFER_KIB = '8192'
 
@@ -18,7 +22,7 @@ export async function openTcpdumpCapture(
 ): Promise<LiveCapture> {
   const running = await start({
     program: 'tcpdump',
-    args: tcpdumpArguments(request, platform),
+    args: tcpdumpArguments(request, platform, isRoot()),
     timeoutMs: Infinity,
   })
   const reader = new CaptureFileReader()
@@ -58,17 +62,20 @@ export async function openTcpdumpCapture(
     close: async () => {
       isClosed = true
       running.kill('SIGTERM')
-      await running.ended.catch(() => undefined)
+      // It ends by itself when it finds its pipe closed.
+      if (!(await endsWithin(running.ended, END_WAIT_MS))) running.leave()
       await reading.catch(() => undefined)
     },
   }
 }
 
-function tcpdumpArguments(request: LiveCaptureRequest, platform: string): string[] {
+function tcpdumpArguments(request: LiveCaptureRequest, platform: string, isRoot: boolean): string[] {
   const common = ['-n', '-p', '-i', request.device, '-s', String(snapLengthBytes(request.device)), '-w', '-']
   // OpenBSD's own tcpdump has none of these and writes packets as they come.
   const prompt = platform === 'openbsd' ? [] : ['-U', '--immediate-mode', '-B', BUFFER_KIB]
-  return [...prompt, ...common, ...(request.filter === '' ? [] : [request.filter])]
+  // Its default is a user of its own, whom we could not end once we are another one as well.
+  const becoming = platform === 'linux' && isRoot && request.user !== undefined ? ['-Z', request.user] : []
+  return [...prompt, ...becoming, ...common, ...(request.filter === '' ? [] : [request.filter])]
 }
 
 /** Hands out the records that are complete; returns the reason of a damage. */

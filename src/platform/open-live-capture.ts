@@ -4,12 +4,15 @@ import { loadPcap, openPcapCapture } from './live-capture.js'
 import { isNflogDevice, type LiveCapture, type LiveCaptureRequest } from './live-capture-source.js'
 import { openTcpdumpCapture } from './live-capture-tcpdump.js'
 
+/** The kernel says "not permitted" for a group that another process has, too. */
+const GROUP_TAKEN = /group index/i
+const DENIAL = /not permitted|permission/i
 /** Most interface names in a message. */
 const MAX_LISTED_INTERFACES = 16
 
 /**
  * Opens a packet log with libpcap, else with tcpdump. Errors: `AppError` `ERR_CAPTURE_OPEN` (message is the
- * system's reason, the hint says which right or device is missing), `ERR_CAPTURE_MISSING` (nothing on this
+ * system's reason, the hint says which device is missing), `ERR_CAPTURE_DENIED` (which right), `ERR_CAPTURE_MISSING` (nothing on this
  * host can capture; the hint says what to install).
  */
 export async function openLiveCapture(
@@ -39,7 +42,9 @@ export async function openLiveCapture(
         cause: error,
       })
     }
-    throw new AppError(error.code, error.message, {
+    const isDenied =
+      error.code === 'ERR_CAPTURE_OPEN' && DENIAL.test(error.message) && !GROUP_TAKEN.test(error.message)
+    throw new AppError(isDenied ? 'ERR_CAPTURE_DENIED' : error.code, error.message, {
       hint: hintFor(error.message, request.device),
       cause: error.cause,
     })
@@ -47,13 +52,13 @@ export async function openLiveCapture(
 }
 
 function hintFor(reason: string, device: string): string | undefined {
-  if (/group index/i.test(reason)) {
+  if (GROUP_TAKEN.test(reason)) {
     return 'another process already listens to this nflog group: each group has one listener'
   }
   if (/only on PF linktype/i.test(reason)) {
     return `${device} is no packet log: use pflog0 or another pflog interface, on Linux nflog:GROUP`
   }
-  if (/not permitted|permission/i.test(reason)) {
+  if (DENIAL.test(reason)) {
     if (isNflogDevice(device)) return 'nflog needs root or the capability CAP_NET_ADMIN'
     return process.platform === 'linux'
       ? 'capturing needs root or the capability CAP_NET_RAW'

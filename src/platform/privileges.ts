@@ -90,3 +90,22 @@ export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] =
     `failed to drop privs: could take root back after becoming ${user.name}`,
   )
 }
+
+/**
+ * Runs `action` (which must not wait for anything) with the rights of `user` on files, when we are root. Everything that
+ * it opens is opened as that user would; nobody gets power over us meanwhile, since only the effective ids change.
+ */
+export function actAs<Result>(user: SystemUser, action: () => Result): Result {
+  if (!isRoot()) return action()
+  const [gid, groups] = [process.getegid!(), process.getgroups!()]
+  process.setgroups!([user.gid])
+  process.setegid!(user.gid)
+  process.seteuid!(user.uid)
+  try {
+    return action()
+  } finally {
+    process.seteuid!(0)
+    process.setegid!(gid)
+    process.setgroups!(groups)
+  }
+}

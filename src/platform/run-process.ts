@@ -7,6 +7,10 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
+import { guardedExecArgv } from './inspector-guard.js'
+import { interpreterPath } from './interpreter.js'
+
+export type { ChildProcess }
 
 /** Time between SIGTERM and SIGKILL for a program that overran its time-out. */
 const KILL_GRACE_MS = 2_000
@@ -59,6 +63,8 @@ export interface RunningProcess {
   /** Resolves when the program has ended and stdout is drained or abandoned; rejects when its stdin source threw. */
   readonly ended: Promise<ProcessEnd>
   kill(signal: NodeJS.Signals): void
+  /** Closes its pipes and forgets it, when it does not end although it was told to. */
+  leave(): void
 }
 
 /** Runs programs; the firewall and feeds take it as an argument so that tests can stand in for it. */
@@ -155,7 +161,12 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   // The caller may be reading stdout when stdin's source fails; the rejection is still theirs to see.
   ended.catch(() => undefined)
 
-  return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill }
+  const leave = (): void => {
+    for (const timer of timers) clearTimeout(timer)
+    for (const stream of child.stdio) stream?.destroy()
+    child.unref()
+  }
+  return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill, leave }
 }
 
 /** Groups that must not outlive us. */
@@ -173,8 +184,8 @@ export function killRunningPrograms(): void {
 }
 
 /**
- * Starts another Node program of ours with an IPC channel; stdio is inherited unless given. `launcher` is a
- * program that does something to itself and then becomes the one named by its last arguments.
+ * Starts another Node program of ours with an IPC channel for text; stdio is inherited unless given. `launcher` is a
+ * program that does something to itself and then becomes the one named by its last arguments. Its inspector stays shut.
  */
 export function forkProgram(
   modulePath: string,
@@ -183,20 +194,25 @@ export function forkProgram(
     env?: NodeJS.ProcessEnv
     stdio?: StdioOptions
     launcher?: { program: string; args: readonly string[] } | undefined
+    cwd?: string
+    uid?: number
+    gid?: number
   } = {},
 ): ChildProcess {
-  const { launcher } = options
+  const { launcher, ...rest } = options
+  const interpreter = interpreterPath()
   return fork(modulePath, [...args], {
-    serialization: 'advanced',
-    ...(launcher === undefined
-      ? {}
-      : {
-          execPath: launcher.program,
-          execArgv: [...launcher.args, process.execPath, ...process.execArgv],
-        }),
+    ...rest,
+    serialization: 'json',
+    execPath: launcher?.program ?? interpreter,
+    execArgv: [...(launcher === undefined ? [] : [...launcher.args, interpreter]), ...guardedExecArgv()],
     stdio: options.stdio ?? ['inherit', 'inherit', 'inherit', 'ipc'],
-    ...(options.env === undefined ? {} : { env: options.env }),
   })
+}
+
+/** Starts another Node program of ours without such a channel; its inspector stays shut. */
+export function spawnProgram(modulePath: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
+  return spawn(interpreterPath(), [...guardedExecArgv(), modulePath, ...args], { stdio })
 }
 
 /**

@@ -6,12 +6,15 @@ import type { Writable } from 'node:stream'
 import { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './log.js'
 import { losesUnwritable } from './lossy-output.js'
 import { spawnLineSink } from './run-process.js'
+import { endsWithin } from './within.js'
 
 /** Facility daemon, and the numbers of the levels. Source: syslog(3), sys/syslog.h. */
 const FACILITY_DAEMON = 3
 const SEVERITY: Readonly<Record<LogLevel, number>> = { err: 3, warning: 4, notice: 5, info: 6, debug: 7 }
 /** Unwritten log text we hold when syslogd stalls; beyond it lines are dropped and counted. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024
+/** How long an end waits for the lines to be taken. */
+const FLUSH_WAIT_MS = 1_000
 /** util-linux's logger cuts messages at 1 KiB unless told. */
 const MAX_MESSAGE_BYTES = '8192'
 
@@ -116,7 +119,12 @@ class SyslogSink implements Sink {
       child.ref()
       stdin.end()
     }
-    await Promise.all(children.map((child) => child.ended))
+    await endsWithin(Promise.all(children.map((child) => child.ended)), FLUSH_WAIT_MS)
+    // A logger(1) that does not read keeps nobody: it is left with what it has.
+    for (const { child, stdin } of children) {
+      stdin.destroy()
+      child.unref()
+    }
   }
 
   #childFor(level: LogLevel): { stdin: Writable } {

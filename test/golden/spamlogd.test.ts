@@ -135,6 +135,7 @@ async function run(transcript: SpamlogdTranscript): Promise<SpamlogdOutcome> {
     writeError: (text) => void stderr.push(...text.replace(/\n$/, '').split('\n')),
     writeOut: () => expect.unreachable('spamlogd prints nothing on stdout'),
     mayCapture: () => true,
+    endNow: () => expect.unreachable('spamlogd ends by itself'),
     openCapture: async (given) => {
       const missing = env.PFLOG_PCAP
       if (missing !== undefined) {

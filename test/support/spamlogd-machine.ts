@@ -12,6 +12,7 @@ export class FakeMachine implements SpamlogdMachine {
   readonly stderr: string[] = []
   readonly stdout: string[] = []
   readonly users: string[] = []
+  readonly endedNow: number[] = []
   linkType = 117
   captureError: Error | undefined
   captureClosed = 0
@@ -61,6 +62,8 @@ export class FakeMachine implements SpamlogdMachine {
     if (this.replay === undefined) throw new Error('no replay was prepared')
     return this.replay
   }
+
+  endNow = (exitCode: number): void => void this.endedNow.push(exitCode)
 
   becomeUser = async (name: string): Promise<void> => void this.users.push(name)
 

@@ -5,6 +5,7 @@
 
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { parseDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { canonicalIp } from '../../ip/address.js'
 import { parseCidr } from '../../ip/cidr.js'
@@ -92,7 +93,15 @@ function configFrom(
   for (const option of parsed.options) applyOption(draft, option, maxFiles)
   if (!parsed.ok) throw usage(`spamd: ${parsed.message}\n`)
   const { config } = draft
-  if (draft.asks === undefined) finish(draft)
+  if (draft.asks === undefined) {
+    finish(draft)
+    const [word] = parsed.operands
+    if (word !== undefined) {
+      throw usage(
+        `spamd: ${escapeControl(JSON.stringify(word))} is no option, and spamd takes no other words\n`,
+      )
+    }
+  }
   return {
     config: { ...config, settings: resolveSettings(draft.overrides, host.environment) },
     ...(draft.asks === undefined ? {} : { asks: draft.asks }),
@@ -243,10 +252,10 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
       overrides.port = String(numberOf('-p', value, 1, 65535))
       break
     case 'S':
-      config.greyStutterSec = numberOrUsage(value, 0, 90)
+      config.greyStutterSec = numberOrUsage('-S', value, 0, 90)
       break
     case 's':
-      config.stutterSec = numberOrUsage(value, 0, 10)
+      config.stutterSec = numberOrUsage('-s', value, 0, 10)
       break
     case 'w':
       config.windowBytes = numberOf('-w', value, 1, INT_MAX)
@@ -333,7 +342,9 @@ function finish(draft: Draft): void {
   const { config, maxBlackGiven, certificateFile, keyFile } = draft
   // Without -B, maxblack follows maxcon, so that -c alone works.
   const maxBlack = maxBlackGiven ?? config.maxConnections
-  if (!config.isBlackOnly && maxBlack > config.maxConnections) throw usage('')
+  if (!config.isBlackOnly && maxBlack > config.maxConnections) {
+    throw usage(`spamd: -B ${maxBlack}: more than the connections of -c (${config.maxConnections})\n`)
+  }
   if (config.isBlackOnly) config.maxBlack = config.maxConnections
   else if (maxBlack >= config.maxConnections) {
     config.maxBlack = Math.max(config.maxConnections - BLACK_MARGIN, 0)
@@ -353,7 +364,7 @@ function finish(draft: Draft): void {
  */
 function applyTimes(config: Draft['config'], value: string): void {
   const fields = /^\s*([^:]+):\s*([^:]+):\s*([^:]+)/.exec(value)
-  if (fields === null) throw usage('')
+  if (fields === null) throw badTimes(value)
   const seconds = G_FIELD_UNIT_SEC.map((unitSec, index) => {
     const text = fields[index + 1]!
     if (/^[0-9]+[a-z]/.test(text)) {
@@ -362,12 +373,16 @@ function applyTimes(config: Draft['config'], value: string): void {
     }
     const isLast = index === G_FIELD_UNIT_SEC.length - 1
     const number = (isLast ? /^[+-]?[0-9]{1,10}/ : /^[+-]?[0-9]{1,10}$/).exec(text)
-    if (number === null) throw usage('')
+    if (number === null) throw badTimes(value)
     return Number(number[0]) * unitSec
   })
   config.passSec = seconds[0]!
   config.greyExpireSec = seconds[1]!
   config.whiteExpireSec = seconds[2]!
+}
+
+function badTimes(value: string): OptionProblem {
+  return usage(`spamd: -G ${escapeControl(value)}: not three times, such as 25:4:864 or 90s:4h:36d\n`)
 }
 
 function numberOf(option: string, value: string, min: number, max: number): number {
@@ -376,9 +391,10 @@ function numberOf(option: string, value: string, min: number, max: number): numb
   return number.value
 }
 
-function numberOrUsage(value: string, min: number, max: number): number {
+function numberOrUsage(option: string, value: string, min: number, max: number): number {
   const number = strtonum(value, min, max)
-  if (!number.ok) throw usage('')
+  if (!number.ok)
+    throw usage(`spamd: ${option} ${escapeControl(value)}: ${number.problem}, ${min} to ${max} is allowed\n`)
   return number.value
 }
 

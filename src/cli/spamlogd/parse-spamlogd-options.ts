@@ -1,6 +1,6 @@
 /**
  * Turns the command line of spamlogd into its options. They are judged in the order in which they were given,
- * as getopt(3) programs do; operands are ignored, as in the original.
+ * as getopt(3) programs do; unlike in the original, a word that is no option is refused.
  */
 import { INBOUND_PREFIXES, OUTBOUND_PREFIXES } from '../../app/read-sighting.js'
 import { defaultLogDevice, type SpamlogdOptions } from '../../app/spamlogd-options.js'
@@ -15,6 +15,9 @@ import { SPAMLOGD_OPTIONS, SPAMLOGD_USAGE } from './spamlogd-options.js'
 
 const MAX_WHITE_EXPIRE_HOURS = 2_160
 const SMTP_PORT = 25
+/** A busy server of a mailing list reaches some hundred hosts a minute; one who sprays, thousands. */
+const DEFAULT_OUTBOUND_RATE = 600
+const MAX_OUTBOUND_RATE = 1_000_000
 /** IFNAMSIZ less its terminator, on every system. */
 const MAX_INTERFACE_NAME_BYTES = 15
 const MAX_NFLOG_GROUP = 65_535
@@ -57,7 +60,10 @@ export function parseSpamlogdOptions(
   try {
     for (const option of parsed.options) applyOption(draft, option)
     if (!parsed.ok) throw new OptionProblem(`spamlogd: ${escapeControl(parsed.message)}\n${SPAMLOGD_USAGE}`)
-    if (draft.asks === undefined) checkCombination(draft.options)
+    if (draft.asks === undefined) {
+      checkCombination(draft.options)
+      if (parsed.operands.length > 0) throw strayWord(parsed.operands[0]!)
+    }
   } catch (problem) {
     if (!(problem instanceof OptionProblem)) throw problem
     return { ok: false, stderr: problem.stderr, isReplay: isReplayMeant(draft.options) }
@@ -94,6 +100,7 @@ function newDraft(platform: string): Draft {
       device: defaultLogDevice(platform),
       replayPath: undefined,
       useCaptureTime: false,
+      outboundPerMinute: DEFAULT_OUTBOUND_RATE,
       whiteExpireSec: WHITE_EXPIRE_SEC,
       untrap: false,
       syncTargets: [],
@@ -136,7 +143,10 @@ function applyOption(draft: Draft, option: ParsedOption): void {
       break
     case 'W': {
       const hours = strtonum(value, 1, MAX_WHITE_EXPIRE_HOURS)
-      if (!hours.ok) throw new OptionProblem(SPAMLOGD_USAGE)
+      if (!hours.ok) {
+        const reason = `not a number of hours from 1 to ${MAX_WHITE_EXPIRE_HOURS}`
+        throw new OptionProblem(`${invalid('-W', value, reason).stderr}${SPAMLOGD_USAGE}`)
+      }
       options.whiteExpireSec = hours.value * 3_600
       break
     }
@@ -161,6 +171,15 @@ function applyOption(draft: Draft, option: ParsedOption): void {
       rules.excludedNetworks = withOneMore(rules.excludedNetworks, '--exclude', network)
       break
     }
+    case 'outbound-source': {
+      const network = parseCidr(value)
+      if (network === undefined) throw invalid('--outbound-source', value, 'not an address or network')
+      rules.outboundSources = withOneMore(rules.outboundSources ?? [], '--outbound-source', network)
+      break
+    }
+    case 'outbound-rate':
+      options.outboundPerMinute = numberOf('--outbound-rate', value, 0, MAX_OUTBOUND_RATE) || Infinity
+      break
     case 'in-group':
       rules.inboundGroups = withOneMore(rules.inboundGroups, '--in-group', groupOf('--in-group', value))
       break
@@ -244,6 +263,12 @@ function isInterfaceName(text: string): boolean {
     text !== '' &&
     Buffer.byteLength(text) <= MAX_INTERFACE_NAME_BYTES &&
     !/[\s/\u0000-\u001f\u007f]/.test(text)
+  )
+}
+
+function strayWord(word: string): OptionProblem {
+  return new OptionProblem(
+    `spamlogd: ${escapeControl(JSON.stringify(word))} is no option, and spamlogd takes no other words\n${SPAMLOGD_USAGE}`,
   )
 }
 

@@ -36,6 +36,17 @@ export const SPAMLOGD_OPTIONS: readonly OptionSpec[] = [
     isRepeatable: true,
     summary: 'network that outbound connections never whitelist',
   },
+  {
+    long: 'outbound-source',
+    value: 'CIDR',
+    isRepeatable: true,
+    summary: 'mail servers: only their outbound connections whitelist (default everybody)',
+  },
+  {
+    long: 'outbound-rate',
+    value: 'NUMBER',
+    summary: 'addresses that one source may whitelist in a minute (default 600, 0 for no limit)',
+  },
   { long: 'in-group', value: 'GROUP', isRepeatable: true, summary: 'nflog group of inbound packets' },
   { long: 'out-group', value: 'GROUP', isRepeatable: true, summary: 'nflog group of outbound packets' },
   {

@@ -3,6 +3,7 @@
  * parses no byte that came from the network, and of what the child sends only table text, byte by byte, in
  * the firewall layer.
  */
+import { setMaxListeners } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
@@ -11,6 +12,8 @@ import { sendAway } from './own-resources.js'
 import {
   type ChildMessage,
   MAX_OPEN_REQUESTS,
+  MESSAGE_BURST,
+  MESSAGES_PER_SEC,
   type ParentMessage,
   readChildMessage,
   type SimpleRequest,
@@ -19,7 +22,10 @@ import {
 } from './privileged-protocol.js'
 import type { PrivilegedResources } from './spamd-resources.js'
 
-/** Sends a message, and a listening socket along with it; resolves when it has left. */
+/**
+ * Sends a message, and a listening socket along with it; resolves when it has left. Messages of sockets, and what
+ * follows them, arrive in their order.
+ */
 export type SendToChild = (message: ParentMessage, handle?: Server) => Promise<void>
 
 export interface PrivilegedParentParts {
@@ -30,10 +36,19 @@ export interface PrivilegedParentParts {
   /** The tables that the child may touch; those of spamd unless told otherwise. */
   tables?: readonly TableSpec[]
   send: SendToChild
+  /** Milliseconds that only grow. */
+  monotonicMs?: () => number
 }
 
 /** What a start needs once: a child that asks again wants something else. */
 const ASKED_ONCE: ReadonlySet<SimpleRequest> = new Set(['config-listener', 'control-listener'])
+
+/** Their answers follow the sockets that they are about. */
+const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
+  'smtp-listeners',
+  'config-listener',
+  'control-listener',
+])
 
 type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
   ipv4Text: Uint8Array
@@ -43,13 +58,21 @@ type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
 
 export class PrivilegedParent {
   readonly #parts: PrivilegedParentParts
+  readonly #monotonicMs: () => number
   readonly #openRequests = new Set<number>()
   readonly #askedOnce = new Set<SimpleRequest>()
+  readonly #abandoned = new AbortController()
   #removeControlSocket: (() => void) | undefined
+  #allowance: { messages: number; sinceMs: number }
+  #isReading = false
   #transfer: TableTransfer | undefined
 
   constructor(parts: PrivilegedParentParts) {
     this.#parts = parts
+    // One for each request under way.
+    setMaxListeners(MAX_OPEN_REQUESTS, this.#abandoned.signal)
+    this.#monotonicMs = parts.monotonicMs ?? (() => performance.now())
+    this.#allowance = { messages: MESSAGE_BURST, sinceMs: this.#monotonicMs() }
   }
 
   /**
@@ -59,6 +82,7 @@ export class PrivilegedParent {
   take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
     const message = readChildMessage(raw, this.#parts.tables)
     if (message === undefined) throw misbehaviour('sent a message that is none')
+    if (message.kind !== 'piece') this.#countMessage()
     switch (message.kind) {
       case 'hello':
       case 'ready':
@@ -66,10 +90,14 @@ export class PrivilegedParent {
         return message
       case 'request':
         this.#countRequest(message.name)
-        this.#serve(message.id, () => this.#answer(message.id, message.name))
+        this.#serve(
+          message.id,
+          () => this.#answer(message.id, message.name),
+          SOCKET_REQUESTS.has(message.name) ? true : undefined,
+        )
         return undefined
       case 'read-table':
-        this.#serve(message.id, () => this.#parts.firewall.readTable(message.table))
+        this.#serve(message.id, () => this.#readTable(message.table))
         return undefined
       case 'replace-table':
         this.#beginTransfer(message)
@@ -80,9 +108,52 @@ export class PrivilegedParent {
     }
   }
 
+  /**
+   * Answers what the packet filter has under way, and all that is asked of it from now on, with a refusal: a program that
+   * hangs must not hold up our end. It goes on by itself with the complete list that it was given.
+   */
+  abandonHelpers(): void {
+    this.#abandoned.abort()
+  }
+
   /** Removes what was made for the child in the file system. */
   close(): void {
     this.#removeControlSocket?.()
+  }
+
+  #countMessage(): void {
+    const nowMs = this.#monotonicMs()
+    const { messages, sinceMs } = this.#allowance
+    const grown = messages + ((nowMs - sinceMs) / 1000) * MESSAGES_PER_SEC
+    this.#allowance = { messages: Math.min(MESSAGE_BURST, grown) - 1, sinceMs: nowMs }
+    if (this.#allowance.messages < 0) throw misbehaviour('sent messages without end')
+  }
+
+  /** One listing at a time: each can be large. */
+  async #readTable(table: TableSpec): Promise<string[] | undefined> {
+    if (this.#isReading) throw new AppError('ERR_FIREWALL_FAILED', 'another listing is under way')
+    this.#isReading = true
+    try {
+      return await this.#unlessAbandoned(() => this.#parts.firewall.readTable(table))
+    } finally {
+      this.#isReading = false
+    }
+  }
+
+  #unlessAbandoned<Result>(work: () => Promise<Result>): Promise<Result> {
+    const { signal } = this.#abandoned
+    const refusal = (): AppError => new AppError('ERR_FIREWALL_TIMEOUT', 'spamd is ending')
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => reject(refusal())
+      if (signal.aborted) {
+        abandon()
+        return
+      }
+      signal.addEventListener('abort', abandon, { once: true })
+      work()
+        .then(resolve, reject)
+        .finally(() => signal.removeEventListener('abort', abandon))
+    })
   }
 
   #countRequest(name: SimpleRequest): void {
@@ -91,7 +162,7 @@ export class PrivilegedParent {
     this.#askedOnce.add(name)
   }
 
-  #serve(id: number, work: () => Promise<unknown>): void {
+  #serve(id: number, work: () => Promise<unknown>, follows?: true): void {
     if (this.#openRequests.has(id) || this.#openRequests.size >= MAX_OPEN_REQUESTS) {
       throw misbehaviour('made too many requests')
     }
@@ -99,13 +170,13 @@ export class PrivilegedParent {
     void (async () => {
       let answer: ParentMessage
       try {
-        answer = { kind: 'answer', id, value: await work() }
+        answer = { kind: 'answer', id, value: await work(), ...(follows ? { follows } : {}) }
       } catch (error) {
         answer = { kind: 'refused', id, error: toErrorMessage(error) }
       }
-      this.#openRequests.delete(id)
-      // A child that is gone is noticed by the one who started it.
+      // A child that is gone is noticed by the one who started it. One that reads no answers makes no requests.
       await this.#parts.send(answer).catch(() => undefined)
+      this.#openRequests.delete(id)
     })()
   }
 
@@ -134,7 +205,7 @@ export class PrivilegedParent {
       case 'read-sync-key':
         return resources.readSyncKey()
       case 'table-limits':
-        return firewall.limits()
+        return this.#unlessAbandoned(() => firewall.limits())
     }
   }
 
@@ -189,7 +260,7 @@ export class PrivilegedParent {
       ipv4: { text: ipv4Text, count: ipv4.count },
       ipv6: { text: ipv6Text, count: ipv6.count },
     }
-    this.#serve(id, () => this.#parts.firewall.replaceTable(table, content))
+    this.#serve(id, () => this.#unlessAbandoned(() => this.#parts.firewall.replaceTable(table, content)))
   }
 }
 

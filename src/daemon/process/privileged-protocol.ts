@@ -9,6 +9,7 @@ import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { SystemUser } from '../../platform/privileges.js'
 import type { DaemonSignal } from '../daemon-signal.js'
+import type { Frame } from './message-frames.js'
 
 /** Requests without arguments. */
 export const SIMPLE_REQUESTS = [
@@ -34,6 +35,11 @@ export const MAX_TABLE_BYTES = 256 * 1024 * 1024
 export const PIECE_BYTES = 256 * 1024
 /** Requests under way at a time; the child makes a handful. */
 export const MAX_OPEN_REQUESTS = 32
+/** Words of a message: an error with its hint, every character escaped, is the longest. */
+export const MAX_WORDS_BYTES = 64 * 1024
+/** Messages that are no piece of a table: at most so many at once, and so many a second on the whole. */
+export const MESSAGE_BURST = 500
+export const MESSAGES_PER_SEC = 50
 /** Error texts of the child end up in the parent's log. */
 const MAX_TEXT_LENGTH = 2_000
 
@@ -66,8 +72,25 @@ export type ParentMessage =
   | { kind: 'signal'; signal: DaemonSignal }
   /** One of `count` sockets, sent along with the message, for a request. */
   | { kind: 'handle'; id: number; count: number }
-  | { kind: 'answer'; id: number; value: unknown }
+  /** `follows`: sockets were sent before it, so it takes the same way. */
+  | { kind: 'answer'; id: number; value: unknown; follows?: true }
   | { kind: 'refused'; id: number; error: ErrorMessage }
+
+/** The words and bytes of a message to the parent. */
+export function encodeChildMessage(message: object): Frame {
+  const { bytes = new Uint8Array(), ...words } = message as { bytes?: Uint8Array }
+  return { words: JSON.stringify(words), bytes }
+}
+
+/** What the child sent, as `readChildMessage` takes it; undefined for words that are no JSON. */
+export function decodeChildMessage({ words, bytes }: Frame): unknown {
+  try {
+    const message: unknown = JSON.parse(words)
+    return isRecord(message) && bytes.length > 0 ? { ...message, bytes } : message
+  } catch {
+    return undefined
+  }
+}
 
 /** A message of the child about one of `tables`, or undefined when it is none: the child is then no longer ours. */
 export function readChildMessage(

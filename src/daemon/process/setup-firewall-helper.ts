@@ -1,15 +1,20 @@
 /** The process that keeps root for the packet filter while spamd-setup has none: see setup-firewall.ts. */
+import { Socket } from 'node:net'
+import { serialize } from 'node:v8'
 import { escapeControl } from '../../codec/escape.js'
 import { selectFirewall } from '../../firewall/select.js'
 import { currentSystem } from '../../platform/settings.js'
+import { FrameReader, writeFrame } from './message-frames.js'
 import { PrivilegedParent } from './privileged-parent.js'
-import { SETUP_TABLES } from './privileged-protocol.js'
-import type { HelperSettings } from './setup-firewall.js'
+import { decodeChildMessage, MAX_WORDS_BYTES, PIECE_BYTES, SETUP_TABLES } from './privileged-protocol.js'
+import { HELPER_MESSAGES_FD, type HelperSettings } from './setup-firewall.js'
 import { NO_RESOURCES } from './spamd-resources.js'
 
 const { firewall: choice, pfctl, nft } = JSON.parse(process.argv[2] ?? '{}') as HelperSettings
 
 process.chdir('/')
+const messages = new Socket({ fd: HELPER_MESSAGES_FD, readable: true, writable: true })
+const frames = new FrameReader({ maxWordsBytes: MAX_WORDS_BYTES, maxBytes: PIECE_BYTES })
 const parent = new PrivilegedParent({
   resources: NO_RESOURCES,
   firewall: selectFirewall({
@@ -21,15 +26,13 @@ const parent = new PrivilegedParent({
   }),
   controlSocket: {},
   tables: SETUP_TABLES,
-  send: (message) =>
-    new Promise((resolve, reject) => {
-      process.send!(message, undefined, {}, (error) => (error === null ? resolve() : reject(error)))
-    }),
+  send: (message) => writeFrame(messages, { words: '', bytes: serialize(message) }),
 })
-process.on('disconnect', () => process.exit(0))
-process.on('message', (message) => {
+messages.on('end', () => process.exit(0))
+messages.on('error', () => process.exit(0))
+messages.on('data', (chunk: Buffer) => {
   try {
-    parent.take(message)
+    for (const frame of frames.push(chunk)) parent.take(decodeChildMessage(frame))
   } catch {
     // Nothing of ours speaks like that.
     process.exit(1)

@@ -2,17 +2,25 @@
  * The packet filter for a spamd-setup that has given up root: a process of our own keeps it and answers the requests
  * of `privileged-protocol.ts` about the one table of spamd-setup, and no other.
  */
+import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { deserialize } from 'node:v8'
 import type { FirewallHelper } from '../../app/lists/leave-root.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { forkProgram } from '../../platform/run-process.js'
+import { spawnProgram } from '../../platform/run-process.js'
 import type { Settings } from '../../platform/settings.js'
+import { FrameReader, writeFrame } from './message-frames.js'
 import { PrivilegedClient } from './privileged-client.js'
-import type { ParentMessage } from './privileged-protocol.js'
+import { encodeChildMessage, type ParentMessage } from './privileged-protocol.js'
 
 const HELPER = fileURLToPath(new URL('./setup-firewall-helper.js', import.meta.url))
+
+/** Descriptor of the helper's messages. */
+export const HELPER_MESSAGES_FD = 3
+/** The helper is believed; a listing of a full table is the longest of its messages. */
+const MAX_ANSWER_BYTES = 1024 * 1024 * 1024
 
 /** What the helper is told on its command line, as JSON. */
 export type HelperSettings = Pick<Settings, 'firewall' | 'pfctl' | 'nft'>
@@ -20,15 +28,21 @@ export type HelperSettings = Pick<Settings, 'firewall' | 'pfctl' | 'nft'>
 /** Starts the helper, as the user that we are now. Requests to one that has ended reject with `ERR_SETUP_HELPER`. */
 export async function startSetupFirewall(settings: Settings): Promise<FirewallHelper> {
   const told: HelperSettings = { firewall: settings.firewall, pfctl: settings.pfctl, nft: settings.nft }
-  const child = forkProgram(HELPER, [JSON.stringify(told)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const client = new PrivilegedClient(
-    settings.firewall,
-    (message) =>
-      new Promise((resolve, reject) => {
-        child.send(message, (error) => (error === null ? resolve() : reject(gone(reasonOf(error)))))
-      }),
+  const child = spawnProgram(HELPER, [JSON.stringify(told)], ['ignore', 'ignore', 'inherit', 'pipe'])
+  const messages = child.stdio[HELPER_MESSAGES_FD] as Socket
+  const client = new PrivilegedClient(settings.firewall, (message) =>
+    writeFrame(messages, encodeChildMessage(message)).catch((error: unknown) => {
+      throw gone(reasonOf(error))
+    }),
   )
-  child.on('message', (message) => client.take(message as Extract<ParentMessage, { id: number }>, undefined))
+  const frames = new FrameReader({ maxWordsBytes: 0, maxBytes: MAX_ANSWER_BYTES })
+  messages.on('data', (chunk: Buffer) => {
+    for (const { bytes } of frames.push(chunk)) {
+      client.take(deserialize(bytes) as Extract<ParentMessage, { id: number }>, undefined)
+    }
+  })
+  // Its end is told by its exit.
+  messages.on('error', () => undefined)
   const ended = new Promise<never>((_resolve, reject) => {
     child.once('error', (error) => reject(gone(reasonOf(error))))
     child.once('exit', (exitCode, signal) => reject(gone(`it ended with ${signal ?? `status ${exitCode}`}`)))
@@ -45,7 +59,7 @@ export async function startSetupFirewall(settings: Settings): Promise<FirewallHe
   return {
     firewall,
     stop: async () => {
-      if (child.connected) child.disconnect()
+      messages.end()
       await ended.catch(() => undefined)
     },
   }

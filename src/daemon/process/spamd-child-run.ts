@@ -1,14 +1,17 @@
 /**
- * The unprivileged process of spamd from its first message to its end. It becomes the unprivileged user before it
- * reads anything else, and it ends when its parent does.
+ * The unprivileged process of spamd from its first message to its end. It is started as the unprivileged user, and it
+ * ends when its parent does.
  */
-import type { Server } from 'node:net'
+import { type Server, Socket } from 'node:net'
+import { deserialize } from 'node:v8'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import type { Firewall } from '../../firewall/backend.js'
-import { dropPrivileges } from '../../platform/privileges.js'
+import { AppError } from '../../platform/app-error.js'
+import type { SystemUser } from '../../platform/privileges.js'
 import type { DaemonSignal } from '../daemon-signal.js'
+import { FrameReader, writeFrame } from './message-frames.js'
 import { PrivilegedClient } from './privileged-client.js'
-import { type ParentMessage, toErrorMessage } from './privileged-protocol.js'
+import { encodeChildMessage, type ParentMessage, toErrorMessage } from './privileged-protocol.js'
 import type { SpamdResources } from './spamd-resources.js'
 
 /** A put-together spamd; `SpamdService` is one. */
@@ -20,13 +23,17 @@ export interface SpamdInstance {
   logStatistics(): void
 }
 
-/** Puts spamd together in the child, after privileges were given up. */
+/** Puts spamd together in the child. */
 export type BuildSpamd = (surroundings: {
   config: SpamdConfig
   resources: SpamdResources
   firewall: Firewall
 }) => SpamdInstance | Promise<SpamdInstance>
 
+/** Descriptor of the messages; sockets come through Node's own channel. */
+const MESSAGES_FD = 4
+/** The parent is believed; a listing of a full table is the longest of its messages. */
+const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
 /** How long a stop may take when the parent is gone and cannot kill us. */
 const ORPHAN_STOP_MS = 4_000
 
@@ -45,6 +52,7 @@ export async function runSpamdChild(build: BuildSpamd): Promise<number> {
 
 class SpamdChild {
   readonly #build: BuildSpamd
+  readonly #messages = new Socket({ fd: MESSAGES_FD, readable: true, writable: true })
   #client: PrivilegedClient | undefined
   #instance: SpamdInstance | undefined
   #end: (exitCode: number) => void = () => undefined
@@ -61,6 +69,12 @@ class SpamdChild {
       this.#end = resolve
     })
     process.on('message', (message: ParentMessage, handle: Server | undefined) => this.#take(message, handle))
+    const frames = new FrameReader({ maxWordsBytes: 0, maxBytes: MAX_MESSAGE_BYTES })
+    this.#messages.on('data', (chunk: Buffer) => {
+      for (const { bytes } of frames.push(chunk)) this.#take(deserialize(bytes) as ParentMessage, undefined)
+    })
+    // The end of the parent is noticed by the disconnection.
+    this.#messages.on('error', () => undefined)
     process.on('disconnect', () => {
       setTimeout(() => this.#end(1), ORPHAN_STOP_MS).unref()
       this.#requestStop(1)
@@ -70,7 +84,7 @@ class SpamdChild {
     }
     // Both processes of a group get these; the parent passes them on once.
     for (const signal of ['SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => undefined)
-    void send({ kind: 'hello' })
+    void this.#send({ kind: 'hello' }).catch(() => undefined)
     return ended
   }
 
@@ -82,13 +96,13 @@ class SpamdChild {
 
   async #start({ config, user }: Extract<ParentMessage, { kind: 'start' }>): Promise<void> {
     try {
-      if (user !== undefined) dropPrivileges(user)
-      const client = new PrivilegedClient(config.settings.firewall, send)
+      checkIdentity(user)
+      const client = new PrivilegedClient(config.settings.firewall, (message) => this.#send(message))
       this.#client = client
       this.#instance = await this.#build({ config, resources: client, firewall: client })
       await this.#instance.start()
     } catch (error) {
-      await send({ kind: 'failed', error: toErrorMessage(error) }).catch(() => undefined)
+      await this.#send({ kind: 'failed', error: toErrorMessage(error) }).catch(() => undefined)
       this.#end(1)
       return
     }
@@ -98,7 +112,7 @@ class SpamdChild {
       return
     }
     // A parent that is gone is noticed by the disconnection.
-    await send({ kind: 'ready' }).catch(() => undefined)
+    await this.#send({ kind: 'ready' }).catch(() => undefined)
   }
 
   #takeSignal(signal: DaemonSignal): void {
@@ -126,13 +140,15 @@ class SpamdChild {
     }
     this.#end(Math.max(code, this.#stopCode ?? 0))
   }
+
+  /** Sends to the parent; resolves when it has left. */
+  #send(message: object): Promise<void> {
+    return writeFrame(this.#messages, encodeChildMessage(message))
+  }
 }
 
-/** Sends to the parent; resolves when it has left. */
-function send(message: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.send!(message, undefined, {}, (error: Error | null) =>
-      error === null ? resolve() : reject(error),
-    )
-  })
+/** We were started as the user that we are to be, and never were anybody else. */
+function checkIdentity(user: SystemUser | undefined): void {
+  if (user === undefined || (process.getuid!() === user.uid && process.geteuid!() === user.uid)) return
+  throw new AppError('ERR_PRIVILEGES_DROP', `failed to drop privs: this is not ${user.name}`)
 }

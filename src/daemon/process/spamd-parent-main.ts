@@ -2,8 +2,9 @@
  * The life of spamd's privileged process: starts the unprivileged one, serves its requests, passes signals on, and
  * ends when it ends. It loads neither the database nor anything that reads what strangers send.
  */
-import { existsSync } from 'node:fs'
-import type { Server } from 'node:net'
+import type { Server, Socket } from 'node:net'
+import { resolve } from 'node:path'
+import { serialize } from 'node:v8'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Firewall } from '../../firewall/backend.js'
@@ -12,21 +13,35 @@ import { hasRelativePath, isBackgroundProcess, reportReady } from '../../platfor
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
-import { findUser, hasRights, isRoot, ownRights, type SystemUser } from '../../platform/privileges.js'
-import { forkProgram } from '../../platform/run-process.js'
+import { findUser, hasRights, isRoot, type SystemUser } from '../../platform/privileges.js'
+import type { ChildProcess } from '../../platform/run-process.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
 import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
+import { checkProgramsFor, findLauncher, type Launcher, launchChild } from './child-launch.js'
 import { prepareDatabaseFolder, prepareSocketFolder } from './daemon-folder.js'
+import { FrameReader, writeFrame } from './message-frames.js'
 import { PrivilegedParent } from './privileged-parent.js'
-import { fromErrorMessage, type ParentMessage } from './privileged-protocol.js'
+import {
+  decodeChildMessage,
+  fromErrorMessage,
+  MAX_WORDS_BYTES,
+  type ParentMessage,
+  PIECE_BYTES,
+} from './privileged-protocol.js'
+import { SocketChannel } from './socket-channel.js'
 import type { PrivilegedResources } from './spamd-resources.js'
 
 /** A stop that takes longer is ended by SIGKILL, so that all of it takes less than five seconds. */
 const STOP_TIMEOUT_MS = 4_500
+/** Descriptor of the messages in the child. */
+const MESSAGES_FD = 4
 /** What the child prints on stderr in the background is logged by lines of at most this length. */
 const MAX_STDERR_LINE = 2_000
 
-const SETPRIV = '/usr/bin/setpriv'
+/** When a helper hangs, so long is waited for it at a stop. */
+const HELPER_TIMEOUT_MS = 1_500
+/** What a stop takes at most, logger and all. */
+const LAST_RESORT_MS = 4_900
 
 export interface SpamdParentParts {
   config: SpamdConfig
@@ -49,7 +64,8 @@ export async function runSpamdParent(parts: SpamdParentParts): Promise<number> {
   const user = isRoot() ? await spamdUser(settings.user) : undefined
   if (!parts.config.isBlackOnly) prepareDatabaseFolder(settings.db, user)
   prepareSocketFolder(settings.controlSocket)
-  return new ParentLife(parts, user).run()
+  if (user !== undefined) checkProgramsFor(user, parts.childModule)
+  return new ParentLife(parts, user, await findLauncher(user, parts.logger)).run()
 }
 
 /** The unprivileged user, who must exist: rejects with `ERR_SPAMD_USER` otherwise. */
@@ -61,39 +77,32 @@ export async function spamdUser(name: string): Promise<SystemUser> {
   })
 }
 
-/**
- * What keeps our own rights from the child when we are not root but hold capabilities, as under systemd with
- * AmbientCapabilities=CAP_NET_ADMIN: Node cannot drop them, setpriv(1) of util-linux can.
- */
-function capabilityDropper(logger: Logger): { program: string; args: string[] } | undefined {
-  if (!ownRights().hasNetAdmin) return undefined
-  if (existsSync(SETPRIV)) {
-    return { program: SETPRIV, args: ['--no-new-privs', '--inh-caps=-all', '--ambient-caps=-all', '--'] }
-  }
-  logger.log('warning', `${SETPRIV} is missing: the unprivileged process keeps the capability CAP_NET_ADMIN`)
-  return undefined
-}
-
 class ParentLife {
   readonly #parts: SpamdParentParts
   readonly #user: SystemUser | undefined
-  readonly #child: ReturnType<typeof forkProgram>
+  readonly #child: ChildProcess
+  readonly #messages: Socket
+  readonly #sockets: SocketChannel
   readonly #privileged: PrivilegedParent
   readonly #isDetached = isBackgroundProcess()
   #isReady = false
   #isStopping = false
   #startError: AppError | undefined
-  #killTimer: NodeJS.Timeout | undefined
+  #isChildForeign = false
+  readonly #timers: NodeJS.Timeout[] = []
   #removePidFile: (() => void) | undefined
 
-  constructor(parts: SpamdParentParts, user: SystemUser | undefined) {
+  constructor(parts: SpamdParentParts, user: SystemUser | undefined, launcher: Launcher | undefined) {
     this.#parts = parts
     this.#user = user
-    this.#child = forkProgram(parts.childModule, [], {
-      launcher: user === undefined ? capabilityDropper(parts.logger) : undefined,
+    this.#child = launchChild(parts.childModule, {
+      user,
+      launcher,
       // In the background nobody reads our stderr after the start: then it goes to the log.
-      stdio: this.#isDetached ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
+      hasStderrPipe: this.#isDetached,
     })
+    this.#messages = this.#child.stdio[MESSAGES_FD] as Socket
+    this.#sockets = new SocketChannel(this.#child, () => this.#killChild('sent something else than it may'))
     this.#privileged = new PrivilegedParent({
       resources: parts.resources,
       firewall: parts.firewall,
@@ -106,16 +115,22 @@ class ParentLife {
     const removeSignals = onDaemonSignal((signal) =>
       signal === 'stop' ? this.#stop() : this.#passOn(signal),
     )
-    this.#child.on('message', (message: unknown) => this.#take(message))
+    if (!this.#sockets.guard()) {
+      this.#parts.logger.log('warning', 'this Node keeps its channel in an unknown way: it is not guarded')
+    }
+    const frames = new FrameReader({ maxWordsBytes: MAX_WORDS_BYTES, maxBytes: PIECE_BYTES })
+    this.#messages.on('data', (chunk: Buffer) => this.#takeFrames(frames, chunk))
+    // A child that is gone is noticed by its exit.
+    this.#messages.on('error', () => undefined)
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#relayStderr(chunk))
     try {
       return await this.#ended()
     } finally {
       removeSignals()
-      clearTimeout(this.#killTimer)
       this.#removePidFile?.()
       this.#privileged.close()
       await this.#parts.logger.flush()
+      for (const timer of this.#timers) clearTimeout(timer)
     }
   }
 
@@ -139,19 +154,36 @@ class ParentLife {
     })
   }
 
-  #take(raw: unknown): void {
+  #takeFrames(frames: FrameReader, chunk: Buffer): void {
+    if (this.#isChildForeign) return
     try {
-      const event = this.#privileged.take(raw)
-      if (event?.kind === 'hello') {
-        void this.#send({ kind: 'start', config: this.#parts.config, user: this.#user }).catch(
-          () => undefined,
-        )
-      } else if (event?.kind === 'failed') this.#startError = fromErrorMessage(event.error)
-      else if (event?.kind === 'ready' && !this.#isReady) void this.#becomeReady()
+      for (const frame of frames.push(chunk)) this.#take(decodeChildMessage(frame))
     } catch (error) {
-      this.#parts.logger.log('err', `${reasonOf(error)}, killing it`)
-      this.#child.kill('SIGKILL')
+      const isLength = error instanceof RangeError
+      this.#killChild(isLength ? `sent ${error.message}` : reasonOf(error))
     }
+  }
+
+  #take(message: unknown): void {
+    const event = this.#privileged.take(message)
+    if (event?.kind === 'hello') {
+      void this.#send({
+        kind: 'start',
+        config: withAbsolutePaths(this.#parts.config),
+        user: this.#user,
+      }).catch(() => undefined)
+    } else if (event?.kind === 'failed') this.#startError = fromErrorMessage(event.error)
+    else if (event?.kind === 'ready' && !this.#isReady) void this.#becomeReady()
+  }
+
+  /** It does what our child never would: it is somebody else by now. */
+  #killChild(what: string): void {
+    if (this.#isChildForeign) return
+    this.#isChildForeign = true
+    this.#messages.destroy()
+    const text = what.startsWith('the ') ? what : `the unprivileged process ${what}`
+    this.#parts.logger.log('err', `${escapeControl(text)}, killing it`)
+    this.#child.kill('SIGKILL')
   }
 
   async #becomeReady(): Promise<void> {
@@ -175,10 +207,13 @@ class ParentLife {
     this.#isStopping = true
     void notifySystemd('STOPPING=1')
     this.#passOn('stop')
-    this.#killTimer = setTimeout(() => {
+    this.#timers.push(setTimeout(() => this.#privileged.abandonHelpers(), HELPER_TIMEOUT_MS))
+    this.#timers.push(setTimeout(() => process.exit(1), LAST_RESORT_MS))
+    const kill = (): void => {
       this.#parts.logger.log('err', 'the unprivileged process did not end in time, killing it')
       this.#child.kill('SIGKILL')
-    }, this.#parts.stopTimeoutMs ?? STOP_TIMEOUT_MS)
+    }
+    this.#timers.push(setTimeout(kill, this.#parts.stopTimeoutMs ?? STOP_TIMEOUT_MS))
   }
 
   #passOn(signal: DaemonSignal): void {
@@ -187,9 +222,9 @@ class ParentLife {
   }
 
   #send(message: ParentMessage, handle?: Server): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#child.send(message, handle, {}, (error) => (error === null ? resolve() : reject(error)))
-    })
+    const follows = message.kind === 'answer' && message.follows === true
+    if (handle !== undefined || follows) return this.#sockets.send(message, handle)
+    return writeFrame(this.#messages, { words: '', bytes: serialize(message) })
   }
 
   #relayStderr(chunk: Buffer): void {
@@ -200,5 +235,14 @@ class ParentLife {
     for (const line of chunk.toString('utf8').split('\n')) {
       if (line !== '') this.#parts.logger.log('err', escapeControl(line.slice(0, MAX_STDERR_LINE)))
     }
+  }
+}
+
+/** The child works in `/`: what the administrator named from another folder must still be found. */
+function withAbsolutePaths(config: SpamdConfig): SpamdConfig {
+  const { settings } = config
+  return {
+    ...config,
+    settings: { ...settings, db: resolve(settings.db), stateDir: resolve(settings.stateDir) },
   }
 }

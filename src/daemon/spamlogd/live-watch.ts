@@ -18,6 +18,10 @@ export interface LiveWatchOptions {
   open: (request: LiveCaptureRequest) => Promise<LiveCapture>
   /** Throws when the capture is of no use (its link type); the capture is closed then. */
   check: (capture: LiveCapture) => void
+  /** Opening again was refused for want of rights; it is not tried any more. */
+  onDenied: () => void
+  /** Who a program that captures for us should become, when we are root. */
+  user: string
   watcher: LogWatcher
   logger: Logger
   rateLimited: RateLimitedLog
@@ -60,7 +64,7 @@ export class LiveWatch {
   }
 
   async #open(): Promise<LiveCapture> {
-    const { watcher, device, filter } = this.#options
+    const { watcher, device, filter, user } = this.#options
     let hasFailed = false
     // Packets may come before the opening has returned; their link type is known by then.
     const early: { bytes: Uint8Array; timeSec: number }[] = []
@@ -68,6 +72,7 @@ export class LiveWatch {
     const capture = await this.#options.open({
       device,
       filter,
+      user,
       onPacket: (bytes, timeSec) => {
         if (link === undefined) early.push({ bytes: bytes.slice(), timeSec })
         else watcher.handle(bytes, link, timeSec)
@@ -119,6 +124,10 @@ export class LiveWatch {
         logger.log('notice', `${device}: listening again`, { event: 'capture-back' })
         return
       } catch (error) {
+        if (error instanceof AppError && error.code === 'ERR_CAPTURE_DENIED') {
+          this.#options.onDenied()
+          return
+        }
         const hint = error instanceof AppError && error.hint !== undefined ? ` (${error.hint})` : ''
         rateLimited.log('reopen', 'err', `${device}: ${escapeControl(reasonOf(error))}${hint}`)
       }

@@ -10,6 +10,7 @@ import { PFLOG_MIN_LENGTH } from '../../codec/capture/pflog.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
+import type { OutboundLimit } from './outbound-limit.js'
 import type { SightingRecorder } from './sighting-recorder.js'
 
 /** The original warns of every bad header; a flood of them must not fill the log. */
@@ -26,16 +27,20 @@ export interface LogWatcherOptions {
   logsPackets: boolean
   /** Let the capture time of a packet count, not the time of writing. */
   useCaptureTime: boolean
+  /** What one source may whitelist by connecting out; absent: all. */
+  outboundLimit?: OutboundLimit
 }
 
 export interface WatcherCounts {
   packets: number
   matched: number
   undecodable: number
+  /** Outbound connections that were not counted: their source had reached its limit. */
+  limited: number
 }
 
 export class LogWatcher {
-  readonly counts: WatcherCounts = { packets: 0, matched: 0, undecodable: 0 }
+  readonly counts: WatcherCounts = { packets: 0, matched: 0, undecodable: 0, limited: 0 }
   readonly #options: LogWatcherOptions
   readonly #rateLimited: RateLimitedLog
   #hasWarnedOfDirection = false
@@ -52,6 +57,7 @@ export class LogWatcher {
     const verdict = readSighting(bytes, link, this.#options.rules, this.#options.indexOf)
     switch (verdict.kind) {
       case 'sighting':
+        if (verdict.direction === 'out' && this.#isBeyondLimit(verdict.source, verdict.ip)) break
         this.#accept(verdict.ip, verdict.direction, timeSec)
         break
       case 'bad-header':
@@ -75,15 +81,19 @@ export class LogWatcher {
    */
   logStatistics(lostCount: number | undefined, more: Readonly<Record<string, number>> = {}): void {
     const { recorder, logger } = this.#options
+    const { packets, matched, undecodable, limited } = this.counts
     const { added, refreshed, untrapped, leftTrapped, dropped } = recorder.counts
     const fields = {
       event: 'statistics',
-      ...this.counts,
+      packets,
+      matched,
+      undecodable,
       updated: added + refreshed + untrapped,
       leftTrapped,
       pending: recorder.pendingCount,
       dropped,
       lostByKernel: lostCount ?? 0,
+      ...(limited > 0 ? { limited } : {}),
       ...more,
     }
     const text = Object.entries(fields)
@@ -91,6 +101,18 @@ export class LogWatcher {
       .map(([name, value]) => `${name}=${value}`)
       .join(' ')
     logger.log('notice', `statistics ${text}`, fields)
+  }
+
+  #isBeyondLimit(source: string, ip: string): boolean {
+    const { outboundLimit } = this.#options
+    if (outboundLimit === undefined || outboundLimit.accepts(source, ip)) return false
+    this.counts.limited += 1
+    this.#rateLimited.log(
+      'outbound',
+      'warning',
+      `${source} connects to more addresses than --outbound-rate allows: they are not whitelisted`,
+    )
+    return true
   }
 
   #accept(ip: string, direction: SightingDirection, timeSec: number): void {

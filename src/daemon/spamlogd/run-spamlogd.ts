@@ -19,6 +19,7 @@ import { RateLimitedLog } from '../rate-limited-log.js'
 import { StoreKeeper } from '../store/store-keeper.js'
 import { LiveWatch } from './live-watch.js'
 import { LogWatcher } from './log-watcher.js'
+import { OutboundLimit } from './outbound-limit.js'
 import { checkLinkType, replayCapture } from './replay-capture.js'
 import {
   BATCH_DELAY_MS,
@@ -30,8 +31,12 @@ import type { SpamlogdMachine } from './spamlogd-machine.js'
 
 /** Reason of a database that is not there. */
 const NO_SUCH_FILE = 'No such file or directory'
-/** How long the end may wait for a locked database. */
-const STOP_WAIT_MS = 5_000
+/** How long the end of a replay may wait for a locked database. */
+const REPLAY_WAIT_MS = 5_000
+/** The same when a signal ends us: whoever sent it waits five seconds and not more. */
+const STOP_WAIT_MS = 2_500
+/** What a stop takes at most, whatever hangs. */
+const LAST_RESORT_MS = 4_500
 
 /** Sends white entries to the peers of -Y. */
 export interface WhiteAnnouncer {
@@ -83,6 +88,7 @@ class Spamlogd {
   readonly #openAnnouncer: SpamlogdParts['openAnnouncer']
   readonly #logger: Logger
   readonly #stop = new AbortController()
+  #isCaptureDenied = false
   #keeper: StoreKeeper<SightingStore>
   #announcer: WhiteAnnouncer | undefined
   #statsTimer: NodeJS.Timeout | undefined
@@ -113,6 +119,8 @@ class Spamlogd {
       filter: kernelFilter(device, rules),
       open: (request) => this.#machine.openCapture(request),
       check: (capture) => checkLinkType(capture.linkType, device),
+      onDenied: () => this.#endDenied(),
+      user: this.#options.user,
       watcher,
       logger: this.#logger,
       rateLimited: new RateLimitedLog(this.#logger, this.#machine.clock),
@@ -166,7 +174,7 @@ class Spamlogd {
     } catch (error) {
       failure = error
     }
-    const lostCount = await recorder.stop(STOP_WAIT_MS)
+    const lostCount = await recorder.stop(this.#stop.signal.aborted ? STOP_WAIT_MS : REPLAY_WAIT_MS)
     if (lostCount > 0) await this.#hintAtDatabase()
     this.#printSummary(watcher, recorder, lostCount)
     if (failure !== undefined) throw failure
@@ -243,10 +251,10 @@ class Spamlogd {
   }
 
   async #finish(recorder: SightingRecorder): Promise<number> {
-    await notifySystemd('STOPPING=1')
+    void notifySystemd('STOPPING=1')
     await recorder.stop(STOP_WAIT_MS)
     this.#logger.log('notice', 'exiting')
-    return 0
+    return this.#isCaptureDenied ? 1 : 0
   }
 
   /** Resolves when the program is to stop. */
@@ -264,11 +272,27 @@ class Spamlogd {
     return new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
       this.#removeSignals = this.#machine.onSignal((signal) => {
-        if (signal === 'stop') this.#stop.abort()
+        if (signal === 'stop') this.#endInTime()
         else if (signal === 'statistics') logStatistics()
         else this.#reload(onReload)
       })
     })
+  }
+
+  #endInTime(): void {
+    if (this.#stop.signal.aborted) return
+    this.#stop.abort()
+    // What hangs may be a helper, the log or the disk; the database is written in transactions.
+    setTimeout(() => this.#machine.endNow(1), LAST_RESORT_MS).unref()
+  }
+
+  /** The capture is lost for want of rights that we gave up: only a new start can open it. */
+  #endDenied(): void {
+    this.#isCaptureDenied = true
+    this.#logger.log('err', 'the packet log can be opened with rights only, which were given up: exiting', {
+      event: 'capture-denied',
+    })
+    this.#endInTime()
   }
 
   #reload(onReload: () => void): void {
@@ -314,6 +338,9 @@ class Spamlogd {
       indexOf: this.#machine.indexOf,
       logsPackets,
       useCaptureTime: this.#options.useCaptureTime,
+      ...(this.#options.replayPath === undefined
+        ? { outboundLimit: new OutboundLimit(this.#options.outboundPerMinute, this.#machine.clock) }
+        : {}),
     })
   }
 

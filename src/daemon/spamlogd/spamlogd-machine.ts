@@ -51,6 +51,8 @@ export interface SpamlogdMachine {
   openStore(path: string): Promise<SightingStore>
   /** Becomes the user for good when we are root. Errors: `ERR_PRIVILEGES_USER`, `ERR_PRIVILEGES_DROP`. */
   becomeUser(name: string): Promise<void>
+  /** Ends the process at once. */
+  endNow(exitCode: number): void
   /** Calls the handler for each signal until the returned function is called. */
   onSignal(handler: (signal: DaemonSignal) => void): () => void
 }
@@ -70,6 +72,7 @@ export function systemMachine(): SpamlogdMachine {
     openStore: (path) =>
       openStoreInWorker(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
     becomeUser,
+    endNow: (exitCode) => process.exit(exitCode),
     onSignal: onDaemonSignal,
   }
 }

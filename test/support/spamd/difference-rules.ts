@@ -29,6 +29,8 @@ export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'long-name': 'an unknown long option is named, since there are long options now',
   'long-option': 'new abilities have long options',
   'maxblack-follows': '-c alone lowers the number of stuttered block-listed clients with it: spamd runs',
+  'stray-word': 'a word that is no option is refused: "spamd start" would run a daemon that nobody meant',
+  'usage-reason': 'a line that names the option and what is wrong with it stands before the usage',
   'sync-clock': 'a message whose clock is an hour off is ignored',
   'sync-deletion': 'deletions as greyd sends them (types 4 and 5) are understood',
   'sync-interface': 'the interfaces of -y and -Y are compared without their TTL: spamd runs',

@@ -19,6 +19,10 @@ const DEFAULT_MAX_BLACK = 800
 /** A user that no machine has. */
 const MISSING_USER = '_no_such_user_'
 
+/** What ours says before the usage where the original prints the usage alone. */
+const USAGE_REASON = /^spamd: -[BGSs] /
+const STRAY_WORD = /^spamd: ".*" is no option, and spamd takes no other words$/
+
 interface Outcome {
   isAlive: boolean
   stderr: string
@@ -44,6 +48,18 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
     // Ports have defaults, and the packet filter is reached through pfctl(8): ours runs.
     expect(ours).toMatchObject({ isAlive: true, stderr: '' })
     return [record.env.PFDEV === undefined ? 'default-ports' : 'no-pf-device']
+  }
+  const [firstLine = '', ...otherLines] = ours.stderr.split('\n')
+  if (STRAY_WORD.test(firstLine)) {
+    expect(otherLines[0], record.id).toMatch(/^usage: /)
+    return ['stray-word']
+  }
+  if (started!.out?.[0]?.startsWith('usage: ') === true && USAGE_REASON.test(firstLine)) {
+    expect(
+      otherLines.filter((line) => line !== ''),
+      record.id,
+    ).toEqual(started!.out)
+    return ['usage-reason']
   }
   if (ours.isAlive && lowersMaxconAlone(record.argv)) {
     // The original refuses its own default of -B then.

@@ -197,11 +197,15 @@ class Run {
           const value = letters.length > 0 ? letters.splice(0).join('') : words.shift()
           if (value === undefined) return usage(`option requires an argument -- ${letter}`)
           const fault = this.#apply(letter, value)
-          if (fault !== undefined) return [fault]
+          if (fault !== undefined) return fault.split('\n')
         } else return usage(`unknown option -- ${letter}`)
       }
     }
-    return undefined
+    if (words[0] === '--') words.shift()
+    // Difference: a word that is no option is refused.
+    const stray = this.#isOurs ? words[0] : undefined
+    if (stray === undefined) return undefined
+    return [`spamlogd: ${JSON.stringify(stray)} is no option, and spamlogd takes no other words`, USAGE]
   }
 
   #apply(letter: string, value: string): string | undefined {
@@ -209,7 +213,9 @@ class Run {
     else if (letter === 'Y') this.#options.targets.push(value)
     else if (letter === 'W') {
       const hours = /^\s*[+-]?[0-9]+$/.test(value) ? Number(value) : 0
-      if (hours < 1 || hours > 2160) return USAGE
+      // Difference: the usage comes with its reason.
+      const reason = `spamlogd: -W: ${JSON.stringify(value)} is not a number of hours from 1 to 2160\n`
+      if (hours < 1 || hours > 2160) return this.#isOurs ? reason + USAGE : USAGE
       this.#options.whiteHours = hours
     } else {
       // Difference: the name never becomes part of a filter, so an impossible one is refused at once.

@@ -2,7 +2,7 @@
  * A trial in place of spamd's own service. It tells its addresses on stdout and then does what clients of its SMTP
  * sockets ask, a word a line, answering with one line of JSON.
  */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, renameSync, symlinkSync, writeSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { runSpamdChild } from '../../../src/daemon/process/spamd-child-run.js'
 import type { SpamdResources } from '../../../src/daemon/process/spamd-resources.js'
@@ -10,21 +10,26 @@ import type { Firewall, TableContent } from '../../../src/firewall/backend.js'
 import { AppError } from '../../../src/platform/app-error.js'
 import { reasonOf } from '../../../src/platform/errno-text.js'
 
+/** Node's channel for sockets, and ours for messages. */
+const SOCKETS_FD = 3
+const MESSAGES_FD = 4
 const WHITE = { name: 'spamd-white', content: 'hosts' } as const
 
 class Trial {
   readonly #resources: SpamdResources
   readonly #firewall: Firewall
   #servers: Server[] = []
+  readonly #isToFail: boolean
   #stopsNever = false
 
-  constructor(resources: SpamdResources, firewall: Firewall) {
+  constructor(resources: SpamdResources, firewall: Firewall, isToFail: boolean) {
+    this.#isToFail = isToFail
     this.#resources = resources
     this.#firewall = firewall
   }
 
   async start(): Promise<void> {
-    if (process.env.TRIAL_FAILS !== undefined) {
+    if (this.#isToFail) {
       throw new AppError('ERR_TRIAL', 'this start fails on purpose', { hint: 'expected' })
     }
     this.#servers = await this.#resources.openSmtpListeners()
@@ -98,15 +103,74 @@ class Trial {
         return (await this.#firewall.readTable(WHITE))?.length ?? 'none'
       case 'limits':
         return this.#firewall.limits()
-      case 'say':
-        process.send!(JSON.parse(argument) as object)
+      case 'say': {
+        const words = Buffer.from(argument)
+        writeSync(MESSAGES_FD, Buffer.concat([Buffer.from([0, 0, 0, words.length, 0, 0, 0, 0]), words]))
         return 'said'
+      }
+      case 'write':
+        writeSync(MESSAGES_FD, Buffer.from(argument, 'hex'))
+        return 'written'
+      case 'write-channel':
+        writeSync(SOCKETS_FD, `${argument}\n`)
+        return 'written'
+      case 'grow':
+        return growFrame()
+      case 'swap':
+        return swapInLink(argument)
+      case 'control-again':
+        return this.#resources.listenControl(createServer())
+      case 'descriptors':
+        return readdirSync('/proc/self/fd').map((fd) => [Number(fd), tryReadLink(`/proc/self/fd/${fd}`)])
+      case 'environment':
+        return { names: Object.keys(process.env).sort(), folder: process.cwd() }
       case 'stop-never':
         this.#stopsNever = true
         return 'will not'
       default:
         return 'what?'
     }
+  }
+}
+
+/** As an attacker would: the folder of the socket, and the socket itself, replaced by links. */
+function swapInLink(target: string): string[] {
+  const [folder, victim] = target.split(',') as [string, string]
+  const attempts = [
+    () => renameSync(folder, `${folder}.old`),
+    () => symlinkSync(victim, folder),
+    () => renameSync(`${folder}/spamd.sock`, `${folder}/other`),
+    () => symlinkSync(victim, `${folder}/spamd.sock`),
+  ]
+  return attempts.map((attempt) => {
+    try {
+      attempt()
+      return 'done'
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? 'unknown'
+    }
+  })
+}
+
+/** Says that 1.8 GB follow, and lets them follow. */
+async function growFrame(): Promise<string> {
+  const piece = Buffer.alloc(1024 * 1024)
+  writeSync(MESSAGES_FD, Buffer.from([0x70, 0, 0, 0, 0, 0, 0, 0]))
+  for (let sentBytes = 0; sentBytes < 0x7000_0000; ) {
+    try {
+      sentBytes += writeSync(MESSAGES_FD, piece)
+    } catch {
+      await new Promise(setImmediate)
+    }
+  }
+  return 'grown'
+}
+
+function tryReadLink(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return 'gone'
   }
 }
 
@@ -126,4 +190,8 @@ function hosts(count: number): TableContent {
   return { ipv4: { text: Buffer.from(text), count }, ipv6: { text: new Uint8Array(), count: 0 } }
 }
 
-process.exit(await runSpamdChild(({ resources, firewall }) => new Trial(resources, firewall)))
+process.exit(
+  await runSpamdChild(
+    ({ config, resources, firewall }) => new Trial(resources, firewall, config.hostname === 'fails'),
+  ),
+)

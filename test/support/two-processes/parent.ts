@@ -13,6 +13,8 @@ export interface TrialSettings {
   pfctl: string
   pidFile?: string
   stopTimeoutMs?: number
+  /** The start of the child fails. */
+  fails?: boolean
   tls?: { certificateFile: string; keyFile: string }
 }
 
@@ -21,6 +23,7 @@ const trial = JSON.parse(process.argv[2]!) as TrialSettings
 /** The part of the configuration that parent and trial child look at. */
 const config = {
   isBlackOnly: false,
+  hostname: trial.fails === true ? 'fails' : 'works',
   listenAddresses: ['127.0.0.1', '::1'],
   listenFds: [],
   pidFile: trial.pidFile,
@@ -33,6 +36,7 @@ const config = {
     user: trial.user,
     firewall: 'pf',
     pfctl: trial.pfctl,
+    stateDir: `${trial.folder}/lists`,
     nft: '/nonexistent',
     port: 0,
     cfgPort: 0,

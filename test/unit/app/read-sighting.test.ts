@@ -28,7 +28,13 @@ const RULES: SightingRules = {
 }
 const indexOf = (name: string) => ({ em0: 2, em1: 3 })[name]
 const inbound = (ip: string): SightingVerdict => ({ kind: 'sighting', ip, direction: 'in' })
-const outbound = (ip: string): SightingVerdict => ({ kind: 'sighting', ip, direction: 'out' })
+/** All packets here come from the first address of their family. */
+const outbound = (ip: string): SightingVerdict => ({
+  kind: 'sighting',
+  ip,
+  direction: 'out',
+  source: ip.includes(':') ? '2001:db8::1' : '192.0.2.1',
+})
 const IGNORED: SightingVerdict = { kind: 'ignored' }
 
 const pflog = (bytes: Uint8Array, rules: Partial<SightingRules> = {}) =>
@@ -151,6 +157,20 @@ describe('pflog: required results of the specification', () => {
     expect(pflog(bytes)).toEqual({ kind: 'bad-header', lengthBytes: 100 })
     bytes[2] = 1
     expect(pflog(bytes)).toEqual({ kind: 'undecodable' })
+  })
+
+  test('only the sources named may whitelist by connecting out; inbound does not ask', () => {
+    const rules = { outboundSources: [parseCidr('192.0.2.0/31')!, parseCidr('2001:db8::1')!] }
+    expect(pflog(record({ direction: 'out' }), rules)).toEqual(outbound('192.0.2.2'))
+    expect(pflog(record({ direction: 'out' }, PFLOG_LAYOUTS.openbsd, SYN6), rules)).toEqual(
+      outbound('2001:db8::2'),
+    )
+    const other = mailSyn('192.0.2.3', '192.0.2.2')
+    expect(pflog(record({ direction: 'out' }, PFLOG_LAYOUTS.openbsd, other), rules)).toEqual(IGNORED)
+    expect(pflog(record({ direction: 'in' }, PFLOG_LAYOUTS.openbsd, other), rules)).toEqual(
+      inbound('192.0.2.3'),
+    )
+    expect(nflog(nflogRecord(other, { prefix: 'spamd-out', hook: 3 }), rules)).toEqual(IGNORED)
   })
 
   test('own networks are left out of outbound traffic only', () => {

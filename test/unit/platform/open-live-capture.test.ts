@@ -70,7 +70,8 @@ describe('openLiveCapture', () => {
       openPcap: failing(reason),
       openTcpdump: unused,
     })
-    await expect(opening).rejects.toMatchObject({ code: 'ERR_CAPTURE_OPEN', message: reason, hint })
+    const code = /^(NFULNL|socket).*permitted$/.test(reason) ? 'ERR_CAPTURE_DENIED' : 'ERR_CAPTURE_OPEN'
+    await expect(opening).rejects.toMatchObject({ code, message: reason, hint })
   })
 })
 
@@ -135,6 +136,7 @@ describe('tcpdump', () => {
         })(),
         ended: Promise.resolve({ exitCode: null, signal: 'SIGTERM', hasTimedOut: false, stderrTail: '' }),
         kill: () => {},
+        leave: () => {},
       })
     const text = /^tcpdump sent damaged data: invalid packet capture length/
     const failed = new Promise<string>((resolve) => {

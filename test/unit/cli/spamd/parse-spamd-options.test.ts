@@ -52,15 +52,24 @@ describe('errors, byte for byte', () => {
     { argv: ['-p', '25x'], stderr: 'spamd: -p 25x: invalid\n' },
     { argv: ['-p', ''], stderr: 'spamd: -p : invalid\n' },
     { argv: ['-B', '2147483648'], stderr: 'spamd: -B 2147483648: too large\n' },
-    { argv: ['-B', '801'], stderr: SPAMD_USAGE },
+    { argv: ['-B', '801'], stderr: `spamd: -B 801: more than the connections of -c (800)\n${SPAMD_USAGE}` },
     { argv: ['-c', '0'], stderr: `-c 0: too small\n${SPAMD_USAGE}` },
     { argv: ['-c', '6831'], stderr: `-c 6831: too large\n${SPAMD_USAGE}` },
-    { argv: ['-G', '1:2'], stderr: SPAMD_USAGE },
-    { argv: ['-G', '1:2:'], stderr: SPAMD_USAGE },
-    { argv: ['-G', '25q:4:864'], stderr: SPAMD_USAGE },
-    { argv: ['-S', '91'], stderr: SPAMD_USAGE },
-    { argv: ['-s', '11'], stderr: SPAMD_USAGE },
-    { argv: ['-s', '-1'], stderr: SPAMD_USAGE },
+    {
+      argv: ['-G', '1:2'],
+      stderr: `spamd: -G 1:2: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+    },
+    {
+      argv: ['-G', '1:2:'],
+      stderr: `spamd: -G 1:2:: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+    },
+    {
+      argv: ['-G', '25q:4:864'],
+      stderr: `spamd: -G 25q:4:864: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+    },
+    { argv: ['-S', '91'], stderr: `spamd: -S 91: too large, 0 to 90 is allowed\n${SPAMD_USAGE}` },
+    { argv: ['-s', '11'], stderr: `spamd: -s 11: too large, 0 to 10 is allowed\n${SPAMD_USAGE}` },
+    { argv: ['-s', '-1'], stderr: `spamd: -s -1: too small, 0 to 10 is allowed\n${SPAMD_USAGE}` },
     { argv: ['-w', '0'], stderr: 'spamd: -w 0: too small\n' },
     { argv: ['-h', 'h'.repeat(256)], stderr: 'spamd: -h arg too long\n' },
     { argv: ['-C', 'cert'], stderr: 'spamd: need key and certificate for TLS\n' },
@@ -170,9 +179,20 @@ test('options may be repeated, joined and long', () => {
   })
 })
 
-test('-4 after -5 wins, and operands are ignored', () => {
-  expect(config('-5', '-4', 'foo', '-Z')).toMatchObject({ listReplyCode: 450 })
+test('-4 after -5 wins', () => {
+  expect(config('-5', '-4')).toMatchObject({ listReplyCode: 450 })
 })
+
+test.each([[['start']], [['junk', '--check']], [['-5', '--', '-x']], [['-']]])(
+  '%j: no other words',
+  (argv) => {
+    const word = argv.find((one) => !/^-[^x]/.test(one))!
+    expect(parse(argv)).toEqual({
+      ok: false,
+      stderr: `spamd: ${JSON.stringify(word)} is no option, and spamd takes no other words\n${SPAMD_USAGE}`,
+    })
+  },
+)
 
 test('flags win over the environment', () => {
   const result = parseSpamdOptions(['--db', '/x', '--firewall', 'none'], {

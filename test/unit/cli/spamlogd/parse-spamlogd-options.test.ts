@@ -33,7 +33,7 @@ describe('options of the original', () => {
   })
 
   test('a cluster with a joined value', () => {
-    expect(options('-DIiem0', '-l', 'pflog1', '-W', '1', '-Y', 'a', '-Yb', 'ignored')).toMatchObject({
+    expect(options('-DIiem0', '-l', 'pflog1', '-W', '1', '-Y', 'a', '-Yb')).toMatchObject({
       isDebug: true,
       device: 'pflog1',
       whiteExpireSec: 3600,
@@ -42,8 +42,34 @@ describe('options of the original', () => {
     })
   })
 
-  test.each(['0', '2161', '-1', '', 'x', '1h', '1.5', '0x10'])('-W %s is the usage alone', (value) => {
-    expect(problem('-W', value)).toBe(SPAMLOGD_USAGE)
+  test.each(['0', '2161', '-1', '', 'x', '1h', '1.5', '0x10'])('-W %s is told before the usage', (value) => {
+    expect(problem('-W', value)).toBe(
+      `spamlogd: -W: ${JSON.stringify(value)} is not a number of hours from 1 to 2160\n${SPAMLOGD_USAGE}`,
+    )
+  })
+
+  test.each([[['start']], [['-D', '--', '-x']], [['-', '-D']]])('%j has a word that is no option', (argv) => {
+    const word = argv.findLast((one) => one !== '-D')!
+    expect(problem(...argv)).toBe(
+      `spamlogd: ${JSON.stringify(word)} is no option, and spamlogd takes no other words\n${SPAMLOGD_USAGE}`,
+    )
+  })
+
+  test('sources and rate of outbound connections', () => {
+    const given = options(
+      '--outbound-source',
+      '192.0.2.25',
+      '--outbound-source',
+      '2001:db8::/64',
+      '--outbound-rate',
+      '0',
+    )
+    expect(given.rules.outboundSources).toHaveLength(2)
+    expect(given.outboundPerMinute).toBe(Infinity)
+    expect(options().rules.outboundSources).toBeUndefined()
+    expect(options().outboundPerMinute).toBe(600)
+    expect(options('--outbound-rate', '5').outboundPerMinute).toBe(5)
+    expect(problem('--outbound-source', 'mail')).toContain('"mail" is not an address or network')
   })
 
   test.each(['1', '2160', ' 5', '+7'])('-W %s is taken, as by strtonum(3)', (value) => {
@@ -53,7 +79,7 @@ describe('options of the original', () => {
   test.each([
     [['-Z'], `spamlogd: unknown option -- Z\n${SPAMLOGD_USAGE}`],
     [['-i'], `spamlogd: option requires an argument -- i\n${SPAMLOGD_USAGE}`],
-    [['-W', '0', '-Z'], SPAMLOGD_USAGE],
+    [['-W', '0', '-Z'], `spamlogd: -W: "0" is not a number of hours from 1 to 2160\n${SPAMLOGD_USAGE}`],
     [['-\u001b'], `spamlogd: unknown option -- \\x1b\n${SPAMLOGD_USAGE}`],
   ])('%j is a wrong call', (argv, stderr) => {
     expect(problem(...argv)).toBe(stderr)

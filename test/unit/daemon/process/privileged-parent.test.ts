@@ -6,6 +6,8 @@ import { PrivilegedParent } from '../../../../src/daemon/process/privileged-pare
 import {
   MAX_OPEN_REQUESTS,
   MAX_TABLE_BYTES,
+  MESSAGE_BURST,
+  MESSAGES_PER_SEC,
   type ParentMessage,
   PIECE_BYTES,
   readChildMessage,
@@ -44,7 +46,7 @@ class TrialResources implements PrivilegedResources {
 }
 
 /** Parent and client joined as over IPC: messages are copied. */
-function join() {
+function join(monotonicMs = () => 0) {
   const firewall = new MemoryFirewall()
   const resources = new TrialResources()
   const sent: { kind: string; bytes?: Uint8Array }[] = []
@@ -57,6 +59,7 @@ function join() {
     resources,
     firewall,
     controlSocket: {},
+    monotonicMs,
     send: async (message: ParentMessage, handle) => {
       if (message.kind !== 'start' && message.kind !== 'signal') client.take(structuredClone(message), handle)
     },
@@ -220,6 +223,33 @@ describe('a child that is not ours any more', () => {
     await new Promise(setImmediate)
     parent.close()
     expect(resources.controlRemovals).toBe(name === 'control-listener' ? 1 : 0)
+  })
+
+  test('messages without end are refused, those at an honest pace are not', () => {
+    let nowMs = 0
+    const { parent } = join(() => nowMs)
+    for (let count = 0; count < MESSAGE_BURST; count += 1) parent.take({ kind: 'hello' })
+    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without end')
+    nowMs += 10_000
+    for (let count = 0; count < 10 * MESSAGES_PER_SEC - 1; count += 1) parent.take({ kind: 'hello' })
+    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without end')
+  })
+
+  test('a listing beside another is refused', async () => {
+    const { client, firewall } = join()
+    firewall.readTable = () => new Promise(() => undefined)
+    void client.readTable(WHITE)
+    await expect(client.readTable(WHITE)).rejects.toThrow('another listing is under way')
+  })
+
+  test('what the packet filter has under way is given up at the end, and so is all that follows', async () => {
+    const { client, parent, firewall } = join()
+    firewall.limits = () => new Promise(() => undefined)
+    const waiting = client.limits()
+    await new Promise(setImmediate)
+    parent.abandonHelpers()
+    await expect(waiting).rejects.toThrow('spamd is ending')
+    await expect(client.limits()).rejects.toThrow('spamd is ending')
   })
 
   test('the same number twice is refused', () => {

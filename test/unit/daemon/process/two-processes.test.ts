@@ -4,8 +4,12 @@ import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -16,9 +20,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 const PARENT = fileURLToPath(new URL('../../../support/two-processes/parent.ts', import.meta.url))
+/** By its path: the child works in another folder. */
+const TSX = import.meta.resolve('tsx')
 const PFCTL = fileURLToPath(new URL('../../../support/pfctl-stand-in.js', import.meta.url))
 const IS_ROOT = process.getuid?.() === 0
 
@@ -37,11 +43,18 @@ class Pair {
   readonly #ended: Promise<unknown[]>
   addresses: Addresses = { pid: 0, smtp4: 0, smtp6: 0, configPort: 0 }
 
-  constructor(settings: object, environment: NodeJS.ProcessEnv, launcher: readonly string[] = []) {
-    const words = [...launcher, process.execPath, '--import', 'tsx', PARENT, JSON.stringify(settings)]
+  constructor(
+    settings: object,
+    environment: NodeJS.ProcessEnv,
+    launcher: readonly string[],
+    more: readonly number[],
+  ) {
+    const words = [...launcher, process.execPath, '--import', TSX, PARENT, JSON.stringify(settings)]
     this.process = spawn(words[0]!, words.slice(1), {
       env: { ...process.env, NODE_OPTIONS: '', ...environment },
-    })
+      // `more` are descriptors that whoever starts spamd has left open: the first is 3.
+      stdio: ['pipe', 'pipe', 'pipe', ...more],
+    }) as ChildProcessWithoutNullStreams
     this.process.stderr.on('data', (chunk: Buffer) => {
       this.stderr += chunk.toString()
     })
@@ -89,6 +102,7 @@ let settings: {
   pidFile: string
   tls: object
   stopTimeoutMs?: number
+  fails?: boolean
 }
 let pairs: Pair[]
 
@@ -115,9 +129,13 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-function launch(environment: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []): Pair {
+function launch(
+  environment: NodeJS.ProcessEnv = {},
+  launcher: readonly string[] = [],
+  more: readonly number[] = [],
+): Pair {
   const state = { PFCTL_STATE: join(folder, 'pf.json'), PFCTL_CALLS: join(folder, 'pf.calls') }
-  const pair = new Pair(settings, { ...state, ...environment }, launcher)
+  const pair = new Pair(settings, { ...state, ...environment }, launcher, more)
   pairs.push(pair)
   return pair
 }
@@ -128,6 +146,14 @@ async function start(launcher: readonly string[] = []): Promise<Pair> {
   // Written when the parent has heard that the child is ready.
   await vi.waitUntil(() => readPid() === pair.process.pid, { timeout: 30_000, interval: 5 })
   return pair
+}
+
+function residentKib(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s*([0-9]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
 }
 
 function readPid(): number | undefined {
@@ -218,7 +244,8 @@ test('a child that will not stop is killed in time', async () => {
 })
 
 test('a start that fails in the child is told with its reason, exit 1', async () => {
-  const pair = launch({ TRIAL_FAILS: '1' })
+  settings.fails = true
+  const pair = launch()
   expect((await pair.ended()).code).toBe(1)
   expect(pair.stderr).toContain('spamd: this start fails on purpose')
 })
@@ -247,6 +274,113 @@ test.runIf(IS_ROOT)('an unknown user is told before anything is opened', async (
   const pair = launch()
   expect((await pair.ended()).code).toBe(1)
   expect(pair.stderr).toContain('spamd: no such user no-such-user')
+})
+
+test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
+  'the child of root: no right to come back to, only its own descriptors, a clean environment, the folder /',
+  async () => {
+    const held = openSync(join(folder, 'key'), 'r')
+    const pair = launch({ SECRET: 'x' }, [], [held, held])
+    await pair.started()
+    const { own } = (await pair.ask('read /proc/self/status')) as { own: string }
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
+      expect(own).toMatch(new RegExp(`^${set}:\\t0+$`, 'm'))
+    }
+    expect(own).toMatch(/^NoNewPrivs:\t1$/m)
+    expect(own).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m)
+    const links = (await pair.ask('descriptors')) as [number, string][]
+    expect(
+      links.filter(([, link]) => !/^(pipe|socket|anon_inode):|^\/dev\/null$|^\/proc\/|^gone$/.test(link)),
+    ).toEqual([])
+    const { names, folder: workFolder } = (await pair.ask('environment')) as {
+      names: string[]
+      folder: string
+    }
+    expect(workFolder).toBe('/')
+    const known = ['HOME', 'JOURNAL_STREAM', 'LANG', 'LC_ALL', 'LC_TIME', 'NODE_CHANNEL_FD', 'PATH', 'TZ']
+    expect(names.filter((name) => !known.includes(name))).toEqual([])
+    closeSync(held)
+  },
+)
+
+test.runIf(IS_ROOT)(
+  'a hostile child that swaps in links and asks again and again: nothing outside changes, and it is killed',
+  async () => {
+    const pair = await start()
+    const victim = join(folder, 'shadow')
+    writeFileSync(victim, 'root:x', { mode: 0o600 })
+    const before = statSync(victim, { bigint: true })
+    expect(await pair.ask(`swap ${join(folder, 'run')},${victim}`)).not.toContain('done')
+    await pair.ask('control-again').catch(() => undefined)
+    expect((await pair.ended()).code).toBe(1)
+    expect(pair.stderr).toContain('the unprivileged process asked for control-listener again, killing it')
+    const after = statSync(victim, { bigint: true })
+    expect([after.uid, after.gid, after.mode, after.ctimeNs]).toEqual([
+      before.uid,
+      before.gid,
+      before.mode,
+      before.ctimeNs,
+    ])
+    expect(existsSync(join(folder, 'run/spamd.sock'))).toBe(false)
+  },
+)
+
+test.runIf(IS_ROOT)(
+  'a folder of the socket that the child could write is refused: nothing is made in it',
+  async () => {
+    mkdirSync(join(folder, 'run'))
+    chownSync(join(folder, 'run'), 65534, 65534)
+    const pair = launch()
+    expect((await pair.ended()).code).toBe(1)
+    expect(pair.stderr).toContain(
+      `${folder}/run belongs to the user with number 65534, who could turn our rights`,
+    )
+    expect(readdirSync(join(folder, 'run'))).toEqual([])
+  },
+)
+
+describe('frames that no child of ours sends', () => {
+  const attacks = [
+    ['a length of 1.8 GB', 'write 7000000000000000', 'sent a message of 1879048192 and 0 bytes'],
+    ['bytes beyond the greatest piece', 'write 0000000000040001', 'sent a message of 0 and 262145 bytes'],
+    ['words that are no JSON', 'write 00000002000000007b7b', 'sent a message that is none'],
+    [
+      'a message of Node',
+      'write-channel {"cmd":"NODE_HANDLE","type":"net.Server"}',
+      'sent something else than it may',
+    ],
+    ['text on the channel of sockets', 'write-channel x', 'sent something else than it may'],
+    [
+      'an answer for a socket that was never sent',
+      'write-channel {"cmd":"NODE_HANDLE_ACK"}',
+      'sent something else than it may',
+    ],
+  ] as const
+  test.each(attacks)(
+    '%s: the child is killed, not the parent, with a line in the log',
+    async (_, word, line) => {
+      const pair = await start()
+      const times = line === undefined ? 30 : 1
+      for (let count = 0; count < times; count += 1) await pair.ask(word).catch(() => undefined)
+      expect(await pair.ended()).toEqual({ code: 1, signal: null })
+      expect(pair.stderr).toContain(`err: the unprivileged process ${line}, killing it`)
+      expect(pair.stderr).toContain('died on signal SIGKILL, exiting')
+    },
+  )
+
+  test('a child that sends what it announced, without end: the parent does not grow', async () => {
+    const pair = await start()
+    const rss = (): number => (existsSync('/proc/self/status') ? residentKib(pair.process.pid!) : 0)
+    const before = rss()
+    let peak = before
+    const sampling = setInterval(() => {
+      peak = Math.max(peak, rss())
+    }, 5)
+    await pair.ask('grow').catch(() => undefined)
+    expect((await pair.ended()).code).toBe(1)
+    clearInterval(sampling)
+    expect(peak - before).toBeLessThan(40 * 1024)
+  })
 })
 
 test('a child that asks for what is not on the list is killed', async () => {

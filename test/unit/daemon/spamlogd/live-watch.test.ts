@@ -14,6 +14,7 @@ function setUp() {
   const state = {
     requests: [] as LiveCaptureRequest[],
     closed: 0,
+    denials: 0,
     failure: undefined as AppError | undefined,
     linkType: 117,
     /** Runs while the device is being opened. */
@@ -22,6 +23,10 @@ function setUp() {
   const watch = new LiveWatch({
     device: 'pflog0',
     filter: '',
+    user: '_spamd',
+    onDenied: () => {
+      state.denials += 1
+    },
     open: async (request): Promise<LiveCapture> => {
       if (state.failure !== undefined) throw state.failure
       state.requests.push(request)
@@ -52,6 +57,20 @@ function setUp() {
 }
 
 describe('LiveWatch', () => {
+  test('a capture that is lost and refused for want of rights is told once and not tried again', async () => {
+    const { watch, state, until } = setUp()
+    await watch.start()
+    state.failure = new AppError('ERR_CAPTURE_DENIED', 'Operation not permitted')
+    state.requests[0]!.onFailure('gone')
+    await until(() => state.denials > 0)
+    for (let turn = 0; turn < 5; turn += 1) {
+      watch.retryNow()
+      await nextTurn()
+    }
+    expect(state.denials).toBe(1)
+    await watch.close()
+  })
+
   test('packets that come while the device opens are kept, as copies', async () => {
     const { watch, state, handled } = setUp()
     const shared = Uint8Array.of(1)

@@ -1,0 +1,59 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { encodeFrame, type Frame, FrameReader } from '../../../../src/daemon/process/message-frames.js'
+
+const LIMITS = { maxWordsBytes: 20, maxBytes: 10 }
+
+const bytesOf = (frames: readonly Frame[]): Buffer =>
+  Buffer.concat(frames.flatMap((frame) => encodeFrame(frame)))
+const shown = ({ words, bytes }: Frame): [string, string] => [words, Buffer.from(bytes).toString('hex')]
+
+test('frames come out as they went in, however they were cut', () => {
+  const frame = fc.record({
+    words: fc.string({ maxLength: 5, unit: 'grapheme' }).filter((text) => Buffer.byteLength(text) <= 20),
+    bytes: fc.uint8Array({ maxLength: 10 }),
+  })
+  fc.assert(
+    fc.property(fc.array(frame, { maxLength: 6 }), fc.array(fc.nat(12), { minLength: 1 }), (frames, cuts) => {
+      const stream = bytesOf(frames)
+      const reader = new FrameReader(LIMITS)
+      const read: Frame[] = []
+      for (let start = 0, turn = 0; start < stream.length; turn += 1) {
+        const end = start + 1 + cuts[turn % cuts.length]!
+        read.push(...reader.push(stream.subarray(start, end)))
+        start = end
+      }
+      expect(read.map(shown)).toEqual(frames.map(shown))
+    }),
+  )
+})
+
+test('a frame of the greatest lengths is taken', () => {
+  const frame = { words: 'x'.repeat(20), bytes: new Uint8Array(10) }
+  expect([...new FrameReader(LIMITS).push(bytesOf([frame]))]).toHaveLength(1)
+})
+
+test.each([
+  [21, 0],
+  [0, 11],
+  [0x7000_0000, 0],
+  [0xffff_ffff, 0xffff_ffff],
+])('lengths of %i and %i are refused with the header alone', (words, bytes) => {
+  const header = Buffer.alloc(8)
+  header.writeUInt32BE(words, 0)
+  header.writeUInt32BE(bytes, 4)
+  expect(() => [...new FrameReader(LIMITS).push(header)]).toThrow(RangeError)
+})
+
+test('any bytes: frames within the limits or a RangeError', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      try {
+        for (const { words } of new FrameReader(LIMITS).push(bytes))
+          expect(words.length).toBeLessThanOrEqual(20)
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError)
+      }
+    }),
+  )
+})
