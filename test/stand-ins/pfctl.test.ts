@@ -26,7 +26,7 @@ interface PfctlRecord {
   resolver_refused?: string[]
   dns_asked?: string[]
   dev?: 'none' | 'ro' | 'missing'
-  fd?: { n: number; mode: 'rdwr' | 'rdonly' }
+  fd?: { n: number; mode: string; dev?: string; path?: string }
   env?: Record<string, string>
   ages?: Record<string, Record<string, number>>
   hosts?: Record<string, string[]>
@@ -93,6 +93,12 @@ function stdinOf(record: PfctlRecord): string {
   return `${record.stdin_rule.replace(/^one line: /, '')}\n`
 }
 
+/** Mode of an inherited descriptor; one of anything but the packet filter is `not-pf`. */
+function accessOf({ mode, dev, path }: NonNullable<PfctlRecord['fd']>): string {
+  const isPf = ['rdwr', 'rdonly'].includes(mode) && (dev ?? path ?? '/dev/pf') === '/dev/pf'
+  return isPf ? mode : 'not-pf'
+}
+
 function worldOf(record: PfctlRecord) {
   const tables = new Map<string, { flags: string; entries: Entry[] }>()
   for (const [name, content] of Object.entries(record.before)) {
@@ -121,7 +127,7 @@ function worldOf(record: PfctlRecord) {
       if (path === '/dev/pf') return record.dev ?? 'ok'
       return path === '/dev/null' ? 'not-pf' : files.has(path) ? 'not-pf' : 'missing'
     },
-    descriptor: (fd: number) => (fd === record.fd?.n ? record.fd.mode : undefined),
+    descriptor: (fd: number) => (fd === record.fd?.n ? accessOf(record.fd) : undefined),
     hasFdNodes: record.env?.FAKE_NOFDESCFS === undefined,
     isRunning: (record.pf_running?.[0] ?? 1) === 1,
     readStdin: () => stdinOf(record),
@@ -197,5 +203,74 @@ describe('what pfctl.md says and no record shows', () => {
 
   test('-N and -r exclude each other', () => {
     expect(run('-N', '-r', '-t', 'x', '-T', 'show').exitCode).toBe(1)
+  })
+
+  const worldWith = (tables: Record<string, string>, parts: object = {}) =>
+    newWorld({
+      tables: new Map(
+        Object.entries(tables).map(([name, flags]) => [name, { flags, entries: [parseEntry('10.0.0.1')] }]),
+      ),
+      ...parts,
+    })
+
+  test('a new table needs two free slots, and is not told when it has them not', () => {
+    const limits = { 'table-entries': 10, tables: 2 }
+    const world = worldWith({ a: '-pa----' }, { limits })
+    const ran = runPfctl(world, ['-t', 'new', '-T', 'add', '10.0.0.9'])
+    expect(ran).toMatchObject({ exitCode: 255, stderr: 'pfctl: Cannot allocate memory\n' })
+    expect([...world.tables.keys()]).toEqual(['a'])
+    expect(runPfctl(world, ['-t', 'a', '-T', 'replace', '10.0.0.9']).exitCode).toBe(0)
+  })
+
+  test('a negated host cannot be tested, one negated twice can', () => {
+    const world = worldWith({ a: '-pa----' })
+    expect(runPfctl(world, ['-t', 'a', '-T', 'test', '!10.0.0.1'])).toMatchObject({
+      exitCode: 255,
+      stderr: 'pfctl: cannot decode !10.0.0.1: Invalid argument\n',
+    })
+    expect(runPfctl(world, ['-t', 'a', '-T', 'test', '!!10.0.0.1']).exitCode).toBe(0)
+  })
+
+  test('-v marks a table that one in an anchor hides, -vv adds its numbers', () => {
+    const world = worldWith({ a: '-pa----', 'a@foo': '-pa----', 'b@foo/bar': '-pa----' })
+    expect(runPfctl(world, ['-sT', '-v']).stdout).toBe('-pa--h-\ta\n')
+    expect(runPfctl(world, ['-a', 'foo', '-sT']).stdout).toBe('a@foo\n')
+    expect(runPfctl(world, ['-a', '*', '-sT']).stdout).toBe('a\na@foo\nb@foo/bar\n')
+    expect(runPfctl(world, ['-a', 'foo/*', '-sT']).stdout).toBe('a@foo\nb@foo/bar\n')
+    const lines = runPfctl(world, ['-vvsT']).stdout.split('\n')
+    expect(lines.slice(0, 6)).toEqual([
+      '-pa--h-\ta',
+      '\tAddresses:   1',
+      '\tCleared:     Tue Nov 14 22:13:20 2023',
+      '\tReferences:  [ Anchors: 1                  Rules: 0                  ]',
+      '\tEvaluations: [ NoMatch: 0                  Match: 0                  ]',
+      '\tIn/Block:    [ Packets: 0                  Bytes: 0                  ]',
+    ])
+    expect(lines).toHaveLength(14)
+  })
+
+  test('-a with an asterisk does not tell what failed', () => {
+    expect(run('-a', '*', '-t', 'x', '-T', 'show')).toMatchObject({ exitCode: 255, stderr: '' })
+  })
+
+  test('-r shows the names of hosts', () => {
+    const world = worldWith({ a: '-pa----' }, { hosts: { 'mx.example': ['10.0.0.1'] } })
+    expect(runPfctl(world, ['-r', '-t', 'a', '-T', 'show']).stdout).toBe('   10.0.0.1\t(mx.example)\n')
+    expect(runPfctl(world, ['-N', '-t', 'a', '-T', 'show']).stdout).toBe('   10.0.0.1\n')
+  })
+
+  test('a descriptor that is no packet filter, a zone by number, limits with and without a number', () => {
+    const world = worldWith({ a: '-pa----' }, { descriptor: () => 'not-pf' })
+    const onFd = (...argv: string[]) => runPfctl(world, ['-p', '/dev/fd/4', '-t', 'a', '-T', ...argv])
+    expect(onFd('show')).toMatchObject({ exitCode: 255, stderr: 'pfctl: Inappropriate ioctl for device\n' })
+    expect(onFd('replace', '10.0.0.2')).toMatchObject({
+      exitCode: 1,
+      stderr: 'pfctl: pfr_get_tables: Inappropriate ioctl for device\n',
+    })
+    expect(runPfctl(newWorld(), ['-t', 'x', '-T', 'add', 'fe80::1%1']).exitCode).toBe(0)
+    const limits = { 'table-entries': 200_000, tables: 1000, 'src-nodes': 10_000, states: 4_294_967_295 }
+    const memory = runPfctl(newWorld({ limits }), ['-sm']).stdout
+    expect(memory).toContain('src-nodes     hard limit    10000\n')
+    expect(memory).toContain('states        unlimited\n')
   })
 })

@@ -179,7 +179,9 @@ function nameAddresses(resolver, text, mask) {
 function zonelessNumeric(resolver, text, isNetwork) {
   const [address, zone] = text.split('%')
   if (zone === undefined) return parseNumeric(text, isNetwork)
-  const parsed = zone in resolver.machine.interfaces ? parseNumeric(address) : undefined
+  // A zone may also be given by the number of its interface.
+  const isZone = zone in resolver.machine.interfaces || /^[0-9]+$/.test(zone)
+  const parsed = isZone ? parseNumeric(address) : undefined
   return parsed?.family === 6 ? parsed : undefined
 }
 
@@ -216,9 +218,10 @@ export function readToken(resolver, token, isHostsOnly) {
   const found = hostAddresses(resolver, text)
   if (found === undefined) return { fault: 'no-address' }
   if (found.some((address) => address.length > hostLengthOf(address))) return { fault: 'EINVAL' }
-  if (isHostsOnly && found.some((address) => address.length !== hostLengthOf(address)))
+  const isNegated = signs.length % 2 === 1
+  if (isHostsOnly && (isNegated || found.some((address) => address.length !== hostLengthOf(address))))
     return { fault: 'EINVAL' }
-  return { addresses: found.map((address) => maskBits({ ...address, not: signs.length % 2 === 1 })) }
+  return { addresses: found.map((address) => maskBits({ ...address, not: isNegated })) }
 }
 
 /** Longest token; one byte more and the whole input is refused. */

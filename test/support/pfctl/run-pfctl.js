@@ -32,6 +32,8 @@ const SHOW_MODIFIERS = [
   'all',
 ]
 const MAX_TABLE_NAME = 31
+/** A limit of so many is none. */
+const UNLIMITED = 0xffffffff
 /** OpenBSD has device nodes for so many descriptors. */
 const FD_NODES = 64
 
@@ -203,6 +205,7 @@ class Run {
   }
 
   fail(code) {
+    if (this.isSilent) throw new Exit(255)
     this.complain((this.world.system === 'freebsd' ? FREEBSD_TEXTS : ERROR_TEXTS)[code])
     throw new Exit(255)
   }
@@ -243,6 +246,10 @@ class Run {
       if (!isNode) return 'No such file or directory'
       const access = this.world.descriptor(Number(fd))
       if (access === undefined) return 'Bad file descriptor'
+      if (access === 'not-pf') {
+        this.isOtherDevice = true
+        return undefined
+      }
       return isWrite && access === 'rdonly' ? 'Permission denied' : undefined
     }
     const kind = this.world.device(path)
@@ -260,8 +267,11 @@ class Run {
     const takesNone = ['show', 'flush', 'kill'].includes(command)
     if (takesNone && (operands.length > 0 || file !== undefined)) this.usage()
     if (command === 'expire') return this.guard(() => this.expire(operands, file))
-    const anchor = this.options.get('a')
-    this.tableName = anchor === undefined ? name : `${name}@${anchor}`
+    const given = this.options.get('a')
+    // Where nothing is written, an asterisk at the end means "and below", and failures go untold.
+    this.isSilent = isReader && given?.endsWith('*') === true
+    const anchor = this.isSilent ? given.replace(/\/?\*$/, '') : given
+    this.tableName = anchor === undefined || anchor === '' ? name : `${name}@${anchor}`
     return this.guard(() => this[command](this.loadAddresses(operands, file, command === 'test')))
   }
 
@@ -327,7 +337,7 @@ class Run {
     for (const each of feedback) {
       const isChange = each.feedback !== 'none' && each.feedback !== 'notMatch'
       if (this.verbosity >= 2 || (this.verbosity === 1 && isChange))
-        this.stdout.push(kernelTables.feedbackLine(each))
+        this.stdout.push(kernelTables.feedbackLine(each) + this.nameOf(each.address))
     }
   }
 
@@ -340,7 +350,7 @@ class Run {
     for (const each of feedback.reverse()) {
       isNegated ||= each.address.not
       if (this.verbosity >= 2 || (this.verbosity === 1 && each.feedback !== 'none'))
-        this.stdout.push(kernelTables.feedbackLine(each, isNegated))
+        this.stdout.push(kernelTables.feedbackLine(each, isNegated) + this.nameOf(each.address))
     }
     return 0
   }
@@ -376,10 +386,20 @@ class Run {
     this.needPf()
     if (this.isDry && this.verbosity === 0) this.fail('EINVAL')
     for (const entry of kernelTables.listEntries(this.world, this.tableName)) {
-      this.stdout.push(`  ${entry.not ? '!' : ' '}${formatEntry({ ...entry, not: false })}`)
+      this.stdout.push(
+        `  ${entry.not ? '!' : ' '}${formatEntry({ ...entry, not: false })}${this.nameOf(entry)}`,
+      )
       if (this.verbosity > 0) this.stdout.push(`\tCleared:     ${ctime(entry.clearedAt)}`)
     }
     return 0
+  }
+
+  /** With -r the name of a host, behind a tab, where it has one. */
+  nameOf(address) {
+    if (!this.options.has('r') || address.length !== (address.family === 4 ? 32 : 128)) return ''
+    const text = formatEntry({ ...address, not: false })
+    const name = Object.keys(this.world.hosts).find((host) => this.world.hosts[host].includes(text))
+    return name === undefined ? '' : `\t(${name})`
   }
 
   flush() {
@@ -408,8 +428,9 @@ class Run {
           holder === undefined
             ? ' nomatch'
             : `${holder.not ? '!' : ' '}${formatEntry({ ...holder, not: false })}`
-        this.stdout.push(`${line}\t${shown}`)
-      } else if (this.verbosity === 1 && each.feedback === 'match') this.stdout.push(line)
+        this.stdout.push(`${line}\t${shown}${this.nameOf(each.address)}`)
+      } else if (this.verbosity === 1 && each.feedback === 'match')
+        this.stdout.push(line + this.nameOf(each.address))
     }
     return count < addresses.length ? 2 : 0
   }
@@ -484,10 +505,13 @@ class Run {
   showTables() {
     const anchor = this.options.get('a')
     const shown = [...this.world.tables]
-      .filter(([name]) => (anchor === undefined ? !name.includes('@') : name.endsWith(`@${anchor}`)))
+      .filter(([name]) => isInAnchor(name, anchor))
       .filter(([, table]) => kernelTables.isActive(table) || this.options.has('g'))
       .sort(([left], [right]) => (left < right ? -1 : 1))
-    for (const [name, table] of shown) this.stdout.push(this.verbosity > 0 ? `${table.flags}\t${name}` : name)
+    for (const [name, table] of shown) {
+      this.stdout.push(this.verbosity > 0 ? `${kernelTables.listedFlags(this.world, name)}\t${name}` : name)
+      if (this.verbosity > 1) this.stdout.push(...statistics(this.world, name, table))
+    }
   }
 
   showMemory() {
@@ -501,10 +525,37 @@ class Run {
       anchors: 512,
     }
     for (const [name, value] of Object.entries({ ...limits, ...this.world.limits })) {
-      const shown = value === undefined ? 'unlimited' : `hard limit ${String(value).padStart(8)}`
+      const isLimited = typeof value === 'number' && value < UNLIMITED
+      const shown = !isLimited ? 'unlimited' : `hard limit ${String(value).padStart(8)}`
       this.stdout.push(`${name.padEnd(13)} ${shown}`)
     }
   }
+}
+
+/** True for a table of this anchor (none: outside anchors); `foo/*` and `*` mean all below as well. */
+function isInAnchor(name, anchor) {
+  const place = name.split('@')[1] ?? ''
+  if (anchor === undefined || !anchor.endsWith('*')) return place === (anchor ?? '')
+  const top = anchor.replace(/\/?\*$/, '')
+  return top === '' || place === top || place.startsWith(`${top}/`)
+}
+
+/** What -vv prints below a table: no packet has met it. */
+function statistics(world, name, table) {
+  const pair = (one, first, other, second) =>
+    `[ ${one}: ${String(first).padEnd(18)} ${other}: ${String(second).padEnd(18)} ]`
+  const anchorCount = [...world.tables.keys()].filter((other) => other.startsWith(`${name}@`)).length
+  const ruleCount = world.rules.filter((rule) => rule.includes(`<${name}>`)).length
+  const directions = ['In', 'Out'].flatMap((direction) =>
+    ['Block', 'Match', 'Pass', 'XPass'].map((operation) => `${direction}/${operation}:`),
+  )
+  return [
+    `\tAddresses:   ${table.entries.length}`,
+    `\tCleared:     ${ctime(table.clearedAt ?? world.nowSec)}`,
+    `\tReferences:  ${pair('Anchors', anchorCount, 'Rules', ruleCount)}`,
+    `\tEvaluations: ${pair('NoMatch', 0, 'Match', 0)}`,
+    ...directions.map((text) => `\t${text.padEnd(12)} ${pair('Packets', 0, 'Bytes', 0)}`),
+  ]
 }
 
 /** ctime(3) in UTC, without its line feed. */

@@ -49,6 +49,14 @@ export const sortEntries = (entries) =>
     .sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0))
     .map(({ entry }) => entry)
 
+/** Flags as they are listed: a table outside anchors whose name a table in an anchor has as well shows `h`. */
+export function listedFlags(kernel, name) {
+  const { flags } = kernel.tables.get(name)
+  const isHidden =
+    !name.includes('@') && [...kernel.tables.keys()].some((other) => other.startsWith(`${name}@`))
+  return isHidden ? `${flags.slice(0, 5)}h${flags.slice(6)}` : flags
+}
+
 export const isActive = (table) => table !== undefined && table.flags[2] === 'a'
 
 function needName(name) {
@@ -81,7 +89,8 @@ export function createTable(kernel, name, isDry) {
   needName(name)
   const present = kernel.tables.get(name)
   if (isActive(present)) return false
-  if (present === undefined) needTableSlot(kernel)
+  // A new table and the root table of its name are asked for together, whether the second one is needed or not.
+  if (present === undefined && kernel.tables.size + 2 > kernel.limits.tables) throw new KernelError('ENOMEM')
   if (isDry) return present === undefined
   if (present === undefined) kernel.tables.set(name, { flags: '-pa----', entries: [] })
   else present.flags = `${present.flags[0]}pa${present.flags.slice(3)}`
