@@ -1,6 +1,6 @@
 /**
  * Which block lists a daemon should hold after the config lines of a transcript, by the grammar of
- * config-protocol.md as we want it: a bad line changes nothing. Written apart from src, to check it.
+ * config-lines.md as we want it: a bad line changes nothing. Written apart from src, to check it.
  */
 export interface ModelList {
   name: string

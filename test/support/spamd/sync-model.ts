@@ -1,5 +1,5 @@
 /**
- * What a receiver does with a datagram, by sync-protocol.md with its column "Do": one bad entry refuses the whole
+ * What a receiver does with a datagram, by sync.md with its column "Do": one bad entry refuses the whole
  * message, strings are strict, an exact repeat is ignored. Written apart from src, to check it.
  */
 import { createHash, createHmac } from 'node:crypto'
