@@ -52,13 +52,17 @@ interface ChangeOf<Key, Held> {
   request: number
 }
 
+/** A change under each kind of key. */
 export type HostChange = ChangeOf<{ kind: 'host'; ip: string }, HeldHost>
+/** See `HostChange`. */
 export type TupleChange = ChangeOf<{ kind: 'tuple' } & Tuple, HeldTuple>
+/** See `HostChange`. */
 export type SpamtrapChange = ChangeOf<{ kind: 'spamtrap'; address: WireText }, HeldSpamtrap>
 
 /** One change of one entry: what is on record before and after it, when, and why. */
 export type Change = HostChange | TupleChange | SpamtrapChange
 
+/** True for a change of a WHITE or TRAPPED entry. */
 export function isHostChange(change: Change): change is HostChange {
   return change.key.kind === 'host'
 }

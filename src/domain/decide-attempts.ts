@@ -16,6 +16,7 @@ import { isPinned } from './host-state.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './requests.js'
 import { compareStamps, type Stamp } from './stamp.js'
 
+/** What has to be on hand to decide delivery attempts. */
 export function selectAttempts(
   attempts: readonly TupleAttempt[],
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,

@@ -29,6 +29,7 @@ export function selectEdits(edits: readonly ManualEdit[]): Selection {
   return selection
 }
 
+/** Adds a key to what has to be on hand. */
 export function selectKey(selection: Selection, key: EntryKey): void {
   if (key.kind === 'host') selection.hosts.add(key.ip)
   else if (key.kind === 'spamtrap') selection.spamtraps.add(key.address)

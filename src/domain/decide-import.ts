@@ -9,6 +9,7 @@ import { isPinned } from './host-state.js'
 import type { UpsertCounts } from './requests.js'
 import type { Stamp } from './stamp.js'
 
+/** What has to be on hand to decide an import. */
 export function selectEntries(entries: readonly Entry[]): Selection {
   const selection = emptySelection()
   for (const entry of entries) selectKey(selection, keyOf(entry))

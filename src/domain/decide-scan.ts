@@ -11,6 +11,7 @@ import { isPinned, isTrapped } from './host-state.js'
 import type { GreyPolicy, ScanChanges } from './requests.js'
 import { KEEP_RESET_SEC } from './times.js'
 
+/** What has to be on hand to decide what a scan found. */
 export function selectScan({ expired, promoted, blocked }: ScanChanges): Selection {
   const selection = emptySelection()
   for (const key of expired) selectKey(selection, key)

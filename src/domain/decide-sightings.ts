@@ -6,6 +6,7 @@ import { isPinned } from './host-state.js'
 import type { Sighting, SightingOptions, SightingOutcome } from './requests.js'
 import { applySighting } from './sighting.js'
 
+/** What has to be on hand to decide sightings. */
 export function selectSightings(sightings: readonly Sighting[]): Selection {
   const selection = emptySelection()
   for (const { ip } of sightings) selection.hosts.add(ip)

@@ -6,6 +6,7 @@ import { isPinned } from './host-state.js'
 import type { SyncChange, SyncOutcome } from './requests.js'
 import { applyPeerHost, canPeerDelete } from './sync-rules.js'
 
+/** What has to be on hand to decide messages of peers. */
 export function selectSync(changes: readonly SyncChange[]): Selection {
   const selection = emptySelection()
   for (const { ip } of changes) selection.hosts.add(ip)

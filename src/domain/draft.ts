@@ -15,6 +15,7 @@ export interface Selection {
   maxTuplesPerAddress?: number | undefined
 }
 
+/** A selection of nothing, to be filled. */
 export function emptySelection(): Selection {
   return { hosts: new Set(), spamtraps: new Set(), tuples: new Map(), tuplesOf: new Map() }
 }

@@ -63,6 +63,7 @@ export interface HeldSpamtrap {
   readonly stamp: Stamp | undefined
 }
 
+/** What is on record under a key that nobody has used. */
 export const NO_HOST: HeldHost = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_TUPLE: HeldTuple = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_SPAMTRAP: HeldSpamtrap = Object.freeze({ entry: undefined, stamp: undefined })

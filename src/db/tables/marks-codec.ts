@@ -124,6 +124,7 @@ export function encodeStamp(stamp: Stamp, nodes: NodeNumbers): Buffer {
   return writer.take()
 }
 
+/** The stamp that its encoder wrote. */
 export function decodeStamp(bytes: Buffer, nodes: NodeNumbers): Stamp {
   return new Reader(bytes, nodes).stamp()
 }
@@ -165,6 +166,7 @@ export function encodeHostMarks(marks: HostMarks | undefined, nodes: NodeNumbers
   return writer.take()
 }
 
+/** The marks that their encoder wrote; `undefined` for NULL. */
 export function decodeHostMarks(bytes: Buffer | null, nodes: NodeNumbers): HostMarks | undefined {
   if (bytes === null) return undefined
   const reader = new Reader(bytes, nodes)
@@ -213,6 +215,7 @@ export function encodeTupleMarks(marks: TupleMarks | undefined, nodes: NodeNumbe
   return writer.take()
 }
 
+/** The marks that their encoder wrote; `undefined` for NULL. */
 export function decodeTupleMarks(bytes: Buffer | null, nodes: NodeNumbers): TupleMarks | undefined {
   if (bytes === null) return undefined
   const reader = new Reader(bytes, nodes)
