@@ -189,7 +189,10 @@ class Staging {
       // Tuples that were there have other ages now, which only a look at all of them tells.
       if (this.#tuples.addedCount < this.#tuples.rowCount) this.#connection.database.exec(RECOUNT_AGES)
       else this.#noteAges()
-      return { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
+      const counts = { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
+      const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
+      this.#transactions.history.appendSummary('import', stamp.time / 1000, texts.join(', '))
+      return counts
     })
   }
 

@@ -2,6 +2,7 @@ import { type HostChange, isHostChange } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
+import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Connection } from './connection.js'
 import type {
@@ -195,6 +196,31 @@ export class SqliteStore implements Store {
     this.#connection.write('saveJournalPosition', () =>
       this.#transactions.journal.savePosition(name, position, now),
     )
+  }
+
+  async readHistory(options: {
+    after: number
+    limit: number
+    ip?: string | undefined
+  }): Promise<HistoryRow[]> {
+    return this.#connection.read('readHistory', () => this.#transactions.history.read(options))
+  }
+
+  async historySettings(): Promise<HistorySettings> {
+    return this.#connection.read('historySettings', () => this.#transactions.history.settings())
+  }
+
+  async saveHistorySettings(settings: HistorySettings): Promise<void> {
+    this.#connection.write('saveHistorySettings', () => this.#transactions.history.saveSettings(settings))
+  }
+
+  async undo(
+    wanted: number | 'last',
+    options: { force: boolean; isDryRun: boolean; actor: string | undefined },
+    now: number,
+  ): Promise<UndoOutcome & { event: number }> {
+    const { undoEvent } = await import('./undo.js')
+    return undoEvent(this.#connection, this.#transactions, wanted, options, now)
   }
 
   async backup(targetPath: string): Promise<void> {

@@ -10,6 +10,7 @@
 import type { Change, HostChange } from '../domain/change.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
+import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { EntryQuery } from '../domain/query.js'
 import type {
   EditOutcome,
@@ -152,6 +153,19 @@ export interface Store {
   journalPosition(name: string): Promise<number | undefined>
   /** Stores up to where a reader has done its work; undefined forgets the reader. */
   saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
+  /** Rows of the history behind `after`, oldest first; with `ip` those of one address and its tuples. */
+  readHistory(options: { after: number; limit: number; ip?: string | undefined }): Promise<HistoryRow[]>
+  historySettings(): Promise<HistorySettings>
+  saveHistorySettings(settings: HistorySettings): Promise<void>
+  /**
+   * Puts back what an event of people did (`last`: the last one), in one transaction, as an event of its own. With
+   * `isDryRun` only tells. Rejects with `ERR_HISTORY_EVENT` for an event that is not there or cannot be taken back.
+   */
+  undo(
+    event: number | 'last',
+    options: { force: boolean; isDryRun: boolean; actor: string | undefined },
+    now: number,
+  ): Promise<UndoOutcome & { event: number }>
   /** Copies the live database to a new file with SQLite's online backup. */
   backup(targetPath: string): Promise<void>
   check(): Promise<CheckReport>

@@ -10,6 +10,7 @@ import {
   NO_TUPLE,
 } from '../domain/held.js'
 import type { Connection } from './connection.js'
+import { History } from './history.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
@@ -26,6 +27,7 @@ export interface Decided<Outcome> {
 /** The tables of an open database and their only writer. It knows no rule. */
 export class Transactions {
   readonly journal: Journal
+  readonly history: History
   readonly hosts: HostTable
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
@@ -35,6 +37,7 @@ export class Transactions {
   constructor(connection: Connection) {
     this.#connection = connection
     this.journal = new Journal(connection, connection.home)
+    this.history = new History(connection)
     const { nodes } = this.journal
     this.hosts = new HostTable(connection, nodes)
     this.tuples = new TupleTable(connection, nodes)
@@ -59,6 +62,7 @@ export class Transactions {
       const outcomes = decision(draft)
       this.#apply(draft.changes)
       journal.append(draft.changes)
+      this.history.append(draft.changes)
       after?.(outcomes)
       return { outcomes, changes: draft.changes }
     })

@@ -43,7 +43,7 @@ const MAX_KEYS_PER_TRANSACTION = 50_000
 /**
  * Edits the entries under `batches` of keys, each batch in transactions of its own and stored for good
  * before the next one is taken. `onFailure` is called in the order of keys. `onChanged` gets what each
- * transaction changed, after it is stored: there the news go to other gateways.
+ * transaction changed, after it is stored: there the news go to other gateways. `actor` is for the history.
  */
 export async function editEntries(
   store: Pick<Store, 'edit'>,
@@ -52,6 +52,7 @@ export async function editEntries(
   now: number,
   onFailure: (failure: KeyFailure) => void,
   onChanged?: (changes: readonly Change[]) => void | Promise<void>,
+  actor?: string,
 ): Promise<EditResult> {
   const result: EditResult = { failureCount: 0, keyCount: 0, isStoppedByBadAddress: false }
   let doneCount = 0
@@ -63,7 +64,10 @@ export async function editEntries(
       const plan = planEdits(keys, request, now)
       let edited: Awaited<ReturnType<Store['edit']>>
       try {
-        edited = plan.edits.length === 0 ? { outcomes: [], changes: [] } : await store.edit(plan.edits, now)
+        edited =
+          plan.edits.length === 0
+            ? { outcomes: [], changes: [] }
+            : await store.edit(plan.edits, now, { actor })
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         const { operation } = request

@@ -3,6 +3,7 @@
  * filter, block lists, the database, spamtraps and allowed domains. Reads only.
  */
 import type { Entry, GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
+import type { HistoryRow } from '../../domain/history.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { canonicalIp, familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
@@ -22,6 +23,9 @@ import { judge } from './verdict.js'
 
 /** Tuples that are shown; a pool of senders can have thousands. */
 const MAX_TUPLES = 10
+/** Events of the address that are shown, and read to find the last. */
+const MAX_EVENTS = 5
+const MAX_EVENTS_READ = 10_000
 
 /** What a word names. Throws `AppError` `ERR_USAGE` for anything else. */
 export function parseWhySubject(text: string): WhySubject {
@@ -91,8 +95,11 @@ async function readEntries(
       const tuples: Entry[] = []
       const traps: Entry[] = []
       let host: Entry | undefined
+      let history: HistoryRow[] = []
       if (subject.kind === 'address') {
         host = await store.get({ kind: 'host', ip: subject.ip })
+        const events = await store.readHistory({ after: 0, limit: MAX_EVENTS_READ, ip: subject.ip })
+        history = events.slice(-MAX_EVENTS)
         await take({ kinds: ['GREY'], ip: subject.ip }, tuples)
         const prefix = familyOf(subject.ip) === 4 ? daemon?.greyPrefix4 : daemon?.greyPrefix6
         if (prefix !== undefined) {
@@ -115,6 +122,7 @@ async function readEntries(
         ),
         hasMoreTuples: tuples.length > MAX_TUPLES,
         spamtraps: traps as SpamtrapEntry[],
+        history,
       }
     } finally {
       await store.close()

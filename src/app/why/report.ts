@@ -1,5 +1,6 @@
 /** What `spamdctl why` found, and the judgement on it. */
 import type { GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
+import type { HistoryRow } from '../../domain/history.js'
 import type { UnixSec } from '../../platform/clock.js'
 import type { DaemonStatus } from '../daemon-status.js'
 import type { ListReason } from './lists.js'
@@ -22,7 +23,13 @@ export interface WhyReport {
   daemon: DaemonStatus | { reason: string }
   /** `reason`: why the database cannot be read. */
   database:
-    | { host: HostEntry | undefined; tuples: GreyEntry[]; hasMoreTuples: boolean; spamtraps: SpamtrapEntry[] }
+    | {
+        host: HostEntry | undefined
+        tuples: GreyEntry[]
+        hasMoreTuples: boolean
+        spamtraps: SpamtrapEntry[]
+        history: HistoryRow[]
+      }
     | { reason: string }
   /** Undefined when there is no file, or it restricts nothing, or it does not concern an address. */
   allowedDomains: { path: string; isAllowed: boolean } | undefined

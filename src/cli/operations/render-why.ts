@@ -1,4 +1,6 @@
 /** `spamdctl why` for people and for programs. */
+
+import { toRecord } from '../../app/history.js'
 import { describeSource } from '../../app/lists/list-source.js'
 import { subjectText } from '../../app/why/explain.js'
 import type { WhyReport } from '../../app/why/report.js'
@@ -6,6 +8,7 @@ import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
+import { historyJson, historyLine } from './render-history.js'
 import { styled, type Terminal, wrapped } from './terminal.js'
 
 const LABEL_WIDTH = 10
@@ -92,7 +95,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     rows.push(['database', database.reason])
     return
   }
-  const { host, tuples, hasMoreTuples, spamtraps } = database
+  const { host, tuples, hasMoreTuples, spamtraps, history } = database
   if (host !== undefined) {
     const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
     const counts =
@@ -118,6 +121,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
   if (host === undefined && tuples.length === 0 && spamtraps.length === 0) {
     rows.push(['database', subject.kind === 'address' ? 'no entry' : 'no spamtrap, and no waiting mail'])
   }
+  for (const row of history) rows.push(['history', historyLine(toRecord(row)).trimEnd()])
 }
 
 /** `2026-11-26 15:04:05` in the time zone of the caller, as spamdb --human has it. */
@@ -164,6 +168,7 @@ export function whyJson(report: WhyReport): string {
             host: database.host === undefined ? null : entryJson(database.host),
             tuples: database.tuples.map(entryJson),
             hasMoreTuples: database.hasMoreTuples,
+            history: database.history.map((row) => JSON.parse(historyJson(toRecord(row))) as unknown),
             spamtraps: database.spamtraps.map(({ address, comment }) => ({
               address: toDisplayText(address),
               comment: comment ?? null,

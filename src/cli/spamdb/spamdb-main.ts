@@ -1,4 +1,6 @@
 /** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
+
+import { actorOf } from '../../app/actor.js'
 import type { KeyFailure } from '../../app/database/edit-entries.js'
 import { editEntries, planEdits } from '../../app/database/edit-entries.js'
 import { isStoreFailure, isWritableEmptyFile, useDatabase } from '../../app/database/open-database.js'
@@ -99,7 +101,15 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
         const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
         result = await editEntries(openDryRun(store, now, print), batches, call.edit, now, onFailure)
       } else {
-        result = await editEntries(store, batches, call.edit, now, onFailure, announcer?.announce)
+        result = await editEntries(
+          store,
+          batches,
+          call.edit,
+          now,
+          onFailure,
+          announcer?.announce,
+          actorOf(io.environment),
+        )
       }
       if (result.keyCount === 0) {
         complain(io, NO_KEYS)

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
+import { LOG_OPTIONS, UNDO_OPTIONS } from '../../../src/cli/operations/history-commands.js'
 import { PLACE_OPTIONS } from '../../../src/cli/operations/operation-options.js'
 import {
   DATABASE_OPTIONS,
@@ -19,6 +20,8 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdctl import', 'spamdctl.8', IMPORT_OPTIONS],
   ['spamdctl export', 'spamdctl.8', EXPORT_OPTIONS],
   ['spamdctl doctor, status and why', 'spamdctl.8', PLACE_OPTIONS.filter(({ long }) => long !== 'help')],
+  ['spamdctl log', 'spamdctl.8', LOG_OPTIONS.filter(({ long }) => long !== 'help')],
+  ['spamdctl undo', 'spamdctl.8', UNDO_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl backup, check-db and init-db', 'spamdctl.8', DATABASE_OPTIONS],
 ])('every option of %s is in its manual page', (_program, page, options) => {
   const text = manual(page)

@@ -1,0 +1,36 @@
+import { actorOf } from '../src/app/actor.js'
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { LOG_OPTIONS, runLog } from '../src/cli/operations/history-commands.js'
+import { systemClock } from '../src/platform/clock.js'
+import { resolveDbPath } from '../src/platform/settings.js'
+import { writeFully, writeMessage } from '../src/platform/standard-output.js'
+
+const USAGE = 'log [--follow] [--since TIME] [--ip CIDR] [--cause NAME] [--json | --ndjson]'
+
+/** `spamdctl log`: show who changed which entry, when and why. Manual: docs/man/spamdctl.8. */
+export default class Log extends BaseCommand {
+  static override summary = 'show who changed which entry, when and why'
+  static override usage = USAGE
+  static override examples = [
+    {
+      description: 'what people changed today',
+      command: 'spamdctl log --since 1d --cause manual,import,undo',
+    },
+    { description: 'what happened to this host', command: 'spamdctl log --ip 192.0.2.1' },
+    { description: 'keep no senders and recipients', command: 'spamdctl log --history hosts' },
+  ]
+  static override flags = flagsForHelp(LOG_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(LOG_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 0 })
+    if (words === undefined) return
+    const world = {
+      dbPath: resolveDbPath(words.options.last('db')),
+      nowSec: () => systemClock.nowSec(),
+      write: (text: string) => writeFully(1, Buffer.from(text)),
+      writeError: writeMessage,
+      actor: actorOf(process.env),
+    }
+    process.exitCode = await runLog(words.options, world)
+  }
+}

@@ -1,0 +1,32 @@
+import { actorOf } from '../src/app/actor.js'
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { runUndo, UNDO_OPTIONS } from '../src/cli/operations/history-commands.js'
+import { systemClock } from '../src/platform/clock.js'
+import { resolveDbPath } from '../src/platform/settings.js'
+import { writeFully, writeMessage } from '../src/platform/standard-output.js'
+
+const USAGE = 'undo [--dry-run] [--force] [ID|last]'
+
+/** `spamdctl undo`: take a manual change or an import back. Manual: docs/man/spamdctl.8. */
+export default class Undo extends BaseCommand {
+  static override summary = 'take a manual change or an import back'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'what would be taken back', command: 'spamdctl undo --dry-run' },
+    { description: 'take event 12 back', command: 'spamdctl undo 12' },
+  ]
+  static override flags = flagsForHelp(UNDO_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(UNDO_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
+    if (words === undefined) return
+    const world = {
+      dbPath: resolveDbPath(words.options.last('db')),
+      nowSec: () => systemClock.nowSec(),
+      write: (text: string) => writeFully(1, Buffer.from(text)),
+      writeError: writeMessage,
+      actor: actorOf(process.env),
+    }
+    process.exitCode = await runUndo(words.operands, words.options, world)
+  }
+}

@@ -1,0 +1,68 @@
+/** Reading the history: which events somebody wants to see, and what they say. */
+
+import type { Store } from '../db/store.js'
+import { CHANGE_RULES, type ChangeRule } from '../domain/change.js'
+import type { Entry, EntryKey } from '../domain/entry.js'
+import { type HistoryRow, programOf } from '../domain/history.js'
+import type { EntryQuery } from '../domain/query.js'
+import { compileQuery, hasConditions } from '../domain/query-match.js'
+
+export interface HistoryFilter {
+  /** Events at or after this time, seconds since the Epoch. */
+  sinceSec?: number | undefined
+  /** One address, canonical: found by an index. */
+  ip?: string | undefined
+  /** Network, sender and recipient, as for listings; tested on the entry after the change, else before. */
+  query: Pick<EntryQuery, 'network' | 'from' | 'to'>
+  /** Empty: all. */
+  rules: readonly ChangeRule[]
+}
+
+/** Rows that are read at a time. */
+const BATCH_ROWS = 2000
+
+/** True for a word that names a cause. */
+export function isChangeRule(word: string): word is ChangeRule {
+  return CHANGE_RULES.some((rule) => rule === word)
+}
+
+/** Matching rows behind `after`, oldest first, in batches; the last value of `position` is where to go on. */
+export async function* readMatching(
+  store: Pick<Store, 'readHistory'>,
+  filter: HistoryFilter,
+  position: { after: number },
+): AsyncGenerator<HistoryRow[]> {
+  const matches = hasConditions(filter.query) ? compileQuery(filter.query) : () => true
+  for (;;) {
+    const rows = await store.readHistory({ after: position.after, limit: BATCH_ROWS, ip: filter.ip })
+    const last = rows.at(-1)
+    if (last === undefined) return
+    position.after = last.seq
+    const wanted = rows.filter(({ at, rule, key, before, after }) => {
+      if (filter.sinceSec !== undefined && at < filter.sinceSec) return false
+      if (filter.rules.length > 0 && !filter.rules.includes(rule)) return false
+      const entry = after ?? before
+      return key === undefined || entry === undefined ? !hasConditions(filter.query) : matches(entry)
+    })
+    if (wanted.length > 0) yield wanted
+    if (rows.length < BATCH_ROWS) return
+  }
+}
+
+/** One row as plain data for programs; times are seconds since the Epoch. */
+export interface HistoryRecord {
+  event: number
+  at: number
+  program: string
+  cause: ChangeRule
+  actor: string | undefined
+  key: EntryKey | undefined
+  before: Entry | undefined
+  after: Entry | undefined
+  summary: string | undefined
+}
+
+/** The row with the program that made it. */
+export function toRecord({ seq: _seq, rule, ...row }: HistoryRow): HistoryRecord {
+  return { ...row, cause: rule, program: programOf(rule) }
+}

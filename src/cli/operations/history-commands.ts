@@ -1,0 +1,219 @@
+/** `spamdctl log` and `spamdctl undo`, on an opened world: tests bring their own output and clock. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { useDatabase } from '../../app/database/open-database.js'
+import { type HistoryFilter, isChangeRule, readMatching, toRecord } from '../../app/history.js'
+import { toWireText } from '../../app/wire-text.js'
+import { parseDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { HISTORY_MODES, type HistoryMode } from '../../domain/history.js'
+import { canonicalIp } from '../../ip/address.js'
+import { formatCidr, parseCidr } from '../../ip/cidr.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+import { EXIT } from '../report-error.js'
+import { historyJson, historyLine, keyWords } from './render-history.js'
+
+export const LOG_OPTIONS: readonly OptionSpec[] = [
+  { long: 'follow', summary: 'go on with what happens from now' },
+  { long: 'since', value: 'TIME', summary: 'from this time on: 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z' },
+  { long: 'ip', value: 'CIDR', summary: 'only this address or network' },
+  { long: 'from', value: 'TEXT', summary: 'only senders that end so, or match * and ?' },
+  { long: 'to', value: 'TEXT', summary: 'only recipients that end so, or match * and ?' },
+  {
+    long: 'cause',
+    value: 'NAME',
+    isRepeatable: true,
+    summary: 'only these causes, such as manual, import, trap, promotion',
+  },
+  { long: 'json', summary: 'one JSON array' },
+  { long: 'ndjson', summary: 'one JSON object a line' },
+  {
+    long: 'history',
+    value: 'MODE',
+    choices: HISTORY_MODES,
+    summary: 'what all programs keep from now on; what is not to be kept is removed',
+  },
+  { long: 'keep', value: 'DURATION', summary: 'how long events are kept (default 30d)' },
+  { long: 'keep-rows', value: 'N', summary: 'how many events are kept (default 1000000)' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'help', summary: 'show this help' },
+]
+
+export const UNDO_OPTIONS: readonly OptionSpec[] = [
+  { long: 'dry-run', summary: 'only tell what would be put back' },
+  { long: 'force', summary: 'also put back what changed since' },
+  { long: 'json', summary: 'one JSON object' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'help', summary: 'show this help' },
+]
+
+export interface HistoryWorld {
+  dbPath: string
+  nowSec(): number
+  write(text: string): void
+  writeError(text: string): void
+  actor: string | undefined
+  /** Ends `--follow`. */
+  signal?: AbortSignal
+  /** Pause between two looks of `--follow`. */
+  followMs?: number
+}
+
+/** Keys named in a refusal. */
+const MAX_NAMED = 5
+const FOLLOW_MS = 1000
+
+/** Runs `log`; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
+export async function runLog(options: OptionValues, world: HistoryWorld): Promise<number> {
+  if (options.has('history') || options.has('keep') || options.has('keep-rows'))
+    return await changeSettings(options, world)
+  const filter = filterOf(options, world.nowSec())
+  const position = { after: 0 }
+  const isJson = options.has('json')
+  let count = 0
+  return await useDatabase(world.dbPath, 'read', async (store) => {
+    const show = async (): Promise<void> => {
+      for await (const rows of readMatching(store, filter, position)) {
+        const texts = rows.map((row) => {
+          const record = toRecord(row)
+          if (!isJson) return options.has('ndjson') ? `${historyJson(record)}\n` : historyLine(record)
+          count += 1
+          return `${count === 1 ? '[\n' : ',\n'}${historyJson(record)}`
+        })
+        world.write(texts.join(''))
+      }
+    }
+    await show()
+    if (options.has('follow') && !isJson) {
+      while (world.signal?.aborted !== true) {
+        try {
+          await pause(
+            world.followMs ?? FOLLOW_MS,
+            undefined,
+            world.signal === undefined ? {} : { signal: world.signal },
+          )
+        } catch {
+          break
+        }
+        await show()
+      }
+    }
+    if (isJson) world.write(count === 0 ? '[]\n' : '\n]\n')
+    return EXIT.ok
+  })
+}
+
+function filterOf(options: OptionValues, nowSec: number): HistoryFilter {
+  const rules = options.all('cause').flatMap((text) => text.split(','))
+  const wrong = rules.find((word) => !isChangeRule(word))
+  if (wrong !== undefined)
+    throw usage(
+      `--cause: ${JSON.stringify(wrong)} is no cause`,
+      'manual, import, attempt, promotion, trap, sighting, expiry, block-list, peer, undo',
+    )
+  const given = options.last('ip')
+  const ip = given === undefined ? undefined : canonicalIp(given)
+  const network = given === undefined || ip !== undefined ? undefined : parseCidr(given)
+  if (given !== undefined && ip === undefined && network === undefined) {
+    throw usage(
+      `--ip: ${JSON.stringify(given)} is no address and no network`,
+      'for example 192.0.2.1 or 192.0.2.0/24',
+    )
+  }
+  const from = options.last('from')
+  const to = options.last('to')
+  return {
+    sinceSec: sinceOf(options.last('since'), nowSec),
+    ip,
+    query: {
+      ...(network === undefined ? {} : { network: formatCidr(network) }),
+      ...(from === undefined ? {} : { from: toWireText(from) }),
+      ...(to === undefined ? {} : { to: toWireText(to) }),
+    },
+    rules: rules.filter(isChangeRule),
+  }
+}
+
+function sinceOf(text: string | undefined, nowSec: number): number | undefined {
+  if (text === undefined) return undefined
+  const duration = parseDuration(text)
+  if (duration !== undefined) return nowSec - duration
+  const time = /^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(time))
+    throw usage(
+      `--since: ${JSON.stringify(text)} is no time`,
+      'write 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z',
+    )
+  return Math.floor(time / 1000)
+}
+
+async function changeSettings(options: OptionValues, world: HistoryWorld): Promise<number> {
+  const keep = options.last('keep')
+  const keepSec = keep === undefined ? undefined : parseDuration(keep)
+  if (keep !== undefined && (keepSec === undefined || keepSec === 0))
+    throw usage(`--keep: ${JSON.stringify(keep)} is no duration`, 'for example 30d')
+  const rows = options.last('keep-rows')
+  if (rows !== undefined && !/^[1-9][0-9]{0,9}$/.test(rows))
+    throw usage(`--keep-rows: ${JSON.stringify(rows)} is no number of rows`, 'for example 1000000')
+  const mode = options.last('history') as HistoryMode | undefined
+  return await useDatabase(world.dbPath, 'write', async (store) => {
+    const settings = await store.historySettings()
+    const changed = {
+      mode: mode ?? settings.mode,
+      keepSec: keepSec ?? settings.keepSec,
+      keepRows: rows === undefined ? settings.keepRows : Number(rows),
+    }
+    await store.saveHistorySettings(changed)
+    const days = Math.floor(changed.keepSec / 86_400)
+    world.write(`history: ${changed.mode}, kept for ${days} days and ${changed.keepRows} rows at most\n`)
+    return EXIT.ok
+  })
+}
+
+/** Runs `undo`; returns the exit code. */
+export async function runUndo(
+  operands: readonly string[],
+  options: OptionValues,
+  world: HistoryWorld,
+): Promise<number> {
+  const word = (operands[0] ?? 'last').replace(/^#/, '')
+  if (word !== 'last' && !/^[1-9][0-9]{0,14}$/.test(word))
+    throw usage(`${JSON.stringify(word)} is no event`, 'name the number that spamdctl log shows, or "last"')
+  const isDryRun = options.has('dry-run')
+  const isForced = options.has('force')
+  return await useDatabase(world.dbPath, isDryRun ? 'read' : 'write', async (store) => {
+    const wanted = word === 'last' ? 'last' : Number(word)
+    const outcome = await store.undo(
+      wanted,
+      { force: isForced, isDryRun, actor: world.actor },
+      world.nowSec(),
+    )
+    const { event, restored, changedSince } = outcome
+    const isRefused = changedSince.length > 0 && !isForced
+    if (options.has('json')) {
+      const keys = changedSince.map((key) => keyWords(key))
+      world.write(`${JSON.stringify({ event, restored: restored.length, changedSince: keys, isDryRun })}\n`)
+    } else if (!isRefused) {
+      if (isDryRun)
+        for (const { key, before } of restored)
+          world.write(
+            `${escapeControl(keyWords(key))}: ${before === undefined ? 'would be deleted' : `would be ${before.kind} again`}\n`,
+          )
+      world.write(
+        `event ${event}: ${restored.length} entries ${isDryRun ? 'would be' : 'are'} as they were before\n`,
+      )
+    }
+    if (!isRefused) return EXIT.ok
+    const named = changedSince.slice(0, MAX_NAMED).map((key) => escapeControl(keyWords(key)))
+    const more = changedSince.length > MAX_NAMED ? ` and ${changedSince.length - MAX_NAMED} more` : ''
+    world.writeError(
+      `spamdctl: event ${event} is not undone: changed since: ${named.join(', ')}${more}\nspamdctl: hint: --force puts these back all the same\n`,
+    )
+    return EXIT.failure
+  })
+}
+
+function usage(message: string, hint: string): AppError {
+  return new AppError('ERR_USAGE', message, { hint })
+}

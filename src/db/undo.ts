@@ -1,0 +1,58 @@
+import type { ChangeRule } from '../domain/change.js'
+import { Draft } from '../domain/draft.js'
+import { decideUndo, selectUndo, UNDOABLE_RULES, type UndoOutcome } from '../domain/history.js'
+import { HybridClock } from '../domain/stamp.js'
+import { AppError } from '../platform/app-error.js'
+import type { Connection } from './connection.js'
+import type { Transactions } from './transactions.js'
+
+/** See `Store.undo`. */
+export function undoEvent(
+  connection: Connection,
+  transactions: Transactions,
+  wanted: number | 'last',
+  options: { force: boolean; isDryRun: boolean; actor: string | undefined },
+  now: number,
+): UndoOutcome & { event: number } {
+  const { event, steps } = connection.read('undo', () => {
+    const found = wanted === 'last' ? transactions.history.lastUndoable() : wanted
+    if (found === undefined) {
+      throw eventError('nothing to undo: the history holds no manual change and no import')
+    }
+    const { steps: known, isWhole, rule } = transactions.history.stepsOf(found)
+    refuse(found, rule, isWhole)
+    return { event: found, steps: known }
+  })
+  const selection = selectUndo(steps)
+  if (options.isDryRun) {
+    const draft = new Draft(new HybridClock(0, { time: 0, counter: 0 }), now)
+    connection.read('undo', () => transactions.load(selection, draft))
+    return { event, ...decideUndo(draft, steps, options) }
+  }
+  const { outcomes } = transactions.decide('undo', now, selection, (draft) =>
+    decideUndo(draft, steps, options),
+  )
+  return { event, ...outcomes }
+}
+
+function refuse(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
+  if (rule === undefined) throw eventError(`there is no event ${event}`)
+  if (!UNDOABLE_RULES.includes(rule)) {
+    throw eventError(
+      `event ${event} was made by a daemon (${rule}): only manual changes and imports can be undone`,
+    )
+  }
+  if (!isWhole) {
+    throw eventError(
+      `event ${event} was too large to be kept entry by entry`,
+      'restore a file made by "spamdctl backup"',
+    )
+  }
+}
+
+function eventError(
+  message: string,
+  hint = 'spamdctl log --cause manual,import,undo lists what can be undone',
+): AppError {
+  return new AppError('ERR_HISTORY_EVENT', message, { hint })
+}
