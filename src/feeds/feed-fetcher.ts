@@ -3,7 +3,7 @@ import type { SystemUser } from '../platform/privileges.js'
 import { decompress } from './decompress.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
 import { openFileFeed } from './file-feed.js'
-import type { HttpClient } from './http-feed.js'
+import type { HttpClient, HttpClientOptions } from './http-feed.js'
 import type { OpenedSource } from './opened-source.js'
 
 export interface FeedFetcherOptions {
@@ -18,6 +18,9 @@ export interface FeedFetcherOptions {
   opened?: ReadonlyMap<string, OpenedSource> | undefined
   /** Takes what programs that succeeded wrote to standard error, one character a byte. */
   onMessages?: ((text: string) => void) | undefined
+  /** Of the HTTP client, in place of the system's; for tests. */
+  lookup?: HttpClientOptions['lookup']
+  isInside?: HttpClientOptions['isInside']
   sleep(durationMs: number): Promise<void>
   /** 0 up to but not including 1. */
   random(): number

@@ -24,6 +24,8 @@ export interface FeedRequest {
   location: string
   /** Of the last good copy of the very same source; absent: ask unconditionally. */
   validator?: Validator
+  /** `:allow_private:`: a server on the Internet may redirect to an address of the inside. */
+  isPrivateAllowed?: boolean | undefined
 }
 
 /** Bounds of one fetch, each a guard against a source that is slow, huge or hostile. */

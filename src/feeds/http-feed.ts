@@ -1,10 +1,13 @@
 /** Methods `http` and `https`: the only importer of undici, itself loaded only when a list needs it. */
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request as send } from 'undici'
+import { lookup as systemLookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, request as send } from 'undici'
 import { escapeControl } from '../codec/escape.js'
 import type { Clock, UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
 import { freshUntil, type HttpHeaders, headerText, nextDay, retryAfter } from './http-freshness.js'
+import { isInsideAddress } from './inside-address.js'
 
 /** A validator is sent back as it came, so it must stay a sane header field. */
 const MAX_VALIDATOR_BYTES = 1_024
@@ -33,26 +36,130 @@ export interface HttpClientOptions {
   userAgent: string
   /** Where the proxy variables are looked up. */
   environment: Readonly<Record<string, string | undefined>>
+  /** In place of the system's; for tests. */
+  lookup?: LookupFunction | undefined
+  /** In place of `isInsideAddress`; for tests. */
+  isInside?: ((address: string) => boolean) | undefined
+}
+
+/** How documents are asked for: `open` at any address, `outside` only at addresses of the Internet. */
+interface Connections {
+  open: Dispatcher
+  outside: Dispatcher
+  /** Whether the server of a URL that was asked is on the Internet. */
+  isOutside(url: URL): Promise<boolean>
+  /** Throws when a URL leads to the inside, as far as that can be told before it is asked. */
+  checkOutside(url: URL): Promise<void>
 }
 
 /** One client serves all lists of a run. Throws `ERR_FEED_URL` when a proxy variable holds no URL. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const dispatcher = createDispatcher(options)
+  const connections = connectionsFor(options)
   return {
-    open: (request) => openDocument(request, options, dispatcher),
-    close: () => dispatcher.destroy(),
+    open: (request) => openDocument(request, options, connections),
+    close: async () => {
+      await Promise.all([connections.open.destroy(), connections.outside.destroy()])
+    },
   }
 }
 
-function createDispatcher(options: HttpClientOptions): Dispatcher {
+function connectionsFor(options: HttpClientOptions): Connections {
+  const { limits, environment, lookup = systemLookup as LookupFunction, isInside = isInsideAddress } = options
+  const hasProxy = PROXY_VARIABLES.some((name) => (environment[name] ?? '') !== '')
+  const addressesOf = (name: string) =>
+    new Promise<string[]>((resolve) => {
+      if (isIP(name) !== 0) resolve([name])
+      else lookup(name, { all: true }, (error, found) => resolve(error === null ? textsOf(found) : []))
+    })
+  const leadsInside = async (url: URL) => {
+    const found = await addressesOf(hostOf(url))
+    return found.length > 0 && found.every(isInside)
+  }
+  const checkOutside = async (url: URL) => {
+    if (await leadsInside(url)) throw insideRefused(url.hostname)
+  }
+  if (hasProxy) {
+    // The proxy looks names up and connects: ours can only be a guess at what it will find.
+    const proxied = proxyDispatcher(options)
+    return {
+      open: proxied,
+      outside: proxied,
+      checkOutside,
+      isOutside: async (url) => !(await leadsInside(url)),
+    }
+  }
+  const timeouts = { headersTimeout: limits.idleTimeoutMs, bodyTimeout: limits.idleTimeoutMs }
+  const connector = { timeout: limits.connectTimeoutMs, autoSelectFamily: true }
+  const peers = new Map<string, string | undefined>()
+  const connect = buildConnector({ ...connector, lookup })
+  const open = new Agent({
+    ...timeouts,
+    connect: (target, callback) =>
+      connect(target, (...result) => {
+        const [error, socket] = result
+        if (error === null)
+          peers.set(`${target.protocol}//${target.host ?? target.hostname}`, socket.remoteAddress)
+        callback(...result)
+      }),
+  })
+  // A name is looked up anew for the connection itself, so this is where its answer counts.
+  const outside = new Agent({
+    ...timeouts,
+    connect: { ...connector, lookup: lookupOutside(lookup, isInside) },
+  })
+  return {
+    open,
+    outside,
+    checkOutside: async (url) => {
+      if (isIP(hostOf(url)) !== 0) await checkOutside(url)
+    },
+    isOutside: async (url) => !isInside(peers.get(url.origin) ?? hostOf(url)),
+  }
+}
+
+/** A lookup that leaves out addresses of the inside, and fails when there are no others. */
+function lookupOutside(lookup: LookupFunction, isInside: (address: string) => boolean): LookupFunction {
+  return (name, lookupOptions, callback) => {
+    lookup(name, { ...lookupOptions, all: true }, (error, found) => {
+      if (error !== null) {
+        callback(error, found)
+        return
+      }
+      const outside = (found as { address: string; family: number }[]).filter(
+        ({ address }) => !isInside(address),
+      )
+      const [first] = outside
+      if (first === undefined) callback(insideRefused(name), '')
+      else if (lookupOptions.all === true) callback(null, outside)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+function textsOf(found: string | { address: string }[]): string[] {
+  return typeof found === 'string' ? [found] : found.map(({ address }) => address)
+}
+
+/** The host of a URL as a name or an address. */
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '')
+}
+
+function insideRefused(host: string): FeedError {
+  return new FeedError(
+    'ERR_FEED_REDIRECT',
+    `redirect from the Internet to the inside (${escapeControl(host)}) refused`,
+    { hint: 'add :allow_private: to the list if that is right' },
+  )
+}
+
+function proxyDispatcher(options: HttpClientOptions): Dispatcher {
   const { limits, environment } = options
   const agentOptions = {
     connect: { timeout: limits.connectTimeoutMs, autoSelectFamily: true },
     headersTimeout: limits.idleTimeoutMs,
     bodyTimeout: limits.idleTimeoutMs,
   }
-  const hasProxy = PROXY_VARIABLES.some((name) => (environment[name] ?? '') !== '')
-  if (!hasProxy) return new Agent(agentOptions)
   const proxy = (lower: string, upper: string) => environment[lower] ?? environment[upper] ?? ''
   try {
     return new EnvHttpProxyAgent({
@@ -72,7 +179,7 @@ function createDispatcher(options: HttpClientOptions): Dispatcher {
 async function openDocument(
   request: FeedRequest,
   options: HttpClientOptions,
-  dispatcher: Dispatcher,
+  connections: Connections,
 ): Promise<FeedAnswer> {
   const { limits, clock } = options
   const firstUrl = parseUrl(`${request.method}://${request.location}`)
@@ -82,11 +189,13 @@ async function openDocument(
     limits.totalTimeoutMs,
   )
   let isBodyHandedOut = false
+  // Once a server on the Internet has sent us on, no further one may be of the inside.
+  let wasOutside = false
   try {
     let url = firstUrl
     for (let redirects = 0; ; redirects += 1) {
       const response = await send(withoutUser(url), {
-        dispatcher,
+        dispatcher: wasOutside ? connections.outside : connections.open,
         signal: abort.signal,
         headers: requestHeaders(request.validator, url, firstUrl, options.userAgent),
       })
@@ -109,7 +218,9 @@ async function openDocument(
       if (redirects === limits.maxRedirects) {
         throw new FeedError('ERR_FEED_REDIRECT', `more than ${limits.maxRedirects} redirects`)
       }
+      wasOutside ||= request.isPrivateAllowed !== true && (await connections.isOutside(url))
       url = redirectTarget(url, headers)
+      if (wasOutside) await connections.checkOutside(url)
     }
   } catch (error) {
     throw toFeedError(error, abort.signal)

@@ -57,16 +57,16 @@ export async function startListServer(
 }
 
 /** A server that speaks bytes of the test's choice instead of HTTP, once a request has come. */
-export async function startRawServer(answer: (socket: Socket) => void): Promise<ListServer> {
+export async function startRawServer(answer: (socket: Socket, head: string) => void): Promise<ListServer> {
   const requests: ListServer['requests'] = []
   const sockets = new Set<Socket>()
   const server = createTcpServer((socket) => {
     sockets.add(socket)
     socket.on('error', () => undefined)
     socket.on('close', () => sockets.delete(socket))
-    socket.once('data', () => {
+    socket.once('data', (head) => {
       requests.push({ url: '', headers: {}, atMs: performance.now() })
-      answer(socket)
+      answer(socket, head.toString('latin1'))
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -140,17 +140,17 @@ async function askSource(
   facts: ListCopy | undefined,
   isSameSource: boolean,
 ): Promise<Asked> {
-  const { method, location } = source
+  const { method, location, isPrivateAllowed } = source
   const validator = isSameSource ? facts?.validator : undefined
   const receive = (body: AsyncIterable<Uint8Array>) => receiveList(source, options, body)
   const first = await options.fetcher.fetch(
-    { method, location, ...(validator === undefined ? {} : { validator }) },
+    { method, location, isPrivateAllowed, ...(validator === undefined ? {} : { validator }) },
     receive,
   )
   if (first.kind === 'body') return { ...first, kind: 'content', fetched: first.content }
   const summary = await parseCopy(source, options.store, facts)
   if (summary !== undefined) return { kind: 'unchanged', summary, freshUntilSec: first.freshUntilSec }
-  const again = await options.fetcher.fetch({ method, location }, receive)
+  const again = await options.fetcher.fetch({ method, location, isPrivateAllowed }, receive)
   if (again.kind === 'body') return { ...again, kind: 'content', fetched: again.content }
   throw new FeedError('ERR_FEED_STATUS', 'the server says "unchanged" to a first request')
 }

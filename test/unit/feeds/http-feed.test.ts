@@ -1,15 +1,15 @@
+import type { LookupFunction } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { DEFAULT_FEED_LIMITS, FeedError, type FeedLimits, type FeedRequest } from '../../../src/feeds/feed.js'
 import { FeedFetcher, type FetchResult } from '../../../src/feeds/feed-fetcher.js'
+import { isInsideAddress } from '../../../src/feeds/inside-address.js'
 import { type ListServer, startListServer, startRawServer } from '../../support/list-server.js'
 
 const NOW_SEC = 1_700_000_000
-const SHORT_LIMITS: FeedLimits = {
+/** Nothing here is about time but where a test says so: on a busy machine an answer may take seconds. */
+const LIMITS: FeedLimits = {
   ...DEFAULT_FEED_LIMITS,
-  connectTimeoutMs: 2_000,
-  idleTimeoutMs: 300,
-  totalTimeoutMs: 700,
   maxBytes: 20 * 1024 * 1024,
   maxRedirects: 3,
 }
@@ -37,15 +37,22 @@ interface Fetched {
 
 async function fetchText(
   request: FeedRequest,
-  options: { limits?: Partial<FeedLimits>; environment?: Record<string, string> } = {},
+  options: {
+    limits?: Partial<FeedLimits>
+    environment?: Record<string, string>
+    isInside?: (address: string) => boolean
+    lookup?: LookupFunction
+  } = {},
 ): Promise<Fetched> {
   const pausesMs: number[] = []
   const fetcher = new FeedFetcher({
-    limits: { ...SHORT_LIMITS, ...options.limits },
+    limits: { ...LIMITS, ...options.limits },
     clock: { nowSec: () => NOW_SEC, monotonicMs: () => performance.now() },
     userAgent: () => 'spamdctl/0.1.0',
     environment: options.environment ?? {},
     findProgramUser: async () => undefined,
+    isInside: options.isInside,
+    lookup: options.lookup,
     sleep: async (durationMs) => {
       pausesMs.push(durationMs)
     },
@@ -134,7 +141,7 @@ test('a slow drip ends at the total time-out', async () => {
     response.on('close', () => clearInterval(timer))
   })
   const error = await failureOf(
-    fetchText({ method: 'http', location: server.host }, { limits: { maxAttempts: 1 } }),
+    fetchText({ method: 'http', location: server.host }, { limits: { maxAttempts: 1, totalTimeoutMs: 700 } }),
   )
   expect(error.code).toBe('ERR_FEED_TIMEOUT')
   expect(error.message).toContain('not complete after 0.7 s')
@@ -145,10 +152,7 @@ test.each(['before the answer', 'within the body'])('a server that hangs %s is g
     if (place === 'within the body') response.write('192.0.2.1\n')
   })
   const error = await failureOf(
-    fetchText(
-      { method: 'http', location: server.host },
-      { limits: { maxAttempts: 1, totalTimeoutMs: 10_000 } },
-    ),
+    fetchText({ method: 'http', location: server.host }, { limits: { maxAttempts: 1, idleTimeoutMs: 300 } }),
   )
   expect(error).toMatchObject({ code: 'ERR_FEED_TIMEOUT', isTransient: true })
 })
@@ -287,6 +291,129 @@ test.each(['ftp://192.0.2.1/x', 'file:///etc/passwd', 'http://[', undefined])(
   },
 )
 
+describe('redirects from the Internet to the inside', () => {
+  /** 127.0.0.1 stands for the Internet, ::1 for the inside. */
+  const isInside = (address: string): boolean => address === '::1'
+  /** Answers with these addresses, one after the other, and with the last one from then on. */
+  const lookupOf =
+    (...addresses: string[]): LookupFunction =>
+    (_name, { all }, callback) => {
+      const address = addresses.length > 1 ? addresses.shift()! : addresses[0]!
+      const family = address.includes(':') ? 6 : 4
+      if (all === true) callback(null, [{ address, family }])
+      else callback(null, address, family)
+    }
+  const insideServer = () => serve((_request, response) => response.end('secret\n'), { host: '::1' })
+  const redirecting = (location: string) =>
+    serve((_request, response) => response.writeHead(302, { location }).end())
+  const refused = expect.stringMatching(/^redirect from the Internet to the inside \(.*\) refused$/) as string
+
+  test('are refused by address, unless they are allowed', async () => {
+    const inside = await insideServer()
+    const server = await redirecting(`http://${inside.host}/`)
+    const request: FeedRequest = { method: 'http', location: `${server.host}/` }
+    const error = await failureOf(fetchText(request, { isInside }))
+    expect(error).toMatchObject({ code: 'ERR_FEED_REDIRECT', message: refused, isTransient: false })
+    expect(error.hint).toContain(':allow_private:')
+    expect(inside.requests).toHaveLength(0)
+    expect((await fetchText({ ...request, isPrivateAllowed: true }, { isInside })).text).toBe('secret\n')
+  })
+
+  test('are refused by what a name leads to when the connection is made', async () => {
+    const inside = await insideServer()
+    const server = await redirecting(`http://inside.example:${inside.port}/`)
+    const options = { isInside, lookup: lookupOf('::1') }
+    const error = await failureOf(fetchText({ method: 'http', location: `${server.host}/` }, options))
+    expect(error).toMatchObject({ code: 'ERR_FEED_REDIRECT', message: refused })
+    expect(inside.requests).toHaveLength(0)
+  })
+
+  test('are refused when the name of the server itself leads there the second time', async () => {
+    const inside = await insideServer()
+    const server = await redirecting(`http://list.example:${inside.port}/`)
+    const options = { isInside, lookup: lookupOf('127.0.0.1', '::1') }
+    const location = `list.example:${server.port}/`
+    const error = await failureOf(fetchText({ method: 'http', location }, options))
+    expect(error).toMatchObject({ code: 'ERR_FEED_REDIRECT', message: refused })
+    expect(inside.requests).toHaveLength(0)
+  })
+
+  test('are refused after a detour, and with a proxy as far as names tell', async () => {
+    const inside = await insideServer()
+    const last = await redirecting(`http://${inside.host}/`)
+    const server = await redirecting(`http://${last.host}/`)
+    const request: FeedRequest = { method: 'http', location: `${server.host}/` }
+    expect(await failureOf(fetchText(request, { isInside }))).toMatchObject({ message: refused })
+    const environment = { http_proxy: 'http://127.0.0.1:1', no_proxy: '*' }
+    expect(await failureOf(fetchText(request, { isInside, environment }))).toMatchObject({ message: refused })
+    expect(inside.requests).toHaveLength(0)
+  })
+
+  test('are followed where the first server is of the inside too, or the second is not', async () => {
+    const target = await serve((_request, response) => response.end('there\n'))
+    const inside = await serve(
+      (_request, response) => response.writeHead(302, { location: `http://[::1]:${other.port}/` }).end(),
+      { host: '::1' },
+    )
+    const other = await insideServer()
+    expect((await fetchText({ method: 'http', location: `${inside.host}/` }, { isInside })).text).toBe(
+      'secret\n',
+    )
+    const server = await redirecting(`http://outside.example:${target.port}/`)
+    const options = { isInside, lookup: lookupOf('127.0.0.1') }
+    expect((await fetchText({ method: 'http', location: `${server.host}/` }, options)).text).toBe('there\n')
+  })
+
+  test.each([
+    '127.0.0.1',
+    '127.255.0.1',
+    '10.1.2.3',
+    '172.16.0.1',
+    '172.31.255.255',
+    '192.168.1.1',
+    '169.254.169.254',
+    '0.0.0.0',
+    '100.64.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::1',
+    '::',
+    'fe80::1',
+    'fe80::1%eth0',
+    'fc00::1',
+    'fd12::1',
+    'ff02::1',
+    '::ffff:10.0.0.1',
+    '::ffff:7f00:1',
+    '64:ff9b::192.168.0.1',
+    '2002:a00:1::1',
+  ])('%s is of the inside', (address) => {
+    expect(isInsideAddress(address)).toBe(true)
+  })
+
+  test.each([
+    '8.8.8.8',
+    '172.32.0.1',
+    '172.15.255.255',
+    '192.169.0.1',
+    '11.0.0.0',
+    '9.255.255.255',
+    '100.128.0.1',
+    '100.63.255.255',
+    '126.255.255.255',
+    '128.0.0.1',
+    '169.253.255.255',
+    '223.255.255.255',
+    '2606:4700::1',
+    '::ffff:8.8.8.8',
+    '64:ff9b::808:808',
+    '2002:808:808::1',
+    'list.example',
+  ])('%s is not', (address) => {
+    expect(isInsideAddress(address)).toBe(false)
+  })
+})
+
 test('the user and password of the source stay with its server', async () => {
   const other = await serve((_request, response) => response.end('x'))
   const server = await serve((_request, response) =>
@@ -342,6 +469,26 @@ test('the proxy of the environment is used, and no_proxy respected', async () =>
     { environment: { ...environment, no_proxy: '127.0.0.1' } },
   )
   expect(text).toBe('direct\n')
+})
+
+test.each([
+  ['https_proxy', {}],
+  ['HTTPS_PROXY', {}],
+  ['http_proxy', {}],
+  ['https_proxy', { http_proxy: 'http://127.0.0.1:1' }],
+] as const)('%s carries a list that comes by https', async (variable, more) => {
+  const heads: string[] = []
+  const proxy = await keep(
+    startRawServer((socket, head) => {
+      heads.push(head.split('\r\n', 1)[0]!)
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+    }),
+  )
+  const environment = { ...more, [variable]: `http://${proxy.host}` }
+  await failureOf(
+    fetchText({ method: 'https', location: 'list.example/x' }, { environment, limits: { maxAttempts: 1 } }),
+  )
+  expect(heads).toEqual(['CONNECT list.example:443 HTTP/1.1'])
 })
 
 test('a proxy variable that holds no URL is named', async () => {
