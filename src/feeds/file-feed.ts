@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { errnoText } from '../platform/errno-text.js'
 import { closeFile, openFile, readChunk } from '../platform/file-io.js'
@@ -15,6 +16,21 @@ const READ_BYTES = 1024 * 1024
 export async function openFileFeed(request: FeedRequest): Promise<FeedAnswer> {
   const fd = await openFileForRead(request.location)
   return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
+}
+
+/** A change within this time of a reading may leave the time of a file as it was. */
+const STAMP_DOUBT_MS = 2_000
+
+/**
+ * What changes whenever a local file is written or replaced; undefined when that cannot be told: it is missing, no file,
+ * or was changed within two seconds of `nowMs`.
+ */
+export function fileStamp(location: string, nowMs: number): string | undefined {
+  const facts = statSync(resolve('/', location), { bigint: true, throwIfNoEntry: false })
+  if (facts === undefined || !facts.isFile()) return undefined
+  const newestMs = Math.max(Number(facts.ctimeMs), Number(facts.mtimeMs))
+  if (Math.abs(nowMs - newestMs) < STAMP_DOUBT_MS) return undefined
+  return [facts.dev, facts.ino, facts.size, facts.mtimeNs, facts.ctimeNs].join(':')
 }
 
 /** The descriptor of a source of method `file`. `ERR_FEED_OPEN`. */

@@ -48,6 +48,8 @@ export interface ListCopy {
   /** Of the decompressed list. */
   lengthBytes: number
   sha256: string
+  /** Of a local file: `fileStamp` of the file when it was read. */
+  stamp?: string | undefined
 }
 
 /** What happened with the source of a list. */
@@ -67,7 +69,8 @@ export interface SourceState {
 /** A copy being written; it takes its place only with `commit`. */
 export interface CopyWriter {
   write(chunk: Uint8Array): Promise<void>
-  commit(facts: Omit<ListCopy, 'lengthBytes' | 'sha256'>): Promise<void>
+  /** Resolves with the SHA-256 of the content. */
+  commit(facts: Omit<ListCopy, 'lengthBytes' | 'sha256'>): Promise<string>
   discard(): Promise<void>
 }
 
@@ -155,6 +158,17 @@ export class ListStore {
     }
   }
 
+  /** True when the content of the copy is what was written. */
+  async isCopyWhole(listName: string): Promise<boolean> {
+    try {
+      for await (const _chunk of this.readCopy(listName));
+      return true
+    } catch (error) {
+      if (error instanceof AppError) return false
+      throw error
+    }
+  }
+
   /** Starts a new copy; the old one stays until `commit`. */
   async writeCopy(listName: string): Promise<CopyWriter> {
     const path = this.#path(listName, 'list')
@@ -183,8 +197,10 @@ export class ListStore {
       commit: (facts) =>
         guarded(async () => {
           if (!isStarted) await replacement.write(Buffer.alloc(HEADER_BYTES, ' '))
-          await replacement.writeAt(encodeHeader({ ...facts, lengthBytes, sha256: hash.digest('hex') }), 0)
+          const sha256 = hash.digest('hex')
+          await replacement.writeAt(encodeHeader({ ...facts, lengthBytes, sha256 }), 0)
           await replacement.commit('durable')
+          return sha256
         }),
       discard: () => replacement.discard(),
     }
@@ -205,7 +221,8 @@ export class ListStore {
   async writeState(listName: string, state: SourceState): Promise<void> {
     const path = this.#path(listName, 'state')
     try {
-      await replaceFileWith(path, Buffer.from(`${JSON.stringify(state)}\n`), FILE_MODE)
+      // Losing it costs one request, so it need not wait for the disk.
+      await replaceFileWith(path, Buffer.from(`${JSON.stringify(state)}\n`), FILE_MODE, 'quick')
     } catch (error) {
       throw this.#writeFailure(path, error)
     }

@@ -62,11 +62,16 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
 }
 
 /** Replaces a file by small content in one call. */
-export async function replaceFileWith(path: string, content: Uint8Array, mode: number): Promise<void> {
+export async function replaceFileWith(
+  path: string,
+  content: Uint8Array,
+  mode: number,
+  durability: 'durable' | 'quick' = 'durable',
+): Promise<void> {
   const replacement = await replaceFile(path, mode)
   try {
     await replacement.write(content)
-    await replacement.commit('durable')
+    await replacement.commit(durability)
   } finally {
     await replacement.discard()
   }

@@ -19,6 +19,8 @@ export interface CombinedList {
   set: IpRangeSet | undefined
   /** Names of the lists that failed, of this black list and its exceptions; empty when `set` is there. */
   heldBy: string[]
+  /** `set` is absent because the stored config line, with this SHA-256, says the same. */
+  unchangedLine?: string | undefined
 }
 
 /**

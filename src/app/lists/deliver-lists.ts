@@ -22,6 +22,9 @@ const SILENT_HINT = 'see what listens there and whether it still works, then run
 /** Most bytes of an answer that are looked at: a few lines of JSON. */
 const MAX_ANSWER_BYTES = 65_536
 
+/** A config line in pieces. */
+type LineBytes = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
 type ConfigPlace =
   /** The configuration port of this machine, from a source port below 1024. */
   | { kind: 'port'; port: number; sockets?: ReservedSockets | undefined }
@@ -36,7 +39,7 @@ export type ConfigTarget = ConfigPlace & { timeouts?: DeliveryTimeouts | undefin
  * `ERR_SPAMD_CONNECT` with the original's text, whose cause is the system's error; `ERR_SPAMD_SILENT` when spamd
  * neither reads on nor ends the connection; `ERR_SPAMD_REFUSED` when it answers that it does not take the line.
  */
-export async function sendConfigLine(target: ConfigTarget, line: Iterable<Uint8Array>): Promise<void> {
+export async function sendConfigLine(target: ConfigTarget, line: LineBytes): Promise<void> {
   let answer: string
   try {
     answer = await sendAndClose(await openConnection(target), line, target)
@@ -71,11 +74,7 @@ function nameOfTarget(target: ConfigPlace): string {
   return target.kind === 'port' ? `port ${target.port}` : target.path
 }
 
-async function sendAndClose(
-  socket: Socket,
-  line: Iterable<Uint8Array>,
-  target: ConfigTarget,
-): Promise<string> {
+async function sendAndClose(socket: Socket, line: LineBytes, target: ConfigTarget): Promise<string> {
   const { sendMs, closeMs } = target.timeouts ?? DEFAULT_TIMEOUTS
 
   const closed = once(socket, 'close')
@@ -93,7 +92,7 @@ async function sendAndClose(
     if (answer.length < MAX_ANSWER_BYTES) answer += text
   })
   try {
-    for (const chunk of line) await written(socket, chunk)
+    for await (const chunk of line) await written(socket, chunk)
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
       socket.end(resolve)

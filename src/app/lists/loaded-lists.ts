@@ -36,6 +36,16 @@ export interface LoadedIndex {
   wasComplete: boolean
   /** Time of the first run that loaded something. */
   firstRunSec: UnixSec | undefined
+  /** Of what each stored config line was made, and its own SHA-256, by the name of the list. */
+  lines: Record<string, StoredLine>
+  /** Of the content that the packet filter's table was last given. */
+  tableDigest: string | undefined
+}
+
+/** See `listKey`. */
+export interface StoredLine {
+  key: string
+  sha256: string
 }
 
 /**
@@ -56,7 +66,14 @@ export function vanishedLists(
 /** The record of one state folder. `open` it before anything else. */
 export class LoadedLists {
   readonly #stateDir: string
-  #index: LoadedIndex = { names: [], toClear: [], wasComplete: false, firstRunSec: undefined }
+  #index: LoadedIndex = {
+    names: [],
+    toClear: [],
+    wasComplete: false,
+    firstRunSec: undefined,
+    lines: {},
+    tableDigest: undefined,
+  }
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir
@@ -88,13 +105,41 @@ export class LoadedLists {
     return received === undefined ? EMPTY_SET : setOfPrefixes(received.ipv4, received.ipv6)
   }
 
-  /** Stores the config line of a list, as sent. `ERR_LISTS_WRITE`. */
-  async writeLine(name: string, line: Iterable<Uint8Array>): Promise<void> {
-    await writeFile(linePath(this.#stateDir, name), line)
+  /** Stores the config line of a list, as sent; its SHA-256. `ERR_LISTS_WRITE`. */
+  async writeLine(name: string, line: Iterable<Uint8Array>): Promise<string> {
+    const hash = process.getBuiltinModule('node:crypto').createHash('sha256')
+    const hashed = function* (): Generator<Uint8Array> {
+      for (const chunk of line) {
+        hash.update(chunk)
+        yield chunk
+      }
+    }
+    await writeFile(linePath(this.#stateDir, name), hashed())
+    return hash.digest('hex')
+  }
+
+  /** The SHA-256 of the stored config line when it was made of what `key` says and is what was stored; else undefined. */
+  async lineOf(name: string, key: string): Promise<string | undefined> {
+    const { names, lines } = this.#index
+    const stored = lines[name]
+    if (stored?.key !== key || !names.includes(name)) return undefined
+    const hash = process.getBuiltinModule('node:crypto').createHash('sha256')
+    try {
+      for await (const chunk of this.readLine(name)) hash.update(chunk)
+    } catch {
+      return undefined
+    }
+    return hash.digest('hex') === stored.sha256 ? stored.sha256 : undefined
+  }
+
+  /** The bytes of the stored config line. Errors: the system's own. */
+  readLine(name: string): AsyncGenerator<Uint8Array> {
+    return readStoredChunks(linePath(this.#stateDir, name))
   }
 
   /** Replaces the index and forgets the lines that it does not name any more. `ERR_LISTS_WRITE`. */
   async writeIndex(index: LoadedIndex): Promise<void> {
+    if (JSON.stringify(index) === JSON.stringify(this.#index)) return
     const text = JSON.stringify({ format: INDEX_FORMAT, ...index })
     await writeFile(join(this.#stateDir, INDEX_NAME), [Buffer.from(`${text}\n`)])
     const gone = this.#index.names.filter((name) => !index.names.includes(name))
@@ -152,6 +197,8 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
       toClear: value.toClear,
       wasComplete: value.wasComplete === true,
       firstRunSec: typeof value.firstRunSec === 'number' ? value.firstRunSec : undefined,
+      lines: storedLines(value.lines),
+      tableDigest: typeof value.tableDigest === 'string' ? value.tableDigest : undefined,
     }
   } catch {
     return undefined
@@ -160,6 +207,17 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
 
 function linePath(stateDir: string, name: string): string {
   return join(stateDir, `${listFileName(name)}.line`)
+}
+
+function storedLines(value: unknown): Record<string, StoredLine> {
+  const lines: Record<string, StoredLine> = Object.create(null) as Record<string, StoredLine>
+  if (typeof value !== 'object' || value === null) return lines
+  for (const [name, line] of Object.entries(value as Record<string, Partial<StoredLine> | null>)) {
+    if (typeof line?.key === 'string' && typeof line.sha256 === 'string') {
+      lines[name] = { key: line.key, sha256: line.sha256 }
+    }
+  }
+  return lines
 }
 
 function isNameList(value: unknown): value is string[] {

@@ -3,25 +3,59 @@ import { parseCidr } from '../../ip/cidr.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
 import { EMPTY_SET, IpRangeCollector, type IpRangeSet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 import { BLOCKED_TABLE } from './blocked-table.js'
+import { linesDigest, tableDigest } from './list-key.js'
+
+/** What became of the table. */
+export interface TableResult {
+  set: IpRangeSet
+  /** Of its content, see `tableDigest`. */
+  digest: string
+  outcome: 'replaced' | 'as wanted'
+}
 
 /**
- * Replaces the table of blocked networks by `wanted`. With `keepsPresent` nothing that is in the table now
- * is taken out. Returns what the table holds afterwards. Errors: those of the firewall.
+ * Makes the table of blocked networks hold `wanted`. With `keepsPresent` nothing that is in the table now is taken out.
+ * With `lastDigest`, of what the table was given last, a table that is still to hold the same is read, and written only
+ * when it does not. Errors: those of the firewall.
  */
 export async function replaceBlockedTable(
   firewall: Firewall,
   wanted: IpRangeSet,
   keepsPresent: boolean,
-): Promise<IpRangeSet> {
-  const set = keepsPresent ? unionOf([wanted, (await readBlockedTable(firewall)) ?? EMPTY_SET]) : wanted
-  await firewall.replaceTable(BLOCKED_TABLE, formatCidrs(set))
-  return set
+  lastDigest: string | undefined,
+): Promise<TableResult> {
+  const present = keepsPresent ? await readBlockedTable(firewall) : undefined
+  const set = keepsPresent ? unionOf([wanted, present ?? EMPTY_SET]) : wanted
+  const content = formatCidrs(set)
+  const digest = tableDigest(content)
+  if (lastDigest === digest && (await holds(firewall, set, digest)))
+    return { set, digest, outcome: 'as wanted' }
+  await firewall.replaceTable(BLOCKED_TABLE, content)
+  return { set, digest, outcome: 'replaced' }
+}
+
+/** True when the table holds, line by line, what it was last given. */
+export async function isBlockedTableAsGiven(firewall: Firewall, digest: string): Promise<boolean> {
+  const lines = await firewall.readTable(BLOCKED_TABLE)
+  return lines !== undefined && linesDigest(lines) === digest
+}
+
+async function holds(firewall: Firewall, set: IpRangeSet, digest: string): Promise<boolean> {
+  const lines = await firewall.readTable(BLOCKED_TABLE)
+  if (lines === undefined) return false
+  if (linesDigest(lines) === digest) return true
+  // A packet filter may list the same networks in another order or cut in another way.
+  return tableDigest(formatCidrs(setOfLines(lines))) === tableDigest(formatCidrs(set))
 }
 
 /** The present content of the table; undefined when there is no such table. */
 export async function readBlockedTable(firewall: Firewall): Promise<IpRangeSet | undefined> {
   const lines = await firewall.readTable(BLOCKED_TABLE)
-  if (lines === undefined) return undefined
+  return lines === undefined ? undefined : setOfLines(lines)
+}
+
+/** The addresses that match the entries of a table. */
+function setOfLines(lines: readonly string[]): IpRangeSet {
   const isException = (line: string) => line.startsWith('!')
   if (!lines.some(isException)) return setOf(lines)
   // In pf the longest entry that holds an address decides: the longer a prefix, the later it is applied.

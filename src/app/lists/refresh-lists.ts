@@ -25,7 +25,13 @@ import type {
   RefreshReport,
   TableReport,
 } from './refresh-report.js'
-import { type ListFetcher, type SettledSource, type SettleOptions, settleSource } from './settle-source.js'
+import {
+  type ListFetcher,
+  loadSettled,
+  type SettledSource,
+  type SettleOptions,
+  settleSource,
+} from './settle-source.js'
 import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
 
 /** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */
@@ -46,6 +52,8 @@ export interface RefreshOptions {
   isDryRun: boolean
   /** With `isDryRun`: what would change is counted. */
   wantsChanges: boolean
+  /** Nothing but problems is told: what is as it was is not read. */
+  isQuiet: boolean
   /** Networks are counted although nothing is sent: it takes a while with millions. */
   wantsCounts: boolean
   /** The table of blocked networks is loaded too; undefined: it is not. */
@@ -66,6 +74,8 @@ export interface RefreshTools {
   fetcher: ListFetcher
   observer: RefreshObserver
   sleep(durationMs: number): Promise<void>
+  /** Of the package. */
+  version(): string
 }
 
 /** Runs once. Throws `AppError` when nothing could be begun (another run at work, the state folder unusable). */
@@ -96,6 +106,8 @@ class Run {
   #loaded: LoadedLists | undefined
   readonly #startedSec: UnixSec
   readonly #problems: Problem[] = []
+  /** Of what each list is made, by its name. */
+  readonly #keys = new Map<string, string>()
 
   constructor(options: RefreshOptions, tools: RefreshTools, store: ListStore) {
     this.#options = options
@@ -110,6 +122,8 @@ class Run {
     if (!configuration.isUsable) return this.#report({})
 
     const settled = await this.#settleAll()
+    const unchanged = await this.#unchangedLines(settled)
+    await this.#loadChanged(settled, unchanged)
     const lists = this.#reportLists(settled)
     const combined = combineLists(
       configuration.lists.map((list) => ({
@@ -118,11 +132,17 @@ class Run {
         set: settled.get(list)?.summary?.set,
         isUnsendable: list.colour === 'black' && list.message === undefined,
       })),
-    )
+    ).map((list) => {
+      const unchangedLine = unchanged.get(list.name)
+      return unchangedLine === undefined
+        ? list
+        : { name: list.name, set: undefined, heldBy: [], unchangedLine }
+    })
     // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
-    const effective = await this.#effectiveSets(combined)
-    const isComplete = !keepsVanished && effective.length === combined.length
+    const isTableAsGiven = await this.#isTableAsGiven(combined, keepsVanished)
+    const effective = isTableAsGiven ? [] : await this.#effectiveSets(combined)
+    const isComplete = !keepsVanished && (isTableAsGiven || effective.length === combined.length)
     if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
     let sent: CombinedReport[]
     let cleared: string[] = []
@@ -139,6 +159,8 @@ class Run {
       ;({ sent, cleared } = await sendLists(combined, messages, {
         target: this.#options.target,
         loaded: await this.#openLoaded(),
+        keys: this.#keys,
+        held: new Map(),
         isComplete,
         keepsVanished,
         nowSec: this.#startedSec,
@@ -146,7 +168,8 @@ class Run {
       }))
     }
     const union = unionOf(effective.map(({ set }) => set))
-    const table = await this.#loadTable(union, combined.length + cleared.length + toClear.length > 0)
+    const hasLists = combined.length + cleared.length + toClear.length > 0
+    const table = isTableAsGiven ? this.#asGivenTable() : await this.#loadTable(union, hasLists)
     if (output !== undefined) {
       await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
     }
@@ -155,17 +178,8 @@ class Run {
 
   /** Each source once, however often its list is named, bounded in number. */
   async #settleAll(): Promise<Map<ConfiguredList, SettledSource>> {
-    const { isDryRun, isForced, isOffline, canShrink, configuration } = this.#options
-    const settleOptions: SettleOptions = {
-      store: this.#store,
-      fetcher: this.#tools.fetcher,
-      nowSec: this.#startedSec,
-      isForced,
-      isOffline,
-      canShrink,
-      isReadOnly: isDryRun,
-      onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
-    }
+    const { configuration } = this.#options
+    const settleOptions = this.#settleOptions()
     const byName = new Map<string, Promise<SettledSource>>()
     const waiting: (() => void)[] = []
     let running = 0
@@ -189,6 +203,21 @@ class Run {
       if (source !== undefined) settled.set(list, source)
     }
     return settled
+  }
+
+  #settleOptions(): SettleOptions {
+    const { isDryRun, isForced, isOffline, canShrink, isQuiet } = this.#options
+    return {
+      store: this.#store,
+      fetcher: this.#tools.fetcher,
+      nowSec: this.#startedSec,
+      isForced,
+      isOffline,
+      canShrink,
+      isReadOnly: isDryRun,
+      isLazy: isQuiet && !isDryRun,
+      onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
+    }
   }
 
   #reportLists(settled: ReadonlyMap<ConfiguredList, SettledSource>): ListReport[] {
@@ -231,8 +260,12 @@ class Run {
   /** What is in force of each list after the run: the new addresses, or for a held list the ones it had. */
   async #effectiveSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
     const effective: { name: string; set: IpRangeSet }[] = []
+    const { firewall, output } = this.#options
+    const isUnionNeeded = firewall !== undefined || output !== undefined
     for (const list of combined) {
-      const set = list.set ?? (await (await this.#openLoaded()).readSet(list.name))
+      // An unchanged list is known to be there; what it holds matters to the union only.
+      const isKnown = list.unchangedLine !== undefined && !isUnionNeeded
+      const set = list.set ?? (isKnown ? EMPTY_SET : await (await this.#openLoaded()).readSet(list.name))
       if (set !== undefined) effective.push({ name: list.name, set })
     }
     return effective
@@ -315,9 +348,72 @@ class Run {
     // Until then the table may hold what another program loaded for a list that we could never get.
     const { wasComplete, firstRunSec = this.#startedSec } = (await this.#openLoaded()).index
     const keepsPresent = !wasComplete && this.#startedSec - firstRunSec < FOREIGN_CONTENT_SEC
-    const set = await this.#attempt(() => replaceBlockedTable(firewall, union, keepsPresent))
-    if (set === undefined) return { ...report, outcome: 'failed' }
-    return { ...report, outcome: 'replaced', cidrs: countCidrs(set) }
+    const loaded = await this.#openLoaded()
+    const result = await this.#attempt(() =>
+      replaceBlockedTable(firewall, union, keepsPresent, loaded.index.tableDigest),
+    )
+    if (result === undefined) return { ...report, outcome: 'failed' }
+    await this.#attempt(() => loaded.writeIndex({ ...loaded.index, tableDigest: result.digest }))
+    return { ...report, outcome: result.outcome, cidrs: countCidrs(result.set) }
+  }
+
+  /** SHA-256 of the stored config line of each list that is made of the same as in the run that stored it. */
+  async #unchangedLines(settled: ReadonlyMap<ConfiguredList, SettledSource>): Promise<Map<string, string>> {
+    const unchanged = new Map<string, string>()
+    const { isDryRun, isQuiet, configuration } = this.#options
+    if (isDryRun) return unchanged
+    const { groupsByName, listKey } = await import('./list-key.js')
+    const loaded = await this.#openLoaded()
+    for (const [name, group] of groupsByName(configuration.lists)) {
+      const key = listKey(group, settled, this.#tools.version())
+      if (key === undefined) continue
+      this.#keys.set(name, key)
+      const line = isQuiet ? await loaded.lineOf(name, key) : undefined
+      if (line !== undefined) unchanged.set(name, line)
+    }
+    return unchanged
+  }
+
+  /** Reads the copies of lists whose content is needed after all. */
+  async #loadChanged(
+    settled: Map<ConfiguredList, SettledSource>,
+    unchanged: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const loadedByName = new Map<string, SettledSource>()
+    let black: string | undefined
+    for (const list of this.#options.configuration.lists) {
+      if (list.colour === 'black') black = list.name
+      const source = settled.get(list)
+      if (source === undefined || (black !== undefined && unchanged.has(black))) continue
+      const whole = loadedByName.get(list.name) ?? (await loadSettled(source, this.#settleOptions()))
+      loadedByName.set(list.name, whole)
+      settled.set(list, whole)
+    }
+  }
+
+  /** True when every list is as it was and the table holds what it was given for them. */
+  async #isTableAsGiven(combined: readonly CombinedList[], keepsVanished: boolean): Promise<boolean> {
+    const { firewall, isDryRun, output } = this.#options
+    if (isDryRun || output !== undefined || combined.some((list) => list.unchangedLine === undefined))
+      return false
+    // Without a table nobody needs the sets.
+    if (firewall === undefined) return true
+    const { index } = await this.#openLoaded()
+    const isSame =
+      !keepsVanished &&
+      index.wasComplete &&
+      index.tableDigest !== undefined &&
+      index.names.length === combined.length &&
+      index.toClear.length === 0
+    if (!isSame) return false
+    const { isBlockedTableAsGiven } = await import('./refresh-firewall.js')
+    return (await this.#attempt(() => isBlockedTableAsGiven(firewall, index.tableDigest!))) ?? false
+  }
+
+  #asGivenTable(): TableReport | undefined {
+    const { firewall } = this.#options
+    if (firewall === undefined) return undefined
+    return { firewall: firewall.describe(), outcome: 'as wanted', cidrs: undefined, change: undefined }
   }
 
   /** The result of an action, or undefined after telling why it failed. */

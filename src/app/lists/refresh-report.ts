@@ -52,7 +52,7 @@ export interface ListToClear {
 export interface TableReport {
   /** `the firewall in words`. */
   firewall: string
-  outcome: 'replaced' | 'left alone' | 'failed'
+  outcome: 'replaced' | 'as wanted' | 'left alone' | 'failed'
   cidrs: { ipv4: number; ipv6: number } | undefined
   change: Change | undefined
 }

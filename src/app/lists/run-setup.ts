@@ -18,7 +18,15 @@ const FALLBACK_USER = 'nobody'
 export interface SetupRequest
   extends Pick<
     RefreshOptions,
-    'isDryRun' | 'wantsChanges' | 'wantsCounts' | 'isForced' | 'isOffline' | 'canShrink' | 'output' | 'waitMs'
+    | 'isDryRun'
+    | 'isQuiet'
+    | 'wantsChanges'
+    | 'wantsCounts'
+    | 'isForced'
+    | 'isOffline'
+    | 'canShrink'
+    | 'output'
+    | 'waitMs'
   > {
   settings: Settings
   configuration: Configuration
@@ -69,6 +77,7 @@ export async function runSetup(request: SetupRequest, world: SetupWorld): Promis
       { ...request, stateDir: settings.stateDir, firewall, target, takeOver },
       {
         clock: world.clock,
+        version: () => world.version(),
         fetcher: world.wrapFetcher?.(fetcher) ?? fetcher,
         observer: world.observer,
         sleep: world.sleep,

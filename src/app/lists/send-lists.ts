@@ -8,13 +8,17 @@ import { toDisplayText } from '../wire-text.js'
 import type { CombinedList } from './combine-lists.js'
 import type { Problem } from './configured-list.js'
 import { type ConfigTarget, isSpamdAbsent, sendConfigLine } from './deliver-lists.js'
-import { type LoadedLists, vanishedLists } from './loaded-lists.js'
+import { type LoadedLists, type StoredLine, vanishedLists } from './loaded-lists.js'
 import type { CombinedReport } from './refresh-report.js'
 
 /** Where lists are sent, and what is known of those loaded before. */
 export interface SendOptions {
   target: ConfigTarget
   loaded: LoadedLists
+  /** What the lists that are made anew are made of, by name; see `listKey`. */
+  keys: ReadonlyMap<string, string>
+  /** SHA-256 of the config line of each list that spamd says it holds. */
+  held: ReadonlyMap<string, string>
   /** The addresses of every list are known, if only from an earlier run. */
   isComplete: boolean
   /** Lists that were loaded before and are not named now stay loaded. */
@@ -39,7 +43,11 @@ export async function sendLists(
   let hadConnection = false
   const unsent: string[] = []
   /** True when spamd need not be told (again): it got the line, or it is not there and so holds no list. */
-  const send = async (name: string, line: Iterable<Uint8Array>, isClear: boolean): Promise<boolean> => {
+  const send = async (
+    name: string,
+    line: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    isClear: boolean,
+  ): Promise<boolean> => {
     if (!isReachable) {
       unsent.push(name)
       return false
@@ -71,9 +79,16 @@ export async function sendLists(
 
   const sent: CombinedReport[] = []
   const names: string[] = []
-  for (const { name, set, heldBy } of combined) {
+  const lines: Record<string, StoredLine> = { ...loaded.index.lines }
+  for (const { name, set, heldBy, unchangedLine } of combined) {
     const isKnown = loaded.index.names.includes(name)
     if (isKnown && !names.includes(name)) names.push(name)
+    if (unchangedLine !== undefined) {
+      const isThere =
+        options.held.get(name) === unchangedLine || (await send(name, loaded.readLine(name), false))
+      sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: isThere ? 'sent' : 'not sent' })
+      continue
+    }
     if (set === undefined) {
       sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: 'held' })
       continue
@@ -91,7 +106,12 @@ export async function sendLists(
     const isClear = isEmptySet(set)
     const line = { name, message: messages.get(name) ?? '', set }
     const isSent = await send(name, configLineChunks(line), isClear)
-    await record(() => loaded.writeLine(name, configLineChunks(line)))
+    const key = options.keys.get(name)
+    delete lines[name]
+    await record(async () => {
+      const sha256 = await loaded.writeLine(name, configLineChunks(line))
+      if (key !== undefined) lines[name] = { key, sha256 }
+    })
     if (!names.includes(name)) names.push(name)
     sent.push({ ...report, outcome: !isSent ? 'not sent' : isClear ? 'cleared' : 'sent' })
   }
@@ -113,6 +133,8 @@ export async function sendLists(
   }
   const firstRunSec = loaded.index.firstRunSec ?? options.nowSec
   const wasComplete = loaded.index.wasComplete || options.isComplete
-  await record(() => loaded.writeIndex({ names, toClear, wasComplete, firstRunSec }))
+  for (const name of Object.keys(lines)) if (!names.includes(name)) delete lines[name]
+  const { tableDigest } = loaded.index
+  await record(() => loaded.writeIndex({ names, toClear, wasComplete, firstRunSec, lines, tableDigest }))
   return { sent, cleared }
 }

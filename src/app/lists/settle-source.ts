@@ -2,6 +2,7 @@ import { createListParser, type ListSummary } from '../../codec/lists/list-lines
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { FeedError, isRemote, type Validator } from '../../feeds/feed.js'
 import type { FeedFetcher } from '../../feeds/feed-fetcher.js'
+import { fileStamp } from '../../feeds/file-feed.js'
 import type { CopyWriter, ListCopy, ListStore, SourceState } from '../../feeds/list-store.js'
 import { notBefore } from '../../feeds/pace.js'
 import { AppError } from '../../platform/app-error.js'
@@ -29,8 +30,10 @@ export interface SourceFailure {
 export interface SettledSource {
   source: ListSource
   status: SettledStatus
-  /** Undefined only when `failed`. */
+  /** Undefined when `failed`, and with `isLazy` where the last good copy says it: see `loadSettled`. */
   summary: ListSummary | undefined
+  /** SHA-256 of the content, when a copy of it is stored. */
+  digest: string | undefined
   /** When the content in use was last known to be current; undefined when `failed`. */
   currentSec: UnixSec | undefined
   /** True when the source itself was asked in this run. */
@@ -54,6 +57,8 @@ export interface SettleOptions {
   isOffline: boolean
   /** Reads copies, writes nothing. */
   isReadOnly: boolean
+  /** Content that is that of the last good copy is not read: whoever needs it calls `loadSettled`. */
+  isLazy: boolean
   canShrink: boolean
   onProgress(source: ListSource, receivedBytes: number): void
 }
@@ -72,7 +77,14 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
   const fallBack = (failure: SourceFailure, wasAsked: boolean) =>
     fallBackToCopy(source, options, facts, state, failure, wasAsked)
 
+  const useCopy = (status: SettledStatus, wasAsked: boolean, currentSec = currentSecOf(facts, state)) =>
+    options.isLazy && facts !== undefined
+      ? { ...settled(source, status, undefined, currentSec, wasAsked), digest: facts.sha256 }
+      : undefined
+
   if (options.isOffline) {
+    const lazy = useCopy('offline', false)
+    if (lazy !== undefined) return lazy
     const summary = await parseCopy(source, store, facts)
     if (summary === undefined) {
       return failed(source, { code: 'ERR_LISTS_READ', reason: 'there is no last good copy' }, false)
@@ -91,16 +103,31 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
       const reason = 'it was asked less than an hour ago, but no copy could be stored'
       return failed(source, { code: 'ERR_FEED_WAITING', reason, hint: '--force asks at once' }, false)
     }
+    const lazy = useCopy('fresh', false)
+    if (lazy !== undefined) return lazy
     const summary = await parseCopy(source, store, facts)
     // A copy that was damaged since is worth a request out of turn.
     if (summary !== undefined) return settled(source, 'fresh', summary, currentSecOf(facts, state), false)
   }
 
   const isSameSource = facts?.method === source.method && facts.location === source.location
+  const stamp =
+    source.method === 'file' && source.isAsRoot !== true
+      ? fileStamp(source.location, nowSec * 1000)
+      : undefined
+  if (isSameSource && stamp !== undefined && stamp === facts.stamp) {
+    const lazy = useCopy('local', true, nowSec)
+    if (lazy !== undefined) {
+      await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: undefined })
+      return lazy
+    }
+  }
   try {
     const asked = await askSource(source, options, facts, isSameSource)
     if (asked.kind === 'unchanged') {
       await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec })
+      const lazy = asked.summary === undefined ? useCopy('unchanged', true, nowSec) : undefined
+      if (lazy !== undefined) return lazy
       return settled(source, 'unchanged', asked.summary, nowSec, true)
     }
     const { summary, writer } = asked.fetched
@@ -110,13 +137,18 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
       throw new FeedError('ERR_FEED_CONTENT', refusal.reason, { hint: refusal.hint })
     }
     let { storeFailure } = asked.fetched
+    let digest: string | undefined
     if (!options.isReadOnly) {
-      storeFailure ??= await keepCopy(source, options, asked.validator, summary, writer!)
+      if (storeFailure === undefined) {
+        const kept = await keepCopy(source, options, { validator: asked.validator, stamp }, summary, writer!)
+        if (typeof kept === 'string') digest = kept
+        else storeFailure = kept
+      }
       if (storeFailure === undefined) await keepLineIndex(source, options.store.folder)
       await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec })
     }
     const status = isRemote(source.method) ? 'new' : 'local'
-    return { ...settled(source, status, summary, nowSec, true), storeFailure }
+    return { ...settled(source, status, summary, nowSec, true), storeFailure, digest }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const notBeforeSec = error instanceof FeedError ? error.notBeforeSec : undefined
@@ -130,7 +162,8 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
 }
 
 type Asked =
-  | { kind: 'unchanged'; summary: ListSummary; freshUntilSec: UnixSec | undefined }
+  /** `summary` is undefined with `isLazy`. */
+  | { kind: 'unchanged'; summary: ListSummary | undefined; freshUntilSec: UnixSec | undefined }
   | { kind: 'content'; fetched: Fetched; validator: Validator; freshUntilSec: UnixSec | undefined }
 
 /** Asks with the validator of the copy; when the server says "unchanged" but the copy is damaged, once more without. */
@@ -148,6 +181,9 @@ async function askSource(
     receive,
   )
   if (first.kind === 'body') return { ...first, kind: 'content', fetched: first.content }
+  if (options.isLazy && (await options.store.isCopyWhole(source.name))) {
+    return { kind: 'unchanged', summary: undefined, freshUntilSec: first.freshUntilSec }
+  }
   const summary = await parseCopy(source, options.store, facts)
   if (summary !== undefined) return { kind: 'unchanged', summary, freshUntilSec: first.freshUntilSec }
   const again = await options.fetcher.fetch({ method, location, isPrivateAllowed }, receive)
@@ -198,20 +234,19 @@ async function receiveList(
 async function keepCopy(
   source: ListSource,
   options: SettleOptions,
-  validator: Validator,
+  facts: { validator: Validator; stamp: string | undefined },
   summary: ListSummary,
   writer: CopyWriter,
-): Promise<SourceFailure | undefined> {
+): Promise<SourceFailure | string> {
   try {
-    await writer.commit({
+    return await writer.commit({
       listName: source.name,
       method: source.method,
       location: source.location,
       fetchedSec: options.nowSec,
-      validator,
+      ...facts,
       entries: summary.accepted,
     })
-    return undefined
   } catch (error) {
     await writer.discard()
     if (!(error instanceof AppError)) throw error
@@ -252,9 +287,26 @@ async function fallBackToCopy(
   failure: SourceFailure,
   wasAsked: boolean,
 ): Promise<SettledSource> {
+  if (options.isLazy && facts !== undefined) {
+    const kept = settled(source, 'kept', undefined, currentSecOf(facts, state), wasAsked)
+    return { ...kept, digest: facts.sha256, failure }
+  }
   const summary = await parseCopy(source, options.store, facts)
   if (summary === undefined) return failed(source, failure, wasAsked)
   return { ...settled(source, 'kept', summary, currentSecOf(facts, state), wasAsked), failure }
+}
+
+/**
+ * The same source with its content read from the copy. When that turns out to be damaged the source is settled anew,
+ * and asked whatever it asked for, unless its failure or `isOffline` forbids.
+ */
+export async function loadSettled(lazy: SettledSource, options: SettleOptions): Promise<SettledSource> {
+  const { source, failure } = lazy
+  if (lazy.summary !== undefined || lazy.status === 'failed') return lazy
+  const summary = await parseCopy(source, options.store, await options.store.readCopyFacts(source.name))
+  if (summary !== undefined) return { ...lazy, summary }
+  if (failure !== undefined) return failed(source, failure, lazy.wasAsked)
+  return settleSource(source, { ...options, isLazy: false, isForced: true })
 }
 
 /** The content of the copy, or undefined when there is none that can be trusted. */
@@ -284,11 +336,20 @@ function currentSecOf(facts: ListCopy | undefined, state: SourceState | undefine
 function settled(
   source: ListSource,
   status: SettledStatus,
-  summary: ListSummary,
+  summary: ListSummary | undefined,
   currentSec: UnixSec | undefined,
   wasAsked: boolean,
 ): SettledSource {
-  return { source, status, summary, currentSec, wasAsked, failure: undefined, storeFailure: undefined }
+  return {
+    source,
+    status,
+    summary,
+    digest: undefined,
+    currentSec,
+    wasAsked,
+    failure: undefined,
+    storeFailure: undefined,
+  }
 }
 
 function failed(source: ListSource, failure: SourceFailure, wasAsked: boolean): SettledSource {
@@ -296,6 +357,7 @@ function failed(source: ListSource, failure: SourceFailure, wasAsked: boolean): 
     source,
     status: 'failed',
     summary: undefined,
+    digest: undefined,
     currentSec: undefined,
     wasAsked,
     failure,

@@ -117,6 +117,7 @@ async function refresh(
         settings,
         configuration,
         isFeedUserGiven: isFeedUserGiven(call, io),
+        isQuiet: progress === undefined && !call.isVerbose && !call.isJson,
         wantsChanges: call.isVerbose || call.isJson,
         wantsCounts: progress !== undefined || call.isJson,
         output: call.output && {

@@ -108,6 +108,15 @@ export class SetupWorld {
     }
   }
 
+  /** Edits pf's table `spamd` by hand. */
+  async setTable(entries: string[]): Promise<void> {
+    const state = JSON.parse(readFileSync(this.path('pfctl-state'), 'utf8')) as {
+      tables: Record<string, unknown>
+    }
+    state.tables.spamd = entries
+    await this.write('pfctl-state', JSON.stringify(state))
+  }
+
   /** What the state folder holds for a list. */
   stateFile(name: string): Promise<Buffer> {
     return readFile(join(this.stateDir, name))

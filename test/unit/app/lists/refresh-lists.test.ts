@@ -359,6 +359,54 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       ])
     })
 
+    test('when nothing changed, the stored line is sent as it is, and made anew for any reason to', async () => {
+      says('/a', TEN)
+      await world.write('w', '192.0.2.1\n')
+      const lists = [remote('a'), { name: 'w', white: true, file: world.path('w') }]
+      await world.configure(lists)
+      const line = (await world.run()).sent
+      expect(line).toEqual([TEN_LINE.replace('10;192.0.2.1/32;', '9;')])
+      const stored = await world.stateFile('a.line')
+      // What is sent comes from the file: the copy could not be read any more.
+      await writeFile(join(world.stateDir, 'a.list'), (await world.stateFile('a.list')).subarray(0, 8_192))
+      expect(await world.run()).toMatchObject({ rc: 0, stderr: '', sent: line })
+      await writeFile(join(world.stateDir, 'a.line'), stored.toString().replace('192.0.2.3', '192.0.2.4'))
+      expect((await world.run(['--force'])).sent).toEqual(line)
+      expect(await world.stateFile('a.line')).toEqual(stored)
+      // The white list, the message and the list itself.
+      await world.write('w', '192.0.2.3\n')
+      expect((await world.run()).sent).toEqual([TEN_LINE.replace('192.0.2.3/32;', '').replace('10;', '9;')])
+      await world.configure(lists.map((list) => ({ ...list, msg: 'other' })))
+      expect((await world.run()).sent[0]).toContain('a;"other";')
+      says('/a', '198.51.100.0/24\n')
+      await world.run(['--force', '--accept-shrink'])
+      expect((await world.run()).sent).toEqual(['a;"other";inet;1;198.51.100.0/24\n'])
+    })
+
+    test('a table that holds what it should is not written, and one changed by hand is', async () => {
+      says('/a', TEN)
+      await world.configure([remote('a')])
+      const writes = async () =>
+        (await readFile(world.path('pfctl-calls'), 'utf8'))
+          .split('\n')
+          .filter((call) => call.includes('replace')).length
+      expect((await world.run(['-b'])).rc).toBe(0)
+      expect(await writes()).toBe(1)
+      const table = world.table()
+      expect(table).toHaveLength(10)
+      // Once as quietly as cron has it, once with everything read again.
+      for (const argv of [['-b'], ['-b', '-d'], ['-b', '--force']]) {
+        expect(await world.run(argv)).toMatchObject({ rc: 0 })
+        expect(await writes()).toBe(1)
+      }
+      for (const [round, entries] of [[], table!.slice(1), [...table!, '203.0.113.9']].entries()) {
+        await world.setTable(entries)
+        expect(await world.run(['-b'])).toMatchObject({ rc: 0, stderr: '' })
+        expect(await writes()).toBe(2 + round)
+        expect(world.table()?.sort()).toEqual(table?.sort())
+      }
+    })
+
     test('Cache-Control of the server is honoured', async () => {
       says('/a', TEN, { 'cache-control': 'public, max-age=86400' })
       await world.configure([remote('a')])
