@@ -59,7 +59,7 @@ export class PfFirewall implements Firewall {
       const tables = await runFirewallTool(this.#tool, ['-q', '-sT'])
       if (tables.exitCode === 0 && !tables.stdout.toString('latin1').split('\n').includes(table.name))
         return undefined
-      throw toolFailure(this.#tool, result, ROOT_HINT)
+      throw toolFailure(this.#tool, result, hintFor(result.stderrTail))
     } catch (error) {
       throw withContext(error, `cannot read table ${table.name}`)
     }
@@ -95,7 +95,7 @@ export class PfFirewall implements Firewall {
     throw new AppError(
       'ERR_FIREWALL_LIMIT',
       `${entryCount} entries do not fit into pf's limit of ${maxEntries} table entries; the old content stays`,
-      { hint: limitHint(entryCount) },
+      { hint: limitHint(entryCount, maxEntries) },
     )
   }
 
@@ -117,7 +117,10 @@ export class PfFirewall implements Firewall {
       return
     }
     const isMemoryShort = /cannot allocate memory/i.test(result.stderrTail)
-    const failure = toolFailure(this.#tool, result, isMemoryShort ? limitHint(entryCount) : ROOT_HINT)
+    const hint = isMemoryShort
+      ? limitHint(entryCount, (await this.limits()).maxEntries)
+      : hintFor(result.stderrTail)
+    const failure = toolFailure(this.#tool, result, hint)
     throw isMemoryShort
       ? new AppError('ERR_FIREWALL_LIMIT', failure.message, { hint: failure.hint, cause: failure })
       : failure
@@ -156,10 +159,18 @@ export class PfFirewall implements Firewall {
 
 const ROOT_HINT = 'pfctl needs root, and the pf device /dev/pf'
 
-/** Replacing needs room for the old and the new entries at once, so the limit to set is twice the table. */
-function limitHint(entryCount: number): string {
+/** Only what speaks of a missing right, or of the device, is mended by root. */
+function hintFor(stderrTail: string): string | undefined {
+  return /permission denied|operation not permitted|\/dev\/pf/i.test(stderrTail) ? ROOT_HINT : undefined
+}
+
+/**
+ * Replacing needs room for the old and the new entries at once. The limit counts the entries of all tables, and those of
+ * the others are somewhere below the limit in force: that much and twice ours is enough.
+ */
+function limitHint(entryCount: number, limitInForce = 0): string {
   const roundedTo = 10_000
-  const limit = Math.ceil((entryCount * 2) / roundedTo) * roundedTo
+  const limit = Math.ceil((limitInForce + entryCount * 2) / roundedTo) * roundedTo
   return `add "set limit table-entries ${limit}" to pf.conf and load it with pfctl -f`
 }
 

@@ -77,15 +77,30 @@ async function runAction(call: SetupArguments, io: SetupIo): Promise<number> {
   return refresh(call, settings, configuration, io)
 }
 
-function checkConfiguration(configuration: ReadConfiguration, settings: Settings, io: SetupIo): number {
-  const problems = [...configuration.problems, ...configuration.lists.flatMap((list) => list.problems)]
+async function checkConfiguration(
+  configuration: ReadConfiguration,
+  settings: Settings,
+  io: SetupIo,
+): Promise<number> {
+  const { checkSources } = await import('../../app/lists/check-sources.js')
+  const problems = [
+    ...configuration.problems,
+    ...configuration.lists.flatMap((list) => list.problems),
+    ...(await checkSources(configuration.lists, settings.feedUser)),
+  ]
   for (const problem of problems) io.writeError(problemLines(problem))
   if (problems.some((problem) => problem.isError)) return EXIT_FAILURE
-  const count = configuration.lists.length
-  io.writeOut(
-    Buffer.from(`${escapeControl(settings.conf)}: ok, ${count} ${count === 1 ? 'list' : 'lists'}\n`),
-  )
+  io.writeOut(Buffer.from(`${escapeControl(settings.conf)}: ok, ${countLists(configuration)}\n`))
   return 0
+}
+
+/** A white list is named behind each black list that it corrects, but is one list. */
+function countLists({ lists }: ReadConfiguration): string {
+  const colours = new Map(lists.map(({ name, colour }) => [name, colour]))
+  const count = colours.size
+  const whites = [...colours.values()].filter((colour) => colour === 'white').length
+  const detail = whites === 0 ? '' : ` (${count - whites} black, ${whites} white)`
+  return `${count} ${count === 1 ? 'list' : 'lists'}${detail}`
 }
 
 async function printConfiguration(configuration: ReadConfiguration, io: SetupIo): Promise<number> {
@@ -109,15 +124,16 @@ async function refresh(
     if (progress === undefined) io.writeError(text)
     else waiting.push(text)
   }
+  const isQuiet = progress === undefined && !call.isVerbose && !call.isJson
   let report: RefreshReport
   try {
     report = await runSetup(
       {
         ...call,
         settings,
-        configuration,
+        configuration: isQuiet ? withoutWarnings(configuration) : configuration,
         isFeedUserGiven: isFeedUserGiven(call, io),
-        isQuiet: progress === undefined && !call.isVerbose && !call.isJson,
+        isQuiet,
         wantsChanges: call.isVerbose || call.isJson,
         wantsCounts: progress !== undefined || call.isJson,
         output: call.output && {
@@ -151,6 +167,11 @@ async function refresh(
   }
   await showResult(call, report, progress !== undefined, io)
   return report.exitCode
+}
+
+/** What spamd.conf could be better in is told by --check and -d: cron(8) would send it at every run. */
+function withoutWarnings(configuration: ReadConfiguration): ReadConfiguration {
+  return { ...configuration, problems: configuration.problems.filter((problem) => problem.isError) }
 }
 
 function isFeedUserGiven(call: SetupArguments, io: SetupIo): boolean {

@@ -100,6 +100,32 @@ function warnAboutShadowedNames(record: CapabilityRecord, index: RecordIndex, re
   }
 }
 
+/** Warns about records of lists that `all` does not name (`named`); what `tc=` includes somewhere is a template. */
+export function warnAboutUnused(
+  records: readonly CapabilityRecord[],
+  index: RecordIndex,
+  named: ReadonlySet<string>,
+  report: Report,
+): void {
+  const used = new Set<CapabilityRecord | undefined>([...named].map((name) => index.find(name)))
+  for (const { text } of records.flatMap(({ fields }) => fields)) {
+    if (text.startsWith('tc=')) used.add(index.find(text.slice('tc='.length)))
+  }
+  for (const record of records) {
+    const [name = ''] = record.names.split('|')
+    if (used.has(record) || name === 'all' || index.find(name) !== record) continue
+    const colour = (['black', 'white'] as const).find(
+      (known) => findCapability(record.fields, known, ':').kind === 'present',
+    )
+    if (colour === undefined) continue
+    report(
+      record.position,
+      `${colour} list "${escapeControl(name)}" is named by no list of "all"`,
+      `name it in "all", or take the record out`,
+    )
+  }
+}
+
 /** Warns about a list that can be used but is probably not what its author meant. */
 export function warnAboutList(list: CheckedList, report: Report): void {
   const name = escapeControl(list.name)

@@ -21,7 +21,7 @@ import {
   splitNames,
   utf8,
 } from './spamd-conf-fields.js'
-import { warnAboutFile, warnAboutList } from './spamd-conf-warnings.js'
+import { warnAboutFile, warnAboutList, warnAboutUnused } from './spamd-conf-warnings.js'
 
 /** How a list is fetched. */
 export const LIST_METHODS = ['file', 'exec', 'http', 'https', 'ftp'] as const
@@ -150,6 +150,8 @@ class ConfReader {
       seen.add(name)
       lists.push(entry)
     }
+    if (names.length > 0)
+      warnAboutUnused(database.records, index, seen, (...warning) => this.#warn(...warning))
     return lists
   }
 

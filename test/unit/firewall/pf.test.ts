@@ -121,8 +121,20 @@ describe('limits', () => {
     )
     await expect(firewall.replaceTable(NETWORKS, contentOf(networks(12_000)))).rejects.toMatchObject({
       code: 'ERR_FIREWALL_LIMIT',
-      hint: 'add "set limit table-entries 30000" to pf.conf and load it with pfctl -f',
+      // The limit counts all tables: the 200,000 in force, and ours twice.
+      hint: 'add "set limit table-entries 230000" to pf.conf and load it with pfctl -f',
     })
+  })
+
+  test.each([
+    ['pfctl: Invalid argument\n', undefined],
+    ['pfctl: Permission denied\n', 'pfctl needs root, and the pf device /dev/pf'],
+    ['pfctl: /dev/pf: No such file or directory\n', 'pfctl needs root, and the pf device /dev/pf'],
+  ])('%j has the hint %j', async (stderrTail, hint) => {
+    const { firewall } = pf(({ args }) =>
+      args.includes('replace') ? { exitCode: 255, stderrTail } : undefined,
+    )
+    await expect(firewall.replaceTable(NETWORKS, contentOf(networks(1)))).rejects.toMatchObject({ hint })
   })
 })
 

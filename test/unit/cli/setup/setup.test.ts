@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { chmod } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -117,6 +118,53 @@ describe.skipIf(!isRoot)('spamd-setup for people', () => {
       /^spamd-setup: Can't find "all" in spamd config: No such file or directory\nspamd-setup: hint: .*spamd\.conf:1:5: .*nothing follows it; .*\n$/,
     )
     expect(world.listener.connections).toEqual([])
+  })
+
+  test('--check counts each list once and looks whether files and programs are there', async () => {
+    const path = await world.write('w', '192.0.2.7\n')
+    const white = { name: 'w', white: true, file: path }
+    const black = (name: string) => ({ name, file: world.path('a') })
+    await world.configure([black('a'), white, black('b'), white, black('c'), white, black('d')])
+    expect(await world.run(['--check'])).toMatchObject({
+      rc: 0,
+      stdout: `${world.path('spamd.conf')}: ok, 5 lists (4 black, 1 white)\n`,
+      sent: [],
+    })
+    await world.configure([
+      { name: 'a', file: world.path('gone') },
+      { name: 'w', white: true, file: world.path('gone') },
+      { name: 'b', method: 'exec', file: `${world.path('a')} x` },
+    ])
+    const bad = await world.run(['--check'])
+    expect(bad).toMatchObject({ rc: 1, stdout: '' })
+    expect(bad.stderr.split('\n')).toEqual([
+      `spamd-setup: Can't open ${world.path('gone')} by file method: No such file or directory`,
+      expect.stringContaining('hint: '),
+      `spamd-setup: cannot run ${world.path('a')}: Permission denied`,
+      expect.stringContaining('hint: '),
+      '',
+    ])
+  })
+
+  test('--check looks with the eyes of the user that spamd-setup becomes', async () => {
+    await chmod(world.path('a'), 0o600)
+    const named = await world.run(['--check', '--user', 'nobody'])
+    expect(named).toMatchObject({ rc: 1, stdout: '' })
+    expect(named.stderr).toContain(`nobody, whom spamd-setup becomes, may not read ${world.path('a')}\n`)
+    await world.configure([{ name: 'a', file: world.path('a'), more: 'as_root:' }])
+    expect(await world.run(['--check', '--user', 'nobody'])).toMatchObject({ rc: 0, stderr: '' })
+  })
+
+  test('what spamd.conf could be better in is told by --check and -d, not by cron', async () => {
+    const text = `all:a:\na:black:msg="x":file=${world.path('a')}:typo:\nb:white:file=/x:\n`
+    await world.write('spamd.conf', text)
+    expect(await world.run([])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
+    for (const argv of [['--check'], ['-d']]) {
+      const { rc, stderr } = await world.run(argv)
+      expect(rc).toBe(0)
+      expect(stderr).toContain('"typo" is not a capability')
+      expect(stderr).toContain('white list "b" is named by no list of "all"')
+    }
   })
 
   test('-D hands over to the background before anything is read', async () => {

@@ -87,6 +87,39 @@ test('a whole file in the order of all', () => {
   ])
 })
 
+test('records of lists that all does not name are told, and templates of tc= are not', () => {
+  const conf = parse(
+    [
+      'all:a:',
+      'a:black:msg="x":file=/a:tc=common:',
+      'override|friends:white:file=/b:',
+      'old:black:msg="x":file=/c:',
+      'common:black:column#1:',
+      'note:comment=no list at all:',
+    ].join('\n'),
+  )
+  expect(findingsOf(conf)).toEqual([
+    'warning 3:1 white list "override" is named by no list of "all"',
+    'warning 4:1 black list "old" is named by no list of "all"',
+  ])
+})
+
+test.each([
+  ['exec', '/bin/cat /var/db/spews-1.txt'],
+  ['exec', '/usr/local/bin/fetch-nixspam -q'],
+  ['file', '/var/db/spews/list.txt'],
+  ['https', 'lists.example/spews/today.txt'],
+  ['https', 'lists.example/www.openbl.org/x'],
+  ['https', 'notopenbl.org/x'],
+])('no dead source is seen in %s %s', (method, location) => {
+  expect(parse(`all:a:\na:black:msg="x":method=${method}:file=${location}:\n`).diagnostics).toEqual([])
+})
+
+test('a dead source is seen in the URL that a command fetches', () => {
+  const conf = parse('all:a:\na:black:msg="x":method=exec:file=/usr/bin/curl https\\c//www.openbl.org/x:\n')
+  expect(findingsOf(conf)[0]).toContain('openbl was shut down in 2017')
+})
+
 /** Files that are refused as a whole or in one list: the place, the message, and what the original says. */
 const refused: { name: string; conf: string; finding: string; original: string | undefined }[] = [
   {
