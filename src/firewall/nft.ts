@@ -21,7 +21,9 @@ export class NftFirewall implements Firewall {
       const result = await runFirewallTool(this.#tool, ['-f', '-'], nftReplaceScript(table, content))
       if (result.exitCode !== 0) throw this.#failure(table, toolFailure(this.#tool, result))
     } catch (error) {
-      throw withContext(error, `cannot replace set ${table.name} of nftables table ${NFT_TABLE}`)
+      const hinted =
+        error instanceof AppError && error.hint === undefined ? this.#failure(table, error) : error
+      throw withContext(hinted, `cannot replace set ${table.name} of nftables table ${NFT_TABLE}`)
     }
   }
 
@@ -63,6 +65,9 @@ export class NftFirewall implements Firewall {
   }
 
   #hintFor(table: TableSpec, message: string): string | undefined {
+    if (/Cannot allocate memory|No buffer space|SIGKILL/.test(message)) {
+      return 'nft needs more than a kilobyte of memory for each network of a large set: --firewall ipset (SPAMD_FIREWALL) needs a fifth of it'
+    }
     if (message.includes('Operation not permitted')) return 'nft needs root or CAP_NET_ADMIN'
     if (message.includes('File exists') || message.includes("add 'flags interval'")) {
       const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'

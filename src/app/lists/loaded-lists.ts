@@ -40,6 +40,8 @@ export interface LoadedIndex {
   lines: Record<string, StoredLine>
   /** Of the content that the packet filter's table was last given. */
   tableDigest: string | undefined
+  /** Networks of that content. */
+  tableCount: number | undefined
 }
 
 /** See `listKey`. */
@@ -73,6 +75,7 @@ export class LoadedLists {
     firstRunSec: undefined,
     lines: {},
     tableDigest: undefined,
+    tableCount: undefined,
   }
 
   constructor(stateDir: string) {
@@ -199,6 +202,7 @@ async function readIndex(stateDir: string): Promise<LoadedIndex | undefined> {
       firstRunSec: typeof value.firstRunSec === 'number' ? value.firstRunSec : undefined,
       lines: storedLines(value.lines),
       tableDigest: typeof value.tableDigest === 'string' ? value.tableDigest : undefined,
+      tableCount: typeof value.tableCount === 'number' ? value.tableCount : undefined,
     }
   } catch {
     return undefined

@@ -43,6 +43,9 @@ const MAX_PARALLEL = 32
  */
 const FOREIGN_CONTENT_SEC = 7 * 86_400
 
+/** From this many networks on nft takes seconds. Measured: docs/man/spamd-setup.8, PACKET FILTERS. */
+const LARGE_NFT_SET = 200_000
+
 const LOCK_NAME = 'run.lock'
 
 export interface RefreshOptions {
@@ -353,8 +356,21 @@ class Run {
       replaceBlockedTable(firewall, union, keepsPresent, loaded.index.tableDigest),
     )
     if (result === undefined) return { ...report, outcome: 'failed' }
-    await this.#attempt(() => loaded.writeIndex({ ...loaded.index, tableDigest: result.digest }))
-    return { ...report, outcome: result.outcome, cidrs: countCidrs(result.set) }
+    const cidrs = countCidrs(result.set)
+    const tableCount = cidrs.ipv4 + cidrs.ipv6
+    this.#tellOfLargeSet(firewall, tableCount, loaded.index.tableCount)
+    await this.#attempt(() => loaded.writeIndex({ ...loaded.index, tableDigest: result.digest, tableCount }))
+    return { ...report, outcome: result.outcome, cidrs }
+  }
+
+  /** Says so when a table becomes larger than nft is good at, not at every run from then on. */
+  #tellOfLargeSet(firewall: Firewall, count: number, countBefore = 0): void {
+    if (firewall.name !== 'nft' || count < LARGE_NFT_SET || countBefore >= LARGE_NFT_SET) return
+    this.#tell({
+      message: `warning: nft is slow with ${count} networks, and needs more than a kilobyte of memory for each`,
+      hint: '--firewall ipset (SPAMD_FIREWALL) loads 500,000 in 2 seconds where nft takes 26',
+      isError: false,
+    })
   }
 
   /** SHA-256 of the stored config line of each list that is made of the same as in the run that stored it. */

@@ -134,7 +134,9 @@ export async function sendLists(
   const firstRunSec = loaded.index.firstRunSec ?? options.nowSec
   const wasComplete = loaded.index.wasComplete || options.isComplete
   for (const name of Object.keys(lines)) if (!names.includes(name)) delete lines[name]
-  const { tableDigest } = loaded.index
-  await record(() => loaded.writeIndex({ names, toClear, wasComplete, firstRunSec, lines, tableDigest }))
+  const { tableDigest, tableCount } = loaded.index
+  await record(() =>
+    loaded.writeIndex({ names, toClear, wasComplete, firstRunSec, lines, tableDigest, tableCount }),
+  )
   return { sent, cleared }
 }
