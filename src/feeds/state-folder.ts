@@ -31,7 +31,7 @@ const MAX_FORMER_FILES = 4_096
 
 /** Names that spamd-setup gives to its files. */
 const OWN_NAME =
-  /^(?:(?:loaded|told)\.json|run\.lock(?:\..*|-.*)?|.+\.(?:list|state|line)|\..*\.spamdctl-tmp-.*)$/
+  /^(?:(?:loaded|told)\.json|run\.lock(?:\..*|-.*)?|.+\.(?:list|state|lines?)|\..*\.spamdctl-tmp-.*)$/
 /** What is worth taking over from the folder of an earlier version. */
 const KEPT_NAME = /^(?:loaded\.json|[^.].*\.(?:list|state|line))$/
 

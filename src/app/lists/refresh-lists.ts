@@ -410,8 +410,8 @@ class Run {
   /** True when every list is as it was and the table holds what it was given for them. */
   async #isTableAsGiven(combined: readonly CombinedList[], keepsVanished: boolean): Promise<boolean> {
     const { firewall, isDryRun, output } = this.#options
-    if (isDryRun || output !== undefined || combined.some((list) => list.unchangedLine === undefined))
-      return false
+    if (isDryRun || output !== undefined || combined.length === 0) return false
+    if (combined.some((list) => list.unchangedLine === undefined)) return false
     // Without a table nobody needs the sets.
     if (firewall === undefined) return true
     const { index } = await this.#openLoaded()
