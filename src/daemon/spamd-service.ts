@@ -87,6 +87,8 @@ export class SpamdService {
   readonly greylister: Greylister | undefined
   /** Undefined with -b. */
   readonly scanner: Scanner | undefined
+  /** The first scan. */
+  #filled: Promise<void> | undefined
   readonly #parts: SpamdServiceParts
   readonly #keeper: StoreKeeper | undefined
   readonly #whiteTable: WhiteTable | undefined
@@ -159,7 +161,12 @@ export class SpamdService {
     this.#startedSec = this.#parts.clock.nowSec()
     this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
     this.#parts.debug?.out('listening for incoming connections.')
-    this.scanner?.start()
+    this.#filled = this.scanner?.start()
+  }
+
+  /** See `SpamdInstance`. */
+  async filled(): Promise<void> {
+    await this.#filled
   }
 
   async #open(): Promise<void> {

@@ -81,12 +81,11 @@ export class Scanner {
     return this.#lastReport
   }
 
-  /** Scans now and then again and again, an interval after the end of each. */
-  start(): void {
-    void this.scan().then(() => {
-      if (this.#isStopped) return
-      this.#timer = setTimeout(() => this.start(), this.#options.intervalMs ?? SCAN_INTERVAL_MS)
-    })
+  /** Scans now and then again and again, an interval after the end of each; resolves after the first scan. */
+  async start(): Promise<void> {
+    await this.scan()
+    if (this.#isStopped) return
+    this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs ?? SCAN_INTERVAL_MS)
   }
 
   /** Ends the repetition; a scan under way stops at its next step and changes no table. */

@@ -3,6 +3,7 @@
  * ends when its parent does.
  */
 import { type Server, Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { deserialize } from 'node:v8'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import type { Firewall } from '../../firewall/backend.js'
@@ -18,6 +19,8 @@ import type { SpamdResources } from './spamd-resources.js'
 export interface SpamdInstance {
   /** Opens everything; rejects with `AppError` when something cannot be. */
   start(): Promise<void>
+  /** Resolves when the tables of the packet filter have been filled for the first time; never rejects. */
+  filled(): Promise<void>
   reload(): Promise<void>
   stop(): Promise<void>
   logStatistics(): void
@@ -34,6 +37,8 @@ export type BuildSpamd = (surroundings: {
 const MESSAGES_FD = 4
 /** The parent is believed; a listing of a full table is the longest of its messages. */
 const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
+/** How long the start waits for the first filling of the tables: what is started next sends mail here. */
+const FILL_LIMIT_MS = 10_000
 /** How long a stop may take when the parent is gone and cannot kill us. */
 const ORPHAN_STOP_MS = 4_000
 
@@ -111,6 +116,9 @@ class SpamdChild {
       await this.#stop(this.#stopCode)
       return
     }
+    // So that rules which are loaded when we are ready find every white address in place.
+    await Promise.race([this.#instance.filled(), pause(FILL_LIMIT_MS, undefined, { ref: false })])
+    if (this.#isStopping) return
     // A parent that is gone is noticed by the disconnection.
     await this.#send({ kind: 'ready' }).catch(() => undefined)
   }

@@ -40,10 +40,17 @@ export class Gateway {
     for (const program of ['spamd', 'spamdb', 'spamlogd', 'spamd-setup', 'spamdctl']) {
       await machine.run('ln', '-sf', `/usr/lib/spamdctl/bin/${program}.js`, `/usr/bin/${program}`)
     }
+    // A Node that is not of the system is in a folder that machines do not have.
+    const found = await machine.try('node', '--version')
+    if (found.stdout.trim() !== process.version) {
+      await machine.write('/usr/bin/node', readFileSync(process.execPath), '755')
+    }
     await machine.run('mkdir', '-p', '/etc/spamd')
     const rules = this.#options.rules ?? 'nftables.conf'
     await machine.write('/etc/spamd/nftables.conf', readFileSync(join(EXAMPLES, rules)))
-    await machine.write('/etc/nftables.conf', 'flush ruleset\ninclude "/etc/spamd/nftables.conf"\n')
+    // That of Debian, in short.
+    await machine.write('/etc/nftables.conf', 'flush ruleset\ntable inet filter { }\n')
+    await machine.write('/etc/spamd/tproxy-routes', readFileSync(join(EXAMPLES, 'tproxy-routes')), '755')
     const folder = join(EXAMPLES, 'systemd')
     const units = readdirSync(folder).filter((name) => /\.(service|socket|timer)$/.test(name))
     const users = new Set<string>()
@@ -57,23 +64,30 @@ export class Gateway {
         'getent passwd "$1" >/dev/null || useradd --system --home /nonexistent --shell /usr/sbin/nologin "$1"'
       await machine.run('sh', '-c', script, 'sh', user)
     }
-    await this.addWords('spamd.service', this.#options.spamd ?? [])
+    // With TPROXY the drop-in that is shipped holds the command line.
+    const isTransparent = rules === 'nftables-tproxy.conf'
+    await this.addWords(
+      'spamd.service',
+      this.#options.spamd ?? [],
+      isTransparent ? 'spamd-tproxy.conf' : undefined,
+    )
     await this.addWords('spamlogd.service', this.#options.spamlogd ?? [])
     await machine.run('systemctl', 'daemon-reload')
     await machine.run('systemctl', 'enable', '-q', 'nftables.service', ...this.#units)
   }
 
   get #units(): readonly string[] {
-    return this.#options.units ?? ['spamd.service', 'spamlogd.service']
+    return this.#options.units ?? ['spamd.service', 'spamlogd.service', 'spamd-rules.service']
   }
 
   /** Lets a unit run its shipped command line with further words behind it. */
-  async addWords(unit: string, words: readonly string[]): Promise<void> {
+  async addWords(unit: string, words: readonly string[], dropIn?: string): Promise<void> {
+    const text = readFileSync(join(EXAMPLES, 'systemd', dropIn ?? unit), 'utf8')
+    if (dropIn !== undefined) await this.machine.write(`/etc/systemd/system/${unit}.d/${dropIn}`, text)
     if (words.length === 0) return
-    const text = readFileSync(join(EXAMPLES, 'systemd', unit), 'utf8')
-    const shipped = /^ExecStart=(.*(?:\\\n.*)*)$/m.exec(text)![1]!
+    const shipped = /^ExecStart=(.+(?:\\\n.*)*)$/m.exec(text)![1]!
     await this.machine.write(
-      `/etc/systemd/system/${unit}.d/lab.conf`,
+      `/etc/systemd/system/${unit}.d/zz-lab.conf`,
       `[Service]\nExecStart=\nExecStart=${shipped} ${words.join(' ')}\n`,
     )
   }

@@ -52,6 +52,8 @@ class Trial {
     process.stdout.write('reloaded\n')
   }
 
+  async filled(): Promise<void> {}
+
   logStatistics(): void {
     process.stdout.write('statistics\n')
   }
