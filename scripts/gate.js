@@ -24,7 +24,7 @@ const tests = await runTests()
 const failedChecks = checks.filter(({ isGood }) => !isGood)
 
 console.log(
-  `${tests.product} tests of the product, ${tests.standIns} of the stand-ins that tests use, ${checks.length} checks of the sources`,
+  `${tests.product} tests of the product (${tests.lab} in the lab, ${tests.labSkipped} of the lab skipped), ${tests.standIns} of the stand-ins that tests use, ${checks.length} checks of the sources`,
 )
 for (const { name } of failedChecks) console.log(`failed: npm run check:${name}`)
 const passed = tests.passed + checks.length - failedChecks.length
@@ -125,6 +125,6 @@ function readCounts(path) {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
     console.log('the test runner ended without its counts')
-    return { passed: 0, failed: 1, skipped: 0, product: 0, standIns: 0 }
+    return { passed: 0, failed: 1, skipped: 0, product: 0, standIns: 0, lab: 0, labSkipped: 0 }
   }
 }

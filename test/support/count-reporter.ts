@@ -4,6 +4,8 @@ import type { Reporter, TestModule } from 'vitest/node'
 
 /** Tests below this folder test the stand-ins that other tests use, not the product. */
 const STAND_INS = 'test/stand-ins/'
+/** Tests below this folder are stories between the machines of the lab. */
+const STORIES = 'test/lab/stories/'
 
 /**
  * Counts the run with the runner's own results: a file that could not even be loaded counts as one failure, as
@@ -12,15 +14,25 @@ const STAND_INS = 'test/stand-ins/'
  */
 export default class CountReporter implements Reporter {
   onTestRunEnd(testModules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
-    const counts = { passed: 0, failed: unhandledErrors.length, skipped: 0, product: 0, standIns: 0 }
+    const counts = {
+      passed: 0,
+      failed: unhandledErrors.length,
+      skipped: 0,
+      product: 0,
+      standIns: 0,
+      lab: 0,
+      labSkipped: 0,
+    }
     for (const testModule of testModules) {
-      const isStandIn = relative(process.cwd(), testModule.moduleId).startsWith(STAND_INS)
+      const path = relative(process.cwd(), testModule.moduleId)
+      const isStandIn = path.startsWith(STAND_INS)
       let testCount = 0
       for (const test of testModule.children.allTests()) {
         testCount += 1
         const state = test.result().state
         if (state === 'passed' || state === 'skipped') counts[state] += 1
         else counts.failed += 1
+        if (path.startsWith(STORIES)) counts[state === 'skipped' ? 'labSkipped' : 'lab'] += 1
         if (state !== 'skipped') counts[isStandIn ? 'standIns' : 'product'] += 1
       }
       for (const suite of testModule.children.allSuites()) {

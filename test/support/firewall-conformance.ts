@@ -4,18 +4,20 @@ import type { Firewall, TableSpec } from '../../src/firewall/backend.js'
 import { sortPrefixes } from '../../src/firewall/prefix-lines.js'
 import { contentOf, networks } from './table-content.js'
 
-const NETWORKS: TableSpec = { name: 'spamd', content: 'networks' }
-const HOSTS: TableSpec = { name: 'spamd-white', content: 'hosts' }
-
 export interface ConformanceOptions {
   /** A back end whose tables do not exist yet. */
   open: () => Promise<Firewall>
   /** Size of the large table. */
   largeCount: number
+  /** Begins the names of the tables; ours when not given. */
+  prefix?: string
 }
 
 /** Declares the cases for one back end. */
 export function describeConformance(name: string, options: ConformanceOptions): void {
+  const prefix = options.prefix ?? 'spamd'
+  const NETWORKS: TableSpec = { name: prefix, content: 'networks' }
+  const HOSTS: TableSpec = { name: `${prefix}-white`, content: 'hosts' }
   describe(name, () => {
     let firewall: Firewall
     beforeEach(async () => {

@@ -53,7 +53,8 @@ export class Gateway {
     await machine.write('/etc/spamd/tproxy-routes', readFileSync(join(EXAMPLES, 'tproxy-routes')), '755')
     const folder = join(EXAMPLES, 'systemd')
     const units = readdirSync(folder).filter((name) => /\.(service|socket|timer)$/.test(name))
-    const users = new Set<string>()
+    // spamd-setup becomes the second one by itself.
+    const users = new Set<string>(['_spamd', '_spamdfeed'])
     for (const unit of units) {
       const text = readFileSync(join(folder, unit), 'utf8')
       await machine.write(`/etc/systemd/system/${unit}`, text)

@@ -12,7 +12,8 @@ export const NET = {
   gatewayInside: { ipv4: '192.0.2.1', ipv6: '2001:db8:0:2::1' },
   outside: { ipv4: '203.0.113.9', ipv6: '2001:db8:0:1::9' },
   inside: { ipv4: '192.0.2.25', ipv6: '2001:db8:0:2::25' },
-  pools: ['198.51.100.0/24', '100.64.0.0/16', '2001:db8:100::/48'],
+  // The last two are not of the special-use space, which is cut out of every block list.
+  pools: ['198.51.100.0/24', '100.64.0.0/16', '2001:db8:100::/48', '44.128.0.0/16', '2a00:db8::/32'],
 } as const
 
 /** The server inside, as Postfix writes it. */
