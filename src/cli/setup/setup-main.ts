@@ -169,8 +169,12 @@ async function refresh(
   return report.exitCode
 }
 
-/** What spamd.conf could be better in is told by --check and -d: cron(8) would send it at every run. */
+/**
+ * What spamd.conf could be better in is told by --check and -d: cron(8) would send it at every run. Only where no list
+ * is named at all it may be what explains that nothing is done.
+ */
 function withoutWarnings(configuration: ReadConfiguration): ReadConfiguration {
+  if (configuration.lists.length === 0) return configuration
   return { ...configuration, problems: configuration.problems.filter((problem) => problem.isError) }
 }
 
