@@ -20,6 +20,9 @@ export interface TableContent {
   ipv6: { text: Uint8Array; count: number }
 }
 
+/** A few entries more, or fewer. */
+export type TableChange = 'add' | 'delete'
+
 export interface TableLimits {
   /** Most entries all tables may hold together; undefined when there is no limit. */
   maxEntries: number | undefined
@@ -36,6 +39,13 @@ export interface Firewall {
   readonly name: FirewallName
   /** Replaces the whole table in one step; readers of the table never see it half filled. */
   replaceTable(table: TableSpec, content: TableContent): Promise<void>
+  /**
+   * Adds or deletes some entries in one step, whatever of them is there already; the table need not exist. Cheap where
+   * the packet filter does that cheaply. An error says nothing about the content: replace the table then.
+   */
+  changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void>
+  /** Number of entries when the packet filter tells it without listing them, else undefined. */
+  countTable(table: TableSpec): Promise<number | undefined>
   /** Canonical CIDR text of every entry, ascending, IPv4 first; undefined when the table does not exist. */
   readTable(table: TableSpec): Promise<string[] | undefined>
   limits(): Promise<TableLimits>

@@ -3,7 +3,7 @@
  * and swapped in, so the old content stays until the new one is complete.
  */
 import { AppError } from '../platform/app-error.js'
-import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
 import { familySetNames } from './nft-script.js'
 import { sortPrefixes, splitLines } from './prefix-lines.js'
@@ -41,6 +41,23 @@ export class IpsetFirewall implements Firewall {
     } catch (error) {
       throw withContext(error, `cannot replace ipset ${table.name}`)
     }
+  }
+
+  async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    try {
+      // -exist: adding what is there, deleting what is not, and making a set that exists are no errors.
+      const script = changeScript(table, change, content)
+      const result = await runFirewallTool(this.#tool, ['restore', '-exist'], script)
+      if (result.exitCode !== 0) throw toolFailure(this.#tool, result, hintFor(result.stderrTail))
+    } catch (error) {
+      throw withContext(error, `cannot change ipset ${table.name}`)
+    }
+  }
+
+  /** The count in the header of a set is no longer kept by every kernel; the content is listed at each scan. */
+  async countTable(): Promise<undefined> {
+    return undefined
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {
@@ -149,8 +166,23 @@ function* restoreScript(
   for (const family of FAMILIES) yield Buffer.from(`destroy ${filling[family]}\n`)
 }
 
+function* changeScript(table: TableSpec, change: TableChange, content: TableContent): Generator<Uint8Array> {
+  const names = familySetNames(table)
+  for (const family of FAMILIES) {
+    const { text, count } = content[family]
+    if (count === 0) continue
+    if (change === 'add') yield Buffer.from(`create ${names[family]} ${setKind(table, family)}\n`)
+    yield prefixLines(`${change === 'add' ? 'add' : 'del'} ${names[family]} `, text, count)
+  }
+}
+
 function addLines(setName: string, lines: Uint8Array, count: number): Uint8Array {
-  const verb = Buffer.from(`add ${setName} `)
+  return prefixLines(`add ${setName} `, lines, count)
+}
+
+/** The lines with the same words in front of each. */
+function prefixLines(words: string, lines: Uint8Array, count: number): Uint8Array {
+  const verb = Buffer.from(words)
   const text = new Uint8Array(lines.length + count * verb.length)
   let length = 0
   for (let start = 0; start < lines.length; ) {

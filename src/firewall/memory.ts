@@ -1,6 +1,6 @@
 import { AppError } from '../platform/app-error.js'
-import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
-import { splitLines } from './prefix-lines.js'
+import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
+import { sortPrefixes, splitLines } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 
 /** Tables in memory that behave as a packet filter's: the stand-in for tests of what uses one. */
@@ -28,6 +28,21 @@ export class MemoryFirewall implements Firewall {
     }
     this.tables.set(table.name, [...splitLines(content.ipv4.text), ...splitLines(content.ipv6.text)])
     this.replaceCounts.set(table.name, (this.replaceCounts.get(table.name) ?? 0) + 1)
+  }
+
+  async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    if (this.failure !== undefined) throw this.failure
+    const entries = new Set(this.tables.get(table.name) ?? [])
+    for (const line of [...splitLines(content.ipv4.text), ...splitLines(content.ipv6.text)]) {
+      if (change === 'add') entries.add(line)
+      else entries.delete(line)
+    }
+    this.tables.set(table.name, sortPrefixes(entries))
+  }
+
+  async countTable(table: TableSpec): Promise<number | undefined> {
+    return this.tables.get(table.name)?.length ?? 0
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {

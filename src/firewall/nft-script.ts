@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { formatIpv6, ipv4ToNumber, parseIpv6Groups } from '../ip/address.js'
 import { formatCidrs } from '../ip/cidr-text.js'
 import { IpRangeCollector } from '../ip/ip-range-set.js'
-import type { TableContent, TableSpec } from './backend.js'
+import type { TableChange, TableContent, TableSpec } from './backend.js'
 import { splitLines } from './prefix-lines.js'
 import { FAMILIES } from './table-content.js'
 
@@ -26,18 +26,41 @@ export function familySetNames(table: TableSpec): { ipv4: string; ipv6: string }
  */
 export function* nftReplaceScript(table: TableSpec, content: TableContent): Generator<Uint8Array> {
   const names = familySetNames(table)
+  yield makeSets(table)
+  yield Buffer.from(`flush set ${NFT_TABLE} ${names.ipv4}\nflush set ${NFT_TABLE} ${names.ipv6}\n`)
+  yield* elements('add', table, content)
+}
+
+/**
+ * A transaction that adds or deletes elements, whether they are there or not. nft refuses to delete what is missing, and
+ * only newer ones know `destroy`: what is to go is added first.
+ */
+export function* nftChangeScript(
+  table: TableSpec,
+  change: TableChange,
+  content: TableContent,
+): Generator<Uint8Array> {
+  yield makeSets(table)
+  yield* elements('add', table, content)
+  if (change === 'delete') yield* elements('delete', table, content)
+}
+
+function makeSets(table: TableSpec): Uint8Array {
+  const names = familySetNames(table)
   const flags = table.content === 'networks' ? ' flags interval;' : ''
-  yield Buffer.from(
+  return Buffer.from(
     `add table ${NFT_TABLE}\n` +
       `add set ${NFT_TABLE} ${names.ipv4} { type ipv4_addr;${flags} }\n` +
-      `add set ${NFT_TABLE} ${names.ipv6} { type ipv6_addr;${flags} }\n` +
-      `flush set ${NFT_TABLE} ${names.ipv4}\n` +
-      `flush set ${NFT_TABLE} ${names.ipv6}\n`,
+      `add set ${NFT_TABLE} ${names.ipv6} { type ipv6_addr;${flags} }\n`,
   )
+}
+
+function* elements(verb: TableChange, table: TableSpec, content: TableContent): Generator<Uint8Array> {
+  const names = familySetNames(table)
   for (const family of FAMILIES) {
     const { text, count } = content[family]
     if (count === 0) continue
-    yield Buffer.from(`add element ${NFT_TABLE} ${names[family]} { `)
+    yield Buffer.from(`${verb} element ${NFT_TABLE} ${names[family]} { `)
     yield table.content === 'networks' ? joinWithCommas(text) : joinHosts(text)
     yield Buffer.from(' }\n')
   }

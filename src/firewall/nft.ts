@@ -1,8 +1,8 @@
 /** Sets of nftables through nft(8): table `inet spamd`, for each of our tables a set per family. */
 import { AppError } from '../platform/app-error.js'
-import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
-import { familySetNames, NFT_TABLE, nftReplaceScript, parseNftElements } from './nft-script.js'
+import { familySetNames, NFT_TABLE, nftChangeScript, nftReplaceScript, parseNftElements } from './nft-script.js'
 import { sortPrefixes } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 
@@ -17,14 +17,17 @@ export class NftFirewall implements Firewall {
 
   async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
     checkTable(table, content)
-    try {
-      const result = await runFirewallTool(this.#tool, ['-f', '-'], nftReplaceScript(table, content))
-      if (result.exitCode !== 0) throw this.#failure(table, toolFailure(this.#tool, result))
-    } catch (error) {
-      const hinted =
-        error instanceof AppError && error.hint === undefined ? this.#failure(table, error) : error
-      throw withContext(hinted, `cannot replace set ${table.name} of nftables table ${NFT_TABLE}`)
-    }
+    await this.#load(table, 'replace', nftReplaceScript(table, content))
+  }
+
+  async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    await this.#load(table, 'change', nftChangeScript(table, change, content))
+  }
+
+  /** nft counts by listing. */
+  async countTable(): Promise<undefined> {
+    return undefined
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {
@@ -47,6 +50,17 @@ export class NftFirewall implements Firewall {
 
   describe(): string {
     return `nftables sets in table ${NFT_TABLE} through ${this.#tool.program}`
+  }
+
+  async #load(table: TableSpec, verb: string, script: Iterable<Uint8Array>): Promise<void> {
+    try {
+      const result = await runFirewallTool(this.#tool, ['-f', '-'], script)
+      if (result.exitCode !== 0) throw this.#failure(table, toolFailure(this.#tool, result))
+    } catch (error) {
+      const hinted =
+        error instanceof AppError && error.hint === undefined ? this.#failure(table, error) : error
+      throw withContext(hinted, `cannot ${verb} set ${table.name} of nftables table ${NFT_TABLE}`)
+    }
   }
 
   async #readSet(setName: string): Promise<string[] | undefined> {

@@ -1,4 +1,4 @@
-import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { checkTable } from './table-content.js'
 
 /** No packet filter: tables are checked and then left alone, for gateways that divert in another way. */
@@ -7,6 +7,14 @@ export class NoFirewall implements Firewall {
 
   async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
     checkTable(table, content)
+  }
+
+  async changeTable(table: TableSpec, _change: TableChange, content: TableContent): Promise<void> {
+    checkTable(table, content)
+  }
+
+  async countTable(): Promise<undefined> {
+    return undefined
   }
 
   async readTable(): Promise<undefined> {

@@ -6,7 +6,7 @@
 import { isIP } from 'node:net'
 import { formatIpv6, parseIpv6Groups } from '../ip/address.js'
 import { AppError } from '../platform/app-error.js'
-import type { Firewall, TableContent, TableLimits, TableSpec } from './backend.js'
+import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, lastWords, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
 import { cutIntoPortions, missingFrom } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
@@ -48,6 +48,24 @@ export class PfFirewall implements Firewall {
     } catch (error) {
       throw withContext(error, `cannot replace table ${table.name}`)
     }
+  }
+
+  async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
+    checkTable(table, content)
+    const parts = [withoutHost(content.ipv4.text, '0.0.0.0/32\n'), withoutHost(content.ipv6.text, '::/128\n')]
+    try {
+      await this.#change(table, change, parts, content.ipv4.count + content.ipv6.count)
+    } catch (error) {
+      throw withContext(error, `cannot ${change === 'add' ? 'add to' : 'delete from'} table ${table.name}`)
+    }
+  }
+
+  /** `Addresses:` of `pfctl -vvsTables`, which the kernel keeps. */
+  async countTable(table: TableSpec): Promise<number | undefined> {
+    checkTableName(table)
+    const result = await runFirewallTool(this.#tool, ['-q', '-vvsTables'])
+    if (result.exitCode !== 0) return undefined
+    return parseTableCount(result.stdout.toString('latin1'), table.name)
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {
@@ -190,6 +208,15 @@ function withoutHost(text: Uint8Array, hostLine: string): Uint8Array {
     return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + hostLine.length)])
   }
   return text
+}
+
+/** The count of a table's addresses; 0 for a table that is not there. Source: pfctl(8), print_tstats of pfctl_table.c. */
+function parseTableCount(listing: string, name: string): number | undefined {
+  const lines = listing.split('\n')
+  const start = lines.findIndex((line) => /^\S+\t(\S+)$/.exec(line)?.[1] === name)
+  if (start < 0) return 0
+  const count = /^\tAddresses:\s+([0-9]+)$/.exec(lines[start + 1] ?? '')?.[1]
+  return count === undefined ? undefined : Number(count)
 }
 
 /** Lines of `-T show`: two blanks, `!` or a blank, the address, `/len` unless it is a host. */

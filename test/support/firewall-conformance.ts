@@ -1,6 +1,6 @@
 /** What every packet filter back end must do; one table of cases for all of them. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Firewall, TableSpec } from '../../src/firewall/backend.js'
+import type { Firewall, TableChange, TableSpec } from '../../src/firewall/backend.js'
 import { sortPrefixes } from '../../src/firewall/prefix-lines.js'
 import { contentOf, networks } from './table-content.js'
 
@@ -127,6 +127,43 @@ export function describeConformance(name: string, options: ConformanceOptions): 
       await Promise.all([load(NETWORKS, first), load(NETWORKS, second)])
       const found = await firewall.readTable(NETWORKS)
       expect(found?.[0] === first[0] ? first : second).toEqual(found)
+    })
+
+    const change = (table: TableSpec, verb: TableChange, prefixes: readonly string[]) =>
+      firewall.changeTable(table, verb, contentOf(prefixes))
+
+    test('entries are added to what is there, some of them for the second time', async () => {
+      await load(HOSTS, ['192.0.2.1/32', '2001:db8::1/128'])
+      await change(HOSTS, 'add', ['192.0.2.1/32', '192.0.2.9/32', '2001:db8::9/128'])
+      expect(await firewall.readTable(HOSTS)).toEqual([
+        '192.0.2.1/32',
+        '192.0.2.9/32',
+        '2001:db8::1/128',
+        '2001:db8::9/128',
+      ])
+    })
+
+    test('entries are deleted, some of which are not there', async () => {
+      await load(HOSTS, ['192.0.2.1/32', '192.0.2.2/32', '2001:db8::1/128'])
+      await change(HOSTS, 'delete', ['192.0.2.2/32', '192.0.2.77/32', '2001:db8::1/128', '2001:db8::77/128'])
+      expect(await firewall.readTable(HOSTS)).toEqual(['192.0.2.1/32'])
+    })
+
+    test('entries are added to a table that is not there yet', async () => {
+      await change(HOSTS, 'add', ['192.0.2.1/32'])
+      expect(await firewall.readTable(HOSTS)).toEqual(['192.0.2.1/32'])
+    })
+
+    test('a change that is no canonical prefix is refused before anything is run', async () => {
+      await load(HOSTS, ['192.0.2.1/32'])
+      await expect(change(HOSTS, 'add', ['192.0.2.0/24'])).rejects.toMatchObject({ code: 'ERR_FIREWALL_CONTENT' })
+      await expect(change(HOSTS, 'delete', ['$(reboot)'])).rejects.toMatchObject({ code: 'ERR_FIREWALL_CONTENT' })
+      expect(await firewall.readTable(HOSTS)).toEqual(['192.0.2.1/32'])
+    })
+
+    test('the count is that of the entries, or not told', async () => {
+      await load(HOSTS, ['192.0.2.1/32', '192.0.2.2/32', '2001:db8::1/128'])
+      expect([3, undefined]).toContain(await firewall.countTable(HOSTS))
     })
 
     test('a large table in the place of a small one', async () => {
