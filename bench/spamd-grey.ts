@@ -137,6 +137,9 @@ async function benchScan(): Promise<void> {
       name: 'none',
       replaceTable: async () => undefined,
       readTable: async () => [],
+      changeTable: async () => undefined,
+      countTable: async () => undefined,
+      watchLoss: () => () => undefined,
       limits: async () => ({ maxEntries: undefined, maxRequest: undefined }),
       describe: () => 'none',
     }

@@ -10,6 +10,7 @@ import type { DaemonStatus } from '../app/daemon-status.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
+import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
 import { AppError } from '../platform/app-error.js'
@@ -20,6 +21,7 @@ import type { Logger } from '../platform/log.js'
 import { createControlServer, type RequestHandler } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './grey/greylister.js'
+import { HostFollower } from './grey/host-follower.js'
 import { Scanner } from './grey/scanner.js'
 import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
@@ -73,6 +75,8 @@ export interface SpamdServiceParts {
   loadSavedLists?: () => Promise<SavedList[]>
   /** Present with -Y or -y. */
   createSync?: ((parts: SyncParts) => SyncService) | undefined
+  /** False: changes by other programs wait for the scan, as with the original (its transcripts). */
+  followsChanges?: boolean
   /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
   tickMs?: number
 }
@@ -92,6 +96,8 @@ export class SpamdService {
   readonly #parts: SpamdServiceParts
   readonly #keeper: StoreKeeper | undefined
   readonly #whiteTable: WhiteTable | undefined
+  readonly #follower: HostFollower | undefined
+  #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
   readonly #configServer: Server
   readonly #controlServer: Server
@@ -127,6 +133,7 @@ export class SpamdService {
         whiteTable,
         intervalMs: config.scanIntervalSec * 1000,
       })
+      if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable)
     }
     this.smtp = new SmtpServer({
       options: config,
@@ -161,12 +168,48 @@ export class SpamdService {
     this.#startedSec = this.#parts.clock.nowSec()
     this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
     this.#parts.debug?.out('listening for incoming connections.')
+    // Before the first scan: what changes while it runs must not be missed.
+    await this.#follower?.start()
+    this.#stopWatching = this.#whiteTable && this.#parts.firewall.watchLoss(() => this.#refillTable())
     this.#filled = this.scanner?.start()
   }
 
   /** See `SpamdInstance`. */
   async filled(): Promise<void> {
     await this.#filled
+  }
+
+  /** Changes of host entries by any program, into the table and the trap list. */
+  #createFollower(keeper: StoreKeeper, whiteTable: WhiteTable): HostFollower {
+    const { clock } = this.#parts
+    return new HostFollower({
+      keeper,
+      clock,
+      onHost: (ip, host, wasWhite) => {
+        const isPassed = host?.kind === 'WHITE' && host.pass <= clock.nowSec()
+        const isLetIn = isPassed && (host.expire === EXPIRE_NEVER || !this.blockLists.isListed(ip))
+        if (isLetIn) whiteTable.add(ip)
+        else if (wasWhite) whiteTable.remove(ip)
+        this.blockLists.noteTrapped(ip, host?.kind === 'TRAPPED')
+      },
+      onEverything: () => void this.scanner?.scan(),
+      onInterval: () => {
+        void whiteTable.hasRightCount().then((isRight) => {
+          if (!isRight) this.#refillTable()
+        })
+      },
+    })
+  }
+
+  #refillTable(): void {
+    this.#parts.logger.log(
+      'notice',
+      'table spamd-white was emptied or changed by another program, filling it again',
+      {
+        event: 'table-lost',
+      },
+    )
+    this.#whiteTable?.rewrite()
   }
 
   async #open(): Promise<void> {
@@ -216,6 +259,7 @@ export class SpamdService {
         logger.log('err', `reload of ${name} failed: ${escapeControl(reasonOf(error))}`)
       }
     }
+    void this.scanner?.scan()
     logger.log('info', 'reloaded', { event: 'reloaded' })
   }
 
@@ -224,7 +268,9 @@ export class SpamdService {
     this.smtp.close()
     this.#configServer.close()
     this.#controlServer.close()
+    this.#stopWatching?.()
     await this.#sync?.stop()
+    await this.#follower?.stop()
     await this.scanner?.stop()
     await this.greylister?.close()
     await this.#whiteTable?.close()
@@ -266,6 +312,10 @@ export class SpamdService {
         lastScan: this.scanner?.lastReport,
         table: this.#whiteTable?.counters,
       }),
+      scan: async () => {
+        if (this.scanner !== undefined) return this.scanner.scan()
+        throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
+      },
       'sync-status': () => {
         if (this.#sync !== undefined) return this.#sync.status()
         throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')

@@ -48,6 +48,11 @@ export interface Firewall {
   countTable(table: TableSpec): Promise<number | undefined>
   /** Canonical CIDR text of every entry, ascending, IPv4 first; undefined when the table does not exist. */
   readTable(table: TableSpec): Promise<string[] | undefined>
+  /**
+   * Tells when tables that are ours are gone, flushed by whoever loads rules, until the returned function is called. Never
+   * called by a packet filter that cannot tell; `countTable` or a comparison shows it then.
+   */
+  watchLoss(onLost: () => void): () => void
   limits(): Promise<TableLimits>
   /** One line for people: which program and table system is used. */
   describe(): string

@@ -60,6 +60,10 @@ export class IpsetFirewall implements Firewall {
     return undefined
   }
 
+  watchLoss(): () => void {
+    return () => undefined
+  }
+
   async readTable(table: TableSpec): Promise<string[] | undefined> {
     checkTableName(table)
     const names = familySetNames(table)

@@ -13,6 +13,7 @@ export class MemoryFirewall implements Firewall {
   /** While set, `replaceTable` rejects with it and changes nothing. */
   failure: AppError | undefined
   readonly #limits: TableLimits
+  readonly #watchers = new Set<() => void>()
 
   constructor(limits: Partial<TableLimits> = {}) {
     this.#limits = { maxEntries: undefined, maxRequest: undefined, ...limits }
@@ -43,6 +44,17 @@ export class MemoryFirewall implements Firewall {
 
   async countTable(table: TableSpec): Promise<number | undefined> {
     return this.tables.get(table.name)?.length ?? 0
+  }
+
+  /** Tells the watchers that tables are gone, as a flush by hand does. */
+  lose(): void {
+    this.tables.clear()
+    for (const onLost of this.#watchers) onLost()
+  }
+
+  watchLoss(onLost: () => void): () => void {
+    this.#watchers.add(onLost)
+    return () => this.#watchers.delete(onLost)
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {

@@ -2,9 +2,16 @@
 import { AppError } from '../platform/app-error.js'
 import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
-import { familySetNames, NFT_TABLE, nftChangeScript, nftReplaceScript, parseNftElements } from './nft-script.js'
+import {
+  familySetNames,
+  NFT_TABLE,
+  nftChangeScript,
+  nftReplaceScript,
+  parseNftElements,
+} from './nft-script.js'
 import { sortPrefixes } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
+import { watchNftTable } from './watch-nft.js'
 
 /** See the head of the file. One call of nft for each change: every call reads all interval sets. */
 export class NftFirewall implements Firewall {
@@ -28,6 +35,11 @@ export class NftFirewall implements Firewall {
   /** nft counts by listing. */
   async countTable(): Promise<undefined> {
     return undefined
+  }
+
+  /** Follows `nft monitor`, which sees a table go by `flush ruleset` at once and costs nothing while nothing happens. */
+  watchLoss(onLost: () => void): () => void {
+    return watchNftTable(this.#tool, onLost)
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {

@@ -17,6 +17,10 @@ export class NoFirewall implements Firewall {
     return undefined
   }
 
+  watchLoss(): () => void {
+    return () => undefined
+  }
+
   async readTable(): Promise<undefined> {
     return undefined
   }

@@ -68,6 +68,10 @@ export class PfFirewall implements Firewall {
     return parseTableCount(result.stdout.toString('latin1'), table.name)
   }
 
+  watchLoss(): () => void {
+    return () => undefined
+  }
+
   async readTable(table: TableSpec): Promise<string[] | undefined> {
     checkTableName(table)
     try {

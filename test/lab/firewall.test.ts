@@ -1,11 +1,15 @@
 /** The back ends for nftables and ipset on the real kernel, in a network namespace of our own. */
 import { execFileSync } from 'node:child_process'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FirewallTool } from '../../src/firewall/firewall-tool.js'
 import { IpsetFirewall } from '../../src/firewall/ipset.js'
 import { NftFirewall } from '../../src/firewall/nft.js'
 import { runProcess } from '../../src/platform/run-process.js'
 import { describeConformance } from '../support/firewall-conformance.js'
+import { PATIENCE } from '../support/patience.js'
 import { contentOf, networks } from '../support/table-content.js'
 
 const NAMESPACE = `spamd-fw-${process.pid}`
@@ -71,6 +75,36 @@ describe.skipIf(!hasNft)('nftables', () => {
       return new NftFirewall(tool('nft'))
     },
     largeCount: 100_000,
+  })
+
+  test('the table going by a flush of the ruleset is told at once, a set flushed by hand is not', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nft-watch-'))
+    const program = join(folder, 'nft')
+    writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${NAMESPACE} nft "$@"\n`, { mode: 0o755 })
+    const firewall = new NftFirewall({ ...tool(program), program })
+    let losses = 0
+    const stop = firewall.watchLoss(() => {
+      losses += 1
+    })
+    try {
+      // Until the monitor listens: what it does not see is not told.
+      await vi.waitFor(() => {
+        nft('add table inet spamd')
+        nft('delete table inet spamd')
+        expect(losses).toBeGreaterThan(0)
+      }, PATIENCE)
+      nft('add table inet spamd')
+      nft('add set inet spamd spamd-white { type ipv4_addr; }')
+      nft('add table inet other')
+      const before = losses
+      nft('flush set inet spamd spamd-white')
+      nft('delete table inet other')
+      nft('flush ruleset')
+      await vi.waitFor(() => expect(losses).toBe(before + 1), PATIENCE)
+    } finally {
+      stop()
+      rmSync(folder, { recursive: true })
+    }
   })
 
   describe('sets of an administrator', () => {

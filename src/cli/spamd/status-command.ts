@@ -24,6 +24,8 @@ export function statusOptions(jsonSummary: string): readonly OptionSpec[] {
 }
 
 export abstract class StatusCommand extends BaseCommand {
+  /** What was printed last. */
+  protected lastAnswer: unknown
   /** Sends the request, which has the command's name; prints `select` of its result as JSON or by `render`. */
   protected async printStatus<Result, Shown>(
     request: string,
@@ -35,6 +37,7 @@ export abstract class StatusCommand extends BaseCommand {
     if (words === undefined) return
     const { controlSocket } = resolveSettings({ controlSocket: words.options.last('config-socket') })
     const shown = select((await askDaemon(controlSocket, request)) as Result)
+    this.lastAnswer = shown
     const text = words.options.has('json') ? `${JSON.stringify(shown)}\n` : render(shown)
     writeFully(1, Buffer.from(text))
   }

@@ -15,7 +15,7 @@ import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
-import { type BlockLists, TRAP_LIST_MESSAGE, TRAP_LIST_NAME } from '../lists/block-lists.js'
+import type { BlockLists } from '../lists/block-lists.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
@@ -118,6 +118,7 @@ export class Scanner {
     const white = new HostGatherer()
     const trapped = new HostGatherer()
     whiteTable.beginScan()
+    this.#options.blockLists.beginTrapScan()
     try {
       report.isComplete = await this.#walk(this.#guard.read(), report, white, trapped)
     } catch (error) {
@@ -228,7 +229,7 @@ export class Scanner {
       // A database that was just created says nothing about who was white before.
       logger.log('info', `${databasePath} is new and holds no white address, the table is left as it is`)
     } else await whiteTable.replace(whiteSet)
-    blockLists.replaceSet(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, trapped.takeSet(), report.trappedCount)
+    blockLists.replaceTrapList(trapped.takeSet(), report.trappedCount)
   }
 }
 

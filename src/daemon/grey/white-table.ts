@@ -1,13 +1,13 @@
 /**
- * Keeps the packet filter's table of white hosts as the last scan and the promotions since found it.
+ * Keeps the packet filter's table of white hosts as the database says.
  *
- * A scan replaces the whole table, also when nothing changed, so that a table flushed by hand is whole again
- * within a minute. A promotion between two scans is written soon after, together with others, and never so often
- * that writing takes more than a twentieth of the time.
+ * A scan replaces the whole table, also when nothing changed, so that a table edited by hand is whole again within a
+ * minute. A change between two scans is written soon after, by adding and deleting single entries; when that fails, or
+ * there are many, the whole table is replaced. Writing never takes more than a fifth of the time.
  */
-import type { Firewall, TableSpec } from '../../firewall/backend.js'
+import type { Firewall, TableContent, TableSpec } from '../../firewall/backend.js'
 import { hostLines } from '../../ip/host-lines.js'
-import { EMPTY_SET, type IpRangeSet, unionOf } from '../../ip/ip-range-set.js'
+import { EMPTY_SET, type IpRangeSet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
@@ -17,33 +17,45 @@ import { HostGatherer } from './host-gatherer.js'
 /** Source: spamd(8): the pass rule of pf.conf names `<spamd-white>`. */
 export const WHITE_TABLE: TableSpec = { name: 'spamd-white', content: 'hosts' }
 
-const MIN_UPDATE_GAP_MS = 1000
-/** Share of time that promotions may spend on writing the table: one part in so many. */
-const MAX_DUTY_DIVISOR = 20
+/** Changes that come close together are written together. */
+const MIN_UPDATE_GAP_MS = 300
+/** An nft call with large interval sets takes long: changes wait so many times as long, up to MAX_UPDATE_GAP_MS. */
+const GAP_PER_WRITE = 4
+const MAX_UPDATE_GAP_MS = 4000
+/** Share of time that whole replaces between scans may take: one part in so many. */
+const REPLACE_DUTY_DIVISOR = 20
+/** More changes than this are written as a whole table. */
+const MAX_SINGLE_CHANGES = 2000
 const LINES_PER_STEP = 2000
 
 export interface WhiteTableCounters {
-  /** Addresses of the last table that was written. */
+  /** Addresses that the table holds, as far as we know. */
   addressCount: number
   replacements: number
+  /** Addresses that were added or deleted without replacing the table. */
+  changes: number
   failures: number
 }
 
 export class WhiteTable {
-  readonly counters: WhiteTableCounters = { addressCount: 0, replacements: 0, failures: 0 }
+  readonly counters: WhiteTableCounters = { addressCount: 0, replacements: 0, changes: 0, failures: 0 }
   readonly #firewall: Firewall
   readonly #clock: Clock
   readonly #logger: Logger
   #scanned: IpRangeSet = EMPTY_SET
-  /** Promotions that the scan under way may have missed, not yet sorted in. */
-  readonly #promoted = new HostGatherer()
-  #promotedDuringScan: IpRangeSet = EMPTY_SET
-  /** Promotions between the last whole scan and the one under way. */
-  #promotedBeforeScan: IpRangeSet = EMPTY_SET
+  /** What changed since the scan of `#scanned` began: true is in, false is out. */
+  #changes = new Map<string, boolean>()
+  /** Of those, what changed since the scan under way began. */
+  #changesDuringScan = new Map<string, boolean>()
+  /** Not yet written. */
+  #unwritten = new Map<string, boolean>()
   #isScanned = false
+  /** A change failed, or the table was lost: only a whole one helps. */
+  #needsReplace = false
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<unknown> = Promise.resolve()
   #earliestMs = 0
+  #earliestReplaceMs = 0
 
   constructor(options: { firewall: Firewall; clock: Clock; logger: Logger }) {
     this.#firewall = options.firewall
@@ -51,30 +63,42 @@ export class WhiteTable {
     this.#logger = options.logger
   }
 
-  /** A scan begins: promotions from now on may be missing in its result. */
+  /** A scan begins: changes from now on may be missing in its result. */
   beginScan(): void {
-    this.#sortIn()
-    this.#promotedBeforeScan = unionOf([this.#promotedBeforeScan, this.#promotedDuringScan])
-    this.#promotedDuringScan = EMPTY_SET
+    this.#changesDuringScan = new Map()
   }
 
-  /** Replaces the table by the result of a whole scan and the promotions since it began. */
+  /** Replaces the table by the result of a whole scan and the changes since it began. */
   async replace(scanned: IpRangeSet): Promise<void> {
     this.#scanned = scanned
-    this.#promotedBeforeScan = EMPTY_SET
+    this.#changes = this.#changesDuringScan
+    this.#changesDuringScan = new Map()
     this.#isScanned = true
-    await this.#write()
+    await this.#inTurn(() => this.#replaceTable())
   }
 
   /** Lets an address in before the next scan. Before the first scan it only remembers it. */
   add(ip: string): void {
-    this.#promoted.add(ip)
-    if (!this.#isScanned || this.#timer !== undefined) return
-    const waitMs = Math.max(0, this.#earliestMs - this.#clock.monotonicMs())
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      void this.#write()
-    }, waitMs)
+    this.#note(ip, true)
+  }
+
+  /** Takes an address out before the next scan. */
+  remove(ip: string): void {
+    this.#note(ip, false)
+  }
+
+  /** Somebody flushed the table, or its count is wrong: it is written again at once. */
+  rewrite(): void {
+    this.#needsReplace = true
+    this.#schedule()
+  }
+
+  /** False when the packet filter counts another number of entries than were written. */
+  async hasRightCount(): Promise<boolean> {
+    if (!this.#isScanned || this.#unwritten.size > 0) return true
+    const expected = this.counters.addressCount
+    const found = await this.#firewall.countTable(WHITE_TABLE).catch(() => undefined)
+    return found === undefined || found === expected || expected !== this.counters.addressCount
   }
 
   /** Stops writing; the table stays as it is. Resolves when a write under way has ended. */
@@ -84,23 +108,75 @@ export class WhiteTable {
     await this.#writing
   }
 
-  #sortIn(): void {
-    if (this.#promoted.count === 0) return
-    this.#promotedDuringScan = unionOf([this.#promotedDuringScan, this.#promoted.takeSet()])
+  #note(ip: string, isIn: boolean): void {
+    // Told before, by the greylister itself or by the journal; the table holds it or is about to.
+    const isKnown = this.#changes.get(ip) === isIn
+    this.#changesDuringScan.set(ip, isIn)
+    if (isKnown) return
+    this.#changes.set(ip, isIn)
+    this.#unwritten.set(ip, isIn)
+    this.#schedule()
   }
 
-  #write(): Promise<unknown> {
-    this.#writing = this.#writing.then(() => this.#replaceTable())
+  #schedule(): void {
+    if (!this.#isScanned || this.#timer !== undefined) return
+    const isWhole = this.#needsReplace || this.#unwritten.size > MAX_SINGLE_CHANGES
+    const earliestMs = isWhole ? this.#earliestReplaceMs : this.#earliestMs
+    const waitMs = Math.max(0, earliestMs - this.#clock.monotonicMs())
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      void this.#inTurn(() => this.#writeChanges())
+    }, waitMs)
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<unknown> {
+    this.#writing = this.#writing.then(work)
     return this.#writing
+  }
+
+  async #writeChanges(): Promise<void> {
+    if (!this.#isScanned) return
+    if (this.#needsReplace || this.#unwritten.size > MAX_SINGLE_CHANGES) {
+      await this.#replaceTable()
+      return
+    }
+    const changes = this.#takeUnwritten()
+    if (changes.size === 0) return
+    const startedMs = this.#clock.monotonicMs()
+    try {
+      for (const isIn of [true, false]) {
+        const content = await contentOf(gather(changes, isIn))
+        const count = content.ipv4.count + content.ipv6.count
+        if (count === 0) continue
+        await this.#firewall.changeTable(WHITE_TABLE, isIn ? 'add' : 'delete', content)
+        this.counters.changes += count
+      }
+      // Some may have been there: the scan knows the number for sure.
+      this.counters.addressCount =
+        (await this.#firewall.countTable(WHITE_TABLE)) ?? this.counters.addressCount
+    } catch {
+      this.#needsReplace = true
+    }
+    const endedMs = this.#clock.monotonicMs()
+    const gapMs = Math.min(
+      MAX_UPDATE_GAP_MS,
+      Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * GAP_PER_WRITE),
+    )
+    this.#earliestMs = endedMs + gapMs
+    if (this.#needsReplace || this.#unwritten.size > 0) this.#schedule()
   }
 
   async #replaceTable(): Promise<void> {
     const startedMs = this.#clock.monotonicMs()
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#sortIn()
-    const set = unionOf([this.#scanned, this.#promotedBeforeScan, this.#promotedDuringScan])
-    const content = await runInSlices(hostLines(set, LINES_PER_STEP))
+    this.#takeUnwritten()
+    this.#needsReplace = false
+    const set = subtractSet(
+      unionOf([this.#scanned, gather(this.#changes, true)]),
+      gather(this.#changes, false),
+    )
+    const content = await contentOf(set)
     try {
       await this.#firewall.replaceTable(WHITE_TABLE, content)
       this.counters.replacements += 1
@@ -115,6 +191,25 @@ export class WhiteTable {
       })
     }
     const endedMs = this.#clock.monotonicMs()
-    this.#earliestMs = endedMs + Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * MAX_DUTY_DIVISOR)
+    this.#earliestMs = endedMs + MIN_UPDATE_GAP_MS
+    this.#earliestReplaceMs =
+      endedMs + Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * REPLACE_DUTY_DIVISOR)
+    if (this.#unwritten.size > 0) this.#schedule()
   }
+
+  #takeUnwritten(): Map<string, boolean> {
+    const taken = this.#unwritten
+    this.#unwritten = new Map()
+    return taken
+  }
+}
+
+function gather(changes: ReadonlyMap<string, boolean>, wanted: boolean): IpRangeSet {
+  const hosts = new HostGatherer()
+  for (const [ip, isIn] of changes) if (isIn === wanted) hosts.add(ip)
+  return hosts.count === 0 ? EMPTY_SET : hosts.takeSet()
+}
+
+function contentOf(set: IpRangeSet): Promise<TableContent> {
+  return runInSlices(hostLines(set, LINES_PER_STEP))
 }

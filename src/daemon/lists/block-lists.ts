@@ -42,6 +42,10 @@ interface LoadedList extends BlockListMatch {
 
 export class BlockLists implements BlockListLookup {
   readonly #lists: LoadedList[] = []
+  /** What changed on the trap list since the scan that made it began: true is on it. */
+  #trapChanges = new Map<string, boolean>()
+  /** Of those, what changed since the scan under way began. */
+  #trapChangesDuringScan = new Map<string, boolean>()
   readonly #logger: Logger
   readonly #debug: DebugOutput | undefined
 
@@ -53,9 +57,33 @@ export class BlockLists implements BlockListLookup {
   match(ip: string): readonly BlockListMatch[] {
     const matches: BlockListMatch[] = []
     for (const { listName, message, table } of this.#lists) {
-      if (table.has(ip)) matches.push({ listName, message })
+      const isIn = (listName === TRAP_LIST_NAME ? this.#trapChanges.get(ip) : undefined) ?? table.has(ip)
+      if (isIn) matches.push({ listName, message })
     }
     return matches
+  }
+
+  /** A scan begins: what `noteTrapped` tells from now on may be missing in its trap list. */
+  beginTrapScan(): void {
+    this.#trapChangesDuringScan = new Map()
+  }
+
+  /** Puts an address on the trap list, or takes it off, until the next scan brings the list as a whole. */
+  noteTrapped(ip: string, isTrapped: boolean): void {
+    this.#trapChanges.set(ip, isTrapped)
+    this.#trapChangesDuringScan.set(ip, isTrapped)
+    const known = this.#find(TRAP_LIST_NAME)
+    if (!isTrapped) return
+    if (known === undefined) this.#replace(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, EMPTY_SET, 0)
+    else known.message = TRAP_LIST_MESSAGE
+  }
+
+  /** Puts the trap list of a whole scan in place, with what changed since it began. */
+  replaceTrapList(set: IpRangeSet, entryCount: number): void {
+    this.#trapChanges = this.#trapChangesDuringScan
+    this.#trapChangesDuringScan = new Map()
+    this.replaceSet(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, set, entryCount)
+    for (const [ip, isTrapped] of this.#trapChanges) this.noteTrapped(ip, isTrapped)
   }
 
   /**

@@ -1,6 +1,13 @@
 /** The child's side of `privileged-protocol.ts`: sockets, files and the packet filter by request to the parent. */
 import { createServer, type Server } from 'node:net'
-import type { Firewall, FirewallName, TableContent, TableLimits, TableSpec } from '../../firewall/backend.js'
+import type {
+  Firewall,
+  FirewallName,
+  TableChange,
+  TableContent,
+  TableLimits,
+  TableSpec,
+} from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import { LISTEN_BACKLOG, sendAway } from './own-resources.js'
 import {
@@ -25,6 +32,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
   readonly #send: SendToParent
   readonly #open = new Map<number, OpenRequest>()
   #lastId = 0
+  #onLost: (() => void) | undefined
   /** Tables go one after the other. */
   #tableTurn: Promise<unknown> = Promise.resolve()
 
@@ -89,9 +97,30 @@ export class PrivilegedClient implements SpamdResources, Firewall {
   }
 
   async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
-    const turn = this.#tableTurn.then(() => this.#sendTable(table, content))
-    this.#tableTurn = turn.catch(() => undefined)
-    await turn
+    await this.#inTurn({ kind: 'replace-table', table: table.name }, content)
+  }
+
+  async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
+    await this.#inTurn({ kind: 'change-table', table: table.name, change }, content)
+  }
+
+  async countTable(table: TableSpec): Promise<number | undefined> {
+    const { value } = await this.#ask({ kind: 'count-table', table: table.name })
+    return value as number | undefined
+  }
+
+  watchLoss(onLost: () => void): () => void {
+    this.#onLost = onLost
+    // Without the parent nothing is lost that could be mended.
+    void this.#request('watch-tables').catch(() => undefined)
+    return () => {
+      this.#onLost = undefined
+    }
+  }
+
+  /** Word of the parent that tables are gone. */
+  tablesLost(): void {
+    this.#onLost?.()
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {
@@ -107,14 +136,15 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     return `${this.name} through the privileged process`
   }
 
-  async #sendTable(table: TableSpec, { ipv4, ipv6 }: TableContent): Promise<void> {
+  async #inTurn(message: object, content: TableContent): Promise<void> {
+    const turn = this.#tableTurn.then(() => this.#sendTable(message, content))
+    this.#tableTurn = turn.catch(() => undefined)
+    await turn
+  }
+
+  async #sendTable(message: object, { ipv4, ipv6 }: TableContent): Promise<void> {
     const partOf = ({ text, count }: TableContent['ipv4']) => ({ count, lengthBytes: text.length })
-    const answered = this.#ask({
-      kind: 'replace-table',
-      table: table.name,
-      ipv4: partOf(ipv4),
-      ipv6: partOf(ipv6),
-    })
+    const answered = this.#ask({ ...message, ipv4: partOf(ipv4), ipv6: partOf(ipv6) })
     const id = this.#lastId
     // Awaited at the end: until then a refusal must not count as unhandled.
     answered.catch(() => undefined)

@@ -41,7 +41,11 @@ export interface PrivilegedParentParts {
 }
 
 /** What a start needs once: a child that asks again wants something else. */
-const ASKED_ONCE: ReadonlySet<SimpleRequest> = new Set(['config-listener', 'control-listener'])
+const ASKED_ONCE: ReadonlySet<SimpleRequest> = new Set([
+  'config-listener',
+  'control-listener',
+  'watch-tables',
+])
 
 /** Their answers follow the sockets that they are about. */
 const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
@@ -50,7 +54,9 @@ const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
   'control-listener',
 ])
 
-type TableTransfer = Extract<ChildMessage, { kind: 'replace-table' }> & {
+type TableMessage = Extract<ChildMessage, { kind: 'replace-table' | 'change-table' }>
+
+type TableTransfer = TableMessage & {
   ipv4Text: Uint8Array
   ipv6Text: Uint8Array
   receivedBytes: number
@@ -63,6 +69,7 @@ export class PrivilegedParent {
   readonly #askedOnce = new Set<SimpleRequest>()
   readonly #abandoned = new AbortController()
   #removeControlSocket: (() => void) | undefined
+  #stopWatching: (() => void) | undefined
   #allowance: { messages: number; sinceMs: number }
   #isReading = false
   #transfer: TableTransfer | undefined
@@ -99,7 +106,13 @@ export class PrivilegedParent {
       case 'read-table':
         this.#serve(message.id, () => this.#readTable(message.table))
         return undefined
+      case 'count-table':
+        this.#serve(message.id, () =>
+          this.#unlessAbandoned(() => this.#parts.firewall.countTable(message.table)),
+        )
+        return undefined
       case 'replace-table':
+      case 'change-table':
         this.#beginTransfer(message)
         return undefined
       case 'piece':
@@ -119,6 +132,7 @@ export class PrivilegedParent {
   /** Removes what was made for the child in the file system. */
   close(): void {
     this.#removeControlSocket?.()
+    this.#stopWatching?.()
   }
 
   #countMessage(): void {
@@ -206,6 +220,12 @@ export class PrivilegedParent {
         return resources.readSyncKey()
       case 'table-limits':
         return this.#unlessAbandoned(() => firewall.limits())
+      case 'watch-tables':
+        this.#stopWatching = firewall.watchLoss(() => {
+          // A child that is gone is noticed by the one who started it.
+          void this.#parts.send({ kind: 'tables-lost' }).catch(() => undefined)
+        })
+        return undefined
     }
   }
 
@@ -225,7 +245,7 @@ export class PrivilegedParent {
     await this.#handOver(id, server, 1)
   }
 
-  #beginTransfer(message: Extract<ChildMessage, { kind: 'replace-table' }>): void {
+  #beginTransfer(message: TableMessage): void {
     if (this.#transfer !== undefined) throw misbehaviour('sent two tables at once')
     this.#transfer = {
       ...message,
@@ -255,12 +275,17 @@ export class PrivilegedParent {
     const transfer = this.#transfer
     if (transfer === undefined || transfer.receivedBytes < totalBytes(transfer)) return
     this.#transfer = undefined
-    const { id, table, ipv4, ipv6, ipv4Text, ipv6Text } = transfer
+    const { table, ipv4, ipv6, ipv4Text, ipv6Text } = transfer
     const content = {
       ipv4: { text: ipv4Text, count: ipv4.count },
       ipv6: { text: ipv6Text, count: ipv6.count },
     }
-    this.#serve(id, () => this.#unlessAbandoned(() => this.#parts.firewall.replaceTable(table, content)))
+    const { firewall } = this.#parts
+    const write = (): Promise<void> =>
+      transfer.kind === 'replace-table'
+        ? firewall.replaceTable(table, content)
+        : firewall.changeTable(table, transfer.change, content)
+    this.#serve(transfer.id, () => this.#unlessAbandoned(write))
   }
 }
 

@@ -4,7 +4,7 @@
  * names no path, no address and no program; the parent knows those from the command line.
  */
 import type { SpamdConfig } from '../../app/spamd-config.js'
-import type { TableSpec } from '../../firewall/backend.js'
+import type { TableChange, TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { SystemUser } from '../../platform/privileges.js'
@@ -20,6 +20,7 @@ export const SIMPLE_REQUESTS = [
   'read-allowed-domains',
   'read-sync-key',
   'table-limits',
+  'watch-tables',
 ] as const
 export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]
 
@@ -62,7 +63,16 @@ export type ChildMessage =
   | { kind: 'failed'; error: ErrorMessage }
   | { kind: 'request'; id: number; name: SimpleRequest }
   | { kind: 'replace-table'; id: number; table: TableSpec; ipv4: TablePart; ipv6: TablePart }
-  | { kind: 'read-table'; id: number; table: TableSpec }
+  /** As `replace-table`, with a few entries to add or delete. */
+  | {
+      kind: 'change-table'
+      id: number
+      table: TableSpec
+      change: TableChange
+      ipv4: TablePart
+      ipv6: TablePart
+    }
+  | { kind: 'read-table' | 'count-table'; id: number; table: TableSpec }
   /** The next bytes of the table of that request: first all of IPv4, then IPv6. */
   | { kind: 'piece'; id: number; bytes: Uint8Array }
 
@@ -70,6 +80,8 @@ export type ParentMessage =
   /** Answer to `hello`. `user` is absent when the parent is not root: then the child is what it stays. */
   | { kind: 'start'; config: SpamdConfig; user: SystemUser | undefined }
   | { kind: 'signal'; signal: DaemonSignal }
+  /** Somebody flushed the rules: our tables are gone. After a request `watch-tables`. */
+  | { kind: 'tables-lost' }
   /** One of `count` sockets, sent along with the message, for a request. */
   | { kind: 'handle'; id: number; count: number }
   /** `follows`: sockets were sent before it, so it takes the same way. */
@@ -115,9 +127,13 @@ export function readChildMessage(
   }
   const table = tables.find(({ name }) => name === message.table)
   if (table === undefined) return undefined
-  if (kind === 'read-table') return { kind, id, table }
+  if (kind === 'read-table' || kind === 'count-table') return { kind, id, table }
   const [ipv4, ipv6] = [readPart(message.ipv4), readPart(message.ipv6)]
-  return kind === 'replace-table' && ipv4 && ipv6 ? { kind, id, table, ipv4, ipv6 } : undefined
+  if (!ipv4 || !ipv6) return undefined
+  if (kind === 'replace-table') return { kind, id, table, ipv4, ipv6 }
+  const { change } = message
+  const isChange = kind === 'change-table' && (change === 'add' || change === 'delete')
+  return isChange ? { kind, id, table, change, ipv4, ipv6 } : undefined
 }
 
 /** Any thrown value as it is sent; what is no `AppError` loses its stack. */

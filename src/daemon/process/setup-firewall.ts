@@ -52,6 +52,9 @@ export async function startSetupFirewall(settings: Settings): Promise<FirewallHe
   const firewall: Firewall = {
     name: client.name,
     replaceTable: (table, content) => orGone(client.replaceTable(table, content)),
+    changeTable: (table, change, content) => orGone(client.changeTable(table, change, content)),
+    countTable: (table) => orGone(client.countTable(table)),
+    watchLoss: (onLost) => client.watchLoss(onLost),
     readTable: (table) => orGone(client.readTable(table)),
     limits: () => orGone(client.limits()),
     describe: () => client.describe(),

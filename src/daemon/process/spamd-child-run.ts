@@ -96,6 +96,7 @@ class SpamdChild {
   #take(message: ParentMessage, handle: Server | undefined): void {
     if (message.kind === 'start') void this.#start(message)
     else if (message.kind === 'signal') this.#takeSignal(message.signal)
+    else if (message.kind === 'tables-lost') this.#client?.tablesLost()
     else this.#client?.take(message, handle)
   }
 

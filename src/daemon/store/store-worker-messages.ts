@@ -4,6 +4,8 @@ import type { Store } from '../../db/store.js'
 /** Calls of the store that a daemon makes; their arguments and results can be copied between threads. */
 export const DAEMON_STORE_CALLS = [
   'edit',
+  'get',
+  'readJournal',
   'recordSightings',
   'recordAttempts',
   'readScanSlice',

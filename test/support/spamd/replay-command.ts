@@ -119,7 +119,7 @@ async function run(record: SpamdRecord, folder: string): Promise<Outcome> {
     environment,
   })
   if (!parsed.ok) return { isAlive: false, stderr: parsed.stderr, syslog: [] }
-  const daemon = createTestDaemon(parsed.config, new ManualClock())
+  const daemon = createTestDaemon(parsed.config, new ManualClock(), { followsChanges: false })
   try {
     checkPrivileges(parsed.config, { isRoot, hasNetAdmin: false })
     if (record.env.ANCHOR_NOUSER !== undefined) await spamdUser(MISSING_USER)

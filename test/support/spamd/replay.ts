@@ -122,7 +122,11 @@ class Replay {
     const speed = Number(record.env['@speed'] ?? 0)
     this.#isFast = speed > 0
     this.#clock = this.#isFast ? new FastClock(speed) : new ManualClock()
-    this.#daemon = createTestDaemon(this.#config, this.#clock, this.#isFast ? { tickMs: 1 } : {})
+    this.#daemon = createTestDaemon(this.#config, this.#clock, {
+      // The original knows of changes at a scan.
+      followsChanges: false,
+      ...(this.#isFast ? { tickMs: 1 } : {}),
+    })
     for (const [name, content] of Object.entries(record.files)) {
       writeFileSync(join(folder, name), Buffer.from(content, 'latin1'))
     }

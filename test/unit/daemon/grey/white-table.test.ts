@@ -81,7 +81,7 @@ test('a packet filter that fails is logged; the table keeps its content', async 
   expect(logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
     'err /sbin/pfctl returned status 1, table spamd-white stays as it was until the next scan',
   ])
-  expect(table.counters).toEqual({ addressCount: 1, replacements: 1, failures: 1 })
+  expect(table.counters).toEqual({ addressCount: 1, replacements: 1, changes: 0, failures: 1 })
 })
 
 test('closing leaves the table and writes no more', async () => {
@@ -91,4 +91,64 @@ test('closing leaves the table and writes no more', async () => {
   await table.close()
   expect(content()).toEqual(['192.0.2.1/32'])
   expect(firewall.replaceCounts.get('spamd-white')).toBe(1)
+})
+
+test('changes between scans add and delete single entries, the table is not replaced', async () => {
+  const { table, content, firewall } = harness()
+  await table.replace(setOf('192.0.2.1', '192.0.2.2'))
+  table.remove('192.0.2.2')
+  table.add('2001:db8::9')
+  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '2001:db8::9/128']), PATIENCE)
+  expect(firewall.replaceCounts.get('spamd-white')).toBe(1)
+  expect(table.counters).toMatchObject({ replacements: 1, changes: 2, addressCount: 2 })
+})
+
+test('a change that fails is followed by a whole replace', async () => {
+  const { table, content, firewall } = harness()
+  await table.replace(setOf('192.0.2.1'))
+  const changeTable = firewall.changeTable.bind(firewall)
+  firewall.changeTable = async () => {
+    firewall.changeTable = changeTable
+    throw new AppError('ERR_FIREWALL_FAILED', 'no')
+  }
+  table.add('192.0.2.9')
+  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32']), PATIENCE)
+  expect(firewall.replaceCounts.get('spamd-white')).toBe(2)
+})
+
+test('more changes than are worth single calls replace the table once', async () => {
+  const { table, content, firewall } = harness()
+  await table.replace(setOf('192.0.2.1'))
+  for (let index = 0; index <= 2000; index += 1) table.add(`10.0.${index >> 8}.${index & 255}`)
+  await vi.waitFor(() => expect(content()).toHaveLength(2002), PATIENCE)
+  expect(firewall.replaceCounts.get('spamd-white')).toBe(2)
+})
+
+test('an address that is taken out while a scan runs is not in its table', async () => {
+  const { table, content } = harness()
+  await table.replace(setOf('192.0.2.1', '192.0.2.9'))
+  table.beginScan()
+  table.remove('192.0.2.9')
+  await table.replace(setOf('192.0.2.1', '192.0.2.9'))
+  expect(content()).toEqual(['192.0.2.1/32'])
+})
+
+test('a table that was emptied is written again as it was, with what changed since the scan', async () => {
+  const { table, content, firewall } = harness()
+  await table.replace(setOf('192.0.2.1'))
+  table.add('192.0.2.9')
+  await vi.waitFor(() => expect(content()).toHaveLength(2), PATIENCE)
+  firewall.lose()
+  table.rewrite()
+  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.1/32', '192.0.2.9/32']), PATIENCE)
+})
+
+test('a count that is wrong is noticed, one that cannot be told is not', async () => {
+  const { table, firewall } = harness()
+  await table.replace(setOf('192.0.2.1', '192.0.2.2'))
+  expect(await table.hasRightCount()).toBe(true)
+  firewall.tables.set('spamd-white', ['192.0.2.1/32'])
+  expect(await table.hasRightCount()).toBe(false)
+  firewall.countTable = async () => undefined
+  expect(await table.hasRightCount()).toBe(true)
 })

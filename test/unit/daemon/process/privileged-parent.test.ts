@@ -61,7 +61,9 @@ function join(monotonicMs = () => 0) {
     controlSocket: {},
     monotonicMs,
     send: async (message: ParentMessage, handle) => {
-      if (message.kind !== 'start' && message.kind !== 'signal') client.take(structuredClone(message), handle)
+      if (message.kind === 'tables-lost') client.tablesLost()
+      else if (message.kind !== 'start' && message.kind !== 'signal')
+        client.take(structuredClone(message), handle)
     },
   })
   return { client, parent, firewall, resources, sent }

@@ -1,0 +1,20 @@
+import { flagsForHelp } from '../src/cli/base-command.js'
+import { renderScan, type ScanAnswer } from '../src/cli/spamd/render-scan.js'
+import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
+
+const OPTIONS = statusOptions('print the report as one JSON object')
+
+/** `spamdctl scan`: scan the database now. Manual: docs/man/spamdctl.8. */
+export default class Scan extends StatusCommand {
+  static override summary = 'make the running spamd scan its database now'
+  static override description =
+    'Removes what has expired, promotes what has passed, and replaces the table of the packet filter. SIGHUP does the same. Waits for the end.'
+  static override examples = STATUS_EXAMPLES
+  static override flags = flagsForHelp(OPTIONS)
+
+  async run(): Promise<void> {
+    await this.printStatus('scan', OPTIONS, (report: ScanAnswer) => report, renderScan)
+    // A scan that could not be finished has changed no table; the log says why.
+    if (this.lastAnswer !== undefined && !(this.lastAnswer as ScanAnswer).isComplete) process.exitCode = 1
+  }
+}
