@@ -156,8 +156,12 @@ export function describeConformance(name: string, options: ConformanceOptions): 
 
     test('a change that is no canonical prefix is refused before anything is run', async () => {
       await load(HOSTS, ['192.0.2.1/32'])
-      await expect(change(HOSTS, 'add', ['192.0.2.0/24'])).rejects.toMatchObject({ code: 'ERR_FIREWALL_CONTENT' })
-      await expect(change(HOSTS, 'delete', ['$(reboot)'])).rejects.toMatchObject({ code: 'ERR_FIREWALL_CONTENT' })
+      await expect(change(HOSTS, 'add', ['192.0.2.0/24'])).rejects.toMatchObject({
+        code: 'ERR_FIREWALL_CONTENT',
+      })
+      await expect(change(HOSTS, 'delete', ['$(reboot)'])).rejects.toMatchObject({
+        code: 'ERR_FIREWALL_CONTENT',
+      })
       expect(await firewall.readTable(HOSTS)).toEqual(['192.0.2.1/32'])
     })
 
