@@ -201,6 +201,34 @@ describe('files that are no database', () => {
   })
 })
 
+describe('exit codes of the commands around the database', () => {
+  test.each([
+    [
+      'spamdctl export --db nowhere',
+      1,
+      'spamdctl: cannot open nowhere for reading: No such file or directory',
+    ],
+    ['spamdctl import nowhere', 1, 'spamdctl: cannot read nowhere: No such file or directory'],
+    ['spamdctl import --db nowhere - </dev/null', 1, 'spamdctl: cannot open nowhere for writing'],
+    ['spamdctl import --kind GREY x', 64, 'spamdctl: --kind: a plain list is WHITE, TRAPPED or SPAMTRAP'],
+    ['echo nonsense | spamdctl import -', 1, 'spamdctl: -: line 1: not a line of spamdb'],
+    ['spamdctl export --kind BLACK', 64, 'spamdctl: --kind: "BLACK" is not one of'],
+    ['spamdctl backup', 64, 'spamdctl: an argument is missing'],
+    ['spamdctl backup a b', 64, 'spamdctl: too many arguments: b'],
+    ['spamdctl backup nowhere/x', 1, 'spamdctl: cannot back up to nowhere/x: '],
+    ['spamdctl check-db --db nowhere', 1, 'spamdctl: cannot open nowhere for reading'],
+    ['spamdctl init-db --db no/such/x', 1, 'spamdctl: cannot create no/such/x: '],
+    ['spamdctl export >/dev/full', 1, 'spamdctl: cannot write to standard output: No space left on device'],
+    ['spamdctl export; spamdctl import /dev/null', 0, ''],
+  ])('%s', (line, rc, message) => {
+    const path = newDatabase()
+    expect(shell('spamdb -a 192.0.2.1', path).rc).toBe(0)
+    const ran = shell(`cd ${folder}; ${line}`, path)
+    expect([ran.rc, ran.stderr.slice(0, message.length)]).toEqual([rc, message])
+    expect(shell('spamdb --count', path).stdout).toBe('1\n')
+  })
+})
+
 describe('much input', () => {
   test('a million keys on standard input', () => {
     const path = newDatabase()

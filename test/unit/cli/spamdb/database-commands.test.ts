@@ -115,6 +115,11 @@ describe('backup and check-db', () => {
     const target = join(folder, 'backup.sqlite')
     const backup: Run = (options, io) => runBackup(target, options, io)
     expect((await run(DATABASE_OPTIONS, [], backup)).stdout).toMatch(/backup\.sqlite: [0-9]+ bytes\n$/)
+    const asJson = await run(DATABASE_OPTIONS, ['--json'], backup)
+    expect([asJson.rc, JSON.parse(asJson.stdout)]).toEqual([
+      0,
+      { file: target, sizeBytes: statSync(target).size },
+    ])
     const { rc, stdout } = await run(DATABASE_OPTIONS, [], runCheckDb, target)
     expect(rc).toBe(0)
     expect(stdout.split('\n').slice(2)).toEqual([
