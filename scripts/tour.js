@@ -4,14 +4,15 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { connect, createServer as createTcpServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
+import { reservePort } from '../test/support/reserve-port.js'
 
 const root = resolve(import.meta.dirname, '..')
 const examples = join(root, 'docs/examples')
 const scratch = mkdtempSync(join(tmpdir(), 'spamdctl-tour-'))
-const [smtpPort, cfgPort] = await freePorts(2)
+const [smtpPort, cfgPort] = [await reservePort(), await reservePort()]
 const environment = {
   ...process.env,
   SPAMD_DB: join(scratch, 'spamd.sqlite'),
@@ -213,12 +214,4 @@ async function until(isSo, limitMs) {
     if (Date.now() > deadline) throw new Error('waited too long')
     await new Promise((resolvePause) => setTimeout(resolvePause, 25))
   }
-}
-
-async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createTcpServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map((server) => once(server, 'listening')))
-  const ports = servers.map((server) => server.address().port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
 }

@@ -12,12 +12,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SPAMD_USAGE } from '../../src/cli/spamd/spamd-options.js'
 import { PATIENCE } from '../support/patience.js'
+import { reservePort } from '../support/reserve-port.js'
 import { TestClient } from '../support/spamd/test-client.js'
 import { waitFor } from '../support/spamd/wait-for.js'
 
@@ -32,7 +32,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'spamd-transcript-'))
   // The daemon becomes another user, who must be able to look in.
   chmodSync(folder, 0o755)
-  port = await freePort()
+  port = await reservePort()
   environment = {
     PATH: process.env.PATH!,
     SPAMD_DB: join(folder, 'db', 'spamd.sqlite'),
@@ -43,7 +43,7 @@ beforeEach(async () => {
     SPAMD_FIREWALL: 'none',
     SPAMD_USER: 'nobody',
     SPAMD_PORT: String(port),
-    SPAMD_CFG_PORT: String(await freePort()),
+    SPAMD_CFG_PORT: String(await reservePort()),
   }
   backgroundPid = undefined
 })
@@ -52,15 +52,6 @@ afterEach(async () => {
   if (backgroundPid !== undefined && isAlive(backgroundPid)) process.kill(backgroundPid, 'SIGKILL')
   rmSync(folder, { recursive: true, force: true })
 })
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port: found } = server.address() as AddressInfo
-      server.close(() => resolve(found))
-    })
-  })
-}
 
 function run(program: string, ...args: string[]): { rc: number | null; stdout: string; stderr: string } {
   const result = spawnSync(process.execPath, [join(BIN, program), ...args], {
@@ -305,7 +296,7 @@ describe('in the foreground', () => {
     await stop(off.child)
     const key = run('spamdctl.js', 'sync-key')
     const fingerprint = key.stdout.trimEnd().split(' ')[1]!
-    environment.SPAMD_SYNC_PORT = String(await freePort())
+    environment.SPAMD_SYNC_PORT = String(await reservePort())
     await foreground('--foreground', '-s', '0', '-S', '0', '-y', '127.0.0.1', '-Y', '127.0.0.1')
     const client = await connect()
     client.send('HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n')

@@ -1,5 +1,4 @@
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +14,7 @@ import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { PATIENCE } from '../../../support/patience.js'
+import { reservePort } from '../../../support/reserve-port.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
 const NOW = 1_700_000_000
@@ -22,15 +22,6 @@ const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
-}
 
 interface HostOptions {
   listen?: string
@@ -127,7 +118,7 @@ async function host(options: HostOptions) {
 }
 
 async function pair(keyA?: string, keyB = keyA) {
-  const port = await freePort()
+  const port = await reservePort()
   const key = (text: string | undefined) => (text === undefined ? {} : { key: text })
   const b = await host({ port, listen: '127.0.0.3', ...key(keyB) })
   const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], ...key(keyA) })
@@ -227,7 +218,7 @@ describe('a hostile network', () => {
     encodeSyncMessage(counter, { type: 'WHITE', timestamp, ip, expire: NOW + 500 }, key)!
 
   test('repeats, wrong clocks, cut and overlong messages change nothing', async () => {
-    const port = await freePort()
+    const port = await reservePort()
     const b = await host({ port, listen: '127.0.0.3', key: 'k' })
     const good = white(0)
     await sendTo(
@@ -256,7 +247,7 @@ describe('a hostile network', () => {
     )
   })
   test('one bad entry refuses the good ones before it', async () => {
-    const port = await freePort()
+    const port = await reservePort()
     const b = await host({ port, listen: '127.0.0.3', key: 'k' })
     const { createHmac } = await import('node:crypto')
     const mixed = Buffer.concat([white(0).subarray(0, 48), Buffer.from('00090004', 'hex')])
@@ -269,7 +260,7 @@ describe('a hostile network', () => {
     expect(await b.listing()).toBe('')
   })
   test('only --sync-peers may send', async () => {
-    const port = await freePort()
+    const port = await reservePort()
     const b = await host({ port, listen: '127.0.0.3', key: 'k', sync: { peers: ['192.0.2.0/24'] } })
     await sendTo(port, white(0))
     await vi.waitFor(() => expect(b.status().received.refused).toEqual({ stranger: 1 }), PATIENCE)
@@ -284,7 +275,7 @@ describe('the key at start', () => {
     expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anybody can forge messages`])
   })
   test('one that every user can read is warned about', async () => {
-    const port = await freePort()
+    const port = await reservePort()
     const first = await host({ port, listen: '127.0.0.3', key: 'k' })
     chmodSync(first.keyPath, 0o644)
     await first.service.stop()
@@ -296,7 +287,7 @@ describe('the key at start', () => {
 })
 
 test('with -b what is received is checked and dropped', async () => {
-  const port = await freePort()
+  const port = await reservePort()
   const b = await host({ port, listen: '127.0.0.3', key: 'k', isBlackOnly: true })
   const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], key: 'k' })
   a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
