@@ -1,11 +1,12 @@
 import { decideImport, importedMarks, selectEntries } from '../domain/decide-import.js'
 import type { Entry, HostEntry } from '../domain/entry.js'
+import type { HostMarks } from '../domain/held.js'
 import type { UpsertCounts } from '../domain/requests.js'
 import type { Stamp } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
-import { encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
+import { encodeHostMarks, encodeStamp, hostMarkColumns } from './tables/marks-codec.js'
 import { AGE_STEP_SEC } from './tables/tuple-ages.js'
 import { commentValue, wireValue } from './tables/wire-value.js'
 import type { Transactions } from './transactions.js'
@@ -49,23 +50,27 @@ interface Merge {
   value: string
 }
 
-/** Marks of an imported address: by its kind, and by whether it is fixed by a pin or a comment. */
-const HOST_MARKS = `CASE WHEN expire = 0 THEN CASE pcount WHEN -1 THEN @pinnedTrapped ELSE @pinnedWhite END
-  WHEN comment IS NULL THEN CASE pcount WHEN -1 THEN @trapped ELSE @white END
-  ELSE CASE pcount WHEN -1 THEN @notedTrapped ELSE @notedWhite END END`
+/** Marks of an imported address: numbers, but bytes for one that a pin or a comment fixes; see marks-codec.ts. */
+const IS_PLAIN = 'expire <> 0 AND comment IS NULL'
+const HOST_MARKS = `iif(${IS_PLAIN}, @packed, NULL), iif(${IS_PLAIN}, @granted, NULL), iif(${IS_PLAIN}, @node, NULL),
+  CASE WHEN expire = 0 THEN iif(pcount = -1, @pinnedTrapped, @pinnedWhite)
+  WHEN comment IS NOT NULL THEN iif(pcount = -1, @notedTrapped, @notedWhite) END`
+const HOST_MARK_COLUMNS = ['stamp', 'granted', 'node', 'marks']
 
 /** How each staged table is merged, in the order of its key and, for one key, in the order of arrival. */
 const MERGES = {
   hosts: {
     key: 'ip',
-    update: `${NEW_TIMES}, ${NEW_COMMENT}, marks = excluded.marks`,
+    update: [NEW_TIMES, NEW_COMMENT, ...HOST_MARK_COLUMNS.map((name) => `${name} = excluded.${name}`)].join(
+      ', ',
+    ),
     columns: 'ip, first, pass, expire, bcount, pcount, comment',
-    marks: 'marks',
+    marks: HOST_MARK_COLUMNS.join(', '),
     value: HOST_MARKS,
   },
   tuples: {
     key: 'ip, helo, "from", "to"',
-    update: `${NEW_TIMES}, marks = NULL`,
+    update: `${NEW_TIMES}, last = NULL, marks = NULL`,
     columns: 'ip, helo, "from", "to", first, pass, expire, bcount, pcount',
     marks: 'marks',
     value: 'NULL',
@@ -123,10 +128,8 @@ export async function loadEntries(
 }
 
 /** Values of the marks that SQL chooses from. */
-type MarkValues = Record<
-  'white' | 'trapped' | 'notedWhite' | 'notedTrapped' | 'pinnedWhite' | 'pinnedTrapped' | 'stamp',
-  Buffer
->
+type MarkValues = Record<'notedWhite' | 'notedTrapped' | 'pinnedWhite' | 'pinnedTrapped' | 'stamp', Buffer> &
+  Record<'packed' | 'granted' | 'node', number | null>
 
 /** Entries put aside, and how they get into the database. */
 class Staging {
@@ -242,13 +245,16 @@ class Staging {
   /** The marks of everything that one import stores. */
   #marksOf(stamp: Stamp): MarkValues {
     const { nodes } = this.#transactions.journal
-    const encode = (entry: Pick<HostEntry, 'kind'> & { expire?: number; comment?: string }): Buffer => {
+    const marksOf = (entry: Pick<HostEntry, 'kind'> & { expire?: number; comment?: string }): HostMarks => {
       const whole = { ip: '', first: 0, pass: 0, expire: 1, bcount: 0, pcount: 0, ...entry }
-      return encodeHostMarks(importedMarks(whole, stamp), nodes)!
+      return importedMarks(whole, stamp)
     }
+    const encode = (entry: Parameters<typeof marksOf>[0]): Buffer => encodeHostMarks(marksOf(entry), nodes)!
+    const [packed, granted, node] = hostMarkColumns('WHITE', marksOf({ kind: 'WHITE' }), nodes)
     return {
-      white: encode({ kind: 'WHITE' }),
-      trapped: encode({ kind: 'TRAPPED' }),
+      packed,
+      granted,
+      node,
       notedWhite: encode({ kind: 'WHITE', comment: ' ' }),
       notedTrapped: encode({ kind: 'TRAPPED', comment: ' ' }),
       pinnedWhite: encode({ kind: 'WHITE', expire: 0 }),

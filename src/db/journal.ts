@@ -2,13 +2,12 @@
  * The change journal: one row for every change of an entry, written in the transaction of the change, so that
  * whoever keeps something in step with the entries reads what happened since its last look and nothing else.
  */
-import { CHANGE_RULES, type Change, type ChangeRule, keyText } from '../domain/change.js'
+import type { Change, ChangeRule } from '../domain/change.js'
 import type { EntryKey, EntryKind } from '../domain/entry.js'
 import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
+import { decodeRows, encodeChange, encodeEverything } from './journal-rows.js'
 import { newNode, StoredNodes } from './node-numbers.js'
-import type { SqlValue } from './sqlite-driver.js'
-import { decodeStamp, encodeStamp } from './tables/marks-codec.js'
 
 /** One change, as those who keep something in step see it. */
 export interface JournalRow {
@@ -48,18 +47,15 @@ const MAX_AGE_SEC = 7 * 24 * 60 * 60
 /** Rows that one transaction removes at most, and how many must be due before it does. */
 const TRIM_ROWS = 4000
 
-const KINDS: readonly (EntryKind | undefined)[] = [undefined, 'WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
-const KEY_KINDS = ['host', 'tuple', 'spamtrap'] as const
-/** No key: everything. */
-const EVERYTHING = -1
+/** Changes that share one row of the table: a statement for each would cost more than the change itself. */
+const CHUNK_ROWS = 500
 
 const STATE = 'SELECT node, home, time, counter, seq, trimmed FROM journal_state'
 const SAVE = 'UPDATE journal_state SET node = ?, home = ?, time = ?, counter = ?, seq = ?, trimmed = ?'
-const APPEND = 'INSERT INTO journal VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))'
-const READ = `SELECT seq, stamp, kinds, rule, actor, CAST(key AS BLOB) AS key FROM journal
-  WHERE seq > ? ORDER BY seq LIMIT ?`
-const DROP = 'DELETE FROM journal WHERE seq <= ?'
-const STAMP_AT = 'SELECT stamp FROM journal WHERE seq = ?'
+const APPEND = 'INSERT INTO journal VALUES (?, ?, ?, ?)'
+const READ = 'SELECT first, rows FROM journal WHERE last > ? ORDER BY last LIMIT 1'
+const DROP = 'DELETE FROM journal WHERE last <= ?'
+const OLDEST = 'SELECT last, time FROM journal ORDER BY last LIMIT 1'
 const SLOWEST = 'SELECT min(position) AS position FROM journal_consumers WHERE seen >= ?'
 const POSITION = 'SELECT position FROM journal_consumers WHERE name = ?'
 const SAVE_POSITION = 'INSERT OR REPLACE INTO journal_consumers VALUES (?, ?, ?)'
@@ -70,15 +66,6 @@ interface StateRow extends ClockState {
   home: string
   seq: number
   trimmed: number
-}
-
-interface StoredRow {
-  seq: number
-  stamp: Buffer
-  kinds: number
-  rule: number
-  actor: string | null
-  key: Buffer | null
 }
 
 /** The journal of one open database. */
@@ -108,8 +95,16 @@ export class Journal {
     const { seq: newest, trimmed } = this.#connection.prepare(STATE).get() as StateRow
     if (after < trimmed || after > newest) return { rows: [], newest, isBehind: true }
     if (after === newest || limit <= 0) return { rows: [], newest, isBehind: false }
-    const rows = this.#connection.prepare(READ).all(after, limit) as StoredRow[]
-    return { rows: rows.map((row) => this.#decode(row)), newest, isBehind: false }
+    const rows: JournalRow[] = []
+    for (let last = after; last < newest && rows.length < limit; ) {
+      const chunk = this.#connection.prepare(READ).get(last) as { first: number; rows: Buffer } | undefined
+      if (chunk === undefined) break
+      for (const row of decodeRows(chunk.rows, chunk.first, this.nodes)) {
+        if (row.seq > last && rows.length < limit) rows.push(row)
+      }
+      last = rows.at(-1)?.seq ?? newest
+    }
+    return { rows, newest, isBehind: false }
   }
 
   position(name: string): number | undefined {
@@ -121,18 +116,6 @@ export class Journal {
     if (position === undefined) this.#connection.prepare(DROP_POSITION).run(name)
     else this.#connection.prepare(SAVE_POSITION).run(name, position, now)
   }
-
-  #decode({ seq, stamp, kinds, rule, actor, key }: StoredRow): JournalRow {
-    return {
-      seq,
-      stamp: decodeStamp(stamp, this.nodes),
-      key: key === null ? undefined : decodeKey(kinds, key.toString('latin1')),
-      before: kinds === EVERYTHING ? undefined : KINDS[Math.floor(kinds / 5) % 5],
-      after: kinds === EVERYTHING ? undefined : KINDS[kinds % 5],
-      rule: CHANGE_RULES[rule] ?? 'merge',
-      actor: actor ?? undefined,
-    }
-  }
 }
 
 /** Appends the changes of one transaction; `finish` comes before the commit. */
@@ -142,6 +125,8 @@ export class JournalWriter {
   readonly #nodes: StoredNodes
   readonly #state: StateRow
   readonly #now: number
+  #waiting = ''
+  #waitingCount = 0
 
   constructor(connection: Connection, nodes: StoredNodes, state: StateRow, now: number) {
     this.#connection = connection
@@ -152,28 +137,37 @@ export class JournalWriter {
   }
 
   append(changes: readonly Change[]): void {
-    const insert = this.#connection.prepare(APPEND)
     for (const change of changes) {
-      const { key, stamp, cause } = change
+      const { key, cause } = change
       // That tuples end by time or for want of room is told by no message, and would double the journal.
       if (key.kind === 'tuple' && (cause.rule === 'expiry' || cause.rule === 'limit')) continue
-      this.#state.seq += 1
-      const { seq } = this.#state
-      const rule = CHANGE_RULES.indexOf(cause.rule)
-      const encoded = encodeStamp(stamp, this.#nodes)
-      insert.run(seq, encoded, kindsOf(change), rule, cause.actor ?? null, keyValue(key))
+      this.#add(encodeChange(change, this.#nodes))
     }
   }
 
   /** One row for more changes than are worth a row each. */
   appendEverything(rule: ChangeRule, stamp: Stamp): void {
+    this.#add(encodeEverything(rule, stamp, this.#nodes))
+  }
+
+  #add(row: string): void {
     this.#state.seq += 1
-    const code = CHANGE_RULES.indexOf(rule)
-    const encoded = encodeStamp(stamp, this.#nodes)
-    this.#connection.prepare(APPEND).run(this.#state.seq, encoded, EVERYTHING, code, null, null)
+    this.#waiting += row
+    this.#waitingCount += 1
+    if (this.#waitingCount === CHUNK_ROWS) this.#write()
+  }
+
+  #write(): void {
+    if (this.#waitingCount === 0) return
+    const { seq } = this.#state
+    const bytes = Buffer.from(this.#waiting, 'latin1')
+    this.#connection.prepare(APPEND).run(seq, seq - this.#waitingCount + 1, this.#now, bytes)
+    this.#waiting = ''
+    this.#waitingCount = 0
   }
 
   finish(): void {
+    this.#write()
     const { node, home, seq } = this.#state
     const { time, counter } = this.clock.state
     this.#trim()
@@ -184,47 +178,13 @@ export class JournalWriter {
   #trim(): void {
     const { seq, trimmed } = this.#state
     if (seq - trimmed < KEPT_ROWS + TRIM_ROWS) return
+    const oldest = this.#connection.prepare(OLDEST).get() as { last: number; time: number } | undefined
+    const isOld = oldest !== undefined && oldest.time < this.#now - MAX_AGE_SEC
     const row = this.#connection.prepare(SLOWEST).get(this.#now - MAX_AGE_SEC) as { position: number | null }
-    const isOld = this.#isOld(trimmed + TRIM_ROWS)
     const needed = isOld ? seq : Math.max(row.position ?? seq, seq - MAX_ROWS)
     const upTo = Math.min(needed, seq - KEPT_ROWS, trimmed + TRIM_ROWS)
     if (upTo <= trimmed) return
     this.#connection.prepare(DROP).run(upTo)
     this.#state.trimmed = upTo
-  }
-
-  #isOld(seq: number): boolean {
-    const row = this.#connection.prepare(STAMP_AT).get(seq) as { stamp: Buffer } | undefined
-    return row !== undefined && decodeStamp(row.stamp, this.#nodes).time < (this.#now - MAX_AGE_SEC) * 1000
-  }
-}
-
-function kindsOf(change: Change): number {
-  const keyKind = KEY_KINDS.indexOf(change.key.kind)
-  const before = change.before.entry?.kind
-  const after = change.after.entry?.kind
-  return (keyKind * 5 + KINDS.indexOf(before)) * 5 + KINDS.indexOf(after)
-}
-
-/** The fields of a key joined by NUL, as the journal keeps it. */
-function keyValue(key: EntryKey): SqlValue {
-  const text = keyText(key)
-  return PLAIN_ASCII.test(text) ? text : Buffer.from(text, 'latin1')
-}
-
-const PLAIN_ASCII = /^[\x00-\x7f]*$/
-
-function decodeKey(kinds: number, text: string): EntryKey | undefined {
-  switch (KEY_KINDS[Math.floor(kinds / 25)]) {
-    case 'host':
-      return { kind: 'host', ip: text }
-    case 'spamtrap':
-      return { kind: 'spamtrap', address: text.slice(1) }
-    case 'tuple': {
-      const [ip = '', helo = '', from = '', to = ''] = text.split('\0')
-      return { kind: 'tuple', ip, helo, from, to }
-    }
-    default:
-      return undefined
   }
 }

@@ -14,8 +14,8 @@ export const APPLICATION_ID = 0x73706d44
  * `tuple_ages` counts the tuples by age in steps of AGE_STEP_SEC, and all of them under TOTAL_AGE: it finds
  * the age from which to evict without an index, which would double the size of the file.
  *
- * Step 2: `marks` and `stamp` beside the entries (marks-codec.ts) say when and where they changed; NULL, which is
- * every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).
+ * Step 2: `stamp`, `granted`, `node`, `last` and `marks` beside the entries (marks-codec.ts) say when and where they
+ * changed; NULL, which is every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).
  * `journal` has a row for every change (journal.ts), `history` the same for people. `pool_networks`, `releases`,
  * `allow_sources`, `allow_ranges` and `hourly_counts` are there so that what uses them needs no step of its own.
  */
@@ -52,7 +52,11 @@ export const MIGRATIONS: readonly string[] = [
      tuple_count INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    INSERT INTO tuple_ages VALUES (-1, 0);`,
-  `ALTER TABLE hosts ADD COLUMN marks BLOB;
+  `ALTER TABLE hosts ADD COLUMN stamp INTEGER;
+   ALTER TABLE hosts ADD COLUMN granted INTEGER;
+   ALTER TABLE hosts ADD COLUMN node INTEGER;
+   ALTER TABLE hosts ADD COLUMN marks BLOB;
+   ALTER TABLE tuples ADD COLUMN last INTEGER;
    ALTER TABLE tuples ADD COLUMN marks BLOB;
    ALTER TABLE spamtraps ADD COLUMN stamp BLOB;
    CREATE TABLE removed (
@@ -75,12 +79,10 @@ export const MIGRATIONS: readonly string[] = [
    ) STRICT;
    INSERT INTO journal_state VALUES (1, 0, '', 0, 0, 0, 0);
    CREATE TABLE journal (
-     seq INTEGER PRIMARY KEY,
-     stamp BLOB NOT NULL,
-     kinds INTEGER NOT NULL,
-     rule INTEGER NOT NULL,
-     actor TEXT,
-     key TEXT
+     last INTEGER PRIMARY KEY,
+     first INTEGER NOT NULL,
+     time INTEGER NOT NULL,
+     rows BLOB NOT NULL
    ) STRICT;
    CREATE TABLE journal_consumers (
      name TEXT NOT NULL PRIMARY KEY,

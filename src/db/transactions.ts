@@ -60,7 +60,7 @@ export class Transactions {
       const draft = new Draft(journal.clock, now)
       this.load(selection, draft)
       const outcomes = decision(draft)
-      this.#apply(draft.changes)
+      for (const { first, last } of draft.touched) this.#store(first, last)
       journal.append(draft.changes)
       this.history.append(draft.changes)
       after?.(outcomes)
@@ -125,28 +125,15 @@ export class Transactions {
 
   /** The oldest tuples of addresses that would have too many. */
   #loadInTheWay(draft: Draft, newTuples: ReadonlyMap<string, number>, maxTuples: number): void {
+    const counts = this.tuples.countMany([...newTuples.keys()])
     for (const [ip, newCount] of newTuples) {
-      // Far fewer than the limit is the rule: then it is enough to know that.
-      const count = this.tuples.countOf(ip, maxTuples + 1)
-      const isFull = count + newCount > maxTuples
-      const total = isFull && count > maxTuples ? this.tuples.countOf(ip, -1) : count
-      const queue = isFull ? this.tuples.oldestOf(ip, total + newCount - maxTuples) : []
-      draft.holdAddressTuples(ip, total, queue)
+      const count = counts.get(ip) ?? 0
+      const excess = count + newCount - maxTuples
+      draft.holdAddressTuples(ip, count, excess > 0 ? this.tuples.oldestOf(ip, excess) : [])
     }
   }
 
-  /** Stores what each changed entry is in the end. */
-  #apply(changes: readonly Change[]): void {
-    const last = new Map<string, { first: Change; last: Change }>()
-    for (const change of changes) {
-      const text = keyText(change.key)
-      const known = last.get(text)
-      if (known === undefined) last.set(text, { first: change, last: change })
-      else known.last = change
-    }
-    for (const { first, last: final } of last.values()) this.#store(first, final)
-  }
-
+  /** Stores what a changed entry is in the end. */
   #store({ before }: Change, { key, after }: Change): void {
     const { nodes } = this.journal
     switch (key.kind) {

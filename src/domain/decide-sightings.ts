@@ -28,7 +28,9 @@ export function decideSightings(
     const decision = applySighting(entry, count, options, draft.now)
     if (decision.host === undefined) return decision.outcome
     const stamp = draft.nextStamp()
-    const after: HostEntry = { ...decision.host, kind: 'WHITE', ip }
+    const { first, pass, expire, bcount, pcount } = decision.host
+    const after: HostEntry = { kind: 'WHITE', ip, first, pass, expire, bcount, pcount }
+    if (entry?.comment !== undefined) after.comment = entry.comment
     switch (decision.outcome) {
       case 'added':
         draft.putHost(ip, { entry: after, marks: grantedMarks(marks, stamp) }, stamp, SEEN)

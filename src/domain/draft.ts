@@ -35,12 +35,14 @@ interface AddressTuples {
 export class Draft {
   /** Everything decided, in order. */
   readonly changes: Change[] = []
+  /** Each entry that changed, once: the first change of it, and what it is in the end. */
+  readonly touched: Touched[] = []
   /** Wall clock, seconds since the Epoch. */
   readonly now: number
   readonly #clock: HybridClock
-  readonly #hosts = new Map<string, HeldHost>()
-  readonly #spamtraps = new Map<WireText, HeldSpamtrap>()
-  readonly #tuples = new Map<string, HeldTuple>()
+  readonly #hosts = new Map<string, Slot<HeldHost>>()
+  readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
+  readonly #tuples = new Map<string, Slot<HeldTuple>>()
   readonly #byAddress = new Map<string, AddressTuples>()
   readonly #takenCounts = new Map<string, number>()
   #request = 0
@@ -62,15 +64,15 @@ export class Draft {
   // What was loaded; an entry that a decision changed already stays as decided.
 
   holdHost(ip: string, held: HeldHost): void {
-    if (!this.#hosts.has(ip)) this.#hosts.set(ip, held)
+    if (!this.#hosts.has(ip)) this.#hosts.set(ip, { held, touched: undefined })
   }
 
   holdSpamtrap(address: WireText, held: HeldSpamtrap): void {
-    if (!this.#spamtraps.has(address)) this.#spamtraps.set(address, held)
+    if (!this.#spamtraps.has(address)) this.#spamtraps.set(address, { held, touched: undefined })
   }
 
   holdTuple(text: string, held: HeldTuple): void {
-    if (!this.#tuples.has(text)) this.#tuples.set(text, held)
+    if (!this.#tuples.has(text)) this.#tuples.set(text, { held, touched: undefined })
   }
 
   holdAddressTuples(ip: string, count: number, queue: readonly HeldTuple[]): void {
@@ -78,20 +80,16 @@ export class Draft {
     for (const held of queue) this.holdTuple(tupleText(held.entry!), held)
   }
 
-  hasHost(ip: string): boolean {
-    return this.#hosts.has(ip)
-  }
-
   host(ip: string): HeldHost {
-    return this.#hosts.get(ip) ?? NO_HOST
+    return this.#hosts.get(ip)?.held ?? NO_HOST
   }
 
   spamtrap(address: WireText): HeldSpamtrap {
-    return this.#spamtraps.get(address) ?? NO_SPAMTRAP
+    return this.#spamtraps.get(address)?.held ?? NO_SPAMTRAP
   }
 
   tuple(text: string): HeldTuple {
-    return this.#tuples.get(text) ?? NO_TUPLE
+    return this.#tuples.get(text)?.held ?? NO_TUPLE
   }
 
   /** How many tuples an address has; 0 when it was not part of the selection. */
@@ -125,21 +123,22 @@ export class Draft {
   }
 
   putHost(ip: string, after: HeldHost, stamp: Stamp, cause: Cause): void {
-    const before = this.host(ip)
-    this.#hosts.set(ip, after)
-    this.changes.push({ key: { kind: 'host', ip }, before, after, stamp, cause, request: this.#request })
+    const slot = slotOf(this.#hosts, ip, NO_HOST)
+    const key = { kind: 'host', ip } as const
+    this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
+    slot.held = after
   }
 
   putSpamtrap(address: WireText, after: HeldSpamtrap, stamp: Stamp, cause: Cause): void {
-    const before = this.spamtrap(address)
-    this.#spamtraps.set(address, after)
+    const slot = slotOf(this.#spamtraps, address, NO_SPAMTRAP)
     const key = { kind: 'spamtrap', address } as const
-    this.changes.push({ key, before, after, stamp, cause, request: this.#request })
+    this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
+    slot.held = after
   }
 
   putTuple(text: string, { ip, helo, from, to }: Tuple, after: HeldTuple, cause: Cause): void {
-    const before = this.tuple(text)
-    this.#tuples.set(text, after)
+    const slot = slotOf(this.#tuples, text, NO_TUPLE)
+    const before = slot.held
     const known = this.#byAddress.get(ip)
     if (known !== undefined) {
       if (before.entry === undefined) {
@@ -148,8 +147,37 @@ export class Draft {
       } else if (after.entry === undefined) known.count -= 1
     }
     const key = { kind: 'tuple', ip, helo, from, to } as const
-    this.changes.push({ key, before, after, stamp: this.nextStamp(), cause, request: this.#request })
+    this.#note({ key, before, after, stamp: this.nextStamp(), cause, request: this.#request }, slot)
+    slot.held = after
   }
+
+  #note(change: Change, slot: Slot<unknown>): void {
+    this.changes.push(change)
+    if (slot.touched === undefined) {
+      slot.touched = { first: change, last: change }
+      this.touched.push(slot.touched)
+    } else slot.touched.last = change
+  }
+}
+
+/** First and last change of one entry. */
+export interface Touched {
+  first: Change
+  last: Change
+}
+
+interface Slot<Held> {
+  held: Held
+  touched: Touched | undefined
+}
+
+function slotOf<Held>(slots: Map<string, Slot<Held>>, name: string, nothing: Held): Slot<Held> {
+  let slot = slots.get(name)
+  if (slot === undefined) {
+    slot = { held: nothing, touched: undefined }
+    slots.set(name, slot)
+  }
+  return slot
 }
 
 /** Puts a tuple where it belongs among others: oldest first, those of one second by key. */

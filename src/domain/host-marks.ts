@@ -9,11 +9,13 @@ export function resetMarks(stamp: Stamp): HostMarks {
 
 /** WHITE by promotion or by the first sighting. */
 export function grantedMarks(marks: HostMarks | undefined, stamp: Stamp): HostMarks {
+  if (marks === undefined) return { white: { grant: stamp, stamp } }
   return { ...keptByHand(marks), reset: marks?.reset, white: { grant: stamp, stamp } }
 }
 
 /** A WHITE entry that was seen again. */
 export function refreshedMarks(marks: HostMarks | undefined, stamp: Stamp): HostMarks {
+  if (marks === undefined) return { white: { stamp } }
   return { ...marks, white: { grant: marks?.white?.grant, stamp } }
 }
 

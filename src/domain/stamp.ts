@@ -26,6 +26,9 @@ export interface ClockState {
   counter: number
 }
 
+/** Changes of one millisecond; the next one counts as a millisecond later, so that stamps stay small numbers. */
+const MAX_COUNTER = 2047
+
 /** Gives the stamps of one database; its state is stored with it. */
 export class HybridClock {
   readonly node: number
@@ -48,7 +51,11 @@ export class HybridClock {
     if (time > this.#time) {
       this.#time = time
       this.#counter = 0
-    } else this.#counter += 1
+    } else if (this.#counter < MAX_COUNTER) this.#counter += 1
+    else {
+      this.#time += 1
+      this.#counter = 0
+    }
     return { time: this.#time, counter: this.#counter, node: this.node }
   }
 

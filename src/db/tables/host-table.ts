@@ -1,19 +1,19 @@
 import type { HostEntry } from '../../domain/entry.js'
 import type { HeldHost } from '../../domain/held.js'
-import { hostKindOf } from '../../domain/host-state.js'
+import { TRAPPED_PCOUNT } from '../../domain/host-state.js'
 import type { Connection } from '../connection.js'
-import { decodeHostMarks, encodeHostMarks, type NodeNumbers } from './marks-codec.js'
+import { type HostMarkColumns, hostMarkColumns, hostMarksOf, type NodeNumbers } from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
-const COLUMNS = 'first, pass, expire, bcount, pcount, comment, marks'
+const COLUMNS = 'first, pass, expire, bcount, pcount, comment, stamp, granted, node, marks'
 const SELECT = `SELECT ${COLUMNS} FROM hosts WHERE ip = CAST(? AS TEXT)`
-const SELECT_OLD = `SELECT ${COLUMNS.replace('marks', 'NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
-const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)`
+const SELECT_OLD = `SELECT ${COLUMNS.replace('stamp, granted, node, marks', 'NULL, NULL, NULL, NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
+const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 const UPDATE =
-  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
+  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, stamp = ?, granted = ?, node = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
 
-type HostRow = [number, number, number, number, number, string | null, Buffer | null]
+type HostRow = [number, number, number, number, number, string | null, ...HostMarkColumns]
 
 /** Records of addresses, one statement a method; the caller owns the transaction. */
 export class HostTable {
@@ -30,15 +30,16 @@ export class HostTable {
     const select = this.#connection.hasMarks ? SELECT : SELECT_OLD
     const row = this.#connection.prepareRaw(select).get(wireValue(ip)) as HostRow | undefined
     if (row === undefined) return undefined
-    const [first, pass, expire, bcount, pcount, comment, marks] = row
-    const times = { first, pass, expire, bcount, pcount }
-    const entry: HostEntry = { kind: hostKindOf(times), ip, ...times }
+    const [first, pass, expire, bcount, pcount, comment, stamp, granted, node, bytes] = row
+    const kind = pcount === TRAPPED_PCOUNT ? 'TRAPPED' : 'WHITE'
+    const entry: HostEntry = { kind, ip, first, pass, expire, bcount, pcount }
     if (comment !== null) entry.comment = comment
-    return { entry, marks: decodeHostMarks(marks, this.#nodes) }
+    return { entry, marks: hostMarksOf(kind, [stamp, granted, node, bytes], this.#nodes) }
   }
 
   insert(entry: HostEntry, marks: HeldHost['marks']): void {
-    const { first, pass, expire, bcount, pcount, comment } = entry
+    const { kind, first, pass, expire, bcount, pcount, comment } = entry
+    const [stamp, granted, node, bytes] = hostMarkColumns(kind, marks, this.#nodes)
     this.#connection
       .prepare(INSERT)
       .run(
@@ -49,12 +50,16 @@ export class HostTable {
         bcount,
         pcount,
         commentValue(comment),
-        encodeHostMarks(marks, this.#nodes),
+        stamp,
+        granted,
+        node,
+        bytes,
       )
   }
 
   update(entry: HostEntry, marks: HeldHost['marks']): void {
-    const { first, pass, expire, bcount, pcount, comment } = entry
+    const { kind, first, pass, expire, bcount, pcount, comment } = entry
+    const [stamp, granted, node, bytes] = hostMarkColumns(kind, marks, this.#nodes)
     this.#connection
       .prepare(UPDATE)
       .run(
@@ -64,7 +69,10 @@ export class HostTable {
         bcount,
         pcount,
         commentValue(comment),
-        encodeHostMarks(marks, this.#nodes),
+        stamp,
+        granted,
+        node,
+        bytes,
         wireValue(entry.ip),
       )
   }

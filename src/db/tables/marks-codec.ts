@@ -129,6 +129,74 @@ export function decodeStamp(bytes: Buffer, nodes: NodeNumbers): Stamp {
   return new Reader(bytes, nodes).stamp()
 }
 
+/** Columns of an address: stamp, granted, node, marks. Numbers where they are enough, since reading bytes costs more. */
+export type HostMarkColumns = [number | null, number | null, number | null, Buffer | null]
+
+/** Values of `granted`: the register is older than stamps; the entry was made by hand, its reset is `stamp` too. */
+const GRANTED_BEFORE = 0
+const BY_HAND = -1
+
+/**
+ * The columns of an address. `stamp` is that of the register that the entry shows, `granted` the grant of a WHITE
+ * entry when it is another one; whatever is more than that is in `marks`, the others NULL.
+ */
+export function hostMarkColumns(
+  kind: 'WHITE' | 'TRAPPED',
+  marks: HostMarks | undefined,
+  nodes: NodeNumbers,
+): HostMarkColumns {
+  if (marks === undefined) return [null, null, null, null]
+  const { reset, white, trap, hand, hiddenWhite, hiddenTrap } = marks
+  const stamp = kind === 'WHITE' ? white?.stamp : trap
+  const other = kind === 'WHITE' ? trap : white
+  const isPlain =
+    stamp !== undefined &&
+    stamp.counter < COUNTERS &&
+    (other ?? hand ?? hiddenWhite ?? hiddenTrap) === undefined
+  if (isPlain) {
+    const node = nodes.numberOf(stamp.node)
+    const isByHand = reset !== undefined && compareStamps(reset, stamp) === 0
+    if (kind === 'TRAPPED' || (white?.grant !== undefined && compareStamps(white.grant, stamp) === 0)) {
+      if (reset === undefined) return [packStamp(stamp), null, node, null]
+      if (isByHand) return [packStamp(stamp), BY_HAND, node, null]
+    } else if (reset === undefined) {
+      const grant = white?.grant
+      if (grant === undefined) return [packStamp(stamp), GRANTED_BEFORE, node, null]
+      if (grant.node === stamp.node && grant.counter < COUNTERS) {
+        return [packStamp(stamp), packStamp(grant), node, null]
+      }
+    }
+  }
+  return [null, null, null, encodeHostMarks(marks, nodes)]
+}
+
+export function hostMarksOf(
+  kind: 'WHITE' | 'TRAPPED',
+  [packed, granted, number, bytes]: HostMarkColumns,
+  nodes: NodeNumbers,
+): HostMarks | undefined {
+  if (bytes !== null) return decodeHostMarks(bytes, nodes)
+  if (packed === null) return undefined
+  const node = nodes.nodeOf(number ?? 0)
+  const stamp = unpackStamp(packed, node)
+  const reset = granted === BY_HAND ? stamp : undefined
+  if (kind === 'TRAPPED') return { reset, trap: stamp }
+  if (granted === null || granted === BY_HAND) return { reset, white: { grant: stamp, stamp } }
+  const grant = granted === GRANTED_BEFORE ? undefined : unpackStamp(granted, node)
+  return { white: { grant, stamp } }
+}
+
+/** A stamp without its node as one whole number: 42 bits for the time, which last until 2109, 11 for the counter. */
+const COUNTERS = 2048
+
+function packStamp({ time, counter }: Stamp): number {
+  return time * COUNTERS + counter
+}
+
+function unpackStamp(packed: number, node: number): Stamp {
+  return { time: Math.floor(packed / COUNTERS), counter: packed % COUNTERS, node }
+}
+
 /** The bytes of host marks; null when there are none. */
 export function encodeHostMarks(marks: HostMarks | undefined, nodes: NodeNumbers): Buffer | null {
   if (marks === undefined) return null
@@ -195,34 +263,36 @@ export function decodeHostMarks(bytes: Buffer | null, nodes: NodeNumbers): HostM
 }
 
 const HAS_EPOCH = 1
-const HAS_LAST = 2
-const HAS_FIRST_NODE = 4
-const HAS_LAST_NODE = 8
+const HAS_FIRST_NODE = 2
+const HAS_LAST_NODE = 4
 
-/** The bytes of a tuple's marks; null when there are none. */
+/** The bytes of a tuple's marks but for `last`, which has a column of its own; null when there are none. */
 export function encodeTupleMarks(marks: TupleMarks | undefined, nodes: NodeNumbers): Buffer | null {
-  if (marks === undefined) return null
-  const { epoch, last, firstNode, lastNode } = marks
+  const { epoch, firstNode, lastNode } = marks ?? {}
+  if ((epoch ?? firstNode ?? lastNode) === undefined) return null
   const writer = new Writer(nodes)
   writer.byte(
     (epoch === undefined ? 0 : HAS_EPOCH) |
-      (last === undefined ? 0 : HAS_LAST) |
       (firstNode === undefined ? 0 : HAS_FIRST_NODE) |
       (lastNode === undefined ? 0 : HAS_LAST_NODE),
   )
   if (epoch !== undefined) writer.stamp(epoch)
-  for (const value of [last, firstNode, lastNode]) if (value !== undefined) writer.number(value)
+  for (const value of [firstNode, lastNode]) if (value !== undefined) writer.number(value)
   return writer.take()
 }
 
-/** The marks that their encoder wrote; `undefined` for NULL. */
-export function decodeTupleMarks(bytes: Buffer | null, nodes: NodeNumbers): TupleMarks | undefined {
-  if (bytes === null) return undefined
+/** The marks of a tuple; undefined when there are none. */
+export function tupleMarksOf(
+  last: number | null,
+  bytes: Buffer | null,
+  nodes: NodeNumbers,
+): TupleMarks | undefined {
+  if (bytes === null) return last === null ? undefined : { last }
   const reader = new Reader(bytes, nodes)
   const flags = reader.byte()
   return {
     epoch: (flags & HAS_EPOCH) === 0 ? undefined : reader.stamp(),
-    last: (flags & HAS_LAST) === 0 ? undefined : reader.number(),
+    last: last ?? undefined,
     firstNode: (flags & HAS_FIRST_NODE) === 0 ? undefined : reader.number(),
     lastNode: (flags & HAS_LAST_NODE) === 0 ? undefined : reader.number(),
   }

@@ -2,28 +2,30 @@ import type { GreyEntry, Tuple } from '../../domain/entry.js'
 import type { HeldTuple } from '../../domain/held.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
-import { decodeTupleMarks, encodeTupleMarks, type NodeNumbers } from './marks-codec.js'
+import { encodeTupleMarks, type NodeNumbers, tupleMarksOf } from './marks-codec.js'
 import { TupleAges } from './tuple-ages.js'
 import { wireValue } from './wire-value.js'
 
 const KEY = '(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))'
 const WHERE_KEY =
   'WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT) AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT)'
-const COLUMNS = 'first, pass, expire, bcount, pcount, marks'
-const OLD_COLUMNS = COLUMNS.replace('marks', 'NULL')
-const INSERT = `INSERT INTO tuples (ip, helo, "from", "to", ${COLUMNS}) VALUES ${KEY.slice(0, -1)}, ?, ?, ?, ?, ?, ?)`
-const UPDATE = `UPDATE tuples SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, marks = ? ${WHERE_KEY}`
+const COLUMNS = 'first, pass, expire, bcount, pcount, last, marks'
+const OLD_COLUMNS = COLUMNS.replace('last, marks', 'NULL, NULL')
+const INSERT = `INSERT INTO tuples (ip, helo, "from", "to", ${COLUMNS}) VALUES ${KEY.slice(0, -1)}, ?, ?, ?, ?, ?, ?, ?)`
+const UPDATE = `UPDATE tuples SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, last = ?, marks = ? ${WHERE_KEY}`
 const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 // Qualified in ORDER BY: a bare name would mean the cast value, which has no index.
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-const COUNT = 'SELECT count(*) AS tuple_count FROM (SELECT 1 FROM tuples WHERE ip = CAST(? AS TEXT) LIMIT ?)'
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
   ) WHERE first < ? ORDER BY first`
 const KEY_AT = `SELECT ${BLOB_KEY}, first FROM tuples WHERE (ip, helo, "from", "to") > ${KEY}
   ORDER BY ${BY_KEY} LIMIT 1 OFFSET ?`
+
+/** Addresses counted by one statement; more gain nothing. */
+const COUNTED_AT_ONCE = 32
 
 /** The key of a stored tuple as its bytes, with its creation time. */
 export interface StoredTuple {
@@ -37,7 +39,7 @@ export interface StoredTuple {
 /** Sorts before every key. */
 export const BEFORE_FIRST_TUPLE: readonly SqlValue[] = ['', '', '', '']
 
-type TimesRow = [number, number, number, number, number, Buffer | null]
+type TimesRow = [number, number, number, number, number, number | null, Buffer | null]
 type KeyedRow = [Buffer, Buffer, Buffer, Buffer, ...TimesRow]
 
 /** GREY tuples, one statement a method; the caller owns the transaction and flushes `ages` in it. */
@@ -61,7 +63,9 @@ export class TupleTable {
   insert(entry: GreyEntry, marks: HeldTuple['marks']): void {
     const { first, pass, expire, bcount, pcount } = entry
     const encoded = encodeTupleMarks(marks, this.#nodes)
-    this.#connection.prepare(INSERT).run(...keyValues(entry), first, pass, expire, bcount, pcount, encoded)
+    this.#connection
+      .prepare(INSERT)
+      .run(...keyValues(entry), first, pass, expire, bcount, pcount, marks?.last ?? null, encoded)
     this.ages.noteAdded(first)
   }
 
@@ -69,7 +73,9 @@ export class TupleTable {
   update(entry: GreyEntry, oldFirst: number, marks: HeldTuple['marks']): void {
     const { first, pass, expire, bcount, pcount } = entry
     const encoded = encodeTupleMarks(marks, this.#nodes)
-    this.#connection.prepare(UPDATE).run(first, pass, expire, bcount, pcount, encoded, ...keyValues(entry))
+    this.#connection
+      .prepare(UPDATE)
+      .run(first, pass, expire, bcount, pcount, marks?.last ?? null, encoded, ...keyValues(entry))
     if (first !== oldFirst) {
       this.ages.noteRemoved(oldFirst)
       this.ages.noteAdded(first)
@@ -96,9 +102,19 @@ export class TupleTable {
     })
   }
 
-  /** How many tuples an address has, counted up to `limit`. */
-  countOf(ip: string, limit: number): number {
-    return (this.#connection.prepare(COUNT).get(wireValue(ip), limit) as { tuple_count: number }).tuple_count
+  /** How many tuples each of many addresses has; those without any are left out. */
+  countMany(ips: readonly string[]): Map<string, number> {
+    const counts = new Map<string, number>()
+    const values = ips.map(wireValue)
+    for (let start = 0; start < values.length; start += COUNTED_AT_ONCE) {
+      const slice = values.slice(start, start + COUNTED_AT_ONCE)
+      const places = slice.map((value) => (typeof value === 'string' ? '?' : 'CAST(? AS TEXT)')).join(', ')
+      const select = `SELECT CAST(ip AS BLOB), count(*) FROM tuples WHERE ip IN (${places}) GROUP BY ip`
+      for (const [ip, count] of this.#connection.prepareRaw(select).all(...slice) as [Buffer, number][]) {
+        counts.set(text(ip), count)
+      }
+    }
+    return counts
   }
 
   /** Of the `stretch` tuples that follow a key, those created before a time, oldest first. */
@@ -118,10 +134,10 @@ export class TupleTable {
     return this.#connection.hasMarks ? COLUMNS : OLD_COLUMNS
   }
 
-  #decode(key: Tuple, [first, pass, expire, bcount, pcount, marks]: TimesRow): HeldTuple {
+  #decode(key: Tuple, [first, pass, expire, bcount, pcount, last, marks]: TimesRow): HeldTuple {
     const { ip, helo, from, to } = key
     const entry: GreyEntry = { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount }
-    return { entry, marks: decodeTupleMarks(marks, this.#nodes) }
+    return { entry, marks: tupleMarksOf(last, marks, this.#nodes) }
   }
 
   #deleteByValues(values: readonly SqlValue[]): boolean {

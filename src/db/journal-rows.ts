@@ -1,0 +1,76 @@
+/**
+ * Rows of the journal as bytes, many in one. A row is `KINDS,RULE,TIME,COUNTER,NODE,ACTOR,KEY;` in digits, where ACTOR
+ * and KEY are lengths in bytes, then actor and key; KINDS is -1 for a row without key. The fields of a tuple's key
+ * are joined by NUL.
+ */
+import { CHANGE_RULES, type Change, type ChangeRule, keyText } from '../domain/change.js'
+import type { EntryKey, EntryKind } from '../domain/entry.js'
+import type { Stamp } from '../domain/stamp.js'
+import type { JournalRow } from './journal.js'
+import type { NodeNumbers } from './tables/marks-codec.js'
+
+const KINDS: readonly (EntryKind | undefined)[] = [undefined, 'WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
+const KEY_KINDS = ['host', 'tuple', 'spamtrap'] as const
+const NO_KEY = -1
+
+/** One character for one byte. */
+export function encodeChange({ key, before, after, cause, stamp }: Change, nodes: NodeNumbers): string {
+  const keyKind = KEY_KINDS.indexOf(key.kind)
+  const kinds = (keyKind * 5 + KINDS.indexOf(before.entry?.kind)) * 5 + KINDS.indexOf(after.entry?.kind)
+  return encodeRow(kinds, cause.rule, stamp, cause.actor, keyText(key), nodes)
+}
+
+export function encodeEverything(rule: ChangeRule, stamp: Stamp, nodes: NodeNumbers): string {
+  return encodeRow(NO_KEY, rule, stamp, undefined, '', nodes)
+}
+
+function encodeRow(
+  kinds: number,
+  rule: ChangeRule,
+  { time, counter, node }: Stamp,
+  actor: string | undefined,
+  key: string,
+  nodes: NodeNumbers,
+): string {
+  const who = actor === undefined ? '' : Buffer.from(actor, 'utf8').toString('latin1')
+  return `${kinds},${CHANGE_RULES.indexOf(rule)},${time},${counter},${nodes.numberOf(node)},${who.length},${key.length};${who}${key}`
+}
+
+/** The rows of one chunk; `first` is the number of its first. */
+export function* decodeRows(bytes: Buffer, first: number, nodes: NodeNumbers): Generator<JournalRow> {
+  const text = bytes.toString('latin1')
+  let at = 0
+  for (let seq = first; at < text.length; seq += 1) {
+    const end = text.indexOf(';', at)
+    const [kinds = NO_KEY, rule = 0, time = 0, counter = 0, node = 0, actorLength = 0, keyLength = 0] = text
+      .slice(at, end)
+      .split(',')
+      .map(Number)
+    const actorEnd = end + 1 + actorLength
+    const actor = text.slice(end + 1, actorEnd)
+    at = actorEnd + keyLength
+    const isKeyed = kinds !== NO_KEY
+    yield {
+      seq,
+      stamp: { time, counter, node: nodes.nodeOf(node) },
+      key: isKeyed ? decodeKey(kinds, text.slice(actorEnd, at)) : undefined,
+      before: isKeyed ? KINDS[Math.floor(kinds / 5) % 5] : undefined,
+      after: isKeyed ? KINDS[kinds % 5] : undefined,
+      rule: CHANGE_RULES[rule] ?? 'merge',
+      actor: actor === '' ? undefined : Buffer.from(actor, 'latin1').toString('utf8'),
+    }
+  }
+}
+
+function decodeKey(kinds: number, text: string): EntryKey {
+  switch (KEY_KINDS[Math.floor(kinds / 25)]) {
+    case 'tuple': {
+      const [ip = '', helo = '', from = '', to = ''] = text.split('\0')
+      return { kind: 'tuple', ip, helo, from, to }
+    }
+    case 'spamtrap':
+      return { kind: 'spamtrap', address: text.slice(1) }
+    default:
+      return { kind: 'host', ip: text }
+  }
+}

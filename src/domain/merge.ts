@@ -1,0 +1,283 @@
+/**
+ * How two gateways become equal: each entry is a few registers, of which the larger wins on its own, and what an
+ * address or tuple is follows from the registers and the time. The functions are commutative, associative and
+ * idempotent, so that neither the order nor the number of messages matters; see docs/protocol/journal.md.
+ */
+import type { GreyEntry, HostEntry, Tuple } from './entry.js'
+import type { HeldHost, HeldTuple, HostMarks } from './held.js'
+import { isPinned, TRAPPED_PCOUNT } from './host-state.js'
+import { compareStamps, type Stamp } from './stamp.js'
+import { EXPIRE_NEVER } from './times.js'
+
+/** The registers of an address; times in seconds since the Epoch. */
+export interface HostRegisters {
+  reset?: Stamp | undefined
+  white?: WhiteRegister | undefined
+  trap?: TrapRegister | undefined
+  hand?: HandRegister | undefined
+  /** Counted, never compared: they play no part in whether two gateways are equal. */
+  bcount: number
+  pcount: number
+}
+
+export interface WhiteRegister {
+  grant: Stamp
+  stamp: Stamp
+  first: number
+  pass: number
+  expire: number
+}
+
+export interface TrapRegister {
+  stamp: Stamp
+  first: number
+  expire: number
+}
+
+export interface HandRegister {
+  stamp: Stamp
+  pinned: boolean
+  kind: HostEntry['kind']
+  /** Removal time given by hand. */
+  expire?: number | undefined
+  comment?: string | undefined
+}
+
+/** What two gateways know of one address, together. */
+export function mergeHosts(one: HostRegisters, other: HostRegisters): HostRegisters {
+  return withoutVoid({
+    reset: larger(one.reset, other.reset, compareStamps),
+    white: larger(one.white, other.white, compareWhite),
+    trap: larger(one.trap, other.trap, compareTrap),
+    hand: larger(one.hand, other.hand, compareHand),
+    bcount: Math.max(one.bcount, other.bcount),
+    pcount: Math.max(one.pcount, other.pcount),
+  })
+}
+
+/** Registers that can never show again are left out: they would only take room. */
+function withoutVoid({ reset, white, trap, hand, bcount, pcount }: HostRegisters): HostRegisters {
+  const isAlive = (stamp: Stamp): boolean => compareStamps(stamp, reset) >= 0
+  const keepsTrap = trap !== undefined && isAlive(trap.stamp)
+  // A WHITE granted before a trap does not come back.
+  const keepsWhite =
+    white !== undefined && isAlive(white.grant) && (!keepsTrap || compareStamps(white.grant, trap.stamp) > 0)
+  return {
+    ...(reset === undefined ? {} : { reset }),
+    ...(keepsWhite ? { white } : {}),
+    ...(keepsTrap ? { trap } : {}),
+    ...(hand !== undefined && isAlive(hand.stamp) ? { hand } : {}),
+    bcount,
+    pcount,
+  }
+}
+
+/** What an address is at a time; undefined is nothing. */
+export function visibleHost(ip: string, registers: HostRegisters, now: number): HostEntry | undefined {
+  const { white, trap, hand, bcount, pcount } = withoutVoid(registers)
+  const comment = hand?.comment === undefined ? {} : { comment: hand.comment }
+  const isTrapped = trap !== undefined && trap.expire > now
+  if (hand?.pinned === true) {
+    const first = (hand.kind === 'WHITE' ? white : trap)?.first ?? Math.floor(hand.stamp.time / 1000)
+    const pass = hand.kind === 'WHITE' ? (white?.pass ?? first) : 0
+    const passes = hand.kind === 'WHITE' ? Math.max(0, pcount) : TRAPPED_PCOUNT
+    return { kind: hand.kind, ip, first, pass, expire: EXPIRE_NEVER, bcount, pcount: passes, ...comment }
+  }
+  if (isTrapped) {
+    const { first, expire } = trap
+    return { kind: 'TRAPPED', ip, first, pass: expire, expire, bcount, pcount: TRAPPED_PCOUNT, ...comment }
+  }
+  if (white !== undefined && white.expire > now) {
+    const { first, pass, expire } = white
+    return { kind: 'WHITE', ip, first, pass, expire, bcount, pcount: Math.max(0, pcount), ...comment }
+  }
+  return undefined
+}
+
+/** The registers of an address on record. */
+export function registersOf({ entry, marks }: HeldHost): HostRegisters {
+  const hidden = marks ?? {}
+  const counts = { bcount: entry?.bcount ?? 0, pcount: entry?.pcount ?? 0 }
+  if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
+  const { kind, first, pass, expire, comment } = entry
+  // An entry of before stamps: its creation stands for every change of it.
+  const old = oldStamp(first)
+  const registers: HostRegisters = { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
+  const isFixed = isPinned(entry)
+  if (kind === 'WHITE') {
+    const { grant = old, stamp = old } = hidden.white ?? {}
+    registers.white = { grant, stamp, first, pass, expire }
+  } else registers.trap = { stamp: hidden.trap ?? old, first, expire }
+  if (hidden.hand !== undefined) {
+    const { stamp, pinned, kind: handKind, expire: handExpire } = hidden.hand
+    registers.hand = { stamp, pinned, kind: handKind, expire: handExpire, comment }
+  } else if (isFixed || comment !== undefined) {
+    registers.hand = { stamp: old, pinned: isFixed, kind, comment }
+  }
+  return registers
+}
+
+function hiddenRegisters({
+  white,
+  trap,
+  hiddenWhite,
+  hiddenTrap,
+}: HostMarks): Pick<HostRegisters, 'white' | 'trap'> {
+  return {
+    ...(hiddenWhite !== undefined && white?.grant !== undefined
+      ? { white: { grant: white.grant, stamp: white.stamp, ...hiddenWhite } }
+      : {}),
+    ...(hiddenTrap !== undefined && trap !== undefined ? { trap: { stamp: trap, ...hiddenTrap } } : {}),
+  }
+}
+
+/** How registers go on record at a time: the entry that they show, and the marks beside it. */
+export function heldHostOf(ip: string, registers: HostRegisters, now: number): HeldHost {
+  const { reset, white, trap, hand } = withoutVoid(registers)
+  const entry = visibleHost(ip, registers, now)
+  const marks: HostMarks = {
+    reset,
+    white: white === undefined ? undefined : { grant: white.grant, stamp: white.stamp },
+    trap: trap?.stamp,
+    hand:
+      hand === undefined
+        ? undefined
+        : { stamp: hand.stamp, pinned: hand.pinned, kind: hand.kind, expire: hand.expire },
+    hiddenWhite:
+      white === undefined || entry?.kind === 'WHITE'
+        ? undefined
+        : { first: white.first, pass: white.pass, expire: white.expire },
+    hiddenTrap:
+      trap === undefined || entry?.kind === 'TRAPPED'
+        ? undefined
+        : { first: trap.first, expire: trap.expire },
+  }
+  const isEmpty = Object.values(marks).every((value) => value === undefined)
+  return { entry, marks: isEmpty ? undefined : marks }
+}
+
+function oldStamp(first: number): Stamp {
+  return { time: Math.max(0, first) * 1000, counter: 0, node: 0 }
+}
+
+function larger<Register>(
+  one: Register | undefined,
+  other: Register | undefined,
+  compare: (one: Register, other: Register) => number,
+): Register | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return compare(one, other) >= 0 ? one : other
+}
+
+// Stamps are unique, so that fields decide between entries of before stamps alone.
+
+function compareWhite(one: WhiteRegister, other: WhiteRegister): number {
+  return (
+    compareStamps(one.grant, other.grant) ||
+    compareStamps(one.stamp, other.stamp) ||
+    one.expire - other.expire ||
+    one.pass - other.pass ||
+    one.first - other.first
+  )
+}
+
+function compareTrap(one: TrapRegister, other: TrapRegister): number {
+  return compareStamps(one.stamp, other.stamp) || one.expire - other.expire || one.first - other.first
+}
+
+function compareHand(one: HandRegister, other: HandRegister): number {
+  const fields = ({ pinned, kind, expire, comment }: HandRegister): string =>
+    JSON.stringify([pinned, kind, expire ?? -1, comment ?? ''])
+  const difference = compareStamps(one.stamp, other.stamp)
+  if (difference !== 0) return difference
+  return fields(one) < fields(other) ? -1 : fields(one) > fields(other) ? 1 : 0
+}
+
+/** When and where a tuple was seen. */
+export interface SeenAt {
+  /** Seconds since the Epoch, by the clock of the gateway to which the client came. */
+  time: number
+  node: number
+}
+
+/** The registers of a tuple. */
+export interface TupleState {
+  /** The last reset of its address when the tuple was made. */
+  epoch?: Stamp | undefined
+  first: SeenAt
+  last: SeenAt
+  /** End of its life, which goes with `first`. */
+  expire: number
+  count: number
+}
+
+/** What two gateways know of one tuple, together: the one after the later reset wins whole. */
+export function mergeTuples(one: TupleState, other: TupleState): TupleState {
+  const difference = compareStamps(one.epoch, other.epoch)
+  if (difference !== 0) return difference > 0 ? one : other
+  const isFirst = compareSeen(one.first, other.first) || other.expire - one.expire
+  const { first, expire } = isFirst <= 0 ? one : other
+  return {
+    ...(one.epoch === undefined ? {} : { epoch: one.epoch }),
+    first,
+    last: compareSeen(one.last, other.last) >= 0 ? one.last : other.last,
+    expire,
+    count: Math.max(one.count, other.count),
+  }
+}
+
+/** Clocks of two gateways may differ by so much. */
+const OTHER_NODE_SEC = 120
+
+/** True when a tuple has waited; `reset` is the last reset of its address. */
+export function hasWaited(tuple: TupleState, reset: Stamp | undefined, passSec: number): boolean {
+  if (compareStamps(tuple.epoch, reset) < 0) return false
+  const allowance = tuple.first.node === tuple.last.node ? 0 : OTHER_NODE_SEC
+  return tuple.last.time - tuple.first.time > passSec + allowance
+}
+
+/** The registers of a tuple on record in the database of `node`. */
+export function tupleStateOf({ entry, marks }: HeldTuple & { entry: GreyEntry }, node: number): TupleState {
+  return {
+    ...(marks?.epoch === undefined ? {} : { epoch: marks.epoch }),
+    first: { time: entry.first, node: marks?.firstNode ?? node },
+    last: { time: marks?.last ?? entry.first, node: marks?.lastNode ?? marks?.firstNode ?? node },
+    expire: entry.expire,
+    count: entry.bcount,
+  }
+}
+
+/** How a tuple goes on record in the database of `node`. */
+export function heldTupleOf(
+  { ip, helo, from, to }: Tuple,
+  state: TupleState,
+  context: { node: number; reset: Stamp | undefined; passSec: number },
+): HeldTuple {
+  const { epoch, first, last, expire, count } = state
+  const { node, reset, passSec } = context
+  const pass = hasWaited(state, reset, passSec) ? last.time : expire
+  return {
+    entry: {
+      kind: 'GREY',
+      ip,
+      helo,
+      from,
+      to,
+      first: first.time,
+      pass,
+      expire,
+      bcount: count,
+      pcount: 0,
+    },
+    marks: {
+      epoch,
+      last: last.time,
+      firstNode: first.node === node ? undefined : first.node,
+      lastNode: last.node,
+    },
+  }
+}
+
+function compareSeen(one: SeenAt, other: SeenAt): number {
+  return one.time - other.time || one.node - other.node
+}
