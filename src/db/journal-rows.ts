@@ -6,8 +6,24 @@
 import { CHANGE_RULES, type Change, type ChangeRule, keyText } from '../domain/change.js'
 import type { EntryKey, EntryKind } from '../domain/entry.js'
 import type { Stamp } from '../domain/stamp.js'
-import type { JournalRow } from './journal.js'
 import type { NodeNumbers } from './tables/marks-codec.js'
+
+/** One change, as those who keep something in step see it. */
+export interface JournalRow {
+  /** Goes up by one from row to row, over all programs and restarts. */
+  seq: number
+  stamp: Stamp
+  /**
+   * What changed. undefined: so much at once that no key is named (a large import, a merge): compare everything.
+   */
+  key: EntryKey | undefined
+  /** Kind of the entry before and after; undefined is none. Equal for a change of times, counts or comment. */
+  before: EntryKind | undefined
+  after: EntryKind | undefined
+  rule: ChangeRule
+  /** Peer or user, where the rule does not say who. */
+  actor: string | undefined
+}
 
 const KINDS: readonly (EntryKind | undefined)[] = [undefined, 'WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
 const KEY_KINDS = ['host', 'tuple', 'spamtrap'] as const

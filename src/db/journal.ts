@@ -3,28 +3,12 @@
  * whoever keeps something in step with the entries reads what happened since its last look and nothing else.
  */
 import type { Change, ChangeRule } from '../domain/change.js'
-import type { EntryKey, EntryKind } from '../domain/entry.js'
 import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
-import { decodeRows, encodeChange, encodeEverything } from './journal-rows.js'
+import { decodeRows, encodeChange, encodeEverything, type JournalRow } from './journal-rows.js'
 import { newNode, StoredNodes } from './node-numbers.js'
 
-/** One change, as those who keep something in step see it. */
-export interface JournalRow {
-  /** Goes up by one from row to row, over all programs and restarts. */
-  seq: number
-  stamp: Stamp
-  /**
-   * What changed. undefined: so much at once that no key is named (a large import, a merge): compare everything.
-   */
-  key: EntryKey | undefined
-  /** Kind of the entry before and after; undefined is none. Equal for a change of times, counts or comment. */
-  before: EntryKind | undefined
-  after: EntryKind | undefined
-  rule: ChangeRule
-  /** Peer or user, where the rule does not say who. */
-  actor: string | undefined
-}
+export type { JournalRow }
 
 /** Changes in order; see `Store.readJournal`. */
 export interface JournalSlice {
