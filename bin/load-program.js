@@ -7,6 +7,52 @@ const { readFileSync, statSync } = require('node:fs')
 const path = require('node:path')
 
 const root = path.dirname(__dirname)
+const NATIVE_CODES = ['ERR_DLOPEN_FAILED', 'MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']
+
+/**
+ * Tells in one line, with the command that mends it, of what is missing for any program to run: the build, packages, or
+ * native modules of this version of Node. False for every other failure.
+ */
+function tellMissing(error) {
+  const program = path.basename(require.main.filename, '.js')
+  const text = String(error?.message)
+  const tell = (what, hint) => {
+    process.stderr.write(`${program}: ${what}\n${program}: hint: ${hint}\n`)
+    process.exitCode = 1
+    return true
+  }
+  const missing = /Cannot find (?:module|package) '([^']+)'/.exec(text)?.[1]
+  if (!NATIVE_CODES.includes(error?.code) && error?.code !== 'ENOENT' && error?.code !== 'EACCES')
+    return false
+  if (
+    /NODE_MODULE_VERSION|was compiled against|invalid ELF|wrong ELF|ERR_DLOPEN/.test(`${text} ${error.code}`)
+  ) {
+    return tell(
+      `a native module was built for another Node than this one (${process.version})`,
+      `run "npm rebuild" in ${root}`,
+    )
+  }
+  const lost = missing ?? error.path ?? ''
+  if (error.code === 'EACCES')
+    return (
+      lost.startsWith(root) &&
+      tell(
+        `cannot read ${lost}: Permission denied`,
+        `the programs must be readable for every user: chmod -R go+rX ${root}`,
+      )
+    )
+  if (lost.startsWith(path.join(root, 'dist'))) {
+    return tell('the programs are not built', `run "npm run setup" in ${root}`)
+  }
+  if (missing === undefined) return false
+  return tell(`the package ${path.basename(lost)} is missing`, `run "npm run setup" in ${root}`)
+}
+exports.tellMissing = tellMissing
+
+/** Ends a program whose promise was rejected: by a line for what is known, else as Node does. */
+exports.endWith = (error) => {
+  if (!tellMissing(error)) throw error
+}
 
 /**
  * The exports of dist/src/cli/NAME/NAME-program.js: from the bundle that scripts/bundle-programs.js made, with V8's
@@ -29,8 +75,10 @@ exports.loadProgram = async (name) => {
 
 /** Hands the words of the call to oclif, behind those given; for help and for programs without a fast start. */
 exports.runWithOclif = async (...words) => {
-  const { handle, run } = await import('@oclif/core')
-  const { guardStandardOutput, tellUnknownCommand } = await import('../dist/src/cli/oclif-program.js')
+  const [{ handle, run }, { guardStandardOutput, tellUnknownCommand }] = await Promise.all([
+    import('@oclif/core'),
+    import('../dist/src/cli/oclif-program.js'),
+  ])
   const program = path.basename(require.main.filename, '.js')
   guardStandardOutput(program)
   try {
@@ -39,6 +87,6 @@ exports.runWithOclif = async (...words) => {
     // The caller may end the process at once: a failed write must be told first.
     await new Promise(setImmediate)
   } catch (error) {
-    if (!tellUnknownCommand(program, error)) await handle(error)
+    if (!tellMissing(error) && !tellUnknownCommand(program, error)) await handle(error)
   }
 }

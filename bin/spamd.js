@@ -3,4 +3,6 @@
 'use strict'
 // The line above is for sh: Node's inspector, which SIGUSR1 opens, is sent where it cannot listen (inspector-guard.ts).
 process.on('SIGUSR1', () => undefined)
-require('./load-program.js').runWithOclif('spamd')
+const { endWith, runWithOclif } = require('./load-program.js')
+
+runWithOclif('spamd').catch(endWith)

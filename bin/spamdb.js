@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 'use strict'
-const { loadProgram, runWithOclif } = require('./load-program.js')
+const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 
-loadProgram('spamdb').then(async ({ processIo, rawArguments, runSpamdb }) => {
-  const io = processIo(() => runWithOclif('spamdb'))
-  process.exitCode = await runSpamdb(rawArguments(process.argv.slice(2)), io)
-})
+loadProgram('spamdb')
+  .then(async ({ processIo, rawArguments, runSpamdb }) => {
+    const io = processIo(() => runWithOclif('spamdb'))
+    process.exitCode = await runSpamdb(rawArguments(process.argv.slice(2)), io)
+  })
+  .catch(endWith)

@@ -2,4 +2,6 @@
 ':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
 // The line above is for sh, since this program runs the daemons as well: see spamd.js.
-require('./load-program.js').runWithOclif()
+const { endWith, runWithOclif } = require('./load-program.js')
+
+runWithOclif().catch(endWith)

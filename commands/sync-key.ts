@@ -2,6 +2,7 @@ import { createSyncKey, syncKeyFingerprint } from '../src/app/sync/sync-key.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import type { OptionSpec } from '../src/cli/getopt.js'
 import { escapeControl } from '../src/codec/escape.js'
+import { findUser, isRoot } from '../src/platform/privileges.js'
 import { resolveSettings } from '../src/platform/settings.js'
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -24,8 +25,10 @@ export default class SyncKey extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(OPTIONS, 'spamdctl sync-key [--key FILE] [--show]')
     if (words === undefined) return
-    const { key } = resolveSettings({ key: words.options.last('key') })
-    const fingerprint = words.options.has('show') ? syncKeyFingerprint(key) : createSyncKey(key)
+    const { key, user } = resolveSettings({ key: words.options.last('key') })
+    // As init-db does: the daemons must be able to read it.
+    const owner = isRoot() ? await findUser(user) : undefined
+    const fingerprint = words.options.has('show') ? syncKeyFingerprint(key) : createSyncKey(key, owner)
     process.stdout.write(`${escapeControl(key)} ${fingerprint}\n`)
   }
 }

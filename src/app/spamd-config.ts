@@ -48,6 +48,8 @@ export interface SpamdConfig {
   proxyPeers: string[]
   /** --config-socket was given: spamd does not start without it. */
   isControlSocketGiven: boolean
+  /** The SMTP port was found in services(5): nobody named it. */
+  isPortFromServices: boolean
   logFormat: 'classic' | 'json'
   pidFile: string | undefined
   sync: {

@@ -13,6 +13,7 @@ import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { loadSavedLists } from './lists/saved-lists.js'
+import { checkProgramsFor } from './process/child-launch.js'
 import { DAEMON_TABLES } from './process/privileged-protocol.js'
 import { spamdUser } from './process/spamd-parent-main.js'
 import type { SpamdResources } from './process/spamd-resources.js'
@@ -20,12 +21,14 @@ import { secureContextOf } from './smtp/secure-context.js'
 
 /**
  * Rejects with the `AppError` of the first thing that would stop spamd, or let it run without what it needs.
- * `becomeUser` is called last, for the check of what the unprivileged process may write.
+ * `becomeUser` is called before anything that the unprivileged process opens by itself.
  */
 export async function checkSpamd(parts: {
   config: SpamdConfig
   resources: SpamdResources
   firewall: Firewall
+  /** Main module of the unprivileged process. */
+  childModule: string
   becomeUser: (user: SystemUser) => void
 }): Promise<void> {
   const { config, resources, firewall } = parts
@@ -33,20 +36,25 @@ export async function checkSpamd(parts: {
   const user = isRoot() ? await spamdUser(settings.user) : undefined
   const tls = await resources.readTls()
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
-  await loadSavedLists(settings.stateDir)
-  await resources.readSyncKey()
+  // The key is opened by those only who need it.
+  if (config.sync.targets.length > 0 || config.sync.listen !== undefined) await resources.readSyncKey()
   await planSync(config.sync, systemSyncEnvironment)
   await checkListeners(resources)
   await checkControlSocket(config, resources)
-  if (config.isBlackOnly) return
-  const domains = await resources.readAllowedDomains()
+  const domains = config.isBlackOnly ? undefined : await resources.readAllowedDomains()
   if (domains !== undefined) parseAllowedDomains(domains, settings.allowedDomains)
+  if (!config.isBlackOnly) for (const table of DAEMON_TABLES) await firewall.readTable(table)
+  // What follows belongs to others, or may: nothing there is touched with our rights.
+  if (user !== undefined) {
+    checkProgramsFor(user, parts.childModule)
+    parts.becomeUser(user)
+  }
+  await loadSavedLists(settings.stateDir)
+  if (config.isBlackOnly) return
   if (existsSync(settings.db)) {
     const store = await openDatabase(settings.db, 'read')
     await store.close()
   }
-  for (const table of DAEMON_TABLES) await firewall.readTable(table)
-  if (user !== undefined) parts.becomeUser(user)
   checkWritable(settings.db, settings.user)
 }
 

@@ -1,6 +1,7 @@
 /** Runs spamd as it was told: checks, the background, and then the privileged process to its end. */
 import { fileURLToPath } from 'node:url'
 import type { SpamdConfig } from '../app/spamd-config.js'
+import { escapeControl } from '../codec/escape.js'
 import { selectFirewall } from '../firewall/select.js'
 import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
 import { dropPrivileges, ownRights } from '../platform/privileges.js'
@@ -9,6 +10,7 @@ import { checkPrivileges } from './process/check-privileges.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { OwnResources } from './process/own-resources.js'
 import { runSpamdParent } from './process/spamd-parent-main.js'
+import { startWarnings } from './process/start-warnings.js'
 
 const CHILD_MODULE = fileURLToPath(new URL('./spamd-child.js', import.meta.url))
 
@@ -32,12 +34,17 @@ export async function runSpamd(config: SpamdConfig): Promise<number> {
       onNotice: (message) => logger.log('notice', message),
     }),
   }
+  const isToLeave = !config.isForeground && !isBackgroundProcess()
+  for (const line of startWarnings(config)) {
+    if (config.isCheckOnly || isToLeave) process.stderr.write(`spamd: warning: ${escapeControl(line)}\n`)
+    else logger.log('warning', escapeControl(line))
+  }
   if (config.isCheckOnly) {
     // Loaded only here: the privileged process has no business with the database and the parsers.
     const { checkSpamd } = await import('./check-spamd.js')
-    await checkSpamd({ ...parts, becomeUser: dropPrivileges })
+    await checkSpamd({ ...parts, childModule: CHILD_MODULE, becomeUser: dropPrivileges })
     return 0
   }
-  if (!config.isForeground && !isBackgroundProcess()) return startInBackground()
+  if (isToLeave) return startInBackground()
   return runSpamdParent({ ...parts, childModule: CHILD_MODULE })
 }

@@ -229,7 +229,7 @@ export class SpamdService {
       await this.#applyAllowedDomains()
     }
     await this.#loadSavedLists()
-    await this.#sync?.start()
+    await this.#startSync()
     await this.smtp.start()
     await resources.listenConfig(this.#configServer)
     try {
@@ -240,6 +240,23 @@ export class SpamdService {
       if (config.isControlSocketGiven || isTaken) throw error
       // The original has no such socket: mail must not stop for one that nobody asked for.
       logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
+    }
+  }
+
+  /** A key that cannot be read is no reason to stop mail: spamd runs without synchronisation then. */
+  async #startSync(): Promise<void> {
+    try {
+      await this.#sync?.start()
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'ERR_SYNC_KEY') throw error
+      const hint = error.hint === undefined ? '' : ` (${error.hint})`
+      this.#parts.logger.log(
+        'err',
+        `running without synchronisation: ${escapeControl(error.message + hint)}`,
+        {
+          event: 'sync-off',
+        },
+      )
     }
   }
 

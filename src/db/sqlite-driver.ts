@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type BetterSqlite3 from 'better-sqlite3'
+import { AppError } from '../platform/app-error.js'
 
 export type SqliteDatabase = BetterSqlite3.Database
 export type SqliteStatement = BetterSqlite3.Statement<unknown[], unknown>
@@ -25,5 +26,19 @@ function findDriver(): (location: string, options: BetterSqlite3.Options) => Sql
   const entry = require.resolve('better-sqlite3')
   const nativeBinding = join(dirname(entry), '..', 'build', 'Release', 'better_sqlite3.node')
   const Database = require(entry) as typeof BetterSqlite3
-  return (location, options) => new Database(location, { ...options, nativeBinding })
+  return (location, options) => {
+    try {
+      return new Database(location, { ...options, nativeBinding })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error
+      throw new AppError(
+        'ERR_DB_NATIVE',
+        `better-sqlite3 was not built for this Node (${process.version}, ${process.arch})`,
+        {
+          hint: `run "npm rebuild better-sqlite3" in ${join(dirname(entry), '..', '..', '..')}`,
+          cause: error,
+        },
+      )
+    }
+  }
 }

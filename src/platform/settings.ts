@@ -253,7 +253,7 @@ export function findService(name: string, protocol: 'tcp' | 'udp', services: str
 }
 
 /** services(5) of this machine; empty when it cannot be read. */
-function readServices(path = '/etc/services'): string {
+export function readServices(path = '/etc/services'): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {

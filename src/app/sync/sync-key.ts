@@ -1,6 +1,15 @@
 /** The key file that sync peers share: made by `spamdctl sync-key`, checked by whoever reads it. */
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -13,10 +22,10 @@ const READABLE_BY_OTHERS = 0o004
 const MAX_KEY_FILE_BYTES = 1024 * 1024
 
 /**
- * Writes a new random key, one line of hexadecimal digits, mode 0600, and returns its fingerprint. An existing file
+ * Writes a new random key, one line of hexadecimal digits, mode 0600, owned by `owner` when given, and returns its fingerprint. An existing file
  * stays as it is: `AppError` `ERR_SYNC_KEY_EXISTS`; `ERR_SYNC_KEY_WRITE` for everything else.
  */
-export function createSyncKey(path: string): string {
+export function createSyncKey(path: string, owner?: { uid: number; gid: number }): string {
   const content = Buffer.from(`${randomBytes(KEY_BYTES).toString('hex')}\n`, 'latin1')
   let descriptor: number
   try {
@@ -34,6 +43,7 @@ export function createSyncKey(path: string): string {
   }
   try {
     writeSync(descriptor, content)
+    if (owner !== undefined) fchownSync(descriptor, owner.uid, owner.gid)
     fsyncSync(descriptor)
   } catch (error) {
     unlinkSync(path)

@@ -9,7 +9,13 @@ import { escapeControl } from '../../codec/escape.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { canonicalIp } from '../../ip/address.js'
 import { parseCidr } from '../../ip/cidr.js'
-import { type Environment, resolveSettings, type SettingOverrides } from '../../platform/settings.js'
+import {
+  type Environment,
+  findService,
+  readServices,
+  resolveSettings,
+  type SettingOverrides,
+} from '../../platform/settings.js'
 import { getopt, type ParsedOption } from '../getopt.js'
 import { strtonum } from '../strtonum.js'
 import { SPAMD_OPTIONS, SPAMD_USAGE } from './spamd-options.js'
@@ -102,10 +108,18 @@ function configFrom(
       )
     }
   }
+  const settings = resolveSettings(draft.overrides, host.environment)
+  config.isPortFromServices = isPortFromServices(settings.port, draft, host.environment)
   return {
-    config: { ...config, settings: resolveSettings(draft.overrides, host.environment) },
+    config: { ...config, settings },
     ...(draft.asks === undefined ? {} : { asks: draft.asks }),
   }
+}
+
+function isPortFromServices(port: number, { overrides }: Draft, { SPAMD_PORT = '' }: Environment): boolean {
+  return (
+    overrides.port === undefined && SPAMD_PORT === '' && findService('spamd', 'tcp', readServices()) === port
+  )
 }
 
 function newDraft(host: SpamdHost, maxFiles: number): Draft {
@@ -143,6 +157,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       proxyPeers: [],
       isControlSocketGiven: false,
+      isPortFromServices: false,
       logFormat: 'classic',
       pidFile: undefined,
       sync: {

@@ -1,11 +1,12 @@
 /** Opens spamd's sockets and files in this process: the parent serves its child with it. */
 import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { hasRights } from '../../platform/privileges.js'
+import { actAs, findUser, hasRights } from '../../platform/privileges.js'
 import { listenOnPath, type PathOptions } from './listen-on-path.js'
 import type { PrivilegedResources, TlsMaterial } from './spamd-resources.js'
 
@@ -77,8 +78,21 @@ export class OwnResources implements PrivilegedResources {
     return readOptionalFile(this.#config.settings.allowedDomains)
   }
 
-  readSyncKey(): Promise<Buffer | undefined> {
-    return readOptionalFile(this.#config.settings.key)
+  /** The key may belong to the daemons' user, where a root without its usual rights on files cannot read it. */
+  async readSyncKey(): Promise<Buffer | undefined> {
+    const { key, user } = this.#config.settings
+    try {
+      return await readOptionalFile(key)
+    } catch (error) {
+      const cause = error instanceof AppError ? error.cause : undefined
+      const owner = isSystemError(cause) && cause.code === 'EACCES' ? await findUser(user) : undefined
+      if (owner === undefined) throw error
+      try {
+        return actAs(owner, () => readFileSync(key))
+      } catch {
+        throw error
+      }
+    }
   }
 }
 

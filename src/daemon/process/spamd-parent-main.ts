@@ -30,6 +30,7 @@ import {
 } from './privileged-protocol.js'
 import { SocketChannel } from './socket-channel.js'
 import type { PrivilegedResources } from './spamd-resources.js'
+import { listeningPlaces } from './start-warnings.js'
 
 /** A stop that takes longer is ended by SIGKILL, so that all of it takes less than five seconds. */
 const STOP_TIMEOUT_MS = 4_500
@@ -196,6 +197,9 @@ class ParentLife {
       return
     }
     this.#isReady = true
+    this.#parts.logger.log('notice', `listening on ${escapeControl(listeningPlaces(this.#parts.config))}`, {
+      event: 'listening',
+    })
     const { key, allowedDomains, controlSocket } = settings
     const pathsNeededLater = [pidFile, key, allowedDomains, controlSocket, tls?.certificateFile, tls?.keyFile]
     reportReady(process.env, { keepsFolder: hasRelativePath(pathsNeededLater) })

@@ -192,7 +192,14 @@ class Spamlogd {
 
   async #openSync(): Promise<void> {
     if (this.#options.syncTargets.length === 0) return
-    this.#announcer = await this.#openAnnouncer?.(this.#options, this.#logger)
+    try {
+      this.#announcer = await this.#openAnnouncer?.(this.#options, this.#logger)
+    } catch (error) {
+      // A key that cannot be read is no reason to let the white list expire.
+      if (!(error instanceof AppError) || error.code !== 'ERR_SYNC_KEY_READ') throw error
+      const hint = error.hint === undefined ? '' : ` (${error.hint})`
+      this.#logger.log('err', `running without synchronisation: ${escapeControl(error.message + hint)}`)
+    }
   }
 
   /** After the capture is open: pid file, unprivileged user, database checked, caller and systemd told. */

@@ -18,6 +18,7 @@ import { syncKeyOf } from '../../codec/sync-message.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
 import type { SyncParts, SyncService } from '../spamd-service.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
@@ -213,11 +214,18 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       content = await resources.readSyncKey()
     } catch (error) {
       logger.log('err', `failed to open sync key: ${escapeControl(reasonOf(error))}`)
-      throw new AppError('ERR_SYNC_INIT', `sync init: ${reasonOf(error)}`, { cause: error })
+      throw new AppError('ERR_SYNC_KEY', `sync init: ${reasonOf(error)}`, {
+        hint: (error instanceof AppError ? error.hint : undefined) ?? keyHint(this.#parts.config.settings),
+        cause: error,
+      })
     }
     this.#key = syncKeyOf(content)
     this.#keyFingerprint = content && fingerprintOf(content)
   }
+}
+
+function keyHint({ key, user }: Settings): string {
+  return `root or ${user} must be able to read it: chown ${user} ${key}; then start spamd again`
 }
 
 function networkOfText(text: string): Network {

@@ -31,7 +31,7 @@ test('the parent loads sockets, files, programs and the packet filter, and nothi
   expect(loaded).toContain('firewall/pf.ts')
   expect(loaded).toContain('daemon/process/privileged-parent.ts')
   const allowed =
-    /^(firewall|ip|platform)\/|^codec\/escape\.ts$|^daemon\/(daemon-signal|run-spamd)\.ts$|^daemon\/process\/(check-privileges|child-launch|daemon-folder|listen-on-path|message-frames|open-spamd-log|own-resources|privileged-parent|privileged-protocol|socket-channel|spamd-parent-main)\.ts$/
+    /^(firewall|ip|platform)\/|^codec\/escape\.ts$|^daemon\/(daemon-signal|run-spamd)\.ts$|^daemon\/process\/(check-privileges|child-launch|daemon-folder|listen-on-path|message-frames|open-spamd-log|own-resources|privileged-parent|privileged-protocol|socket-channel|spamd-parent-main|start-warnings)\.ts$/
   expect(loaded.filter((path) => !allowed.test(path))).toEqual([])
   expect(loaded.filter((path) => /pcap|live-capture/.test(path))).toEqual([])
 })

@@ -1,0 +1,60 @@
+/** What works, but hardly as the administrator meant it: told by `spamd --check` and at the start. */
+import { networkInterfaces } from 'node:os'
+import type { SpamdConfig } from '../../app/spamd-config.js'
+
+/** Ports below it belong to root. */
+const FIRST_OPEN_PORT = 1024
+
+/** The machine as far as warnings depend on it. */
+export interface WarningHost {
+  platform: string
+  ownAddresses: readonly string[]
+}
+
+const thisHost = (): WarningHost => ({
+  platform: process.platform,
+  ownAddresses: Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).map(({ address }) => address),
+  ),
+})
+
+/** One line each, without program name. */
+export function startWarnings(config: SpamdConfig, host: WarningHost = thisHost()): string[] {
+  const { settings, passSec, greyExpireSec, isBlackOnly, isPortFromServices } = config
+  const warnings: string[] = []
+  if (isPortFromServices && settings.port < FIRST_OPEN_PORT) {
+    warnings.push(
+      `port ${settings.port} is that of the service "spamd" in services(5), which some systems give to another program: set SPAMD_PORT=8025`,
+    )
+  }
+  if (!isBlackOnly && passSec > 0 && greyExpireSec > 0 && greyExpireSec <= passSec) {
+    warnings.push(
+      `-G: a tuple passes after ${passSec} s and is forgotten after ${greyExpireSec} s, so no client can ever pass`,
+    )
+  }
+  if (!isBlackOnly && config.lowPriorityMx.length > 0 && seesNoDestination(config, host)) {
+    const own = config.lowPriorityMx.filter((ip) => host.ownAddresses.includes(ip))
+    warnings.push(
+      own.length > 0
+        ? `-M ${own.join(', ')}: redirected connections all come to this machine's own address, so every client would be trapped: use a TPROXY socket (--listen-fd)`
+        : '-M: redirected connections do not show the address that a client meant, so nobody will be trapped by it: use a TPROXY socket (--listen-fd)',
+    )
+  }
+  return warnings
+}
+
+/** Redirection hides the address that a client meant, but for sockets of TPROXY and for divert-to of OpenBSD's pf. */
+function seesNoDestination(config: SpamdConfig, { platform }: WarningHost): boolean {
+  if (platform === 'openbsd' || config.settings.firewall === 'none' || config.listenFds.length > 0)
+    return false
+  // A daemon on the very address and port needs no redirection.
+  return !config.lowPriorityMx.every((ip) => config.listenAddresses.includes(ip))
+}
+
+/** The addresses and ports of a start, for the log: `0.0.0.0 port 8025, :: port 8025`. */
+export function listeningPlaces({ listenAddresses, listenFds, settings }: SpamdConfig): string {
+  return [
+    ...listenFds.map((fd) => `inherited socket ${fd}`),
+    ...listenAddresses.map((address) => `${address} port ${settings.port}`),
+  ].join(', ')
+}

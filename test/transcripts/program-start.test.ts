@@ -1,0 +1,86 @@
+/** What the programs say before any of ours runs, and what must not happen meanwhile. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, test } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const PROGRAMS = ['spamdctl', 'spamdb', 'spamlogd', 'spamd-setup', 'spamd']
+const folder = mkdtempSync(join(tmpdir(), 'program-start-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test.each(PROGRAMS)('%s in a checkout that is not built: one line, and the command that helps', (program) => {
+  cpSync(join(ROOT, 'bin'), join(folder, 'bin'), { recursive: true })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'bin', `${program}.js`)], {
+    encoding: 'utf8',
+  })
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+  expect(stderr).toMatch(
+    new RegExp(
+      `^${program}: (the programs are not built|the package \\S+ is missing)\\n${program}: hint: run "npm run setup" in ${folder}\\n$`,
+    ),
+  )
+})
+
+/** Sends SIGUSR1 from the moment at which the process is a Node; what it said on stderr. */
+async function storm(program: string, args: string[]): Promise<string> {
+  const child = spawn(join(ROOT, 'bin', `${program}.js`), args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString('latin1')
+  })
+  const ended = once(child, 'close')
+  let isOver = false
+  void ended.then(() => {
+    isOver = true
+  })
+  while (!isOver && !isNode(child.pid!)) await sleep(1)
+  for (let count = 0; count < 400 && !isOver; count += 1) {
+    child.kill('SIGUSR1')
+    await sleep(1)
+  }
+  child.kill('SIGKILL')
+  await ended
+  return stderr
+}
+
+function isNode(pid: number): boolean {
+  try {
+    return /node/.test(readlinkSync(`/proc/${pid}/exe`))
+  } catch {
+    return false
+  }
+}
+
+const isLinux = existsSync('/proc/self/exe')
+if (!isLinux) process.stdout.write('skipped: the storm of SIGUSR1 needs /proc\n')
+
+describe.skipIf(!isLinux)('SIGUSR1 without end during the start', () => {
+  test.each(['spamd', 'spamlogd', 'spamdctl'])('%s: the inspector never listens', async (program) => {
+    const args =
+      program === 'spamlogd' ? ['-r', '-'] : program === 'spamdctl' ? ['help', 'spamd'] : ['--help']
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      expect(await storm(program, args)).not.toContain('Debugger listening')
+    }
+  })
+})
+
+const analyze = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' })
+const hasAnalyze = analyze.status === 0
+if (!hasAnalyze) process.stdout.write('skipped: the exposure of the units needs systemd-analyze\n')
+
+test.skipIf(!hasAnalyze).each(['spamd', 'spamlogd', 'spamd-setup'])(
+  '%s.service: an exposure of at most 2.5',
+  (unit) => {
+    const path = join(ROOT, 'docs/examples/systemd', `${unit}.service`)
+    const { status, stdout } = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=true', '--no-pager', '--threshold=25', path],
+      { encoding: 'utf8' },
+    )
+    expect(status, stdout).toBe(0)
+  },
+)
