@@ -17,6 +17,7 @@ export interface HistorySettings {
   keepRows: number
 }
 
+/** A month of events, and at most a million. */
 export const DEFAULT_HISTORY: HistorySettings = { mode: 'full', keepSec: 30 * 86_400, keepRows: 1_000_000 }
 
 /** Rules whose events can be taken back: those of people. */
@@ -70,6 +71,7 @@ export interface UndoOutcome {
   changedSince: EntryKey[]
 }
 
+/** The keys that taking these steps back reads. */
 export function selectUndo(steps: readonly UndoStep[]): Selection {
   const selection = emptySelection()
   for (const { key } of steps) selectKey(selection, key)
