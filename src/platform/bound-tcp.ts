@@ -1,7 +1,7 @@
 /**
  * A TCP socket that has a local port but no connection yet. bind(2) below 1024 needs root and connect(2) does not, but
  * Node's public interface only does both at once; its handle class has done them one by one in every release so far
- * (docs/adr/0006-setup-without-root.md). Where it is gone `bindTcp` throws `ERR_NO_BIND`.
+ * (docs/adr/0008-setup-without-root.md). Where it is gone `bindTcp` throws `ERR_NO_BIND`.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
