@@ -65,7 +65,10 @@ function layOutPrograms() {
   run('tar', ['-xzf', join(work, packed.filename), '-C', work])
   mkdirSync(dirname(library), { recursive: true })
   renameSync(join(work, 'package'), library)
-  rmSync(join(library, 'docs'), { recursive: true, force: true })
+  // init reads the examples; the rest of the documentation has its own place.
+  for (const entry of readdirSync(join(library, 'docs'))) {
+    if (entry !== 'examples') rmSync(join(library, 'docs', entry), { recursive: true, force: true })
+  }
   cpSync(join(root, 'package-lock.json'), join(library, 'package-lock.json'))
   run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], library)
   for (const name of [
@@ -187,7 +190,7 @@ function layOutDocumentation() {
   if (existsSync(changes)) write(`${folder}/CHANGELOG.md.gz`, gzip(readFileSync(changes)))
   place('packaging/debian/README.Debian', `${folder}/README.Debian`)
   write(`${folder}/copyright`, licenceList(library, readFileSync(join(root, 'LICENSE'), 'utf8')))
-  cpSync(join(root, 'docs/examples'), join(stage, folder, 'examples'), { recursive: true })
+  symlinkSync('../../../lib/spamdctl/docs/examples', join(stage, folder, 'examples'))
   const sbom = run('npm', ['sbom', '--omit=dev', '--sbom-format=cyclonedx', '--package-lock-only'], library)
   write(`${folder}/sbom.cdx.json`, sbom)
 }

@@ -12,9 +12,16 @@ import {
 } from './shared-files.js'
 
 const KEY = '/etc/spamd/spamd.key'
-const UNITS = ['spamd.service', 'spamlogd.service', 'spamd-setup.service', 'spamd-setup.timer']
+const EXCEPTIONS = '/etc/spamd/nospamd.nft'
+const UNITS = [
+  'spamd.service',
+  'spamlogd.service',
+  'spamd-setup.service',
+  'spamd-setup.timer',
+  'spamd-rules.service',
+]
 
-/** spamd.conf, nftables rules with an include in /etc/nftables.conf, unit drop-ins; then the daemons, the rules last. */
+/** spamd.conf, nftables rules that a unit of their own loads, unit drop-ins; then the daemons, the rules last. */
 export function debianPlan(input: InitInput): InitPlan {
   const { answers, isThere } = input
   const isGreylisting = answers.mode === 'greylist'
@@ -65,10 +72,9 @@ export function debianPlan(input: InitInput): InitPlan {
           ),
         ]
       : []),
-    // Last: until here strangers' mail goes where it always went.
-    command(['nft', '-f', '/etc/spamd/nftables.conf'], 'send strangers to spamd', true),
-    command(['nft', '-f', '/etc/spamd/nospamd.nft'], 'let your exceptions past spamd', false),
-    command(['systemctl', 'enable', 'nftables.service'], 'load the rules at boot', false),
+    // Last: until here strangers' mail goes where it always went. The unit loads the rules when the sets are full.
+    command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, behind spamd', true),
+    command(['systemctl', 'restart', 'spamd-rules.service'], 'send strangers to spamd', true),
   ]
   return {
     files: [
@@ -81,24 +87,11 @@ export function debianPlan(input: InitInput): InitPlan {
         content: { kind: 'lines', ifMissing: '', lines: [variableLine('SPAMD_PORT', '8025')] },
       },
       nftRules(input),
-      ownersFile('/etc/spamd/nospamd.nft', 'senders that are never greylisted', [
+      ownersFile(EXCEPTIONS, 'senders that are never greylisted', [
         'Senders that are never greylisted, and whom nothing is learned from, such as large ones with many addresses:',
         'add element inet spamd nospamd { 192.0.2.0/24 }',
         'add element inet spamd nospamd6 { 2001:db8::/48 }',
       ]),
-      {
-        path: '/etc/nftables.conf',
-        purpose: 'load these rules at boot, behind your own',
-        mode: 0o755,
-        content: {
-          kind: 'lines',
-          ifMissing: '#!/usr/sbin/nft -f\n\nflush ruleset\n\n',
-          lines: ['nftables.conf', 'nospamd.nft'].map((name) => ({
-            text: `include "/etc/spamd/${name}"`,
-            isThere: (line) => line.trim() === `include "/etc/spamd/${name}"`,
-          })),
-        },
-      },
       ...units(input),
       dropIn(input, 'spamd.service', spamdFlags(answers)),
       ...(isGreylisting ? [dropIn(input, 'spamlogd.service', spamlogdFlags(answers), /\s-l \S+/g)] : []),
@@ -122,8 +115,11 @@ function nftRules({ answers, example }: InitInput): PlannedFile {
     path: '/etc/spamd/nftables.conf',
     purpose: 'rules that send strangers to spamd and log who passes',
     mode: 0o644,
-    // Without greylisting only what a list names goes to spamd.
-    content: { kind: 'whole', text: answers.mode === 'blacklist' ? withoutGreylisting(text) : text },
+    content: {
+      kind: 'whole',
+      // Without greylisting only what a list names goes to spamd.
+      text: `${answers.mode === 'blacklist' ? withoutGreylisting(text) : text}\ninclude "${EXCEPTIONS}"\n`,
+    },
   }
 }
 

@@ -206,14 +206,14 @@ describe('questions', () => {
 })
 
 describe('Debian', () => {
-  test('rules of your own stay in front, and the include comes once', async () => {
+  test('rules of your own are not touched: a unit loads ours, with your exceptions', async () => {
     plant('debian')
-    put('etc/nftables.conf', 'flush ruleset\ntable inet filter {\n}\n')
-    await init(['--outside', 'eth0', '--yes'])
-    await init(['--outside', 'eth0', '--yes'])
-    expect(read('etc/nftables.conf')).toBe(
-      'flush ruleset\ntable inet filter {\n}\ninclude "/etc/spamd/nftables.conf"\ninclude "/etc/spamd/nospamd.nft"\n',
-    )
+    put('etc/nftables.conf', 'flush ruleset\n')
+    const { out } = await init(['--outside', 'eth0', '--yes'])
+    expect(read('etc/nftables.conf')).toBe('flush ruleset\n')
+    expect(read('etc/spamd/nftables.conf')).toMatch(/\ninclude "\/etc\/spamd\/nospamd\.nft"\n$/)
+    expect(read('etc/systemd/system/spamd-rules.service')).toContain('/etc/spamd/nftables.conf')
+    expect(out).toContain('systemctl enable spamd-rules.service')
   })
 
   test('units of the package get a drop-in only', async () => {
@@ -239,7 +239,7 @@ describe('Debian', () => {
     plant('debian')
     const { out } = await init(['--outside', 'eth0', '--dry-run'])
     expect(out.indexOf('enable --now spamd.service')).toBeLessThan(
-      out.indexOf('\nnft -f /etc/spamd/nftables.conf'),
+      out.indexOf('\nsystemctl restart spamd-rules.service'),
     )
   })
 })

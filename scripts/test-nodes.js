@@ -1,0 +1,77 @@
+/**
+ * Runs this checkout on each supported Node: `npm run test:nodes [-- --node 22,24] [-- --quick]`. Each gets a clone of
+ * HEAD of its own and an interpreter from the npm registry; `npm start` (install, build, tour) and `npm test` run there.
+ * --quick leaves the tests out. Prints a line for each and fails when one failed.
+ */
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({
+  options: { node: { type: 'string', default: '20,22,24' }, quick: { type: 'boolean', default: false } },
+})
+const root = resolve(import.meta.dirname, '..')
+const work = mkdtempSync(join(tmpdir(), 'spamdctl-nodes-'))
+const npmCli = process.env.npm_execpath
+let isGood = true
+try {
+  if (npmCli === undefined) throw new Error('start this with: npm run test:nodes')
+  for (const major of values.node.split(',')) isGood = tryNode(major.trim()) && isGood
+} finally {
+  rmSync(work, { recursive: true, force: true })
+}
+process.exit(isGood ? 0 : 1)
+
+function tryNode(major) {
+  const bin = fetchNode(major)
+  const checkout = join(work, `checkout-${major}`)
+  must('git', ['clone', '--quiet', root, checkout])
+  const environment = {
+    ...process.env,
+    PATH: `${bin}:${process.env.PATH}`,
+    // Node's own headers lie beside it.
+    npm_package_config_node_gyp_nodedir: dirname(bin),
+  }
+  const version = spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()
+  const steps = values.quick ? ['start'] : ['start', 'test']
+  for (const step of steps) {
+    const { status, stdout, stderr } = spawnSync(join(bin, 'node'), [npmCli, step], {
+      cwd: checkout,
+      env: environment,
+      encoding: 'utf8',
+      maxBuffer: 256 * 1024 * 1024,
+    })
+    const count = /^\d+ passed, \d+ failed.*$/m.exec(stdout)?.[0] ?? ''
+    console.log(`Node ${version}: npm ${step}: ${status === 0 ? 'ok' : 'FAILED'} ${count}`.trimEnd())
+    if (status !== 0) {
+      console.log(`${stdout}${stderr}`.split('\n').slice(-60).join('\n'))
+      return false
+    }
+  }
+  return true
+}
+
+/** The folder bin of the newest release of a major version. */
+function fetchNode(major) {
+  const folder = join(work, `node-${major}`)
+  mkdirSync(folder)
+  const name = `node-${process.platform}-${process.arch}@^${major}.0.0`
+  const packed = must(process.execPath, [npmCli, 'pack', '--json', '--pack-destination', folder, name])
+  const { filename } = JSON.parse(packed).at(-1)
+  must('tar', ['-xzf', join(folder, filename), '-C', folder])
+  const bin = join(folder, 'package', 'bin')
+  chmodSync(join(bin, 'node'), 0o755)
+  if (readFileSync(join(bin, 'node')).length === 0) throw new Error(`${name} holds no interpreter`)
+  return bin
+}
+
+function must(program, argv) {
+  const { status, stdout, stderr } = spawnSync(program, argv, {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  if (status !== 0) throw new Error(`${program} ${argv.join(' ')}: ${stderr}`)
+  return stdout
+}
