@@ -163,7 +163,6 @@ class Run {
         target: this.#options.target,
         loaded: await this.#openLoaded(),
         keys: this.#keys,
-        held: new Map(),
         isComplete,
         keepsVanished,
         nowSec: this.#startedSec,

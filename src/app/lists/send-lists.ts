@@ -17,8 +17,6 @@ export interface SendOptions {
   loaded: LoadedLists
   /** What the lists that are made anew are made of, by name; see `listKey`. */
   keys: ReadonlyMap<string, string>
-  /** SHA-256 of the config line of each list that spamd says it holds. */
-  held: ReadonlyMap<string, string>
   /** The addresses of every list are known, if only from an earlier run. */
   isComplete: boolean
   /** Lists that were loaded before and are not named now stay loaded. */
@@ -84,9 +82,8 @@ export async function sendLists(
     const isKnown = loaded.index.names.includes(name)
     if (isKnown && !names.includes(name)) names.push(name)
     if (unchangedLine !== undefined) {
-      const isThere =
-        options.held.get(name) === unchangedLine || (await send(name, loaded.readLine(name), false))
-      sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: isThere ? 'sent' : 'not sent' })
+      const isSent = await send(name, loaded.readLine(name), false)
+      sent.push({ name, heldBy, cidrs: undefined, change: undefined, outcome: isSent ? 'sent' : 'not sent' })
       continue
     }
     if (set === undefined) {
