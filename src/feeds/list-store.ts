@@ -45,6 +45,8 @@ export interface ListCopy {
   validator: Validator
   /** Accepted lines. */
   entries: number
+  /** Addresses of IPv4 and ranges of IPv6, without special-use space; missing in copies of older versions. */
+  size?: { ipv4: number; ipv6: number }
   /** Of the decompressed list. */
   lengthBytes: number
   sha256: string
@@ -62,6 +64,10 @@ export interface SourceState {
   lastSuccessSec?: UnixSec
   /** Not asked before: the server's freshness, Retry-After, or a refusal. */
   notBeforeSec?: UnixSec
+  /** The most entries on each of the last days. */
+  largest?: readonly { day: number; entries: number }[]
+  /** True when it was told that the list is far below that. */
+  isShrinkTold?: boolean
   /** Of the last try, when it failed. */
   failure?: { sec: UnixSec; reason: string }
 }

@@ -31,7 +31,7 @@ function isExtraLine(line: string): boolean {
   return (
     line.startsWith('spamd-setup: hint: ') ||
     /^spamd-setup: \{CONF\}:\d+:\d+: /.test(line) ||
-    /^spamd-setup: .*: (\d+ lines? holds? no address, first line \d+: .*|.*: \d+, first line \d+)$/.test(line)
+    /^spamd-setup: .*: (\d+ lines? holds? no address, first line \d+: .*|.*: \d+(, first line \d+)?)$/.test(line)
   )
 }
 

@@ -1,5 +1,5 @@
 /** From settled sources to what spamd and the firewall get. Pure. */
-import { EMPTY_SET, type IpRangeSet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
+import { EMPTY_SET, type IpRangeSet, isEmptySet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 
 /** One list of `all`, in its place: what became of it. */
 export interface ListPart {
@@ -10,6 +10,20 @@ export interface ListPart {
   set: IpRangeSet | undefined
   /** Why a black list cannot be sent although its addresses are known (its message is missing). */
   isUnsendable: boolean
+  /** Accepted lines; undefined when there is no content. */
+  entries: number | undefined
+  /** The list comes from a server. */
+  isDownloaded: boolean
+  /** Its addresses are taken out of every downloaded black list. */
+  isNever: boolean
+  /** It is a white list of the black list before it. */
+  isException: boolean
+}
+
+/** The addresses that are cut from downloaded black lists, and the `:never:` lists that could not be had. */
+export interface Protection {
+  set: IpRangeSet
+  failed: string[]
 }
 
 /** A black list with its exceptions taken out. */
@@ -19,6 +33,8 @@ export interface CombinedList {
   set: IpRangeSet | undefined
   /** Names of the lists that failed, of this black list and its exceptions; empty when `set` is there. */
   heldBy: string[]
+  /** Its white lists, when they leave nothing of what it held; else empty. */
+  emptiedBy: string[]
   /** `set` is absent because the stored config line, with this SHA-256, says the same. */
   unchangedLine?: string | undefined
 }
@@ -26,18 +42,27 @@ export interface CombinedList {
 /**
  * Applies each white list to the black list in front of it. A black list that failed, or one of whose
  * exceptions failed, is held: without its exceptions it would block those who must not be. White lists in
- * front of the first black list apply to nothing.
+ * front of the first black list apply to nothing. What is protected is taken out of every downloaded black list, which
+ * is held as well when a `:never:` list failed.
  */
-export function combineLists(parts: readonly ListPart[]): CombinedList[] {
+export function combineLists(parts: readonly ListPart[], protection: Protection): CombinedList[] {
   const combined: CombinedList[] = []
   for (const group of groupByBlackList(parts)) {
     const [black, ...exceptions] = group
     const heldBy = group
       .filter((part) => part.set === undefined || part.isUnsendable || part.colour === 'unknown')
       .map((part) => part.name)
-    const white = unionOf(exceptions.map((part) => part.set ?? EMPTY_SET))
-    const set = heldBy.length > 0 ? undefined : subtractSet(black!.set!, white)
-    combined.push({ name: black!.name, set, heldBy })
+    if (black!.isDownloaded) heldBy.push(...protection.failed.filter((name) => !heldBy.includes(name)))
+    if (heldBy.length > 0) {
+      combined.push({ name: black!.name, set: undefined, heldBy, emptiedBy: [] })
+      continue
+    }
+    const all = black!.set!
+    const rest = subtractSet(all, unionOf(exceptions.map((part) => part.set ?? EMPTY_SET)))
+    const isEmptied = isEmptySet(rest) && !isEmptySet(all)
+    const emptiedBy = isEmptied ? exceptions.map((part) => part.name) : []
+    const set = black!.isDownloaded ? subtractSet(rest, protection.set) : rest
+    combined.push({ name: black!.name, set, heldBy, emptiedBy })
   }
   return combined
 }
@@ -46,7 +71,7 @@ function groupByBlackList(parts: readonly ListPart[]): ListPart[][] {
   const groups: ListPart[][] = []
   for (const part of parts) {
     if (part.colour === 'black') groups.push([part])
-    else groups.at(-1)?.push(part)
+    else if (part.isException) groups.at(-1)?.push(part)
   }
   return groups
 }

@@ -1,3 +1,4 @@
+import { isRemote } from '../../feeds/feed.js'
 import type { ListSource } from './list-source.js'
 
 /** Something for people to know: one line, and one more when the fix is known. */
@@ -19,6 +20,10 @@ export interface ConfiguredList {
   source: ListSource | undefined
   /** What spamd tells clients of a black list, one character a byte; undefined when there is none to be had. */
   message: string | undefined
+  /** `:never:`: what it holds is taken out of every downloaded black list. */
+  isNever: boolean
+  /** It is a white list for the black list before it; false for a `:never:` list that is nothing else. */
+  isException: boolean
   /** What is wrong with the record. */
   problems: Problem[]
 }
@@ -30,4 +35,9 @@ export interface Configuration {
   problems: Problem[]
   /** False when nothing can be done with it: there is no `all`. */
   isUsable: boolean
+}
+
+/** True for a list that comes from a server. */
+export function isDownloaded({ source }: ConfiguredList): boolean {
+  return source !== undefined && isRemote(source.method)
 }

@@ -38,6 +38,17 @@ export function describeStoreFailure(settled: SettledSource): Problem | undefine
   }
 }
 
+/** What is told of a list that became small in steps that no single run found remarkable. */
+export function describeShrinking(settled: SettledSource): Problem | undefined {
+  const { source, shrunkFrom, summary } = settled
+  if (shrunkFrom === undefined) return undefined
+  return {
+    message: `warning: ${nameOf(source)} has shrunk from ${shrunkFrom} entries within 30 days to ${summary?.accepted ?? 0}`,
+    hint: 'look at its source; --accept-shrink makes the present size the measure',
+    isError: false,
+  }
+}
+
 /** `blacklist NAME` or `whitelist NAME`, as the original calls them. */
 export function nameOf(list: Pick<ListSource, 'colour' | 'name'>): string {
   return `${list.colour}list ${toDisplayText(list.name)}`

@@ -1,25 +1,46 @@
 /** By what a list that was settled and sent before is recognised. */
 import type { TableContent } from '../../firewall/backend.js'
-import type { ConfiguredList } from './configured-list.js'
+import { type ConfiguredList, isDownloaded } from './configured-list.js'
 import type { SettledSource } from './settle-source.js'
 
 /**
  * A digest of all that the config line of a black list is made of: message, sources and options of the list and of the
- * white lists behind it, the content of each, and `version`, since another one may read a list in another way.
- * Undefined when some content is not known.
+ * white lists behind it, the content of each, `protection` (see `protectionKey`), and `version`, since another one may
+ * read a list in another way. Undefined when some content is not known.
  */
 export function listKey(
   group: readonly ConfiguredList[],
   settled: ReadonlyMap<ConfiguredList, SettledSource>,
   version: string,
+  protection: string | undefined,
 ): string | undefined {
   const parts: unknown[] = [version]
+  if (group[0] !== undefined && isDownloaded(group[0])) {
+    if (protection === undefined) return undefined
+    parts.push(protection)
+  }
   for (const list of group) {
     const digest = settled.get(list)?.digest
     if (digest === undefined || (list.colour === 'black' && list.message === undefined)) return undefined
     parts.push(list.source, list.message, digest)
   }
   return digestOf([Buffer.from(JSON.stringify(parts))])
+}
+
+/** All that is taken out of every downloaded black list; undefined when the content of some list is not known. */
+export function protectionKey(
+  lists: readonly ConfiguredList[],
+  settled: ReadonlyMap<ConfiguredList, SettledSource>,
+  ownAddresses: readonly string[],
+): string | undefined {
+  const parts: unknown[] = [[...ownAddresses].sort()]
+  for (const list of lists) {
+    if (!list.isNever) continue
+    const digest = settled.get(list)?.digest
+    if (digest === undefined) return undefined
+    parts.push(list.source, digest)
+  }
+  return JSON.stringify(parts)
 }
 
 /** Each black list of `all` with the white lists behind it, by its name; names that come twice are left out. */

@@ -17,6 +17,8 @@ export interface ListSource {
   isAsRoot?: boolean
   /** `:allow_private:`: redirects from the Internet to the inside are followed. */
   isPrivateAllowed?: boolean
+  /** `:wide_ok:`: the list may hold very wide items and grow as it likes. */
+  isWideOk: boolean
 }
 
 /** What people call the source: a path, a command or a URL without the user and password in it. */

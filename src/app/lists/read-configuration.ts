@@ -60,6 +60,8 @@ async function configuredList(entry: ListEntry): Promise<ConfiguredList> {
       colour: entry.colour ?? 'unknown',
       source: undefined,
       message: undefined,
+      isNever: entry.isNever,
+      isException: entry.colour !== 'black',
       problems: [toProblem(entry.diagnostic)],
     }
   }
@@ -68,6 +70,8 @@ async function configuredList(entry: ListEntry): Promise<ConfiguredList> {
     colour: entry.colour,
     source: sourceOf(entry),
     message: undefined,
+    isNever: entry.isNever,
+    isException: entry.isException,
     problems: [],
   }
   if (entry.message === undefined) return list
@@ -80,8 +84,12 @@ async function configuredList(entry: ListEntry): Promise<ConfiguredList> {
 }
 
 function sourceOf(list: SpamdList): ListSource {
-  const { name, colour, method, location, column, minEntries, isEmptyOk, isAsRoot, isPrivateAllowed } = list
-  return { name, colour, method, location, column, minEntries, isEmptyOk, isAsRoot, isPrivateAllowed }
+  const { name, colour, method, location, column, minEntries } = list
+  const { isEmptyOk, isAsRoot, isPrivateAllowed, isWideOk } = list
+  return {
+    ...{ name, colour, method, location, column, minEntries },
+    ...{ isEmptyOk, isAsRoot, isPrivateAllowed, isWideOk },
+  }
 }
 
 async function readMessage(message: NonNullable<SpamdList['message']>): Promise<string> {

@@ -10,12 +10,13 @@ import { countCidrs } from '../../ip/cidr-text.js'
 import { EMPTY_SET, type IpRangeSet, unionOf } from '../../ip/ip-range-set.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
-import { type CombinedList, combineLists } from './combine-lists.js'
-import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
+import { type CombinedList, combineLists, type ListPart } from './combine-lists.js'
+import { type Configuration, type ConfiguredList, isDownloaded, type Problem } from './configured-list.js'
 import { countChange } from './count-change.js'
 import type { ConfigTarget } from './deliver-lists.js'
-import { describeFailure, describeStoreFailure } from './describe-failure.js'
+import { describeFailure, describeShrinking, describeStoreFailure } from './describe-failure.js'
 import type { LoadedLists } from './loaded-lists.js'
+import { describeEmptied, describeProtected, protectionOf } from './protected-addresses.js'
 import type {
   Change,
   CombinedReport,
@@ -65,6 +66,7 @@ export interface RefreshOptions {
   isForced: boolean
   isOffline: boolean
   canShrink: boolean
+  canGrow: boolean
   output: { target: string | OutputWriter; format: OutputFormat } | undefined
   /** Fills an unused state folder from the one of an earlier version. Rejects with the system's error. */
   takeOver?: (() => Promise<void>) | undefined
@@ -77,6 +79,8 @@ export interface RefreshTools {
   fetcher: ListFetcher
   observer: RefreshObserver
   sleep(durationMs: number): Promise<void>
+  /** The addresses of this host and its default gateways. */
+  ownAddresses(): Promise<readonly string[]>
   /** Of the package. */
   version(): string
 }
@@ -125,22 +129,20 @@ class Run {
     if (!configuration.isUsable) return this.#report({})
 
     const settled = await this.#settleAll()
-    const unchanged = await this.#unchangedLines(settled)
+    const ownAddresses = await this.#ownAddresses()
+    const unchanged = await this.#unchangedLines(settled, ownAddresses)
     await this.#loadChanged(settled, unchanged)
     const lists = this.#reportLists(settled)
-    const combined = combineLists(
-      configuration.lists.map((list) => ({
-        name: list.name,
-        colour: list.colour,
-        set: settled.get(list)?.summary?.set,
-        isUnsendable: list.colour === 'black' && list.message === undefined,
-      })),
-    ).map((list) => {
+    const parts = configuration.lists.map((list) => partOf(list, settled.get(list)))
+    const protection = protectionOf(parts, ownAddresses)
+    const combined = combineLists(parts, protection).map((list) => {
       const unchangedLine = unchanged.get(list.name)
       return unchangedLine === undefined
         ? list
-        : { name: list.name, set: undefined, heldBy: [], unchangedLine }
+        : { name: list.name, set: undefined, heldBy: [], emptiedBy: [], unchangedLine }
     })
+    await this.#tellNews('protected', describeProtected(parts, protection))
+    for (const problem of describeEmptied(parts, combined)) this.#tell(problem)
     // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
     const isTableAsGiven = await this.#isTableAsGiven(combined, keepsVanished)
@@ -178,6 +180,23 @@ class Run {
     return this.#report({ lists, combined: sent, cleared, toClear, table })
   }
 
+  /** Tells what may be so for weeks only when it is new. */
+  async #tellNews(topic: string, problems: ReadonlyMap<string, Problem | undefined>): Promise<void> {
+    if (problems.size === 0) return
+    const { stateDir, isDryRun } = this.#options
+    const { findNews } = await import('./told-once.js')
+    const named = [...problems].map(([name, problem]) => [`${topic} ${name}`, problem] as const)
+    const messages = new Map(named.map(([name, problem]) => [name, problem?.message]))
+    const news = await findNews(stateDir, messages, isDryRun)
+    for (const [name, problem] of named) if (problem !== undefined && news.has(name)) this.#tell(problem)
+  }
+
+  /** The addresses of this host, when there is a list that could hold them. */
+  async #ownAddresses(): Promise<readonly string[]> {
+    const { lists } = this.#options.configuration
+    return lists.some(isDownloadedBlack) ? this.#tools.ownAddresses() : []
+  }
+
   /** Each source once, however often its list is named, bounded in number. */
   async #settleAll(): Promise<Map<ConfiguredList, SettledSource>> {
     const { configuration } = this.#options
@@ -208,7 +227,7 @@ class Run {
   }
 
   #settleOptions(): SettleOptions {
-    const { isDryRun, isForced, isOffline, canShrink, isQuiet } = this.#options
+    const { isDryRun, isForced, isOffline, canShrink, canGrow, isQuiet } = this.#options
     return {
       store: this.#store,
       fetcher: this.#tools.fetcher,
@@ -216,6 +235,7 @@ class Run {
       isForced,
       isOffline,
       canShrink,
+      canGrow,
       isReadOnly: isDryRun,
       isLazy: isQuiet && !isDryRun,
       onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
@@ -234,6 +254,7 @@ class Run {
         for (const problem of [
           describeFailure(result, this.#startedSec, heldList),
           describeStoreFailure(result),
+          describeShrinking(result),
         ]) {
           if (problem !== undefined) problems.push(problem)
         }
@@ -373,14 +394,18 @@ class Run {
   }
 
   /** SHA-256 of the stored config line of each list that is made of the same as in the run that stored it. */
-  async #unchangedLines(settled: ReadonlyMap<ConfiguredList, SettledSource>): Promise<Map<string, string>> {
+  async #unchangedLines(
+    settled: ReadonlyMap<ConfiguredList, SettledSource>,
+    ownAddresses: readonly string[],
+  ): Promise<Map<string, string>> {
     const unchanged = new Map<string, string>()
     const { isDryRun, isQuiet, configuration } = this.#options
     if (isDryRun) return unchanged
-    const { groupsByName, listKey } = await import('./list-key.js')
+    const { groupsByName, listKey, protectionKey } = await import('./list-key.js')
+    const protection = protectionKey(configuration.lists, settled, ownAddresses)
     const loaded = await this.#openLoaded()
     for (const [name, group] of groupsByName(configuration.lists)) {
-      const key = listKey(group, settled, this.#tools.version())
+      const key = listKey(group, settled, this.#tools.version(), protection)
       if (key === undefined) continue
       this.#keys.set(name, key)
       const line = isQuiet ? await loaded.lineOf(name, key) : undefined
@@ -395,11 +420,14 @@ class Run {
     unchanged: ReadonlyMap<string, string>,
   ): Promise<void> {
     const loadedByName = new Map<string, SettledSource>()
+    const { lists } = this.#options.configuration
+    const isNeverNeeded = lists.some((list) => isDownloadedBlack(list) && !unchanged.has(list.name))
     let black: string | undefined
-    for (const list of this.#options.configuration.lists) {
+    for (const list of lists) {
       if (list.colour === 'black') black = list.name
       const source = settled.get(list)
-      if (source === undefined || (black !== undefined && unchanged.has(black))) continue
+      const isNeeded = list.isNever ? isNeverNeeded : black === undefined
+      if (source === undefined || (!isNeeded && (black === undefined || unchanged.has(black)))) continue
       const whole = loadedByName.get(list.name) ?? (await loadSettled(source, this.#settleOptions()))
       loadedByName.set(list.name, whole)
       settled.set(list, whole)
@@ -459,5 +487,22 @@ class Run {
       startedSec: this.#startedSec,
       exitCode: this.#problems.some((problem) => problem.isError) ? 1 : 0,
     }
+  }
+}
+
+function isDownloadedBlack(list: ConfiguredList): boolean {
+  return list.colour === 'black' && isDownloaded(list)
+}
+
+function partOf(list: ConfiguredList, result: SettledSource | undefined): ListPart {
+  return {
+    name: list.name,
+    colour: list.colour,
+    set: result?.summary?.set,
+    entries: result?.summary?.accepted,
+    isUnsendable: list.colour === 'black' && list.message === undefined,
+    isDownloaded: isDownloaded(list),
+    isNever: list.isNever,
+    isException: list.isException,
   }
 }

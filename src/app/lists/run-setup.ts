@@ -25,6 +25,7 @@ export interface SetupRequest
     | 'isForced'
     | 'isOffline'
     | 'canShrink'
+    | 'canGrow'
     | 'output'
     | 'waitMs'
   > {
@@ -52,6 +53,8 @@ export interface SetupWorld {
   random(): number
   /** Where root is really given up: starts the process that keeps it for the packet filter. Absent: root stays root. */
   startFirewallHelper?: StartFirewallHelper | undefined
+  /** In place of the addresses of this host; for tests. */
+  ownAddresses?(): Promise<readonly string[]>
   /** Stands between the run and the sources; for tests. */
   wrapFetcher?(fetcher: ListFetcher): ListFetcher
   /** In place of the real ones; for tests. */
@@ -81,6 +84,11 @@ export async function runSetup(request: SetupRequest, world: SetupWorld): Promis
         fetcher: world.wrapFetcher?.(fetcher) ?? fetcher,
         observer: world.observer,
         sleep: world.sleep,
+        ownAddresses: async () => {
+          if (world.ownAddresses !== undefined) return world.ownAddresses()
+          const { findOwnAddresses } = await import('../../platform/own-addresses.js')
+          return findOwnAddresses()
+        },
       },
     )
   } finally {

@@ -10,6 +10,8 @@ import type { UnixSec } from '../../platform/clock.js'
 import { keepLineIndex } from './line-index.js'
 import { findRefusal } from './list-guards.js'
 import type { ListSource } from './list-source.js'
+import { addDay, readHistory, shrunkFrom } from './shrink-history.js'
+import { findWidthRefusal, sizeOf, withoutSpecialUse } from './width-guards.js'
 
 /**
  * How a source was settled: `new` content, `local` content of a file or command, `unchanged` as its server
@@ -38,6 +40,8 @@ export interface SettledSource {
   currentSec: UnixSec | undefined
   /** True when the source itself was asked in this run. */
   wasAsked: boolean
+  /** The most entries within 30 days, when that is news and the list has less than half of it now. */
+  shrunkFrom: number | undefined
   /** Why the source itself could not be used. */
   failure: SourceFailure | undefined
   /** The content is good, but its copy could not be stored: the old copy stays. */
@@ -60,6 +64,7 @@ export interface SettleOptions {
   /** Content that is that of the last good copy is not read: whoever needs it calls `loadSettled`. */
   isLazy: boolean
   canShrink: boolean
+  canGrow: boolean
   onProgress(source: ListSource, receivedBytes: number): void
 }
 
@@ -118,25 +123,34 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
   if (isSameSource && stamp !== undefined && stamp === facts.stamp) {
     const lazy = useCopy('local', true, nowSec)
     if (lazy !== undefined) {
-      await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: undefined })
+      const result = { lastSuccessSec: nowSec, notBeforeSec: undefined }
+      await noteResult(source, options, { ...historyOf(state), ...result })
       return lazy
     }
   }
   try {
     const asked = await askSource(source, options, facts, isSameSource)
     if (asked.kind === 'unchanged') {
-      await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec })
+      const result = { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec }
+      await noteResult(source, options, { ...historyOf(state), ...result })
       const lazy = asked.summary === undefined ? useCopy('unchanged', true, nowSec) : undefined
       if (lazy !== undefined) return lazy
       return settled(source, 'unchanged', asked.summary, nowSec, true)
     }
     const { summary, writer } = asked.fetched
-    const refusal = findRefusal(source, summary, isSameSource ? facts.entries : undefined, options.canShrink)
+    const refusal =
+      findRefusal(source, summary, isSameSource ? facts.entries : undefined, options.canShrink) ??
+      (options.canGrow
+        ? undefined
+        : await findWidthRefusal(source, summary, isSameSource ? facts.size : undefined, async () =>
+            isSameSource ? parseCopy(source, store, facts) : undefined,
+          ))
     if (refusal !== undefined) {
       await writer?.discard()
       throw new FeedError('ERR_FEED_CONTENT', refusal.reason, { hint: refusal.hint })
     }
     let { storeFailure } = asked.fetched
+    const shrinking = watchShrinking(source, options, isSameSource ? state : undefined, summary)
     let digest: string | undefined
     if (!options.isReadOnly) {
       if (storeFailure === undefined) {
@@ -145,14 +159,17 @@ export async function settleSource(source: ListSource, options: SettleOptions): 
         else storeFailure = kept
       }
       if (storeFailure === undefined) await keepLineIndex(source, options.store.folder)
-      await noteResult(source, options, { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec })
+      const result = { lastSuccessSec: nowSec, notBeforeSec: asked.freshUntilSec }
+      await noteResult(source, options, { ...shrinking.history, ...result })
     }
     const status = isRemote(source.method) ? 'new' : 'local'
-    return { ...settled(source, status, summary, nowSec, true), storeFailure, digest }
+    const { shrunkFrom } = shrinking
+    return { ...settled(source, status, summary, nowSec, true), storeFailure, digest, shrunkFrom }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const notBeforeSec = error instanceof FeedError ? error.notBeforeSec : undefined
     await noteResult(source, options, {
+      ...historyOf(state),
       lastSuccessSec: state?.lastSuccessSec,
       notBeforeSec,
       failure: { sec: nowSec, reason: error.message },
@@ -231,6 +248,29 @@ async function receiveList(
   return { summary: parser.end(), writer, storeFailure }
 }
 
+type History = Pick<SourceState, 'largest' | 'isShrinkTold'>
+
+/** The notes of how large a list was, which a failure leaves as they are. */
+function historyOf(state: SourceState | undefined): History {
+  if (state?.largest === undefined) return {}
+  return { largest: state.largest, isShrinkTold: state.isShrinkTold === true }
+}
+
+/** Compares a list with what it was within 30 days; tells of shrinking once, until the list has grown again. */
+function watchShrinking(
+  source: ListSource,
+  options: SettleOptions,
+  state: SourceState | undefined,
+  summary: ListSummary,
+): { history: History; shrunkFrom: number | undefined } {
+  if (source.method === 'file' || source.isEmptyOk) return { history: {}, shrunkFrom: undefined }
+  const before = options.canShrink ? [] : readHistory(state?.largest)
+  const largest = addDay(before, options.nowSec, summary.accepted)
+  const from = shrunkFrom(largest, summary.accepted)
+  const isNews = from !== undefined && state?.isShrinkTold !== true
+  return { history: { largest, isShrinkTold: from !== undefined }, shrunkFrom: isNews ? from : undefined }
+}
+
 async function keepCopy(
   source: ListSource,
   options: SettleOptions,
@@ -246,6 +286,7 @@ async function keepCopy(
       fetchedSec: options.nowSec,
       ...facts,
       entries: summary.accepted,
+      ...(isRemote(source.method) ? { size: sizeOf(summary) } : {}),
     })
   } catch (error) {
     await writer.discard()
@@ -258,13 +299,13 @@ async function keepCopy(
 async function noteResult(
   source: ListSource,
   options: SettleOptions,
-  result: Pick<SourceState, 'failure'> & {
+  result: Pick<SourceState, 'failure' | 'largest' | 'isShrinkTold'> & {
     lastSuccessSec: UnixSec | undefined
     notBeforeSec: UnixSec | undefined
   },
 ): Promise<void> {
   if (options.isReadOnly) return
-  const { lastSuccessSec, notBeforeSec, failure } = result
+  const { lastSuccessSec, notBeforeSec, ...rest } = result
   try {
     await options.store.writeState(source.name, {
       method: source.method,
@@ -272,7 +313,7 @@ async function noteResult(
       lastTrySec: options.nowSec,
       ...(lastSuccessSec === undefined ? {} : { lastSuccessSec }),
       ...(notBeforeSec === undefined ? {} : { notBeforeSec }),
-      ...(failure === undefined ? {} : { failure }),
+      ...rest,
     })
   } catch (error) {
     if (!(error instanceof AppError)) throw error
@@ -304,7 +345,7 @@ export async function loadSettled(lazy: SettledSource, options: SettleOptions): 
   const { source, failure } = lazy
   if (lazy.summary !== undefined || lazy.status === 'failed') return lazy
   const summary = await parseCopy(source, options.store, await options.store.readCopyFacts(source.name))
-  if (summary !== undefined) return { ...lazy, summary }
+  if (summary !== undefined) return { ...lazy, summary: withoutSpecialUse(source, summary) }
   if (failure !== undefined) return failed(source, failure, lazy.wasAsked)
   return settleSource(source, { ...options, isLazy: false, isForced: true })
 }
@@ -343,10 +384,11 @@ function settled(
   return {
     source,
     status,
-    summary,
+    summary: summary && withoutSpecialUse(source, summary),
     digest: undefined,
     currentSec,
     wasAsked,
+    shrunkFrom: undefined,
     failure: undefined,
     storeFailure: undefined,
   }
@@ -360,6 +402,7 @@ function failed(source: ListSource, failure: SourceFailure, wasAsked: boolean): 
     digest: undefined,
     currentSec: undefined,
     wasAsked,
+    shrunkFrom: undefined,
     failure,
     storeFailure: undefined,
   }

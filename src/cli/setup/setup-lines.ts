@@ -37,7 +37,8 @@ export function verboseLines(report: ListReport): string {
     text += `${PROGRAM}: ${listName}: ${lines} no address, first line ${line}: ${excerpt}\n`
   }
   for (const note of report.notes) {
-    text += `${PROGRAM}: ${listName}: ${note.message}: ${note.count}, first line ${note.firstLine}\n`
+    const place = note.firstLine === undefined ? '' : `, first line ${note.firstLine}`
+    text += `${PROGRAM}: ${listName}: ${note.message}: ${note.count}${place}\n`
   }
   return text
 }

@@ -34,6 +34,7 @@ export interface SetupIo {
   /** Where root is really given up; see `SetupWorld`. */
   startFirewallHelper?: SetupWorld['startFirewallHelper']
   wrapFetcher?: SetupWorld['wrapFetcher']
+  ownAddresses?: SetupWorld['ownAddresses']
   deliveryTimeouts?: SetupWorld['deliveryTimeouts']
 }
 
@@ -159,6 +160,7 @@ async function refresh(
         startFirewallHelper: io.startFirewallHelper,
         deliveryTimeouts: io.deliveryTimeouts,
         ...(io.wrapFetcher === undefined ? {} : { wrapFetcher: io.wrapFetcher }),
+        ...(io.ownAddresses === undefined ? {} : { ownAddresses: io.ownAddresses }),
       },
     )
   } finally {

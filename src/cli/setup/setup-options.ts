@@ -17,6 +17,7 @@ export const SETUP_OPTIONS: readonly OptionSpec[] = [
   { long: 'force', summary: 'ask every server now, whatever it asked for' },
   { long: 'offline', summary: 'load everything from the last good copies' },
   { long: 'accept-shrink', summary: 'take lists that are suddenly much shorter' },
+  { long: 'accept-growth', summary: 'take lists that are suddenly much larger or hold very wide networks' },
   { long: 'max-bytes', value: 'N', summary: 'largest list, as sent and decompressed (default 268435456)' },
   { long: 'timeout', value: 'SECONDS', summary: 'longest time for one attempt at a list (default 300)' },
   {
@@ -47,6 +48,7 @@ export interface SetupArguments {
   isForced: boolean
   isOffline: boolean
   canShrink: boolean
+  canGrow: boolean
   maxBytes: number | undefined
   timeoutMs: number | undefined
   output: { target: string; format: OutputFormat } | undefined
@@ -83,6 +85,7 @@ export function parseSetupArguments(argv: readonly string[]): SetupArgumentsResu
       isForced: given.has('force'),
       isOffline: given.has('offline'),
       canShrink: given.has('accept-shrink'),
+      canGrow: given.has('accept-growth'),
       maxBytes: numberOf(given, 'max-bytes', 1, 2 ** 40),
       timeoutMs: timeoutSec === undefined ? undefined : timeoutSec * 1000,
       output: target === undefined ? undefined : { target, format },

@@ -21,7 +21,7 @@ export interface ListParserOptions {
 }
 
 /** A kind of line that was put right or refused. */
-export type ListNoteKind =
+type LineNoteKind =
   | 'host-bits'
   | 'zero-prefix'
   | 'reversed'
@@ -33,11 +33,18 @@ export type ListNoteKind =
   | 'nomatch'
   | 'long-line'
 
+/** What the users of a parser note of the list as a whole, beside its lines. */
+type WholeNoteKind = 'wide' | 'special-use' | 'special-use-cut'
+
+/** A kind of note about a list. */
+export type ListNoteKind = LineNoteKind | WholeNoteKind
+
 /** One kind of notable line, told once for the whole list. */
 export interface ListNote {
   kind: ListNoteKind
   count: number
-  firstLine: number
+  /** Undefined for what does not stand in one line. */
+  firstLine: number | undefined
   /** What happened to these lines, for people: lower case, no full stop. */
   message: string
 }
@@ -84,7 +91,7 @@ export interface ListParser {
   end(): ListSummary
 }
 
-const NOTE_MESSAGES: Readonly<Record<ListNoteKind, string>> = {
+const NOTE_MESSAGES: Readonly<Record<LineNoteKind, string>> = {
   'host-bits': 'networks with host bits set were taken as the whole network',
   'zero-prefix': 'networks that cover every address were refused',
   reversed: 'ranges that end below their start were refused',
@@ -115,7 +122,7 @@ class LineByLineParser implements ListParser {
   readonly #reader: ListLineReader
   readonly #plain = new PlainLineReader(this.#collector)
   readonly #hasColumn: boolean
-  readonly #notes = new Map<ListNoteKind, ListNote>()
+  readonly #notes = new Map<LineNoteKind, ListNote>()
   readonly #wideItems: WideItem[] = []
   /** Beginning of a line whose end has not come yet, with room for the line feed that will end it. */
   readonly #pending = new Uint8Array(MAX_LINE_BYTES + 1)
@@ -293,7 +300,7 @@ class LineByLineParser implements ListParser {
     this.#firstUnknown ??= { line: this.#lineCount, excerpt: excerptOf(bytes, start, end) }
   }
 
-  #note(kind: ListNoteKind, count = 1, firstLine = this.#lineCount): void {
+  #note(kind: LineNoteKind, count = 1, firstLine = this.#lineCount): void {
     const note = this.#notes.get(kind)
     if (note !== undefined) note.count += count
     else this.#notes.set(kind, { kind, count, firstLine, message: NOTE_MESSAGES[kind] })

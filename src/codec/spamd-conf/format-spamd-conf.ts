@@ -14,7 +14,8 @@ export function formatSpamdConf(lists: readonly ListEntry[]): string {
 }
 
 function formatList(list: SpamdList): string {
-  const fields: string[] = [list.colour]
+  const fields: string[] = list.colour === 'black' || list.isException ? [list.colour] : []
+  if (list.isNever) fields.push('never')
   if (list.message !== undefined) fields.push(`msg=${formatMessage(list.message)}`)
   fields.push(`method=${list.method}`, `file=${encodeCapabilityString(wireTextOf(list.location))}`)
   if (list.column !== undefined) fields.push(`column#${list.column}`)
@@ -22,6 +23,7 @@ function formatList(list: SpamdList): string {
   if (list.isEmptyOk) fields.push('empty_ok')
   if (list.isAsRoot) fields.push('as_root')
   if (list.isPrivateAllowed) fields.push('allow_private')
+  if (list.isWideOk) fields.push('wide_ok')
   return formatRecord(list.name, fields)
 }
 

@@ -21,6 +21,8 @@ const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
   as_root: '',
   allow_private: '',
   comment: '=',
+  wide_ok: '',
+  never: '',
   msg: '=',
   method: '=',
   file: '=',
@@ -32,6 +34,7 @@ const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
 export interface CheckedList {
   name: string
   colour: 'black' | 'white'
+  isNever: boolean
   record: CapabilityRecord
   fields: readonly CapabilityField[]
   method: string
@@ -129,7 +132,7 @@ export function warnAboutUnused(
 /** Warns about a list that can be used but is probably not what its author meant. */
 export function warnAboutList(list: CheckedList, report: Report): void {
   const name = escapeControl(list.name)
-  if (list.colour === 'white' && list.black === undefined) {
+  if (list.colour === 'white' && list.black === undefined && !list.isNever) {
     const fix = `name it in "all" right after the black list that it is to correct`
     report(list.namedAt, `white list "${name}" stands before any black list and has no effect`, fix)
   }

@@ -48,6 +48,12 @@ export interface SpamdList {
   isAsRoot: boolean
   /** `:allow_private:`: a server on the Internet may redirect to an address of the inside. */
   isPrivateAllowed: boolean
+  /** `:wide_ok:`: the list may hold very wide networks and grow as it likes. */
+  isWideOk: boolean
+  /** `:never:`: nothing in this list is ever blocked by a downloaded list. */
+  isNever: boolean
+  /** A white list for the black list before it; false for black lists, and for a `:never:` list without `:white:`. */
+  isException: boolean
   /** The black list that a white list takes addresses out of; undefined for one before any black list. */
   appliesTo: string | undefined
   /** Where `all` names it. */
@@ -62,6 +68,7 @@ export interface UnusableList {
   colour: 'black' | 'white' | undefined
   /** For a white list the black list before it, as in `SpamdList`. */
   appliesTo: string | undefined
+  isNever: boolean
   diagnostic: ConfDiagnostic
 }
 
@@ -225,9 +232,11 @@ class ConfReader {
       original: string | undefined,
     ): UnusableList => {
       const diagnostic = this.#error(at, message, { fix, original, list: name })
-      return { isUsable: false, name, colour, appliesTo: colour === 'black' ? undefined : black, diagnostic }
+      const appliesTo = colour === 'black' ? undefined : black
+      return { isUsable: false, name, colour, appliesTo, isNever, diagnostic }
     }
     let colour: 'black' | 'white' | undefined
+    let isNever = false
     const notFound = `Can't find "${name}" in spamd config: ${NOT_FOUND}`
     const record = index.find(name)
     if (record === undefined) {
@@ -240,6 +249,9 @@ class ConfReader {
 
     if (isPresent(fields, 'black', ':')) colour = 'black'
     else if (isPresent(fields, 'white', ':')) colour = 'white'
+    if (colour !== 'black' && isPresent(fields, 'never', ':')) isNever = true
+    const isException = colour === 'white'
+    if (isNever) colour = 'white'
     if (colour === undefined) {
       const message = `list "${shown(name)}" is neither black nor white`
       const original = `Must have "black" or "white" in ${name}`
@@ -321,7 +333,7 @@ class ConfReader {
     }
     if (!isRepeated) {
       warnAboutList(
-        { name, colour, record, fields, method, location, black, namedAt: position },
+        { name, colour, isNever, record, fields, method, location, black, namedAt: position },
         (at, text, fix) => this.#warn(at, text, fix, name),
       )
     }
@@ -337,7 +349,10 @@ class ConfReader {
       isEmptyOk: isPresent(fields, 'empty_ok', ':'),
       isAsRoot: isPresent(fields, 'as_root', ':'),
       isPrivateAllowed: isPresent(fields, 'allow_private', ':'),
-      appliesTo: colour === 'white' ? black : undefined,
+      isWideOk: isPresent(fields, 'wide_ok', ':'),
+      isNever,
+      isException,
+      appliesTo: isException ? black : undefined,
       position,
     }
   }

@@ -50,7 +50,8 @@ function numberOf(text: string): bigint | 'impossible' | 'other' {
 
 function readShort(digits: string, rest: string): NaiveRange | undefined {
   const octets = digits.split('.')
-  if (!octets.every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255)) return undefined
+  if (octets.length > 3 || !octets.every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255))
+    return undefined
   const number = numberOf(rest)
   if (typeof number !== 'bigint' || number < 8n || number > BigInt(octets.length * 8)) return undefined
   const value = toNumber([...octets, '0', '0', '0'].slice(0, 4).join('.'))

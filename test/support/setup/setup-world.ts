@@ -81,6 +81,7 @@ export class SetupWorld {
       random: () => 0,
       showHelp: async () => undefined,
       goToBackground: async () => undefined,
+      ownAddresses: async () => [],
       ...changes,
       environment: {
         SPAMD_CONF: this.path('spamd.conf'),

@@ -5,7 +5,7 @@ import { describeAge } from '../../../../src/app/lists/describe-failure.js'
 import { findRefusal } from '../../../../src/app/lists/list-guards.js'
 import { createListParser, type ListSummary } from '../../../../src/codec/lists/list-lines.js'
 import { formatCidrs } from '../../../../src/ip/cidr-text.js'
-import type { IpRangeSet } from '../../../../src/ip/ip-range-set.js'
+import { EMPTY_SET, type IpRangeSet } from '../../../../src/ip/ip-range-set.js'
 
 function parse(text: string): ListSummary {
   const parser = createListParser()
@@ -14,7 +14,17 @@ function parse(text: string): ListSummary {
 }
 
 function part(name: string, colour: ListPart['colour'], text: string | undefined): ListPart {
-  return { name, colour, set: text === undefined ? undefined : parse(text).set, isUnsendable: false }
+  const summary = text === undefined ? undefined : parse(text)
+  return {
+    name,
+    colour,
+    set: summary?.set,
+    entries: summary?.accepted,
+    isUnsendable: false,
+    isDownloaded: false,
+    isNever: false,
+    isException: colour !== 'black',
+  }
 }
 
 function textOf(set: IpRangeSet | undefined): string | undefined {
@@ -75,7 +85,13 @@ const cases: { name: string; parts: ListPart[]; want: [string, string | undefine
   },
 ]
 test.each(cases)('$name', ({ parts, want }) => {
-  expect(combineLists(parts).map(({ name, set, heldBy }) => [name, textOf(set), heldBy])).toEqual(want)
+  expect(
+    combineLists(parts, { set: EMPTY_SET, failed: [] }).map(({ name, set, heldBy }) => [
+      name,
+      textOf(set),
+      heldBy,
+    ]),
+  ).toEqual(want)
 })
 
 test('changes are counted in networks', () => {
@@ -110,6 +126,7 @@ test.each([
     column: undefined,
     minEntries: undefined,
     isEmptyOk: false,
+    isWideOk: false,
   } as const
   const summary = parse('192.0.2.1\n'.repeat(entries))
   const reason = findRefusal(source, summary, previous, false)?.reason

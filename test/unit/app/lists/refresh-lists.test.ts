@@ -492,7 +492,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       const configureThree = async () => {
         const many = Array.from(
           { length: 60_000 },
-          (_, n) => `10.${n >> 15}.${(n >> 7) & 255}.${(n & 127) * 2}\n`,
+          (_, n) => `11.${n >> 15}.${(n >> 7) & 255}.${(n & 127) * 2}\n`,
         )
         await world.configure([
           { name: 'a', file: await world.write('a', TEN) },
@@ -695,7 +695,7 @@ spamd-setup: not sent to spamd: ${unsent}
     const evil = '$(touch /tmp/h4-evil); `id` | & > < " \' { } * ? ~ # ! \\ x'
     says(
       '/a',
-      `${TEN}192.0.2.99 ${evil}\n${evil}\nadd ${evil} 203.0.113.1\n; flush ruleset\n10.0.0.1/32; drop }\n`,
+      `${TEN}192.0.2.99 ${evil}\n${evil}\nadd ${evil} 203.0.113.1\n; flush ruleset\n203.0.113.9/32; drop }\n`,
       {
         etag: '"$(id)"',
       },
@@ -704,7 +704,7 @@ spamd-setup: not sent to spamd: ${unsent}
     const run = await world.run(['-b', '-d'])
     expect(run.rc).toBe(0)
     expect(run.sent).toHaveLength(1)
-    expect(world.table()).toEqual(['10.0.0.1', ...TEN.trim().split('\n'), '192.0.2.99'])
+    expect(world.table()).toEqual([...TEN.trim().split('\n'), '192.0.2.99', '203.0.113.9'])
     await expect(readFile('/tmp/h4-evil')).rejects.toThrow()
   })
 

@@ -51,6 +51,9 @@ test('a whole file in the order of all', () => {
       isEmptyOk: false,
       isAsRoot: false,
       isPrivateAllowed: false,
+      isWideOk: false,
+      isNever: false,
+      isException: false,
       appliesTo: undefined,
       position: { line: 3, column: 3 },
     },
@@ -66,6 +69,9 @@ test('a whole file in the order of all', () => {
       isEmptyOk: false,
       isAsRoot: false,
       isPrivateAllowed: false,
+      isWideOk: false,
+      isNever: false,
+      isException: true,
       appliesTo: 'drop',
       position: { line: 3, column: 8 },
     },
@@ -81,6 +87,9 @@ test('a whole file in the order of all', () => {
       isEmptyOk: true,
       isAsRoot: true,
       isPrivateAllowed: false,
+      isWideOk: false,
+      isNever: false,
+      isException: false,
       appliesTo: undefined,
       position: { line: 3, column: 17 },
     },
@@ -571,6 +580,8 @@ const listArbitrary = fc.record({
   isEmptyOk: fc.boolean(),
   isAsRoot: fc.boolean(),
   isPrivateAllowed: fc.boolean(),
+  isWideOk: fc.boolean(),
+  never: fc.constantFrom('no', 'also', 'only'),
 })
 
 test('what formatSpamdConf writes is read back the same', () => {
@@ -579,11 +590,14 @@ test('what formatSpamdConf writes is read back the same', () => {
       fc.uniqueArray(listArbitrary, { selector: ({ name }) => name, minLength: 1, maxLength: 5 }),
       (written) => {
         let black: string | undefined
-        const lists = written.map((list) => {
+        const lists = written.map(({ never, ...list }) => {
           if (list.colour === 'black') black = list.name
           const message = list.colour === 'black' ? list.message : undefined
-          const appliesTo = list.colour === 'white' ? black : undefined
-          return { ...list, isUsable: true as const, message, appliesTo, position: { line: 1, column: 1 } }
+          const isNever = list.colour === 'white' && never !== 'no'
+          const isException = list.colour === 'white' && never !== 'only'
+          const appliesTo = isException ? black : undefined
+          const position = { line: 1, column: 1 }
+          return { ...list, isUsable: true as const, message, isNever, isException, appliesTo, position }
         }) as ListEntry[]
         const read = parse(formatSpamdConf(lists)).lists
         expect(read.map((list) => ({ ...list, position: { line: 1, column: 1 } }))).toEqual(lists)

@@ -1,0 +1,41 @@
+/** The largest size of a list on each of the last days, so that shrinking step by step is seen. Pure. */
+import type { UnixSec } from '../../platform/clock.js'
+
+/** The most entries that a list had on one day. */
+export interface DayLargest {
+  /** Days since 1970, UTC. */
+  day: number
+  entries: number
+}
+
+const HISTORY_DAYS = 30
+const DAY_SEC = 86_400
+/** A list below this part of its largest size is told. */
+const SHRINK_LIMIT = 0.5
+
+/** The history with what a list has now; days that are over or lie ahead are dropped. */
+export function addDay(history: readonly DayLargest[], nowSec: UnixSec, entries: number): DayLargest[] {
+  const day = Math.floor(nowSec / DAY_SEC)
+  const recent = history.filter((item) => item.day <= day && item.day > day - HISTORY_DAYS)
+  const today = recent.find((item) => item.day === day)
+  if (today === undefined) return [...recent, { day, entries }]
+  return recent.map((item) => (item === today ? { day, entries: Math.max(today.entries, entries) } : item))
+}
+
+/** The largest size in the history when `entries` is less than half of it, else undefined. */
+export function shrunkFrom(history: readonly DayLargest[], entries: number): number | undefined {
+  const largest = history.reduce((most, item) => Math.max(most, item.entries), 0)
+  return entries < largest * SHRINK_LIMIT ? largest : undefined
+}
+
+/** The history in a state file, whatever stands there. */
+export function readHistory(value: unknown): DayLargest[] {
+  if (!Array.isArray(value)) return []
+  return value.filter(
+    (item): item is DayLargest =>
+      typeof item === 'object' &&
+      item !== null &&
+      Number.isInteger((item as DayLargest).day) &&
+      Number.isInteger((item as DayLargest).entries),
+  )
+}
