@@ -1,7 +1,7 @@
 import { IPV4_BLOCK_SIZES } from '../../ip/ipv4-range-set.js'
 import { AddressScanner, isDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
-import { isItemEnd, isLetter, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
+import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { ipv4MaskBits, ipv4PrefixOfMask, isIpv4MaskNoEnd } from './netmask.js'
 import { PrefixNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
@@ -81,7 +81,7 @@ export class Ipv4ItemReader {
     if (next >= end) return this.#sink.addIpv4Address(first)
     if (!isDigit(bytes[next])) {
       if (looksLikeIpv6(bytes, next, end)) return 'unknown'
-      if (!hasBlank && isLetter(bytes[next])) this.#sink.remark = 'joined'
+      if (!hasBlank) this.#sink.remark = 'joined'
       return this.#addAlone(first, bytes, at, end)
     }
     const scanner = this.#scanner

@@ -1,7 +1,7 @@
 import { compareWords, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
-import { isItemEnd, isLetter, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
+import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { ipv6MaskBits } from './netmask.js'
 import { PrefixNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
@@ -64,7 +64,7 @@ export class Ipv6ItemReader {
     if (after < 0) {
       const isJoinedDigits = !hasBlank && isHexWord(bytes, next, end)
       if (isDigit(bytes[next]) || isJoinedDigits || looksLikeIpv6(bytes, next, end)) return 'unknown'
-      if (!hasBlank && isLetter(bytes[next])) this.#sink.remark = 'joined'
+      if (!hasBlank) this.#sink.remark = 'joined'
       return this.#addAlone(bytes, at, end)
     }
     if (after < end && bytes[after] === SLASH) this.#sink.remark = 'path'

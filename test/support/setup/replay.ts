@@ -101,6 +101,7 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
       sleep: async () => undefined,
       random: () => 0,
       showHelp: async () => undefined,
+      ownAddresses: async () => [],
       goToBackground: async () => {
         isInBackground = true
         return undefined
