@@ -141,7 +141,9 @@ class Run {
         ? list
         : { name: list.name, set: undefined, heldBy: [], emptiedBy: [], unchangedLine }
     })
-    await this.#tellNews('protected', describeProtected(parts, protection))
+    // Of unchanged lists all is told already, and what they are compared with need not have been read.
+    const changedParts = parts.filter(({ name }) => !unchanged.has(name))
+    await this.#tellNews('protected', describeProtected(changedParts, protection))
     for (const problem of describeEmptied(parts, combined)) this.#tell(problem)
     // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')

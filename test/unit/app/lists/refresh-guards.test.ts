@@ -125,11 +125,11 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     const io = { ownAddresses: async () => ['192.0.2.1', '2001:DB8::1', 'fe80::1', 'x'] }
     const run = await world.run(['-n', '--output', '-'], io)
     expect(run.stderr).toContain(
-      'warning: a: protected addresses are not blocked: 192.0.2.1/32, 192.0.2.128/25, 2001:db8::1/128\n',
+      'warning: blacklist a holds protected addresses, which are not blocked: 192.0.2.1/32, 192.0.2.128/25, 2001:db8::1/128\n',
     )
     const first = await world.run([], io)
     expect(first).toMatchObject({ rc: 0 })
-    expect(first.stderr).toContain('protected addresses')
+    expect(first.stderr).toContain('protected addresses, which are not blocked')
     expect(first.sent[0]).toMatch(/^a;"SPAM %A";inet;7;192\.0\.2\.0\/32;192\.0\.2\.2\/31;/)
     expect(first.sent[0]).toContain(';2001:db8::/128;2001:db8::2/127;')
     expect(first.sent[1]).toBe('b;"SPAM %A";inet;1;192.0.2.0/24\n')
