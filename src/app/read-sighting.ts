@@ -52,6 +52,8 @@ export type SightingVerdict =
   | { kind: 'undecodable' }
   /** A pflog header of impossible length before what would be an accepted packet. */
   | { kind: 'bad-header'; lengthBytes: number }
+  /** A pflog header of one address family before a packet of the other. */
+  | { kind: 'other-family'; af: number; version: 4 | 6 }
 
 /** Index of a network interface by name on this host, or undefined. */
 export type InterfaceIndexLookup = (name: string) => number | undefined
@@ -82,8 +84,10 @@ function readPflog(bytes: Uint8Array, rules: SightingRules): SightingVerdict {
   if (!header.ok) {
     if (header.reason === 'header-length') return readBadLength(bytes, rules)
     const [lengthBytes = 0, , action] = bytes
-    if (header.reason === 'no-packet' && action === PF_PASS) return { kind: 'bad-header', lengthBytes }
-    return UNDECODABLE
+    if (header.reason !== 'no-packet' || action !== PF_PASS) return UNDECODABLE
+    const version = bytes[header.offset]! >> 4
+    if (version === 4 || version === 6) return { kind: 'other-family', af: bytes[1]!, version }
+    return { kind: 'bad-header', lengthBytes }
   }
   const { action, direction, ifname, packetOffset } = header.value
   if (action !== PF_PASS) return IGNORED

@@ -62,7 +62,15 @@ export class LogWatcher {
         break
       case 'bad-header':
         this.counts.undecodable += 1
-        this.#warnOfHeader(verdict.lengthBytes)
+        this.#warnOfHeader(
+          `invalid pflog header length (${verdict.lengthBytes}/${PFLOG_MIN_LENGTH}). packet dropped.`,
+        )
+        break
+      case 'other-family':
+        this.counts.undecodable += 1
+        this.#warnOfHeader(
+          `pflog header of address family ${verdict.af} with an IPv${verdict.version} packet. packet dropped.`,
+        )
         break
       case 'undecodable':
         this.counts.undecodable += 1
@@ -125,11 +133,10 @@ export class LogWatcher {
     else this.#options.recorder.add(ip)
   }
 
-  #warnOfHeader(lengthBytes: number): void {
+  #warnOfHeader(line: string): void {
     const nowMs = this.#options.clock.monotonicMs()
     if (nowMs - this.#headerWarnings.sinceMs >= MINUTE_MS) this.#headerWarnings = { sinceMs: nowMs, count: 0 }
     this.#headerWarnings.count += 1
-    const line = `invalid pflog header length (${lengthBytes}/${PFLOG_MIN_LENGTH}). packet dropped.`
     if (this.#headerWarnings.count <= MAX_HEADER_WARNINGS_PER_MINUTE)
       this.#options.logger.log('warning', line)
     else this.#rateLimited.log('header', 'warning', line)

@@ -159,6 +159,18 @@ describe('pflog: required results of the specification', () => {
     expect(pflog(bytes)).toEqual({ kind: 'undecodable' })
   })
 
+  test('a packet of the other family is told as such', () => {
+    const bytes = Buffer.from(record({ direction: 'in' }))
+    // Also the family behind a translation, in the header of OpenBSD.
+    bytes[1] = bytes[62] = 24
+    expect(pflog(bytes)).toEqual({ kind: 'other-family', af: 24, version: 4 })
+    bytes[2] = 1
+    expect(pflog(bytes)).toEqual({ kind: 'undecodable' })
+    const other = Buffer.from(record({ direction: 'in' }, PFLOG_LAYOUTS.openbsd, SYN6))
+    other[1] = other[62] = 2
+    expect(pflog(other)).toEqual({ kind: 'other-family', af: 2, version: 6 })
+  })
+
   test('only the sources named may whitelist by connecting out; inbound does not ask', () => {
     const rules = { outboundSources: [parseCidr('192.0.2.0/31')!, parseCidr('2001:db8::1')!] }
     expect(pflog(record({ direction: 'out' }), rules)).toEqual(outbound('192.0.2.2'))
