@@ -89,6 +89,7 @@ class Spamlogd {
   readonly #logger: Logger
   readonly #stop = new AbortController()
   #isCaptureDenied = false
+  #lastResort: NodeJS.Timeout | undefined
   #keeper: StoreKeeper<SightingStore>
   #announcer: WhiteAnnouncer | undefined
   #statsTimer: NodeJS.Timeout | undefined
@@ -188,6 +189,7 @@ class Spamlogd {
     await this.#announcer?.close()
     await this.#keeper.close()
     this.#removePidFile?.()
+    clearTimeout(this.#lastResort)
   }
 
   async #openSync(): Promise<void> {
@@ -290,7 +292,7 @@ class Spamlogd {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
     // What hangs may be a helper, the log or the disk; the database is written in transactions.
-    setTimeout(() => this.#machine.endNow(1), LAST_RESORT_MS).unref()
+    this.#lastResort = setTimeout(() => this.#machine.endNow(1), LAST_RESORT_MS).unref()
   }
 
   /** The capture is lost for want of rights that we gave up: only a new start can open it. */
