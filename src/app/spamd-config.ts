@@ -40,6 +40,8 @@ export interface SpamdConfig {
   greyStutterSec: number
   stutterSec: number
   windowBytes: number | undefined
+  /** --recipient-delimiter; empty: none. */
+  recipientDelimiter: string
   greyPrefix4: number | undefined
   greyPrefix6: number | undefined
   maxTuples: number
@@ -59,6 +61,8 @@ export interface SpamdConfig {
     listen: string | undefined
     maxSkewSec: number
     checksReplay: boolean
+    /** --require-sync-key: no start without a key. */
+    requiresKey: boolean
     /** --sync-peers: CIDR texts; empty: anyone with the key. */
     peers: string[]
   }

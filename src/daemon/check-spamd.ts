@@ -36,8 +36,7 @@ export async function checkSpamd(parts: {
   const user = isRoot() ? await spamdUser(settings.user) : undefined
   const tls = await resources.readTls()
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
-  // The key is opened by those only who need it.
-  if (config.sync.targets.length > 0 || config.sync.listen !== undefined) await resources.readSyncKey()
+  await checkSyncKey(config, resources)
   await planSync(config.sync, systemSyncEnvironment)
   await checkListeners(resources)
   await checkControlSocket(config, resources)
@@ -56,6 +55,16 @@ export async function checkSpamd(parts: {
     await store.close()
   }
   checkWritable(settings.db, settings.user)
+}
+
+/** A key is looked at where it is used: one that cannot be read stops no mail, but is a fault all the same. */
+async function checkSyncKey({ sync, settings }: SpamdConfig, resources: SpamdResources): Promise<void> {
+  if (sync.targets.length === 0 && sync.listen === undefined) return
+  const key = await resources.readSyncKey()
+  if (key !== undefined || !sync.requiresKey) return
+  throw new AppError('ERR_SYNC_INIT', `sync init: no synchronisation key in ${settings.key}`, {
+    hint: 'spamdctl sync-key makes a key; every gateway needs the same file',
+  })
 }
 
 /** Opens the SMTP sockets for a moment. An address in use is taken for that of a running spamd. */

@@ -25,6 +25,8 @@ export interface GreylistedRecipient {
   helo: WireText
   from: WireText
   to: WireText
+  /** All that stood behind the colon of RCPT: a path may hold blanks, where `to` ends; undefined: `to` is all. */
+  toArgument?: WireText
 }
 
 /** The greylister as the SMTP side sees it. */

@@ -121,6 +121,7 @@ export class SpamdService {
         useStore: keeper.use,
         blockLists: this.blockLists,
         lowPriorityMx: config.lowPriorityMx,
+        recipientDelimiter: config.recipientDelimiter,
         greyPrefix4: config.greyPrefix4,
         greyPrefix6: config.greyPrefix6,
         sync: this.#sync?.announcer,

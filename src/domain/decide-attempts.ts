@@ -22,9 +22,9 @@ export function selectAttempts(
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
 ): Selection {
   const selection = emptySelection()
-  for (const { tuple, clientIp, trapKey } of attempts) {
+  for (const { tuple, clientIp, trapKey, otherTrapKeys = [] } of attempts) {
     selection.hosts.add(clientIp)
-    selection.spamtraps.add(trapKey)
+    for (const key of [trapKey, ...otherTrapKeys]) selection.spamtraps.add(key)
     selection.tuples.set(tupleText(tuple), tuple)
   }
   selection.maxTuplesPerAddress = policy.maxTuplesPerAddress
@@ -48,7 +48,8 @@ const PROMOTION: Cause = { rule: 'promotion' }
 const LIMIT: Cause = { rule: 'limit' }
 
 function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): TupleOutcome {
-  if (attempt.isDomainTrap || draft.spamtrap(attempt.trapKey).entry !== undefined) {
+  const trapKeys = [attempt.trapKey, ...(attempt.otherTrapKeys ?? [])]
+  if (attempt.isDomainTrap || trapKeys.some((key) => draft.spamtrap(key).entry !== undefined)) {
     const trapped = trap(draft, attempt.clientIp, policy, 'trapped')
     if (trapped !== undefined) return trapped
   }

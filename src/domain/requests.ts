@@ -55,6 +55,8 @@ export interface TupleAttempt {
   clientIp: string
   /** Recipient as normalised for the trap test (greylisting.md section 3). */
   trapKey: WireText
+  /** Further texts that a spamtrap may be stored under for the same recipient. */
+  otherTrapKeys?: readonly WireText[]
   /** The recipient's domain is not an allowed one: trap. */
   isDomainTrap: boolean
   /** The low-priority MX was tried first: trap, unless the tuple is known already. */

@@ -151,6 +151,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       greyStutterSec: 10,
       stutterSec: 1,
       windowBytes: undefined,
+      recipientDelimiter: '',
       greyPrefix4: undefined,
       greyPrefix6: undefined,
       maxTuples: DEFAULT_MAX_TUPLES,
@@ -165,6 +166,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
         listen: undefined,
         maxSkewSec: DEFAULT_SYNC_SKEW_SEC,
         checksReplay: true,
+        requiresKey: false,
         peers: [],
       },
     },
@@ -328,6 +330,13 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
       break
     case 'sync-max-skew':
       config.sync.maxSkewSec = durationOf(name, value)
+      break
+    case 'recipient-delimiter':
+      if (!/^[!-?[-`{-~]{1,16}$/.test(value)) throw failure(`--${name} ${value}: invalid`)
+      config.recipientDelimiter = value
+      break
+    case 'require-sync-key':
+      config.sync.requiresKey = true
       break
     case 'no-sync-replay-check':
       config.sync.checksReplay = false

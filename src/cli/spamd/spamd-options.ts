@@ -66,6 +66,11 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'max-commands', value: 'NUMBER', summary: 'maximum lines of one session (default 500)' },
   { long: 'max-session', value: 'DURATION', summary: 'maximum length of one session (default 4h)' },
   {
+    long: 'recipient-delimiter',
+    value: 'CHARS',
+    summary: 'characters that begin the detail of a recipient: trap+x is trap',
+  },
+  {
     long: 'proxy-protocol',
     value: 'CIDR',
     isRepeatable: true,
@@ -81,6 +86,7 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'config-socket', value: 'PATH', summary: 'Unix socket for set-up and status commands' },
   { long: 'sync-port', value: 'PORT', summary: 'synchronisation port in place of SPAMD_SYNC_PORT' },
   { long: 'sync-max-skew', value: 'DURATION', summary: 'oldest message that is taken (default 1h)' },
+  { long: 'require-sync-key', summary: 'refuse to start with -Y or -y and no key' },
   { long: 'no-sync-replay-check', summary: 'take exact repeats of messages' },
   {
     long: 'sync-peers',

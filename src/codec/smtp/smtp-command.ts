@@ -56,6 +56,12 @@ export function parseMailPath(line: string): string | undefined {
   return colon < 0 ? undefined : firstWord(line, colon + 1)
 }
 
+/** All that stands behind the first colon, for `readRecipient`; empty without a colon. */
+export function parseMailArgument(line: string): string {
+  const colon = line.indexOf(':')
+  return colon < 0 ? '' : detachText(line.slice(colon + 1))
+}
+
 function firstWord(line: string, from: number): string {
   let start = from
   while (start < line.length && isBlank(line.charCodeAt(start))) start += 1

@@ -14,7 +14,6 @@ import type { AllowedDomains } from '../../app/allowed-domains.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple, WireText } from '../../domain/entry.js'
-import { trapKeyOf } from '../../domain/recipient.js'
 import { MAX_FIELD_BYTES } from '../../domain/times.js'
 import { familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
@@ -27,6 +26,7 @@ import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer 
 import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
+import { recipientKeysOf } from './trap-keys.js'
 
 /** Attempts that may wait; at 1,000 RCPTs a second that bridges a minute without a database. */
 const MAX_QUEUED_ATTEMPTS = 60_000
@@ -61,6 +61,8 @@ export interface GreylisterOptions {
   allowedDomains?: AllowedDomains | undefined
   /** Addresses given with -M. */
   lowPriorityMx?: readonly string[]
+  /** --recipient-delimiter: characters that begin a detail of a recipient (`+`). */
+  recipientDelimiter?: string | undefined
   /** Prefix lengths by which tuples are keyed; undefined keys by the exact address. */
   greyPrefix4?: number | undefined
   greyPrefix6?: number | undefined
@@ -157,13 +159,13 @@ export class Greylister implements GreylistSink {
   }
 
   submit(recipient: GreylistedRecipient): Promise<void> {
-    const { clientIp, destinationIp, helo, from, to } = recipient
-    return this.#enqueue({ ip: clientIp, helo, from, to }, destinationIp)
+    const { clientIp, destinationIp, helo, from, to, toArgument } = recipient
+    return this.#enqueue({ ip: clientIp, helo, from, to }, toArgument ?? to, destinationIp)
   }
 
   /** Takes a tuple of a sync peer: as a local one, but without the test of -M and never sent on. */
   receive(tuple: Tuple): Promise<void> {
-    return this.#enqueue(tuple, undefined)
+    return this.#enqueue(tuple, tuple.to, undefined)
   }
 
   /** Writes what waits, as far as the database lets it, and refuses to wait longer. */
@@ -175,7 +177,7 @@ export class Greylister implements GreylistSink {
     }
   }
 
-  #enqueue(received: Tuple, destinationIp: string | undefined): Promise<void> {
+  #enqueue(received: Tuple, toArgument: WireText, destinationIp: string | undefined): Promise<void> {
     const { clock, logger, debug } = this.#options
     const logged: Tuple = {
       ip: received.ip,
@@ -199,7 +201,7 @@ export class Greylister implements GreylistSink {
     )
     return new Promise((resolve) => {
       const queued: QueuedAttempt = {
-        attempt: this.#attemptOf(logged, destinationIp),
+        attempt: this.#attemptOf(logged, toArgument, destinationIp),
         logged,
         destinationIp,
         atSec: clock.nowSec(),
@@ -245,15 +247,18 @@ export class Greylister implements GreylistSink {
     return settle
   }
 
-  #attemptOf(logged: Tuple, destinationIp: string | undefined): TupleAttempt {
-    const { blockLists, lowPriorityMx = [], clock } = this.#options
-    const trapKey = trapKeyOf(logged.to)
+  #attemptOf(logged: Tuple, toArgument: WireText, destinationIp: string | undefined): TupleAttempt {
+    const { blockLists, lowPriorityMx = [], recipientDelimiter = '', clock } = this.#options
+    const { address, isOfAnyDomain, spamtraps } = recipientKeysOf(logged.to, toArgument, recipientDelimiter)
+    const [trapKey = address, ...otherTrapKeys] = spamtraps
+    const isForeign = this.#allowedDomains !== undefined && !this.#allowedDomains.allows(address)
     const isPastGrace = clock.monotonicMs() - this.#startedMs > LOW_PRIORITY_MX_GRACE_MS
     return {
       tuple: { ...logged, ip: this.#keyAddressOf(logged.ip) },
       clientIp: logged.ip,
       trapKey,
-      isDomainTrap: this.#allowedDomains !== undefined && !this.#allowedDomains.allows(trapKey),
+      ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
+      isDomainTrap: isForeign && !isOfAnyDomain,
       isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
       mayPromote: blockLists.match(logged.ip).length === 0,
     }

@@ -341,9 +341,16 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     if (event.type !== 'recipient') return
     this.#host.counters.recipients += 1
     if (this.clientClass !== 'GREY') return
-    const { helo, from, to } = event
+    const { helo, from, to, toArgument } = event
     const { clientIp, destinationIp } = this
-    const stored = this.#host.sink?.submit({ clientIp, destinationIp, helo, from, to })
+    const stored = this.#host.sink?.submit({
+      clientIp,
+      destinationIp,
+      helo,
+      from,
+      to,
+      ...(toArgument === undefined ? {} : { toArgument }),
+    })
     if (stored === undefined) return
     this.#storing = stored
     void stored.then(() => {

@@ -6,7 +6,12 @@
  * QUIT inside the message text is text; lines of the text are split properly.
  */
 import { formatListReply, type ListReplyCode } from '../../codec/smtp/message-expansion.js'
-import { parseHeloName, parseMailPath, parseSmtpVerb } from '../../codec/smtp/smtp-command.js'
+import {
+  parseHeloName,
+  parseMailArgument,
+  parseMailPath,
+  parseSmtpVerb,
+} from '../../codec/smtp/smtp-command.js'
 import type { BlockListMatch } from '../seams.js'
 
 /** How a client is treated, decided once when it connects. `OPEN`: on no list, and greylisting is off (-b). */
@@ -25,8 +30,8 @@ export interface DialogueSettings {
 
 /** What a line meant beyond its reply. */
 export type SessionEvent =
-  /** A recipient was given while sender and recipient are known. */
-  | { type: 'recipient'; helo: string; from: string; to: string }
+  /** A recipient was given while sender and recipient are known. `toArgument`: all behind the colon, where that is more. */
+  | { type: 'recipient'; helo: string; from: string; to: string; toArgument?: string }
   | { type: 'header-line'; line: string }
   | { type: 'body-line'; line: string }
 
@@ -81,6 +86,7 @@ export class SmtpSession {
   #helo = ''
   #from = ''
   #to = ''
+  #toArgument = ''
 
   /** `lists` are those that hold the client: its copy, unmoved by later changes. `offersTls`: -C and -K given. */
   constructor(
@@ -187,13 +193,23 @@ export class SmtpSession {
     if (this.#recipientCount > this.#settings.maxRecipients) {
       return { reply: '452 4.5.3 Too many recipients\r\n', next: 'continue' }
     }
-    this.#to = parseMailPath(line) ?? this.#to
+    const to = parseMailPath(line)
+    if (to !== undefined) {
+      this.#to = to
+      this.#toArgument = parseMailArgument(line)
+    }
     const step: SessionStep = {
       reply: '250 This is hurting you more than it is hurting me.\r\n',
       next: 'continue',
     }
     if (this.#from !== '' && this.#to !== '') {
-      step.event = { type: 'recipient', helo: this.#helo, from: this.#from, to: this.#to }
+      step.event = {
+        type: 'recipient',
+        helo: this.#helo,
+        from: this.#from,
+        to: this.#to,
+        ...(this.#toArgument === this.#to ? {} : { toArgument: this.#toArgument }),
+      }
     }
     return step
   }

@@ -6,6 +6,7 @@ import { decodeSyncMessage, HMAC_BYTES, type SyncEntry, type SyncRefusal } from 
 import { isInNetwork, type Network } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 import type { DebugOutput } from '../debug-output.js'
+import type { ReplayFile } from './replay-file.js'
 import { ReplayMemory } from './replay-memory.js'
 
 /** Default of --sync-max-skew. */
@@ -57,6 +58,8 @@ export interface SyncGateOptions {
   /** Set with -d. */
   debug?: DebugOutput | undefined
   replayCapacity?: number
+  /** Where taken messages are kept over a restart. */
+  replayFile?: ReplayFile | undefined
 }
 
 export class SyncGate {
@@ -72,7 +75,8 @@ export class SyncGate {
       // A message may be early by the skew and late by the skew.
       windowMs: 2 * (options.maxSkewSec || MAX_SKEW_SEC) * 1000,
       nowMs: options.clock.monotonicMs(),
-      ...(options.replayCapacity === undefined ? {} : { capacity: options.replayCapacity }),
+      capacity: options.replayCapacity,
+      file: options.replayFile,
     })
   }
 

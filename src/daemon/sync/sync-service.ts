@@ -21,6 +21,7 @@ import { reasonOf } from '../../platform/errno-text.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
 import type { SyncParts, SyncService } from '../spamd-service.js'
+import { ReplayFile } from './replay-file.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
 
@@ -64,6 +65,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   #applier: SyncApplier | undefined
   #key: Uint8Array = new Uint8Array(0)
   #keyFingerprint: string | undefined
+  #replayFile: ReplayFile | undefined
 
   constructor(parts: SyncParts, environment: SyncEnvironment) {
     this.#parts = parts
@@ -90,16 +92,21 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
     const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#environment)
-    await this.#readKey()
-    const warning = syncKeyWarning(settings.key)
-    if (warning !== undefined) logger.log('warning', warning)
+    if (!(await this.#isKeyUsable())) return
     this.#plan = plan
+    if (grey !== undefined && sync.checksReplay) {
+      this.#replayFile = new ReplayFile({
+        path: `${settings.db}-sync-replay`,
+        onTrouble: (message) => logger.log('err', escapeControl(message)),
+      })
+    }
     const gate = new SyncGate({
       key: () => this.#key,
       ownAddress: plan.multicast?.interfaceAddress,
       peers: sync.peers.map(networkOfText),
       maxSkewSec: sync.maxSkewSec,
       checksReplay: sync.checksReplay,
+      replayFile: this.#replayFile,
       clock,
       debug,
     })
@@ -163,6 +170,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     this.#sender = undefined
     this.#socket?.close()
     this.#socket = undefined
+    this.#replayFile?.close()
   }
 
   status(): SyncStatus {
@@ -205,6 +213,29 @@ class SpamdSync implements SyncService, SyncAnnouncer {
 
   get #active(): SyncAnnouncer {
     return this.#sender ?? SILENT
+  }
+
+  /**
+   * Reads the key for the start. Without one messages are exchanged as by the original, with a warning; one that
+   * cannot be read leaves synchronisation off, so that mail goes on. --require-sync-key refuses both.
+   */
+  async #isKeyUsable(): Promise<boolean> {
+    const { logger, config } = this.#parts
+    const { key: path } = config.settings
+    const hint = 'spamdctl sync-key makes a key; every gateway needs the same file'
+    try {
+      await this.#readKey()
+    } catch (error) {
+      if (config.sync.requiresKey) throw error
+      logger.log('err', `cannot use the synchronisation key ${path}: nothing is synchronised until a restart`)
+      return false
+    }
+    if (this.#keyFingerprint === undefined && config.sync.requiresKey) {
+      throw new AppError('ERR_SYNC_INIT', `sync init: no synchronisation key in ${path}`, { hint })
+    }
+    const warning = syncKeyWarning(path)
+    if (warning !== undefined) logger.log('warning', warning)
+    return true
   }
 
   async #readKey(): Promise<void> {

@@ -139,6 +139,26 @@ describe('traps', () => {
     expect(await store.get({ kind: 'host', ip: '192.0.2.3' })).toMatchObject({ kind: 'TRAPPED', expire: 0 })
   })
 
+  test('each text of a recipient is looked for', async () => {
+    const store = await withTrap()
+    const attempts = [
+      attemptOf('192.0.2.1', { trapKey: 'x@y', otherTrapKeys: ['z@y', TRAP] }),
+      attemptOf('192.0.2.2', { trapKey: 'x@y', otherTrapKeys: ['z@y'] }),
+      attemptOf('192.0.2.3', { trapKey: 'x@y' }),
+    ]
+    expect(await resultsOf(store, attempts, NOW)).toEqual(['trapped', 'new', 'new'])
+  })
+
+  test('a TRAPPED address that tries the low-priority MX stays trapped for longer, without a tuple', async () => {
+    const store = await withTrap()
+    await store.recordAttempts([attemptOf('192.0.2.1', { trapKey: TRAP })], POLICY, NOW)
+    const atMx = attemptOf('192.0.2.1', { isLowPriorityMx: true })
+    expect(await resultsOf(store, [atMx], NOW + 500)).toEqual(['trapped-mx'])
+    expect(await entriesOf(store, { kinds: ['TRAPPED', 'GREY'] })).toMatchObject([
+      { kind: 'TRAPPED', ip: '192.0.2.1', expire: NOW + 500 + POLICY.trapExpireSec, bcount: 2 },
+    ])
+  })
+
   test('a recipient outside the allowed domains traps', async () => {
     const store = await withTrap()
     expect(await resultsOf(store, [attemptOf('192.0.2.1', { isDomainTrap: true })], NOW)).toEqual(['trapped'])

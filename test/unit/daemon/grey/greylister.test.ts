@@ -366,3 +366,48 @@ describe('a database that fails', () => {
     expect(greylister.counters.dropped).toBe(3)
   })
 })
+
+describe('recipients in another spelling', () => {
+  test('reach the store under every text that a spamtrap may have', async () => {
+    const { greylister, calls } = harness('new', { recipientDelimiter: '+' })
+    await greylister.submit({ ...recipient, to: '<"trap', toArgument: '<"trap+x" (c) @example.org.>' })
+    await greylister.receive({ ip: '192.0.2.9', helo: 'h', from: '<a@b>', to: '<\\trap@example.org>' })
+    expect(calls.map(({ attempts }) => [attempts[0]!.trapKey, attempts[0]!.otherTrapKeys])).toEqual([
+      ['trap+x@example.org', ['trap@example.org', '"trap']],
+      ['trap@example.org', ['\\trap@example.org']],
+    ])
+    expect(calls[0]!.attempts[0]!.tuple.to).toBe('<"trap')
+  })
+  test('are compared with the allowed domains by what a mail server would make of them', async () => {
+    const allowedDomains = parseAllowedDomains(Buffer.from('@example.net\n'), '/etc/domains')
+    const { greylister, calls } = harness('new', { allowedDomains })
+    const isTrap = async (to: string): Promise<boolean> => {
+      await greylister.submit({ ...recipient, to })
+      return calls.at(-1)!.attempts[0]!.isDomainTrap
+    }
+    for (const to of [
+      '<a@example.net>',
+      '<a@EXAMPLE.net.>',
+      '<@relay.example:a@example.net>',
+      '<"a"@example.net>',
+      '<a%example.org@example.net>',
+      '<example.org!a@example.net>',
+      '<a@example.org@example.net>',
+      '<postmaster>',
+      '<Postmaster>',
+      '<>',
+    ]) {
+      expect([to, await isTrap(to)]).toEqual([to, false])
+    }
+    for (const to of [
+      '<a@example.org>',
+      '<@example.net:a@example.org>',
+      '<a@example.net@example.org>',
+      '<a%example.net@example.org>',
+      '<a@example.org(@example.net)>',
+      '<other>',
+    ]) {
+      expect([to, await isTrap(to)]).toEqual([to, true])
+    }
+  })
+})

@@ -14,10 +14,11 @@ import { PATIENCE } from '../../../support/patience.js'
 import { createTestDaemon, daemonEnvironment } from '../../../support/spamd/test-daemon.js'
 import { UdpRecorder } from '../../../support/udp-recorder.js'
 
-/** Sends forged datagrams as fast as one process can, until it is killed. */
+/** Sends forged datagrams as fast as one process can, until it is killed or its parent has ended. */
 const FLOOD = `
 const socket = require('dgram').createSocket('udp4')
 const forged = Buffer.from(process.argv[2], 'hex')
+process.stdin.resume().on('end', () => process.exit())
 let count = 0
 const more = () => {
   for (let burst = 0; burst < 64; burst += 1) {

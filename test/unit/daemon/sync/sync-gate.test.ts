@@ -1,7 +1,11 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeSyncMessage, type SyncEntry, syncKeyOf } from '../../../../src/codec/sync-message.js'
 import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
+import { ReplayFile } from '../../../../src/daemon/sync/replay-file.js'
 import { ReplayMemory } from '../../../../src/daemon/sync/replay-memory.js'
 import { SyncGate, type SyncGateOptions } from '../../../../src/daemon/sync/sync-gate.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
@@ -106,6 +110,73 @@ describe('not believed', () => {
   })
 })
 
+test.each(Array.from({ length: 20 }, (_, index) => index))(
+  'each byte of the HMAC counts: byte %i',
+  (index) => {
+    for (const bit of [0x01, 0x80]) {
+      const { gate } = gated()
+      const forged = Buffer.from(message())
+      forged[8 + index] = forged[8 + index]! ^ bit
+      expect(gate.admit(forged, '192.0.2.2')).toBeUndefined()
+      expect(gate.counters.refused).toEqual({ hmac: 1 })
+    }
+  },
+)
+
+describe('over a restart', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'replay-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+  /** A gate of a daemon that has just started; the one before it was killed: nothing was closed. */
+  function restarted(options: Partial<SyncGateOptions> = {}) {
+    const troubles: string[] = []
+    const replayFile = new ReplayFile({
+      path: join(folder, 'seen'),
+      onTrouble: (line) => void troubles.push(line),
+    })
+    return { ...gated({ replayFile, ...options }), troubles }
+  }
+  test('what was taken before is refused after, what is new is taken', () => {
+    const first = restarted().gate
+    for (let counter = 0; counter < 50; counter += 1) first.admit(message(counter), '192.0.2.2')
+    const second = restarted().gate
+    for (let counter = 0; counter < 50; counter += 1) {
+      expect(second.admit(message(counter), '192.0.2.2')).toBeUndefined()
+    }
+    expect(second.counters.refused).toEqual({ repeated: 50 })
+    expect(second.admit(message(50), '192.0.2.2')).toBeDefined()
+    expect(restarted().gate.admit(message(50), '192.0.2.2')).toBeUndefined()
+  })
+  test('through turns of the tables, and with as much room as without a restart', () => {
+    for (let counter = 0; counter < 350; counter += 1) {
+      expect(restarted({ replayCapacity: 100 }).gate.admit(message(counter), '192.0.2.2')).toBeDefined()
+    }
+    expect(statSync(join(folder, 'seen')).size).toBeLessThanOrEqual(800)
+    expect(statSync(join(folder, 'seen.old')).size).toBe(800)
+    const { gate } = restarted({ replayCapacity: 100 })
+    for (let counter = 250; counter < 350; counter += 1) {
+      expect(gate.admit(message(counter), '192.0.2.2')).toBeUndefined()
+    }
+  })
+  test('a record that was cut by a crash costs itself only', () => {
+    restarted().gate.admit(message(1), '192.0.2.2')
+    writeFileSync(join(folder, 'seen'), Buffer.alloc(3), { flag: 'a' })
+    expect(restarted().gate.admit(message(1), '192.0.2.2')).toBeUndefined()
+  })
+  test('a file that cannot be used is told once, and messages are taken', () => {
+    writeFileSync(join(folder, 'victim'), 'untouched')
+    symlinkSync(join(folder, 'victim'), join(folder, 'seen'))
+    const { gate, troubles } = restarted()
+    expect(gate.admit(message(1), '192.0.2.2')).toBeDefined()
+    expect(gate.admit(message(2), '192.0.2.2')).toBeDefined()
+    expect(troubles).toHaveLength(1)
+    expect(troubles[0]).toContain('repeats of sync messages may be taken after a restart')
+    expect(readFileSync(join(folder, 'victim'), 'utf8')).toBe('untouched')
+  })
+})
+
 describe('the memory of repeats', () => {
   const macOf = (index: number) => {
     const mac = Buffer.alloc(20)
@@ -127,6 +198,17 @@ describe('the memory of repeats', () => {
     expect(memory.sawBefore(macOf(1), 1999)).toBe(true)
     expect(memory.sawBefore(macOf(3), 2000)).toBe(false)
     expect(memory.sawBefore(macOf(1), 2000)).toBe(false)
+  })
+  test('half of a MAC is not enough to be taken for a repeat', () => {
+    const memory = new ReplayMemory({ windowMs: 1000, nowMs: 0, capacity: 100 })
+    const mac = Buffer.from('0102030405060708', 'hex')
+    expect(memory.sawBefore(mac, 0)).toBe(false)
+    for (let index = 0; index < 8; index += 1) {
+      const other = Buffer.from(mac)
+      other[index] = other[index]! ^ 0x40
+      expect(memory.sawBefore(other, 0)).toBe(false)
+    }
+    expect(memory.sawBefore(mac, 0)).toBe(true)
   })
   test('agrees with a set while that is small', () => {
     fc.assert(

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -28,6 +28,8 @@ interface HostOptions {
   targets?: string[]
   port: number
   key?: string
+  /** Root can read every file, but no folder. */
+  keyIsFolder?: boolean
   isBlackOnly?: boolean
   sync?: Partial<SyncParts['config']['sync']>
 }
@@ -38,6 +40,7 @@ async function host(options: HostOptions) {
   const keyPath = join(folder, 'key')
   const setKey = (key: string) => writeFileSync(keyPath, key, { mode: 0o600 })
   if (options.key !== undefined) setKey(options.key)
+  if (options.keyIsFolder === true) mkdirSync(keyPath)
   const path = join(folder, 'db')
   createDatabase(path)
   const clock = new ManualClock(NOW)
@@ -71,6 +74,7 @@ async function host(options: HostOptions) {
         listen: options.listen,
         maxSkewSec: 3600,
         checksReplay: true,
+        requiresKey: false,
         peers: [],
         ...options.sync,
       },
@@ -273,6 +277,27 @@ describe('the key at start', () => {
     a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
     await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'), PATIENCE)
     expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anybody can forge messages`])
+  })
+  test('one that cannot be read leaves synchronisation off, and the daemon goes on', async () => {
+    const port = await reservePort()
+    const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], keyIsFolder: true })
+    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    expect(a.status().received).toBeUndefined()
+    expect(a.logged().at(-1)).toBe(
+      `err cannot use the synchronisation key ${a.keyPath}: nothing is synchronised until a restart`,
+    )
+    const required = { port, listen: '127.0.0.2', sync: { requiresKey: true } }
+    await expect(host({ ...required, keyIsFolder: true })).rejects.toMatchObject({ code: 'ERR_SYNC_INIT' })
+  })
+  test('with --require-sync-key there is no start without one', async () => {
+    const port = await reservePort()
+    const required = { port, listen: '127.0.0.2', sync: { requiresKey: true } }
+    await expect(host(required)).rejects.toMatchObject({
+      code: 'ERR_SYNC_INIT',
+      message: expect.stringMatching(/^sync init: no synchronisation key in \//),
+      hint: 'spamdctl sync-key makes a key; every gateway needs the same file',
+    })
+    await host({ ...required, key: 'k' })
   })
   test('one that every user can read is warned about', async () => {
     const port = await reservePort()
