@@ -56,8 +56,8 @@ function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServer
     isAnswered = true
     const line = Buffer.concat(chunks)
     const end = line.indexOf(LF)
-    void handle(line.toString('utf8', 0, end < 0 ? line.length : end), handlers).then((reply) =>
-      socket.end(`${JSON.stringify(reply)}\n`),
+    void answerRequest(line.toString('utf8', 0, end < 0 ? line.length : end), handlers).then((reply) =>
+      socket.end(`${reply}\n`),
     )
   }
   const take = (chunk: Buffer): void => {
@@ -75,8 +75,24 @@ function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServer
   socket.resume()
 }
 
-async function handle(line: string, handlers: ControlServerOptions['handlers']): Promise<unknown> {
-  const refusal = (code: string, message: string): unknown => ({ ok: false, error: { code, message } })
+/** The answer to one request, a JSON object on one line without its end. Never rejects, whatever the line is. */
+export async function answerRequest(
+  line: string,
+  handlers: ControlServerOptions['handlers'],
+): Promise<string> {
+  try {
+    return JSON.stringify(await replyTo(line, handlers))
+  } catch {
+    // The request itself, or an answer that is no JSON.
+    return JSON.stringify(refusal('ERR_REQUEST_FAILED', 'the request could not be answered'))
+  }
+}
+
+function refusal(code: string, message: string): unknown {
+  return { ok: false, error: { code, message } }
+}
+
+async function replyTo(line: string, handlers: ControlServerOptions['handlers']): Promise<unknown> {
   let request: unknown
   try {
     request = JSON.parse(line)
@@ -87,10 +103,12 @@ async function handle(line: string, handlers: ControlServerOptions['handlers']):
     return refusal('ERR_REQUEST_SYNTAX', 'the request is not an object')
   }
   const fields = request as { readonly [name: string]: unknown; request?: unknown }
-  const name = String(fields.request)
-  const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined
+  // A word of the client's own making may be anything, also an object that cannot be made a text.
+  const name = typeof fields.request === 'string' ? fields.request : JSON.stringify(fields.request)
+  const handler =
+    typeof fields.request === 'string' && Object.hasOwn(handlers, name) ? handlers[name] : undefined
   if (handler === undefined) {
-    return refusal('ERR_REQUEST_UNKNOWN', `unknown request ${escapeControl(name.slice(0, 80))}`)
+    return refusal('ERR_REQUEST_UNKNOWN', `unknown request ${escapeControl(String(name).slice(0, 80))}`)
   }
   try {
     return { ok: true, result: await handler(fields) }
@@ -100,7 +118,14 @@ async function handle(line: string, handlers: ControlServerOptions['handlers']):
 }
 
 async function configure(socket: Socket, firstBytes: Buffer, options: ControlServerOptions): Promise<void> {
-  const outcomes = await runConfigSession(socket, options, firstBytes)
+  let outcomes: ConfigOutcome[] | undefined
+  try {
+    outcomes = await runConfigSession(socket, options, firstBytes)
+  } catch (error) {
+    options.logger.log('err', `configuration failed: ${escapeControl(reasonOf(error))}`)
+    socket.destroy()
+    return
+  }
   if (outcomes === undefined) return
   socket.end(outcomes.map((outcome) => `${JSON.stringify(answerOf(outcome))}\n`).join(''))
 }

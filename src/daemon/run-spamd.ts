@@ -4,6 +4,7 @@ import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import { selectFirewall } from '../firewall/select.js'
 import { isBackgroundProcess, startInBackground } from '../platform/daemonize.js'
+import { logFatalErrors } from '../platform/fatal-errors.js'
 import { dropPrivileges, ownRights } from '../platform/privileges.js'
 import { currentSystem } from '../platform/settings.js'
 import { checkPrivileges } from './process/check-privileges.js'
@@ -21,6 +22,7 @@ const CHILD_MODULE = fileURLToPath(new URL('./spamd-child.js', import.meta.url))
 export async function runSpamd(config: SpamdConfig): Promise<number> {
   checkPrivileges(config, ownRights())
   const logger = openSpamdLog(config)
+  logFatalErrors(logger)
   const { firewall, pfctl, nft } = config.settings
   const parts = {
     config,

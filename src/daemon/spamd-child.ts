@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { systemClock } from '../platform/clock.js'
+import { logFatalErrors } from '../platform/fatal-errors.js'
 import { loadSavedLists } from './lists/saved-lists.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { runSpamdChild } from './process/spamd-child-run.js'
@@ -20,6 +21,7 @@ const BUSY_TIMEOUT_MS = 20
 
 process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
   const logger = openSpamdLog(config)
+  logFatalErrors(logger)
   const slowLog = new RateLimitedLog(logger, systemClock)
   const isSynchronised = config.sync.targets.length > 0 || config.sync.listen !== undefined
   return new SpamdService({

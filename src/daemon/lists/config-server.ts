@@ -4,6 +4,8 @@
  * Source: spamd(8), CONFIGURATION CONNECTIONS.
  */
 import { createServer, type Server, type Socket } from 'node:net'
+import { escapeControl } from '../../codec/escape.js'
+import { reasonOf } from '../../platform/errno-text.js'
 import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
 
 /** Source ports that only root may bind. Source: IPPORT_RESERVED of netinet/in.h. */
@@ -25,8 +27,13 @@ export function createConfigServer(options: ConfigServerOptions): Server {
     const socket = waiting.shift()
     if (socket === undefined) return
     isBusy = true
-    await runConfigSession(socket, options)
-    socket.end()
+    try {
+      await runConfigSession(socket, options)
+      socket.end()
+    } catch (error) {
+      options.logger.log('err', `configuration failed: ${escapeControl(reasonOf(error))}`)
+      socket.destroy()
+    }
     isBusy = false
     await serveNext()
   }

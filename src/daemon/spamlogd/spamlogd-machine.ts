@@ -6,6 +6,7 @@ import type { InterfaceIndexLookup } from '../../app/read-sighting.js'
 import { AppError } from '../../platform/app-error.js'
 import { type Clock, systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { logFatalErrors } from '../../platform/fatal-errors.js'
 import { InterfaceIndexes } from '../../platform/interface-index.js'
 import type { LiveCapture, LiveCaptureRequest } from '../../platform/live-capture-source.js'
 import type { Logger, LogLevel } from '../../platform/log.js'
@@ -62,8 +63,11 @@ export function systemMachine(): SpamlogdMachine {
   return {
     clock: systemClock,
     indexOf: new InterfaceIndexes(systemClock).indexOf,
-    openLog: ({ toStderr, isJson, threshold }) =>
-      openLog({ program: 'spamlogd', format: isJson ? 'json' : 'classic', toStderr, threshold }),
+    openLog: ({ toStderr, isJson, threshold }) => {
+      const log = openLog({ program: 'spamlogd', format: isJson ? 'json' : 'classic', toStderr, threshold })
+      logFatalErrors(log)
+      return log
+    },
     writeError: (text) => void process.stderr.write(text),
     writeOut: (text) => writeFully(1, Buffer.from(text)),
     mayCapture: () => isRoot() || hasCaptureCapability(),

@@ -4,12 +4,16 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { createControlServer, MAX_REQUEST_BYTES } from '../../../src/daemon/control-server.js'
 import { BlockLists } from '../../../src/daemon/lists/block-lists.js'
 import { listenOnPath } from '../../../src/daemon/process/listen-on-path.js'
 import { AppError } from '../../../src/platform/app-error.js'
 import { MemoryLogger } from '../../../src/platform/log.js'
+import { checkControlRequest } from '../../fuzz/check-control-requests.js'
+import { CONTROL_TOKENS } from '../../fuzz/control-tokens.js'
+import { makeMutator } from '../../fuzz/mutate.js'
+import { corpusInputs } from '../../support/corpus.js'
 
 const folders: string[] = []
 const servers: Server[] = []
@@ -33,6 +37,7 @@ async function started(path = socketPath()) {
     handlers: {
       stats: () => ({ connections: 3 }),
       slow: async () => 'done',
+      breaks: () => 1n,
       fails: () => {
         throw new AppError('ERR_SYNC_OFF', 'nothing is synchronised')
       },
@@ -61,6 +66,18 @@ test.each([
   [
     '{"request":"toString"}\n',
     { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request toString' } },
+  ],
+  [
+    '{"request":{"toString":1}}\n',
+    { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request {"toString":1}' } },
+  ],
+  [
+    '{"request":["stats"]}\n',
+    { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request ["stats"]' } },
+  ],
+  [
+    '{"request":"breaks"}\n',
+    { ok: false, error: { code: 'ERR_REQUEST_FAILED', message: 'the request could not be answered' } },
   ],
   ['{broken\n', { ok: false, error: { code: 'ERR_REQUEST_SYNTAX', message: 'the request is not JSON' } }],
   ['{}\n', { ok: false, error: { code: 'ERR_REQUEST_UNKNOWN', message: 'unknown request undefined' } }],
@@ -120,4 +137,15 @@ test('a socket left behind is replaced, a live one and a plain file are not', as
   await expect(listenOnPath(createServer(), `${path}${'x'.repeat(108)}`)).rejects.toThrow(
     /: longer than 10[37] bytes, which a socket may not be$/,
   )
+})
+
+describe('requests that were made to break the daemon', () => {
+  test.each(corpusInputs('control'))('$name, whole and cut short anywhere', async ({ bytes }) => {
+    for (let end = 0; end <= bytes.length; end += 1) await checkControlRequest(bytes.subarray(0, end))
+  })
+  test('5,000 mutations', async () => {
+    const { mutate } = makeMutator(20_261_126)
+    const seeds = corpusInputs('control').map(({ bytes }) => bytes)
+    for (let count = 0; count < 5_000; count += 1) await checkControlRequest(mutate(seeds, CONTROL_TOKENS))
+  })
 })

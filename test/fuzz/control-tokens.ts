@@ -1,0 +1,22 @@
+/** Pieces of requests for the mutator. */
+export const CONTROL_TOKENS = [
+  '{',
+  '}',
+  '[',
+  ']',
+  '"request":',
+  '"stats"',
+  '"echo"',
+  '"breaks"',
+  '"is-no-json"',
+  '"value":',
+  '"toString"',
+  '"__proto__":',
+  '"constructor"',
+  'null',
+  '1e999',
+  '\\u0000',
+  '\\ud800',
+  ',',
+  ':',
+]
