@@ -48,6 +48,8 @@ export interface SpamdConfig {
   maxTuplesPerAddress: number
   /** --proxy-protocol: CIDR texts. */
   proxyPeers: string[]
+  /** --white-file */
+  whiteFile: string | undefined
   /** --config-socket was given: spamd does not start without it. */
   isControlSocketGiven: boolean
   /** The SMTP port was found in services(5): nobody named it. */

@@ -23,6 +23,7 @@ import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './grey/greylister.js'
 import { HostFollower } from './grey/host-follower.js'
 import { Scanner } from './grey/scanner.js'
+import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
@@ -112,7 +113,9 @@ export class SpamdService {
     const grey = keeper && { keeper, greylister: () => this.greylister! }
     this.#sync = parts.createSync?.({ config, clock, logger, debug, resources, policy, grey })
     if (keeper !== undefined) {
-      const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger })
+      const file =
+        config.whiteFile === undefined ? undefined : new WhiteFile({ path: config.whiteFile, logger })
+      const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger, file })
       const common = { databasePath: config.settings.db, policy, clock, logger, debug }
       this.#keeper = keeper
       this.#whiteTable = whiteTable

@@ -3,6 +3,7 @@
  * given, as getopt(3) programs do; errors are the original's, byte for byte.
  */
 
+import { resolve } from 'node:path'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -157,6 +158,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       maxTuples: DEFAULT_MAX_TUPLES,
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       proxyPeers: [],
+      whiteFile: undefined,
       isControlSocketGiven: false,
       isPortFromServices: false,
       logFormat: 'classic',
@@ -347,6 +349,10 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
       break
     case 'foreground':
       config.isForeground = true
+      break
+    case 'white-file':
+      // The daemon works in another folder than the caller.
+      config.whiteFile = resolve(value)
       break
     case 'pid-file':
       config.pidFile = value

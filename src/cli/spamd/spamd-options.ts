@@ -77,6 +77,11 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
     summary: 'peers that send a PROXY header (version 1 or 2) first',
   },
   {
+    long: 'white-file',
+    value: 'FILE',
+    summary: 'keep the white list in this file too, for a load balancer (haproxy: src -f)',
+  },
+  {
     long: 'listen-fd',
     value: 'NUMBER',
     isRepeatable: true,

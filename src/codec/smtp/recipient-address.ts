@@ -5,7 +5,6 @@
  * Source: RFC 5321 section 4.1.2 for paths, RFC 5322 section 3.2 for comments and quoting, and what Postfix, Exim and
  * OpenBSD's smtpd accept beside it.
  */
-import { domainToASCII } from 'node:url'
 import { canonicalIp } from '../../ip/address.js'
 
 /** Parts without quoting, ASCII letters in lower case. */
@@ -179,8 +178,15 @@ function foldDomain(text: string): string {
     return `[${foldCase(tag)}${canonicalIp(address) ?? foldCase(address)}]`
   }
   const domain = foldCase(text).replace(/\.+$/, '')
-  if (!/[\u0080-\u00ff]/.test(domain)) return domain
-  // A name in UTF-8 and its form in ASCII are one domain.
-  const ascii = domainToASCII(Buffer.from(domain, 'latin1').toString('utf8'))
-  return ascii === '' ? domain : ascii
+  return /[\u0080-\u00ff]/.test(domain) ? asciiDomain(domain) : domain
+}
+
+/** A name in UTF-8 and its form in ASCII are one domain. */
+function asciiDomain(domain: string): string {
+  if (/[\s/?#@:\\%[\]]/.test(domain)) return domain
+  try {
+    return new URL(`http://${Buffer.from(domain, 'latin1').toString('utf8')}`).hostname
+  } catch {
+    return domain
+  }
 }

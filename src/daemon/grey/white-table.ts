@@ -13,6 +13,7 @@ import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { runInSlices } from '../run-in-slices.js'
 import { HostGatherer } from './host-gatherer.js'
+import type { WhiteFile } from './white-file.js'
 
 /** Source: spamd(8): the pass rule of pf.conf names `<spamd-white>`. */
 export const WHITE_TABLE: TableSpec = { name: 'spamd-white', content: 'hosts' }
@@ -42,6 +43,7 @@ export class WhiteTable {
   readonly #firewall: Firewall
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #file: WhiteFile | undefined
   #scanned: IpRangeSet = EMPTY_SET
   /** What changed since the scan of `#scanned` began: true is in, false is out. */
   #changes = new Map<string, boolean>()
@@ -57,7 +59,9 @@ export class WhiteTable {
   #earliestMs = 0
   #earliestReplaceMs = 0
 
-  constructor(options: { firewall: Firewall; clock: Clock; logger: Logger }) {
+  /** `file`: gets the same content (--white-file). */
+  constructor(options: { firewall: Firewall; clock: Clock; logger: Logger; file?: WhiteFile | undefined }) {
+    this.#file = options.file
     this.#firewall = options.firewall
     this.#clock = options.clock
     this.#logger = options.logger
@@ -143,6 +147,7 @@ export class WhiteTable {
     const changes = this.#takeUnwritten()
     if (changes.size === 0) return
     const startedMs = this.#clock.monotonicMs()
+    if (this.#file !== undefined) await this.#file.write(await contentOf(this.#wanted()))
     try {
       for (const isIn of [true, false]) {
         const content = await contentOf(gather(changes, isIn))
@@ -172,11 +177,8 @@ export class WhiteTable {
     this.#timer = undefined
     this.#takeUnwritten()
     this.#needsReplace = false
-    const set = subtractSet(
-      unionOf([this.#scanned, gather(this.#changes, true)]),
-      gather(this.#changes, false),
-    )
-    const content = await contentOf(set)
+    const content = await contentOf(this.#wanted())
+    await this.#file?.write(content)
     try {
       await this.#firewall.replaceTable(WHITE_TABLE, content)
       this.counters.replacements += 1
@@ -195,6 +197,14 @@ export class WhiteTable {
     this.#earliestReplaceMs =
       endedMs + Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * REPLACE_DUTY_DIVISOR)
     if (this.#unwritten.size > 0) this.#schedule()
+  }
+
+  /** What the table is to hold. */
+  #wanted(): IpRangeSet {
+    return subtractSet(
+      unionOf([this.#scanned, gather(this.#changes, true)]),
+      gather(this.#changes, false),
+    )
   }
 
   #takeUnwritten(): Map<string, boolean> {

@@ -1,0 +1,47 @@
+/**
+ * A copy of the white list as a file, one CIDR a line, for a load balancer in front of spamd: it alone sees who comes
+ * in, so it alone can send white clients to the real mail server (`src -f` of haproxy). Written by the unprivileged
+ * process, in a folder that its user may write; readers see the old list or the new one.
+ */
+import type { HostLines } from '../../ip/host-lines.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { Logger } from '../../platform/log.js'
+import { replaceFile } from '../../platform/replace-file.js'
+
+/** The balancer runs as another user. */
+const FILE_MODE = 0o644
+
+export class WhiteFile {
+  readonly #path: string
+  readonly #logger: Logger
+  #written: Uint8Array | undefined
+  #isFailing = false
+
+  constructor(options: { path: string; logger: Logger }) {
+    this.#path = options.path
+    this.#logger = options.logger
+  }
+
+  /** Replaces the file where the list has changed. Never rejects: a row of failures is logged once, the file stays. */
+  async write({ ipv4, ipv6 }: { ipv4: HostLines; ipv6: HostLines }): Promise<void> {
+    const content = Buffer.concat([ipv4.text, ipv6.text])
+    if (this.#written !== undefined && content.equals(this.#written)) return
+    try {
+      const replacement = await replaceFile(this.#path, FILE_MODE)
+      try {
+        await replacement.write(content)
+        // It is made again at the next start.
+        await replacement.commit('quick')
+      } finally {
+        await replacement.discard()
+      }
+      this.#written = content
+      this.#isFailing = false
+    } catch (error) {
+      if (!this.#isFailing) {
+        this.#logger.log('err', `cannot write ${this.#path}: ${reasonOf(error)}: the white list there is old`)
+      }
+      this.#isFailing = true
+    }
+  }
+}
