@@ -201,10 +201,7 @@ export class WhiteTable {
 
   /** What the table is to hold. */
   #wanted(): IpRangeSet {
-    return subtractSet(
-      unionOf([this.#scanned, gather(this.#changes, true)]),
-      gather(this.#changes, false),
-    )
+    return subtractSet(unionOf([this.#scanned, gather(this.#changes, true)]), gather(this.#changes, false))
   }
 
   #takeUnwritten(): Map<string, boolean> {
