@@ -92,7 +92,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
     const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#environment)
-    if (!(await this.#isKeyUsable())) return
+    await this.#readFirstKey()
     this.#plan = plan
     if (grey !== undefined && sync.checksReplay) {
       this.#replayFile = new ReplayFile({
@@ -216,26 +216,27 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   }
 
   /**
-   * Reads the key for the start. Without one messages are exchanged as by the original, with a warning; one that
-   * cannot be read leaves synchronisation off, so that mail goes on. --require-sync-key refuses both.
+   * Reads the key for the start. Without one messages are exchanged as by the original, with a warning; the caller may
+   * go on without synchronisation where it cannot be read (`ERR_SYNC_KEY`). --require-sync-key refuses both.
    */
-  async #isKeyUsable(): Promise<boolean> {
+  async #readFirstKey(): Promise<void> {
     const { logger, config } = this.#parts
     const { key: path } = config.settings
     const hint = 'spamdctl sync-key makes a key; every gateway needs the same file'
     try {
       await this.#readKey()
     } catch (error) {
-      if (config.sync.requiresKey) throw error
-      logger.log('err', `cannot use the synchronisation key ${path}: nothing is synchronised until a restart`)
-      return false
+      if (!config.sync.requiresKey) throw error
+      throw new AppError('ERR_SYNC_INIT', reasonOf(error), {
+        hint: error instanceof AppError ? error.hint : hint,
+        cause: error,
+      })
     }
     if (this.#keyFingerprint === undefined && config.sync.requiresKey) {
       throw new AppError('ERR_SYNC_INIT', `sync init: no synchronisation key in ${path}`, { hint })
     }
     const warning = syncKeyWarning(path)
     if (warning !== undefined) logger.log('warning', warning)
-    return true
   }
 
   async #readKey(): Promise<void> {
