@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -60,7 +60,10 @@ const examples: { name: string; counter: number; entry: SyncEntry; key: Uint8Arr
 
 describe('worked examples', () => {
   test('the key is the SHA-1 of the file in hexadecimal', () => {
-    expect(Buffer.from(KEY).toString('latin1')).toBe('8794bb30b4edaab47399afa06a269c518f3b5030')
+    const key = syncKeyOf(Buffer.from('this is the key\n'))
+    const digest = createHash('sha1').update('this is the key\n').digest('hex')
+    expect(Buffer.from(key).toString('latin1')).toBe(digest)
+    expect(Buffer.from(syncKeyOf(Buffer.from('this is the key'))).toString('latin1')).not.toBe(digest)
   })
   test.each(examples)('$name is encoded to the byte', ({ counter, entry, key, bytes }) => {
     expect(encodeSyncMessage(counter, entry, key)).toEqual(bytes)
@@ -332,10 +335,8 @@ describe('recorded packets of the originals', () => {
   const keys = [undefined, '', 'this is the key\n'].map((content) =>
     syncKeyOf(content === undefined ? undefined : Buffer.from(content)),
   )
-  test('are there', () => {
-    expect(sent.length).toBeGreaterThan(30)
-  })
   test('those that are taken are made again to the byte', () => {
+    expect(sent.length).toBeGreaterThan(30)
     let taken = 0
     for (const bytes of sent) {
       for (const key of keys) {

@@ -69,16 +69,6 @@ function dataOf({ size, hex, fields }: FinalRecord): string {
   return data.toString('hex')
 }
 
-test.each([
-  [
-    { size: 20, hex: null, fields: ['{T+1}', 2, -1, 3, -2] },
-    '01f15365' + '02000000' + 'ffffffff' + '03000000' + 'feffffff',
-  ],
-  [{ size: 4, hex: '00112233', fields: null }, '00112233'],
-])('a recorded record as its bytes: %j', (record, hex) => {
-  expect(dataOf({ key: '', ...record })).toBe(hex)
-})
-
 describe('genuine files', () => {
   const files = readdirSync(join(golden, 'dbfiles')).filter((name) => name.endsWith('.db'))
 

@@ -11,8 +11,8 @@ import { encodeSyncMessage, syncKeyOf } from '../../../../src/codec/sync-message
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { systemClock } from '../../../../src/platform/clock.js'
 import { PATIENCE } from '../../../support/patience.js'
+import { reservePort } from '../../../support/reserve-port.js'
 import { createTestDaemon, daemonEnvironment } from '../../../support/spamd/test-daemon.js'
-import { UdpRecorder } from '../../../support/udp-recorder.js'
 
 /** Sends forged datagrams as fast as one process can, until it is killed or its parent has ended. */
 const FLOOD = `
@@ -49,9 +49,7 @@ async function mail(port: number, recipient: string): Promise<void> {
 }
 
 test('a flood of forged messages keeps neither clients nor peers from being served', async () => {
-  const probe = await UdpRecorder.open('127.0.0.1')
-  const syncPort = probe.port
-  probe.close()
+  const syncPort = await reservePort()
   const parsed = parseSpamdOptions(['-y', '127.0.0.1', '-s', '0', '-S', '0'], {
     hostname: 'mx.example.test',
     maxFiles: 7030,
