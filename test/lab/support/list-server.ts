@@ -5,7 +5,7 @@ import type { Machine } from './machine.js'
 import { until } from './until.js'
 
 const FOLDER = '/srv/lists'
-const PORT = 8000
+const PORT = 80
 
 /** See the head of the file. */
 export class ListServer {
@@ -37,7 +37,7 @@ export class ListServer {
     const names = Object.keys(lists)
     const records = names.map(
       (name) =>
-        `${name}:\\\n\t:black:\\\n\t:msg="${lists[name]}":\\\n\t:method=http:\\\n\t:file=${NET.outside.ipv4}:${PORT}/${name}:\\\n\t:interval=0s:\n`,
+        `${name}:\\\n\t:black:\\\n\t:msg="${lists[name]}":\\\n\t:method=http:\\\n\t:file=${NET.outside.ipv4}/${name}:\\\n\t:interval=0s:\n`,
     )
     return `all:\\\n\t:${names.join(':')}:\n\n${records.join('\n')}`
   }
