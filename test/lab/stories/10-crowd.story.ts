@@ -49,7 +49,7 @@ async def sender(number):
             results['waits'].append(time.time() - start)
             return
         if number % 2 or time.time() - start > 150: return
-        await asyncio.sleep(pass_sec / 2)
+        await asyncio.sleep(pass_sec * (0.5 + number / 2000))
 async def main(): await asyncio.gather(*[sender(number) for number in range(count)])
 asyncio.run(main())
 print(json.dumps(results))
