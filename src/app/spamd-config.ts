@@ -46,6 +46,7 @@ export interface SpamdConfig {
   greyPrefix6: number | undefined
   maxTuples: number
   maxTuplesPerAddress: number
+  maxTupleBytes: number
   /** --proxy-protocol: CIDR texts. */
   proxyPeers: string[]
   /** --white-file */

@@ -411,8 +411,17 @@ function hintForRights(error: unknown, { settings }: SpamdConfig): string | unde
 }
 
 function policyOf(config: SpamdConfig): GreyPolicy {
-  const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec, maxTuples, maxTuplesPerAddress } = config
-  return { passSec, greyExpireSec, whiteExpireSec, trapExpireSec, maxTuples, maxTuplesPerAddress }
+  const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
+  const { maxTuples, maxTuplesPerAddress, maxTupleBytes } = config
+  return {
+    passSec,
+    greyExpireSec,
+    whiteExpireSec,
+    trapExpireSec,
+    maxTuples,
+    maxTuplesPerAddress,
+    maxTupleBytes,
+  }
 }
 
 function networkOfText(text: string): Network {

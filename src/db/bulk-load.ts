@@ -5,6 +5,7 @@ import type { UpsertCounts } from '../domain/requests.js'
 import type { Stamp } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
+import { COUNT_TUPLE_BYTES } from './schema.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
 import { encodeHostMarks, encodeStamp, hostMarkColumns } from './tables/marks-codec.js'
 import { AGE_STEP_SEC } from './tables/tuple-ages.js'
@@ -87,7 +88,8 @@ const MERGES = {
 const RECOUNT_AGES = `
   DELETE FROM tuple_ages;
   INSERT INTO tuple_ages SELECT max(first / ${AGE_STEP_SEC}, 0), count(*) FROM tuples GROUP BY 1;
-  INSERT INTO tuple_ages SELECT -1, count(*) FROM tuples`
+  INSERT INTO tuple_ages SELECT -1, count(*) FROM tuples;
+  ${COUNT_TUPLE_BYTES}`
 
 /**
  * Stores any number of entries in one transaction; see `Store.upsertAll`. More than a few are first put
@@ -140,6 +142,7 @@ class Staging {
   readonly #spamtraps: StagedTable
   /** Creation times of tuples, by the step of the age table: other calls of the store may run between two batches. */
   readonly #tupleTimes = new Map<number, number>()
+  #tupleBytes = 0
 
   constructor(connection: Connection, transactions: Transactions) {
     this.#connection = connection
@@ -186,6 +189,7 @@ class Staging {
       this.#mergeTable(this.#spamtraps, MERGES.spamtraps, ifMissing, values)
       this.#mergeTable(this.#tuples, MERGES.tuples, ifMissing, values)
       journal.appendEverything('import', stamp)
+      this.#transactions.tuples.sources = undefined
       const tables = [this.#hosts, this.#tuples, this.#spamtraps]
       const added = tables.reduce((sum, table) => sum + table.addedCount, 0)
       const rest = tables.reduce((sum, table) => sum + table.rowCount, -added)
@@ -232,6 +236,7 @@ class Staging {
         const key = [wireValue(ip), wireValue(helo), wireValue(from), wireValue(to)]
         this.#tuples.add(key, [first, pass, expire, bcount, pcount])
         const age = Math.floor(first / AGE_STEP_SEC)
+        this.#tupleBytes += helo.length + from.length + to.length
         this.#tupleTimes.set(age, (this.#tupleTimes.get(age) ?? 0) + 1)
       }
     }
@@ -239,6 +244,7 @@ class Staging {
 
   #noteAges(): void {
     const { ages } = this.#transactions.tuples
+    ages.noteBytes(this.#tupleBytes)
     for (const [age, count] of this.#tupleTimes) ages.noteAdded(age * AGE_STEP_SEC, count)
   }
 

@@ -36,6 +36,7 @@ export function encodeChange({ key, before, after, cause, stamp }: Change, nodes
   return encodeRow(kinds, cause.rule, stamp, cause.actor, keyText(key), nodes)
 }
 
+/** The row that names no key: so much changed at once that everything is to be compared. */
 export function encodeEverything(rule: ChangeRule, stamp: Stamp, nodes: NodeNumbers): string {
   return encodeRow(NO_KEY, rule, stamp, undefined, '', nodes)
 }

@@ -3,6 +3,10 @@ import type { SqliteDatabase } from './sqlite-driver.js'
 /** Marks a SQLite file as ours (`PRAGMA application_id`): the letters `spmD`. */
 export const APPLICATION_ID = 0x73706d44
 
+/** Counts the bytes of the texts of all tuples, for the limit of bytes. */
+export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
+  SELECT -2, coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples`
+
 /**
  * Steps from one `user_version` to the next; the version of a file is how many of them it has seen. Never
  * change a published step, append another.
@@ -59,6 +63,7 @@ export const MIGRATIONS: readonly string[] = [
    ALTER TABLE tuples ADD COLUMN last INTEGER;
    ALTER TABLE tuples ADD COLUMN marks BLOB;
    ALTER TABLE spamtraps ADD COLUMN stamp BLOB;
+   ${COUNT_TUPLE_BYTES};
    CREATE TABLE removed (
      key TEXT NOT NULL PRIMARY KEY,
      marks BLOB NOT NULL

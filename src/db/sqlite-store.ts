@@ -144,7 +144,7 @@ export class SqliteStore implements Store {
       (outcomes) => {
         // What is evicted for the total counts with the last attempt of the batch.
         const last = outcomes.at(-1)
-        if (last !== undefined) last.evictedCount += limits.evictOverTotal(policy.maxTuples)
+        if (last !== undefined) last.evictedCount += limits.evictOverLimits(policy, now)
       },
     )
     return hostChangesOf(decided)
@@ -239,7 +239,7 @@ export class SqliteStore implements Store {
 
   async #openLimits(): Promise<TupleLimits> {
     const { TupleLimits: Limits } = await import('./tables/tuple-limits.js')
-    this.#limits ??= new Limits(this.#transactions.tuples)
+    this.#limits ??= new Limits(this.#connection, this.#transactions.tuples)
     return this.#limits
   }
 }

@@ -80,6 +80,7 @@ export class Transactions {
       })
     } catch (error) {
       this.tuples.ages.reset()
+      this.tuples.sources = undefined
       this.journal.nodes.forget()
       throw error
     }

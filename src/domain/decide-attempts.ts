@@ -43,6 +43,9 @@ export function decideAttempts(
   })
 }
 
+/** Gateways that share tuples may differ by so much. */
+const CLOCK_TOLERANCE_SEC = 300
+
 const ATTEMPT: Cause = { rule: 'attempt' }
 const PROMOTION: Cause = { rule: 'promotion' }
 const LIMIT: Cause = { rule: 'limit' }
@@ -56,10 +59,13 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   const text = tupleText(attempt.tuple)
   const known = draft.tuple(text)
   const epoch = epochOf(draft, attempt)
-  // A tuple past its time that no scan has removed yet begins anew, and one of before its address was deleted.
+  // A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
+  // that was made while the clock stood too late: it would wait until that time comes.
   const isVoid =
     known.entry !== undefined &&
-    (known.entry.expire <= draft.now || isBeforeReset(draft, attempt.tuple.ip, known))
+    (known.entry.expire <= draft.now ||
+      known.entry.first > draft.now + CLOCK_TOLERANCE_SEC ||
+      isBeforeReset(draft, attempt.tuple.ip, known))
   if (known.entry === undefined || isVoid) {
     const isFirst = known.entry === undefined
     if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {

@@ -43,8 +43,10 @@ export interface GreyPolicy {
   trapExpireSec: number
   /** Oldest tuples of one address are evicted beyond this number. */
   maxTuplesPerAddress: number
-  /** Oldest tuples of all are evicted beyond this number. */
+  /** Beyond this number tuples are evicted, those of the source with the most first. */
   maxTuples: number
+  /** The same for the bytes of all HELOs, senders and recipients; 1 GiB when undefined. */
+  maxTupleBytes?: number | undefined
 }
 
 /** One RCPT of a greylisted client, local or received from a sync peer. */

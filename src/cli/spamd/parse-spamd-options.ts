@@ -36,6 +36,8 @@ const DEFAULT_LISTEN_ADDRESS = '127.0.0.1'
 const G_FIELD_UNIT_SEC = [60, 3600, 3600] as const
 /** About 1 GB of tuples; a flood beyond it evicts its own oldest. */
 const DEFAULT_MAX_TUPLES = 5_000_000
+/** Texts of five million tuples of the usual length, twice over. */
+const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
 /** A mailing list host with as many recipients still passes. */
 const DEFAULT_MAX_TUPLES_PER_ADDRESS = 10_000
 /** What RFC 5321 section 4.5.3.1.8 asks a server to take at least. */
@@ -157,6 +159,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       greyPrefix6: undefined,
       maxTuples: DEFAULT_MAX_TUPLES,
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
+      maxTupleBytes: DEFAULT_MAX_TUPLE_BYTES,
       proxyPeers: [],
       whiteFile: undefined,
       isControlSocketGiven: false,
@@ -192,12 +195,16 @@ const SETTING_OPTIONS: Readonly<Record<string, keyof SettingOverrides>> = {
   user: 'user',
 }
 
+/** More than any disk of a gateway holds. */
+const MAX_TUPLE_BYTES = 2 ** 50
+
 /** Long names whose number goes into the configuration as it is: the field, the least and the most. */
 const NUMBER_OPTIONS: Readonly<Record<string, readonly [NumberField, number, number]>> = {
   'grey-prefix4': ['greyPrefix4', 1, 32],
   'grey-prefix6': ['greyPrefix6', 1, 128],
   'max-tuples': ['maxTuples', 1, INT_MAX],
   'max-tuples-per-ip': ['maxTuplesPerAddress', 1, INT_MAX],
+  'max-tuple-bytes': ['maxTupleBytes', 1, MAX_TUPLE_BYTES],
   'max-recipients': ['maxRecipients', 1, INT_MAX],
   'max-commands': ['maxCommands', 1, INT_MAX],
 }
@@ -206,6 +213,7 @@ type NumberField =
   | 'greyPrefix6'
   | 'maxTuples'
   | 'maxTuplesPerAddress'
+  | 'maxTupleBytes'
   | 'maxRecipients'
   | 'maxCommands'
 

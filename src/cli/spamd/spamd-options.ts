@@ -54,6 +54,11 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'max-tuples', value: 'NUMBER', summary: 'most tuples kept, the oldest go first' },
   { long: 'max-tuples-per-ip', value: 'NUMBER', summary: 'most tuples kept of one address' },
   {
+    long: 'max-tuple-bytes',
+    value: 'BYTES',
+    summary: 'most bytes of HELO, sender and recipient kept in all',
+  },
+  {
     long: 'max-per-ip',
     value: 'NUMBER',
     summary: 'maximum connections of one address or IPv6 /64 at a time (default 1/16 of -c)',

@@ -28,6 +28,12 @@ export function checkDatabase(connection: Connection): CheckReport {
     if (problems.length === 0 && counts !== undefined && counted !== counts.GREY) {
       problems.push(`${counts.GREY} tuples are stored, but ${String(counted)} were counted`)
     }
+    const bytes = unlessDamaged(problems, () => database.prepare(TUPLE_BYTES).pluck().get())
+    const countedBytes = unlessDamaged(problems, () => database.prepare(COUNTED_BYTES).pluck().get())
+    // Databases that only a newer writer will bring up to date have no such count.
+    if (problems.length === 0 && countedBytes !== undefined && countedBytes !== bytes) {
+      problems.push(`tuples hold ${String(bytes)} bytes, but ${String(countedBytes)} were counted`)
+    }
     return {
       isSound: problems.length === 0,
       problems: problems.slice(0, MAX_PROBLEMS),
@@ -38,6 +44,9 @@ export function checkDatabase(connection: Connection): CheckReport {
   })
 }
 
+const TUPLE_BYTES =
+  'SELECT coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples'
+const COUNTED_BYTES = 'SELECT tuple_count FROM tuple_ages WHERE age = -2'
 const COUNTED_TUPLES = 'SELECT tuple_count FROM tuple_ages WHERE age = -1'
 
 /** What `look` finds; damage that stops it becomes a problem, once. */

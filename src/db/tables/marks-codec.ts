@@ -170,6 +170,7 @@ export function hostMarkColumns(
   return [null, null, null, encodeHostMarks(marks, nodes)]
 }
 
+/** The marks that `hostMarkColumns` stored; undefined for an entry older than stamps. */
 export function hostMarksOf(
   kind: 'WHITE' | 'TRAPPED',
   [packed, granted, number, bytes]: HostMarkColumns,

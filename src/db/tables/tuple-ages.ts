@@ -2,14 +2,16 @@ import type { Connection } from '../connection.js'
 
 /** Seconds that one step of the age table spans. */
 export const AGE_STEP_SEC = 64
-/** Row that counts all tuples. */
+/** Row that counts all tuples, and the one that counts the bytes of their texts. */
 const TOTAL_AGE = -1
+const BYTES_AGE = -2
 /** Ages are clamped, so that odd times in imported entries stay in range. */
 const MAX_AGE = 2 ** 40
 
 const ADD =
   'INSERT INTO tuple_ages VALUES (?, ?) ON CONFLICT DO UPDATE SET tuple_count = tuple_count + excluded.tuple_count'
 const TOTAL = `SELECT tuple_count FROM tuple_ages WHERE age = ${TOTAL_AGE}`
+const TOTAL_BYTES = `SELECT tuple_count FROM tuple_ages WHERE age = ${BYTES_AGE}`
 const OLDEST = `SELECT age, tuple_count FROM tuple_ages WHERE age > ${TOTAL_AGE} ORDER BY age`
 const DROP_EMPTY = `DELETE FROM tuple_ages WHERE tuple_count <= 0 AND age > ${TOTAL_AGE}`
 
@@ -21,6 +23,7 @@ export class TupleAges {
   readonly #connection: Connection
   readonly #changeByAge = new Map<number, number>()
   #totalChange = 0
+  #bytesChange = 0
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -30,6 +33,7 @@ export class TupleAges {
   reset(): void {
     this.#changeByAge.clear()
     this.#totalChange = 0
+    this.#bytesChange = 0
   }
 
   noteAdded(first: number, count = 1): void {
@@ -38,6 +42,17 @@ export class TupleAges {
 
   noteRemoved(first: number): void {
     this.#note(first, -1)
+  }
+
+  /** Tells how many bytes of HELO, sender and recipient came or, below 0, went. */
+  noteBytes(change: number): void {
+    this.#bytesChange += change
+  }
+
+  /** Bytes of HELO, sender and recipient of all tuples, with the changes noted so far. */
+  totalBytes(): number {
+    const stored = this.#connection.prepare(TOTAL_BYTES).get() as { tuple_count: number } | undefined
+    return (stored?.tuple_count ?? 0) + this.#bytesChange
   }
 
   /** All tuples, with the changes noted so far. */
@@ -62,6 +77,7 @@ export class TupleAges {
   /** Writes the noted changes. */
   flush(): void {
     const add = this.#connection.prepare(ADD)
+    if (this.#bytesChange !== 0) add.run(BYTES_AGE, this.#bytesChange)
     if (this.#changeByAge.size > 0) {
       add.run(TOTAL_AGE, this.#totalChange)
       let hasRemoved = false

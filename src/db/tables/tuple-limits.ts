@@ -1,5 +1,8 @@
+import type { GreyPolicy } from '../../domain/requests.js'
+import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
-import { BEFORE_FIRST_TUPLE, type TupleTable } from './tuple-table.js'
+import { fairWeight, type SourceWeight, TupleSources } from './tuple-sources.js'
+import { BEFORE_FIRST_TUPLE, type StoredTuple, type TupleTable } from './tuple-table.js'
 
 /**
  * Share of all tuples that are candidates when the oldest are evicted. The larger it is, the fewer tuples a
@@ -9,24 +12,73 @@ const CANDIDATE_SHARE = 1 / 32
 /** Up to this many tuples, the very oldest are found; also how many a search looks at in one step. */
 const STRETCH_TUPLES = 4096
 
+/** Texts of all tuples together unless the policy says otherwise: 1 GiB. */
+const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
+/** Other programs add and remove tuples too: what is known of the sources is read again after this. */
+const SOURCES_LIFE_SEC = 600
+
 /**
- * Keeps the number of tuples within the limits by evicting the oldest, so that a flood cannot fill the disk.
- * The limit of an address is kept by the rules, exactly. For the total, the candidates are the oldest 1/32 of all tuples (all,
- * when there are few), and the search for them goes round the keys from where it left off: the cost of one
- * eviction does not grow with the database, and no index has to be kept for it.
+ * Keeps number and size of the tuples within the limits, so that a flood can neither fill the disk nor push out
+ * the tuples of others. What is over goes from the heaviest sources (a /24 or /64 each) first, until none takes
+ * more than its fair share; within a source those that have come back go last. Only then, or when nobody stands
+ * out, the oldest of all go: the candidates are the oldest 1/32 of all tuples (all, when there are few), those
+ * that have come back last again, and the search for them goes round the keys from where it left off, so that the
+ * cost of one eviction does not grow with the database and no index has to be kept for it.
+ *
+ * The limit of a single address is kept by the rules, exactly.
  */
 export class TupleLimits {
   readonly #tuples: TupleTable
+  readonly #connection: Connection
   #sweepAfter: readonly SqlValue[] = BEFORE_FIRST_TUPLE
+  #sourcesReadAt = 0
 
-  constructor(tuples: TupleTable) {
+  constructor(connection: Connection, tuples: TupleTable) {
+    this.#connection = connection
     this.#tuples = tuples
   }
 
-  /** Evicts what is over the total limit; how many. Call once a transaction, after its changes. */
-  evictOverTotal(maxTuples: number): number {
-    const excess = this.#tuples.ages.total() - maxTuples
-    return excess > 0 ? this.#evictOldest(excess) : 0
+  /** Evicts what is over the limits of all tuples; how many. Call once a transaction, after its changes. */
+  evictOverLimits(policy: Pick<GreyPolicy, 'maxTuples' | 'maxTupleBytes'>, now: number): number {
+    const { ages } = this.#tuples
+    const maxBytes = policy.maxTupleBytes ?? DEFAULT_MAX_TUPLE_BYTES
+    let count = ages.total()
+    let bytes = ages.totalBytes()
+    const isOver = (): boolean => count > policy.maxTuples || bytes > maxBytes
+    if (!isOver()) return 0
+    const countBefore = count
+    const sources = this.#sourcesAt(now)
+    // The heaviest is at the end, and goes back to where it belongs when it weighs less than the next.
+    const fair = fairWeight(policy.maxTuples)
+    const heavy = sources.heavy(fair)
+    for (let top = heavy.pop(); top !== undefined && isOver(); top = heavy.pop()) {
+      const level = Math.max(fair, heavy.at(-1)?.weight ?? 0)
+      while (isOver()) {
+        const evicted = sources.evictFrom(top.source)
+        if (evicted === undefined) break
+        this.#tuples.noteRemoved(evicted)
+        count -= 1
+        bytes -= textBytesOf(evicted)
+        if (sources.weightOf(top.source) <= level) break
+      }
+      const weight = sources.weightOf(top.source)
+      if (weight > fair) insertByWeight(heavy, { source: top.source, weight })
+    }
+    while (isOver()) {
+      const evictedCount = this.#evictOldest(Math.max(1, count - policy.maxTuples))
+      if (evictedCount === 0) break
+      count -= evictedCount
+      bytes = ages.totalBytes()
+    }
+    return countBefore - count
+  }
+
+  #sourcesAt(now: number): TupleSources {
+    const known = this.#tuples.sources
+    if (known !== undefined && Math.abs(now - this.#sourcesReadAt) < SOURCES_LIFE_SEC) return known
+    this.#sourcesReadAt = now
+    this.#tuples.sources = new TupleSources(this.#connection)
+    return this.#tuples.sources
   }
 
   #evictOldest(wantedCount: number): number {
@@ -37,20 +89,38 @@ export class TupleLimits {
     const candidateCount = isSmall ? wantedCount : Math.max(wantedCount, Math.ceil(total * CANDIDATE_SHARE))
     const createdBefore = isSmall ? Number.MAX_SAFE_INTEGER : ages.createdBefore(candidateCount)
     let evictedCount = 0
-    let hasWrapped = false
+    let wrapCount = 0
     while (evictedCount < wantedCount) {
       const start = isSmall ? BEFORE_FIRST_TUPLE : this.#sweepAfter
-      for (const tuple of this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)) {
+      // Small ones are sorted as a whole; in the first round of a large one those that came back are spared.
+      const stretch = this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)
+      for (const tuple of stretch) {
+        if (!isSmall && wrapCount < 2 && tuple.bcount > 1) continue
         if (evictedCount === wantedCount) break
         if (this.#tuples.deleteStored(tuple)) evictedCount += 1
       }
       if (evictedCount === wantedCount) break
       const next = this.#tuples.keyBehind(start, STRETCH_TUPLES)
-      if (next === undefined && hasWrapped) break
-      hasWrapped ||= next === undefined
+      if (next === undefined) wrapCount += 1
+      if (wrapCount > 3) break
       this.#sweepAfter = next ?? BEFORE_FIRST_TUPLE
     }
     ages.flush()
     return evictedCount
   }
+}
+
+function textBytesOf({ helo, from, to }: StoredTuple): number {
+  return helo.length + from.length + to.length
+}
+
+function insertByWeight(heavy: SourceWeight[], added: SourceWeight): void {
+  let low = 0
+  let high = heavy.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (heavy[middle]!.weight < added.weight) low = middle + 1
+    else high = middle
+  }
+  heavy.splice(low, 0, added)
 }

@@ -4,6 +4,7 @@ import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { encodeTupleMarks, type NodeNumbers, tupleMarksOf } from './marks-codec.js'
 import { TupleAges } from './tuple-ages.js'
+import type { TupleSources } from './tuple-sources.js'
 import { wireValue } from './wire-value.js'
 
 const KEY = '(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))'
@@ -18,10 +19,10 @@ const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first FROM (
+const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first, bcount FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
-  ) WHERE first < ? ORDER BY first`
-const KEY_AT = `SELECT ${BLOB_KEY}, first FROM tuples WHERE (ip, helo, "from", "to") > ${KEY}
+  ) WHERE first < ? ORDER BY bcount > 1, first`
+const KEY_AT = `SELECT ${BLOB_KEY}, first, bcount FROM tuples WHERE (ip, helo, "from", "to") > ${KEY}
   ORDER BY ${BY_KEY} LIMIT 1 OFFSET ?`
 
 /** Addresses counted by one statement; more gain nothing. */
@@ -34,6 +35,7 @@ export interface StoredTuple {
   from: Buffer
   to: Buffer
   first: number
+  bcount: number
 }
 
 /** Sorts before every key. */
@@ -45,6 +47,8 @@ type KeyedRow = [Buffer, Buffer, Buffer, Buffer, ...TimesRow]
 /** GREY tuples, one statement a method; the caller owns the transaction and flushes `ages` in it. */
 export class TupleTable {
   readonly ages: TupleAges
+  /** Who takes how much room; there while the limits are near. */
+  sources: TupleSources | undefined
   readonly #connection: Connection
   readonly #nodes: NodeNumbers
 
@@ -67,6 +71,7 @@ export class TupleTable {
       .prepare(INSERT)
       .run(...keyValues(entry), first, pass, expire, bcount, pcount, marks?.last ?? null, encoded)
     this.ages.noteAdded(first)
+    this.#noteBytes(entry, 1)
   }
 
   /** Replaces the times of an existing tuple. */
@@ -83,12 +88,20 @@ export class TupleTable {
   }
 
   delete(tuple: Tuple): void {
-    this.#deleteByValues(keyValues(tuple))
+    if (this.#deleteByValues(keyValues(tuple))) this.#noteBytes(tuple, -1)
+  }
+
+  /** Tells of a tuple that was deleted by other means. */
+  noteRemoved(tuple: StoredTuple): void {
+    this.ages.noteRemoved(tuple.first)
+    this.#noteBytes(textsOf(tuple), -1)
   }
 
   /** False when there is none. */
   deleteStored(tuple: StoredTuple): boolean {
-    return this.#deleteByValues(storedKeyValues(tuple))
+    if (!this.#deleteByValues(storedKeyValues(tuple))) return false
+    this.#noteBytes(textsOf(tuple), -1)
+    return true
   }
 
   /** Tuples of an address, oldest first, those of one second by key. */
@@ -130,6 +143,12 @@ export class TupleTable {
     return row === undefined ? undefined : storedKeyValues(row)
   }
 
+  #noteBytes({ ip, helo, from, to }: Tuple, sign: 1 | -1): void {
+    const bytes = helo.length + from.length + to.length
+    this.ages.noteBytes(sign * bytes)
+    this.sources?.note(ip, bytes, sign)
+  }
+
   #columns(): string {
     return this.#connection.hasMarks ? COLUMNS : OLD_COLUMNS
   }
@@ -146,6 +165,10 @@ export class TupleTable {
     this.ages.noteRemoved(removed.first)
     return true
   }
+}
+
+function textsOf({ ip, helo, from, to }: StoredTuple): Tuple {
+  return { ip: text(ip), helo: text(helo), from: text(from), to: text(to) }
 }
 
 function text(bytes: Buffer): string {

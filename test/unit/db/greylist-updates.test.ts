@@ -74,6 +74,15 @@ describe('attempts', () => {
     expect((await store.check()).problems).toEqual([])
   })
 
+  test('a tuple that was made while the clock stood a year ahead begins anew, and passes in time', async () => {
+    const store = await withTrap()
+    const attempt = attemptOf('192.0.2.1')
+    await store.recordAttempts([attempt], POLICY, NOW + 365 * 86_400)
+    expect(await resultsOf(store, [attempt], NOW)).toEqual(['new'])
+    expect(await resultsOf(store, [attempt], NOW + 1501)).toEqual(['promoted'])
+    expect((await store.check()).problems).toEqual([])
+  })
+
   test('a tuple of a network promotes the client that came and stays for the others', async () => {
     const store = await withTrap()
     const base = attemptOf('192.0.2.1')

@@ -4,10 +4,12 @@ import {
   type HostRegisters,
   hasWaited,
   heldHostOf,
+  heldTupleOf,
   mergeHosts,
   mergeTuples,
   registersOf,
   type TupleState,
+  tupleStateOf,
   visibleHost,
 } from '../../../src/domain/merge.js'
 import type { Stamp } from '../../../src/domain/stamp.js'
@@ -84,6 +86,17 @@ describe('merge', () => {
   test('of addresses is commutative, associative and idempotent', () => checkLaws(registers, mergeHosts))
 
   test('of tuples is commutative, associative and idempotent', () => checkLaws(tuple, mergeTuples))
+
+  test('a tuple goes on record and back unchanged, whichever node saw it', () => {
+    const random = makeRandom(9)
+    for (let n = 0; n < 1000; n += 1) {
+      const state = tuple(random)
+      const key = { ip: '192.0.2.1', helo: 'h', from: '<a@b>', to: '<c@d>' }
+      const held = heldTupleOf(key, state, { node: 1, reset: state.epoch, passSec: 3 })
+      expect(tupleStateOf({ entry: held.entry!, marks: held.marks }, 1)).toEqual(state)
+      expect(held.entry!.pass === held.entry!.expire || hasWaited(state, state.epoch, 3)).toBe(true)
+    }
+  })
 
   test('going on record and back loses nothing that can show again', () => {
     fc.assert(

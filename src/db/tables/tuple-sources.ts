@@ -1,0 +1,144 @@
+import { formatCidr, networkOf, parseCidr } from '../../ip/cidr.js'
+import type { Connection } from '../connection.js'
+import type { SqlValue } from '../sqlite-driver.js'
+import type { StoredTuple } from './tuple-table.js'
+
+/** What a tuple takes beside its texts, in bytes. */
+const TUPLE_OVERHEAD = 100
+/** A usual tuple with its texts. */
+const USUAL_WEIGHT = 250
+/** Every source may have so many usual tuples: a thousandth of all, but some at least, and no more than few need. */
+const FAIR_SHARE = 1 / 1000
+const LEAST_FAIR = 4
+const MOST_FAIR = 32
+
+/** The weight up to which a source is nobody's flood. */
+export function fairWeight(maxTuples: number): number {
+  return USUAL_WEIGHT * Math.min(MOST_FAIR, Math.max(LEAST_FAIR, maxTuples * FAIR_SHARE))
+}
+
+/** So many of the next tuples to go are looked up at once for one source: at most, and as a share of all it has. */
+const MAX_QUEUE = 4096
+const QUEUE_SHARE = 1 / 16
+
+const BY_ADDRESS = `SELECT CAST(ip AS BLOB), count(*), sum(octet_length(helo) + octet_length("from") + octet_length("to"))
+  FROM tuples GROUP BY ip`
+const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from",
+  CAST("to" AS BLOB) AS "to", first, bcount FROM tuples WHERE ip >= ? AND ip < ?
+  ORDER BY bcount > 1, first LIMIT ?`
+const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
+  AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
+
+/** A source and the room that its tuples take, in bytes. */
+export interface SourceWeight {
+  source: string
+  weight: number
+}
+
+/** A tuple that may go: it stays when it changed since it was looked up. */
+type Candidate = StoredTuple & { bcount: number }
+
+/**
+ * How much room each source, the /24 or /64 of an address, takes among the tuples. Read from the table when the
+ * limits are first reached and kept in memory from then on: below the limits it costs nothing.
+ */
+export class TupleSources {
+  readonly #connection: Connection
+  readonly #weights = new Map<string, number>()
+  readonly #queues = new Map<string, Candidate[]>()
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    for (const [ip, count, bytes] of connection.prepareRaw(BY_ADDRESS).iterate() as Iterable<
+      [Buffer, number, number]
+    >) {
+      this.#add(sourceOf(ip.toString('latin1')), count * TUPLE_OVERHEAD + bytes)
+    }
+  }
+
+  /** Tells of a tuple that was added, or with `sign` -1 removed. */
+  note(ip: string, textBytes: number, sign: 1 | -1): void {
+    this.#add(sourceOf(ip), sign * (TUPLE_OVERHEAD + textBytes))
+  }
+
+  /** Sources above their fair share, the heaviest last. */
+  heavy(fair: number): SourceWeight[] {
+    const heavy: SourceWeight[] = []
+    for (const [source, weight] of this.#weights) if (weight > fair) heavy.push({ source, weight })
+    return heavy.sort((one, other) => one.weight - other.weight)
+  }
+
+  weightOf(source: string): number {
+    return this.#weights.get(source) ?? 0
+  }
+
+  /**
+   * Deletes the tuple of a source that is to go next: the oldest that has not come back, then the oldest that has.
+   * undefined when it has none.
+   */
+  evictFrom(source: string): StoredTuple | undefined {
+    for (let refills = 0; refills < 2; ) {
+      const candidate = this.#queues.get(source)?.pop()
+      if (candidate === undefined) {
+        refills += 1
+        this.#refill(source)
+        continue
+      }
+      const { ip, helo, from, to, first, bcount } = candidate
+      const result = this.#connection.prepare(DELETE).run(ip, helo, from, to, first, bcount)
+      if (result.changes === 1) return candidate
+    }
+    this.#weights.delete(source)
+    return undefined
+  }
+
+  #refill(source: string): void {
+    const count = Math.ceil(this.weightOf(source) / TUPLE_OVERHEAD)
+    const limit = Math.min(MAX_QUEUE, Math.max(16, Math.ceil(count * QUEUE_SHARE)))
+    const found: Candidate[] = []
+    for (const [from, to] of rangesOf(source)) {
+      const rows = this.#connection.prepare(IN_RANGE).all(from, to, limit) as Candidate[]
+      for (const row of rows) if (sourceOf(row.ip.toString('latin1')) === source) found.push(row)
+    }
+    // The next one to go is taken from the end.
+    found.sort((one, other) => Number(other.bcount > 1) - Number(one.bcount > 1) || other.first - one.first)
+    this.#queues.set(source, found.slice(-limit))
+  }
+
+  #add(source: string, weight: number): void {
+    const sum = (this.#weights.get(source) ?? 0) + weight
+    if (sum <= 0) this.#weights.delete(source)
+    else this.#weights.set(source, sum)
+  }
+}
+
+/** The /24 or /64 of an address or network; what is neither stands for itself. */
+export function sourceOf(ip: string): string {
+  const lastDot = ip.lastIndexOf('.')
+  if (lastDot > 0 && !ip.includes(':')) return ip.slice(0, lastDot + 1)
+  const address = ip.split('/', 1)[0]!
+  if (!address.includes(':') || parseCidr(`${address}/64`) === undefined) return ip
+  return formatCidr(networkOf(address, 64))
+}
+
+/** Where the addresses of a source are in the order of the texts; others may be among them. */
+function rangesOf(source: string): [SqlValue, SqlValue][] {
+  if (source.endsWith('.')) return [[source, `${source.slice(0, -1)}/`]]
+  if (!source.endsWith('/64')) return [[source, `${source}\0`]]
+  const groups = groupsOf(source.slice(0, -3))
+  const prefixes = [`${groups.join(':')}:`]
+  // Zeros at the end of the network's part may be left out of the text.
+  for (let length = 3; length >= 0 && groups[length] === '0'; length -= 1) {
+    prefixes.push(`${groups.slice(0, length).join(':')}::`)
+  }
+  return prefixes.map((prefix) => [prefix, `${prefix.slice(0, -1)};`])
+}
+
+/** The first four groups of a network's address without leading zeros. */
+function groupsOf(address: string): string[] {
+  const [head = '', tail = ''] = address.split('::')
+  const before = head === '' ? [] : head.split(':')
+  const behind = tail === '' ? [] : tail.split(':')
+  const zeros = address.includes('::') ? Array<string>(8 - before.length - behind.length).fill('0') : []
+  return [...before, ...zeros, ...behind].slice(0, 4)
+}

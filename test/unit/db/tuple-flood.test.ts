@@ -1,0 +1,102 @@
+/** Floods against the limits of tuples: who takes most loses first, and who waits keeps what he has. */
+import { describe, expect, test } from 'vitest'
+import type { Store, TupleAttempt } from '../../../src/db/store.js'
+import { attemptOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+const MAX_TUPLES = 2000
+const policy = { ...POLICY, maxTuplesPerAddress: 100, maxTuples: MAX_TUPLES }
+
+/** Attempts of senders of their own, each from another network. */
+const legitimate = (count: number): TupleAttempt[] =>
+  Array.from({ length: count }, (_, n) =>
+    attemptOf(n % 2 === 0 ? `198.51.${n >> 1}.25` : `2001:db8:${n.toString(16)}::25`),
+  )
+
+/** `perNetwork` attempts from each network, every one with a sender of its own. */
+function* flood(networks: readonly ((n: number) => string)[], perNetwork: number): Generator<TupleAttempt> {
+  for (let n = 0; n < perNetwork; n += 1) {
+    for (const addressOf of networks) {
+      const attempt = attemptOf(addressOf(n))
+      yield { ...attempt, tuple: { ...attempt.tuple, from: `<flood${n}@example.com>` } }
+    }
+  }
+}
+
+async function pour(store: Store, attempts: Iterable<TupleAttempt>, now: number): Promise<void> {
+  let batch: TupleAttempt[] = []
+  const write = async (): Promise<void> => {
+    await store.recordAttempts(batch, policy, now)
+    batch = []
+  }
+  for (const attempt of attempts) {
+    batch.push(attempt)
+    if (batch.length === 500) await write()
+  }
+  await write()
+}
+
+async function missingOf(store: Store, attempts: readonly TupleAttempt[]): Promise<number> {
+  let missing = 0
+  for (const { tuple } of attempts) {
+    if ((await store.get({ kind: 'tuple', ...tuple })) === undefined) missing += 1
+  }
+  return missing
+}
+
+describe('a flood of tuples', () => {
+  test('ten times the limit from 100 networks of both families pushes out no other tuple', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    const good = legitimate(300)
+    await store.recordAttempts(good, policy, NOW)
+    const networks = Array.from({ length: 100 }, (_, k) => (n: number): string => {
+      if (k % 3 === 0) return `2001:db8:0:${k}::${(n + 1).toString(16)}`
+      // A network whose groups are left out of the text, or of addresses that fill all eight.
+      if (k % 3 === 1) return k % 2 === 1 ? `2001:db8:ff${k}::${n + 1}` : `2001:db8:aa${k}:0:1:2:3:${n + 1}`
+      return `203.${k}.113.${n % 250}`
+    })
+    await pour(store, flood(networks, (10 * MAX_TUPLES) / 100), NOW + 1)
+    expect(await missingOf(store, good)).toBe(0)
+    expect(await store.count()).toMatchObject({ GREY: MAX_TUPLES })
+    expect((await store.check()).problems).toEqual([])
+  })
+
+  test('60 addresses of one /64 with 100 recipients each push out no other tuple', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    const good = legitimate(300)
+    await store.recordAttempts(good, policy, NOW)
+    const addresses = Array.from({ length: 60 }, (_, k) => (): string => `2001:db8:1:1::${k + 1}`)
+    await pour(store, flood(addresses, 100), NOW + 1)
+    expect(await missingOf(store, good)).toBe(0)
+  })
+
+  test('within the source that loses, tuples that have come back go last', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    const neighbours = Array.from({ length: 20 }, (_, n) => attemptOf(`203.0.113.${n + 1}`))
+    await store.recordAttempts(neighbours, policy, NOW)
+    await store.recordAttempts(neighbours, policy, NOW + 60)
+    const addresses = Array.from({ length: 60 }, (_, k) => (): string => `203.0.113.${k + 100}`)
+    await pour(store, flood(addresses, 90), NOW + 61)
+    expect(await missingOf(store, neighbours)).toBe(0)
+    expect(await store.count()).toMatchObject({ GREY: MAX_TUPLES })
+  })
+
+  test('long texts meet the limit of bytes before that of the count', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    const good = legitimate(50)
+    const bytes = { ...policy, maxTupleBytes: 400_000 }
+    await store.recordAttempts(good, bytes, NOW)
+    for (let n = 0; n < 40; n += 1) {
+      const batch = Array.from({ length: 25 }, (_, k) => {
+        const attempt = attemptOf(`203.0.113.${n}`)
+        return { ...attempt, tuple: { ...attempt.tuple, helo: `${k}${'h'.repeat(1000)}` } }
+      })
+      await store.recordAttempts(batch, bytes, NOW + n)
+    }
+    expect(await missingOf(store, good)).toBe(0)
+    const { GREY } = await store.count()
+    expect(GREY).toBeGreaterThan(300)
+    expect(GREY).toBeLessThan(450)
+    expect((await store.check()).problems).toEqual([])
+  })
+})
