@@ -337,6 +337,7 @@ export class SpamdService {
         if (this.scanner !== undefined) return this.scanner.scan()
         throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
       },
+      'accept-clock': () => ({ wasDoubted: this.scanner?.acceptClock() ?? false }),
       'sync-status': () => {
         if (this.#sync !== undefined) return this.#sync.status()
         throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')

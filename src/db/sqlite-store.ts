@@ -8,6 +8,7 @@ import type { Connection } from './connection.js'
 import type {
   Changed,
   CheckReport,
+  ClockReading,
   DamagedGap,
   EditOutcome,
   EntryCounts,
@@ -30,6 +31,9 @@ import type {
 import { getEntry } from './tables/entry-rows.js'
 import type { TupleLimits } from './tables/tuple-limits.js'
 import { type Decided, Transactions } from './transactions.js'
+
+const READ_CLOCK = `SELECT (SELECT time FROM journal_state), count(*),
+  count(*) FILTER (WHERE expire <> 0 AND expire <= ?) FROM hosts WHERE pcount <> -1`
 
 /**
  * The store on one SQLite file. Every method hands its work to a module of its own; what a one-key `spamdb`
@@ -221,6 +225,14 @@ export class SqliteStore implements Store {
   ): Promise<UndoOutcome & { event: number }> {
     const { undoEvent } = await import('./undo.js')
     return undoEvent(this.#connection, this.#transactions, wanted, options, now)
+  }
+
+  async readClock(now: number): Promise<ClockReading> {
+    return this.#connection.read('readClock', () => {
+      const row = this.#connection.prepareRaw(READ_CLOCK).get(Math.floor(now)) as [number, number, number]
+      const [newestMs, whiteCount, expiringCount] = row
+      return { newestSec: Math.floor(newestMs / 1000), whiteCount, expiringCount }
+    })
   }
 
   async backup(targetPath: string): Promise<void> {

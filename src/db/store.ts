@@ -65,6 +65,15 @@ export interface DamagedGap {
   before: Entry | undefined
 }
 
+/** The database's own idea of the time, and what would expire if the clock were believed. */
+export interface ClockReading {
+  /** Newest change on record, seconds since the Epoch; 0 when there is none. */
+  newestSec: number
+  whiteCount: number
+  /** WHITE entries whose time is over, pinned ones not among them. */
+  expiringCount: number
+}
+
 export interface Store {
   /** Path of the database as opened. */
   readonly location: string
@@ -166,6 +175,8 @@ export interface Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }>
+  /** What tells whether a clock that says `now`, in seconds, can be right. */
+  readClock(now: number): Promise<ClockReading>
   /** Copies the live database to a new file with SQLite's online backup. */
   backup(targetPath: string): Promise<void>
   check(): Promise<CheckReport>

@@ -20,7 +20,14 @@ export interface GuardedTime {
   passedSec: UnixSec
   /** False shortly after a step forward: delete nothing. */
   mayExpire: boolean
+  /** Why the clock may be wrong: a mass of expired entries is not to be believed. */
+  doubt: string | undefined
 }
+
+/** How long a clock is doubted before it is believed all the same. */
+export const DOUBT_MS = 60 * 60 * 1000
+/** A gateway that starts may have been off for so long. */
+const MAX_PAUSE_SEC = 24 * 60 * 60
 
 export class ClockGuard {
   readonly #clock: Clock
@@ -29,6 +36,7 @@ export class ClockGuard {
   #lastMonotonicMs: number
   #latestSec: UnixSec
   #heldUntilMs = Number.NEGATIVE_INFINITY
+  #doubt: { text: string; sinceMs: number } | undefined
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
@@ -36,6 +44,25 @@ export class ClockGuard {
     this.#lastSec = clock.nowSec()
     this.#latestSec = this.#lastSec
     this.#lastMonotonicMs = clock.monotonicMs()
+  }
+
+  /** At a start: compares the clock with the newest change on record, seconds since the Epoch, 0 for none. */
+  compareWith(newestSec: UnixSec): void {
+    const awaySec = this.#clock.nowSec() - newestSec
+    if (newestSec === 0 || (awaySec >= -MAX_STEP_SEC && awaySec <= MAX_PAUSE_SEC)) return
+    const text =
+      awaySec < 0
+        ? `the clock stands ${-awaySec} seconds before the newest change on record`
+        : `the newest change on record is ${awaySec} seconds old`
+    this.#doubt = { text, sinceMs: this.#clock.monotonicMs() }
+  }
+
+  /** An administrator says that the clock is right; false when nobody doubted it. */
+  accept(): boolean {
+    const wasDoubted = this.#doubt !== undefined || this.#clock.monotonicMs() < this.#heldUntilMs
+    this.#doubt = undefined
+    this.#heldUntilMs = Number.NEGATIVE_INFINITY
+    return wasDoubted
   }
 
   /** The time to work with now. */
@@ -47,6 +74,7 @@ export class ClockGuard {
     this.#lastMonotonicMs = monotonicMs
     if (stepSec > MAX_STEP_SEC) {
       this.#heldUntilMs = monotonicMs + HOLD_MS
+      this.#doubt = { text: `the clock jumped forward by ${stepSec} seconds`, sinceMs: monotonicMs }
       this.#logger.log(
         'warning',
         `clock jumped forward by ${stepSec} seconds, nothing expires for ${HOLD_MS / 60_000} minutes`,
@@ -54,12 +82,19 @@ export class ClockGuard {
       )
     } else if (stepSec < -MAX_STEP_SEC) {
       this.#heldUntilMs = Number.NEGATIVE_INFINITY
+      this.#doubt = undefined
       this.#logger.log('warning', `clock jumped back by ${-stepSec} seconds`, {
         event: 'clock-step',
         stepSec,
       })
     }
     if (nowSec > this.#latestSec) this.#latestSec = nowSec
-    return { nowSec, passedSec: this.#latestSec, mayExpire: monotonicMs >= this.#heldUntilMs }
+    if (this.#doubt !== undefined && monotonicMs - this.#doubt.sinceMs >= DOUBT_MS) this.#doubt = undefined
+    return {
+      nowSec,
+      passedSec: this.#latestSec,
+      mayExpire: monotonicMs >= this.#heldUntilMs,
+      doubt: this.#doubt?.text,
+    }
   }
 }

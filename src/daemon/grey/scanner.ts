@@ -7,7 +7,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { escapeControl } from '../../codec/escape.js'
-import type { GreyPolicy, ScanCursor } from '../../db/store.js'
+import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
 import type { EntryKey } from '../../domain/entry.js'
 import { isEmptySet } from '../../ip/ip-range-set.js'
 import { AppError } from '../../platform/app-error.js'
@@ -16,6 +16,7 @@ import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import type { BlockLists } from '../lists/block-lists.js'
+import { RateLimitedLog } from '../rate-limited-log.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
@@ -31,6 +32,8 @@ const STEP_TARGET_MS = 12
 const FIRST_SLICE = 500
 const SMALLEST_SLICE = 50
 const LARGEST_SLICE = 4000
+/** Fewer entries than this expire whatever the clock says: they are soon earned again. */
+const MASS_EXPIRY_COUNT = 1000
 /** A database that someone else has locked is asked again after this, so many times. */
 const BUSY_RETRY_MS = 250
 const MAX_BUSY_RETRIES = 40
@@ -53,6 +56,8 @@ export interface ScanReport {
   /** When it began, seconds since the Epoch. */
   atSec: number
   isComplete: boolean
+  /** The clock may be wrong, and most of the white list would expire: nothing was looked at. */
+  isWaiting: boolean
   whiteCount: number
   trappedCount: number
   deletedCount: number
@@ -63,17 +68,20 @@ export interface ScanReport {
 export class Scanner {
   readonly #options: ScannerOptions
   readonly #guard: ClockGuard
+  readonly #limited: RateLimitedLog
   #sliceLimit = FIRST_SLICE
   /** The opened database that has held a white address. */
   #whiteGeneration: number | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<ScanReport> | undefined
   #isStopped = false
+  #isClockCompared = false
   #lastReport: ScanReport | undefined
 
   constructor(options: ScannerOptions) {
     this.#options = options
     this.#guard = new ClockGuard(options.clock, options.logger)
+    this.#limited = new RateLimitedLog(options.logger, options.clock)
   }
 
   /** What the last finished scan found; undefined before the first. */
@@ -109,6 +117,7 @@ export class Scanner {
     const report: ScanReport = {
       atSec: clock.nowSec(),
       isComplete: false,
+      isWaiting: false,
       whiteCount: 0,
       trappedCount: 0,
       deletedCount: 0,
@@ -120,7 +129,9 @@ export class Scanner {
     whiteTable.beginScan()
     this.#options.blockLists.beginTrapScan()
     try {
-      report.isComplete = await this.#walk(this.#guard.read(), report, white, trapped)
+      const time = await this.#readTime()
+      report.isWaiting = await this.#mustWait(time)
+      if (!report.isWaiting) report.isComplete = await this.#walk(time, report, white, trapped)
     } catch (error) {
       logger.log('notice', `scan of ${databasePath} failed`, { event: 'scan-failed' })
       logger.log('info', `dbopen failed (${escapeControl(reasonOf(error))})`)
@@ -129,6 +140,40 @@ export class Scanner {
     report.durationMs = clock.monotonicMs() - startedMs
     this.#lastReport = report
     return report
+  }
+
+  /** At the first scan the clock is compared with the database as well. */
+  async #readTime(): Promise<GuardedTime> {
+    if (!this.#isClockCompared) {
+      const { newestSec } = await this.#readClock(this.#options.clock.nowSec())
+      this.#guard.compareWith(newestSec)
+      this.#isClockCompared = true
+    }
+    return this.#guard.read()
+  }
+
+  #readClock(nowSec: number): Promise<ClockReading> {
+    return this.#options.keeper.use((store) => store.readClock(nowSec))
+  }
+
+  /** True when a clock that may be wrong would end most of the white list: nothing is touched then. */
+  async #mustWait({ nowSec, doubt }: GuardedTime): Promise<boolean> {
+    if (doubt === undefined) return false
+    const { whiteCount, expiringCount } = await this.#readClock(nowSec)
+    if (expiringCount < MASS_EXPIRY_COUNT || expiringCount * 2 <= whiteCount) return false
+    this.#limited.log(
+      'clock-doubt',
+      'warning',
+      `${expiringCount} of ${whiteCount} WHITE entries would expire, but ${doubt}: nothing expires and tables stay for an hour at most, or until spamdctl accept-clock`,
+    )
+    return true
+  }
+
+  /** Believes the clock from now on and scans again; false when it was believed already. */
+  acceptClock(): boolean {
+    const wasDoubted = this.#guard.accept()
+    if (wasDoubted) void this.scan()
+    return wasDoubted
   }
 
   async #walk(

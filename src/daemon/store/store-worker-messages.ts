@@ -11,6 +11,7 @@ export const DAEMON_STORE_CALLS = [
   'readScanSlice',
   'applyScan',
   'applySync',
+  'readClock',
 ] as const
 export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 

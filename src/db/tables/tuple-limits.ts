@@ -1,8 +1,9 @@
 import type { GreyPolicy } from '../../domain/requests.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
+import type { StoredTuple } from './stored-tuple.js'
 import { fairWeight, type SourceWeight, TupleSources } from './tuple-sources.js'
-import { BEFORE_FIRST_TUPLE, type StoredTuple, type TupleTable } from './tuple-table.js'
+import { BEFORE_FIRST_TUPLE, type TupleTable } from './tuple-table.js'
 
 /**
  * Share of all tuples that are candidates when the oldest are evicted. The larger it is, the fewer tuples a

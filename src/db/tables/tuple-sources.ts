@@ -1,7 +1,7 @@
 import { formatCidr, networkOf, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
-import type { StoredTuple } from './tuple-table.js'
+import type { StoredTuple } from './stored-tuple.js'
 
 /** What a tuple takes beside its texts, in bytes. */
 const TUPLE_OVERHEAD = 100

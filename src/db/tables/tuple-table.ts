@@ -3,6 +3,7 @@ import type { HeldTuple } from '../../domain/held.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { encodeTupleMarks, type NodeNumbers, tupleMarksOf } from './marks-codec.js'
+import type { StoredTuple } from './stored-tuple.js'
 import { TupleAges } from './tuple-ages.js'
 import type { TupleSources } from './tuple-sources.js'
 import { wireValue } from './wire-value.js'
@@ -27,16 +28,6 @@ const KEY_AT = `SELECT ${BLOB_KEY}, first, bcount FROM tuples WHERE (ip, helo, "
 
 /** Addresses counted by one statement; more gain nothing. */
 const COUNTED_AT_ONCE = 32
-
-/** The key of a stored tuple as its bytes, with its creation time. */
-export interface StoredTuple {
-  ip: Buffer
-  helo: Buffer
-  from: Buffer
-  to: Buffer
-  first: number
-  bcount: number
-}
 
 /** Sorts before every key. */
 export const BEFORE_FIRST_TUPLE: readonly SqlValue[] = ['', '', '', '']

@@ -25,7 +25,7 @@ const grey = (part: Partial<typeof times & typeof tuple> = {}): Entry => ({
   ...times,
   ...part,
 })
-const usual = { nowSec: NOW, passedSec: NOW, mayExpire: true }
+const usual = { nowSec: NOW, passedSec: NOW, mayExpire: true, doubt: undefined }
 const decide = (entries: Entry[], listed: string[] = [], time = usual) =>
   decideSlice(entries, time, (ip) => listed.includes(ip))
 const nothing = {
@@ -93,12 +93,12 @@ test.each(cases)('$name', ({ entry, want, listed }) => {
 
 describe('after a step of the clock', () => {
   test('forward nothing expires, nothing passes that did not pass, and white stays white', () => {
-    const hour = { nowSec: NOW + 3600, passedSec: NOW + 3600, mayExpire: false }
+    const hour = { nowSec: NOW + 3600, passedSec: NOW + 3600, mayExpire: false, doubt: undefined }
     const entries = [white('192.0.2.1'), trapped('192.0.2.3'), grey({ pass: NOW + 100 })]
     expect(decide(entries, [], hour)).toEqual({ ...nothing, white: ['192.0.2.1'], trapped: ['192.0.2.3'] })
   })
   test('back what was white stays white', () => {
-    const back = { nowSec: NOW - 3600, passedSec: NOW, mayExpire: true }
+    const back = { nowSec: NOW - 3600, passedSec: NOW, mayExpire: true, doubt: undefined }
     expect(decide([white('192.0.2.1')], [], back).white).toEqual(['192.0.2.1'])
   })
 })

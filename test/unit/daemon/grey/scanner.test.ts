@@ -259,4 +259,58 @@ describe('what must not empty the table', () => {
     expect(table()).toEqual(['192.0.2.9/32'])
     expect(await listing()).toEqual(['WHITE 192.0.2.9', 'TRAPPED 192.0.2.3'])
   })
+
+  describe('a clock in doubt', () => {
+    const many = Array.from({ length: 1500 }, (_, n) => `10.0.${n >> 8}.${n & 255}`)
+    const DAY = 86_400
+
+    test('a mass of WHITE that would expire waits for an hour; tables stay', async () => {
+      const { add, scanner, table, clock, logger, listing } = daemon()
+      await add('WHITE', ...many)
+      await scanner.scan()
+      const before = table()
+      clock.step(40 * DAY)
+      for (let minutes = 0; minutes < 60; minutes += 11) {
+        expect(await scanner.scan()).toMatchObject({ isWaiting: true, isComplete: false })
+        clock.advance(11 * 60)
+      }
+      expect(table()).toEqual(before)
+      expect(await listing()).toHaveLength(1500)
+      expect(logger.lines.map(({ message }) => message).join('\n')).toContain(
+        '1500 of 1500 WHITE entries would expire, but the clock jumped forward by 3456000 seconds: nothing expires and tables stay for an hour at most, or until spamdctl accept-clock',
+      )
+      expect(await scanner.scan()).toMatchObject({ isWaiting: false, deletedCount: 1500 })
+      expect(table()).toEqual([])
+    })
+
+    test('accepting the clock ends the wait at once', async () => {
+      const { add, scanner, clock, listing } = daemon()
+      await add('WHITE', ...many)
+      await scanner.scan()
+      expect(scanner.acceptClock()).toBe(false)
+      clock.step(40 * DAY)
+      expect((await scanner.scan()).isWaiting).toBe(true)
+      expect(scanner.acceptClock()).toBe(true)
+      await scanner.scan()
+      expect(await listing()).toEqual([])
+    })
+
+    test('at a start the newest change on record counts', async () => {
+      const { add, scanner, clock } = daemon()
+      await add('WHITE', ...many)
+      clock.step(40 * DAY)
+      expect((await scanner.scan()).isWaiting).toBe(true)
+    })
+
+    test('few entries, or fewer than half, expire as ever', async () => {
+      const { add, scanner, clock, listing } = daemon()
+      await add('WHITE', ...many.slice(0, 999))
+      await scanner.scan()
+      clock.step(40 * DAY)
+      expect((await scanner.scan()).isWaiting).toBe(false)
+      clock.advance(601)
+      await scanner.scan()
+      expect(await listing()).toEqual([])
+    })
+  })
 })

@@ -1,0 +1,17 @@
+import { flagsForHelp } from '../src/cli/base-command.js'
+import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
+
+const OPTIONS = statusOptions('one JSON object')
+
+/** `spamdctl accept-clock`: tells the running spamd that its clock is right. Manual: docs/man/spamdctl.8. */
+export default class AcceptClock extends StatusCommand {
+  static override summary = 'let entries expire that spamd keeps because its clock may be wrong'
+  static override examples = STATUS_EXAMPLES
+  static override flags = flagsForHelp(OPTIONS)
+
+  async run(): Promise<void> {
+    const render = ({ wasDoubted }: { wasDoubted: boolean }): string =>
+      wasDoubted ? 'the clock is accepted, a scan has begun\n' : 'the clock was not in doubt\n'
+    await this.printStatus('accept-clock', OPTIONS, (answer: { wasDoubted: boolean }) => answer, render)
+  }
+}
