@@ -97,6 +97,11 @@ function checkTwice(findings: Findings, ruleset: NftRuleset): void {
   }
 }
 
+/** The port that spamd listens on, or would. */
+function portOf({ daemon, settings }: DoctorContext): number {
+  return (daemon.kind === 'status' ? daemon.status.listen[0]?.port : undefined) ?? settings.port
+}
+
 function redirecting(ruleset: NftRuleset): NftChain[] {
   return ruleset.chains
     .filter(({ type, hook }) => type === 'nat' && hook === 'prerouting')
@@ -126,7 +131,7 @@ function checkWays(
       findings.error(
         'nft.redirect',
         `${name} mail from strangers is not sent to spamd`,
-        `add "tcp dport 25 redirect to :${context.settings.port}" to the nat chain; ${LOAD}`,
+        `add "tcp dport 25 redirect to :${portOf(context)}" to the nat chain; ${LOAD}`,
       )
       continue
     }

@@ -7,7 +7,8 @@ import type { PlannedFile, WantedLine } from './planned-file.js'
 export function spamdConf(path: string, friendsPath: string, { lists }: InitAnswers): PlannedFile {
   const entries = LIST_CATALOGUE.filter(({ name }) => lists.includes(name))
   const names = lists.flatMap((name) => [name, 'friends'])
-  const all = names.length === 0 ? [] : ['all:\\', names.map((name) => `\t:${name}:`).join('\\\n'), '']
+  const all =
+    names.length === 0 ? ['all:', ''] : ['all:\\', names.map((name) => `\t:${name}:`).join('\\\n'), '']
   const text = [
     '# spamd.conf(5), written by "spamdctl init". Check it with: spamd-setup --check',
     '# More lists: spamdctl lists catalogue',

@@ -233,7 +233,8 @@ function matchesRule(
 ): boolean {
   if (rule.isConditional || (rule.family !== undefined && rule.family !== packet.family)) return false
   if (rule.ports !== undefined && !rule.ports.includes(packet.port)) return false
-  if (rule.interfaces.some((name) => name === 'lo')) return false
+  // Mail of strangers comes in from outside: a rule for all interfaces but one speaks of the others.
+  if (rule.interfaces.some((name) => name === 'lo' || (name.startsWith('!') && name !== '!lo'))) return false
   return rule.sources.every((source) => {
     const isNegated = source.startsWith('!')
     const name = source.replace(/^!?@?/, '')

@@ -33,8 +33,8 @@ export class Gateway {
     this.#options = options
   }
 
-  /** Installs what is shipped, in the places that the shipped files name, and starts nothing. */
-  async install(): Promise<void> {
+  /** Makes the programs callable, on a system that has nothing else of ours. */
+  async installPrograms(): Promise<void> {
     const { machine } = this
     for (const unit of MASKED) await machine.run('ln', '-sf', '/dev/null', `/etc/systemd/system/${unit}`)
     for (const program of ['spamd', 'spamdb', 'spamlogd', 'spamd-setup', 'spamdctl']) {
@@ -45,6 +45,12 @@ export class Gateway {
     if (found.stdout.trim() !== process.version) {
       await machine.write('/usr/bin/node', readFileSync(process.execPath), '755')
     }
+  }
+
+  /** Installs what is shipped, in the places that the shipped files name, and starts nothing. */
+  async install(): Promise<void> {
+    const { machine } = this
+    await this.installPrograms()
     await machine.run('mkdir', '-p', '/etc/spamd')
     const rules = this.#options.rules ?? 'nftables.conf'
     await machine.write('/etc/spamd/nftables.conf', readFileSync(join(EXAMPLES, rules)))

@@ -24,6 +24,8 @@ export const FRIEND = { domain: 'friend.example', ipv4: '198.51.100.80', ipv6: '
 
 export interface LabOptions extends GatewayOptions {
   senders: readonly Sender[]
+  /** A gateway that is set up in another way than by hand. */
+  gateway?: Gateway
 }
 
 /** See the head of the file. */
@@ -37,7 +39,7 @@ export class Lab {
   readonly server: Postfix
 
   constructor(options: LabOptions) {
-    this.gateway = new Gateway(options)
+    this.gateway = options.gateway ?? new Gateway(options)
     this.sender = new Postfix(this.outside, {
       domain: FRIEND.domain,
       hostname: 'mx.sender.example',
