@@ -654,3 +654,25 @@ test('the example of spamd.conf(5) has no mistake', () => {
   expect(conf.diagnostics).toEqual([])
   expect(conf.lists.map(({ name }) => name)).toEqual(['drop', 'override', 'mine'])
 })
+
+test('double quotes are letters in all, so a colon between them ends a name', () => {
+  const conf = parse(`all:"a:b:c":\nb${BLACK}\n`)
+  expect(conf.lists.map(({ name, isUsable }) => [name, isUsable])).toEqual([
+    ['"a', false],
+    ['b', true],
+    ['c"', false],
+  ])
+})
+
+test.each([
+  ['a|b', true],
+  ['b|c', true],
+  ['a|b|c', true],
+  ['a|c', false],
+  ['a|', false],
+  ['|b', false],
+  ['b', true],
+])('tc=%s finds the record a|b|c: %s', (name, isFound) => {
+  const conf = parse(`all:x:\nx:black:msg="x":tc=${name}:\na|b|c:file=/f:\n`)
+  expect(conf.lists[0]!.isUsable).toBe(isFound)
+})
