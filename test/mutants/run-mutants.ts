@@ -1,0 +1,155 @@
+/**
+ * How much of what the code does its tests notice: changes a copy of the work tree in one place at a time and runs the
+ * unit tests that import the changed file, those of its layer first. Prints what no test noticed, and the share that was
+ * noticed for each layer. Not in the gate: a hundred changes take about ten minutes.
+ *
+ *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--count 60] [--seed 1] [--timeout 60]
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import { findMutants, type Mutant } from './find-mutants.js'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const { values: flags } = parseArgs({
+  options: {
+    layer: { type: 'string', default: 'ip,codec,domain' },
+    only: { type: 'string', default: '' },
+    count: { type: 'string', default: '60' },
+    seed: { type: 'string', default: '1' },
+    timeout: { type: 'string', default: '60' },
+  },
+})
+
+interface Candidate extends Mutant {
+  layer: string
+  /** Relative to the work tree. */
+  path: string
+  text: string
+}
+
+/** Numbers from 0 to below `limit`, the same for the same seed (xorshift32). */
+function makeRandom(seed: number): (limit: number) => number {
+  let state = seed | 0 || 1
+  return (limit) => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return Math.floor(((state >>> 0) / 2 ** 32) * limit)
+  }
+}
+
+function candidatesOf(layer: string): Candidate[] {
+  const folder = join(ROOT, 'src', layer)
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  return names.sort().flatMap((name) => {
+    const path = relative(ROOT, join(folder, name))
+    if (!path.includes(flags.only)) return []
+    const text = readFileSync(join(ROOT, path), 'utf8')
+    return findMutants(path, text).map((mutant) => ({ ...mutant, layer, path, text }))
+  })
+}
+
+/** `count` of them, each at most once, in random order. */
+function sample<Item>(items: Item[], count: number, random: (limit: number) => number): Item[] {
+  const left = [...items]
+  const taken: Item[] = []
+  while (taken.length < count && left.length > 0) {
+    const at = random(left.length)
+    taken.push(left[at]!)
+    left[at] = left.at(-1)!
+    left.pop()
+  }
+  return taken
+}
+
+/** A copy of what unit tests read; ends with the process. */
+function makeCopy(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'spamdctl-mutants-'))
+  process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+  const listed = spawnSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 26 })
+  for (const path of listed.stdout.split('\0')) {
+    if (path !== '') cpSync(join(ROOT, path), join(copy, path), { verbatimSymlinks: true })
+  }
+  for (const built of ['node_modules', 'dist']) symlinkSync(join(ROOT, built), join(copy, built))
+  return copy
+}
+
+/** True when a test that imports the file fails, or does not end in time. `include`: which tests may run. */
+async function isNoticed(copy: string, path: string, include: string[]): Promise<boolean> {
+  const config = join(copy, 'vitest.mutants.config.mjs')
+  writeFileSync(config, `export default { test: ${JSON.stringify({ include, testTimeout: 30_000 })} }\n`)
+  const vitest = join(copy, 'node_modules/vitest/vitest.mjs')
+  const words = [
+    'related',
+    '--run',
+    '--bail=1',
+    '--passWithNoTests',
+    '--reporter=dot',
+    `--config=${config}`,
+    path,
+  ]
+  // A group of its own, so that the workers end with it.
+  const child = spawn(process.execPath, [vitest, ...words], { cwd: copy, stdio: 'ignore', detached: true })
+  const stop = () => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL')
+    } catch {
+      // It has ended already.
+    }
+  }
+  process.on('exit', stop)
+  const timer = setTimeout(stop, Number(flags.timeout) * 1000)
+  const [exitCode] = (await once(child, 'exit')) as [number | null]
+  clearTimeout(timer)
+  process.off('exit', stop)
+  return exitCode !== 0
+}
+
+async function measure(copy: string, layer: string): Promise<void> {
+  const all = candidatesOf(layer)
+  const chosen = sample(all, Number(flags.count), makeRandom(Number(flags.seed)))
+  const ownTests = [`test/unit/${layer}/**/*.test.ts`]
+  let noticed = 0
+  for (const mutant of chosen) {
+    const { path, text, start, end, replacement } = mutant
+    writeFileSync(join(copy, path), text.slice(0, start) + replacement + text.slice(end))
+    const isFound =
+      (await isNoticed(copy, path, ownTests)) || (await isNoticed(copy, path, ['test/unit/**/*.test.ts']))
+    writeFileSync(join(copy, path), text)
+    if (isFound) noticed += 1
+    else process.stdout.write(`${describe(mutant)}\n`)
+  }
+  const share = chosen.length === 0 ? 100 : (noticed / chosen.length) * 100
+  process.stdout.write(
+    `${layer}: ${noticed} of ${chosen.length} changes noticed (${share.toFixed(1)} %), ${all.length} are possible\n`,
+  )
+}
+
+/** `src/ip/cidr.ts:12: boundary: a < b -> <=`. */
+function describe({ path, text, start, end, replacement, kind }: Candidate): string {
+  const line = text.slice(0, start).split('\n').length
+  const lineText = text
+    .slice(text.lastIndexOf('\n', start) + 1, Math.max(end, text.indexOf('\n', start)))
+    .trim()
+  return `${path}:${line}: ${kind}: ${lineText.slice(0, 90)}: ${text.slice(start, end).slice(0, 40)} -> ${replacement.slice(0, 45)}`
+}
+
+const copy = makeCopy()
+for (const layer of flags.layer.split(',')) {
+  const tests = [`test/unit/${layer}/**/*.test.ts`]
+  // Otherwise every change would count as noticed.
+  const path = candidatesOf(layer)[0]?.path
+  if (path !== undefined && (await isNoticed(copy, path, tests))) {
+    process.stderr.write(`run-mutants: the unit tests of ${layer} fail without any change\n`)
+    process.exit(1)
+  }
+  await measure(copy, layer)
+}
+process.exit(0)
