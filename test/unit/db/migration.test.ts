@@ -1,0 +1,89 @@
+/** A database of schema 1, from before stamps and journal, is brought to the current schema by its first writer. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../../src/db/schema.js'
+import { attemptOf, listingOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+const builtStore = new URL('../../../dist/src/db/open-store.js', import.meta.url).href
+
+/** A database as the first release made it. */
+function oldDatabase(tupleCount: number): string {
+  const path = join(scratch.folder(), 'spamd.sqlite')
+  const database = new Database(path)
+  database.pragma(`application_id = ${APPLICATION_ID}`)
+  database.exec(MIGRATIONS[0]!)
+  database.pragma('user_version = 1')
+  database.pragma('journal_mode = WAL')
+  database
+    .prepare(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       INSERT INTO tuples SELECT printf('10.%d.%d.%d', i / 65536, i / 256 % 256, i % 256), 'mx.example.org', '<a@b>', '<c@d>',
+         ${NOW}, ${NOW + 14_400}, ${NOW + 14_400}, 1, 0 FROM n`,
+    )
+    .run(tupleCount)
+  database.exec(`UPDATE tuple_ages SET tuple_count = ${tupleCount};
+    INSERT INTO tuple_ages VALUES (${Math.floor(NOW / 64)}, ${tupleCount});
+    INSERT INTO hosts VALUES ('192.0.2.1', ${NOW}, ${NOW}, ${NOW + 9999}, 3, 4, 'büro'), ('192.0.2.2', 1, 0, 0, 1, -1, NULL);
+    INSERT INTO spamtraps VALUES ('trap@example.net', 7, NULL)`)
+  database.close()
+  return path
+}
+
+test('every entry stays as it was, readers need no writer first, and old entries take stamps when they change', async () => {
+  const path = oldDatabase(20)
+  const reader = await scratch.open(path, { mode: 'read' })
+  const before = await listingOf(reader)
+  expect(before).toContain('TRAPPED|192.0.2.2|0\n')
+  const store = await scratch.open(path)
+  expect(await listingOf(store)).toBe(before)
+  expect(await store.check()).toMatchObject({ isSound: true, schemaVersion: SCHEMA_VERSION })
+  expect(await store.readJournal(0, 10)).toEqual({ rows: [], newest: 0, isBehind: false })
+  const seen = await store.recordSightings(
+    [{ ip: '192.0.2.1', count: 1 }],
+    { whiteExpireSec: 9, untrap: false },
+    NOW,
+  )
+  expect(seen.changes[0]).toMatchObject({
+    before: { marks: undefined },
+    after: { entry: { comment: 'büro' } },
+  })
+  const known = attemptOf('10.0.0.1', {
+    tuple: { ip: '10.0.0.1', helo: 'mx.example.org', from: '<a@b>', to: '<c@d>' },
+  })
+  const { outcomes } = await store.recordAttempts([known], POLICY, NOW + 2000)
+  expect(outcomes).toMatchObject([{ result: 'promoted' }])
+  expect((await store.check()).problems).toEqual([])
+})
+
+test('a writer that is killed while it migrates leaves the old schema or the new one, whole', async () => {
+  const path = oldDatabase(100_000)
+  const script = `const { openStore } = await import(${JSON.stringify(builtStore)})
+    process.stdout.write('begin'); await openStore(${JSON.stringify(path)}, { mode: 'write' }); process.stdout.write('end')`
+  for (const delayMs of [0, 5, 20, 60, 120]) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const ended = once(child, 'exit')
+    await once(child.stdout, 'data')
+    await pause(delayMs)
+    child.kill('SIGKILL')
+    await ended
+    const database = new Database(path)
+    const version = database.pragma('user_version', { simple: true })
+    expect([1, SCHEMA_VERSION]).toContain(version)
+    const tables = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'journal'").pluck().get()
+    expect(tables).toBe(version === 1 ? 0 : 1)
+    database.close()
+  }
+  const store = await scratch.open(path)
+  expect(await store.check()).toMatchObject({
+    isSound: true,
+    schemaVersion: SCHEMA_VERSION,
+    counts: { GREY: 100_000 },
+  })
+})
