@@ -58,7 +58,7 @@ export class History {
     if (changes.length === 0) return
     const settings = this.settings()
     if (settings.mode === 'off') return
-    let seq = this.#newest()
+    let seq = this.newest()
     let event: number | undefined
     const statement = this.#connection.prepare(APPEND)
     for (const change of changes) {
@@ -71,7 +71,7 @@ export class History {
         event,
         Math.floor(stamp.time / 1000),
         CHANGE_RULES.indexOf(cause.rule),
-        cause.actor ?? null,
+        cause.actor ?? (settings.mode === 'full' ? cause.recipient : undefined) ?? null,
         KINDS.indexOf(key.kind),
         encodeKey(key),
         encodeFields(before.entry),
@@ -85,11 +85,17 @@ export class History {
   /** One row for an event that is too large for a row each. */
   appendSummary(rule: ChangeRule, at: number, summary: string): void {
     if (this.settings().mode === 'off') return
-    const seq = this.#newest() + 1
+    const seq = this.newest() + 1
     const event = this.#eventFor(rule, seq)
     this.#connection
       .prepare(APPEND)
       .run(seq, event, Math.floor(at), CHANGE_RULES.indexOf(rule), null, SUMMARY, summary, null, null)
+  }
+
+  /** Number of the newest row; 0 without any. */
+  newest(): number {
+    if (!this.#connection.hasMarks) return 0
+    return this.#connection.prepare(NEWEST).pluck().get() as number
   }
 
   settings(): HistorySettings {
@@ -142,10 +148,6 @@ export class History {
   lastUndoable(): number | undefined {
     if (!this.#connection.hasMarks) return undefined
     return this.#connection.prepare(LAST_EVENT).pluck().get() as number | undefined
-  }
-
-  #newest(): number {
-    return this.#connection.prepare(NEWEST).pluck().get() as number
   }
 
   #eventFor(rule: ChangeRule, seq: number): number {

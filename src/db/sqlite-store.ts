@@ -3,6 +3,7 @@ import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
+import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Connection } from './connection.js'
 import type {
@@ -208,6 +209,14 @@ export class SqliteStore implements Store {
     ip?: string | undefined
   }): Promise<HistoryRow[]> {
     return this.#connection.read('readHistory', () => this.#transactions.history.read(options))
+  }
+
+  async newestHistory(): Promise<number> {
+    return this.#connection.read('newestHistory', () => this.#transactions.history.newest())
+  }
+
+  async readCounts(sinceSec: number): Promise<HourlyCount[]> {
+    return this.#connection.read('readCounts', () => this.#transactions.counts.read(sinceSec))
   }
 
   async historySettings(): Promise<HistorySettings> {

@@ -11,6 +11,7 @@ import type { Change, HostChange } from '../domain/change.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
+import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
 import type {
   EditOutcome,
@@ -164,6 +165,10 @@ export interface Store {
   saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
   /** Rows of the history behind `after`, oldest first; with `ip` those of one address and its tuples. */
   readHistory(options: { after: number; limit: number; ip?: string | undefined }): Promise<HistoryRow[]>
+  /** Number of the newest row of the history; 0 without any. */
+  newestHistory(): Promise<number>
+  /** Counters of the hours from `sinceSec` on; see domain/hourly-counts.ts. */
+  readCounts(sinceSec: number): Promise<HourlyCount[]>
   historySettings(): Promise<HistorySettings>
   saveHistorySettings(settings: HistorySettings): Promise<void>
   /**

@@ -11,6 +11,7 @@ import {
 } from '../domain/held.js'
 import type { Connection } from './connection.js'
 import { History } from './history.js'
+import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
@@ -28,6 +29,7 @@ export interface Decided<Outcome> {
 export class Transactions {
   readonly journal: Journal
   readonly history: History
+  readonly counts: HourlyCounts
   readonly hosts: HostTable
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
@@ -38,6 +40,7 @@ export class Transactions {
     this.#connection = connection
     this.journal = new Journal(connection, connection.home)
     this.history = new History(connection)
+    this.counts = new HourlyCounts(connection)
     const { nodes } = this.journal
     this.hosts = new HostTable(connection, nodes)
     this.tuples = new TupleTable(connection, nodes)
@@ -63,6 +66,7 @@ export class Transactions {
       for (const { first, last } of draft.touched) this.#store(first, last)
       journal.append(draft.changes)
       this.history.append(draft.changes)
+      this.counts.add(draft.changes)
       after?.(outcomes)
       return { outcomes, changes: draft.changes }
     })

@@ -40,6 +40,8 @@ export interface Cause {
   rule: ChangeRule
   /** Who: address of a peer, name of a user; undefined when the rule says all. */
   actor?: string | undefined
+  /** The recipient that was a trap, for the history alone. */
+  recipient?: WireText | undefined
 }
 
 interface ChangeOf<Key, Held> {

@@ -53,7 +53,7 @@ const LIMIT: Cause = { rule: 'limit' }
 function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): TupleOutcome {
   const trapKeys = [attempt.trapKey, ...(attempt.otherTrapKeys ?? [])]
   if (attempt.isDomainTrap || trapKeys.some((key) => draft.spamtrap(key).entry !== undefined)) {
-    const trapped = trap(draft, attempt.clientIp, policy, 'trapped')
+    const trapped = trap(draft, attempt, policy, 'trapped')
     if (trapped !== undefined) return trapped
   }
   const text = tupleText(attempt.tuple)
@@ -69,7 +69,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   if (known.entry === undefined || isVoid) {
     const isFirst = known.entry === undefined
     if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {
-      const trapped = trap(draft, attempt.clientIp, policy, 'trapped-mx')
+      const trapped = trap(draft, attempt, policy, 'trapped-mx')
       if (trapped !== undefined) return trapped
     }
     const evictedCount = isFirst ? makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress) : 0
@@ -130,7 +130,7 @@ function hasJustPassed(draft: Draft, ip: string, policy: GreyPolicy): boolean {
 /** undefined when the address is exempt from traps. */
 function trap(
   draft: Draft,
-  ip: string,
+  { clientIp: ip, trapKey: recipient }: TupleAttempt,
   policy: GreyPolicy,
   result: 'trapped' | 'trapped-mx',
 ): TupleOutcome | undefined {
@@ -141,7 +141,12 @@ function trap(
   const after: HostEntry = { ...entry, ...times, kind: 'TRAPPED', ip }
   const isFixed = entry !== undefined && isPinned(entry)
   const held = { entry: after, marks: isFixed ? marks : trappedMarks(marks, stamp) }
-  draft.putHost(ip, held, stamp, { rule: result === 'trapped' ? 'trap' : 'low-priority-mx' })
+  draft.putHost(
+    ip,
+    held,
+    stamp,
+    result === 'trapped' ? { rule: 'trap', recipient } : { rule: 'low-priority-mx' },
+  )
   return { result, isNewHost: entry === undefined || result === 'trapped-mx', evictedCount: 0 }
 }
 

@@ -31,7 +31,7 @@ export interface HistoryRow {
   event: number
   at: number
   rule: ChangeRule
-  /** Peer or user, where known. */
+  /** Peer or user, where known; of a trap the recipient. */
   actor: string | undefined
   /** Undefined for an event that was too large for a row each: `summary` tells of it. */
   key: EntryKey | undefined

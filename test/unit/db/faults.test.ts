@@ -286,7 +286,7 @@ describe('damage and full disks', () => {
       expect(stored).toBeGreaterThan(0)
       expect(await store.count()).toMatchObject({ WHITE: stored })
       execFileSync('mount', ['-o', 'remount,size=8m', folder])
-      expect(await add()).toHaveLength(500)
+      expect((await add()).outcomes).toHaveLength(500)
       expect(await store.count()).toMatchObject({ WHITE: stored + 500 })
       expect((await store.check()).problems).toEqual([])
     },

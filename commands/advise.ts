@@ -1,0 +1,35 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { presentPassSec } from '../src/cli/operations/present-passtime.js'
+import { ADVISE_OPTIONS, runAdvise } from '../src/cli/operations/stats-commands.js'
+import { standardTerminal } from '../src/cli/operations/terminal.js'
+import { systemClock } from '../src/platform/clock.js'
+import { resolveSettings } from '../src/platform/settings.js'
+import { writeFully } from '../src/platform/standard-output.js'
+
+const USAGE = 'advise [--since DURATION] [--json]'
+
+/** `spamdctl advise`: recommend a passtime from the retries that were seen here. Manual: docs/man/spamdctl.8. */
+export default class Advise extends BaseCommand {
+  static override summary = 'recommend a passtime from the retries that were seen here'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'is the passtime right for this site', command: 'spamdctl advise' },
+  ]
+  static override flags = flagsForHelp(ADVISE_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(ADVISE_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    const { db, controlSocket } = resolveSettings({
+      db: words.options.last('db'),
+      controlSocket: words.options.last('config-socket'),
+    })
+    const text = await runAdvise(words.options, {
+      dbPath: db,
+      nowSec: systemClock.nowSec(),
+      passSec: await presentPassSec(controlSocket),
+      terminal: standardTerminal(),
+    })
+    writeFully(1, Buffer.from(text))
+  }
+}

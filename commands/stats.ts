@@ -1,0 +1,33 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { presentPassSec } from '../src/cli/operations/present-passtime.js'
+import { runStats, STATS_OPTIONS } from '../src/cli/operations/stats-commands.js'
+import { standardTerminal } from '../src/cli/operations/terminal.js'
+import { systemClock } from '../src/platform/clock.js'
+import { resolveSettings } from '../src/platform/settings.js'
+import { writeFully } from '../src/platform/standard-output.js'
+
+const USAGE = 'stats [--since DURATION] [--by hour|day] [--json]'
+
+/** `spamdctl stats`: show what was greylisted, passed, lost and trapped, by hour or day. Manual: docs/man/spamdctl.8. */
+export default class Stats extends BaseCommand {
+  static override summary = 'show what was greylisted, passed, lost and trapped, by hour or day'
+  static override usage = USAGE
+  static override examples = [{ description: 'the last month by day', command: 'spamdctl stats --by day' }]
+  static override flags = flagsForHelp(STATS_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(STATS_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    const { db, controlSocket } = resolveSettings({
+      db: words.options.last('db'),
+      controlSocket: words.options.last('config-socket'),
+    })
+    const text = await runStats(words.options, {
+      dbPath: db,
+      nowSec: systemClock.nowSec(),
+      passSec: await presentPassSec(controlSocket),
+      terminal: standardTerminal(),
+    })
+    writeFully(1, Buffer.from(text))
+  }
+}

@@ -1,0 +1,225 @@
+/** What the counters of the hours and the history say: `spamdctl stats` and `advise`. Pure. */
+import type { HistoryRow } from '../domain/history.js'
+import { CANDIDATE_MINUTES, type HourlyCount, MAX_DELAY_MINUTES } from '../domain/hourly-counts.js'
+import { trapKeyOf } from '../domain/recipient.js'
+import { familyOf } from '../ip/address.js'
+import { formatCidr, networkOf } from '../ip/cidr.js'
+
+/** What a column counts, in the order in which they are shown. */
+export const COLUMNS = [
+  'new',
+  'passed',
+  'lost',
+  'trapped',
+  'expired',
+  'sighted',
+  'blocked',
+  'evicted',
+  'by-hand',
+] as const
+export type Column = (typeof COLUMNS)[number]
+
+export interface StatsRow {
+  /** Start of hour or day, seconds since the Epoch, UTC. */
+  startSec: number
+  counts: Record<Column, number>
+}
+
+export interface Stats {
+  rows: StatsRow[]
+  totals: Record<Column, number>
+  /** Minutes within which a half, nine tenths, 99 of 100 of the mail that passed did; undefined without any. */
+  delays: { p50: number; p90: number; p99: number } | undefined
+  /** Number of tuples that passed by delay in minutes; the last holds all that took longer. */
+  histogram: [minutes: number, count: number][]
+  funnel: { grey: number; white: number; lostOnce: number; lostRetried: number }
+  top: Record<'networks' | 'helos' | 'senderDomains' | 'trappedRecipients', [string, number][]>
+}
+
+const MAX_TOP = 10
+const IPV4_NETWORK_BITS = 24
+const IPV6_NETWORK_BITS = 48
+
+/** Adds up counters by hours or days; the tops are those of the given history. */
+export function computeStats(
+  counts: readonly HourlyCount[],
+  rows: readonly HistoryRow[],
+  stepSec: number,
+): Stats {
+  const byStart = new Map<number, StatsRow>()
+  const totals = noCounts()
+  const delays = new Map<number, number>()
+  const funnel = { grey: 0, white: 0, lostOnce: 0, lostRetried: 0 }
+  for (const { hour, name, label, count } of counts) {
+    if (name === 'delay') delays.set(Number(label), (delays.get(Number(label)) ?? 0) + count)
+    if (name === 'lost') funnel[label === 'once' ? 'lostOnce' : 'lostRetried'] += count
+    const column = COLUMNS.find((known) => known === name)
+    if (column === undefined) continue
+    const startSec = Math.floor(hour / stepSec) * stepSec
+    const row = byStart.get(startSec) ?? { startSec, counts: noCounts() }
+    byStart.set(startSec, row)
+    row.counts[column] += count
+    totals[column] += count
+  }
+  funnel.grey = totals.new
+  funnel.white = totals.passed
+  const histogram = [...delays].sort(([a], [b]) => a - b)
+  return {
+    rows: [...byStart.values()].sort((a, b) => a.startSec - b.startSec),
+    totals,
+    delays: percentiles(histogram),
+    histogram,
+    funnel,
+    top: topsOf(rows),
+  }
+}
+
+function noCounts(): Record<Column, number> {
+  return Object.fromEntries(COLUMNS.map((name) => [name, 0])) as Record<Column, number>
+}
+
+function percentiles(histogram: readonly [number, number][]): Stats['delays'] {
+  const total = histogram.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return undefined
+  const at = (share: number): number => {
+    let seen = 0
+    for (const [minutes, count] of histogram) {
+      seen += count
+      if (seen >= total * share) return minutes
+    }
+    return MAX_DELAY_MINUTES
+  }
+  return { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+}
+
+function topsOf(rows: readonly HistoryRow[]): Stats['top'] {
+  const networks = new Map<string, number>()
+  const helos = new Map<string, number>()
+  const senderDomains = new Map<string, number>()
+  const trappedRecipients = new Map<string, number>()
+  const count = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1)
+  for (const { key, rule, before, after, actor } of rows) {
+    if (rule === 'attempt' && before === undefined && key?.kind === 'tuple') {
+      count(networks, networkText(key.ip))
+      count(helos, key.helo)
+      count(senderDomains, trapKeyOf(key.from).replace(/^.*@/, '') || '<>')
+    }
+    if (rule === 'trap' && after?.kind === 'TRAPPED' && actor !== undefined) count(trappedRecipients, actor)
+  }
+  const top = (map: Map<string, number>): [string, number][] =>
+    [...map].sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1)).slice(0, MAX_TOP)
+  return {
+    networks: top(networks),
+    helos: top(helos),
+    senderDomains: top(senderDomains),
+    trappedRecipients: top(trappedRecipients),
+  }
+}
+
+function networkText(ip: string): string {
+  if (ip.includes('/')) return ip
+  return formatCidr(networkOf(ip, familyOf(ip) === 4 ? IPV4_NETWORK_BITS : IPV6_NETWORK_BITS))
+}
+
+/** What one passtime would have done. */
+export interface Candidate {
+  minutes: number
+  /** Tuples that would have passed, those of the lost among them. */
+  passing: number
+  /** How long the mail among them would have waited, in seconds. */
+  meanWaitSec: number | undefined
+  /** Clients that never passed, and would have. */
+  lostPassing: number
+  /** False beyond the passtime in force: who passed did not try again. */
+  isSeen: boolean
+}
+
+export interface Advice {
+  candidates: Candidate[]
+  passed: number
+  lost: number
+  presentMinutes: number
+  /** The shortest passtime that lets no more of the lost pass; undefined while too little is known. */
+  bestMinutes: number | undefined
+}
+
+/** Fewer tuples than this say nothing. */
+const MIN_KNOWN = 50
+/** So many of the lost in a hundred more may pass with a shorter passtime. */
+const TOLERATED_SHARE = 0.01
+
+/** Compares passtimes by the retries that were seen with the present one. */
+export function computeAdvice(counts: readonly HourlyCount[], presentPassSec: number): Advice {
+  const sum = (name: string, label?: string): number =>
+    counts.reduce(
+      (total, row) => total + (row.name === name && (label ?? row.label) === row.label ? row.count : 0),
+      0,
+    )
+  const presentMinutes = presentPassSec / 60
+  const candidates = CANDIDATE_MINUTES.map((minutes): Candidate => {
+    const label = String(minutes)
+    const passing = sum('reach', label)
+    return {
+      minutes,
+      passing,
+      meanWaitSec: passing === 0 ? undefined : sum('reach-seconds', label) / passing,
+      lostPassing: sum('lost-reach', label),
+      isSeen: minutes <= presentMinutes,
+    }
+  })
+  const lost = sum('lost')
+  const passed = sum('passed')
+  const seen = candidates.filter(({ isSeen }) => isSeen)
+  const least = seen.at(-1)?.lostPassing ?? 0
+  const best = seen.find(({ lostPassing }) => lostPassing <= least + lost * TOLERATED_SHARE)
+  return {
+    candidates,
+    passed,
+    lost,
+    presentMinutes,
+    bestMinutes: passed + lost < MIN_KNOWN ? undefined : best?.minutes,
+  }
+}
+
+/** Networks from which a sender keeps coming with new addresses: candidates for an exception of their own. */
+export interface PoolCandidate {
+  senderDomain: string
+  network: string
+  addressCount: number
+}
+
+/** Least addresses of one network that tried to deliver the same mail. */
+const POOL_ADDRESSES = 3
+
+/** Mail (sender and recipient) that came from several addresses, by sender domain and network, the largest first. */
+export function findPools(rows: readonly HistoryRow[]): PoolCandidate[] {
+  const byMail = new Map<string, { domain: string; addresses: Set<string> }>()
+  for (const { key, rule, before } of rows) {
+    if (rule !== 'attempt' || before !== undefined || key?.kind !== 'tuple' || key.ip.includes('/')) continue
+    const text = `${key.from} ${key.to}`
+    const known = byMail.get(text) ?? {
+      domain: trapKeyOf(key.from).replace(/^.*@/, ''),
+      addresses: new Set(),
+    }
+    byMail.set(text, known)
+    known.addresses.add(key.ip)
+  }
+  const pools = new Map<string, { pool: PoolCandidate; addresses: Set<string> }>()
+  for (const { domain, addresses } of byMail.values()) {
+    if (addresses.size < POOL_ADDRESSES || domain === '') continue
+    for (const ip of addresses) {
+      const network = networkText(ip)
+      const known = pools.get(`${domain} ${network}`) ?? {
+        pool: { senderDomain: domain, network, addressCount: 0 },
+        addresses: new Set<string>(),
+      }
+      pools.set(`${domain} ${network}`, known)
+      known.addresses.add(ip)
+      known.pool.addressCount = known.addresses.size
+    }
+  }
+  return [...pools.values()]
+    .map(({ pool }) => pool)
+    .sort((a, b) => b.addressCount - a.addressCount)
+    .slice(0, MAX_TOP)
+}

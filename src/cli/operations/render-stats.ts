@@ -1,0 +1,140 @@
+/** `spamdctl stats` and `advise` for people. */
+import plot from 'simple-ascii-chart'
+import { type Advice, COLUMNS, type PoolCandidate, type Stats } from '../../app/stats.js'
+import { toDisplayText } from '../../app/wire-text.js'
+import { formatDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
+import { type Terminal, wrapped } from './terminal.js'
+
+const PIPED_WIDTH = 80
+const MAX_CHART_WIDTH = 120
+const CHART_HEIGHT = 8
+/** Room of the labels at the left and right of a chart. */
+const CHART_MARGIN = 14
+
+/** Table of hours or days, delays with their histogram, the way of tuples, and the tops. */
+export function renderStats(
+  stats: Stats,
+  options: { terminal: Terminal; byDay: boolean; passSec: number },
+): string {
+  const { terminal, byDay, passSec } = options
+  const width = Math.min(MAX_CHART_WIDTH, terminal.width ?? PIPED_WIDTH)
+  const parts = [table(stats, byDay, width)]
+  const { delays, funnel, histogram } = stats
+  if (delays !== undefined) {
+    const text = `delay of mail that passed: half within ${delays.p50} minutes, 90 % within ${delays.p90}, 99 % within ${delays.p99}; passtime ${formatDuration(passSec)}`
+    parts.push(wrapped(terminal, '', text))
+    // Pictures are for people; programs take --json.
+    if (terminal.width !== undefined) parts.push(chart(histogram, passSec, width))
+  }
+  const share = (count: number): string =>
+    funnel.grey === 0 ? '' : ` (${Math.round((count / funnel.grey) * 100)} %)`
+  const lost = funnel.lostOnce + funnel.lostRetried
+  const way = `grey ${funnel.grey} -> white ${funnel.white}${share(funnel.white)}, lost ${lost}${share(lost)}, ${funnel.lostOnce} of them never tried again`
+  parts.push(wrapped(terminal, '', way))
+  const names = {
+    networks: 'networks',
+    helos: 'HELO names',
+    senderDomains: 'sender domains',
+    trappedRecipients: 'trapped recipients',
+  }
+  for (const [name, heading] of Object.entries(names)) {
+    const top = stats.top[name as keyof Stats['top']]
+    if (top.length === 0) continue
+    const texts = top.map(
+      ([key, count]) => `  ${String(count).padStart(7)}  ${escapeControl(toDisplayText(key))}`,
+    )
+    parts.push(`most frequent ${heading}\n${texts.join('\n')}\n`)
+  }
+  return parts.join('\n')
+}
+
+function table(stats: Stats, byDay: boolean, width: number): string {
+  const shown = COLUMNS.filter((name) => stats.totals[name] > 0)
+  if (shown.length === 0) return 'nothing was counted in this time\n'
+  const start = (sec: number): string =>
+    formatUtcTime(sec)
+      .slice(0, byDay ? 10 : 16)
+      .replace('T', ' ')
+  const rows = [
+    [byDay ? 'day' : 'hour', ...shown],
+    ...stats.rows.map(({ startSec, counts }) => [
+      start(startSec),
+      ...shown.map((name) => String(counts[name])),
+    ]),
+    ['all', ...shown.map((name) => String(stats.totals[name]))],
+  ]
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  const used = widths.reduce((sum, columnWidth) => sum + columnWidth + 2, 0)
+  const largest = Math.max(1, ...stats.rows.map(({ counts }) => counts.new))
+  const barWidth = Math.max(0, width - used - 1)
+  const lines = rows.map((row, index) => {
+    const cells = row.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!),
+    )
+    const count = stats.rows[index - 1]?.counts.new ?? 0
+    return `${cells.join('  ')}  ${'#'.repeat(Math.round((count / largest) * barWidth))}`.trimEnd()
+  })
+  return `${lines.join('\n')}\n`
+}
+
+function chart(histogram: Stats['histogram'], passSec: number, width: number): string {
+  const last = histogram.at(-1)?.[0] ?? 0
+  const counts = new Map(histogram)
+  const points = Array.from({ length: last + 1 }, (_, minute): [number, number] => [
+    minute,
+    counts.get(minute) ?? 0,
+  ])
+  const text = plot(points, {
+    width: Math.max(20, width - CHART_MARGIN),
+    height: CHART_HEIGHT,
+    mode: 'bar',
+    title: 'mail that passed, by minutes of delay; the line is the passtime',
+    thresholds: [{ x: passSec / 60 }],
+  })
+  return `${text
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+    .trim()}\n`
+}
+
+/** The comparison of passtimes, and what follows from it. */
+export function renderAdvice(advice: Advice, pools: readonly PoolCandidate[], terminal: Terminal): string {
+  const { candidates, bestMinutes, presentMinutes, passed, lost } = advice
+  const rows = [
+    ['passtime', 'mail would pass', 'after waiting', 'lost clients would pass'],
+    ...candidates.map(({ minutes, passing, meanWaitSec, lostPassing, isSeen }) => [
+      `${minutes}m`,
+      isSeen ? String(passing) : '-',
+      isSeen && meanWaitSec !== undefined ? formatDuration(Math.round(meanWaitSec)) : '-',
+      isSeen ? String(lostPassing) : '-',
+    ]),
+  ]
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  const lines = rows.map((row) => row.map((cell, column) => cell.padStart(widths[column]!)).join('  '))
+  const known = `${passed} mails passed and ${lost} were lost with the present passtime of ${presentMinutes}m; what is longer was not seen`
+  const best = candidates.find(({ minutes }) => minutes === bestMinutes)
+  const present = candidates.findLast(({ minutes, isSeen }) => isSeen && minutes <= presentMinutes)
+  const sentences: string[] = []
+  if (best === undefined) sentences.push('advice: too little is known yet; come back in a few days')
+  else if (best.minutes >= presentMinutes || best === present)
+    sentences.push('advice: keep the passtime: a shorter one would let more of the lost clients pass')
+  else {
+    sentences.push(
+      `advice: spamd -G ${best.minutes}m:4h:36d: mail waits ${waitText(best.meanWaitSec)} in place of ${waitText(present?.meanWaitSec)}, and ${best.lostPassing} of ${lost} lost clients would have passed (${present?.lostPassing ?? 0} now)`,
+    )
+  }
+  for (const { senderDomain, network, addressCount } of pools) {
+    sentences.push(
+      `advice: ${toDisplayText(senderDomain)} sends the same mail from ${addressCount} addresses of ${network}: put ${network} into nospamd, or use --grey-prefix4 24`,
+    )
+  }
+  const texts = [known, ...sentences].map((sentence) => wrapped(terminal, '', escapeControl(sentence)))
+  return `${lines.join('\n')}\n\n${texts.join('')}`
+}
+
+function waitText(seconds: number | undefined): string {
+  return seconds === undefined ? '?' : formatDuration(Math.round(seconds))
+}

@@ -1,0 +1,92 @@
+/** `spamdctl stats` and `spamdctl advise` on an opened world. */
+import { useDatabase } from '../../app/database/open-database.js'
+import { computeAdvice, computeStats, findPools } from '../../app/stats.js'
+import { parseDuration } from '../../codec/duration.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
+import type { HistoryRow } from '../../domain/history.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+import { renderAdvice, renderStats } from './render-stats.js'
+import type { Terminal } from './terminal.js'
+
+const COMMON: readonly OptionSpec[] = [
+  { long: 'json', summary: 'one JSON object' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd in place of SPAMD_CONTROL_SOCKET' },
+  { long: 'help', summary: 'show this help' },
+]
+export const STATS_OPTIONS: readonly OptionSpec[] = [
+  { long: 'since', value: 'DURATION', summary: 'how far back (default 2d, by day 30d)' },
+  {
+    long: 'by',
+    value: 'STEP',
+    choices: ['hour', 'day'],
+    summary: 'a line for each hour or day (default hour)',
+  },
+  ...COMMON,
+]
+export const ADVISE_OPTIONS: readonly OptionSpec[] = [
+  { long: 'since', value: 'DURATION', summary: 'how far back (default 30d)' },
+  ...COMMON,
+]
+
+export interface StatsWorld {
+  dbPath: string
+  nowSec: number
+  /** Of the running spamd, else its default. */
+  passSec: number
+  terminal: Terminal
+}
+
+const DAY_SEC = 86_400
+const HOUR_SEC = 3600
+/** Newest rows of the history that the tops are counted from. */
+const MAX_HISTORY_ROWS = 200_000
+const BATCH_ROWS = 20_000
+
+/** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
+export async function runStats(options: OptionValues, world: StatsWorld): Promise<string> {
+  const byDay = options.last('by') === 'day'
+  const sinceSec = world.nowSec - durationOf(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
+  const { counts, rows } = await readBoth(world.dbPath, sinceSec)
+  const stats = computeStats(counts, rows, byDay ? DAY_SEC : HOUR_SEC)
+  if (!options.has('json'))
+    return renderStats(stats, { terminal: world.terminal, byDay, passSec: world.passSec })
+  const { rows: steps, ...rest } = stats
+  const shown = steps.map(({ startSec, counts: values }) => ({ start: formatUtcTime(startSec), ...values }))
+  return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest }, undefined, 2)}\n`
+}
+
+/** The text that `advise` prints. */
+export async function runAdvise(options: OptionValues, world: StatsWorld): Promise<string> {
+  const sinceSec = world.nowSec - durationOf(options.last('since'), 30 * DAY_SEC)
+  const { counts, rows } = await readBoth(world.dbPath, sinceSec)
+  const advice = computeAdvice(counts, world.passSec)
+  const pools = findPools(rows)
+  if (options.has('json')) return `${JSON.stringify({ ...advice, pools }, undefined, 2)}\n`
+  return renderAdvice(advice, pools, world.terminal)
+}
+
+async function readBoth(dbPath: string, sinceSec: number) {
+  return await useDatabase(dbPath, 'read', async (store) => {
+    const counts = await store.readCounts(sinceSec)
+    const rows: HistoryRow[] = []
+    let after = Math.max(0, (await store.newestHistory()) - MAX_HISTORY_ROWS)
+    for (;;) {
+      const batch = await store.readHistory({ after, limit: BATCH_ROWS })
+      for (const row of batch) if (row.at >= sinceSec) rows.push(row)
+      after = batch.at(-1)?.seq ?? after
+      if (batch.length < BATCH_ROWS) return { counts, rows }
+    }
+  })
+}
+
+function durationOf(text: string | undefined, usual: number): number {
+  if (text === undefined) return usual
+  const duration = parseDuration(text)
+  if (duration !== undefined && duration > 0) return duration
+  throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(text)} is no duration`, {
+    hint: 'for example 12h or 30d',
+  })
+}

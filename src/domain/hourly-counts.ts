@@ -1,0 +1,127 @@
+/**
+ * What is counted of changes for each hour, so that statistics of months cost nothing. Counters have a name and a
+ * label; they hold no address of anybody.
+ *
+ * | name | label | counts |
+ * |---|---|---|
+ * | `new` | | tuples that began |
+ * | `passed` | | tuples whose address became WHITE |
+ * | `lost` | `once`, `retried` | tuples that ended by time |
+ * | `trapped` | rule | addresses that became TRAPPED |
+ * | `expired` | kind | addresses whose time was over |
+ * | `sighted` | | addresses that became WHITE by the log watcher |
+ * | `blocked` | | WHITE addresses that a block list took |
+ * | `evicted` | | tuples that went for want of room |
+ * | `by-hand` | rule | entries changed by people |
+ * | `delay` | minutes | delays of the tuples that passed, rounded up; 240 is more than that |
+ * | `reach`, `reach-seconds` | candidate | tuples that a passtime of so many minutes would have let pass at this try, and how long they waited then |
+ * | `lost-reach` | candidate | tuples that ended by time although they came back after so many minutes |
+ */
+import type { Change, TupleChange } from './change.js'
+
+/** Passtimes that are compared, in minutes. */
+export const CANDIDATE_MINUTES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60] as const
+
+export const MAX_DELAY_MINUTES = 240
+const MINUTE = 60
+export const HOUR_SEC = 3600
+
+/** One counter of one hour. */
+export interface HourlyCount {
+  /** Start of the hour, seconds since the Epoch. */
+  hour: number
+  name: string
+  label: string
+  count: number
+}
+
+/** Adds up changes; keys are name and label with a blank between. */
+export class ChangeCounter {
+  readonly counts = new Map<string, number>()
+
+  add(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange)
+      else this.#addOther(change)
+    }
+  }
+
+  #count(name: string, label: string | number = '', by = 1): void {
+    const key = `${name} ${label}`
+    this.counts.set(key, (this.counts.get(key) ?? 0) + by)
+  }
+
+  #addOther({ key, before, after, cause }: Change): void {
+    switch (cause.rule) {
+      case 'manual':
+      case 'import':
+      case 'undo':
+        this.#count('by-hand', cause.rule)
+        return
+      case 'trap':
+      case 'low-priority-mx':
+        if (before.entry?.kind !== 'TRAPPED') this.#count('trapped', cause.rule)
+        return
+      case 'expiry':
+        if (key.kind === 'host') this.#count('expired', before.entry?.kind ?? '')
+        return
+      case 'sighting':
+        if (before.entry === undefined) this.#count('sighted')
+        return
+      case 'block-list':
+        if (after.entry === undefined) this.#count('blocked')
+        return
+      default:
+    }
+  }
+
+  #addTuple({ before, after, stamp, cause }: TupleChange): void {
+    const { entry, marks } = before
+    const nowSec = Math.floor(stamp.time / 1000)
+    const isAgain = entry !== undefined && entry.first !== after.entry?.first && after.entry !== undefined
+    switch (cause.rule) {
+      case 'attempt':
+        if (entry === undefined || isAgain) this.#count('new')
+        else this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
+        return
+      case 'promotion':
+        if (entry === undefined) return
+        this.#count('passed')
+        this.#count('delay', Math.min(MAX_DELAY_MINUTES, Math.ceil((nowSec - entry.first) / MINUTE)))
+        this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
+        return
+      case 'expiry':
+        if (entry !== undefined && after.entry === undefined)
+          this.#addLost(entry.first, marks?.last ?? entry.first)
+        return
+      case 'limit':
+        this.#count('evicted')
+        return
+      case 'manual':
+      case 'import':
+      case 'undo':
+        this.#count('by-hand', cause.rule)
+        return
+      default:
+    }
+  }
+
+  /** A try is the first that a passtime would let pass when the one before came too early for it. */
+  #addRetry(firstSec: number, lastSec: number, nowSec: number): void {
+    const delaySec = nowSec - firstSec
+    for (const minutes of CANDIDATE_MINUTES) {
+      const passSec = minutes * MINUTE
+      if (delaySec < passSec) return
+      if (lastSec - firstSec >= passSec) continue
+      this.#count('reach', minutes)
+      this.#count('reach-seconds', minutes, delaySec)
+    }
+  }
+
+  #addLost(firstSec: number, lastSec: number): void {
+    this.#count('lost', lastSec > firstSec ? 'retried' : 'once')
+    for (const minutes of CANDIDATE_MINUTES) {
+      if (lastSec - firstSec >= minutes * MINUTE) this.#count('lost-reach', minutes)
+    }
+  }
+}

@@ -1,0 +1,249 @@
+/** Counters of the hours, `spamdctl stats`, and `spamdctl advise` on a made log whose best passtime is known. */
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { computeAdvice } from '../../../../src/app/stats.js'
+import { OptionValues } from '../../../../src/cli/base-command.js'
+import { getoptAnywhere } from '../../../../src/cli/getopt.js'
+import {
+  ADVISE_OPTIONS,
+  runAdvise,
+  runStats,
+  STATS_OPTIONS,
+} from '../../../../src/cli/operations/stats-commands.js'
+import { createDatabase, openStore } from '../../../../src/db/open-store.js'
+import type { Store, TupleAttempt } from '../../../../src/db/store.js'
+import { temporaryFolder } from '../../../support/program-run.js'
+import { POLICY } from '../../../support/scratch-database.js'
+
+const parent = temporaryFolder('stats')
+/** Start of an hour. */
+const START = 1_700_002_800
+const NOW = START + 20 * 3600
+const PLAIN = { width: undefined, hasColour: false }
+
+const attempt = (ip: string, from = '<sender@example.net>', to = '<user@example.org>'): TupleAttempt => ({
+  tuple: { ip, helo: 'mx.example.net', from, to },
+  clientIp: ip,
+  trapKey: to.slice(1, -1),
+  isDomainTrap: false,
+  isLowPriorityMx: false,
+  mayPromote: true,
+})
+
+async function build(play: (store: Store) => Promise<void>): Promise<string> {
+  const path = join(mkdtempSync(join(parent, 'db-')), 'spamd.sqlite')
+  createDatabase(path)
+  const store = await openStore(path, { mode: 'write', durability: 'normal' })
+  try {
+    await play(store)
+  } finally {
+    await store.close()
+  }
+  return path
+}
+
+/** Each client tries at the given minutes; what waits at the end of four hours has expired and is scanned away. */
+async function playClients(
+  store: Store,
+  clients: readonly { ip: string; minutes: readonly number[] }[],
+  sender = (ip: string) => `<${ip}@example.net>`,
+): Promise<void> {
+  const tries = clients.flatMap(({ ip, minutes }) =>
+    minutes.map((minute) => ({ ip, at: START + minute * 60 })),
+  )
+  const promoted = new Set<string>()
+  for (const { ip, at } of tries.sort((a, b) => a.at - b.at)) {
+    // A white host does not come to spamd again.
+    if (promoted.has(ip)) continue
+    const { outcomes } = await store.recordAttempts([attempt(ip, sender(ip))], POLICY, at)
+    if (outcomes[0]!.result === 'promoted') promoted.add(ip)
+  }
+  const expired = clients.filter(({ ip }) => !promoted.has(ip))
+  const keys = expired.map(({ ip }) => ({ kind: 'tuple', ...attempt(ip, sender(ip)).tuple }) as const)
+  await store.applyScan({ expired: keys, promoted: [], blocked: [] }, POLICY, START + 5 * 3600)
+}
+
+/** Sixty servers that come back after 10, 20 and 40 minutes, sixty robots that try for five minutes, forty that try once. */
+const CLIENTS = [
+  ...Array.from({ length: 60 }, (_, n) => ({ ip: `192.0.2.${n}`, minutes: [0, 10, 20, 40] })),
+  ...Array.from({ length: 60 }, (_, n) => ({ ip: `198.51.100.${n}`, minutes: [0, 1, 3, 5] })),
+  ...Array.from({ length: 40 }, (_, n) => ({ ip: `203.0.113.${n}`, minutes: [0] })),
+]
+
+function optionsOf(argv: string[], specs: typeof STATS_OPTIONS): OptionValues {
+  const parsed = getoptAnywhere(argv, specs)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return new OptionValues(parsed)
+}
+const world = (dbPath: string, width?: number) => ({
+  dbPath,
+  nowSec: NOW,
+  passSec: 1500,
+  terminal: { ...PLAIN, width },
+})
+const stats = (dbPath: string, ...argv: string[]) => runStats(optionsOf(argv, STATS_OPTIONS), world(dbPath))
+
+describe('stats', () => {
+  test('counts by hour, delays, the way of tuples, the most frequent', async () => {
+    const path = await build((store) => playClients(store, CLIENTS))
+    const text = await stats(path)
+    expect(
+      text
+        .split('\n')
+        .slice(0, 4)
+        .map((line) => line.replace(/ +#*$/, '')),
+    ).toEqual([
+      'hour              new  passed  lost',
+      '2023-11-14 23:00  160      60     0',
+      '2023-11-15 04:00    0       0   100',
+      'all               160      60   100',
+    ])
+    expect(text).toContain(
+      'delay of mail that passed: half within 40 minutes, 90 % within 40, 99 % within 40; passtime 25m\n',
+    )
+    expect(text).toContain('grey 160 -> white 60 (38 %), lost 100 (63 %), 40 of them never tried again\n')
+    expect(text).toContain(
+      'most frequent networks\n       60  192.0.2.0/24\n       60  198.51.100.0/24\n       40  203.0.113.0/24\n',
+    )
+    expect(text).toContain('most frequent sender domains\n      160  example.net\n')
+  })
+
+  test('--json, --by day and --since', async () => {
+    const path = await build((store) => playClients(store, CLIENTS))
+    const value = JSON.parse(await stats(path, '--json', '--by', 'day')) as {
+      steps: unknown[]
+      delays: unknown
+    }
+    expect(value.steps).toEqual([
+      expect.objectContaining({ start: '2023-11-14T00:00:00Z', new: 160, passed: 60, lost: 0 }),
+      expect.objectContaining({ start: '2023-11-15T00:00:00Z', lost: 100 }),
+    ])
+    expect(value.delays).toEqual({ p50: 40, p90: 40, p99: 40 })
+    expect(await stats(path, '--since', '1h')).toContain('nothing was counted in this time\n')
+    await expect(stats(path, '--since', 'x')).rejects.toMatchObject({ code: 'ERR_USAGE' })
+  })
+
+  test('on a terminal a histogram with the passtime, within the width', async () => {
+    const path = await build((store) => playClients(store, CLIENTS))
+    for (const width of [80, 200]) {
+      const text = await runStats(optionsOf([], STATS_OPTIONS), world(path, width))
+      expect(text).toContain('the line is the passtime')
+      for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(width)
+    }
+    expect(await stats(path)).not.toContain('the line is the passtime')
+  })
+
+  test('other events are counted under their names', async () => {
+    const path = await build(async (store) => {
+      await store.edit(
+        [
+          { operation: 'add', kind: 'SPAMTRAP', address: 'trap@example.org' },
+          { operation: 'add', kind: 'WHITE', ip: '192.0.2.1' },
+        ],
+        START,
+      )
+      await store.recordAttempts([attempt('192.0.2.7', '<a@b>', '<trap@example.org>')], POLICY, START)
+      await store.recordSightings(
+        [{ ip: '192.0.2.8', count: 1 }],
+        { whiteExpireSec: 60, untrap: false },
+        START,
+      )
+      await store.recordSightings(
+        [{ ip: '192.0.2.8', count: 1 }],
+        { whiteExpireSec: 60, untrap: false },
+        START + 1,
+      )
+      await store.applyScan(
+        { expired: [{ kind: 'host', ip: '192.0.2.8' }], promoted: [], blocked: ['192.0.2.1'] },
+        POLICY,
+        START + 900,
+      )
+    })
+    const value = JSON.parse(await stats(path, '--json')) as { totals: unknown }
+    expect(await stats(path)).toContain('most frequent trapped recipients\n        1  trap@example.org\n')
+    expect(value.totals).toEqual({
+      new: 0,
+      passed: 0,
+      lost: 0,
+      trapped: 1,
+      expired: 1,
+      sighted: 1,
+      blocked: 1,
+      evicted: 0,
+      'by-hand': 2,
+    })
+  })
+
+  test('an empty database says so', async () => {
+    expect(await stats(await build(async () => undefined))).toContain('nothing was counted in this time\n')
+  })
+})
+
+describe('advise', () => {
+  test('finds the known best passtime: the shortest that keeps the robots out', async () => {
+    const path = await build((store) => playClients(store, CLIENTS))
+    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))
+    expect(text).toBe(`passtime  mail would pass  after waiting  lost clients would pass
+      1m              120         5m 30s                       60
+      2m              120         6m 30s                       60
+      3m              120         6m 30s                       60
+      4m              120         7m 30s                       60
+      5m              120         7m 30s                       60
+      6m               60            10m                        0
+      8m               60            10m                        0
+     10m               60            10m                        0
+     12m               60            20m                        0
+     15m               60            20m                        0
+     20m               60            20m                        0
+     25m               60            40m                        0
+     30m                -              -                        -
+     40m                -              -                        -
+     50m                -              -                        -
+     60m                -              -                        -
+
+60 mails passed and 100 were lost with the present passtime of 25m; what is longer was not seen
+advice: spamd -G 6m:4h:36d: mail waits 10m in place of 40m, and 0 of 100 lost clients would have passed (0 now)
+`)
+  })
+
+  test('says when too little is known', async () => {
+    const path = await build((store) => playClients(store, CLIENTS.slice(0, 10)))
+    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))).toContain(
+      'advice: too little is known yet',
+    )
+  })
+
+  test('keeps a passtime that cannot be shorter', async () => {
+    const clients = [
+      ...Array.from({ length: 50 }, (_, n) => ({ ip: `192.0.2.${n}`, minutes: [0, 30] })),
+      ...Array.from({ length: 50 }, (_, n) => ({ ip: `198.51.100.${n}`, minutes: [0, 22] })),
+    ]
+    const path = await build((store) => playClients(store, clients))
+    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))).toContain('advice: keep the passtime')
+  })
+
+  test('names networks that send the same mail from many addresses', async () => {
+    const path = await build((store) =>
+      playClients(
+        store,
+        Array.from({ length: 6 }, (_, n) => ({ ip: `192.0.2.${n}`, minutes: [0] })),
+        () => '<sender@example.net>',
+      ),
+    )
+    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))
+    expect(text).toContain(
+      'advice: example.net sends the same mail from 6 addresses of 192.0.2.0/24: put 192.0.2.0/24 into nospamd, or use --grey-prefix4 24\n',
+    )
+  })
+
+  test('one in a hundred more may pass', () => {
+    const counts = [
+      { hour: 0, name: 'lost', label: 'once', count: 200 },
+      { hour: 0, name: 'passed', label: '', count: 10 },
+      { hour: 0, name: 'lost-reach', label: '1', count: 3 },
+      { hour: 0, name: 'lost-reach', label: '2', count: 2 },
+    ]
+    expect(computeAdvice(counts, 1500).bestMinutes).toBe(2)
+  })
+})
