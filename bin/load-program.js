@@ -83,7 +83,9 @@ exports.runWithOclif = async (...words) => {
   guardStandardOutput(program)
   try {
     // Not oclif's execute: it writes to standard output once more, and dies of that on a full disk.
-    await run([...words, ...process.argv.slice(2)], { root, userPlugins: false })
+    const given = process.argv.slice(2)
+    const called = given.length === 1 && given[0] === '-h' ? ['--help'] : given
+    await run([...words, ...called], { root, userPlugins: false })
     // The caller may end the process at once: a failed write must be told first.
     await new Promise(setImmediate)
   } catch (error) {

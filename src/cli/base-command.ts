@@ -43,7 +43,7 @@ export abstract class BaseCommand extends Command {
   protected readonly program: string = 'spamdctl'
 
   /**
-   * Parses a new command's words. On a usage error prints it with the usage line, sets exit code 64 and
+   * Parses a new command's words; `-h` shows the help as `--help` does. On a usage error prints it with the usage line, sets exit code 64 and
    * returns `undefined`.
    */
   protected parseWords(
@@ -51,6 +51,10 @@ export abstract class BaseCommand extends Command {
     usage: string,
     operandCount: { min: number; max: number } = { min: 0, max: 0 },
   ): { options: OptionValues; operands: string[] } | undefined {
+    if (this.argv.includes('-h') && !specs.some(({ short }) => short === 'h')) {
+      void this.config.runCommand('help', (this.id ?? '').split(':'))
+      return undefined
+    }
     const result = getoptAnywhere(this.argv, specs)
     const problem = !result.ok
       ? result.message
@@ -60,7 +64,9 @@ export abstract class BaseCommand extends Command {
           ? 'an argument is missing'
           : undefined
     if (problem !== undefined || !result.ok) {
-      process.stderr.write(`${this.program}: ${escapeControl(problem ?? '')}\nusage: ${usage}\n`)
+      process.stderr.write(
+        `${this.program}: ${escapeControl(problem ?? '')}\nusage: ${usage}; --help for all options\n`,
+      )
       process.exitCode = EXIT.usage
       return undefined
     }

@@ -1,5 +1,6 @@
 /** What bin/load-program.js needs of ours around a run of oclif. */
 
+import { readFileSync } from 'node:fs'
 import { AppError } from '../platform/app-error.js'
 import { outputFailure, writeMessage } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
@@ -26,8 +27,55 @@ const OCLIF_USAGE = 2
 export function tellUnknownCommand(program: string, error: Error & { oclif?: { exit?: number } }): boolean {
   if (error.oclif?.exit !== OCLIF_USAGE) return false
   const message = error.message.replace(/^C/, 'c').replace(/\.$/, '')
-  const failure = new AppError('ERR_USAGE', message, { hint: `${program} help lists the commands` })
+  const word = /^command (.*) not found$/.exec(message)?.[1]
+  const near = word === undefined ? undefined : nearestCommand(word.replaceAll(':', ' '), commandNames())
+  const hint = `${near === undefined ? '' : `did you mean "${near}"? `}${program} help lists the commands`
+  const failure = new AppError('ERR_USAGE', message, { hint })
   writeMessage(formatFailure(program, failure)!)
   process.exitCode = EXIT.usage
   return true
+}
+
+/** Names of all commands, from the manifest above src/ or dist/src/; none when there is no manifest. */
+function commandNames(): string[] {
+  for (const path of ['../../oclif.manifest.json', '../../../oclif.manifest.json']) {
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8')
+      return Object.keys((JSON.parse(text) as { commands: object }).commands).map((id) =>
+        id.replaceAll(':', ' '),
+      )
+    } catch {
+      // Built without it: there is just no suggestion.
+    }
+  }
+  return []
+}
+
+/** Letters that may be wrong in a short and in a long word. */
+const MAX_DISTANCE = 2
+const SHORT_WORD = 4
+
+/** The name that was probably meant: the one that begins so, or differs in a letter or two. */
+export function nearestCommand(word: string, names: readonly string[]): string | undefined {
+  const begun = names.filter((name) => word.length >= 2 && name.startsWith(word))
+  if (begun.length === 1) return begun[0]
+  const allowed = word.length <= SHORT_WORD ? 1 : MAX_DISTANCE
+  const ranked = names
+    .map((name) => ({ name, distance: editDistance(word, name) }))
+    .filter(({ distance }) => distance <= allowed)
+    .sort((a, b) => a.distance - b.distance)
+  return ranked[0]?.name
+}
+
+/** Least number of letters put in, left out or changed that makes one word of the other. */
+function editDistance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (const [index, letter] of [...one].entries()) {
+    const next = [index + 1]
+    for (let at = 0; at < other.length; at += 1) {
+      next.push(Math.min(row[at]! + (other[at] === letter ? 0 : 1), row[at + 1]! + 1, next[at]! + 1))
+    }
+    row = next
+  }
+  return row.at(-1)!
 }

@@ -38,7 +38,7 @@ export function compileQuery(query: EntryQuery): (entry: Entry) => boolean {
 
 /** True when a query leaves entries out by anything but their kind or number. */
 export function hasConditions(query: EntryQuery): boolean {
-  const { kinds: _kinds, sort: _sort, limit: _limit, ...conditions } = query
+  const { kinds: _kinds, sort: _sort, isDescending: _isDescending, limit: _limit, ...conditions } = query
   return Object.values(conditions).some((condition) => condition !== undefined)
 }
 

@@ -31,5 +31,7 @@ export interface EntryQuery {
   /** Entries created before this time. */
   createdBefore?: number
   sort?: SortField
+  /** The largest first; entries without the field still come last. */
+  isDescending?: boolean
   limit?: number
 }

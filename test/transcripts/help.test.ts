@@ -1,5 +1,5 @@
 /** The help of the built programs when standard output takes nothing, or not all. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -59,6 +59,31 @@ describe.concurrent('help', () => {
       })
     },
   )
+
+  test.for([['-h'], ['status', '-h'], ['lists', 'catalogue', '-h']])(
+    '-h is --help: %j',
+    async (args, test) => {
+      const run = (words: string[]) =>
+        spawnSync(process.execPath, [join(BIN, 'spamdctl.js'), ...words], { encoding: 'utf8' })
+      const short = run(args)
+      test.expect(short.status).toBe(0)
+      test.expect(short.stdout).toBe(run(args.map((word) => (word === '-h' ? '--help' : word))).stdout)
+      test.expect(short.stdout).toContain('USAGE')
+    },
+  )
+
+  test('a command that is nearly right is named, and version tells the version', (test) => {
+    const run = (...words: string[]) =>
+      spawnSync(process.execPath, [join(BIN, 'spamdctl.js'), ...words], { encoding: 'utf8' })
+    test.expect(run('docter')).toMatchObject({
+      status: 64,
+      stderr:
+        'spamdctl: command docter not found\nspamdctl: hint: did you mean "doctor"? spamdctl help lists the commands\n',
+    })
+    test
+      .expect(run('version'))
+      .toMatchObject({ status: 0, stdout: test.expect.stringMatching(/^spamdctl [0-9.]+/) })
+  })
 
   test.for(CALLS)('a reader that has gone is no failure: $program $args', async ({ program, args }, test) => {
     const script = `"$0" "$1" ${args.join(' ')} | :`

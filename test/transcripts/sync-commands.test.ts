@@ -118,7 +118,7 @@ describe('sync-key', () => {
     for (const text of ['--key=FILE', '--show', 'An existing key is never replaced']) {
       expect(help.stdout).toContain(text)
     }
-    const usage = 'usage: spamdctl sync-key [--key FILE] [--show]\n'
+    const usage = 'usage: spamdctl sync-key [--key FILE] [--show]; --help for all options\n'
     expect(await run(['sync-key', '--force'])).toEqual({
       rc: 64,
       stdout: '',
@@ -145,7 +145,7 @@ describe('sync-status', () => {
       rc: 64,
       stdout: '',
       stderr:
-        'spamdctl: unknown option -- peers\nusage: spamdctl sync-status [--config-socket PATH] [--json]\n',
+        'spamdctl: unknown option -- peers\nusage: spamdctl sync-status [--config-socket PATH] [--json]; --help for all options\n',
     })
   })
 

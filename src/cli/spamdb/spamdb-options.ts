@@ -49,7 +49,7 @@ export const SPAMDB_OPTIONS: readonly OptionSpec[] = [
     long: 'sort',
     value: 'FIELD',
     choices: ['ip', 'kind', 'first', 'pass', 'expire', 'bcount', 'pcount', 'from', 'to', 'helo'],
-    summary: 'order of the list',
+    summary: 'order of the list; a dash in front (--sort -expire) puts the largest first',
   },
   { long: 'limit', value: 'NUMBER', summary: 'list at most this many entries' },
   { long: 'count', summary: 'print only the number of entries' },

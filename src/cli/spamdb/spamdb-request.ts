@@ -203,7 +203,8 @@ function buildFilter(options: GivenOptions): ListFilter {
     if (pattern !== undefined) query[name] = Buffer.from(pattern, 'utf8').toString('latin1')
   }
   const sort = options.value('sort')
-  if (sort !== undefined) query.sort = sortFieldOf(sort)
+  if (sort !== undefined) query.sort = sortFieldOf(sort.replace(/^-/, ''))
+  if (sort?.startsWith('-') === true) query.isDescending = true
   const limit = options.value('limit')
   if (limit !== undefined) query.limit = limitOf(limit)
   const expiresWithin = options.value('expires-within')

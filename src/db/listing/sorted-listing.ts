@@ -10,7 +10,7 @@ import { listInKeyOrder } from './listing.js'
  * temporary table does the sorting, so that memory stays bounded; nothing else waits for it.
  */
 export function* listSorted(connection: Connection, query: EntryQuery, field: SortField): Generator<Entry[]> {
-  const { limit, sort: _sort, ...conditions } = query
+  const { limit, sort: _sort, isDescending, ...conditions } = query
   const table = `sorted_${connection.nextTemporaryNumber()}`
   const database = connection.database
   connection.read('list', () => database.exec(`CREATE TEMP TABLE ${table} (sort_key, entry)`))
@@ -23,18 +23,23 @@ export function* listSorted(connection: Connection, query: EntryQuery, field: So
         database.exec('COMMIT')
       })
     }
-    yield* readSorted(connection, table, limit)
+    yield* readSorted(connection, table, limit, isDescending === true ? 'DESC' : 'ASC')
   } finally {
     if (database.open) database.exec(`DROP TABLE temp.${table}; DROP TABLE IF EXISTS temp.${table}_ordered`)
   }
 }
 
-function* readSorted(connection: Connection, table: string, limit: number | undefined): Generator<Entry[]> {
+function* readSorted(
+  connection: Connection,
+  table: string,
+  limit: number | undefined,
+  direction: 'ASC' | 'DESC',
+): Generator<Entry[]> {
   const { database } = connection
   connection.read('list', () =>
     database.exec(
       `CREATE TEMP TABLE ${table}_ordered AS
-       SELECT entry FROM temp.${table} ORDER BY sort_key IS NULL, sort_key, rowid LIMIT ${limit ?? -1}`,
+       SELECT entry FROM temp.${table} ORDER BY sort_key IS NULL, sort_key ${direction}, rowid LIMIT ${limit ?? -1}`,
     ),
   )
   const page = database

@@ -80,6 +80,15 @@ describe('--sort', () => {
     expect(await keysOf(tuples, `--sort=${field}`, '--limit', '2')).toEqual(wanted.slice(0, 2))
   })
 
+  test('a dash in front puts the largest first, what has no such field stays last', async () => {
+    const rising = await keysOf(tuples, '--sort', 'expire')
+    expect(await keysOf(tuples, '--sort', '-expire')).toEqual(rising.toReversed())
+    expect(await keysOf(tuples, '--sort=-expire', '--limit', '1')).toEqual(rising.slice(-1))
+    expect((await keysOf(all, '--sort', '-expire')).at(-1)).toBe(
+      (await keysOf(all, '--sort', 'expire')).at(-1),
+    )
+  })
+
   test('kind orders by name; without --sort WHITE comes first', async () => {
     const kinds = async (...argv: string[]) => {
       const { stdout } = await all.spamdb(argv)

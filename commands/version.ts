@@ -1,0 +1,15 @@
+import { BaseCommand } from '../src/cli/base-command.js'
+import { programVersion } from '../src/cli/program-version.js'
+import { writeFully } from '../src/platform/standard-output.js'
+
+/** `spamdctl version`. Manual: docs/man/spamdctl.8. */
+export default class Version extends BaseCommand {
+  static override summary = 'show the version'
+  static override usage = 'version'
+  static override examples = [{ description: 'which version is this', command: 'spamdctl version' }]
+
+  async run(): Promise<void> {
+    if (this.parseWords([], 'spamdctl version') === undefined) return
+    writeFully(1, Buffer.from(`spamdctl ${programVersion()}\n`))
+  }
+}
