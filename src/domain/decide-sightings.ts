@@ -46,8 +46,10 @@ export function decideSightings(
         )
         break
       }
-      case 'untrapped':
-        draft.putHost(ip, { entry: after, marks: manualMarks('WHITE', stamp, undefined) }, stamp, UNTRAPPED)
+      case 'untrapped': {
+        const hand = after.comment === undefined ? undefined : { pinned: false }
+        draft.putHost(ip, { entry: after, marks: manualMarks('WHITE', stamp, hand) }, stamp, UNTRAPPED)
+      }
     }
     return decision.outcome
   })

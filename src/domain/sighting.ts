@@ -13,7 +13,7 @@ export type SightingDecision =
  *
  * Unlike the original, TRAPPED stays TRAPPED: whoever is trapped got there by writing to a trap, and a
  * reply of ours does not undo that. With `untrap` it becomes WHITE with `pass` now, so that the next scan
- * opens the firewall for it.
+ * opens the firewall for it; a pinned TRAPPED entry is an administrator's word and stays.
  * Source: dbupdate of spamlogd.c; spamlogd.md section 3.
  */
 export function applySighting(
@@ -27,7 +27,7 @@ export function applySighting(
     return { outcome: 'added', host: { first: now, pass: now, expire, bcount: 1, pcount: count - 1 } }
   }
   if (isTrapped(existing)) {
-    if (!options.untrap) return { outcome: 'left-trapped' }
+    if (!options.untrap || isPinned(existing)) return { outcome: 'left-trapped' }
     return { outcome: 'untrapped', host: { ...existing, pass: now, expire, pcount: count - 1 } }
   }
   return {
