@@ -3,6 +3,7 @@ import {
   evaluateNftChain,
   type NftChain,
   type NftRuleset,
+  outsideInterface,
   parseNftRuleset,
 } from '../../codec/system/nft-ruleset.js'
 import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
@@ -103,9 +104,7 @@ function portOf({ daemon, settings }: DoctorContext): number {
 }
 
 function redirecting(ruleset: NftRuleset): NftChain[] {
-  return ruleset.chains
-    .filter(({ type, hook }) => type === 'nat' && hook === 'prerouting')
-    .sort((a, b) => a.priority - b.priority)
+  return ruleset.chains.filter(({ hook }) => hook === 'prerouting').sort((a, b) => a.priority - b.priority)
 }
 
 function checkWays(
@@ -114,12 +113,13 @@ function checkWays(
   ruleset: NftRuleset,
   chains: readonly NftChain[],
 ): void {
+  const outside = outsideInterface(ruleset, chains)
   for (const family of [4, 6] as const) {
     const name = family === 4 ? 'IPv4' : 'IPv6'
     const suffix = family === 4 ? '' : '6'
     const portFor = (sets: readonly string[]): number | undefined => {
       for (const chain of chains) {
-        const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25 })
+        const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25, interface: outside })
         if (rule === undefined) continue
         // Of nat chains the first that translates binds the connection; accept goes on to the next chain.
         if (rule.verdict === 'redirect' || rule.verdict === 'dnat') return rule.redirectPort

@@ -21,7 +21,8 @@ export interface NftRule {
   /** Destination ports; undefined: all. */
   ports: number[] | undefined
   isTcp: boolean
-  interfaces: string[]
+  /** Interfaces that it names, or all but these. */
+  interfaces: { names: string[]; isNegated: boolean } | undefined
   /** What it does at the end. */
   verdict: 'accept' | 'drop' | 'reject' | 'return' | 'redirect' | 'dnat' | 'jump' | 'continue'
   redirectPort: number | undefined
@@ -116,7 +117,7 @@ function readRule(expressions: readonly Record<string, unknown>[], tableFamily: 
     family: tableFamily === 'ip' ? 4 : tableFamily === 'ip6' ? 6 : undefined,
     ports: undefined,
     isTcp: false,
-    interfaces: [],
+    interfaces: undefined,
     verdict: 'continue',
     redirectPort: undefined,
     jumpTo: undefined,
@@ -140,7 +141,8 @@ function readExpression(rule: NftRule, name: string, value: Record<string, unkno
     case 'drop':
     case 'reject':
     case 'return':
-      rule.verdict = name
+      // Behind tproxy an accept only ends the chain.
+      if (rule.verdict !== 'redirect') rule.verdict = name
       break
     case 'redirect':
     case 'dnat':
@@ -187,7 +189,7 @@ function readMatch(rule: NftRule, { op, left, right }: Match): void {
     if (not === '') rule.ports = portsOf(right)
     else rule.isConditional = true
   } else if (meta?.key === 'iifname' || meta?.key === 'oifname') {
-    rule.interfaces.push(`${not}${String(right)}`)
+    rule.interfaces = { names: namesOf(right), isNegated: not !== '' }
   } else if (meta?.key === 'l4proto') rule.isTcp = right === 'tcp' || right === 6
   else if (meta?.key === 'nfproto') rule.family = right === 'ipv6' ? 6 : 4
   else if (ct?.key === 'state') {
@@ -195,6 +197,29 @@ function readMatch(rule: NftRule, { op, left, right }: Match): void {
     const states = JSON.stringify(right)
     if (states.includes('new') === (not === '!')) rule.isConditional = true
   } else if (payload?.field !== 'daddr') rule.isConditional = true
+}
+
+/** A name, or those of an anonymous set; none for what cannot be told. */
+function namesOf(right: unknown): string[] {
+  if (typeof right === 'string') return [right]
+  const members = (right as { set?: unknown[] } | null)?.set ?? []
+  return members.filter((member) => typeof member === 'string')
+}
+
+/**
+ * The interface that strangers come from, as the rules tell: the one that redirects name, or that rules let alone
+ * which are for all others. undefined when no rule says so.
+ */
+export function outsideInterface(ruleset: NftRuleset, chains: readonly NftChain[]): string | undefined {
+  const rules = ruleset.chains.filter((chain) => chains.includes(chain)).flatMap((chain) => chain.rules)
+  const redirect = rules.find(
+    ({ verdict, interfaces }) => verdict === 'redirect' && interfaces?.isNegated === false,
+  )
+  const others = rules.find(
+    ({ verdict, interfaces }) =>
+      ['accept', 'return', 'drop'].includes(verdict) && interfaces?.isNegated === true,
+  )
+  return redirect?.interfaces?.names[0] ?? others?.interfaces?.names[0]
 }
 
 function portsOf(right: unknown): number[] | undefined {
@@ -208,11 +233,19 @@ function portsOf(right: unknown): number[] | undefined {
   })
 }
 
-/** What a chain of type nat does with a new mail connection from an address in these sets; the sets without `@`. */
+/** A new mail connection; `sets` without `@`, `interface` as from `outsideInterface`. */
+export interface NftPacket {
+  family: 4 | 6
+  sets: readonly string[]
+  port: number
+  interface: string | undefined
+}
+
+/** The rule of a chain that decides about a connection; undefined when none does. */
 export function evaluateNftChain(
   ruleset: NftRuleset,
   chain: NftChain,
-  packet: { family: 4 | 6; sets: readonly string[]; port: number },
+  packet: NftPacket,
   depth = 0,
 ): NftRule | undefined {
   for (const rule of chain.rules) {
@@ -227,17 +260,21 @@ export function evaluateNftChain(
   return undefined
 }
 
-function matchesRule(
-  rule: NftRule,
-  packet: { family: 4 | 6; sets: readonly string[]; port: number },
-): boolean {
+function matchesRule(rule: NftRule, packet: NftPacket): boolean {
   if (rule.isConditional || (rule.family !== undefined && rule.family !== packet.family)) return false
   if (rule.ports !== undefined && !rule.ports.includes(packet.port)) return false
-  // Mail of strangers comes in from outside: a rule for all interfaces but one speaks of the others.
-  if (rule.interfaces.some((name) => name === 'lo' || (name.startsWith('!') && name !== '!lo'))) return false
+  if (!matchesInterface(rule.interfaces, packet.interface)) return false
   return rule.sources.every((source) => {
     const isNegated = source.startsWith('!')
     const name = source.replace(/^!?@?/, '')
     return packet.sets.includes(name) !== isNegated
   })
+}
+
+/** Without knowledge of the interface every one but the loopback may be meant. */
+function matchesInterface(wanted: NftRule['interfaces'], name: string | undefined): boolean {
+  if (wanted === undefined) return true
+  if (wanted.isNegated) return name === undefined || !wanted.names.includes(name)
+  if (wanted.names.length === 1 && wanted.names[0] === 'lo') return false
+  return name === undefined || wanted.names.length === 0 || wanted.names.includes(name)
 }
