@@ -139,7 +139,7 @@ describe('the whole list', () => {
   })
 })
 
-/** Shapes of public lists in 2026 (users.md section 3): all must load. */
+/** Shapes of public lists in 2026: all must load. */
 describe('no false alarm', () => {
   const reserved =
     '0.0.0.0/8\n10.0.0.0/8\n100.64.0.0/10\n127.0.0.0/8\n169.254.0.0/16\n172.16.0.0/12\n192.0.0.0/24\n192.168.0.0/16\n198.18.0.0/15\n'
