@@ -63,9 +63,9 @@ export class SqliteStore implements Store {
   }
 
   async *listText(query: EntryQuery = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    const { formatEntries, isWholeKinds, listTextOfKinds } = await import('./listing/listing-text.js')
-    if (isWholeKinds(query)) {
-      yield* listTextOfKinds(this.#connection, query.kinds)
+    const { formatEntries, listTextOf } = await import('./listing/listing-text.js')
+    if (query.sort === undefined && query.limit === undefined) {
+      yield* listTextOf(this.#connection, query)
     } else {
       for await (const entries of this.list(query)) yield formatEntries(entries)
     }

@@ -55,11 +55,17 @@ function isKeyInNetwork(ip: string, network: Network): boolean {
  */
 function compileTextPattern(pattern: WireText): (text: WireText) => boolean {
   const wanted = foldText(pattern)
-  if (!/[*?]/.test(wanted)) return (text) => foldText(text).endsWith(wanted)
+  if (!isGlob(wanted)) return (text) => foldText(text).endsWith(wanted)
   return (text) => matchesGlob(foldText(text), wanted)
 }
 
-function foldText(text: WireText): WireText {
+/** True when a pattern is a glob, which must match the whole text. */
+export function isGlob(pattern: WireText): boolean {
+  return /[*?]/.test(pattern)
+}
+
+/** Text without its angle brackets, ASCII letters in lower case: what patterns are compared with. */
+export function foldText(text: WireText): WireText {
   const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text
   return bare.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }

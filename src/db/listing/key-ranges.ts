@@ -2,6 +2,7 @@ import type { EntryKind } from '../../domain/entry.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { wireValue } from '../tables/wire-value.js'
+import type { TextRange } from './text-ranges.js'
 
 /** Rows of one range: enough that the cost of a statement does not show, few enough for bounded memory. */
 export const RANGE_ROWS = 2000
@@ -16,6 +17,9 @@ export interface KeyRange {
   /** Evaluates SQL aggregates, separated by commas, over the rows of the range that meet `filter`. */
   select(aggregates: string, filter?: string): readonly unknown[]
 }
+
+/** A part of a kind: what one address has, or all whose address has a text from `low` to before `high`. */
+export type KeyScope = { ip: string } | TextRange
 
 /** How a kind is stored: its table, key columns and condition. */
 interface KindTable {
@@ -38,17 +42,34 @@ export function firstKey(kind: RangeKind): SqlValue[] {
 }
 
 /**
- * The `rowCount` rows that follow the key `after`, without `after` itself; with `ip` only those of that
- * address. An aggregate such as group_concat sees them in the order of the key, which is the order of the table.
+ * The `rowCount` rows that follow the key `after`, without `after` itself, or the first ones; with `scope` only
+ * those inside it. An aggregate such as group_concat sees them in the order of the key, which is the order of the table.
  */
 export function findRange(
   connection: Connection,
   kind: RangeKind,
-  after: readonly SqlValue[],
+  after: readonly SqlValue[] | undefined,
   rowCount: number,
-  ip?: string,
+  scope?: KeyScope,
 ): KeyRange {
-  return findRangeFrom(connection, kind, after, rowCount, UP, ip)
+  return findRangeFrom(connection, kind, after, rowCount, UP, scope)
+}
+
+/** Evaluates SQL aggregates, separated by commas, over all rows of a kind inside `scope` that meet `filter`. */
+export function selectWhole(
+  connection: Connection,
+  kind: RangeKind,
+  aggregates: string,
+  scope?: KeyScope,
+  filter?: string,
+): readonly unknown[] {
+  const { table, condition } = KIND_TABLES[kind]
+  const within = scopeCondition(scope, true)
+  const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
+  // Without WHERE, SQLite counts the rows of a page at once.
+  const ofRows = where === 'true' ? '' : ` WHERE ${where}`
+  const statement = connection.prepare(`SELECT ${aggregates} FROM ${table}${ofRows}`)
+  return statement.raw().get(...within.values) as unknown[]
 }
 
 /** The `rowCount` rows that precede the key `before`, without `before` itself; undefined is behind the last. */
@@ -70,7 +91,7 @@ function findRangeFrom(
   start: readonly SqlValue[] | undefined,
   rowCount: number,
   direction: typeof UP,
-  ip?: string,
+  scope?: KeyScope,
 ): KeyRange {
   const { table, columns, condition } = KIND_TABLES[kind]
   const key = rowValue(columns)
@@ -79,16 +100,15 @@ function findRangeFrom(
     start === undefined
       ? ''
       : ` AND ${key} ${direction.beyond} ${rowValue(columns.map((_, index) => boundText(start[index])))}`
-  const address = ip === undefined ? [] : [wireValue(ip)]
-  const ofAddress = ip === undefined ? '' : ` AND ip = ${boundText(address[0])}`
-  const from = `FROM ${table} WHERE ${condition}${ofAddress}${beyond}`
+  const within = scopeCondition(scope, start === undefined)
+  const from = `FROM ${table} WHERE ${condition}${within.sql}${beyond}`
   const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
   const order = columns.map((column) => `${column} ${direction.order}`).join(', ')
   const findEnd = `SELECT ${blobs} ${from} ORDER BY ${order} LIMIT 1 OFFSET ?`
   const found = connection
     .prepare(findEnd)
     .raw()
-    .get(...address, ...bounds, rowCount - 1) as Buffer[] | undefined
+    .get(...within.values, ...bounds, rowCount - 1) as Buffer[] | undefined
   const end = found?.map(asBound)
   const upTo = end === undefined ? '' : ` AND ${key} ${direction.upTo} ${rowValue(end.map(boundText))}`
   return {
@@ -96,13 +116,13 @@ function findRangeFrom(
     select: (aggregates, filter) => {
       const where = `${from}${upTo}${filter === undefined ? '' : ` AND (${filter})`}`
       const statement = connection.prepare(`SELECT ${aggregates} ${where}`)
-      return statement.raw().get(...address, ...bounds, ...(end ?? [])) as unknown[]
+      return statement.raw().get(...within.values, ...bounds, ...(end ?? [])) as unknown[]
     },
   }
 }
 
 /**
- * Walks one kind, or what an address has of it, in the order of its key, RANGE_ROWS rows a step, and yields what `visit` makes of each
+ * Walks one kind, or a part of it, in the order of its key, RANGE_ROWS rows a step, and yields what `visit` makes of each
  * range. Every statement ends before its value is handed out, so that a slow consumer holds nothing in the
  * database.
  */
@@ -111,18 +131,35 @@ export function* walkRanges<Value>(
   call: string,
   kind: RangeKind,
   visit: (range: KeyRange) => Value,
-  ip?: string,
+  scope?: KeyScope,
 ): Generator<Value> {
-  let after: SqlValue[] | undefined = firstKey(kind)
-  while (after !== undefined) {
-    const start: SqlValue[] = after
+  let after: SqlValue[] | undefined
+  do {
+    const start: SqlValue[] | undefined = after
     const step: { end: SqlValue[] | undefined; value: Value } = connection.read(call, () => {
-      const range = findRange(connection, kind, start, RANGE_ROWS, ip)
+      const range = findRange(connection, kind, start, RANGE_ROWS, scope)
       return { end: range.end, value: visit(range) }
     })
     yield step.value
     after = step.end
+  } while (after !== undefined)
+}
+
+/**
+ * The condition of a scope. Behind the first rows of it, where the key itself is the lower bound, `low` is left
+ * out: with two lower bounds SQLite may start from the lesser one and skip rows.
+ */
+function scopeCondition(
+  scope: KeyScope | undefined,
+  isStart: boolean,
+): { sql: string; values: readonly SqlValue[] } {
+  if (scope === undefined) return { sql: '', values: [] }
+  if ('ip' in scope) {
+    const value = wireValue(scope.ip)
+    return { sql: ` AND ip = ${boundText(value)}`, values: [value] }
   }
+  if (!isStart) return { sql: ' AND ip < ?', values: [scope.high] }
+  return { sql: ' AND ip >= ? AND ip < ?', values: [scope.low, scope.high] }
 }
 
 /**

@@ -1,10 +1,11 @@
 import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
-import { compileQuery, hasConditions } from '../../domain/query-match.js'
+import { compileQuery } from '../../domain/query-match.js'
 import type { Connection } from '../connection.js'
 import type { EntryCounts } from '../store.js'
 import { entriesOfRange } from '../tables/entry-rows.js'
-import { type KeyRange, walkRanges } from './key-ranges.js'
+import { type KeyRange, type KeyScope, type RangeKind, selectWhole, walkRanges } from './key-ranges.js'
+import { planKind } from './kind-plan.js'
 
 /**
  * Matching entries in the order WHITE, TRAPPED, SPAMTRAP, GREY, each by key, in chunks; `query.sort` is the
@@ -12,49 +13,54 @@ import { type KeyRange, walkRanges } from './key-ranges.js'
  */
 export function* listInKeyOrder(connection: Connection, query: EntryQuery): Generator<Entry[]> {
   let left = query.limit ?? Number.POSITIVE_INFINITY
-  const matches = hasConditions(query) ? compileQuery(query) : undefined
+  const matches = compileQuery(query)
   for (const kind of ENTRY_KINDS) {
-    if (query.kinds !== undefined && !query.kinds.includes(kind)) continue
-    if (query.ip !== undefined && kind === 'SPAMTRAP') continue
-    if (left <= 0) return
-    const visit = (range: KeyRange): Entry[] => entriesOfRange(kind, range)
-    for (let entries of walkRanges(connection, 'list', kind, visit, query.ip)) {
-      if (matches !== undefined) entries = entries.filter(matches)
-      if (entries.length > left) entries.length = left
-      left -= entries.length
-      if (entries.length > 0) yield entries
+    const plan = planKind(query, kind)
+    if (plan === undefined) continue
+    const visit = (range: KeyRange): Entry[] => {
+      const entries = entriesOfRange(kind, range, plan.filter)
+      return plan.isExact ? entries : entries.filter(matches)
+    }
+    for (const scope of plan.scopes) {
       if (left <= 0) return
+      for (const entries of walkRanges(connection, 'list', kind, visit, scope)) {
+        if (entries.length > left) entries.length = left
+        left -= entries.length
+        if (entries.length > 0) yield entries
+        if (left <= 0) return
+      }
     }
   }
 }
 
-const COUNT_ALL = `SELECT
-  (SELECT count(*) FROM hosts) AS hosts,
-  (SELECT count(*) FROM hosts WHERE pcount = -1) AS trapped,
-  (SELECT count(*) FROM spamtraps) AS spamtraps,
-  (SELECT count(*) FROM tuples) AS tuples`
-
 /** How many entries of each kind match; `sort` and `limit` play no part. */
 export function countEntries(connection: Connection, query: EntryQuery): EntryCounts {
   const counts: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
-  if (hasConditions(query)) {
-    const { limit: _limit, ...unlimited } = query
-    for (const entries of listInKeyOrder(connection, unlimited)) {
-      for (const entry of entries) counts[entry.kind] += 1
+  const matches = compileQuery(query)
+  for (const kind of ENTRY_KINDS) {
+    const plan = planKind(query, kind)
+    if (plan === undefined) continue
+    for (const scope of plan.scopes) {
+      if (plan.isExact) {
+        counts[kind] += connection.read('count', () => countWhole(connection, kind, scope, plan.filter))
+        continue
+      }
+      const visit = (range: KeyRange): number =>
+        entriesOfRange(kind, range, plan.filter).filter(matches).length
+      for (const count of walkRanges(connection, 'count', kind, visit, scope)) counts[kind] += count
     }
-    return counts
   }
-  const row = connection.read(
-    'count',
-    () => connection.prepare(COUNT_ALL).get() as Record<'hosts' | 'trapped' | 'spamtraps' | 'tuples', number>,
-  )
-  const all: EntryCounts = {
-    WHITE: row.hosts - row.trapped,
-    TRAPPED: row.trapped,
-    SPAMTRAP: row.spamtraps,
-    GREY: row.tuples,
-  }
-  const isWanted = (kind: EntryKind): boolean => query.kinds === undefined || query.kinds.includes(kind)
-  for (const kind of ENTRY_KINDS) if (isWanted(kind)) counts[kind] = all[kind]
   return counts
+}
+
+function countWhole(
+  connection: Connection,
+  kind: EntryKind,
+  scope: KeyScope | undefined,
+  filter: string | undefined,
+): number {
+  const count = (of: RangeKind): number => selectWhole(connection, of, 'count(*)', scope, filter)[0] as number
+  // Both of these are counted without a look at rows.
+  if (kind === 'WHITE' && scope === undefined && filter === undefined) return count('HOST') - count('TRAPPED')
+  return count(kind)
 }

@@ -40,6 +40,33 @@ async function filled(): Promise<{ store: Store; all: Entry[] }> {
   return { store, all: await entriesOf(store) }
 }
 
+test('a network is looked up, and every step of a long one goes on where the last ended', async () => {
+  const { store } = await filled()
+  const database = new Database(store.location, { readonly: true })
+  const prepared: string[] = []
+  const connection = {
+    prepare: (sql: string) => {
+      prepared.push(sql)
+      return database.prepare(sql)
+    },
+  } as unknown as Connection
+  const scope = { low: '10.', high: '10/' }
+  for (const kind of ['GREY', 'WHITE', 'TRAPPED'] as const) {
+    findRange(connection, kind, undefined, 10, scope).select('count(*)')
+    const startCount = prepared.length
+    findRange(connection, kind, kind === 'GREY' ? ['10.0', 'a', 'b', 'c'] : ['10.0'], 10, scope).select(
+      'count(*)',
+    )
+    for (const [index, sql] of prepared.splice(0).entries()) {
+      const parameters = Array.from(sql.matchAll(/\?/g), () => '')
+      const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters) as { detail: string }[]
+      const lowerBound = kind === 'GREY' && index >= startCount ? '\\(ip,helo,from,to\\)>\\(' : 'ip>'
+      expect(plan[0]?.detail).toMatch(new RegExp(`^SEARCH .*\\(${lowerBound}`))
+    }
+  }
+  database.close()
+})
+
 test('one address is looked up, not searched for', async () => {
   const { store } = await filled()
   const database = new Database(store.location, { readonly: true })
@@ -52,7 +79,7 @@ test('one address is looked up, not searched for', async () => {
   } as unknown as Connection
   for (const kind of ['GREY', 'WHITE', 'TRAPPED'] as const) {
     for (const ip of ['192.0.2.1', '192.0.2.1\xe9']) {
-      findRange(connection, kind, firstKey(kind), RANGE_ROWS, ip).select('count(*)')
+      findRange(connection, kind, firstKey(kind), RANGE_ROWS, { ip }).select('count(*)')
     }
   }
   expect(prepared).toHaveLength(12)
