@@ -13,6 +13,8 @@ const MASKED = [
 ]
 
 export interface GatewayOptions {
+  /** Packages of scripts/setup-lab.sh beside what is shipped. */
+  packages?: readonly string[]
   /** Rules of docs/examples. */
   rules?: string
   /** Words behind the shipped command line of spamd. */
@@ -29,7 +31,7 @@ export class Gateway {
   readonly #options: GatewayOptions
 
   constructor(options: GatewayOptions = {}, name = 'gateway') {
-    this.machine = new Machine(name, { init: 'systemd' })
+    this.machine = new Machine(name, { init: 'systemd', packages: options.packages ?? [] })
     this.#options = options
   }
 
