@@ -92,6 +92,7 @@ export class SpamdService {
   readonly greylister: Greylister | undefined
   /** Undefined with -b. */
   readonly scanner: Scanner | undefined
+  readonly #whiteFile: WhiteFile | undefined
   /** The first scan. */
   #filled: Promise<void> | undefined
   readonly #parts: SpamdServiceParts
@@ -115,6 +116,7 @@ export class SpamdService {
     if (keeper !== undefined) {
       const file =
         config.whiteFile === undefined ? undefined : new WhiteFile({ path: config.whiteFile, logger })
+      this.#whiteFile = file
       const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger, file })
       const common = { databasePath: config.settings.db, policy, clock, logger, debug }
       this.#keeper = keeper
@@ -175,6 +177,7 @@ export class SpamdService {
     // Before the first scan: what changes while it runs must not be missed.
     await this.#follower?.start()
     this.#stopWatching = this.#whiteTable && this.#parts.firewall.watchLoss(() => this.#refillTable())
+    await this.#whiteFile?.ensure()
     this.#filled = this.scanner?.start()
   }
 

@@ -3,6 +3,7 @@
  * in, so it alone can send white clients to the real mail server (`src -f` of haproxy). Written by the unprivileged
  * process, in a folder that its user may write; readers see the old list or the new one.
  */
+import { access } from 'node:fs/promises'
 import type { HostLines } from '../../ip/host-lines.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
@@ -22,10 +23,23 @@ export class WhiteFile {
     this.#logger = options.logger
   }
 
+  /** Makes an empty file where there is none: a balancer that names a missing file does not start. Never rejects. */
+  async ensure(): Promise<void> {
+    try {
+      await access(this.#path)
+    } catch {
+      await this.#replace(Buffer.alloc(0))
+    }
+  }
+
   /** Replaces the file where the list has changed. Never rejects: a row of failures is logged once, the file stays. */
   async write({ ipv4, ipv6 }: { ipv4: HostLines; ipv6: HostLines }): Promise<void> {
     const content = Buffer.concat([ipv4.text, ipv6.text])
     if (this.#written !== undefined && content.equals(this.#written)) return
+    await this.#replace(content)
+  }
+
+  async #replace(content: Buffer): Promise<void> {
     try {
       const replacement = await replaceFile(this.#path, FILE_MODE)
       try {

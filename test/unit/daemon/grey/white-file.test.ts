@@ -61,3 +61,14 @@ test('a folder that is missing is told once and keeps nobody from the table', as
   ])
   expect(table.counters.replacements).toBe(2)
 })
+
+test('a missing file is made empty at the start, so that a balancer can start; one that is there stays', async () => {
+  const { table, path, read } = harness()
+  const ensure = () => new WhiteFile({ path, logger: new MemoryLogger() }).ensure()
+  await ensure()
+  expect(read()).toBe('')
+  expect(statSync(path).mode & 0o777).toBe(0o644)
+  await table.replace(setOf('192.0.2.2'))
+  await ensure()
+  expect(read()).toBe('192.0.2.2/32\n')
+})
