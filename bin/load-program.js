@@ -55,16 +55,13 @@ exports.endWith = (error) => {
 }
 
 /**
- * The exports of dist/src/cli/NAME/NAME-program.js: from the bundle that scripts/bundle-programs.js made, with V8's
- * code cache, else (no bundle, or one older than the build) from the modules themselves.
+ * The exports of a bundle that scripts/bundle-programs.js made, with V8's code cache; undefined without a bundle, or with one
+ * older than the build, whose time is that of `modulePath`.
  */
-exports.loadProgram = async (name) => {
-  const modulePath = path.join(root, 'dist', 'src', 'cli', name, `${name}-program.js`)
+function loadBundle(name, modulePath) {
   const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
   const bundle = statSync(bundlePath, { throwIfNoEntry: false })
-  if (bundle === undefined || bundle.mtimeMs < statSync(modulePath).mtimeMs) {
-    return await import(require('node:url').pathToFileURL(modulePath).href)
-  }
+  if (bundle === undefined || bundle.mtimeMs < statSync(modulePath).mtimeMs) return undefined
   const { Script } = require('node:vm')
   const script = new Script(readFileSync(bundlePath, 'latin1'), {
     filename: bundlePath,
@@ -73,19 +70,28 @@ exports.loadProgram = async (name) => {
   return script.runInThisContext()(require, root, path)
 }
 
+/** The exports of dist/src/cli/NAME/NAME-program.js: from its bundle, else from the modules themselves. */
+exports.loadProgram = async (name) => {
+  const modulePath = path.join(root, 'dist', 'src', 'cli', name, `${name}-program.js`)
+  return loadBundle(name, modulePath) ?? (await import(require('node:url').pathToFileURL(modulePath).href))
+}
+
+/** Commands that run for years: the bundle, which holds every command, would be memory that they keep. */
+const DAEMONS = ['spamd', 'spamlogd']
+
 /** Hands the words of the call to oclif, behind those given; for help and for programs without a fast start. */
 exports.runWithOclif = async (...words) => {
-  const [{ handle, run }, { guardStandardOutput, tellUnknownCommand }] = await Promise.all([
-    import('@oclif/core'),
-    import('../dist/src/cli/oclif-program.js'),
-  ])
   const program = path.basename(require.main.filename, '.js')
+  const given = process.argv.slice(2)
+  const called = [...words, ...(given.length === 1 && given[0] === '-h' ? ['--help'] : given)]
+  const modulePath = path.join(root, 'dist', 'src', 'cli', 'oclif-program.js')
+  const isDaemon = DAEMONS.includes(called[0]) && !called.includes('--help')
+  const bundle = isDaemon ? undefined : loadBundle('spamdctl', modulePath)
+  const { guardStandardOutput, handle, runOclif, tellUnknownCommand } =
+    bundle ?? (await import('../dist/src/cli/oclif-program.js'))
   guardStandardOutput(program)
   try {
-    // Not oclif's execute: it writes to standard output once more, and dies of that on a full disk.
-    const given = process.argv.slice(2)
-    const called = given.length === 1 && given[0] === '-h' ? ['--help'] : given
-    await run([...words, ...called], { root, userPlugins: false })
+    await runOclif(called, root, bundle?.loaders)
     // The caller may end the process at once: a failed write must be told first.
     await new Promise(setImmediate)
   } catch (error) {

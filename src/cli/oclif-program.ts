@@ -1,9 +1,12 @@
-/** What bin/load-program.js needs of ours around a run of oclif. */
+/** What bin/load-program.js needs of oclif, and of ours around it. */
 
 import { readFileSync } from 'node:fs'
+import { type Command, Config, run } from '@oclif/core'
 import { AppError } from '../platform/app-error.js'
 import { outputFailure, writeMessage } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
+
+export { handle } from '@oclif/core'
 
 /**
  * For programs that print through the streams of Node, as oclif does with help: when standard output cannot be
@@ -18,6 +21,36 @@ export function guardStandardOutput(program: string): void {
     writeMessage(formatFailure(program, outputFailure(1, error))!)
     process.exit(EXIT.failure)
   })
+}
+
+/** Commands by their id, of the plugin of a name: what loads the module that has the command as its default export. */
+export type CommandLoaders = Readonly<
+  Record<string, Readonly<Record<string, () => Promise<{ default: unknown }>>>>
+>
+
+/**
+ * Runs oclif with the words of a call; not its `execute`, which writes to standard output once more and dies of that
+ * on a full disk. Commands that `loaders` know are not searched for in the files of the package.
+ */
+export async function runOclif(
+  argv: readonly string[],
+  root: string,
+  loaders: CommandLoaders = {},
+): Promise<void> {
+  const config = await Config.load({ root, userPlugins: false })
+  for (const plugin of config.plugins.values()) {
+    const find = plugin.findCommand.bind(plugin) as (id: string, options?: object) => Promise<Command.Class>
+    const load = async (id: string, options?: object): Promise<Command.Class> => {
+      const loader = loaders[plugin.name]?.[id]
+      if (loader === undefined) return await find(id, options)
+      const command = (await loader()).default as Command.Class
+      command.id = id
+      command.plugin = plugin
+      return command
+    }
+    plugin.findCommand = load as typeof plugin.findCommand
+  }
+  await run([...argv], config)
 }
 
 /** Exit code that oclif gives to wrong calls, of which an unknown command is the only one that reaches it. */
