@@ -1,9 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { programVersion } from '../src/cli/program-version.js'
 import { parseSpamdOptions } from '../src/cli/spamd/parse-spamd-options.js'
 import { thisHost } from '../src/cli/spamd/spamd-host.js'
 import { SPAMD_OPTIONS } from '../src/cli/spamd/spamd-options.js'
 import { runSpamd } from '../src/daemon/run-spamd.js'
+import { programVersion } from '../src/platform/program-version.js'
 
 /** `spamd`: the daemon that greylists, traps and tarpits. Manual: docs/man/spamd.8. */
 export default class Spamd extends BaseCommand {

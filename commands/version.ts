@@ -1,5 +1,5 @@
 import { BaseCommand } from '../src/cli/base-command.js'
-import { programVersion } from '../src/cli/program-version.js'
+import { programVersion } from '../src/platform/program-version.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
 /** `spamdctl version`. Manual: docs/man/spamdctl.8. */

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fetches the mail servers that the lab's machines run (test/lab) into .lab, one folder for each package and what it
-# needs beside this system. Nothing is installed: packages are unpacked only, so that no service starts, nothing
-# conflicts, and the machine stays as it is. Safe to run again.
+# Fetches the mail servers that the lab's machines run (test/lab), and promtool, which checks metrics and alert rules, into
+# .lab, one folder for each package and what it needs beside this system. Nothing is installed: packages are unpacked
+# only, so that no service starts, nothing conflicts, and the machine stays as it is. Safe to run again.
 #
 #   sh scripts/setup-lab.sh           what the quick stories of `npm test` need
 #   sh scripts/setup-lab.sh all       what `npm run lab` needs
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup-lab: %s\n' "$*" >&2; }
 
-wanted='postfix'
+wanted='postfix prometheus'
 [ -x /lib/systemd/systemd ] || wanted="$wanted systemd"
 if [ "${1:-}" = all ]; then wanted="$wanted exim4-daemon-light opensmtpd haproxy"; fi
 

@@ -49,6 +49,8 @@ export interface SpamdConfig {
   maxTupleBytes: number
   /** --proxy-protocol: CIDR texts. */
   proxyPeers: string[]
+  /** --metrics: where to serve them. */
+  metrics: { host: string; port: number } | { path: string } | undefined
   /** --white-file */
   whiteFile: string | undefined
   /** --config-socket was given: spamd does not start without it. */

@@ -28,11 +28,13 @@ import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
 import type { SavedList } from './lists/saved-lists.js'
+import { MetricsService } from './metrics/metrics-service.js'
 import type { SpamdResources } from './process/spamd-resources.js'
 import type { SyncAnnouncer } from './seams.js'
 import { secureContextOf } from './smtp/secure-context.js'
 import { SmtpServer } from './smtp/smtp-server.js'
 import { type OpenedStore, StoreKeeper } from './store/store-keeper.js'
+import type { SyncStatus } from './sync/sync-status.js'
 
 /** What the sync side is given, and what it gives back. */
 export interface SyncParts {
@@ -58,7 +60,7 @@ export interface SyncService {
   reload(): Promise<void>
   stop(): Promise<void>
   /** Answer of the control request `sync-status`. */
-  status(): unknown
+  status(): SyncStatus
   /** Counters for the statistics line, `name=value` each. */
   statistics(): string[]
 }
@@ -101,6 +103,7 @@ export class SpamdService {
   readonly #follower: HostFollower | undefined
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
+  readonly #metrics: MetricsService
   readonly #configServer: Server
   readonly #controlServer: Server
   #startedSec = 0
@@ -154,6 +157,17 @@ export class SpamdService {
       openListeners: () => resources.openSmtpListeners(),
       canReopen: config.listenFds.length === 0,
       ...(parts.tickMs === undefined ? {} : { tickMs: parts.tickMs }),
+    })
+    const sync = this.#sync
+    this.#metrics = new MetricsService({
+      config,
+      clock,
+      smtp: this.smtp,
+      blockLists: this.blockLists,
+      greylister: this.greylister,
+      scanner: this.scanner,
+      whiteTable: this.#whiteTable,
+      syncStatus: sync && (() => sync.status()),
     })
     const configuration = { blockLists: this.blockLists, logger, debug }
     this.#configServer = createConfigServer(configuration)
@@ -237,6 +251,7 @@ export class SpamdService {
     }
     await this.#loadSavedLists()
     await this.#startSync()
+    await this.#startMetrics()
     await this.smtp.start()
     await resources.listenConfig(this.#configServer)
     try {
@@ -247,6 +262,18 @@ export class SpamdService {
       if (config.isControlSocketGiven || isTaken) throw error
       // The original has no such socket: mail must not stop for one that nobody asked for.
       logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
+    }
+  }
+
+  /** Mail must not stop because nobody can watch it. */
+  async #startMetrics(): Promise<void> {
+    try {
+      await this.#metrics.start()
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      const hint = error.hint === undefined ? '' : ` (${error.hint})`
+      const text = `running without metrics: ${escapeControl(error.message + hint)}`
+      this.#parts.logger.log('err', text, { event: 'metrics-off' })
     }
   }
 
@@ -289,6 +316,7 @@ export class SpamdService {
 
   /** Ends all connections, writes what waits and closes the database. The tables stay as they are. */
   async stop(): Promise<void> {
+    this.#metrics.stop()
     this.smtp.close()
     this.#configServer.close()
     this.#controlServer.close()
@@ -341,6 +369,7 @@ export class SpamdService {
         throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
       },
       'accept-clock': () => ({ wasDoubted: this.scanner?.acceptClock() ?? false }),
+      metrics: () => this.#metrics.families(),
       'sync-status': () => {
         if (this.#sync !== undefined) return this.#sync.status()
         throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')

@@ -244,6 +244,10 @@ export class SqliteStore implements Store {
     })
   }
 
+  async tupleCount(): Promise<number> {
+    return this.#connection.read('tupleCount', () => this.#transactions.tuples.ages.total())
+  }
+
   async backup(targetPath: string): Promise<void> {
     const { backupDatabase } = await import('./file/backup-database.js')
     await backupDatabase(this.#connection, targetPath)

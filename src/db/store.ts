@@ -180,6 +180,8 @@ export interface Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }>
+  /** Number of tuples, from a counter that the database keeps. */
+  tupleCount(): Promise<number>
   /** What tells whether a clock that says `now`, in seconds, can be right. */
   readClock(now: number): Promise<ClockReading>
   /** Copies the live database to a new file with SQLite's online backup. */

@@ -91,7 +91,9 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
     const marks = { ...known.marks, last: draft.now, lastNode: undefined }
     draft.putTuple(text, attempt.tuple, { entry, marks }, ATTEMPT)
   }
-  return { result: isPromoted ? 'promoted' : 'repeated', isNewHost: promotion === 'new', evictedCount: 0 }
+  const outcome = { isNewHost: promotion === 'new', evictedCount: 0 }
+  if (!isPromoted) return { result: 'repeated', ...outcome }
+  return { result: 'promoted', ...outcome, waitedSec: draft.now - repeated.first }
 }
 
 function greyEntry({ ip, helo, from, to }: Tuple, times: EntryTimes): GreyEntry {

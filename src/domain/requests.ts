@@ -73,6 +73,8 @@ export interface TupleOutcome {
   isNewHost: boolean
   /** Tuples evicted to stay within the limits. */
   evictedCount: number
+  /** Of a promotion: seconds since the first attempt. */
+  waitedSec?: number
 }
 
 /** What a scan decided for one slice. Each change is re-checked against the entry as it is by then. */

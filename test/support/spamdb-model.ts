@@ -4,8 +4,8 @@
  * modes differ only where a difference is wanted, and each such place notes its name.
  */
 import { isIPv4, isIPv6 } from 'node:net'
-import { programVersion } from '../../src/cli/program-version.js'
 import { SPAMDB_OPTIONS } from '../../src/cli/spamdb/spamdb-options.js'
+import { programVersion } from '../../src/platform/program-version.js'
 
 export type Mode = 'original' | 'ours'
 

@@ -161,6 +161,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       maxTupleBytes: DEFAULT_MAX_TUPLE_BYTES,
       proxyPeers: [],
+      metrics: undefined,
       whiteFile: undefined,
       isControlSocketGiven: false,
       isPortFromServices: false,
@@ -362,6 +363,9 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
       // The daemon works in another folder than the caller.
       config.whiteFile = resolve(value)
       break
+    case 'metrics':
+      config.metrics = metricsPlaceOf(value)
+      break
     case 'pid-file':
       config.pidFile = value
       break
@@ -445,6 +449,21 @@ function durationOf(name: string, value: string): number {
 function cidrOf(name: string, value: string): string {
   if (parseCidr(value) === undefined) throw failure(`--${name} ${value}: invalid`)
   return value
+}
+
+/** The process that serves them has no rights, so that ports below 1024 are not its own. */
+function metricsPlaceOf(value: string): NonNullable<SpamdConfig['metrics']> {
+  if (value.startsWith('unix:') && value.length > 5) return { path: resolve(value.slice(5)) }
+  const [, host = '', portText = ''] = /^(.+):([0-9]{1,5})$/.exec(value) ?? []
+  const address = canonicalIp(host.replace(/^\[(.*)\]$/, '$1'))
+  const port = Number(portText)
+  if (address === undefined || portText === '' || port > 65535) {
+    throw failure(
+      `--metrics ${escapeControl(value)}: neither ADDRESS:PORT, such as 127.0.0.1:9112 or [::1]:9112, nor unix:PATH`,
+    )
+  }
+  if (port < 1024) throw failure(`--metrics ${value}: the port must be above 1023`)
+  return { host: address, port }
 }
 
 function failure(message: string): OptionProblem {

@@ -119,6 +119,11 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'user', value: 'NAME', summary: 'unprivileged user in place of SPAMD_USER' },
   { long: 'log-format', value: 'FORMAT', choices: ['classic', 'json'], summary: 'form of the log lines' },
   { long: 'foreground', summary: 'stay in the foreground, log to standard error' },
+  {
+    long: 'metrics',
+    value: 'PLACE',
+    summary: 'serve metrics for Prometheus on ADDRESS:PORT or unix:PATH (default: nowhere)',
+  },
   { long: 'pid-file', value: 'FILE', summary: 'file that holds the process id while spamd runs' },
   { long: 'check', summary: 'check options, files, database and packet filter, and exit' },
   { long: 'help', summary: 'show this help' },

@@ -58,7 +58,7 @@ export async function runSpamdb(argv: readonly string[], io: ProgramIo): Promise
         await io.showHelp()
         return 0
       case 'version': {
-        const { programVersion } = await import('../program-version.js')
+        const { programVersion } = await import('../../platform/program-version.js')
         io.writeOut(Buffer.from(`spamdb (spamdctl) ${programVersion()}\n`))
         return 0
       }

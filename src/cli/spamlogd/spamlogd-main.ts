@@ -1,5 +1,5 @@
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
-import { programVersion } from '../program-version.js'
+import { programVersion } from '../../platform/program-version.js'
 import { formatFailure } from '../report-error.js'
 import { parseSpamlogdOptions } from './parse-spamlogd-options.js'
 

@@ -21,9 +21,10 @@ import type { Clock, UnixSec } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
+import { Histogram } from '../metrics/histogram.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer } from '../seams.js'
-import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
+import { BatchWriter, type WriterCounters, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 import { recipientKeysOf } from './trap-keys.js'
@@ -45,6 +46,8 @@ const CLOSE_WAIT_MS = 2_000
 const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
 /** Tuples of all sync peers take turns as one network: they must not push out local clients. */
 const SYNC_SOURCE = 'sync'
+/** Minutes in which mail servers come back, then the hours in which the slow ones do. */
+const RETRY_DELAY_BOUNDS_SEC = [60, 300, 600, 900, 1200, 1500, 1800, 2400, 3600, 7200, 14_400]
 /** -M is not applied so shortly after a start: the primary MX may have been down as well. Source: grey.c. */
 const LOW_PRIORITY_MX_GRACE_MS = 60_000
 
@@ -76,6 +79,8 @@ export interface GreylisterOptions {
 export interface GreylisterCounters {
   submitted: number
   recorded: number
+  created: number
+  repeated: number
   promoted: number
   trapped: number
   /** Tuples without HELO: never recorded. */
@@ -103,6 +108,8 @@ export class Greylister implements GreylistSink {
   readonly counters: GreylisterCounters = {
     submitted: 0,
     recorded: 0,
+    created: 0,
+    repeated: 0,
     promoted: 0,
     trapped: 0,
     refused: 0,
@@ -110,6 +117,8 @@ export class Greylister implements GreylistSink {
     unstored: 0,
     evicted: 0,
   }
+  /** Seconds between the first attempt and the one that passed. */
+  readonly retryDelays = new Histogram(RETRY_DELAY_BOUNDS_SEC)
   readonly #options: GreylisterOptions
   readonly #limited: RateLimitedLog
   readonly #queue: FairQueue<QueuedAttempt>
@@ -151,6 +160,16 @@ export class Greylister implements GreylistSink {
   /** Attempts that wait for the database. */
   get waitingCount(): number {
     return this.#queue.length
+  }
+
+  /** False from a failed write to the next one that went well. */
+  get isStoring(): boolean {
+    return !this.#writer.isFailing
+  }
+
+  /** Of the writes of batches. */
+  get writes(): Readonly<WriterCounters> {
+    return this.#writer.counters
   }
 
   /** Takes the list of a reloaded file; undefined lifts the restriction. */
@@ -301,14 +320,17 @@ export class Greylister implements GreylistSink {
     const sync = destinationIp === undefined ? undefined : this.#options.sync
     switch (outcome.result) {
       case 'new':
+        this.counters.created += 1
         logger.log('debug', `new entry ${describe(logged)}`, { event: 'tuple-new', ...logged })
         this.#debugLine('added  ', this.#keyLines(queued))
         break
       case 'repeated':
+        this.counters.repeated += 1
         this.#debugLine('updated ', this.#keyLines(queued))
         break
       case 'promoted':
         this.counters.promoted += 1
+        if (outcome.waitedSec !== undefined) this.retryDelays.add(outcome.waitedSec)
         this.#debugLine('updated ', this.#keyLines(queued))
         if (outcome.isNewHost) this.#reportWhitelisting(logged.ip)
         this.#debugLine('whitelisted ', [logged.ip])

@@ -60,12 +60,16 @@ export interface ScanReport {
   isWaiting: boolean
   whiteCount: number
   trappedCount: number
+  /** Tuples that wait, when it ended. */
+  greyCount: number
   deletedCount: number
   promotedCount: number
   durationMs: number
 }
 
 export class Scanner {
+  /** Since the start. */
+  readonly counters = { scans: 0, incomplete: 0, scanningMs: 0, deleted: 0, promoted: 0 }
   readonly #options: ScannerOptions
   readonly #guard: ClockGuard
   readonly #limited: RateLimitedLog
@@ -77,6 +81,7 @@ export class Scanner {
   #isStopped = false
   #isClockCompared = false
   #lastReport: ScanReport | undefined
+  #lastCompleteSec: number | undefined
 
   constructor(options: ScannerOptions) {
     this.#options = options
@@ -87,6 +92,11 @@ export class Scanner {
   /** What the last finished scan found; undefined before the first. */
   get lastReport(): ScanReport | undefined {
     return this.#lastReport
+  }
+
+  /** When the last complete scan began: what expired before is gone. */
+  get lastCompleteSec(): number | undefined {
+    return this.#lastCompleteSec
   }
 
   /** Scans now and then again and again, an interval after the end of each; resolves after the first scan. */
@@ -120,6 +130,7 @@ export class Scanner {
       isWaiting: false,
       whiteCount: 0,
       trappedCount: 0,
+      greyCount: 0,
       deletedCount: 0,
       promotedCount: 0,
       durationMs: 0,
@@ -139,6 +150,12 @@ export class Scanner {
     if (report.isComplete) await this.#publish(report, white, trapped)
     report.durationMs = clock.monotonicMs() - startedMs
     this.#lastReport = report
+    this.counters.scans += 1
+    this.counters.scanningMs += report.durationMs
+    this.counters.deleted += report.deletedCount
+    this.counters.promoted += report.promotedCount
+    if (report.isComplete) this.#lastCompleteSec = report.atSec
+    else this.counters.incomplete += 1
     return report
   }
 
@@ -202,6 +219,7 @@ export class Scanner {
       await nextTurn()
       cursor = slice.next
     } while (cursor !== undefined)
+    report.greyCount = await keeper.use((store) => store.tupleCount())
     return true
   }
 

@@ -54,6 +54,9 @@ export class WhiteTable {
   #isScanned = false
   /** A change failed, or the table was lost: only a whole one helps. */
   #needsReplace = false
+  /** The last write went well. */
+  #isInStep = false
+  #lastWriteSec: number | undefined
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<unknown> = Promise.resolve()
   #earliestMs = 0
@@ -65,6 +68,16 @@ export class WhiteTable {
     this.#firewall = options.firewall
     this.#clock = options.clock
     this.#logger = options.logger
+  }
+
+  /** False before the first write, and from one that failed to the next that went well. */
+  get isInStep(): boolean {
+    return this.#isInStep
+  }
+
+  /** Seconds since the Epoch; undefined before the first write. */
+  get lastWriteSec(): number | undefined {
+    return this.#lastWriteSec
   }
 
   /** A scan begins: changes from now on may be missing in its result. */
@@ -155,11 +168,13 @@ export class WhiteTable {
         if (count === 0) continue
         await this.#firewall.changeTable(WHITE_TABLE, isIn ? 'add' : 'delete', content)
         this.counters.changes += count
+        this.#lastWriteSec = this.#clock.nowSec()
       }
       // Some may have been there: the scan knows the number for sure.
       this.counters.addressCount =
         (await this.#firewall.countTable(WHITE_TABLE)) ?? this.counters.addressCount
     } catch {
+      this.#isInStep = false
       this.#needsReplace = true
     }
     const endedMs = this.#clock.monotonicMs()
@@ -182,9 +197,12 @@ export class WhiteTable {
     try {
       await this.#firewall.replaceTable(WHITE_TABLE, content)
       this.counters.replacements += 1
+      this.#lastWriteSec = this.#clock.nowSec()
+      this.#isInStep = true
       this.counters.addressCount = content.ipv4.count + content.ipv6.count
     } catch (error) {
       this.counters.failures += 1
+      this.#isInStep = false
       // The line begins as the original's: `/sbin/pfctl returned status 1`.
       const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
       this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} stays as it was until the next scan`, {

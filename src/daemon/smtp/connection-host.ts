@@ -46,6 +46,16 @@ export interface SmtpCounters {
   recipients: number
 }
 
+/** What clients were kept busy with, since the start. */
+export interface DialogueTotals {
+  /** Connections that ended, and their lengths, by whether the client was BLACK. */
+  endedCount: { black: number; other: number }
+  endedMs: { black: number; other: number }
+  /** Pauses before single bytes, and these bytes. */
+  stutterMs: number
+  stutteredBytes: number
+}
+
 /** A connection as its host accounts for it. */
 export interface HostedConnection {
   readonly clientIp: string
@@ -68,6 +78,7 @@ export interface ConnectionHost {
   /** Undefined with -b. */
   readonly sink: GreylistSink | undefined
   readonly counters: SmtpCounters
+  readonly dialogues: DialogueTotals
   /** True when so many slots are taken that replies are no longer stuttered. */
   isCrowded(): boolean
   /** Date of the banner in the form of ctime(3), local time, without its line end. */

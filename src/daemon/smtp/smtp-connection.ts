@@ -255,6 +255,10 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       const isWhole = stutterMs === 0 || this.#socket.isTls || this.#host.isCrowded()
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
+      if (!isWhole) {
+        this.#host.dialogues.stutterMs += stutterMs
+        this.#host.dialogues.stutteredBytes += 1
+      }
       if (this.#socket.isTls) {
         // Encryption takes a turn of the event loop, so there is nothing to see yet.
         this.#write(piece, (error) => {

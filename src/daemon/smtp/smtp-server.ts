@@ -14,7 +14,13 @@ import { RateLimitedLog } from '../rate-limited-log.js'
 import type { BlockListLookup, GreylistSink } from '../seams.js'
 import { Admission } from './admission.js'
 import { formatBannerDate } from './banner-date.js'
-import type { ConnectionHost, HostedConnection, SmtpCounters, SmtpOptions } from './connection-host.js'
+import type {
+  ConnectionHost,
+  DialogueTotals,
+  HostedConnection,
+  SmtpCounters,
+  SmtpOptions,
+} from './connection-host.js'
 import { connectedLine, disconnectedLine, formatListNames } from './connection-log.js'
 import { descriptorShortage, openForAMoment } from './descriptor-probe.js'
 import { readProxyPreamble } from './proxy-preamble.js'
@@ -89,6 +95,14 @@ export class SmtpServer implements ConnectionHost {
     overlong: 0,
     recipients: 0,
   }
+  readonly dialogues: DialogueTotals = {
+    endedCount: { black: 0, other: 0 },
+    endedMs: { black: 0, other: 0 },
+    stutterMs: 0,
+    stutteredBytes: 0,
+  }
+  /** Clients by block list that held them when they connected; as many names as there are lists. */
+  readonly listHits = new Map<string, number>()
   #dialogue: DialogueSettings
   #secureContext: SecureContext | undefined
   readonly #lists: BlockListLookup
@@ -221,7 +235,11 @@ export class SmtpServer implements ConnectionHost {
   ended(connection: HostedConnection, listNames: string): void {
     if (connection.isBlack) this.#blackCount -= 1
     this.#admission.leave(connection.clientIp)
-    const durationSec = Math.floor((this.clock.monotonicMs() - connection.acceptedMs) / 1000)
+    const durationMs = this.clock.monotonicMs() - connection.acceptedMs
+    const group = connection.isBlack ? 'black' : 'other'
+    this.dialogues.endedCount[group] += 1
+    this.dialogues.endedMs[group] += durationMs
+    const durationSec = Math.floor(durationMs / 1000)
     this.logger.log(
       'info',
       disconnectedLine(connection.clientIp, durationSec, connection.isBlack ? listNames : undefined),
@@ -313,6 +331,7 @@ export class SmtpServer implements ConnectionHost {
     if (isBlack) {
       this.#blackCount += 1
       this.counters.blackAccepted += 1
+      for (const { listName } of lists) this.listHits.set(listName, (this.listHits.get(listName) ?? 0) + 1)
     }
     const client = {
       class: isBlack ? 'BLACK' : this.options.isBlackOnly ? 'OPEN' : 'GREY',

@@ -65,10 +65,12 @@ export interface BatchWriterOptions<Batch, Outcome> {
 export interface WriterCounters {
   batches: number
   failures: number
+  /** Time that the written batches took, in milliseconds. */
+  writingMs: number
 }
 
 export class BatchWriter<Batch, Outcome> {
-  readonly counters: WriterCounters = { batches: 0, failures: 0 }
+  readonly counters: WriterCounters = { batches: 0, failures: 0, writingMs: 0 }
   readonly #options: BatchWriterOptions<Batch, Outcome>
   #running: Promise<void> | undefined
   #writing: Promise<boolean> | undefined
@@ -195,8 +197,9 @@ export class BatchWriter<Batch, Outcome> {
   }
 
   async #write(): Promise<boolean> {
-    const { work, write, onWritten, onRecovered } = this.#options
+    const { work, clock, write, onWritten, onRecovered } = this.#options
     const batch = await work.nextBatch()
+    const startedMs = clock.monotonicMs()
     let outcome: Outcome
     try {
       outcome = await write(batch)
@@ -205,6 +208,7 @@ export class BatchWriter<Batch, Outcome> {
       return false
     }
     this.counters.batches += 1
+    this.counters.writingMs += clock.monotonicMs() - startedMs
     const wasFailing = this.isFailing
     this.#failingSinceMs = undefined
     this.#lastCode = undefined

@@ -12,6 +12,7 @@ export const DAEMON_STORE_CALLS = [
   'applyScan',
   'applySync',
   'readClock',
+  'tupleCount',
 ] as const
 export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 

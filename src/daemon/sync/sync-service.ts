@@ -24,6 +24,7 @@ import type { SyncParts, SyncService } from '../spamd-service.js'
 import { ReplayFile } from './replay-file.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
+import type { SyncStatus } from './sync-status.js'
 
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {
@@ -31,19 +32,6 @@ const SILENT: SyncAnnouncer = {
   announceTrapped: () => undefined,
   announceWhite: () => undefined,
   announceDeletion: () => undefined,
-}
-
-/** Answer of the request `sync-status`. */
-export interface SyncStatus {
-  listening: string | undefined
-  multicast: { interface: string; ttl: number; group: string; sends: boolean; receives: boolean } | undefined
-  peers: readonly { name: string; address: string }[]
-  keyFingerprint: string | undefined
-  sent: SyncSender['counters'] | undefined
-  received: SyncGate['counters'] | undefined
-  /** The last message of each peer that was believed. */
-  heard: SyncGate['heard'] | undefined
-  entries: SyncApplier['counters'] | undefined
 }
 
 /** The parts of one daemon's synchronisation; `environment` stands in for the machine in tests. */

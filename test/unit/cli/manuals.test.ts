@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
 import { LOG_OPTIONS, UNDO_OPTIONS } from '../../../src/cli/operations/history-commands.js'
+import { METRICS_OPTIONS } from '../../../src/cli/operations/metrics-options.js'
 import { PLACE_OPTIONS } from '../../../src/cli/operations/operation-options.js'
 import { STATS_OPTIONS } from '../../../src/cli/operations/stats-commands.js'
 import {
@@ -24,6 +25,7 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdctl log', 'spamdctl.8', LOG_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl undo', 'spamdctl.8', UNDO_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl stats', 'spamdctl.8', STATS_OPTIONS.filter(({ long }) => long !== 'help')],
+  ['spamdctl metrics', 'spamdctl.8', METRICS_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl backup, check-db and init-db', 'spamdctl.8', DATABASE_OPTIONS],
 ])('every option of %s is in its manual page', (_program, page, options) => {
   const text = manual(page)

@@ -200,8 +200,8 @@ describe('traps', () => {
     await store.recordAttempts([attempt, second], POLICY, NOW)
     const hit = attemptOf('192.0.2.1', { trapKey: TRAP })
     expect((await store.recordAttempts([attempt, second, hit], POLICY, NOW + 2000)).outcomes).toEqual([
-      { result: 'promoted', isNewHost: true, evictedCount: 0 },
-      { result: 'promoted', isNewHost: false, evictedCount: 0 },
+      { result: 'promoted', isNewHost: true, evictedCount: 0, waitedSec: 2000 },
+      { result: 'promoted', isNewHost: false, evictedCount: 0, waitedSec: 2000 },
       { result: 'trapped', isNewHost: false, evictedCount: 0 },
     ])
   })

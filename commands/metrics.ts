@@ -1,0 +1,41 @@
+import { askForMetrics, suiteMetrics, writeMetricsFile } from '../src/app/metrics/suite-metrics.js'
+import { readStatus } from '../src/app/status.js'
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { METRICS_OPTIONS } from '../src/cli/operations/metrics-options.js'
+import { settingsOf } from '../src/cli/operations/operation-options.js'
+import { formatMetrics } from '../src/codec/metrics-text.js'
+import { writeFully } from '../src/platform/standard-output.js'
+import { LiveSystem } from '../src/platform/system-probe.js'
+
+const USAGE = 'metrics [--textfile FILE]'
+
+/** `spamdctl metrics`: everything as metrics of Prometheus. Manual: docs/man/spamdctl.8. */
+export default class Metrics extends BaseCommand {
+  static override summary = 'print metrics for Prometheus, of all programs and lists'
+  static override description =
+    'Asks the running spamd for its counters and looks at database, tables, lists and spamlogd. For node_exporter: --textfile, from a timer.'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'what there is', command: 'spamdctl metrics' },
+    {
+      description: 'for node_exporter, each minute',
+      command: 'spamdctl metrics --textfile /var/lib/prometheus/node-exporter/spamd.prom',
+    },
+  ]
+  static override flags = flagsForHelp(METRICS_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(METRICS_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    const { options } = words
+    const settings = settingsOf(options)
+    const [status, ofDaemon] = await Promise.all([
+      readStatus(new LiveSystem(), settings),
+      askForMetrics(settings.controlSocket),
+    ])
+    const text = formatMetrics([...ofDaemon, ...suiteMetrics(status)])
+    const path = options.last('textfile')
+    if (path === undefined) writeFully(1, Buffer.from(text))
+    else await writeMetricsFile(path, text)
+  }
+}

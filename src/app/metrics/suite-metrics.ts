@@ -1,0 +1,151 @@
+/**
+ * What `spamdctl metrics` tells beside the daemon's own metrics: what can be seen from outside, of all programs. So a host
+ * whose spamd does not run or does not answer still has metrics that say so.
+ */
+import { dirname, resolve } from 'node:path'
+import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import { replaceFileWith } from '../../platform/replace-file.js'
+import { distrustOf } from '../../platform/trusted-folder.js'
+import { askDaemon } from '../ask-daemon.js'
+import type { ListState } from '../lists/list-states.js'
+import type { SuiteStatus } from '../status.js'
+import { toDisplayText } from '../wire-text.js'
+
+/** The families of the running spamd; none when it does not answer. */
+export async function askForMetrics(controlSocket: string): Promise<MetricFamily[]> {
+  try {
+    return (await askDaemon(controlSocket, 'metrics')) as MetricFamily[]
+  } catch (error) {
+    // `spamd_up` says that it is so.
+    if (error instanceof AppError) return []
+    throw error
+  }
+}
+
+/** Families of what a status shows. States that cannot be seen have no sample. */
+export function suiteMetrics(status: SuiteStatus): MetricFamily[] {
+  const { spamd, spamlogd, database, tables, lists } = status
+  const counts = 'counts' in database ? database : undefined
+  return [
+    single('spamd_metrics_timestamp_seconds', 'gauge', 'When these numbers were gathered.', status.timeSec),
+    single(
+      'spamd_up',
+      'gauge',
+      '1 when spamd answers on its control socket.',
+      spamd.state === 'unseen' ? undefined : spamd.state === 'running' ? 1 : 0,
+    ),
+    single(
+      'spamlogd_up',
+      'gauge',
+      '1 when spamlogd runs.',
+      spamlogd.state === 'unseen' || spamlogd.state === 'unneeded'
+        ? undefined
+        : spamlogd.state === 'running'
+          ? 1
+          : 0,
+    ),
+    single(
+      'spamd_database_readable',
+      'gauge',
+      '1 when the database can be read.',
+      counts !== undefined ? 1 : 'isUnneeded' in database && database.isUnneeded ? undefined : 0,
+    ),
+    single('spamd_database_size_bytes', 'gauge', 'Size of the database file.', counts?.sizeBytes),
+    byLabel(
+      'spamd_database_entries',
+      'gauge',
+      'Entries of the database, counted just now.',
+      'kind',
+      Object.entries(counts?.counts ?? {}),
+    ),
+    byLabel(
+      'spamd_firewall_table_entries',
+      'gauge',
+      'Entries of the table in the packet filter, counted just now.',
+      'table',
+      tables.kind === 'counts' ? tables.counts : [],
+    ),
+    byLabel(
+      'spamd_troubles',
+      'gauge',
+      'What spamdctl status finds wrong.',
+      'level',
+      (['critical', 'warning', 'unknown'] as const).map((level) => [
+        level,
+        status.troubles.filter((trouble) => trouble.level === level).length,
+      ]),
+    ),
+    ...listFamilies(lists ?? [], status.timeSec),
+  ]
+}
+
+function listFamilies(lists: readonly ListState[], timeSec: number): MetricFamily[] {
+  const by = (pick: (list: ListState) => number | undefined): [string, number | undefined][] =>
+    lists.map((list) => [toDisplayText(list.name), pick(list)])
+  // What is written by hand has no age.
+  const fetched = lists.filter(({ source }) => source !== undefined && source.method !== 'file')
+  const byFetched = (pick: (list: ListState) => number | undefined): [string, number | undefined][] =>
+    fetched.map((list) => [toDisplayText(list.name), pick(list)])
+  return [
+    byLabel(
+      'spamd_list_entries',
+      'gauge',
+      'Entries of the last good copy of a list.',
+      'list',
+      by(({ entries }) => entries),
+    ),
+    byLabel(
+      'spamd_list_last_success_timestamp_seconds',
+      'gauge',
+      'When the content of a list was last known to be current; 0: never.',
+      'list',
+      byFetched(({ lastSuccessSec }) => lastSuccessSec ?? 0),
+    ),
+    byLabel(
+      'spamd_list_last_try_timestamp_seconds',
+      'gauge',
+      'When a list was last asked for.',
+      'list',
+      byFetched(({ lastTrySec }) => lastTrySec),
+    ),
+    byLabel(
+      'spamd_list_failed',
+      'gauge',
+      '1 when the last try to get a list failed.',
+      'list',
+      byFetched(({ lastError }) => (lastError === undefined ? 0 : 1)),
+    ),
+    byLabel(
+      'spamd_list_age_seconds',
+      'gauge',
+      'Age of the content of a list.',
+      'list',
+      byFetched(({ lastSuccessSec }) => lastSuccessSec && Math.max(0, timeSec - lastSuccessSec)),
+    ),
+  ]
+}
+
+/**
+ * Replaces a file for node_exporter's textfile collector whole, readable by everybody. `AppError` `ERR_METRICS_WRITE`;
+ * root writes in no folder that others can write.
+ */
+export async function writeMetricsFile(path: string, text: string): Promise<void> {
+  const folder = dirname(resolve(path))
+  try {
+    const distrust = process.geteuid?.() === 0 ? distrustOf(folder) : undefined
+    if (distrust !== undefined) {
+      throw new AppError('ERR_METRICS_WRITE', distrust, {
+        hint: `root writes where nobody else can: run it as the owner of ${folder}, or give it to root: chown root ${folder}; chmod go-w ${folder}`,
+      })
+    }
+    // It can be made again at any time.
+    await replaceFileWith(path, Buffer.from(text), 0o644, 'quick')
+  } catch (error) {
+    throw new AppError('ERR_METRICS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
+      hint: error instanceof AppError ? error.hint : undefined,
+      cause: error,
+    })
+  }
+}

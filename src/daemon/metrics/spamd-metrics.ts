@@ -1,0 +1,370 @@
+/**
+ * What spamd tells Prometheus: the counters that its parts keep anyway, under names and in units of Prometheus. No label
+ * holds an address, a host or a sender; names of block lists are the administrator's, and limited in number.
+ */
+import type { SpamdConfig } from '../../app/spamd-config.js'
+import { toDisplayText } from '../../app/wire-text.js'
+import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
+import type { Clock } from '../../platform/clock.js'
+import type { Greylister } from '../grey/greylister.js'
+import type { Scanner } from '../grey/scanner.js'
+import type { WhiteTable } from '../grey/white-table.js'
+import type { BlockLists } from '../lists/block-lists.js'
+import type { SmtpServer } from '../smtp/smtp-server.js'
+import type { SyncStatus } from '../sync/sync-status.js'
+import type { ProcessMetrics } from './process-metrics.js'
+
+/** Lists that get a label of their own; further ones are counted together. */
+export const MAX_LIST_LABELS = 200
+const OTHER_LISTS = 'other'
+/** A scan is late when so many intervals have gone by since the last complete one began. */
+const OVERDUE_SCANS = 5
+
+/** What is asked, the parts of one spamd. */
+export interface MetricSources {
+  config: SpamdConfig
+  clock: Clock
+  version: string
+  smtp: SmtpServer
+  blockLists: BlockLists
+  /** These three: undefined with -b. */
+  greylister: Greylister | undefined
+  scanner: Scanner | undefined
+  whiteTable: WhiteTable | undefined
+  /** Undefined without -Y and -y. */
+  syncStatus: (() => SyncStatus) | undefined
+  process: ProcessMetrics
+}
+
+/** Why spamd does not do its work as it should, nothing when it does: what `/readyz` answers. */
+export function notReadyReasons({ config, clock, greylister, scanner, whiteTable }: MetricSources): string[] {
+  if (greylister === undefined || scanner === undefined || whiteTable === undefined) return []
+  const reasons: string[] = []
+  if (!greylister.isStoring) reasons.push('the database cannot be written')
+  const lastSec = scanner.lastCompleteSec
+  if (lastSec === undefined) reasons.push('the first scan of the database is not done')
+  else if (clock.nowSec() - lastSec > OVERDUE_SCANS * config.scanIntervalSec) {
+    reasons.push('the last complete scan of the database is too long ago')
+  }
+  // A new database without a white address leaves the table as it is.
+  if (!whiteTable.isInStep && (scanner.lastReport?.whiteCount ?? 0) > 0) {
+    reasons.push('the packet filter did not take the table spamd-white')
+  }
+  return reasons
+}
+
+/** All families; costs some tens of microseconds, whatever the database holds. */
+export function collectMetrics(sources: MetricSources): MetricFamily[] {
+  const { config, clock, version } = sources
+  return [
+    {
+      name: 'spamd_build_info',
+      type: 'gauge',
+      help: 'Version of spamd and of Node; always 1.',
+      samples: [
+        {
+          labels: { version, node: process.versions.node, mode: config.isBlackOnly ? 'black' : 'grey' },
+          value: 1,
+        },
+      ],
+    },
+    single(
+      'spamd_ready',
+      'gauge',
+      '1 when the database can be written, the table is in step and the scan in time.',
+      notReadyReasons(sources).length === 0 ? 1 : 0,
+    ),
+    ...smtpMetrics(sources.smtp, config),
+    ...listMetrics(sources),
+    ...greyMetrics(sources),
+    ...(sources.syncStatus === undefined ? [] : syncMetrics(sources.syncStatus())),
+    ...sources.process.collect(clock.monotonicMs()),
+  ]
+}
+
+function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
+  const { counts, counters, dialogues } = smtp
+  const open = config.isBlackOnly ? 'open' : 'grey'
+  const perClass = (black: number, all: number): [string, number][] => [
+    ['black', black],
+    [open, all - black],
+  ]
+  return [
+    byLabel(
+      'spamd_smtp_connections',
+      'gauge',
+      'Connections with a dialogue going on.',
+      'class',
+      perClass(counts.black, counts.total),
+    ),
+    single(
+      'spamd_smtp_connections_limit',
+      'gauge',
+      'Most connections at a time (-c).',
+      config.maxConnections,
+    ),
+    byLabel(
+      'spamd_smtp_connections_accepted_total',
+      'counter',
+      'Connections that got a dialogue.',
+      'class',
+      perClass(counters.blackAccepted, counters.accepted),
+    ),
+    byLabel(
+      'spamd_smtp_connections_refused_total',
+      'counter',
+      'Connections that were turned away before a dialogue.',
+      'reason',
+      [
+        ['full', counters.refusedFull],
+        ['per_ip', counters.refusedPerIp],
+        ['per_network', counters.refusedPerNetwork],
+        ['proxy', counters.refusedProxy],
+      ],
+    ),
+    byLabel(
+      'spamd_smtp_connections_cut_total',
+      'counter',
+      'Connections that spamd ended before their client did.',
+      'reason',
+      [
+        ['timeout', counters.timedOut],
+        ['overlong', counters.overlong],
+      ],
+    ),
+    {
+      name: 'spamd_smtp_dialogue_seconds',
+      type: 'summary',
+      help: 'Length of the dialogues that have ended.',
+      samples: (['black', 'other'] as const).flatMap((group) => {
+        const labels = { class: group === 'black' ? 'black' : open }
+        return [
+          { suffix: '_sum', labels, value: dialogues.endedMs[group] / 1000 },
+          { suffix: '_count', labels, value: dialogues.endedCount[group] },
+        ]
+      }),
+    },
+    single(
+      'spamd_tarpit_seconds_total',
+      'counter',
+      'Time for which clients waited for single bytes, of all clients together.',
+      dialogues.stutterMs / 1000,
+    ),
+    single(
+      'spamd_tarpit_bytes_total',
+      'counter',
+      'Bytes that were written one by one.',
+      dialogues.stutteredBytes,
+    ),
+    single('spamd_smtp_recipients_total', 'counter', 'Recipients that clients named.', counters.recipients),
+    single(
+      'spamd_smtp_accept_pauses_total',
+      'counter',
+      'Times that accepting paused because descriptors ran out.',
+      counters.acceptPauses,
+    ),
+    single('spamd_smtp_accepting', 'gauge', '1 while spamd accepts connections.', smtp.isAccepting ? 1 : 0),
+  ]
+}
+
+function listMetrics({ blockLists, smtp }: MetricSources): MetricFamily[] {
+  const summaries = blockLists.summaries()
+  const values = (pick: (index: number) => number): [string, number][] => {
+    const named = summaries
+      .slice(0, MAX_LIST_LABELS)
+      .map(({ name }, index): [string, number] => [toDisplayText(name), pick(index)])
+    if (summaries.length <= MAX_LIST_LABELS) return uniqueLabels(named)
+    const rest = summaries.slice(MAX_LIST_LABELS).reduce((sum, _, at) => sum + pick(at + MAX_LIST_LABELS), 0)
+    return uniqueLabels([...named, [OTHER_LISTS, rest]])
+  }
+  return [
+    single(
+      'spamd_blocklists',
+      'gauge',
+      'Block lists that spamd knows, the trap list included.',
+      summaries.length,
+    ),
+    byLabel(
+      'spamd_blocklist_entries',
+      'gauge',
+      'Networks of a block list as received.',
+      'list',
+      values((index) => summaries[index]!.entryCount),
+    ),
+    byLabel(
+      'spamd_blocklist_hits_total',
+      'counter',
+      'Connections of clients that were on a block list.',
+      'list',
+      values((index) => smtp.listHits.get(summaries[index]!.name) ?? 0),
+    ),
+  ]
+}
+
+/** Names of different bytes may look alike, and one may be called "other": their values are added. */
+function uniqueLabels(values: readonly [string, number][]): [string, number][] {
+  const sums = new Map<string, number>()
+  for (const [label, value] of values) sums.set(label, (sums.get(label) ?? 0) + value)
+  return [...sums]
+}
+
+function greyMetrics({ greylister, scanner, whiteTable, config, clock }: MetricSources): MetricFamily[] {
+  if (greylister === undefined || scanner === undefined || whiteTable === undefined) return []
+  const { counters, writes } = greylister
+  const { lastReport, lastCompleteSec } = scanner
+  const table = whiteTable.counters
+  const complete = lastReport?.isComplete === true ? lastReport : undefined
+  return [
+    byLabel('spamd_tuples_total', 'counter', 'Delivery attempts by what came of them.', 'result', [
+      ['new', counters.created],
+      ['repeated', counters.repeated],
+      ['promoted', counters.promoted],
+      ['trapped', counters.trapped],
+      ['refused', counters.refused],
+      ['dropped', counters.dropped],
+    ]),
+    single('spamd_tuples_evicted_total', 'counter', 'Tuples removed for want of room.', counters.evicted),
+    single(
+      'spamd_tuples_unstored_total',
+      'counter',
+      'Clients that got their answer before their tuple was stored.',
+      counters.unstored,
+    ),
+    single('spamd_tuples_waiting', 'gauge', 'Attempts that wait for the database.', greylister.waitingCount),
+    single('spamd_tuples_limit', 'gauge', 'Most tuples kept (--max-tuples).', config.maxTuples),
+    greylister.retryDelays.family(
+      'spamd_retry_delay_seconds',
+      'Time between the first attempt of a tuple and the one that passed.',
+    ),
+    single(
+      'spamd_passtime_seconds',
+      'gauge',
+      'Time before which a retry does not pass (-G).',
+      config.passSec,
+    ),
+    byLabel('spamd_entries', 'gauge', 'Entries of the database at the last complete scan.', 'kind', [
+      ['GREY', complete?.greyCount],
+      ['WHITE', complete?.whiteCount],
+      ['TRAPPED', complete?.trappedCount],
+    ]),
+    single('spamd_scans_total', 'counter', 'Scans of the database.', scanner.counters.scans),
+    single(
+      'spamd_scans_incomplete_total',
+      'counter',
+      'Scans that failed, or that waited because the clock was in doubt.',
+      scanner.counters.incomplete,
+    ),
+    single(
+      'spamd_scan_seconds_total',
+      'counter',
+      'Time that scans took.',
+      scanner.counters.scanningMs / 1000,
+    ),
+    single(
+      'spamd_scan_last_seconds',
+      'gauge',
+      'Time that the last scan took.',
+      lastReport && lastReport.durationMs / 1000,
+    ),
+    single(
+      'spamd_scan_interval_seconds',
+      'gauge',
+      'Time between scans (--scan-interval).',
+      config.scanIntervalSec,
+    ),
+    single(
+      'spamd_scan_clock_doubted',
+      'gauge',
+      '1 while nothing expires because the clock may be wrong.',
+      lastReport?.isWaiting === true ? 1 : 0,
+    ),
+    single(
+      'spamd_expiry_lag_seconds',
+      'gauge',
+      'Entries that ended longer ago than this are gone: age of the last complete scan.',
+      lastCompleteSec === undefined ? undefined : Math.max(0, clock.nowSec() - lastCompleteSec),
+    ),
+    single('spamd_entries_removed_total', 'counter', 'Entries that scans removed.', scanner.counters.deleted),
+    byLabel('spamd_table_entries', 'gauge', 'Addresses that the table holds as written last.', 'table', [
+      ['spamd-white', table.addressCount],
+    ]),
+    byLabel(
+      'spamd_table_wanted_entries',
+      'gauge',
+      'Addresses that the table should hold by the last complete scan.',
+      'table',
+      [['spamd-white', complete?.whiteCount]],
+    ),
+    byLabel('spamd_table_replacements_total', 'counter', 'Times that the whole table was written.', 'table', [
+      ['spamd-white', table.replacements],
+    ]),
+    byLabel('spamd_table_changes_total', 'counter', 'Single addresses that were added or deleted.', 'table', [
+      ['spamd-white', table.changes],
+    ]),
+    byLabel('spamd_table_failures_total', 'counter', 'Writes that the packet filter refused.', 'table', [
+      ['spamd-white', table.failures],
+    ]),
+    byLabel('spamd_table_in_step', 'gauge', '1 when the last write of the table went well.', 'table', [
+      ['spamd-white', whiteTable.isInStep ? 1 : 0],
+    ]),
+    byLabel('spamd_table_last_write_timestamp_seconds', 'gauge', 'Last write of the table.', 'table', [
+      ['spamd-white', whiteTable.lastWriteSec],
+    ]),
+    single(
+      'spamd_store_up',
+      'gauge',
+      '0 from a failed write of the database to the next that goes well.',
+      greylister.isStoring ? 1 : 0,
+    ),
+    single('spamd_store_failures_total', 'counter', 'Writes of tuples that failed.', writes.failures),
+    {
+      name: 'spamd_store_write_seconds',
+      type: 'summary',
+      help: 'Time that writing a batch of tuples took.',
+      samples: [
+        { suffix: '_sum', value: writes.writingMs / 1000 },
+        { suffix: '_count', value: writes.batches },
+      ],
+    },
+  ]
+}
+
+function syncMetrics({ sent, received, entries, heard, peers }: SyncStatus): MetricFamily[] {
+  const heardSecs = (heard ?? []).map(({ lastSec }) => lastSec)
+  const skews = (heard ?? []).map(({ skewSec }) => Math.abs(skewSec))
+  return [
+    single('spamd_sync_peers', 'gauge', 'Gateways that messages are sent to.', peers.length),
+    single('spamd_sync_peers_heard', 'gauge', 'Gateways whose messages were believed.', heardSecs.length),
+    single('spamd_sync_sent_total', 'counter', 'Messages sent.', sent?.sent),
+    byLabel('spamd_sync_unsent_total', 'counter', 'Messages that could not be sent.', 'reason', [
+      ['failed', sent?.failed],
+      ['too_long', sent?.tooLong],
+      ['ipv6', sent?.ipv6],
+    ]),
+    single('spamd_sync_received_total', 'counter', 'Messages received.', received?.received),
+    byLabel(
+      'spamd_sync_refused_total',
+      'counter',
+      'Messages that were not believed.',
+      'reason',
+      Object.entries(received?.refused ?? {}).map(([reason, count]) => [reason.replaceAll(' ', '_'), count]),
+    ),
+    byLabel('spamd_sync_entries_total', 'counter', 'Entries received, by what became of them.', 'result', [
+      ['applied', entries?.applied],
+      ['ignored', entries?.ignored],
+      ['dropped', entries?.dropped],
+    ]),
+    single(
+      'spamd_sync_longest_silent_timestamp_seconds',
+      'gauge',
+      'Last message of the gateway that has been silent for longest.',
+      heardSecs.length === 0 ? undefined : Math.min(...heardSecs),
+    ),
+    single(
+      'spamd_sync_clock_skew_seconds',
+      'gauge',
+      'Largest difference to the clock of another gateway, network included.',
+      skews.length === 0 ? undefined : Math.max(...skews),
+    ),
+  ]
+}
