@@ -1,0 +1,107 @@
+/**
+ * Story 19: the Debian package in a fresh Debian 13: installed by apt, upgraded, removed and purged. Nothing starts by
+ * itself, programs and manuals work for every user, and the database goes only when somebody says so.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CHECKOUT } from '../support/machine.js'
+
+const MIRROR = 'http://deb.debian.org/debian'
+const skipReason = whyNot()
+if (skipReason !== undefined) process.stderr.write(`test/lab/debian-package: skipped: ${skipReason}\n`)
+
+function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return 'not root'
+  for (const program of ['debootstrap', 'dpkg-deb']) {
+    if (spawnSync(program, ['--version']).error !== undefined) return `${program} is not installed`
+  }
+  return undefined
+}
+
+describe.skipIf(skipReason !== undefined)('story 19: the Debian package', () => {
+  const work = mkdtempSync(join(tmpdir(), 'spamd-deb-'))
+  const root = join(work, 'root')
+
+  /** Runs a script in the fresh system, with processes and devices of its own. */
+  function inside(script: string): { code: number; output: string } {
+    const mounts =
+      'mount --bind "$0" "$0"; mount -t proc proc "$0/proc"; mount -t tmpfs run "$0/run"; mount --rbind /dev "$0/dev"; exec chroot "$0" sh -c "$1"'
+    const { status, stdout, stderr } = spawnSync(
+      'unshare',
+      ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-ec', mounts, root, script],
+      {
+        encoding: 'utf8',
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LANG: 'C.UTF-8' },
+        maxBuffer: 64 * 1024 * 1024,
+      },
+    )
+    return { code: status ?? -1, output: `${stdout}${stderr}` }
+  }
+  const must = (script: string): string => {
+    const { code, output } = inside(script)
+    expect({ script, code, output }).toMatchObject({ code: 0 })
+    return output
+  }
+
+  beforeAll(() => {
+    const major = process.versions.node.split('.')[0]!
+    const packages = join(work, 'packages')
+    execFileSync('npm', ['run', '-s', 'package:deb', '--', '--node', major, '--output', packages], {
+      cwd: CHECKOUT,
+      stdio: 'pipe',
+    })
+    execFileSync('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'trixie', root, MIRROR], {
+      stdio: 'pipe',
+    })
+    cpSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'))
+    cpSync('/etc/hosts', join(root, 'etc/hosts'))
+    writeFileSync(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+    const [file] = readdirSync(packages)
+    cpSync(join(packages, file!), join(root, 'root/spamdctl.deb'))
+  }, 1_200_000)
+  afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+  test('apt installs it with what it needs', () => {
+    must('apt-get update -q && apt-get install -y -q --no-install-recommends /root/spamdctl.deb man-db')
+    expect(existsSync(join(root, 'var/lib/spamd/spamd.sqlite'))).toBe(false)
+    expect(must('id _spamd; id _spamdfeed')).toContain('_spamdfeed')
+  })
+
+  test('programs, manuals and completions work, for any user', () => {
+    must('spamdctl init-db && spamdb -a 192.0.2.1')
+    expect(must('spamdb')).toMatch(/^WHITE\|192\.0\.2\.1\|\|\|/)
+    expect(must('man spamdb | head -3')).toContain('SPAMDB(8)')
+    const others = must(
+      'su -s /bin/sh nobody -c \'spamd-setup --check; spamd --version; bash -c ". /usr/share/bash-completion/completions/spamdctl; complete -p spamdb"\'',
+    )
+    expect(others).toContain('/etc/spamd/spamd.conf: ok')
+    expect(others).toContain('complete -F')
+    expect(must('node -e \'require("/usr/lib/spamdctl/node_modules/pcap")\' && echo loaded')).toContain(
+      'loaded',
+    )
+    expect(must('spamdctl init --outside eth0 --dry-run')).toContain('/etc/spamd/nftables.conf')
+  })
+
+  test('an upgrade and a removal keep database and settings', () => {
+    must('echo "# mine" >> /etc/spamd/spamd.conf && apt-get install -y -q --reinstall /root/spamdctl.deb')
+    expect(must('tail -1 /etc/spamd/spamd.conf')).toBe('# mine\n')
+    expect(must('spamdb')).toContain('192.0.2.1')
+    must('apt-get remove -y -q spamdctl')
+    expect(existsSync(join(root, 'usr/lib/spamdctl'))).toBe(false)
+    expect(existsSync(join(root, 'var/lib/spamd/spamd.sqlite'))).toBe(true)
+  })
+
+  test('an unattended purge keeps the database, one that was told to deletes it', () => {
+    expect(must('apt-get purge -y -q spamdctl')).toContain('spamdctl: /var/lib/spamd is kept')
+    expect(existsSync(join(root, 'etc/spamd/spamd.conf'))).toBe(false)
+    must('apt-get install -y -q /root/spamdctl.deb')
+    expect(must('spamdb')).toContain('192.0.2.1')
+    must(
+      'echo "spamdctl spamdctl/purge-database boolean true" | debconf-set-selections && apt-get purge -y -q spamdctl',
+    )
+    expect(existsSync(join(root, 'var/lib/spamd'))).toBe(false)
+  })
+})
