@@ -22,8 +22,10 @@ import type { Change, TupleChange } from './change.js'
 /** Passtimes that are compared, in minutes. */
 export const CANDIDATE_MINUTES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60] as const
 
+/** Retries that came later are counted with those that came then. */
 export const MAX_DELAY_MINUTES = 240
 const MINUTE = 60
+/** Seconds of one counter. */
 export const HOUR_SEC = 3600
 
 /** One counter of one hour. */
