@@ -1,5 +1,5 @@
 /** Files that are replaced whole: a reader sees the old content or the new one, also after a crash. */
-import { readdirSync, unlinkSync } from 'node:fs'
+import { lstatSync, readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { closeFile, openFile, removeFile, renameFile, syncFile, writeAll } from './file-io.js'
 
@@ -23,8 +23,12 @@ export interface FileReplacement {
   discard(): Promise<void>
 }
 
-/** Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file. */
+/**
+ * Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file. A device or
+ * a pipe is never replaced, least of all /dev/null by root: what is written goes into it at once.
+ */
 export async function replaceFile(path: string, mode: number): Promise<FileReplacement> {
+  if (isDeviceOrPipe(path)) return writeThrough(path)
   const folder = dirname(path)
   temporaryCount += 1
   const unique = `${process.pid}-${Date.now().toString(36)}-${temporaryCount}`
@@ -58,6 +62,27 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
         // What cannot be removed now is removed by removeLeftovers.
       }
     },
+  }
+}
+
+function isDeviceOrPipe(path: string): boolean {
+  const status = lstatSync(path, { throwIfNoEntry: false })
+  return status !== undefined && (status.isCharacterDevice() || status.isBlockDevice() || status.isFIFO())
+}
+
+async function writeThrough(path: string): Promise<FileReplacement> {
+  const fd = await openFile(path, 'w')
+  let isOpen = true
+  const close = async () => {
+    if (!isOpen) return
+    isOpen = false
+    await closeFile(fd)
+  }
+  return {
+    write: (chunk) => writeAll(fd, chunk, null),
+    writeAt: (chunk, offset) => writeAll(fd, chunk, offset),
+    commit: close,
+    discard: () => close().catch(() => undefined),
   }
 }
 
