@@ -2,6 +2,7 @@ import { createSyncKey, syncKeyFingerprint } from '../src/app/sync/sync-key.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import type { OptionSpec } from '../src/cli/getopt.js'
 import { escapeControl } from '../src/codec/escape.js'
+import { inRightsFor } from '../src/platform/lesser-rights.js'
 import { findUser, isRoot } from '../src/platform/privileges.js'
 import { resolveSettings } from '../src/platform/settings.js'
 
@@ -28,7 +29,9 @@ export default class SyncKey extends BaseCommand {
     const { key, user } = resolveSettings({ key: words.options.last('key') })
     // As init-db does: the daemons must be able to read it.
     const owner = isRoot() ? await findUser(user) : undefined
-    const fingerprint = words.options.has('show') ? syncKeyFingerprint(key) : createSyncKey(key, owner)
+    const fingerprint = words.options.has('show')
+      ? syncKeyFingerprint(key)
+      : await inRightsFor(key, () => createSyncKey(key, isRoot() ? owner : undefined))
     process.stdout.write(`${escapeControl(key)} ${fingerprint}\n`)
   }
 }

@@ -62,6 +62,12 @@ export class Connection {
     return homeOf(this.#options.file)
   }
 
+  /** True for the file that this is the database in, however it was named. */
+  isSameFile({ dev, ino }: FileIdentity): boolean {
+    const { file } = this.#options
+    return file.dev === dev && file.ino === ino
+  }
+
   /** The prepared statement of an SQL text, prepared on first use. */
   prepare(sql: string): SqliteStatement {
     let statement = this.#statements.get(sql)

@@ -1,6 +1,7 @@
-import { accessSync, constants, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { errnoText } from '../platform/errno-text.js'
+import { mayWrite } from '../platform/may-write.js'
 import { Connection, type SlowCall } from './connection.js'
 import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
 import {
@@ -15,6 +16,7 @@ import { migrate, SCHEMA_VERSION } from './schema.js'
 import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
 import { SqliteStore } from './sqlite-store.js'
 import type { Store } from './store.js'
+import type { StoreRights } from './store-rights.js'
 
 /** How a database is opened. */
 export interface OpenStoreOptions {
@@ -32,6 +34,8 @@ export interface OpenStoreOptions {
   /** Told of each call that took longer than `slowCallMs`. */
   onSlowCall?: (slow: SlowCall) => void
   slowCallMs?: number
+  /** With which rights of root all this happens: given back when the store is closed. */
+  rights?: StoreRights
 }
 
 /** Long enough for a large import of another program; nobody wants to see a lock. */
@@ -76,7 +80,7 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
     onSlowCall: options.onSlowCall,
     slowCallMs: options.slowCallMs ?? DEFAULT_SLOW_CALL_MS,
   })
-  return new SqliteStore(connection)
+  return new SqliteStore(connection, options.rights)
 }
 
 /** Who owns a new database, the user that the daemons become, and who may read it. */
@@ -119,21 +123,12 @@ function createUnlessThere(path: string): void {
  */
 function openForReading(file: InspectedFile, busyTimeoutMs: number): SqliteDatabase {
   const path = file.realPath
-  if (isWritable(path) && isWritable(dirname(path))) {
+  if (mayWrite(path) && mayWrite(dirname(path))) {
     return openSqlite(path, { fileMustExist: true, timeout: busyTimeoutMs })
   }
   const isShared = statSync(`${path}-wal`, { throwIfNoEntry: false }) !== undefined
   if (isShared || !file.isWal) return openSqlite(path, { readonly: true, timeout: busyTimeoutMs })
   return openCopy(path)
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Readers pass through the file once: pages kept would be memory without use. */
@@ -178,7 +173,7 @@ function asOpenError(error: unknown, file: InspectedFile): unknown {
     sqliteCode?.startsWith('SQLITE_CANTOPEN') === true || sqliteCode?.startsWith('SQLITE_READONLY') === true
   if (!isRefused) return toDbError(error)
   const folder = dirname(file.realPath)
-  return openError(errnoText(isWritable(folder) ? 'EIO' : 'EACCES'), {
+  return openError(errnoText(mayWrite(folder) ? 'EIO' : 'EACCES'), {
     cause: error,
     hint: `SQLite keeps two files beside the database: ${folder} and they must be accessible too`,
   })

@@ -22,6 +22,11 @@ export function openSqlite(location: string, options: BetterSqlite3.Options): Sq
   return load(location, options)
 }
 
+/** Loads the driver whole: for a process that may not read its own programs later. */
+export function loadDriver(): void {
+  openSqlite(':memory:', {}).close()
+}
+
 function findDriver(): (location: string, options: BetterSqlite3.Options) => SqliteDatabase {
   const entry = require.resolve('better-sqlite3')
   const nativeBinding = join(dirname(entry), '..', 'build', 'Release', 'better_sqlite3.node')

@@ -29,6 +29,7 @@ import type {
   TupleOutcome,
   UpsertCounts,
 } from './store.js'
+import type { StoreRights } from './store-rights.js'
 import { getEntry } from './tables/entry-rows.js'
 import type { TupleLimits } from './tables/tuple-limits.js'
 import { type Decided, Transactions } from './transactions.js'
@@ -44,11 +45,13 @@ export class SqliteStore implements Store {
   readonly location: string
   readonly #connection: Connection
   readonly #transactions: Transactions
+  readonly #rights: StoreRights | undefined
   #limits: TupleLimits | undefined
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, rights?: StoreRights) {
     this.location = connection.location
     this.#connection = connection
+    this.#rights = rights
     this.#transactions = new Transactions(connection)
   }
 
@@ -250,7 +253,7 @@ export class SqliteStore implements Store {
 
   async backup(targetPath: string): Promise<void> {
     const { backupDatabase } = await import('./file/backup-database.js')
-    await backupDatabase(this.#connection, targetPath)
+    await backupDatabase(this.#connection, targetPath, this.#rights)
   }
 
   async check(): Promise<CheckReport> {
@@ -259,7 +262,11 @@ export class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    this.#connection.close()
+    try {
+      this.#connection.close()
+    } finally {
+      this.#rights?.release()
+    }
   }
 
   async #openLimits(): Promise<TupleLimits> {

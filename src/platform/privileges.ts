@@ -97,15 +97,29 @@ export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] =
  */
 export function actAs<Result>(user: SystemUser, action: () => Result): Result {
   if (!isRoot()) return action()
-  const [gid, groups] = [process.getegid!(), process.getgroups!()]
-  process.setgroups!([user.gid])
-  process.setegid!(user.gid)
-  process.seteuid!(user.uid)
+  const back = stepDown(user)
   try {
     return action()
   } finally {
+    back()
+  }
+}
+
+/** Takes the rights of `user` on files for as long as it likes, as root; the result takes root back. */
+export function stepDown(user: Pick<SystemUser, 'uid' | 'gid'>): () => void {
+  const [gid, groups] = [process.getegid!(), process.getgroups!()]
+  const back = (): void => {
     process.seteuid!(0)
     process.setegid!(gid)
     process.setgroups!(groups)
   }
+  try {
+    process.setgroups!([user.gid])
+    process.setegid!(user.gid)
+    process.seteuid!(user.uid)
+  } catch (error) {
+    back()
+    throw error
+  }
+  return back
 }

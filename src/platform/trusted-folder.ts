@@ -19,33 +19,61 @@ export interface FolderView {
 
 const realView: FolderView = { lstat: (path) => lstatSync(path), readlink: (path) => readlinkSync(path) }
 
+/** What makes a folder unsafe: the first thing on the way to it that somebody else owns or writes. */
+export interface Distrust {
+  reason: string
+  /** What somebody else owns or writes. */
+  path: string
+  /** The owner, when that is somebody else. */
+  uid?: number
+  /** It is the folder itself, not one above it. */
+  isLast: boolean
+  /** Others may put files there, but none in the place of somebody else's (/tmp). */
+  isSticky: boolean
+}
+
 /**
  * Why a user other than root and us could change what paths in `folder` lead to, or undefined when nobody could: the
  * folder and all above it belong to root or us and are written by nobody else. In a folder with the sticky bit (/tmp)
  * what belongs to root or us is safe, but the folder itself is not. Throws the system's error when one is missing.
  */
-export function distrustOf(
+export function distrustOf(folder: string, ownUid?: number, view?: FolderView): string | undefined {
+  return findDistrust(folder, ownUid, view)?.reason
+}
+
+/** The same with what is behind it. */
+export function findDistrust(
   folder: string,
   ownUid: number = process.geteuid?.() ?? 0,
   view: FolderView = realView,
-): string | undefined {
+): Distrust | undefined {
   const { root } = parse(resolve(folder))
   const isOurs = (uid: number): boolean => uid === 0 || uid === ownUid
   let waiting = resolve(folder).slice(root.length).split(sep)
   let path = root
   let status = view.lstat(root)
   for (let links = 0; ; ) {
-    if (!isOurs(status.uid)) return `${path} belongs to the user with number ${status.uid}`
+    if (!isOurs(status.uid)) return ownedBy(path, status.uid)
     const writers = writersOf(status)
     const [name, ...rest] = waiting.filter((part) => part !== '')
-    if (name === undefined) return writers && `${path} can be written by ${writers}`
-    if (writers !== undefined && (status.mode & STICKY) === 0) return `${path} can be written by ${writers}`
+    const isSticky = (status.mode & STICKY) !== 0
+    if (writers !== undefined && (name === undefined || !isSticky)) {
+      return { reason: `${path} can be written by ${writers}`, path, isLast: name === undefined, isSticky }
+    }
+    if (name === undefined) return undefined
     const next = resolve(path, name)
     const nextStatus = view.lstat(next)
     if (nextStatus.isSymbolicLink()) {
       links += 1
-      if (links > MAX_LINKS) return `${next} is a chain of too many symbolic links`
-      if (!isOurs(nextStatus.uid)) return `${next} belongs to the user with number ${nextStatus.uid}`
+      if (links > MAX_LINKS) {
+        return {
+          reason: `${next} is a chain of too many symbolic links`,
+          path: next,
+          isLast: false,
+          isSticky: false,
+        }
+      }
+      if (!isOurs(nextStatus.uid)) return ownedBy(next, nextStatus.uid)
       const target = resolve(dirname(next), view.readlink(next))
       waiting = [...target.slice(root.length).split(sep), ...rest]
       path = root
@@ -55,6 +83,16 @@ export function distrustOf(
     waiting = rest
     path = next
     status = nextStatus
+  }
+}
+
+function ownedBy(path: string, uid: number): Distrust {
+  return {
+    reason: `${path} belongs to the user with number ${uid}`,
+    path,
+    uid,
+    isLast: false,
+    isSticky: false,
   }
 }
 

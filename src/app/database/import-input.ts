@@ -1,5 +1,5 @@
-import { close as closeCallback, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { close as closeCallback, constants, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -11,6 +11,7 @@ import { type GreydDatabase, type GreydItem, openGreydDatabase } from '../../db/
 import { APPLICATION_ID } from '../../db/schema.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { lesserUserAt } from '../../platform/lesser-rights.js'
 
 /** What an import reads from: lines of text, a Berkeley DB file with random access, or a database of greyd. */
 export type ImportInput =
@@ -42,7 +43,11 @@ export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Ar
     if (format.type === 'text') return { type: 'text', chunks: explainFailures(unpacked, name) }
     refuseUnreadable(format, name, file)
     const place =
-      file !== '-' && !isGzip ? { path: file, remove: async () => undefined } : await spool(unpacked)
+      file !== '-' && !isGzip && lesserUserAt(file) === undefined
+        ? { path: file, remove: async () => undefined }
+        : await spool(unpacked)
+    // Beside a file of a lesser user root has nothing to look for or to make.
+    if (place.path !== file && file !== '-' && !isGzip) await spoolLog(file, place).catch(noLog)
     return format.type === 'berkeley-hash' ? await openBerkeley(place) : await openGreyd(place, name)
   } catch (error) {
     throw explain(error, name)
@@ -140,6 +145,23 @@ async function spool(chunks: AsyncIterable<Buffer>): Promise<Place> {
     await handle.close()
   }
   return { path, remove }
+}
+
+/** Takes along what SQLite has not yet put into the file itself. */
+async function spoolLog(file: string, place: Place): Promise<void> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const log = await open(`${file}-wal`, flags)
+  try {
+    const { size } = await log.stat()
+    if (size > MAX_SPOOLED_BYTES) throw new AppError('ERR_IMPORT_INPUT', `${file}-wal is too large`)
+    await writeFile(`${place.path}-wal`, log.createReadStream({ autoClose: false }), { mode: 0o600 })
+  } finally {
+    await log.close()
+  }
+}
+
+function noLog(error: unknown): void {
+  if (!isSystemError(error) || error.code !== 'ENOENT') throw error
 }
 
 /** The open descriptor is enough: the temporary file is removed at once. */

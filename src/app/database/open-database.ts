@@ -1,11 +1,16 @@
 import { accessSync, chownSync, closeSync, constants, mkdirSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { isBerkeleyHash } from '../../codec/database/berkeley-hash.js'
 import { SQLITE_MAGIC } from '../../db/file/database-file.js'
 import { createDatabase, openStore } from '../../db/open-store.js'
+import { loadDriver } from '../../db/sqlite-driver.js'
 import type { Store } from '../../db/store.js'
 import { AppError } from '../../platform/app-error.js'
 import { errnoText, reasonOf } from '../../platform/errno-text.js'
+import { inRightsFor, type LesserUser, lesserUserAt, TaskRights } from '../../platform/lesser-rights.js'
+import { actAs, isRoot } from '../../platform/privileges.js'
+import { resolveSettings } from '../../platform/settings.js'
 
 const NO_SUCH_FILE = errnoText('ENOENT')
 const NO_PERMISSION = errnoText('EACCES')
@@ -19,14 +24,38 @@ const BACKUP_HINT = 'restore a file made by "spamdctl backup"'
  * `cannot open FILE for reading: No such file or directory`, code `ERR_DB_OPEN` or another of the store, with a
  * hint where the fix is known.
  */
-export async function openDatabase(path: string, mode: 'read' | 'write'): Promise<Store> {
+export async function openDatabase(
+  path: string,
+  mode: 'read' | 'write',
+  options: OpenDatabaseOptions = {},
+): Promise<Store> {
+  return (await openWithRights(path, mode, options)).store
+}
+
+/** How root gives its rights up where a lesser user can write. */
+interface OpenDatabaseOptions {
+  /** Nothing that comes after needs root: it is not taken back when the store is closed. */
+  isForGood?: boolean
+}
+
+async function openWithRights(
+  path: string,
+  mode: 'read' | 'write',
+  { isForGood = false }: OpenDatabaseOptions,
+): Promise<{ store: Store; rights: TaskRights }> {
+  let rights: TaskRights | undefined
   try {
-    return await openStore(path, { mode, durability: 'full' })
+    rights = await takeRights(path, isForGood)
+    return { store: await openStore(path, { mode, durability: 'full', rights }), rights }
   } catch (error) {
+    rights?.release()
     if (!(error instanceof AppError)) throw error
     const purpose = mode === 'read' ? 'reading' : 'writing'
     // What cannot be opened cannot be checked either.
-    const hint = error.code === 'ERR_DB_CORRUPT' ? BACKUP_HINT : (error.hint ?? hintFor(error.message, path))
+    const hint =
+      error.code === 'ERR_DB_CORRUPT'
+        ? BACKUP_HINT
+        : (hintForRights(error, path, rights?.user) ?? error.hint ?? hintFor(error.message, path))
     throw new AppError(error.code, `cannot open ${path} for ${purpose}: ${error.message}`, {
       hint,
       cause: error,
@@ -36,16 +65,18 @@ export async function openDatabase(path: string, mode: 'read' | 'write'): Promis
 
 /**
  * Opens the database for one command, uses it and closes it. What the store complains of meanwhile becomes
- * `cannot read FILE: REASON` or `cannot write FILE: REASON`, code and hint kept.
+ * `cannot read FILE: REASON` or `cannot write FILE: REASON`, code and hint kept. `asCaller` does what root alone may do
+ * elsewhere while root has stepped down for the database.
  */
 export async function useDatabase<Result>(
   path: string,
   mode: 'read' | 'write',
-  use: (store: Store) => Promise<Result>,
+  use: (store: Store, asCaller: TaskRights['lift']) => Promise<Result>,
+  options: OpenDatabaseOptions = {},
 ): Promise<Result> {
-  const store = await openDatabase(path, mode)
+  const { store, rights } = await openWithRights(path, mode, options)
   try {
-    return await use(store)
+    return await use(store, (action) => rights.lift(action))
   } catch (error) {
     if (!isStoreFailure(error)) throw error
     throw new AppError(error.code, `cannot ${mode} ${path}: ${error.message}`, {
@@ -55,6 +86,36 @@ export async function useDatabase<Result>(
   } finally {
     await store.close()
   }
+}
+
+/** Steps down to the user who can write where the database is, see src/platform/lesser-rights.ts. */
+async function takeRights(path: string, isForGood: boolean): Promise<TaskRights> {
+  try {
+    const user = lesserUserAt(path, daemonUser)
+    if (user === undefined) return new TaskRights(undefined)
+    loadDriver()
+    if (!mayReadPrograms(user)) await (await import('./load-parts.js')).loadParts()
+    return new TaskRights(user, isForGood)
+  } catch (error) {
+    throw unsafeAsOpenError(error)
+  }
+}
+
+const daemonUser = (): string => resolveSettings({}).user
+
+/** A checkout in /root is for root alone. */
+function mayReadPrograms(user: LesserUser): boolean {
+  try {
+    actAs(user, () => closeSync(openSync(fileURLToPath(import.meta.url), 'r')))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function hintForRights(error: AppError, path: string, user: LesserUser | undefined): string | undefined {
+  if (user === undefined || error.message !== NO_PERMISSION) return undefined
+  return `${user.owned} belongs to ${user.name}, so root works there as that user, who must be able to read and write ${path}`
 }
 
 /** True for what the store itself throws; its message is the reason alone. */
@@ -130,39 +191,60 @@ export interface DatabaseOwner {
  * for a file that is not a database.
  */
 export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: number): Promise<boolean> {
+  let rights: TaskRights | undefined
   try {
-    const store = await openStore(path, { mode: 'write' })
+    rights = await takeRights(path, false)
+    const store = await openStore(path, { mode: 'write', rights })
     await store.close()
     return false
   } catch (error) {
+    rights?.release()
     const isMissing = error instanceof AppError && error.message === NO_SUCH_FILE
-    if (!isMissing) throw cannotCreate(path, error)
+    if (!isMissing) throw cannotCreate(path, error, rights?.user)
   }
+  let user: LesserUser | undefined
   try {
-    makeFolder(dirname(resolve(path)), owner, mode !== undefined && (mode & 0o004) !== 0 ? 0o755 : 0o750)
-    createDatabase(path, { ...(owner && { owner }), ...(mode !== undefined && { mode }) })
+    const folder = dirname(resolve(path))
+    await makeFolder(folder, owner, mode !== undefined && (mode & 0o004) !== 0 ? 0o755 : 0o750)
+    // The folder may be the daemons' now.
+    const ownRights = await takeRights(path, false)
+    user = ownRights.user
+    try {
+      createDatabase(path, { ...(owner && isRoot() && { owner }), ...(mode !== undefined && { mode }) })
+    } finally {
+      ownRights.release()
+    }
     return true
   } catch (error) {
-    throw cannotCreate(path, error)
+    throw cannotCreate(path, error, user)
   }
 }
 
-function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode: number): void {
+async function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode: number): Promise<void> {
   if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return
   try {
-    mkdirSync(folder, { mode })
-    if (owner !== undefined) chownSync(folder, owner.uid, owner.gid)
+    await inRightsFor(folder, () => {
+      mkdirSync(folder, { mode })
+      if (owner !== undefined && isRoot()) chownSync(folder, owner.uid, owner.gid)
+    })
   } catch (error) {
+    if (error instanceof AppError) throw unsafeAsOpenError(error)
     throw new AppError('ERR_DB_OPEN', reasonOf(error), { cause: error })
   }
 }
 
-function cannotCreate(path: string, error: unknown): unknown {
+/** What makes a place unsafe is a reason not to open a file there. */
+function unsafeAsOpenError(error: unknown): unknown {
+  if (!(error instanceof AppError)) return error
+  return new AppError('ERR_DB_OPEN', error.message, { hint: error.hint, cause: error })
+}
+
+function cannotCreate(path: string, error: unknown, user: LesserUser | undefined): unknown {
   if (!(error instanceof AppError) || error.code !== 'ERR_DB_OPEN') return error
   const folder = dirname(path)
   const hint =
     error.message === NO_SUCH_FILE
       ? `there is no folder to put it in: mkdir -p ${folder}`
-      : (error.hint ?? hintFor(error.message, path))
+      : (hintForRights(error, path, user) ?? error.hint ?? hintFor(error.message, path))
   return new AppError('ERR_DB_OPEN', `cannot create ${path}: ${error.message}`, { hint, cause: error })
 }

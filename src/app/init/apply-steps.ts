@@ -3,6 +3,7 @@ import { lstat, mkdir, readFile, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { inRightsFor } from '../../platform/lesser-rights.js'
 import { replaceFileWith } from '../../platform/replace-file.js'
 import { type FileStep, type PlannedFile, planFileStep } from './planned-file.js'
 
@@ -43,10 +44,12 @@ export async function applyStep(root: string, step: FileStep): Promise<void> {
   if (step.action === 'keep') return
   const path = join(root, step.path)
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
-    const target = step.action === 'extend' ? await realpath(path) : path
-    const mode = step.action === 'extend' ? (await lstat(target)).mode & 0o7777 : step.file.mode
-    await replaceFileWith(target, Buffer.from(step.text), mode)
+    await inRightsFor(path, async () => {
+      await mkdir(dirname(path), { recursive: true, mode: 0o755 })
+      const target = step.action === 'extend' ? await realpath(path) : path
+      const mode = step.action === 'extend' ? (await lstat(target)).mode & 0o7777 : step.file.mode
+      await replaceFileWith(target, Buffer.from(step.text), mode)
+    })
   } catch (error) {
     throw new AppError('ERR_INIT_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
       hint: 'run it as root',

@@ -2,6 +2,7 @@
  * What a run of spamd-setup that root started does with its rights: it takes what needs them, and then becomes an
  * unprivileged user for good, before it touches the network or the state folder.
  */
+import { join } from 'node:path'
 import { escapeControl } from '../../codec/escape.js'
 import {
   closeOpenedSources,
@@ -17,6 +18,7 @@ import {
 } from '../../feeds/state-folder.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
+import { lesserUserAt } from '../../platform/lesser-rights.js'
 import { dropPrivileges, findUser, isRoot, type SystemUser } from '../../platform/privileges.js'
 import { ReservedSockets } from '../../platform/reserved-port.js'
 import { currentSystem, formerStateDir, SETTING_TABLE, type Settings } from '../../platform/settings.js'
@@ -92,6 +94,7 @@ export async function leaveRoot(request: LeaveRootRequest): Promise<Unprivileged
       hint: createHint(settings.feedUser),
     })
   }
+  if ((user === undefined || user.uid === 0) && !isDryRun) refuseForeignFolder(settings.stateDir)
   if (user === undefined) return { ...stay, former: openFormer(), problems: [missingUser(settings.feedUser)] }
   if (user.uid === 0) return { ...stay, former: openFormer() }
 
@@ -144,6 +147,19 @@ async function openSources(request: LeaveRootRequest): Promise<Map<string, Opene
 async function groupOf(userName: string): Promise<number[]> {
   const user = await findUser(userName)
   return user === undefined ? [] : [user.gid]
+}
+
+/** Root without a lesser user to become writes no state where another user could put links in its way. */
+function refuseForeignFolder(stateDir: string): void {
+  const owner = lesserUserAt(join(stateDir, 'run.lock'))
+  if (owner === undefined) return
+  throw new AppError(
+    'ERR_SETUP_STATE',
+    `cannot use ${stateDir} as root: ${owner.owned} belongs to ${owner.name}`,
+    {
+      hint: `name that user with --user, or a folder that only root can write with SPAMD_STATE_DIR`,
+    },
+  )
 }
 
 function missingUser(name: string): Problem {

@@ -87,32 +87,37 @@ export async function runImport(file: string, options: OptionValues, io: Program
     ...(domainsFile === undefined ? {} : { onDomain: (domain) => void domains.push(domain) }),
   }
   const now = io.clock.nowSec()
-  return await useDatabase(resolveDbPath(options.last('db'), io.environment), 'write', async (store) => {
-    const input = await openImportInput(file, io.stdin)
-    let shownCount = 0
-    const onProblem = ({ place, reason }: ImportProblem): void => {
-      shownCount += 1
-      if (shownCount > MAX_SHOWN_PROBLEMS) return
-      io.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
-    }
-    const report = await importEntries(store, input, settings, now, onProblem).finally(
-      () => input.type !== 'text' && input.close(),
-    )
-    const newDomains = domainsFile === undefined ? undefined : addAllowedDomains(domainsFile, domains)
-    if (report.bad > MAX_SHOWN_PROBLEMS) {
-      io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
-    }
-    if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
-      io.writeError(
-        'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
+  return await useDatabase(
+    resolveDbPath(options.last('db'), io.environment),
+    'write',
+    async (store, asCaller) => {
+      const input = await asCaller(() => openImportInput(file, io.stdin))
+      let shownCount = 0
+      const onProblem = ({ place, reason }: ImportProblem): void => {
+        shownCount += 1
+        if (shownCount > MAX_SHOWN_PROBLEMS) return
+        io.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
+      }
+      const report = await importEntries(store, input, settings, now, onProblem).finally(
+        () => input.type !== 'text' && asCaller(() => input.close()),
       )
-    }
-    const text = options.has('json')
-      ? JSON.stringify({ ...report, ...(newDomains === undefined ? {} : { domains: newDomains }) })
-      : formatReport(report) + (newDomains === undefined ? '' : `, ${newDomains} domains`)
-    io.writeOut(Buffer.from(`${text}\n`))
-    return report.bad > 0 ? EXIT.failure : EXIT.ok
-  })
+      const newDomains =
+        domainsFile === undefined ? undefined : await asCaller(() => addAllowedDomains(domainsFile, domains))
+      if (report.bad > MAX_SHOWN_PROBLEMS) {
+        io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
+      }
+      if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
+        io.writeError(
+          'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
+        )
+      }
+      const text = options.has('json')
+        ? JSON.stringify({ ...report, ...(newDomains === undefined ? {} : { domains: newDomains }) })
+        : formatReport(report) + (newDomains === undefined ? '' : `, ${newDomains} domains`)
+      io.writeOut(Buffer.from(`${text}\n`))
+      return report.bad > 0 ? EXIT.failure : EXIT.ok
+    },
+  )
 }
 
 function isNothing({ added, updated, skipped }: ImportReport): boolean {
@@ -196,14 +201,14 @@ export async function runBackup(target: string, options: OptionValues, io: Progr
         cause: error,
       })
     })
-    const { size } = statSync(target)
-    const report = { file: target, sizeBytes: size }
-    const text = options.has('json') ? JSON.stringify(report) : `${escapeControl(target)}: ${size} bytes`
-    io.writeOut(Buffer.from(`${text}\n`))
-    return EXIT.ok
   } finally {
     await store.close()
   }
+  const { size } = statSync(target)
+  const report = { file: target, sizeBytes: size }
+  const text = options.has('json') ? JSON.stringify(report) : `${escapeControl(target)}: ${size} bytes`
+  io.writeOut(Buffer.from(`${text}\n`))
+  return EXIT.ok
 }
 
 /** Checks the database's integrity and counts it; exit code 1 when it is damaged. */

@@ -45,6 +45,10 @@ const EXIT_BAD_TRAP = 255
 /** Exit codes are bytes: more failures must not wrap around to 0. */
 const MAX_EXIT = 255
 
+/** Nothing here needs root once the database is open. */
+const FOR_GOOD = { isForGood: true }
+
+type DatabaseUse = Parameters<typeof useDatabase<number>>[2]
 type EditCall = Extract<SpamdbRequest, { type: 'edit' }>
 type ShowCall = Extract<SpamdbRequest, { type: 'show' }>
 type ListCall = Extract<SpamdbRequest, { type: 'list' }>
@@ -88,10 +92,13 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
   const reporter = new FailureReporter(io, call.hasLiteralKeys)
   const refusal = findRefusal(call, now)
   if (refusal !== undefined && isWritableEmptyFile(dbPath)) return refuse(refusal, io)
-  return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', async (store) => {
+  const edit: DatabaseUse = async (store, asCaller) => {
     if (refusal !== undefined) return refuse(refusal, io)
     const announcer =
-      call.syncTargets.length === 0 || call.isDryRun ? undefined : await openAnnouncer(call.syncTargets, io)
+      call.syncTargets.length === 0 || call.isDryRun
+        ? undefined
+        : // The key of the synchronisation may be root's.
+          await asCaller(() => openAnnouncer(call.syncTargets, io))
     try {
       const batches = readKeys(call.keys, io)
       const onFailure = (failure: KeyFailure): void => reporter.report(failure)
@@ -119,7 +126,9 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
     } finally {
       await announcer?.finish()
     }
-  })
+  }
+  const rights = call.syncTargets.length === 0 ? FOR_GOOD : {}
+  return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', edit, rights)
 }
 
 async function openAnnouncer(
@@ -192,13 +201,13 @@ function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: num
 }
 
 async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
-  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
-    const { parseTypedKey } = await import('../../app/database/typed-key.js')
+  const { parseTypedKey } = await import('../../app/database/typed-key.js')
+  const rendering =
+    call.format === 'classic'
+      ? undefined
+      : (await import('./entry-renderers.js')).openRenderer(call.format, io.clock.nowSec())
+  const show: DatabaseUse = async (store) => {
     const reporter = new FailureReporter(io, call.hasLiteralKeys)
-    const rendering =
-      call.format === 'classic'
-        ? undefined
-        : (await import('./entry-renderers.js')).openRenderer(call.format, io.clock.nowSec())
     const header = rendering?.start() ?? ''
     if (header !== '') io.writeOut(Buffer.from(header, 'latin1'))
     // An entry that cannot be read is told and counts as missing, and the next key is tried.
@@ -231,7 +240,8 @@ async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
     if (trailer !== '') io.writeOut(Buffer.from(trailer, 'latin1'))
     if (hasMisplacedOption && !call.hasLiteralKeys) complain(io, `hint: ${hintForMisplacedOption('-a')}`)
     return keyCount === 0 ? 1 : Math.min(missCount, MAX_EXIT)
-  })
+  }
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', show, FOR_GOOD)
 }
 
 async function runList(call: ListCall, io: ProgramIo): Promise<number> {
@@ -239,20 +249,22 @@ async function runList(call: ListCall, io: ProgramIo): Promise<number> {
   const { query, expiresWithinSec, olderThanSec } = call.filter
   if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
   if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
-  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', async (store) => {
-    if (call.isCount) {
-      const { renderCounts } = await import('./entry-renderers.js')
-      io.writeOut(Buffer.from(renderCounts(call.format, await store.count(query)), 'latin1'))
-    } else if (call.format === 'classic') {
+  // Loaded first: who may read the database need not be allowed to read the programs.
+  const renderers =
+    call.isCount || call.format !== 'classic' ? await import('./entry-renderers.js') : undefined
+  const list: DatabaseUse = async (store) => {
+    if (renderers === undefined) {
       for await (const chunk of store.listText(query)) io.writeOut(chunk)
+    } else if (call.isCount) {
+      io.writeOut(Buffer.from(renderers.renderCounts(call.format, await store.count(query)), 'latin1'))
     } else {
-      const { renderList } = await import('./entry-renderers.js')
-      for await (const text of renderList(call.format, store.list(query), now)) {
+      for await (const text of renderers.renderList(call.format, store.list(query), now)) {
         io.writeOut(Buffer.from(text, 'latin1'))
       }
     }
     return 0
-  })
+  }
+  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', list, FOR_GOOD)
 }
 
 /** The keys as wire text: the words of the call in one batch, with `-` the lines of standard input as they come. */

@@ -1,20 +1,48 @@
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { AppError } from '../../platform/app-error.js'
 import { errnoText } from '../../platform/errno-text.js'
+import { inRightsFor } from '../../platform/lesser-rights.js'
 import type { Connection } from '../connection.js'
 import { damageError, openError, toDbError } from '../db-error.js'
 import { openSqlite } from '../sqlite-driver.js'
-import { DATABASE_MODE, inspectFile, isSameFile, refuseForeignSymlink, syncFolder } from './database-file.js'
+import type { StoreRights } from '../store-rights.js'
+import { DATABASE_MODE, inspectFile, refuseForeignSymlink, syncFolder } from './database-file.js'
 
 /** All pages in one step: SQLite starts a backup over whenever another process writes between two steps. */
 const ALL_PAGES = 0x7fffffff
 
 /**
  * Copies the live database to a file that appears whole or not at all. An earlier backup under that name is
- * replaced, any other file is refused.
+ * replaced, any other file is refused. The copy is made with the rights of before the database was opened, or with those
+ * of the user who could put something in its way.
  */
-export async function backupDatabase(connection: Connection, targetPath: string): Promise<void> {
+export async function backupDatabase(
+  connection: Connection,
+  targetPath: string,
+  rights?: StoreRights,
+): Promise<void> {
+  const { database } = connection
   const target = resolve(targetPath)
+  const write = (): Promise<void> => inRightsFor(target, () => writeBackup(connection, target)).catch(rethrow)
+  if (rights === undefined) return await write()
+  // A reader that has begun names nothing beside the database any more, so the rights may be others meanwhile.
+  database.exec('BEGIN')
+  try {
+    database.prepare('SELECT count(*) FROM sqlite_schema').get()
+    await rights.lift(write)
+  } finally {
+    database.exec('ROLLBACK')
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error instanceof AppError && error.code === 'ERR_UNSAFE_FOLDER'
+    ? new AppError('ERR_DB_OPEN', error.message, { hint: error.hint, cause: error })
+    : error
+}
+
+async function writeBackup(connection: Connection, target: string): Promise<void> {
   refuseForeignSymlink(target)
   refuseOtherFile(connection, target)
   const temporaryPath = join(dirname(target), `.${basename(target)}.${process.pid}.backup`)
@@ -53,7 +81,7 @@ function refuseOtherFile(connection: Connection, target: string): void {
   if (statSync(target, { throwIfNoEntry: false }) === undefined) return
   const found = inspectFile(target, 'read')
   if (found.isEmpty) return
-  if (isSameFile(connection.location, found)) {
+  if (connection.isSameFile(found)) {
     throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is the database itself' })
   }
   if (statSync(`${found.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) {

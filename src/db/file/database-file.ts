@@ -139,9 +139,10 @@ export function placeNewFile(
   try {
     const file = openSync(temporaryPath, 'wx', mode)
     try {
-      fchmodSync(file, mode)
-      if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       fill(temporaryPath)
+      fchmodSync(file, mode)
+      // Last of all: from now on that user may do with the name what he likes.
+      if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       fsyncSync(file)
       removeStaleLogs(staleLogs)
       linkSync(temporaryPath, path)

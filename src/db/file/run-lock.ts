@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { openSqlite, type SqliteDatabase } from '../sqlite-driver.js'
+import { loadDriver, openSqlite, type SqliteDatabase } from '../sqlite-driver.js'
 
 /** How often a waiting run looks again. */
 const RETRY_MS = 100
@@ -16,7 +16,7 @@ export interface RunLock {
 
 /** Loads what a lock needs: for a process that may read less later. */
 export function loadLocks(): void {
-  openSqlite(':memory:', {}).close()
+  loadDriver()
 }
 
 /**

@@ -1,0 +1,164 @@
+/**
+ * Root at work in a folder that a lesser user can write: whatever lies there may be a link of that user's to a file of
+ * root's. So root becomes that user first, and the system itself refuses what the user may not do.
+ */
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { AppError, isSystemError } from './app-error.js'
+import { reasonOf } from './errno-text.js'
+import { dropPrivileges, isRoot, stepDown } from './privileges.js'
+import { type Distrust, findDistrust } from './trusted-folder.js'
+
+/** Whose rights are enough, and why. */
+export interface LesserUser {
+  name: string
+  uid: number
+  gid: number
+  /** What belongs to that user. */
+  owned: string
+}
+
+/** `nobody`'s group, for a user without an entry in passwd(5). */
+const NO_GROUP = 65_534
+/** Source: MAXSYMLINKS and its like, 32 to 40 on all systems. */
+const MAX_LINKS = 32
+
+/**
+ * The user as whom root must work on the file at `path` (there already or not) and beside it; undefined where nobody
+ * but root could put anything in its way, and when we are not root. In a folder that all may write but where each
+ * keeps his own files (/tmp), that is the owner of the file; a new one is root's. `daemonUser` works where a group
+ * writes and the file is not there yet.
+ *
+ * Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone, where no single user's rights would do.
+ */
+export function lesserUserAt(path: string, daemonUser?: () => string | undefined): LesserUser | undefined {
+  if (!isRoot()) return undefined
+  let file = resolve(path)
+  for (let links = 0; links < MAX_LINKS; links += 1) {
+    const folder = dirname(file)
+    const distrust = orMissing(() => findDistrust(folder))
+    if (distrust?.uid !== undefined) return userByNumber(distrust.uid, distrust.path)
+    const status = orMissing(() => lstatSync(file))
+    if (distrust !== undefined) {
+      if (distrust.isLast && status !== undefined && status.uid !== 0) return userByNumber(status.uid, file)
+      if (!distrust.isSticky) {
+        const user = status === undefined && distrust.isLast ? userNamed(daemonUser?.(), folder) : undefined
+        if (user !== undefined && user.uid !== 0) return user
+        throw unsafe(distrust)
+      }
+      refuseForeignCompanions(file)
+    }
+    if (status?.isSymbolicLink() !== true) return undefined
+    file = resolve(folder, readlinkSync(file))
+  }
+  throw new AppError('ERR_UNSAFE_FOLDER', 'it is a chain of too many symbolic links')
+}
+
+/** What SQLite would read or write beside a file of root's in /tmp, if somebody else put it there. */
+function refuseForeignCompanions(file: string): void {
+  for (const suffix of ['-wal', '-shm', '-journal']) {
+    const status = orMissing(() => lstatSync(file + suffix))
+    if (status === undefined || (status.isFile() && status.uid === 0 && status.nlink === 1)) continue
+    throw new AppError('ERR_UNSAFE_FOLDER', `${file}${suffix} was put there by another user`, {
+      hint: `look at it, remove it, and keep the database in a folder of its own, not in ${dirname(file)}`,
+    })
+  }
+}
+
+/** The same words as for a folder in which no database is made. */
+function unsafe({ reason, path, isLast }: Distrust): AppError {
+  const isGroup = reason.includes(' by the group ')
+  return new AppError('ERR_UNSAFE_FOLDER', isLast ? reason.replace(path, 'the folder') : reason, {
+    hint: `run chmod ${isGroup ? 'g-w' : 'o-w'} ${path}`,
+  })
+}
+
+/** What is missing tells nothing; the one who opens it says so. */
+function orMissing<Result>(look: () => Result): Result | undefined {
+  try {
+    return look()
+  } catch (error) {
+    if (isSystemError(error) && ['ENOENT', 'ENOTDIR', 'EACCES'].includes(error.code)) return undefined
+    throw error
+  }
+}
+
+function userByNumber(uid: number, owned: string): LesserUser {
+  return (
+    findInPasswd((fields) => Number(fields[2]) === uid, owned) ?? {
+      name: String(uid),
+      uid,
+      gid: NO_GROUP,
+      owned,
+    }
+  )
+}
+
+function userNamed(name: string | undefined, owned: string): LesserUser | undefined {
+  return name === undefined ? undefined : findInPasswd((fields) => fields[0] === name, owned)
+}
+
+/** Reads passwd(5) at once: the program waits for nothing else, and its start must stay short. */
+function findInPasswd(isWanted: (fields: string[]) => boolean, owned: string): LesserUser | undefined {
+  for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
+    const fields = line.split(':')
+    if (fields.length < 7 || !isWanted(fields)) continue
+    return { name: fields[0]!, uid: Number(fields[2]), gid: Number(fields[3]), owned }
+  }
+  return undefined
+}
+
+/**
+ * The rights of one task. `lift` runs something that needs the rights of before; `release` takes these back for good. Both
+ * do nothing special where root never stepped down, or did so for good.
+ */
+export class TaskRights {
+  readonly user: LesserUser | undefined
+  #back: (() => void) | undefined
+
+  /** Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone. */
+  constructor(user: LesserUser | undefined, isForGood = false) {
+    this.user = user
+    if (user === undefined) return
+    try {
+      if (isForGood) dropPrivileges(user)
+      else this.#back = stepDown(user)
+    } catch (error) {
+      throw new AppError(
+        'ERR_UNSAFE_FOLDER',
+        `${user.owned} belongs to ${user.name}, whom root cannot become: ${reasonOf(error)}`,
+        { cause: error },
+      )
+    }
+  }
+
+  async lift<Result>(action: () => Promise<Result>): Promise<Result> {
+    const { user } = this
+    if (user === undefined || this.#back === undefined) return await action()
+    this.#back()
+    try {
+      return await action()
+    } finally {
+      this.#back = stepDown(user)
+    }
+  }
+
+  release(): void {
+    this.#back?.()
+    this.#back = undefined
+  }
+}
+
+/** Runs `action` on the file at `path` with the rights that `lesserUserAt` allows. */
+export async function inRightsFor<Result>(
+  path: string,
+  action: (rights: TaskRights) => Result | Promise<Result>,
+  daemonUser?: () => string | undefined,
+): Promise<Result> {
+  const rights = new TaskRights(lesserUserAt(path, daemonUser))
+  try {
+    return await action(rights)
+  } finally {
+    rights.release()
+  }
+}
