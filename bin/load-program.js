@@ -7,6 +7,9 @@ const { readFileSync, statSync } = require('node:fs')
 const path = require('node:path')
 
 const root = path.dirname(__dirname)
+/** The sources were updated and not built again. */
+class StaleBuild extends Error {}
+
 const NATIVE_CODES = ['ERR_DLOPEN_FAILED', 'MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']
 
 /**
@@ -21,6 +24,8 @@ function tellMissing(error) {
     process.exitCode = 1
     return true
   }
+  if (error instanceof StaleBuild)
+    return tell('the programs were built from other sources', `run "npm run setup" in ${root}`)
   const missing = /Cannot find (?:module|package) '([^']+)'/.exec(text)?.[1]
   if (!NATIVE_CODES.includes(error?.code) && error?.code !== 'ENOENT' && error?.code !== 'EACCES')
     return false
@@ -89,6 +94,8 @@ exports.runWithOclif = async (...words) => {
   const bundle = isDaemon ? undefined : loadBundle('spamdctl', modulePath)
   const { guardStandardOutput, handle, runOclif, tellUnknownCommand } =
     bundle ?? (await import('../dist/src/cli/oclif-program.js'))
+  // After an update of the sources alone: what was built before lacks what this file calls.
+  if (handle === undefined) throw new StaleBuild()
   guardStandardOutput(program)
   try {
     await runOclif(called, root, bundle?.loaders)

@@ -44,6 +44,16 @@ export function formatDuration(durationSec: number): string {
   return sign + (parts.join(' ') || '0s')
 }
 
+/** True for a bare number other than 0: 36 seconds are never meant as a life time, 36 days often are. */
+export function hasNoUnit(duration: string): boolean {
+  return /^[0-9]+$/.test(duration) && Number(duration) !== 0
+}
+
+/** What to write in place of a duration without unit. */
+export function hintForUnit(duration: string): string {
+  return `write ${duration}d for days, ${duration}h for hours or ${duration}s for seconds`
+}
+
 function withinLimit(seconds: number): number | undefined {
   return seconds <= MAX_DURATION_SEC ? seconds : undefined
 }

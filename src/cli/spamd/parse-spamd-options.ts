@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path'
 import type { SpamdConfig } from '../../app/spamd-config.js'
-import { parseDuration } from '../../codec/duration.js'
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { canonicalIp } from '../../ip/address.js'
@@ -222,6 +222,9 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
   const { config, overrides } = draft
   const { name } = option
   const value = option.value ?? ''
+  // The original takes the next word whatever it is, and would start with "--check" as its host name.
+  if (name.length === 1 && value.startsWith('--'))
+    throw usage(`spamd: option requires an argument -- ${name}\n`)
   const setting = SETTING_OPTIONS[name]
   if (setting !== undefined) {
     overrides[setting] = value
@@ -253,7 +256,7 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
       break
     case 'c': {
       const number = strtonum(value, 1, maxFiles)
-      if (!number.ok) throw usage(`-c ${value}: ${number.problem}\n`)
+      if (!number.ok) throw usage(`-c ${escapeControl(value)}: ${number.problem}\n`)
       config.maxConnections = number.value
       break
     }
@@ -271,7 +274,7 @@ function applyOption(draft: Draft, option: ParsedOption, maxFiles: number): void
       config.listenAddresses.push(value)
       break
     case 'M':
-      config.lowPriorityMx.push(canonicalIp(value) ?? value)
+      config.lowPriorityMx.push(addressOf(value))
       break
     case 'n':
       config.bannerName = value
@@ -443,7 +446,14 @@ function numberOrUsage(option: string, value: string, min: number, max: number):
 function durationOf(name: string, value: string): number {
   const durationSec = parseDuration(value)
   if (durationSec === undefined) throw failure(`--${name} ${value}: invalid`)
+  if (hasNoUnit(value)) throw failure(`--${name} ${value}: no unit`, hintForUnit(value))
   return durationSec
+}
+
+function addressOf(value: string): string {
+  const address = canonicalIp(value)
+  if (address === undefined) throw failure(`-M ${value}: not an ip address`)
+  return address
 }
 
 function cidrOf(name: string, value: string): string {
@@ -459,15 +469,16 @@ function metricsPlaceOf(value: string): NonNullable<SpamdConfig['metrics']> {
   const port = Number(portText)
   if (address === undefined || portText === '' || port > 65535) {
     throw failure(
-      `--metrics ${escapeControl(value)}: neither ADDRESS:PORT, such as 127.0.0.1:9112 or [::1]:9112, nor unix:PATH`,
+      `--metrics ${value}: neither ADDRESS:PORT, such as 127.0.0.1:9112 or [::1]:9112, nor unix:PATH`,
     )
   }
   if (port < 1024) throw failure(`--metrics ${value}: the port must be above 1023`)
   return { host: address, port }
 }
 
-function failure(message: string): OptionProblem {
-  return new OptionProblem(`spamd: ${message}\n`)
+function failure(message: string, hint?: string): OptionProblem {
+  const lines = hint === undefined ? [message] : [message, `hint: ${hint}`]
+  return new OptionProblem(lines.map((line) => `spamd: ${escapeControl(line)}\n`).join(''))
 }
 
 function usage(before: string): OptionProblem {

@@ -11,7 +11,7 @@ import {
 import { openImportInput } from '../../app/database/import-input.js'
 import { initDatabase, openDatabase, useDatabase } from '../../app/database/open-database.js'
 import { takeOverDatabase } from '../../app/database/take-over.js'
-import { parseDuration } from '../../codec/duration.js'
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { ENTRY_KINDS, type EntryKind, type WireText } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
@@ -22,7 +22,7 @@ import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
 import type { ProgramIo } from './spamdb-main.js'
-import { hasNoUnit, hintForUnit, problemOfComment } from './spamdb-request.js'
+import { problemOfComment } from './spamdb-request.js'
 
 const DB_OPTION: OptionSpec = {
   long: 'db',

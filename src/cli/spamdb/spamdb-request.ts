@@ -1,5 +1,5 @@
 import type { EditRequest } from '../../app/database/edit-entries.js'
-import { parseDuration } from '../../codec/duration.js'
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { ENTRY_KINDS, type EntryKind, MAX_COMMENT_BYTES } from '../../domain/entry.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
@@ -168,16 +168,6 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
     // Bytes that are no text become U+FFFD.
     comment: comment === undefined ? undefined : Buffer.from(comment).toString(),
   }
-}
-
-/** True for a bare number other than 0: 36 seconds are never meant as the life time of an entry, 36 days often are. */
-export function hasNoUnit(duration: string): boolean {
-  return /^[0-9]+$/.test(duration) && Number(duration) !== 0
-}
-
-/** What to write in place of a life time without unit. */
-export function hintForUnit(duration: string): string {
-  return `write ${duration}d for days, ${duration}h for hours or ${duration}s for seconds`
 }
 
 /** Why a text cannot be the comment of an entry. */

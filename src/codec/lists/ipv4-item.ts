@@ -2,15 +2,12 @@ import { IPV4_BLOCK_SIZES } from '../../ip/ipv4-range-set.js'
 import { AddressScanner, isDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
-import { ipv4MaskBits, ipv4PrefixOfMask, isIpv4MaskNoEnd } from './netmask.js'
+import { canEndIpv4Pair, ipv4MaskBits, ipv4PrefixOfMask, isIpv4MaskNoEnd } from './netmask.js'
 import { PrefixNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
 
 const TAB = 0x09
 const SLASH = 0x2f
-
-/** Addresses from here on are never assigned: a second number this high is no end of a range. */
-const UNASSIGNED = 0xf0000000
 
 /** Reads what follows an IPv4 address: a prefix length, a netmask, the end of a range, or text. */
 export class Ipv4ItemReader {
@@ -122,7 +119,7 @@ export class Ipv4ItemReader {
         ? this.#sink.addIpv4Range(first, last)
         : undefined
     }
-    if (skipBlanks(bytes, after, end) < end || last >= UNASSIGNED) return undefined
+    if (skipBlanks(bytes, after, end) < end || !canEndIpv4Pair(first, last)) return undefined
     return this.#sink.addIpv4Range(first, last)
   }
 

@@ -1,8 +1,9 @@
+import { isMappedSpace } from '../../ip/ip-range-set.js'
 import { compareWords, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
-import { ipv6MaskBits } from './netmask.js'
+import { canEndIpv4Pair, ipv6MaskBits, ipv6PrefixOfMask, isIpv6MaskNoEnd } from './netmask.js'
 import { PrefixNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
 
@@ -10,6 +11,9 @@ const SLASH = 0x2f
 
 /** From `fe00::` on stand link-local and multicast addresses, and netmasks: no end of a range that starts below. */
 const LAST_RANGE_WORD = 0xfe000000
+
+/** `::1`; below it stands `::` only. */
+const LOOPBACK = Uint32Array.of(0, 0, 0, 1)
 
 /** Reads an IPv6 address and what follows it, as `Ipv4ItemReader` does. */
 export class Ipv6ItemReader {
@@ -69,8 +73,7 @@ export class Ipv6ItemReader {
     }
     if (after < end && bytes[after] === SLASH) this.#sink.remark = 'path'
     else if (!isItemEnd(bytes, after, end)) return 'unknown'
-    const maskBits = ipv6MaskBits(this.#scanner.ipv6)
-    if (maskBits > 0 && maskBits < 128) return 'netmask'
+    if (isIpv6MaskNoEnd(this.#scanner.ipv6)) return 'netmask'
     this.#sink.remark ??= remarkBehind(this.#other, bytes, after, end)
     return this.#sink.addIpv6Range(this.#first, this.#scanner.ipv6)
   }
@@ -81,7 +84,7 @@ export class Ipv6ItemReader {
     if (next === at || !looksLikeIpv6(bytes, next, end)) return undefined
     const after = this.#scanner.scanIpv6(bytes, next, end)
     if (after < 0 || !isItemEnd(bytes, after, end)) return undefined
-    const prefixLength = ipv6MaskBits(this.#scanner.ipv6)
+    const prefixLength = ipv6PrefixOfMask(this.#first, this.#scanner.ipv6)
     return prefixLength < 0 ? undefined : this.#addNetwork(prefixLength, bytes, after, end)
   }
 
@@ -95,10 +98,8 @@ export class Ipv6ItemReader {
     if (after < 0 && lastAt > next && isHexDigit(bytes[lastAt])) this.#sink.remark = 'second-address'
     if (after < 0 || skipBlanks(bytes, after, end) < end) return undefined
     const last = this.#scanner.ipv6
-    const isRange =
-      compareWords(this.#first, 0, last, 0) <= 0 &&
-      (last[0]! < LAST_RANGE_WORD || this.#first[0]! >= LAST_RANGE_WORD)
-    return isRange ? this.#sink.addIpv6Range(this.#first, last) : undefined
+    if (compareWords(this.#first, 0, last, 0) > 0 || !canEndPair(this.#first, last)) return undefined
+    return this.#sink.addIpv6Range(this.#first, last)
   }
 
   #addAlone(bytes: Uint8Array, at: number, end: number): ItemOutcome {
@@ -111,6 +112,13 @@ export class Ipv6ItemReader {
     if (outcome === 'accepted') this.#sink.remark ??= remarkBehind(this.#other, bytes, at, end)
     return outcome
   }
+}
+
+/** False where the second of two addresses is no end of a range: a netmask of any length, or a line of a hosts file. */
+function canEndPair(first: Uint32Array, last: Uint32Array): boolean {
+  if (isMappedSpace(first, 96)) return isMappedSpace(last, 96) && canEndIpv4Pair(first[3]!, last[3]!)
+  if (compareWords(first, 0, LOOPBACK, 0) <= 0 || ipv6MaskBits(last, 1) > 0) return false
+  return last[0]! < LAST_RANGE_WORD || first[0]! >= LAST_RANGE_WORD
 }
 
 /** True for hexadecimal digits up to the end of the item: part of an address rather than a word. */

@@ -1,10 +1,26 @@
 /** Netmasks (`255.255.255.0`, `ffff:ffff::`) and their inverse (`0.0.0.255`) as prefix lengths. */
+import { isMappedSpace } from '../../ip/ip-range-set.js'
 import { WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 
 /** Masks of fewer bits are more likely an address: `192.0.0.0`. */
 const SURE_IPV4_BITS = 8
 /** `ffff::`; shorter ones may be multicast. */
 const SURE_IPV6_BITS = 16
+
+/** Addresses from here on are never assigned: a second number this high is no end of a range. */
+const UNASSIGNED = 0xf0000000
+/** First numbers of `0.0.0.0` and `127.0.0.1`, which names stand behind in a hosts file. */
+const HOSTS_FILE_NETS = [0, 127]
+
+/**
+ * False where the second of two addresses with a blank between them is no end of a range: a netmask of any length, an
+ * address that is never assigned, or the "name" in a line of a hosts file (`0.0.0.0 192.0.2.1`).
+ */
+export function canEndIpv4Pair(first: number, last: number): boolean {
+  if (last >= UNASSIGNED || ipv4MaskBits(last) > 0) return false
+  const net = first >>> 24
+  return last >>> 24 === net || !HOSTS_FILE_NETS.includes(net)
+}
 
 /** Bits of an IPv4 netmask; -1 when its ones are not all in front, and for no ones at all. */
 export function ipv4MaskBits(mask: number): number {
@@ -31,8 +47,25 @@ export function isIpv4MaskNoEnd(last: number): boolean {
   return bits >= SURE_IPV4_BITS && bits <= 30
 }
 
-/** Bits of an IPv6 netmask of at least 16; -1 for what is none. */
-export function ipv6MaskBits(words: Uint32Array): number {
+/**
+ * The prefix length that `mask` stands for behind `address`, -1 when it is no netmask. Where both hold IPv4
+ * addresses (`::ffff:192.0.2.0 ::ffff:255.255.255.0`), these are compared.
+ */
+export function ipv6PrefixOfMask(address: Uint32Array, mask: Uint32Array): number {
+  if (!isMappedSpace(address, 96) || !isMappedSpace(mask, 96)) return ipv6MaskBits(mask)
+  const prefixLength = ipv4PrefixOfMask(address[3]!, mask[3]!)
+  return prefixLength < 0 ? -1 : 96 + prefixLength
+}
+
+/** True for an end of a range that is surely a netmask: `2001:db8:: - ffff:ffff::`, `::ffff:1.2.3.0 - ::ffff:255.255.255.0`. */
+export function isIpv6MaskNoEnd(last: Uint32Array): boolean {
+  if (isMappedSpace(last, 96)) return isIpv4MaskNoEnd(last[3]!)
+  const bits = ipv6MaskBits(last)
+  return bits > 0 && bits < 128
+}
+
+/** Bits of an IPv6 netmask of `least` bits or more; -1 for what is none. */
+export function ipv6MaskBits(words: Uint32Array, least = SURE_IPV6_BITS): number {
   let bits = 0
   for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {
     const value = words[word]!
@@ -45,5 +78,5 @@ export function ipv6MaskBits(words: Uint32Array): number {
     if (wordBits < 0) return -1
     bits += wordBits
   }
-  return bits >= SURE_IPV6_BITS ? bits : -1
+  return bits >= least ? bits : -1
 }

@@ -31,8 +31,11 @@ export function remarkBehind(
   if (hasLoneReturn(bytes, at, end)) return 'lone-cr'
   if (hasAddress(scanner, bytes, at, end)) return 'second-address'
   if (!isItemEnd(bytes, at, end) && bytes[at] !== DASH) return 'joined'
-  const next = skipBlanks(bytes, at, end)
-  return bytes[next] === SLASH && next + 1 < end && isDigit(bytes[next + 1]) ? 'path' : undefined
+  let next = at
+  while (next < end && bytes[next] !== SLASH && isItemEnd(bytes, next, end) && bytes[next] !== HASH) next += 1
+  if (bytes[next] !== SLASH) return undefined
+  const number = skipBlanks(bytes, next + 1, end)
+  return number < end && isDigit(bytes[number]) ? 'path' : undefined
 }
 
 /** True when a carriage return is followed by more than carriage returns and blanks. */

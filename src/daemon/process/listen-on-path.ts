@@ -1,6 +1,6 @@
 import { existsSync, linkSync, lstatSync, type Stats, unlinkSync } from 'node:fs'
 import { connect, type Server } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { errnoText, reasonOf } from '../../platform/errno-text.js'
 import { distrustOf } from '../../platform/trusted-folder.js'
@@ -32,7 +32,7 @@ export async function listenOnPath(
   path: string,
   options: PathOptions = {},
 ): Promise<() => void> {
-  const ownName = join(dirname(path), `.${process.pid}`)
+  const ownName = withFolder(path, `.${process.pid}`)
   if (Math.max(Buffer.byteLength(path), Buffer.byteLength(ownName)) > MAX_PATH_BYTES) {
     throw cannotListen(path, `longer than ${MAX_PATH_BYTES} bytes, which a socket may not be`)
   }
@@ -55,6 +55,11 @@ export async function listenOnPath(
     if (isSystemError(error) && error.code === 'EEXIST') throw taken(path, error)
     throw cannotListen(path, reasonOf(error), undefined, error)
   }
+}
+
+/** The path of a file beside `path`, always with a slash: Node takes a bare name such as `.123` for a port number. */
+function withFolder(path: string, name = basename(path)): string {
+  return `${dirname(path)}/${name}`
 }
 
 function checkFolder(path: string, isPrivileged: boolean): void {
@@ -125,7 +130,7 @@ function statusOf(path: string): Stats | undefined {
 /** Only a refused connection tells that nobody listens any more; a full queue or a missing right is a daemon's. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(path)
+    const socket = connect(withFolder(path))
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

@@ -100,7 +100,15 @@ function readIpv4(first: bigint, rest: string): NaiveRange | undefined {
   if (pair === null || !isIPv4(pair[3]!)) return alone
   const last = toNumber(pair[3]!)
   if (pair[1]!.includes('\t') && pair[2] === undefined) return alone
-  if (last < first || last >= 0xf0000000n) return alone
+  return readPairV4(first, last)
+}
+
+/** `A B`: no netmask of any length behind it, no line of a hosts file, in order. */
+function readPairV4(first: bigint, last: bigint): NaiveRange {
+  const alone: NaiveRange = { family: 4, first, last: first }
+  if (last < first || last >= 0xf0000000n || contiguousBits(last, 32) !== undefined) return alone
+  const net = first >> 24n
+  if ((net === 0n || net === 127n) && last >> 24n !== net) return alone
   return { family: 4, first, last }
 }
 
@@ -137,6 +145,7 @@ function readIpv6(line: string): NaiveRange | undefined {
       const end = toBigInt6(last)
       const bits = contiguousBits(end, 128) ?? 0
       if (bits >= 16 && bits < 128) return undefined
+      if (isMapped(end) && rangeTo(1n, end & FULL_V4) === undefined) return undefined
       if (end < first || (first === 0n && end === FULL_V6)) return undefined
       return folded({ family: 6, first, last: end })
     }
@@ -145,6 +154,10 @@ function readIpv6(line: string): NaiveRange | undefined {
   }
   const column = COLUMN_V6.exec(rest)?.[1]
   if (column !== undefined && looksLikeV6(column)) {
+    if (isMapped(first) && isIPv6(unpadded(column)) && isMapped(toBigInt6(column))) {
+      const bits = maskBits(first & FULL_V4, toBigInt6(column) & FULL_V4)
+      if (bits !== undefined) return network(4, first & FULL_V4, BigInt(bits))
+    }
     const masked = maskedV6(first, column, text)
     if (isIPv6(unpadded(column)) && (contiguousBits(toBigInt6(column), 128) ?? 0) >= 16) return masked
   }
@@ -153,8 +166,14 @@ function readIpv6(line: string): NaiveRange | undefined {
   if (pair[1]!.includes('\t') && pair[2] === undefined) return folded(alone)
   const last = toBigInt6(pair[3]!)
   const high = 0xfe00n << 112n
+  if (isMapped(first)) return isMapped(last) ? readPairV4(first & FULL_V4, last & FULL_V4) : folded(alone)
+  if (first <= 1n || contiguousBits(last, 128) !== undefined) return folded(alone)
   if (last < first || (last >= high && first < high)) return folded(alone)
   return first === 0n && last === FULL_V6 ? undefined : folded({ family: 6, first, last })
+}
+
+function isMapped(address: bigint): boolean {
+  return address >> 32n === 0xffffn
 }
 
 function maskedV6(first: bigint, mask: string, text: string): NaiveRange | undefined {
@@ -164,8 +183,7 @@ function maskedV6(first: bigint, mask: string, text: string): NaiveRange | undef
 
 /** A prefix length that goes beyond a dotted quad is refused. */
 function networkV6(first: bigint, length: bigint, text: string): NaiveRange | undefined {
-  const isMapped = first >> 32n === 0xffffn
-  if ((isMapped && length <= 96n) || (text.includes('.') && length < 96n)) return undefined
+  if ((isMapped(first) && length <= 96n) || (text.includes('.') && length < 96n)) return undefined
   const range = network(6, first, length)
   return range === undefined ? undefined : folded(range)
 }

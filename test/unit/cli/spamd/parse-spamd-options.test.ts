@@ -81,6 +81,20 @@ describe('errors, byte for byte', () => {
     { argv: ['--max-session', 'long'], stderr: 'spamd: --max-session long: invalid\n' },
     { argv: ['--grey-prefix4', '33'], stderr: 'spamd: --grey-prefix4 33: too large\n' },
     { argv: ['--grey-prefix6', 'x'], stderr: 'spamd: --grey-prefix6 x: invalid\n' },
+    {
+      argv: ['--trapexp', '36'],
+      stderr:
+        'spamd: --trapexp 36: no unit\nspamd: hint: write 36d for days, 36h for hours or 36s for seconds\n',
+    },
+    {
+      argv: ['--sync-max-skew', '5'],
+      stderr:
+        'spamd: --sync-max-skew 5: no unit\nspamd: hint: write 5d for days, 5h for hours or 5s for seconds\n',
+    },
+    { argv: ['-M', '192.0.2.300'], stderr: 'spamd: -M 192.0.2.300: not an ip address\n' },
+    { argv: ['-M', 'mx\x1b[2J'], stderr: 'spamd: -M mx\\x1b[2J: not an ip address\n' },
+    { argv: ['-h', '--check'], stderr: `spamd: option requires an argument -- h\n${SPAMD_USAGE}` },
+    { argv: ['-dn', '--check'], stderr: `spamd: option requires an argument -- n\n${SPAMD_USAGE}` },
     { argv: ['--trapexp', 'soon'], stderr: 'spamd: --trapexp soon: invalid\n' },
     { argv: ['--scan-interval', '0'], stderr: 'spamd: --scan-interval 0: too small\n' },
     { argv: ['--scan-interval', '2d'], stderr: 'spamd: --scan-interval 2d: too large\n' },

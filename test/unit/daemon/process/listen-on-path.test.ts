@@ -106,3 +106,18 @@ test.runIf(process.getuid?.() === 0)(
     expect(process.getegid!()).toBe(0)
   },
 )
+
+test('a relative path works, whose own name looks like a number', async () => {
+  const previous = process.cwd()
+  process.chdir(folder)
+  try {
+    const remove = await listenOnPath(newServer(), 'spamd.sock')
+    await expect(listenOnPath(newServer(), 'spamd.sock')).rejects.toMatchObject({
+      code: 'ERR_CONTROL_SOCKET_TAKEN',
+    })
+    remove()
+    expect(readdirSync(folder)).toEqual([])
+  } finally {
+    process.chdir(previous)
+  }
+})
