@@ -1,7 +1,7 @@
 /** What the programs say before any of ours runs, and what must not happen meanwhile. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,6 +23,20 @@ test.each(PROGRAMS)('%s in a checkout that is not built: one line, and the comma
       `^${program}: (the programs are not built|the package \\S+ is missing)\\n${program}: hint: run "npm run setup" in ${folder}\\n$`,
     ),
   )
+})
+
+test.each(['spamdctl', 'spamd'])('%s that was updated and not built again: one line, no stack', (program) => {
+  const older = mkdtempSync(join(folder, 'older-'))
+  cpSync(join(ROOT, 'bin'), join(older, 'bin'), { recursive: true })
+  mkdirSync(join(older, 'dist/src/cli'), { recursive: true })
+  writeFileSync(join(older, 'dist/src/cli/oclif-program.js'), 'exports.guardStandardOutput = () => {}\n')
+  const { status, stderr } = spawnSync(process.execPath, [join(older, 'bin', `${program}.js`)], {
+    encoding: 'utf8',
+  })
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: `${program}: the programs were built from other sources\n${program}: hint: run "npm run setup" in ${older}\n`,
+  })
 })
 
 /** Sends SIGUSR1 from the moment at which the process is a Node; what it said on stderr. */
