@@ -15,6 +15,7 @@ import type {
   EntryCounts,
   GreyPolicy,
   JournalSlice,
+  LineForm,
   ManualEdit,
   ScanChanges,
   ScanCursor,
@@ -65,12 +66,13 @@ export class SqliteStore implements Store {
     }
   }
 
-  async *listText(query: EntryQuery = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    const { formatEntries, listTextOf } = await import('./listing/listing-text.js')
+  async *listText(query: EntryQuery = {}, form?: LineForm): AsyncGenerator<Uint8Array, void, undefined> {
+    const { CLASSIC_FORM, listTextOf, renderEntries } = await import('./listing/listing-text.js')
+    const wanted = form ?? CLASSIC_FORM
     if (query.sort === undefined && query.limit === undefined) {
-      yield* listTextOf(this.#connection, query)
+      yield* listTextOf(this.#connection, query, wanted)
     } else {
-      for await (const entries of this.list(query)) yield formatEntries(entries)
+      for await (const entries of this.list(query)) yield renderEntries(wanted, entries)
     }
   }
 

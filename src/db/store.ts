@@ -28,6 +28,7 @@ import type {
   UpsertCounts,
 } from '../domain/requests.js'
 import type { JournalRow, JournalSlice } from './journal.js'
+import type { LineFormName } from './listing/line-forms.js'
 
 export type * from '../domain/requests.js'
 export type { JournalRow, JournalSlice }
@@ -75,13 +76,22 @@ export interface ClockReading {
   expiringCount: number
 }
 
+/** A form of listing whose lines the store makes by itself where it can; `render` gives the same lines, as latin-1. */
+export interface LineForm {
+  name: LineFormName
+  render(entries: readonly Entry[]): string
+}
+
 export interface Store {
   /** Path of the database as opened. */
   readonly location: string
   /** Matching entries in bounded chunks; readers never hold a lock while the consumer is slow. */
   list(query?: EntryQuery): AsyncIterable<Entry[]>
-  /** The lines of spamdb's classic listing as raw bytes, in bounded chunks: the fast path of `list`. */
-  listText(query?: EntryQuery): AsyncIterable<Uint8Array>
+  /**
+   * Lines as raw bytes, in bounded chunks: the fast path of `list`. Without a form those of spamdb's classic
+   * listing; in `json` each line has its comma and line feed in front.
+   */
+  listText(query?: EntryQuery, form?: LineForm): AsyncIterable<Uint8Array>
   /**
    * All that can be read of the given kinds, in bounded chunks, whatever else of the file is damaged: a kind
    * with damage is read from both ends, and what lies between is told to `onGap`.

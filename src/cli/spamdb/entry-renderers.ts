@@ -4,6 +4,7 @@ import { escapeField, formatSpamdbLine } from '../../codec/database/spamdb-text.
 import { formatDuration } from '../../codec/duration.js'
 import { decodeSurrogateEscape } from '../../codec/surrogate-escape.js'
 import { ENTRY_KINDS, type Entry, type EntryKind, type HostEntry, type WireText } from '../../domain/entry.js'
+import type { EntryQuery } from '../../domain/query.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { OutputFormat } from './spamdb-request.js'
 
@@ -45,6 +46,37 @@ export async function* renderList(
   }
   text += renderer.end()
   if (text !== '') yield text
+}
+
+/** The part of a store that makes lines by itself. */
+interface LineSource {
+  listText(
+    query: EntryQuery,
+    form: { name: 'json' | 'ndjson' | 'csv'; render(entries: readonly Entry[]): string },
+  ): AsyncIterable<Uint8Array>
+}
+
+/** A whole list in a format for programs, in pieces, as fast as the store makes them. */
+export async function* renderLines(
+  format: 'json' | 'ndjson' | 'csv',
+  store: LineSource,
+  query: EntryQuery,
+): AsyncGenerator<Uint8Array> {
+  if (format === 'csv') yield Buffer.from(`${CSV_COLUMNS.join(',')}\n`)
+  if (format === 'json') yield Buffer.from('[')
+  let isFirst = true
+  for await (const lines of store.listText(query, { name: format, render: RENDER_LINES[format] })) {
+    // The first entry of an array has no comma in front.
+    yield format === 'json' && isFirst ? lines.subarray(1) : lines
+    isFirst = false
+  }
+  if (format === 'json') yield Buffer.from(isFirst ? ']\n' : '\n]\n')
+}
+
+const RENDER_LINES = {
+  json: (entries: readonly Entry[]): string => entries.map((entry) => `,\n${formatJson(entry)}`).join(''),
+  ndjson: (entries: readonly Entry[]): string => entries.map((entry) => `${formatJson(entry)}\n`).join(''),
+  csv: (entries: readonly Entry[]): string => entries.map((entry) => `${formatCsvLine(entry)}\n`).join(''),
 }
 
 /** What --count prints: the number, or with a format for programs the number of each kind. */

@@ -257,6 +257,8 @@ async function runList(call: ListCall, io: ProgramIo): Promise<number> {
       for await (const chunk of store.listText(query)) io.writeOut(chunk)
     } else if (call.isCount) {
       io.writeOut(Buffer.from(renderers.renderCounts(call.format, await store.count(query)), 'latin1'))
+    } else if (call.format !== 'human' && call.format !== 'classic') {
+      for await (const lines of renderers.renderLines(call.format, store, query)) io.writeOut(lines)
     } else {
       for await (const text of renderers.renderList(call.format, store.list(query), now)) {
         io.writeOut(Buffer.from(text, 'latin1'))

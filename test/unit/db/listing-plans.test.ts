@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { openRenderer, renderLines } from '../../../src/cli/spamdb/entry-renderers.js'
 import { textRangesOf } from '../../../src/db/listing/text-ranges.js'
 import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
 import { type EntryQuery, SORT_FIELDS } from '../../../src/domain/query.js'
@@ -65,13 +66,26 @@ const spamtrap = fc.record({ name: text, first: time, comment: note }).map(
 const tuple = fc
   .record({ ip: fc.oneof(address, network.map(formatCidr)), helo: text, from: field, to: field, times })
   .map(({ times: rest, ...key }): Entry => ({ kind: 'GREY', ...key, ...rest }))
-const entries = fc.array(
-  fc.oneof({ weight: 2, arbitrary: host }, spamtrap, { weight: 3, arbitrary: tuple }),
-  {
-    minLength: 30,
-    maxLength: 60,
-  },
+/** Nothing to escape: what SQLite writes by itself. */
+const plain = fc.array(
+  fc.record({ ip: address4, word: fc.constantFrom('a', 'mx.org', 'caf\xc3\xa9'), times }).map(
+    ({ ip, word, times: rest }): Entry => ({
+      kind: 'GREY',
+      ip,
+      helo: word,
+      from: `<${word}@x.org>`,
+      to: '<b@y>',
+      ...rest,
+    }),
+  ),
+  { minLength: 20, maxLength: 30 },
 )
+const mixed = fc.array(fc.oneof({ weight: 2, arbitrary: host }, spamtrap, { weight: 3, arbitrary: tuple }), {
+  minLength: 30,
+  maxLength: 60,
+})
+
+const entries = fc.oneof(mixed, plain)
 
 const query = fc.record(
   {
@@ -84,13 +98,14 @@ const query = fc.record(
     expiresBy: time,
     createdBefore: time,
     sort: fc.constantFrom(...SORT_FIELDS),
+    isDescending: fc.boolean(),
     limit: fc.integer({ min: 0, max: 8 }),
   },
   { requiredKeys: [] },
 )
 
 /** What a query gives when every entry is looked at. */
-function slowly(all: readonly Entry[], { sort, limit, ...conditions }: EntryQuery): Entry[] {
+function slowly(all: readonly Entry[], { sort, limit, isDescending, ...conditions }: EntryQuery): Entry[] {
   const found = all.filter(compileQuery(conditions))
   if (sort !== undefined) {
     const keys = new Map(found.map((entry) => [entry, sortKeyOf(entry, sort)]))
@@ -99,7 +114,7 @@ function slowly(all: readonly Entry[], { sort, limit, ...conditions }: EntryQuer
       if (one === other) return 0
       if (one === undefined) return 1
       if (other === undefined) return -1
-      return one < other ? -1 : 1
+      return one < other === (isDescending !== true) ? -1 : 1
     })
   }
   return found.slice(0, limit)
@@ -120,6 +135,16 @@ describe('what SQLite finds by ranges and conditions is what a look at every ent
           expect(await listingOf(store, asked), JSON.stringify(asked)).toBe(
             wanted.map((entry) => `${lineOf.get(JSON.stringify(entry))}\n`).join(''),
           )
+          for (const format of ['json', 'ndjson', 'csv'] as const) {
+            const pieces: Uint8Array[] = []
+            for await (const piece of renderLines(format, store, asked)) pieces.push(piece)
+            const renderer = openRenderer(format, 0)
+            const rendered =
+              renderer.start() + wanted.map((entry) => renderer.render(entry)).join('') + renderer.end()
+            expect(Buffer.concat(pieces).toString('latin1'), `${format} ${JSON.stringify(asked)}`).toBe(
+              rendered,
+            )
+          }
           const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
           const { sort: _sort, limit: _limit, ...conditions } = asked
           for (const { kind } of slowly(all, conditions)) counts[kind] += 1
