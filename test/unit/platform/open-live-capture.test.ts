@@ -161,6 +161,48 @@ describe('tcpdump', () => {
     expect(failures).toEqual([])
   })
 
+  test('close does not wait for one that ignores SIGTERM and that nobody may end', async () => {
+    const start = standIn(
+      'stubborn',
+      captureFile([]),
+      "trap '' TERM HUP INT; echo $$ >&2; sleep 1000 & wait; wait",
+    )
+    let pid = 0
+    const capture = await openTcpdumpCapture(request(), async (processRequest) => {
+      const running = await start(processRequest)
+      pid = running.pid
+      return running
+    })
+    const startedMs = performance.now()
+    try {
+      await capture.close()
+      expect(performance.now() - startedMs).toBeLessThan(5_000)
+      expect(process.kill(pid, 0)).toBe(true)
+    } finally {
+      // The whole group: the sleep as well.
+      for (const target of [-pid, pid]) {
+        try {
+          process.kill(target, 'SIGKILL')
+        } catch {
+          // It has no group of its own.
+        }
+      }
+    }
+  })
+
+  test('as root on Linux it becomes our user, whom we can still end, and nowhere else', async () => {
+    const seen: string[] = []
+    const start: typeof startProcess = ({ args }) => {
+      seen.push(args.join(' '))
+      return Promise.reject(new AppError('ERR_PROCESS_MISSING', 'cannot run tcpdump'))
+    }
+    for (const platform of ['linux', 'openbsd', 'freebsd']) {
+      await openTcpdumpCapture(request({ user: '_spamd' }), start, platform).catch(() => undefined)
+    }
+    const isRoot = process.geteuid?.() === 0
+    expect(seen.map((words) => words.includes('-Z _spamd'))).toEqual([isRoot, false, false])
+  })
+
   test.each([
     [
       'linux',
