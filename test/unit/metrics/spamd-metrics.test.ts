@@ -36,6 +36,7 @@ async function start(argv: string[], more: Parameters<typeof createTestDaemon>[2
     environment: daemonEnvironment(folder),
   })
   if (!parsed.ok) throw new Error(parsed.stderr)
+  parsed.config.settings.syncPort = 0
   daemon = createTestDaemon(parsed.config, clock, more)
   await daemon.service.start()
   await daemon.service.filled()
@@ -170,7 +171,7 @@ describe('counters', () => {
     `satisfy promtool, with and without synchronisation${NO_PROMTOOL}`,
     async () => {
       for (const argv of [['-4'], ['-y', '127.0.0.1', '-Y', '127.0.0.1'], ['-b']]) {
-        await start([...argv, '--sync-port', '20025', '--no-sync-replay-check'])
+        await start([...argv, '--no-sync-replay-check'])
         const families = (await askDaemon(join(folder, 'control.sock'), 'metrics')) as MetricFamily[]
         expect(runPromtool(['check', 'metrics'], formatMetrics(families))).toEqual({ status: 0, output: '' })
         await daemon.service.stop()
