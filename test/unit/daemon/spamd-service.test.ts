@@ -1,5 +1,5 @@
 /** The daemon put together: start, reload, status, stop. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -9,6 +9,7 @@ import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js
 import { type ConnectionRow, renderConnections } from '../../../src/cli/spamd/render-connections.js'
 import { setOfPrefixes } from '../../../src/ip/prefix-ranges.js'
 import { ManualClock } from '../../support/manual-clock.js'
+import { reservePort } from '../../support/reserve-port.js'
 import { TestClient } from '../../support/spamd/test-client.js'
 import { createTestDaemon, daemonEnvironment, type TestDaemon } from '../../support/spamd/test-daemon.js'
 import { waitFor } from '../../support/spamd/wait-for.js'
@@ -88,6 +89,16 @@ describe('start', () => {
       message: `cannot listen on ${path}: it exists and is not a socket`,
     })
     expect(readFileSync(path, 'latin1')).toBe('a file')
+  })
+
+  test('goes on without synchronisation when the key cannot be read: mail comes first', async () => {
+    mkdirSync(join(folder, 'spamd.key'))
+    build(['-Y', '127.0.0.1', '--sync-port', String(await reservePort())])
+    await daemon.service.start()
+    expect(messages()).toContainEqual(
+      expect.stringMatching(/^err running without synchronisation: .*Is a directory/),
+    )
+    await sendTo('user@b', '127.0.0.1')
   })
 
   test('has the saved lists before the first client, and goes on when they cannot be read', async () => {

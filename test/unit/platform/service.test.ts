@@ -158,6 +158,25 @@ describe('openLog', () => {
     })
   })
 
+  test('syslog: a logger(1) that never reads keeps nobody, however much waits for it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logger-'))
+    writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho $$ >> ${folder}/pids\nexec sleep 1000\n`)
+    chmodSync(join(folder, 'logger'), 0o755)
+    const full = script('classic', false).replace(
+      'await log.flush()',
+      `for (let i = 0; i < 20_000; i += 1) log.log('err', 'x'.repeat(200))
+      const startedMs = performance.now()
+      await log.flush()
+      process.stdout.write(String(Math.round(performance.now() - startedMs)))`,
+    )
+    const result = runScript(full, { PATH: `${folder}:${process.env.PATH}` })
+    for (const pid of readFileSync(join(folder, 'pids'), 'utf8').trim().split('\n')) {
+      process.kill(Number(pid), 'SIGKILL')
+    }
+    expect(result).toMatchObject({ status: 3, stderr: '' })
+    expect(Number(result.stdout)).toBeLessThan(5_000)
+  })
+
   test.runIf(process.platform === 'linux')(
     'syslog: through logger(1), facility daemon, tag with our id',
     () => {
