@@ -40,7 +40,7 @@ export interface ImportReport {
 
 /** A line, or a place of a database, that brought no entry. */
 export interface ImportProblem {
-  /** `line 12`, `offset 4096`, or `entry KEY`. */
+  /** `line 12`, `offset 4096`, `entry KEY`, or `end of the file`. */
   place: string
   reason: string
 }
@@ -172,6 +172,8 @@ async function* readText(chunks: AsyncIterable<Buffer>, reading: Reading): Async
       batch.push(normalised(parsed.entry))
     }
   }
+  const end = reader.end()
+  if (end.type === 'bad') reading.onProblem({ place: 'end of the file', reason: end.reason })
   if (batch.length > 0) yield batch
 }
 

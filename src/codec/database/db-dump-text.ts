@@ -29,6 +29,7 @@ export class DbDumpReader {
   #isPrint = true
   #littleEndian = true
   #key: Buffer | undefined
+  #isComplete = false
 
   constructor(times: ImportTimes) {
     this.#times = times
@@ -45,10 +46,12 @@ export class DbDumpReader {
     if (line === 'DATA=END') {
       // Another database of the same file may follow.
       this.#isHeader = true
+      this.#isComplete = true
       const isHalf = this.#key !== undefined
       this.#key = undefined
       return isHalf ? { type: 'bad', reason: 'a key without data' } : { type: 'nothing' }
     }
+    this.#isComplete = false
     if (!line.startsWith(' ')) return { type: 'bad', reason: 'not a line of db_dump(1)' }
     const bytes = this.#isPrint ? bytesOfPrint(line.slice(1)) : bytesOfHex(line.slice(1))
     if (bytes === undefined) return { type: 'bad', reason: 'not a value as db_dump(1) writes it' }
@@ -59,6 +62,11 @@ export class DbDumpReader {
     const key = this.#key
     this.#key = undefined
     return this.#decode(key, bytes)
+  }
+
+  /** What the end of the text shows: without DATA=END the rest of it is missing. */
+  end(): ImportedLine {
+    return this.#isComplete ? { type: 'nothing' } : { type: 'bad', reason: 'cut off: DATA=END is missing' }
   }
 
   #decode(key: Buffer, data: Buffer): ImportedLine {

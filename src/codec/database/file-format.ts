@@ -4,6 +4,7 @@
  *   SQLite        "SQLite format 3\0" at 0; big-endian application id at 68 (sqlite.org/fileformat2.html)
  *   Berkeley DB   1.85: magic at 0, any byte order; 2 and later: magic at 12 (dbopen(3), db_page.h of Berkeley DB)
  *   UTF-16        a byte order mark
+ *   compressed    the magic of xz, zstd, bzip2, zip; a tar has "ustar" at 257
  */
 
 export type FileFormat =
@@ -25,6 +26,15 @@ const APPLICATION_ID_OFFSET = 68
 const BY_TEXT =
   'import its text: on the host that wrote it "spamdb | ..." or "greydb | ..."; of postgrey "db_dump -p postgrey_clients.db | spamdctl import -"'
 
+/** Formats that hold a listing inside: place and bytes of the magic, name, way out. */
+const PACKED = [
+  [0, '\xfd7zXZ\0', 'compressed by xz(1)', 'xz -dc FILE | spamdctl import -'],
+  [0, '\x28\xb5\x2f\xfd', 'compressed by zstd(1)', 'zstd -dc FILE | spamdctl import -'],
+  [0, 'BZh', 'compressed by bzip2(1)', 'bzip2 -dc FILE | spamdctl import -'],
+  [0, 'PK\x03\x04', 'a zip archive', 'unzip -p FILE | spamdctl import -'],
+  [257, 'ustar', 'a tar archive', 'tar -xOf FILE | spamdctl import -'],
+] as const
+
 /** The format of a file that begins with `start`. */
 export function detectFileFormat(start: Uint8Array): FileFormat {
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength)
@@ -35,6 +45,9 @@ export function detectFileFormat(start: Uint8Array): FileFormat {
   const utf16 = bytes.toString('latin1', 0, 2)
   if (utf16 === '\xff\xfe' || utf16 === '\xfe\xff') {
     return { type: 'foreign', name: 'UTF-16 text', hint: 'save it as UTF-8, or convert it with iconv(1)' }
+  }
+  for (const [at, magic, name, hint] of PACKED) {
+    if (bytes.toString('latin1', at, at + magic.length) === magic) return { type: 'foreign', name, hint }
   }
   if (hasMagic(bytes, 0, HASH_MAGIC)) return { type: 'berkeley-hash' }
   if (hasMagic(bytes, 0, BTREE_MAGIC)) {

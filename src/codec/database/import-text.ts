@@ -48,6 +48,11 @@ export class ImportTextReader {
     return this.#dump === undefined ? this.#readEntry(line) : this.#dump.read(line)
   }
 
+  /** What the end of the file brings: `bad` where more had to follow. */
+  end(): ImportedLine {
+    return this.#dump?.end() ?? NOTHING
+  }
+
   #readEntry(line: string): ImportedLine {
     if (line === '') return NOTHING
     if (line.startsWith('#')) {

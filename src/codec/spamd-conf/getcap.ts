@@ -33,6 +33,8 @@ export interface CapabilityRecord {
   readonly openContinuation: TextPosition | undefined
   /** Where a backslash stands at the end but for blanks behind it, which keep it from joining. */
   readonly blankedContinuation: TextPosition | undefined
+  /** Where the text ends, when that is within double quotes. */
+  readonly openQuoteEnd: TextPosition | undefined
   /** Continued lines after the first one that begin with `#`, which people take for comments. */
   readonly commentLikeLines: readonly TextPosition[]
 }
@@ -241,6 +243,12 @@ class JoinedRecord implements CapabilityRecord {
     const { text } = this.#joined
     const end = text.trimEnd().length
     return end < text.length && text[end - 1] === '\\' ? positionOf(this.#joined, end - 1) : undefined
+  }
+
+  get openQuoteEnd(): TextPosition | undefined {
+    const { text } = this.#joined
+    const quotes = text.match(/(?<!\\)"/g)?.length ?? 0
+    return quotes % 2 === 1 ? positionOf(this.#joined, text.length) : undefined
   }
 
   get commentLikeLines(): TextPosition[] {

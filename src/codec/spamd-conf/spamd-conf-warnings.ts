@@ -54,7 +54,7 @@ export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, 
       'take the backslash off the end of the comment',
     )
   }
-  for (const record of database.records) {
+  for (const [number, record] of database.records.entries()) {
     for (const position of record.commentLikeLines) {
       report(
         position,
@@ -62,14 +62,25 @@ export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, 
         'move the comment above the record',
       )
     }
-    warnAboutStrayRecord(record, report)
+    warnAboutStrayRecord(record, database.records[number - 1], report)
     warnAboutShadowedNames(record, index, report)
   }
 }
 
 /** A line that is meant to continue a record but begins one, since the line before lacks its backslash. */
-function warnAboutStrayRecord(record: CapabilityRecord, report: Report): void {
-  if (/^\s*$/.test(record.names)) {
+function warnAboutStrayRecord(
+  record: CapabilityRecord,
+  previous: CapabilityRecord | undefined,
+  report: Report,
+): void {
+  const quoteEnd = previous?.openQuoteEnd
+  if (quoteEnd !== undefined && quoteEnd.line + 1 === record.position.line && /^[ \t]/.test(record.names)) {
+    report(
+      quoteEnd,
+      'this line ends within double quotes',
+      'end it with a backslash, which joins the next line',
+    )
+  } else if (/^\s*$/.test(record.names)) {
     report(
       record.position,
       'this line begins with a colon but continues no record',

@@ -114,6 +114,8 @@ export function parseSpamdConf(bytes: Uint8Array, options: { fileName: string })
 class ConfReader {
   readonly #fileName: string
   readonly #diagnostics: ConfDiagnostic[] = []
+  /** Lines in which a record begins with a blank: they were most likely meant to continue the one before. */
+  readonly #indentedLines = new Set<number>()
 
   constructor(fileName: string) {
     this.#fileName = fileName
@@ -136,6 +138,9 @@ class ConfReader {
   #readLists(text: string): ListEntry[] {
     const database = parseCapabilities(text)
     const index = new RecordIndex(database.records)
+    for (const { names, position } of database.records) {
+      if (/^[ \t]/.test(names)) this.#indentedLines.add(position.line)
+    }
     warnAboutFile(database, index, (position, message, fix) => this.#warn(position, message, fix))
     const names = this.#readAll(database.records, index)
     const lists: ListEntry[] = []
@@ -253,8 +258,15 @@ class ConfReader {
     const isException = colour === 'white'
     if (isNever) colour = 'white'
     if (colour === undefined) {
-      const message = `list "${shown(name)}" is neither black nor white`
       const original = `Must have "black" or "white" in ${name}`
+      for (const field of fields) {
+        const [word] = /^(?:black|white)(?=[ \t])/.exec(field.text) ?? []
+        if (word === undefined) continue
+        const { line, column } = field.position
+        const missing = `"${word}" is not ended by a colon`
+        return unusable({ line, column: column - 1 }, missing, `write ":${word}:\\"`, original)
+      }
+      const message = `list "${shown(name)}" is neither black nor white`
       return unusable(record.position, message, `add ":black:\\" or ":white:\\" to it`, original)
     }
     if (name.includes(';') || name.includes('\0')) {
@@ -269,6 +281,12 @@ class ConfReader {
     }
     const file = findCapability(fields, 'file', '=')
     if (file.kind !== 'present') {
+      const quoteEnd = record.openQuoteEnd
+      const original = `No file given for ${colour}list ${name}`
+      if (quoteEnd !== undefined && this.#indentedLines.has(quoteEnd.line + 1)) {
+        const fix = `end line ${quoteEnd.line} with a backslash, which joins the next line`
+        return unusable(quoteEnd, `list "${shown(name)}" ends within double quotes`, fix, original)
+      }
       const isSwallowed = messageField.kind === 'present' && messageField.value.includes('\\Cfile=')
       return isSwallowed
         ? unusable(

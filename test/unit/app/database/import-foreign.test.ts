@@ -238,6 +238,17 @@ describe('the text of db_dump(1)', () => {
     expect((await importing(dump('bytevalue', pairs.map(hex)))).lines).toEqual(expected)
   })
 
+  test.each([
+    ['in the head', 'HEADER=END', 0],
+    ['between key and data', ` 5,${TEST_NOW - 10}`, 1],
+    ['before its end', 'DATA=END', 2],
+  ])('that is cut off %s is told, and what was whole is stored', async (_, cut, stored) => {
+    const text = dump('print', ['192.0.2.6', `6,${TEST_NOW - 10}`, '192.0.2.7', `5,${TEST_NOW - 10}`])
+    const { rc, stderr, lines } = await importing(text.slice(0, text.indexOf(cut)))
+    expect(stderr).toContain('end of the file: cut off: DATA=END is missing')
+    expect({ rc, stored: lines.length }).toEqual({ rc: 1, stored })
+  })
+
   test('of postgrey.db: tuples that still wait', async () => {
     const at = TEST_NOW - 60
     const pairs = [
@@ -334,6 +345,11 @@ describe('files that are only named', () => {
       'an SQLite database of another program',
       'export its entries as text',
     ],
+    ['xz', Buffer.from('\xfd7zXZ\0rest', 'latin1'), 'compressed by xz(1)', 'xz -dc FILE'],
+    ['zstd', Buffer.from('(\xb5/\xfdrest', 'latin1'), 'compressed by zstd(1)', 'zstd -dc FILE'],
+    ['bzip2', Buffer.from('BZh91AY&SY'), 'compressed by bzip2(1)', 'bzip2 -dc FILE'],
+    ['zip', Buffer.from('PK\x03\x04rest'), 'a zip archive', 'unzip -p FILE'],
+    ['tar', Buffer.from(`${'name'.padEnd(257, '\0')}ustar  \0`), 'a tar archive', 'tar -xOf FILE'],
     ['UTF-16 text', Buffer.from('\ufeffWHITE|192.0.2.1', 'utf16le'), 'UTF-16 text', 'iconv(1)'],
   ])('%s', async (_, content, name, hint) => {
     for (const bytes of [content, gzipSync(content)]) {

@@ -162,6 +162,24 @@ const refused: { name: string; conf: string; finding: string; original: string |
     original: NOT_FOUND('zz'),
   },
   {
+    name: 'a colour without its colon',
+    conf: 'all:a:\na:\\\n\t:black\\\n\t:msg="x":\\\n\t:file=/a:\n',
+    finding: 'error 3:2 "black" is not ended by a colon',
+    original: 'Must have "black" or "white" in a',
+  },
+  {
+    name: 'a message that is not joined',
+    conf: 'all:a:\na:\\\n\t:black:\\\n\t:msg="one\\n\n\ttwo":\\\n\t:file=/a:\n',
+    finding: 'warning 4:13 this line ends within double quotes',
+    original: 'No file given for blacklist a',
+  },
+  {
+    name: 'a list that a message cuts off',
+    conf: 'all:a:\na:\\\n\t:black:\\\n\t:msg="one\\n\n\ttwo":\\\n\t:file=/a:\n',
+    finding: 'error 4:13 list "a" ends within double quotes',
+    original: 'No file given for blacklist a',
+  },
+  {
     name: 'a blank behind a backslash',
     conf: `all:\\ \n\t:a:\na${BLACK}\n`,
     finding: 'error 1:5 "all" names "\\", but there is no such record',
