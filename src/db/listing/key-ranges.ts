@@ -21,9 +21,16 @@ export interface KeyRange {
 /** A part of a kind: what one address has, or all whose address has a text from `low` to before `high`. */
 export type KeyScope = { ip: string } | TextRange
 
+/** Columns of what users see of an entry: a sort carries no others. */
+const ENTRY_COLUMNS = {
+  hosts: 'ip, first, pass, expire, bcount, pcount, comment',
+  spamtraps: 'address, first, comment',
+  tuples: 'ip, helo, "from", "to", first, pass, expire, bcount, pcount',
+} as const
+
 /** How a kind is stored: its table, key columns and condition. */
 interface KindTable {
-  table: string
+  table: keyof typeof ENTRY_COLUMNS
   columns: readonly string[]
   condition: string
 }
@@ -70,6 +77,38 @@ export function selectWhole(
   const ofRows = where === 'true' ? '' : ` WHERE ${where}`
   const statement = connection.prepare(`SELECT ${aggregates} FROM ${table}${ofRows}`)
   return statement.raw().get(...within.values) as unknown[]
+}
+
+/** What `findFirst` sorts by and how many rows it takes. */
+export interface FirstOf {
+  /** SQL terms in front of the key; empty for the order of the key. */
+  order: string
+  limit: number
+}
+
+/**
+ * The rows of a kind inside `scope` that meet `filter` and come first in an order: SQLite keeps no more of them while
+ * it looks at all.
+ */
+export function findFirst(
+  connection: Connection,
+  kind: RangeKind,
+  scope: KeyScope | undefined,
+  filter: string | undefined,
+  { order, limit }: FirstOf,
+): KeyRange {
+  const { table, columns, condition } = KIND_TABLES[kind]
+  const within = scopeCondition(scope, true)
+  const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
+  const orderBy = [...(order === '' ? [] : [order]), ...columns].join(', ')
+  const rows = `SELECT ${ENTRY_COLUMNS[table]} FROM ${table} WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
+  return {
+    end: undefined,
+    select: (aggregates) => {
+      const statement = connection.prepare(`SELECT ${aggregates} FROM (${rows})`)
+      return statement.raw().get(...within.values) as unknown[]
+    },
+  }
 }
 
 /** The `rowCount` rows that precede the key `before`, without `before` itself; undefined is behind the last. */

@@ -1,8 +1,10 @@
-import type { Entry } from '../../domain/entry.js'
+import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { sortKeyOf } from '../../domain/query-match.js'
 import type { Connection } from '../connection.js'
-import { RANGE_ROWS } from './key-ranges.js'
+import { entriesOfRange } from '../tables/entry-rows.js'
+import { findFirst, RANGE_ROWS } from './key-ranges.js'
+import { planKind } from './kind-plan.js'
 import { listInKeyOrder } from './listing.js'
 
 /**
@@ -11,6 +13,13 @@ import { listInKeyOrder } from './listing.js'
  */
 export function* listSorted(connection: Connection, query: EntryQuery, field: SortField): Generator<Entry[]> {
   const { limit, sort: _sort, isDescending, ...conditions } = query
+  if (limit !== undefined && limit <= MAX_FIRST) {
+    const first = findFirstSorted(connection, query, field, limit)
+    if (first !== undefined) {
+      if (first.length > 0) yield first
+      return
+    }
+  }
   const table = `sorted_${connection.nextTemporaryNumber()}`
   const database = connection.database
   connection.read('list', () => database.exec(`CREATE TEMP TABLE ${table} (sort_key, entry)`))
@@ -27,6 +36,51 @@ export function* listSorted(connection: Connection, query: EntryQuery, field: So
   } finally {
     if (database.open) database.exec(`DROP TABLE temp.${table}; DROP TABLE IF EXISTS temp.${table}_ordered`)
   }
+}
+
+/** Up to here the first entries are picked out instead of sorting all. */
+const MAX_FIRST = RANGE_ROWS
+
+/**
+ * The first `limit` entries: of each kind those that SQLite finds, then the first of those. undefined when SQLite
+ * cannot tell exactly what is wanted, or how it is ordered.
+ */
+function findFirstSorted(
+  connection: Connection,
+  query: EntryQuery,
+  field: SortField,
+  limit: number,
+): Entry[] | undefined {
+  if (field === 'ip') return undefined
+  const direction = query.isDescending === true ? -1 : 1
+  const found: { entry: Entry; key: string | number | undefined }[] = []
+  for (const kind of ENTRY_KINDS) {
+    const plan = planKind(query, kind)
+    if (plan === undefined) continue
+    if (!plan.isExact) return undefined
+    const order = hasField(kind, field) ? `"${field}" ${direction < 0 ? 'DESC' : 'ASC'}` : ''
+    for (const scope of plan.scopes) {
+      const entries = connection.read('list', () =>
+        entriesOfRange(kind, findFirst(connection, kind, scope, plan.filter, { order, limit })),
+      )
+      for (const entry of entries) found.push({ entry, key: sortKeyOf(entry, field) })
+    }
+  }
+  // Equal entries keep the order in which they were found, which is that of a listing.
+  found.sort(({ key: one }, { key: other }) => {
+    if (one === other) return 0
+    if (one === undefined) return 1
+    if (other === undefined) return -1
+    return one < other ? -direction : direction
+  })
+  return found.slice(0, limit).map(({ entry }) => entry)
+}
+
+/** True when the table of a kind has a column to sort by. */
+function hasField(kind: EntryKind, field: SortField): boolean {
+  if (field === 'kind') return false
+  if (field === 'helo' || field === 'from' || field === 'to') return kind === 'GREY'
+  return field === 'first' || kind !== 'SPAMTRAP'
 }
 
 function* readSorted(
