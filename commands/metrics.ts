@@ -1,4 +1,5 @@
-import { askForMetrics, suiteMetrics, writeMetricsFile } from '../src/app/metrics/suite-metrics.js'
+import { writeMetricsFile } from '../src/app/metrics/metrics-file.js'
+import { askForMetrics, suiteMetrics } from '../src/app/metrics/suite-metrics.js'
 import { readStatus } from '../src/app/status.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { METRICS_OPTIONS } from '../src/cli/operations/metrics-options.js'

@@ -21,6 +21,8 @@ export interface SpamlogdOptions {
   isJson: boolean
   /** Log the counters this often; undefined for only when asked. */
   statsIntervalSec: number | undefined
+  /** File for node_exporter, written each minute. */
+  metricsFile: string | undefined
   pidFile: string | undefined
   /** User to become. */
   user: string

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { askForMetrics, suiteMetrics } from '../../src/app/metrics/suite-metrics.js'
 import { readStatus } from '../../src/app/status.js'
 import { parseSpamdOptions } from '../../src/cli/spamd/parse-spamd-options.js'
+import { watcherMetrics } from '../../src/daemon/spamlogd/watcher-metrics.js'
 import { healthyScene } from './doctor-scene.js'
 import { ManualClock } from './manual-clock.js'
 import { createTestDaemon, daemonEnvironment } from './spamd/test-daemon.js'
@@ -34,8 +35,18 @@ export async function familyNames(): Promise<Set<string>> {
     // Delays of the event loop are known from the second time on.
     await askForMetrics(join(folder, 'control.sock'))
     const inside = await askForMetrics(join(folder, 'control.sock'))
+    const noCounts = { added: 0, refreshed: 0, untrapped: 0, leftTrapped: 0, dropped: 0 }
+    const ofWatcher = watcherMetrics({
+      timeSec: 0,
+      watcher: { packets: 0, matched: 0, undecodable: 0, limited: 0 },
+      recorder: noCounts,
+      waitingCount: 0,
+      lostCount: 0,
+    })
     return new Set(
-      [...inside, ...outside].flatMap(({ name, type }) => ENDINGS[type].map((ending) => name + ending)),
+      [...inside, ...outside, ...ofWatcher].flatMap(({ name, type }) =>
+        ENDINGS[type].map((ending) => name + ending),
+      ),
     )
   } finally {
     await service.stop()

@@ -2,12 +2,8 @@
  * What `spamdctl metrics` tells beside the daemon's own metrics: what can be seen from outside, of all programs. So a host
  * whose spamd does not run or does not answer still has metrics that say so.
  */
-import { dirname, resolve } from 'node:path'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
 import { AppError } from '../../platform/app-error.js'
-import { reasonOf } from '../../platform/errno-text.js'
-import { replaceFileWith } from '../../platform/replace-file.js'
-import { distrustOf } from '../../platform/trusted-folder.js'
 import { askDaemon } from '../ask-daemon.js'
 import type { ListState } from '../lists/list-states.js'
 import type { SuiteStatus } from '../status.js'
@@ -125,27 +121,4 @@ function listFamilies(lists: readonly ListState[], timeSec: number): MetricFamil
       byFetched(({ lastSuccessSec }) => lastSuccessSec && Math.max(0, timeSec - lastSuccessSec)),
     ),
   ]
-}
-
-/**
- * Replaces a file for node_exporter's textfile collector whole, readable by everybody. `AppError` `ERR_METRICS_WRITE`;
- * root writes in no folder that others can write.
- */
-export async function writeMetricsFile(path: string, text: string): Promise<void> {
-  const folder = dirname(resolve(path))
-  try {
-    const distrust = process.geteuid?.() === 0 ? distrustOf(folder) : undefined
-    if (distrust !== undefined) {
-      throw new AppError('ERR_METRICS_WRITE', distrust, {
-        hint: `root writes where nobody else can: run it as the owner of ${folder}, or give it to root: chown root ${folder}; chmod go-w ${folder}`,
-      })
-    }
-    // It can be made again at any time.
-    await replaceFileWith(path, Buffer.from(text), 0o644, 'quick')
-  } catch (error) {
-    throw new AppError('ERR_METRICS_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
-      hint: error instanceof AppError ? error.hint : undefined,
-      cause: error,
-    })
-  }
 }

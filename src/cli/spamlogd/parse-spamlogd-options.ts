@@ -2,6 +2,7 @@
  * Turns the command line of spamlogd into its options. They are judged in the order in which they were given,
  * as getopt(3) programs do; unlike in the original, a word that is no option is refused.
  */
+import { resolve } from 'node:path'
 import { INBOUND_PREFIXES, OUTBOUND_PREFIXES } from '../../app/read-sighting.js'
 import { defaultLogDevice, type SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { parseDuration } from '../../codec/duration.js'
@@ -106,6 +107,7 @@ function newDraft(platform: string): Draft {
       syncTargets: [],
       isJson: false,
       statsIntervalSec: undefined,
+      metricsFile: undefined,
       pidFile: undefined,
       isUserGiven: false,
     },
@@ -191,6 +193,10 @@ function applyOption(draft: Draft, option: ParsedOption): void {
       break
     case 'out-prefix':
       rules.outboundPrefixes = withPrefix(rules.outboundPrefixes, OUTBOUND_PREFIXES, '--out-prefix', value)
+      break
+    case 'metrics-textfile':
+      // The daemon works in another folder than the caller.
+      options.metricsFile = resolve(value)
       break
     case 'stats-interval': {
       const intervalSec = parseDuration(value)

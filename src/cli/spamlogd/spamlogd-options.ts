@@ -63,6 +63,11 @@ export const SPAMLOGD_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'untrap', summary: 'turn TRAPPED entries WHITE as the original did' },
   { long: 'json', summary: 'log lines as JSON' },
+  {
+    long: 'metrics-textfile',
+    value: 'FILE',
+    summary: 'replace this file each minute, for the textfile collector of node_exporter',
+  },
   { long: 'stats-interval', value: 'DURATION', summary: 'log the counters this often' },
   { long: 'foreground', summary: 'stay in the foreground, for systemd and its like' },
   { long: 'pid-file', value: 'FILE', summary: 'file that holds the process id while spamlogd runs' },

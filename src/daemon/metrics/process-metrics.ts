@@ -1,4 +1,4 @@
-/** What the process itself costs, under the names that Prometheus' own libraries use. */
+/** What the process itself costs. `process_…`, the usual names, are node_exporter's own, which refuses a file with them. */
 import { readdirSync } from 'node:fs'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { type MetricFamily, single } from '../../codec/metrics-text.js'
@@ -22,10 +22,10 @@ export class ProcessMetrics {
   collect(monotonicMs: number): MetricFamily[] {
     const { user, system } = process.cpuUsage()
     const families = [
-      single('process_start_time_seconds', 'gauge', 'Start of the process.', this.#startedSec),
-      single('process_cpu_seconds_total', 'counter', 'CPU time of the process.', (user + system) / 1e6),
-      single('process_resident_memory_bytes', 'gauge', 'Resident memory.', process.memoryUsage.rss()),
-      single('process_open_fds', 'gauge', 'Open descriptors.', openDescriptors()),
+      single('spamd_process_start_time_seconds', 'gauge', 'Start of the process.', this.#startedSec),
+      single('spamd_process_cpu_seconds_total', 'counter', 'CPU time of the process.', (user + system) / 1e6),
+      single('spamd_process_resident_memory_bytes', 'gauge', 'Resident memory.', process.memoryUsage.rss()),
+      single('spamd_process_open_fds', 'gauge', 'Open descriptors.', openDescriptors()),
     ]
     if (this.#delays !== undefined) {
       families.push(

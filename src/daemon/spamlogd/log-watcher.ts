@@ -11,7 +11,7 @@ import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { OutboundLimit } from './outbound-limit.js'
-import type { SightingRecorder } from './sighting-recorder.js'
+import type { RecorderCounts, SightingRecorder } from './sighting-recorder.js'
 
 /** The original warns of every bad header; a flood of them must not fill the log. */
 const MAX_HEADER_WARNINGS_PER_MINUTE = 100
@@ -37,6 +37,17 @@ export interface WatcherCounts {
   undecodable: number
   /** Outbound connections that were not counted: their source had reached its limit. */
   limited: number
+}
+
+/** All counters of one spamlogd. */
+export interface WatcherFacts {
+  timeSec: number
+  watcher: Readonly<WatcherCounts>
+  recorder: Readonly<RecorderCounts>
+  /** Addresses that wait for the database. */
+  waitingCount: number
+  /** What the kernel could not hand over; undefined when unknown. */
+  lostCount: number | undefined
 }
 
 export class LogWatcher {
@@ -109,6 +120,18 @@ export class LogWatcher {
       .map(([name, value]) => `${name}=${value}`)
       .join(' ')
     logger.log('notice', `statistics ${text}`, fields)
+  }
+
+  /** The same for Prometheus. */
+  facts(lostCount: number | undefined): WatcherFacts {
+    const { recorder, clock } = this.#options
+    return {
+      timeSec: clock.nowSec(),
+      watcher: this.counts,
+      recorder: recorder.counts,
+      waitingCount: recorder.pendingCount,
+      lostCount,
+    }
   }
 
   #isBeyondLimit(source: string, ip: string): boolean {

@@ -1,7 +1,9 @@
 /** The life of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
+import { writeMetricsFile } from '../../app/metrics/metrics-file.js'
 import type { SightingRules } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { escapeControl } from '../../codec/escape.js'
+import { formatMetrics } from '../../codec/metrics-text.js'
 import { AppError } from '../../platform/app-error.js'
 import {
   hasRelativePath,
@@ -18,7 +20,7 @@ import { notifySystemd } from '../../platform/sd-notify.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import { StoreKeeper } from '../store/store-keeper.js'
 import { LiveWatch } from './live-watch.js'
-import { LogWatcher } from './log-watcher.js'
+import { LogWatcher, type WatcherFacts } from './log-watcher.js'
 import { OutboundLimit } from './outbound-limit.js'
 import { checkLinkType, replayCapture } from './replay-capture.js'
 import {
@@ -28,6 +30,7 @@ import {
   type SightingStore,
 } from './sighting-recorder.js'
 import type { SpamlogdMachine } from './spamlogd-machine.js'
+import { watcherMetrics } from './watcher-metrics.js'
 
 /** Reason of a database that is not there. */
 const NO_SUCH_FILE = 'No such file or directory'
@@ -35,6 +38,8 @@ const NO_SUCH_FILE = 'No such file or directory'
 const REPLAY_WAIT_MS = 5_000
 /** The same when a signal ends us: whoever sent it waits five seconds and not more. */
 const STOP_WAIT_MS = 2_500
+/** As often as Prometheus usually asks. */
+const METRICS_INTERVAL_MS = 60_000
 /** What a stop takes at most, whatever hangs. */
 const LAST_RESORT_MS = 4_500
 
@@ -93,6 +98,8 @@ class Spamlogd {
   #keeper: StoreKeeper<SightingStore>
   #announcer: WhiteAnnouncer | undefined
   #statsTimer: NodeJS.Timeout | undefined
+  #metricsTimer: NodeJS.Timeout | undefined
+  readonly #metricsLog: RateLimitedLog
   #removePidFile: (() => void) | undefined
   #removeSignals: (() => void) | undefined
 
@@ -101,6 +108,7 @@ class Spamlogd {
     this.#machine = parts.machine
     this.#openAnnouncer = parts.openAnnouncer
     this.#logger = logger
+    this.#metricsLog = new RateLimitedLog(logger, parts.machine.clock)
     this.#keeper = this.#newKeeper()
   }
 
@@ -185,6 +193,7 @@ class Spamlogd {
   /** Gives back what is still held; safe after any failure. */
   async close(): Promise<void> {
     clearInterval(this.#statsTimer)
+    clearInterval(this.#metricsTimer)
     this.#removeSignals?.()
     await this.#announcer?.close()
     await this.#keeper.close()
@@ -272,20 +281,35 @@ class Spamlogd {
     lostCount: () => number | undefined,
     onReload: () => void,
   ): Promise<void> {
-    const { statsIntervalSec } = this.#options
+    const { statsIntervalSec, metricsFile } = this.#options
     const logStatistics = (): void => watcher.logStatistics(lostCount(), this.#announcer?.counters())
     if (statsIntervalSec !== undefined) {
       this.#statsTimer = setInterval(logStatistics, statsIntervalSec * 1_000)
       this.#statsTimer.unref()
     }
+    const writeMetrics = (): void => {
+      if (metricsFile !== undefined) void this.#writeMetrics(metricsFile, watcher.facts(lostCount()))
+    }
+    this.#metricsTimer = setInterval(writeMetrics, METRICS_INTERVAL_MS).unref()
     return new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
       this.#removeSignals = this.#machine.onSignal((signal) => {
         if (signal === 'stop') this.#endInTime()
-        else if (signal === 'statistics') logStatistics()
-        else this.#reload(onReload)
+        else if (signal === 'statistics') {
+          logStatistics()
+          writeMetrics()
+        } else this.#reload(onReload)
       })
     })
+  }
+
+  /** Nobody's mail depends on it: a failure is logged once a while. */
+  async #writeMetrics(path: string, facts: WatcherFacts): Promise<void> {
+    try {
+      await writeMetricsFile(path, formatMetrics(watcherMetrics(facts)))
+    } catch (error) {
+      this.#metricsLog.log('metrics', 'warning', escapeControl(reasonOf(error)))
+    }
   }
 
   #endInTime(): void {

@@ -23,6 +23,10 @@ const CASES: Record<string, { fires: Series; quiet: Series }> = {
   },
   SpamdNotReady: { fires: { spamd_ready: '0x500' }, quiet: { spamd_ready: '1x476 0x9' } },
   SpamlogdDown: { fires: { spamlogd_up: '0x500' }, quiet: { spamlogd_up: '1x470 0x4 1x20' } },
+  SpamlogdLosesPackets: {
+    fires: { spamlogd_packets_lost_total: '0+1x500' },
+    quiet: { spamlogd_packets_lost_total: '5x500', spamlogd_packets_total: '0+9x500' },
+  },
   SpamdDatabaseFails: { fires: { spamd_store_up: '0x500' }, quiet: { spamd_store_up: '1x500' } },
   SpamdScanLate: {
     fires: { spamd_expiry_lag_seconds: '301x500', spamd_scan_interval_seconds: '60x500' },

@@ -179,6 +179,19 @@ describe('counters', () => {
     },
   )
 
+  test('cost little CPU, and never ask the database', async () => {
+    await start(['-s', '0', '-S', '0'])
+    const path = join(folder, 'control.sock')
+    await askDaemon(path, 'metrics')
+    const before = process.cpuUsage()
+    for (let count = 0; count < 100; count += 1) {
+      formatMetrics((await askDaemon(path, 'metrics')) as MetricFamily[])
+    }
+    const { user, system } = process.cpuUsage(before)
+    expect((user + system) / 1000 / 100).toBeLessThan(5)
+    expect(daemon.service.greylister!.writes.batches).toBe(0)
+  })
+
   test('hold no address, sender or recipient', async () => {
     await start(['-s', '0', '-S', '0'])
     await sendTo('user@here.example', '127.0.0.2')

@@ -114,6 +114,8 @@ describe('our own options', () => {
       options(
         ...['-r', '-', '--use-capture-time', '--untrap', '--json', '--foreground', '--stats-interval', '1h'],
         ...[
+          '--metrics-textfile',
+          '/m.prom',
           '--pid-file',
           '/p',
           '--user',
@@ -135,6 +137,7 @@ describe('our own options', () => {
       isJson: true,
       isForeground: true,
       statsIntervalSec: 3600,
+      metricsFile: '/m.prom',
       pidFile: '/p',
       user: 'me',
       isUserGiven: true,

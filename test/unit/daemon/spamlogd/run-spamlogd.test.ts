@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -79,6 +79,32 @@ describe('watching', () => {
     expect(machine.lines).toContain(
       'statistics packets=2 matched=1 undecodable=1 updated=0 leftTrapped=0 pending=1 dropped=0 lostByKernel=0',
     )
+  })
+
+  test('--metrics-textfile has the counters for Prometheus; a file that cannot be written is told', async () => {
+    createDatabase(dbPath)
+    const file = `${dbPath}.prom`
+    const running = run('-D', '--metrics-textfile', file)
+    await machine.listening
+    machine.request?.onPacket(SYN, 1)
+    machine.request?.onPacket(new Uint8Array(3), 1)
+    machine.signal('statistics')
+    await until(() => existsSync(file))
+    const lines = readFileSync(file, 'latin1').split('\n')
+    for (const line of [
+      'spamlogd_packets_total 2',
+      'spamlogd_packets_matched_total 1',
+      'spamlogd_packets_undecodable_total 1',
+      'spamlogd_packets_lost_total 0',
+    ]) {
+      expect(lines).toContain(line)
+    }
+    rmSync(file)
+    mkdirSync(file)
+    machine.signal('statistics')
+    await until(() => machine.lines.some((line) => line.startsWith(`cannot write ${file}: `)))
+    machine.signal('stop')
+    expect(await running).toBe(0)
   })
 
   test('a database that appears later gets everything; SIGHUP opens it anew', async () => {
