@@ -303,6 +303,18 @@ test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
   },
 )
 
+test.runIf(existsSync('/proc/self/fd'))(
+  'descriptors behind a gap do not reach the child either',
+  async () => {
+    const held = openSync(join(folder, 'key'), 'r')
+    const pair = launch({}, ['/bin/sh', '-c', 'exec 9<&3 3<&-; exec "$@"', 'sh'], [held])
+    await pair.started()
+    const links = (await pair.ask('descriptors')) as [number, string][]
+    expect(links.filter(([, link]) => link.startsWith(folder))).toEqual([])
+    closeSync(held)
+  },
+)
+
 test.runIf(IS_ROOT)(
   'a hostile child that swaps in links and asks again and again: nothing outside changes, and it is killed',
   async () => {
