@@ -7,7 +7,7 @@ import type { IpRangeCollector } from '../../ip/ip-range-set.js'
 import { hasHostBits, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
-import { isBlank } from './list-bytes.js'
+import { isBlank, SeparatorRun } from './list-bytes.js'
 
 const HASH = 0x23
 const DASH = 0x2d
@@ -30,6 +30,7 @@ export function startsRbldnsdZone(line: string): boolean {
 export class RbldnsdItemReader {
   readonly #facts: ItemSink
   readonly #scanner = new AddressScanner()
+  readonly #separator = new SeparatorRun()
   readonly #words = new Uint32Array(WORDS_PER_ADDRESS)
   #maxAddresses = 2 ** 32
 
@@ -52,6 +53,25 @@ export class RbldnsdItemReader {
 
   read(bytes: Uint8Array, start: number, end: number, collector: IpRangeCollector): ItemOutcome {
     this.#facts.begin(collector)
+    const outcome = this.#readItem(bytes, start, end)
+    if (outcome === 'accepted' && this.#hasAddressBehind(bytes, start, end)) {
+      this.#facts.remark = 'second-address'
+    }
+    return outcome
+  }
+
+  /** True for `A B`, `A - B` and `A NETMASK`, which people may read as more than the one address that rbldnsd takes. */
+  #hasAddressBehind(bytes: Uint8Array, start: number, end: number): boolean {
+    let at = start
+    while (at < end && !isBlank(bytes[at])) at += 1
+    this.#separator.read(bytes, at, end)
+    const { next } = this.#separator
+    if (next >= end || !isHexDigit(bytes[next])) return false
+    this.#scanner.scanIpv4(bytes, next, end)
+    return this.#scanner.octets === 4 || this.#scanner.scanIpv6(bytes, next, end) > 0
+  }
+
+  #readItem(bytes: Uint8Array, start: number, end: number): ItemOutcome {
     const scanner = this.#scanner
     if (start < end && isDigit(bytes[start])) {
       const at = scanner.scanIpv4(bytes, start, end)
