@@ -97,6 +97,14 @@ describe('errors, byte for byte', () => {
     { argv: ['-dn', '--check'], stderr: `spamd: option requires an argument -- n\n${SPAMD_USAGE}` },
     { argv: ['--trapexp', 'soon'], stderr: 'spamd: --trapexp soon: invalid\n' },
     { argv: ['--scan-interval', '0'], stderr: 'spamd: --scan-interval 0: too small\n' },
+    ...['9112', 'localhost:9112', '127.0.0.1:', '127.0.0.1:99999', ':9112', 'unix:'].map((value) => ({
+      argv: ['--metrics', value],
+      stderr: `spamd: --metrics ${value}: neither ADDRESS:PORT, such as 127.0.0.1:9112 or [::1]:9112, nor unix:PATH\n`,
+    })),
+    {
+      argv: ['--metrics', '127.0.0.1:1023'],
+      stderr: 'spamd: --metrics 127.0.0.1:1023: the port must be above 1023\n',
+    },
     { argv: ['--scan-interval', '2d'], stderr: 'spamd: --scan-interval 2d: too large\n' },
     { argv: ['--proxy-protocol', '192.0.2'], stderr: 'spamd: --proxy-protocol 192.0.2: invalid\n' },
     { argv: ['--sync-peers', 'x'], stderr: 'spamd: --sync-peers x: invalid\n' },
@@ -220,4 +228,13 @@ test('flags win over the environment', () => {
 test('--help and --version are told apart from a start', () => {
   expect(parse(['--help'])).toMatchObject({ ok: true, asks: 'help' })
   expect(parse(['--version', '-C', 'x'])).toMatchObject({ ok: true, asks: 'version' })
+})
+
+test.each([
+  ['127.0.0.1:9112', { host: '127.0.0.1', port: 9112 }],
+  ['[::1]:1024', { host: '::1', port: 1024 }],
+  ['unix:/run/spamd/metrics.sock', { path: '/run/spamd/metrics.sock' }],
+])('--metrics %s', (value, place) => {
+  const parsed = parse(['--metrics', value])
+  expect(parsed.ok && parsed.config.metrics).toEqual(place)
 })
