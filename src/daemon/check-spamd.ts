@@ -11,6 +11,7 @@ import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
+import { checkPidFile } from '../platform/pid-file.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { loadSavedLists } from './lists/saved-lists.js'
 import { checkProgramsFor } from './process/child-launch.js'
@@ -36,6 +37,7 @@ export async function checkSpamd(parts: {
   const user = isRoot() ? await spamdUser(settings.user) : undefined
   const tls = await resources.readTls()
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
+  if (config.pidFile !== undefined) checkPidFile(config.pidFile)
   await checkSyncKey(config, resources)
   await planSync(config.sync, systemSyncEnvironment)
   await checkListeners(resources)

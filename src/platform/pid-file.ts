@@ -1,4 +1,13 @@
-import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
@@ -32,6 +41,17 @@ export function writePidFile(path: string, pid: number = process.pid): () => voi
     } catch {
       // Gone already, or the unprivileged user may not remove it: a stale pid file harms nobody.
     }
+  }
+}
+
+/** Throws the `ERR_PIDFILE` with which `writePidFile` would fail, as far as the folder shows it; writes nothing. */
+export function checkPidFile(path: string): void {
+  try {
+    refuseForeignFolder(path)
+    accessSync(dirname(path), constants.W_OK)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('ERR_PIDFILE', `cannot write pid file ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }
 

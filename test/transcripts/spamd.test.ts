@@ -163,6 +163,12 @@ describe('the command line', () => {
       rc: 1,
       stderr: expect.stringMatching(/^spamd: sync init: No such device\nspamd: hint: /) as string,
     })
+    const pidFile = join(folder, 'missing', 'spamd.pid')
+    expect(run('spamd.js', '--check', '--pid-file', pidFile)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: `spamd: cannot write pid file ${pidFile}: No such file or directory\n`,
+    })
     const open = join(folder, 'open-to-all')
     mkdirSync(open)
     chmodSync(open, 0o777)
