@@ -3,7 +3,7 @@
  * of its processes in each, real SMTP clients, unicast and multicast, one link cut and healed.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -34,6 +34,8 @@ const daemons: ChildProcess[] = []
 const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] })
 const dbOf = (host: HostName): string => join(scratch, host, 'spamd.sqlite')
 
+const socketOf = (host: HostName): string => join(scratch, `${host}.sock`)
+
 function inNamespace(host: HostName, args: string[]): Promise<number | null> {
   const child = spawn('ip', ['netns', 'exec', namespaceOf(host), ...args], { stdio: 'ignore' })
   return new Promise((resolve) => child.once('close', resolve))
@@ -52,7 +54,7 @@ async function listing(host: HostName): Promise<string> {
 }
 
 function status(host: HostName): Record<string, unknown> {
-  const socket = join(scratch, host, 'sock')
+  const socket = socketOf(host)
   const text = execFileSync(process.execPath, [
     'bin/spamdctl.js',
     'sync-status',
@@ -70,14 +72,7 @@ async function start(host: HostName, ...sync: string[]): Promise<void> {
   mkdirSync(folder)
   chownSync(folder, NOBODY, NOBODY)
   createDatabase(dbOf(host), { owner: { uid: NOBODY, gid: NOBODY } })
-  const settings = [
-    '--db',
-    dbOf(host),
-    '--key',
-    join(scratch, 'key'),
-    '--config-socket',
-    join(folder, 'sock'),
-  ]
+  const settings = ['--db', dbOf(host), '--key', join(scratch, 'key'), '--config-socket', socketOf(host)]
   const ports = ['-p', '8025', '--cfg-port', '8026', '--sync-port', '8025']
   const child = spawn(
     'ip',
@@ -117,7 +112,8 @@ async function start(host: HostName, ...sync: string[]): Promise<void> {
 
 describe.skipIf(!isRoot)('gateways in namespaces', () => {
   beforeAll(() => {
-    chownSync(scratch, NOBODY, NOBODY)
+    // Root's own, with a way through for the user of the daemons: their sockets are made here.
+    chmodSync(scratch, 0o755)
     writeFileSync(join(scratch, 'key'), 'the key of the laboratory\n', { mode: 0o600 })
     ip('netns', 'add', SWITCH)
     ip('-n', SWITCH, 'link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0')
@@ -149,6 +145,8 @@ describe.skipIf(!isRoot)('gateways in namespaces', () => {
   afterEach(async () => {
     await Promise.all(
       daemons.splice(0).map((child) => {
+        // One that did not start has closed already.
+        if (child.exitCode !== null || child.signalCode !== null) return undefined
         const closed = new Promise((resolve) => child.once('close', resolve))
         child.kill('SIGTERM')
         return closed
