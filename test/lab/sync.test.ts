@@ -146,8 +146,8 @@ describe.skipIf(!isRoot)('gateways in namespaces', () => {
     await Promise.all(
       daemons.splice(0).map((child) => {
         // One that did not start has closed already.
-        if (child.exitCode !== null || child.signalCode !== null) return undefined
-        const closed = new Promise((resolve) => child.once('close', resolve))
+        if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+        const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
         child.kill('SIGTERM')
         return closed
       }),
