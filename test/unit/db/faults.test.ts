@@ -136,7 +136,9 @@ describe('several processes', () => {
 
   test('writers without pause do not grow the log without bound', async () => {
     const path = scratch.create()
-    const workers = [1, 2, 3].map((seed) => startWorker(path, 'hammer', `${seed}`, '2000'))
+    // A batch of about a megabyte: with journal and history each entry is several rows.
+    const batchCount = 800
+    const workers = [1, 2, 3].map((seed) => startWorker(path, 'hammer', `${seed}`, `${batchCount}`))
     let largestLogBytes = 0
     let writtenCount = 0
     const target = 60_000
@@ -148,7 +150,7 @@ describe('several processes', () => {
             largestLogBytes,
             statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0,
           )
-          writtenCount += 2000
+          writtenCount += batchCount
           if (isAsked || Number(line) < target) return
           isAsked = true
           child.stdin?.end()
