@@ -29,9 +29,15 @@ export interface ConnectionOptions {
  * six seconds.
  */
 export const WAL_LIMIT_BYTES = 32 * 1024 * 1024
-/** How long such a writer waits for readers, and how far the log grows before it tries again. */
+/**
+ * How long such a writer waits for readers and other writers, and how far the log grows before it tries again. With each
+ * limit more in the log it waits twice as long and tries at each commit, so that writers make room for one of them.
+ */
 const CHECKPOINT_WAIT_MS = 100
+const LONGEST_CHECKPOINT_WAIT_MS = 1600
 const CHECKPOINT_RETRY_BYTES = 4 * 1024 * 1024
+/** So many waits in a row without success, then as if the log were small. */
+const MAX_PATIENT_CHECKPOINTS = 12
 
 /**
  * One open database with its prepared statements. `read` and `write` run one call of the store: they notice
@@ -44,6 +50,8 @@ export class Connection {
   readonly #statements = new Map<string, SqliteStatement>()
   readonly #rawStatements = new Map<string, SqliteStatement>()
   #checkpointAtBytes = WAL_LIMIT_BYTES
+  /** Attempts to empty the log in a row that somebody stood in the way of. */
+  #blockedCount = 0
   #temporaryCount = 0
 
   constructor(location: string, database: SqliteDatabase, options: ConnectionOptions) {
@@ -148,17 +156,25 @@ export class Connection {
       if (logBytes < WAL_LIMIT_BYTES) this.#checkpointAtBytes = WAL_LIMIT_BYTES
       return
     }
-    this.#checkpointAtBytes = logBytes + CHECKPOINT_RETRY_BYTES
-    this.database.pragma(`busy_timeout = ${CHECKPOINT_WAIT_MS}`)
+    // Who is in the way for so long is a reader that stays, not a writer: waiting for it would only hold up mail.
+    const isHopeless = this.#blockedCount >= MAX_PATIENT_CHECKPOINTS
+    const limitsOver = isHopeless ? 0 : Math.floor(logBytes / WAL_LIMIT_BYTES) - 1
+    this.#checkpointAtBytes = limitsOver > 0 ? WAL_LIMIT_BYTES : logBytes + CHECKPOINT_RETRY_BYTES
+    const waitMs = Math.min(LONGEST_CHECKPOINT_WAIT_MS, CHECKPOINT_WAIT_MS * 2 ** Math.max(0, limitsOver))
+    this.database.pragma(`busy_timeout = ${waitMs}`)
+    let isBlocked = false
     try {
-      const isBlocked = this.database.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0
+      isBlocked = this.database.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) !== 0
       if (!isBlocked) this.#checkpointAtBytes = WAL_LIMIT_BYTES
+      this.#blockedCount = isBlocked ? this.#blockedCount + 1 : 0
     } catch (error) {
       // The call itself is committed: a checkpoint that failed is tried again when the log has grown.
       if (sqliteCodeOf(error) === undefined) throw error
     } finally {
       this.database.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
     }
+    // SQLite refuses at once while another program tries the same: it gets its turn only when we stand back.
+    if (isBlocked && limitsOver > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs)
   }
 
   #logBytes(): number | undefined {

@@ -136,8 +136,7 @@ describe('several processes', () => {
 
   test('writers without pause do not grow the log without bound', async () => {
     const path = scratch.create()
-    // A batch of about a megabyte: with journal and history each entry is several rows.
-    const batchCount = 800
+    const batchCount = 2000
     const workers = [1, 2, 3].map((seed) => startWorker(path, 'hammer', `${seed}`, `${batchCount}`))
     let largestLogBytes = 0
     let writtenCount = 0
