@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'coverage/**'] },
+  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.lab/**'] },
   {
     files: ['src/**/*.ts', 'commands/**/*.ts', 'test/**/*.ts'],
     languageOptions: {

@@ -32,7 +32,8 @@ export function remarkBehind(
   if (hasAddress(scanner, bytes, at, end)) return 'second-address'
   if (!isItemEnd(bytes, at, end) && bytes[at] !== DASH) return 'joined'
   let next = at
-  while (next < end && bytes[next] !== SLASH && isItemEnd(bytes, next, end) && bytes[next] !== HASH) next += 1
+  while (next < end && bytes[next] !== SLASH && isItemEnd(bytes, next, end) && !beginsComment(bytes, next))
+    next += 1
   if (bytes[next] !== SLASH) return undefined
   const number = skipBlanks(bytes, next + 1, end)
   return number < end && isDigit(bytes[number]) ? 'path' : undefined
@@ -57,12 +58,17 @@ export function looksLikeIpv6(bytes: Uint8Array, at: number, end: number): boole
   return colons >= 2
 }
 
+/** True for `#`, and for `;` behind a blank: what follows is for people. */
+function beginsComment(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === HASH || (bytes[at] === SEMICOLON && isBlank(bytes[at - 1]))
+}
+
 /** Looks for a complete address of either family before any comment. */
 function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end: number): boolean {
   let place = at
   while (place < end) {
     const byte = bytes[place]!
-    if (byte === HASH || (byte === SEMICOLON && isBlank(bytes[place - 1]))) return false
+    if (beginsComment(bytes, place)) return false
     const wordEnd = endOfWord(bytes, place, end)
     if (wordEnd === place) {
       place += 1

@@ -1,13 +1,14 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { AppError } from '../../../src/platform/app-error.js'
 import type { LiveCaptureRequest } from '../../../src/platform/live-capture-source.js'
 import { openTcpdumpCapture } from '../../../src/platform/live-capture-tcpdump.js'
 import { openLiveCapture } from '../../../src/platform/open-live-capture.js'
 import { startProcess } from '../../../src/platform/run-process.js'
 import { captureFile, mailSyn, pflogRecord } from '../../support/log-records.js'
+import { PATIENCE } from '../../support/patience.js'
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-tcpdump-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -162,10 +163,11 @@ describe('tcpdump', () => {
   })
 
   test('close does not wait for one that ignores SIGTERM and that nobody may end', async () => {
+    const deaf = join(scratch, 'deaf')
     const start = standIn(
       'stubborn',
       captureFile([]),
-      "trap '' TERM HUP INT; echo $$ >&2; sleep 1000 & wait; wait",
+      `trap '' TERM HUP INT; : >'${deaf}'; sleep 1000 & wait; wait`,
     )
     let pid = 0
     const capture = await openTcpdumpCapture(request(), async (processRequest) => {
@@ -173,6 +175,8 @@ describe('tcpdump', () => {
       pid = running.pid
       return running
     })
+    // A signal that comes before it is deaf would end it.
+    await vi.waitFor(() => expect(existsSync(deaf)).toBe(true), PATIENCE)
     const startedMs = performance.now()
     try {
       await capture.close()

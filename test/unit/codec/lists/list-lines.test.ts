@@ -370,6 +370,14 @@ const listBytes = fc
   .tuple(fc.array(fc.tuple(lineText, fc.constantFrom('\n', '\r\n'))), lineText)
   .map(([head, last]) => latin1(head.map(([line, end]) => line + end).join('') + last))
 
+test('a slash in a comment is no path, however the line comes', () => {
+  const bytes = latin1('0.0.0.0/15\n192.0.2.8 ;::/24\n192.0.2.8')
+  const bytewise = createListParser()
+  for (const byte of bytes) bytewise.push(Uint8Array.of(byte))
+  expect(parse(bytes).notes).toEqual([])
+  expect(bytewise.end().notes).toEqual([])
+})
+
 test('any split of a list gives the same', () => {
   fc.assert(
     fc.property(
@@ -443,7 +451,8 @@ test('a line gives its first address alone, unless it plainly says more, and tel
       if (summary.accepted === 0 || cidrsOf(summary).length > 1) return
       if (!/^[\d.]+\/32$|:.*\/128$/.test(cidrsOf(summary)[0]!)) return
       const rest = text.replace(/^(?:\d+\.\d+\.\d+\.\d+|[0-9a-f:]*:[0-9a-f:.]*)/, '')
-      const isPlain = /^(?:$|[ \t]*[#;]|[\s,;:#"'|)\]}>]|\/(?:32|128|255\.|ffff:))/.test(rest)
+      const isPlain =
+        /^(?:$|[ \t]*[#;]|[\s,;:#"'|)\]}>]|\/(?:32|128|255\.|ffff:)|\/[ \t]+(?:32|128)(?!\d))/.test(rest)
       if (summary.notes.length > 0 || isPlain) return
       expect(rest, text).toMatch(/^(?:-|~|\x96|\xe2\x80\x93)+(?:[^0-9a-f]*$|192\.0\.2\.8|2001:db8::8|::)/)
     }),
