@@ -408,7 +408,8 @@ test('any split of a list gives the same', () => {
 test('the order of lines makes no difference to the set', () => {
   fc.assert(
     fc.property(fc.array(lineText), (texts) => {
-      const usable = texts.filter((text) => !text.startsWith('\xef') && !text.includes('\n'))
+      // A byte order mark counts in the first line only, and a zone of rbldnsd begins where it shows itself.
+      const usable = texts.filter((text) => !/^[\xef$:]/.test(text) && !text.includes('\n'))
       expect(cidrsOf(parse(usable.toReversed().join('\n')))).toEqual(cidrsOf(parse(usable.join('\n'))))
     }),
   )
