@@ -10,10 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { GreylisterCounters } from '../../../../src/daemon/grey/greylister.js'
 import type { SmtpCounters } from '../../../../src/daemon/smtp/connection-host.js'
 import { openStore } from '../../../../src/db/open-store.js'
+import { PATIENCE } from '../../../support/patience.js'
 
 const DAEMON = fileURLToPath(new URL('../../../support/spamd/daemon-process.ts', import.meta.url))
 
@@ -101,17 +102,20 @@ test.each([
     }
   }
   await Promise.all(Array.from({ length: 10 }, sendAll))
-  daemon.stdin.write('report')
-  const { smtp, grey } = JSON.parse((await output.next()).value as string) as {
-    smtp: SmtpCounters
-    grey: GreylisterCounters
-  }
+  // On a fast machine the others are through before the flood has grown: it goes on until it was one.
+  const { smtp, grey } = await vi.waitFor(async () => {
+    daemon.stdin.write('report')
+    const report = JSON.parse((await output.next()).value as string) as {
+      smtp: SmtpCounters
+      grey: GreylisterCounters
+    }
+    expect(report.grey.recorded).toBeGreaterThan(5_000)
+    return report
+  }, PATIENCE)
   daemon.kill('SIGKILL')
   await once(daemon, 'exit')
 
-  // The flood was one.
   expect(smtp.refusedPerIp + smtp.refusedPerNetwork).toBeGreaterThan(0)
-  expect(grey.recorded).toBeGreaterThan(5_000)
   expect(grey.dropped).toBe(0)
   expect(answered.length).toBeGreaterThanOrEqual(198)
   const store = await openStore(join(folder, 'db'), { mode: 'read' })
