@@ -28,6 +28,7 @@ import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
 import type { SavedList } from './lists/saved-lists.js'
+import { HourlyTotals } from './metrics/hourly-totals.js'
 import { MetricsService } from './metrics/metrics-service.js'
 import type { SpamdResources } from './process/spamd-resources.js'
 import type { SyncAnnouncer } from './seams.js'
@@ -104,6 +105,8 @@ export class SpamdService {
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
   readonly #metrics: MetricsService
+  /** Undefined with -b. */
+  readonly #hourlyTotals: HourlyTotals | undefined
   readonly #configServer: Server
   readonly #controlServer: Server
   #startedSec = 0
@@ -169,6 +172,9 @@ export class SpamdService {
       whiteTable: this.#whiteTable,
       syncStatus: sync && (() => sync.status()),
     })
+    const { smtp, greylister } = this
+    if (keeper !== undefined && greylister !== undefined)
+      this.#hourlyTotals = new HourlyTotals({ smtp, greylister, keeper, clock })
     const configuration = { blockLists: this.blockLists, logger, debug }
     this.#configServer = createConfigServer(configuration)
     this.#controlServer = createControlServer({ ...configuration, handlers: this.#handlers() })
@@ -193,6 +199,7 @@ export class SpamdService {
     this.#stopWatching = this.#whiteTable && this.#parts.firewall.watchLoss(() => this.#refillTable())
     await this.#whiteFile?.ensure()
     this.#filled = this.scanner?.start()
+    this.#hourlyTotals?.start()
   }
 
   /** See `SpamdInstance`. */
@@ -325,6 +332,7 @@ export class SpamdService {
     await this.#follower?.stop()
     await this.scanner?.stop()
     await this.greylister?.close()
+    await this.#hourlyTotals?.stop()
     await this.#whiteTable?.close()
     await this.#keeper?.close()
     await this.#parts.logger.flush()

@@ -23,13 +23,19 @@ export class HourlyCounts {
     if (first === undefined) return
     const counter = new ChangeCounter()
     counter.add(changes)
-    if (counter.counts.size === 0) return
-    const hour = Math.floor(first.stamp.time / 1000 / HOUR_SEC) * HOUR_SEC
-    const statement = this.#connection.prepare(ADD)
-    for (const [key, count] of counter.counts) {
+    const named = [...counter.counts].map(([key, count]) => {
       const at = key.indexOf(' ')
-      statement.run(hour, key.slice(0, at), key.slice(at + 1), count)
-    }
+      return { name: key.slice(0, at), label: key.slice(at + 1), count }
+    })
+    this.addNamed(named, first.stamp.time / 1000)
+  }
+
+  /** Adds to the hour of `now`, in seconds, within a transaction of the caller. */
+  addNamed(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): void {
+    if (counts.length === 0) return
+    const hour = Math.floor(now / HOUR_SEC) * HOUR_SEC
+    const statement = this.#connection.prepare(ADD)
+    for (const { name, label, count } of counts) statement.run(hour, name, label, count)
     if (hour === this.#trimmedHour) return
     this.#trimmedHour = hour
     this.#connection.prepare(DROP).run(hour - KEEP_SEC)

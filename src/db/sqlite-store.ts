@@ -224,6 +224,10 @@ export class SqliteStore implements Store {
     return this.#connection.read('readCounts', () => this.#transactions.counts.read(sinceSec))
   }
 
+  async addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void> {
+    this.#connection.write('addCounts', () => this.#transactions.counts.addNamed(counts, now))
+  }
+
   async historySettings(): Promise<HistorySettings> {
     return this.#connection.read('historySettings', () => this.#transactions.history.settings())
   }

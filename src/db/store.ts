@@ -179,6 +179,8 @@ export interface Store {
   newestHistory(): Promise<number>
   /** Counters of the hours from `sinceSec` on; see domain/hourly-counts.ts. */
   readCounts(sinceSec: number): Promise<HourlyCount[]>
+  /** Adds to the counters of the hour of `now`, seconds since the Epoch: what no change of an entry tells. */
+  addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void>
   historySettings(): Promise<HistorySettings>
   saveHistorySettings(settings: HistorySettings): Promise<void>
   /**

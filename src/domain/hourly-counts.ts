@@ -16,6 +16,14 @@
  * | `delay` | minutes | delays of the tuples that passed, rounded up; 240 is more than that |
  * | `reach`, `reach-seconds` | candidate | tuples that a passtime of so many minutes would have let pass at this try, and how long they waited then |
  * | `lost-reach` | candidate | tuples that ended by time although they came back after so many minutes |
+ *
+ * What no change of an entry tells is added by spamd once a minute:
+ *
+ * | name | label | counts |
+ * |---|---|---|
+ * | `listed` | block list | connections of clients that the list held |
+ * | `tarpit-seconds` | block list, empty: none | time for which clients waited for single bytes; of a client on several lists, with each |
+ * | `refused` | reason | connections that were turned away before a dialogue, and attempts that were no tuple |
  */
 import type { Change, TupleChange } from './change.js'
 

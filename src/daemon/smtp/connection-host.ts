@@ -54,6 +54,10 @@ export interface DialogueTotals {
   /** Pauses before single bytes, and these bytes. */
   stutterMs: number
   stutteredBytes: number
+  /** The same pauses by the block lists that held the client; of a client on several, with each. */
+  stutterMsByList: Map<string, number>
+  /** Those of clients on no list. */
+  unlistedStutterMs: number
 }
 
 /** A connection as its host accounts for it. */

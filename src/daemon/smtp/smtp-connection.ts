@@ -256,8 +256,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
       if (!isWhole) {
-        this.#host.dialogues.stutterMs += stutterMs
-        this.#host.dialogues.stutteredBytes += 1
+        this.#countStutter(stutterMs)
       }
       if (this.#socket.isTls) {
         // Encryption takes a turn of the event loop, so there is nothing to see yet.
@@ -360,6 +359,16 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     void stored.then(() => {
       this.#storing = undefined
     })
+  }
+
+  #countStutter(stutterMs: number): void {
+    const { dialogues } = this.#host
+    dialogues.stutterMs += stutterMs
+    dialogues.stutteredBytes += 1
+    if (this.lists.length === 0) dialogues.unlistedStutterMs += stutterMs
+    for (const { listName } of this.lists) {
+      dialogues.stutterMsByList.set(listName, (dialogues.stutterMsByList.get(listName) ?? 0) + stutterMs)
+    }
   }
 
   #finishAccounting(): void {

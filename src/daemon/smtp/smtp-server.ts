@@ -100,6 +100,8 @@ export class SmtpServer implements ConnectionHost {
     endedMs: { black: 0, other: 0 },
     stutterMs: 0,
     stutteredBytes: 0,
+    stutterMsByList: new Map(),
+    unlistedStutterMs: 0,
   }
   /** Clients by block list that held them when they connected; as many names as there are lists. */
   readonly listHits = new Map<string, number>()

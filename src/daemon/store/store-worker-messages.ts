@@ -13,6 +13,7 @@ export const DAEMON_STORE_CALLS = [
   'applySync',
   'readClock',
   'tupleCount',
+  'addCounts',
 ] as const
 export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 

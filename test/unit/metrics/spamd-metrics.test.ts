@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { askDaemon } from '../../../src/app/ask-daemon.js'
 import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js'
 import { formatMetrics, type MetricFamily } from '../../../src/codec/metrics-text.js'
+import { openStore } from '../../../src/db/open-store.js'
 import { EMPTY_SET } from '../../../src/ip/ip-range-set.js'
 import { setOfPrefixes } from '../../../src/ip/prefix-ranges.js'
 import { AppError } from '../../../src/platform/app-error.js'
@@ -148,6 +149,15 @@ describe('counters', () => {
     expect(bytes).toBeGreaterThanOrEqual(4)
     expect(found.get('spamd_tarpit_seconds_total')).toBe(bytes)
     expect(found.get('spamd_smtp_dialogue_seconds_sum{class="black"}')).toBeGreaterThanOrEqual(4)
+    // The same outlives the daemon, in the counters of the hours.
+    await daemon.service.stop()
+    const store = await openStore(join(folder, 'db'), { mode: 'read' })
+    const counts = await store.readCounts(0)
+    await store.close()
+    expect(counts.map(({ name, label, count }) => [name, label, count])).toEqual([
+      ['listed', 'bl', 1],
+      ['tarpit-seconds', 'bl', bytes],
+    ])
   })
 
   test('of more lists than have a label go into one', async () => {
