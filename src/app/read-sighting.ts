@@ -30,6 +30,8 @@ export interface SightingRules {
   excludedNetworks: readonly Network[]
   /** Who may whitelist by connecting out: the mail servers. Undefined: everybody. */
   outboundSources?: readonly Network[]
+  /** With `outboundSources`: the addresses of this host may as well. */
+  isOutboundSelf?: boolean
   /** NFLOG groups and prefix words that give the direction. */
   inboundGroups: readonly number[]
   outboundGroups: readonly number[]
@@ -55,8 +57,13 @@ export type SightingVerdict =
   /** A pflog header of one address family before a packet of the other. */
   | { kind: 'other-family'; af: number; version: 4 | 6 }
 
-/** Index of a network interface by name on this host, or undefined. */
-export type InterfaceIndexLookup = (name: string) => number | undefined
+/** What is asked about this host while records are read. */
+export interface HostLookup {
+  /** Index of a network interface by name, or undefined. */
+  indexOf(name: string): number | undefined
+  /** True for a canonical address of one of its interfaces. */
+  isOwnAddress(address: string): boolean
+}
 
 const IGNORED: SightingVerdict = { kind: 'ignored' }
 const UNDECODABLE: SightingVerdict = { kind: 'undecodable' }
@@ -72,14 +79,14 @@ export function readSighting(
   bytes: Uint8Array,
   link: { linkType: number; byteOrder: ByteOrder },
   rules: SightingRules,
-  indexOf: InterfaceIndexLookup,
+  host: HostLookup,
 ): SightingVerdict {
-  if (link.linkType === LINK_TYPE_PFLOG) return readPflog(bytes, rules)
-  if (link.linkType === LINK_TYPE_NFLOG) return readNflog(bytes, link.byteOrder, rules, indexOf)
+  if (link.linkType === LINK_TYPE_PFLOG) return readPflog(bytes, rules, host)
+  if (link.linkType === LINK_TYPE_NFLOG) return readNflog(bytes, link.byteOrder, rules, host)
   return UNDECODABLE
 }
 
-function readPflog(bytes: Uint8Array, rules: SightingRules): SightingVerdict {
+function readPflog(bytes: Uint8Array, rules: SightingRules, host: HostLookup): SightingVerdict {
   const header = decodePflog(bytes)
   if (!header.ok) {
     if (header.reason === 'header-length') return readBadLength(bytes, rules)
@@ -96,7 +103,7 @@ function readPflog(bytes: Uint8Array, rules: SightingRules): SightingVerdict {
   if (!isMailSyn(packet.value, rules)) return IGNORED
   if (rules.interfaceName !== undefined && rules.interfaceName !== ifname) return IGNORED
   if (direction !== 'in' && direction !== 'out') return IGNORED
-  return judge(packet.value, direction, rules)
+  return judge(packet.value, direction, rules, host)
 }
 
 /** The original warns of an impossible length only where its filter let the packet through. */
@@ -113,21 +120,21 @@ function readNflog(
   bytes: Uint8Array,
   byteOrder: ByteOrder,
   rules: SightingRules,
-  indexOf: InterfaceIndexLookup,
+  host: HostLookup,
 ): SightingVerdict {
   const record = decodeNflog(bytes, byteOrder)
   if (!record.ok) return UNDECODABLE
   const packet = decodeTcpPacket(record.value.payload)
   if (!packet.ok) return packet.reason === 'not-tcp' || packet.reason === 'fragment' ? IGNORED : UNDECODABLE
   if (!isMailSyn(packet.value, rules)) return IGNORED
-  const watchedIndex = rules.interfaceName === undefined ? undefined : indexOf(rules.interfaceName)
+  const watchedIndex = rules.interfaceName === undefined ? undefined : host.indexOf(rules.interfaceName)
   const direction = nflogDirection(record.value, rules, watchedIndex)
   if (direction === undefined) return NO_DIRECTION
   if (rules.interfaceName !== undefined) {
     const packetIndex = direction === 'in' ? record.value.inputIndex : record.value.outputIndex
     if (packetIndex === undefined || packetIndex !== watchedIndex) return IGNORED
   }
-  return judge(packet.value, direction, rules)
+  return judge(packet.value, direction, rules, host)
 }
 
 /** The first that decides: group, prefix word, hook, watched interface, the only interface given. */
@@ -157,15 +164,25 @@ function isMailSyn(packet: TcpPacket, rules: SightingRules): boolean {
   return (packet.flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && rules.ports.includes(packet.destinationPort)
 }
 
-function judge(packet: TcpPacket, direction: SightingDirection, rules: SightingRules): SightingVerdict {
+function judge(
+  packet: TcpPacket,
+  direction: SightingDirection,
+  rules: SightingRules,
+  host: HostLookup,
+): SightingVerdict {
   if (rules.direction !== 'both' && rules.direction !== direction) return IGNORED
   if (direction === 'in') return { kind: 'sighting', ip: addressText(packet.source), direction }
   const ip = addressText(packet.destination)
   const source = addressText(packet.source)
-  const { excludedNetworks, outboundSources } = rules
-  if (excludedNetworks.some((network) => isInNetwork(ip, network))) return IGNORED
-  if (outboundSources?.some((network) => isInNetwork(source, network)) === false) return IGNORED
-  return { kind: 'sighting', ip, direction, source }
+  if (rules.excludedNetworks.some((network) => isInNetwork(ip, network))) return IGNORED
+  return mayWhitelist(source, rules, host) ? { kind: 'sighting', ip, direction, source } : IGNORED
+}
+
+function mayWhitelist(source: string, rules: SightingRules, host: HostLookup): boolean {
+  const { outboundSources, isOutboundSelf } = rules
+  if (outboundSources === undefined) return true
+  if (outboundSources.some((network) => isInNetwork(source, network))) return true
+  return isOutboundSelf === true && host.isOwnAddress(source)
 }
 
 function addressText(bytes: Uint8Array): string {

@@ -13,6 +13,7 @@ import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { checkPidFile } from '../platform/pid-file.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
+import { checkWhiteFile } from './grey/white-file.js'
 import { loadSavedLists } from './lists/saved-lists.js'
 import { checkProgramsFor } from './process/child-launch.js'
 import { DAEMON_TABLES } from './process/privileged-protocol.js'
@@ -57,6 +58,7 @@ export async function checkSpamd(parts: {
     await store.close()
   }
   checkWritable(settings.db, settings.user)
+  if (config.whiteFile !== undefined) checkWhiteFile(config.whiteFile)
 }
 
 /** A key is looked at where it is used: one that cannot be read stops no mail, but is a fault all the same. */

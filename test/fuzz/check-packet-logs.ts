@@ -13,6 +13,7 @@ import { decodeTcpPacket } from '../../src/codec/capture/tcp-packet.js'
 import { canonicalIp } from '../../src/ip/address.js'
 import { demand } from './demand.js'
 
+const HOST = { indexOf: () => 2, isOwnAddress: () => true }
 const RULES: SightingRules = {
   ports: [25],
   direction: 'both',
@@ -43,7 +44,7 @@ export function checkLogRecord(bytes: Uint8Array): void {
     { linkType: 239, byteOrder: 'little' },
     { linkType: 239, byteOrder: 'big' },
   ] as const) {
-    const verdict = readSighting(bytes, link, RULES, () => 2)
+    const verdict = readSighting(bytes, link, RULES, HOST)
     if (verdict.kind !== 'sighting') continue
     demand(isIPv4(verdict.ip) || isIPv6(verdict.ip), 'a sighting has no address')
     demand(canonicalIp(verdict.ip) === verdict.ip, 'an address is not canonical')

@@ -127,7 +127,7 @@ async function run(transcript: SpamlogdTranscript): Promise<SpamlogdOutcome> {
   let hasEnded = false
   const machine: SpamlogdMachine = {
     clock: { nowSec: () => transcript.time_base, monotonicMs: () => performance.now() },
-    indexOf: () => undefined,
+    host: { indexOf: () => undefined, isOwnAddress: () => false },
     openLog: () => ({
       log: (level, message) =>
         void (isDebug ? stderr.push(message) : syslog.push(`${level.toUpperCase()} ${message}`)),

@@ -81,8 +81,15 @@ function makeCopy(): string {
   return copy
 }
 
-/** True when a test that imports the file fails, or does not end in time. `include`: which tests may run. */
-async function isNoticed(copy: string, path: string, include: string[]): Promise<boolean> {
+/**
+ * What the tests that import the file make of it; `slow`: they did not end in time, which a change can cause (a loop
+ * without end) and a loaded machine as well. `include`: which tests may run.
+ */
+async function runTests(
+  copy: string,
+  path: string,
+  include: string[],
+): Promise<'passed' | 'failed' | 'slow'> {
   const config = join(copy, 'vitest.mutants.config.mjs')
   writeFileSync(config, `export default { test: ${JSON.stringify({ include, testTimeout: 30_000 })} }\n`)
   const vitest = join(copy, 'node_modules/vitest/vitest.mjs')
@@ -105,11 +112,16 @@ async function isNoticed(copy: string, path: string, include: string[]): Promise
     }
   }
   process.on('exit', stop)
-  const timer = setTimeout(stop, Number(flags.timeout) * 1000)
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    stop()
+  }, Number(flags.timeout) * 1000)
   const [exitCode] = (await once(child, 'exit')) as [number | null]
   clearTimeout(timer)
   process.off('exit', stop)
-  return exitCode !== 0
+  if (isLate) return 'slow'
+  return exitCode === 0 ? 'passed' : 'failed'
 }
 
 async function measure(copy: string, layer: string): Promise<void> {
@@ -117,18 +129,20 @@ async function measure(copy: string, layer: string): Promise<void> {
   const chosen = sample(all, Number(flags.count), makeRandom(Number(flags.seed)))
   const ownTests = [`test/unit/${layer}/**/*.test.ts`]
   let noticed = 0
+  let slow = 0
   for (const mutant of chosen) {
     const { path, text, start, end, replacement } = mutant
     writeFileSync(join(copy, path), text.slice(0, start) + replacement + text.slice(end))
-    const isFound =
-      (await isNoticed(copy, path, ownTests)) || (await isNoticed(copy, path, ['test/unit/**/*.test.ts']))
+    let result = await runTests(copy, path, ownTests)
+    if (result === 'passed') result = await runTests(copy, path, ['test/unit/**/*.test.ts'])
     writeFileSync(join(copy, path), text)
-    if (isFound) noticed += 1
-    else process.stdout.write(`${describe(mutant)}\n`)
+    if (result !== 'passed') noticed += 1
+    if (result !== 'failed') process.stdout.write(`${result}: ${describe(mutant)}\n`)
+    if (result === 'slow') slow += 1
   }
   const share = chosen.length === 0 ? 100 : (noticed / chosen.length) * 100
   process.stdout.write(
-    `${layer}: ${noticed} of ${chosen.length} changes noticed (${share.toFixed(1)} %), ${all.length} are possible\n`,
+    `${layer}: ${noticed} of ${chosen.length} changes noticed (${share.toFixed(1)} %; ${slow} of them by the time limit), ${all.length} are possible\n`,
   )
 }
 
@@ -146,7 +160,7 @@ for (const layer of flags.layer.split(',')) {
   const tests = [`test/unit/${layer}/**/*.test.ts`]
   // Otherwise every change would count as noticed.
   const path = candidatesOf(layer)[0]?.path
-  if (path !== undefined && (await isNoticed(copy, path, tests))) {
+  if (path !== undefined && (await runTests(copy, path, tests)) !== 'passed') {
     process.stderr.write(`run-mutants: the unit tests of ${layer} fail without any change\n`)
     process.exit(1)
   }

@@ -42,7 +42,7 @@ export class FakeMachine implements SpamlogdMachine {
     this.#signalHandler?.(signal)
   }
 
-  indexOf = (): number | undefined => undefined
+  host = { indexOf: () => undefined, isOwnAddress: () => false }
   mayCapture = (): boolean => true
   openLog = (): MemoryLogger => this.logger
   writeError = (text: string): void => void this.stderr.push(text)

@@ -1,4 +1,5 @@
 /** spamd as built: its command line, its life in the foreground and the background, and what it does when descriptors run out. */
+
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -18,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SPAMD_USAGE } from '../../src/cli/spamd/spamd-options.js'
 import { PATIENCE } from '../support/patience.js'
 import { reservePort } from '../support/reserve-port.js'
+import { skipUnless, skipUnlessRoot } from '../support/skip-unless.js'
 import { TestClient } from '../support/spamd/test-client.js'
 import { waitFor } from '../support/spamd/wait-for.js'
 
@@ -169,6 +171,11 @@ describe('the command line', () => {
       stdout: '',
       stderr: `spamd: cannot write pid file ${pidFile}: No such file or directory\n`,
     })
+    const whiteFile = join(folder, 'missing', 'white')
+    expect(run('spamd.js', '--check', '--white-file', whiteFile)).toMatchObject({
+      rc: 1,
+      stderr: `spamd: cannot write ${whiteFile}: No such file or directory\nspamd: hint: --white-file needs a folder that the user of spamd may write: ${join(folder, 'missing')}\n`,
+    })
     const open = join(folder, 'open-to-all')
     mkdirSync(open)
     chmodSync(open, 0o777)
@@ -217,7 +224,7 @@ describe('the command line', () => {
     expect(await stop(child)).toBe(0)
   })
 
-  test.skipIf(process.geteuid?.() !== 0)(
+  test.skipIf(skipUnlessRoot('a folder in which nobody cannot write'))(
     'a folder of root, where the daemon cannot write (needs root), is told by --check and by the start',
     () => {
       environment.SPAMD_DB = join(folder, 'db')
@@ -353,7 +360,7 @@ describe('in the foreground', () => {
     expect(await stop(child)).toBe(0)
   })
 
-  test.skipIf(!existsSync('/dev/full'))(
+  test.skipIf(skipUnless(existsSync('/dev/full'), 'this system has no /dev/full'))(
     'chatter and log lines that nobody takes are lost, not spamd',
     async () => {
       const full = openSync('/dev/full', 'w')
@@ -372,7 +379,7 @@ describe('in the foreground', () => {
     },
   )
 
-  test.skipIf(process.platform !== 'linux')(
+  test.skipIf(skipUnless(process.platform === 'linux', 'the child is found in /proc of Linux'))(
     'the death of the unprivileged process is exit code 1, also when the log goes to syslog',
     async () => {
       const { child } = await foreground('-d')
@@ -382,7 +389,7 @@ describe('in the foreground', () => {
     },
   )
 
-  test.skipIf(process.platform !== 'linux')(
+  test.skipIf(skipUnless(process.platform === 'linux', 'the child is found in /proc of Linux'))(
     'without a free descriptor accepting pauses, and goes on later',
     async () => {
       // Limits of a process may be set from outside by its own user only.

@@ -10,12 +10,12 @@ import { PFLOG_LAYOUTS } from '../../src/codec/capture/pflog.js'
 import { kernelFilter } from '../../src/daemon/spamlogd/run-spamlogd.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import { captureFile, mailSyn, pflogRecord } from '../support/log-records.js'
+import { skipUnless, skipUnlessRoot } from '../support/skip-unless.js'
 
 const PROGRAM = join(import.meta.dirname, '../../bin/spamlogd.js')
 const SAMPLE = join(import.meta.dirname, '../../docs/examples/sample.pcap')
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-transcript-'))
 const db = join(scratch, 'spamd.sqlite')
-const isRoot = process.geteuid?.() === 0
 
 beforeAll(() => createDatabase(db))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -54,16 +54,19 @@ describe('spamlogd, the built program', () => {
     expect(fromFile).toMatchObject({ packets: 12, matched: 9 })
   })
 
-  test.skipIf(!existsSync('/dev/full'))('results that cannot be written are a failure', () => {
-    const full = openSync('/dev/full', 'w')
-    for (const args of [['-r', SAMPLE, '--db', db], ['--version']]) {
-      expect(call(args, { stdio: ['ignore', full, 'pipe'] })).toMatchObject({
-        rc: 1,
-        stderr: 'spamlogd: cannot write to standard output: No space left on device\n',
-      })
-    }
-    closeSync(full)
-  })
+  test.skipIf(skipUnless(existsSync('/dev/full'), 'this system has no /dev/full'))(
+    'results that cannot be written are a failure',
+    () => {
+      const full = openSync('/dev/full', 'w')
+      for (const args of [['-r', SAMPLE, '--db', db], ['--version']]) {
+        expect(call(args, { stdio: ['ignore', full, 'pipe'] })).toMatchObject({
+          rc: 1,
+          stderr: 'spamlogd: cannot write to standard output: No space left on device\n',
+        })
+      }
+      closeSync(full)
+    },
+  )
 
   test.each([
     ['/nonexistent.pcap', 'No such file or directory'],
@@ -76,15 +79,18 @@ describe('spamlogd, the built program', () => {
     })
   })
 
-  test.skipIf(!isRoot)('without root nothing but a replay is done', () => {
-    expect(call(['-D'], { uid: 65534 })).toEqual({
-      rc: 1,
-      stdout: '',
-      stderr: expect.stringMatching(
-        /^spamlogd: need root privileges\nspamlogd: hint: start it as root/,
-      ) as string,
-    })
-  })
+  test.skipIf(skipUnlessRoot('only root becomes another user'))(
+    'without root nothing but a replay is done',
+    () => {
+      expect(call(['-D'], { uid: 65534 })).toEqual({
+        rc: 1,
+        stdout: '',
+        stderr: expect.stringMatching(
+          /^spamlogd: need root privileges\nspamlogd: hint: start it as root/,
+        ) as string,
+      })
+    },
+  )
 
   test('a replay shows notices without -D: the counters, why the database refuses', async () => {
     const child = spawn(process.execPath, [PROGRAM, '-r', '-', '--db', db], { stdio: 'pipe' })

@@ -94,7 +94,9 @@ export function debianPlan(input: InitInput): InitPlan {
       ]),
       ...units(input),
       dropIn(input, 'spamd.service', spamdFlags(answers)),
-      ...(isGreylisting ? [dropIn(input, 'spamlogd.service', spamlogdFlags(answers), /\s-l \S+/g)] : []),
+      ...(isGreylisting
+        ? [dropIn(input, 'spamlogd.service', spamlogdFlags(answers), /\s(?:-l|--outbound-source) \S+/g)]
+        : []),
     ],
     commands,
     byHand: syncSteps(answers, KEY),

@@ -53,7 +53,11 @@ export function spamlogdFlags({ log, mailServers, peer }: InitAnswers): string[]
   return [
     '-l',
     log,
-    ...mailServers.flatMap((network) => ['--outbound-source', network]),
+    // Who named none has the mail server here.
+    ...(mailServers.length === 0 ? ['self'] : mailServers).flatMap((network) => [
+      '--outbound-source',
+      network,
+    ]),
     ...(peer === undefined ? [] : ['-Y', peer]),
   ]
 }

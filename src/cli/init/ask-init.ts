@@ -36,9 +36,11 @@ export async function collectAnswers(
       hint: 'name it with --outside',
     })
   }
-  const mailServers = await answers('mail-server', '2/6 addresses of your own mail servers, or none', [
-    'none',
-  ])
+  const mailServers = await answers(
+    'mail-server',
+    '2/6 addresses of your own mail servers (none: this host)',
+    ['none'],
+  )
   const mode = await answer(
     'mode',
     '3/6 greylist strangers, or blacklist only (greylist, blacklist)',

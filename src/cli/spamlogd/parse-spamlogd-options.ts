@@ -174,8 +174,15 @@ function applyOption(draft: Draft, option: ParsedOption): void {
       break
     }
     case 'outbound-source': {
+      if (value === 'self') {
+        rules.isOutboundSelf = true
+        rules.outboundSources ??= []
+        break
+      }
       const network = parseCidr(value)
-      if (network === undefined) throw invalid('--outbound-source', value, 'not an address or network')
+      if (network === undefined) {
+        throw invalid('--outbound-source', value, 'not an address, a network or "self"')
+      }
       rules.outboundSources = withOneMore(rules.outboundSources ?? [], '--outbound-source', network)
       break
     }

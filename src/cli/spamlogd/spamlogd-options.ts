@@ -38,9 +38,9 @@ export const SPAMLOGD_OPTIONS: readonly OptionSpec[] = [
   },
   {
     long: 'outbound-source',
-    value: 'CIDR',
+    value: 'CIDR|self',
     isRepeatable: true,
-    summary: 'mail servers: only their outbound connections whitelist (default everybody)',
+    summary: 'mail servers (self: this host): only their outbound connections whitelist (default everybody)',
   },
   {
     long: 'outbound-rate',

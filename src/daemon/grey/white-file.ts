@@ -3,14 +3,34 @@
  * in, so it alone can send white clients to the real mail server (`src -f` of haproxy). Written by the unprivileged
  * process, in a folder that its user may write; readers see the old list or the new one.
  */
+import { accessSync, constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { HostLines } from '../../ip/host-lines.js'
+import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { replaceFile } from '../../platform/replace-file.js'
 
 /** The balancer runs as another user. */
 const FILE_MODE = 0o644
+
+/**
+ * Throws the `AppError` `ERR_WHITE_FILE` of a place where the file could not be written by the user who runs this; writes
+ * nothing. For `--check`: a running spamd logs the same and goes on.
+ */
+export function checkWhiteFile(path: string): void {
+  const folder = dirname(path)
+  try {
+    // Replaced by a rename: what stands there need not be writable.
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new AppError('ERR_WHITE_FILE', `cannot write ${path}: ${reasonOf(error)}`, {
+      hint: `--white-file needs a folder that the user of spamd may write: ${folder}`,
+      cause: error,
+    })
+  }
+}
 
 export class WhiteFile {
   readonly #path: string

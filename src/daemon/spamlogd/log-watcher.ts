@@ -1,6 +1,6 @@
 /** The heart of spamlogd: takes records of the packet log, logs what counts and hands it to the recorder. */
 import {
-  type InterfaceIndexLookup,
+  type HostLookup,
   readSighting,
   type SightingDirection,
   type SightingRules,
@@ -22,7 +22,7 @@ export interface LogWatcherOptions {
   recorder: SightingRecorder
   logger: Logger
   clock: Clock
-  indexOf: InterfaceIndexLookup
+  host: HostLookup
   /** Log a debug line for each accepted packet. */
   logsPackets: boolean
   /** Let the capture time of a packet count, not the time of writing. */
@@ -65,7 +65,7 @@ export class LogWatcher {
   /** Takes one record; `timeSec` is its capture time. Never throws, whatever the bytes are. */
   handle(bytes: Uint8Array, link: { linkType: number; byteOrder: ByteOrder }, timeSec: number): void {
     this.counts.packets += 1
-    const verdict = readSighting(bytes, link, this.#options.rules, this.#options.indexOf)
+    const verdict = readSighting(bytes, link, this.#options.rules, this.#options.host)
     switch (verdict.kind) {
       case 'sighting':
         if (verdict.direction === 'out' && this.#isBeyondLimit(verdict.source, verdict.ip)) break

@@ -368,7 +368,7 @@ class Spamlogd {
       recorder,
       logger: this.#logger,
       clock: this.#machine.clock,
-      indexOf: this.#machine.indexOf,
+      host: this.#machine.host,
       logsPackets,
       useCaptureTime: this.#options.useCaptureTime,
       ...(this.#options.replayPath === undefined

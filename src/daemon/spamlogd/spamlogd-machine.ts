@@ -2,7 +2,7 @@
 import { closeSync, createReadStream, fstatSync, openSync, read, readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import type { InterfaceIndexLookup } from '../../app/read-sighting.js'
+import type { HostLookup } from '../../app/read-sighting.js'
 import { AppError } from '../../platform/app-error.js'
 import { type Clock, systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -11,6 +11,7 @@ import { InterfaceIndexes } from '../../platform/interface-index.js'
 import type { LiveCapture, LiveCaptureRequest } from '../../platform/live-capture-source.js'
 import type { Logger, LogLevel } from '../../platform/log.js'
 import { openLiveCapture } from '../../platform/open-live-capture.js'
+import { OwnAddressSet } from '../../platform/own-address-set.js'
 import { dropPrivileges, findUser, isRoot } from '../../platform/privileges.js'
 import { writeFully } from '../../platform/standard-output.js'
 import { openLog } from '../../platform/syslog.js'
@@ -39,7 +40,7 @@ export interface ReplaySource {
 
 export interface SpamlogdMachine {
   clock: Clock
-  indexOf: InterfaceIndexLookup
+  host: HostLookup
   openLog(options: { toStderr: boolean; isJson: boolean; threshold: LogLevel }): Logger
   /** stderr before and beside the log. */
   writeError(text: string): void
@@ -60,9 +61,13 @@ export interface SpamlogdMachine {
 
 /** The machine we run on. */
 export function systemMachine(): SpamlogdMachine {
+  const ownAddresses = new OwnAddressSet(systemClock)
   return {
     clock: systemClock,
-    indexOf: new InterfaceIndexes(systemClock).indexOf,
+    host: {
+      indexOf: new InterfaceIndexes(systemClock).indexOf,
+      isOwnAddress: (address) => ownAddresses.has(address),
+    },
     openLog: ({ toStderr, isJson, threshold }) => {
       const log = openLog({ program: 'spamlogd', format: isJson ? 'json' : 'classic', toStderr, threshold })
       logFatalErrors(log)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  type HostLookup,
   INBOUND_PREFIXES,
   OUTBOUND_PREFIXES,
   readSighting,
@@ -26,7 +27,10 @@ const RULES: SightingRules = {
   inboundPrefixes: INBOUND_PREFIXES,
   outboundPrefixes: OUTBOUND_PREFIXES,
 }
-const indexOf = (name: string) => ({ em0: 2, em1: 3 })[name]
+const host: HostLookup = {
+  indexOf: (name) => ({ em0: 2, em1: 3 })[name],
+  isOwnAddress: (address) => address === '192.0.2.1' || address === '2001:db8::1',
+}
 const inbound = (ip: string): SightingVerdict => ({ kind: 'sighting', ip, direction: 'in' })
 /** All packets here come from the first address of their family. */
 const outbound = (ip: string): SightingVerdict => ({
@@ -38,9 +42,9 @@ const outbound = (ip: string): SightingVerdict => ({
 const IGNORED: SightingVerdict = { kind: 'ignored' }
 
 const pflog = (bytes: Uint8Array, rules: Partial<SightingRules> = {}) =>
-  readSighting(bytes, { linkType: LINK_TYPE_PFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, indexOf)
+  readSighting(bytes, { linkType: LINK_TYPE_PFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, host)
 const nflog = (bytes: Uint8Array, rules: Partial<SightingRules> = {}) =>
-  readSighting(bytes, { linkType: LINK_TYPE_NFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, indexOf)
+  readSighting(bytes, { linkType: LINK_TYPE_NFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, host)
 
 const SYN = mailSyn('192.0.2.1', '192.0.2.2')
 const SYN6 = mailSyn('2001:db8::1', '2001:db8::2')
@@ -185,6 +189,21 @@ describe('pflog: required results of the specification', () => {
     expect(nflog(nflogRecord(other, { prefix: 'spamd-out', hook: 3 }), rules)).toEqual(IGNORED)
   })
 
+  test('self: the addresses of this host may, beside the sources named, and nobody else', () => {
+    const rules = { outboundSources: [parseCidr('192.0.2.9')!], isOutboundSelf: true }
+    const out = (source: string) =>
+      pflog(record({ direction: 'out' }, PFLOG_LAYOUTS.openbsd, mailSyn(source, '192.0.2.2')), rules)
+    expect(out('192.0.2.1')).toEqual(outbound('192.0.2.2'))
+    expect(out('192.0.2.9')).toMatchObject({ kind: 'sighting', source: '192.0.2.9' })
+    expect(out('192.0.2.3')).toEqual(IGNORED)
+    expect(pflog(record({ direction: 'out' }, PFLOG_LAYOUTS.openbsd, SYN6), rules)).toEqual(
+      outbound('2001:db8::2'),
+    )
+    expect(pflog(record({ direction: 'out' }), { outboundSources: [parseCidr('192.0.2.9')!] })).toEqual(
+      IGNORED,
+    )
+  })
+
   test('own networks are left out of outbound traffic only', () => {
     const rules = { excludedNetworks: [parseCidr('192.0.2.0/28')!, parseCidr('2001:db8::/32')!] }
     expect(pflog(record({ direction: 'out' }), rules)).toEqual(IGNORED)
@@ -262,7 +281,7 @@ describe('nflog: the direction is the first of', () => {
 })
 
 test('a record of any other link type is not guessed at', () => {
-  expect(readSighting(SYN, { linkType: 101, byteOrder: 'little' }, RULES, indexOf)).toEqual({
+  expect(readSighting(SYN, { linkType: 101, byteOrder: 'little' }, RULES, host)).toEqual({
     kind: 'undecodable',
   })
 })

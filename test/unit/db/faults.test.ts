@@ -22,9 +22,9 @@ import { createDatabase, openStore } from '../../../src/db/open-store.js'
 import { SqliteStore } from '../../../src/db/sqlite-store.js'
 import type { ManualEdit } from '../../../src/db/store.js'
 import { attemptOf, entriesOf, listingOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+import { skipUnlessRoot } from '../../support/skip-unless.js'
 
 const scratch = new Scratch()
-const isRoot = process.getuid?.() === 0
 const WORKER = join(import.meta.dirname, '../../support/db/store-worker.mjs')
 
 function startWorker(path: string, ...args: string[]): ChildProcess & { stdout: NodeJS.ReadableStream } {
@@ -259,7 +259,7 @@ describe('damage and full disks', () => {
     expect((await store.check()).problems).toEqual(['0 tuples are stored, but 1 were counted'])
   })
 
-  test.runIf(isRoot)(
+  test.skipIf(skipUnlessRoot('a file system of its own is mounted'))(
     'a full file system (needs root): an error, the call undone, and all goes on with room again',
     async () => {
       const folder = mountScratch('size=1m')
@@ -331,86 +331,92 @@ describe('no room for temporary files', () => {
     await store.close()
   })
 
-  test.runIf(isRoot)('a full folder of temporary files (needs root) is told as such', async () => {
-    const { lines } = await linesOf(startWorker(scratch.create(), 'load', mountScratch('size=1m')))
-    expect(lines).toEqual([
-      {
-        code: 'ERR_DB_FULL',
-        message: 'No space left on device',
-        hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
-      },
-    ])
-  })
+  test.skipIf(skipUnlessRoot('a file system of its own is mounted'))(
+    'a full folder of temporary files (needs root) is told as such',
+    async () => {
+      const { lines } = await linesOf(startWorker(scratch.create(), 'load', mountScratch('size=1m')))
+      expect(lines).toEqual([
+        {
+          code: 'ERR_DB_FULL',
+          message: 'No space left on device',
+          hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
+        },
+      ])
+    },
+  )
 })
 
-describe.runIf(isRoot)('without the right to write (needs root)', () => {
-  const OTHER_UID = '54321'
+describe.skipIf(skipUnlessRoot('a file system of its own is mounted'))(
+  'without the right to write (needs root)',
+  () => {
+    const OTHER_UID = '54321'
 
-  async function readable(): Promise<string> {
-    const folder = scratch.folder()
-    chmodSync(folder, 0o755)
-    const path = join(folder, 'spamd.sqlite')
-    createDatabase(path)
-    const store = await openStore(path, { mode: 'write' })
-    await store.edit([white('192.0.2.1')], NOW)
-    await store.close()
-    chmodSync(path, 0o644)
-    return path
-  }
+    async function readable(): Promise<string> {
+      const folder = scratch.folder()
+      chmodSync(folder, 0o755)
+      const path = join(folder, 'spamd.sqlite')
+      createDatabase(path)
+      const store = await openStore(path, { mode: 'write' })
+      await store.edit([white('192.0.2.1')], NOW)
+      await store.close()
+      chmodSync(path, 0o644)
+      return path
+    }
 
-  test('a reader lists a database that nobody uses, and leaves nothing behind', async () => {
-    const path = await readable()
-    const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
-    expect(lines).toEqual([
-      { mode: 'read', bytes: expect.any(Number) },
-      expect.objectContaining({ mode: 'write', code: 'ERR_DB_OPEN', message: 'Permission denied' }),
-    ])
-    expect(lines[0]).not.toMatchObject({ bytes: 0 })
-    expect(readdirSync(join(path, '..'))).toEqual(['spamd.sqlite'])
-  })
-
-  test('a reader lists a database that a daemon has open, its last changes too', async () => {
-    const path = await readable()
-    const store = await scratch.open(path)
-    await store.edit([white('192.0.2.2')], NOW)
-    const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
-    const { length } = await listingOf(store)
-    expect(lines[0]).toEqual({ mode: 'read', bytes: length })
-  })
-
-  test('no right to read, or to enter the folder, is an error and not an empty list', async () => {
-    const path = await readable()
-    chmodSync(path, 0o000)
-    const refused = { code: 'ERR_DB_OPEN', message: 'Permission denied' }
-    expect((await linesOf(startWorker(path, 'visit', OTHER_UID))).lines).toMatchObject([refused, refused])
-    chmodSync(path, 0o644)
-    chmodSync(join(path, '..'), 0o700)
-    expect((await linesOf(startWorker(path, 'visit', OTHER_UID))).lines).toMatchObject([refused, refused])
-  })
-
-  test('the right to write the file but not its folder is refused with a hint', async () => {
-    const path = await readable()
-    chmodSync(path, 0o666)
-    const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
-    expect(lines[1]).toMatchObject({
-      code: 'ERR_DB_OPEN',
-      message: 'Permission denied',
-      hint: expect.stringContaining('two files beside the database'),
+    test('a reader lists a database that nobody uses, and leaves nothing behind', async () => {
+      const path = await readable()
+      const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
+      expect(lines).toEqual([
+        { mode: 'read', bytes: expect.any(Number) },
+        expect.objectContaining({ mode: 'write', code: 'ERR_DB_OPEN', message: 'Permission denied' }),
+      ])
+      expect(lines[0]).not.toMatchObject({ bytes: 0 })
+      expect(readdirSync(join(path, '..'))).toEqual(['spamd.sqlite'])
     })
-  })
 
-  test('a read-only file system can be read, not written', async () => {
-    const folder = mountScratch('size=8m')
-    const path = join(folder, 'spamd.sqlite')
-    createDatabase(path)
-    const store = await openStore(path, { mode: 'write' })
-    await store.edit([white('192.0.2.1')], NOW)
-    await store.close()
-    execFileSync('mount', ['-o', 'remount,ro', folder])
-    const reader = await scratch.open(path, { mode: 'read' })
-    expect(await entriesOf(reader)).toHaveLength(1)
-    await expect(openStore(path, { mode: 'write' })).rejects.toMatchObject({
-      message: 'Read-only file system',
+    test('a reader lists a database that a daemon has open, its last changes too', async () => {
+      const path = await readable()
+      const store = await scratch.open(path)
+      await store.edit([white('192.0.2.2')], NOW)
+      const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
+      const { length } = await listingOf(store)
+      expect(lines[0]).toEqual({ mode: 'read', bytes: length })
     })
-  })
-})
+
+    test('no right to read, or to enter the folder, is an error and not an empty list', async () => {
+      const path = await readable()
+      chmodSync(path, 0o000)
+      const refused = { code: 'ERR_DB_OPEN', message: 'Permission denied' }
+      expect((await linesOf(startWorker(path, 'visit', OTHER_UID))).lines).toMatchObject([refused, refused])
+      chmodSync(path, 0o644)
+      chmodSync(join(path, '..'), 0o700)
+      expect((await linesOf(startWorker(path, 'visit', OTHER_UID))).lines).toMatchObject([refused, refused])
+    })
+
+    test('the right to write the file but not its folder is refused with a hint', async () => {
+      const path = await readable()
+      chmodSync(path, 0o666)
+      const { lines } = await linesOf(startWorker(path, 'visit', OTHER_UID))
+      expect(lines[1]).toMatchObject({
+        code: 'ERR_DB_OPEN',
+        message: 'Permission denied',
+        hint: expect.stringContaining('two files beside the database'),
+      })
+    })
+
+    test('a read-only file system can be read, not written', async () => {
+      const folder = mountScratch('size=8m')
+      const path = join(folder, 'spamd.sqlite')
+      createDatabase(path)
+      const store = await openStore(path, { mode: 'write' })
+      await store.edit([white('192.0.2.1')], NOW)
+      await store.close()
+      execFileSync('mount', ['-o', 'remount,ro', folder])
+      const reader = await scratch.open(path, { mode: 'read' })
+      expect(await entriesOf(reader)).toHaveLength(1)
+      await expect(openStore(path, { mode: 'write' })).rejects.toMatchObject({
+        message: 'Read-only file system',
+      })
+    })
+  },
+)

@@ -18,9 +18,9 @@ import { describe, expect, test } from 'vitest'
 import { createDatabase, openStore } from '../../../src/db/open-store.js'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/db/schema.js'
 import { entriesOf, NOW, Scratch } from '../../support/scratch-database.js'
+import { skipUnlessRoot } from '../../support/skip-unless.js'
 
 const scratch = new Scratch()
-const isRoot = process.getuid?.() === 0
 const NOT_OURS = 'Inappropriate file type or format'
 
 describe('a new database', () => {
@@ -75,11 +75,14 @@ describe('a new database', () => {
     expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 })
   })
 
-  test.runIf(isRoot)('belongs to the user it is made for (needs root)', () => {
-    const path = join(scratch.folder(), 'spamd.sqlite')
-    createDatabase(path, { owner: { uid: 12345, gid: 23456 } })
-    expect(statSync(path)).toMatchObject({ uid: 12345, gid: 23456 })
-  })
+  test.skipIf(skipUnlessRoot('files are given away'))(
+    'belongs to the user it is made for (needs root)',
+    () => {
+      const path = join(scratch.folder(), 'spamd.sqlite')
+      createDatabase(path, { owner: { uid: 12345, gid: 23456 } })
+      expect(statSync(path)).toMatchObject({ uid: 12345, gid: 23456 })
+    },
+  )
 })
 
 describe('files that are not ours stay as they are', () => {
@@ -174,7 +177,7 @@ test('a file of zero bytes is refused for reading and becomes a database by writ
   expect(statSync(path).mode & 0o777).toBe(0o600)
 })
 
-test.runIf(isRoot)(
+test.skipIf(skipUnlessRoot('files are given away'))(
   'a symbolic link of another user is not written through, one of root is (needs root)',
   async () => {
     const path = scratch.create()

@@ -15,6 +15,7 @@ import { hasRelativePath } from '../../../src/platform/daemonize.js'
 import { writePidFile } from '../../../src/platform/pid-file.js'
 import { findUser } from '../../../src/platform/privileges.js'
 import { PATIENCE } from '../../support/patience.js'
+import { skipUnless, skipUnlessRoot } from '../../support/skip-unless.js'
 
 const root = resolve(import.meta.dirname, '../../..')
 
@@ -91,14 +92,17 @@ describe('writePidFile', () => {
     expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('data')
   })
 
-  test.runIf(process.geteuid?.() === 0)('root writes none in a folder that others can write', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'pid-'))
-    chmodSync(folder, 0o777)
-    expect(() => writePidFile(join(folder, 'spamd.pid'))).toThrow(
-      `cannot write pid file ${folder}/spamd.pid: ${folder} can be written by every user`,
-    )
-    expect(readdirSync(folder)).toEqual([])
-  })
+  test.skipIf(skipUnlessRoot('pid files of root'))(
+    'root writes none in a folder that others can write',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'pid-'))
+      chmodSync(folder, 0o777)
+      expect(() => writePidFile(join(folder, 'spamd.pid'))).toThrow(
+        `cannot write pid file ${folder}/spamd.pid: ${folder} can be written by every user`,
+      )
+      expect(readdirSync(folder)).toEqual([])
+    },
+  )
 
   test('says why it cannot', () => {
     expect(() => writePidFile('/nonexistent/spamd.pid')).toThrow(
@@ -114,7 +118,7 @@ describe('privileges', () => {
     expect(await findUser('--help')).toBeUndefined()
   })
 
-  test.runIf(process.geteuid?.() === 0)('dropping them is for good', () => {
+  test.skipIf(skipUnlessRoot('only root becomes another user'))('dropping them is for good', () => {
     const result = runScript(`
       import { dropPrivileges, findUser } from 'SRC/platform/privileges.ts'
       void (async () => {
@@ -177,7 +181,7 @@ describe('openLog', () => {
     expect(Number(result.stdout)).toBeLessThan(5_000)
   })
 
-  test.runIf(process.platform === 'linux')(
+  test.skipIf(skipUnless(process.platform === 'linux', 'logger(1) is looked for in PATH on Linux'))(
     'syslog: through logger(1), facility daemon, tag with our id',
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'logger-'))

@@ -163,6 +163,8 @@ describe('questions', () => {
     )
     rmSync(root, { recursive: true })
     plant('debian')
+    const own = await init([], ['eth1', 'none', 'greylist', 'none', 'none', 'nflog:30', 'n'])
+    expect(own.out).toContain('-l nflog:30 --outbound-source self\n')
     const some = await init(['--outside', 'eth1', '--list', 'none', '--mode', 'greylist'], [])
     expect(some.asked).toHaveLength(4)
   })

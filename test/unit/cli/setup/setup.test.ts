@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseSetupArguments, SETUP_OPTIONS, SETUP_USAGE } from '../../../../src/cli/setup/setup-options.js'
 import { SetupProgress } from '../../../../src/cli/setup/setup-progress.js'
 import { SetupWorld } from '../../../support/setup/setup-world.js'
+import { skipUnlessRoot } from '../../../support/skip-unless.js'
 
 test.each([
   [['-x'], 'spamd-setup: unknown option -- x\nusage: spamd-setup [-bDdn]\n'],
@@ -74,8 +75,7 @@ test('progress is drawn in place, within the terminal, at most ten times a secon
   expect(written).toBe('\x1b[2A\x1b[J')
 })
 
-const isRoot = process.getuid?.() === 0
-describe.skipIf(!isRoot)('spamd-setup for people', () => {
+describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for people', () => {
   let world: SetupWorld
   beforeEach(async () => {
     world = await SetupWorld.create()

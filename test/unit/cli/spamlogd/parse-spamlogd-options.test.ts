@@ -69,7 +69,11 @@ describe('options of the original', () => {
     expect(options().rules.outboundSources).toBeUndefined()
     expect(options().outboundPerMinute).toBe(600)
     expect(options('--outbound-rate', '5').outboundPerMinute).toBe(5)
-    expect(problem('--outbound-source', 'mail')).toContain('"mail" is not an address or network')
+    expect(problem('--outbound-source', 'mail')).toContain('"mail" is not an address, a network or "self"')
+    const self = options('--outbound-source', 'self').rules
+    expect([self.isOutboundSelf, self.outboundSources]).toEqual([true, []])
+    const both = options('--outbound-source', '192.0.2.1', '--outbound-source', 'self').rules
+    expect([both.isOutboundSelf, both.outboundSources?.length]).toEqual([true, 1])
   })
 
   test.each(['1', '2160', ' 5', '+7'])('-W %s is taken, as by strtonum(3)', (value) => {

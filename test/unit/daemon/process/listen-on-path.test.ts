@@ -1,4 +1,5 @@
 /** Who may have the Unix socket of spamd, and what its making may touch. */
+
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -15,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { listenOnPath } from '../../../../src/daemon/process/listen-on-path.js'
+import { skipUnlessRoot } from '../../../support/skip-unless.js'
 
 let folder: string
 let path: string
@@ -98,7 +100,7 @@ test('a symbolic link is not followed: nothing is made or changed where it leads
   expect(lstatSync(target).mode & 0o777).toBe(0o600)
 })
 
-test.runIf(process.getuid?.() === 0)(
+test.skipIf(skipUnlessRoot('a socket is given to another group'))(
   'as root, the group is that of the user from the first moment',
   async () => {
     await listenOnPath(newServer(), path, { gid: 65_534, isPrivileged: true })

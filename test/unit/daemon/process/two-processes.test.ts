@@ -1,4 +1,5 @@
 /** spamd's two processes: real ones, with a trial service in the child. Root shows the change of user as well. */
+
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -21,6 +22,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { skipUnless, skipUnlessRoot } from '../../../support/skip-unless.js'
 
 const PARENT = fileURLToPath(new URL('../../../support/two-processes/parent.ts', import.meta.url))
 /** By its path: the child works in another folder. */
@@ -254,7 +256,7 @@ test('a start that fails in the child is told with its reason, exit 1', async ()
 const AS_SYSTEMD =
   '/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin --'
 
-test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
+test.skipIf(skipUnless(IS_ROOT && existsSync('/usr/bin/setpriv'), 'needs root and setpriv(1)'))(
   'a parent that is not root but has CAP_NET_ADMIN: the child has no capability',
   async () => {
     chownSync(folder, 65534, 65534)
@@ -269,14 +271,17 @@ test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
   },
 )
 
-test.runIf(IS_ROOT)('an unknown user is told before anything is opened', async () => {
-  settings.user = 'no-such-user'
-  const pair = launch()
-  expect((await pair.ended()).code).toBe(1)
-  expect(pair.stderr).toContain('spamd: no such user no-such-user')
-})
+test.skipIf(skipUnlessRoot('two processes of two users'))(
+  'an unknown user is told before anything is opened',
+  async () => {
+    settings.user = 'no-such-user'
+    const pair = launch()
+    expect((await pair.ended()).code).toBe(1)
+    expect(pair.stderr).toContain('spamd: no such user no-such-user')
+  },
+)
 
-test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
+test.skipIf(skipUnless(IS_ROOT && existsSync('/usr/bin/setpriv'), 'needs root and setpriv(1)'))(
   'the child of root: no right to come back to, only its own descriptors, a clean environment, the folder /',
   async () => {
     const held = openSync(join(folder, 'key'), 'r')
@@ -303,7 +308,7 @@ test.runIf(IS_ROOT && existsSync('/usr/bin/setpriv'))(
   },
 )
 
-test.runIf(existsSync('/proc/self/fd'))(
+test.skipIf(skipUnless(existsSync('/proc/self/fd'), 'descriptors are counted in /proc'))(
   'descriptors behind a gap do not reach the child either',
   async () => {
     const held = openSync(join(folder, 'key'), 'r')
@@ -315,7 +320,7 @@ test.runIf(existsSync('/proc/self/fd'))(
   },
 )
 
-test.runIf(IS_ROOT)(
+test.skipIf(skipUnlessRoot('two processes of two users'))(
   'a hostile child that swaps in links and asks again and again: nothing outside changes, and it is killed',
   async () => {
     const pair = await start()
@@ -337,7 +342,7 @@ test.runIf(IS_ROOT)(
   },
 )
 
-test.runIf(IS_ROOT)(
+test.skipIf(skipUnlessRoot('two processes of two users'))(
   'a folder of the socket that the child could write is refused: nothing is made in it',
   async () => {
     mkdirSync(join(folder, 'run'))
