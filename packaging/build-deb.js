@@ -12,7 +12,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -22,6 +21,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { licenceList } from './licence-list.js'
+import { layOutProductionTree } from './production-tree.js'
 
 const root = resolve(import.meta.dirname, '..')
 const { values } = parseArgs({
@@ -57,20 +57,8 @@ try {
   rmSync(work, { recursive: true, force: true })
 }
 
-/** What npm would publish, with its production dependencies and without anything that is used to build them. */
 function layOutPrograms() {
-  const [packed] = JSON.parse(
-    run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', work, root]),
-  )
-  run('tar', ['-xzf', join(work, packed.filename), '-C', work])
-  mkdirSync(dirname(library), { recursive: true })
-  renameSync(join(work, 'package'), library)
-  // init reads the examples; the rest of the documentation has its own place.
-  for (const entry of readdirSync(join(library, 'docs'))) {
-    if (entry !== 'examples') rmSync(join(library, 'docs', entry), { recursive: true, force: true })
-  }
-  cpSync(join(root, 'package-lock.json'), join(library, 'package-lock.json'))
-  run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund'], library)
+  layOutProductionTree({ root, work, target: library, docs: ['examples'], run })
   for (const name of [
     'better-sqlite3/deps',
     'better-sqlite3/src',
@@ -80,7 +68,7 @@ function layOutPrograms() {
   ]) {
     rmSync(join(library, 'node_modules', name), { recursive: true, force: true })
   }
-  removeDeveloperFiles(join(library, 'node_modules'))
+  rmSync(join(library, 'node_modules/nan/tools'), { recursive: true, force: true })
   mkdirSync(join(stage, 'usr/bin'), { recursive: true })
   for (const program of PROGRAMS) {
     const path = join(library, 'bin', `${program}.js`)
@@ -89,22 +77,6 @@ function layOutPrograms() {
     writeFileSync(path, text.replace(/^#!.*\n/, '#!/usr/bin/node\n'))
     symlinkSync(`../lib/spamdctl/bin/${program}.js`, join(stage, 'usr/bin', program))
   }
-}
-
-/** Removes what only serves to develop the dependencies: their command lines, and settings of linters and of npm. */
-function removeDeveloperFiles(modules) {
-  for (const entry of readdirSync(modules, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    if (entry.name === '.bin' || /^\.(npmignore|eslintrc.*|editorconfig|github|nycrc)$/.test(entry.name)) {
-      rmSync(path, { recursive: true, force: true })
-    } else if (entry.name === 'package.json' && entry.isFile()) {
-      const { bin = {}, main = 'index.js' } = JSON.parse(readFileSync(path, 'utf8'))
-      for (const file of typeof bin === 'string' ? [bin] : Object.values(bin)) {
-        if (resolve('/', file) !== resolve('/', main)) rmSync(join(entry.parentPath, file), { force: true })
-      }
-    }
-  }
-  rmSync(join(modules, 'nan/tools'), { recursive: true, force: true })
 }
 
 /** Compiles the native modules for one major version of Node, into native/ABI. */

@@ -10,7 +10,7 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 # the rest is what the programs and their tests run against.
 debian_needs='g++=g++ make=make python3=python3 libpcap-dev=/usr/include/pcap/pcap.h
 nftables=nft iproute2=ip iptables=iptables ipset=ipset tcpdump=tcpdump sqlite3=sqlite3 mandoc=mandoc curl=curl
-bsdutils=logger procps=ps util-linux=unshare'
+bsdutils=logger procps=ps util-linux=unshare bmake=bmake pax=pax shellcheck=shellcheck'
 # Shells whose completions are tested; who is not root can do without.
 if [ "$(id -u)" -eq 0 ]; then debian_needs="$debian_needs zsh=zsh fish=fish"; fi
 

@@ -99,9 +99,14 @@ test.each(['openbsd/rc.d/spamdctl_spamd', 'openbsd/rc.d/spamdctl_spamlogd'])(
   (name) => {
     const pattern = /^pexp="(.*)"$/m.exec(read(name))![1]!
     const program = name.endsWith('spamlogd') ? 'spamlogd' : 'spamd'
-    const shown = [`/usr/local/bin/node /usr/local/bin/${program} -v`, `node /usr/local/bin/${program}`]
+    const shown = [
+      `/usr/local/bin/node /usr/local/bin/${program} -v`,
+      `node /usr/local/bin/${program}`,
+      `/usr/local/bin/node --inspect-port=[fe80::1]:0 --disable-sigusr1 /usr/local/bin/${program} -v`,
+    ]
     const others = [
       '/usr/local/bin/node /usr/local/lib/node_modules/spamdctl/dist/src/daemon/spamd-child.js',
+      '/usr/local/bin/node --inspect-port=[fe80::1]:0 /usr/local/lib/node_modules/spamdctl/dist/src/daemon/spamd-child.js',
       `vi ${program}`,
     ]
     // As pgrep -xf.
