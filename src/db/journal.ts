@@ -91,6 +91,12 @@ export class Journal {
     return { rows, newest, isBehind: false }
   }
 
+  /** Number of this database and of its newest change; undefined for one that was copied and not changed since. */
+  identity(): { node: number | undefined; newest: number } {
+    const { node, home, seq } = this.#connection.prepare(STATE).get() as StateRow
+    return { node: home === this.#home ? this.nodes.nodeOf(node) : undefined, newest: seq }
+  }
+
   position(name: string): number | undefined {
     const row = this.#connection.prepare(POSITION).get(name) as { position: number } | undefined
     return row?.position

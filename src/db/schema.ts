@@ -20,7 +20,7 @@ export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
  *
  * Step 2: `stamp`, `granted`, `node`, `last` and `marks` beside the entries (marks-codec.ts) say when and where they
  * changed; NULL, which is every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).
- * `journal` has a row for every change (journal.ts), `history` the same for people. `pool_networks`, `releases`,
+ * `sync_peers` says how far other gateways were followed (sync-state.ts). `journal` has a row for every change (journal.ts), `history` the same for people. `pool_networks`, `releases`,
  * `allow_sources`, `allow_ranges` and `hourly_counts` are there so that what uses them needs no step of its own.
  */
 export const MIGRATIONS: readonly string[] = [
@@ -93,6 +93,14 @@ export const MIGRATIONS: readonly string[] = [
      name TEXT NOT NULL PRIMARY KEY,
      position INTEGER NOT NULL,
      seen INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE sync_peers (
+     node INTEGER NOT NULL PRIMARY KEY,
+     name TEXT NOT NULL,
+     position INTEGER NOT NULL,
+     newest INTEGER NOT NULL,
+     number INTEGER NOT NULL,
+     heard INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE history (
      seq INTEGER PRIMARY KEY,

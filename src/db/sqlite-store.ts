@@ -1,5 +1,6 @@
 import { type HostChange, isHostChange } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
+import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
@@ -17,6 +18,8 @@ import type {
   JournalSlice,
   LineForm,
   ManualEdit,
+  MergePolicy,
+  RecordSlice,
   ScanChanges,
   ScanCursor,
   ScanSlice,
@@ -26,6 +29,8 @@ import type {
   Store,
   SyncChange,
   SyncOutcome,
+  SyncPeer,
+  SyncState,
   TupleAttempt,
   TupleOutcome,
   UpsertCounts,
@@ -206,6 +211,62 @@ export class SqliteStore implements Store {
     this.#connection.write('saveJournalPosition', () =>
       this.#transactions.journal.savePosition(name, position, now),
     )
+  }
+
+  async readRecords(keys: readonly EntryKey[]): Promise<MergeRecord[]> {
+    const { recordsOf } = await import('./merge-records.js')
+    return this.#connection.read('readRecords', () => recordsOf(this.#transactions, keys))
+  }
+
+  async listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice> {
+    const { recordSlice } = await import('./merge-records.js')
+    return this.#connection.read('listRecords', () => recordSlice(this.#transactions, after, limit))
+  }
+
+  async merge(
+    records: readonly MergeRecord[],
+    options: { policy: MergePolicy; actor?: string | undefined; peer?: SyncPeer | undefined },
+    now: number,
+  ): Promise<Changed<MergeOutcome, HostChange>> {
+    const { policy, actor, peer } = options
+    const [{ decideMerge, selectMerge }, { putSyncPeer }, limits] = await Promise.all([
+      import('../domain/decide-merge.js'),
+      import('./sync-state.js'),
+      this.#openLimits(),
+    ])
+    const decided = this.#transactions.decide(
+      'merge',
+      now,
+      selectMerge(records, policy),
+      (draft) => decideMerge(draft, records, policy, { rule: 'merge', actor }),
+      () => {
+        limits.evictOverLimits(policy, now)
+        if (peer !== undefined) putSyncPeer(this.#connection, peer)
+      },
+    )
+    return hostChangesOf(decided)
+  }
+
+  async syncState(): Promise<SyncState> {
+    const { readSyncState } = await import('./sync-state.js')
+    return this.#connection.read('syncState', () => readSyncState(this.#connection, this.#transactions))
+  }
+
+  async saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void> {
+    const { putSyncPeer } = await import('./sync-state.js')
+    this.#transactions.write('saveSyncPeers', now, () => {
+      for (const peer of peers) putSyncPeer(this.#connection, peer)
+    })
+  }
+
+  async dropOldMarks(
+    after: ScanCursor | undefined,
+    limit: number,
+    options: { keepSec: number; keepTupleSec: number },
+    now: number,
+  ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
+    const { dropOldMarks } = await import('./merge-records.js')
+    return dropOldMarks(this.#connection, this.#transactions, { after, limit, now, ...options })
   }
 
   async readHistory(options: {

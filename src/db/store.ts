@@ -8,6 +8,7 @@
  * what they wanted to do. After a rejection nothing of that call is stored.
  */
 import type { Change, HostChange } from '../domain/change.js'
+import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
@@ -80,6 +81,37 @@ export interface ClockReading {
 export interface LineForm {
   name: LineFormName
   render(entries: readonly Entry[]): string
+}
+
+/** Limits and times that a merge needs. */
+export type MergePolicy = Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress' | 'maxTuples' | 'maxTupleBytes'>
+
+/** Records, possibly none, and where to go on. */
+export interface RecordSlice {
+  records: MergeRecord[]
+  next: ScanCursor | undefined
+}
+
+/** How far another gateway was followed; `node` is the number of its database. */
+export interface SyncPeer {
+  node: number
+  /** Its address or name as last heard; empty for this database itself. */
+  name: string
+  /** All its changes up to this number of its journal were merged. */
+  position: number
+  /** The newest number that it told of: more than `position` when changes were missed. */
+  newest: number
+  /** Messages up to this number were taken or are too old; of this database: numbers up to here may have been used. */
+  number: number
+  /** When it was last heard, seconds since the Epoch. */
+  heard: number
+}
+
+export interface SyncState {
+  /** undefined: nothing was ever changed here. */
+  node: number | undefined
+  newest: number
+  peers: SyncPeer[]
 }
 
 export interface Store {
@@ -173,6 +205,33 @@ export interface Store {
   journalPosition(name: string): Promise<number | undefined>
   /** Stores up to where a reader has done its work; undefined forgets the reader. */
   saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
+  /** What is on record under keys, with its stamps, as other gateways are told; keys without anything are left out. */
+  readRecords(keys: readonly EntryKey[]): Promise<MergeRecord[]>
+  /** The next `limit` records of all, in no order that matters; `next` is undefined at the end. */
+  listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
+  /**
+   * Joins records of another gateway with what is on record, each by the rules of domain/merge.ts; in the same
+   * transaction `peer`, when given, replaces what is known of that gateway.
+   */
+  merge(
+    records: readonly MergeRecord[],
+    options: { policy: MergePolicy; actor?: string | undefined; peer?: SyncPeer | undefined },
+    now: number,
+  ): Promise<Changed<MergeOutcome, HostChange>>
+  /** Number of this database, its newest change, and how far other gateways were followed. */
+  syncState(): Promise<SyncState>
+  /** Replaces what is known of gateways; makes a number for a database that has none, also with an empty list. */
+  saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void>
+  /**
+   * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older
+   * than: of addresses and spamtraps after `keepSec`, of tuples after `keepTupleSec`. Returns where to go on.
+   */
+  dropOldMarks(
+    after: ScanCursor | undefined,
+    limit: number,
+    options: { keepSec: number; keepTupleSec: number },
+    now: number,
+  ): Promise<{ droppedCount: number; next: ScanCursor | undefined }>
   /** Rows of the history behind `after`, oldest first; with `ip` those of one address and its tuples. */
   readHistory(options: { after: number; limit: number; ip?: string | undefined }): Promise<HistoryRow[]>
   /** Number of the newest row of the history; 0 without any. */

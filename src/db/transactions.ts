@@ -1,6 +1,7 @@
 /** Every write to the entries goes through here: load, decide, store, journal, commit. */
 import { type Change, keyText } from '../domain/change.js'
 import { Draft, type Selection } from '../domain/draft.js'
+import type { Tuple } from '../domain/entry.js'
 import {
   type HeldHost,
   type HeldSpamtrap,
@@ -15,7 +16,7 @@ import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
-import { RemovedTable } from './tables/removed-table.js'
+import { RemovedTable, removedTupleKey } from './tables/removed-table.js'
 import { SpamtrapTable } from './tables/spamtrap-table.js'
 import { TupleTable } from './tables/tuple-table.js'
 
@@ -33,7 +34,7 @@ export class Transactions {
   readonly hosts: HostTable
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
-  readonly #removed: RemovedTable
+  readonly removed: RemovedTable
   readonly #connection: Connection
 
   constructor(connection: Connection) {
@@ -45,7 +46,7 @@ export class Transactions {
     this.hosts = new HostTable(connection, nodes)
     this.tuples = new TupleTable(connection, nodes)
     this.spamtraps = new SpamtrapTable(connection, nodes)
-    this.#removed = new RemovedTable(connection)
+    this.removed = new RemovedTable(connection)
   }
 
   /**
@@ -93,10 +94,10 @@ export class Transactions {
   /** Puts the entries of a selection into a draft. */
   load(selection: Selection, draft: Draft): void {
     const { nodes } = this.journal
-    const mayBeRemoved = !this.#removed.isEmpty
+    const mayBeRemoved = !this.removed.isEmpty
     for (const ip of selection.hosts) {
       const held = this.hosts.get(ip)
-      const marks = held === undefined && mayBeRemoved ? this.#removed.get(ip) : undefined
+      const marks = held === undefined && mayBeRemoved ? this.removed.get(ip) : undefined
       if (marks === undefined) draft.holdHost(ip, held ?? NO_HOST)
       else draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, nodes) })
     }
@@ -104,7 +105,7 @@ export class Transactions {
       const held = this.spamtraps.get(address)
       const stamp =
         held === undefined && mayBeRemoved
-          ? this.#removed.get(keyText({ kind: 'spamtrap', address }))
+          ? this.removed.get(keyText({ kind: 'spamtrap', address }))
           : undefined
       if (stamp === undefined) draft.holdSpamtrap(address, held ?? NO_SPAMTRAP)
       else draft.holdSpamtrap(address, { entry: undefined, stamp: decodeStamp(stamp, nodes) })
@@ -114,12 +115,18 @@ export class Transactions {
     for (const [text, tuple] of selection.tuples) {
       const held = this.tuples.get(tuple)
       if (held === undefined) newTuples.set(tuple.ip, (newTuples.get(tuple.ip) ?? 0) + 1)
-      draft.holdTuple(text, held ?? NO_TUPLE)
+      draft.holdTuple(text, held ?? (mayBeRemoved ? this.#removedTuple(tuple) : NO_TUPLE))
     }
     for (const [ip, limit] of selection.tuplesOf) this.#loadOldest(draft, ip, limit)
     if (selection.maxTuplesPerAddress !== undefined) {
       this.#loadInTheWay(draft, newTuples, selection.maxTuplesPerAddress)
     }
+  }
+
+  #removedTuple(tuple: Tuple): HeldTuple {
+    const stamp = this.removed.get(removedTupleKey(tuple))
+    if (stamp === undefined) return NO_TUPLE
+    return { entry: undefined, marks: { epoch: decodeStamp(stamp, this.journal.nodes) } }
   }
 
   #loadOldest(draft: Draft, ip: string, limit: number): void {
@@ -150,7 +157,7 @@ export class Transactions {
           this.#keepRemoved(key.ip, encodeHostMarks(is.marks, nodes), was.entry === undefined)
         } else if (was.entry === undefined) {
           this.hosts.insert(is.entry, is.marks)
-          if (was.marks !== undefined) this.#removed.delete(key.ip)
+          if (was.marks !== undefined) this.removed.delete(key.ip)
         } else this.hosts.update(is.entry, is.marks)
         return
       }
@@ -164,7 +171,7 @@ export class Transactions {
           this.#keepRemoved(text, stamp, was.entry === undefined)
         } else if (was.entry === undefined) {
           this.spamtraps.insert(is.entry, is.stamp)
-          if (was.stamp !== undefined) this.#removed.delete(text)
+          if (was.stamp !== undefined) this.removed.delete(text)
         } else this.spamtraps.update(is.entry, is.stamp)
         return
       }
@@ -173,14 +180,20 @@ export class Transactions {
         const is = after as HeldTuple
         if (is.entry === undefined) {
           if (was.entry !== undefined) this.tuples.delete(key)
-        } else if (was.entry === undefined) this.tuples.insert(is.entry, is.marks)
-        else this.tuples.update(is.entry, was.entry.first, is.marks)
+          const epoch = is.marks?.epoch
+          const wasRemoved = was.entry === undefined && was.marks !== undefined
+          if (epoch !== undefined) this.removed.put(removedTupleKey(key), encodeStamp(epoch, nodes))
+          else if (wasRemoved) this.removed.delete(removedTupleKey(key))
+        } else if (was.entry === undefined) {
+          this.tuples.insert(is.entry, is.marks)
+          if (was.marks !== undefined) this.removed.delete(removedTupleKey(key))
+        } else this.tuples.update(is.entry, was.entry.first, is.marks)
       }
     }
   }
 
   #keepRemoved(text: string, marks: Buffer | null, wasRemoved: boolean): void {
-    if (marks !== null) this.#removed.put(text, marks)
-    else if (wasRemoved) this.#removed.delete(text)
+    if (marks !== null) this.removed.put(text, marks)
+    else if (wasRemoved) this.removed.delete(text)
   }
 }

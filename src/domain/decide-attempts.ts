@@ -13,8 +13,9 @@ import {
 import { type HeldTuple, NO_TUPLE, type TupleMarks } from './held.js'
 import { grantedMarks, trappedMarks } from './host-marks.js'
 import { isPinned } from './host-state.js'
+import { OTHER_NODE_SEC } from './merge.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './requests.js'
-import { compareStamps, type Stamp } from './stamp.js'
+import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 
 /** What has to be on hand to decide delivery attempts. */
 export function selectAttempts(
@@ -58,7 +59,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   }
   const text = tupleText(attempt.tuple)
   const known = draft.tuple(text)
-  const epoch = epochOf(draft, attempt)
+  const epoch = laterStamp(epochOf(draft, attempt), known.marks?.epoch)
   // A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
   // that was made while the clock stood too late: it would wait until that time comes.
   const isVoid =
@@ -77,7 +78,9 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
     draft.putTuple(text, attempt.tuple, { entry, marks: marksOf(epoch, entry.first, draft.now) }, ATTEMPT)
     return { result: 'new', isNewHost: false, evictedCount }
   }
-  const repeated = repeatTuple(known.entry, policy.passSec, draft.now)
+  const isOfOther = known.marks?.firstNode !== undefined && known.marks.firstNode !== draft.node
+  const passSec = policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0)
+  const repeated = repeatTuple(known.entry, passSec, draft.now)
   const promotion =
     attempt.mayPromote && hasPassed(repeated, draft.now)
       ? promote(draft, attempt.clientIp, repeated, policy)
@@ -116,7 +119,8 @@ function marksOf(epoch: Stamp | undefined, first: number, now: number): TupleMar
   return epoch === undefined && first === now ? undefined : { epoch, last: now }
 }
 
-function makeRoom(draft: Draft, ip: string, maxTuples: number): number {
+/** Removes the first tuples of an address until there is room for one more; returns how many. */
+export function makeRoom(draft: Draft, ip: string, maxTuples: number): number {
   let evictedCount = 0
   while (draft.tupleCount(ip) >= maxTuples && draft.takeFirstTuple(ip, LIMIT) !== undefined) {
     evictedCount += 1

@@ -2,7 +2,7 @@
 import { type Cause, tupleText } from './change.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryKey } from './entry.js'
-import { NO_TUPLE } from './held.js'
+import type { HeldTuple } from './held.js'
 import { manualMarks, resetMarks } from './host-marks.js'
 import { addHostByHand } from './manual-host.js'
 import type { EditOutcome, ManualEdit } from './requests.js'
@@ -123,7 +123,7 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
     case 'tuple': {
       const text = tupleText(key)
       if (draft.tuple(text).entry === undefined) return false
-      draft.putTuple(text, key, NO_TUPLE, cause)
+      draft.putTuple(text, key, deletedTuple(draft), cause)
       return true
     }
   }
@@ -132,8 +132,13 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
 function deleteTuples(draft: Draft, ip: string, isAll: boolean, cause: Cause): boolean {
   let hasDeleted = false
   do {
-    if (draft.takeFirstTuple(ip, cause) === undefined) break
+    if (draft.takeFirstTuple(ip, cause, () => deletedTuple(draft)) === undefined) break
     hasDeleted = true
   } while (isAll)
   return hasDeleted
+}
+
+/** What tells other gateways that a tuple was deleted by hand; see mergeTuples. */
+function deletedTuple(draft: Draft): HeldTuple {
+  return { entry: undefined, marks: { epoch: draft.nextStamp() } }
 }

@@ -53,9 +53,10 @@ function decideEntry(draft: Draft, entry: Entry, ifMissing: boolean): keyof Upse
     }
     case 'GREY': {
       const text = tupleText(entry)
-      const known = draft.tuple(text).entry
+      const { entry: known, marks } = draft.tuple(text)
       if (known !== undefined && ifMissing) return 'skipped'
-      draft.putTuple(text, entry, { entry, marks: undefined }, IMPORT)
+      const epoch = marks?.epoch
+      draft.putTuple(text, entry, { entry, marks: epoch === undefined ? undefined : { epoch } }, IMPORT)
       return known === undefined ? 'added' : 'updated'
     }
   }

@@ -61,6 +61,16 @@ export class Draft {
     return this.#clock.next(this.now)
   }
 
+  /** Number of the database that decides. */
+  get node(): number {
+    return this.#clock.node
+  }
+
+  /** Makes the next stamp later than one that came from elsewhere. */
+  observe(stamp: Stamp): void {
+    this.#clock.observe(stamp)
+  }
+
   // What was loaded; an entry that a decision changed already stays as decided.
 
   holdHost(ip: string, held: HeldHost): void {
@@ -102,8 +112,8 @@ export class Draft {
     return this.#takenCounts.get(ip) ?? 0
   }
 
-  /** Removes and returns the tuple of an address that is to go first; undefined when none is left. */
-  takeFirstTuple(ip: string, cause: Cause): HeldTuple | undefined {
+  /** Removes and returns the tuple of an address that is to go first; undefined when none is left. `after` is what stays. */
+  takeFirstTuple(ip: string, cause: Cause, after?: () => HeldTuple): HeldTuple | undefined {
     const known = this.#byAddress.get(ip)
     while (known !== undefined && known.queue.length > 0) {
       const queued = known.queue.shift()!.entry!
@@ -116,7 +126,7 @@ export class Draft {
         continue
       }
       this.#takenCounts.set(ip, this.takenCount(ip) + 1)
-      this.putTuple(text, held.entry, NO_TUPLE, cause)
+      this.putTuple(text, held.entry, after?.() ?? NO_TUPLE, cause)
       return held
     }
     return undefined

@@ -52,6 +52,7 @@ export interface HeldHost {
   readonly marks: HostMarks | undefined
 }
 
+/** `marks` without an entry is a deletion by hand that other gateways must hear of. */
 export interface HeldTuple {
   readonly entry: GreyEntry | undefined
   readonly marks: TupleMarks | undefined

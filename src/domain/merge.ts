@@ -156,7 +156,8 @@ export function heldHostOf(ip: string, registers: HostRegisters, now: number): H
   return { entry, marks: isEmpty ? undefined : marks }
 }
 
-function oldStamp(first: number): Stamp {
+/** Stamp of an entry from before there were stamps: that of its creation. */
+export function oldStamp(first: number): Stamp {
   return { time: Math.max(0, first) * 1000, counter: 0, node: 0 }
 }
 
@@ -211,10 +212,26 @@ export interface TupleState {
   count: number
 }
 
+/** A tuple that was deleted by hand: those of before are void, one that is seen later has this stamp as its epoch. */
+export interface DeletedTuple {
+  epoch: Stamp
+  first?: undefined
+}
+
 /** What two gateways know of one tuple, together: the one after the later reset wins whole. */
-export function mergeTuples(one: TupleState, other: TupleState): TupleState {
+export function mergeTuples(one: TupleState, other: TupleState): TupleState
+export function mergeTuples(
+  one: TupleState | DeletedTuple,
+  other: TupleState | DeletedTuple,
+): TupleState | DeletedTuple
+export function mergeTuples(
+  one: TupleState | DeletedTuple,
+  other: TupleState | DeletedTuple,
+): TupleState | DeletedTuple {
   const difference = compareStamps(one.epoch, other.epoch)
   if (difference !== 0) return difference > 0 ? one : other
+  // Of one epoch: whoever has seen it again knows more than that it was deleted.
+  if (one.first === undefined || other.first === undefined) return one.first === undefined ? other : one
   const isFirst = compareSeen(one.first, other.first) || other.expire - one.expire
   const { first, expire } = isFirst <= 0 ? one : other
   return {
@@ -226,8 +243,8 @@ export function mergeTuples(one: TupleState, other: TupleState): TupleState {
   }
 }
 
-/** Clocks of two gateways may differ by so much. */
-const OTHER_NODE_SEC = 120
+/** A tuple that two gateways have seen waits so much longer: their clocks may differ. */
+export const OTHER_NODE_SEC = 120
 
 /** True when a tuple has waited; `reset` is the last reset of its address. */
 export function hasWaited(tuple: TupleState, reset: Stamp | undefined, passSec: number): boolean {
@@ -238,10 +255,11 @@ export function hasWaited(tuple: TupleState, reset: Stamp | undefined, passSec: 
 
 /** The registers of a tuple on record in the database of `node`. */
 export function tupleStateOf({ entry, marks }: HeldTuple & { entry: GreyEntry }, node: number): TupleState {
+  const first = { time: entry.first, node: marks?.firstNode ?? node }
   return {
     ...(marks?.epoch === undefined ? {} : { epoch: marks.epoch }),
-    first: { time: entry.first, node: marks?.firstNode ?? node },
-    last: { time: marks?.last ?? entry.first, node: marks?.lastNode ?? marks?.firstNode ?? node },
+    first,
+    last: marks?.last === undefined ? first : { time: marks.last, node: marks.lastNode ?? node },
     expire: entry.expire,
     count: entry.bcount,
   }

@@ -20,6 +20,11 @@ export function compareStamps(one: Stamp | undefined, other: Stamp | undefined):
   return one.time - other.time || one.counter - other.counter || one.node - other.node
 }
 
+/** The later of two stamps. */
+export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): Stamp | undefined {
+  return compareStamps(one, other) >= 0 ? one : other
+}
+
 /** Where a clock stands: the last stamp it gave or saw. */
 export interface ClockState {
   time: number

@@ -8,10 +8,13 @@ import { commentValue, wireValue } from './wire-value.js'
 const COLUMNS = 'first, pass, expire, bcount, pcount, comment, stamp, granted, node, marks'
 const SELECT = `SELECT ${COLUMNS} FROM hosts WHERE ip = CAST(? AS TEXT)`
 const SELECT_OLD = `SELECT ${COLUMNS.replace('stamp, granted, node, marks', 'NULL, NULL, NULL, NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
+const SLICE = `SELECT ${COLUMNS}, ip FROM hosts WHERE ip > ? ORDER BY ip LIMIT ?`
 const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 const UPDATE =
   'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, stamp = ?, granted = ?, node = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
+
+const COLUMN_COUNT = 10
 
 type HostRow = [number, number, number, number, number, string | null, ...HostMarkColumns]
 
@@ -29,7 +32,20 @@ export class HostTable {
   get(ip: string): HeldHost | undefined {
     const select = this.#connection.hasMarks ? SELECT : SELECT_OLD
     const row = this.#connection.prepareRaw(select).get(wireValue(ip)) as HostRow | undefined
-    if (row === undefined) return undefined
+    return row && this.#decode(ip, row)
+  }
+
+  /** The next `limit` addresses behind one, in the order of their text. */
+  slice(after: string, limit: number): { ip: string; held: HeldHost }[] {
+    type KeyedRow = [...HostRow, string]
+    const rows = this.#connection.prepareRaw(SLICE).all(after, limit) as KeyedRow[]
+    return rows.map((row) => {
+      const ip = row[COLUMN_COUNT] as string
+      return { ip, held: this.#decode(ip, row as unknown as HostRow) }
+    })
+  }
+
+  #decode(ip: string, row: HostRow): HeldHost {
     const [first, pass, expire, bcount, pcount, comment, stamp, granted, node, bytes] = row
     const kind = pcount === TRAPPED_PCOUNT ? 'TRAPPED' : 'WHITE'
     const entry: HostEntry = { kind, ip, first, pass, expire, bcount, pcount }

@@ -1,9 +1,11 @@
+import type { EntryKey, Tuple } from '../../domain/entry.js'
 import type { Connection } from '../connection.js'
 import { wireValue } from './wire-value.js'
 
 const SELECT = 'SELECT marks FROM removed WHERE key = CAST(? AS TEXT)'
 const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM removed)'
 const PUT = 'INSERT OR REPLACE INTO removed VALUES (CAST(? AS TEXT), ?)'
+const SLICE = 'SELECT CAST(key AS BLOB), marks FROM removed WHERE key > CAST(? AS TEXT) ORDER BY key LIMIT ?'
 const DELETE = 'DELETE FROM removed WHERE key = CAST(? AS TEXT)'
 
 /** Marks of what was deleted, by the text of its key; the caller owns the transaction. */
@@ -29,7 +31,38 @@ export class RemovedTable {
     this.#connection.prepare(PUT).run(wireValue(key), marks)
   }
 
+  /** The next `limit` of them behind a key, in the order of their keys. */
+  slice(after: string, limit: number): { key: string; marks: Buffer }[] {
+    const rows = this.#connection.prepareRaw(SLICE).all(wireValue(after), limit) as [Buffer, Buffer][]
+    return rows.map(([key, marks]) => ({ key: key.toString('latin1'), marks }))
+  }
+
   delete(key: string): void {
     this.#connection.prepare(DELETE).run(wireValue(key))
+  }
+}
+
+/** What a key of this table stands for; addresses begin with neither sign. */
+const SPAMTRAP_SIGN = '@'
+const TUPLE_SIGN = '#'
+
+/** The key under which the deletion of a tuple is kept: lengths tell its fields apart, since a key holds no NUL. */
+export function removedTupleKey({ ip, helo, from, to }: Tuple): string {
+  return `${TUPLE_SIGN}${ip.length},${helo.length},${from.length};${ip}${helo}${from}${to}`
+}
+
+/** What was deleted, by the text of its key. */
+export function removedKeyOf(text: string): EntryKey {
+  if (text.startsWith(SPAMTRAP_SIGN)) return { kind: 'spamtrap', address: text.slice(1) }
+  if (!text.startsWith(TUPLE_SIGN)) return { kind: 'host', ip: text }
+  const end = text.indexOf(';')
+  const fields = text.slice(end + 1)
+  const [ip = 0, helo = 0, from = 0] = text.slice(1, end).split(',').map(Number)
+  return {
+    kind: 'tuple',
+    ip: fields.slice(0, ip),
+    helo: fields.slice(ip, ip + helo),
+    from: fields.slice(ip + helo, ip + helo + from),
+    to: fields.slice(ip + helo + from),
   }
 }

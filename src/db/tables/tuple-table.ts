@@ -20,6 +20,7 @@ const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
+const RAW_KEY = 'CAST(ip AS BLOB), CAST(helo AS BLOB), CAST("from" AS BLOB), CAST("to" AS BLOB)'
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first, bcount FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
   ) WHERE first < ? ORDER BY bcount > 1, first`
@@ -97,13 +98,18 @@ export class TupleTable {
 
   /** Tuples of an address, oldest first, those of one second by key. */
   oldestOf(ip: string, limit: number): HeldTuple[] {
-    const select = `SELECT CAST(ip AS BLOB), CAST(helo AS BLOB), CAST("from" AS BLOB), CAST("to" AS BLOB),
-      ${this.#columns()} FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, ${BY_KEY} LIMIT ?`
+    const select = `SELECT ${RAW_KEY}, ${this.#columns()} FROM tuples WHERE ip = CAST(? AS TEXT) ORDER BY first, ${BY_KEY} LIMIT ?`
     const rows = this.#connection.prepareRaw(select).all(wireValue(ip), limit) as KeyedRow[]
-    return rows.map(([ipBytes, helo, from, to, ...times]) => {
-      const key = { ip: text(ipBytes), helo: text(helo), from: text(from), to: text(to) }
-      return this.#decode(key, times)
-    })
+    return rows.map((row) => this.#decodeKeyed(row))
+  }
+
+  /** The next `limit` tuples behind one, in the order of their keys. */
+  slice(after: Tuple | undefined, limit: number): HeldTuple[] {
+    const select = `SELECT ${RAW_KEY}, ${this.#columns()} FROM tuples
+      WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?`
+    const values = after === undefined ? BEFORE_FIRST_TUPLE : keyValues(after)
+    const rows = this.#connection.prepareRaw(select).all(...values, limit) as KeyedRow[]
+    return rows.map((row) => this.#decodeKeyed(row))
   }
 
   /** How many tuples each of many addresses has; those without any are left out. */
@@ -142,6 +148,10 @@ export class TupleTable {
 
   #columns(): string {
     return this.#connection.hasMarks ? COLUMNS : OLD_COLUMNS
+  }
+
+  #decodeKeyed([ip, helo, from, to, ...times]: KeyedRow): HeldTuple {
+    return this.#decode({ ip: text(ip), helo: text(helo), from: text(from), to: text(to) }, times)
   }
 
   #decode(key: Tuple, [first, pass, expire, bcount, pcount, last, marks]: TimesRow): HeldTuple {

@@ -239,7 +239,7 @@ describe('damage and full disks', () => {
     )
     await store.close()
     const file = openSync(path, 'r+')
-    for (let page = 8; page < 40; page += 1) writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, page * 4096)
+    for (let page = 24; page < 56; page += 1) writeSync(file, Buffer.alloc(4096, 0xa5), 0, 4096, page * 4096)
     closeSync(file)
     const damaged = await scratch.open(path)
     await expect(entriesOf(damaged)).rejects.toMatchObject({ code: 'ERR_DB_CORRUPT' })

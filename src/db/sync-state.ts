@@ -1,0 +1,20 @@
+/** How far other gateways were followed, kept with the entries that came of it. */
+import type { Connection } from './connection.js'
+import type { SyncPeer, SyncState } from './store.js'
+import type { Transactions } from './transactions.js'
+
+const ALL = 'SELECT node, name, position, newest, number, heard FROM sync_peers ORDER BY node'
+const PUT = 'INSERT OR REPLACE INTO sync_peers VALUES (?, ?, ?, ?, ?, ?)'
+
+/** Everything that synchronisation keeps over restarts. */
+export function readSyncState(connection: Connection, transactions: Transactions): SyncState {
+  if (!connection.hasMarks) return { node: undefined, newest: 0, peers: [] }
+  const peers = connection.prepare(ALL).all() as SyncPeer[]
+  return { ...transactions.journal.identity(), peers }
+}
+
+/** Replaces what is known of a gateway; within a transaction. */
+export function putSyncPeer(connection: Connection, peer: SyncPeer): void {
+  const { node, name, position, newest, number, heard } = peer
+  connection.prepare(PUT).run(node, name, position, newest, number, heard)
+}

@@ -1,0 +1,222 @@
+/** What another gateway knows, laid over what is on record here; the rules of joining are in merge.ts. */
+import { type Cause, tupleText } from './change.js'
+import { makeRoom } from './decide-attempts.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { SpamtrapEntry, Tuple, WireText } from './entry.js'
+import type { HeldHost, HeldSpamtrap, HeldTuple } from './held.js'
+import { expiredMarks } from './host-marks.js'
+import {
+  type DeletedTuple,
+  type HostRegisters,
+  heldHostOf,
+  heldTupleOf,
+  mergeHosts,
+  mergeTuples,
+  oldStamp,
+  registersOf,
+  type TupleState,
+  tupleStateOf,
+} from './merge.js'
+import type { GreyPolicy } from './requests.js'
+import { compareStamps, laterStamp, type Stamp } from './stamp.js'
+import { KEEP_RESET_SEC } from './times.js'
+
+/** Everything that one gateway knows under one key, as gateways tell it to one another. */
+export type MergeRecord =
+  | { kind: 'host'; ip: string; registers: HostRegisters }
+  | { kind: 'tuple'; tuple: Tuple; state: TupleState | DeletedTuple }
+  /** `entry` undefined: deleted. */
+  | { kind: 'spamtrap'; address: WireText; stamp: Stamp; entry: SpamtrapEntry | undefined }
+
+/**
+ * `ahead`: changed at a time that is more than five minutes in our future; nothing was stored, and it has to be asked
+ * for again later.
+ */
+export type MergeOutcome = 'applied' | 'unchanged' | 'ahead'
+
+/** Clocks of gateways may differ by so much; a stamp from further ahead would push ours there. */
+export const MAX_AHEAD_SEC = 300
+
+/** What has to be on hand to merge records. */
+export function selectMerge(
+  records: readonly MergeRecord[],
+  policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
+): Selection {
+  const selection = emptySelection()
+  for (const record of records) {
+    switch (record.kind) {
+      case 'host':
+        selection.hosts.add(record.ip)
+        break
+      case 'tuple':
+        selection.hosts.add(record.tuple.ip)
+        selection.tuples.set(tupleText(record.tuple), record.tuple)
+        break
+      case 'spamtrap':
+        selection.spamtraps.add(record.address)
+    }
+  }
+  if (selection.tuples.size > 0) selection.maxTuplesPerAddress = policy.maxTuplesPerAddress
+  return selection
+}
+
+/** Decides records in order; outcomes in the same order. `cause` names the gateway they came from. */
+export function decideMerge(
+  draft: Draft,
+  records: readonly MergeRecord[],
+  policy: Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress'>,
+  cause: Cause,
+): MergeOutcome[] {
+  return records.map((record, index) => {
+    draft.begin(index)
+    const newest = newestStamp(record)
+    if (newest !== undefined && newest.time > (draft.now + MAX_AHEAD_SEC) * 1000) return 'ahead'
+    const outcome = decideRecord(draft, record, policy, cause)
+    if (newest !== undefined && outcome === 'applied') draft.observe(newest)
+    return outcome
+  })
+}
+
+function newestStamp(record: MergeRecord): Stamp | undefined {
+  switch (record.kind) {
+    case 'host': {
+      const { reset, white, trap, hand } = record.registers
+      return [white?.grant, white?.stamp, trap?.stamp, hand?.stamp].reduce(laterStamp, reset)
+    }
+    case 'tuple': {
+      const { state } = record
+      return laterStamp(
+        state.epoch,
+        state.first && { time: state.last.time * 1000, counter: 0, node: state.last.node },
+      )
+    }
+    case 'spamtrap':
+      return record.stamp
+  }
+}
+
+function decideRecord(
+  draft: Draft,
+  record: MergeRecord,
+  policy: Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress'>,
+  cause: Cause,
+): MergeOutcome {
+  switch (record.kind) {
+    case 'host':
+      return mergeHost(draft, record.ip, record.registers, cause)
+    case 'tuple':
+      return mergeTuple(draft, record.tuple, record.state, policy, cause)
+    case 'spamtrap':
+      return mergeSpamtrap(draft, record.address, record, cause)
+  }
+}
+
+function mergeHost(draft: Draft, ip: string, registers: HostRegisters, cause: Cause): MergeOutcome {
+  const held = draft.host(ip)
+  const known = registersOf(held)
+  const merged = mergeHosts(known, registers)
+  // What won is handed on as it is: nothing new is in what is made of known registers alone.
+  const isKnown =
+    merged.reset === known.reset &&
+    merged.white === known.white &&
+    merged.trap === known.trap &&
+    merged.hand === known.hand &&
+    merged.bcount === known.bcount &&
+    merged.pcount === known.pcount
+  if (isKnown) return 'unchanged'
+  const after = heldHostOf(ip, merged, draft.now)
+  if (after.entry === undefined) return mergeNothing(draft, ip, held, after, cause)
+  draft.putHost(ip, after, draft.nextStamp(), cause)
+  return 'applied'
+}
+
+/** Nothing shows any more: as after an expiry, the reset alone is kept. */
+function mergeNothing(draft: Draft, ip: string, held: HeldHost, after: HeldHost, cause: Cause): MergeOutcome {
+  const marks = expiredMarks(after.marks, draft.now, KEEP_RESET_SEC)
+  if (held.entry === undefined && compareStamps(held.marks?.reset, marks?.reset) === 0) return 'unchanged'
+  draft.putHost(ip, { entry: undefined, marks }, draft.nextStamp(), cause)
+  return 'applied'
+}
+
+function mergeTuple(
+  draft: Draft,
+  tuple: Tuple,
+  state: TupleState | DeletedTuple,
+  { passSec, maxTuplesPerAddress }: Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress'>,
+  cause: Cause,
+): MergeOutcome {
+  const { entry: host, marks: hostMarks } = draft.host(tuple.ip)
+  const reset = hostMarks?.reset
+  const text = tupleText(tuple)
+  const held = draft.tuple(text)
+  const known = knownTuple(held, draft.node)
+  const merged = known === undefined ? state : mergeTuples(known, state)
+  if (merged === known || (known !== undefined && isSameTuple(merged, known))) return 'unchanged'
+  if (merged.first === undefined) {
+    draft.putTuple(text, tuple, { entry: undefined, marks: { epoch: merged.epoch } }, cause)
+    return 'applied'
+  }
+  // One that is over, of before a reset, or of an address that is WHITE has done its work.
+  const isUseless = merged.expire <= draft.now || host?.kind === 'WHITE'
+  if (isUseless || compareStamps(merged.epoch, reset) < 0) return 'unchanged'
+  if (held.entry === undefined) makeRoom(draft, tuple.ip, maxTuplesPerAddress)
+  const after = heldTupleOf(tuple, merged, { node: draft.node, reset, passSec })
+  draft.putTuple(text, tuple, after, cause)
+  return 'applied'
+}
+
+function knownTuple({ entry, marks }: HeldTuple, node: number): TupleState | DeletedTuple | undefined {
+  if (entry !== undefined) return tupleStateOf({ entry, marks }, node)
+  return marks?.epoch === undefined ? undefined : { epoch: marks.epoch }
+}
+
+function isSameTuple(one: TupleState | DeletedTuple, other: TupleState | DeletedTuple): boolean {
+  if (one.first === undefined || other.first === undefined) return one.first === other.first
+  return (
+    compareStamps(one.epoch, other.epoch) === 0 &&
+    one.first === other.first &&
+    one.last === other.last &&
+    one.expire === other.expire &&
+    one.count === other.count
+  )
+}
+
+function mergeSpamtrap(
+  draft: Draft,
+  address: WireText,
+  { stamp, entry }: { stamp: Stamp; entry: SpamtrapEntry | undefined },
+  cause: Cause,
+): MergeOutcome {
+  const held = draft.spamtrap(address)
+  const order = compareStamps(stamp, spamtrapStamp(held))
+  // Stamps are unique but for those of entries from before stamps.
+  if (order < 0 || (order === 0 && (entry?.comment ?? '') <= (held.entry?.comment ?? ''))) return 'unchanged'
+  draft.putSpamtrap(address, { entry, stamp }, draft.nextStamp(), cause)
+  return 'applied'
+}
+
+function spamtrapStamp({ entry, stamp }: HeldSpamtrap): Stamp | undefined {
+  return stamp ?? (entry && oldStamp(entry.first))
+}
+
+/** What is on record under a key as other gateways are told; undefined when there is nothing to tell. */
+export function recordOfHost(ip: string, held: HeldHost): MergeRecord | undefined {
+  if (held.entry === undefined && held.marks === undefined) return undefined
+  return { kind: 'host', ip, registers: registersOf(held) }
+}
+
+/** See `recordOfHost`; `node` is that of the database. */
+export function recordOfTuple(
+  { ip, helo, from, to }: Tuple,
+  held: HeldTuple,
+  node: number,
+): MergeRecord | undefined {
+  const state = knownTuple(held, node)
+  return state && { kind: 'tuple', tuple: { ip, helo, from, to }, state }
+}
+
+/** See `recordOfHost`. */
+export function recordOfSpamtrap(address: WireText, held: HeldSpamtrap): MergeRecord | undefined {
+  const stamp = spamtrapStamp(held)
+  return stamp && { kind: 'spamtrap', address, stamp, entry: held.entry }
+}

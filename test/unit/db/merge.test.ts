@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'vitest'
+import type { Store, SyncPeer } from '../../../src/db/store.js'
+import type { MergeRecord } from '../../../src/domain/decide-merge.js'
+import type { EntryKey } from '../../../src/domain/entry.js'
+import { attemptOf, entriesOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+const FROM = { policy: POLICY, actor: '198.51.100.1' }
+
+async function recordsOf(store: Store, limit = 100): Promise<MergeRecord[]> {
+  const records: MergeRecord[] = []
+  for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+    const slice = await store.listRecords(cursor, limit)
+    records.push(...slice.records)
+    cursor = slice.next
+  }
+  return records
+}
+
+/** Two databases; the first holds one of everything. */
+async function gateways(): Promise<[Store, Store]> {
+  const one = await scratch.store()
+  const other = await scratch.store()
+  await one.edit(
+    [
+      { operation: 'add', kind: 'WHITE', ip: '192.0.2.1', options: { comment: 'café', expire: 0 } },
+      { operation: 'add', kind: 'TRAPPED', ip: '2001:db8::1' },
+      { operation: 'add', kind: 'SPAMTRAP', address: 'trap@example.org', options: { comment: 'old' } },
+      { operation: 'add', kind: 'SPAMTRAP', address: 'gone@example.org' },
+      { operation: 'delete', key: { kind: 'spamtrap', address: 'gone@example.org' } },
+      { operation: 'add', kind: 'WHITE', ip: '192.0.2.2' },
+      { operation: 'delete', key: { kind: 'host', ip: '192.0.2.2' } },
+    ],
+    NOW,
+  )
+  await one.recordAttempts([attemptOf('192.0.2.7'), attemptOf('2001:db8::7')], POLICY, NOW + 1)
+  return [one, other]
+}
+
+describe('merging another gateway', () => {
+  test('carries every kind of entry and of deletion, in slices, and changes nothing the second time', async () => {
+    const [one, other] = await gateways()
+    const records = await recordsOf(one, 1)
+    expect(records).toHaveLength(7)
+    const first = await other.merge(records, FROM, NOW + 2)
+    expect(first.outcomes).toEqual(records.map(() => 'applied'))
+    const both = [await entriesOf(one), await entriesOf(other)].map((entries) =>
+      entries.map((entry) => (entry.kind === 'TRAPPED' ? { ...entry, pass: 0 } : entry)),
+    )
+    expect(both[1]).toEqual(both[0])
+    const again = await other.merge(await recordsOf(one), FROM, NOW + 3)
+    expect(again.outcomes).toEqual(records.map(() => 'unchanged'))
+    expect(again.changes).toEqual([])
+  })
+
+  test('lets a deletion of an address, a spamtrap and a tuple win over what is older', async () => {
+    const [one, other] = await gateways()
+    await other.merge(await recordsOf(one), FROM, NOW + 2)
+    const { tuple } = attemptOf('192.0.2.7')
+    const keys: EntryKey[] = [
+      { kind: 'host', ip: '192.0.2.1' },
+      { kind: 'spamtrap', address: 'trap@example.org' },
+      { kind: 'tuple', ...tuple },
+    ]
+    await other.edit(
+      keys.map((key) => ({ operation: 'delete', key })),
+      NOW + 10,
+    )
+    const back = await other.readRecords(keys)
+    expect(back).toHaveLength(3)
+    expect((await one.merge(back, FROM, NOW + 11)).outcomes).toEqual(['applied', 'applied', 'applied'])
+    for (const key of keys) expect(await one.get(key)).toBeUndefined()
+    // What one gateway said before the deletion does not bring it back, whoever says it again.
+    const old = await recordsOf(one)
+    await other.merge(old, FROM, NOW + 12)
+    for (const key of keys) expect(await other.get(key)).toBeUndefined()
+    // The client comes again: the tuple begins anew, on both.
+    await one.recordAttempts([attemptOf('192.0.2.7')], POLICY, NOW + 20)
+    await other.merge(await one.readRecords([keys[2]!]), FROM, NOW + 21)
+    expect(await other.get(keys[2]!)).toMatchObject({ kind: 'GREY', first: NOW + 20, bcount: 1 })
+  })
+
+  test('does not revive a WHITE of before a trap, whichever arrives first', async () => {
+    const [one, other] = await gateways()
+    await one.recordSightings([{ ip: '192.0.2.50', count: 1 }], { whiteExpireSec: 9999, untrap: false }, NOW)
+    const white = await one.readRecords([{ kind: 'host', ip: '192.0.2.50' }])
+    await other.recordAttempts([attemptOf('192.0.2.50', { isDomainTrap: true })], POLICY, NOW + 5)
+    await other.merge(white, FROM, NOW + 6)
+    expect(await other.get({ kind: 'host', ip: '192.0.2.50' })).toMatchObject({ kind: 'TRAPPED' })
+    await one.merge(await other.readRecords([{ kind: 'host', ip: '192.0.2.50' }]), FROM, NOW + 7)
+    expect(await one.get({ kind: 'host', ip: '192.0.2.50' })).toMatchObject({ kind: 'TRAPPED' })
+  })
+
+  test('joins the sightings of a tuple, which then waits two minutes longer', async () => {
+    const one = await scratch.store()
+    const other = await scratch.store()
+    const { tuple } = attemptOf('192.0.2.8')
+    const key: EntryKey = { kind: 'tuple', ...tuple }
+    await one.recordAttempts([attemptOf('192.0.2.8')], POLICY, NOW)
+    await other.merge(await one.readRecords([key]), FROM, NOW + 1)
+    const soon = await other.recordAttempts([attemptOf('192.0.2.8')], POLICY, NOW + POLICY.passSec + 120)
+    expect(soon.outcomes[0]?.result).toBe('repeated')
+    const late = await other.recordAttempts([attemptOf('192.0.2.8')], POLICY, NOW + POLICY.passSec + 121)
+    expect(late.outcomes[0]).toMatchObject({ result: 'promoted', waitedSec: POLICY.passSec + 121 })
+    await one.merge(await other.readRecords([{ kind: 'host', ip: '192.0.2.8' }]), FROM, NOW + 4000)
+    expect(await one.get({ kind: 'host', ip: '192.0.2.8' })).toMatchObject({ kind: 'WHITE', first: NOW })
+  })
+
+  test('has the sightings of two gateways decide that a tuple has waited', async () => {
+    const one = await scratch.store()
+    const other = await scratch.store()
+    const { tuple } = attemptOf('192.0.2.8')
+    const key: EntryKey = { kind: 'tuple', ...tuple }
+    await one.recordAttempts([attemptOf('192.0.2.8')], POLICY, NOW)
+    const lateSec = NOW + POLICY.passSec + 121
+    await other.recordAttempts([attemptOf('192.0.2.8')], POLICY, lateSec)
+    await one.merge(await other.readRecords([key]), FROM, lateSec)
+    expect(await one.get(key)).toMatchObject({ first: NOW, pass: lateSec })
+    const scan = { expired: [], promoted: [tuple], blocked: [] }
+    expect((await one.applyScan(scan, POLICY, lateSec + 1)).promoted).toEqual(['192.0.2.8'])
+  })
+
+  test('refuses what is more than five minutes ahead, and moves its clock behind what it takes', async () => {
+    const [one, other] = await gateways()
+    const key: EntryKey = { kind: 'host', ip: '192.0.2.9' }
+    await one.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9' }], NOW + 301)
+    const records = await one.readRecords([key])
+    expect((await other.merge(records, FROM, NOW)).outcomes).toEqual(['ahead'])
+    expect(await other.get(key)).toBeUndefined()
+    expect((await other.merge(records, FROM, NOW + 1)).outcomes).toEqual(['applied'])
+    // A deletion here, by a clock that is behind, is later all the same.
+    await other.edit([{ operation: 'delete', key }], NOW + 2)
+    await one.merge(await other.readRecords([key]), FROM, NOW + 400)
+    expect(await one.get(key)).toBeUndefined()
+  })
+
+  test('keeps an address to its limit of tuples', async () => {
+    const [one, other] = await gateways()
+    const attempts = [0, 1, 2, 3, 4].map((n) => {
+      const attempt = attemptOf('192.0.2.30')
+      return { ...attempt, tuple: { ...attempt.tuple, from: `<${n}@b>` } }
+    })
+    await one.recordAttempts(attempts, POLICY, NOW)
+    const policy = { ...POLICY, maxTuplesPerAddress: 2 }
+    await other.merge(await recordsOf(one), { policy }, NOW + 1)
+    expect(await other.count({ ip: '192.0.2.30' })).toMatchObject({ GREY: 2 })
+  })
+
+  test('keeps what is known of a gateway in the transaction of its records', async () => {
+    const [one, other] = await gateways()
+    expect((await other.syncState()).node).toBeUndefined()
+    await other.saveSyncPeers([], NOW)
+    const { node } = await one.syncState()
+    const peer: SyncPeer = { node: node!, name: 'gw1', position: 9, newest: 9, number: 4, heard: NOW }
+    await other.merge(await recordsOf(one), { ...FROM, peer }, NOW + 1)
+    const state = await other.syncState()
+    expect(state.peers).toEqual([peer])
+    expect(state.node).toEqual(expect.any(Number))
+    const broken = [{ kind: 'host', ip: 'nul\0', registers: { bcount: 0, pcount: 1 } }] as MergeRecord[]
+    await expect(other.merge(broken, { ...FROM, peer: { ...peer, position: 10 } }, NOW)).rejects.toThrow()
+    expect((await other.syncState()).peers).toEqual([peer])
+  })
+})
+
+describe('marks of deletions', () => {
+  test('go when nothing can be older than they are, tuples sooner, a slice at a time', async () => {
+    const [one] = await gateways()
+    const { tuple } = attemptOf('192.0.2.7')
+    await one.edit([{ operation: 'delete', key: { kind: 'tuple', ...tuple } }], NOW + 2)
+    const keep = { keepSec: 1000, keepTupleSec: 100 }
+    const removedCount = async () =>
+      (await recordsOf(one)).filter(
+        (record) =>
+          (record.kind === 'host' &&
+            record.registers.white === undefined &&
+            record.registers.trap === undefined) ||
+          (record.kind === 'tuple' && record.state.first === undefined) ||
+          (record.kind === 'spamtrap' && record.entry === undefined),
+      ).length
+    expect(await removedCount()).toBe(3)
+    const drop = async (now: number) => {
+      let count = 0
+      let cursor: string | undefined
+      do {
+        const { droppedCount, next } = await one.dropOldMarks(cursor, 1, keep, now)
+        count += droppedCount
+        cursor = next
+      } while (cursor !== undefined)
+      return count
+    }
+    expect(await drop(NOW + 99)).toBe(0)
+    expect(await drop(NOW + 102)).toBe(1)
+    expect(await drop(NOW + 999)).toBe(0)
+    expect(await drop(NOW + 1001)).toBe(2)
+    expect(await removedCount()).toBe(0)
+  })
+})
