@@ -33,11 +33,60 @@ const ownModules = {
 }
 
 function withBundledSqlite(text, path) {
-  const driver = /const Database = require\(entry\)/
-  if (!driver.test(text))
-    throw new Error(`${path} loads better-sqlite3 in another way than this script knows`)
-  return `import BundledSqlite from 'better-sqlite3'\n${text.replace(driver, 'const Database = BundledSqlite')}`
+  const replacements = [
+    [/const Database = require\(entry\)/, 'const Database = BundledSqlite'],
+    // One more module of Node's, and an URL to be taken apart, for what the bundle was given.
+    [/createRequire\(__urlOf\([^)]*\)\)/, '__nodeRequire'],
+    [/require\.resolve\('better-sqlite3'\)/, '__findSqlite()'],
+  ]
+  let result = `import BundledSqlite from 'better-sqlite3'\n${text}`
+  for (const [found, wanted] of replacements) {
+    if (!found.test(text))
+      throw new Error(`${path} loads better-sqlite3 in another way than this script knows`)
+    result = result.replace(found, wanted)
+  }
+  return result
 }
+
+/**
+ * Modules that a bare Node has not loaded when a program starts, and that most calls have no use for: in a bundle they are
+ * loaded when the first name of theirs is used. Eager, they were the half of what `spamdb KEY` took beyond `node -e 0`.
+ */
+const LAZY_MODULES = [
+  'child_process',
+  'crypto',
+  'dgram',
+  'dns',
+  'dns/promises',
+  'fs/promises',
+  'module',
+  'net',
+  'os',
+  'perf_hooks',
+  'readline',
+  'readline/promises',
+  'stream',
+  'timers/promises',
+  'tls',
+  'tty',
+  'v8',
+  'worker_threads',
+  'zlib',
+].map((name) => `node:${name}`)
+
+/** `require` of a bundle. The stand-in for a module has its names, and loads it for any of them. */
+const LAZY_REQUIRE = `const __lazyNames = new Set(${JSON.stringify(LAZY_MODULES)});
+const __lazy = (load) => { let loaded; const get = () => loaded ??= load(); return new Proxy({}, {
+  get: (_, name) => get()[name], has: (_, name) => name in get(), ownKeys: () => Reflect.ownKeys(get()),
+  getOwnPropertyDescriptor: (_, name) => { const found = Reflect.getOwnPropertyDescriptor(get(), name); return found && { ...found, configurable: true } } }) };
+const require = Object.assign((name) => __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __nodeRequire(name), { resolve: __nodeRequire.resolve });
+`
+
+/** Where better-sqlite3 is: nearly always where npm puts it, which is told faster by a look than by Node's search. */
+const FIND_SQLITE = `const __findSqlite = () => {
+const usual = path.join(rootPath, 'node_modules', 'better-sqlite3', 'lib', 'index.js');
+return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('better-sqlite3') };
+`
 
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
@@ -60,7 +109,7 @@ async function bundle({ entry, prelude = '' }) {
     legalComments: 'none',
     logLevel: 'warning',
   })
-  return `(function (require, rootPath, path) { const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
+  return `(function (__nodeRequire, rootPath, path) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
 ${prelude}${outputFiles[0].text}
 return module.exports })`
 }

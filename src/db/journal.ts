@@ -56,20 +56,18 @@ interface StateRow extends ClockState {
 export class Journal {
   readonly nodes: StoredNodes
   readonly #connection: Connection
-  readonly #home: string
 
-  /** `home` tells this database from copies of it; see `homeOf`. */
-  constructor(connection: Connection, home: string) {
+  constructor(connection: Connection) {
     this.#connection = connection
-    this.#home = home
     this.nodes = new StoredNodes(connection)
   }
 
   /** Begins the journal's part of a write transaction, which the caller has opened. */
   begin(now: number): JournalWriter {
     const state = this.#connection.prepare(STATE).get() as StateRow
-    if (state.home !== this.#home) {
-      state.home = this.#home
+    const { home } = this.#connection
+    if (state.home !== home) {
+      state.home = home
       state.node = this.nodes.numberOf(newNode())
     }
     return new JournalWriter(this.#connection, this.nodes, state, now)
@@ -94,7 +92,7 @@ export class Journal {
   /** Number of this database and of its newest change; undefined for one that was copied and not changed since. */
   identity(): { node: number | undefined; newest: number } {
     const { node, home, seq } = this.#connection.prepare(STATE).get() as StateRow
-    return { node: home === this.#home ? this.nodes.nodeOf(node) : undefined, newest: seq }
+    return { node: home === this.#connection.home ? this.nodes.nodeOf(node) : undefined, newest: seq }
   }
 
   position(name: string): number | undefined {

@@ -39,7 +39,7 @@ export class Transactions {
 
   constructor(connection: Connection) {
     this.#connection = connection
-    this.journal = new Journal(connection, connection.home)
+    this.journal = new Journal(connection)
     this.history = new History(connection)
     this.counts = new HourlyCounts(connection)
     const { nodes } = this.journal

@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs'
+import { fstatSync, statSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { toTerminalText } from '../codec/terminal-text.js'
 import { AppError } from './app-error.js'
@@ -14,7 +14,7 @@ const RETRY_MS = 5
  * would (see `dieOfBrokenPipe`); other failures throw `AppError` `ERR_OUTPUT`.
  */
 export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
-  const bytes = isatty(descriptor) ? toTerminalText(text) : text
+  const bytes = isTerminal(descriptor) ? toTerminalText(text) : text
   let offset = 0
   while (offset < bytes.length) {
     try {
@@ -29,6 +29,20 @@ export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
       throw outputFailure(descriptor, error)
     }
   }
+}
+
+/**
+ * The same as isatty(3), which Node has in a module that brings its whole network with it: what is no device, or is the one
+ * to which a cron job writes, is told by its kind.
+ */
+function isTerminal(descriptor: 1 | 2): boolean {
+  try {
+    const status = fstatSync(descriptor)
+    if (!status.isCharacterDevice() || status.rdev === statSync('/dev/null').rdev) return false
+  } catch {
+    // A descriptor that is closed, or a system without that device: isatty says what it is.
+  }
+  return isatty(descriptor)
 }
 
 /**
