@@ -2,7 +2,6 @@
 
 import type { Store } from '../db/store.js'
 import { CHANGE_RULES, type ChangeRule } from '../domain/change.js'
-import type { Entry, EntryKey } from '../domain/entry.js'
 import { type HistoryRow, programOf } from '../domain/history.js'
 import type { EntryQuery } from '../domain/query.js'
 import { compileQuery, hasConditions } from '../domain/query-match.js'
@@ -42,7 +41,9 @@ export async function* readMatching(
       if (filter.sinceSec !== undefined && at < filter.sinceSec) return false
       if (filter.rules.length > 0 && !filter.rules.includes(rule)) return false
       const entry = after ?? before
-      return key === undefined || entry === undefined ? !hasConditions(filter.query) : matches(entry)
+      if (key === undefined || entry === undefined || entry.kind === 'RELEASE')
+        return !hasConditions(filter.query)
+      return matches(entry)
     })
     if (wanted.length > 0) yield wanted
     if (rows.length < BATCH_ROWS) return
@@ -56,9 +57,9 @@ export interface HistoryRecord {
   program: string
   cause: ChangeRule
   actor: string | undefined
-  key: EntryKey | undefined
-  before: Entry | undefined
-  after: Entry | undefined
+  key: HistoryRow['key']
+  before: HistoryRow['before']
+  after: HistoryRow['after']
   summary: string | undefined
 }
 

@@ -3,8 +3,8 @@
  * keep to the same. What only repeats (a tuple tried again, a white host seen again) leaves no row, and neither does
  * a tuple that ends by time or for want of room: the counters of the hour have these.
  */
-import { CHANGE_RULES, type Change, type ChangeRule } from '../domain/change.js'
-import type { Entry, EntryKey } from '../domain/entry.js'
+import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
+import type { Entry } from '../domain/entry.js'
 import {
   DEFAULT_HISTORY,
   HISTORY_MODES,
@@ -13,6 +13,7 @@ import {
   UNDOABLE_RULES,
   type UndoStep,
 } from '../domain/history.js'
+import type { Release } from '../domain/release.js'
 import type { Connection } from './connection.js'
 
 const SETTINGS = 'SELECT after FROM history WHERE seq = 0'
@@ -32,13 +33,14 @@ const LAST_EVENT = `SELECT event FROM history WHERE seq > 0 AND rule IN (${UNDOA
 
 const DROP_MODES = {
   off: 'DELETE FROM history WHERE seq > 0',
-  hosts: 'DELETE FROM history WHERE seq > 0 AND kind IN (1, 2)',
+  hosts: 'DELETE FROM history WHERE seq > 0 AND kind IN (1, 2, 4)',
 } as const
 
 /** Rows that one transaction removes at most, and after how many new ones it looks. */
 const TRIM_ROWS = 2000
-const KINDS = ['host', 'tuple', 'spamtrap'] as const
-const SUMMARY = 3
+/** Stored by position: append, never reorder. */
+const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release'] as const
+const SUMMARY = KINDS.indexOf('summary')
 
 type Row = [number, number, number, number, string | null, number, string, string | null, string | null]
 
@@ -131,7 +133,9 @@ export class History {
     const rows = (this.#connection.prepareRaw(OF_EVENT).all(event, event) as Row[]).map(decodeRow)
     const steps = new Map<string, UndoStep>()
     for (const { key, before, after } of rows) {
-      if (key === undefined) continue
+      // Events of releases are not undone, but cancelled.
+      if (key === undefined || key.kind === 'release') continue
+      if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
       const text = encodeKey(key)
       const known = steps.get(text)
       if (known === undefined) steps.set(text, { key, before, after })
@@ -171,13 +175,19 @@ export class History {
 function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
   if (key.kind !== 'host' && mode === 'hosts') return false
   const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
+  // How often one was used is told by the addresses that became WHITE.
+  if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
   if (cause.rule === 'attempt' || cause.rule === 'sighting') return !isRepeat
   if (key.kind === 'tuple')
     return cause.rule !== 'expiry' && cause.rule !== 'limit' && cause.rule !== 'block-list'
   return true
 }
 
-function encodeKey(key: EntryKey): string {
+function endOf({ entry }: Change['before']): number | undefined {
+  return entry?.kind === 'RELEASE' ? entry.expire : undefined
+}
+
+function encodeKey(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
       return key.ip
@@ -185,10 +195,12 @@ function encodeKey(key: EntryKey): string {
       return `@${key.address}`
     case 'tuple':
       return `${key.ip} ${JSON.stringify([key.helo, key.from, key.to])}`
+    case 'release':
+      return `!${key.id}`
   }
 }
 
-function decodeKey(kind: number, text: string): EntryKey | undefined {
+function decodeKey(kind: number, text: string): ChangeKey | undefined {
   switch (KINDS[kind]) {
     case 'host':
       return { kind: 'host', ip: text }
@@ -199,14 +211,17 @@ function decodeKey(kind: number, text: string): EntryKey | undefined {
       const [helo, from, to] = JSON.parse(text.slice(at + 1)) as [string, string, string]
       return { kind: 'tuple', ip: text.slice(0, at), helo, from, to }
     }
-    case undefined:
+    case 'release':
+      return { kind: 'release', id: text.slice(1) }
+    default:
       return undefined
   }
 }
 
 /** The fields that the key does not tell. */
-function encodeFields(entry: Entry | undefined): string | null {
+function encodeFields(entry: Change['before']['entry']): string | null {
   if (entry === undefined) return null
+  if (entry.kind === 'RELEASE') return JSON.stringify(entry)
   if (entry.kind === 'SPAMTRAP') return JSON.stringify([entry.kind, entry.first, entry.comment])
   const { kind, first, pass, expire, bcount, pcount } = entry
   const comment = entry.kind === 'GREY' ? undefined : entry.comment
@@ -221,8 +236,9 @@ function encodeFields(entry: Entry | undefined): string | null {
   ])
 }
 
-function decodeFields(key: EntryKey | undefined, text: string | null): Entry | undefined {
+function decodeFields(key: ChangeKey | undefined, text: string | null): HistoryRow['before'] {
   if (text === null || key === undefined) return undefined
+  if (key.kind === 'release') return JSON.parse(text) as Release
   const fields = JSON.parse(text) as [Entry['kind'], number, number, number, number, number, string?]
   if (key.kind === 'spamtrap') {
     const [, first, comment] = fields as unknown as [string, number, (string | null)?]

@@ -3,8 +3,8 @@
  * and KEY are lengths in bytes, then actor and key; KINDS is -1 for a row without key. The fields of a tuple's key
  * are joined by NUL.
  */
-import { CHANGE_RULES, type Change, type ChangeRule, keyText } from '../domain/change.js'
-import type { EntryKey, EntryKind } from '../domain/entry.js'
+import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule, keyText } from '../domain/change.js'
+import type { EntryKind } from '../domain/entry.js'
 import type { Stamp } from '../domain/stamp.js'
 import type { NodeNumbers } from './tables/marks-codec.js'
 
@@ -16,8 +16,8 @@ export interface JournalRow {
   /**
    * What changed. undefined: so much at once that no key is named (a large import, a merge): compare everything.
    */
-  key: EntryKey | undefined
-  /** Kind of the entry before and after; undefined is none. Equal for a change of times, counts or comment. */
+  key: ChangeKey | undefined
+  /** Kind of the entry before and after; undefined is none, and for a release always so. Equal for a change of times, counts or comment. */
   before: EntryKind | undefined
   after: EntryKind | undefined
   rule: ChangeRule
@@ -26,14 +26,18 @@ export interface JournalRow {
 }
 
 const KINDS: readonly (EntryKind | undefined)[] = [undefined, 'WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
-const KEY_KINDS = ['host', 'tuple', 'spamtrap'] as const
+const KEY_KINDS = ['host', 'tuple', 'spamtrap', 'release'] as const
 const NO_KEY = -1
 
 /** One character for one byte. */
 export function encodeChange({ key, before, after, cause, stamp }: Change, nodes: NodeNumbers): string {
   const keyKind = KEY_KINDS.indexOf(key.kind)
-  const kinds = (keyKind * 5 + KINDS.indexOf(before.entry?.kind)) * 5 + KINDS.indexOf(after.entry?.kind)
+  const kinds = (keyKind * 5 + kindNumber(before.entry)) * 5 + kindNumber(after.entry)
   return encodeRow(kinds, cause.rule, stamp, cause.actor, keyText(key), nodes)
+}
+
+function kindNumber(entry: Change['before']['entry']): number {
+  return entry === undefined || entry.kind === 'RELEASE' ? 0 : KINDS.indexOf(entry.kind)
 }
 
 /** The row that names no key: so much changed at once that everything is to be compared. */
@@ -79,7 +83,7 @@ export function* decodeRows(bytes: Buffer, first: number, nodes: NodeNumbers): G
   }
 }
 
-function decodeKey(kinds: number, text: string): EntryKey {
+function decodeKey(kinds: number, text: string): ChangeKey {
   switch (KEY_KINDS[Math.floor(kinds / 25)]) {
     case 'tuple': {
       const [ip = '', helo = '', from = '', to = ''] = text.split('\0')
@@ -87,6 +91,8 @@ function decodeKey(kinds: number, text: string): EntryKey {
     }
     case 'spamtrap':
       return { kind: 'spamtrap', address: text.slice(1) }
+    case 'release':
+      return { kind: 'release', id: text.slice(1) }
     default:
       return { kind: 'host', ip: text }
   }

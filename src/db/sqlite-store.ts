@@ -6,6 +6,7 @@ import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
+import type { Release } from '../domain/release.js'
 import type { Connection } from './connection.js'
 import type {
   Changed,
@@ -20,6 +21,8 @@ import type {
   ManualEdit,
   MergePolicy,
   RecordSlice,
+  ReleaseEdit,
+  ReleaseOutcome,
   ScanChanges,
   ScanCursor,
   ScanSlice,
@@ -312,6 +315,23 @@ export class SqliteStore implements Store {
       const [newestMs, whiteCount, expiringCount] = row
       return { newestSec: Math.floor(newestMs / 1000), whiteCount, expiringCount }
     })
+  }
+
+  async readReleases(): Promise<Release[]> {
+    return this.#connection.read('readReleases', () =>
+      this.#transactions.releases.all().map(({ entry }) => entry),
+    )
+  }
+
+  async editReleases(
+    edits: readonly ReleaseEdit[],
+    now: number,
+    { actor }: { actor?: string | undefined } = {},
+  ): Promise<Changed<ReleaseOutcome>> {
+    const { decideReleases, selectReleases } = await import('../domain/decide-release.js')
+    return this.#transactions.decide('editReleases', now, selectReleases(), (draft) =>
+      decideReleases(draft, edits, actor),
+    )
   }
 
   async tupleCount(): Promise<number> {

@@ -14,10 +14,13 @@ import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
+import type { Release } from '../domain/release.js'
 import type {
   EditOutcome,
   GreyPolicy,
   ManualEdit,
+  ReleaseEdit,
+  ReleaseOutcome,
   ScanChanges,
   Sighting,
   SightingOptions,
@@ -251,6 +254,14 @@ export interface Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }>
+  /** All releases on record, the oldest first: also those that ended within the last week. */
+  readReleases(): Promise<Release[]>
+  /** Makes and cancels releases in order, within one transaction. `actor` is the user, when known. */
+  editReleases(
+    edits: readonly ReleaseEdit[],
+    now: number,
+    options?: { actor?: string | undefined },
+  ): Promise<Changed<ReleaseOutcome>>
   /** Number of tuples, from a counter that the database keeps. */
   tupleCount(): Promise<number>
   /** What tells whether a clock that says `now`, in seconds, can be right. */

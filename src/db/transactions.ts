@@ -10,12 +10,14 @@ import {
   NO_SPAMTRAP,
   NO_TUPLE,
 } from '../domain/held.js'
+import type { HeldRelease } from '../domain/release.js'
 import type { Connection } from './connection.js'
 import { History } from './history.js'
 import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
+import { ReleaseTable } from './tables/release-table.js'
 import { RemovedTable, removedTupleKey } from './tables/removed-table.js'
 import { SpamtrapTable } from './tables/spamtrap-table.js'
 import { TupleTable } from './tables/tuple-table.js'
@@ -34,6 +36,7 @@ export class Transactions {
   readonly hosts: HostTable
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
+  readonly releases: ReleaseTable
   readonly removed: RemovedTable
   readonly #connection: Connection
 
@@ -46,6 +49,7 @@ export class Transactions {
     this.hosts = new HostTable(connection, nodes)
     this.tuples = new TupleTable(connection, nodes)
     this.spamtraps = new SpamtrapTable(connection, nodes)
+    this.releases = new ReleaseTable(connection, nodes)
     this.removed = new RemovedTable(connection)
   }
 
@@ -118,6 +122,9 @@ export class Transactions {
       draft.holdTuple(text, held ?? (mayBeRemoved ? this.#removedTuple(tuple) : NO_TUPLE))
     }
     for (const [ip, limit] of selection.tuplesOf) this.#loadOldest(draft, ip, limit)
+    if (selection.releases === true) {
+      for (const held of this.releases.all()) draft.holdRelease(held.entry.id, held)
+    }
     if (selection.maxTuplesPerAddress !== undefined) {
       this.#loadInTheWay(draft, newTuples, selection.maxTuplesPerAddress)
     }
@@ -188,6 +195,12 @@ export class Transactions {
           this.tuples.insert(is.entry, is.marks)
           if (was.marks !== undefined) this.removed.delete(removedTupleKey(key))
         } else this.tuples.update(is.entry, was.entry.first, is.marks)
+        return
+      }
+      case 'release': {
+        const { entry, stamp } = after as HeldRelease
+        if (entry === undefined || stamp === undefined) this.releases.delete(key.id)
+        else this.releases.put(entry, stamp)
       }
     }
   }

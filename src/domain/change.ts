@@ -1,5 +1,6 @@
-import type { EntryKey, Tuple, WireText } from './entry.js'
+import type { Tuple, WireText } from './entry.js'
 import type { HeldHost, HeldSpamtrap, HeldTuple } from './held.js'
+import type { HeldRelease } from './release.js'
 import type { Stamp } from './stamp.js'
 
 /** Why an entry changed: the rule that decided so. Stored by position: append, never reorder. */
@@ -61,8 +62,13 @@ export type TupleChange = ChangeOf<{ kind: 'tuple' } & Tuple, HeldTuple>
 /** See `HostChange`. */
 export type SpamtrapChange = ChangeOf<{ kind: 'spamtrap'; address: WireText }, HeldSpamtrap>
 
+/** See `HostChange`; a release is no entry, but is told of in the same way. */
+export type ReleaseChange = ChangeOf<{ kind: 'release'; id: string }, HeldRelease>
+
 /** One change of one entry: what is on record before and after it, when, and why. */
-export type Change = HostChange | TupleChange | SpamtrapChange
+export type Change = HostChange | TupleChange | SpamtrapChange | ReleaseChange
+/** What a change can be of. */
+export type ChangeKey = Change['key']
 
 /** True for a change of a WHITE or TRAPPED entry. */
 export function isHostChange(change: Change): change is HostChange {
@@ -70,7 +76,7 @@ export function isHostChange(change: Change): change is HostChange {
 }
 
 /** A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be mixed up. */
-export function keyText(key: EntryKey): string {
+export function keyText(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
       return key.ip
@@ -78,6 +84,8 @@ export function keyText(key: EntryKey): string {
       return `@${key.address}`
     case 'tuple':
       return tupleText(key)
+    case 'release':
+      return `!${key.id}`
   }
 }
 

@@ -1,5 +1,6 @@
 /** Delivery attempts, as values. Source of the rules: greylist-rules.ts. */
 import { type Cause, tupleText } from './change.js'
+import { releaseAttempt } from './decide-release.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryTimes, GreyEntry, HostEntry, Tuple } from './entry.js'
 import {
@@ -29,6 +30,7 @@ export function selectAttempts(
     selection.tuples.set(tupleText(tuple), tuple)
   }
   selection.maxTuplesPerAddress = policy.maxTuplesPerAddress
+  selection.releases = true
   return selection
 }
 
@@ -67,12 +69,14 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
     (known.entry.expire <= draft.now ||
       known.entry.first > draft.now + CLOCK_TOLERANCE_SEC ||
       isBeforeReset(draft, attempt.tuple.ip, known))
+  const isFirst = known.entry === undefined
+  if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {
+    const trapped = trap(draft, attempt, policy, 'trapped-mx')
+    if (trapped !== undefined) return trapped
+  }
+  const released = releaseAttempt(draft, attempt, policy)
+  if (released !== undefined) return released
   if (known.entry === undefined || isVoid) {
-    const isFirst = known.entry === undefined
-    if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {
-      const trapped = trap(draft, attempt, policy, 'trapped-mx')
-      if (trapped !== undefined) return trapped
-    }
     const evictedCount = isFirst ? makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress) : 0
     const entry = greyEntry(attempt.tuple, newTuple(policy.greyExpireSec, draft.now))
     draft.putTuple(text, attempt.tuple, { entry, marks: marksOf(epoch, entry.first, draft.now) }, ATTEMPT)

@@ -1,6 +1,7 @@
 import { type Cause, type Change, tupleText } from './change.js'
 import type { Tuple, WireText } from './entry.js'
 import { type HeldHost, type HeldSpamtrap, type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from './held.js'
+import { type HeldRelease, NO_RELEASE, type Release } from './release.js'
 import type { HybridClock, Stamp } from './stamp.js'
 
 /** Which entries have to be on hand before a decision. */
@@ -13,6 +14,8 @@ export interface Selection {
   tuplesOf: Map<string, number>
   /** Most tuples that an address may have; with it the tuples in the way of new ones are needed too. */
   maxTuplesPerAddress?: number | undefined
+  /** All releases. */
+  releases?: boolean | undefined
 }
 
 /** A selection of nothing, to be filled. */
@@ -43,6 +46,7 @@ export class Draft {
   readonly #hosts = new Map<string, Slot<HeldHost>>()
   readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
   readonly #tuples = new Map<string, Slot<HeldTuple>>()
+  readonly #releases = new Map<string, Slot<HeldRelease>>()
   readonly #byAddress = new Map<string, AddressTuples>()
   readonly #takenCounts = new Map<string, number>()
   #request = 0
@@ -90,6 +94,10 @@ export class Draft {
     for (const held of queue) this.holdTuple(tupleText(held.entry!), held)
   }
 
+  holdRelease(id: string, held: HeldRelease): void {
+    if (!this.#releases.has(id)) this.#releases.set(id, { held, touched: undefined })
+  }
+
   host(ip: string): HeldHost {
     return this.#hosts.get(ip)?.held ?? NO_HOST
   }
@@ -100,6 +108,15 @@ export class Draft {
 
   tuple(text: string): HeldTuple {
     return this.#tuples.get(text)?.held ?? NO_TUPLE
+  }
+
+  release(id: string): HeldRelease {
+    return this.#releases.get(id)?.held ?? NO_RELEASE
+  }
+
+  /** Every release on record, those that ended among them. */
+  *releases(): Generator<Release> {
+    for (const { held } of this.#releases.values()) if (held.entry !== undefined) yield held.entry
   }
 
   /** How many tuples an address has; 0 when it was not part of the selection. */
@@ -142,6 +159,13 @@ export class Draft {
   putSpamtrap(address: WireText, after: HeldSpamtrap, stamp: Stamp, cause: Cause): void {
     const slot = slotOf(this.#spamtraps, address, NO_SPAMTRAP)
     const key = { kind: 'spamtrap', address } as const
+    this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
+    slot.held = after
+  }
+
+  putRelease(id: string, after: HeldRelease, stamp: Stamp, cause: Cause): void {
+    const slot = slotOf(this.#releases, id, NO_RELEASE)
+    const key = { kind: 'release', id } as const
     this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
     slot.held = after
   }

@@ -1,9 +1,10 @@
 /** The history for people: what each event did to which entry, and taking a manual one back. */
-import { type Cause, type ChangeRule, tupleText } from './change.js'
+import { type Cause, type ChangeKey, type ChangeRule, tupleText } from './change.js'
 import { deleteKey, selectKey } from './decide-edits.js'
 import { importedMarks } from './decide-import.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { Entry, EntryKey } from './entry.js'
+import type { Release } from './release.js'
 
 /** What is kept: nothing, addresses alone, or senders and recipients as well. */
 export const HISTORY_MODES = ['off', 'hosts', 'full'] as const
@@ -34,9 +35,9 @@ export interface HistoryRow {
   /** Peer or user, where known; of a trap the recipient. */
   actor: string | undefined
   /** Undefined for an event that was too large for a row each: `summary` tells of it. */
-  key: EntryKey | undefined
-  before: Entry | undefined
-  after: Entry | undefined
+  key: ChangeKey | undefined
+  before: Entry | Release | undefined
+  after: Entry | Release | undefined
   summary: string | undefined
 }
 

@@ -1,5 +1,6 @@
 /** What programs ask to be done to entries, and what comes of it. */
 import type { EntryKey, Tuple, WireText } from './entry.js'
+import type { Release } from './release.js'
 
 /** One change by an administrator. `ip` is canonical, `address` normalised; see database.md section 6. */
 export type ManualEdit =
@@ -101,3 +102,9 @@ export interface UpsertCounts {
   updated: number
   skipped: number
 }
+
+/** A release is made under a new name, or ends before its time. */
+export type ReleaseEdit = { operation: 'make'; release: Release } | { operation: 'cancel'; id: string }
+
+/** `refused`: the name is taken, or too many are in force. `missing`, `ended`: there is nothing to cancel. */
+export type ReleaseOutcome = 'made' | 'refused' | 'cancelled' | 'missing' | 'ended'

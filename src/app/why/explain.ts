@@ -15,8 +15,10 @@ import { askDaemon } from '../ask-daemon.js'
 import type { DaemonStatus } from '../daemon-status.js'
 import { openDatabase } from '../database/open-database.js'
 import { readDaemonAnswer } from '../doctor/context.js'
+import { releasesInForce } from '../release/release-mail.js'
 import { toDisplayText, toWireText } from '../wire-text.js'
 import { findListReasons } from './lists.js'
+import { releasesFor } from './releases.js'
 import type { WhyReport, WhySubject } from './report.js'
 import { testTables } from './tables.js'
 import { judge } from './verdict.js'
@@ -65,7 +67,7 @@ export async function explainWhy(
     lists,
     loadedLists: isAddress && answer.kind === 'status' ? await loadedLists(settings, subject.ip) : undefined,
     daemon,
-    database: await readEntries(settings, subject, 'pid' in daemon ? daemon : undefined),
+    database: await readEntries(settings, subject, probe.nowSec(), 'pid' in daemon ? daemon : undefined),
     allowedDomains: readAllowed(probe, settings, subject),
   }
   return { ...facts, verdict: judge(facts, settings) }
@@ -83,6 +85,7 @@ async function loadedLists({ controlSocket }: Settings, ip: string): Promise<str
 async function readEntries(
   settings: Settings,
   subject: WhySubject,
+  nowSec: number,
   daemon: DaemonStatus | undefined,
 ): Promise<WhyReport['database']> {
   try {
@@ -114,15 +117,17 @@ async function readEntries(
         await take({ kinds: ['GREY'], to: pattern }, tuples)
         await take({ kinds: ['GREY'], from: pattern }, tuples)
       }
+      const shown = unique((tuples as GreyEntry[]).filter((tuple) => concerns(tuple, subject))).slice(
+        0,
+        MAX_TUPLES,
+      )
       return {
         host: host as HostEntry | undefined,
-        tuples: unique((tuples as GreyEntry[]).filter((tuple) => concerns(tuple, subject))).slice(
-          0,
-          MAX_TUPLES,
-        ),
+        tuples: shown,
         hasMoreTuples: tuples.length > MAX_TUPLES,
         spamtraps: traps as SpamtrapEntry[],
         history,
+        releases: releasesFor(subject, shown, await releasesInForce(store, nowSec)),
       }
     } finally {
       await store.close()

@@ -1,6 +1,7 @@
 /** What `spamdctl why` found, and the judgement on it. */
 import type { GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
+import type { Release } from '../../domain/release.js'
 import type { UnixSec } from '../../platform/clock.js'
 import type { DaemonStatus } from '../daemon-status.js'
 import type { ListReason } from './lists.js'
@@ -29,6 +30,8 @@ export interface WhyReport {
         hasMoreTuples: boolean
         spamtraps: SpamtrapEntry[]
         history: HistoryRow[]
+        /** In force, and naming the subject or mail that waits from it. */
+        releases: Release[]
       }
     | { reason: string }
   /** Undefined when there is no file, or it restricts nothing, or it does not concern an address. */

@@ -1,8 +1,13 @@
 /** One sentence: what happens now, when that changes, and the command that changes it. Pure. */
 import { formatDuration } from '../../codec/duration.js'
+import { shellWord } from '../../codec/shell-word.js'
 import { isPinned } from '../../domain/host-state.js'
+import { trapKeyOf } from '../../domain/recipient.js'
+import { meetsTerms } from '../../domain/release.js'
 import type { Settings } from '../../platform/settings.js'
+import { describeTerms } from '../release/release-terms.js'
 import { toDisplayText } from '../wire-text.js'
+import { namesTuple } from './releases.js'
 import type { Verdict, VerdictState, WhyReport } from './report.js'
 
 /** spamd's own defaults, for when it cannot be asked. Source: spamd(8). */
@@ -134,6 +139,18 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
       `spamdb -a ${ip}`,
     )
   }
+  const release =
+    'releases' in facts.database
+      ? facts.database.releases.find((each) => tuples.some((tuple) => namesTuple(each, tuple)))
+      : undefined
+  if (release !== undefined) {
+    return verdict(
+      'waits',
+      `${ip} is greylisted, but ${describeTerms(release)} is released: its next try makes the address WHITE, and the one after that passes`,
+      release.expire,
+      `spamdctl release cancel ${release.id}`,
+    )
+  }
   const readySec = Math.min(...tuples.map(({ first }) => first + passSec))
   if (readySec <= facts.timeSec) {
     return verdict(
@@ -182,8 +199,22 @@ function judgeRecipient(facts: Facts): Verdict {
     'mail-waits',
     `${name} is no spamtrap; ${waits}; mail from unknown hosts waits ${formatDuration(passSec)}`,
     undefined,
-    waiting === 0 ? undefined : 'spamdb -a ADDRESS, with the address of a host above',
+    waiting === 0
+      ? undefined
+      : (releaseCommand(facts) ?? 'spamdb -a ADDRESS, with the address of a host above'),
   )
+}
+
+/** The command that releases the mail that waits; undefined where no word of a shell names it. */
+function releaseCommand({ subject, database }: Facts): string | undefined {
+  if (subject.kind === 'address' || !('tuples' in database)) return undefined
+  const { tuples } = database
+  const name = subject.kind === 'email' ? subject.address : subject.domain
+  const isRecipient = subject.kind === 'email' && tuples.some(({ to }) => trapKeyOf(to) === name)
+  const isSender = tuples.some((tuple) => meetsTerms({ from: name }, { tuple, trapKey: '' }))
+  if (!isRecipient && !isSender) return undefined
+  const word = shellWord(toDisplayText(name))
+  return word === undefined ? undefined : `spamdctl release ${isRecipient ? '--to' : '--from'} ${word}`
 }
 
 function until(host: { expire: number }, nowSec: number): string {

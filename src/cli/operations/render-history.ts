@@ -1,5 +1,6 @@
 /** Events of the history for people and for programs. */
 import type { HistoryRecord } from '../../app/history.js'
+import { describeTerms } from '../../app/release/release-terms.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
@@ -53,11 +54,14 @@ export function keyWords(key: Key): string {
       return toDisplayText(key.address)
     case 'tuple':
       return `${key.ip} ${toDisplayText(key.from)} to ${toDisplayText(key.to)} (HELO ${toDisplayText(key.helo)})`
+    case 'release':
+      return `release ${key.id}`
   }
 }
 
 function entryWords(entry: Entry | undefined, before?: Entry): string {
   if (entry === undefined) return 'none'
+  if (entry.kind === 'RELEASE') return `RELEASE of ${describeTerms(entry)} until ${localTime(entry.expire)}`
   if (entry.kind === 'SPAMTRAP')
     return entry.comment === undefined ? 'SPAMTRAP' : `SPAMTRAP (${entry.comment})`
   const end = entry.expire === 0 ? 'pinned' : `until ${localTime(entry.expire)}`

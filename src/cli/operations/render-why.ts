@@ -2,12 +2,14 @@
 
 import { toRecord } from '../../app/history.js'
 import { describeSource } from '../../app/lists/list-source.js'
+import { releaseFields } from '../../app/release/release-terms.js'
 import { subjectText } from '../../app/why/explain.js'
 import type { WhyReport } from '../../app/why/report.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
+import { describeRelease } from '../release/release-commands.js'
 import { historyJson, historyLine } from './render-history.js'
 import { styled, type Terminal, wrapped } from './terminal.js'
 
@@ -95,7 +97,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     rows.push(['database', database.reason])
     return
   }
-  const { host, tuples, hasMoreTuples, spamtraps, history } = database
+  const { host, tuples, hasMoreTuples, spamtraps, history, releases } = database
   if (host !== undefined) {
     const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
     const counts =
@@ -121,6 +123,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
   if (host === undefined && tuples.length === 0 && spamtraps.length === 0) {
     rows.push(['database', subject.kind === 'address' ? 'no entry' : 'no spamtrap, and no waiting mail'])
   }
+  for (const release of releases) rows.push(['release', describeRelease(release, timeSec)])
   for (const row of history) rows.push(['history', historyLine(toRecord(row)).trimEnd()])
 }
 
@@ -168,6 +171,7 @@ export function whyJson(report: WhyReport): string {
             host: database.host === undefined ? null : entryJson(database.host),
             tuples: database.tuples.map(entryJson),
             hasMoreTuples: database.hasMoreTuples,
+            releases: database.releases.map(releaseFields),
             history: database.history.map((row) => JSON.parse(historyJson(toRecord(row))) as unknown),
             spamtraps: database.spamtraps.map(({ address, comment }) => ({
               address: toDisplayText(address),

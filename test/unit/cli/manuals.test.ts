@@ -7,6 +7,11 @@ import { METRICS_OPTIONS } from '../../../src/cli/operations/metrics-options.js'
 import { PLACE_OPTIONS } from '../../../src/cli/operations/operation-options.js'
 import { STATS_OPTIONS } from '../../../src/cli/operations/stats-commands.js'
 import {
+  RELEASE_CANCEL_OPTIONS,
+  RELEASE_LIST_OPTIONS,
+  RELEASE_OPTIONS,
+} from '../../../src/cli/release/release-options.js'
+import {
   DATABASE_OPTIONS,
   EXPORT_OPTIONS,
   IMPORT_OPTIONS,
@@ -24,6 +29,13 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdctl doctor, status and why', 'spamdctl.8', PLACE_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl log', 'spamdctl.8', LOG_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl undo', 'spamdctl.8', UNDO_OPTIONS.filter(({ long }) => long !== 'help')],
+  [
+    'spamdctl release, release list and release cancel',
+    'spamdctl.8',
+    [...RELEASE_OPTIONS, ...RELEASE_LIST_OPTIONS, ...RELEASE_CANCEL_OPTIONS].filter(
+      ({ long }) => long !== 'help',
+    ),
+  ],
   ['spamdctl stats', 'spamdctl.8', STATS_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl metrics', 'spamdctl.8', METRICS_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl backup, check-db and init-db', 'spamdctl.8', DATABASE_OPTIONS],

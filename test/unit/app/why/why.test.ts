@@ -2,11 +2,13 @@
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { makeRelease, planRelease } from '../../../../src/app/release/release-mail.js'
 import { explainWhy, parseWhySubject } from '../../../../src/app/why/explain.js'
 import type { WhyReport } from '../../../../src/app/why/report.js'
 import { renderWhy, whyJson } from '../../../../src/cli/operations/render-why.js'
 import { openStore } from '../../../../src/db/open-store.js'
 import type { Entry } from '../../../../src/domain/entry.js'
+import type { ReleaseTerms } from '../../../../src/domain/release.js'
 import { ListStore } from '../../../../src/feeds/list-store.js'
 import { type DoctorScene, healthyScene } from '../../../support/doctor-scene.js'
 import { TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
@@ -362,6 +364,58 @@ describe('a mail address or a domain', () => {
     expect(report.verdict.sentence).toContain('user@example.com is outside of the allowed domains')
     expect(report.verdict.command).toMatch(/^echo example\.com >> .*alloweddomains, then reload spamd$/)
     expect((await why('sub.example.org', world)).report.verdict.state).toBe('mail-waits')
+  })
+
+  describe('releases', () => {
+    const entries = [tuple('203.0.113.9', 60)]
+    const released = (terms: ReleaseTerms): World => ({
+      loaded: [],
+      entries,
+      prepare: async ({ settings }) => {
+        const store = await openStore(settings.db, { mode: 'write' })
+        const plan = planRelease({ terms, scope: 'address', forSec: 3600, actor: 'anna' }, TEST_NOW)
+        await makeRelease(store, { ...plan, id: 'abcdefgh' }, TEST_NOW)
+        await store.close()
+      },
+    })
+    const idsOf = ({ database }: WhyReport) =>
+      'releases' in database ? database.releases.map(({ id }) => id) : undefined
+
+    test('the command for mail that waits is a release, by recipient or sender', async () => {
+      const commandOf = async (subject: string) =>
+        (await why(subject, { loaded: [], entries })).report.verdict.command
+      expect(await commandOf('user@example.org')).toBe('spamdctl release --to user@example.org')
+      expect(await commandOf('sender@example.net')).toBe('spamdctl release --from sender@example.net')
+      expect(await commandOf('example.net')).toBe('spamdctl release --from example.net')
+      expect(await commandOf('example.org')).toBe('spamdb -a ADDRESS, with the address of a host above')
+    })
+
+    test('one that names a waiting mail decides about its address', async () => {
+      const { report } = await why('203.0.113.9', released({ from: 'example.net' }))
+      expect(report.verdict.sentence).toBe(
+        '203.0.113.9 is greylisted, but mail from example.net is released: its next try makes the address WHITE, and the one after that passes',
+      )
+      expect(report.verdict.command).toBe('spamdctl release cancel abcdefgh')
+      expect(renderWhy(report, PLAIN)).toContain(
+        'release   abcdefgh: mail from example.net, for another 1h, used 0 times, by anna\n',
+      )
+      expect(JSON.parse(whyJson(report))).toMatchObject({
+        database: { releases: [{ id: 'abcdefgh', from: 'example.net', to: null, author: 'anna' }] },
+      })
+    })
+
+    test.each<[string, ReleaseTerms, boolean]>([
+      ['user@example.org', { to: 'user@example.org' }, true],
+      ['someone@example.net', { from: 'example.net' }, true],
+      ['example.net', { from: 'x@example.net' }, true],
+      ['example.com', { from: 'example.net' }, false],
+      ['other@example.org', { to: 'user@example.org' }, false],
+      ['203.0.113.77', { from: 'example.com', network: '203.0.113.0/24' }, true],
+      ['203.0.113.77', { from: 'example.com' }, false],
+      ['203.0.113.9', { from: 'example.net', network: '198.51.100.0/24' }, false],
+    ])('%s and %j', async (subject, terms, isNamed) => {
+      expect(idsOf((await why(subject, released(terms))).report)).toEqual(isNamed ? ['abcdefgh'] : [])
+    })
   })
 
   test('mail that waits for it, from it, and nobody else of a longer name', async () => {

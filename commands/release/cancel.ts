@@ -1,0 +1,30 @@
+import { actorOf } from '../../src/app/actor.js'
+import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import { runReleaseCancel } from '../../src/cli/release/release-commands.js'
+import { RELEASE_CANCEL_OPTIONS } from '../../src/cli/release/release-options.js'
+import { systemClock } from '../../src/platform/clock.js'
+import { resolveDbPath } from '../../src/platform/settings.js'
+import { writeFully } from '../../src/platform/standard-output.js'
+
+const USAGE = 'release cancel [--json] ID'
+
+/** `spamdctl release cancel`: end a release before its time. Manual: docs/man/spamdctl.8. */
+export default class ReleaseCancel extends BaseCommand {
+  static override summary = 'end a release before its time'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'ID is what "release list" shows', command: 'spamdctl release cancel 7kx2m9qa' },
+  ]
+  static override flags = flagsForHelp(RELEASE_CANCEL_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(RELEASE_CANCEL_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
+    if (words === undefined) return
+    const text = await runReleaseCancel(words.operands[0]!, words.options, {
+      dbPath: resolveDbPath(words.options.last('db')),
+      nowSec: systemClock.nowSec(),
+      actor: actorOf(process.env),
+    })
+    writeFully(1, Buffer.from(text))
+  }
+}

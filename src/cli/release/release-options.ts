@@ -1,0 +1,42 @@
+import { parseDuration } from '../../codec/duration.js'
+import { MAX_RELEASE_SEC } from '../../domain/release.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionSpec } from '../getopt.js'
+
+const DB_OPTIONS: readonly OptionSpec[] = [
+  { long: 'json', summary: 'print JSON' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'help', summary: 'show this help' },
+]
+
+export const RELEASE_OPTIONS: readonly OptionSpec[] = [
+  { long: 'to', value: 'ADDR', summary: 'only mail to this recipient' },
+  {
+    long: 'from',
+    value: 'ADDR|DOMAIN',
+    summary: 'only mail from this sender, domain, .domain with its subdomains, or <>',
+  },
+  { long: 'ip', value: 'CIDR', summary: 'only mail that comes from this address or network' },
+  { long: 'for', value: 'DURATION', summary: 'how long it lets mail through (default 1h, at most 7d)' },
+  { long: 'dry-run', summary: 'only tell which waiting mail it names' },
+  ...DB_OPTIONS,
+]
+
+export const RELEASE_LIST_OPTIONS: readonly OptionSpec[] = [
+  { long: 'all', summary: 'also those that ended within a week' },
+  ...DB_OPTIONS,
+]
+
+export const RELEASE_CANCEL_OPTIONS = DB_OPTIONS
+
+const DEFAULT_FOR_SEC = 3600
+
+/** Reads `--for`. Throws `AppError` `ERR_USAGE`. */
+export function parseFor(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_FOR_SEC
+  const seconds = parseDuration(text)
+  if (seconds !== undefined && seconds > 0 && seconds <= MAX_RELEASE_SEC) return seconds
+  throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} is not a duration of up to 7d`, {
+    hint: 'for example 30m, 4h or 1d; what is to last is an exception: spamdctl allow add',
+  })
+}

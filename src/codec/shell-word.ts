@@ -1,0 +1,24 @@
+/** Words that every shell takes as they are. A leading `-` would be an option, `=` and `~` mean something to some. */
+const PLAIN = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+:,./=-]*$/
+
+/**
+ * Characters that cannot be copied from a terminal as they are: controls, separators, what changes the order of
+ * reading, and the replacement character, which stands for bytes that were no text.
+ */
+const NOT_COPIED = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\ufffd]/u
+
+/**
+ * Text as one word of a command line that can be copied into sh, ksh, bash, zsh, csh or tcsh: as it is, or in single
+ * quotes, `!` outside of them behind a backslash (csh expands it inside, too). undefined when no word that a terminal
+ * shows would be the same text. A word that begins with a dash is quoted, but is still an option to the program:
+ * callers put it behind an option or `--`.
+ */
+export function shellWord(text: string): string | undefined {
+  if (NOT_COPIED.test(text) || /[^\S ]/u.test(text)) return undefined
+  if (PLAIN.test(text)) return text
+  return text
+    .split(/(['!])/)
+    .map((part) => (part === "'" || part === '!' ? `\\${part}` : part === '' ? '' : `'${part}'`))
+    .join('')
+    .replace(/^$/, "''")
+}

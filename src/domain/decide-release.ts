@@ -1,0 +1,108 @@
+/** Releases made, cancelled and used, as values. */
+import { tupleText } from './change.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { HostEntry } from './entry.js'
+import { isHostExpired } from './greylist-rules.js'
+import { NO_TUPLE } from './held.js'
+import { grantedMarks } from './host-marks.js'
+import { isTrapped } from './host-state.js'
+import {
+  isInForce,
+  isInReleaseNetwork,
+  KEEP_RELEASE_SEC,
+  MAX_RELEASES,
+  meetsTerms,
+  NO_RELEASE,
+  type Release,
+} from './release.js'
+import type { GreyPolicy, ReleaseEdit, ReleaseOutcome, TupleAttempt, TupleOutcome } from './requests.js'
+
+/** What has to be on hand to change releases: all of them. */
+export function selectReleases(): Selection {
+  return { ...emptySelection(), releases: true }
+}
+
+/**
+ * Decides in order; outcomes in the same order. A release under a name that is taken is `refused`, and so is one more
+ * than may be in force. Those that ended long ago are forgotten on the way.
+ */
+export function decideReleases(
+  draft: Draft,
+  edits: readonly ReleaseEdit[],
+  actor: string | undefined,
+): ReleaseOutcome[] {
+  for (const { id, expire } of [...draft.releases()]) {
+    if (expire + KEEP_RELEASE_SEC < draft.now) {
+      draft.putRelease(id, NO_RELEASE, draft.nextStamp(), { rule: 'expiry' })
+    }
+  }
+  return edits.map((edit, index) => {
+    draft.begin(index)
+    return decideRelease(draft, edit, actor)
+  })
+}
+
+function decideRelease(draft: Draft, edit: ReleaseEdit, actor: string | undefined): ReleaseOutcome {
+  const cause = { rule: 'release', actor } as const
+  if (edit.operation === 'cancel') {
+    const known = draft.release(edit.id).entry
+    if (known === undefined) return 'missing'
+    if (known.expire <= draft.now) return 'ended'
+    const stamp = draft.nextStamp()
+    draft.putRelease(edit.id, { entry: { ...known, expire: draft.now }, stamp }, stamp, cause)
+    return 'cancelled'
+  }
+  const { release } = edit
+  const inForce = [...draft.releases()].filter((each) => isInForce(each, draft.now))
+  if (draft.release(release.id).entry !== undefined || inForce.length >= MAX_RELEASES) return 'refused'
+  const stamp = draft.nextStamp()
+  draft.putRelease(release.id, { entry: release, stamp }, stamp, cause)
+  return 'made'
+}
+
+/**
+ * Makes the address of an attempt WHITE when a release names its mail; undefined when none does, or when the address is
+ * on a block list or TRAPPED. It stays WHITE for as long as a tuple would wait for its retry, and longer only when the
+ * log watcher sees it send.
+ */
+export function releaseAttempt(
+  draft: Draft,
+  attempt: TupleAttempt,
+  policy: GreyPolicy,
+): TupleOutcome | undefined {
+  if (!attempt.mayPromote) return undefined
+  const release = findRelease(draft, attempt)
+  if (release === undefined) return undefined
+  const { clientIp: ip, tuple } = attempt
+  const { entry, marks } = draft.host(ip)
+  if (entry !== undefined && isTrapped(entry)) return undefined
+  const cause = { rule: 'release', actor: release.author } as const
+  const text = tupleText(tuple)
+  const known = draft.tuple(text).entry
+  // A tuple of a whole network speaks for the other hosts of that network too.
+  if (known !== undefined && tuple.ip === ip) draft.putTuple(text, tuple, NO_TUPLE, cause)
+  if (entry !== undefined && !isHostExpired(entry, draft.now))
+    return { result: 'promoted', isNewHost: false, evictedCount: 0 }
+  const stamp = draft.nextStamp()
+  const white: HostEntry = {
+    kind: 'WHITE',
+    ip,
+    first: known?.first ?? draft.now,
+    pass: draft.now,
+    expire: draft.now + policy.greyExpireSec,
+    bcount: (known?.bcount ?? 0) + 1,
+    pcount: 0,
+  }
+  draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
+  const used: Release = { ...release, used: release.used + 1 }
+  draft.putRelease(release.id, { entry: used, stamp }, stamp, cause)
+  return { result: 'promoted', isNewHost: true, evictedCount: 0 }
+}
+
+function findRelease(draft: Draft, attempt: TupleAttempt): Release | undefined {
+  for (const release of draft.releases()) {
+    if (!isInForce(release, draft.now) || !meetsTerms(release, attempt)) continue
+    if (isInReleaseNetwork(release, attempt.clientIp)) return release
+  }
+  return undefined
+}

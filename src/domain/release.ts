@@ -1,0 +1,88 @@
+/**
+ * Releases: what an administrator lets through once it was sent again, named by its recipient, its sender or both. A
+ * matching attempt is answered as any other, and makes its address WHITE, so that the next try of the mail passes.
+ */
+import { isInNetwork, parseCidr } from '../ip/cidr.js'
+import type { Tuple, WireText } from './entry.js'
+import { trapKeyOf } from './recipient.js'
+import type { Stamp } from './stamp.js'
+
+/** What becomes WHITE: the address of the attempt, or its /24 or /64. Stored by position: append, never reorder. */
+export const RELEASE_SCOPES = ['address', 'pool'] as const
+export type ReleaseScope = (typeof RELEASE_SCOPES)[number]
+
+/** Terms that a mail must meet, all of those that are given; at least a sender or a recipient. */
+export interface ReleaseTerms {
+  /** `user@example.org`, the domain `example.org` alone, `.example.org` with its subdomains, or '' for `<>`. */
+  from?: WireText | undefined
+  /** Whole address, as `trapKeyOf` has it. */
+  to?: WireText | undefined
+  /** CIDR text in which the client must be. */
+  network?: string | undefined
+}
+
+/** One release. Times are seconds since the Epoch. */
+export interface Release extends ReleaseTerms {
+  kind: 'RELEASE'
+  id: string
+  scope: ReleaseScope
+  first: number
+  /** From then on it lets nothing through; one that was cancelled has the time of that here. */
+  expire: number
+  /** Attempts that made an address or a network WHITE. */
+  used: number
+  author?: string | undefined
+}
+
+/** What is on record under the name of a release. */
+export interface HeldRelease {
+  readonly entry: Release | undefined
+  /** Last change. */
+  readonly stamp: Stamp | undefined
+}
+
+/** What is on record under an unused name. */
+export const NO_RELEASE: HeldRelease = Object.freeze({ entry: undefined, stamp: undefined })
+
+/** So many may be in force at a time: each attempt is compared with all of them. */
+export const MAX_RELEASES = 200
+/** So many addresses or networks may become WHITE by one release. */
+export const MAX_RELEASE_USES = 256
+/** How long one that ended is kept to be shown, and for other gateways to hear of its end. */
+export const KEEP_RELEASE_SEC = 7 * 86_400
+/** The longest life: what is to last longer is an exception of its own. */
+export const MAX_RELEASE_SEC = 7 * 86_400
+
+/** True while a release lets mail through. */
+export function isInForce({ first, expire, used }: Release, now: number): boolean {
+  return first <= now && now < expire && used < MAX_RELEASE_USES
+}
+
+/** What of an attempt releases are compared with. */
+export interface ReleasableMail {
+  tuple: Pick<Tuple, 'from' | 'to'>
+  /** The recipient as a mail server reads it. */
+  trapKey: WireText
+}
+
+/** True when a mail meets the terms, but for the network, which is the caller's to test. */
+export function meetsTerms({ from, to }: ReleaseTerms, { tuple, trapKey }: ReleasableMail): boolean {
+  if (from === undefined && to === undefined) return false
+  if (to !== undefined && to !== trapKey && to !== trapKeyOf(tuple.to)) return false
+  return from === undefined || isSender(from, trapKeyOf(tuple.from))
+}
+
+/** True when the terms name no network, or one that holds the canonical address. */
+export function isInReleaseNetwork({ network }: Pick<ReleaseTerms, 'network'>, ip: string): boolean {
+  if (network === undefined) return true
+  const parsed = parseCidr(network)
+  return parsed !== undefined && isInNetwork(ip, parsed)
+}
+
+function isSender(wanted: WireText, sender: WireText): boolean {
+  if (wanted === '' || wanted.includes('@')) return wanted === sender
+  const at = sender.lastIndexOf('@')
+  if (at < 0) return false
+  const domain = sender.slice(at + 1).replace(/\.$/, '')
+  return wanted.startsWith('.') ? domain === wanted.slice(1) || domain.endsWith(wanted) : domain === wanted
+}

@@ -1,0 +1,113 @@
+/** `spamdctl release`: what it takes, refuses, stores and prints. */
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { OptionValues } from '../../../../src/cli/base-command.js'
+import { getoptAnywhere, type OptionSpec } from '../../../../src/cli/getopt.js'
+import {
+  type ReleaseWorld,
+  runRelease,
+  runReleaseCancel,
+  runReleaseList,
+} from '../../../../src/cli/release/release-commands.js'
+import { RELEASE_LIST_OPTIONS, RELEASE_OPTIONS } from '../../../../src/cli/release/release-options.js'
+import { createDatabase } from '../../../../src/db/open-store.js'
+import { attemptOf, NOW, POLICY, Scratch } from '../../../support/scratch-database.js'
+
+const scratch = new Scratch()
+
+function optionsOf(words: string[], table: readonly OptionSpec[] = RELEASE_OPTIONS): OptionValues {
+  const parsed = getoptAnywhere(words, table)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return new OptionValues(parsed)
+}
+
+function newWorld(): ReleaseWorld {
+  const dbPath = join(scratch.folder(), 'spamd.sqlite')
+  createDatabase(dbPath)
+  return { dbPath, nowSec: NOW, actor: 'anna' }
+}
+
+const listed = async (world: ReleaseWorld, ...words: string[]): Promise<string> =>
+  await runReleaseList(optionsOf(words, RELEASE_LIST_OPTIONS), world)
+
+describe('release', () => {
+  test('makes one, lists it and ends it', async () => {
+    const world = newWorld()
+    const store = await scratch.open(world.dbPath)
+    await store.recordAttempts([attemptOf('192.0.2.1'), attemptOf('192.0.2.2')], POLICY, NOW - 60)
+    const text = await runRelease(
+      optionsOf(['--to', '<User@Example.net>', '--from', 'example.org', '--ip', '192.0.2.1/31']),
+      world,
+    )
+    const [id = ''] = text.split(':')
+    expect(id).toMatch(/^[2-9a-hjkmnp-z]{8}$/)
+    const terms = 'mail from example.org to user@example.net at 192.0.2.0/31'
+    expect(text).toBe(`${id}: ${terms} passes with its next try but one, for 1h; 1 such mail waits now\n`)
+    expect(await listed(world)).toBe(`${id}: ${terms}, for another 1h, used 0 times, by anna\n`)
+    expect(await runReleaseCancel(id, optionsOf([]), world)).toBe(`${id}: cancelled\n`)
+    expect(await listed(world)).toBe('no release is in force\n')
+    expect(await listed({ ...world, nowSec: NOW + 60 }, '--all')).toBe(
+      `${id}: ${terms}, ended 1m ago, used 0 times, by anna\n`,
+    )
+    await expect(runReleaseCancel(id, optionsOf([]), world)).rejects.toMatchObject({
+      code: 'ERR_RELEASE',
+      message: `cannot cancel release ${id}: it has ended already`,
+    })
+  })
+
+  test('prints JSON', async () => {
+    const world = newWorld()
+    const made = JSON.parse(
+      await runRelease(optionsOf(['--from', '<>', '--to', 'u@example.org', '--for', '2d', '--json']), world),
+    ) as { id: string }
+    const release = {
+      kind: 'RELEASE',
+      id: made.id,
+      from: '',
+      to: 'u@example.org',
+      ip: null,
+      scope: 'address',
+      first: NOW,
+      expire: NOW + 172_800,
+      used: 0,
+      author: 'anna',
+    }
+    expect(made).toEqual({ ...release, waiting: 0 })
+    expect(JSON.parse(await listed(world, '--json'))).toEqual([{ ...release, inForce: true }])
+  })
+
+  test('--dry-run stores nothing', async () => {
+    const world = newWorld()
+    const text = await runRelease(optionsOf(['--dry-run', '--from', '.example.org']), world)
+    expect(text).toBe(
+      'would be released: mail from .example.org passes with its next try but one, for 1h; 0 such mails wait now\n',
+    )
+    expect(await listed(world, '--all')).toBe('no release is in force\n')
+  })
+
+  test.each<[string[], string | RegExp]>([
+    [[], 'name the mail with --to, --from or both'],
+    [['--ip', '192.0.2.1'], 'name the mail with --to, --from or both'],
+    [['--to', 'example.org'], '--to: "example.org" is no address'],
+    [['--to', '@example.org'], '--to: "@example.org" is no address'],
+    [['--to', ''], '--to: "" is no address'],
+    [['--from', 'org'], '--from: "org" is no sender'],
+    [['--from', '*.example.org'], /is no sender$/],
+    [['--from', '@example.org'], '--from: "@example.org" is no sender'],
+    [['--from', '.'], '--from: "." is no sender'],
+    [['--from', `${'x'.repeat(300)}.example`], /is no sender$/],
+    [['--to', 'u@example.org', '--ip', '0.0.0.0/0'], '--ip: "0.0.0.0/0" is no address and no network'],
+    [['--to', 'u@example.org', '--ip', 'x'], '--ip: "x" is no address and no network'],
+    [['--to', 'u@example.org', '--for', '8d'], '--for: "8d" is not a duration of up to 7d'],
+    [['--to', 'u@example.org', '--for', '0'], '--for: "0" is not a duration of up to 7d'],
+  ])('%j', async (words, message) => {
+    const run = runRelease(optionsOf(words), newWorld())
+    await expect(run).rejects.toMatchObject({ code: 'ERR_USAGE', message: expect.stringMatching(message) })
+  })
+
+  test('what a stranger wrote is shown, not obeyed', async () => {
+    const world = newWorld()
+    const text = await runRelease(optionsOf(['--from', '\u009b2J@example.org']), world)
+    expect(text).toContain('mail from \\x9b2j@example.org')
+  })
+})
