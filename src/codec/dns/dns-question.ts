@@ -1,0 +1,38 @@
+/**
+ * What is asked of DNS, as values: rules that need DNS are generators that ask and are fed the answers, so that they
+ * stay pure and whoever runs them owns the sockets, the time-outs and the cache.
+ */
+
+/** The types of record that are ever asked for. */
+export type DnsType = 'A' | 'AAAA' | 'MX' | 'PTR' | 'TXT'
+
+/** One question; `name` is without a dot at its end, in lower case. */
+export interface DnsQuestion {
+  type: DnsType
+  name: string
+}
+
+/**
+ * `found`: at least one value, in the order of the answer. A and AAAA: canonical addresses. MX: host names, the most
+ * preferred first. PTR: host names. TXT: the joined strings of a record, one character a byte.
+ * `none`: the name does not exist, or has no record of that type. `failed`: time-out, refusal, a server's failure.
+ */
+export type DnsAnswer =
+  | { status: 'found'; values: readonly string[] }
+  | { status: 'none' }
+  | { status: 'failed' }
+
+/** Asks questions of which it needs all answers, and is fed as many in the same order, until it has its result. */
+export type DnsDialogue<Result> = Generator<readonly DnsQuestion[], Result, readonly DnsAnswer[]>
+
+/** One question within a dialogue. */
+export function* askDns(type: DnsType, name: string): DnsDialogue<DnsAnswer> {
+  const [answer] = yield [{ type, name: name.toLowerCase() }]
+  return answer!
+}
+
+/** Several questions of one type within a dialogue; answers in the order of the names, none for no name. */
+export function* askDnsMany(type: DnsType, names: readonly string[]): DnsDialogue<readonly DnsAnswer[]> {
+  if (names.length === 0) return []
+  return yield names.map((name) => ({ type, name: name.toLowerCase() }))
+}
