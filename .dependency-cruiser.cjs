@@ -33,6 +33,18 @@ module.exports = {
       { path: '^src/(db|firewall|feeds|app|daemon|cli)/' },
     ),
     rule(
+      'programs-on-top',
+      'only commands (and bin) start a whole program',
+      { path: '^src/', pathNot: '^src/programs/' },
+      { path: '^src/programs/' },
+    ),
+    rule(
+      'programs-join',
+      'a program joins its options and what it runs; what these open is theirs',
+      { path: '^src/programs/' },
+      { path: '^src/(db|firewall|feeds|app|codec|domain|ip)/' },
+    ),
+    rule(
       'outside-owners-apart',
       'db, firewall and feeds are joined in app and daemon',
       { path: '^src/(db|firewall|feeds)/' },
@@ -58,7 +70,7 @@ module.exports = {
     ),
     rule(
       'commands-are-thin',
-      'commands call cli, app, daemon and settings',
+      'commands call programs, cli, app, daemon and settings',
       { path: '^commands/' },
       { path: '^src/(db|firewall|feeds)/' },
     ),

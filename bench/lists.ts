@@ -67,7 +67,7 @@ const iprange = (black: string, white: string, output: string) => [
 /** `spamd-setup -n --output` over the same files; undefined before it is built. */
 function setup(black: string, white: string, output: string, name = ''): string[] | undefined {
   const program = join(root, 'bin/spamd-setup.js')
-  if (!existsSync(program) || !existsSync(join(root, 'dist/src/cli/setup/setup-program.js'))) return undefined
+  if (!existsSync(program) || !existsSync(join(root, 'dist/src/programs/spamd-setup.js'))) return undefined
   const conf = file(`spamd${name}.conf`)
   writeFileSync(conf, `all:b:w:\nb:black:msg="x":file=${black}:\nw:white:file=${white}:\n`)
   return [

@@ -84,7 +84,7 @@ async function benchSend(): Promise<void> {
     },
     port: sink.address().port,
     key: () => key,
-    environment: { resolve: async () => undefined, interfaceAddress: async () => undefined },
+    planParts: { resolve: async () => undefined, interfaceAddress: async () => undefined },
     clock,
     logger,
   })

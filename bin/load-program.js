@@ -75,10 +75,13 @@ function loadBundle(name, modulePath) {
   return script.runInThisContext()(require, root, path)
 }
 
-/** The exports of dist/src/cli/NAME/NAME-program.js: from its bundle, else from the modules themselves. */
+/** The program of dist/src/programs/NAME.js: from its bundle, else from the modules themselves. */
 exports.loadProgram = async (name) => {
-  const modulePath = path.join(root, 'dist', 'src', 'cli', name, `${name}-program.js`)
-  return loadBundle(name, modulePath) ?? (await import(require('node:url').pathToFileURL(modulePath).href))
+  const modulePath = path.join(root, 'dist', 'src', 'programs', `${name}.js`)
+  const { program } =
+    loadBundle(name, modulePath) ?? (await import(require('node:url').pathToFileURL(modulePath).href))
+  if (program === undefined) throw new StaleBuild()
+  return program
 }
 
 /** Commands that run for years: the bundle, which holds every command, would be memory that they keep. */

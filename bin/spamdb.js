@@ -3,8 +3,7 @@
 const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 
 loadProgram('spamdb')
-  .then(async ({ processIo, rawArguments, runSpamdb }) => {
-    const io = processIo(() => runWithOclif('spamdb'))
-    process.exitCode = await runSpamdb(rawArguments(process.argv.slice(2)), io)
+  .then(async (program) => {
+    process.exitCode = await program(process.argv.slice(2), () => runWithOclif('spamdb'))
   })
   .catch(endWith)

@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
 import { DATABASE_OPTIONS, runBackup } from '../src/cli/spamdb/database-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'backup [OPTIONS] FILE'
 
@@ -21,7 +21,7 @@ export default class Backup extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
     if (words === undefined) return
-    const io = processIo(async () => await this.config.runCommand('help', ['backup']))
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['backup']))
     process.exitCode = await runBackup(words.operands[0]!, words.options, io)
   }
 }

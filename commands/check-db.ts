@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
 import { DATABASE_OPTIONS, runCheckDb } from '../src/cli/spamdb/database-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'check-db [OPTIONS]'
 
@@ -18,7 +18,7 @@ export default class CheckDb extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = processIo(async () => await this.config.runCommand('help', ['check-db']))
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['check-db']))
     process.exitCode = await runCheckDb(words.options, io)
   }
 }

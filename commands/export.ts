@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
 import { EXPORT_OPTIONS, runExport } from '../src/cli/spamdb/database-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'export [OPTIONS]'
 
@@ -19,7 +19,7 @@ export default class Export extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(EXPORT_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = processIo(async () => await this.config.runCommand('help', ['export']))
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['export']))
     process.exitCode = await runExport(words.options, io)
   }
 }

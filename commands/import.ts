@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
 import { IMPORT_OPTIONS, runImport } from '../src/cli/spamdb/database-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'import [OPTIONS] [FILE]'
 
@@ -23,7 +23,7 @@ export default class Import extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(IMPORT_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
     if (words === undefined) return
-    const io = processIo(async () => await this.config.runCommand('help', ['import']))
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['import']))
     process.exitCode = await runImport(words.operands[0] ?? '-', words.options, io)
   }
 }

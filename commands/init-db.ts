@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { processIo } from '../src/cli/process-io.js'
 import { INIT_DB_OPTIONS, runInitDb } from '../src/cli/spamdb/database-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'init-db [OPTIONS]'
 
@@ -20,7 +20,7 @@ export default class InitDb extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(INIT_DB_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = processIo(async () => await this.config.runCommand('help', ['init-db']))
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['init-db']))
     process.exitCode = await runInitDb(words.options, io)
   }
 }

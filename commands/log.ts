@@ -24,13 +24,13 @@ export default class Log extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(LOG_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 0 })
     if (words === undefined) return
-    const world = {
+    const parts = {
       dbPath: resolveDbPath(words.options.last('db')),
       nowSec: () => systemClock.nowSec(),
       write: (text: string) => writeFully(1, Buffer.from(text)),
       writeError: writeMessage,
       actor: actorOf(process.env),
     }
-    process.exitCode = await runLog(words.options, world)
+    process.exitCode = await runLog(words.options, parts)
   }
 }

@@ -1,7 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { runSetupProgram } from '../src/cli/setup/setup-main.js'
 import { SETUP_OPTIONS } from '../src/cli/setup/setup-options.js'
-import { setupProcess } from '../src/cli/setup/setup-process.js'
+import { program } from '../src/programs/spamd-setup.js'
 
 /** `spamd-setup`: fetch the block lists of spamd.conf and load them. Manual: docs/man/spamd-setup.8. */
 export default class Setup extends BaseCommand {
@@ -18,17 +17,6 @@ export default class Setup extends BaseCommand {
   static override flags = flagsForHelp(SETUP_OPTIONS)
 
   async run(): Promise<void> {
-    process.exitCode = await runSetupProgram(
-      this.argv,
-      setupProcess(
-        async () => {
-          await this.config.runCommand('help', ['setup'])
-        },
-        async (settings) => {
-          const { startSetupFirewall } = await import('../src/daemon/process/setup-firewall.js')
-          return startSetupFirewall(settings)
-        },
-      ),
-    )
+    process.exitCode = await program(this.argv, () => this.showHelp())
   }
 }

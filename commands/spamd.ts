@@ -1,9 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { parseSpamdOptions } from '../src/cli/spamd/parse-spamd-options.js'
-import { thisHost } from '../src/cli/spamd/spamd-host.js'
 import { SPAMD_OPTIONS } from '../src/cli/spamd/spamd-options.js'
-import { runSpamd } from '../src/daemon/run-spamd.js'
-import { programVersion } from '../src/platform/program-version.js'
+import { program } from '../src/programs/spamd.js'
 
 /** `spamd`: the daemon that greylists, traps and tarpits. Manual: docs/man/spamd.8. */
 export default class Spamd extends BaseCommand {
@@ -19,18 +16,8 @@ export default class Spamd extends BaseCommand {
   protected override readonly program = 'spamd'
 
   async run(): Promise<void> {
-    const parsed = parseSpamdOptions(this.argv, thisHost())
-    if (!parsed.ok) {
-      process.stderr.write(parsed.stderr)
-      process.exitCode = 1
-      return
-    }
-    if (parsed.asks === 'help') await this.config.runCommand('help', ['spamd'])
-    else if (parsed.asks === 'version') process.stdout.write(`spamd (spamdctl) ${programVersion()}\n`)
-    else {
-      const exitCode = await runSpamd(parsed.config)
-      // A helper that hangs must not hold up the end.
-      process.exit(exitCode)
-    }
+    const exitCode = await program(this.argv, () => this.showHelp())
+    // A helper that hangs must not hold up the end.
+    process.exit(exitCode)
   }
 }

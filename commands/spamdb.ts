@@ -1,6 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { SPAMDB_OPTIONS } from '../src/cli/spamdb/spamdb-options.js'
-import { processIo, rawArguments, runSpamdb } from '../src/cli/spamdb/spamdb-program.js'
+import { program } from '../src/programs/spamdb.js'
 
 /** `spamdb`: list, show, add and delete entries. Manual: docs/man/spamdb.8. */
 export default class Spamdb extends BaseCommand {
@@ -21,11 +21,6 @@ export default class Spamdb extends BaseCommand {
   static override flags = flagsForHelp(SPAMDB_OPTIONS)
 
   async run(): Promise<void> {
-    process.exitCode = await runSpamdb(
-      rawArguments(this.argv),
-      processIo(async () => {
-        await this.config.runCommand('help', ['spamdb'])
-      }),
-    )
+    process.exitCode = await program(this.argv, () => this.showHelp())
   }
 }

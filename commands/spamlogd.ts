@@ -1,10 +1,6 @@
-import { loadHelpClass } from '@oclif/core'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { runSpamlogdCall } from '../src/cli/spamlogd/spamlogd-main.js'
 import { SPAMLOGD_OPTIONS } from '../src/cli/spamlogd/spamlogd-options.js'
-import { runSpamlogd } from '../src/daemon/spamlogd/run-spamlogd.js'
-import { systemMachine } from '../src/daemon/spamlogd/spamlogd-machine.js'
-import { openWhiteAnnouncer } from '../src/daemon/spamlogd/white-announcer.js'
+import { program } from '../src/programs/spamlogd.js'
 
 /** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
 export default class Spamlogd extends BaseCommand {
@@ -18,19 +14,7 @@ export default class Spamlogd extends BaseCommand {
   protected override readonly program = 'spamlogd'
 
   async run(): Promise<void> {
-    const machine = systemMachine()
-    const exitCode = await runSpamlogdCall(this.argv, {
-      ...machine,
-      showHelp: async () => {
-        const HelpClass = await loadHelpClass(this.config)
-        await new HelpClass(this.config).showHelp([this.id ?? 'spamlogd'])
-      },
-      run: (options) =>
-        runSpamlogd(options, {
-          machine,
-          openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, machine),
-        }),
-    })
+    const exitCode = await program(this.argv, () => this.showHelp())
     // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
     process.exit(exitCode)
   }

@@ -20,13 +20,13 @@ export default class Undo extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(UNDO_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
     if (words === undefined) return
-    const world = {
+    const parts = {
       dbPath: resolveDbPath(words.options.last('db')),
       nowSec: () => systemClock.nowSec(),
       write: (text: string) => writeFully(1, Buffer.from(text)),
       writeError: writeMessage,
       actor: actorOf(process.env),
     }
-    process.exitCode = await runUndo(words.operands, words.options, world)
+    process.exitCode = await runUndo(words.operands, words.options, parts)
   }
 }

@@ -117,12 +117,14 @@ return module.exports })`
 const programs = [
   {
     name: 'spamdb',
-    entry: () => "export * from './dist/src/cli/spamdb/spamdb-program.js'",
+    entry: () =>
+      "export * from './dist/src/programs/spamdb.js'; export { runSpamdb } from './dist/src/cli/spamdb/spamdb-main.js'",
     warmUp: warmUpSpamdb,
   },
   {
-    name: 'setup',
-    entry: () => "export * from './dist/src/cli/setup/setup-program.js'",
+    name: 'spamd-setup',
+    entry: () =>
+      "export * from './dist/src/programs/spamd-setup.js'; export { runSetupProgram } from './dist/src/cli/setup/setup-main.js'",
     warmUp: warmUpSetup,
   },
   {

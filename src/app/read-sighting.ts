@@ -58,7 +58,7 @@ export type SightingVerdict =
   | { kind: 'other-family'; af: number; version: 4 | 6 }
 
 /** What is asked about this host while records are read. */
-export interface HostLookup {
+export interface SightingParts {
   /** Index of a network interface by name, or undefined. */
   indexOf(name: string): number | undefined
   /** True for a canonical address of one of its interfaces. */
@@ -79,14 +79,14 @@ export function readSighting(
   bytes: Uint8Array,
   link: { linkType: number; byteOrder: ByteOrder },
   rules: SightingRules,
-  host: HostLookup,
+  parts: SightingParts,
 ): SightingVerdict {
-  if (link.linkType === LINK_TYPE_PFLOG) return readPflog(bytes, rules, host)
-  if (link.linkType === LINK_TYPE_NFLOG) return readNflog(bytes, link.byteOrder, rules, host)
+  if (link.linkType === LINK_TYPE_PFLOG) return readPflog(bytes, rules, parts)
+  if (link.linkType === LINK_TYPE_NFLOG) return readNflog(bytes, link.byteOrder, rules, parts)
   return UNDECODABLE
 }
 
-function readPflog(bytes: Uint8Array, rules: SightingRules, host: HostLookup): SightingVerdict {
+function readPflog(bytes: Uint8Array, rules: SightingRules, parts: SightingParts): SightingVerdict {
   const header = decodePflog(bytes)
   if (!header.ok) {
     if (header.reason === 'header-length') return readBadLength(bytes, rules)
@@ -103,7 +103,7 @@ function readPflog(bytes: Uint8Array, rules: SightingRules, host: HostLookup): S
   if (!isMailSyn(packet.value, rules)) return IGNORED
   if (rules.interfaceName !== undefined && rules.interfaceName !== ifname) return IGNORED
   if (direction !== 'in' && direction !== 'out') return IGNORED
-  return judge(packet.value, direction, rules, host)
+  return judge(packet.value, direction, rules, parts)
 }
 
 /** The original warns of an impossible length only where its filter let the packet through. */
@@ -120,21 +120,21 @@ function readNflog(
   bytes: Uint8Array,
   byteOrder: ByteOrder,
   rules: SightingRules,
-  host: HostLookup,
+  parts: SightingParts,
 ): SightingVerdict {
   const record = decodeNflog(bytes, byteOrder)
   if (!record.ok) return UNDECODABLE
   const packet = decodeTcpPacket(record.value.payload)
   if (!packet.ok) return packet.reason === 'not-tcp' || packet.reason === 'fragment' ? IGNORED : UNDECODABLE
   if (!isMailSyn(packet.value, rules)) return IGNORED
-  const watchedIndex = rules.interfaceName === undefined ? undefined : host.indexOf(rules.interfaceName)
+  const watchedIndex = rules.interfaceName === undefined ? undefined : parts.indexOf(rules.interfaceName)
   const direction = nflogDirection(record.value, rules, watchedIndex)
   if (direction === undefined) return NO_DIRECTION
   if (rules.interfaceName !== undefined) {
     const packetIndex = direction === 'in' ? record.value.inputIndex : record.value.outputIndex
     if (packetIndex === undefined || packetIndex !== watchedIndex) return IGNORED
   }
-  return judge(packet.value, direction, rules, host)
+  return judge(packet.value, direction, rules, parts)
 }
 
 /** The first that decides: group, prefix word, hook, watched interface, the only interface given. */
@@ -168,21 +168,21 @@ function judge(
   packet: TcpPacket,
   direction: SightingDirection,
   rules: SightingRules,
-  host: HostLookup,
+  parts: SightingParts,
 ): SightingVerdict {
   if (rules.direction !== 'both' && rules.direction !== direction) return IGNORED
   if (direction === 'in') return { kind: 'sighting', ip: addressText(packet.source), direction }
   const ip = addressText(packet.destination)
   const source = addressText(packet.source)
   if (rules.excludedNetworks.some((network) => isInNetwork(ip, network))) return IGNORED
-  return mayWhitelist(source, rules, host) ? { kind: 'sighting', ip, direction, source } : IGNORED
+  return mayWhitelist(source, rules, parts) ? { kind: 'sighting', ip, direction, source } : IGNORED
 }
 
-function mayWhitelist(source: string, rules: SightingRules, host: HostLookup): boolean {
+function mayWhitelist(source: string, rules: SightingRules, parts: SightingParts): boolean {
   const { outboundSources, isOutboundSelf } = rules
   if (outboundSources === undefined) return true
   if (outboundSources.some((network) => isInNetwork(source, network))) return true
-  return isOutboundSelf === true && host.isOwnAddress(source)
+  return isOutboundSelf === true && parts.isOwnAddress(source)
 }
 
 function addressText(bytes: Uint8Array): string {

@@ -52,7 +52,7 @@ export abstract class BaseCommand extends Command {
     operandCount: { min: number; max: number } = { min: 0, max: 0 },
   ): { options: OptionValues; operands: string[] } | undefined {
     if (this.argv.includes('-h') && !specs.some(({ short }) => short === 'h')) {
-      void this.config.runCommand('help', (this.id ?? '').split(':'))
+      void this.showHelp()
       return undefined
     }
     const result = getoptAnywhere(this.argv, specs)
@@ -71,6 +71,11 @@ export abstract class BaseCommand extends Command {
       return undefined
     }
     return { options: new OptionValues(result), operands: result.operands }
+  }
+
+  /** Prints the help of this command. */
+  protected async showHelp(): Promise<void> {
+    await this.config.runCommand('help', (this.id ?? '').split(':'))
   }
 
   /** A failure that we understand is two short lines and exit code 1; anything else is a bug with its stack. */

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/database/open-database.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
-import { planSync, systemSyncEnvironment } from '../app/sync/sync-plan.js'
+import { planSync, systemSyncPlanParts } from '../app/sync/sync-plan.js'
 import { checkFolder } from '../db/file/database-file.js'
 import type { Firewall } from '../firewall/backend.js'
 import { AppError, isSystemError } from '../platform/app-error.js'
@@ -40,7 +40,7 @@ export async function checkSpamd(parts: {
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
   if (config.pidFile !== undefined) checkPidFile(config.pidFile)
   await checkSyncKey(config, resources)
-  await planSync(config.sync, systemSyncEnvironment)
+  await planSync(config.sync, systemSyncPlanParts)
   await checkListeners(resources)
   await checkControlSocket(config, resources)
   const domains = config.isBlackOnly ? undefined : await resources.readAllowedDomains()

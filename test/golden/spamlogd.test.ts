@@ -12,7 +12,7 @@ import { parseSpamlogdOptions } from '../../src/cli/spamlogd/parse-spamlogd-opti
 import { runSpamlogdCall } from '../../src/cli/spamlogd/spamlogd-main.js'
 import { runSpamlogd } from '../../src/daemon/spamlogd/run-spamlogd.js'
 import type { DaemonSignal } from '../../src/daemon/daemon-signal.js'
-import type { SpamlogdMachine } from '../../src/daemon/spamlogd/spamlogd-machine.js'
+import type { SpamlogdParts } from '../../src/daemon/spamlogd/spamlogd-parts.js'
 import { openWhiteAnnouncer } from '../../src/daemon/spamlogd/white-announcer.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
@@ -125,7 +125,7 @@ async function run(transcript: SpamlogdTranscript): Promise<SpamlogdOutcome> {
   let request: LiveCaptureRequest | undefined
   let isDebug = false
   let hasEnded = false
-  const machine: SpamlogdMachine = {
+  const parts: SpamlogdParts = {
     clock: { nowSec: () => transcript.time_base, monotonicMs: () => performance.now() },
     host: { indexOf: () => undefined, isOwnAddress: () => false },
     openLog: () => ({
@@ -169,16 +169,16 @@ async function run(transcript: SpamlogdTranscript): Promise<SpamlogdOutcome> {
   const parsed = parseSpamlogdOptions(argv, environment, 'openbsd')
   let rc = 1
   if (env['@uid'] !== undefined) {
-    rc = await runSpamlogdCall(argv, { ...machine, mayCapture: () => false, ...UNUSED })
+    rc = await runSpamlogdCall(argv, { ...parts, mayCapture: () => false, ...UNUSED })
   } else if (!parsed.ok) {
-    machine.writeError(parsed.stderr)
+    parts.writeError(parsed.stderr)
   } else {
     isDebug = parsed.options.isDebug
     // Leaving the terminal is for test/transcripts.
     const options = { ...parsed.options, isForeground: true }
     rc = await runSpamlogd(options, {
-      machine,
-      openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, machine),
+      ...parts,
+      openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, parts),
     })
   }
   hasEnded = true

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { type ProgramIo, runSpamdb } from '../../src/cli/spamdb/spamdb-main.js'
+import { runSpamdb, type SpamdbParts } from '../../src/cli/spamdb/spamdb-main.js'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
 
@@ -20,10 +20,10 @@ export function captureIo(
   environment: Record<string, string>,
   input: string | Buffer = '',
   now = TEST_NOW,
-): { io: ProgramIo; result: (rc: number) => ProgramResult } {
+): { io: SpamdbParts; result: (rc: number) => ProgramResult } {
   const out: Buffer[] = []
   let stderr = ''
-  const io: ProgramIo = {
+  const parts: SpamdbParts = {
     writeOut: (bytes) => void out.push(Buffer.from(bytes)),
     writeError: (text) => {
       stderr += text
@@ -36,7 +36,7 @@ export function captureIo(
     clock: { nowSec: () => now, monotonicMs: () => 0 },
     showHelp: () => Promise.resolve(),
   }
-  return { io, result: (rc) => ({ rc, stdout: Buffer.concat(out).toString('latin1'), stderr }) }
+  return { io: parts, result: (rc) => ({ rc, stdout: Buffer.concat(out).toString('latin1'), stderr }) }
 }
 
 /** A folder of the test file's own, removed at its end. */

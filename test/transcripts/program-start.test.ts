@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 
@@ -28,8 +28,10 @@ test.each(PROGRAMS)('%s in a checkout that is not built: one line, and the comma
 test.each(['spamdctl', 'spamd'])('%s that was updated and not built again: one line, no stack', (program) => {
   const older = mkdtempSync(join(folder, 'older-'))
   cpSync(join(ROOT, 'bin'), join(older, 'bin'), { recursive: true })
-  mkdirSync(join(older, 'dist/src/cli'), { recursive: true })
-  writeFileSync(join(older, 'dist/src/cli/oclif-program.js'), 'exports.guardStandardOutput = () => {}\n')
+  for (const path of ['cli/oclif-program.js', 'programs/spamd.js']) {
+    mkdirSync(join(older, 'dist/src', dirname(path)), { recursive: true })
+    writeFileSync(join(older, 'dist/src', path), 'exports.guardStandardOutput = () => {}\n')
+  }
   const { status, stderr } = spawnSync(process.execPath, [join(older, 'bin', `${program}.js`)], {
     encoding: 'utf8',
   })

@@ -25,9 +25,7 @@ const SLOW_MACHINE_MS = 300_000
 const folder = temporaryFolder('spamdb-transcripts')
 
 beforeAll(() => {
-  expect(existsSync(join(root, 'dist/src/cli/spamdb/spamdb-program.js')), 'run "npm run build" first').toBe(
-    true,
-  )
+  expect(existsSync(join(root, 'dist/src/programs/spamdb.js')), 'run "npm run build" first').toBe(true)
 })
 
 function newDatabase(): string {

@@ -74,7 +74,7 @@ export interface RefreshOptions {
   waitMs: number
 }
 
-export interface RefreshTools {
+export interface RefreshParts {
   clock: Clock
   fetcher: ListFetcher
   observer: RefreshObserver
@@ -86,21 +86,21 @@ export interface RefreshTools {
 }
 
 /** Runs once. Throws `AppError` when nothing could be begun (another run at work, the state folder unusable). */
-export async function refreshLists(options: RefreshOptions, tools: RefreshTools): Promise<RefreshReport> {
+export async function refreshLists(options: RefreshOptions, parts: RefreshParts): Promise<RefreshReport> {
   const store = new ListStore(options.stateDir)
-  if (options.isDryRun) return new Run(options, tools, store).execute()
+  if (options.isDryRun) return new Run(options, parts, store).execute()
   store.prepare()
   // Loaded only where it is needed: a dry run stays light.
   const { acquireRunLock } = await import('../../db/file/run-lock.js')
   const lock = await acquireRunLock(join(options.stateDir, LOCK_NAME), {
     waitMs: options.waitMs,
-    holder: `process ${process.pid}, since ${formatUtcTime(tools.clock.nowSec())}`,
-    sleep: tools.sleep,
+    holder: `process ${process.pid}, since ${formatUtcTime(parts.clock.nowSec())}`,
+    sleep: parts.sleep,
   })
   try {
     store.removeLeftovers()
     await options.takeOver?.()
-    return await new Run(options, tools, store).execute()
+    return await new Run(options, parts, store).execute()
   } finally {
     lock.release()
   }
@@ -108,7 +108,7 @@ export async function refreshLists(options: RefreshOptions, tools: RefreshTools)
 
 class Run {
   readonly #options: RefreshOptions
-  readonly #tools: RefreshTools
+  readonly #parts: RefreshParts
   readonly #store: ListStore
   #loaded: LoadedLists | undefined
   readonly #startedSec: UnixSec
@@ -116,11 +116,11 @@ class Run {
   /** Of what each list is made, by its name. */
   readonly #keys = new Map<string, string>()
 
-  constructor(options: RefreshOptions, tools: RefreshTools, store: ListStore) {
+  constructor(options: RefreshOptions, parts: RefreshParts, store: ListStore) {
     this.#options = options
-    this.#tools = tools
+    this.#parts = parts
     this.#store = store
-    this.#startedSec = tools.clock.nowSec()
+    this.#startedSec = parts.clock.nowSec()
   }
 
   async execute(): Promise<RefreshReport> {
@@ -196,7 +196,7 @@ class Run {
   /** The addresses of this host, when there is a list that could hold them. */
   async #ownAddresses(): Promise<readonly string[]> {
     const { lists } = this.#options.configuration
-    return lists.some(isDownloadedBlack) ? this.#tools.ownAddresses() : []
+    return lists.some(isDownloadedBlack) ? this.#parts.ownAddresses() : []
   }
 
   /** Each source once, however often its list is named, bounded in number. */
@@ -232,7 +232,7 @@ class Run {
     const { isDryRun, isForced, isOffline, canShrink, canGrow, isQuiet } = this.#options
     return {
       store: this.#store,
-      fetcher: this.#tools.fetcher,
+      fetcher: this.#parts.fetcher,
       nowSec: this.#startedSec,
       isForced,
       isOffline,
@@ -240,7 +240,7 @@ class Run {
       canGrow,
       isReadOnly: isDryRun,
       isLazy: isQuiet && !isDryRun,
-      onProgress: (source, receivedBytes) => this.#tools.observer.onProgress(source, receivedBytes),
+      onProgress: (source, receivedBytes) => this.#parts.observer.onProgress(source, receivedBytes),
     }
   }
 
@@ -276,7 +276,7 @@ class Run {
         problems,
       }
       this.#problems.push(...problems)
-      this.#tools.observer.onList(report)
+      this.#parts.observer.onList(report)
       reports.push(report)
     }
     return reports
@@ -407,7 +407,7 @@ class Run {
     const protection = protectionKey(configuration.lists, settled, ownAddresses)
     const loaded = await this.#openLoaded()
     for (const [name, group] of groupsByName(configuration.lists)) {
-      const key = listKey(group, settled, this.#tools.version(), protection)
+      const key = listKey(group, settled, this.#parts.version(), protection)
       if (key === undefined) continue
       this.#keys.set(name, key)
       const line = isQuiet ? await loaded.lineOf(name, key) : undefined
@@ -474,7 +474,7 @@ class Run {
 
   #tell(problem: Problem): void {
     this.#problems.push(problem)
-    this.#tools.observer.onProblem(problem)
+    this.#parts.observer.onProblem(problem)
   }
 
   #report(results: Partial<RefreshReport>): RefreshReport {

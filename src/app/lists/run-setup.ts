@@ -42,7 +42,7 @@ export interface SetupRequest
 }
 
 /** What a run touches of the machine, so that tests can stand in for it. */
-export interface SetupWorld {
+export interface SetupParts {
   clock: Clock
   environment: Environment
   /** Version of the package, for the user agent. */
@@ -62,30 +62,30 @@ export interface SetupWorld {
 }
 
 /** Runs spamd-setup once. Errors: those of `refreshLists`. */
-export async function runSetup(request: SetupRequest, world: SetupWorld): Promise<RefreshReport> {
+export async function runSetup(request: SetupRequest, parts: SetupParts): Promise<RefreshReport> {
   const { settings, configSocket } = request
-  const rights = await giveUpRights(request, world)
-  const { deliveryTimeouts: timeouts } = world
+  const rights = await giveUpRights(request, parts)
+  const { deliveryTimeouts: timeouts } = parts
   const target: ConfigTarget =
     configSocket === undefined
       ? { kind: 'port', port: settings.cfgPort, timeouts, sockets: rights?.sockets }
       : { kind: 'socket', path: configSocket, timeouts }
-  const fetcher = openFetcher(request, world, rights)
+  const fetcher = openFetcher(request, parts, rights)
   try {
     const firewall = request.wantsFirewall
-      ? (rights?.helper?.firewall ?? (await openFirewall(settings, world)))
+      ? (rights?.helper?.firewall ?? (await openFirewall(settings, parts)))
       : undefined
     const takeOver = rights?.former === undefined ? undefined : takerOf(rights.former, settings.stateDir)
     return await refreshLists(
       { ...request, stateDir: settings.stateDir, firewall, target, takeOver },
       {
-        clock: world.clock,
-        version: () => world.version(),
-        fetcher: world.wrapFetcher?.(fetcher) ?? fetcher,
-        observer: world.observer,
-        sleep: world.sleep,
+        clock: parts.clock,
+        version: () => parts.version(),
+        fetcher: parts.wrapFetcher?.(fetcher) ?? fetcher,
+        observer: parts.observer,
+        sleep: parts.sleep,
         ownAddresses: async () => {
-          if (world.ownAddresses !== undefined) return world.ownAddresses()
+          if (parts.ownAddresses !== undefined) return parts.ownAddresses()
           const { findOwnAddresses } = await import('../../platform/own-addresses.js')
           return findOwnAddresses()
         },
@@ -97,8 +97,8 @@ export async function runSetup(request: SetupRequest, world: SetupWorld): Promis
   }
 }
 
-async function giveUpRights(request: SetupRequest, world: SetupWorld): Promise<Unprivileged | undefined> {
-  const { startFirewallHelper } = world
+async function giveUpRights(request: SetupRequest, parts: SetupParts): Promise<Unprivileged | undefined> {
+  const { startFirewallHelper } = parts
   if (startFirewallHelper === undefined) return undefined
   const { settings, configuration, isDryRun, configSocket } = request
   await loadProgram(request)
@@ -113,9 +113,9 @@ async function giveUpRights(request: SetupRequest, world: SetupWorld): Promise<U
     maxSourceBytes: request.maxBytes ?? DEFAULT_FEED_LIMITS.maxBytes,
     sourceTimeoutMs: request.timeoutMs ?? DEFAULT_FEED_LIMITS.totalTimeoutMs,
     startFirewallHelper,
-    onMessages: (text) => world.observer.onMessages(text),
+    onMessages: (text) => parts.observer.onMessages(text),
   })
-  for (const problem of rights.problems) world.observer.onProblem(problem)
+  for (const problem of rights.problems) parts.observer.onProblem(problem)
   return rights
 }
 
@@ -152,14 +152,14 @@ function takerOf(former: FormerState, stateDir: string): () => Promise<void> {
   }
 }
 
-async function openFirewall(settings: Settings, world: SetupWorld): Promise<Firewall> {
+async function openFirewall(settings: Settings, parts: SetupParts): Promise<Firewall> {
   const { selectFirewall } = await import('../../firewall/select.js')
   return selectFirewall({
     choice: settings.firewall,
     pfctl: settings.pfctl,
     nft: settings.nft,
     system: currentSystem(),
-    onNotice: (message) => world.observer.onProblem(noticeOf(message)),
+    onNotice: (message) => parts.observer.onProblem(noticeOf(message)),
   })
 }
 
@@ -169,7 +169,7 @@ function noticeOf(message: string): Problem {
 
 function openFetcher(
   request: SetupRequest,
-  world: SetupWorld,
+  parts: SetupParts,
   rights: Unprivileged | undefined,
 ): FeedFetcher {
   const totalTimeoutMs = request.timeoutMs ?? DEFAULT_FEED_LIMITS.totalTimeoutMs
@@ -181,13 +181,13 @@ function openFetcher(
       idleTimeoutMs: Math.min(DEFAULT_FEED_LIMITS.idleTimeoutMs, totalTimeoutMs),
       maxBytes: request.maxBytes ?? DEFAULT_FEED_LIMITS.maxBytes,
     },
-    clock: world.clock,
-    userAgent: () => `spamdctl/${world.version()}`,
+    clock: parts.clock,
+    userAgent: () => `spamdctl/${parts.version()}`,
     // What root's environment says of a home is not the user's.
     environment:
-      rights?.user === undefined ? world.environment : { ...world.environment, HOME: rights.user.home },
+      rights?.user === undefined ? parts.environment : { ...parts.environment, HOME: rights.user.home },
     opened: rights?.opened,
-    onMessages: (text) => world.observer.onMessages(text),
+    onMessages: (text) => parts.observer.onMessages(text),
     findProgramUser: async () => {
       const { findUser, isRoot } = await import('../../platform/privileges.js')
       if (!isRoot()) return undefined
@@ -200,7 +200,7 @@ function openFetcher(
       const hint = 'commands run unprivileged when spamd-setup is started by root: name a user with --user'
       throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${names[0]}`, { hint })
     },
-    sleep: world.sleep,
-    random: world.random,
+    sleep: parts.sleep,
+    random: parts.random,
   })
 }

@@ -24,9 +24,9 @@ export interface EditAnnouncer {
  */
 export async function openEditAnnouncer(
   targets: readonly string[],
-  surroundings: { environment: Environment; clock: Clock; warn: (message: string) => void },
+  parts: { environment: Environment; clock: Clock; warn: (message: string) => void },
 ): Promise<EditAnnouncer> {
-  const { environment, clock, warn } = surroundings
+  const { environment, clock, warn } = parts
   const logger: Logger = {
     log: (level, message) => {
       if (level === 'warning' || level === 'err') warn(message)

@@ -6,7 +6,7 @@ import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { readSyncKeyFile, syncKeyWarning } from './sync-key.js'
-import { planSync, SYNC_GROUP, type SyncEnvironment, systemSyncEnvironment } from './sync-plan.js'
+import { planSync, SYNC_GROUP, type SyncPlanParts, systemSyncPlanParts } from './sync-plan.js'
 import { SyncSender } from './sync-sender.js'
 import { openSyncSocket } from './sync-socket.js'
 
@@ -19,7 +19,7 @@ export interface SendOnlySyncOptions {
   logger: Logger
   /** Takes the chatter of -D, a line at a time. */
   debug?: { err(line: string): void } | undefined
-  environment?: SyncEnvironment
+  planParts?: SyncPlanParts
 }
 
 export interface SendOnlySync {
@@ -32,13 +32,13 @@ export interface SendOnlySync {
 
 /** Resolves the targets, reads the key and opens the socket. `AppError` `ERR_SYNC_INIT` with the original's text. */
 export async function openSendOnlySync(options: SendOnlySyncOptions): Promise<SendOnlySync> {
-  const { targets, keyPath, port, clock, logger, debug, environment = systemSyncEnvironment } = options
-  const plan = await planSync({ targets, listen: undefined }, environment)
+  const { targets, keyPath, port, clock, logger, debug, planParts = systemSyncPlanParts } = options
+  const plan = await planSync({ targets, listen: undefined }, planParts)
   let key = readKey(keyPath)
   const warning = syncKeyWarning(keyPath)
   if (warning !== undefined) logger.log('warning', warning)
   const socket = await openSyncSocket({ plan, port, logger })
-  const sender = new SyncSender({ socket, plan, port, key: () => key, environment, clock, logger, debug })
+  const sender = new SyncSender({ socket, plan, port, key: () => key, planParts, clock, logger, debug })
   for (const { name, address } of plan.peers) {
     debug?.err(escapeControl(`added spam sync host ${name} (address ${address}, port ${port})`))
   }

@@ -42,7 +42,7 @@ export interface SyncPlan {
 }
 
 /** The machine as the plan sees it; tests bring their own. */
-export interface SyncEnvironment {
+export interface SyncPlanParts {
   /** First IPv4 address of a host name, undefined when it has none. */
   resolve(name: string): Promise<string | undefined>
   /** Primary IPv4 address of an interface; null for an interface without one, undefined when there is none. */
@@ -50,7 +50,7 @@ export interface SyncEnvironment {
 }
 
 /** This machine. */
-export const systemSyncEnvironment: SyncEnvironment = {
+export const systemSyncPlanParts: SyncPlanParts = {
   async resolve(name) {
     if (isIPv4(name)) return name
     // lookup() has no error for the empty name.
@@ -70,7 +70,7 @@ export const systemSyncEnvironment: SyncEnvironment = {
  */
 export async function planSync(
   options: { targets: readonly string[]; listen: string | undefined },
-  environment: SyncEnvironment = systemSyncEnvironment,
+  parts: SyncPlanParts = systemSyncPlanParts,
 ): Promise<SyncPlan> {
   if (options.targets.length > MAX_TARGETS) {
     throw initError(`more than ${MAX_TARGETS} targets`, 'use multicast: -Y interface')
@@ -79,17 +79,15 @@ export async function planSync(
   const sending: InterfaceOption[] = []
   for (const target of options.targets) {
     // A literal address is no interface: no need to look.
-    const option = isIPv4(target) ? undefined : await readInterface('-Y', target, environment)
-    const address = option?.address === undefined ? await environment.resolve(target) : undefined
+    const option = isIPv4(target) ? undefined : await readInterface('-Y', target, parts)
+    const address = option?.address === undefined ? await parts.resolve(target) : undefined
     if (address !== undefined) peers.push({ name: target, address })
     else if (option !== undefined) sending.push(option)
   }
   const { listen } = options
   const listenAddress = listen !== undefined && isIPv4(listen) ? listen : undefined
   const receiving =
-    listen === undefined || listenAddress !== undefined
-      ? undefined
-      : await readInterface('-y', listen, environment)
+    listen === undefined || listenAddress !== undefined ? undefined : await readInterface('-y', listen, parts)
   // Tested in the original's order: names, TTLs, the machine's interfaces.
   const last = sending.at(-1)
   if (last !== undefined && receiving !== undefined && last.name !== receiving.name) {
@@ -122,10 +120,10 @@ interface UsableInterface {
 async function readInterface(
   flag: '-Y' | '-y',
   text: string,
-  environment: SyncEnvironment,
+  parts: SyncPlanParts,
 ): Promise<InterfaceOption> {
   // Aliases such as eth0:1 have a colon in their name.
-  const address = await environment.interfaceAddress(text)
+  const address = await parts.interfaceAddress(text)
   const colon = text.lastIndexOf(':')
   if (address !== undefined || colon <= 0) return { flag, text, name: text, ttlText: undefined, address }
   const name = text.slice(0, colon)
@@ -134,7 +132,7 @@ async function readInterface(
     text,
     name,
     ttlText: text.slice(colon + 1),
-    address: await environment.interfaceAddress(name),
+    address: await parts.interfaceAddress(name),
   }
 }
 

@@ -11,7 +11,7 @@ import { familyOf } from '../../ip/address.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
-import { SYNC_GROUP, type SyncEnvironment, type SyncPlan } from './sync-plan.js'
+import { SYNC_GROUP, type SyncPlan, type SyncPlanParts } from './sync-plan.js'
 
 /** How often names are looked up again. */
 const RESOLVE_INTERVAL_MS = 10 * 60 * 1000
@@ -25,7 +25,7 @@ export interface SyncSenderOptions {
   group?: string
   /** The HMAC key in force. */
   key: () => Uint8Array
-  environment: SyncEnvironment
+  planParts: SyncPlanParts
   clock: Clock
   logger: Logger
   /** Takes the chatter of -d and -D, a line at a time. */
@@ -110,11 +110,11 @@ export class SyncSender {
 
   /** Looks the names of the peers up again; a name that has no address now keeps the one it had. */
   async resolveAgain(): Promise<void> {
-    const { environment, clock, logger } = this.#options
+    const { planParts, clock, logger } = this.#options
     this.#resolvedMs = clock.monotonicMs()
     for (const peer of this.#peers) {
       if (isIPv4(peer.name)) continue
-      const address = await environment.resolve(peer.name)
+      const address = await planParts.resolve(peer.name)
       if (address === undefined || address === peer.address) continue
       logger.log(
         'info',

@@ -7,7 +7,7 @@ import { type Ask, collectAnswers } from './ask-init.js'
 import { renderCommandEnd, renderPreparedInit } from './render-init.js'
 
 /** What the program uses of the machine. */
-export interface InitIo {
+export interface InitParts {
   write: (text: string) => void
   writeError: (text: string) => void
   /** undefined without a terminal. */
@@ -19,26 +19,26 @@ export interface InitIo {
 export type InitEnd = 'ready' | 'files-only' | 'dry-run' | 'declined' | 'failed'
 
 /** Runs init. Errors as in `prepareInit`, `collectAnswers` and `writeFiles`. */
-export async function runInit(options: OptionValues, io: InitIo): Promise<InitEnd> {
+export async function runInit(options: OptionValues, parts: InitParts): Promise<InitEnd> {
   const root = options.last('root') ?? '/'
   const system = await systemOf(options.last('os'), root)
   const isUnattended = options.has('yes') || options.has('dry-run')
-  const ask = isUnattended ? undefined : io.ask
-  const defaultInterface = root === '/' ? await io.findDefaultInterface() : undefined
+  const ask = isUnattended ? undefined : parts.ask
+  const defaultInterface = root === '/' ? await parts.findDefaultInterface() : undefined
   const answers = await collectAnswers(options, system, defaultInterface, ask)
   const prepared = await prepareInit(root, system, answers)
-  io.write(renderPreparedInit(prepared))
+  parts.write(renderPreparedInit(prepared))
   if (options.has('dry-run')) return 'dry-run'
 
   const changed = prepared.steps.filter(({ action }) => action !== 'keep')
   if (changed.length > 0) {
-    if (!(await isAgreed(options, io, `write these ${changed.length} files?`))) return 'declined'
+    if (!(await isAgreed(options, parts, `write these ${changed.length} files?`))) return 'declined'
     await writeFiles(root, prepared.steps)
   }
   if (root !== '/') return 'files-only'
-  if (!(await isAgreed(options, io, `run these ${prepared.plan.commands.length} commands?`)))
+  if (!(await isAgreed(options, parts, `run these ${prepared.plan.commands.length} commands?`)))
     return 'files-only'
-  const isDone = await runCommands(prepared.plan.commands, (end) => io.write(renderCommandEnd(end)))
+  const isDone = await runCommands(prepared.plan.commands, (end) => parts.write(renderCommandEnd(end)))
   return isDone ? 'ready' : 'failed'
 }
 
@@ -58,12 +58,12 @@ async function systemOf(name: string | undefined, root: string): Promise<System>
   return found
 }
 
-async function isAgreed(options: OptionValues, io: InitIo, question: string): Promise<boolean> {
+async function isAgreed(options: OptionValues, parts: InitParts, question: string): Promise<boolean> {
   if (options.has('yes')) return true
-  if (io.ask === undefined) {
-    io.writeError('spamdctl: nothing is written without consent, and there is no terminal to ask\n')
-    io.writeError('spamdctl: hint: use --yes, or --dry-run to see it only\n')
+  if (parts.ask === undefined) {
+    parts.writeError('spamdctl: nothing is written without consent, and there is no terminal to ask\n')
+    parts.writeError('spamdctl: hint: use --yes, or --dry-run to see it only\n')
     return false
   }
-  return /^y(es)?$/i.test(await io.ask(`${question} [y/N] `))
+  return /^y(es)?$/i.test(await parts.ask(`${question} [y/N] `))
 }

@@ -1,4 +1,4 @@
-/** `spamdctl log` and `spamdctl undo`, on an opened world: tests bring their own output and clock. */
+/** `spamdctl log` and `spamdctl undo`: tests bring their own output and clock. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { useDatabase } from '../../app/database/open-database.js'
 import { type HistoryFilter, isChangeRule, readMatching, toRecord } from '../../app/history.js'
@@ -48,7 +48,7 @@ export const UNDO_OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
-export interface HistoryWorld {
+export interface HistoryParts {
   dbPath: string
   nowSec(): number
   write(text: string): void
@@ -65,14 +65,14 @@ const MAX_NAMED = 5
 const FOLLOW_MS = 1000
 
 /** Runs `log`; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
-export async function runLog(options: OptionValues, world: HistoryWorld): Promise<number> {
+export async function runLog(options: OptionValues, parts: HistoryParts): Promise<number> {
   if (options.has('history') || options.has('keep') || options.has('keep-rows'))
-    return await changeSettings(options, world)
-  const filter = filterOf(options, world.nowSec())
+    return await changeSettings(options, parts)
+  const filter = filterOf(options, parts.nowSec())
   const position = { after: 0 }
   const isJson = options.has('json')
   let count = 0
-  return await useDatabase(world.dbPath, 'read', async (store) => {
+  return await useDatabase(parts.dbPath, 'read', async (store) => {
     const show = async (): Promise<void> => {
       for await (const rows of readMatching(store, filter, position)) {
         const texts = rows.map((row) => {
@@ -81,17 +81,17 @@ export async function runLog(options: OptionValues, world: HistoryWorld): Promis
           count += 1
           return `${count === 1 ? '[\n' : ',\n'}${historyJson(record)}`
         })
-        world.write(texts.join(''))
+        parts.write(texts.join(''))
       }
     }
     await show()
     if (options.has('follow') && !isJson) {
-      while (world.signal?.aborted !== true) {
+      while (parts.signal?.aborted !== true) {
         try {
           await pause(
-            world.followMs ?? FOLLOW_MS,
+            parts.followMs ?? FOLLOW_MS,
             undefined,
-            world.signal === undefined ? {} : { signal: world.signal },
+            parts.signal === undefined ? {} : { signal: parts.signal },
           )
         } catch {
           break
@@ -99,7 +99,7 @@ export async function runLog(options: OptionValues, world: HistoryWorld): Promis
         await show()
       }
     }
-    if (isJson) world.write(count === 0 ? '[]\n' : '\n]\n')
+    if (isJson) parts.write(count === 0 ? '[]\n' : '\n]\n')
     return EXIT.ok
   })
 }
@@ -148,7 +148,7 @@ function sinceOf(text: string | undefined, nowSec: number): number | undefined {
   return Math.floor(time / 1000)
 }
 
-async function changeSettings(options: OptionValues, world: HistoryWorld): Promise<number> {
+async function changeSettings(options: OptionValues, parts: HistoryParts): Promise<number> {
   const keep = options.last('keep')
   const keepSec = keep === undefined ? undefined : parseDuration(keep)
   if (keep !== undefined && (keepSec === undefined || keepSec === 0))
@@ -157,7 +157,7 @@ async function changeSettings(options: OptionValues, world: HistoryWorld): Promi
   if (rows !== undefined && !/^[1-9][0-9]{0,9}$/.test(rows))
     throw usage(`--keep-rows: ${JSON.stringify(rows)} is no number of rows`, 'for example 1000000')
   const mode = options.last('history') as HistoryMode | undefined
-  return await useDatabase(world.dbPath, 'write', async (store) => {
+  return await useDatabase(parts.dbPath, 'write', async (store) => {
     const settings = await store.historySettings()
     const changed = {
       mode: mode ?? settings.mode,
@@ -166,7 +166,7 @@ async function changeSettings(options: OptionValues, world: HistoryWorld): Promi
     }
     await store.saveHistorySettings(changed)
     const days = Math.floor(changed.keepSec / 86_400)
-    world.write(`history: ${changed.mode}, kept for ${days} days and ${changed.keepRows} rows at most\n`)
+    parts.write(`history: ${changed.mode}, kept for ${days} days and ${changed.keepRows} rows at most\n`)
     return EXIT.ok
   })
 }
@@ -175,39 +175,39 @@ async function changeSettings(options: OptionValues, world: HistoryWorld): Promi
 export async function runUndo(
   operands: readonly string[],
   options: OptionValues,
-  world: HistoryWorld,
+  parts: HistoryParts,
 ): Promise<number> {
   const word = (operands[0] ?? 'last').replace(/^#/, '')
   if (word !== 'last' && !/^[1-9][0-9]{0,14}$/.test(word))
     throw usage(`${JSON.stringify(word)} is no event`, 'name the number that spamdctl log shows, or "last"')
   const isDryRun = options.has('dry-run')
   const isForced = options.has('force')
-  return await useDatabase(world.dbPath, isDryRun ? 'read' : 'write', async (store) => {
+  return await useDatabase(parts.dbPath, isDryRun ? 'read' : 'write', async (store) => {
     const wanted = word === 'last' ? 'last' : Number(word)
     const outcome = await store.undo(
       wanted,
-      { force: isForced, isDryRun, actor: world.actor },
-      world.nowSec(),
+      { force: isForced, isDryRun, actor: parts.actor },
+      parts.nowSec(),
     )
     const { event, restored, changedSince } = outcome
     const isRefused = changedSince.length > 0 && !isForced
     if (options.has('json')) {
       const keys = changedSince.map((key) => keyWords(key))
-      world.write(`${JSON.stringify({ event, restored: restored.length, changedSince: keys, isDryRun })}\n`)
+      parts.write(`${JSON.stringify({ event, restored: restored.length, changedSince: keys, isDryRun })}\n`)
     } else if (!isRefused) {
       if (isDryRun)
         for (const { key, before } of restored)
-          world.write(
+          parts.write(
             `${escapeControl(keyWords(key))}: ${before === undefined ? 'would be deleted' : `would be ${before.kind} again`}\n`,
           )
-      world.write(
+      parts.write(
         `event ${event}: ${restored.length} entries ${isDryRun ? 'would be' : 'are'} as they were before\n`,
       )
     }
     if (!isRefused) return EXIT.ok
     const named = changedSince.slice(0, MAX_NAMED).map((key) => escapeControl(keyWords(key)))
     const more = changedSince.length > MAX_NAMED ? ` and ${changedSince.length - MAX_NAMED} more` : ''
-    world.writeError(
+    parts.writeError(
       `spamdctl: event ${event} is not undone: changed since: ${named.join(', ')}${more}\nspamdctl: hint: --force puts these back all the same\n`,
     )
     return EXIT.failure

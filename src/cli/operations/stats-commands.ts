@@ -1,4 +1,4 @@
-/** `spamdctl stats` and `spamdctl advise` on an opened world. */
+/** `spamdctl stats` and `spamdctl advise`. */
 import { useDatabase } from '../../app/database/open-database.js'
 import { computeAdvice, computeStats, findPools } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
@@ -31,7 +31,7 @@ export const ADVISE_OPTIONS: readonly OptionSpec[] = [
   ...COMMON,
 ]
 
-export interface StatsWorld {
+export interface StatsParts {
   dbPath: string
   nowSec: number
   /** Of the running spamd, else its default. */
@@ -46,26 +46,26 @@ const MAX_HISTORY_ROWS = 200_000
 const BATCH_ROWS = 20_000
 
 /** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
-export async function runStats(options: OptionValues, world: StatsWorld): Promise<string> {
+export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
   const byDay = options.last('by') === 'day'
-  const sinceSec = world.nowSec - durationOf(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
-  const { counts, rows } = await readBoth(world.dbPath, sinceSec)
+  const sinceSec = parts.nowSec - durationOf(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
+  const { counts, rows } = await readBoth(parts.dbPath, sinceSec)
   const stats = computeStats(counts, rows, byDay ? DAY_SEC : HOUR_SEC)
   if (!options.has('json'))
-    return renderStats(stats, { terminal: world.terminal, byDay, passSec: world.passSec })
+    return renderStats(stats, { terminal: parts.terminal, byDay, passSec: parts.passSec })
   const { rows: steps, ...rest } = stats
   const shown = steps.map(({ startSec, counts: values }) => ({ start: formatUtcTime(startSec), ...values }))
   return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest }, undefined, 2)}\n`
 }
 
 /** The text that `advise` prints. */
-export async function runAdvise(options: OptionValues, world: StatsWorld): Promise<string> {
-  const sinceSec = world.nowSec - durationOf(options.last('since'), 30 * DAY_SEC)
-  const { counts, rows } = await readBoth(world.dbPath, sinceSec)
-  const advice = computeAdvice(counts, world.passSec)
+export async function runAdvise(options: OptionValues, parts: StatsParts): Promise<string> {
+  const sinceSec = parts.nowSec - durationOf(options.last('since'), 30 * DAY_SEC)
+  const { counts, rows } = await readBoth(parts.dbPath, sinceSec)
+  const advice = computeAdvice(counts, parts.passSec)
   const pools = findPools(rows)
   if (options.has('json')) return `${JSON.stringify({ ...advice, pools }, undefined, 2)}\n`
-  return renderAdvice(advice, pools, world.terminal)
+  return renderAdvice(advice, pools, parts.terminal)
 }
 
 async function readBoth(dbPath: string, sinceSec: number) {

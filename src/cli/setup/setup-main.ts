@@ -2,7 +2,7 @@
 import type { ReadConfiguration } from '../../app/lists/read-configuration.js'
 import { readConfiguration } from '../../app/lists/read-configuration.js'
 import type { ListReport, RefreshReport } from '../../app/lists/refresh-report.js'
-import { runSetup, type SetupWorld } from '../../app/lists/run-setup.js'
+import { runSetup, type SetupParts } from '../../app/lists/run-setup.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Clock } from '../../platform/clock.js'
 import { programVersion } from '../../platform/program-version.js'
@@ -13,7 +13,7 @@ import { parseSetupArguments, type SetupArguments } from './setup-options.js'
 import type { SetupProgress } from './setup-progress.js'
 
 /** What the program touches of its process, so that tests can run it in theirs. */
-export interface SetupIo {
+export interface SetupProgramParts {
   /** Writes results; returns when they are taken. */
   writeOut(bytes: Uint8Array): void
   /** Writes messages, whole lines. */
@@ -32,56 +32,56 @@ export interface SetupIo {
    */
   goToBackground(): Promise<number | undefined>
   /** Where root is really given up; see `SetupWorld`. */
-  startFirewallHelper?: SetupWorld['startFirewallHelper']
-  wrapFetcher?: SetupWorld['wrapFetcher']
-  ownAddresses?: SetupWorld['ownAddresses']
-  deliveryTimeouts?: SetupWorld['deliveryTimeouts']
+  startFirewallHelper?: SetupParts['startFirewallHelper']
+  wrapFetcher?: SetupParts['wrapFetcher']
+  ownAddresses?: SetupParts['ownAddresses']
+  deliveryTimeouts?: SetupParts['deliveryTimeouts']
 }
 
 /** Exit code of a wrong call, as the original's. */
 const EXIT_FAILURE = 1
 
 /** Runs spamd-setup with the words after its name; the result is the exit code. Never throws for a user's error. */
-export async function runSetupProgram(argv: readonly string[], io: SetupIo): Promise<number> {
+export async function runSetupProgram(argv: readonly string[], parts: SetupProgramParts): Promise<number> {
   try {
     const parsed = parseSetupArguments(argv)
     if (!parsed.ok) {
-      io.writeError(parsed.stderr)
+      parts.writeError(parsed.stderr)
       return EXIT_FAILURE
     }
-    return await runAction(parsed.arguments, io)
+    return await runAction(parsed.arguments, parts)
   } catch (error) {
     const text = formatFailure('spamd-setup', error)
     if (text === undefined) throw error
-    io.writeError(text)
+    parts.writeError(text)
     return EXIT_FAILURE
   }
 }
 
-async function runAction(call: SetupArguments, io: SetupIo): Promise<number> {
+async function runAction(call: SetupArguments, parts: SetupProgramParts): Promise<number> {
   if (call.action === 'help') {
-    await io.showHelp()
+    await parts.showHelp()
     return 0
   }
   if (call.action === 'version') {
-    io.writeOut(Buffer.from(`spamd-setup (spamdctl) ${programVersion()}\n`))
+    parts.writeOut(Buffer.from(`spamd-setup (spamdctl) ${programVersion()}\n`))
     return 0
   }
-  const settings = resolveSettings(call.settings, io.environment)
+  const settings = resolveSettings(call.settings, parts.environment)
   if (call.isBackground) {
-    const exitCode = await io.goToBackground()
+    const exitCode = await parts.goToBackground()
     if (exitCode !== undefined) return exitCode
   }
   const configuration = await readConfiguration(settings.conf)
-  if (call.action === 'check') return checkConfiguration(configuration, settings, io)
-  if (call.action === 'print-config') return printConfiguration(configuration, io)
-  return refresh(call, settings, configuration, io)
+  if (call.action === 'check') return checkConfiguration(configuration, settings, parts)
+  if (call.action === 'print-config') return printConfiguration(configuration, parts)
+  return refresh(call, settings, configuration, parts)
 }
 
 async function checkConfiguration(
   configuration: ReadConfiguration,
   settings: Settings,
-  io: SetupIo,
+  parts: SetupProgramParts,
 ): Promise<number> {
   const { checkSources } = await import('../../app/lists/check-sources.js')
   const problems = [
@@ -89,9 +89,9 @@ async function checkConfiguration(
     ...configuration.lists.flatMap((list) => list.problems),
     ...(await checkSources(configuration.lists, settings.feedUser)),
   ]
-  for (const problem of problems) io.writeError(problemLines(problem))
+  for (const problem of problems) parts.writeError(problemLines(problem))
   if (problems.some((problem) => problem.isError)) return EXIT_FAILURE
-  io.writeOut(Buffer.from(`${escapeControl(settings.conf)}: ok, ${countLists(configuration)}\n`))
+  parts.writeOut(Buffer.from(`${escapeControl(settings.conf)}: ok, ${countLists(configuration)}\n`))
   return 0
 }
 
@@ -104,11 +104,14 @@ function countLists({ lists }: ReadConfiguration): string {
   return `${count} ${count === 1 ? 'list' : 'lists'}${detail}`
 }
 
-async function printConfiguration(configuration: ReadConfiguration, io: SetupIo): Promise<number> {
+async function printConfiguration(
+  configuration: ReadConfiguration,
+  parts: SetupProgramParts,
+): Promise<number> {
   const problems = [...configuration.problems, ...configuration.lists.flatMap((list) => list.problems)]
-  for (const problem of problems) io.writeError(problemLines(problem))
+  for (const problem of problems) parts.writeError(problemLines(problem))
   const { formatSpamdConf } = await import('../../codec/spamd-conf/format-spamd-conf.js')
-  if (configuration.isUsable) io.writeOut(Buffer.from(formatSpamdConf(configuration.entries), 'latin1'))
+  if (configuration.isUsable) parts.writeOut(Buffer.from(formatSpamdConf(configuration.entries), 'latin1'))
   return problems.some((problem) => problem.isError) ? EXIT_FAILURE : 0
 }
 
@@ -116,13 +119,13 @@ async function refresh(
   call: SetupArguments,
   settings: Settings,
   configuration: ReadConfiguration,
-  io: SetupIo,
+  parts: SetupProgramParts,
 ): Promise<number> {
-  const progress = await openProgress(call, configuration, io)
+  const progress = await openProgress(call, configuration, parts)
   // On a terminal the progress lines stand where messages would go, so these wait for its end.
   const waiting: string[] = []
   const say = (text: string): void => {
-    if (progress === undefined) io.writeError(text)
+    if (progress === undefined) parts.writeError(text)
     else waiting.push(text)
   }
   const isQuiet = progress === undefined && !call.isVerbose && !call.isJson
@@ -133,21 +136,21 @@ async function refresh(
         ...call,
         settings,
         configuration: isQuiet ? withoutWarnings(configuration) : configuration,
-        isFeedUserGiven: isFeedUserGiven(call, io),
+        isFeedUserGiven: isFeedUserGiven(call, parts),
         isQuiet,
         wantsChanges: call.isVerbose || call.isJson,
         wantsCounts: progress !== undefined || call.isJson,
         output: call.output && {
           format: call.output.format,
-          target: call.output.target === '-' ? (bytes) => io.writeOut(bytes) : call.output.target,
+          target: call.output.target === '-' ? (bytes) => parts.writeOut(bytes) : call.output.target,
         },
       },
       {
-        clock: io.clock,
-        environment: io.environment,
+        clock: parts.clock,
+        environment: parts.environment,
         version: programVersion,
-        sleep: io.sleep,
-        random: io.random,
+        sleep: parts.sleep,
+        random: parts.random,
         observer: {
           onProgress: (list, receivedBytes) => progress?.received(list.name, receivedBytes),
           onList: (list) => {
@@ -155,19 +158,19 @@ async function refresh(
             say(listLines(list, call.isVerbose))
           },
           onProblem: (problem) => say(problemLines(problem)),
-          onMessages: (text) => say(messageLines(text, io.terminal !== undefined)),
+          onMessages: (text) => say(messageLines(text, parts.terminal !== undefined)),
         },
-        startFirewallHelper: io.startFirewallHelper,
-        deliveryTimeouts: io.deliveryTimeouts,
-        ...(io.wrapFetcher === undefined ? {} : { wrapFetcher: io.wrapFetcher }),
-        ...(io.ownAddresses === undefined ? {} : { ownAddresses: io.ownAddresses }),
+        startFirewallHelper: parts.startFirewallHelper,
+        deliveryTimeouts: parts.deliveryTimeouts,
+        ...(parts.wrapFetcher === undefined ? {} : { wrapFetcher: parts.wrapFetcher }),
+        ...(parts.ownAddresses === undefined ? {} : { ownAddresses: parts.ownAddresses }),
       },
     )
   } finally {
     progress?.clear()
-    for (const text of waiting) io.writeError(text)
+    for (const text of waiting) parts.writeError(text)
   }
-  await showResult(call, report, progress !== undefined, io)
+  await showResult(call, report, progress !== undefined, parts)
   return report.exitCode
 }
 
@@ -180,8 +183,8 @@ function withoutWarnings(configuration: ReadConfiguration): ReadConfiguration {
   return { ...configuration, problems: configuration.problems.filter((problem) => problem.isError) }
 }
 
-function isFeedUserGiven(call: SetupArguments, io: SetupIo): boolean {
-  return (call.settings.feedUser ?? io.environment[SETTING_TABLE.feedUser.variable] ?? '') !== ''
+function isFeedUserGiven(call: SetupArguments, parts: SetupProgramParts): boolean {
+  return (call.settings.feedUser ?? parts.environment[SETTING_TABLE.feedUser.variable] ?? '') !== ''
 }
 
 function listLines(list: ListReport, isVerbose: boolean): string {
@@ -195,13 +198,13 @@ async function showResult(
   call: SetupArguments,
   report: RefreshReport,
   isOnTerminal: boolean,
-  io: SetupIo,
+  parts: SetupProgramParts,
 ): Promise<void> {
   const isStdoutTaken = call.output?.target === '-'
   const show = (text: string): void => {
     if (text === '') return
-    if (isStdoutTaken) io.writeError(text)
-    else io.writeOut(Buffer.from(text))
+    if (isStdoutTaken) parts.writeError(text)
+    else parts.writeOut(Buffer.from(text))
   }
   if (call.isJson) {
     const { jsonReport } = await import('./setup-table.js')
@@ -211,20 +214,20 @@ async function showResult(
   }
   if (isOnTerminal && report.lists.length > 0) {
     const { summaryTable } = await import('./setup-table.js')
-    io.writeError(summaryTable(report))
+    parts.writeError(summaryTable(report))
   }
 }
 
 async function openProgress(
   call: SetupArguments,
   configuration: ReadConfiguration,
-  io: SetupIo,
+  parts: SetupProgramParts,
 ): Promise<SetupProgress | undefined> {
-  if (io.terminal === undefined || call.isVerbose || call.isJson) return undefined
+  if (parts.terminal === undefined || call.isVerbose || call.isJson) return undefined
   const { SetupProgress } = await import('./setup-progress.js')
-  const { terminal, clock } = io
+  const { terminal, clock } = parts
   return new SetupProgress(
-    { ...terminal, write: (text) => io.writeError(text), monotonicMs: () => clock.monotonicMs() },
+    { ...terminal, write: (text) => parts.writeError(text), monotonicMs: () => clock.monotonicMs() },
     configuration.lists,
   )
 }

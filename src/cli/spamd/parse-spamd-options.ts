@@ -51,7 +51,7 @@ const MAX_SCAN_INTERVAL_SEC = 86_400
 const DEFAULT_SYNC_SKEW_SEC = 3_600
 
 /** The machine as far as options depend on it. */
-export interface SpamdHost {
+export interface SpamdOptionParts {
   hostname: string
   /** Most descriptors a process may open; undefined when there is no limit. */
   maxFiles: number | undefined
@@ -71,9 +71,9 @@ class OptionProblem {
 }
 
 /** Parses the words behind the program name. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
-export function parseSpamdOptions(argv: readonly string[], host: SpamdHost): SpamdOptionsResult {
+export function parseSpamdOptions(argv: readonly string[], parts: SpamdOptionParts): SpamdOptionsResult {
   try {
-    return { ok: true, ...configFrom(argv, host) }
+    return { ok: true, ...configFrom(argv, parts) }
   } catch (problem) {
     if (problem instanceof OptionProblem) return { ok: false, stderr: problem.stderr }
     throw problem
@@ -91,13 +91,13 @@ interface Draft {
 
 function configFrom(
   argv: readonly string[],
-  host: SpamdHost,
+  parts: SpamdOptionParts,
 ): { config: SpamdConfig; asks?: 'help' | 'version' } {
-  const maxFiles = host.maxFiles === undefined ? INT_MAX : host.maxFiles - RESERVED_FILES
+  const maxFiles = parts.maxFiles === undefined ? INT_MAX : parts.maxFiles - RESERVED_FILES
   if (maxFiles < FEWEST_CONNECTIONS) {
-    throw failure(`kern.maxfiles is only ${host.maxFiles}, can not continue`)
+    throw failure(`kern.maxfiles is only ${parts.maxFiles}, can not continue`)
   }
-  const draft = newDraft(host, maxFiles)
+  const draft = newDraft(parts, maxFiles)
   const parsed = getopt(argv, SPAMD_OPTIONS)
   for (const option of parsed.options) applyOption(draft, option, maxFiles)
   if (!parsed.ok) throw usage(`spamd: ${parsed.message}\n`)
@@ -111,8 +111,8 @@ function configFrom(
       )
     }
   }
-  const settings = resolveSettings(draft.overrides, host.environment)
-  config.isPortFromServices = isPortFromServices(settings.port, draft, host.environment)
+  const settings = resolveSettings(draft.overrides, parts.environment)
+  config.isPortFromServices = isPortFromServices(settings.port, draft, parts.environment)
   return {
     config: { ...config, settings },
     ...(draft.asks === undefined ? {} : { asks: draft.asks }),
@@ -125,7 +125,7 @@ function isPortFromServices(port: number, { overrides }: Draft, { SPAMD_PORT = '
   )
 }
 
-function newDraft(host: SpamdHost, maxFiles: number): Draft {
+function newDraft(parts: SpamdOptionParts, maxFiles: number): Draft {
   return {
     config: {
       isBlackOnly: false,
@@ -146,7 +146,7 @@ function newDraft(host: SpamdHost, maxFiles: number): Draft {
       whiteExpireSec: WHITE_EXPIRE_SEC,
       trapExpireSec: TRAP_EXPIRE_SEC,
       scanIntervalSec: DEFAULT_SCAN_INTERVAL_SEC,
-      hostname: host.hostname,
+      hostname: parts.hostname,
       bannerName: DEFAULT_BANNER_NAME,
       listenAddresses: [],
       listenFds: [],

@@ -21,7 +21,7 @@ import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
-import type { ProgramIo } from './spamdb-main.js'
+import type { SpamdbParts } from './spamdb-main.js'
 import { problemOfComment } from './spamdb-request.js'
 
 const DB_OPTION: OptionSpec = {
@@ -79,24 +79,24 @@ export const DATABASE_OPTIONS: readonly OptionSpec[] = [
 const MAX_SHOWN_PROBLEMS = 20
 
 /** Imports from a file or `-`; exit code 1 when anything was bad. */
-export async function runImport(file: string, options: OptionValues, io: ProgramIo): Promise<number> {
+export async function runImport(file: string, options: OptionValues, parts: SpamdbParts): Promise<number> {
   const domainsFile = options.last('allowed-domains')
   const domains: WireText[] = []
   const settings: ImportOptions = {
     ...importOptionsOf(options),
     ...(domainsFile === undefined ? {} : { onDomain: (domain) => void domains.push(domain) }),
   }
-  const now = io.clock.nowSec()
+  const now = parts.clock.nowSec()
   return await useDatabase(
-    resolveDbPath(options.last('db'), io.environment),
+    resolveDbPath(options.last('db'), parts.environment),
     'write',
     async (store, asCaller) => {
-      const input = await asCaller(() => openImportInput(file, io.stdin))
+      const input = await asCaller(() => openImportInput(file, parts.stdin))
       let shownCount = 0
       const onProblem = ({ place, reason }: ImportProblem): void => {
         shownCount += 1
         if (shownCount > MAX_SHOWN_PROBLEMS) return
-        io.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
+        parts.writeError(`spamdctl: ${escapeControl(file)}: ${place}: ${reason}\n`)
       }
       const report = await importEntries(store, input, settings, now, onProblem).finally(
         () => input.type !== 'text' && asCaller(() => input.close()),
@@ -104,17 +104,17 @@ export async function runImport(file: string, options: OptionValues, io: Program
       const newDomains =
         domainsFile === undefined ? undefined : await asCaller(() => addAllowedDomains(domainsFile, domains))
       if (report.bad > MAX_SHOWN_PROBLEMS) {
-        io.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
+        parts.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
       }
       if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
-        io.writeError(
+        parts.writeError(
           'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
         )
       }
       const text = options.has('json')
         ? JSON.stringify({ ...report, ...(newDomains === undefined ? {} : { domains: newDomains }) })
         : formatReport(report) + (newDomains === undefined ? '' : `, ${newDomains} domains`)
-      io.writeOut(Buffer.from(`${text}\n`))
+      parts.writeOut(Buffer.from(`${text}\n`))
       return report.bad > 0 ? EXIT.failure : EXIT.ok
     },
   )
@@ -170,20 +170,20 @@ function usageError(message: string, hint?: string): AppError {
 }
 
 /** Prints the database as `runImport` reads it; exit code 1 when damage hides a part of it. */
-export async function runExport(options: OptionValues, io: ProgramIo): Promise<number> {
+export async function runExport(options: OptionValues, parts: SpamdbParts): Promise<number> {
   const kinds = options.all('kind').flatMap((text) => text.split(',').map(kindOf))
-  const path = resolveDbPath(options.last('db'), io.environment)
+  const path = resolveDbPath(options.last('db'), parts.environment)
   return await useDatabase(path, 'read', async (store) => {
     let gapCount = 0
     const onGap = (gap: string): void => {
       gapCount += 1
-      io.writeError(`spamdctl: cannot read ${escapeControl(path)}: damaged: ${escapeControl(gap)}\n`)
+      parts.writeError(`spamdctl: cannot read ${escapeControl(path)}: damaged: ${escapeControl(gap)}\n`)
     }
     for await (const text of exportEntries(store, onGap, kinds.length === 0 ? undefined : kinds)) {
-      io.writeOut(Buffer.from(text, 'latin1'))
+      parts.writeOut(Buffer.from(text, 'latin1'))
     }
     if (gapCount === 0) return EXIT.ok
-    io.writeError(
+    parts.writeError(
       'spamdctl: hint: all else was exported; a file made by "spamdctl backup" may hold the rest\n',
     )
     return EXIT.failure
@@ -191,8 +191,8 @@ export async function runExport(options: OptionValues, io: ProgramIo): Promise<n
 }
 
 /** Copies the live database to a file. */
-export async function runBackup(target: string, options: OptionValues, io: ProgramIo): Promise<number> {
-  const store = await openDatabase(resolveDbPath(options.last('db'), io.environment), 'read')
+export async function runBackup(target: string, options: OptionValues, parts: SpamdbParts): Promise<number> {
+  const store = await openDatabase(resolveDbPath(options.last('db'), parts.environment), 'read')
   try {
     await store.backup(target).catch((error: unknown) => {
       if (!(error instanceof AppError)) throw error
@@ -207,18 +207,18 @@ export async function runBackup(target: string, options: OptionValues, io: Progr
   const { size } = statSync(target)
   const report = { file: target, sizeBytes: size }
   const text = options.has('json') ? JSON.stringify(report) : `${escapeControl(target)}: ${size} bytes`
-  io.writeOut(Buffer.from(`${text}\n`))
+  parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }
 
 /** Checks the database's integrity and counts it; exit code 1 when it is damaged. */
-export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<number> {
-  const path = resolveDbPath(options.last('db'), io.environment)
+export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Promise<number> {
+  const path = resolveDbPath(options.last('db'), parts.environment)
   return await useDatabase(path, 'read', async (store) => {
     const report = await store.check()
     const { counts = null } = report
     if (options.has('json'))
-      io.writeOut(Buffer.from(`${JSON.stringify({ file: path, ...report, counts })}\n`))
+      parts.writeOut(Buffer.from(`${JSON.stringify({ file: path, ...report, counts })}\n`))
     else {
       const lines = [
         `file: ${escapeControl(path)}`,
@@ -227,13 +227,13 @@ export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<
         ...ENTRY_KINDS.map((kind) => `${kind}: ${counts === null ? 'not countable' : counts[kind]}`),
         `integrity: ${report.isSound ? 'ok' : 'damaged'}`,
       ]
-      io.writeOut(Buffer.from(`${lines.join('\n')}\n`))
+      parts.writeOut(Buffer.from(`${lines.join('\n')}\n`))
     }
     if (report.isSound) return EXIT.ok
     for (const problem of report.problems) {
-      io.writeError(`spamdctl: ${escapeControl(path)}: ${escapeControl(problem)}\n`)
+      parts.writeError(`spamdctl: ${escapeControl(path)}: ${escapeControl(problem)}\n`)
     }
-    io.writeError(
+    parts.writeError(
       'spamdctl: hint: save what is readable with "spamdctl export", then import it into a new database\n',
     )
     return EXIT.failure
@@ -244,25 +244,25 @@ export async function runCheckDb(options: OptionValues, io: ProgramIo): Promise<
  * Creates an empty database; one that is there already is left alone and is no error. As root it is given to
  * the user of the daemons. One that version 0.1.0 made at its default place is taken over.
  */
-export async function runInitDb(options: OptionValues, io: ProgramIo): Promise<number> {
-  const { user } = resolveSettings({}, io.environment)
+export async function runInitDb(options: OptionValues, parts: SpamdbParts): Promise<number> {
+  const { user } = resolveSettings({}, parts.environment)
   const mode = modeOf(options.last('mode'))
   const owner = isRoot() ? await findUser(user) : undefined
-  const found = resolveDbPath(options.last('db'), io.environment)
+  const found = resolveDbPath(options.last('db'), parts.environment)
   // Only where no flag and no variable names it: then the old place is the answer because the old file is there.
   const isFormer = found === FORMER_BSD_DATABASE && resolveDbPath(undefined, {}) === found
   const path = isFormer ? BSD_DATABASE : found
   if (isFormer) await takeOverDatabase(found, path, owner, mode)
   const isNew = await initDatabase(path, owner, mode)
   if (isNew && isRoot() && owner === undefined) {
-    io.writeError(
+    parts.writeError(
       `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder, before the daemons run\n`,
     )
   }
   const text = options.has('json')
     ? JSON.stringify({ file: path, created: isNew, ...(isFormer && { takenOver: found }) })
     : `${escapeControl(path)}: ${isFormer ? `taken over from ${found}` : isNew ? 'created' : 'is there already'}`
-  io.writeOut(Buffer.from(`${text}\n`))
+  parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }
 

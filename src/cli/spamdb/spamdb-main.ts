@@ -17,7 +17,7 @@ import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
 
 /** What a program touches of its process, so that tests can run it in theirs. */
-export interface ProgramIo {
+export interface SpamdbParts {
   /** Writes results; returns when they are taken. */
   writeOut(bytes: Uint8Array): void
   /** Writes messages, whole lines. */
@@ -54,58 +54,58 @@ type ShowCall = Extract<SpamdbRequest, { type: 'show' }>
 type ListCall = Extract<SpamdbRequest, { type: 'list' }>
 
 /** Runs spamdb with the words after its name; the result is the exit code. Never throws for a user's error. */
-export async function runSpamdb(argv: readonly string[], io: ProgramIo): Promise<number> {
+export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Promise<number> {
   try {
     const request = parseSpamdbArguments(argv)
     switch (request.type) {
       case 'help':
-        await io.showHelp()
+        await parts.showHelp()
         return 0
       case 'version': {
         const { programVersion } = await import('../../platform/program-version.js')
-        io.writeOut(Buffer.from(`spamdb (spamdctl) ${programVersion()}\n`))
+        parts.writeOut(Buffer.from(`spamdb (spamdctl) ${programVersion()}\n`))
         return 0
       }
       case 'usage':
-        if (request.problem !== undefined) complain(io, request.problem)
-        if (request.hint !== undefined) complain(io, `hint: ${request.hint}`)
-        io.writeError(`${SPAMDB_USAGE}\n`)
+        if (request.problem !== undefined) complain(parts, request.problem)
+        if (request.hint !== undefined) complain(parts, `hint: ${request.hint}`)
+        parts.writeError(`${SPAMDB_USAGE}\n`)
         return EXIT_USAGE
       case 'edit':
-        return await runEdit(request, io)
+        return await runEdit(request, parts)
       case 'show':
-        return await runShow(request, io)
+        return await runShow(request, parts)
       case 'list':
-        return await runList(request, io)
+        return await runList(request, parts)
     }
   } catch (error) {
     const text = formatFailure('spamdb', error)
     if (text === undefined) throw error
-    io.writeError(text)
+    parts.writeError(text)
     return 1
   }
 }
 
-async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
-  const dbPath = resolveDbPath(call.dbPath, io.environment)
-  const now = io.clock.nowSec()
-  const reporter = new FailureReporter(io, call.hasLiteralKeys)
+async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
+  const dbPath = resolveDbPath(call.dbPath, parts.environment)
+  const now = parts.clock.nowSec()
+  const reporter = new FailureReporter(parts, call.hasLiteralKeys)
   const refusal = findRefusal(call, now)
-  if (refusal !== undefined && isWritableEmptyFile(dbPath)) return refuse(refusal, io)
+  if (refusal !== undefined && isWritableEmptyFile(dbPath)) return refuse(refusal, parts)
   const edit: DatabaseUse = async (store, asCaller) => {
-    if (refusal !== undefined) return refuse(refusal, io)
+    if (refusal !== undefined) return refuse(refusal, parts)
     const announcer =
       call.syncTargets.length === 0 || call.isDryRun
         ? undefined
         : // The key of the synchronisation may be root's.
-          await asCaller(() => openAnnouncer(call.syncTargets, io))
+          await asCaller(() => openAnnouncer(call.syncTargets, parts))
     try {
-      const batches = readKeys(call.keys, io)
+      const batches = readKeys(call.keys, parts)
       const onFailure = (failure: KeyFailure): void => reporter.report(failure)
       let result: Awaited<ReturnType<typeof editEntries>>
       if (call.isDryRun) {
         const { openDryRun } = await import('../../app/database/dry-run.js')
-        const print = (line: WireText): void => io.writeOut(Buffer.from(`${line}\n`, 'latin1'))
+        const print = (line: WireText): void => parts.writeOut(Buffer.from(`${line}\n`, 'latin1'))
         result = await editEntries(openDryRun(store, now, print), batches, call.edit, now, onFailure)
       } else {
         result = await editEntries(
@@ -115,11 +115,11 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
           now,
           onFailure,
           announcer?.announce,
-          actorOf(io.environment),
+          actorOf(parts.environment),
         )
       }
       if (result.keyCount === 0) {
-        complain(io, NO_KEYS)
+        complain(parts, NO_KEYS)
         return EXIT_NO_KEYS
       }
       return result.isStoppedByBadAddress ? EXIT_BAD_TRAP : Math.min(result.failureCount, MAX_EXIT)
@@ -133,10 +133,10 @@ async function runEdit(call: EditCall, io: ProgramIo): Promise<number> {
 
 async function openAnnouncer(
   targets: readonly string[],
-  io: ProgramIo,
-): ReturnType<NonNullable<ProgramIo['openAnnouncer']>> {
-  if (io.openAnnouncer !== undefined) return await io.openAnnouncer(targets)
-  complain(io, 'changes are not sent to other gateways: this program was started without the means')
+  parts: SpamdbParts,
+): ReturnType<NonNullable<SpamdbParts['openAnnouncer']>> {
+  if (parts.openAnnouncer !== undefined) return await parts.openAnnouncer(targets)
+  complain(parts, 'changes are not sent to other gateways: this program was started without the means')
   return { announce: () => undefined, finish: () => Promise.resolve() }
 }
 
@@ -149,9 +149,9 @@ interface Refusal {
   exitCode: number
 }
 
-function refuse({ messages, hint, exitCode }: Refusal, io: ProgramIo): number {
-  for (const message of messages) complain(io, message)
-  if (hint !== undefined) complain(io, `hint: ${hint}`)
+function refuse({ messages, hint, exitCode }: Refusal, parts: SpamdbParts): number {
+  for (const message of messages) complain(parts, message)
+  if (hint !== undefined) complain(parts, `hint: ${hint}`)
   return exitCode
 }
 
@@ -200,16 +200,16 @@ function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: num
   }
 }
 
-async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
+async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
   const { parseTypedKey } = await import('../../app/database/typed-key.js')
   const rendering =
     call.format === 'classic'
       ? undefined
-      : (await import('./entry-renderers.js')).openRenderer(call.format, io.clock.nowSec())
+      : (await import('./entry-renderers.js')).openRenderer(call.format, parts.clock.nowSec())
   const show: DatabaseUse = async (store) => {
-    const reporter = new FailureReporter(io, call.hasLiteralKeys)
+    const reporter = new FailureReporter(parts, call.hasLiteralKeys)
     const header = rendering?.start() ?? ''
-    if (header !== '') io.writeOut(Buffer.from(header, 'latin1'))
+    if (header !== '') parts.writeOut(Buffer.from(header, 'latin1'))
     // An entry that cannot be read is told and counts as missing, and the next key is tried.
     const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
       try {
@@ -223,7 +223,7 @@ async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
     let missCount = 0
     let keyCount = 0
     let hasMisplacedOption = false
-    for await (const batch of readKeys(call.keys, io)) {
+    for await (const batch of readKeys(call.keys, parts)) {
       let text = ''
       for (const key of batch) {
         keyCount += 1
@@ -234,18 +234,18 @@ async function runShow(call: ShowCall, io: ProgramIo): Promise<number> {
           if (hintForMisplacedOption(key) !== undefined) hasMisplacedOption = true
         } else text += rendering?.render(entry) ?? `${formatSpamdbLine(entry)}\n`
       }
-      if (text !== '') io.writeOut(Buffer.from(text, 'latin1'))
+      if (text !== '') parts.writeOut(Buffer.from(text, 'latin1'))
     }
     const trailer = rendering?.end() ?? ''
-    if (trailer !== '') io.writeOut(Buffer.from(trailer, 'latin1'))
-    if (hasMisplacedOption && !call.hasLiteralKeys) complain(io, `hint: ${hintForMisplacedOption('-a')}`)
+    if (trailer !== '') parts.writeOut(Buffer.from(trailer, 'latin1'))
+    if (hasMisplacedOption && !call.hasLiteralKeys) complain(parts, `hint: ${hintForMisplacedOption('-a')}`)
     return keyCount === 0 ? 1 : Math.min(missCount, MAX_EXIT)
   }
-  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', show, FOR_GOOD)
+  return await useDatabase(resolveDbPath(call.dbPath, parts.environment), 'read', show, FOR_GOOD)
 }
 
-async function runList(call: ListCall, io: ProgramIo): Promise<number> {
-  const now = io.clock.nowSec()
+async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
+  const now = parts.clock.nowSec()
   const { query, expiresWithinSec, olderThanSec } = call.filter
   if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
   if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
@@ -254,23 +254,23 @@ async function runList(call: ListCall, io: ProgramIo): Promise<number> {
     call.isCount || call.format !== 'classic' ? await import('./entry-renderers.js') : undefined
   const list: DatabaseUse = async (store) => {
     if (renderers === undefined) {
-      for await (const chunk of store.listText(query)) io.writeOut(chunk)
+      for await (const chunk of store.listText(query)) parts.writeOut(chunk)
     } else if (call.isCount) {
-      io.writeOut(Buffer.from(renderers.renderCounts(call.format, await store.count(query)), 'latin1'))
+      parts.writeOut(Buffer.from(renderers.renderCounts(call.format, await store.count(query)), 'latin1'))
     } else if (call.format !== 'human' && call.format !== 'classic') {
-      for await (const lines of renderers.renderLines(call.format, store, query)) io.writeOut(lines)
+      for await (const lines of renderers.renderLines(call.format, store, query)) parts.writeOut(lines)
     } else {
       for await (const text of renderers.renderList(call.format, store.list(query), now)) {
-        io.writeOut(Buffer.from(text, 'latin1'))
+        parts.writeOut(Buffer.from(text, 'latin1'))
       }
     }
     return 0
   }
-  return await useDatabase(resolveDbPath(call.dbPath, io.environment), 'read', list, FOR_GOOD)
+  return await useDatabase(resolveDbPath(call.dbPath, parts.environment), 'read', list, FOR_GOOD)
 }
 
 /** The keys as wire text: the words of the call in one batch, with `-` the lines of standard input as they come. */
-async function* readKeys(words: readonly string[], io: ProgramIo): AsyncGenerator<WireText[]> {
+async function* readKeys(words: readonly string[], parts: SpamdbParts): AsyncGenerator<WireText[]> {
   let batch: WireText[] = []
   for (const word of words) {
     if (word !== '-') {
@@ -280,32 +280,32 @@ async function* readKeys(words: readonly string[], io: ProgramIo): AsyncGenerato
     if (batch.length > 0) yield batch
     batch = []
     const { readKeyLines } = await import('../../app/database/key-lines.js')
-    yield* readKeyLines(io.stdin)
+    yield* readKeyLines(parts.stdin)
   }
   if (batch.length > 0) yield batch
 }
 
 /** Prints failures in order and each hint once, so that many wrong keys stay readable. */
 class FailureReporter {
-  readonly #io: ProgramIo
+  readonly #parts: SpamdbParts
   readonly #hasLiteralKeys: boolean
   readonly #shownHints = new Set<string>()
 
-  constructor(io: ProgramIo, hasLiteralKeys: boolean) {
-    this.#io = io
+  constructor(parts: SpamdbParts, hasLiteralKeys: boolean) {
+    this.#parts = parts
     this.#hasLiteralKeys = hasLiteralKeys
   }
 
   report(failure: KeyFailure | UnreadableKey): void {
     const { message, hint } = describeKeyFailure(failure)
-    complain(this.#io, message)
+    complain(this.#parts, message)
     if (hint === undefined || this.#shownHints.has(hint)) return
     if (this.#hasLiteralKeys && hint === hintForMisplacedOption('-a')) return
     this.#shownHints.add(hint)
-    complain(this.#io, `hint: ${hint}`)
+    complain(this.#parts, `hint: ${hint}`)
   }
 }
 
-function complain(io: ProgramIo, text: string): void {
-  io.writeError(`spamdb: ${escapeControl(text)}\n`)
+function complain(parts: SpamdbParts, text: string): void {
+  parts.writeError(`spamdb: ${escapeControl(text)}\n`)
 }

@@ -4,7 +4,7 @@ import { formatFailure } from '../report-error.js'
 import { parseSpamlogdOptions } from './parse-spamlogd-options.js'
 
 /** What `spamlogd` touches of its process. */
-export interface SpamlogdCallIo {
+export interface SpamlogdCallParts {
   writeOut(text: string): void
   writeError(text: string): void
   /** Prints the help; loads oclif only then. */
@@ -21,32 +21,32 @@ const RIGHTS_HINT =
     : 'spamlogd: hint: start it as root: it becomes the user of --user by itself\n'
 
 /** `spamlogd` from words to exit code: what bin/spamlogd.js and `spamdctl spamlogd` both run. */
-export async function runSpamlogdCall(argv: readonly string[], io: SpamlogdCallIo): Promise<number> {
+export async function runSpamlogdCall(argv: readonly string[], parts: SpamlogdCallParts): Promise<number> {
   try {
     const parsed = parseSpamlogdOptions(argv)
     const isReplay = parsed.ok ? parsed.options.replayPath !== undefined : parsed.isReplay
     if (parsed.ok && parsed.asks === 'version') {
-      io.writeOut(`spamlogd (spamdctl) ${programVersion()}\n`)
+      parts.writeOut(`spamlogd (spamdctl) ${programVersion()}\n`)
       return 0
     }
     if (parsed.ok && parsed.asks === 'help') {
-      await io.showHelp()
+      await parts.showHelp()
       return 0
     }
     // The original's first test of all; a replay captures nothing.
-    if (!isReplay && !io.mayCapture()) {
-      io.writeError(`spamlogd: need root privileges\n${RIGHTS_HINT}`)
+    if (!isReplay && !parts.mayCapture()) {
+      parts.writeError(`spamlogd: need root privileges\n${RIGHTS_HINT}`)
       return 1
     }
     if (!parsed.ok) {
-      io.writeError(parsed.stderr)
+      parts.writeError(parsed.stderr)
       return 1
     }
-    return await io.run(parsed.options)
+    return await parts.run(parsed.options)
   } catch (error) {
     const text = formatFailure('spamlogd', error)
     if (text === undefined) throw error
-    io.writeError(text)
+    parts.writeError(text)
     return 1
   }
 }

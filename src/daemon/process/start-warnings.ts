@@ -6,12 +6,12 @@ import type { SpamdConfig } from '../../app/spamd-config.js'
 const FIRST_OPEN_PORT = 1024
 
 /** The machine as far as warnings depend on it. */
-export interface WarningHost {
+export interface StartWarningParts {
   platform: string
   ownAddresses: readonly string[]
 }
 
-const thisHost = (): WarningHost => ({
+const systemWarningParts = (): StartWarningParts => ({
   platform: process.platform,
   ownAddresses: Object.values(networkInterfaces()).flatMap((list) =>
     (list ?? []).map(({ address }) => address),
@@ -19,7 +19,10 @@ const thisHost = (): WarningHost => ({
 })
 
 /** One line each, without program name. */
-export function startWarnings(config: SpamdConfig, host: WarningHost = thisHost()): string[] {
+export function startWarnings(
+  config: SpamdConfig,
+  parts: StartWarningParts = systemWarningParts(),
+): string[] {
   const { settings, passSec, greyExpireSec, isBlackOnly, isPortFromServices } = config
   const warnings: string[] = []
   if (isPortFromServices && settings.port < FIRST_OPEN_PORT) {
@@ -32,8 +35,8 @@ export function startWarnings(config: SpamdConfig, host: WarningHost = thisHost(
       `-G: a tuple passes after ${passSec} s and is forgotten after ${greyExpireSec} s, so no client can ever pass`,
     )
   }
-  if (!isBlackOnly && config.lowPriorityMx.length > 0 && seesNoDestination(config, host)) {
-    const own = config.lowPriorityMx.filter((ip) => host.ownAddresses.includes(ip))
+  if (!isBlackOnly && config.lowPriorityMx.length > 0 && seesNoDestination(config, parts)) {
+    const own = config.lowPriorityMx.filter((ip) => parts.ownAddresses.includes(ip))
     warnings.push(
       own.length > 0
         ? `-M ${own.join(', ')}: redirected connections all come to this machine's own address, so every client would be trapped: use a TPROXY socket (--listen-fd)`
@@ -44,7 +47,7 @@ export function startWarnings(config: SpamdConfig, host: WarningHost = thisHost(
 }
 
 /** Redirection hides the address that a client meant, but for sockets of TPROXY and for divert-to of OpenBSD's pf. */
-function seesNoDestination(config: SpamdConfig, { platform }: WarningHost): boolean {
+function seesNoDestination(config: SpamdConfig, { platform }: StartWarningParts): boolean {
   if (platform === 'openbsd' || config.settings.firewall === 'none' || config.listenFds.length > 0)
     return false
   // A daemon on the very address and port needs no redirection.

@@ -7,7 +7,7 @@ import { formatCidr, isInNetwork, type Network, networkOf, parseCidr } from '../
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
-import type { SmtpCounters } from './connection-host.js'
+import type { SmtpCounters } from './connection-parts.js'
 
 /** Slots left when the daemon counts as crowded. Source: spamd.c (clients + 5 < maxcon). */
 const CROWDED_MARGIN = 5

@@ -1,28 +1,28 @@
 /** The log lines of what a client says: recipients, headers and body lines of a message. */
 import { escapeControl } from '../../codec/escape.js'
-import type { ConnectionHost } from './connection-host.js'
+import type { ConnectionParts } from './connection-parts.js'
 import type { SessionEvent } from './smtp-session.js'
 
 /** Logs an event as -v asks for, and prints recipients with -d. Unlisted clients of -b count as GREY here. */
 export function logSessionEvent(
-  host: Pick<ConnectionHost, 'options' | 'logger' | 'debug'>,
+  parts: Pick<ConnectionParts, 'options' | 'logger' | 'debug'>,
   client: { clientIp: string; isBlack: boolean },
   event: SessionEvent,
 ): void {
-  const { isVerbose } = host.options
+  const { isVerbose } = parts.options
   const ip = client.clientIp
   switch (event.type) {
     case 'recipient': {
       const label = client.isBlack ? 'BLACK' : 'GREY'
       const { helo, from, to } = event
       const text = `(${label}) ${ip}: ${escapeControl(from)} -> ${escapeControl(to)}`
-      if (isVerbose) host.logger.log('info', text, { event: 'recipient', class: label, ip, helo, from, to })
-      host.debug.err(text)
+      if (isVerbose) parts.logger.log('info', text, { event: 'recipient', class: label, ip, helo, from, to })
+      parts.debug.err(text)
       return
     }
     case 'header-line':
       if (!isVerbose) return
-      host.logger.log('info', `${ip}: ${escapeControl(event.line)}`, {
+      parts.logger.log('info', `${ip}: ${escapeControl(event.line)}`, {
         event: 'header',
         ip,
         line: event.line,
@@ -30,7 +30,7 @@ export function logSessionEvent(
       return
     case 'body-line':
       if (!isVerbose) return
-      host.logger.log('debug', `${ip}: Body: ${escapeControl(event.line)}`, {
+      parts.logger.log('debug', `${ip}: Body: ${escapeControl(event.line)}`, {
         event: 'body',
         ip,
         line: event.line,

@@ -9,8 +9,8 @@ import type { Socket } from 'node:net'
 import { SmtpLineReader } from '../../codec/smtp/smtp-line.js'
 import type { BlockListMatch } from '../seams.js'
 import { ClientSocket, type SocketOwner } from './client-socket.js'
-import type { ConnectionHost, HostedConnection } from './connection-host.js'
 import { formatListNames } from './connection-log.js'
+import type { ConnectionParts, HostedConnection } from './connection-parts.js'
 import { logSessionEvent } from './session-log.js'
 import { type ClientClass, type SessionEvent, type SessionNext, SmtpSession } from './smtp-session.js'
 import type { WheelItem } from './stutter-wheel.js'
@@ -53,7 +53,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   /** When the time-out strikes, on the monotonic clock. */
   deadlineMs: number
   readonly #socket: ClientSocket
-  readonly #host: ConnectionHost
+  readonly #parts: ConnectionParts
   readonly #session: SmtpSession
   readonly #reader = new SmtpLineReader()
   #stutterMs: number
@@ -70,14 +70,14 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
 
   /** `blackCount` counts this client too when it is BLACK. */
   constructor(
-    host: ConnectionHost,
+    parts: ConnectionParts,
     socket: Socket,
     id: number,
     endpoints: ClientEndpoints,
     client: { class: ClientClass; lists: readonly BlockListMatch[] },
     blackCount: number,
   ) {
-    this.#host = host
+    this.#parts = parts
     this.#socket = new ClientSocket(socket, this)
     this.id = id
     this.clientIp = endpoints.clientIp
@@ -85,16 +85,16 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     this.destinationIp = endpoints.destinationIp
     this.clientClass = client.class
     this.lists = client.lists
-    this.acceptedMs = host.clock.monotonicMs()
+    this.acceptedMs = parts.clock.monotonicMs()
     this.deadlineMs = this.acceptedMs + IDLE_TIMEOUT_MS
-    const { options } = host
+    const { options } = parts
     const isOverMaxBlack = client.class === 'BLACK' && !options.isBlackOnly && blackCount > options.maxBlack
     const isGreyAtOnce = client.class === 'GREY' && options.greyStutterSec === 0
     this.#stutterMs = isOverMaxBlack || isGreyAtOnce ? 0 : options.stutterSec * 1000
     this.#session = new SmtpSession(
-      host.dialogue,
+      parts.dialogue,
       { class: client.class, ip: this.clientIp, lists: client.lists },
-      host.secureContext !== undefined,
+      parts.secureContext !== undefined,
     )
   }
 
@@ -123,7 +123,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       this.bytesRead += early.length
       this.#reader.push(early)
     }
-    this.#send(this.#session.banner(this.#host.bannerDate()), 'continue')
+    this.#send(this.#session.banner(this.#parts.bannerDate()), 'continue')
   }
 
   /** The wheel's call: the next byte, another look at a blocked socket, or the end of a pause in reading. */
@@ -134,14 +134,14 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
 
   /** Called by the sweep when `deadlineMs` has passed. No reply is sent. */
   timeOut(): void {
-    if (this.phase !== 'lingering') this.#host.counters.timedOut += 1
+    if (this.phase !== 'lingering') this.#parts.counters.timedOut += 1
     this.destroy()
   }
 
   /** Called by the sweep when the connection has lasted too long. No reply is sent. */
   endOverlong(): void {
     if (this.phase === 'lingering') return
-    this.#host.counters.overlong += 1
+    this.#parts.counters.overlong += 1
     this.destroy()
   }
 
@@ -149,9 +149,9 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   destroy(): void {
     this.#finishAccounting()
     this.phase = 'closed'
-    this.#host.wheel.cancel(this)
+    this.#parts.wheel.cancel(this)
     this.#socket.destroy()
-    this.#host.forget(this)
+    this.#parts.forget(this)
   }
 
   receive(chunk: Uint8Array): void {
@@ -181,7 +181,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       const line = this.#heldLine ?? this.#reader.next()
       this.#heldLine = undefined
       if (line === undefined) break
-      this.deadlineMs = this.#host.clock.monotonicMs() + IDLE_TIMEOUT_MS
+      this.deadlineMs = this.#parts.clock.monotonicMs() + IDLE_TIMEOUT_MS
       if (this.#storing !== undefined) {
         if (batch !== '') this.#write(batch)
         this.#holdLine(line, this.#storing)
@@ -189,7 +189,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       }
       const step = this.#session.receiveLine(line)
       if (step.event !== undefined) this.#handleEvent(step.event)
-      if (step.next === 'text') this.#isTakingText = this.#host.options.windowBytes !== undefined
+      if (step.next === 'text') this.#isTakingText = this.#parts.options.windowBytes !== undefined
       if (step.reply === '') continue
       batch += step.reply
       const isBatchable = step.next === 'continue' || step.next === 'text'
@@ -219,13 +219,13 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       return
     }
     this.phase = 'reading'
-    const { windowBytes } = this.#host.options
+    const { windowBytes } = this.#parts.options
     if (this.#isTakingText && windowBytes !== undefined && this.#readPauseBytes > 0) {
       // -w: Node cannot shrink the receive buffer, so the window is closed by reading at -w bytes a second.
       this.#socket.pause()
       const pauseMs = Math.min((this.#readPauseBytes / windowBytes) * 1000, MAX_READ_PAUSE_MS)
       this.#readPauseBytes = 0
-      this.#host.wheel.schedule(this, pauseMs)
+      this.#parts.wheel.schedule(this, pauseMs)
       return
     }
     this.#socket.resume()
@@ -237,22 +237,22 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     this.#replyOffset = 0
     this.#next = next
     const stutterMs = this.#currentStutterMs()
-    this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
+    this.deadlineMs = this.#parts.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
     if (stutterMs === 0) this.#writeMore()
     else {
       this.#socket.pause()
-      this.#host.wheel.schedule(this, stutterMs)
+      this.#parts.wheel.schedule(this, stutterMs)
     }
   }
 
   #writeMore(): void {
     if (this.#socket.isBlocked) {
-      this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
+      this.#parts.wheel.schedule(this, BLOCKED_POLL_MS)
       return
     }
     if (this.#replyOffset < this.#reply.length) {
       const stutterMs = this.#currentStutterMs()
-      const isWhole = stutterMs === 0 || this.#socket.isTls || this.#host.isCrowded()
+      const isWhole = stutterMs === 0 || this.#socket.isTls || this.#parts.isCrowded()
       const piece = isWhole ? this.#reply.slice(this.#replyOffset) : this.#reply[this.#replyOffset]!
       this.#replyOffset += piece.length
       if (!isWhole) {
@@ -268,14 +268,14 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       this.#write(piece)
       if (this.phase !== 'replying') return
       if (this.#replyOffset < this.#reply.length) {
-        this.deadlineMs = this.#host.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
-        this.#host.wheel.schedule(this, stutterMs)
+        this.deadlineMs = this.#parts.clock.monotonicMs() + stutterMs + IDLE_TIMEOUT_MS
+        this.#parts.wheel.schedule(this, stutterMs)
         return
       }
     }
     if (this.#socket.isBlocked) {
       this.#socket.pause()
-      this.#host.wheel.schedule(this, BLOCKED_POLL_MS)
+      this.#parts.wheel.schedule(this, BLOCKED_POLL_MS)
       return
     }
     this.#replyWritten()
@@ -289,7 +289,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   #replyWritten(): void {
     this.#reply = ''
     this.#replyOffset = 0
-    this.deadlineMs = this.#host.clock.monotonicMs() + IDLE_TIMEOUT_MS
+    this.deadlineMs = this.#parts.clock.monotonicMs() + IDLE_TIMEOUT_MS
     switch (this.#next) {
       case 'continue':
       case 'text':
@@ -307,21 +307,21 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   /** All is said: log the end, let the client read the last reply, throw away what it still sends. */
   #linger(): void {
     this.#finishAccounting()
-    if (this.#hasEnded || !this.#host.mayLinger()) {
+    if (this.#hasEnded || !this.#parts.mayLinger()) {
       this.phase = 'closed'
       this.#socket.destroySoon()
-      this.#host.forget(this)
+      this.#parts.forget(this)
       return
     }
     this.phase = 'lingering'
     this.#reader.clear()
-    this.deadlineMs = this.#host.clock.monotonicMs() + LINGER_MS
+    this.deadlineMs = this.#parts.clock.monotonicMs() + LINGER_MS
     this.#socket.end()
     this.#socket.resume()
   }
 
   #startTls(): void {
-    const { secureContext } = this.#host
+    const { secureContext } = this.#parts
     if (secureContext === undefined) {
       this.destroy()
       return
@@ -330,7 +330,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     // What came in clear ahead of the handshake must not count as sent inside it.
     this.#reader.clear()
     this.#socket.startTls(
-      (plain) => this.#host.secure(plain, secureContext),
+      (plain) => this.#parts.secure(plain, secureContext),
       () => {
         if (this.phase !== 'handshake') return
         this.#session.tlsStarted()
@@ -340,13 +340,13 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   }
 
   #handleEvent(event: SessionEvent): void {
-    logSessionEvent(this.#host, this, event)
+    logSessionEvent(this.#parts, this, event)
     if (event.type !== 'recipient') return
-    this.#host.counters.recipients += 1
+    this.#parts.counters.recipients += 1
     if (this.clientClass !== 'GREY') return
     const { helo, from, to, toArgument } = event
     const { clientIp, destinationIp } = this
-    const stored = this.#host.sink?.submit({
+    const stored = this.#parts.sink?.submit({
       clientIp,
       destinationIp,
       helo,
@@ -362,7 +362,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   }
 
   #countStutter(stutterMs: number): void {
-    const { dialogues } = this.#host
+    const { dialogues } = this.#parts
     dialogues.stutterMs += stutterMs
     dialogues.stutteredBytes += 1
     if (this.lists.length === 0) dialogues.unlistedStutterMs += stutterMs
@@ -373,14 +373,14 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
 
   #finishAccounting(): void {
     if (this.phase === 'lingering' || this.phase === 'closed') return
-    this.#host.ended(this, formatListNames(this.lists))
+    this.#parts.ended(this, formatListNames(this.lists))
   }
 
   /** -S: a grey client is stuttered for its first seconds only. */
   #currentStutterMs(): number {
     if (this.#stutterMs > 0 && this.clientClass === 'GREY') {
-      const ageMs = this.#host.clock.monotonicMs() - this.acceptedMs
-      if (ageMs > this.#host.options.greyStutterSec * 1000) this.#stutterMs = 0
+      const ageMs = this.#parts.clock.monotonicMs() - this.acceptedMs
+      if (ageMs > this.#parts.options.greyStutterSec * 1000) this.#stutterMs = 0
     }
     return this.#stutterMs
   }

@@ -14,14 +14,14 @@ import { RateLimitedLog } from '../rate-limited-log.js'
 import type { BlockListLookup, GreylistSink } from '../seams.js'
 import { Admission } from './admission.js'
 import { formatBannerDate } from './banner-date.js'
+import { connectedLine, disconnectedLine, formatListNames } from './connection-log.js'
 import type {
-  ConnectionHost,
+  ConnectionParts,
   DialogueTotals,
   HostedConnection,
   SmtpCounters,
   SmtpOptions,
-} from './connection-host.js'
-import { connectedLine, disconnectedLine, formatListNames } from './connection-log.js'
+} from './connection-parts.js'
 import { descriptorShortage, openForAMoment } from './descriptor-probe.js'
 import { readProxyPreamble } from './proxy-preamble.js'
 import { type ClientEndpoints, SmtpConnection } from './smtp-connection.js'
@@ -76,7 +76,7 @@ export interface ConnectionSnapshot {
   bytesOut: number
 }
 
-export class SmtpServer implements ConnectionHost {
+export class SmtpServer implements ConnectionParts {
   readonly options: SmtpOptions
   readonly clock: Clock
   readonly logger: Logger

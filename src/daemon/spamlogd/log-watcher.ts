@@ -1,8 +1,8 @@
 /** The heart of spamlogd: takes records of the packet log, logs what counts and hands it to the recorder. */
 import {
-  type HostLookup,
   readSighting,
   type SightingDirection,
+  type SightingParts,
   type SightingRules,
 } from '../../app/read-sighting.js'
 import type { ByteOrder } from '../../codec/capture/nflog.js'
@@ -22,7 +22,7 @@ export interface LogWatcherOptions {
   recorder: SightingRecorder
   logger: Logger
   clock: Clock
-  host: HostLookup
+  host: SightingParts
   /** Log a debug line for each accepted packet. */
   logsPackets: boolean
   /** Let the capture time of a packet count, not the time of writing. */

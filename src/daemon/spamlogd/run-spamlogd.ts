@@ -23,13 +23,8 @@ import { LiveWatch } from './live-watch.js'
 import { LogWatcher, type WatcherFacts } from './log-watcher.js'
 import { OutboundLimit } from './outbound-limit.js'
 import { checkLinkType, replayCapture } from './replay-capture.js'
-import {
-  BATCH_DELAY_MS,
-  type OnWhitelisted,
-  SightingRecorder,
-  type SightingStore,
-} from './sighting-recorder.js'
-import type { SpamlogdMachine } from './spamlogd-machine.js'
+import { BATCH_DELAY_MS, SightingRecorder, type SightingStore } from './sighting-recorder.js'
+import type { SpamlogdParts, WhiteAnnouncer } from './spamlogd-parts.js'
 import { watcherMetrics } from './watcher-metrics.js'
 
 /** Reason of a database that is not there. */
@@ -43,31 +38,13 @@ const METRICS_INTERVAL_MS = 60_000
 /** What a stop takes at most, whatever hangs. */
 const LAST_RESORT_MS = 4_500
 
-/** Sends white entries to the peers of -Y. */
-export interface WhiteAnnouncer {
-  announce: OnWhitelisted
-  /** For the statistics line, by name; since the start. */
-  counters(): Readonly<Record<string, number>>
-  /** SIGHUP: reads the key again, looks names up again. */
-  reload(): Promise<void>
-  /** Resolves when everything announced has left. */
-  close(): Promise<void>
-}
-
-export interface SpamlogdParts {
-  machine: SpamlogdMachine
-  /** Opens the sender of synchronisation messages; called before privileges are given up. */
-  openAnnouncer?: (options: SpamlogdOptions, logger: Logger) => Promise<WhiteAnnouncer>
-}
-
 /** Runs spamlogd to its end; the result is the exit code. Failures to start are told on stderr. */
 export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts): Promise<number> {
-  const { machine } = parts
   const isLive = options.replayPath === undefined
   if (isLive && !options.isDebug && !options.isForeground && !isBackgroundProcess()) {
     return startInBackground()
   }
-  const logger = machine.openLog({
+  const logger = parts.openLog({
     toStderr: options.isDebug || options.isForeground || !isLive,
     isJson: options.isJson,
     // Why the database refused is a notice in the original.
@@ -78,8 +55,8 @@ export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts
     return isLive ? await daemon.watch() : await daemon.replay()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    machine.writeError(`spamlogd: ${escapeControl(error.message)}\n`)
-    if (error.hint !== undefined) machine.writeError(`spamlogd: hint: ${escapeControl(error.hint)}\n`)
+    parts.writeError(`spamlogd: ${escapeControl(error.message)}\n`)
+    if (error.hint !== undefined) parts.writeError(`spamlogd: hint: ${escapeControl(error.hint)}\n`)
     return 1
   } finally {
     await daemon.close()
@@ -89,8 +66,7 @@ export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts
 
 class Spamlogd {
   readonly #options: SpamlogdOptions
-  readonly #machine: SpamlogdMachine
-  readonly #openAnnouncer: SpamlogdParts['openAnnouncer']
+  readonly #parts: SpamlogdParts
   readonly #logger: Logger
   readonly #stop = new AbortController()
   #isCaptureDenied = false
@@ -105,10 +81,9 @@ class Spamlogd {
 
   constructor(options: SpamlogdOptions, parts: SpamlogdParts, logger: Logger) {
     this.#options = options
-    this.#machine = parts.machine
-    this.#openAnnouncer = parts.openAnnouncer
+    this.#parts = parts
     this.#logger = logger
-    this.#metricsLog = new RateLimitedLog(logger, parts.machine.clock)
+    this.#metricsLog = new RateLimitedLog(logger, parts.clock)
     this.#keeper = this.#newKeeper()
   }
 
@@ -126,13 +101,13 @@ class Spamlogd {
     const live = new LiveWatch({
       device,
       filter: kernelFilter(device, rules),
-      open: (request) => this.#machine.openCapture(request),
+      open: (request) => this.#parts.openCapture(request),
       check: (capture) => checkLinkType(capture.linkType, device),
       onDenied: () => this.#endDenied(),
       user: this.#options.user,
       watcher,
       logger: this.#logger,
-      rateLimited: new RateLimitedLog(this.#logger, this.#machine.clock),
+      rateLimited: new RateLimitedLog(this.#logger, this.#parts.clock),
     })
     try {
       await live.start()
@@ -158,9 +133,9 @@ class Spamlogd {
   /** Replays a capture file to its end. */
   async replay(): Promise<number> {
     const { replayPath = '-', isDebug, isUserGiven, user } = this.#options
-    const source = this.#machine.openReplay(replayPath)
+    const source = this.#parts.openReplay(replayPath)
     await this.#openSync()
-    if (isUserGiven) await this.#machine.becomeUser(user)
+    if (isUserGiven) await this.#parts.becomeUser(user)
     const recorder = this.#newRecorder(source.isFile ? Infinity : BATCH_DELAY_MS)
     const watcher = this.#newWatcher(recorder, isDebug)
     void this.#handleSignals(
@@ -176,7 +151,7 @@ class Spamlogd {
         name,
         watcher,
         recorder,
-        clock: this.#machine.clock,
+        clock: this.#parts.clock,
         waitsForRoom: source.isFile,
         stop: this.#stop.signal,
       })
@@ -204,7 +179,7 @@ class Spamlogd {
   async #openSync(): Promise<void> {
     if (this.#options.syncTargets.length === 0) return
     try {
-      this.#announcer = await this.#openAnnouncer?.(this.#options, this.#logger)
+      this.#announcer = await this.#parts.openAnnouncer?.(this.#options, this.#logger)
     } catch (error) {
       // A key that cannot be read is no reason to let the white list expire.
       if (!(error instanceof AppError) || error.code !== 'ERR_SYNC_KEY_READ') throw error
@@ -217,7 +192,7 @@ class Spamlogd {
   async #settle(): Promise<void> {
     const { pidFile, user, dbPath, key, isDebug } = this.#options
     if (pidFile !== undefined) this.#removePidFile = writePidFile(pidFile)
-    await this.#machine.becomeUser(user)
+    await this.#parts.becomeUser(user)
     if (!isDebug) await this.#checkDatabase(dbPath)
     reportReady(process.env, { keepsFolder: hasRelativePath([dbPath, key, pidFile]) })
     await notifySystemd('READY=1')
@@ -238,7 +213,7 @@ class Spamlogd {
         throw new AppError('ERR_DB_OPEN', `Can not open db ${dbPath}: ${reason}`, { hint, cause: error })
       }
       this.#logger.log('warning', `Can not open db ${dbPath}: ${reason}: updates are kept until it is there`)
-      this.#machine.writeError(
+      this.#parts.writeError(
         isMissing
           ? `spamlogd: ${dbPath} does not exist yet: updates are kept until it does\nspamlogd: hint: ${hint}\n`
           : '',
@@ -264,7 +239,7 @@ class Spamlogd {
       await this.#keeper.use(async () => undefined)
     } catch (error) {
       const hint = this.#databaseHint(error)
-      if (hint !== undefined) this.#machine.writeError(`spamlogd: hint: ${escapeControl(hint)}\n`)
+      if (hint !== undefined) this.#parts.writeError(`spamlogd: hint: ${escapeControl(hint)}\n`)
     }
   }
 
@@ -293,7 +268,7 @@ class Spamlogd {
     this.#metricsTimer = setInterval(writeMetrics, METRICS_INTERVAL_MS).unref()
     return new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', () => resolve(), { once: true })
-      this.#removeSignals = this.#machine.onSignal((signal) => {
+      this.#removeSignals = this.#parts.onSignal((signal) => {
         if (signal === 'stop') this.#endInTime()
         else if (signal === 'statistics') {
           logStatistics()
@@ -316,7 +291,7 @@ class Spamlogd {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
     // What hangs may be a helper, the log or the disk; the database is written in transactions.
-    this.#lastResort = setTimeout(() => this.#machine.endNow(1), LAST_RESORT_MS).unref()
+    this.#lastResort = setTimeout(() => this.#parts.endNow(1), LAST_RESORT_MS).unref()
   }
 
   /** The capture is lost for want of rights that we gave up: only a new start can open it. */
@@ -342,7 +317,7 @@ class Spamlogd {
   #newKeeper(): StoreKeeper<SightingStore> {
     const { dbPath } = this.#options
     return new StoreKeeper({
-      open: async () => ({ store: await this.#machine.openStore(dbPath), isCreated: false }),
+      open: async () => ({ store: await this.#parts.openStore(dbPath), isCreated: false }),
       logger: this.#logger,
     })
   }
@@ -354,7 +329,7 @@ class Spamlogd {
       use: (action) => this.#keeper.use(action),
       location: dbPath,
       logger: this.#logger,
-      clock: this.#machine.clock,
+      clock: this.#parts.clock,
       whiteExpireSec,
       untrap,
       batchDelayMs,
@@ -367,12 +342,12 @@ class Spamlogd {
       rules: this.#options.rules,
       recorder,
       logger: this.#logger,
-      clock: this.#machine.clock,
-      host: this.#machine.host,
+      clock: this.#parts.clock,
+      host: this.#parts.host,
       logsPackets,
       useCaptureTime: this.#options.useCaptureTime,
       ...(this.#options.replayPath === undefined
-        ? { outboundLimit: new OutboundLimit(this.#options.outboundPerMinute, this.#machine.clock) }
+        ? { outboundLimit: new OutboundLimit(this.#options.outboundPerMinute, this.#parts.clock) }
         : {}),
     })
   }
@@ -404,7 +379,7 @@ class Spamlogd {
       leftTrapped,
       lost: lostCount,
     }
-    this.#machine.writeOut(
+    this.#parts.writeOut(
       this.#options.isJson
         ? `${JSON.stringify(summary)}\n`
         : `${Object.entries(summary)

@@ -2,7 +2,7 @@ import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { openSendOnlySync } from '../../app/sync/send-only-sync.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
-import type { WhiteAnnouncer } from './run-spamlogd.js'
+import type { WhiteAnnouncer } from './spamlogd-parts.js'
 
 /**
  * The sender of `spamlogd -Y`: tells the peers of each sighting. With -D its chatter goes to `writeError`; without,
@@ -11,16 +11,16 @@ import type { WhiteAnnouncer } from './run-spamlogd.js'
 export async function openWhiteAnnouncer(
   options: SpamlogdOptions,
   logger: Logger,
-  surroundings: { clock: Clock; writeError: (text: string) => void },
+  parts: { clock: Clock; writeError: (text: string) => void },
 ): Promise<WhiteAnnouncer> {
   const { syncTargets, key, syncPort, isDebug } = options
   const sync = await openSendOnlySync({
     targets: syncTargets,
     keyPath: key,
     port: syncPort,
-    clock: surroundings.clock,
+    clock: parts.clock,
     logger,
-    debug: isDebug ? { err: (line) => surroundings.writeError(`${line}\n`) } : undefined,
+    debug: isDebug ? { err: (line) => parts.writeError(`${line}\n`) } : undefined,
   })
   return {
     announce: (ip, _nowSec, expireSec) => sync.sender.announceWhite(ip, expireSec),

@@ -7,9 +7,9 @@ import { fingerprintOf, syncKeyWarning } from '../../app/sync/sync-key.js'
 import {
   planSync,
   SYNC_GROUP,
-  type SyncEnvironment,
   type SyncPlan,
-  systemSyncEnvironment,
+  type SyncPlanParts,
+  systemSyncPlanParts,
 } from '../../app/sync/sync-plan.js'
 import { SyncSender } from '../../app/sync/sync-sender.js'
 import { openSyncSocket, receives } from '../../app/sync/sync-socket.js'
@@ -34,18 +34,18 @@ const SILENT: SyncAnnouncer = {
   announceDeletion: () => undefined,
 }
 
-/** The parts of one daemon's synchronisation; `environment` stands in for the machine in tests. */
+/** The parts of one daemon's synchronisation; `planParts` stand in for the system in tests. */
 export function createSyncService(
   parts: SyncParts,
-  environment: SyncEnvironment = systemSyncEnvironment,
+  planParts: SyncPlanParts = systemSyncPlanParts,
 ): SyncService {
-  return new SpamdSync(parts, environment)
+  return new SpamdSync(parts, planParts)
 }
 
 class SpamdSync implements SyncService, SyncAnnouncer {
   readonly announcer: SyncAnnouncer = this
   readonly #parts: SyncParts
-  readonly #environment: SyncEnvironment
+  readonly #planParts: SyncPlanParts
   #plan: SyncPlan | undefined
   #socket: Socket | undefined
   #sender: SyncSender | undefined
@@ -55,9 +55,9 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   #keyFingerprint: string | undefined
   #replayFile: ReplayFile | undefined
 
-  constructor(parts: SyncParts, environment: SyncEnvironment) {
+  constructor(parts: SyncParts, planParts: SyncPlanParts) {
     this.#parts = parts
-    this.#environment = environment
+    this.#planParts = planParts
   }
 
   announceGrey(tuple: Parameters<SyncAnnouncer['announceGrey']>[0]): void {
@@ -79,7 +79,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   async start(): Promise<void> {
     const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
-    const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#environment)
+    const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#planParts)
     await this.#readFirstKey()
     this.#plan = plan
     if (grey !== undefined && sync.checksReplay) {
@@ -130,10 +130,10 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       this.#applier = applier
     }
     const isSending = plan.peers.length > 0 || plan.multicast?.isSending === true
-    const environment = this.#environment
+    const planParts = this.#planParts
     if (isSending) {
       const key = () => this.#key
-      this.#sender = new SyncSender({ socket, plan, port, key, environment, clock, logger, debug })
+      this.#sender = new SyncSender({ socket, plan, port, key, planParts, clock, logger, debug })
     }
     for (const { name, address } of plan.peers) {
       debug?.err(escapeControl(`added spam sync host ${name} (address ${address}, port ${port})`))

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import {
-  type HostLookup,
   INBOUND_PREFIXES,
   OUTBOUND_PREFIXES,
   readSighting,
+  type SightingParts,
   type SightingRules,
   type SightingVerdict,
 } from '../../../src/app/read-sighting.js'
@@ -27,7 +27,7 @@ const RULES: SightingRules = {
   inboundPrefixes: INBOUND_PREFIXES,
   outboundPrefixes: OUTBOUND_PREFIXES,
 }
-const host: HostLookup = {
+const parts: SightingParts = {
   indexOf: (name) => ({ em0: 2, em1: 3 })[name],
   isOwnAddress: (address) => address === '192.0.2.1' || address === '2001:db8::1',
 }
@@ -42,9 +42,9 @@ const outbound = (ip: string): SightingVerdict => ({
 const IGNORED: SightingVerdict = { kind: 'ignored' }
 
 const pflog = (bytes: Uint8Array, rules: Partial<SightingRules> = {}) =>
-  readSighting(bytes, { linkType: LINK_TYPE_PFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, host)
+  readSighting(bytes, { linkType: LINK_TYPE_PFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, parts)
 const nflog = (bytes: Uint8Array, rules: Partial<SightingRules> = {}) =>
-  readSighting(bytes, { linkType: LINK_TYPE_NFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, host)
+  readSighting(bytes, { linkType: LINK_TYPE_NFLOG, byteOrder: 'little' }, { ...RULES, ...rules }, parts)
 
 const SYN = mailSyn('192.0.2.1', '192.0.2.2')
 const SYN6 = mailSyn('2001:db8::1', '2001:db8::2')
@@ -281,7 +281,7 @@ describe('nflog: the direction is the first of', () => {
 })
 
 test('a record of any other link type is not guessed at', () => {
-  expect(readSighting(SYN, { linkType: 101, byteOrder: 'little' }, RULES, host)).toEqual({
+  expect(readSighting(SYN, { linkType: 101, byteOrder: 'little' }, RULES, parts)).toEqual({
     kind: 'undecodable',
   })
 })

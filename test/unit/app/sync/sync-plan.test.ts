@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { planSync, type SyncEnvironment } from '../../../../src/app/sync/sync-plan.js'
+import { planSync, type SyncPlanParts } from '../../../../src/app/sync/sync-plan.js'
 
-const environment: SyncEnvironment = {
+const parts: SyncPlanParts = {
   async resolve(name) {
     return name === 'mx2.example.org' ? '192.0.2.2' : /^[0-9.]+$/.test(name) ? name : undefined
   },
   interfaceAddress: async (name) =>
     ({ em0: '10.0.0.1', em1: '10.1.0.1', 'em0:5': '10.0.0.5', tun0: null })[name],
 }
-const plan = (targets: string[], listen?: string) => planSync({ targets, listen }, environment)
+const plan = (targets: string[], listen?: string) => planSync({ targets, listen }, parts)
 const em0 = { interfaceName: 'em0', interfaceAddress: '10.0.0.1', ttl: 1, isSending: true, isReceiving: true }
 
 describe('combinations', () => {

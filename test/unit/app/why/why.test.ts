@@ -39,7 +39,7 @@ const tuple = (ip: string, ageSec: number, changes: { from?: string; to?: string
   ...changes,
 })
 
-interface World {
+interface GatewayState {
   entries?: Entry[]
   /** Tables of the packet filter that hold the address. */
   tables?: string[]
@@ -48,28 +48,31 @@ interface World {
   prepare?: (scene: DoctorScene) => void | Promise<void>
 }
 
-async function why(text: string, world: World = {}): Promise<{ report: WhyReport; scene: DoctorScene }> {
+async function why(
+  text: string,
+  state: GatewayState = {},
+): Promise<{ report: WhyReport; scene: DoctorScene }> {
   const scene = await healthyScene('openbsd', parent)
   const store = await openStore(scene.settings.db, { mode: 'write' })
-  await store.upsert(world.entries ?? [], { ifMissing: false })
+  await store.upsert(state.entries ?? [], { ifMissing: false })
   await store.close()
   const subject = parseWhySubject(text)
   if (subject.kind === 'address') {
     for (const table of ['nospamd', 'spamd', 'spamd-white']) {
-      const isIn = world.tables?.includes(table) === true
+      const isIn = state.tables?.includes(table) === true
       const output = isIn ? 'stderr 1/1 addresses match.' : 'status 2\nstderr 0/1 addresses match.'
       scene.probe.set(`pfctl -t ${table} -T test ${subject.ip}`, output)
     }
   }
-  await world.prepare?.(scene)
+  await state.prepare?.(scene)
   const server = createServer((socket) => {
     socket.once('data', (request) => {
       const isLookup = request.toString().includes('lookup')
-      const result = isLookup ? { lists: world.loaded } : scene.status
+      const result = isLookup ? { lists: state.loaded } : scene.status
       socket.end(`${JSON.stringify({ ok: true, result })}\n`)
     })
   })
-  if (world.loaded !== undefined) {
+  if (state.loaded !== undefined) {
     await new Promise<void>((resolve) => server.listen(scene.settings.controlSocket, resolve))
   }
   try {
@@ -83,7 +86,7 @@ describe('an address', () => {
   const cases: [
     string,
     string,
-    World,
+    GatewayState,
     { state: string; sentence: string; changesSec?: number; command: string },
   ][] = [
     [
@@ -237,8 +240,8 @@ describe('an address', () => {
     ],
   ]
 
-  test.for(cases)('%s', async ([, text, world, expected]) => {
-    const { verdict } = (await why(text, world)).report
+  test.for(cases)('%s', async ([, text, state, expected]) => {
+    const { verdict } = (await why(text, state)).report
     expect(verdict.state).toBe(expected.state)
     expect(verdict.sentence).toContain(expected.sentence)
     expect(verdict.changesSec).toBe(expected.changesSec)
@@ -246,27 +249,27 @@ describe('an address', () => {
   })
 
   test('with block lists alone strangers pass', async () => {
-    const world: World = {
+    const state: GatewayState = {
       loaded: [],
       prepare: ({ status }) => {
         status.mode = 'block-lists'
       },
     }
-    expect((await why('192.0.2.99', world)).report.verdict).toMatchObject({
+    expect((await why('192.0.2.99', state)).report.verdict).toMatchObject({
       state: 'passes',
       command: undefined,
     })
   })
 
   test('tuples that are keyed by network are found', async () => {
-    const world: World = {
+    const state: GatewayState = {
       loaded: [],
       entries: [tuple('203.0.113.0/24', 60)],
       prepare: ({ status }) => {
         status.greyPrefix4 = 24
       },
     }
-    expect((await why('203.0.113.9', world)).report.verdict.state).toBe('waits')
+    expect((await why('203.0.113.9', state)).report.verdict.state).toBe('waits')
   })
 })
 
@@ -287,11 +290,11 @@ describe('lists', () => {
   }
 
   test('source, line number and text, and the white list that takes it out', async () => {
-    const world: World = {
+    const state: GatewayState = {
       loaded: [],
       prepare: (scene) => addWhiteList(scene, '# friends\n198.51.100.9 our printer\n'),
     }
-    const { report } = await why('198.51.100.9', world)
+    const { report } = await why('198.51.100.9', state)
     expect(report.lists).toMatchObject([
       {
         source: { name: 'drop' },
@@ -311,14 +314,17 @@ describe('lists', () => {
   })
 
   test('a white list that spamd does not have yet is the way out', async () => {
-    const world: World = { loaded: ['drop'], prepare: (scene) => addWhiteList(scene, '198.51.100.0/25\n') }
-    expect((await why('198.51.100.9', world)).report.verdict.command).toBe(
+    const state: GatewayState = {
+      loaded: ['drop'],
+      prepare: (scene) => addWhiteList(scene, '198.51.100.0/25\n'),
+    }
+    expect((await why('198.51.100.9', state)).report.verdict.command).toBe(
       'spamd-setup, which loads the white list that takes it out',
     )
   })
 
   test('a line of an exclamation mark takes it out', async () => {
-    const world: World = {
+    const state: GatewayState = {
       prepare: async ({ settings }) => {
         const writer = await new ListStore(settings.stateDir).writeCopy('drop')
         await writer.write(Buffer.from('198.51.100.0/24\n!198.51.100.9\n'))
@@ -332,7 +338,7 @@ describe('lists', () => {
         })
       },
     }
-    const { report } = await why('198.51.100.9', world)
+    const { report } = await why('198.51.100.9', state)
     expect(report.lists[0]).toMatchObject({
       isBlocking: false,
       lines: [{ line: 1 }, { line: 2, isExclusion: true }],
@@ -353,17 +359,17 @@ describe('a mail address or a domain', () => {
   })
 
   test('outside of the allowed domains', async () => {
-    const world: World = {
+    const state: GatewayState = {
       loaded: [],
       prepare: ({ settings, folder }) => {
         settings.allowedDomains = `${folder}/alloweddomains`
         writeFileSync(settings.allowedDomains, 'example.org\n')
       },
     }
-    const { report } = await why('user@example.com', world)
+    const { report } = await why('user@example.com', state)
     expect(report.verdict.sentence).toContain('user@example.com is outside of the allowed domains')
     expect(report.verdict.command).toMatch(/^echo example\.com >> .*alloweddomains, then reload spamd$/)
-    expect((await why('sub.example.org', world)).report.verdict.state).toBe('mail-waits')
+    expect((await why('sub.example.org', state)).report.verdict.state).toBe('mail-waits')
   })
 
   describe('releases', () => {

@@ -76,13 +76,13 @@ function optionsOf(argv: string[], specs: typeof STATS_OPTIONS): OptionValues {
   if (!parsed.ok) throw new Error(parsed.message)
   return new OptionValues(parsed)
 }
-const world = (dbPath: string, width?: number) => ({
+const partsOf = (dbPath: string, width?: number) => ({
   dbPath,
   nowSec: NOW,
   passSec: 1500,
   terminal: { ...PLAIN, width },
 })
-const stats = (dbPath: string, ...argv: string[]) => runStats(optionsOf(argv, STATS_OPTIONS), world(dbPath))
+const stats = (dbPath: string, ...argv: string[]) => runStats(optionsOf(argv, STATS_OPTIONS), partsOf(dbPath))
 
 describe('stats', () => {
   test('counts by hour, delays, the way of tuples, the most frequent', async () => {
@@ -127,7 +127,7 @@ describe('stats', () => {
   test('on a terminal a histogram with the passtime, within the width', async () => {
     const path = await build((store) => playClients(store, CLIENTS))
     for (const width of [80, 200]) {
-      const text = await runStats(optionsOf([], STATS_OPTIONS), world(path, width))
+      const text = await runStats(optionsOf([], STATS_OPTIONS), partsOf(path, width))
       expect(text).toContain('the line is the passtime')
       for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(width)
     }
@@ -183,7 +183,7 @@ describe('stats', () => {
 describe('advise', () => {
   test('finds the known best passtime: the shortest that keeps the robots out', async () => {
     const path = await build((store) => playClients(store, CLIENTS))
-    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))
+    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))
     expect(text).toBe(`passtime  mail would pass  after waiting  lost clients would pass
       1m              120         5m 30s                       60
       2m              120         6m 30s                       60
@@ -209,7 +209,7 @@ advice: spamd -G 6m:4h:36d: mail waits 10m in place of 40m, and 0 of 100 lost cl
 
   test('says when too little is known', async () => {
     const path = await build((store) => playClients(store, CLIENTS.slice(0, 10)))
-    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))).toContain(
+    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))).toContain(
       'advice: too little is known yet',
     )
   })
@@ -220,7 +220,9 @@ advice: spamd -G 6m:4h:36d: mail waits 10m in place of 40m, and 0 of 100 lost cl
       ...Array.from({ length: 50 }, (_, n) => ({ ip: `198.51.100.${n}`, minutes: [0, 22] })),
     ]
     const path = await build((store) => playClients(store, clients))
-    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))).toContain('advice: keep the passtime')
+    expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))).toContain(
+      'advice: keep the passtime',
+    )
   })
 
   test('names networks that send the same mail from many addresses', async () => {
@@ -231,7 +233,7 @@ advice: spamd -G 6m:4h:36d: mail waits 10m in place of 40m, and 0 of 100 lost cl
         () => '<sender@example.net>',
       ),
     )
-    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), world(path))
+    const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))
     expect(text).toContain(
       'advice: example.net sends the same mail from 6 addresses of 192.0.2.0/24: put 192.0.2.0/24 into nospamd, or use --grey-prefix4 24\n',
     )

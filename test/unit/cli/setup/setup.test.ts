@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseSetupArguments, SETUP_OPTIONS, SETUP_USAGE } from '../../../../src/cli/setup/setup-options.js'
 import { SetupProgress } from '../../../../src/cli/setup/setup-progress.js'
-import { SetupWorld } from '../../../support/setup/setup-world.js'
+import { SetupScene } from '../../../support/setup/setup-scene.js'
 import { skipUnlessRoot } from '../../../support/skip-unless.js'
 
 test.each([
@@ -76,15 +76,15 @@ test('progress is drawn in place, within the terminal, at most ten times a secon
 })
 
 describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for people', () => {
-  let world: SetupWorld
+  let scene: SetupScene
   beforeEach(async () => {
-    world = await SetupWorld.create()
-    await world.configure([{ name: 'a', file: await world.write('a', '192.0.2.0/24\nnonsense\n') }])
+    scene = await SetupScene.create()
+    await scene.configure([{ name: 'a', file: await scene.write('a', '192.0.2.0/24\nnonsense\n') }])
   })
-  afterEach(() => world.close())
+  afterEach(() => scene.close())
 
   test('on a terminal it ends in a summary table', async () => {
-    const run = await world.run([], { terminal: { rows: 25, columns: 80 } })
+    const run = await scene.run([], { terminal: { rows: 25, columns: 80 } })
     expect(run.rc).toBe(0)
     const table = run.stderr.slice(run.stderr.lastIndexOf('\x1b[J') + 3).split('\n')
     expect(table[0]).toMatch(/^list {2}source +entries {2}cidrs {2}age +status$/)
@@ -92,75 +92,75 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
   })
 
   test('under cron it is silent when all is well', async () => {
-    expect(await world.run(['-b'])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
+    expect(await scene.run(['-b'])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
   })
 
   test('-d tells what was odd after the line of the original', async () => {
-    const run = await world.run(['-d'])
+    const run = await scene.run(['-d'])
     expect(run.stderr).toBe(
       'blacklist a 1 entries\nspamd-setup: a: 1 line holds no address, first line 2: "nonsense"\n',
     )
   })
 
   test('--check only checks, --print-config prints what is understood', async () => {
-    expect(await world.run(['--check'])).toMatchObject({
+    expect(await scene.run(['--check'])).toMatchObject({
       rc: 0,
-      stdout: `${world.path('spamd.conf')}: ok, 1 list\n`,
+      stdout: `${scene.path('spamd.conf')}: ok, 1 list\n`,
     })
-    const printed = await world.run(['--print-config'])
+    const printed = await scene.run(['--print-config'])
     expect(printed.stdout).toContain(
-      `a:\\\n\t:black:\\\n\t:msg="SPAM %A":\\\n\t:method=file:\\\n\t:file=${world.path('a')}:\n`,
+      `a:\\\n\t:black:\\\n\t:msg="SPAM %A":\\\n\t:method=file:\\\n\t:file=${scene.path('a')}:\n`,
     )
-    await world.write('spamd.conf', 'all:\\\n')
-    const bad = await world.run(['--check'])
+    await scene.write('spamd.conf', 'all:\\\n')
+    const bad = await scene.run(['--check'])
     expect(bad.rc).toBe(1)
     expect(bad.stderr).toMatch(
       /^spamd-setup: Can't find "all" in spamd config: No such file or directory\nspamd-setup: hint: .*spamd\.conf:1:5: .*nothing follows it; .*\n$/,
     )
-    expect(world.listener.connections).toEqual([])
+    expect(scene.listener.connections).toEqual([])
   })
 
   test('--check counts each list once and looks whether files and programs are there', async () => {
-    const path = await world.write('w', '192.0.2.7\n')
+    const path = await scene.write('w', '192.0.2.7\n')
     const white = { name: 'w', white: true, file: path }
-    const black = (name: string) => ({ name, file: world.path('a') })
-    await world.configure([black('a'), white, black('b'), white, black('c'), white, black('d')])
-    expect(await world.run(['--check'])).toMatchObject({
+    const black = (name: string) => ({ name, file: scene.path('a') })
+    await scene.configure([black('a'), white, black('b'), white, black('c'), white, black('d')])
+    expect(await scene.run(['--check'])).toMatchObject({
       rc: 0,
-      stdout: `${world.path('spamd.conf')}: ok, 5 lists (4 black, 1 white)\n`,
+      stdout: `${scene.path('spamd.conf')}: ok, 5 lists (4 black, 1 white)\n`,
       sent: [],
     })
-    await world.configure([
-      { name: 'a', file: world.path('gone') },
-      { name: 'w', white: true, file: world.path('gone') },
-      { name: 'b', method: 'exec', file: `${world.path('a')} x` },
+    await scene.configure([
+      { name: 'a', file: scene.path('gone') },
+      { name: 'w', white: true, file: scene.path('gone') },
+      { name: 'b', method: 'exec', file: `${scene.path('a')} x` },
     ])
-    const bad = await world.run(['--check'])
+    const bad = await scene.run(['--check'])
     expect(bad).toMatchObject({ rc: 1, stdout: '' })
     expect(bad.stderr.split('\n')).toEqual([
-      `spamd-setup: Can't open ${world.path('gone')} by file method: No such file or directory`,
+      `spamd-setup: Can't open ${scene.path('gone')} by file method: No such file or directory`,
       expect.stringContaining('hint: '),
-      `spamd-setup: cannot run ${world.path('a')}: Permission denied`,
+      `spamd-setup: cannot run ${scene.path('a')}: Permission denied`,
       expect.stringContaining('hint: '),
       '',
     ])
   })
 
   test('--check looks with the eyes of the user that spamd-setup becomes', async () => {
-    await chmod(world.path('a'), 0o600)
-    const named = await world.run(['--check', '--user', 'nobody'])
+    await chmod(scene.path('a'), 0o600)
+    const named = await scene.run(['--check', '--user', 'nobody'])
     expect(named).toMatchObject({ rc: 1, stdout: '' })
-    expect(named.stderr).toContain(`nobody, whom spamd-setup becomes, may not read ${world.path('a')}\n`)
-    await world.configure([{ name: 'a', file: world.path('a'), more: 'as_root:' }])
-    expect(await world.run(['--check', '--user', 'nobody'])).toMatchObject({ rc: 0, stderr: '' })
+    expect(named.stderr).toContain(`nobody, whom spamd-setup becomes, may not read ${scene.path('a')}\n`)
+    await scene.configure([{ name: 'a', file: scene.path('a'), more: 'as_root:' }])
+    expect(await scene.run(['--check', '--user', 'nobody'])).toMatchObject({ rc: 0, stderr: '' })
   })
 
   test('what spamd.conf could be better in is told by --check and -d, not by cron', async () => {
-    const text = `all:a:\na:black:msg="x":file=${world.path('a')}:typo:\nb:white:file=/x:\n`
-    await world.write('spamd.conf', text)
-    expect(await world.run([])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
+    const text = `all:a:\na:black:msg="x":file=${scene.path('a')}:typo:\nb:white:file=/x:\n`
+    await scene.write('spamd.conf', text)
+    expect(await scene.run([])).toMatchObject({ rc: 0, stdout: '', stderr: '' })
     for (const argv of [['--check'], ['-d']]) {
-      const { rc, stderr } = await world.run(argv)
+      const { rc, stderr } = await scene.run(argv)
       expect(rc).toBe(0)
       expect(stderr).toContain('"typo" is not a capability')
       expect(stderr).toContain('white list "b" is named by no list of "all"')
@@ -168,7 +168,7 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
   })
 
   test('-D hands over to the background before anything is read', async () => {
-    const run = await world.run(['-D'], {
+    const run = await scene.run(['-D'], {
       goToBackground: async () => 0,
       environment: { SPAMD_CONF: '/nonexistent' },
     })
@@ -176,7 +176,7 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
   })
 
   test('--config-socket: a refused list is an error, a taken one is not', async () => {
-    const path = join(world.dir, 'socket')
+    const path = join(scene.dir, 'socket')
     const answers = [
       '{"result":"added","list":"a","entries":1}\n',
       '{"result":"refused","list":"a","reason":"too many"}\n',
@@ -194,14 +194,14 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
       })
     })
     await new Promise<void>((resolve) => server.listen(path, resolve))
-    expect(await world.run(['--config-socket', path])).toMatchObject({ rc: 0, stderr: '' })
-    expect(await world.run(['--config-socket', path])).toMatchObject({
+    expect(await scene.run(['--config-socket', path])).toMatchObject({ rc: 0, stderr: '' })
+    expect(await scene.run(['--config-socket', path])).toMatchObject({
       rc: 1,
       stderr: 'spamd-setup: a: spamd did not take the list: too many\n',
     })
-    expect((await world.run(['--config-socket', path])).stderr).toContain('no answer')
+    expect((await scene.run(['--config-socket', path])).stderr).toContain('no answer')
     await new Promise((resolve) => server.close(resolve))
-    expect((await world.run(['--config-socket', path])).stderr).toBe(
+    expect((await scene.run(['--config-socket', path])).stderr).toBe(
       `spamd-setup: Can't connect to spamd on ${path}: No such file or directory\n`,
     )
     expect(received).toHaveLength(3)

@@ -3,7 +3,7 @@ import {
   MAX_REPEATED_VALUES,
   parseSpamlogdOptions,
 } from '../../../../src/cli/spamlogd/parse-spamlogd-options.js'
-import { runSpamlogdCall, type SpamlogdCallIo } from '../../../../src/cli/spamlogd/spamlogd-main.js'
+import { runSpamlogdCall, type SpamlogdCallParts } from '../../../../src/cli/spamlogd/spamlogd-main.js'
 import { SPAMLOGD_USAGE } from '../../../../src/cli/spamlogd/spamlogd-options.js'
 
 const parse = (argv: string[], platform = 'linux') =>
@@ -185,7 +185,7 @@ describe('our own options', () => {
 })
 
 describe('the call', () => {
-  function io(changes: Partial<SpamlogdCallIo> = {}) {
+  function io(changes: Partial<SpamlogdCallParts> = {}) {
     const written: string[] = []
     return {
       written,

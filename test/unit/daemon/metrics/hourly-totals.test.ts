@@ -6,7 +6,7 @@ import { ManualClock } from '../../../support/manual-clock.js'
 
 type Added = Parameters<Parameters<Parameters<HourlyTotalsParts['keeper']['use']>[0]>[0]['addCounts']>[0]
 
-function world() {
+function partsOf() {
   const added: Added[] = []
   const smtp = {
     counters: { refusedFull: 0, refusedPerIp: 0, refusedPerNetwork: 0, refusedProxy: 0 },
@@ -30,7 +30,7 @@ function world() {
 }
 
 test('each piece is stored once, and parts of a second with the next', async () => {
-  const { added, smtp, totals } = world()
+  const { added, smtp, totals } = partsOf()
   smtp.listHits.set('bl', 2)
   smtp.dialogues.stutterMsByList.set('bl', 1_700)
   await totals.flush()
@@ -53,7 +53,7 @@ test('each piece is stored once, and parts of a second with the next', async () 
 })
 
 test('what a failing database did not take comes with the next', async () => {
-  const { added, smtp, state, totals } = world()
+  const { added, smtp, state, totals } = partsOf()
   smtp.listHits.set('bl', 2)
   state.isFailing = true
   await totals.flush()

@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { GreylisterCounters } from '../../../../src/daemon/grey/greylister.js'
-import type { SmtpCounters } from '../../../../src/daemon/smtp/connection-host.js'
+import type { SmtpCounters } from '../../../../src/daemon/smtp/connection-parts.js'
 import { openStore } from '../../../../src/db/open-store.js'
 import { PATIENCE } from '../../../support/patience.js'
 

@@ -10,17 +10,17 @@ import { openWhiteAnnouncer } from '../../../../src/daemon/spamlogd/white-announ
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { captureFile, mailSyn, nflogRecord, pflogRecord } from '../../../support/log-records.js'
-import { FakeMachine } from '../../../support/spamlogd-machine.js'
+import { FakeSpamlogdParts } from '../../../support/spamlogd-parts.js'
 import { UdpRecorder } from '../../../support/udp-recorder.js'
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-run-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 let dbPath = ''
-let machine = new FakeMachine()
+let parts = new FakeSpamlogdParts()
 beforeEach(() => {
   dbPath = join(mkdtempSync(join(scratch, 'case-')), 'spamd.sqlite')
-  machine = new FakeMachine()
+  parts = new FakeSpamlogdParts()
 })
 
 function optionsOf(...argv: string[]): SpamlogdOptions {
@@ -28,7 +28,7 @@ function optionsOf(...argv: string[]): SpamlogdOptions {
   if (!parsed.ok) throw new Error(parsed.stderr)
   return parsed.options
 }
-const run = (...argv: string[]) => runSpamlogd(optionsOf(...argv), { machine })
+const run = (...argv: string[]) => runSpamlogd(optionsOf(...argv), parts)
 
 async function entries(): Promise<string[]> {
   const store = await openStore(dbPath, { mode: 'read' })
@@ -52,31 +52,27 @@ describe('watching', () => {
   test('a packet is stored when the end comes before the batch is due', async () => {
     createDatabase(dbPath)
     const running = run('-D', '--user', 'nobody')
-    await machine.listening
-    machine.request?.onPacket(SYN, 1)
-    machine.signal('stop')
+    await parts.listening
+    parts.request?.onPacket(SYN, 1)
+    parts.signal('stop')
     expect(await running).toBe(0)
-    expect(machine.lines).toEqual([
-      'Listening on pflog0 for all interfaces. ',
-      'inbound 192.0.2.1',
-      'exiting',
-    ])
-    expect([machine.users, machine.captureClosed]).toEqual([['nobody'], 1])
+    expect(parts.lines).toEqual(['Listening on pflog0 for all interfaces. ', 'inbound 192.0.2.1', 'exiting'])
+    expect([parts.users, parts.captureClosed]).toEqual([['nobody'], 1])
     expect(await entries()).toEqual([white('192.0.2.1', NOW)])
   })
 
   test('SIGUSR1 logs the counters, a kernel loss is told', async () => {
     createDatabase(dbPath)
     const running = run('-D')
-    await machine.listening
-    machine.request?.onPacket(SYN, 1)
-    machine.request?.onPacket(new Uint8Array(3), 1)
-    machine.request?.onTrouble('the kernel lost packets')
-    machine.signal('statistics')
-    machine.signal('stop')
+    await parts.listening
+    parts.request?.onPacket(SYN, 1)
+    parts.request?.onPacket(new Uint8Array(3), 1)
+    parts.request?.onTrouble('the kernel lost packets')
+    parts.signal('statistics')
+    parts.signal('stop')
     await running
-    expect(machine.lines).toContain('pflog0: the kernel lost packets')
-    expect(machine.lines).toContain(
+    expect(parts.lines).toContain('pflog0: the kernel lost packets')
+    expect(parts.lines).toContain(
       'statistics packets=2 matched=1 undecodable=1 updated=0 leftTrapped=0 pending=1 dropped=0 lostByKernel=0',
     )
   })
@@ -85,10 +81,10 @@ describe('watching', () => {
     createDatabase(dbPath)
     const file = `${dbPath}.prom`
     const running = run('-D', '--metrics-textfile', file)
-    await machine.listening
-    machine.request?.onPacket(SYN, 1)
-    machine.request?.onPacket(new Uint8Array(3), 1)
-    machine.signal('statistics')
+    await parts.listening
+    parts.request?.onPacket(SYN, 1)
+    parts.request?.onPacket(new Uint8Array(3), 1)
+    parts.signal('statistics')
     await until(() => existsSync(file))
     const lines = readFileSync(file, 'latin1').split('\n')
     for (const line of [
@@ -101,21 +97,21 @@ describe('watching', () => {
     }
     rmSync(file)
     mkdirSync(file)
-    machine.signal('statistics')
-    await until(() => machine.lines.some((line) => line.startsWith(`cannot write ${file}: `)))
-    machine.signal('stop')
+    parts.signal('statistics')
+    await until(() => parts.lines.some((line) => line.startsWith(`cannot write ${file}: `)))
+    parts.signal('stop')
     expect(await running).toBe(0)
   })
 
   test('a database that appears later gets everything; SIGHUP opens it anew', async () => {
     const running = run('-D')
-    await machine.listening
-    machine.request?.onPacket(SYN, 1)
-    await until(() => machine.lines.some((line) => line.startsWith('Can not open db')))
+    await parts.listening
+    parts.request?.onPacket(SYN, 1)
+    await until(() => parts.lines.some((line) => line.startsWith('Can not open db')))
     createDatabase(dbPath)
-    machine.signal('reload')
-    machine.request?.onPacket(SYN, 1)
-    machine.signal('stop')
+    parts.signal('reload')
+    parts.request?.onPacket(SYN, 1)
+    parts.signal('stop')
     expect(await running).toBe(0)
     expect(await entries()).toEqual([white('192.0.2.1', NOW, 1)])
   })
@@ -123,17 +119,17 @@ describe('watching', () => {
   test('a database that is replaced under it is opened again', async () => {
     createDatabase(dbPath)
     const running = run('-D')
-    await machine.listening
-    machine.request?.onPacket(SYN, 1)
+    await parts.listening
+    parts.request?.onPacket(SYN, 1)
     const updated = () => {
-      machine.signal('statistics')
-      return machine.lines.at(-1)?.includes('pending=0') === true
+      parts.signal('statistics')
+      return parts.lines.at(-1)?.includes('pending=0') === true
     }
     await until(updated)
     renameSync(dbPath, `${dbPath}.old`)
     createDatabase(dbPath)
-    machine.request?.onPacket(pflogRecord(mailSyn('192.0.2.2', '198.51.100.1')), 1)
-    machine.signal('stop')
+    parts.request?.onPacket(pflogRecord(mailSyn('192.0.2.2', '198.51.100.1')), 1)
+    parts.signal('stop')
     await running
     expect(await entries()).toEqual([white('192.0.2.2', NOW)])
   })
@@ -141,31 +137,31 @@ describe('watching', () => {
   test('a clock that jumps back stores what it says', async () => {
     createDatabase(dbPath)
     const running = run('-D')
-    await machine.listening
-    machine.clock.step(-7_200)
-    machine.request?.onPacket(SYN, 1)
-    machine.signal('stop')
+    await parts.listening
+    parts.clock.step(-7_200)
+    parts.request?.onPacket(SYN, 1)
+    parts.signal('stop')
     await running
     expect(await entries()).toEqual([white('192.0.2.1', NOW - 7_200)])
   })
 
   test('a device of another link type is named and closed', async () => {
     createDatabase(dbPath)
-    machine.linkType = 1
+    parts.linkType = 1
     expect(await run('-D', '-l', 'em0')).toBe(1)
     const text = 'Invalid datalink type 1 (ETHERNET), expected 117 (PFLOG) or 239 (NFLOG)'
-    expect(machine.lines).toEqual(['Listening on em0 for all interfaces. ', text])
-    expect(machine.stderr[0]).toBe(`spamlogd: couldn't initialize pcap: ${text}\n`)
-    expect(machine.captureClosed).toBe(1)
+    expect(parts.lines).toEqual(['Listening on em0 for all interfaces. ', text])
+    expect(parts.stderr[0]).toBe(`spamlogd: couldn't initialize pcap: ${text}\n`)
+    expect(parts.captureClosed).toBe(1)
   })
 
   test('a device that does not open is told with reason and hint', async () => {
-    machine.captureError = new AppError('ERR_CAPTURE_OPEN', 'socket: Operation not permitted', {
+    parts.captureError = new AppError('ERR_CAPTURE_OPEN', 'socket: Operation not permitted', {
       hint: 'be root',
     })
     expect(await run('-D')).toBe(1)
-    expect(machine.lines.at(-1)).toBe('Failed to initialize: socket: Operation not permitted')
-    expect(machine.stderr).toEqual([
+    expect(parts.lines.at(-1)).toBe('Failed to initialize: socket: Operation not permitted')
+    expect(parts.stderr).toEqual([
       "spamlogd: couldn't initialize pcap: Operation not permitted\n",
       'spamlogd: hint: be root\n',
     ])
@@ -174,16 +170,16 @@ describe('watching', () => {
   test('as a service, a database that can never be used ends the start; a missing one is waited for', async () => {
     writeFileSync(dbPath, 'garbage '.repeat(1_000))
     expect(await run('--foreground')).toBe(1)
-    expect(machine.stderr[0]).toBe(`spamlogd: Can not open db ${dbPath}: Inappropriate file type or format\n`)
+    expect(parts.stderr[0]).toBe(`spamlogd: Can not open db ${dbPath}: Inappropriate file type or format\n`)
     rmSync(dbPath)
-    machine = new FakeMachine()
+    parts = new FakeSpamlogdParts()
     const pidFile = `${dbPath}.pid`
     const running = run('--foreground', '--pid-file', pidFile)
-    await machine.listening
-    await until(() => machine.stderr.length > 0)
-    expect(machine.stderr[0]).toContain('does not exist yet')
+    await parts.listening
+    await until(() => parts.stderr.length > 0)
+    expect(parts.stderr[0]).toContain('does not exist yet')
     expect(readFileSync(pidFile, 'latin1')).toBe(`${process.pid}\n`)
-    machine.signal('stop')
+    parts.signal('stop')
     expect(await running).toBe(0)
     expect(existsSync(pidFile)).toBe(false)
   })
@@ -201,49 +197,46 @@ test('the counters name what was told to other gateways, and what could not be',
     '--key',
     `${dbPath}.key`,
   )
-  const running = runSpamlogd(options, {
-    machine,
-    openAnnouncer: (given, logger) => openWhiteAnnouncer(given, logger, machine),
-  })
-  await machine.listening
-  machine.request?.onPacket(SYN, 1)
-  machine.request?.onPacket(pflogRecord(mailSyn('2001:db8::1', '2001:db8::2')), 1)
+  parts.openAnnouncer = (given, logger) => openWhiteAnnouncer(given, logger, parts)
+  const running = runSpamlogd(options, parts)
+  await parts.listening
+  parts.request?.onPacket(SYN, 1)
+  parts.request?.onPacket(pflogRecord(mailSyn('2001:db8::1', '2001:db8::2')), 1)
   await peer.waitFor(1)
   await until(() => {
-    machine.signal('statistics')
-    return machine.lines.at(-1)?.endsWith(' syncSent=1 syncFailed=0 syncNotSentIpv6=1') === true
+    parts.signal('statistics')
+    return parts.lines.at(-1)?.endsWith(' syncSent=1 syncFailed=0 syncNotSentIpv6=1') === true
   })
-  machine.signal('stop')
+  parts.signal('stop')
   expect(await running).toBe(0)
   peer.close()
 })
 
 describe('a target of -Y that cannot be', () => {
-  const runWithTarget = () =>
-    runSpamlogd(optionsOf('-D', '-Y', 'nosuchif0'), {
-      machine,
-      openAnnouncer: () =>
-        Promise.reject(new AppError('ERR_SYNC_INIT', 'sync init: No such device', { hint: 'a hint' })),
-    })
+  const runWithTarget = () => {
+    parts.openAnnouncer = () =>
+      Promise.reject(new AppError('ERR_SYNC_INIT', 'sync init: No such device', { hint: 'a hint' }))
+    return runSpamlogd(optionsOf('-D', '-Y', 'nosuchif0'), parts)
+  }
 
   test('is told when the capture is open, which is closed again', async () => {
     createDatabase(dbPath)
     expect(await runWithTarget()).toBe(1)
-    expect(machine.lines).toEqual(['Listening on pflog0 for all interfaces. '])
-    expect(machine.stderr).toEqual(['spamlogd: sync init: No such device\n', 'spamlogd: hint: a hint\n'])
-    expect(machine.captureClosed).toBe(1)
+    expect(parts.lines).toEqual(['Listening on pflog0 for all interfaces. '])
+    expect(parts.stderr).toEqual(['spamlogd: sync init: No such device\n', 'spamlogd: hint: a hint\n'])
+    expect(parts.captureClosed).toBe(1)
   })
 
   test('comes behind a capture that cannot be opened', async () => {
-    machine.captureError = new AppError('ERR_CAPTURE_OPEN', 'No such device exists')
+    parts.captureError = new AppError('ERR_CAPTURE_OPEN', 'No such device exists')
     expect(await runWithTarget()).toBe(1)
-    expect(machine.stderr).toEqual(["spamlogd: couldn't initialize pcap: No such device exists\n"])
+    expect(parts.stderr).toEqual(["spamlogd: couldn't initialize pcap: No such device exists\n"])
   })
 })
 
 describe('replaying', () => {
   const replay = (file: Uint8Array, isFile = true) => {
-    machine.replay = {
+    parts.replay = {
       chunks: (async function* () {
         for (let offset = 0; offset < file.length; offset += 50) yield file.subarray(offset, offset + 50)
       })(),
@@ -251,12 +244,12 @@ describe('replaying', () => {
       abort: () => {},
     }
   }
-  const summary = (text: string) => expect(machine.stdout).toEqual([`${text}\n`])
+  const summary = (text: string) => expect(parts.stdout).toEqual([`${text}\n`])
 
   test('updates that no database takes are lost with a hint', async () => {
     replay(captureFile([SYN]))
     expect(await run('-r', 'x')).toBe(1)
-    expect(machine.stderr).toEqual(['spamlogd: hint: spamd or "spamdctl init-db" makes it\n'])
+    expect(parts.stderr).toEqual(['spamlogd: hint: spamd or "spamdctl init-db" makes it\n'])
     summary('packets=1 matched=1 undecodable=0 added=0 refreshed=0 untrapped=0 leftTrapped=0 lost=1')
   })
 
@@ -270,7 +263,7 @@ describe('replaying', () => {
       white('192.0.2.1', 1_600_000_000, 1),
       white('2001:db8::2', 1_600_000_000),
     ])
-    expect(machine.users).toEqual([])
+    expect(parts.users).toEqual([])
   })
 
   test('nflog through a pipe, JSON summary', async () => {
@@ -282,8 +275,8 @@ describe('replaying', () => {
       false,
     )
     expect(await run('-D', '-r', '-', '--json')).toBe(0)
-    expect(JSON.parse(machine.stdout[0] ?? '')).toMatchObject({ packets: 1, matched: 1, added: 1, lost: 0 })
-    expect(machine.lines).toEqual(['inbound 192.0.2.9'])
+    expect(JSON.parse(parts.stdout[0] ?? '')).toMatchObject({ packets: 1, matched: 1, added: 1, lost: 0 })
+    expect(parts.lines).toEqual(['inbound 192.0.2.9'])
   })
 
   test('a TRAPPED address stays, unless the old way is asked for', async () => {
@@ -304,7 +297,7 @@ describe('replaying', () => {
     const good = captureFile([SYN])
     replay(Buffer.concat([good, good.subarray(24, 33)]))
     expect(await run('-r', 'mail.pcap')).toBe(1)
-    expect(machine.stderr).toEqual([
+    expect(parts.stderr).toEqual([
       `spamlogd: mail.pcap: truncated dump file; tried to read 16 header bytes, only got 9 at byte ${good.length}\n`,
     ])
     expect(await entries()).toHaveLength(1)
@@ -330,14 +323,14 @@ describe('replaying', () => {
     createDatabase(dbPath)
     replay(file)
     expect(await run('-r', 'mail.pcap')).toBe(1)
-    expect(machine.stderr[0]).toBe(`spamlogd: mail.pcap: ${reason}\n`)
-    expect(machine.stderr[1]).toContain(`spamlogd: hint: ${hint}`)
+    expect(parts.stderr[0]).toBe(`spamlogd: mail.pcap: ${reason}\n`)
+    expect(parts.stderr[1]).toContain(`spamlogd: hint: ${hint}`)
   })
 
   test('updates that cannot be stored make the replay fail', async () => {
     replay(captureFile([SYN]))
     expect(await run('-r', 'x')).toBe(1)
-    expect(machine.lines).toEqual([
+    expect(parts.lines).toEqual([
       `Can not open db ${dbPath}: No such file or directory`,
       `1 addresses could not be recorded in ${dbPath}`,
     ])
@@ -347,10 +340,10 @@ describe('replaying', () => {
   test('a signal ends it between records, and what was read is stored', async () => {
     createDatabase(dbPath)
     const file = captureFile([SYN])
-    machine.replay = {
+    parts.replay = {
       chunks: (async function* () {
         yield file
-        machine.signal('stop')
+        parts.signal('stop')
         yield file.subarray(24)
       })(),
       isFile: false,

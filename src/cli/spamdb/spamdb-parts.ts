@@ -1,9 +1,9 @@
-import { systemClock } from '../platform/clock.js'
-import { writeFully, writeMessage } from '../platform/standard-output.js'
-import type { ProgramIo } from './spamdb/spamdb-main.js'
+import { systemClock } from '../../platform/clock.js'
+import { writeFully, writeMessage } from '../../platform/standard-output.js'
+import type { SpamdbParts } from './spamdb-main.js'
 
-/** The running process as the world of a program; standard input is touched only when it is read. */
-export function processIo(showHelp: () => Promise<void>): ProgramIo {
+/** The running process as the parts of spamdb; standard input is touched only when it is read. */
+export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
   return {
     writeOut: (bytes) => writeFully(1, bytes),
     writeError: writeMessage,
@@ -12,7 +12,7 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
     clock: systemClock,
     showHelp,
     openAnnouncer: async (targets) => {
-      const { openEditAnnouncer } = await import('../app/sync/announce-edits.js')
+      const { openEditAnnouncer } = await import('../../app/sync/announce-edits.js')
       return openEditAnnouncer(targets, {
         environment: process.env,
         clock: systemClock,
@@ -24,6 +24,6 @@ export function processIo(showHelp: () => Promise<void>): ProgramIo {
 
 /** Nothing is read, nor even loaded, before the first piece is asked for: most runs have no use for it. */
 async function* readStdin(): AsyncGenerator<Uint8Array> {
-  const { gatheredInput } = await import('../platform/gathered-input.js')
+  const { gatheredInput } = await import('../../platform/gathered-input.js')
   yield* gatheredInput(process.stdin)
 }

@@ -1,8 +1,9 @@
-/** What spamlogd needs of the machine, so that its life can be run in a test. */
+/** What spamlogd is put together from, so that its life can be run in a test. */
 import { closeSync, createReadStream, fstatSync, openSync, read, readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import type { HostLookup } from '../../app/read-sighting.js'
+import type { SightingParts } from '../../app/read-sighting.js'
+import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { AppError } from '../../platform/app-error.js'
 import { type Clock, systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -18,7 +19,7 @@ import { openLog } from '../../platform/syslog.js'
 import { keepYoungGenerationSmall } from '../../platform/young-generation.js'
 import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
 import { openStoreInWorker } from '../store/store-in-worker.js'
-import type { SightingStore } from './sighting-recorder.js'
+import type { OnWhitelisted, SightingStore } from './sighting-recorder.js'
 
 /** Nothing but the thread of the database waits: long enough for another program's large import. */
 const BUSY_TIMEOUT_MS = 5_000
@@ -38,9 +39,20 @@ export interface ReplaySource {
   abort(): void
 }
 
-export interface SpamlogdMachine {
+/** Sends white entries to the peers of -Y. */
+export interface WhiteAnnouncer {
+  announce: OnWhitelisted
+  /** For the statistics line, by name; since the start. */
+  counters(): Readonly<Record<string, number>>
+  /** SIGHUP: reads the key again, looks names up again. */
+  reload(): Promise<void>
+  /** Resolves when everything announced has left. */
+  close(): Promise<void>
+}
+
+export interface SpamlogdParts {
   clock: Clock
-  host: HostLookup
+  host: SightingParts
   openLog(options: { toStderr: boolean; isJson: boolean; threshold: LogLevel }): Logger
   /** stderr before and beside the log. */
   writeError(text: string): void
@@ -57,10 +69,12 @@ export interface SpamlogdMachine {
   endNow(exitCode: number): void
   /** Calls the handler for each signal until the returned function is called. */
   onSignal(handler: (signal: DaemonSignal) => void): () => void
+  /** Opens the sender of synchronisation messages; called before privileges are given up. */
+  openAnnouncer?: ((options: SpamlogdOptions, logger: Logger) => Promise<WhiteAnnouncer>) | undefined
 }
 
-/** The machine we run on. */
-export function systemMachine(): SpamlogdMachine {
+/** The parts of a real spamlogd; the sender of -Y comes from `src/programs`. */
+export function systemSpamlogdParts(): SpamlogdParts {
   const ownAddresses = new OwnAddressSet(systemClock)
   return {
     clock: systemClock,

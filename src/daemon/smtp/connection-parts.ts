@@ -70,7 +70,7 @@ export interface HostedConnection {
   readonly bytesWritten: number
 }
 
-export interface ConnectionHost {
+export interface ConnectionParts {
   readonly options: SmtpOptions
   readonly dialogue: DialogueSettings
   /** Present when TLS is configured. */

@@ -1,12 +1,12 @@
 import type { DaemonSignal } from '../../src/daemon/daemon-signal.js'
-import type { ReplaySource, SpamlogdMachine } from '../../src/daemon/spamlogd/spamlogd-machine.js'
+import type { ReplaySource, SpamlogdParts } from '../../src/daemon/spamlogd/spamlogd-parts.js'
 import { openStore } from '../../src/db/open-store.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
 import { MemoryLogger } from '../../src/platform/log.js'
 import { ManualClock } from './manual-clock.js'
 
 /** A machine under the test's hand: packets, signals and time come when it says so. */
-export class FakeMachine implements SpamlogdMachine {
+export class FakeSpamlogdParts implements SpamlogdParts {
   readonly clock = new ManualClock()
   readonly logger = new MemoryLogger()
   readonly stderr: string[] = []
@@ -14,6 +14,7 @@ export class FakeMachine implements SpamlogdMachine {
   readonly users: string[] = []
   readonly endedNow: number[] = []
   linkType = 117
+  openAnnouncer: SpamlogdParts['openAnnouncer']
   captureError: Error | undefined
   captureClosed = 0
   /** The open capture. */
@@ -49,7 +50,7 @@ export class FakeMachine implements SpamlogdMachine {
   writeOut = (text: string): void => void this.stdout.push(text)
   openStore = (path: string) => openStore(path, { mode: 'write', durability: 'normal', busyTimeoutMs: 20 })
 
-  openCapture: SpamlogdMachine['openCapture'] = async (request) => {
+  openCapture: SpamlogdParts['openCapture'] = async (request) => {
     if (this.captureError !== undefined) throw this.captureError
     this.request = request
     const close = async () => {

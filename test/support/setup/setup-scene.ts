@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runSetupProgram, type SetupIo } from '../../../src/cli/setup/setup-main.js'
+import { runSetupProgram, type SetupProgramParts } from '../../../src/cli/setup/setup-main.js'
 import { ManualClock } from '../manual-clock.js'
 import { type ConfigListener, startConfigListener } from './config-listener.js'
 
@@ -17,7 +17,7 @@ export interface SetupRun {
   sent: string[]
 }
 
-export class SetupWorld {
+export class SetupScene {
   readonly dir: string
   readonly listener: ConfigListener
   readonly clock = new ManualClock()
@@ -28,10 +28,10 @@ export class SetupWorld {
     this.listener = listener
   }
 
-  static async create(options: { hasSpamd?: boolean } = {}): Promise<SetupWorld> {
+  static async create(options: { hasSpamd?: boolean } = {}): Promise<SetupScene> {
     const dir = await mkdtemp(join(tmpdir(), 'spamd-setup-'))
     await chmod(dir, 0o755)
-    return new SetupWorld(dir, await startConfigListener(options.hasSpamd ?? true))
+    return new SetupScene(dir, await startConfigListener(options.hasSpamd ?? true))
   }
 
   get stateDir(): string {
@@ -60,7 +60,7 @@ export class SetupWorld {
   }
 
   /** Runs spamd-setup with these words. */
-  async run(argv: string[] = [], changes: Partial<SetupIo> = {}): Promise<SetupRun> {
+  async run(argv: string[] = [], changes: Partial<SetupProgramParts> = {}): Promise<SetupRun> {
     let stdout = ''
     let stderr = ''
     process.env.PFCTL_CALLS = this.path('pfctl-calls')

@@ -2,15 +2,15 @@ import { fstatSync } from 'node:fs'
 import { systemClock } from '../../platform/clock.js'
 import { killRunningPrograms } from '../../platform/run-process.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
-import type { SetupIo } from './setup-main.js'
+import type { SetupProgramParts } from './setup-main.js'
 
-/** The running process as the world of spamd-setup. */
-export function setupProcess(
+/** The running process as the parts of spamd-setup. */
+export function systemSetupParts(
   showHelp: () => Promise<void>,
-  startFirewallHelper: NonNullable<SetupIo['startFirewallHelper']>,
-): SetupIo {
+  startFirewallHelper: NonNullable<SetupProgramParts['startFirewallHelper']>,
+): SetupProgramParts {
   endProgramsWithUs()
-  const io: SetupIo = {
+  const parts: SetupProgramParts = {
     writeOut: (bytes) => writeFully(1, bytes),
     writeError: writeMessage,
     terminal: terminalOfStderr(),
@@ -29,8 +29,8 @@ export function setupProcess(
       reportReady(process.env, { keepsFolder: true })
       // Nobody sees stderr any more; the original says nothing at all from here on.
       const log = openLog({ program: 'spamd-setup', format: 'classic', toStderr: false })
-      io.terminal = undefined
-      io.writeError = (text) => {
+      parts.terminal = undefined
+      parts.writeError = (text) => {
         for (const line of text.split('\n')) {
           if (line !== '') log.log('err', line.replace(/^spamd-setup: /, ''))
         }
@@ -38,7 +38,7 @@ export function setupProcess(
       return undefined
     },
   }
-  return io
+  return parts
 }
 
 /** The programs of method `exec` are in process groups of their own: a signal for us does not reach them. */
@@ -56,7 +56,7 @@ function endProgramsWithUs(): void {
 }
 
 /** Node's stream for stderr takes milliseconds to set up, so it is asked only where there may be a terminal. */
-function terminalOfStderr(): SetupIo['terminal'] {
+function terminalOfStderr(): SetupProgramParts['terminal'] {
   if (!fstatSync(2).isCharacterDevice()) return undefined
   const { isTTY, rows, columns } = process.stderr
   return isTTY ? { rows, columns } : undefined
