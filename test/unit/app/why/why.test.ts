@@ -374,7 +374,7 @@ describe('a mail address or a domain', () => {
 
   describe('releases', () => {
     const entries = [tuple('203.0.113.9', 60)]
-    const released = (terms: ReleaseTerms): World => ({
+    const released = (terms: ReleaseTerms): GatewayState => ({
       loaded: [],
       entries,
       prepare: async ({ settings }) => {
