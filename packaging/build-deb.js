@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { licenceList } from './licence-list.js'
@@ -39,6 +39,7 @@ const work = mkdtempSync(join(tmpdir(), 'spamdctl-deb-'))
 const stage = join(work, 'stage')
 const library = join(stage, 'usr/lib/spamdctl')
 const PROGRAMS = ['spamdctl', 'spamdb', 'spamlogd', 'spamd-setup', 'spamd']
+const OWN_NATIVE = 'src/platform/native'
 /** Native modules: the npm package and the file that it loads. */
 const NATIVE = { 'better-sqlite3': 'better_sqlite3.node', pcap: 'pcap_binding.node' }
 
@@ -97,12 +98,22 @@ function buildNativeModules(major) {
     run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], source)
     cpSync(join(source, 'build/Release', file), join(target, file))
     run('strip', ['--strip-unneeded', join(target, file)])
-    // The package looks where npm builds; postinst points `current` at the Node that is there.
-    const link = join(library, 'node_modules', name, 'build/Release', file)
-    mkdirSync(dirname(link), { recursive: true })
-    rmSync(link, { force: true })
-    symlinkSync(`../../../../native/current/${file}`, link)
+    linkNative(join('node_modules', name), file)
   }
+  const own = join(work, `build-${abi}`, 'user-ids')
+  cpSync(join(root, OWN_NATIVE), own, { recursive: true })
+  run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], own)
+  cpSync(join(own, 'build/Release/user_ids.node'), join(target, 'user_ids.node'))
+  run('strip', ['--strip-unneeded', join(target, 'user_ids.node')])
+  linkNative(OWN_NATIVE, 'user_ids.node')
+}
+
+/** The package looks where npm builds; postinst points `current` at the folder for the Node that is there. */
+function linkNative(folder, file) {
+  const link = join(library, folder, 'build/Release', file)
+  mkdirSync(dirname(link), { recursive: true })
+  rmSync(link, { force: true })
+  symlinkSync(join(relative(dirname(link), library), 'native/current', file), link)
 }
 
 /** A folder with include/node of the newest release of a major version. */

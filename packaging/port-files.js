@@ -6,6 +6,7 @@ const NATIVE = [
   'node_modules/better-sqlite3/build/Release/better_sqlite3.node',
   'node_modules/pcap/build/Release/pcap_binding.node',
 ]
+// Not user_ids.node: on a BSD there is no io_uring, and Node changes users itself.
 /** What do-install copies into lib/spamdctl. */
 const COPIED = ['bin', 'dist', 'docs/examples', 'node_modules', 'package.json', 'oclif.manifest.json']
 /** What packaging/remove-build-files takes away again. */

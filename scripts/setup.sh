@@ -77,7 +77,7 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 ||
 # node_modules is right when it was made from this lock file for this Node.
 stamp=node_modules/.spamdctl-setup
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
-if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ]; then
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e src/platform/native/build/Release/user_ids.node ]; then
   say 'installing the npm packages'
   # The native modules are compiled where no ready ones can be fetched. Node's headers, when they are installed with
   # it, spare that another download, which a machine without a way to nodejs.org could not make.

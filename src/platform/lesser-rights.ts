@@ -127,7 +127,7 @@ export class TaskRights {
       throw new AppError(
         'ERR_UNSAFE_FOLDER',
         `${user.owned} belongs to ${user.name}, whom root cannot become: ${reasonOf(error)}`,
-        { cause: error },
+        { hint: error instanceof AppError ? error.hint : undefined, cause: error },
       )
     }
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { AppError } from './app-error.js'
 import { runProcess } from './run-process.js'
+import { type UserIds, userIds } from './user-ids.js'
 
 export interface SystemUser {
   name: string
@@ -70,18 +71,21 @@ async function numberOf(args: string[]): Promise<number | undefined> {
  * `ERR_PRIVILEGES_DROP` when the system refuses, or when root could still be taken back afterwards.
  */
 export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] = []): void {
+  let ids: UserIds
   try {
-    process.setgroups!([user.gid, ...moreGroups])
-    process.setgid!(user.gid)
-    process.setuid!(user.uid)
+    ids = userIds()
+    ids.setgroups([user.gid, ...moreGroups])
+    ids.setgid(user.gid)
+    ids.setuid(user.uid)
   } catch (error) {
     throw new AppError('ERR_PRIVILEGES_DROP', `failed to drop privs: ${(error as Error).message}`, {
+      hint: error instanceof AppError ? error.hint : undefined,
       cause: error,
     })
   }
   if (user.uid === 0) return
   try {
-    process.setuid!(0)
+    ids.setuid(0)
   } catch {
     return
   }
@@ -108,15 +112,16 @@ export function actAs<Result>(user: SystemUser, action: () => Result): Result {
 /** Takes the rights of `user` on files for as long as it likes, as root; the result takes root back. */
 export function stepDown(user: Pick<SystemUser, 'uid' | 'gid'>): () => void {
   const [gid, groups] = [process.getegid!(), process.getgroups!()]
+  const ids = userIds()
   const back = (): void => {
-    process.seteuid!(0)
-    process.setegid!(gid)
-    process.setgroups!(groups)
+    ids.seteuid(0)
+    ids.setegid(gid)
+    ids.setgroups(groups)
   }
   try {
-    process.setgroups!([user.gid])
-    process.setegid!(user.gid)
-    process.seteuid!(user.uid)
+    ids.setgroups([user.gid])
+    ids.setegid(user.gid)
+    ids.seteuid(user.uid)
   } catch (error) {
     back()
     throw error

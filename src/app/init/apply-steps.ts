@@ -37,8 +37,8 @@ async function presentText(path: string): Promise<string | undefined> {
 }
 
 /**
- * Writes one step; missing folders are made with mode 0755. A file that lines are added to keeps its mode, and a link
- * to it stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); what was there is whole then.
+ * Writes one step; missing folders are made with mode 0755. A file that is there keeps its mode, and a link to it
+ * stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); what was there is whole then.
  */
 export async function applyStep(root: string, step: FileStep): Promise<void> {
   if (step.action === 'keep') return
@@ -46,8 +46,9 @@ export async function applyStep(root: string, step: FileStep): Promise<void> {
   try {
     await inRightsFor(path, async () => {
       await mkdir(dirname(path), { recursive: true, mode: 0o755 })
-      const target = step.action === 'extend' ? await realpath(path) : path
-      const mode = step.action === 'extend' ? (await lstat(target)).mode & 0o7777 : step.file.mode
+      const isThere = step.action === 'extend' || step.action === 'replace'
+      const target = isThere ? await realpath(path) : path
+      const mode = isThere ? (await lstat(target)).mode & 0o7777 : step.file.mode
       await replaceFileWith(target, Buffer.from(step.text), mode)
     })
   } catch (error) {

@@ -78,7 +78,7 @@ export function debianPlan(input: InitInput): InitPlan {
   ]
   return {
     files: [
-      spamdConf('/etc/spamd/spamd.conf', '/etc/spamd/friends.txt', answers),
+      spamdConf('/etc/spamd/spamd.conf', '/etc/spamd/friends.txt', input),
       friendsFile('/etc/spamd/friends.txt'),
       {
         path: '/etc/default/spamd',

@@ -21,7 +21,7 @@ export function freebsdPlan(input: InitInput): InitPlan {
   const daemons = isGreylisting ? ['spamdctl_spamd', 'spamdctl_spamlogd'] : ['spamdctl_spamd']
   return {
     files: [
-      spamdConf(`${FOLDER}/spamd.conf`, `${FOLDER}/friends.txt`, answers),
+      spamdConf(`${FOLDER}/spamd.conf`, `${FOLDER}/friends.txt`, input),
       friendsFile(`${FOLDER}/friends.txt`),
       ownersFile(
         `${FOLDER}/nospamd`,

@@ -22,7 +22,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
   const spamdWords = ['-v', '-l', '127.0.0.1', '-l', '::1', ...spamdFlags(answers)].join(' ')
   return {
     files: [
-      spamdConf('/etc/mail/spamd.conf', '/etc/mail/friends.txt', answers),
+      spamdConf('/etc/mail/spamd.conf', '/etc/mail/friends.txt', input),
       friendsFile('/etc/mail/friends.txt'),
       ownersFile(
         '/etc/mail/nospamd',

@@ -10,6 +10,8 @@ export interface PlannedFile {
   /** Permission bits of a file that is made. */
   mode: number
   content: WantedContent
+  /** The text with which a package installs it: nobody has written that, so that it can be replaced. */
+  shipped?: string
 }
 
 /**
@@ -31,7 +33,7 @@ export type FileStep =
   | { action: 'keep'; file: PlannedFile }
   /** `path` is the file itself, or FILE.new beside one that holds something else. */
   | {
-      action: 'create' | 'write-beside' | 'extend'
+      action: 'create' | 'replace' | 'write-beside' | 'extend'
       file: PlannedFile
       path: string
       text: string
@@ -40,16 +42,17 @@ export type FileStep =
 
 /**
  * Decides about a file from its present text (undefined: none). A file that holds something else is never written
- * over: the wanted text goes to FILE.new, for the administrator to merge; adding lines keeps all that is there.
+ * over: the wanted text goes to FILE.new, for the administrator to merge; adding lines keeps all that is there. A file
+ * that is still as a package installed it is replaced.
  */
 export function planFileStep(file: PlannedFile, present: string | undefined): FileStep {
   const { content, path } = file
   if (content.kind === 'whole') {
     if (present === content.text) return { action: 'keep', file }
-    const isNew = present === undefined
-    const target = isNew ? path : `${path}.new`
+    const action = present === undefined ? 'create' : present === file.shipped ? 'replace' : 'write-beside'
+    const target = action === 'write-beside' ? `${path}.new` : path
     return {
-      action: isNew ? 'create' : 'write-beside',
+      action,
       file,
       path: target,
       text: content.text,

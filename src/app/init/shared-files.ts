@@ -1,10 +1,14 @@
 /** Files that are alike on every system but for their folder. */
 import { formatCatalogue, LIST_CATALOGUE } from '../lists/list-catalogue.js'
-import type { InitAnswers } from './init-types.js'
+import type { InitAnswers, InitInput } from './init-types.js'
 import type { PlannedFile, WantedLine } from './planned-file.js'
 
 /** spamd.conf with the chosen lists, each followed by the list of those who are never blocked. */
-export function spamdConf(path: string, friendsPath: string, { lists }: InitAnswers): PlannedFile {
+export function spamdConf(
+  path: string,
+  friendsPath: string,
+  { answers: { lists }, example }: InitInput,
+): PlannedFile {
   const entries = LIST_CATALOGUE.filter(({ name }) => lists.includes(name))
   const names = lists.flatMap((name) => [name, 'friends'])
   const all =
@@ -27,6 +31,7 @@ export function spamdConf(path: string, friendsPath: string, { lists }: InitAnsw
     purpose: 'the block lists that spamd-setup fetches',
     mode: 0o644,
     content: { kind: 'whole', text },
+    shipped: example('spamd.conf'),
   }
 }
 

@@ -4,6 +4,7 @@ import { escapeControl } from '../../codec/escape.js'
 const ACTIONS = {
   create: 'new',
   extend: 'lines added',
+  replace: 'in place of the one that was installed',
   'write-beside': 'holds something else: written beside it',
 } as const
 

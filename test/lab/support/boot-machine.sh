@@ -1,6 +1,7 @@
 #!/bin/sh
 # Boots one machine of the lab: a root of its own (an overlay over this system), its own processes, host name and
 # cgroup. The network namespace and the folder DISK (a tmpfs, which is the machine's disk) are the caller's.
+# LAB_BASE names another root to lay it over, which is complete with programs.
 # Called as: boot-machine.sh enter|boot NAME DISK PROGRAMS systemd|plain [PACKAGE-FOLDER ...]
 set -eu
 step=$1 name=$2 disk=$3 programs=$4 init=$5
@@ -23,13 +24,14 @@ mkdir -p "$disk/upper" "$disk/work" "$root"
 # Nothing of what this system itself runs or keeps: these folders are empty on a new disk. (A device 0,0 in the upper
 # folder hides what is below; a folder made in its place then is an empty one.)
 emptied='etc/systemd/system etc/spamd etc/mail etc/postfix etc/exim4 var/lib var/spool var/log var/cache root home'
+if [ -n "${LAB_BASE:-}" ]; then emptied=; fi
 if [ ! -e "$disk/booted" ]; then
-  mkdir -p "$disk/upper/etc/systemd" "$disk/upper/var"
+  [ -z "$emptied" ] || mkdir -p "$disk/upper/etc/systemd" "$disk/upper/var"
   for folder in $emptied; do
     mknod "$disk/upper/$folder" c 0 0
   done
 fi
-mount -t overlay overlay -o "lowerdir=/,upperdir=$disk/upper,workdir=$disk/work" "$root"
+mount -t overlay overlay -o "lowerdir=${LAB_BASE:-/},upperdir=$disk/upper,workdir=$disk/work" "$root"
 if [ ! -e "$disk/booted" ]; then
   for folder in $emptied; do mkdir -p "$root/$folder"; done
   for package in "$@"; do cp -a "$package/." "$root/"; done
@@ -56,8 +58,10 @@ else
   mount -t cgroup -o none,name=systemd cgroup "$root/sys/fs/cgroup/systemd"
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup/unified" || :
 fi
-mkdir -p "$root/usr/lib/spamdctl"
-mount --bind "$programs" "$root/usr/lib/spamdctl"
+if [ -z "${LAB_BASE:-}" ]; then
+  mkdir -p "$root/usr/lib/spamdctl"
+  mount --bind "$programs" "$root/usr/lib/spamdctl"
+fi
 hostname "$name"
 : >"$disk/booted"
 cd "$root"

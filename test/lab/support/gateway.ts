@@ -23,6 +23,8 @@ export interface GatewayOptions {
   spamlogd?: readonly string[]
   /** The units to enable, beside those of the packet filter. */
   units?: readonly string[]
+  /** Root of another system, programs included. */
+  base?: string
 }
 
 /** See the head of the file. */
@@ -31,14 +33,15 @@ export class Gateway {
   readonly #options: GatewayOptions
 
   constructor(options: GatewayOptions = {}, name = 'gateway') {
-    this.machine = new Machine(name, { init: 'systemd', packages: options.packages ?? [] })
+    const { packages = [], base } = options
+    this.machine = new Machine(name, { init: 'systemd', packages, ...(base !== undefined && { base }) })
     this.#options = options
   }
 
   /** Makes the programs callable, on a system that has nothing else of ours. */
   async installPrograms(): Promise<void> {
     const { machine } = this
-    for (const unit of MASKED) await machine.run('ln', '-sf', '/dev/null', `/etc/systemd/system/${unit}`)
+    await this.maskUnits()
     for (const program of ['spamd', 'spamdb', 'spamlogd', 'spamd-setup', 'spamdctl']) {
       await machine.run('ln', '-sf', `/usr/lib/spamdctl/bin/${program}.js`, `/usr/bin/${program}`)
     }
@@ -46,6 +49,13 @@ export class Gateway {
     const found = await machine.try('node', '--version')
     if (found.stdout.trim() !== process.version) {
       await machine.write('/usr/bin/node', readFileSync(process.execPath), '755')
+    }
+  }
+
+  /** Keeps the system from changing what all machines share. */
+  async maskUnits(): Promise<void> {
+    for (const unit of MASKED) {
+      await this.machine.run('ln', '-sf', '/dev/null', `/etc/systemd/system/${unit}`)
     }
   }
 

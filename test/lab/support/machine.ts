@@ -24,6 +24,8 @@ export interface MachineOptions {
   packages?: readonly string[]
   /** What its first process is. */
   init: 'systemd' | 'plain'
+  /** Root of another system that it is laid over, programs included, in place of this one and the checkout. */
+  base?: string
 }
 
 /** What a program printed and how it ended. */
@@ -74,14 +76,18 @@ export class Machine {
 
   /** Switches the machine on; resolves when its first process runs. */
   async boot(): Promise<void> {
-    const systemd = existsSync('/lib/systemd/systemd') ? [] : ['systemd']
+    const hasSystemd = existsSync(join(this.#options.base ?? '/', 'lib/systemd/systemd'))
+    const systemd = hasSystemd ? [] : ['systemd']
     const layers = [...(this.#options.packages ?? []), ...(this.#options.init === 'systemd' ? systemd : [])]
     const packages = layers.map((name) => join(LAB_PACKAGES, name))
     const words = ['enter', this.name, this.#scratch, CHECKOUT, this.#options.init, ...packages]
     this.#boot = spawn(
       'setpriv',
       [...BOUND, 'nsenter', '-t', String(this.#keeper!.pid), '-n', '-m', 'sh', BOOT_SCRIPT, ...words],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...(this.#options.base !== undefined && { LAB_BASE: this.#options.base }) },
+      },
     )
     for (const stream of [this.#boot.stdout!, this.#boot.stderr!]) {
       stream.on('data', (piece: Buffer) => {

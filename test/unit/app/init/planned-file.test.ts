@@ -59,9 +59,17 @@ describe('files of init', () => {
   test('a file that holds something else stays, the wanted text goes beside it', async () => {
     mkdirSync(join(root, 'etc/spamd'))
     writeFileSync(join(root, whole.path), 'mine\n')
-    expect(await run(whole)).toBe('write-beside')
+    expect(await run({ ...whole, shipped: 'all:\n' })).toBe('write-beside')
     expect(readFileSync(join(root, whole.path), 'utf8')).toBe('mine\n')
     expect(readFileSync(join(root, `${whole.path}.new`), 'utf8')).toBe('all:a:\n')
+  })
+
+  test('a file that is still as a package installed it is replaced, with the mode that it has', async () => {
+    mkdirSync(join(root, 'etc/spamd'))
+    writeFileSync(join(root, whole.path), 'all:\n', { mode: 0o600 })
+    expect(await run({ ...whole, shipped: 'all:\n' })).toBe('replace')
+    expect(readFileSync(join(root, whole.path), 'utf8')).toBe('all:a:\n')
+    expect(statSync(join(root, whole.path)).mode & 0o777).toBe(0o600)
   })
 
   test('missing lines go to the end, the rest of the file and its mode stay', async () => {

@@ -1,0 +1,88 @@
+/**
+ * The system calls that change users and groups. Node refuses them when it cannot tell whether io_uring is in use, since
+ * a kernel thread of it would keep the rights of before (CVE-2024-22017). A Node linked with the system's libuv, such
+ * as that of Debian 13, cannot tell and refuses always; there a small module of ours makes the calls, after it was made
+ * sure that io_uring is off. ADR 12.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { AppError } from './app-error.js'
+
+/** setgroups(2), setgid(2), setegid(2), setuid(2) and seteuid(2); each throws the error of the system. */
+export interface UserIds {
+  setgroups(groups: readonly number[]): void
+  setgid(gid: number): void
+  setegid(gid: number): void
+  setuid(uid: number): void
+  seteuid(uid: number): void
+}
+
+const NATIVE = [
+  'native/build/Release/user_ids.node',
+  '../../../src/platform/native/build/Release/user_ids.node',
+]
+
+let known: UserIds | undefined
+
+/** The calls that work here. Throws `AppError` `ERR_PRIVILEGES_DROP` where none does. */
+export function userIds(): UserIds {
+  known ??= refusesUserIds() ? loadNative() : ofNode()
+  return known
+}
+
+function ofNode(): UserIds {
+  return {
+    setgroups: (groups) => process.setgroups!(groups),
+    setgid: (gid) => process.setgid!(gid),
+    setegid: (gid) => process.setegid!(gid),
+    setuid: (uid) => process.setuid!(uid),
+    seteuid: (uid) => process.seteuid!(uid),
+  }
+}
+
+/** Asks for what is so already. An error of the system has a code; Node's own refusal has none. */
+function refusesUserIds(): boolean {
+  try {
+    process.seteuid!(process.geteuid!())
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === undefined
+  }
+}
+
+function loadNative(): UserIds {
+  if (mayUseIoUring(process.versions.uv, process.env.UV_USE_IO_URING)) {
+    throw new AppError(
+      'ERR_PRIVILEGES_DROP',
+      'Node may be using io_uring, which would keep the rights of root',
+      {
+        hint: 'run it with UV_USE_IO_URING=0 in the environment',
+      },
+    )
+  }
+  const path = NATIVE.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) =>
+    existsSync(file),
+  )
+  if (path === undefined) {
+    throw new AppError(
+      'ERR_PRIVILEGES_DROP',
+      'this Node does not change users, and the module that does is not built',
+      {
+        hint: 'run npm rebuild spamdctl, or use a Node with a libuv of its own',
+      },
+    )
+  }
+  return createRequire(import.meta.url)(path) as UserIds
+}
+
+/**
+ * Whether libuv of this version, with this value of UV_USE_IO_URING, may use io_uring: from 1.45 on unless told not to,
+ * from 1.49 on only when told to. Source: libuv, ChangeLog.
+ */
+export function mayUseIoUring(uvVersion: string, setting: string | undefined): boolean {
+  const [major = 0, minor = 0] = uvVersion.split('.').map(Number)
+  const version = major * 1000 + minor
+  if (version < 1045) return false
+  return setting === undefined ? version < 1049 : setting !== '0'
+}
