@@ -1,11 +1,10 @@
 /** The listing formats beside the classic one. All text here is latin-1: one character for one byte. */
 import { toWireText } from '../../app/wire-text.js'
-import { escapeField, formatSpamdbLine } from '../../codec/database/spamdb-text.js'
-import { formatDuration } from '../../codec/duration.js'
+import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { decodeSurrogateEscape } from '../../codec/surrogate-escape.js'
 import { ENTRY_KINDS, type Entry, type EntryKind, type HostEntry, type WireText } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
-import { EXPIRE_NEVER } from '../../domain/times.js'
+import { HumanTable } from './human-table.js'
 import type { OutputFormat } from './spamdb-request.js'
 
 /** Writes a list piece by piece: what comes first, each entry with its line end, and what comes last. */
@@ -15,13 +14,19 @@ export interface EntryRenderer {
   end(): string
 }
 
-/** The renderer of a format; `nowSec` is what --human counts the time left from. */
-export function openRenderer(format: OutputFormat, nowSec: number): EntryRenderer {
+/** What --human needs to know: from when it counts the time left, and how wide the terminal is, if there is one. */
+export interface HumanSetting {
+  nowSec: number
+  width: number | undefined
+}
+
+/** The renderer of a format. Rows may come later than they were given, the last ones with `end`. */
+export function openRenderer(format: OutputFormat, { nowSec, width }: HumanSetting): EntryRenderer {
   switch (format) {
     case 'classic':
       return plain((entry) => formatSpamdbLine(entry))
     case 'human':
-      return plain((entry) => formatHumanLine(entry, nowSec))
+      return openHumanRenderer(new HumanTable(nowSec, width))
     case 'ndjson':
       return plain((entry) => formatJson(entry))
     case 'csv':
@@ -31,21 +36,19 @@ export function openRenderer(format: OutputFormat, nowSec: number): EntryRendere
   }
 }
 
-/** A whole list in pieces: one for each chunk of entries. */
-export async function* renderList(
-  format: OutputFormat,
+/** A whole list as the table of --human, in pieces. */
+export async function* renderHuman(
   chunks: AsyncIterable<readonly Entry[]>,
-  nowSec: number,
-): AsyncGenerator<string> {
-  const renderer = openRenderer(format, nowSec)
-  let text = renderer.start()
+  { nowSec, width }: HumanSetting,
+): AsyncGenerator<Uint8Array> {
+  const table = new HumanTable(nowSec, width)
   for await (const chunk of chunks) {
-    for (const entry of chunk) text += renderer.render(entry)
-    yield text
-    text = ''
+    for (const entry of chunk) {
+      const lines = table.add(entry)
+      if (lines.length > 0) yield lines
+    }
   }
-  text += renderer.end()
-  if (text !== '') yield text
+  yield table.end()
 }
 
 /** The part of a store that makes lines by itself. */
@@ -91,6 +94,11 @@ export function renderCounts(format: OutputFormat, counts: Readonly<Record<Entry
 
 function plain(line: (entry: Entry) => string): EntryRenderer {
   return { start: () => '', render: (entry) => `${line(entry)}\n`, end: () => '' }
+}
+
+function openHumanRenderer(table: HumanTable): EntryRenderer {
+  const textOf = (lines: Uint8Array): string => Buffer.from(lines).toString('latin1')
+  return { start: () => '', render: (entry) => textOf(table.add(entry)), end: () => textOf(table.end()) }
 }
 
 function openJsonRenderer(): EntryRenderer {
@@ -170,49 +178,4 @@ function csvField(value: WireText | number | undefined): string {
   if (value === undefined) return ''
   const text = String(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-}
-
-/** The classic line with dates for times, the time left behind the removal time, and the comment at the end. */
-function formatHumanLine(entry: Entry, nowSec: number): string {
-  const note =
-    entry.kind === 'GREY' || entry.comment === undefined ? '' : `|${escapeField(toWireText(entry.comment))}`
-  switch (entry.kind) {
-    case 'SPAMTRAP':
-      return formatSpamdbLine(entry) + note
-    case 'TRAPPED':
-      return `TRAPPED|${entry.ip}|${formatExpire(entry.expire, nowSec)}${note}`
-    case 'WHITE':
-      return `WHITE|${entry.ip}|||${formatHumanTimes(entry, nowSec)}${note}`
-    case 'GREY': {
-      const tuple = [entry.helo, entry.from, entry.to].map(escapeField).join('|')
-      return `GREY|${entry.ip}|${tuple}|${formatHumanTimes(entry, nowSec)}`
-    }
-  }
-}
-
-function formatHumanTimes(entry: Omit<HostEntry, 'kind' | 'ip'>, nowSec: number): string {
-  const { first, pass, expire, bcount, pcount } = entry
-  return `${formatLocalTime(first)}|${formatLocalTime(pass)}|${formatExpire(expire, nowSec)}|${bcount}|${pcount}`
-}
-
-function formatExpire(expireSec: number, nowSec: number): string {
-  if (expireSec === EXPIRE_NEVER) return 'never'
-  const leftSec = expireSec - nowSec
-  const left = leftSec > 0 ? `${formatDuration(leftSec)} left` : `expired ${formatDuration(-leftSec)} ago`
-  return `${formatLocalTime(expireSec)} (${left})`
-}
-
-/** Farthest time that a Date holds, in seconds. Source: ECMA-262, time values. */
-const MAX_DATE_SEC = 8_640_000_000_000
-
-/** Local time as ISO 8601 with its offset: `2026-11-22T11:30:00+01:00`. Beyond what a date holds, the number. */
-function formatLocalTime(timeSec: number): string {
-  if (Math.abs(timeSec) >= MAX_DATE_SEC - 86_400) return String(timeSec)
-  const date = new Date(timeSec * 1000)
-  const offsetMin = -date.getTimezoneOffset()
-  const shifted = new Date(timeSec * 1000 + offsetMin * 60_000).toISOString().slice(0, -5)
-  const sign = offsetMin < 0 ? '-' : '+'
-  const hours = String(Math.floor(Math.abs(offsetMin) / 60)).padStart(2, '0')
-  const minutes = String(Math.abs(offsetMin) % 60).padStart(2, '0')
-  return `${shifted}${sign}${hours}:${minutes}`
 }

@@ -13,6 +13,7 @@ import type { Clock } from '../../platform/clock.js'
 import { type Environment, resolveDbPath } from '../../platform/settings.js'
 import { formatFailure } from '../report-error.js'
 import { describeKeyFailure, hintForMisplacedOption, type UnreadableKey } from './entry-key-messages.js'
+import type { HumanSetting } from './entry-renderers.js'
 import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
 
@@ -27,6 +28,8 @@ export interface SpamdbParts {
   clock: Clock
   /** Prints the help; loads oclif only then. */
   showHelp(): Promise<void>
+  /** Columns of the terminal behind `writeOut`; undefined, also when missing, when there is none. */
+  terminalWidth?(): number | undefined
   /**
    * Opens the way to the gateways given with -Y; the function it gives is called with every stored change,
    * and `finish` once at the end. A failed send is a warning, never an error.
@@ -200,12 +203,16 @@ function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: num
   }
 }
 
+function humanSetting(parts: SpamdbParts): HumanSetting {
+  return { nowSec: parts.clock.nowSec(), width: parts.terminalWidth?.() }
+}
+
 async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
   const { parseTypedKey } = await import('../../app/database/typed-key.js')
   const rendering =
     call.format === 'classic'
       ? undefined
-      : (await import('./entry-renderers.js')).openRenderer(call.format, parts.clock.nowSec())
+      : (await import('./entry-renderers.js')).openRenderer(call.format, humanSetting(parts))
   const show: DatabaseUse = async (store) => {
     const reporter = new FailureReporter(parts, call.hasLiteralKeys)
     const header = rendering?.start() ?? ''
@@ -260,8 +267,8 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
     } else if (call.format !== 'human' && call.format !== 'classic') {
       for await (const lines of renderers.renderLines(call.format, store, query)) parts.writeOut(lines)
     } else {
-      for await (const text of renderers.renderList(call.format, store.list(query), now)) {
-        parts.writeOut(Buffer.from(text, 'latin1'))
+      for await (const lines of renderers.renderHuman(store.list(query), humanSetting(parts))) {
+        parts.writeOut(lines)
       }
     }
     return 0

@@ -29,7 +29,7 @@ export const SPAMDB_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'comment', value: 'TEXT', summary: 'with -a: a note kept with the entry' },
   { long: 'dry-run', summary: 'with -a or -d: print what would change, and change nothing' },
-  { long: 'human', summary: 'times as local ISO 8601 dates with the time left' },
+  { long: 'human', summary: 'a table for people: time left, local times, fitted to the terminal' },
   { long: 'json', summary: 'one JSON array' },
   { long: 'ndjson', summary: 'one JSON object a line' },
   { long: 'csv', summary: 'CSV with a header line' },

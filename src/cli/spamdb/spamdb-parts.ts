@@ -11,6 +11,7 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
     environment: process.env,
     clock: systemClock,
     showHelp,
+    terminalWidth: () => (process.stdout.isTTY === true ? process.stdout.columns || 80 : undefined),
     openAnnouncer: async (targets) => {
       const { openEditAnnouncer } = await import('../../app/sync/announce-edits.js')
       return openEditAnnouncer(targets, {

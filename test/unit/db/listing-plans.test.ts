@@ -138,7 +138,7 @@ describe('what SQLite finds by ranges and conditions is what a look at every ent
           for (const format of ['json', 'ndjson', 'csv'] as const) {
             const pieces: Uint8Array[] = []
             for await (const piece of renderLines(format, store, asked)) pieces.push(piece)
-            const renderer = openRenderer(format, 0)
+            const renderer = openRenderer(format, { nowSec: 0, width: undefined })
             const rendered =
               renderer.start() + wanted.map((entry) => renderer.render(entry)).join('') + renderer.end()
             expect(Buffer.concat(pieces).toString('latin1'), `${format} ${JSON.stringify(asked)}`).toBe(

@@ -147,17 +147,19 @@ describe('--human in other zones', () => {
   }
 
   test.each([
-    ['UTC', '2023-11-14T22:14:20+00:00', '1970-01-01T00:00:40+00:00'],
-    ['Asia/Kolkata', '2023-11-15T03:44:20+05:30', '1970-01-01T05:30:40+05:30'],
-    ['America/St_Johns', '2023-11-14T18:44:20-03:30', '1969-12-31T20:30:40-03:30'],
-    ['Europe/Berlin', '2023-11-14T23:14:20+01:00', '1970-01-01T01:00:40+01:00'],
-    ['Pacific/Marquesas', '2023-11-14T12:44:20-09:30', '1969-12-31T14:30:40-09:30'],
+    ['UTC', '2023-11-14T22:14+00:00', '1970-01-01T00:00+00:00'],
+    ['Asia/Kolkata', '2023-11-15T03:44+05:30', '1970-01-01T05:30+05:30'],
+    ['America/St_Johns', '2023-11-14T18:44-03:30', '1969-12-31T20:30-03:30'],
+    ['Europe/Berlin', '2023-11-14T23:14+01:00', '1970-01-01T01:00+01:00'],
+    ['Pacific/Marquesas', '2023-11-14T12:44-09:30', '1969-12-31T14:30-09:30'],
   ])('%s', async (zone, expire, first) => {
     const text = await inZone(zone)
-    expect(text).toContain(`TRAPPED|198.51.100.2|${expire} (1m left)\n`)
-    expect(text).toContain(`WHITE|198.51.100.1|||${first}|`)
-    expect(text).toContain('|never|1|0\n')
+    expect(text).toMatch(new RegExp(`^TRAPPED   198\\.51\\.100\\.2 +1m .*  ${escaped(expire)}  `, 'm'))
+    expect(text).toMatch(
+      new RegExp(`^WHITE     198\\.51\\.100\\.1 +never +1 +0  never .*  ${escaped(first)}$`, 'm'),
+    )
   })
+  const escaped = (time: string): string => time.replace('+', '\\+')
 })
 
 describe('a dry run fails as the run itself would, and changes nothing', () => {
