@@ -114,7 +114,6 @@ export const MIGRATIONS: readonly string[] = [
      before TEXT,
      after TEXT
    ) STRICT;
-   CREATE INDEX history_keys ON history (key, seq);
    CREATE TABLE pool_networks (
      network TEXT NOT NULL PRIMARY KEY,
      pool TEXT NOT NULL,

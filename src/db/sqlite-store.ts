@@ -46,6 +46,23 @@ import { type Decided, Transactions } from './transactions.js'
 const READ_CLOCK = `SELECT (SELECT time FROM journal_state), count(*),
   count(*) FILTER (WHERE expire <> 0 AND expire <= ?) FROM hosts WHERE pcount <> -1`
 
+/** What daemons call all the time: asking the loader for a module that it has already costs as much as a lookup in the table. */
+const attemptRules = once(() => import('../domain/decide-attempts.js'))
+const sightingRules = once(() => import('../domain/decide-sightings.js'))
+const scanSlices = once(() => import('./scan-slice.js'))
+const scanRules = once(() => import('../domain/decide-scan.js'))
+const syncRules = once(() => import('../domain/decide-sync.js'))
+
+function once<Module>(load: () => Promise<Module>): () => Module | Promise<Module> {
+  let loaded: Module | undefined
+  return () =>
+    loaded ??
+    load().then((module) => {
+      loaded = module
+      return module
+    })
+}
+
 /**
  * The store on one SQLite file. Every method hands its work to a module of its own; what a one-key `spamdb`
  * does not need is loaded on first use, since loading it would cost that call more than its query.
@@ -139,7 +156,7 @@ export class SqliteStore implements Store {
     options: SightingOptions,
     now: number,
   ): Promise<Changed<SightingOutcome>> {
-    const { decideSightings, selectSightings } = await import('../domain/decide-sightings.js')
+    const { decideSightings, selectSightings } = await sightingRules()
     return this.#transactions.decide('recordSightings', now, selectSightings(sightings), (draft) =>
       decideSightings(draft, sightings, options),
     )
@@ -151,7 +168,7 @@ export class SqliteStore implements Store {
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>> {
     const [{ decideAttempts, selectAttempts }, limits] = await Promise.all([
-      import('../domain/decide-attempts.js'),
+      attemptRules(),
       this.#openLimits(),
     ])
     const decided = this.#transactions.decide(
@@ -173,7 +190,7 @@ export class SqliteStore implements Store {
     limit: number,
     options: { dueAt?: number } = {},
   ): Promise<ScanSlice> {
-    const { readSlice } = await import('./scan-slice.js')
+    const { readSlice } = await scanSlices()
     return this.#connection.read('readScanSlice', () =>
       readSlice(this.#connection, after, limit, options.dueAt),
     )
@@ -184,7 +201,7 @@ export class SqliteStore implements Store {
     policy: Pick<GreyPolicy, 'whiteExpireSec'>,
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }> {
-    const { decideScan, selectScan } = await import('../domain/decide-scan.js')
+    const { decideScan, selectScan } = await scanRules()
     return this.#transactions.decide('applyScan', now, selectScan(changes), (draft) =>
       decideScan(draft, changes, policy),
     ).outcomes
@@ -195,7 +212,7 @@ export class SqliteStore implements Store {
     _policy: GreyPolicy,
     now: number,
   ): Promise<Changed<SyncOutcome, HostChange>> {
-    const { decideSync, selectSync } = await import('../domain/decide-sync.js')
+    const { decideSync, selectSync } = await syncRules()
     const decided = this.#transactions.decide('applySync', now, selectSync(changes), (draft) =>
       decideSync(draft, changes),
     )
@@ -357,6 +374,7 @@ export class SqliteStore implements Store {
   }
 
   async #openLimits(): Promise<TupleLimits> {
+    if (this.#limits !== undefined) return this.#limits
     const { TupleLimits: Limits } = await import('./tables/tuple-limits.js')
     this.#limits ??= new Limits(this.#connection, this.#transactions.tuples)
     return this.#limits
