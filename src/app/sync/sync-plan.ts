@@ -107,7 +107,7 @@ interface InterfaceOption {
   text: string
   name: string
   ttlText: string | undefined
-  /** As from `SyncEnvironment.interfaceAddress`. */
+  /** As from `SyncPlanParts.interfaceAddress`. */
   address: string | null | undefined
 }
 
