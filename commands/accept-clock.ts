@@ -12,6 +12,6 @@ export default class AcceptClock extends StatusCommand {
   async run(): Promise<void> {
     const render = ({ wasDoubted }: { wasDoubted: boolean }): string =>
       wasDoubted ? 'the clock is accepted, a scan has begun\n' : 'the clock was not in doubt\n'
-    await this.printStatus('accept-clock', OPTIONS, (answer: { wasDoubted: boolean }) => answer, render)
+    await this.printStatus('accept-clock', OPTIONS, (answer) => answer, render)
   }
 }

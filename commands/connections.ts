@@ -1,5 +1,5 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
-import { type ConnectionRow, renderConnections } from '../src/cli/spamd/render-connections.js'
+import { renderConnections } from '../src/cli/spamd/render-connections.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
 const OPTIONS = statusOptions('one JSON array')
@@ -11,7 +11,6 @@ export default class Connections extends StatusCommand {
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {
-    const rowsOf = (result: { connections: ConnectionRow[] }): ConnectionRow[] => result.connections
-    await this.printStatus('connections', OPTIONS, rowsOf, renderConnections)
+    await this.printStatus('connections', OPTIONS, ({ connections }) => connections, renderConnections)
   }
 }

@@ -1,5 +1,5 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
-import { renderScan, type ScanAnswer } from '../src/cli/spamd/render-scan.js'
+import { renderScan } from '../src/cli/spamd/render-scan.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
 const OPTIONS = statusOptions('print the report as one JSON object')
@@ -13,8 +13,8 @@ export default class Scan extends StatusCommand {
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {
-    await this.printStatus('scan', OPTIONS, (report: ScanAnswer) => report, renderScan)
+    const report = await this.printStatus('scan', OPTIONS, (answer) => answer, renderScan)
     // A scan that could not be finished has changed no table; the log says why.
-    if (this.lastAnswer !== undefined && !(this.lastAnswer as ScanAnswer).isComplete) process.exitCode = 1
+    if (report?.isComplete === false) process.exitCode = 1
   }
 }

@@ -1,5 +1,5 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
-import { renderSyncStatus, type SyncStatusAnswer } from '../src/cli/spamd/render-sync-status.js'
+import { renderSyncStatus } from '../src/cli/spamd/render-sync-status.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
 const OPTIONS = statusOptions('one JSON object')
@@ -11,6 +11,6 @@ export default class SyncStatus extends StatusCommand {
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {
-    await this.printStatus('sync-status', OPTIONS, (status: SyncStatusAnswer) => status, renderSyncStatus)
+    await this.printStatus('sync-status', OPTIONS, (status) => status, renderSyncStatus)
   }
 }

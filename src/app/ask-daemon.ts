@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
+import type { AnswerTo, ControlRequest, ControlRequests } from './control-protocol.js'
 
 /** A list of 100,000 connections takes some 30 MB; more is no answer of ours. */
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024
@@ -12,11 +13,11 @@ const ANSWER_TIMEOUT_MS = 10_000
  * The result of one request, which may have fields. Errors: `AppError` `ERR_DAEMON_GONE` (nobody answers there), `ERR_DAEMON_DENIED`
  * (no right to the socket), `ERR_DAEMON_ANSWER` (not an answer, or late), or the daemon's own code.
  */
-export async function askDaemon(
+export async function askDaemon<Request extends ControlRequest>(
   socketPath: string,
-  request: string,
-  fields: Readonly<Record<string, string>> = {},
-): Promise<unknown> {
+  request: Request,
+  fields?: ControlRequests[Request]['fields'],
+): Promise<AnswerTo<Request>> {
   const text = await exchange(socketPath, `${JSON.stringify({ request, ...fields })}\n`)
   let answer: { ok?: unknown; result?: unknown; error?: { code?: unknown; message?: unknown } }
   try {
@@ -24,7 +25,8 @@ export async function askDaemon(
   } catch {
     throw new AppError('ERR_DAEMON_ANSWER', `${socketPath}: what answers there is not spamd`)
   }
-  if (answer.ok === true) return answer.result
+  // It is from our own daemon, whose handlers have these types; an older one may leave fields out.
+  if (answer.ok === true) return answer.result as AnswerTo<Request>
   throw new AppError(
     typeof answer.error?.code === 'string' ? answer.error.code : 'ERR_DAEMON_ANSWER',
     typeof answer.error?.message === 'string' ? answer.error.message : `${socketPath}: no answer`,

@@ -22,11 +22,11 @@ export const MAX_CONTROL_CONNECTIONS = 32
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
 
-/** Answers one kind of request; what it returns must be JSON. `AppError`s reach the client. */
+/** Answers one kind of request: those of spamd are `ControlHandlers`. */
 export type RequestHandler = (request: Readonly<Record<string, unknown>>) => unknown
 
 export interface ControlServerOptions extends ConfigSessionOptions {
-  /** By the value of `request`. */
+  /** By the value of `request`. What they return must be JSON; their `AppError`s reach the client. */
   handlers: Readonly<Record<string, RequestHandler>>
 }
 

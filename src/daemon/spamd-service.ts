@@ -4,9 +4,8 @@
  * `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
-import { resolve } from 'node:path'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
-import type { DaemonStatus } from '../app/daemon-status.js'
+import type { SyncStatus } from '../app/control-protocol.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
@@ -18,7 +17,8 @@ import type { Clock } from '../platform/clock.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
-import { createControlServer, type RequestHandler } from './control-server.js'
+import { createControlHandlers } from './control-handlers.js'
+import { createControlServer } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './grey/greylister.js'
 import { HostFollower } from './grey/host-follower.js'
@@ -35,7 +35,6 @@ import type { SyncAnnouncer } from './seams.js'
 import { secureContextOf } from './smtp/secure-context.js'
 import { SmtpServer } from './smtp/smtp-server.js'
 import { type OpenedStore, StoreKeeper } from './store/store-keeper.js'
-import type { SyncStatus } from './sync/sync-status.js'
 
 /** What the sync side is given, and what it gives back. */
 export interface SyncParts {
@@ -177,7 +176,18 @@ export class SpamdService {
       this.#hourlyTotals = new HourlyTotals({ smtp, greylister, keeper, clock })
     const configuration = { blockLists: this.blockLists, logger, debug }
     this.#configServer = createConfigServer(configuration)
-    this.#controlServer = createControlServer({ ...configuration, handlers: this.#handlers() })
+    const handlers = createControlHandlers({
+      config,
+      smtp,
+      blockLists: this.blockLists,
+      greylister,
+      scanner: this.scanner,
+      whiteTable: this.#whiteTable,
+      metrics: this.#metrics,
+      sync,
+      startedSec: () => this.#startedSec,
+    })
+    this.#controlServer = createControlServer({ ...configuration, handlers })
   }
 
   /**
@@ -356,58 +366,6 @@ export class SpamdService {
       `statistics ${[...texts, ...(this.#sync?.statistics() ?? [])].join(' ')}`,
       { event: 'statistics', ...Object.fromEntries(counters) },
     )
-  }
-
-  /** Requests of the Unix socket. */
-  #handlers(): Record<string, RequestHandler> {
-    return {
-      connections: () => ({ connections: this.smtp.snapshot() }),
-      status: () => this.#status(),
-      lookup: ({ ip }) => ({ lists: this.blockLists.match(String(ip)).map(({ listName }) => listName) }),
-      stats: () => ({
-        connections: this.smtp.counts,
-        smtp: this.smtp.counters,
-        greylister: this.greylister?.counters,
-        lists: this.blockLists.summaries(),
-        lastScan: this.scanner?.lastReport,
-        table: this.#whiteTable?.counters,
-      }),
-      scan: async () => {
-        if (this.scanner !== undefined) return this.scanner.scan()
-        throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
-      },
-      'accept-clock': () => ({ wasDoubted: this.scanner?.acceptClock() ?? false }),
-      metrics: () => this.#metrics.families(),
-      'sync-status': () => {
-        if (this.#sync !== undefined) return this.#sync.status()
-        throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')
-      },
-    }
-  }
-
-  #status(): DaemonStatus {
-    const { config } = this.#parts
-    const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
-    return {
-      pid: process.pid,
-      startedSec: this.#startedSec,
-      mode: config.isBlackOnly ? 'block-lists' : 'greylisting',
-      listen: this.smtp.addresses,
-      configPort: config.settings.cfgPort,
-      database: config.isBlackOnly ? undefined : resolve(config.settings.db),
-      stateDir: config.settings.stateDir,
-      user: config.settings.user,
-      policy: { passSec, greyExpireSec, whiteExpireSec, trapExpireSec },
-      greyPrefix4: config.greyPrefix4,
-      greyPrefix6: config.greyPrefix6,
-      lowPriorityMx: config.lowPriorityMx,
-      connections: this.smtp.counts,
-      lists: this.blockLists.summaries(),
-      lastScan: this.scanner?.lastReport,
-      scanIntervalSec: config.scanIntervalSec,
-      table: this.#whiteTable?.counters,
-      sync: this.#sync?.status() as DaemonStatus['sync'],
-    }
   }
 
   async #applyTls(): Promise<void> {

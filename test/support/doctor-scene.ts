@@ -1,7 +1,7 @@
 /** A healthy gateway of recorded outputs, on a real database and real files, for tests to break. */
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DaemonStatus } from '../../src/app/daemon-status.js'
+import type { DaemonStatus } from '../../src/app/control-protocol.js'
 import type { DoctorContext } from '../../src/app/doctor/context.js'
 import { type DoctorReport, runDoctor } from '../../src/app/doctor/run-doctor.js'
 import { createSyncKey } from '../../src/app/sync/sync-key.js'

@@ -2,7 +2,8 @@
 import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
 import type { CommandOutput, ProcessFacts, SystemProbe } from '../../platform/system-probe.js'
-import { type DaemonStatus, readDaemonStatus } from '../daemon-status.js'
+import { askDaemon } from '../ask-daemon.js'
+import type { DaemonStatus } from '../control-protocol.js'
 import type { Findings } from './finding.js'
 import type { NodeReport } from './node-report.js'
 
@@ -36,7 +37,7 @@ export type CheckGroup = (context: DoctorContext, findings: Findings) => Promise
 /** Asks spamd for its status; never throws. */
 export async function readDaemonAnswer(controlSocket: string): Promise<DaemonAnswer> {
   try {
-    return { kind: 'status', status: await readDaemonStatus(controlSocket) }
+    return { kind: 'status', status: await askDaemon(controlSocket, 'status') }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     return { kind: 'silent', code: error.code, reason: error.message }

@@ -12,7 +12,7 @@ import { toDisplayText } from '../wire-text.js'
 /** The families of the running spamd; none when it does not answer. */
 export async function askForMetrics(controlSocket: string): Promise<MetricFamily[]> {
   try {
-    return (await askDaemon(controlSocket, 'metrics')) as MetricFamily[]
+    return await askDaemon(controlSocket, 'metrics')
   } catch (error) {
     // `spamd_up` says that it is so.
     if (error instanceof AppError) return []

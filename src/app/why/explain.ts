@@ -12,7 +12,7 @@ import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
 import { parseAllowedDomains } from '../allowed-domains.js'
 import { askDaemon } from '../ask-daemon.js'
-import type { DaemonStatus } from '../daemon-status.js'
+import type { DaemonStatus } from '../control-protocol.js'
 import { openDatabase } from '../database/open-database.js'
 import { readDaemonAnswer } from '../doctor/context.js'
 import { releasesInForce } from '../release/release-mail.js'
@@ -75,7 +75,7 @@ export async function explainWhy(
 
 async function loadedLists({ controlSocket }: Settings, ip: string): Promise<string[] | undefined> {
   try {
-    return ((await askDaemon(controlSocket, 'lookup', { ip })) as { lists: string[] }).lists
+    return (await askDaemon(controlSocket, 'lookup', { ip })).lists
   } catch (error) {
     if (error instanceof AppError) return undefined
     throw error

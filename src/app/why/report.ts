@@ -3,7 +3,7 @@ import type { GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
 import type { Release } from '../../domain/release.js'
 import type { UnixSec } from '../../platform/clock.js'
-import type { DaemonStatus } from '../daemon-status.js'
+import type { DaemonStatus } from '../control-protocol.js'
 import type { ListReason } from './lists.js'
 import type { TableHit } from './tables.js'
 

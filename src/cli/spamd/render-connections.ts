@@ -1,26 +1,13 @@
+import type { ConnectionSnapshot } from '../../app/control-protocol.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
-
-/** One connection as the daemon reports it. */
-export interface ConnectionRow {
-  ip: string
-  port: number
-  class: string
-  state: string
-  lists: string[]
-  ageSec: number
-  stutterSec: number
-  tls: boolean
-  bytesIn: number
-  bytesOut: number
-}
 
 const HEADINGS = ['address', 'port', 'class', 'state', 'age', 'stutter', 'tls', 'in', 'out', 'lists']
 /** Columns of numbers, which are aligned to the right. */
 const RIGHT_ALIGNED = new Set([1, 4, 5, 7, 8])
 
 /** A table with a heading, columns two blanks apart, each line with its end. */
-export function renderConnections(rows: readonly ConnectionRow[]): string {
+export function renderConnections(rows: readonly ConnectionSnapshot[]): string {
   const lines = [HEADINGS, ...rows.map(cellsOf)]
   const widths = HEADINGS.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)))
   return lines
@@ -36,7 +23,7 @@ export function renderConnections(rows: readonly ConnectionRow[]): string {
     .join('')
 }
 
-function cellsOf(row: ConnectionRow): string[] {
+function cellsOf(row: ConnectionSnapshot): string[] {
   return [
     row.ip,
     String(row.port),

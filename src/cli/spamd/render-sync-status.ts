@@ -1,15 +1,5 @@
+import type { SyncStatus } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
-
-/** Answer of the daemon to `sync-status`; parts that do not apply are absent. */
-export interface SyncStatusAnswer {
-  listening?: string
-  multicast?: { interface: string; ttl: number; group: string; sends: boolean; receives: boolean }
-  peers: { name: string; address: string }[]
-  keyFingerprint?: string
-  sent?: Record<string, number>
-  received?: { received: number; accepted: number; refused: Record<string, number> }
-  entries?: Record<string, number>
-}
 
 /** What the counters of sending are called. */
 const SENT_NAMES: Readonly<Record<string, string>> = {
@@ -21,7 +11,7 @@ const SENT_NAMES: Readonly<Record<string, string>> = {
 }
 
 /** One fact a line, `name: value`, each line with its end. */
-export function renderSyncStatus(status: SyncStatusAnswer): string {
+export function renderSyncStatus(status: SyncStatus): string {
   const lines: [string, string | number][] = [
     ['key', status.keyFingerprint ?? 'none: anybody can forge messages'],
   ]

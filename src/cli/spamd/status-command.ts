@@ -1,5 +1,6 @@
 /** What the commands share that ask the running spamd and print its answer. */
 import { askDaemon } from '../../app/ask-daemon.js'
+import type { AnswerTo, ControlRequest } from '../../app/control-protocol.js'
 import { resolveSettings } from '../../platform/settings.js'
 import { writeFully } from '../../platform/standard-output.js'
 import { BaseCommand } from '../base-command.js'
@@ -23,22 +24,27 @@ export function statusOptions(jsonSummary: string): readonly OptionSpec[] {
   ]
 }
 
+/** Requests without fields. */
+type PlainRequest = Exclude<ControlRequest, 'lookup'>
+
 export abstract class StatusCommand extends BaseCommand {
-  /** What was printed last. */
-  protected lastAnswer: unknown
-  /** Sends the request, which has the command's name; prints `select` of its result as JSON or by `render`. */
-  protected async printStatus<Result, Shown>(
-    request: string,
+  /**
+   * Sends the request, which has the command's name; prints `select` of its answer as JSON or by `render`. Resolves with the
+   * answer, or undefined when the call was wrong.
+   */
+  protected async printStatus<Request extends PlainRequest, Shown>(
+    request: Request,
     options: readonly OptionSpec[],
-    select: (result: Result) => Shown,
+    select: (answer: AnswerTo<Request>) => Shown,
     render: (shown: Shown) => string,
-  ): Promise<void> {
+  ): Promise<AnswerTo<Request> | undefined> {
     const words = this.parseWords(options, `spamdctl ${request} [--config-socket PATH] [--json]`)
-    if (words === undefined) return
+    if (words === undefined) return undefined
     const { controlSocket } = resolveSettings({ controlSocket: words.options.last('config-socket') })
-    const shown = select((await askDaemon(controlSocket, request)) as Result)
-    this.lastAnswer = shown
+    const answer = await askDaemon(controlSocket, request)
+    const shown = select(answer)
     const text = words.options.has('json') ? `${JSON.stringify(shown)}\n` : render(shown)
     writeFully(1, Buffer.from(text))
+    return answer
   }
 }

@@ -6,6 +6,7 @@
  * database is scanned. When the walk fails the table and the trap list are left as they are.
  */
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
+import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
 import type { EntryKey } from '../../domain/entry.js'
@@ -50,21 +51,6 @@ export interface ScannerOptions {
   blockLists: BlockLists
   whiteTable: WhiteTable
   intervalMs?: number
-}
-
-export interface ScanReport {
-  /** When it began, seconds since the Epoch. */
-  atSec: number
-  isComplete: boolean
-  /** The clock may be wrong, and most of the white list would expire: nothing was looked at. */
-  isWaiting: boolean
-  whiteCount: number
-  trappedCount: number
-  /** Tuples that wait, when it ended. */
-  greyCount: number
-  deletedCount: number
-  promotedCount: number
-  durationMs: number
 }
 
 export class Scanner {

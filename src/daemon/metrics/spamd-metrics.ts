@@ -2,6 +2,7 @@
  * What spamd tells Prometheus: the counters that its parts keep anyway, under names and in units of Prometheus. No label
  * holds an address, a host or a sender; names of block lists are the administrator's, and limited in number.
  */
+import type { SyncStatus } from '../../app/control-protocol.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
@@ -11,7 +12,6 @@ import type { Scanner } from '../grey/scanner.js'
 import type { WhiteTable } from '../grey/white-table.js'
 import type { BlockLists } from '../lists/block-lists.js'
 import type { SmtpServer } from '../smtp/smtp-server.js'
-import type { SyncStatus } from '../sync/sync-status.js'
 import type { ProcessMetrics } from './process-metrics.js'
 
 /** Lists that get a label of their own; further ones are counted together. */

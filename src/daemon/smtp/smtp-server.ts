@@ -4,6 +4,7 @@
  */
 import type { Server, Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
+import type { ConnectionSnapshot } from '../../app/control-protocol.js'
 import { canonicalIp } from '../../ip/address.js'
 import { isInNetwork, type Network } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
@@ -25,7 +26,7 @@ import type {
 import { descriptorShortage, openForAMoment } from './descriptor-probe.js'
 import { readProxyPreamble } from './proxy-preamble.js'
 import { type ClientEndpoints, SmtpConnection } from './smtp-connection.js'
-import type { ClientClass, DialogueSettings } from './smtp-session.js'
+import type { DialogueSettings } from './smtp-session.js'
 import { StutterWheel } from './stutter-wheel.js'
 
 /** How often time-outs are looked for. */
@@ -57,23 +58,6 @@ export interface SmtpServerParts {
   probeDescriptors?: () => void
   /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
   tickMs?: number
-}
-
-/** One connection as `spamdctl connections` shows it. */
-export interface ConnectionSnapshot {
-  id: number
-  ip: string
-  port: number
-  localIp: string
-  class: ClientClass
-  state: string
-  lists: string[]
-  ageSec: number
-  /** Seconds between bytes of a reply, 0 when they are written at once. */
-  stutterSec: number
-  tls: boolean
-  bytesIn: number
-  bytesOut: number
 }
 
 export class SmtpServer implements ConnectionParts {

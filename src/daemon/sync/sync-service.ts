@@ -3,6 +3,7 @@
  * Documented in docs/protocol/sync.md.
  */
 import type { Socket } from 'node:dgram'
+import type { SyncStatus } from '../../app/control-protocol.js'
 import { fingerprintOf, syncKeyWarning } from '../../app/sync/sync-key.js'
 import {
   planSync,
@@ -24,7 +25,6 @@ import type { SyncParts, SyncService } from '../spamd-service.js'
 import { ReplayFile } from './replay-file.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
-import type { SyncStatus } from './sync-status.js'
 
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {

@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { askDaemon } from '../../../src/app/ask-daemon.js'
-import { readDaemonStatus } from '../../../src/app/daemon-status.js'
 import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js'
-import { type ConnectionRow, renderConnections } from '../../../src/cli/spamd/render-connections.js'
+import { renderConnections } from '../../../src/cli/spamd/render-connections.js'
 import { setOfPrefixes } from '../../../src/ip/prefix-ranges.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { reservePort } from '../../support/reserve-port.js'
@@ -172,7 +171,7 @@ describe('status', () => {
     const client = await connect('127.0.0.9')
     await hears(client, '220 ')
     const path = join(folder, 'control.sock')
-    const { connections } = (await askDaemon(path, 'connections')) as { connections: ConnectionRow[] }
+    const { connections } = await askDaemon(path, 'connections')
     expect(connections).toEqual([
       expect.objectContaining({
         ip: '127.0.0.9',
@@ -190,7 +189,7 @@ describe('status', () => {
       connections: { total: 1, black: 0 },
       smtp: { accepted: 1 },
     })
-    expect(await readDaemonStatus(path)).toMatchObject({
+    expect(await askDaemon(path, 'status')).toMatchObject({
       mode: 'greylisting',
       listen: [{ address: '127.0.0.1', port: daemon.resources.smtpPort }],
       database: join(folder, 'db'),

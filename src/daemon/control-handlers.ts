@@ -1,0 +1,79 @@
+/** What spamd answers on its Unix socket. Source: docs/protocol/control-socket.md. */
+import { resolve } from 'node:path'
+import type { ControlHandlers, DaemonStatus, SyncStatus } from '../app/control-protocol.js'
+import type { SpamdConfig } from '../app/spamd-config.js'
+import type { MetricFamily } from '../codec/metrics-text.js'
+import { AppError } from '../platform/app-error.js'
+import type { UnixSec } from '../platform/clock.js'
+import type { Greylister } from './grey/greylister.js'
+import type { Scanner } from './grey/scanner.js'
+import type { WhiteTable } from './grey/white-table.js'
+import type { BlockLists } from './lists/block-lists.js'
+import type { SmtpServer } from './smtp/smtp-server.js'
+
+/** What is asked for answers; greylister, scanner and table are undefined with -b. */
+export interface ControlHandlerParts {
+  config: SpamdConfig
+  smtp: Pick<SmtpServer, 'snapshot' | 'counts' | 'counters' | 'addresses'>
+  blockLists: Pick<BlockLists, 'match' | 'summaries'>
+  greylister: Pick<Greylister, 'counters'> | undefined
+  scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'lastReport'> | undefined
+  whiteTable: Pick<WhiteTable, 'counters'> | undefined
+  metrics: { families(): MetricFamily[] }
+  /** Undefined when nothing is synchronised. */
+  sync: { status(): SyncStatus } | undefined
+  startedSec: () => UnixSec
+}
+
+/** One function for each request. */
+export function createControlHandlers(parts: ControlHandlerParts): ControlHandlers {
+  const { smtp, blockLists, greylister, scanner, whiteTable, metrics, sync } = parts
+  return {
+    connections: () => ({ connections: smtp.snapshot() }),
+    status: () => statusOf(parts),
+    lookup: ({ ip }) => ({ lists: blockLists.match(String(ip)).map(({ listName }) => listName) }),
+    stats: () => ({
+      connections: smtp.counts,
+      smtp: { ...smtp.counters },
+      greylister: greylister && { ...greylister.counters },
+      lists: blockLists.summaries(),
+      lastScan: scanner?.lastReport,
+      table: whiteTable && { ...whiteTable.counters },
+    }),
+    scan: async () => {
+      if (scanner !== undefined) return scanner.scan()
+      throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
+    },
+    'accept-clock': () => ({ wasDoubted: scanner?.acceptClock() ?? false }),
+    metrics: () => metrics.families(),
+    'sync-status': () => {
+      if (sync !== undefined) return sync.status()
+      throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')
+    },
+  }
+}
+
+function statusOf(parts: ControlHandlerParts): DaemonStatus {
+  const { config, smtp, scanner, whiteTable } = parts
+  const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
+  return {
+    pid: process.pid,
+    startedSec: parts.startedSec(),
+    mode: config.isBlackOnly ? 'block-lists' : 'greylisting',
+    listen: smtp.addresses,
+    configPort: config.settings.cfgPort,
+    database: config.isBlackOnly ? undefined : resolve(config.settings.db),
+    stateDir: config.settings.stateDir,
+    user: config.settings.user,
+    policy: { passSec, greyExpireSec, whiteExpireSec, trapExpireSec },
+    greyPrefix4: config.greyPrefix4,
+    greyPrefix6: config.greyPrefix6,
+    lowPriorityMx: config.lowPriorityMx,
+    connections: smtp.counts,
+    lists: parts.blockLists.summaries(),
+    lastScan: scanner?.lastReport,
+    scanIntervalSec: config.scanIntervalSec,
+    table: whiteTable?.counters,
+    sync: parts.sync?.status(),
+  }
+}
