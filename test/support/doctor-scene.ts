@@ -130,6 +130,8 @@ function statusOf(settings: Settings, addresses: readonly string[], keyFingerpri
     lastScan: {
       atSec: TEST_NOW - 20,
       isComplete: true,
+      isWaiting: false,
+      greyCount: 0,
       whiteCount: 3,
       trappedCount: 0,
       deletedCount: 0,
