@@ -54,6 +54,15 @@ export function openbsdPlan(input: InitInput): InitPlan {
       lines('/etc/newsyslog.conf', 'rotate the log', workingLines(example('openbsd/newsyslog.conf'))),
     ],
     commands: [
+      // _spamd is of the base system.
+      {
+        ...run(
+          ['useradd', '-d', '/var/empty', '-s', '/sbin/nologin', '_spamdfeed'],
+          'make the user that fetches block lists',
+          true,
+        ),
+        unless: ['id', '_spamdfeed'],
+      },
       ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'make the log device', true)] : []),
       run([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
       ...(answers.peer === undefined || input.isThere(KEY)
