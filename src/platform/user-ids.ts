@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { AppError } from './app-error.js'
+import { AppError, isSystemError } from './app-error.js'
 
 /** setgroups(2), setgid(2), setegid(2), setuid(2) and seteuid(2); each throws the error of the system. */
 export interface UserIds {
@@ -41,13 +41,13 @@ function ofNode(): UserIds {
   }
 }
 
-/** Asks for what is so already. An error of the system has a code; Node's own refusal has none. */
+/** Asks for what is so already. What the system refuses names the system call; Node's own refusal does not. */
 function refusesUserIds(): boolean {
   try {
     process.seteuid!(process.geteuid!())
     return false
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === undefined
+    return !isSystemError(error)
   }
 }
 

@@ -26,7 +26,10 @@ describe('mayUseIoUring', () => {
 /** Runs a piece of program on built sources, in a Node that refuses to change users as that of Debian 13 does. */
 function inRefusingNode(script: string, environment: Record<string, string> = {}) {
   const refusal = `for (const call of ['setgroups', 'setgid', 'setegid', 'setuid', 'seteuid'])
-    process[call] = () => { throw new Error(call + '() disabled: io_uring may be enabled. See CVE-2024-22017.') }
+    process[call] = () => {
+      const text = call + '() disabled: io_uring may be enabled. See CVE-2024-22017.'
+      throw Object.assign(new Error(text), { code: 'ERR_INVALID_STATE' })
+    }
   Object.defineProperty(process.versions, 'uv', { value: process.env.TEST_UV })`
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
