@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { PoolNetworks } from '../src/daemon/grey/pool-networks.js'
 import { Scanner } from '../src/daemon/grey/scanner.js'
 import { WhiteTable } from '../src/daemon/grey/white-table.js'
 import { BlockLists } from '../src/daemon/lists/block-lists.js'
@@ -158,6 +159,8 @@ async function benchScan(): Promise<void> {
       logger,
       blockLists: new BlockLists({ logger }),
       whiteTable: new WhiteTable({ firewall, clock, logger }),
+      pools: new PoolNetworks({ firewall, clock, logger }),
+      hasPools: false,
     })
     await measured(`scan of ${flags.entries} entries, nothing due`, async () => {
       await scanner.scan()

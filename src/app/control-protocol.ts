@@ -39,6 +39,8 @@ export interface ScanReport {
   isWaiting: boolean
   whiteCount: number
   trappedCount: number
+  /** Open networks of pools. */
+  poolCount: number
   /** Tuples that wait, when it ended. */
   greyCount: number
   deletedCount: number
@@ -82,6 +84,9 @@ export interface DaemonStatus {
   policy: { passSec: number; greyExpireSec: number; whiteExpireSec: number; trapExpireSec: number }
   greyPrefix4: number | undefined
   greyPrefix6: number | undefined
+  poolExpireSec: number
+  /** Learn-only mode. */
+  isLearning: boolean
   lowPriorityMx: string[]
   connections: { total: number; black: number }
   lists: ListSummary[]
@@ -89,6 +94,8 @@ export interface DaemonStatus {
   scanIntervalSec: number
   /** The packet filter's table of WHITE as spamd wrote it last; undefined with -b. */
   table: { addressCount: number; replacements: number; failures: number } | undefined
+  /** Its table of networks that pools opened. */
+  pools: { networkCount: number; replacements: number; failures: number } | undefined
   /** Undefined when nothing is synchronised. */
   sync: SyncStatus | undefined
 }
@@ -102,6 +109,8 @@ export interface DaemonStats {
   lists: ListSummary[]
   lastScan: ScanReport | undefined
   table: Counters | undefined
+  /** Of the table of networks that pools opened. */
+  pools: Counters | undefined
 }
 
 /** By the word of the request. */

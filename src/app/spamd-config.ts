@@ -44,6 +44,10 @@ export interface SpamdConfig {
   recipientDelimiter: string
   greyPrefix4: number | undefined
   greyPrefix6: number | undefined
+  /** --pool-expire */
+  poolExpireSec: number
+  /** --learn */
+  isLearning: boolean
   maxTuples: number
   maxTuplesPerAddress: number
   maxTupleBytes: number

@@ -6,12 +6,13 @@ import type { MetricFamily } from '../codec/metrics-text.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 import type { Greylister } from './grey/greylister.js'
+import type { PoolNetworks } from './grey/pool-networks.js'
 import type { Scanner } from './grey/scanner.js'
 import type { WhiteTable } from './grey/white-table.js'
 import type { BlockLists } from './lists/block-lists.js'
 import type { SmtpServer } from './smtp/smtp-server.js'
 
-/** What is asked for answers; greylister, scanner and table are undefined with -b. */
+/** What is asked for answers; greylister, scanner and tables are undefined with -b. */
 export interface ControlHandlerParts {
   config: SpamdConfig
   smtp: Pick<SmtpServer, 'snapshot' | 'counts' | 'counters' | 'addresses'>
@@ -19,6 +20,7 @@ export interface ControlHandlerParts {
   greylister: Pick<Greylister, 'counters'> | undefined
   scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'lastReport'> | undefined
   whiteTable: Pick<WhiteTable, 'counters'> | undefined
+  pools: Pick<PoolNetworks, 'counters'> | undefined
   metrics: { families(): MetricFamily[] }
   /** Undefined when nothing is synchronised. */
   sync: { status(): SyncStatus } | undefined
@@ -27,7 +29,7 @@ export interface ControlHandlerParts {
 
 /** One function for each request. */
 export function createControlHandlers(parts: ControlHandlerParts): ControlHandlers {
-  const { smtp, blockLists, greylister, scanner, whiteTable, metrics, sync } = parts
+  const { smtp, blockLists, greylister, scanner, whiteTable, pools, metrics, sync } = parts
   return {
     connections: () => ({ connections: smtp.snapshot() }),
     status: () => statusOf(parts),
@@ -39,6 +41,7 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
       lists: blockLists.summaries(),
       lastScan: scanner?.lastReport,
       table: whiteTable && { ...whiteTable.counters },
+      pools: pools && { ...pools.counters },
     }),
     scan: async () => {
       if (scanner !== undefined) return scanner.scan()
@@ -74,6 +77,9 @@ function statusOf(parts: ControlHandlerParts): DaemonStatus {
     lastScan: scanner?.lastReport,
     scanIntervalSec: config.scanIntervalSec,
     table: whiteTable?.counters,
+    poolExpireSec: config.poolExpireSec,
+    isLearning: config.isLearning,
+    pools: parts.pools?.counters,
     sync: parts.sync?.status(),
   }
 }

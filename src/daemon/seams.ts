@@ -15,6 +15,8 @@ export interface BlockListMatch {
 export interface BlockListLookup {
   /** All lists that hold the canonical address, in the order in which lists were first received. */
   match(ip: string): readonly BlockListMatch[]
+  /** True when a list holds an address of the network, which is canonical CIDR text. */
+  overlaps(network: string): boolean
 }
 
 /** One RCPT of a client that is on no block list: both sender and recipient are non-empty. */

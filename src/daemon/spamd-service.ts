@@ -22,6 +22,7 @@ import { createControlServer } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './grey/greylister.js'
 import { HostFollower } from './grey/host-follower.js'
+import { PoolNetworks } from './grey/pool-networks.js'
 import { Scanner } from './grey/scanner.js'
 import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
@@ -100,6 +101,7 @@ export class SpamdService {
   readonly #parts: SpamdServiceParts
   readonly #keeper: StoreKeeper | undefined
   readonly #whiteTable: WhiteTable | undefined
+  readonly #pools: PoolNetworks | undefined
   readonly #follower: HostFollower | undefined
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
@@ -123,9 +125,12 @@ export class SpamdService {
         config.whiteFile === undefined ? undefined : new WhiteFile({ path: config.whiteFile, logger })
       this.#whiteFile = file
       const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger, file })
+      const pools = new PoolNetworks({ firewall: parts.firewall, clock, logger, file })
+      const notePool = (network: string, isOpen: boolean): void => pools.note(network, isOpen)
       const common = { databasePath: config.settings.db, policy, clock, logger, debug }
       this.#keeper = keeper
       this.#whiteTable = whiteTable
+      this.#pools = pools
       this.greylister = new Greylister({
         ...common,
         useStore: keeper.use,
@@ -136,15 +141,18 @@ export class SpamdService {
         greyPrefix6: config.greyPrefix6,
         sync: this.#sync?.announcer,
         onPromoted: (ip) => whiteTable.add(ip),
+        onPool: notePool,
       })
       this.scanner = new Scanner({
         ...common,
         keeper,
         blockLists: this.blockLists,
         whiteTable,
+        pools,
+        hasPools: (config.greyPrefix4 ?? config.greyPrefix6) !== undefined,
         intervalMs: config.scanIntervalSec * 1000,
       })
-      if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable)
+      if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable, notePool)
     }
     this.smtp = new SmtpServer({
       options: config,
@@ -169,6 +177,7 @@ export class SpamdService {
       greylister: this.greylister,
       scanner: this.scanner,
       whiteTable: this.#whiteTable,
+      pools: this.#pools,
       syncStatus: sync && (() => sync.status()),
     })
     const { smtp, greylister } = this
@@ -183,6 +192,7 @@ export class SpamdService {
       greylister,
       scanner: this.scanner,
       whiteTable: this.#whiteTable,
+      pools: this.#pools,
       metrics: this.#metrics,
       sync,
       startedSec: () => this.#startedSec,
@@ -218,7 +228,11 @@ export class SpamdService {
   }
 
   /** Changes of host entries by any program, into the table and the trap list. */
-  #createFollower(keeper: StoreKeeper, whiteTable: WhiteTable): HostFollower {
+  #createFollower(
+    keeper: StoreKeeper,
+    whiteTable: WhiteTable,
+    onPool: (network: string, isOpen: boolean) => void,
+  ): HostFollower {
     const { clock } = this.#parts
     return new HostFollower({
       keeper,
@@ -230,6 +244,7 @@ export class SpamdService {
         else if (wasWhite) whiteTable.remove(ip)
         this.blockLists.noteTrapped(ip, host?.kind === 'TRAPPED')
       },
+      onPool,
       onEverything: () => void this.scanner?.scan(),
       onInterval: () => {
         void whiteTable.hasRightCount().then((isRight) => {
@@ -248,6 +263,7 @@ export class SpamdService {
       },
     )
     this.#whiteTable?.rewrite()
+    this.#pools?.rewrite()
   }
 
   async #open(): Promise<void> {
@@ -344,6 +360,7 @@ export class SpamdService {
     await this.greylister?.close()
     await this.#hourlyTotals?.stop()
     await this.#whiteTable?.close()
+    await this.#pools?.close()
     await this.#keeper?.close()
     await this.#parts.logger.flush()
   }
@@ -411,7 +428,7 @@ function hintForRights(error: unknown, { settings }: SpamdConfig): string | unde
 
 function policyOf(config: SpamdConfig): GreyPolicy {
   const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
-  const { maxTuples, maxTuplesPerAddress, maxTupleBytes } = config
+  const { maxTuples, maxTuplesPerAddress, maxTupleBytes, poolExpireSec, isLearning } = config
   return {
     passSec,
     greyExpireSec,
@@ -420,6 +437,8 @@ function policyOf(config: SpamdConfig): GreyPolicy {
     maxTuples,
     maxTuplesPerAddress,
     maxTupleBytes,
+    poolExpireSec,
+    isLearning,
   }
 }
 

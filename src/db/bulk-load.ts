@@ -1,11 +1,12 @@
 import { decideImport, importedMarks, selectEntries } from '../domain/decide-import.js'
 import type { Entry, HostEntry } from '../domain/entry.js'
 import type { HostMarks } from '../domain/held.js'
+import { poolKeyOf } from '../domain/pool-key.js'
 import type { UpsertCounts } from '../domain/requests.js'
 import type { Stamp } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
-import { COUNT_TUPLE_BYTES } from './schema.js'
+import { COUNT_TUPLE_BYTES, IS_POOL_TUPLE } from './schema.js'
 import type { SqliteDatabase, SqliteStatement, SqlValue } from './sqlite-driver.js'
 import { encodeHostMarks, encodeStamp, hostMarkColumns } from './tables/marks-codec.js'
 import { AGE_STEP_SEC } from './tables/tuple-ages.js'
@@ -87,8 +88,9 @@ const MERGES = {
 
 const RECOUNT_AGES = `
   DELETE FROM tuple_ages;
-  INSERT INTO tuple_ages SELECT max(first / ${AGE_STEP_SEC}, 0), count(*) FROM tuples GROUP BY 1;
-  INSERT INTO tuple_ages SELECT -1, count(*) FROM tuples;
+  INSERT INTO tuple_ages SELECT max(first / ${AGE_STEP_SEC}, 0), count(*) FROM tuples WHERE NOT ${IS_POOL_TUPLE} GROUP BY 1;
+  INSERT INTO tuple_ages SELECT -1, count(*) FROM tuples WHERE NOT ${IS_POOL_TUPLE};
+  INSERT INTO tuple_ages SELECT -3, count(*) FROM tuples WHERE ${IS_POOL_TUPLE};
   ${COUNT_TUPLE_BYTES}`
 
 /**
@@ -143,6 +145,7 @@ class Staging {
   /** Creation times of tuples, by the step of the age table: other calls of the store may run between two batches. */
   readonly #tupleTimes = new Map<number, number>()
   #tupleBytes = 0
+  #poolCount = 0
 
   constructor(connection: Connection, transactions: Transactions) {
     this.#connection = connection
@@ -237,14 +240,22 @@ class Staging {
         this.#tuples.add(key, [first, pass, expire, bcount, pcount])
         const age = Math.floor(first / AGE_STEP_SEC)
         this.#tupleBytes += helo.length + from.length + to.length
+        if (poolKeyOf(entry) !== undefined) {
+          this.#poolCount += 1
+          return
+        }
         this.#tupleTimes.set(age, (this.#tupleTimes.get(age) ?? 0) + 1)
+        return
       }
+      // They are made by daemons and no file brings them.
+      case 'POOL':
     }
   }
 
   #noteAges(): void {
     const { ages } = this.#transactions.tuples
     ages.noteBytes(this.#tupleBytes)
+    ages.notePools(this.#poolCount)
     for (const [age, count] of this.#tupleTimes) ages.noteAdded(age * AGE_STEP_SEC, count)
   }
 

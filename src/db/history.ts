@@ -13,6 +13,7 @@ import {
   UNDOABLE_RULES,
   type UndoStep,
 } from '../domain/history.js'
+import { poolKeyOf } from '../domain/pool-key.js'
 import type { Release } from '../domain/release.js'
 import type { Connection } from './connection.js'
 
@@ -42,7 +43,7 @@ const DROP_MODES = {
 /** Rows that one transaction removes at most, and after how many new ones it looks. */
 const TRIM_ROWS = 2000
 /** Stored by position: append, never reorder. */
-const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release'] as const
+const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release', 'pool'] as const
 const SUMMARY = KINDS.indexOf('summary')
 
 type Row = [number, number, number, number, string | null, number, string, string | null, string | null]
@@ -183,7 +184,9 @@ function parseSettings(text: string): HistorySettings {
 }
 
 function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
-  if (key.kind !== 'host' && mode === 'hosts') return false
+  // The key of a pool counts what its own tuples tell.
+  if (key.kind === 'tuple' && poolKeyOf(key) !== undefined) return false
+  if ((key.kind === 'tuple' || key.kind === 'spamtrap') && mode === 'hosts') return false
   const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
   // How often one was used is told by the addresses that became WHITE.
   if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
@@ -200,6 +203,7 @@ function endOf({ entry }: Change['before']): number | undefined {
 function encodeKey(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
+    case 'pool':
       return key.ip
     case 'spamtrap':
       return `@${key.address}`
@@ -214,6 +218,8 @@ function decodeKey(kind: number, text: string): ChangeKey | undefined {
   switch (KINDS[kind]) {
     case 'host':
       return { kind: 'host', ip: text }
+    case 'pool':
+      return { kind: 'pool', ip: text }
     case 'spamtrap':
       return { kind: 'spamtrap', address: text.slice(1) }
     case 'tuple': {
@@ -228,13 +234,13 @@ function decodeKey(kind: number, text: string): ChangeKey | undefined {
   }
 }
 
-/** The fields that the key does not tell. */
+/** The fields that the key does not tell: the last is the comment, or the key of a pool. */
 function encodeFields(entry: Change['before']['entry']): string | null {
   if (entry === undefined) return null
   if (entry.kind === 'RELEASE') return JSON.stringify(entry)
   if (entry.kind === 'SPAMTRAP') return JSON.stringify([entry.kind, entry.first, entry.comment])
   const { kind, first, pass, expire, bcount, pcount } = entry
-  const comment = entry.kind === 'GREY' ? undefined : entry.comment
+  const comment = entry.kind === 'GREY' ? undefined : entry.kind === 'POOL' ? entry.pool : entry.comment
   return JSON.stringify([
     kind,
     first,
@@ -260,6 +266,7 @@ function decodeFields(key: ChangeKey | undefined, text: string | null): HistoryR
     const { ip, helo, from, to } = key
     return { kind: 'GREY', ip, helo, from, to, ...times }
   }
+  if (key.kind === 'pool') return { kind: 'POOL', ip: key.ip, pool: comment ?? '', ...times }
   const host = { kind: kind as 'WHITE' | 'TRAPPED', ip: key.ip, ...times }
   return comment === undefined ? host : { ...host, comment }
 }

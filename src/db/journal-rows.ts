@@ -1,7 +1,7 @@
 /**
  * Rows of the journal as bytes, many in one. A row is `KINDS,RULE,TIME,COUNTER,NODE,ACTOR,KEY;` in digits, where ACTOR
  * and KEY are lengths in bytes, then actor and key; KINDS is -1 for a row without key. The fields of a tuple's key
- * are joined by NUL.
+ * are joined by NUL. The kind of a pool stands in the place of WHITE.
  */
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule, keyText } from '../domain/change.js'
 import type { EntryKind } from '../domain/entry.js'
@@ -26,7 +26,7 @@ export interface JournalRow {
 }
 
 const KINDS: readonly (EntryKind | undefined)[] = [undefined, 'WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY']
-const KEY_KINDS = ['host', 'tuple', 'spamtrap', 'release'] as const
+const KEY_KINDS = ['host', 'tuple', 'spamtrap', 'release', 'pool'] as const
 const NO_KEY = -1
 
 /** One character for one byte. */
@@ -37,7 +37,8 @@ export function encodeChange({ key, before, after, cause, stamp }: Change, nodes
 }
 
 function kindNumber(entry: Change['before']['entry']): number {
-  return entry === undefined || entry.kind === 'RELEASE' ? 0 : KINDS.indexOf(entry.kind)
+  if (entry === undefined || entry.kind === 'RELEASE') return 0
+  return KINDS.indexOf(entry.kind === 'POOL' ? 'WHITE' : entry.kind)
 }
 
 /** The row that names no key: so much changed at once that everything is to be compared. */
@@ -75,12 +76,17 @@ export function* decodeRows(bytes: Buffer, first: number, nodes: NodeNumbers): G
       seq,
       stamp: { time, counter, node: nodes.nodeOf(node) },
       key: isKeyed ? decodeKey(kinds, text.slice(actorEnd, at)) : undefined,
-      before: isKeyed ? KINDS[Math.floor(kinds / 5) % 5] : undefined,
-      after: isKeyed ? KINDS[kinds % 5] : undefined,
+      before: isKeyed ? kindOf(kinds, Math.floor(kinds / 5) % 5) : undefined,
+      after: isKeyed ? kindOf(kinds, kinds % 5) : undefined,
       rule: CHANGE_RULES[rule] ?? 'merge',
       actor: actor === '' ? undefined : Buffer.from(actor, 'latin1').toString('utf8'),
     }
   }
+}
+
+function kindOf(kinds: number, code: number): EntryKind | undefined {
+  const isPool = KEY_KINDS[Math.floor(kinds / 25)] === 'pool'
+  return isPool && code > 0 ? 'POOL' : KINDS[code]
 }
 
 function decodeKey(kinds: number, text: string): ChangeKey {
@@ -93,6 +99,8 @@ function decodeKey(kinds: number, text: string): ChangeKey {
       return { kind: 'spamtrap', address: text.slice(1) }
     case 'release':
       return { kind: 'release', id: text.slice(1) }
+    case 'pool':
+      return { kind: 'pool', ip: text }
     default:
       return { kind: 'host', ip: text }
   }

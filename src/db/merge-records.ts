@@ -20,7 +20,7 @@ export function recordsOf(transactions: Transactions, keys: Iterable<EntryKey>):
     wanted.set(keyText(key), key)
     if (key.kind === 'host') selection.hosts.add(key.ip)
     else if (key.kind === 'spamtrap') selection.spamtraps.add(key.address)
-    else selection.tuples.set(tupleText(key), key)
+    else if (key.kind === 'tuple') selection.tuples.set(tupleText(key), key)
   }
   transactions.load(selection, draft)
   const records: MergeRecord[] = []
@@ -35,6 +35,9 @@ function recordOf(draft: Draft, key: EntryKey, node: number): MergeRecord | unde
   switch (key.kind) {
     case 'host':
       return recordOfHost(key.ip, draft.host(key.ip))
+    // Networks of pools are each gateway's own.
+    case 'pool':
+      return undefined
     case 'spamtrap':
       return recordOfSpamtrap(key.address, draft.spamtrap(key.address))
     case 'tuple':
@@ -98,6 +101,8 @@ function recordOfRemoved(transactions: Transactions, key: EntryKey, bytes: Buffe
   switch (key.kind) {
     case 'host':
       return recordOfHost(key.ip, { entry: undefined, marks: decodeHostMarks(bytes, nodes) })
+    case 'pool':
+      return undefined
     case 'spamtrap':
       return recordOfSpamtrap(key.address, { entry: undefined, stamp: decodeStamp(bytes, nodes) })
     case 'tuple':
@@ -147,7 +152,7 @@ export function dropOldMarks(
         const { kind } = removedKeyOf(key)
         const stamp =
           kind === 'host' ? decodeHostMarks(marks, journal.nodes)?.reset : decodeStamp(marks, journal.nodes)
-        const kept = kind === 'tuple' ? keepTupleSec : keepSec
+        const kept = kind === 'tuple' || kind === 'pool' ? keepTupleSec : keepSec
         return stamp === undefined || stamp.time / 1000 + kept <= now
       }),
     }

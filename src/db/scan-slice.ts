@@ -7,7 +7,7 @@ import { entriesOfRange } from './tables/entry-rows.js'
 import { wireValue } from './tables/wire-value.js'
 
 /** Tables in the order of a scan. Spamtraps are never due. */
-const SCAN_ORDER = ['HOST', 'GREY'] as const
+const SCAN_ORDER = ['HOST', 'GREY', 'POOL'] as const
 
 /** Reads the entries among the next `limit` rows of a scan; see `Store.readScanSlice`. */
 export function readSlice(

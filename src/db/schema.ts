@@ -7,6 +7,9 @@ export const APPLICATION_ID = 0x73706d44
 export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
   SELECT -2, coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples`
 
+/** SQL: a row of `tuples` counts the attempts of a pool; see poolKeyOf. */
+export const IS_POOL_TUPLE = `(helo = '' AND (instr(ip, '/') > 0 OR ip LIKE 'spf:%' OR ip = 'learn'))`
+
 /**
  * Steps from one `user_version` to the next; the version of a file is how many of them it has seen. Never
  * change a published step, append another.
@@ -16,7 +19,8 @@ export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
  * differ by `pcount` alone (-1 is TRAPPED), as in the original.
  *
  * `tuple_ages` counts the tuples by age in steps of AGE_STEP_SEC, and all of them under TOTAL_AGE: it finds
- * the age from which to evict without an index, which would double the size of the file.
+ * the age from which to evict without an index, which would double the size of the file. Two rows below it count the
+ * bytes of all texts, and the tuples of pools, which are counted apart.
  *
  * Step 2: `stamp`, `granted`, `node`, `last` and `marks` beside the entries (marks-codec.ts) say when and where they
  * changed; NULL, which is every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).

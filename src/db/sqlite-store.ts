@@ -48,6 +48,7 @@ const READ_CLOCK = `SELECT (SELECT time FROM journal_state), count(*),
 
 /** What daemons call all the time: asking the loader for a module that it has already costs as much as a lookup in the table. */
 const attemptRules = once(() => import('../domain/decide-attempts.js'))
+const poolRules = once(() => import('../domain/decide-pools.js'))
 const sightingRules = once(() => import('../domain/decide-sightings.js'))
 const scanSlices = once(() => import('./scan-slice.js'))
 const scanRules = once(() => import('../domain/decide-scan.js'))
@@ -167,8 +168,9 @@ export class SqliteStore implements Store {
     policy: GreyPolicy,
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>> {
-    const [{ decideAttempts, selectAttempts }, limits] = await Promise.all([
+    const [{ decideAttempts, selectAttempts }, { selectPools }, limits] = await Promise.all([
       attemptRules(),
+      poolRules(),
       this.#openLimits(),
     ])
     const decided = this.#transactions.decide(
@@ -176,10 +178,13 @@ export class SqliteStore implements Store {
       now,
       selectAttempts(attempts, policy),
       (draft) => decideAttempts(draft, attempts, policy),
-      (outcomes) => {
-        // What is evicted for the total counts with the last attempt of the batch.
-        const last = outcomes.at(-1)
-        if (last !== undefined) last.evictedCount += limits.evictOverLimits(policy, now)
+      {
+        further: (draft) => selectPools(draft, attempts, policy),
+        after: (outcomes) => {
+          // What is evicted for the total counts with the last attempt of the batch.
+          const last = outcomes.at(-1)
+          if (last !== undefined) last.evictedCount += limits.evictOverLimits(policy, now)
+        },
       },
     )
     return hostChangesOf(decided)
@@ -259,9 +264,11 @@ export class SqliteStore implements Store {
       now,
       selectMerge(records, policy),
       (draft) => decideMerge(draft, records, policy, { rule: 'merge', actor }),
-      () => {
-        limits.evictOverLimits(policy, now)
-        if (peer !== undefined) putSyncPeer(this.#connection, peer)
+      {
+        after: () => {
+          limits.evictOverLimits(policy, now)
+          if (peer !== undefined) putSyncPeer(this.#connection, peer)
+        },
       },
     )
     return hostChangesOf(decided)

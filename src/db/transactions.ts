@@ -4,12 +4,14 @@ import { Draft, type Selection } from '../domain/draft.js'
 import type { Tuple } from '../domain/entry.js'
 import {
   type HeldHost,
+  type HeldPool,
   type HeldSpamtrap,
   type HeldTuple,
   NO_HOST,
   NO_SPAMTRAP,
   NO_TUPLE,
 } from '../domain/held.js'
+import { networksAround } from '../domain/pool-key.js'
 import type { HeldRelease } from '../domain/release.js'
 import type { Connection } from './connection.js'
 import { History } from './history.js'
@@ -17,6 +19,7 @@ import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
+import { PoolTable } from './tables/pool-table.js'
 import { ReleaseTable } from './tables/release-table.js'
 import { RemovedTable, removedTupleKey } from './tables/removed-table.js'
 import { SpamtrapTable } from './tables/spamtrap-table.js'
@@ -37,6 +40,7 @@ export class Transactions {
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
   readonly releases: ReleaseTable
+  readonly pools: PoolTable
   readonly removed: RemovedTable
   readonly #connection: Connection
 
@@ -50,29 +54,35 @@ export class Transactions {
     this.tuples = new TupleTable(connection, nodes)
     this.spamtraps = new SpamtrapTable(connection, nodes)
     this.releases = new ReleaseTable(connection, nodes)
+    this.pools = new PoolTable(connection)
     this.removed = new RemovedTable(connection)
   }
 
   /**
    * Loads what a decision needs, all keys at once, lets it decide, and stores what it changed, in one transaction.
-   * `after` does what is left to do before the commit.
    */
   decide<Outcome>(
     call: string,
     now: number,
     selection: Selection,
     decision: (draft: Draft) => Outcome,
-    after?: (outcomes: Outcome) => void,
+    options: {
+      /** What else has to be loaded, now that the selection is on hand. */
+      further?: (draft: Draft) => Selection
+      /** Does what is left to do before the commit. */
+      after?: (outcomes: Outcome) => void
+    } = {},
   ): Decided<Outcome> {
     return this.write(call, now, (journal) => {
       const draft = new Draft(journal.clock, now)
       this.load(selection, draft)
+      if (options.further !== undefined) this.load(options.further(draft), draft)
       const outcomes = decision(draft)
       for (const { first, last } of draft.touched) this.#store(first, last)
       journal.append(draft.changes)
       this.history.append(draft.changes)
       this.counts.add(draft.changes)
-      after?.(outcomes)
+      options.after?.(outcomes)
       return { outcomes, changes: draft.changes }
     })
   }
@@ -121,6 +131,7 @@ export class Transactions {
       if (held === undefined) newTuples.set(tuple.ip, (newTuples.get(tuple.ip) ?? 0) + 1)
       draft.holdTuple(text, held ?? (mayBeRemoved ? this.#removedTuple(tuple) : NO_TUPLE))
     }
+    this.#loadPools(selection, draft)
     for (const [ip, limit] of selection.tuplesOf) this.#loadOldest(draft, ip, limit)
     if (selection.releases === true) {
       for (const held of this.releases.all()) draft.holdRelease(held.entry.id, held)
@@ -134,6 +145,20 @@ export class Transactions {
     const stamp = this.removed.get(removedTupleKey(tuple))
     if (stamp === undefined) return NO_TUPLE
     return { entry: undefined, marks: { epoch: decodeStamp(stamp, this.journal.nodes) } }
+  }
+
+  #loadPools({ pools, poolsAround, trapsIn, poolCounts }: Selection, draft: Draft): void {
+    if (pools.size + poolsAround.size + trapsIn.size + poolCounts.size === 0) return
+    const isEmpty = this.pools.isEmpty
+    const wanted = isEmpty ? pools : new Set([...pools, ...[...poolsAround].flatMap(networksAround)])
+    for (const network of wanted) {
+      const entry = isEmpty ? undefined : this.pools.get(network)
+      const stamp = entry === undefined ? this.removed.get(network) : undefined
+      const reset = stamp === undefined ? undefined : decodeStamp(stamp, this.journal.nodes)
+      draft.holdPool(network, { entry, reset })
+    }
+    for (const network of trapsIn) if (this.hosts.hasTrapIn(network)) draft.holdTrapIn(network)
+    for (const pool of poolCounts) draft.holdPoolCount(pool, isEmpty ? 0 : this.pools.count(pool))
   }
 
   #loadOldest(draft: Draft, ip: string, limit: number): void {
@@ -180,6 +205,15 @@ export class Transactions {
           this.spamtraps.insert(is.entry, is.stamp)
           if (was.stamp !== undefined) this.removed.delete(text)
         } else this.spamtraps.update(is.entry, is.stamp)
+        return
+      }
+      case 'pool': {
+        const was = before as HeldPool
+        const is = after as HeldPool
+        if (is.entry !== undefined) this.pools.put(is.entry)
+        else if (was.entry !== undefined) this.pools.delete(key.ip)
+        const stamp = is.reset === undefined ? null : encodeStamp(is.reset, nodes)
+        this.#keepRemoved(key.ip, stamp, was.reset !== undefined)
         return
       }
       case 'tuple': {

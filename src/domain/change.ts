@@ -1,5 +1,5 @@
 import type { Tuple, WireText } from './entry.js'
-import type { HeldHost, HeldSpamtrap, HeldTuple } from './held.js'
+import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from './held.js'
 import type { HeldRelease } from './release.js'
 import type { Stamp } from './stamp.js'
 
@@ -32,6 +32,7 @@ export const CHANGE_RULES = [
   'merge',
   'undo',
   'release',
+  /** A pool of senders came back, or an attempt was counted for its key. */
   'pool',
 ] as const
 export type ChangeRule = (typeof CHANGE_RULES)[number]
@@ -62,11 +63,14 @@ export type TupleChange = ChangeOf<{ kind: 'tuple' } & Tuple, HeldTuple>
 /** See `HostChange`. */
 export type SpamtrapChange = ChangeOf<{ kind: 'spamtrap'; address: WireText }, HeldSpamtrap>
 
+/** See `HostChange`. */
+export type PoolChange = ChangeOf<{ kind: 'pool'; ip: string }, HeldPool>
+
 /** See `HostChange`; a release is no entry, but is told of in the same way. */
 export type ReleaseChange = ChangeOf<{ kind: 'release'; id: string }, HeldRelease>
 
 /** One change of one entry: what is on record before and after it, when, and why. */
-export type Change = HostChange | TupleChange | SpamtrapChange | ReleaseChange
+export type Change = HostChange | TupleChange | SpamtrapChange | PoolChange | ReleaseChange
 /** What a change can be of. */
 export type ChangeKey = Change['key']
 
@@ -75,10 +79,11 @@ export function isHostChange(change: Change): change is HostChange {
   return change.key.kind === 'host'
 }
 
-/** A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be mixed up. */
+/** A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be mixed up (a pool has `/`). */
 export function keyText(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
+    case 'pool':
       return key.ip
     case 'spamtrap':
       return `@${key.address}`

@@ -1,9 +1,19 @@
 /** Delivery attempts, as values. Source of the rules: greylist-rules.ts. */
 import { type Cause, tupleText } from './change.js'
+import {
+  closePoolsAround,
+  hasPoolPassed,
+  keepPool,
+  openForLearning,
+  openPool,
+  type SeenPool,
+  seePool,
+} from './decide-pools.js'
 import { releaseAttempt } from './decide-release.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryTimes, GreyEntry, HostEntry, Tuple } from './entry.js'
 import {
+  CLOCK_TOLERANCE_SEC,
   hasPassed,
   isFreshlyPromoted,
   newTuple,
@@ -15,6 +25,7 @@ import { type HeldTuple, NO_TUPLE, type TupleMarks } from './held.js'
 import { grantedMarks, trappedMarks } from './host-marks.js'
 import { isPinned } from './host-state.js'
 import { OTHER_NODE_SEC } from './merge.js'
+import { poolTuple } from './pool-key.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 
@@ -24,10 +35,14 @@ export function selectAttempts(
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
 ): Selection {
   const selection = emptySelection()
-  for (const { tuple, clientIp, trapKey, otherTrapKeys = [] } of attempts) {
+  for (const { tuple, clientIp, trapKey, otherTrapKeys = [], pools = [] } of attempts) {
     selection.hosts.add(clientIp)
     for (const key of [trapKey, ...otherTrapKeys]) selection.spamtraps.add(key)
     selection.tuples.set(tupleText(tuple), tuple)
+    for (const { key } of pools) {
+      const shared = poolTuple(key, tuple)
+      selection.tuples.set(tupleText(shared), shared)
+    }
   }
   selection.maxTuplesPerAddress = policy.maxTuplesPerAddress
   selection.releases = true
@@ -46,9 +61,6 @@ export function decideAttempts(
   })
 }
 
-/** Gateways that share tuples may differ by so much. */
-const CLOCK_TOLERANCE_SEC = 300
-
 const ATTEMPT: Cause = { rule: 'attempt' }
 const PROMOTION: Cause = { rule: 'promotion' }
 const LIMIT: Cause = { rule: 'limit' }
@@ -61,7 +73,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   }
   const text = tupleText(attempt.tuple)
   const known = draft.tuple(text)
-  const epoch = laterStamp(epochOf(draft, attempt), known.marks?.epoch)
+  const epoch = laterStamp(draft.host(attempt.clientIp).marks?.reset, known.marks?.epoch)
   // A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
   // that was made while the clock stood too late: it would wait until that time comes.
   const isVoid =
@@ -69,48 +81,81 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
     (known.entry.expire <= draft.now ||
       known.entry.first > draft.now + CLOCK_TOLERANCE_SEC ||
       isBeforeReset(draft, attempt.tuple.ip, known))
-  const isFirst = known.entry === undefined
+  const pools = (attempt.pools ?? []).map((pool) => seePool(draft, pool, attempt.tuple, policy))
+  const isFirst = known.entry === undefined && pools.every(({ isKnown }) => !isKnown)
   if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {
     const trapped = trap(draft, attempt, policy, 'trapped-mx')
     if (trapped !== undefined) return trapped
   }
   const released = releaseAttempt(draft, attempt, policy)
   if (released !== undefined) return released
-  if (known.entry === undefined || isVoid) {
-    const evictedCount = isFirst ? makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress) : 0
-    const entry = greyEntry(attempt.tuple, newTuple(policy.greyExpireSec, draft.now))
-    draft.putTuple(text, attempt.tuple, { entry, marks: marksOf(epoch, entry.first, draft.now) }, ATTEMPT)
-    return { result: 'new', isNewHost: false, evictedCount }
+  let evictedCount = 0
+  for (const pool of pools) {
+    if (!pool.isKnown) evictedCount += makeRoom(draft, pool.tuple.ip, policy.maxTuplesPerAddress)
+    keepPool(draft, pool)
   }
   const isOfOther = known.marks?.firstNode !== undefined && known.marks.firstNode !== draft.node
-  const passSec = policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0)
-  const repeated = repeatTuple(known.entry, passSec, draft.now)
-  const promotion =
-    attempt.mayPromote && hasPassed(repeated, draft.now)
-      ? promote(draft, attempt.clientIp, repeated, policy)
-      : 'refused'
-  const isPromoted = promotion !== 'refused'
-  // A tuple of a whole network stays: it speaks for the other hosts of that network too.
-  if (isPromoted && attempt.tuple.ip === attempt.clientIp) {
-    draft.putTuple(text, attempt.tuple, NO_TUPLE, PROMOTION)
-  } else {
-    const entry = greyEntry(attempt.tuple, repeated)
-    const marks = { ...known.marks, last: draft.now, lastNode: undefined }
-    draft.putTuple(text, attempt.tuple, { entry, marks }, ATTEMPT)
+  const isNew = known.entry === undefined || isVoid
+  const own = isNew
+    ? newTuple(policy.greyExpireSec, draft.now)
+    : repeatTuple(known.entry!, policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0), draft.now)
+  const passed = passedBy(draft, attempt, own, pools)
+  const wasKnownHost = draft.host(attempt.clientIp).entry !== undefined
+  const promotion = passed === undefined ? 'refused' : promote(draft, attempt.clientIp, passed, policy)
+  if (promotion === 'refused') {
+    if (known.entry === undefined) {
+      evictedCount += makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress)
+    }
+    const marks = isNew
+      ? marksOf(epoch, own.first, draft.now)
+      : { ...known.marks, last: draft.now, lastNode: undefined }
+    draft.putTuple(text, attempt.tuple, { entry: greyEntry(attempt.tuple, own), marks }, ATTEMPT)
+    const opened = isNew || policy.isLearning !== true ? undefined : learn(draft, attempt, own)
+    return {
+      result: isNew ? 'new' : 'repeated',
+      isNewHost: false,
+      evictedCount,
+      ...(opened === undefined ? {} : { opened: [opened] }),
+    }
   }
-  const outcome = { isNewHost: promotion === 'new', evictedCount: 0 }
-  if (!isPromoted) return { result: 'repeated', ...outcome }
-  return { result: 'promoted', ...outcome, waitedSec: draft.now - repeated.first }
+  if (known.entry !== undefined) draft.putTuple(text, attempt.tuple, NO_TUPLE, PROMOTION)
+  const opened: string[] = []
+  // An address that was WHITE already shows no pool: it only came before its table knew.
+  for (const pool of wasKnownHost ? [] : pools) {
+    if (!hasPoolPassed(draft, pool, attempt.clientIp)) continue
+    const network = openPool(draft, pool, attempt.clientIp, own.bcount, policy)
+    if (network !== undefined) opened.push(network)
+  }
+  return {
+    result: 'promoted',
+    isNewHost: promotion === 'new',
+    evictedCount,
+    waitedSec: draft.now - passed!.first,
+    ...(opened.length === 0 ? {} : { opened }),
+  }
+}
+
+/** The times of the key by which a client has waited, its own tuple first; undefined when it must go on waiting. */
+function passedBy(
+  draft: Draft,
+  { mayPromote, clientIp }: TupleAttempt,
+  own: EntryTimes,
+  pools: readonly SeenPool[],
+): EntryTimes | undefined {
+  if (!mayPromote) return undefined
+  if (hasPassed(own, draft.now)) return own
+  return pools.find((pool) => hasPoolPassed(draft, pool, clientIp))?.entry
+}
+
+/** Learn-only mode lets whoever came back through, unless a list or a trap says otherwise. */
+function learn(draft: Draft, { clientIp, mayPromote }: TupleAttempt, seen: EntryTimes): string | undefined {
+  if (!mayPromote || draft.host(clientIp).entry !== undefined) return undefined
+  return openForLearning(draft, clientIp, seen)
 }
 
 function greyEntry({ ip, helo, from, to }: Tuple, times: EntryTimes): GreyEntry {
   const { first, pass, expire, bcount, pcount } = times
   return { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount }
-}
-
-/** The last reset of the address; a tuple of a network has no address of its own. */
-function epochOf(draft: Draft, { tuple, clientIp }: TupleAttempt): Stamp | undefined {
-  return tuple.ip === clientIp ? draft.host(clientIp).marks?.reset : undefined
 }
 
 /** True when the address of a tuple was deleted after the tuple was made: it must not undo that. */
@@ -151,13 +196,15 @@ function trap(
   const after: HostEntry = { ...entry, ...times, kind: 'TRAPPED', ip }
   const isFixed = entry !== undefined && isPinned(entry)
   const held = { entry: after, marks: isFixed ? marks : trappedMarks(marks, stamp) }
-  draft.putHost(
-    ip,
-    held,
-    stamp,
-    result === 'trapped' ? { rule: 'trap', recipient } : { rule: 'low-priority-mx' },
-  )
-  return { result, isNewHost: entry === undefined || result === 'trapped-mx', evictedCount: 0 }
+  const cause: Cause = result === 'trapped' ? { rule: 'trap', recipient } : { rule: 'low-priority-mx' }
+  draft.putHost(ip, held, stamp, cause)
+  const closed = closePoolsAround(draft, ip, cause)
+  return {
+    result,
+    isNewHost: entry === undefined || result === 'trapped-mx',
+    evictedCount: 0,
+    ...(closed.length === 0 ? {} : { closed }),
+  }
 }
 
 /** Makes the address WHITE unless it is TRAPPED; one that is WHITE already stays as it is. */

@@ -1,5 +1,6 @@
 /** Changes by hand, as values. Source of the rules: manual-host.ts. */
 import { type Cause, tupleText } from './change.js'
+import { closePool, closePoolsAround } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryKey } from './entry.js'
 import type { HeldTuple } from './held.js'
@@ -15,7 +16,10 @@ export function selectEdits(edits: readonly ManualEdit[]): Selection {
     switch (edit.operation) {
       case 'add':
         if (edit.kind === 'SPAMTRAP') selection.spamtraps.add(edit.address)
-        else selection.hosts.add(edit.ip)
+        else {
+          selection.hosts.add(edit.ip)
+          if (edit.kind === 'TRAPPED') selection.poolsAround.add(edit.ip)
+        }
         break
       case 'delete':
         selectKey(selection, edit.key)
@@ -33,6 +37,7 @@ export function selectEdits(edits: readonly ManualEdit[]): Selection {
 export function selectKey(selection: Selection, key: EntryKey): void {
   if (key.kind === 'host') selection.hosts.add(key.ip)
   else if (key.kind === 'spamtrap') selection.spamtraps.add(key.address)
+  else if (key.kind === 'pool') selection.pools.add(key.ip)
   else selection.tuples.set(tupleText(key), key)
 }
 
@@ -82,6 +87,7 @@ function addHost(
     ...(comment === undefined ? {} : { comment }),
   }
   draft.putHost(ip, { entry: after, marks: manualMarks(kind, stamp, hand) }, stamp, cause)
+  if (kind === 'TRAPPED') closePoolsAround(draft, ip, cause)
   return entry === undefined ? 'added' : 'updated'
 }
 
@@ -120,6 +126,8 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
       draft.putSpamtrap(key.address, { entry: undefined, stamp }, stamp, cause)
       return true
     }
+    case 'pool':
+      return closePool(draft, key.ip, cause)
     case 'tuple': {
       const text = tupleText(key)
       if (draft.tuple(text).entry === undefined) return false

@@ -51,6 +51,12 @@ function decideEntry(draft: Draft, entry: Entry, ifMissing: boolean): keyof Upse
       draft.putSpamtrap(entry.address, { entry: after, stamp }, stamp, IMPORT)
       return known === undefined ? 'added' : 'updated'
     }
+    case 'POOL': {
+      const { entry: known } = draft.pool(entry.ip)
+      if (known !== undefined && ifMissing) return 'skipped'
+      draft.putPool(entry.ip, { entry, reset: undefined }, draft.nextStamp(), IMPORT)
+      return known === undefined ? 'added' : 'updated'
+    }
     case 'GREY': {
       const text = tupleText(entry)
       const { entry: known, marks } = draft.tuple(text)

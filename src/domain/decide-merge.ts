@@ -17,6 +17,7 @@ import {
   type TupleState,
   tupleStateOf,
 } from './merge.js'
+import { poolKeyOf } from './pool-key.js'
 import type { GreyPolicy } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 import { KEEP_RESET_SEC } from './times.js'
@@ -105,6 +106,7 @@ function decideRecord(
     case 'host':
       return mergeHost(draft, record.ip, record.registers, cause)
     case 'tuple':
+      if (poolKeyOf(record.tuple) !== undefined) return 'unchanged'
       return mergeTuple(draft, record.tuple, record.state, policy, cause)
     case 'spamtrap':
       return mergeSpamtrap(draft, record.address, record, cause)
@@ -211,6 +213,8 @@ export function recordOfTuple(
   held: HeldTuple,
   node: number,
 ): MergeRecord | undefined {
+  // Each gateway counts pools by its own settings.
+  if (poolKeyOf({ ip, helo }) !== undefined) return undefined
   const state = knownTuple(held, node)
   return state && { kind: 'tuple', tuple: { ip, helo, from, to }, state }
 }

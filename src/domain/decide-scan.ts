@@ -2,17 +2,19 @@
 import { type Cause, tupleText } from './change.js'
 import { isBeforeReset, promote } from './decide-attempts.js'
 import { selectKey } from './decide-edits.js'
+import { closePool, expirePool } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { Tuple } from './entry.js'
 import { hasPassed, isHostExpired } from './greylist-rules.js'
 import { NO_TUPLE } from './held.js'
 import { expiredMarks, resetMarks } from './host-marks.js'
 import { isPinned, isTrapped } from './host-state.js'
+import { namesNoAddress } from './pool-key.js'
 import type { GreyPolicy, ScanChanges } from './requests.js'
 import { KEEP_RESET_SEC } from './times.js'
 
 /** What has to be on hand to decide what a scan found. */
-export function selectScan({ expired, promoted, blocked }: ScanChanges): Selection {
+export function selectScan({ expired, promoted, blocked, closedPools = [] }: ScanChanges): Selection {
   const selection = emptySelection()
   for (const key of expired) selectKey(selection, key)
   for (const tuple of promoted) {
@@ -20,6 +22,7 @@ export function selectScan({ expired, promoted, blocked }: ScanChanges): Selecti
     selection.hosts.add(tuple.ip)
   }
   for (const ip of blocked) selection.hosts.add(ip)
+  for (const network of closedPools) selection.pools.add(network)
   return selection
 }
 
@@ -37,6 +40,7 @@ export function decideScan(
   for (const key of changes.expired) {
     if (key.kind === 'host' && expireHost(draft, key.ip)) deletedCount += 1
     if (key.kind === 'tuple' && expireTuple(draft, key)) deletedCount += 1
+    if (key.kind === 'pool' && expirePool(draft, key.ip)) deletedCount += 1
   }
   const promoted: string[] = []
   for (const tuple of changes.promoted) {
@@ -48,6 +52,9 @@ export function decideScan(
     const stamp = draft.nextStamp()
     draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
     deletedCount += 1
+  }
+  for (const network of changes.closedPools ?? []) {
+    if (closePool(draft, network, BLOCKED)) deletedCount += 1
   }
   return { deletedCount, promoted }
 }
@@ -70,14 +77,14 @@ function expireTuple(draft: Draft, tuple: Tuple): boolean {
 
 /**
  * True when the address became WHITE. The tuple of an address that is WHITE already has done its work and
- * is removed as well; one whose address is TRAPPED stays, and so does that of a whole network, which names
+ * is removed as well; one whose address is TRAPPED stays, and so does that of a pool, which names
  * no address to promote, and one from before the address was reset.
  */
 function promotePassed(draft: Draft, tuple: Tuple, policy: Pick<GreyPolicy, 'whiteExpireSec'>): boolean {
   const text = tupleText(tuple)
   const held = draft.tuple(text)
   const { entry } = held
-  if (entry === undefined || !hasPassed(entry, draft.now) || tuple.ip.includes('/')) return false
+  if (entry === undefined || !hasPassed(entry, draft.now) || namesNoAddress(tuple.ip)) return false
   if (isBeforeReset(draft, tuple.ip, held)) return false
   const promotion = promote(draft, tuple.ip, entry, policy)
   if (promotion === 'refused') return false

@@ -1,4 +1,5 @@
 import type { Cause } from './change.js'
+import { closePoolsAround } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { HostEntry } from './entry.js'
 import { grantedMarks, refreshedMarks, resetMarks, trappedMarks } from './host-marks.js'
@@ -9,7 +10,10 @@ import { applyPeerHost, canPeerDelete } from './sync-rules.js'
 /** What has to be on hand to decide messages of peers. */
 export function selectSync(changes: readonly SyncChange[]): Selection {
   const selection = emptySelection()
-  for (const { ip } of changes) selection.hosts.add(ip)
+  for (const { ip, type } of changes) {
+    selection.hosts.add(ip)
+    if (type === 'TRAPPED') selection.poolsAround.add(ip)
+  }
   return selection
 }
 
@@ -41,5 +45,6 @@ function decideMessage(draft: Draft, change: SyncChange): SyncOutcome {
     else newMarks = entry === undefined ? grantedMarks(marks, stamp) : refreshedMarks(marks, stamp)
   }
   draft.putHost(ip, { entry: after, marks: newMarks }, stamp, cause)
+  if (change.type === 'TRAPPED') closePoolsAround(draft, ip, cause)
   return entry === undefined ? 'created' : 'applied'
 }

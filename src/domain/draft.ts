@@ -1,6 +1,17 @@
+import { isInNetwork, parseCidr } from '../ip/cidr.js'
 import { type Cause, type Change, tupleText } from './change.js'
 import type { Tuple, WireText } from './entry.js'
-import { type HeldHost, type HeldSpamtrap, type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from './held.js'
+import {
+  type HeldHost,
+  type HeldPool,
+  type HeldSpamtrap,
+  type HeldTuple,
+  NO_HOST,
+  NO_POOL,
+  NO_SPAMTRAP,
+  NO_TUPLE,
+} from './held.js'
+import { networksAround } from './pool-key.js'
 import { type HeldRelease, NO_RELEASE, type Release } from './release.js'
 import type { HybridClock, Stamp } from './stamp.js'
 
@@ -16,11 +27,28 @@ export interface Selection {
   maxTuplesPerAddress?: number | undefined
   /** All releases. */
   releases?: boolean | undefined
+  /** Networks of pools by their text. */
+  pools: Set<string>
+  /** Addresses of which the networks of pools that hold them are needed. */
+  poolsAround: Set<string>
+  /** Networks of which it must be known whether they hold a TRAPPED address. */
+  trapsIn: Set<string>
+  /** Texts of keys of which the number of their networks is needed. */
+  poolCounts: Set<string>
 }
 
 /** A selection of nothing, to be filled. */
 export function emptySelection(): Selection {
-  return { hosts: new Set(), spamtraps: new Set(), tuples: new Map(), tuplesOf: new Map() }
+  return {
+    hosts: new Set(),
+    spamtraps: new Set(),
+    tuples: new Map(),
+    tuplesOf: new Map(),
+    pools: new Set(),
+    poolsAround: new Set(),
+    trapsIn: new Set(),
+    poolCounts: new Set(),
+  }
 }
 
 /** Tuples of one address, as far as a decision needs them. */
@@ -47,6 +75,9 @@ export class Draft {
   readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
   readonly #tuples = new Map<string, Slot<HeldTuple>>()
   readonly #releases = new Map<string, Slot<HeldRelease>>()
+  readonly #pools = new Map<string, Slot<HeldPool>>()
+  readonly #poolCounts = new Map<string, number>()
+  readonly #networksWithTraps = new Set<string>()
   readonly #byAddress = new Map<string, AddressTuples>()
   readonly #takenCounts = new Map<string, number>()
   #request = 0
@@ -89,6 +120,20 @@ export class Draft {
     if (!this.#tuples.has(text)) this.#tuples.set(text, { held, touched: undefined })
   }
 
+  holdPool(network: string, held: HeldPool): void {
+    if (!this.#pools.has(network)) this.#pools.set(network, { held, touched: undefined })
+  }
+
+  /** Tells how many networks a key has opened; what this draft opens and closes is counted on. */
+  holdPoolCount(pool: string, count: number): void {
+    if (!this.#poolCounts.has(pool)) this.#poolCounts.set(pool, count)
+  }
+
+  /** Tells that a TRAPPED address is on record inside a network. */
+  holdTrapIn(network: string): void {
+    this.#networksWithTraps.add(network)
+  }
+
   holdAddressTuples(ip: string, count: number, queue: readonly HeldTuple[]): void {
     this.#byAddress.set(ip, { count, queue: [...queue] })
     for (const held of queue) this.holdTuple(tupleText(held.entry!), held)
@@ -117,6 +162,30 @@ export class Draft {
   /** Every release on record, those that ended among them. */
   *releases(): Generator<Release> {
     for (const { held } of this.#releases.values()) if (held.entry !== undefined) yield held.entry
+  }
+
+  pool(network: string): HeldPool {
+    return this.#pools.get(network)?.held ?? NO_POOL
+  }
+
+  /** Networks of pools on hand that are open and hold an address. */
+  poolsAround(ip: string): string[] {
+    if (this.#pools.size === 0) return []
+    return networksAround(ip).filter((network) => this.pool(network).entry !== undefined)
+  }
+
+  poolCount(pool: string): number {
+    return this.#poolCounts.get(pool) ?? 0
+  }
+
+  /** True when a network holds a TRAPPED address, on record or by this draft. */
+  hasTrapIn(network: string): boolean {
+    if (this.#networksWithTraps.has(network)) return true
+    const parsed = parseCidr(network)!
+    for (const [ip, { held }] of this.#hosts) {
+      if (held.entry?.kind === 'TRAPPED' && isInNetwork(ip, parsed)) return true
+    }
+    return false
   }
 
   /** How many tuples an address has; 0 when it was not part of the selection. */
@@ -168,6 +237,20 @@ export class Draft {
     const key = { kind: 'release', id } as const
     this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
     slot.held = after
+  }
+
+  putPool(network: string, after: HeldPool, stamp: Stamp, cause: Cause): void {
+    const slot = slotOf(this.#pools, network, NO_POOL)
+    const before = slot.held
+    const key = { kind: 'pool', ip: network } as const
+    this.#note({ key, before, after, stamp, cause, request: this.#request }, slot)
+    slot.held = after
+    if (before.entry !== undefined) this.#countPool(before.entry.pool, -1)
+    if (after.entry !== undefined) this.#countPool(after.entry.pool, 1)
+  }
+
+  #countPool(pool: string, step: 1 | -1): void {
+    this.#poolCounts.set(pool, this.poolCount(pool) + step)
   }
 
   putTuple(text: string, { ip, helo, from, to }: Tuple, after: HeldTuple, cause: Cause): void {

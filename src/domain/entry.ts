@@ -2,7 +2,9 @@
  * The kinds of entry of the greylist database.
  * Source: spamdb(8); an address is WHITE or TRAPPED, never both, with any number of GREY tuples beside it.
  */
-export const ENTRY_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY'] as const
+export const ENTRY_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY', 'POOL'] as const
+/** Those of the original: what is meant where no kind is named. */
+export const CLASSIC_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
 /**
@@ -57,10 +59,24 @@ export interface GreyEntry extends Tuple, EntryTimes {
   kind: 'GREY'
 }
 
-export type Entry = HostEntry | SpamtrapEntry | GreyEntry
+/**
+ * A network whose mail passes spamd because a pool of senders in it came back; see pool-key.ts. `bcount` counts the
+ * attempts of its key, `pcount` how often a further retry prolonged it.
+ */
+export interface PoolEntry extends EntryTimes {
+  kind: 'POOL'
+  /** The network, `192.0.2.0/24`. */
+  ip: string
+  /** Text of the key that passed. */
+  pool: string
+  comment?: never
+}
+
+export type Entry = HostEntry | SpamtrapEntry | GreyEntry | PoolEntry
 
 /** Identifies one entry. */
 export type EntryKey =
   | { kind: 'host'; ip: string }
   | { kind: 'spamtrap'; address: WireText }
   | ({ kind: 'tuple' } & Tuple)
+  | { kind: 'pool'; ip: string }

@@ -6,6 +6,9 @@
 import type { EntryTimes } from './entry.js'
 import { isPinned, isTrapped, laterExpire, TRAPPED_PCOUNT } from './host-state.js'
 
+/** Gateways that share tuples may differ by so much. */
+export const CLOCK_TOLERANCE_SEC = 300
+
 /** A tuple never seen before: `pass` equals `expire`, which means "not yet". */
 export function newTuple(greyExpireSec: number, now: number): EntryTimes {
   const expire = now + greyExpireSec

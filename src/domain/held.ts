@@ -2,7 +2,7 @@
  * What is on record under one key: the entry as listings show it, and beside it the stamps by which two gateways
  * agree on it. Values are never changed in place.
  */
-import type { GreyEntry, HostEntry, SpamtrapEntry } from './entry.js'
+import type { GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from './entry.js'
 import type { Stamp } from './stamp.js'
 
 /**
@@ -64,7 +64,14 @@ export interface HeldSpamtrap {
   readonly stamp: Stamp | undefined
 }
 
+export interface HeldPool {
+  readonly entry: PoolEntry | undefined
+  /** When it was last closed, by a trap or by hand: a key of before does not open it again. */
+  readonly reset: Stamp | undefined
+}
+
 /** What is on record under a key that nobody has used. */
 export const NO_HOST: HeldHost = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_TUPLE: HeldTuple = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_SPAMTRAP: HeldSpamtrap = Object.freeze({ entry: undefined, stamp: undefined })
+export const NO_POOL: HeldPool = Object.freeze({ entry: undefined, reset: undefined })

@@ -104,6 +104,8 @@ function entryIn(draft: Draft, key: EntryKey): Entry | undefined {
       return draft.host(key.ip).entry
     case 'spamtrap':
       return draft.spamtrap(key.address).entry
+    case 'pool':
+      return draft.pool(key.ip).entry
     case 'tuple':
       return draft.tuple(tupleText(key)).entry
   }
@@ -126,6 +128,9 @@ function putBack(draft: Draft, { key, before }: UndoStep, cause: Cause): void {
       draft.putSpamtrap(before.address, { entry: before, stamp }, stamp, cause)
       break
     }
+    case 'POOL':
+      draft.putPool(before.ip, { entry: before, reset: undefined }, draft.nextStamp(), cause)
+      break
     case 'GREY':
       draft.putTuple(tupleText(before), before, { entry: before, marks: undefined }, cause)
   }

@@ -12,6 +12,7 @@
  * | `sighted` | | addresses that became WHITE by the log watcher |
  * | `blocked` | | WHITE addresses that a block list took |
  * | `evicted` | | tuples that went for want of room |
+ * | `pool` | kind of the key | networks that a pool opened |
  * | `by-hand` | rule | entries changed by people |
  * | `delay` | minutes | delays of the tuples that passed, rounded up; 240 is more than that |
  * | `reach`, `reach-seconds` | candidate | tuples that a passtime of so many minutes would have let pass at this try, and how long they waited then |
@@ -26,6 +27,7 @@
  * | `refused` | reason | connections that were turned away before a dialogue, and attempts that were no tuple |
  */
 import type { Change, TupleChange } from './change.js'
+import { parsePoolKey, poolKeyOf } from './pool-key.js'
 
 /** Passtimes that are compared, in minutes. */
 export const CANDIDATE_MINUTES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60] as const
@@ -51,6 +53,8 @@ export class ChangeCounter {
 
   add(changes: readonly Change[]): void {
     for (const change of changes) {
+      // The key of a pool counts attempts that their own tuples count too.
+      if (change.key.kind === 'tuple' && poolKeyOf(change.key) !== undefined) continue
       if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange)
       else this.#addOther(change)
     }
@@ -77,6 +81,11 @@ export class ChangeCounter {
         return
       case 'sighting':
         if (before.entry === undefined) this.#count('sighted')
+        return
+      case 'pool':
+        if (after.entry?.kind === 'POOL' && before.entry === undefined) {
+          this.#count('pool', parsePoolKey(after.entry.pool)?.kind)
+        }
         return
       case 'block-list':
         if (after.entry === undefined) this.#count('blocked')

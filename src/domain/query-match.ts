@@ -1,6 +1,7 @@
 import { familyOf } from '../ip/address.js'
 import { ADDRESS_BITS, isInNetwork, type Network, parseCidr } from '../ip/cidr.js'
-import type { Entry, WireText } from './entry.js'
+import { CLASSIC_KINDS, type Entry, type EntryKind, type WireText } from './entry.js'
+import { namesNoAddress } from './pool-key.js'
 import type { EntryQuery } from './query.js'
 import { EXPIRE_NEVER } from './times.js'
 
@@ -12,7 +13,8 @@ import { EXPIRE_NEVER } from './times.js'
 export function compileQuery(query: EntryQuery): (entry: Entry) => boolean {
   const tests: ((entry: Entry) => boolean)[] = []
   const { kinds, ip, network, expiresBy, createdBefore } = query
-  if (kinds !== undefined) tests.push((entry) => kinds.includes(entry.kind))
+  const wanted: readonly EntryKind[] = kinds ?? CLASSIC_KINDS
+  tests.push((entry) => wanted.includes(entry.kind))
   if (ip !== undefined) tests.push((entry) => entry.kind !== 'SPAMTRAP' && entry.ip === ip)
   if (network !== undefined) {
     const parsed = parseCidr(network)
@@ -42,9 +44,9 @@ export function hasConditions(query: EntryQuery): boolean {
   return Object.values(conditions).some((condition) => condition !== undefined)
 }
 
-/** Tuples may be keyed by network: those lie inside when all their addresses do. */
+/** Pools are keyed by network: those lie inside when all their addresses do. */
 function isKeyInNetwork(ip: string, network: Network): boolean {
-  if (!ip.includes('/')) return isInNetwork(ip, network)
+  if (!namesNoAddress(ip)) return isInNetwork(ip, network)
   const own = parseCidr(ip)
   return own !== undefined && own.prefixLength >= network.prefixLength && isInNetwork(own.address, network)
 }

@@ -1,5 +1,6 @@
 /** What programs ask to be done to entries, and what comes of it. */
 import type { EntryKey, Tuple, WireText } from './entry.js'
+import type { PoolKey } from './pool-key.js'
 import type { Release } from './release.js'
 
 /** One change by an administrator. `ip` is canonical, `address` normalised; see database.md section 6. */
@@ -48,12 +49,25 @@ export interface GreyPolicy {
   maxTuples: number
   /** The same for the bytes of all HELOs, senders and recipients; 1 GiB when undefined. */
   maxTupleBytes?: number | undefined
+  /** How long the network of a pool stays open after a completed retry; a week when undefined. */
+  poolExpireSec?: number | undefined
+  /** Learn-only mode: every client that comes back is let through for a day, whatever greylisting says. */
+  isLearning?: boolean | undefined
+}
+
+/** A key by which an attempt is known beside its exact tuple. */
+export interface PoolAttempt {
+  key: PoolKey
+  /** False when a block list holds an address of the network that this attempt would open. */
+  mayOpen: boolean
 }
 
 /** One RCPT of a greylisted client, local or received from a sync peer. */
 export interface TupleAttempt {
-  /** Key of the tuple; `tuple.ip` is the client or, with --grey-prefix, its network (`192.0.2.0/24`). */
+  /** The exact key of the original; `tuple.ip` is the client. */
   tuple: Tuple
+  /** Further keys of this attempt. */
+  pools?: readonly PoolAttempt[]
   /** Canonical client address: what is whitelisted or trapped. */
   clientIp: string
   /** Recipient as normalised for the trap test (greylisting.md section 3). */
@@ -76,6 +90,10 @@ export interface TupleOutcome {
   evictedCount: number
   /** Of a promotion: seconds since the first attempt. */
   waitedSec?: number
+  /** Networks that were opened, or prolonged. */
+  opened?: string[]
+  /** Networks that were closed because the address is TRAPPED now. */
+  closed?: string[]
 }
 
 /** What a scan decided for one slice. Each change is re-checked against the entry as it is by then. */
@@ -86,6 +104,8 @@ export interface ScanChanges {
   promoted: Tuple[]
   /** WHITE addresses found on a block list: deleted unless pinned. */
   blocked: string[]
+  /** Networks of pools that hold a TRAPPED or block-listed address: closed. */
+  closedPools?: string[]
 }
 
 /** A change received from a sync peer, whose address is `peer`; deletions are greyd's types 4 and 5. */

@@ -6,6 +6,10 @@ export const GREY_EXPIRE_SEC = 4 * 60 * 60
 export const WHITE_EXPIRE_SEC = 36 * 24 * 60 * 60
 /** Life of a TRAPPED entry. */
 export const TRAP_EXPIRE_SEC = 24 * 60 * 60
+/** Life of a network that a pool of senders opened, from its last completed retry: a week. */
+export const POOL_EXPIRE_SEC = 7 * 24 * 60 * 60
+/** Life of what learn-only mode lets through. */
+export const LEARN_EXPIRE_SEC = 24 * 60 * 60
 /** Usable bytes of HELO, sender and recipient (MAX_MAIL less its terminator). */
 export const MAX_FIELD_BYTES = 1023
 /** Value of `expire` that means "never": pinned entries, and every SPAMTRAP. */

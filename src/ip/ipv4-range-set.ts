@@ -194,6 +194,19 @@ export function hasIpv4(set: Ipv4RangeSet, address: number): boolean {
   return low > 0 && lasts[low - 1]! >= address
 }
 
+/** True when an address from `first` to `last`, both included, is in the set. */
+export function overlapsIpv4(set: Ipv4RangeSet, first: number, last: number): boolean {
+  const { firsts, lasts } = set
+  let low = 0
+  let high = set.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (lasts[middle]! < first) low = middle + 1
+    else high = middle
+  }
+  return low < set.length && firsts[low]! <= last
+}
+
 /** Addresses in a block of each prefix length, 0 to 32. A table, since `**` is a slow call in hot loops. */
 export const IPV4_BLOCK_SIZES = Float64Array.from(
   { length: 33 },

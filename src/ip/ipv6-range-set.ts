@@ -215,3 +215,15 @@ export function hasIpv6(set: Ipv6RangeSet, words: Uint32Array, at: number): bool
   }
   return low > 0 && compareWords(set.lasts, (low - 1) * WORDS_PER_ADDRESS, words, at) >= 0
 }
+
+/** True when an address from the first four words of `ends` to its second four, both included, is in the set. */
+export function overlapsIpv6(set: Ipv6RangeSet, ends: Uint32Array): boolean {
+  let low = 0
+  let high = set.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareWords(set.lasts, middle * WORDS_PER_ADDRESS, ends, 0) < 0) low = middle + 1
+    else high = middle
+  }
+  return low < set.length && compareWords(set.firsts, low * WORDS_PER_ADDRESS, ends, WORDS_PER_ADDRESS) <= 0
+}

@@ -1,8 +1,9 @@
 import { familyOf, ipv4ToNumber, parseIpv6Groups } from './address.js'
+import type { Network } from './cidr.js'
 import type { IpRangeSet } from './ip-range-set.js'
-import { hasIpv4 } from './ipv4-range-set.js'
-import { hasIpv6 } from './ipv6-range-set.js'
-import { WORDS_PER_ADDRESS } from './ipv6-words.js'
+import { hasIpv4, overlapsIpv4 } from './ipv4-range-set.js'
+import { hasIpv6, overlapsIpv6 } from './ipv6-range-set.js'
+import { copyWords, setHostBits, WORDS_PER_ADDRESS } from './ipv6-words.js'
 
 /**
  * Membership of single addresses in a set, for block lists in memory: a binary search, 8 bytes an IPv4
@@ -31,6 +32,20 @@ export class RangeTable {
   /** The set behind the table. */
   get set(): IpRangeSet {
     return this.#set
+  }
+
+  /** True when the set holds an address of the network. */
+  overlaps({ family, bytes, prefixLength }: Network): boolean {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    if (family === 4) {
+      const first = view.getUint32(0)
+      return overlapsIpv4(this.#set.ipv4, first, first + 2 ** (32 - prefixLength) - 1)
+    }
+    const ends = new Uint32Array(WORDS_PER_ADDRESS * 2)
+    for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) ends[word] = view.getUint32(word * 4)
+    copyWords(ends, 0, ends, WORDS_PER_ADDRESS)
+    setHostBits(ends, WORDS_PER_ADDRESS, prefixLength)
+    return overlapsIpv6(this.#set.ipv6, ends)
   }
 
   /** True when the address, as `canonicalIp` returns it (IPv4-mapped folded), is in the set. */

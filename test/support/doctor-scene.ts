@@ -121,6 +121,9 @@ function statusOf(settings: Settings, addresses: readonly string[], keyFingerpri
     policy: { passSec: 1500, greyExpireSec: 14_400, whiteExpireSec: 3_110_400, trapExpireSec: 86_400 },
     greyPrefix4: undefined,
     greyPrefix6: undefined,
+    poolExpireSec: 604_800,
+    isLearning: false,
+    pools: { networkCount: 0, replacements: 0, failures: 0 },
     lowPriorityMx: [],
     connections: { total: 3, black: 1 },
     lists: [
@@ -134,6 +137,7 @@ function statusOf(settings: Settings, addresses: readonly string[], keyFingerpri
       greyCount: 0,
       whiteCount: 3,
       trappedCount: 0,
+      poolCount: 0,
       deletedCount: 0,
       promotedCount: 0,
       durationMs: 4,

@@ -42,7 +42,7 @@ function describeChange(change: Change): WireText {
   if (key.kind === 'tuple') {
     return `delete GREY ${[key.ip, key.helo, key.from, key.to].map(escapeField).join('|')}`
   }
-  const name = escapeField(key.kind === 'host' ? key.ip : key.kind === 'spamtrap' ? key.address : key.id)
+  const name = escapeField(key.kind === 'spamtrap' ? key.address : key.kind === 'release' ? key.id : key.ip)
   const was = before.entry?.kind
   const is = after.entry?.kind
   if (is === undefined) return `delete ${was} ${name}`

@@ -129,7 +129,7 @@ function planAdd(key: WireText, kind: EntryKind, options: AddEdit['options']): M
     return { operation: 'add', kind, address: normaliseSpamtrap(key), ...given }
   }
   const ip = canonicalPaddedIp(key)
-  if (ip === undefined || kind === 'GREY') return { reason: 'invalid-ip', key }
+  if (ip === undefined || kind === 'GREY' || kind === 'POOL') return { reason: 'invalid-ip', key }
   return { operation: 'add', kind, ip, ...given }
 }
 

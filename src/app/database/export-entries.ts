@@ -1,24 +1,26 @@
 import { EXACT_LINE, hasBrackets, lacksBrackets } from '../../codec/database/import-text.js'
 import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../../codec/database/spamdb-text.js'
 import type { DamagedGap, Store } from '../../db/store.js'
-import { ENTRY_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
+import { CLASSIC_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
+import { poolKeyOf } from '../../domain/pool-key.js'
 import { toWireText } from '../wire-text.js'
 
 /**
  * The database as text that `importEntries` reads back to the same entries, in pieces of latin-1: spamdb's
- * lines, and a comment line behind each entry that has a comment. Only what those lines have no field for
- * is lost: creation and counters of TRAPPED, creation of SPAMTRAP. From a damaged database comes all that can be
+ * lines, and a comment line behind each entry that has a comment. Pools are left out: the original knows none, and they
+ * are soon earned again. Only what those lines have no field for is lost: creation and counters of TRAPPED, creation of SPAMTRAP. From a damaged database comes all that can be
  * read; each stretch that cannot is described to `onGap`.
  */
 export async function* exportEntries(
   store: Store,
   onGap: (description: WireText) => void,
-  kinds: readonly EntryKind[] = ENTRY_KINDS,
+  kinds: readonly Exclude<EntryKind, 'POOL'>[] = CLASSIC_KINDS,
 ): AsyncGenerator<string> {
   let isTupleFormTold = false
   for await (const chunk of store.listReadable(kinds, (gap) => onGap(describeGap(gap)))) {
     let text = ''
     for (const entry of chunk) {
+      if (entry.kind === 'POOL' || (entry.kind === 'GREY' && poolKeyOf(entry) !== undefined)) continue
       if (entry.kind === 'GREY' && !isTupleFormTold) {
         if (lacksBrackets(entry)) text += `${EXACT_LINE}\n`
         isTupleFormTold = lacksBrackets(entry) || hasBrackets(entry)

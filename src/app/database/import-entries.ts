@@ -181,7 +181,7 @@ const TOO_LONG = { type: 'bad', reason: `longer than ${MAX_IMPORT_LINE_BYTES} by
 
 /** Gives the entry an escaped comment; why it cannot be kept. */
 function addComment(entry: Entry | undefined, escaped: string): string | undefined {
-  if (entry === undefined || entry.kind === 'GREY') return undefined
+  if (entry === undefined || entry.kind === 'GREY' || entry.kind === 'POOL') return undefined
   const bytes = unescapeField(escaped)
   if (bytes.includes('\0')) return 'a NUL byte'
   const comment = toDisplayText(bytes)

@@ -1,5 +1,6 @@
 import type { EntryKey, WireText } from '../../domain/entry.js'
 import { normaliseSpamtrap } from '../../domain/spamtrap.js'
+import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 
 /**
@@ -9,7 +10,7 @@ import { canonicalPaddedIp } from '../../ip/padded-address.js'
 export const MAX_KEY_BYTES = 131_072
 
 /**
- * The entry that a typed key names: an ip address a host, text with line feeds a tuple
+ * The entry that a typed key names: an ip address a host, a network that of a pool, text with line feeds a tuple
  * (`IP LF helo LF from LF to`, or without helo as older releases wrote it), anything else a spamtrap.
  * `undefined` for text that can name no entry (one line feed, NUL, too long).
  */
@@ -17,6 +18,8 @@ export function parseTypedKey(text: WireText): EntryKey | undefined {
   if (text.length > MAX_KEY_BYTES || text.includes('\0')) return undefined
   if (!text.includes('\n')) {
     const ip = canonicalPaddedIp(text)
+    const network = text.includes('/') && !text.includes('@') ? parseCidr(text) : undefined
+    if (network?.hadHostBits === false) return { kind: 'pool', ip: formatCidr(network) }
     return ip === undefined ? { kind: 'spamtrap', address: normaliseSpamtrap(text) } : { kind: 'host', ip }
   }
   const [ipText = '', ...parts] = text.split('\n')

@@ -49,6 +49,7 @@ export function historyJson(record: HistoryRecord): string {
 export function keyWords(key: Key): string {
   switch (key.kind) {
     case 'host':
+    case 'pool':
       return key.ip
     case 'spamtrap':
       return toDisplayText(key.address)

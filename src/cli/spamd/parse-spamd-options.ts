@@ -7,7 +7,13 @@ import { resolve } from 'node:path'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
-import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
+import {
+  GREY_EXPIRE_SEC,
+  PASS_SEC,
+  POOL_EXPIRE_SEC,
+  TRAP_EXPIRE_SEC,
+  WHITE_EXPIRE_SEC,
+} from '../../domain/times.js'
 import { canonicalIp } from '../../ip/address.js'
 import { parseCidr } from '../../ip/cidr.js'
 import {
@@ -157,6 +163,8 @@ function newDraft(parts: SpamdOptionParts, maxFiles: number): Draft {
       recipientDelimiter: '',
       greyPrefix4: undefined,
       greyPrefix6: undefined,
+      poolExpireSec: POOL_EXPIRE_SEC,
+      isLearning: false,
       maxTuples: DEFAULT_MAX_TUPLES,
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       maxTupleBytes: DEFAULT_MAX_TUPLE_BYTES,
@@ -314,6 +322,14 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
   switch (name) {
     case 'trapexp':
       config.trapExpireSec = durationOf(name, value)
+      break
+    case 'pool-expire':
+      config.poolExpireSec = durationOf(name, value)
+      if (config.poolExpireSec < 1) throw failure(`--${name} ${value}: too small`)
+      if (config.poolExpireSec > WHITE_EXPIRE_SEC) throw failure(`--${name} ${value}: too large`)
+      break
+    case 'learn':
+      config.isLearning = true
       break
     case 'scan-interval':
       config.scanIntervalSec = durationOf(name, value)

@@ -49,8 +49,22 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { short: 'y', value: 'SYNCLISTEN', summary: 'receive synchronisation messages there' },
   { long: 'trapexp', value: 'DURATION', summary: 'how long a trapped address stays trapped (default 24h)' },
   { long: 'scan-interval', value: 'DURATION', summary: 'time between scans of the database (default 60s)' },
-  { long: 'grey-prefix4', value: 'BITS', summary: 'greylist IPv4 clients by network of this size' },
-  { long: 'grey-prefix6', value: 'BITS', summary: 'greylist IPv6 clients by network of this size' },
+  {
+    long: 'grey-prefix4',
+    value: 'BITS',
+    summary: 'know retries from other IPv4 addresses of a network of this size too',
+  },
+  {
+    long: 'grey-prefix6',
+    value: 'BITS',
+    summary: 'know retries from other IPv6 addresses of a network of this size too',
+  },
+  {
+    long: 'pool-expire',
+    value: 'DURATION',
+    summary: 'how long a network stays open after such a retry (default 7d)',
+  },
+  { long: 'learn', summary: 'let every client that comes back through for a day, and record what would be' },
   { long: 'max-tuples', value: 'NUMBER', summary: 'most tuples kept, the oldest go first' },
   { long: 'max-tuples-per-ip', value: 'NUMBER', summary: 'most tuples kept of one address' },
   {

@@ -138,7 +138,8 @@ function importOptionsOf(options: OptionValues): ImportOptions {
     return { list: undefined, ifMissing }
   }
   const kind = kindOf(kindText)
-  if (kind === 'GREY') throw usageError('--kind: a plain list is WHITE, TRAPPED or SPAMTRAP')
+  if (kind === 'GREY' || kind === 'POOL')
+    throw usageError('--kind: a plain list is WHITE, TRAPPED or SPAMTRAP')
   const expire = options.last('expire')
   if (expire !== undefined && hasNoUnit(expire)) {
     throw usageError(`--expire: "${expire}" has no unit`, hintForUnit(expire))
@@ -179,7 +180,8 @@ export async function runExport(options: OptionValues, parts: SpamdbParts): Prom
       gapCount += 1
       parts.writeError(`spamdctl: cannot read ${escapeControl(path)}: damaged: ${escapeControl(gap)}\n`)
     }
-    for await (const text of exportEntries(store, onGap, kinds.length === 0 ? undefined : kinds)) {
+    const wanted = kinds.length === 0 ? undefined : kinds.filter((kind) => kind !== 'POOL')
+    for await (const text of exportEntries(store, onGap, wanted)) {
       parts.writeOut(Buffer.from(text, 'latin1'))
     }
     if (gapCount === 0) return EXIT.ok

@@ -2,7 +2,16 @@
 import { toWireText } from '../../app/wire-text.js'
 import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { decodeSurrogateEscape } from '../../codec/surrogate-escape.js'
-import { ENTRY_KINDS, type Entry, type EntryKind, type HostEntry, type WireText } from '../../domain/entry.js'
+import {
+  CLASSIC_KINDS,
+  ENTRY_KINDS,
+  type Entry,
+  type EntryKind,
+  type GreyEntry,
+  type HostEntry,
+  type WireText,
+} from '../../domain/entry.js'
+import { parsePoolKey, poolKeyOf } from '../../domain/pool-key.js'
 import type { EntryQuery } from '../../domain/query.js'
 import { HumanTable } from './human-table.js'
 import type { OutputFormat } from './spamdb-request.js'
@@ -87,7 +96,7 @@ export function renderCounts(format: OutputFormat, counts: Readonly<Record<Entry
   const total = ENTRY_KINDS.reduce((sum, kind) => sum + counts[kind], 0)
   if (format === 'json' || format === 'ndjson') return `${JSON.stringify({ ...counts, total })}\n`
   if (format === 'csv') {
-    return `kind,count\n${ENTRY_KINDS.map((kind) => `${kind},${counts[kind]}\n`).join('')}`
+    return `kind,count\n${CLASSIC_KINDS.map((kind) => `${kind},${counts[kind]}\n`).join('')}`
   }
   return `${total}\n`
 }
@@ -130,16 +139,31 @@ function jsonFields(entry: Entry): object {
         first: entry.first,
         ...commentOf(entry),
       }
+    case 'POOL':
+      return {
+        kind: entry.kind,
+        ip: entry.ip,
+        key: parsePoolKey(entry.pool)?.kind,
+        pool: entry.pool,
+        ...timesOf(entry),
+      }
     case 'GREY':
       return {
         kind: entry.kind,
         ip: entry.ip,
+        ...keyOf(entry),
         helo: decodeSurrogateEscape(entry.helo),
         from: decodeSurrogateEscape(entry.from),
         to: decodeSurrogateEscape(entry.to),
         ...timesOf(entry),
       }
   }
+}
+
+/** Kind of the key of a tuple that counts the attempts of a pool. */
+function keyOf(entry: GreyEntry): { key?: string } {
+  const key = poolKeyOf(entry)
+  return key === undefined ? {} : { key: key.kind }
 }
 
 function timesOf({ first, pass, expire, bcount, pcount }: Omit<HostEntry, 'kind' | 'ip'>): object {
@@ -167,7 +191,7 @@ const CSV_COLUMNS = [
 
 function formatCsvLine(entry: Entry): string {
   const fields: Partial<Record<(typeof CSV_COLUMNS)[number], WireText | number>> =
-    entry.kind === 'GREY'
+    entry.kind === 'GREY' || entry.kind === 'POOL'
       ? { ...entry }
       : { ...entry, ...(entry.comment === undefined ? {} : { comment: toWireText(entry.comment) }) }
   return CSV_COLUMNS.map((column) => csvField(fields[column])).join(',')

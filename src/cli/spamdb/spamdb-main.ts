@@ -8,7 +8,7 @@ import { toWireText } from '../../app/wire-text.js'
 import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Change } from '../../domain/change.js'
-import type { Entry, EntryKey, WireText } from '../../domain/entry.js'
+import { ENTRY_KINDS, type Entry, type EntryKey, type WireText } from '../../domain/entry.js'
 import type { Clock } from '../../platform/clock.js'
 import { type Environment, resolveDbPath } from '../../platform/settings.js'
 import { formatFailure } from '../report-error.js'
@@ -256,6 +256,9 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
   const { query, expiresWithinSec, olderThanSec } = call.filter
   if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
   if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
+  // Programs see everything that is on record; the lines of the original have no place for pools.
+  const isForPrograms = call.format === 'json' || call.format === 'ndjson'
+  if (isForPrograms && query.kinds === undefined) query.kinds = ENTRY_KINDS
   // Loaded first: who may read the database need not be allowed to read the programs.
   const renderers =
     call.isCount || call.format !== 'classic' ? await import('./entry-renderers.js') : undefined

@@ -37,7 +37,7 @@ export const SPAMDB_OPTIONS: readonly OptionSpec[] = [
     long: 'kind',
     value: 'KIND',
     isRepeatable: true,
-    summary: 'list only WHITE, TRAPPED, SPAMTRAP or GREY (repeatable, or separated by commas)',
+    summary: 'list only WHITE, TRAPPED, SPAMTRAP, GREY or POOL (repeatable, or separated by commas)',
   },
   { long: 'ip', value: 'CIDR', summary: 'list only entries whose address lies in this network' },
   { long: 'from', value: 'PATTERN', summary: 'list only tuples whose sender ends so, or matches a glob' },

@@ -5,6 +5,7 @@
  *   TRAPPED|ip|expire
  *   SPAMTRAP|address
  *   GREY|ip|helo|from|to|first|pass|expire|bcount|pcount       (written; also read without helo: 9 fields)
+ *   POOL|network|key|first|pass|expire|bcount|pcount            (ours, never read)
  *
  * Fields are written as they are, except that control characters (below 0x20, and 0x7f) become `\xNN`, and a
  * backslash that would read as such an escape becomes `\x5c`, so that reading gives back the same bytes.
@@ -38,9 +39,15 @@ export interface GreyLine extends Omit<HostLine, 'kind'> {
   to: string
 }
 
-export type EntryLine = HostLine | SpamtrapLine | GreyLine
+/** A network that a pool of senders opened. */
+export interface PoolLine extends Omit<HostLine, 'kind'> {
+  kind: 'POOL'
+  pool: string
+}
 
-export type ParsedLine = { ok: true; entry: EntryLine } | { ok: false; reason: string }
+export type EntryLine = HostLine | SpamtrapLine | GreyLine | PoolLine
+
+export type ParsedLine = { ok: true; entry: Exclude<EntryLine, PoolLine> } | { ok: false; reason: string }
 
 /** Numbers of the original have 64 bits; the longest is `-9223372036854775808`. */
 const MAX_NUMBER_CHARS = 20
@@ -82,6 +89,8 @@ export function formatSpamdbLine(entry: EntryLine): string {
       return `TRAPPED|${entry.ip}|${entry.expire}`
     case 'SPAMTRAP':
       return `SPAMTRAP|${escapeField(entry.address)}`
+    case 'POOL':
+      return `POOL|${entry.ip}|${entry.pool}|${formatCounts(entry)}`
     case 'GREY': {
       const tuple = `${escapeField(entry.helo)}|${escapeField(entry.from)}|${escapeField(entry.to)}`
       return `GREY|${entry.ip}|${tuple}|${formatCounts(entry)}`
@@ -124,7 +133,7 @@ export function unescapeField(text: string): string {
   )
 }
 
-function formatCounts(entry: HostLine | GreyLine): string {
+function formatCounts(entry: HostLine | GreyLine | PoolLine): string {
   return `${entry.first}|${entry.pass}|${entry.expire}|${entry.bcount}|${entry.pcount}`
 }
 

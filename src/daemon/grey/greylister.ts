@@ -14,6 +14,8 @@ import type { AllowedDomains } from '../../app/allowed-domains.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple, WireText } from '../../domain/entry.js'
+import { openedNetwork } from '../../domain/pool-key.js'
+import type { PoolAttempt } from '../../domain/requests.js'
 import { MAX_FIELD_BYTES } from '../../domain/times.js'
 import { familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
@@ -66,12 +68,14 @@ export interface GreylisterOptions {
   lowPriorityMx?: readonly string[]
   /** --recipient-delimiter: characters that begin a detail of a recipient (`+`). */
   recipientDelimiter?: string | undefined
-  /** Prefix lengths by which tuples are keyed; undefined keys by the exact address. */
+  /** Prefix lengths of the networks by which pools are known beside the exact key; undefined: not at all. */
   greyPrefix4?: number | undefined
   greyPrefix6?: number | undefined
   sync?: SyncAnnouncer | undefined
   /** Called with each address that became white because its retry was seen. */
   onPromoted?: (ip: string) => void
+  /** Called with each network that a pool opened, or that a trap closed. */
+  onPool?: (network: string, isOpen: boolean) => void
   queueLimits?: QueueLimits
 }
 
@@ -82,6 +86,8 @@ export interface GreylisterCounters {
   created: number
   repeated: number
   promoted: number
+  /** Networks that pools opened, or prolonged. */
+  opened: number
   trapped: number
   /** Tuples without HELO: never recorded. */
   refused: number
@@ -111,6 +117,7 @@ export class Greylister implements GreylistSink {
     created: 0,
     repeated: 0,
     promoted: 0,
+    opened: 0,
     trapped: 0,
     refused: 0,
     dropped: 0,
@@ -124,12 +131,14 @@ export class Greylister implements GreylistSink {
   readonly #queue: FairQueue<QueuedAttempt>
   readonly #writer: BatchWriter<readonly QueuedAttempt[], TupleOutcome[]>
   readonly #startedMs: number
+  readonly #hasPools: boolean
   #allowedDomains: AllowedDomains | undefined
 
   constructor(options: GreylisterOptions) {
     this.#options = options
     this.#limited = new RateLimitedLog(options.logger, options.clock)
     this.#startedMs = options.clock.monotonicMs()
+    this.#hasPools = (options.greyPrefix4 ?? options.greyPrefix6) !== undefined
     this.#allowedDomains = options.allowedDomains
     this.#queue = new FairQueue({
       limits: options.queueLimits ?? { maxCount: MAX_QUEUED_ATTEMPTS, maxBytes: MAX_QUEUED_BYTES },
@@ -273,7 +282,8 @@ export class Greylister implements GreylistSink {
     const isForeign = this.#allowedDomains !== undefined && !this.#allowedDomains.allows(address)
     const isPastGrace = clock.monotonicMs() - this.#startedMs > LOW_PRIORITY_MX_GRACE_MS
     return {
-      tuple: { ...logged, ip: this.#keyAddressOf(logged.ip) },
+      tuple: logged,
+      ...(this.#hasPools ? { pools: this.#poolsOf(logged.ip) } : {}),
       clientIp: logged.ip,
       trapKey,
       ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
@@ -283,9 +293,12 @@ export class Greylister implements GreylistSink {
     }
   }
 
-  #keyAddressOf(clientIp: string): string {
-    const prefixLength = familyOf(clientIp) === 4 ? this.#options.greyPrefix4 : this.#options.greyPrefix6
-    return prefixLength === undefined ? clientIp : formatCidr(networkOf(clientIp, prefixLength))
+  #poolsOf(clientIp: string): PoolAttempt[] {
+    const { greyPrefix4, greyPrefix6, blockLists } = this.#options
+    const prefixLength = familyOf(clientIp) === 4 ? greyPrefix4 : greyPrefix6
+    if (prefixLength === undefined) return []
+    const key = { kind: 'network', network: formatCidr(networkOf(clientIp, prefixLength)) } as const
+    return [{ key, mayOpen: !blockLists.overlaps(openedNetwork(key, clientIp)) }]
   }
 
   async #write(batch: readonly QueuedAttempt[]): Promise<TupleOutcome[]> {
@@ -317,6 +330,7 @@ export class Greylister implements GreylistSink {
         `too many tuples, the oldest are evicted (${this.counters.evicted} so far)`,
       )
     }
+    this.#reportPools(logged, outcome)
     const sync = destinationIp === undefined ? undefined : this.#options.sync
     switch (outcome.result) {
       case 'new':
@@ -346,6 +360,27 @@ export class Greylister implements GreylistSink {
         return
     }
     sync?.announceGrey(logged)
+  }
+
+  #reportPools(logged: Tuple, { opened = [], closed = [] }: TupleOutcome): void {
+    const { logger, onPool } = this.#options
+    for (const network of opened) {
+      this.counters.opened += 1
+      logger.log('info', `pool ${network} let in: ${describe(logged)}`, {
+        event: 'pool-opened',
+        network,
+        ...logged,
+      })
+      onPool?.(network, true)
+    }
+    for (const network of closed) {
+      logger.log('info', `pool ${network} closed: ${logged.ip} is trapped`, {
+        event: 'pool-closed',
+        network,
+        ip: logged.ip,
+      })
+      onPool?.(network, false)
+    }
   }
 
   /** An address that is WHITE already gets no entry, and no line. */

@@ -19,6 +19,8 @@ export interface HostFollowerOptions {
   clock: Clock
   /** A host as it is now, or that it has no entry; `wasWhite`: a table may hold it. */
   onHost: (ip: string, host: HostEntry | undefined, wasWhite: boolean) => void
+  /** A network of a pool was opened or closed, or may have been. */
+  onPool?: (network: string, isOpen: boolean) => void
   /** So much changed that only a scan can tell. */
   onEverything: () => void
   /** Called every ten seconds. */
@@ -91,6 +93,10 @@ export class HostFollower {
       const isHost = host !== undefined && (host.kind === 'WHITE' || host.kind === 'TRAPPED')
       this.#options.onHost(ip, isHost ? host : undefined, wasWhite)
     }
+    for (const network of changedPools(slice.rows)) {
+      const entry = await this.#options.keeper.use((store) => store.get({ kind: 'pool', ip: network }))
+      this.#options.onPool?.(network, entry !== undefined)
+    }
     // Only now: a look that failed in the middle is done again from the same place.
     this.#position = last
   }
@@ -111,4 +117,12 @@ function changedHosts(rows: readonly JournalRow[]): Map<string, boolean> {
     hosts.set(key.ip, hosts.get(key.ip) === true || before === 'WHITE')
   }
   return hosts
+}
+
+/** Networks of pools that came or went, each once. */
+function changedPools(rows: readonly JournalRow[]): Set<string> {
+  const networks = new Set<string>()
+  for (const { key, before, after } of rows)
+    if (key?.kind === 'pool' && before !== after) networks.add(key.ip)
+  return networks
 }

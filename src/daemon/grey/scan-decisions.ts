@@ -1,6 +1,7 @@
 /** What a scan decides about the entries of one slice. Source: greyscanner of spamd's grey.c. */
 import type { ScanChanges } from '../../db/store.js'
-import type { Entry, GreyEntry, HostEntry, Tuple } from '../../domain/entry.js'
+import type { Entry, GreyEntry, HostEntry, PoolEntry, Tuple } from '../../domain/entry.js'
+import { namesNoAddress } from '../../domain/pool-key.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { GuardedTime } from './clock-guard.js'
 
@@ -12,13 +13,15 @@ export interface ScanDecisions {
   trapped: string[]
   /** Passed tuples of addresses that a block list holds: to be deleted. */
   blockedTuples: Tuple[]
+  /** Open networks of pools. */
+  pools: PoolEntry[]
 }
 
 /**
  * For each entry the first rule that fits: expired ones go; TRAPPED addresses are trapped; tuples that passed are
  * promoted; WHITE addresses that passed are white; both go instead when `isListed` (a pinned WHITE stays).
- * Nothing expires while `time.mayExpire` is false, and a tuple past its life is never promoted. Tuples keyed by
- * network (`192.0.2.0/24`) are left to the retry that names the address.
+ * Nothing expires while `time.mayExpire` is false, and a tuple past its life is never promoted. Tuples of pools
+ * (`192.0.2.0/24`) are left to the retry that names the address.
  */
 export function decideSlice(
   entries: readonly Entry[],
@@ -30,10 +33,12 @@ export function decideSlice(
     white: [],
     trapped: [],
     blockedTuples: [],
+    pools: [],
   }
   for (const entry of entries) {
     if (entry.kind === 'SPAMTRAP') continue
-    if (entry.kind === 'GREY') decideTuple(entry, time, isListed, decisions)
+    if (entry.kind === 'POOL') decidePool(entry, time, decisions)
+    else if (entry.kind === 'GREY') decideTuple(entry, time, isListed, decisions)
     else decideHost(entry, time, isListed, decisions)
   }
   return decisions
@@ -48,10 +53,15 @@ function decideTuple(
   const { ip, helo, from, to } = entry
   if (entry.expire <= time.nowSec) {
     if (time.mayExpire) changes.expired.push({ kind: 'tuple', ip, helo, from, to })
-  } else if (entry.pass <= time.nowSec && !ip.includes('/')) {
+  } else if (entry.pass <= time.nowSec && !namesNoAddress(ip)) {
     if (isListed(ip)) blockedTuples.push({ ip, helo, from, to })
     else changes.promoted.push({ ip, helo, from, to })
   }
+}
+
+function decidePool(entry: PoolEntry, time: GuardedTime, { changes, pools }: ScanDecisions): void {
+  if (entry.expire <= time.nowSec && time.mayExpire) changes.expired.push({ kind: 'pool', ip: entry.ip })
+  else pools.push(entry)
 }
 
 function decideHost(

@@ -9,8 +9,11 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
-import type { EntryKey } from '../../domain/entry.js'
+import type { EntryKey, PoolEntry } from '../../domain/entry.js'
+import { poolKeyText } from '../../domain/pool-key.js'
+import { parseCidr } from '../../ip/cidr.js'
 import { isEmptySet } from '../../ip/ip-range-set.js'
+import { RangeTable } from '../../ip/range-table.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -22,6 +25,7 @@ import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { HostGatherer } from './host-gatherer.js'
+import type { PoolNetworks } from './pool-networks.js'
 import { decideSlice, type ScanDecisions } from './scan-decisions.js'
 import type { WhiteTable } from './white-table.js'
 
@@ -36,6 +40,7 @@ const LARGEST_SLICE = 4000
 /** Fewer entries than this expire whatever the clock says: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
 /** A database that someone else has locked is asked again after this, so many times. */
+const LEARN_POOL = poolKeyText({ kind: 'learn' })
 const BUSY_RETRY_MS = 250
 const MAX_BUSY_RETRIES = 40
 
@@ -50,6 +55,9 @@ export interface ScannerOptions {
   debug?: DebugOutput | undefined
   blockLists: BlockLists
   whiteTable: WhiteTable
+  pools: PoolNetworks
+  /** Pools are known by a key: without one, what an earlier daemon left is closed. */
+  hasPools: boolean
   intervalMs?: number
 }
 
@@ -66,6 +74,7 @@ export class Scanner {
   #running: Promise<ScanReport> | undefined
   #isStopped = false
   #isClockCompared = false
+  #isPoolTableCleared = false
   #lastReport: ScanReport | undefined
   #lastCompleteSec: number | undefined
 
@@ -116,6 +125,7 @@ export class Scanner {
       isWaiting: false,
       whiteCount: 0,
       trappedCount: 0,
+      poolCount: 0,
       greyCount: 0,
       deletedCount: 0,
       promotedCount: 0,
@@ -123,17 +133,19 @@ export class Scanner {
     }
     const white = new HostGatherer()
     const trapped = new HostGatherer()
+    const pools: PoolEntry[] = []
     whiteTable.beginScan()
+    this.#options.pools.beginScan()
     this.#options.blockLists.beginTrapScan()
     try {
       const time = await this.#readTime()
       report.isWaiting = await this.#mustWait(time)
-      if (!report.isWaiting) report.isComplete = await this.#walk(time, report, white, trapped)
+      if (!report.isWaiting) report.isComplete = await this.#walk(time, report, white, trapped, pools)
     } catch (error) {
       logger.log('notice', `scan of ${databasePath} failed`, { event: 'scan-failed' })
       logger.log('info', `dbopen failed (${escapeControl(reasonOf(error))})`)
     }
-    if (report.isComplete) await this.#publish(report, white, trapped)
+    if (report.isComplete) await this.#publish(report, white, trapped, pools)
     report.durationMs = clock.monotonicMs() - startedMs
     this.#lastReport = report
     this.counters.scans += 1
@@ -184,6 +196,7 @@ export class Scanner {
     report: ScanReport,
     white: HostGatherer,
     trapped: HostGatherer,
+    pools: PoolEntry[],
   ): Promise<boolean> {
     const { clock, keeper, blockLists } = this.#options
     let cursor: ScanCursor | undefined
@@ -201,6 +214,7 @@ export class Scanner {
         this.#options.debug?.err(`whitelisted ${ip}`)
       }
       for (const ip of decisions.trapped) trapped.add(ip)
+      pools.push(...decisions.pools)
       this.#adaptSlice(readMs, limit)
       await nextTurn()
       cursor = slice.next
@@ -266,7 +280,12 @@ export class Scanner {
     else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
   }
 
-  async #publish(report: ScanReport, white: HostGatherer, trapped: HostGatherer): Promise<void> {
+  async #publish(
+    report: ScanReport,
+    white: HostGatherer,
+    trapped: HostGatherer,
+    pools: readonly PoolEntry[],
+  ): Promise<void> {
     const { keeper, whiteTable, blockLists, logger, databasePath } = this.#options
     report.whiteCount = white.count
     report.trappedCount = trapped.count
@@ -278,13 +297,44 @@ export class Scanner {
       // A database that was just created says nothing about who was white before.
       logger.log('info', `${databasePath} is new and holds no white address, the table is left as it is`)
     } else await whiteTable.replace(whiteSet)
-    blockLists.replaceTrapList(trapped.takeSet(), report.trappedCount)
+    const trappedSet = trapped.takeSet()
+    blockLists.replaceTrapList(trappedSet, report.trappedCount)
+    await this.#publishPools(report, pools, new RangeTable(trappedSet))
+  }
+
+  /** Closes networks that hold a TRAPPED or block-listed address, and those of keys that are no longer in use. */
+  async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
+    const { blockLists, policy, hasPools, pools, logger } = this.#options
+    const isUnfit = ({ ip, pool }: PoolEntry): boolean => {
+      if (pool === LEARN_POOL ? policy.isLearning !== true : !hasPools) return true
+      return blockLists.overlaps(ip) || trapped.overlaps(parseCidr(ip)!)
+    }
+    const closedPools = entries.filter(isUnfit).map(({ ip }) => ip)
+    if (closedPools.length > 0) {
+      for (const network of closedPools)
+        logger.log('info', `pool ${network} closed`, { event: 'pool-closed', network })
+      const changes = { expired: [], promoted: [], blocked: [], closedPools }
+      try {
+        await this.#retryWhileBusy((store) => store.applyScan(changes, policy, report.atSec))
+      } catch (error) {
+        // They leave the table all the same, and the next scan tries again.
+        logger.log('notice', `closing of pools failed (${escapeControl(reasonOf(error))})`)
+      }
+    }
+    const closed = new Set(closedPools)
+    const open = entries.filter(({ ip }) => !closed.has(ip))
+    report.poolCount = open.length
+    report.deletedCount += closed.size
+    if (hasPools || policy.isLearning === true || closed.size > 0)
+      await pools.replace(open.map(({ ip }) => ip))
+    else if (!this.#isPoolTableCleared) await pools.clearLeft()
+    this.#isPoolTableCleared = true
   }
 }
 
 /** A key as the log shows it: the fields of a tuple joined by escaped line feeds. */
 function describeKey(key: EntryKey): string {
-  if (key.kind === 'host') return key.ip
+  if (key.kind === 'host' || key.kind === 'pool') return key.ip
   if (key.kind === 'spamtrap') return escapeControl(key.address)
   return escapeControl([key.ip, key.helo, key.from, key.to].join('\n'))
 }

@@ -32,10 +32,17 @@ export function checkWhiteFile(path: string): void {
   }
 }
 
+interface Families {
+  ipv4: HostLines
+  ipv6: HostLines
+}
+
 export class WhiteFile {
   readonly #path: string
   readonly #logger: Logger
   #written: Uint8Array | undefined
+  #hosts: Families | undefined
+  #networks: Families | undefined
   #isFailing = false
 
   constructor(options: { path: string; logger: Logger }) {
@@ -53,8 +60,22 @@ export class WhiteFile {
   }
 
   /** Replaces the file where the list has changed. Never rejects: a row of failures is logged once, the file stays. */
-  async write({ ipv4, ipv6 }: { ipv4: HostLines; ipv6: HostLines }): Promise<void> {
-    const content = Buffer.concat([ipv4.text, ipv6.text])
+  async write(hosts: Families): Promise<void> {
+    this.#hosts = hosts
+    await this.#writeBoth()
+  }
+
+  /** The same with the networks that pools opened, which stand behind the addresses. */
+  async writeNetworks(networks: Families): Promise<void> {
+    this.#networks = networks
+    await this.#writeBoth()
+  }
+
+  async #writeBoth(): Promise<void> {
+    // Before the first scan told both there is nothing to say.
+    if (this.#hosts === undefined) return
+    const parts = [this.#hosts, ...(this.#networks === undefined ? [] : [this.#networks])]
+    const content = Buffer.concat(parts.flatMap(({ ipv4, ipv6 }) => [ipv4.text, ipv6.text]))
     if (this.#written !== undefined && content.equals(this.#written)) return
     await this.#replace(content)
   }

@@ -7,6 +7,7 @@ import type { PrefixColumns } from '../../codec/config-line/config-prefixes.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { WireText } from '../../domain/entry.js'
 import { formatIpv4, formatIpv6 } from '../../ip/address.js'
+import { parseCidr } from '../../ip/cidr.js'
 import { EMPTY_SET, type IpRangeSet } from '../../ip/ip-range-set.js'
 import { WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { setOfPrefixes } from '../../ip/prefix-ranges.js'
@@ -61,6 +62,11 @@ export class BlockLists implements BlockListLookup {
       if (isIn) matches.push({ listName, message })
     }
     return matches
+  }
+
+  overlaps(network: string): boolean {
+    const parsed = parseCidr(network)
+    return parsed !== undefined && this.#lists.some(({ table }) => table.overlaps(parsed))
   }
 
   /** A scan begins: what `noteTrapped` tells from now on may be missing in its trap list. */

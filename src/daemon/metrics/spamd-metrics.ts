@@ -8,6 +8,7 @@ import { toDisplayText } from '../../app/wire-text.js'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Greylister } from '../grey/greylister.js'
+import type { PoolNetworks } from '../grey/pool-networks.js'
 import type { Scanner } from '../grey/scanner.js'
 import type { WhiteTable } from '../grey/white-table.js'
 import type { BlockLists } from '../lists/block-lists.js'
@@ -27,10 +28,11 @@ export interface MetricSources {
   version: string
   smtp: SmtpServer
   blockLists: BlockLists
-  /** These three: undefined with -b. */
+  /** These four: undefined with -b. */
   greylister: Greylister | undefined
   scanner: Scanner | undefined
   whiteTable: WhiteTable | undefined
+  pools: PoolNetworks | undefined
   /** Undefined without -Y and -y. */
   syncStatus: (() => SyncStatus) | undefined
   process: ProcessMetrics
@@ -208,8 +210,16 @@ function uniqueLabels(values: readonly [string, number][]): [string, number][] {
   return [...sums]
 }
 
-function greyMetrics({ greylister, scanner, whiteTable, config, clock }: MetricSources): MetricFamily[] {
-  if (greylister === undefined || scanner === undefined || whiteTable === undefined) return []
+function greyMetrics({
+  greylister,
+  scanner,
+  whiteTable,
+  pools,
+  config,
+  clock,
+}: MetricSources): MetricFamily[] {
+  if (greylister === undefined || scanner === undefined) return []
+  if (whiteTable === undefined || pools === undefined) return []
   const { counters, writes } = greylister
   const { lastReport, lastCompleteSec } = scanner
   const table = whiteTable.counters
@@ -246,7 +256,15 @@ function greyMetrics({ greylister, scanner, whiteTable, config, clock }: MetricS
       ['GREY', complete?.greyCount],
       ['WHITE', complete?.whiteCount],
       ['TRAPPED', complete?.trappedCount],
+      ['POOL', complete?.poolCount],
     ]),
+    single(
+      'spamd_pools_opened_total',
+      'counter',
+      'Times that a pool of senders came back and its network was let in.',
+      counters.opened,
+    ),
+    single('spamd_learning', 'gauge', '1 in learn-only mode (--learn).', config.isLearning ? 1 : 0),
     single('spamd_scans_total', 'counter', 'Scans of the database.', scanner.counters.scans),
     single(
       'spamd_scans_incomplete_total',
@@ -287,22 +305,28 @@ function greyMetrics({ greylister, scanner, whiteTable, config, clock }: MetricS
     single('spamd_entries_removed_total', 'counter', 'Entries that scans removed.', scanner.counters.deleted),
     byLabel('spamd_table_entries', 'gauge', 'Addresses that the table holds as written last.', 'table', [
       ['spamd-white', table.addressCount],
+      ['spamd-white-net', pools.counters.networkCount],
     ]),
     byLabel(
       'spamd_table_wanted_entries',
       'gauge',
       'Addresses that the table should hold by the last complete scan.',
       'table',
-      [['spamd-white', complete?.whiteCount]],
+      [
+        ['spamd-white', complete?.whiteCount],
+        ['spamd-white-net', complete?.poolCount],
+      ],
     ),
     byLabel('spamd_table_replacements_total', 'counter', 'Times that the whole table was written.', 'table', [
       ['spamd-white', table.replacements],
+      ['spamd-white-net', pools.counters.replacements],
     ]),
     byLabel('spamd_table_changes_total', 'counter', 'Single addresses that were added or deleted.', 'table', [
       ['spamd-white', table.changes],
     ]),
     byLabel('spamd_table_failures_total', 'counter', 'Writes that the packet filter refused.', 'table', [
       ['spamd-white', table.failures],
+      ['spamd-white-net', pools.counters.failures],
     ]),
     byLabel('spamd_table_in_step', 'gauge', '1 when the last write of the table went well.', 'table', [
       ['spamd-white', whiteTable.isInStep ? 1 : 0],

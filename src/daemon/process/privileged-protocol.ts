@@ -25,7 +25,10 @@ export const SIMPLE_REQUESTS = [
 export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]
 
 /** The only tables that the daemon may touch. */
-export const DAEMON_TABLES: readonly TableSpec[] = [{ name: 'spamd-white', content: 'hosts' }]
+export const DAEMON_TABLES: readonly TableSpec[] = [
+  { name: 'spamd-white', content: 'hosts' },
+  { name: 'spamd-white-net', content: 'networks' },
+]
 
 /** The only table that spamd-setup may touch. */
 export const SETUP_TABLES: readonly TableSpec[] = [{ name: 'spamd', content: 'networks' }]

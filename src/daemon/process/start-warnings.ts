@@ -43,6 +43,24 @@ export function startWarnings(
         : '-M: redirected connections do not show the address that a client meant, so nobody will be trapped by it: use a TPROXY socket (--listen-fd)',
     )
   }
+  if (!isBlackOnly) warnings.push(...poolWarnings(config))
+  return warnings
+}
+
+/** A network that wide is shared by customers who have nothing to do with each other. */
+const WIDE_PREFIX = { 4: 20, 6: 48 } as const
+
+function poolWarnings({ greyPrefix4, greyPrefix6, isLearning }: SpamdConfig): string[] {
+  const warnings = ([4, 6] as const).flatMap((family) => {
+    const bits = family === 4 ? greyPrefix4 : greyPrefix6
+    if (bits === undefined || bits >= WIDE_PREFIX[family]) return []
+    return `--grey-prefix${family} ${bits}: a /${bits} holds many customers of a provider, any of whom can open networks for the others: use /${WIDE_PREFIX[family]} or longer`
+  })
+  if (isLearning) {
+    warnings.push(
+      '--learn: every client that comes back is let through, so greylisting keeps hardly any spam away',
+    )
+  }
   return warnings
 }
 

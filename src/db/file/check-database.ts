@@ -47,7 +47,7 @@ export function checkDatabase(connection: Connection): CheckReport {
 const TUPLE_BYTES =
   'SELECT coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples'
 const COUNTED_BYTES = 'SELECT tuple_count FROM tuple_ages WHERE age = -2'
-const COUNTED_TUPLES = 'SELECT tuple_count FROM tuple_ages WHERE age = -1'
+const COUNTED_TUPLES = 'SELECT sum(tuple_count) FROM tuple_ages WHERE age IN (-1, -3)'
 
 /** What `look` finds; damage that stops it becomes a problem, once. */
 function unlessDamaged<Found>(problems: string[], look: () => Found): Found | undefined {

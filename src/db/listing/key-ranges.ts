@@ -26,6 +26,7 @@ const ENTRY_COLUMNS = {
   hosts: 'ip, first, pass, expire, bcount, pcount, comment',
   spamtraps: 'address, first, comment',
   tuples: 'ip, helo, "from", "to", first, pass, expire, bcount, pcount',
+  pools: 'ip, pool, first, pass, expire, bcount, pcount',
 } as const
 
 /** How a kind is stored: its table, key columns and condition. */
@@ -40,7 +41,25 @@ const KIND_TABLES: Readonly<Record<RangeKind, KindTable>> = {
   WHITE: { table: 'hosts', columns: ['ip'], condition: 'pcount <> -1' },
   TRAPPED: { table: 'hosts', columns: ['ip'], condition: 'pcount = -1' },
   SPAMTRAP: { table: 'spamtraps', columns: ['address'], condition: 'true' },
+  POOL: { table: 'pools', columns: ['ip'], condition: 'true' },
   GREY: { table: 'tuples', columns: ['ip', 'helo', '"from"', '"to"'], condition: 'true' },
+}
+
+/** Where the rows of each table are; the key of a pool is called as that of the others. */
+const ROW_SOURCES = {
+  hosts: 'hosts',
+  spamtraps: 'spamtraps',
+  tuples: 'tuples',
+  pools: '(SELECT network AS ip, pool, first, pass, expire, bcount, pcount FROM pool_networks)',
+} as const
+
+/** A database of before pools, opened to be read, has no table of them. */
+const NO_POOLS =
+  "(SELECT '' AS ip, '' AS pool, 0 AS first, 0 AS pass, 0 AS expire, 0 AS bcount, 0 AS pcount WHERE 0)"
+
+/** What stands behind FROM for the rows of a table. */
+export function rowSourceOf(connection: Connection, table: keyof typeof ROW_SOURCES): string {
+  return table === 'pools' && !connection.hasMarks ? NO_POOLS : ROW_SOURCES[table]
 }
 
 /** A key of the given kind that sorts before all others. */
@@ -75,7 +94,7 @@ export function selectWhole(
   const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
   // Without WHERE, SQLite counts the rows of a page at once.
   const ofRows = where === 'true' ? '' : ` WHERE ${where}`
-  const statement = connection.prepare(`SELECT ${aggregates} FROM ${table}${ofRows}`)
+  const statement = connection.prepare(`SELECT ${aggregates} FROM ${rowSourceOf(connection, table)}${ofRows}`)
   return statement.raw().get(...within.values) as unknown[]
 }
 
@@ -101,7 +120,7 @@ export function findFirst(
   const within = scopeCondition(scope, true)
   const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
   const orderBy = [...(order === '' ? [] : [order]), ...columns].join(', ')
-  const rows = `SELECT ${ENTRY_COLUMNS[table]} FROM ${table} WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
+  const rows = `SELECT ${ENTRY_COLUMNS[table]} FROM ${rowSourceOf(connection, table)} WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
   return {
     end: undefined,
     select: (aggregates) => {
@@ -140,7 +159,7 @@ function findRangeFrom(
       ? ''
       : ` AND ${key} ${direction.beyond} ${rowValue(columns.map((_, index) => boundText(start[index])))}`
   const within = scopeCondition(scope, start === undefined)
-  const from = `FROM ${table} WHERE ${condition}${within.sql}${beyond}`
+  const from = `FROM ${rowSourceOf(connection, table)} WHERE ${condition}${within.sql}${beyond}`
   const blobs = columns.map((column) => `CAST(${column} AS BLOB)`).join(', ')
   const order = columns.map((column) => `${column} ${direction.order}`).join(', ')
   const findEnd = `SELECT ${blobs} ${from} ORDER BY ${order} LIMIT 1 OFFSET ?`

@@ -1,4 +1,4 @@
-import type { EntryKind, WireText } from '../../domain/entry.js'
+import { CLASSIC_KINDS, type EntryKind, type WireText } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
 import { foldText, isGlob } from '../../domain/query-match.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
@@ -21,7 +21,8 @@ const MAX_LIKE_CHARS = 1000
 
 /** The plan for one kind; undefined when the query wants nothing of it. */
 export function planKind(query: EntryQuery, kind: EntryKind): KindPlan | undefined {
-  if (query.kinds !== undefined && !query.kinds.includes(kind)) return undefined
+  const wanted: readonly EntryKind[] = query.kinds ?? CLASSIC_KINDS
+  if (!wanted.includes(kind)) return undefined
   const { ip, network, expiresBy, createdBefore } = query
   const conditions: string[] = []
   let scopes: readonly (KeyScope | undefined)[] = [undefined]

@@ -34,15 +34,21 @@ const CLASSIC: Readonly<Record<EntryKind, string>> = {
   WHITE: `'WHITE|' || ip || '|||' || ${CLASSIC_TIMES}`,
   TRAPPED: "'TRAPPED|' || ip || '|' || expire",
   SPAMTRAP: "'SPAMTRAP|' || address",
+  POOL: `'POOL|' || ip || '|' || pool || '|' || ${CLASSIC_TIMES}`,
   GREY: `'GREY|' || ip || '|' || helo || '|' || "from" || '|' || "to" || '|' || ${CLASSIC_TIMES}`,
 }
 
 const JSON_TIMES = TIMES.map((name) => `',"${name}":' || ${name}`).join(' || ')
+/** See parsePoolKey. */
+const POOL_KEY = `CASE WHEN pool = 'learn' THEN pool WHEN pool LIKE 'spf:%' THEN 'spf' ELSE 'network' END`
+/** The key of a pool has no HELO. */
+const TUPLE_KEY = `CASE WHEN helo <> '' THEN '' WHEN ip LIKE 'spf:%' THEN '","key":"spf' WHEN instr(ip, '/') > 0 THEN '","key":"network' ELSE '' END`
 const JSON_OBJECTS: Readonly<Record<EntryKind, string>> = {
   WHITE: `'{"kind":"WHITE","ip":"' || ip || '"' || ${JSON_TIMES} || '}'`,
   TRAPPED: `'{"kind":"TRAPPED","ip":"' || ip || '"' || ${JSON_TIMES} || '}'`,
   SPAMTRAP: `'{"kind":"SPAMTRAP","address":"' || address || '","first":' || first || '}'`,
-  GREY: `'{"kind":"GREY","ip":"' || ip || '","helo":"' || helo || '","from":"' || "from" || '","to":"' || "to" || '"' || ${JSON_TIMES} || '}'`,
+  POOL: `'{"kind":"POOL","ip":"' || ip || '","key":"' || ${POOL_KEY} || '","pool":"' || pool || '"' || ${JSON_TIMES} || '}'`,
+  GREY: `'{"kind":"GREY","ip":"' || ip || ${TUPLE_KEY} || '","helo":"' || helo || '","from":"' || "from" || '","to":"' || "to" || '"' || ${JSON_TIMES} || '}'`,
 }
 
 const CSV_TIMES = TIMES.join(` || ',' || `)
@@ -50,12 +56,13 @@ const CSV: Readonly<Record<EntryKind, string>> = {
   WHITE: `'WHITE,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
   TRAPPED: `'TRAPPED,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
   SPAMTRAP: "'SPAMTRAP,,' || address || ',,,,' || first || ',,,,,'",
+  POOL: `'POOL,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
   GREY: `'GREY,' || ip || ',,' || helo || ',' || "from" || ',' || "to" || ',' || ${CSV_TIMES} || ','`,
 }
 
 /** Counts the rows that have a comment, or with `ofQuotes` a double quote in a field. */
 function specialOf(kind: EntryKind, ofQuotes: boolean): string {
-  const terms = kind === 'GREY' ? [] : ['count(comment)']
+  const terms = kind === 'GREY' || kind === 'POOL' ? [] : ['count(comment)']
   if (ofQuotes && kind === 'GREY') terms.push(`total((helo || "from" || "to") LIKE '%"%')`)
   if (ofQuotes && kind === 'SPAMTRAP') terms.push(`total(address LIKE '%"%')`)
   return terms.length === 0 ? '0' : terms.join(' + ')

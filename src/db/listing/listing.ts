@@ -8,7 +8,7 @@ import { type KeyRange, type KeyScope, type RangeKind, selectWhole, walkRanges }
 import { planKind } from './kind-plan.js'
 
 /**
- * Matching entries in the order WHITE, TRAPPED, SPAMTRAP, GREY, each by key, in chunks; `query.sort` is the
+ * Matching entries in the order WHITE, TRAPPED, SPAMTRAP, GREY, POOL, each by key, in chunks; `query.sort` is the
  * caller's matter. Chunks are never empty.
  */
 export function* listInKeyOrder(connection: Connection, query: EntryQuery): Generator<Entry[]> {
@@ -35,7 +35,7 @@ export function* listInKeyOrder(connection: Connection, query: EntryQuery): Gene
 
 /** How many entries of each kind match; `sort` and `limit` play no part. */
 export function countEntries(connection: Connection, query: EntryQuery): EntryCounts {
-  const counts: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
+  const counts: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 }
   const matches = compileQuery(query)
   for (const kind of ENTRY_KINDS) {
     const plan = planKind(query, kind)

@@ -1,24 +1,34 @@
 import type { Entry, EntryKey } from '../../domain/entry.js'
 import { hostKindOf } from '../../domain/host-state.js'
 import type { Connection } from '../connection.js'
-import type { KeyRange, RangeKind } from '../listing/key-ranges.js'
+import { type KeyRange, type RangeKind, rowSourceOf } from '../listing/key-ranges.js'
 import { wireValue } from './wire-value.js'
 
 /**
  * Rows become entries here: SQLite joins the fields of many rows with NUL, which no field holds, into one
  * blob. Unlike a text column, a blob keeps bytes that are not valid UTF-8, and it costs less than row objects.
  */
-type RowTable = 'hosts' | 'spamtraps' | 'tuples'
+type RowTable = 'hosts' | 'spamtraps' | 'tuples' | 'pools'
 
 const FIELDS: Readonly<Record<RowTable, readonly string[]>> = {
   hosts: ['ip', 'first', 'pass', 'expire', 'bcount', 'pcount', "coalesce(comment, '')"],
   spamtraps: ['address', 'first', "coalesce(comment, '')"],
+  pools: ['ip', 'pool', 'first', 'pass', 'expire', 'bcount', 'pcount'],
   tuples: ['ip', 'helo', '"from"', '"to"', 'first', 'pass', 'expire', 'bcount', 'pcount'],
+}
+
+const TABLE_OF: Readonly<Record<RangeKind, RowTable>> = {
+  HOST: 'hosts',
+  WHITE: 'hosts',
+  TRAPPED: 'hosts',
+  SPAMTRAP: 'spamtraps',
+  GREY: 'tuples',
+  POOL: 'pools',
 }
 
 /** The entries of one range, in the order of its key; `filter` is an SQL condition on their columns. */
 export function entriesOfRange(kind: RangeKind, range: KeyRange, filter?: string): Entry[] {
-  const table = kind === 'GREY' ? 'tuples' : kind === 'SPAMTRAP' ? 'spamtraps' : 'hosts'
+  const table = TABLE_OF[kind]
   const [blob] = range.select(joinedFields(table), filter)
   return decodeRows(table, blob)
 }
@@ -30,6 +40,8 @@ export function getEntry(connection: Connection, key: EntryKey): Entry | undefin
       return selectEntry(connection, 'hosts', { ip: key.ip })
     case 'spamtrap':
       return selectEntry(connection, 'spamtraps', { address: key.address })
+    case 'pool':
+      return selectEntry(connection, 'pools', { ip: key.ip })
     case 'tuple':
       return selectEntry(connection, 'tuples', { ip: key.ip, helo: key.helo, from: key.from, to: key.to })
   }
@@ -43,7 +55,9 @@ function selectEntry(
   const condition = Object.keys(key)
     .map((column) => `"${column}" = CAST(? AS TEXT)`)
     .join(' AND ')
-  const statement = connection.prepare(`SELECT ${joinedFields(table)} FROM ${table} WHERE ${condition}`)
+  const statement = connection.prepare(
+    `SELECT ${joinedFields(table)} FROM ${rowSourceOf(connection, table)} WHERE ${condition}`,
+  )
   const [blob] = statement.raw().get(...Object.values(key).map(wireValue)) as unknown[]
   return decodeRows(table, blob)[0]
 }
@@ -75,6 +89,8 @@ function decodeRow(table: RowTable, texts: readonly string[], at: number): Entry
         first: Number(texts[at + 1]),
         ...decodeComment(texts[at + 2]!),
       }
+    case 'pools':
+      return { kind: 'POOL', ip: texts[at]!, pool: texts[at + 1]!, ...decodeTimes(texts, at + 2) }
     case 'tuples':
       return {
         kind: 'GREY',

@@ -1,7 +1,9 @@
 import type { HostEntry } from '../../domain/entry.js'
 import type { HeldHost } from '../../domain/held.js'
 import { TRAPPED_PCOUNT } from '../../domain/host-state.js'
+import { isInNetwork, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
+import { textRangesOf } from '../listing/text-ranges.js'
 import { type HostMarkColumns, hostMarkColumns, hostMarksOf, type NodeNumbers } from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
@@ -12,6 +14,7 @@ const SLICE = `SELECT ${COLUMNS}, ip FROM hosts WHERE ip > ? ORDER BY ip LIMIT ?
 const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 const UPDATE =
   'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, stamp = ?, granted = ?, node = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
+const TRAPS = 'SELECT ip FROM hosts WHERE pcount = -1 AND ip >= ? AND ip < ?'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
 
 const COLUMN_COUNT = 10
@@ -51,6 +54,17 @@ export class HostTable {
     const entry: HostEntry = { kind, ip, first, pass, expire, bcount, pcount }
     if (comment !== null) entry.comment = comment
     return { entry, marks: hostMarksOf(kind, [stamp, granted, node, bytes], this.#nodes) }
+  }
+
+  /** True when a TRAPPED address lies inside a network, which is canonical CIDR text. */
+  hasTrapIn(network: string): boolean {
+    const parsed = parseCidr(network)!
+    const { ranges, isExact } = textRangesOf(parsed)
+    for (const { low, high } of ranges) {
+      const rows = this.#connection.prepareRaw(TRAPS).iterate(low, high) as Iterable<[string]>
+      for (const [ip] of rows) if (isExact || isInNetwork(ip, parsed)) return true
+    }
+    return false
   }
 
   insert(entry: HostEntry, marks: HeldHost['marks']): void {

@@ -23,6 +23,7 @@ export class RemovedTable {
   }
 
   get(key: string): Buffer | undefined {
+    if (!this.#connection.hasMarks) return undefined
     const row = this.#connection.prepareRaw(SELECT).get(wireValue(key)) as [Buffer] | undefined
     return row?.[0]
   }
@@ -54,7 +55,7 @@ export function removedTupleKey({ ip, helo, from, to }: Tuple): string {
 /** What was deleted, by the text of its key. */
 export function removedKeyOf(text: string): EntryKey {
   if (text.startsWith(SPAMTRAP_SIGN)) return { kind: 'spamtrap', address: text.slice(1) }
-  if (!text.startsWith(TUPLE_SIGN)) return { kind: 'host', ip: text }
+  if (!text.startsWith(TUPLE_SIGN)) return { kind: text.includes('/') ? 'pool' : 'host', ip: text }
   const end = text.indexOf(';')
   const fields = text.slice(end + 1)
   const [ip = 0, helo = 0, from = 0] = text.slice(1, end).split(',').map(Number)

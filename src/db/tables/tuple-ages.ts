@@ -2,9 +2,10 @@ import type { Connection } from '../connection.js'
 
 /** Seconds that one step of the age table spans. */
 export const AGE_STEP_SEC = 64
-/** Row that counts all tuples, and the one that counts the bytes of their texts. */
+/** Row that counts all tuples of addresses, the one that counts the bytes of all texts, and that of the tuples of pools. */
 const TOTAL_AGE = -1
 const BYTES_AGE = -2
+const POOL_AGE = -3
 /** Ages are clamped, so that odd times in imported entries stay in range. */
 const MAX_AGE = 2 ** 40
 
@@ -12,6 +13,7 @@ const ADD =
   'INSERT INTO tuple_ages VALUES (?, ?) ON CONFLICT DO UPDATE SET tuple_count = tuple_count + excluded.tuple_count'
 const TOTAL = `SELECT tuple_count FROM tuple_ages WHERE age = ${TOTAL_AGE}`
 const TOTAL_BYTES = `SELECT tuple_count FROM tuple_ages WHERE age = ${BYTES_AGE}`
+const TOTAL_POOLS = `SELECT tuple_count FROM tuple_ages WHERE age = ${POOL_AGE}`
 const OLDEST = `SELECT age, tuple_count FROM tuple_ages WHERE age > ${TOTAL_AGE} ORDER BY age`
 const DROP_EMPTY = `DELETE FROM tuple_ages WHERE tuple_count <= 0 AND age > ${TOTAL_AGE}`
 
@@ -24,6 +26,7 @@ export class TupleAges {
   readonly #changeByAge = new Map<number, number>()
   #totalChange = 0
   #bytesChange = 0
+  #poolChange = 0
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -34,6 +37,7 @@ export class TupleAges {
     this.#changeByAge.clear()
     this.#totalChange = 0
     this.#bytesChange = 0
+    this.#poolChange = 0
   }
 
   noteAdded(first: number, count = 1): void {
@@ -42,6 +46,11 @@ export class TupleAges {
 
   noteRemoved(first: number): void {
     this.#note(first, -1)
+  }
+
+  /** Tells of tuples of pools that came or, below 0, went: they are counted apart. */
+  notePools(change: number): void {
+    this.#poolChange += change
   }
 
   /** Tells how many bytes of HELO, sender and recipient came or, below 0, went. */
@@ -55,7 +64,13 @@ export class TupleAges {
     return (stored?.tuple_count ?? 0) + this.#bytesChange
   }
 
-  /** All tuples, with the changes noted so far. */
+  /** Tuples of pools, with the changes noted so far. */
+  totalPools(): number {
+    const stored = this.#connection.prepare(TOTAL_POOLS).get() as { tuple_count: number } | undefined
+    return (stored?.tuple_count ?? 0) + this.#poolChange
+  }
+
+  /** All tuples of addresses, with the changes noted so far. */
   total(): number {
     const stored = this.#connection.prepare(TOTAL).get() as { tuple_count: number } | undefined
     return (stored?.tuple_count ?? 0) + this.#totalChange
@@ -78,6 +93,7 @@ export class TupleAges {
   flush(): void {
     const add = this.#connection.prepare(ADD)
     if (this.#bytesChange !== 0) add.run(BYTES_AGE, this.#bytesChange)
+    if (this.#poolChange !== 0) add.run(POOL_AGE, this.#poolChange)
     if (this.#changeByAge.size > 0) {
       add.run(TOTAL_AGE, this.#totalChange)
       let hasRemoved = false

@@ -1,3 +1,4 @@
+import { parsePoolKey } from '../../domain/pool-key.js'
 import type { GreyPolicy } from '../../domain/requests.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
@@ -44,10 +45,12 @@ export class TupleLimits {
     const { ages } = this.#tuples
     const maxBytes = policy.maxTupleBytes ?? DEFAULT_MAX_TUPLE_BYTES
     let count = ages.total()
+    // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself.
+    let poolCount = ages.totalPools()
     let bytes = ages.totalBytes()
-    const isOver = (): boolean => count > policy.maxTuples || bytes > maxBytes
+    const isOver = (): boolean => count > policy.maxTuples || poolCount > policy.maxTuples || bytes > maxBytes
     if (!isOver()) return 0
-    const countBefore = count
+    const countBefore = count + poolCount
     const sources = this.#sourcesAt(now)
     // The heaviest is at the end, and goes back to where it belongs when it weighs less than the next.
     const fair = fairWeight(policy.maxTuples)
@@ -58,7 +61,8 @@ export class TupleLimits {
         const evicted = sources.evictFrom(top.source)
         if (evicted === undefined) break
         this.#tuples.noteRemoved(evicted)
-        count -= 1
+        if (isPoolTuple(evicted)) poolCount -= 1
+        else count -= 1
         bytes -= textBytesOf(evicted)
         if (sources.weightOf(top.source) <= level) break
       }
@@ -66,12 +70,14 @@ export class TupleLimits {
       if (weight > fair) insertByWeight(heavy, { source: top.source, weight })
     }
     while (isOver()) {
-      const evictedCount = this.#evictOldest(Math.max(1, count - policy.maxTuples))
-      if (evictedCount === 0) break
-      count -= evictedCount
+      const excess = Math.max(count - policy.maxTuples, poolCount - policy.maxTuples, 1)
+      const ofPools = bytes > maxBytes ? undefined : count <= policy.maxTuples
+      if (this.#evictOldest(excess, ofPools) === 0) break
+      count = ages.total()
+      poolCount = ages.totalPools()
       bytes = ages.totalBytes()
     }
-    return countBefore - count
+    return countBefore - count - poolCount
   }
 
   #sourcesAt(now: number): TupleSources {
@@ -82,7 +88,8 @@ export class TupleLimits {
     return this.#tuples.sources
   }
 
-  #evictOldest(wantedCount: number): number {
+  /** `ofPools`: only tuples of pools, or only those of addresses; undefined is both. */
+  #evictOldest(wantedCount: number, ofPools: boolean | undefined): number {
     const { ages } = this.#tuples
     ages.flush()
     const total = ages.total()
@@ -97,6 +104,7 @@ export class TupleLimits {
       const stretch = this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)
       for (const tuple of stretch) {
         if (!isSmall && wrapCount < 2 && tuple.bcount > 1) continue
+        if (ofPools !== undefined && isPoolTuple(tuple) !== ofPools) continue
         if (evictedCount === wantedCount) break
         if (this.#tuples.deleteStored(tuple)) evictedCount += 1
       }
@@ -109,6 +117,10 @@ export class TupleLimits {
     ages.flush()
     return evictedCount
   }
+}
+
+function isPoolTuple({ ip, helo }: StoredTuple): boolean {
+  return helo.length === 0 && parsePoolKey(ip.toString('latin1')) !== undefined
 }
 
 function textBytesOf({ helo, from, to }: StoredTuple): number {

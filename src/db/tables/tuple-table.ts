@@ -1,5 +1,6 @@
 import type { GreyEntry, Tuple } from '../../domain/entry.js'
 import type { HeldTuple } from '../../domain/held.js'
+import { poolKeyOf } from '../../domain/pool-key.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { encodeTupleMarks, type NodeNumbers, tupleMarksOf } from './marks-codec.js'
@@ -62,7 +63,7 @@ export class TupleTable {
     this.#connection
       .prepare(INSERT)
       .run(...keyValues(entry), first, pass, expire, bcount, pcount, marks?.last ?? null, encoded)
-    this.ages.noteAdded(first)
+    this.#count(entry, first, 1)
     this.#noteBytes(entry, 1)
   }
 
@@ -74,25 +75,26 @@ export class TupleTable {
       .prepare(UPDATE)
       .run(first, pass, expire, bcount, pcount, marks?.last ?? null, encoded, ...keyValues(entry))
     if (first !== oldFirst) {
-      this.ages.noteRemoved(oldFirst)
-      this.ages.noteAdded(first)
+      this.#count(entry, oldFirst, -1)
+      this.#count(entry, first, 1)
     }
   }
 
   delete(tuple: Tuple): void {
-    if (this.#deleteByValues(keyValues(tuple))) this.#noteBytes(tuple, -1)
+    if (this.#deleteByValues(keyValues(tuple), tuple)) this.#noteBytes(tuple, -1)
   }
 
   /** Tells of a tuple that was deleted by other means. */
   noteRemoved(tuple: StoredTuple): void {
-    this.ages.noteRemoved(tuple.first)
+    this.#count(textsOf(tuple), tuple.first, -1)
     this.#noteBytes(textsOf(tuple), -1)
   }
 
   /** False when there is none. */
   deleteStored(tuple: StoredTuple): boolean {
-    if (!this.#deleteByValues(storedKeyValues(tuple))) return false
-    this.#noteBytes(textsOf(tuple), -1)
+    const texts = textsOf(tuple)
+    if (!this.#deleteByValues(storedKeyValues(tuple), texts)) return false
+    this.#noteBytes(texts, -1)
     return true
   }
 
@@ -140,6 +142,13 @@ export class TupleTable {
     return row === undefined ? undefined : storedKeyValues(row)
   }
 
+  /** Tuples of pools stand beside those of their addresses and are counted apart. */
+  #count(tuple: Tuple, first: number, sign: 1 | -1): void {
+    if (poolKeyOf(tuple) !== undefined) this.ages.notePools(sign)
+    else if (sign > 0) this.ages.noteAdded(first)
+    else this.ages.noteRemoved(first)
+  }
+
   #noteBytes({ ip, helo, from, to }: Tuple, sign: 1 | -1): void {
     const bytes = helo.length + from.length + to.length
     this.ages.noteBytes(sign * bytes)
@@ -160,10 +169,10 @@ export class TupleTable {
     return { entry, marks: tupleMarksOf(last, marks, this.#nodes) }
   }
 
-  #deleteByValues(values: readonly SqlValue[]): boolean {
+  #deleteByValues(values: readonly SqlValue[], tuple: Tuple): boolean {
     const removed = this.#connection.prepare(DELETE).get(...values) as { first: number } | undefined
     if (removed === undefined) return false
-    this.ages.noteRemoved(removed.first)
+    this.#count(tuple, removed.first, -1)
     return true
   }
 }

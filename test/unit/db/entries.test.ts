@@ -49,7 +49,7 @@ const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
 
 /** Kinds in the order of a listing, within one by key, byte by byte. */
 function inListingOrder(entries: readonly Entry[]): Entry[] {
-  const rank = { WHITE: '0', TRAPPED: '1', SPAMTRAP: '2', GREY: '3' }
+  const rank = { WHITE: '0', TRAPPED: '1', SPAMTRAP: '2', GREY: '3', POOL: '4' }
   const sortText = (entry: Entry): string => {
     if (entry.kind === 'SPAMTRAP') return `${rank[entry.kind]}${entry.address}`
     if (entry.kind !== 'GREY') return `${rank[entry.kind]}${entry.ip}`

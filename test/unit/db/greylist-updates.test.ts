@@ -83,19 +83,20 @@ describe('attempts', () => {
     expect((await store.check()).problems).toEqual([])
   })
 
-  test('a tuple of a network promotes the client that came and stays for the others', async () => {
+  test('the key of a pool promotes the client that came and stays for the others', async () => {
     const store = await withTrap()
-    const base = attemptOf('192.0.2.1')
-    const network = { ...base.tuple, ip: '192.0.2.0/24' }
-    const from = (clientIp: string): TupleAttempt => ({ ...base, tuple: network, clientIp })
+    const key = { kind: 'network', network: '192.0.2.0/24' } as const
+    const from = (clientIp: string): TupleAttempt => attemptOf(clientIp, { pools: [{ key, mayOpen: true }] })
     expect(await resultsOf(store, [from('192.0.2.1')], NOW)).toEqual(['new'])
     expect(await resultsOf(store, [from('192.0.2.2')], NOW + 1600)).toEqual(['promoted'])
     expect(await resultsOf(store, [from('192.0.2.3')], NOW + 1601)).toEqual(['promoted'])
-    const entries = await entriesOf(store, { kinds: ['WHITE', 'GREY'] })
+    const entries = await entriesOf(store, { kinds: ['WHITE', 'GREY', 'POOL'] })
     expect(entries.map((entry) => entry.kind !== 'SPAMTRAP' && `${entry.kind} ${entry.ip}`)).toEqual([
       'WHITE 192.0.2.2',
       'WHITE 192.0.2.3',
       'GREY 192.0.2.0/24',
+      'GREY 192.0.2.1',
+      'POOL 192.0.2.0/24',
     ])
   })
 
@@ -336,7 +337,7 @@ describe('sync', () => {
       'applied',
       'ignored',
     ])
-    expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 1, SPAMTRAP: 1, GREY: 0 })
+    expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 1, SPAMTRAP: 1, GREY: 0, POOL: 0 })
     expect(await kindOf(store, '192.0.2.4')).toBe('TRAPPED')
   })
 

@@ -145,7 +145,7 @@ describe('what SQLite finds by ranges and conditions is what a look at every ent
               rendered,
             )
           }
-          const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
+          const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 }
           const { sort: _sort, limit: _limit, ...conditions } = asked
           for (const { kind } of slowly(all, conditions)) counts[kind] += 1
           expect(await store.count(asked), JSON.stringify(asked)).toEqual(counts)

@@ -118,7 +118,7 @@ describe('listing over many ranges', () => {
     ]) {
       const wanted = all.filter(compileQuery(query))
       expect(await entriesOf(store, query)).toEqual(wanted)
-      const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 }
+      const counts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 }
       for (const entry of wanted) counts[entry.kind] += 1
       expect(await store.count(query)).toEqual(counts)
       expect((await listingOf(store, query)).split('\n')).toHaveLength(wanted.length + 1)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
 import { Greylister } from '../../../../src/daemon/grey/greylister.js'
+import { PoolNetworks } from '../../../../src/daemon/grey/pool-networks.js'
 import { Scanner } from '../../../../src/daemon/grey/scanner.js'
 import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
@@ -34,7 +35,8 @@ function daemonOn(path: string) {
   const greylister = new Greylister({ ...common, useStore: keeper.use })
   const firewall = new MemoryFirewall()
   const whiteTable = new WhiteTable({ firewall, clock: systemClock, logger })
-  const scanner = new Scanner({ ...common, keeper, whiteTable })
+  const pools = new PoolNetworks({ firewall, clock: systemClock, logger })
+  const scanner = new Scanner({ ...common, keeper, whiteTable, pools, hasPools: false })
   return {
     keeper,
     greylister,

@@ -53,7 +53,7 @@ function harness(
     clock,
     logger,
     debug,
-    blockLists: { match: () => [] },
+    blockLists: { match: () => [], overlaps: () => false },
     sync: {
       announceGrey: ({ ip, to }) => announced.push(`grey ${ip} ${to}`),
       announceTrapped: (ip, expire) => announced.push(`trapped ${ip} ${expire}`),
@@ -184,21 +184,30 @@ describe('what is recorded', () => {
     await greylister.submit({ ...recipient, from: '<\u00c3\u00a4@b>' })
     expect(calls).toHaveLength(1)
   })
-  test('tuples are keyed by network where told, whitelisting stays by address', async () => {
+  test('where told, attempts have the key of their network beside their own', async () => {
     const { greylister, calls, promoted } = harness('promoted', { greyPrefix4: 24, greyPrefix6: 64 })
     await greylister.submit(recipient)
     await greylister.submit({ ...recipient, clientIp: '2001:db8:0:1::25' })
     expect(
-      calls.flatMap(({ attempts }) => attempts.map(({ tuple, clientIp }) => [tuple.ip, clientIp])),
+      calls.flatMap(({ attempts }) =>
+        attempts.map(({ tuple, clientIp, pools }) => [tuple.ip, clientIp, pools]),
+      ),
     ).toEqual([
-      ['192.0.2.0/24', '192.0.2.1'],
-      ['2001:db8:0:1::/64', '2001:db8:0:1::25'],
+      ['192.0.2.1', '192.0.2.1', [{ key: { kind: 'network', network: '192.0.2.0/24' }, mayOpen: true }]],
+      [
+        '2001:db8:0:1::25',
+        '2001:db8:0:1::25',
+        [{ key: { kind: 'network', network: '2001:db8:0:1::/64' }, mayOpen: true }],
+      ],
     ])
     expect(promoted).toEqual(['192.0.2.1', '2001:db8:0:1::25'])
   })
   test('a client on a block list is counted but not promoted', async () => {
     const { greylister, calls } = harness('repeated', {
-      blockLists: { match: (ip) => (ip === '192.0.2.1' ? [{ listName: 'bl', message: '' }] : []) },
+      blockLists: {
+        match: (ip) => (ip === '192.0.2.1' ? [{ listName: 'bl', message: '' }] : []),
+        overlaps: () => false,
+      },
     })
     await greylister.submit(recipient)
     expect(calls[0]?.attempts[0]?.mayPromote).toBe(false)

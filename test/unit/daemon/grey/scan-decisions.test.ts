@@ -33,6 +33,7 @@ const nothing = {
   white: [],
   trapped: [],
   blockedTuples: [],
+  pools: [],
 }
 
 const cases: { name: string; entry: Entry; want: Partial<ReturnType<typeof decide>>; listed?: string[] }[] = [

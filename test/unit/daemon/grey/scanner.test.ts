@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Greylister } from '../../../../src/daemon/grey/greylister.js'
+import { PoolNetworks } from '../../../../src/daemon/grey/pool-networks.js'
 import { Scanner } from '../../../../src/daemon/grey/scanner.js'
 import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
@@ -26,7 +27,14 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-function daemon(options: { exists?: boolean; wrap?: (store: Store) => Store } = {}) {
+function daemon(
+  options: {
+    exists?: boolean
+    wrap?: (store: Store) => Store
+    hasPools?: boolean
+    isLearning?: boolean
+  } = {},
+) {
   const path = join(folder, 'spamd.sqlite')
   if (options.exists !== false) createDatabase(path)
   let isMissing = options.exists === false
@@ -48,7 +56,16 @@ function daemon(options: { exists?: boolean; wrap?: (store: Store) => Store } = 
   const keeper = new StoreKeeper({ open, logger })
   const whiteTable = new WhiteTable({ firewall, clock, logger })
   const common = { databasePath: path, policy: QUICK_POLICY, clock, logger, blockLists }
-  const scanner = new Scanner({ ...common, keeper, whiteTable })
+  const pools = new PoolNetworks({ firewall, clock, logger })
+  const policy = { ...QUICK_POLICY, isLearning: options.isLearning ?? false }
+  const scanner = new Scanner({
+    ...common,
+    policy,
+    keeper,
+    whiteTable,
+    pools,
+    hasPools: options.hasPools ?? false,
+  })
   const greylister = new Greylister({
     ...common,
     useStore: keeper.use,

@@ -78,6 +78,7 @@ async function start(
     debug: new MemoryDebugOutput(),
     lists: {
       match: (ip) => (ip.startsWith('127.5.') ? [{ listName: 'bl', message: 'no %A' }] : []),
+      overlaps: () => false,
     },
     sink: {
       submit: async (recipient) => {
@@ -425,7 +426,12 @@ describe('resets', () => {
   test('in every state end one connection and nothing else', async () => {
     const { port, server } = await start(
       {},
-      { lists: { match: (ip) => (ip === '127.5.0.1' ? [{ listName: 'bl', message: 'm' }] : []) } },
+      {
+        lists: {
+          match: (ip) => (ip === '127.5.0.1' ? [{ listName: 'bl', message: 'm' }] : []),
+          overlaps: () => false,
+        },
+      },
     )
     const steps = [
       '',

@@ -56,7 +56,7 @@ async function host(options: HostOptions) {
     ...common,
     useStore: keeper.use,
     databasePath: path,
-    blockLists: { match: () => [] },
+    blockLists: { match: () => [], overlaps: () => false },
     sync: {
       announceGrey: (tuple) => service!.announcer.announceGrey(tuple),
       announceTrapped: (ip, expire) => service!.announcer.announceTrapped(ip, expire),

@@ -1,0 +1,50 @@
+import { MAX_NETWORKS_PER_KEY } from '../../domain/decide-pools.js'
+import type { PoolEntry } from '../../domain/entry.js'
+import type { Connection } from '../connection.js'
+import { wireValue } from './wire-value.js'
+
+const SELECT =
+  'SELECT CAST(pool AS BLOB), first, pass, expire, bcount, pcount FROM pool_networks WHERE network = ?'
+const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM pool_networks)'
+const PUT =
+  'INSERT OR REPLACE INTO pool_networks (network, pool, first, pass, expire, bcount, pcount) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)'
+const DELETE = 'DELETE FROM pool_networks WHERE network = ?'
+/** More than a key may have makes no difference. */
+const COUNT = `SELECT count(*) FROM (SELECT 1 FROM pool_networks WHERE pool = CAST(? AS TEXT) LIMIT ${MAX_NETWORKS_PER_KEY})`
+
+/** Networks that pools of senders opened; the caller owns the transaction. */
+export class PoolTable {
+  readonly #connection: Connection
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  /** True in most databases: nothing has to be looked up then. */
+  get isEmpty(): boolean {
+    if (!this.#connection.hasMarks) return true
+    return (this.#connection.prepareRaw(IS_EMPTY).get() as [number])[0] === 1
+  }
+
+  get(network: string): PoolEntry | undefined {
+    const row = this.#connection.prepareRaw(SELECT).get(network) as
+      | [Buffer, number, number, number, number, number]
+      | undefined
+    if (row === undefined) return undefined
+    const [pool, first, pass, expire, bcount, pcount] = row
+    return { kind: 'POOL', ip: network, pool: pool.toString('latin1'), first, pass, expire, bcount, pcount }
+  }
+
+  put({ ip, pool, first, pass, expire, bcount, pcount }: PoolEntry): void {
+    this.#connection.prepare(PUT).run(ip, wireValue(pool), first, pass, expire, bcount, pcount)
+  }
+
+  delete(network: string): void {
+    this.#connection.prepare(DELETE).run(network)
+  }
+
+  /** How many networks a key has opened. */
+  count(pool: string): number {
+    return (this.#connection.prepareRaw(COUNT).get(wireValue(pool)) as [number])[0]
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Pools of senders, as values: attempts are counted by key, and the network that came back after passtime is let in.
+ *
+ * Against abuse (one rented machine must not admit its neighbours): the network opens only when the attempts of the key
+ * came from more than one place, is never wider than a /24 or /64, holds no TRAPPED or block-listed address, and is closed by
+ * a trap; a key opens 64 of them at most; nothing but another completed retry prolongs it.
+ */
+import { type Cause, tupleText } from './change.js'
+import { type Draft, emptySelection, type Selection } from './draft.js'
+import type { EntryTimes, GreyEntry, PoolEntry, Tuple } from './entry.js'
+import { CLOCK_TOLERANCE_SEC, hasPassed, newTuple, repeatTuple } from './greylist-rules.js'
+import { openedNetwork, poolKeyText, poolTuple } from './pool-key.js'
+import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
+import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
+
+/** A provider with so many networks of servers is better named by its SPF record, or by hand. */
+export const MAX_NETWORKS_PER_KEY = 64
+
+const POOL: Cause = { rule: 'pool' }
+const EXPIRY: Cause = { rule: 'expiry' }
+
+/**
+ * What else has to be on hand, now that tuples and spamtraps are: networks matter to the few attempts that may open or
+ * close one.
+ */
+export function selectPools(
+  draft: Draft,
+  attempts: readonly TupleAttempt[],
+  policy: Pick<GreyPolicy, 'passSec' | 'isLearning'>,
+): Selection {
+  const selection = emptySelection()
+  for (const attempt of attempts) {
+    const { clientIp, pools = [], trapKey, otherTrapKeys = [] } = attempt
+    const isTrap = [trapKey, ...otherTrapKeys].some((key) => draft.spamtrap(key).entry !== undefined)
+    if (isTrap || attempt.isDomainTrap || attempt.isLowPriorityMx) selection.poolsAround.add(clientIp)
+    for (const { key } of pools) {
+      const { entry } = draft.tuple(tupleText(poolTuple(key, attempt.tuple)))
+      if (entry !== undefined && entry.first + policy.passSec < draft.now) {
+        selectNetwork(selection, openedNetwork(key, clientIp), poolKeyText(key))
+      }
+    }
+    if (policy.isLearning === true && draft.tuple(tupleText(attempt.tuple)).entry !== undefined) {
+      selectNetwork(selection, openedNetwork(LEARN_KEY, clientIp), poolKeyText(LEARN_KEY))
+    }
+  }
+  return selection
+}
+
+const LEARN_KEY = { kind: 'learn' } as const
+
+function selectNetwork(selection: Selection, network: string, pool: string): void {
+  selection.pools.add(network)
+  selection.trapsIn.add(network)
+  selection.poolCounts.add(pool)
+}
+
+/** What an attempt found under one key. */
+export interface SeenPool {
+  attempt: PoolAttempt
+  text: string
+  tuple: Tuple
+  /** Not the first attempt of the key. */
+  isKnown: boolean
+  /** The key with this attempt counted. */
+  entry: GreyEntry
+}
+
+/** Counts an attempt under a key without storing it yet. A key past its time, or of a wrong clock, begins anew. */
+export function seePool(
+  draft: Draft,
+  attempt: PoolAttempt,
+  fields: Pick<Tuple, 'from' | 'to'>,
+  policy: Pick<GreyPolicy, 'passSec' | 'greyExpireSec'>,
+): SeenPool {
+  const tuple = poolTuple(attempt.key, fields)
+  const text = tupleText(tuple)
+  const known = draft.tuple(text).entry
+  const isKnown =
+    known !== undefined && known.expire > draft.now && known.first <= draft.now + CLOCK_TOLERANCE_SEC
+  const times: EntryTimes = isKnown
+    ? repeatTuple(known, policy.passSec, draft.now)
+    : newTuple(policy.greyExpireSec, draft.now)
+  const { first, pass, expire, bcount, pcount } = times
+  const entry: GreyEntry = { kind: 'GREY', ...tuple, first, pass, expire, bcount, pcount }
+  return { attempt, text, tuple, isKnown, entry }
+}
+
+/** Stores what `seePool` counted; the tuple stays when it passes: it speaks for the other servers of the pool too. */
+export function keepPool(draft: Draft, { text, tuple, isKnown, entry }: SeenPool): void {
+  const marks = isKnown ? { ...draft.tuple(text).marks, last: draft.now, lastNode: undefined } : undefined
+  draft.putTuple(text, tuple, { entry, marks }, POOL)
+}
+
+/**
+ * True when a key has waited and came back, so that the client may become WHITE by it: not when the address was deleted
+ * or trapped since the key began, which must last.
+ */
+export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: string): boolean {
+  if (!hasPassed(entry, draft.now)) return false
+  const host = draft.host(clientIp)
+  const reset = host.entry === undefined ? host.marks?.reset : undefined
+  return reset === undefined || reset.time < entry.first * 1000
+}
+
+/**
+ * Opens the network of a key that has passed through a client, or prolongs it; undefined when it stays closed.
+ * `ownCount`: attempts that the client's exact tuple counts. When they are all that the key has seen, a single server
+ * came back, which its own address is enough for.
+ */
+export function openPool(
+  draft: Draft,
+  { attempt: { key, mayOpen }, entry }: SeenPool,
+  clientIp: string,
+  ownCount: number,
+  policy: Pick<GreyPolicy, 'poolExpireSec'>,
+): string | undefined {
+  if (!mayOpen || entry.bcount <= ownCount) return undefined
+  const network = openedNetwork(key, clientIp)
+  const { reset } = draft.pool(network)
+  if (reset !== undefined && reset.time >= entry.first * 1000) return undefined
+  const lifeSec = policy.poolExpireSec ?? POOL_EXPIRE_SEC
+  return open(draft, network, poolKeyText(key), entry, lifeSec) ? network : undefined
+}
+
+/** Learn-only mode: lets a client that came back through for a day; undefined when its entry is there or must not be. */
+export function openForLearning(draft: Draft, clientIp: string, seen: EntryTimes): string | undefined {
+  const network = openedNetwork(LEARN_KEY, clientIp)
+  const { entry } = draft.pool(network)
+  if (entry !== undefined && entry.expire > draft.now) return undefined
+  return open(draft, network, poolKeyText(LEARN_KEY), seen, LEARN_EXPIRE_SEC) ? network : undefined
+}
+
+function open(draft: Draft, network: string, pool: string, seen: EntryTimes, lifeSec: number): boolean {
+  if (draft.hasTrapIn(network)) return false
+  const held = draft.pool(network)
+  const known = held.entry !== undefined && held.entry.expire > draft.now ? held.entry : undefined
+  const isLimited = pool !== poolKeyText(LEARN_KEY)
+  if (known === undefined && isLimited && draft.poolCount(pool) >= MAX_NETWORKS_PER_KEY) return false
+  const after: PoolEntry = {
+    kind: 'POOL',
+    ip: network,
+    pool,
+    first: known?.first ?? seen.first,
+    pass: known?.pass ?? draft.now,
+    expire: Math.max(known?.expire ?? 0, draft.now + lifeSec),
+    bcount: (known?.bcount ?? 0) + seen.bcount,
+    pcount: known === undefined ? 0 : known.pcount + 1,
+  }
+  draft.putPool(network, { entry: after, reset: undefined }, draft.nextStamp(), POOL)
+  return true
+}
+
+/** Closes the networks on hand that hold an address which is TRAPPED now; their texts. */
+export function closePoolsAround(draft: Draft, ip: string, cause: Cause): string[] {
+  const networks = draft.poolsAround(ip)
+  for (const network of networks) closePool(draft, network, cause)
+  return networks
+}
+
+/** Closes a network for good: keys of before do not open it again. False when it is not open. */
+export function closePool(draft: Draft, network: string, cause: Cause): boolean {
+  if (draft.pool(network).entry === undefined) return false
+  const stamp = draft.nextStamp()
+  draft.putPool(network, { entry: undefined, reset: stamp }, stamp, cause)
+  return true
+}
+
+/** Removes a network whose time is over; false when it is not. */
+export function expirePool(draft: Draft, network: string): boolean {
+  const { entry } = draft.pool(network)
+  if (entry === undefined || entry.expire > draft.now) return false
+  draft.putPool(network, { entry: undefined, reset: undefined }, draft.nextStamp(), EXPIRY)
+  return true
+}

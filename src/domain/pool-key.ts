@@ -1,0 +1,83 @@
+/**
+ * What the mail of a pool of senders is known by, beside the exact address. Many servers of one sender take turns, so
+ * the first attempt and the retry come from different addresses, each with a HELO of its own; their network, or the
+ * domain whose SPF record names them, is what they have in common.
+ */
+import { familyOf } from '../ip/address.js'
+import { formatCidr, networkOf, parseCidr } from '../ip/cidr.js'
+import type { Tuple, WireText } from './entry.js'
+
+/** `network`: CIDR text as `formatCidr` writes it. `spf`: a domain in lower case, letters, digits, dashes and dots. */
+export type PoolKey =
+  | { readonly kind: 'network'; readonly network: string }
+  | { readonly kind: 'spf'; readonly domain: string }
+  /** Learn-only mode: every client that comes back is let through, so nothing is shared but the address itself. */
+  | { readonly kind: 'learn' }
+export type PoolKeyKind = PoolKey['kind']
+
+/** In front of a domain; a colon behind letters begins no address. */
+const SPF_PREFIX = 'spf:'
+const LEARN = 'learn'
+
+/** The key as it is stored, in the place of an address: `192.0.2.0/24`, `spf:example.org`, `learn`. */
+export function poolKeyText(key: PoolKey): string {
+  switch (key.kind) {
+    case 'network':
+      return key.network
+    case 'spf':
+      return SPF_PREFIX + key.domain
+    case 'learn':
+      return LEARN
+  }
+}
+
+/** The key behind a stored text, undefined for an address or anything else. */
+export function parsePoolKey(text: string): PoolKey | undefined {
+  if (text === LEARN) return { kind: 'learn' }
+  if (text.startsWith(SPF_PREFIX)) return { kind: 'spf', domain: text.slice(SPF_PREFIX.length) }
+  return text.includes('/') && parseCidr(text) !== undefined ? { kind: 'network', network: text } : undefined
+}
+
+/** The tuple that counts the attempts of a key: it has no HELO, which differs from server to server. */
+export function poolTuple(key: PoolKey, { from, to }: { from: WireText; to: WireText }): Tuple {
+  return { ip: poolKeyText(key), helo: '', from, to }
+}
+
+/**
+ * The key of a stored tuple; undefined for that of an address. A tuple of version 0.2 that is keyed by network has a
+ * HELO and is none: it ends by time.
+ */
+export function poolKeyOf({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): PoolKey | undefined {
+  return helo === '' ? parsePoolKey(ip) : undefined
+}
+
+/** True when a tuple names no address that could become WHITE. */
+export function namesNoAddress(ip: string): boolean {
+  return ip.includes('/') || ip.startsWith(SPF_PREFIX)
+}
+
+/** What one completed retry opens at most: what one customer, or one host with IPv6, has at hand. */
+export const WIDEST_OPENED = { 4: 24, 6: 64 } as const
+
+/**
+ * The network that is let in when a key has passed through `clientIp`: its /24 or /64, never wider than the key, and
+ * for a key that is no network the address alone.
+ */
+export function openedNetwork(key: PoolKey, clientIp: string): string {
+  const family = familyOf(clientIp)
+  const own = key.kind === 'network' ? parseCidr(key.network) : undefined
+  const length = own === undefined ? HOST_BITS[family] : Math.max(own.prefixLength, WIDEST_OPENED[family])
+  return formatCidr(networkOf(clientIp, length))
+}
+
+const HOST_BITS = { 4: 32, 6: 128 } as const
+
+/** Every network that could have been opened with an address in it, narrowest last. */
+export function networksAround(ip: string): string[] {
+  const family = familyOf(ip)
+  const networks: string[] = []
+  for (let length: number = WIDEST_OPENED[family]; length <= HOST_BITS[family]; length += 1) {
+    networks.push(formatCidr(networkOf(ip, length)))
+  }
+  return networks
+}
