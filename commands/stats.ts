@@ -1,9 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { presentPassSec } from '../src/cli/operations/present-passtime.js'
 import { runStats, STATS_OPTIONS } from '../src/cli/operations/stats-commands.js'
-import { standardTerminal } from '../src/cli/operations/terminal.js'
-import { systemClock } from '../src/platform/clock.js'
-import { resolveSettings } from '../src/platform/settings.js'
+import { liveStatsParts } from '../src/cli/operations/stats-parts.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
 const USAGE = 'stats [--since DURATION] [--by hour|day] [--json]'
@@ -18,16 +15,7 @@ export default class Stats extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(STATS_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const { db, controlSocket } = resolveSettings({
-      db: words.options.last('db'),
-      controlSocket: words.options.last('config-socket'),
-    })
-    const text = await runStats(words.options, {
-      dbPath: db,
-      nowSec: systemClock.nowSec(),
-      passSec: await presentPassSec(controlSocket),
-      terminal: standardTerminal(),
-    })
+    const text = await runStats(words.options, await liveStatsParts(words.options))
     writeFully(1, Buffer.from(text))
   }
 }

@@ -67,3 +67,20 @@ export interface HistoryRecord {
 export function toRecord({ seq: _seq, rule, ...row }: HistoryRow): HistoryRecord {
   return { ...row, cause: rule, program: programOf(rule) }
 }
+
+/** Newest rows that statistics look at. */
+export const MAX_STATISTICS_ROWS = 200_000
+
+/** The rows since a time, oldest first, of the newest `MAX_STATISTICS_ROWS`. */
+export async function* recentRows(
+  store: Pick<Store, 'readHistory' | 'newestHistory'>,
+  sinceSec: number,
+): AsyncGenerator<HistoryRow> {
+  let after = Math.max(0, (await store.newestHistory()) - MAX_STATISTICS_ROWS)
+  for (;;) {
+    const batch = await store.readHistory({ after, limit: BATCH_ROWS })
+    for (const row of batch) if (row.at >= sinceSec) yield row
+    after = batch.at(-1)?.seq ?? after
+    if (batch.length < BATCH_ROWS) return
+  }
+}

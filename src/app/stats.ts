@@ -11,6 +11,8 @@ export const COLUMNS = [
   'passed',
   'lost',
   'trapped',
+  'refused',
+  'listed',
   'expired',
   'sighted',
   'blocked',
@@ -37,15 +39,13 @@ export interface Stats {
 }
 
 const MAX_TOP = 10
+/** Different texts that are counted of each sort. */
+const MAX_COUNTED = 100_000
 const IPV4_NETWORK_BITS = 24
 const IPV6_NETWORK_BITS = 48
 
-/** Adds up counters by hours or days; the tops are those of the given history. */
-export function computeStats(
-  counts: readonly HourlyCount[],
-  rows: readonly HistoryRow[],
-  stepSec: number,
-): Stats {
+/** Adds up counters by hours or days; `top` as counted from the history. */
+export function computeStats(counts: readonly HourlyCount[], top: Stats['top'], stepSec: number): Stats {
   const byStart = new Map<number, StatsRow>()
   const totals = noCounts()
   const delays = new Map<number, number>()
@@ -70,7 +70,7 @@ export function computeStats(
     delays: percentiles(histogram),
     histogram,
     funnel,
-    top: topsOf(rows),
+    top,
   }
 }
 
@@ -92,27 +92,44 @@ function percentiles(histogram: readonly [number, number][]): Stats['delays'] {
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
 }
 
-function topsOf(rows: readonly HistoryRow[]): Stats['top'] {
-  const networks = new Map<string, number>()
-  const helos = new Map<string, number>()
-  const senderDomains = new Map<string, number>()
-  const trappedRecipients = new Map<string, number>()
-  const count = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1)
-  for (const { key, rule, before, after, actor } of rows) {
-    if (rule === 'attempt' && before === undefined && key?.kind === 'tuple') {
-      count(networks, networkText(key.ip))
-      count(helos, key.helo)
-      count(senderDomains, trapKeyOf(key.from).replace(/^.*@/, '') || '<>')
-    }
-    if (rule === 'trap' && after?.kind === 'TRAPPED' && actor !== undefined) count(trappedRecipients, actor)
+/** Counts what is most frequent in rows of the history, as they are read: a million of them need not be kept. */
+export class TopCounter {
+  readonly #counts = {
+    networks: new Map<string, number>(),
+    helos: new Map<string, number>(),
+    senderDomains: new Map<string, number>(),
+    trappedRecipients: new Map<string, number>(),
   }
-  const top = (map: Map<string, number>): [string, number][] =>
-    [...map].sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1)).slice(0, MAX_TOP)
-  return {
-    networks: top(networks),
-    helos: top(helos),
-    senderDomains: top(senderDomains),
-    trappedRecipients: top(trappedRecipients),
+
+  add({ key, rule, before, after, actor }: HistoryRow): void {
+    if (rule === 'attempt' && before === undefined && key?.kind === 'tuple') {
+      this.#count('networks', networkText(key.ip))
+      this.#count('helos', key.helo)
+      this.#count('senderDomains', trapKeyOf(key.from).replace(/^.*@/, '') || '<>')
+    }
+    if (rule === 'trap' && after?.kind === 'TRAPPED' && actor !== undefined)
+      this.#count('trappedRecipients', actor)
+  }
+
+  top(): Stats['top'] {
+    const top = (name: keyof Stats['top']): [string, number][] =>
+      [...this.#counts[name]]
+        .sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
+        .slice(0, MAX_TOP)
+    return {
+      networks: top('networks'),
+      helos: top('helos'),
+      senderDomains: top('senderDomains'),
+      trappedRecipients: top('trappedRecipients'),
+    }
+  }
+
+  #count(name: keyof Stats['top'], key: string): void {
+    const map = this.#counts[name]
+    const known = map.get(key)
+    // What came once among so many is not frequent.
+    if (known === undefined && map.size >= MAX_COUNTED) return
+    map.set(key, (known ?? 0) + 1)
   }
 }
 

@@ -62,7 +62,7 @@ export async function readStatus(probe: SystemProbe, settings: Settings): Promis
     spamlogd: spamlogdState(processes, isBlackOnly),
     database: await readDatabase(settings, isBlackOnly),
     tables,
-    lists: await readLists(probe, settings),
+    lists: await readConfiguredLists(probe, settings),
     troubles: [],
   }
   status.troubles = findTroubles(status)
@@ -95,7 +95,11 @@ async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<S
   }
 }
 
-async function readLists(probe: SystemProbe, settings: Settings): Promise<ListState[] | undefined> {
+/** The lists of spamd.conf; undefined when there is none that can be used. */
+export async function readConfiguredLists(
+  probe: Pick<SystemProbe, 'stat' | 'nowSec'>,
+  settings: Settings,
+): Promise<ListState[] | undefined> {
   if (probe.stat(settings.conf).kind !== 'found') return undefined
   try {
     const configuration = await readConfiguration(settings.conf)

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/database/open-database.js'
+import { readDeliveredLists } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { planSync, systemSyncPlanParts } from '../app/sync/sync-plan.js'
 import { checkFolder } from '../db/file/database-file.js'
@@ -14,7 +15,6 @@ import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { checkPidFile } from '../platform/pid-file.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { checkWhiteFile } from './grey/white-file.js'
-import { loadSavedLists } from './lists/saved-lists.js'
 import { checkProgramsFor } from './process/child-launch.js'
 import { DAEMON_TABLES } from './process/privileged-protocol.js'
 import { spamdUser } from './process/spamd-parent-main.js'
@@ -51,7 +51,7 @@ export async function checkSpamd(parts: {
     checkProgramsFor(user, parts.childModule)
     parts.becomeUser(user)
   }
-  await loadSavedLists(settings.stateDir)
+  await readDeliveredLists(settings.stateDir)
   if (config.isBlackOnly) return
   if (existsSync(settings.db)) {
     const store = await openDatabase(settings.db, 'read')

@@ -1,13 +1,14 @@
 /** Main module of spamd's unprivileged process; `runSpamdParent` forks it. */
 import { existsSync } from 'node:fs'
+import { readDeliveredLists } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { systemClock } from '../platform/clock.js'
 import { logFatalErrors } from '../platform/fatal-errors.js'
-import { loadSavedLists } from './lists/saved-lists.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { runSpamdChild } from './process/spamd-child-run.js'
 import { openProcessDebugOutput } from './process-debug-output.js'
 import { RateLimitedLog } from './rate-limited-log.js'
+import { runInSlices } from './run-in-slices.js'
 import { SpamdService } from './spamd-service.js'
 import { openStoreInWorker } from './store/store-in-worker.js'
 import type { OpenedStore } from './store/store-keeper.js'
@@ -32,7 +33,7 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
     firewall,
     resources,
     openStore: () => openDaemonStore(config, slowLog),
-    loadSavedLists: () => loadSavedLists(config.settings.stateDir),
+    loadSavedLists: () => readDeliveredLists(config.settings.stateDir, runInSlices),
     createSync: isSynchronised ? createSyncService : undefined,
   })
 })

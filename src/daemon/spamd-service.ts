@@ -6,6 +6,7 @@
 import type { Server } from 'node:net'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
 import type { SyncStatus } from '../app/control-protocol.js'
+import type { DeliveredList } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
@@ -28,7 +29,6 @@ import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
-import type { SavedList } from './lists/saved-lists.js'
 import { HourlyTotals } from './metrics/hourly-totals.js'
 import { MetricsService } from './metrics/metrics-service.js'
 import type { SpamdResources } from './process/spamd-resources.js'
@@ -76,7 +76,7 @@ export interface SpamdServiceParts {
   resources: SpamdResources
   openStore: () => Promise<OpenedStore>
   /** The last good copies of the block lists, or none. */
-  loadSavedLists?: () => Promise<SavedList[]>
+  loadSavedLists?: () => Promise<DeliveredList[]>
   /** Present with -Y or -y. */
   createSync?: ((parts: SyncParts) => SyncService) | undefined
   /** False: changes by other programs wait for the scan, as with the original (its transcripts). */

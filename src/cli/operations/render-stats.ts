@@ -1,5 +1,6 @@
 /** `spamdctl stats` and `advise` for people. */
 import plot from 'simple-ascii-chart'
+import type { ListStatistics } from '../../app/lists/list-statistics.js'
 import { type Advice, COLUMNS, type PoolCandidate, type Stats } from '../../app/stats.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
@@ -16,6 +17,7 @@ const CHART_MARGIN = 14
 /** Table of hours or days, delays with their histogram, the way of tuples, and the tops. */
 export function renderStats(
   stats: Stats,
+  lists: readonly ListStatistics[],
   options: { terminal: Terminal; byDay: boolean; passSec: number },
 ): string {
   const { terminal, byDay, passSec } = options
@@ -33,6 +35,7 @@ export function renderStats(
   const lost = funnel.lostOnce + funnel.lostRetried
   const way = `grey ${funnel.grey} -> white ${funnel.white}${share(funnel.white)}, lost ${lost}${share(lost)}, ${funnel.lostOnce} of them never tried again`
   parts.push(wrapped(terminal, '', way))
+  if (lists.length > 0) parts.push(listTable(lists, terminal))
   const names = {
     networks: 'networks',
     helos: 'HELO names',
@@ -48,6 +51,42 @@ export function renderStats(
     parts.push(`most frequent ${heading}\n${texts.join('\n')}\n`)
   }
   return parts.join('\n')
+}
+
+/** What each block list did, and which did nothing. */
+function listTable(lists: readonly ListStatistics[], terminal: Terminal): string {
+  const name = (text: string): string => escapeControl(toDisplayText(text))
+  const rows = lists.map((list) => [
+    name(list.name),
+    String(list.hits),
+    formatDuration(list.tarpitSec),
+    list.addresses === undefined ? '-' : String(list.addresses),
+    list.ageSec === undefined ? '-' : formatDuration(list.ageSec),
+    list.overlaps.map((other) => `${name(other.name)} ${shareText(other.share)}`).join(', '),
+  ])
+  const head = ['block list', 'hits', 'tarpit', 'addresses', 'age', 'also in']
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]!.length)))
+  const lines = [head, ...rows].map((row) => {
+    const cells = row.slice(0, -1).map((cell, column) => {
+      return column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)
+    })
+    const lead = `${cells.join('  ')}  `
+    return wrapped(terminal, lead, row.at(-1)!)
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .join('\n')
+  })
+  const idle = lists.filter(({ hits }) => hits === 0).map((list) => name(list.name))
+  if (idle.length > 0) {
+    const text = `no client was on ${idle.join(', ')} in this time: a list without hits may not be worth its download`
+    lines.push(wrapped(terminal, '', text))
+  }
+  return lines.join('')
+}
+
+function shareText(share: number): string {
+  const percent = Math.round(share * 100)
+  return percent === 0 ? '<1 %' : `${percent} %`
 }
 
 function table(stats: Stats, byDay: boolean, width: number): string {

@@ -1,21 +1,21 @@
 /** `spamdctl stats` and `spamdctl advise`. */
 import { useDatabase } from '../../app/database/open-database.js'
-import { computeAdvice, computeStats, findPools } from '../../app/stats.js'
+import { recentRows } from '../../app/history.js'
+import type { DeliveredList } from '../../app/lists/delivered-lists.js'
+import type { ListState } from '../../app/lists/list-states.js'
+import { computeListStatistics } from '../../app/lists/list-statistics.js'
+import { computeAdvice, computeStats, findPools, TopCounter } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import type { HistoryRow } from '../../domain/history.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import { PLACE_OPTIONS } from './operation-options.js'
 import { renderAdvice, renderStats } from './render-stats.js'
 import type { Terminal } from './terminal.js'
 
-const COMMON: readonly OptionSpec[] = [
-  { long: 'json', summary: 'one JSON object' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
-  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd in place of SPAMD_CONTROL_SOCKET' },
-  { long: 'help', summary: 'show this help' },
-]
+const COMMON: readonly OptionSpec[] = [{ long: 'json', summary: 'one JSON object' }, ...PLACE_OPTIONS]
 export const STATS_OPTIONS: readonly OptionSpec[] = [
   { long: 'since', value: 'DURATION', summary: 'how far back (default 2d, by day 30d)' },
   {
@@ -37,25 +37,30 @@ export interface StatsParts {
   /** Of the running spamd, else its default. */
   passSec: number
   terminal: Terminal
+  /** Block lists of spamd.conf, and those that spamd was given. */
+  readLists(): Promise<{ states: ListState[]; delivered: DeliveredList[] }>
 }
 
 const DAY_SEC = 86_400
 const HOUR_SEC = 3600
-/** Newest rows of the history that the tops are counted from. */
-const MAX_HISTORY_ROWS = 200_000
-const BATCH_ROWS = 20_000
 
 /** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
 export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
   const byDay = options.last('by') === 'day'
   const sinceSec = parts.nowSec - durationOf(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
-  const { counts, rows } = await readBoth(parts.dbPath, sinceSec)
-  const stats = computeStats(counts, rows, byDay ? DAY_SEC : HOUR_SEC)
+  const { counts, top } = await useDatabase(parts.dbPath, 'read', async (store) => {
+    const counter = new TopCounter()
+    for await (const row of recentRows(store, sinceSec)) counter.add(row)
+    return { counts: await store.readCounts(sinceSec), top: counter.top() }
+  })
+  const stats = computeStats(counts, top, byDay ? DAY_SEC : HOUR_SEC)
+  const { states, delivered } = await parts.readLists()
+  const lists = computeListStatistics(counts, states, delivered, parts.nowSec)
   if (!options.has('json'))
-    return renderStats(stats, { terminal: parts.terminal, byDay, passSec: parts.passSec })
+    return renderStats(stats, lists, { terminal: parts.terminal, byDay, passSec: parts.passSec })
   const { rows: steps, ...rest } = stats
   const shown = steps.map(({ startSec, counts: values }) => ({ start: formatUtcTime(startSec), ...values }))
-  return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest }, undefined, 2)}\n`
+  return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest, lists }, undefined, 2)}\n`
 }
 
 /** The text that `advise` prints. */
@@ -72,13 +77,8 @@ async function readBoth(dbPath: string, sinceSec: number) {
   return await useDatabase(dbPath, 'read', async (store) => {
     const counts = await store.readCounts(sinceSec)
     const rows: HistoryRow[] = []
-    let after = Math.max(0, (await store.newestHistory()) - MAX_HISTORY_ROWS)
-    for (;;) {
-      const batch = await store.readHistory({ after, limit: BATCH_ROWS })
-      for (const row of batch) if (row.at >= sinceSec) rows.push(row)
-      after = batch.at(-1)?.seq ?? after
-      if (batch.length < BATCH_ROWS) return { counts, rows }
-    }
+    for await (const row of recentRows(store, sinceSec)) rows.push(row)
+    return { counts, rows }
   })
 }
 

@@ -2,6 +2,7 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { ListState } from '../../../../src/app/lists/list-states.js'
 import { computeAdvice } from '../../../../src/app/stats.js'
 import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
@@ -13,6 +14,7 @@ import {
 } from '../../../../src/cli/operations/stats-commands.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store, TupleAttempt } from '../../../../src/db/store.js'
+import { setOfPrefixes } from '../../../../src/ip/prefix-ranges.js'
 import { temporaryFolder } from '../../../support/program-run.js'
 import { POLICY } from '../../../support/scratch-database.js'
 
@@ -81,6 +83,7 @@ const partsOf = (dbPath: string, width?: number) => ({
   nowSec: NOW,
   passSec: 1500,
   terminal: { ...PLAIN, width },
+  readLists: async () => ({ states: [], delivered: [] }),
 })
 const stats = (dbPath: string, ...argv: string[]) => runStats(optionsOf(argv, STATS_OPTIONS), partsOf(dbPath))
 
@@ -167,12 +170,65 @@ describe('stats', () => {
       passed: 0,
       lost: 0,
       trapped: 1,
+      refused: 0,
+      listed: 0,
       expired: 1,
       sighted: 1,
       blocked: 1,
       evicted: 0,
       'by-hand': 2,
     })
+  })
+
+  test('block lists with hits, time in the tarpit, size, age and what others hold too; one without hits is named', async () => {
+    const path = await build(async (store) => {
+      await store.addCounts(
+        [
+          { name: 'listed', label: 'big', count: 7 },
+          { name: 'tarpit-seconds', label: 'big', count: 5400 },
+          { name: 'tarpit-seconds', label: '', count: 10 },
+          { name: 'refused', label: 'full', count: 3 },
+          { name: 'refused', label: 'per-ip', count: 2 },
+        ],
+        START,
+      )
+    })
+    const set = (prefixLength: number, word = 0xc6336400) =>
+      setOfPrefixes(
+        { count: 1, words: new Uint32Array([word]), prefixLengths: new Uint8Array([prefixLength]) },
+        { count: 0, words: new Uint32Array(0), prefixLengths: new Uint8Array(0) },
+      )
+    const delivered = [
+      { name: 'big', message: '', set: set(24), entryCount: 1 },
+      { name: 'small', message: '', set: set(26), entryCount: 1 },
+      { name: 'apart', message: '', set: set(32, 0x0a000001), entryCount: 1 },
+    ]
+    const state: ListState = {
+      name: 'big',
+      colour: 'black',
+      source: { name: 'big', method: 'https' } as unknown as NonNullable<ListState['source']>,
+      entries: 1,
+      lastSuccessSec: NOW - 7200,
+      lastTrySec: undefined,
+      lastError: undefined,
+      nextFetchSec: undefined,
+    }
+    for (const width of [80, 200, undefined]) {
+      const parts = { ...partsOf(path, width), readLists: async () => ({ states: [state], delivered }) }
+      const text = await runStats(optionsOf([], STATS_OPTIONS), parts)
+      expect(text).toContain(
+        [
+          'block list  hits  tarpit  addresses  age  also in',
+          'big            7  1h 30m        256   2h  small 25 %',
+          'apart          0      0s          1    -',
+          'small          0      0s         64    -  big 100 %',
+          'no client was on apart, small in this time',
+        ].join('\n'),
+      )
+      expect(text).toMatch(/hour +refused +listed\n/)
+      // NO_COLOR or not, there are no colours in tables.
+      expect(text).not.toContain('\x1b')
+    }
   })
 
   test('an empty database says so', async () => {

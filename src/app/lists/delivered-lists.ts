@@ -1,12 +1,11 @@
-import { readLoadedLines } from '../../app/lists/loaded-lists.js'
 import { ConfigLineDecoder, type ReceivedList } from '../../codec/config-line/config-line-decoder.js'
 import type { WireText } from '../../domain/entry.js'
 import type { IpRangeSet } from '../../ip/ip-range-set.js'
 import { setOfPrefixesInSteps } from '../../ip/prefix-ranges.js'
-import { runInSlices } from '../run-in-slices.js'
+import { readLoadedLines } from './loaded-lists.js'
 
 /** A list as spamd-setup last delivered it. */
-export interface SavedList {
+export interface DeliveredList {
   name: WireText
   message: WireText
   set: IpRangeSet
@@ -15,17 +14,21 @@ export interface SavedList {
 
 /**
  * The block lists that spamd-setup delivered last, in their order, from its state folder: what spamd has again
- * after a restart. None when nothing was ever delivered. Rejects when the folder cannot be read.
+ * after a restart. None when nothing was ever delivered. Rejects when the folder cannot be read. `drive` runs a step of
+ * the work to its end: a daemon lets other events in between.
  */
-export async function loadSavedLists(stateDir: string): Promise<SavedList[]> {
-  const lists: SavedList[] = []
+export async function readDeliveredLists(
+  stateDir: string,
+  drive: <Result>(work: Iterator<unknown, Result>) => Result | Promise<Result> = runToEnd,
+): Promise<DeliveredList[]> {
+  const lists: DeliveredList[] = []
   let received: ReceivedList[] = []
   const decoder = new ConfigLineDecoder((line) => {
     if (line.kind === 'replace') received.push(line)
   })
   const takeReceived = async (): Promise<void> => {
     for (const { name, message, entryCount, ipv4, ipv6 } of received) {
-      lists.push({ name, message, entryCount, set: await runInSlices(setOfPrefixesInSteps(ipv4, ipv6)) })
+      lists.push({ name, message, entryCount, set: await drive(setOfPrefixesInSteps(ipv4, ipv6)) })
     }
     received = []
   }
@@ -36,4 +39,11 @@ export async function loadSavedLists(stateDir: string): Promise<SavedList[]> {
   decoder.end()
   await takeReceived()
   return lists
+}
+
+function runToEnd<Result>(work: Iterator<unknown, Result>): Result {
+  for (;;) {
+    const step = work.next()
+    if (step.done === true) return step.value
+  }
 }

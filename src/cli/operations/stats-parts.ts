@@ -1,0 +1,24 @@
+import { readDeliveredOrNone } from '../../app/lists/list-statistics.js'
+import { readConfiguredLists } from '../../app/status.js'
+import { LiveSystem } from '../../platform/system-probe.js'
+import type { OptionValues } from '../base-command.js'
+import { settingsOf } from './operation-options.js'
+import { presentPassSec } from './present-passtime.js'
+import type { StatsParts } from './stats-commands.js'
+import { standardTerminal } from './terminal.js'
+
+/** What `stats` and `advise` look at: this machine, with the places that were given. */
+export async function liveStatsParts(options: OptionValues): Promise<StatsParts> {
+  const settings = settingsOf(options)
+  const probe = new LiveSystem()
+  return {
+    dbPath: settings.db,
+    nowSec: probe.nowSec(),
+    passSec: await presentPassSec(settings.controlSocket),
+    terminal: standardTerminal(),
+    readLists: async () => ({
+      states: (await readConfiguredLists(probe, settings)) ?? [],
+      delivered: await readDeliveredOrNone(settings.stateDir),
+    }),
+  }
+}
