@@ -1,6 +1,7 @@
 import { type HostChange, isHostChange } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
+import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
@@ -339,6 +340,11 @@ export class SqliteStore implements Store {
       const [newestMs, whiteCount, expiringCount] = row
       return { newestSec: Math.floor(newestMs / 1000), whiteCount, expiringCount }
     })
+  }
+
+  async readDeferred(query: DeferredQuery): Promise<DeferredMails> {
+    const { readDeferredMails } = await import('./deferred-mails.js')
+    return this.#connection.read('readDeferred', () => readDeferredMails(this.#connection, query))
   }
 
   async readReleases(): Promise<Release[]> {

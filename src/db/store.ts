@@ -9,6 +9,7 @@
  */
 import type { Change, HostChange } from '../domain/change.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
+import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
 import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
@@ -254,6 +255,11 @@ export interface Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }>
+  /**
+   * Mail that was deferred from several addresses, those from the most first, up to `limit`. Needs the history for
+   * more than the last hours; a few seconds for a million tries.
+   */
+  readDeferred(query: DeferredQuery): Promise<DeferredMails>
   /** All releases on record, the oldest first: also those that ended within the last week. */
   readReleases(): Promise<Release[]>
   /** Makes and cancels releases in order, within one transaction. `actor` is the user, when known. */

@@ -1,4 +1,4 @@
-import { parseDuration } from '../../codec/duration.js'
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { MAX_RELEASE_SEC } from '../../domain/release.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionSpec } from '../getopt.js'
@@ -34,6 +34,9 @@ const DEFAULT_FOR_SEC = 3600
 /** Reads `--for`. Throws `AppError` `ERR_USAGE`. */
 export function parseFor(text: string | undefined): number {
   if (text === undefined) return DEFAULT_FOR_SEC
+  if (hasNoUnit(text)) {
+    throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} has no unit`, { hint: hintForUnit(text) })
+  }
   const seconds = parseDuration(text)
   if (seconds !== undefined && seconds > 0 && seconds <= MAX_RELEASE_SEC) return seconds
   throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} is not a duration of up to 7d`, {

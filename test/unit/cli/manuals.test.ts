@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
+import { LOSING_OPTIONS } from '../../../src/cli/losing/losing-options.js'
 import { LOG_OPTIONS, UNDO_OPTIONS } from '../../../src/cli/operations/history-commands.js'
 import { METRICS_OPTIONS } from '../../../src/cli/operations/metrics-options.js'
 import { PLACE_OPTIONS } from '../../../src/cli/operations/operation-options.js'
@@ -29,6 +30,7 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdctl doctor, status and why', 'spamdctl.8', PLACE_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl log', 'spamdctl.8', LOG_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl undo', 'spamdctl.8', UNDO_OPTIONS.filter(({ long }) => long !== 'help')],
+  ['spamdctl losing', 'spamdctl.8', LOSING_OPTIONS.filter(({ long }) => long !== 'help')],
   [
     'spamdctl release, release list and release cancel',
     'spamdctl.8',

@@ -1,0 +1,43 @@
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+
+export const LOSING_OPTIONS: readonly OptionSpec[] = [
+  { long: 'since', value: 'DURATION', summary: 'tries of this time up to now (default 3d)' },
+  {
+    long: 'min-addresses',
+    value: 'N',
+    summary: 'mail that came from so many addresses or more (default 3)',
+  },
+  { long: 'check', summary: 'one line for monitoring; exit code 1 when somebody is losing mail' },
+  { long: 'json', summary: 'one JSON object' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'help', summary: 'show this help' },
+]
+
+const DEFAULT_SINCE_SEC = 3 * 86_400
+const DEFAULT_MIN_ADDRESSES = 3
+
+/** What to look for. Throws `AppError` `ERR_USAGE`. */
+export function losingQueryOf(options: OptionValues): { forSec: number; minAddresses: number } {
+  const since = options.last('since')
+  const forSec = since === undefined ? DEFAULT_SINCE_SEC : parseDuration(since)
+  if (since !== undefined && hasNoUnit(since)) {
+    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} has no unit`, {
+      hint: hintForUnit(since),
+    })
+  }
+  if (forSec === undefined || forSec === 0) {
+    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} is no duration`, {
+      hint: 'for example 12h or 3d',
+    })
+  }
+  const text = options.last('min-addresses')
+  if (text !== undefined && !/^[1-9][0-9]{0,5}$/.test(text)) {
+    throw new AppError('ERR_USAGE', `--min-addresses: ${JSON.stringify(text)} is no number of addresses`, {
+      hint: 'a whole number from 1',
+    })
+  }
+  return { forSec, minAddresses: text === undefined ? DEFAULT_MIN_ADDRESSES : Number(text) }
+}

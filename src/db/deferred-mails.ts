@@ -1,0 +1,106 @@
+/**
+ * Mail that came from several addresses: SQLite groups a million tries in about a second, within its page cache. Tuples
+ * tell of the last hours and how often each was tried; the history tells of the days before, once for each address.
+ */
+import { CHANGE_RULES } from '../domain/change.js'
+import type { DeferredMail, DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
+import type { Connection } from './connection.js'
+
+/** Clients of one mail that are told. */
+const MAX_CLIENTS = 500
+
+const rules = (...names: (typeof CHANGE_RULES)[number][]): string =>
+  names.map((name) => CHANGE_RULES.indexOf(name)).join(', ')
+
+/** Keys of pools have no HELO and name no address. */
+const FROM_TUPLES = `SELECT CAST("from" AS BLOB), CAST("to" AS BLOB), count(DISTINCT ip) AS addresses, sum(bcount),
+    count(*), min(first), max(coalesce(last, first)),
+    CAST(group_concat(ip || char(1) || helo, char(2)) AS BLOB)
+  FROM tuples WHERE helo <> '' AND coalesce(last, first) >= ?
+  GROUP BY "from", "to" HAVING addresses >= ? ORDER BY addresses DESC, "from", "to" LIMIT ?`
+
+/**
+ * The key of a tuple in the history is ADDRESS, blank, a JSON array of HELO, sender and recipient: the first `","` ends
+ * the HELO, since a quote within one has a backslash in front.
+ */
+const FROM_HISTORY = `SELECT mail, count(DISTINCT CASE WHEN tried THEN ip END) AS addresses, total(tried),
+    min(CASE WHEN tried THEN at END), max(CASE WHEN tried THEN at END), max(CASE WHEN NOT tried THEN at END),
+    group_concat(CASE WHEN tried THEN ip || char(1) || helo END, char(2))
+  FROM (SELECT at, rule = ${rules('attempt')} AS tried, substr(key, 1, instr(key, ' ') - 1) AS ip,
+      substr(key, instr(key, ' ["') + 3, instr(key, '","') - instr(key, ' ["') - 3) AS helo,
+      substr(key, instr(key, '","') + 2) AS mail
+    FROM history WHERE seq > 0 AND kind = 1 AND at >= ? AND (
+      (rule = ${rules('attempt')} AND before IS NULL AND instr(key, ' ["",') = 0)
+      OR rule IN (${rules('promotion', 'release', 'pool')})))
+  GROUP BY mail HAVING addresses >= ? ORDER BY addresses DESC, mail LIMIT ?`
+
+type TupleRow = [Buffer, Buffer, number, number, number, number, number, Buffer]
+type HistoryRow = [string, number, number, number, number, number | null, string]
+
+/** See `Store.readDeferred`. */
+export function readDeferredMails(connection: Connection, query: DeferredQuery): DeferredMails {
+  const { sinceSec, minAddresses, limit } = query
+  const mails = new Map<string, DeferredMail>()
+  const wanted = [sinceSec, minAddresses, limit + 1]
+  let isCut = false
+  if (connection.hasMarks) {
+    const rows = connection.prepareRaw(FROM_HISTORY).all(...wanted) as HistoryRow[]
+    isCut = rows.length > limit
+    for (const [mail, addressCount, tries, firstSec, lastSec, passedSec, clients] of rows.slice(0, limit)) {
+      const [from, to] = JSON.parse(`[${mail}`) as [string, string]
+      mails.set(`${from}\0${to}`, {
+        from,
+        to,
+        tries,
+        firstSec,
+        lastSec,
+        passedSec: passedSec ?? undefined,
+        addressCount,
+        clients: clientsOf(clients, (helo) => JSON.parse(`"${helo}"`) as string),
+      })
+    }
+  }
+  const select = connection.hasMarks ? FROM_TUPLES : FROM_TUPLES.replaceAll('coalesce(last, first)', 'first')
+  const rows = connection.prepareRaw(select).all(...wanted) as TupleRow[]
+  isCut ||= rows.length > limit
+  for (const row of rows.slice(0, limit)) addTuples(mails, row)
+  return { mails: [...mails.values()], isCut }
+}
+
+/** Adds what the tuples of a mail tell beyond the history, which has a row for the first try of each. */
+function addTuples(mails: Map<string, DeferredMail>, row: TupleRow): void {
+  const [fromBytes, toBytes, addressCount, tries, tupleCount, firstSec, lastSec, clientBytes] = row
+  const from = fromBytes.toString('latin1')
+  const to = toBytes.toString('latin1')
+  const clients = clientsOf(clientBytes.toString('latin1'), (helo) => helo)
+  const known = mails.get(`${from}\0${to}`)
+  if (known === undefined) {
+    const mail = { from, to, tries, firstSec, lastSec, passedSec: undefined, addressCount, clients }
+    mails.set(`${from}\0${to}`, mail)
+    return
+  }
+  known.tries = Math.max(tries, known.tries + tries - tupleCount)
+  known.firstSec = Math.min(known.firstSec, firstSec)
+  known.lastSec = Math.max(known.lastSec, lastSec)
+  const ips = new Set(known.clients.map(({ ip }) => ip))
+  for (const client of clients) {
+    if (ips.has(client.ip) || known.clients.length >= MAX_CLIENTS) continue
+    known.clients.push(client)
+    ips.add(client.ip)
+  }
+  known.addressCount = Math.max(known.addressCount, addressCount, ips.size)
+}
+
+/** `IP\1HELO\2IP\1HELO`, each address once. */
+function clientsOf(text: string, decode: (helo: string) => string): DeferredMail['clients'] {
+  const clients: DeferredMail['clients'] = []
+  const seen = new Set<string>()
+  for (const pair of text.split('\x02')) {
+    const [ip = '', helo = ''] = pair.split('\x01')
+    if (seen.has(ip)) continue
+    seen.add(ip)
+    clients.push({ ip, helo: decode(helo) })
+    if (clients.length === MAX_CLIENTS) break
+  }
+  return clients
+}
