@@ -57,13 +57,16 @@ function checkLines(bytes: Uint8Array, summary: ListSummary): void {
   let plain = 0
   const isZone = /^[ \t]*[$:]/m.test(Buffer.from(bytes).toString('latin1'))
   for (const line of Buffer.from(bytes).toString('latin1').split('\n')) {
-    if (ADDRESS_LIKE.test(line)) addressLike += 1
+    // A zone file may leave out octets at the end: 192.0.2 is 192.0.2.0/24.
+    if ((isZone ? /[0-9:]/ : ADDRESS_LIKE).test(line)) addressLike += 1
     const text = line.replace(/\r$/, '')
     const [address = '', prefix] = text.split('/')
     if (!(isIPv4(address) || isIPv6(address)) || address.includes('%')) continue
     if (prefix !== undefined && !/^[1-9][0-9]?$/.test(prefix)) continue
     const cidr = parseCidr(text)
     if (cidr === undefined || cidr.prefixLength === 0) continue
+    // In a zone file a colon begins a value, of the entries below or of the address in front of it.
+    if (isZone && (text.startsWith(':') || (address.includes(':') && address.includes('.')))) continue
     // Zone files refuse host bits, and an IPv4 address in IPv6 takes no prefix length beyond it.
     if (cidr.hadHostBits && isZone) continue
     if (cidr.family === 6 && cidr.prefixLength < 96 && address.includes('.')) continue
