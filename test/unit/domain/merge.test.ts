@@ -7,6 +7,7 @@ import {
   heldTupleOf,
   mergeHosts,
   mergeTuples,
+  oldStamp,
   registersOf,
   type TupleState,
   tupleStateOf,
@@ -164,6 +165,26 @@ describe('what an address is', () => {
     ],
   ])('%s', (_name, state, kind) => {
     expect(kindOf(state)).toBe(kind)
+  })
+
+  test('a WHITE granted at the very moment of a trap does not outlive it', () => {
+    expect(kindOf(mergeHosts(white(5), trapped(5, 40)))).toBeUndefined()
+  })
+
+  test('a pinned entry begins when the register of its kind did', () => {
+    const both = { ...white(3), ...trapped(2) }
+    const pinned = (kind: 'WHITE' | 'TRAPPED') =>
+      visibleHost('::1', { ...both, hand: { stamp: at(9), pinned: true, kind } }, 50)?.first
+    expect([pinned('WHITE'), pinned('TRAPPED')]).toEqual([3, 2])
+  })
+
+  test.each([
+    [-1, 0],
+    [0, 0],
+    [1, 1000],
+    [1_700_000_000, 1_700_000_000_000],
+  ])('the stamp of an entry from before there were stamps, first %d', (first, time) => {
+    expect(oldStamp(first)).toEqual({ time, counter: 0, node: 0 })
   })
 
   test('a tuple of before a deletion never passes, one seen by two gateways waits for their clocks too', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { normaliseSpamtrap } from '../../../src/domain/spamtrap.js'
+import { canBeSpamtrap } from '../../../src/domain/spamtrap-key.js'
 
 test.each([
   ['Foo@Bar.ORG', 'foo@bar.org'],
@@ -21,4 +22,18 @@ test('lower case letters of ASCII only, one pair of brackets', () => {
       expect(normaliseSpamtrap(text)).not.toMatch(/[A-Z]/)
     }),
   )
+})
+
+test.each([
+  ['a@b', true],
+  ['<a@b>', true],
+  ['"a@b"@c', true],
+  ['@b', false],
+  ['a@', false],
+  ['a', false],
+  ['', false],
+  ['Name <a@b>', false],
+  ['<<a@b>>', false],
+])('can %j be a spamtrap: %s', (address, expected) => {
+  expect(canBeSpamtrap(address)).toBe(expected)
 })

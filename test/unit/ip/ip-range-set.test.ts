@@ -211,3 +211,20 @@ test('another separator serves the config port', () => {
   expect(ipv4.count).toBe(2)
   expect(ipv6).toEqual({ text: new Uint8Array(0), count: 0 })
 })
+
+/** Groups at the edges of what is shifted and masked: a bit more or less shows. */
+const EDGE_GROUPS = [0, 0, 0, 1, 0x7fff, 0x8000, 0xffff]
+test('IPv6 text of sets is that of single addresses, for groups at the edges of their bits', () => {
+  const group = fc.constantFrom(...EDGE_GROUPS)
+  fc.assert(
+    fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {
+      const canonical = canonicalIp(groups.map((each) => each.toString(16)).join(':'))!
+      // What is IPv4-mapped becomes IPv4.
+      if (!canonical.includes(':')) return
+      const collector = new IpRangeCollector()
+      collector.addIpv6Prefix(wordsOf(numberOf(canonical)), 0, 128)
+      expect(linesOf(collector.takeSet())).toEqual([`${canonical}/128`])
+    }),
+    { numRuns: 3000 },
+  )
+})
