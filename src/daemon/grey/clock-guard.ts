@@ -6,6 +6,7 @@
  * back); after that the new time is believed. After a step back entries only live longer; an address that
  * passed "in the future" still counts as passed (`passedSec`).
  */
+import type { ScanTime } from '../../domain/decide-slice.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 
@@ -14,12 +15,7 @@ export const MAX_STEP_SEC = 120
 /** How long nothing expires after a step forward. */
 export const HOLD_MS = 10 * 60 * 1000
 
-export interface GuardedTime {
-  nowSec: UnixSec
-  /** Compare `pass` of WHITE entries with this: the latest time that this daemon has seen. */
-  passedSec: UnixSec
-  /** False shortly after a step forward: delete nothing. */
-  mayExpire: boolean
+export interface GuardedTime extends ScanTime {
   /** Why the clock may be wrong: a mass of expired entries is not to be believed. */
   doubt: string | undefined
 }

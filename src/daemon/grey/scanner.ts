@@ -9,6 +9,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
+import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
 import { poolKeyText } from '../../domain/pool-key.js'
 import { parseCidr } from '../../ip/cidr.js'
@@ -26,7 +27,6 @@ import type { DaemonStore } from '../store/store-worker-messages.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { HostGatherer } from './host-gatherer.js'
 import type { PoolNetworks } from './pool-networks.js'
-import { decideSlice, type ScanDecisions } from './scan-decisions.js'
 import type { WhiteTable } from './white-table.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { decideSlice } from '../../../../src/daemon/grey/scan-decisions.js'
-import type { Entry } from '../../../../src/domain/entry.js'
+import { decideSlice } from '../../../src/domain/decide-slice.js'
+import type { Entry } from '../../../src/domain/entry.js'
 
 const NOW = 1_700_000_000
 const tuple = { ip: '192.0.2.7', helo: 'h', from: '<a@b>', to: '<c@d>' }

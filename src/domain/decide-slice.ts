@@ -1,9 +1,17 @@
-/** What a scan decides about the entries of one slice. Source: greyscanner of spamd's grey.c. */
-import type { ScanChanges } from '../../db/store.js'
-import type { Entry, GreyEntry, HostEntry, PoolEntry, Tuple } from '../../domain/entry.js'
-import { namesNoAddress } from '../../domain/pool-key.js'
-import { EXPIRE_NEVER } from '../../domain/times.js'
-import type { GuardedTime } from './clock-guard.js'
+/** What a scan finds due among the entries of one slice. Source: greyscanner of spamd's grey.c. */
+import type { Entry, GreyEntry, HostEntry, PoolEntry, Tuple } from './entry.js'
+import { namesNoAddress } from './pool-key.js'
+import type { ScanChanges } from './requests.js'
+import { EXPIRE_NEVER } from './times.js'
+
+/** The time of a scan, in seconds since the Epoch. */
+export interface ScanTime {
+  nowSec: number
+  /** Compare `pass` of WHITE entries with this: the latest time that this daemon has seen. */
+  passedSec: number
+  /** False shortly after a step of the clock: delete nothing. */
+  mayExpire: boolean
+}
 
 export interface ScanDecisions {
   changes: ScanChanges
@@ -25,7 +33,7 @@ export interface ScanDecisions {
  */
 export function decideSlice(
   entries: readonly Entry[],
-  time: GuardedTime,
+  time: ScanTime,
   isListed: (ip: string) => boolean,
 ): ScanDecisions {
   const decisions: ScanDecisions = {
@@ -46,7 +54,7 @@ export function decideSlice(
 
 function decideTuple(
   entry: GreyEntry,
-  time: GuardedTime,
+  time: ScanTime,
   isListed: (ip: string) => boolean,
   { changes, blockedTuples }: ScanDecisions,
 ): void {
@@ -59,14 +67,14 @@ function decideTuple(
   }
 }
 
-function decidePool(entry: PoolEntry, time: GuardedTime, { changes, pools }: ScanDecisions): void {
+function decidePool(entry: PoolEntry, time: ScanTime, { changes, pools }: ScanDecisions): void {
   if (entry.expire <= time.nowSec && time.mayExpire) changes.expired.push({ kind: 'pool', ip: entry.ip })
   else pools.push(entry)
 }
 
 function decideHost(
   entry: HostEntry,
-  time: GuardedTime,
+  time: ScanTime,
   isListed: (ip: string) => boolean,
   { changes, white, trapped }: ScanDecisions,
 ): void {
