@@ -128,6 +128,7 @@ export const MIGRATIONS: readonly string[] = [
      pcount INTEGER NOT NULL,
      marks BLOB
    ) STRICT, WITHOUT ROWID;
+   CREATE INDEX pool_keys ON pool_networks (pool, expire);
    CREATE TABLE releases (
      id TEXT NOT NULL PRIMARY KEY,
      "from" TEXT,

@@ -10,6 +10,7 @@ import type { EntryQuery } from '../domain/query.js'
 import type { Release } from '../domain/release.js'
 import type { Connection } from './connection.js'
 import type {
+  AttemptFinding,
   Changed,
   CheckReport,
   ClockReading,
@@ -181,12 +182,27 @@ export class SqliteStore implements Store {
       (draft) => decideAttempts(draft, attempts, policy),
       {
         further: (draft) => selectPools(draft, attempts, policy),
-        after: (outcomes) => {
-          // What is evicted for the total counts with the last attempt of the batch.
-          const last = outcomes.at(-1)
-          if (last !== undefined) last.evictedCount += limits.evictOverLimits(policy, now)
-        },
+        after: (outcomes) => noteEvicted(outcomes, limits.evictOverLimits(policy, now)),
       },
+    )
+    return hostChangesOf(decided)
+  }
+
+  async recordFindings(
+    findings: readonly AttemptFinding[],
+    policy: GreyPolicy,
+    now: number,
+  ): Promise<Changed<TupleOutcome, HostChange>> {
+    const [{ decideFindings, selectFindings }, limits] = await Promise.all([
+      import('../domain/decide-findings.js'),
+      this.#openLimits(),
+    ])
+    const decided = this.#transactions.decide(
+      'recordFindings',
+      now,
+      selectFindings(findings, policy),
+      (draft) => decideFindings(draft, findings, policy),
+      { after: (outcomes) => noteEvicted(outcomes, limits.evictOverLimits(policy, now)) },
     )
     return hostChangesOf(decided)
   }
@@ -397,4 +413,10 @@ export class SqliteStore implements Store {
 /** Changes of addresses alone: those of tuples are many, and daemons read them from another thread. */
 function hostChangesOf<Outcome>({ outcomes, changes }: Decided<Outcome[]>): Changed<Outcome, HostChange> {
   return { outcomes, changes: changes.filter(isHostChange) }
+}
+
+/** What is evicted for the total counts with the last attempt of the batch. */
+function noteEvicted(outcomes: readonly TupleOutcome[], count: number): void {
+  const last = outcomes.at(-1)
+  if (last !== undefined) last.evictedCount += count
 }

@@ -17,6 +17,7 @@ import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Release } from '../domain/release.js'
 import type {
+  AttemptFinding,
   EditOutcome,
   GreyPolicy,
   ManualEdit,
@@ -169,6 +170,15 @@ export interface Store {
   /** The greylister's update (greylisting.md section 4). Changes of tuples are in the journal only. */
   recordAttempts(
     attempts: readonly TupleAttempt[],
+    policy: GreyPolicy,
+    now: number,
+  ): Promise<Changed<TupleOutcome, HostChange>>
+  /**
+   * What DNS said of attempts that were recorded (decide-findings.ts); `now` is the time of the attempts, so that it
+   * makes no difference how long DNS took.
+   */
+  recordFindings(
+    findings: readonly AttemptFinding[],
     policy: GreyPolicy,
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>>

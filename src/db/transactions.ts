@@ -158,7 +158,7 @@ export class Transactions {
       draft.holdPool(network, { entry, reset })
     }
     for (const network of trapsIn) if (this.hosts.hasTrapIn(network)) draft.holdTrapIn(network)
-    for (const pool of poolCounts) draft.holdPoolCount(pool, isEmpty ? 0 : this.pools.count(pool))
+    if (!isEmpty) for (const pool of poolCounts) draft.holdOpened(pool, this.pools.opened(pool))
   }
 
   #loadOldest(draft: Draft, ip: string, limit: number): void {

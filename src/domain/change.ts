@@ -34,6 +34,10 @@ export const CHANGE_RULES = [
   'release',
   /** A pool of senders came back, or an attempt was counted for its key. */
   'pool',
+  /** SPF says that the sender is forged. */
+  'spf-fail',
+  /** A list of good senders that is asked through DNS holds the address. */
+  'dns-list',
 ] as const
 export type ChangeRule = (typeof CHANGE_RULES)[number]
 

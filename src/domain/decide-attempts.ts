@@ -182,12 +182,19 @@ function hasJustPassed(draft: Draft, ip: string, policy: GreyPolicy): boolean {
   return entry !== undefined && isFreshlyPromoted(entry, policy, draft.now)
 }
 
+/** What may be a trap, as a result of the attempt and as a cause. */
+const TRAPS = {
+  trapped: 'trap',
+  'trapped-mx': 'low-priority-mx',
+  'trapped-spf': 'spf-fail',
+} as const
+
 /** undefined when the address is exempt from traps. */
-function trap(
+export function trap(
   draft: Draft,
   { clientIp: ip, trapKey: recipient }: TupleAttempt,
   policy: GreyPolicy,
-  result: 'trapped' | 'trapped-mx',
+  result: keyof typeof TRAPS,
 ): TupleOutcome | undefined {
   const { entry, marks } = draft.host(ip)
   const times = trapHost(entry, policy, draft.now)
@@ -196,7 +203,8 @@ function trap(
   const after: HostEntry = { ...entry, ...times, kind: 'TRAPPED', ip }
   const isFixed = entry !== undefined && isPinned(entry)
   const held = { entry: after, marks: isFixed ? marks : trappedMarks(marks, stamp) }
-  const cause: Cause = result === 'trapped' ? { rule: 'trap', recipient } : { rule: 'low-priority-mx' }
+  const rule = TRAPS[result]
+  const cause: Cause = rule === 'trap' ? { rule, recipient } : { rule }
   draft.putHost(ip, held, stamp, cause)
   const closed = closePoolsAround(draft, ip, cause)
   return {
@@ -213,11 +221,12 @@ export function promote(
   ip: string,
   tuple: EntryTimes,
   policy: Pick<GreyPolicy, 'whiteExpireSec'>,
+  cause = PROMOTION,
 ): 'new' | 'known' | 'refused' {
   const { entry, marks } = draft.host(ip)
   if (entry !== undefined) return entry.kind === 'TRAPPED' ? 'refused' : 'known'
   const stamp = draft.nextStamp()
   const white: HostEntry = { ...promoteTuple(tuple, policy.whiteExpireSec, draft.now), kind: 'WHITE', ip }
-  draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, PROMOTION)
+  draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
   return 'new'
 }

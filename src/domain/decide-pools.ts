@@ -9,12 +9,15 @@ import { type Cause, tupleText } from './change.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryTimes, GreyEntry, PoolEntry, Tuple } from './entry.js'
 import { CLOCK_TOLERANCE_SEC, hasPassed, newTuple, repeatTuple } from './greylist-rules.js'
-import { openedNetwork, poolKeyText, poolTuple } from './pool-key.js'
+import { openedNetwork, type PoolKey, type PoolKeyKind, poolKeyText, poolTuple } from './pool-key.js'
 import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
 import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
 
-/** A provider with so many networks of servers is better named by its SPF record, or by hand. */
-export const MAX_NETWORKS_PER_KEY = 64
+/**
+ * Most networks that one key opens. A provider with more networks of servers is better named by its SPF record, and a
+ * domain with more servers by hand.
+ */
+export const MOST_OPENED: Readonly<Record<PoolKeyKind, number>> = { network: 64, spf: 256, learn: Infinity }
 
 const POOL: Cause = { rule: 'pool' }
 const EXPIRY: Cause = { rule: 'expiry' }
@@ -119,7 +122,25 @@ export function openPool(
   const { reset } = draft.pool(network)
   if (reset !== undefined && reset.time >= entry.first * 1000) return undefined
   const lifeSec = policy.poolExpireSec ?? POOL_EXPIRE_SEC
-  return open(draft, network, poolKeyText(key), entry, lifeSec) ? network : undefined
+  return open(draft, network, key, entry, draft.now + lifeSec) ? network : undefined
+}
+
+/**
+ * Lets a further address of a domain in whose key has passed, as long as what that opened stays open: only another
+ * completed retry makes it longer. undefined when there is nothing to do, or it must not be.
+ */
+export function openFurther(
+  draft: Draft,
+  key: PoolKey,
+  clientIp: string,
+  seen: EntryTimes,
+): string | undefined {
+  const { lastExpire } = draft.opened(poolKeyText(key))
+  const network = openedNetwork(key, clientIp)
+  const { entry, reset } = draft.pool(network)
+  if (lastExpire <= draft.now || (entry !== undefined && entry.expire >= lastExpire)) return undefined
+  if (reset !== undefined && reset.time >= seen.first * 1000) return undefined
+  return open(draft, network, key, seen, lastExpire) ? network : undefined
 }
 
 /** Learn-only mode: lets a client that came back through for a day; undefined when its entry is there or must not be. */
@@ -127,22 +148,22 @@ export function openForLearning(draft: Draft, clientIp: string, seen: EntryTimes
   const network = openedNetwork(LEARN_KEY, clientIp)
   const { entry } = draft.pool(network)
   if (entry !== undefined && entry.expire > draft.now) return undefined
-  return open(draft, network, poolKeyText(LEARN_KEY), seen, LEARN_EXPIRE_SEC) ? network : undefined
+  return open(draft, network, LEARN_KEY, seen, draft.now + LEARN_EXPIRE_SEC) ? network : undefined
 }
 
-function open(draft: Draft, network: string, pool: string, seen: EntryTimes, lifeSec: number): boolean {
+function open(draft: Draft, network: string, key: PoolKey, seen: EntryTimes, expire: number): boolean {
   if (draft.hasTrapIn(network)) return false
   const held = draft.pool(network)
   const known = held.entry !== undefined && held.entry.expire > draft.now ? held.entry : undefined
-  const isLimited = pool !== poolKeyText(LEARN_KEY)
-  if (known === undefined && isLimited && draft.poolCount(pool) >= MAX_NETWORKS_PER_KEY) return false
+  const pool = poolKeyText(key)
+  if (known === undefined && draft.opened(pool).count >= MOST_OPENED[key.kind]) return false
   const after: PoolEntry = {
     kind: 'POOL',
     ip: network,
     pool,
     first: known?.first ?? seen.first,
     pass: known?.pass ?? draft.now,
-    expire: Math.max(known?.expire ?? 0, draft.now + lifeSec),
+    expire: Math.max(known?.expire ?? 0, expire),
     bcount: (known?.bcount ?? 0) + seen.bcount,
     pcount: known === undefined ? 0 : known.pcount + 1,
   }

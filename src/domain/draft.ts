@@ -33,7 +33,7 @@ export interface Selection {
   poolsAround: Set<string>
   /** Networks of which it must be known whether they hold a TRAPPED address. */
   trapsIn: Set<string>
-  /** Texts of keys of which the number of their networks is needed. */
+  /** Texts of keys of which it must be known what they have opened. */
   poolCounts: Set<string>
 }
 
@@ -76,7 +76,7 @@ export class Draft {
   readonly #tuples = new Map<string, Slot<HeldTuple>>()
   readonly #releases = new Map<string, Slot<HeldRelease>>()
   readonly #pools = new Map<string, Slot<HeldPool>>()
-  readonly #poolCounts = new Map<string, number>()
+  readonly #poolKeys = new Map<string, OpenedByKey>()
   readonly #networksWithTraps = new Set<string>()
   readonly #byAddress = new Map<string, AddressTuples>()
   readonly #takenCounts = new Map<string, number>()
@@ -124,9 +124,9 @@ export class Draft {
     if (!this.#pools.has(network)) this.#pools.set(network, { held, touched: undefined })
   }
 
-  /** Tells how many networks a key has opened; what this draft opens and closes is counted on. */
-  holdPoolCount(pool: string, count: number): void {
-    if (!this.#poolCounts.has(pool)) this.#poolCounts.set(pool, count)
+  /** Tells what a key has opened; what this draft opens and closes is counted on. */
+  holdOpened(pool: string, opened: OpenedByKey): void {
+    if (!this.#poolKeys.has(pool)) this.#poolKeys.set(pool, { ...opened })
   }
 
   /** Tells that a TRAPPED address is on record inside a network. */
@@ -174,8 +174,9 @@ export class Draft {
     return networksAround(ip).filter((network) => this.pool(network).entry !== undefined)
   }
 
-  poolCount(pool: string): number {
-    return this.#poolCounts.get(pool) ?? 0
+  /** What a key has opened, as far as it was part of the selection. */
+  opened(pool: string): Readonly<OpenedByKey> {
+    return this.#poolKeys.get(pool) ?? { count: 0, lastExpire: 0 }
   }
 
   /** True when a network holds a TRAPPED address, on record or by this draft. */
@@ -245,12 +246,13 @@ export class Draft {
     const key = { kind: 'pool', ip: network } as const
     this.#note({ key, before, after, stamp, cause, request: this.#request }, slot)
     slot.held = after
-    if (before.entry !== undefined) this.#countPool(before.entry.pool, -1)
-    if (after.entry !== undefined) this.#countPool(after.entry.pool, 1)
+    if (before.entry !== undefined) this.#countOpened(before.entry.pool, -1, 0)
+    if (after.entry !== undefined) this.#countOpened(after.entry.pool, 1, after.entry.expire)
   }
 
-  #countPool(pool: string, step: 1 | -1): void {
-    this.#poolCounts.set(pool, this.poolCount(pool) + step)
+  #countOpened(pool: string, step: 1 | -1, expire: number): void {
+    const { count, lastExpire } = this.opened(pool)
+    this.#poolKeys.set(pool, { count: count + step, lastExpire: Math.max(lastExpire, expire) })
   }
 
   putTuple(text: string, { ip, helo, from, to }: Tuple, after: HeldTuple, cause: Cause): void {
@@ -275,6 +277,13 @@ export class Draft {
       this.touched.push(slot.touched)
     } else slot.touched.last = change
   }
+}
+
+/** The networks that one key of pools has opened. */
+export interface OpenedByKey {
+  count: number
+  /** When the last of them ends, seconds since the Epoch; 0 without any. */
+  lastExpire: number
 }
 
 /** First and last change of one entry. */

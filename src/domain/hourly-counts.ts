@@ -74,6 +74,7 @@ export class ChangeCounter {
         return
       case 'trap':
       case 'low-priority-mx':
+      case 'spf-fail':
         if (before.entry?.kind !== 'TRAPPED') this.#count('trapped', cause.rule)
         return
       case 'expiry':

@@ -82,8 +82,26 @@ export interface TupleAttempt {
   mayPromote: boolean
 }
 
+/** What was learnt about an attempt after its answer, from DNS. */
+export interface AttemptFinding {
+  /** The attempt as it was recorded; `mayPromote` is false while a list says that it must go on waiting. */
+  attempt: TupleAttempt
+  /** SPF passes for this domain, in lower case. */
+  spfPass?:
+    | {
+        domain: string
+        /** The record names the address itself: a pass by `ptr`, `exists` or a macro says nothing of other mail. */
+        isOfDomain: boolean
+      }
+    | undefined
+  /** SPF says that the client must not send for the domain, and that is to be a trap. */
+  isSpfFail?: boolean | undefined
+  /** A list of good senders holds the client. */
+  isAllowListed?: boolean | undefined
+}
+
 export interface TupleOutcome {
-  result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx'
+  result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx' | 'trapped-spf'
   /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M wrote over. */
   isNewHost: boolean
   /** Tuples evicted to stay within the limits. */

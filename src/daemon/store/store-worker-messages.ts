@@ -8,6 +8,7 @@ export const DAEMON_STORE_CALLS = [
   'readJournal',
   'recordSightings',
   'recordAttempts',
+  'recordFindings',
   'readScanSlice',
   'applyScan',
   'applySync',

@@ -1,4 +1,4 @@
-import { MAX_NETWORKS_PER_KEY } from '../../domain/decide-pools.js'
+import type { OpenedByKey } from '../../domain/draft.js'
 import type { PoolEntry } from '../../domain/entry.js'
 import type { Connection } from '../connection.js'
 import { wireValue } from './wire-value.js'
@@ -9,8 +9,7 @@ const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM pool_networks)'
 const PUT =
   'INSERT OR REPLACE INTO pool_networks (network, pool, first, pass, expire, bcount, pcount) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)'
 const DELETE = 'DELETE FROM pool_networks WHERE network = ?'
-/** More than a key may have makes no difference. */
-const COUNT = `SELECT count(*) FROM (SELECT 1 FROM pool_networks WHERE pool = CAST(? AS TEXT) LIMIT ${MAX_NETWORKS_PER_KEY})`
+const OPENED = 'SELECT count(*), coalesce(max(expire), 0) FROM pool_networks WHERE pool = CAST(? AS TEXT)'
 
 /** Networks that pools of senders opened; the caller owns the transaction. */
 export class PoolTable {
@@ -43,8 +42,9 @@ export class PoolTable {
     this.#connection.prepare(DELETE).run(network)
   }
 
-  /** How many networks a key has opened. */
-  count(pool: string): number {
-    return (this.#connection.prepareRaw(COUNT).get(wireValue(pool)) as [number])[0]
+  /** What a key has opened: bounded by the limits of decide-pools.ts. */
+  opened(pool: string): OpenedByKey {
+    const [count, lastExpire] = this.#connection.prepareRaw(OPENED).get(wireValue(pool)) as [number, number]
+    return { count, lastExpire }
   }
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { type Change, keyText, tupleText } from '../../../src/domain/change.js'
 import { decideAttempts, selectAttempts } from '../../../src/domain/decide-attempts.js'
 import { decideEdits } from '../../../src/domain/decide-edits.js'
-import { MAX_NETWORKS_PER_KEY, selectPools } from '../../../src/domain/decide-pools.js'
+import { MOST_OPENED, selectPools } from '../../../src/domain/decide-pools.js'
 import { decideScan } from '../../../src/domain/decide-scan.js'
 import { Draft } from '../../../src/domain/draft.js'
 import type { HeldHost, HeldPool, HeldTuple } from '../../../src/domain/held.js'
@@ -80,7 +80,7 @@ class World {
       else draft.holdHost(text, held as HeldHost)
       if (held.entry?.kind === 'POOL') counts.set(held.entry.pool, (counts.get(held.entry.pool) ?? 0) + 1)
     }
-    for (const [pool, count] of counts) draft.holdPoolCount(pool, count)
+    for (const [pool, count] of counts) draft.holdOpened(pool, { count, lastExpire: 0 })
     draft.holdSpamtrap('trap@example.net', {
       entry: { kind: 'SPAMTRAP', address: 'trap@example.net', first: 1 },
       stamp: undefined,
@@ -224,13 +224,13 @@ describe('a pool', () => {
   test('opens at most 64 networks for a key', () => {
     const world = new World()
     world.attempt(from('10.0.255.1', 16), NOW)
-    for (let index = 0; index < MAX_NETWORKS_PER_KEY; index += 1) {
+    for (let index = 0; index < MOST_OPENED.network; index += 1) {
       expect(world.attempt(from(`10.0.${index}.1`, 16), PASSED + index)[0]!.opened).toHaveLength(1)
     }
     const [outcome] = world.attempt(from('10.0.200.1', 16), PASSED + 100)
     expect(outcome).toMatchObject({ result: 'promoted' })
     expect(outcome!.opened).toBeUndefined()
-    expect(world.pools).toHaveLength(MAX_NETWORKS_PER_KEY)
+    expect(world.pools).toHaveLength(MOST_OPENED.network)
     // One that ended leaves room.
     const later = PASSED + 8 * 86_400
     expect(
