@@ -160,7 +160,7 @@ async function benchScan(): Promise<void> {
       blockLists: new BlockLists({ logger }),
       whiteTable: new WhiteTable({ firewall, clock, logger }),
       pools: new PoolNetworks({ firewall, clock, logger }),
-      hasPools: false,
+      poolKinds: new Set(),
     })
     await measured(`scan of ${flags.entries} entries, nothing due`, async () => {
       await scanner.scan()

@@ -1,5 +1,6 @@
 /** What spamd was told on its command line and by its environment: plain data, fit for another process. */
 import type { Settings } from '../platform/settings.js'
+import type { SenderCheckConfig } from './sender-check-config.js'
 
 export interface SpamdConfig {
   /** -b: block lists only, no greylisting, no database. */
@@ -48,6 +49,8 @@ export interface SpamdConfig {
   poolExpireSec: number
   /** --learn */
   isLearning: boolean
+  /** What DNS is asked about senders. */
+  senders: SenderCheckConfig
   maxTuples: number
   maxTuplesPerAddress: number
   maxTupleBytes: number

@@ -14,6 +14,7 @@ import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { checkPidFile } from '../platform/pid-file.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
+import { readSpfDomains } from './checks/read-spf-domains.js'
 import { checkWhiteFile } from './grey/white-file.js'
 import { checkProgramsFor } from './process/child-launch.js'
 import { DAEMON_TABLES } from './process/privileged-protocol.js'
@@ -45,6 +46,7 @@ export async function checkSpamd(parts: {
   await checkControlSocket(config, resources)
   const domains = config.isBlackOnly ? undefined : await resources.readAllowedDomains()
   if (domains !== undefined) parseAllowedDomains(domains, settings.allowedDomains)
+  if (!config.isBlackOnly) await readSpfDomains(config.senders, resources)
   if (!config.isBlackOnly) for (const table of DAEMON_TABLES) await firewall.readTable(table)
   // What follows belongs to others, or may: nothing there is touched with our rights.
   if (user !== undefined) {

@@ -2,7 +2,8 @@
  * Where the parts of spamd meet: the SMTP side knows the greylister, the block lists and the packet
  * filter only through these, so that each can be tested with a stand-in.
  */
-import type { WireText } from '../domain/entry.js'
+import type { Tuple, WireText } from '../domain/entry.js'
+import type { TupleAttempt } from '../domain/requests.js'
 
 /** A block list that holds a client. */
 export interface BlockListMatch {
@@ -38,6 +39,25 @@ export interface GreylistSink {
    * record), and never rejects: a failing store is logged and the attempt kept for a retry.
    */
   submit(recipient: GreylistedRecipient): Promise<void>
+}
+
+/** An attempt that is on record. */
+export interface RecordedAttempt {
+  attempt: TupleAttempt
+  /** When it was made, seconds since the Epoch. */
+  atSec: number
+  /** A key of it was seen before, so that it could have passed. */
+  isRepeated: boolean
+}
+
+/** What DNS has to say of greylisted clients, off the reply path; never fails and never waits. */
+export interface SenderCheckSink {
+  /** False while a list keeps the address waiting, or whether one does is not known yet. */
+  mayPromote(ip: string): boolean
+  /** An attempt was recorded, and did not end in a trap. */
+  noteRecorded(recorded: RecordedAttempt): void
+  /** A tuple has waited, and only `mayPromote` keeps it from passing. */
+  recheck(tuple: Tuple): void
 }
 
 /** Tells the sync peers about local events; never fails and never waits. */

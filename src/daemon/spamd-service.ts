@@ -10,6 +10,7 @@ import type { DeliveredList } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
+import type { PoolKeyKind } from '../domain/pool-key.js'
 import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
@@ -18,6 +19,7 @@ import type { Clock } from '../platform/clock.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
+import { type OpenedSenderChecks, openSenderChecks } from './checks/open-sender-checks.js'
 import { createControlHandlers } from './control-handlers.js'
 import { createControlServer } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
@@ -102,6 +104,8 @@ export class SpamdService {
   readonly #keeper: StoreKeeper | undefined
   readonly #whiteTable: WhiteTable | undefined
   readonly #pools: PoolNetworks | undefined
+  /** Undefined with -b, and when no option asks DNS about senders. */
+  readonly senders: OpenedSenderChecks | undefined
   readonly #follower: HostFollower | undefined
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
@@ -131,17 +135,22 @@ export class SpamdService {
       this.#keeper = keeper
       this.#whiteTable = whiteTable
       this.#pools = pools
+      const store = { useStore: keeper.use, blockLists: this.blockLists }
+      const reports = {
+        sync: this.#sync?.announcer,
+        onPromoted: (ip: string) => whiteTable.add(ip),
+        onPool: notePool,
+      }
+      this.senders = openSenderChecks(config, { ...common, ...store, ...reports })
       this.greylister = new Greylister({
         ...common,
-        useStore: keeper.use,
-        blockLists: this.blockLists,
+        ...store,
         lowPriorityMx: config.lowPriorityMx,
         recipientDelimiter: config.recipientDelimiter,
         greyPrefix4: config.greyPrefix4,
         greyPrefix6: config.greyPrefix6,
-        sync: this.#sync?.announcer,
-        onPromoted: (ip) => whiteTable.add(ip),
-        onPool: notePool,
+        checks: this.senders?.checks,
+        ...reports,
       })
       this.scanner = new Scanner({
         ...common,
@@ -149,7 +158,8 @@ export class SpamdService {
         blockLists: this.blockLists,
         whiteTable,
         pools,
-        hasPools: (config.greyPrefix4 ?? config.greyPrefix6) !== undefined,
+        checks: this.senders?.checks,
+        poolKinds: poolKindsOf(config),
         intervalMs: config.scanIntervalSec * 1000,
       })
       if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable, notePool)
@@ -178,6 +188,7 @@ export class SpamdService {
       scanner: this.scanner,
       whiteTable: this.#whiteTable,
       pools: this.#pools,
+      senders: this.senders,
       syncStatus: sync && (() => sync.status()),
     })
     const { smtp, greylister } = this
@@ -283,6 +294,7 @@ export class SpamdService {
       await this.#applyAllowedDomains()
     }
     await this.#loadSavedLists()
+    await this.#loadSpfDomains()
     await this.#startSync()
     await this.#startMetrics()
     await this.smtp.start()
@@ -310,6 +322,19 @@ export class SpamdService {
     }
   }
 
+  /** Without its list --grey-spf checks no domain: mail goes on as before. */
+  async #loadSpfDomains(): Promise<void> {
+    const { resources, logger } = this.#parts
+    try {
+      await this.senders?.loadDomains(resources)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      const hint = error.hint === undefined ? '' : ` (${error.hint})`
+      const text = `no SPF is checked: ${escapeControl(error.message + hint)}`
+      logger.log('err', text, { event: 'spf-off' })
+    }
+  }
+
   /** A key that cannot be read is no reason to stop mail: spamd runs without synchronisation then. */
   async #startSync(): Promise<void> {
     try {
@@ -329,12 +354,13 @@ export class SpamdService {
 
   /** SIGHUP: allowed domains, certificate and key, synchronisation key, block lists. What fails stays as it was. */
   async reload(): Promise<void> {
-    const { logger } = this.#parts
+    const { logger, resources } = this.#parts
     const steps: [string, () => Promise<void>][] = [
       ['certificate', () => this.#applyTls()],
       ['block lists', () => this.#loadSavedLists()],
     ]
     if (this.greylister !== undefined) steps.push(['allowed domains', () => this.#applyAllowedDomains()])
+    if (this.senders !== undefined) steps.push(['SPF domains', () => this.senders!.loadDomains(resources)])
     if (this.#sync !== undefined) steps.push(['synchronisation key', () => this.#sync!.reload()])
     for (const [name, step] of steps) {
       try {
@@ -358,6 +384,7 @@ export class SpamdService {
     await this.#follower?.stop()
     await this.scanner?.stop()
     await this.greylister?.close()
+    await this.senders?.checks.close()
     await this.#hourlyTotals?.stop()
     await this.#whiteTable?.close()
     await this.#pools?.close()
@@ -440,6 +467,15 @@ function policyOf(config: SpamdConfig): GreyPolicy {
     poolExpireSec,
     isLearning,
   }
+}
+
+/** Keys by which a pool of senders is known beside its addresses. */
+function poolKindsOf({ greyPrefix4, greyPrefix6, senders, isLearning }: SpamdConfig): Set<PoolKeyKind> {
+  const kinds = new Set<PoolKeyKind>()
+  if ((greyPrefix4 ?? greyPrefix6) !== undefined) kinds.add('network')
+  if (senders.spf !== undefined) kinds.add('spf')
+  if (isLearning) kinds.add('learn')
+  return kinds
 }
 
 function networkOfText(text: string): Network {

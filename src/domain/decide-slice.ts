@@ -21,13 +21,16 @@ export interface ScanDecisions {
   trapped: string[]
   /** Passed tuples of addresses that a block list holds: to be deleted. */
   blockedTuples: Tuple[]
+  /** Tuples that passed, of addresses that a list asked through DNS may hold: they wait for its answer. */
+  heldTuples: Tuple[]
   /** Open networks of pools. */
   pools: PoolEntry[]
 }
 
 /**
  * For each entry the first rule that fits: expired ones go; TRAPPED addresses are trapped; tuples that passed are
- * promoted; WHITE addresses that passed are white; both go instead when `isListed` (a pinned WHITE stays).
+ * promoted; WHITE addresses that passed are white; both go instead when `isListed` (a pinned WHITE stays). Tuples wait on
+ * while `mayPromote` is false.
  * Nothing expires while `time.mayExpire` is false, and a tuple past its life is never promoted. Tuples of pools
  * (`192.0.2.0/24`) are left to the retry that names the address.
  */
@@ -35,18 +38,20 @@ export function decideSlice(
   entries: readonly Entry[],
   time: ScanTime,
   isListed: (ip: string) => boolean,
+  mayPromote: (ip: string) => boolean = () => true,
 ): ScanDecisions {
   const decisions: ScanDecisions = {
     changes: { expired: [], promoted: [], blocked: [] },
     white: [],
     trapped: [],
     blockedTuples: [],
+    heldTuples: [],
     pools: [],
   }
   for (const entry of entries) {
     if (entry.kind === 'SPAMTRAP') continue
     if (entry.kind === 'POOL') decidePool(entry, time, decisions)
-    else if (entry.kind === 'GREY') decideTuple(entry, time, isListed, decisions)
+    else if (entry.kind === 'GREY') decideTuple(entry, time, isListed, mayPromote, decisions)
     else decideHost(entry, time, isListed, decisions)
   }
   return decisions
@@ -56,13 +61,15 @@ function decideTuple(
   entry: GreyEntry,
   time: ScanTime,
   isListed: (ip: string) => boolean,
-  { changes, blockedTuples }: ScanDecisions,
+  mayPromote: (ip: string) => boolean,
+  { changes, blockedTuples, heldTuples }: ScanDecisions,
 ): void {
   const { ip, helo, from, to } = entry
   if (entry.expire <= time.nowSec) {
     if (time.mayExpire) changes.expired.push({ kind: 'tuple', ip, helo, from, to })
   } else if (entry.pass <= time.nowSec && !namesNoAddress(ip)) {
     if (isListed(ip)) blockedTuples.push({ ip, helo, from, to })
+    else if (!mayPromote(ip)) heldTuples.push({ ip, helo, from, to })
     else changes.promoted.push({ ip, helo, from, to })
   }
 }

@@ -51,9 +51,11 @@ const ASKED_NAME = /^[a-z0-9_.-]+$/
 export interface DnsCounters {
   /** Questions that went out. */
   asked: number
+  /** Of those: answered, if only that there is none. */
+  answered: number
   /** Answered from the cache, or together with the same question of another. */
   cached: number
-  /** Without an answer. */
+  /** Of those asked: without an answer. */
   failed: number
   /** Not asked, since too many were waiting. */
   refused: number
@@ -79,7 +81,7 @@ export interface DnsClientOptions {
 
 /** Asks DNS for whoever has it; close it at the end. */
 export class DnsClient {
-  readonly counters: DnsCounters = { asked: 0, cached: 0, failed: 0, refused: 0 }
+  readonly counters: DnsCounters = { asked: 0, answered: 0, cached: 0, failed: 0, refused: 0 }
   readonly #clock: Clock
   readonly #servers: readonly string[]
   readonly #limits: DnsLimits
@@ -105,14 +107,20 @@ export class DnsClient {
     return this.#cacheBytes
   }
 
+  /** The answer that is kept; undefined when there is none. */
+  peek({ type, name }: DnsQuestion): DnsAnswer | undefined {
+    const kept = this.#cache.get(`${type} ${name}`)
+    return kept !== undefined && kept.untilMs > this.#clock.monotonicMs() ? kept.answer : undefined
+  }
+
   /** The answer, from the cache when it is there. Never rejects: what goes wrong is `failed`. */
   ask(question: DnsQuestion): Promise<DnsAnswer> {
-    const key = `${question.type} ${question.name}`
-    const kept = this.#cache.get(key)
-    if (kept !== undefined && kept.untilMs > this.#clock.monotonicMs()) {
+    const kept = this.peek(question)
+    if (kept !== undefined) {
       this.counters.cached += 1
-      return Promise.resolve(kept.answer)
+      return Promise.resolve(kept)
     }
+    const key = `${question.type} ${question.name}`
     const open = this.#open.get(key)
     if (open !== undefined) {
       this.counters.cached += 1
@@ -167,6 +175,7 @@ export class DnsClient {
       this.counters.asked += 1
       const { answer, ttlSec } = await this.#tell(question)
       if (answer.status === 'failed') this.counters.failed += 1
+      else this.counters.answered += 1
       this.#keep(key, answer, ttlSec)
       return answer
     } finally {

@@ -4,6 +4,7 @@
  */
 
 import { resolve } from 'node:path'
+import { noSenderChecks } from '../../app/sender-check-config.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -25,6 +26,7 @@ import {
 } from '../../platform/settings.js'
 import { getopt, type ParsedOption } from '../getopt.js'
 import { strtonum } from '../strtonum.js'
+import { applySenderOption } from './sender-options.js'
 import { SPAMD_OPTIONS, SPAMD_USAGE } from './spamd-options.js'
 
 /** Default of -c and -B. Source: MAXCON of spamd.c. */
@@ -165,6 +167,7 @@ function newDraft(parts: SpamdOptionParts, maxFiles: number): Draft {
       greyPrefix6: undefined,
       poolExpireSec: POOL_EXPIRE_SEC,
       isLearning: false,
+      senders: noSenderChecks(),
       maxTuples: DEFAULT_MAX_TUPLES,
       maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
       maxTupleBytes: DEFAULT_MAX_TUPLE_BYTES,
@@ -395,12 +398,17 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
     case 'version':
       draft.asks ??= name
       break
+    default:
+      applySenderOption(config.senders, name, value, failure)
   }
 }
 
 /** The checks that need all options. */
 function finish(draft: Draft): void {
   const { config, maxBlackGiven, certificateFile, keyFile } = draft
+  if (config.senders.trapsSpfFail && config.senders.spf === undefined) {
+    throw failure('--spf-fail: without --grey-spf no SPF is checked', 'add --grey-spf all')
+  }
   // Without -B, maxblack follows maxcon, so that -c alone works.
   const maxBlack = maxBlackGiven ?? config.maxConnections
   if (!config.isBlackOnly && maxBlack > config.maxConnections) {

@@ -1,4 +1,5 @@
 import type { OptionSpec } from '../getopt.js'
+import { SENDER_OPTIONS } from './sender-options.js'
 
 /** The usage text of the original, which every wrong call prints. */
 export const SPAMD_USAGE = `usage: spamd [-45bdv] [-B maxblack] [-C file] [-c maxcon] [-G passtime:greyexp:whiteexp]
@@ -65,6 +66,7 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
     summary: 'how long a network stays open after such a retry (default 7d)',
   },
   { long: 'learn', summary: 'let every client that comes back through for a day, and record what would be' },
+  ...SENDER_OPTIONS,
   { long: 'max-tuples', value: 'NUMBER', summary: 'most tuples kept, the oldest go first' },
   { long: 'max-tuples-per-ip', value: 'NUMBER', summary: 'most tuples kept of one address' },
   {

@@ -25,7 +25,13 @@ import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import { Histogram } from '../metrics/histogram.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
-import type { BlockListLookup, GreylistedRecipient, GreylistSink, SyncAnnouncer } from '../seams.js'
+import type {
+  BlockListLookup,
+  GreylistedRecipient,
+  GreylistSink,
+  SenderCheckSink,
+  SyncAnnouncer,
+} from '../seams.js'
 import { BatchWriter, type WriterCounters, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
@@ -72,6 +78,8 @@ export interface GreylisterOptions {
   greyPrefix4?: number | undefined
   greyPrefix6?: number | undefined
   sync?: SyncAnnouncer | undefined
+  /** Told of every recorded attempt: what DNS says of its sender. */
+  checks?: SenderCheckSink | undefined
   /** Called with each address that became white because its retry was seen. */
   onPromoted?: (ip: string) => void
   /** Called with each network that a pool opened, or that a trap closed. */
@@ -276,7 +284,7 @@ export class Greylister implements GreylistSink {
   }
 
   #attemptOf(logged: Tuple, toArgument: WireText, destinationIp: string | undefined): TupleAttempt {
-    const { blockLists, lowPriorityMx = [], recipientDelimiter = '', clock } = this.#options
+    const { blockLists, lowPriorityMx = [], recipientDelimiter = '', clock, checks } = this.#options
     const { address, isOfAnyDomain, spamtraps } = recipientKeysOf(logged.to, toArgument, recipientDelimiter)
     const [trapKey = address, ...otherTrapKeys] = spamtraps
     const isForeign = this.#allowedDomains !== undefined && !this.#allowedDomains.allows(address)
@@ -289,7 +297,7 @@ export class Greylister implements GreylistSink {
       ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
       isDomainTrap: isForeign && !isOfAnyDomain,
       isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
-      mayPromote: blockLists.match(logged.ip).length === 0,
+      mayPromote: blockLists.match(logged.ip).length === 0 && (checks?.mayPromote(logged.ip) ?? true),
     }
   }
 
@@ -319,7 +327,7 @@ export class Greylister implements GreylistSink {
   }
 
   #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
-    const { logger, policy, onPromoted } = this.#options
+    const { logger, policy, onPromoted, checks } = this.#options
     const { logged, destinationIp, atSec } = queued
     this.counters.recorded += 1
     if (outcome.evictedCount > 0) {
@@ -352,6 +360,7 @@ export class Greylister implements GreylistSink {
         break
       case 'trapped':
       case 'trapped-mx':
+      case 'trapped-spf':
         this.#reportTrap(queued, outcome)
         if (sync !== undefined) {
           logger.log('debug', `sync_trap ${logged.ip}`)
@@ -359,6 +368,11 @@ export class Greylister implements GreylistSink {
         }
         return
     }
+    checks?.noteRecorded({
+      attempt: queued.attempt,
+      atSec,
+      isRepeated: outcome.result === 'repeated' || (queued.attempt.pools ?? []).length > 0,
+    })
     sync?.announceGrey(logged)
   }
 

@@ -11,7 +11,7 @@ import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
-import { poolKeyText } from '../../domain/pool-key.js'
+import { type PoolKeyKind, parsePoolKey } from '../../domain/pool-key.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { isEmptySet } from '../../ip/ip-range-set.js'
 import { RangeTable } from '../../ip/range-table.js'
@@ -22,6 +22,7 @@ import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import type { BlockLists } from '../lists/block-lists.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
+import type { SenderCheckSink } from '../seams.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
@@ -40,7 +41,6 @@ const LARGEST_SLICE = 4000
 /** Fewer entries than this expire whatever the clock says: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
 /** A database that someone else has locked is asked again after this, so many times. */
-const LEARN_POOL = poolKeyText({ kind: 'learn' })
 const BUSY_RETRY_MS = 250
 const MAX_BUSY_RETRIES = 40
 
@@ -56,8 +56,10 @@ export interface ScannerOptions {
   blockLists: BlockLists
   whiteTable: WhiteTable
   pools: PoolNetworks
-  /** Pools are known by a key: without one, what an earlier daemon left is closed. */
-  hasPools: boolean
+  /** What DNS says of senders: lists may keep a tuple waiting. */
+  checks?: Pick<SenderCheckSink, 'mayPromote' | 'recheck'> | undefined
+  /** Keys by which pools are known: what those of an earlier daemon left open is closed. */
+  poolKinds: ReadonlySet<PoolKeyKind>
   intervalMs?: number
 }
 
@@ -198,14 +200,20 @@ export class Scanner {
     trapped: HostGatherer,
     pools: PoolEntry[],
   ): Promise<boolean> {
-    const { clock, keeper, blockLists } = this.#options
+    const { clock, keeper, blockLists, checks } = this.#options
     let cursor: ScanCursor | undefined
     do {
       if (this.#isStopped) return false
       const limit = this.#sliceLimit
       const startedMs = clock.monotonicMs()
       const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, { dueAt: time.nowSec }))
-      const decisions = decideSlice(slice.entries, time, (ip) => blockLists.isListed(ip))
+      const decisions = decideSlice(
+        slice.entries,
+        time,
+        (ip) => blockLists.isListed(ip),
+        (ip) => checks?.mayPromote(ip) ?? true,
+      )
+      for (const tuple of decisions.heldTuples) checks?.recheck(tuple)
       const readMs = clock.monotonicMs() - startedMs
       await nextTurn()
       await this.#applySlice(decisions, time, report, white)
@@ -304,9 +312,10 @@ export class Scanner {
 
   /** Closes networks that hold a TRAPPED or block-listed address, and those of keys that are no longer in use. */
   async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
-    const { blockLists, policy, hasPools, pools, logger } = this.#options
+    const { blockLists, policy, poolKinds, pools, logger } = this.#options
     const isUnfit = ({ ip, pool }: PoolEntry): boolean => {
-      if (pool === LEARN_POOL ? policy.isLearning !== true : !hasPools) return true
+      const kind = parsePoolKey(pool)?.kind
+      if (kind === undefined || !poolKinds.has(kind)) return true
       return blockLists.overlaps(ip) || trapped.overlaps(parseCidr(ip)!)
     }
     const closedPools = entries.filter(isUnfit).map(({ ip }) => ip)
@@ -325,8 +334,7 @@ export class Scanner {
     const open = entries.filter(({ ip }) => !closed.has(ip))
     report.poolCount = open.length
     report.deletedCount += closed.size
-    if (hasPools || policy.isLearning === true || closed.size > 0)
-      await pools.replace(open.map(({ ip }) => ip))
+    if (poolKinds.size > 0 || closed.size > 0) await pools.replace(open.map(({ ip }) => ip))
     else if (!this.#isPoolTableCleared) await pools.clearLeft()
     this.#isPoolTableCleared = true
   }

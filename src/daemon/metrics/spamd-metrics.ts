@@ -7,6 +7,7 @@ import type { SpamdConfig } from '../../app/spamd-config.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
 import type { Clock } from '../../platform/clock.js'
+import type { OpenedSenderChecks } from '../checks/open-sender-checks.js'
 import type { Greylister } from '../grey/greylister.js'
 import type { PoolNetworks } from '../grey/pool-networks.js'
 import type { Scanner } from '../grey/scanner.js'
@@ -14,6 +15,7 @@ import type { WhiteTable } from '../grey/white-table.js'
 import type { BlockLists } from '../lists/block-lists.js'
 import type { SmtpServer } from '../smtp/smtp-server.js'
 import type { ProcessMetrics } from './process-metrics.js'
+import { senderMetrics } from './sender-metrics.js'
 
 /** Lists that get a label of their own; further ones are counted together. */
 export const MAX_LIST_LABELS = 200
@@ -33,6 +35,8 @@ export interface MetricSources {
   scanner: Scanner | undefined
   whiteTable: WhiteTable | undefined
   pools: PoolNetworks | undefined
+  /** Undefined when no option asks DNS about senders. */
+  senders: OpenedSenderChecks | undefined
   /** Undefined without -Y and -y. */
   syncStatus: (() => SyncStatus) | undefined
   process: ProcessMetrics
@@ -79,6 +83,7 @@ export function collectMetrics(sources: MetricSources): MetricFamily[] {
     ...smtpMetrics(sources.smtp, config),
     ...listMetrics(sources),
     ...greyMetrics(sources),
+    ...(sources.senders === undefined ? [] : senderMetrics(sources.senders)),
     ...(sources.syncStatus === undefined ? [] : syncMetrics(sources.syncStatus())),
     ...sources.process.collect(clock.monotonicMs()),
   ]

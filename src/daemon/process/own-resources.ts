@@ -78,6 +78,11 @@ export class OwnResources implements PrivilegedResources {
     return readOptionalFile(this.#config.settings.allowedDomains)
   }
 
+  async readSpfDomains(): Promise<Buffer | undefined> {
+    const path = this.#config.senders.spf?.domainsFile
+    return path === undefined ? undefined : await readOptionalFile(path)
+  }
+
   /** The key may belong to the daemons' user, where a root without its usual rights on files cannot read it. */
   async readSyncKey(): Promise<Buffer | undefined> {
     const { key, user } = this.#config.settings

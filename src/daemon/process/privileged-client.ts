@@ -92,6 +92,10 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     return asBuffer((await this.#request('read-allowed-domains')).value)
   }
 
+  async readSpfDomains(): Promise<Buffer | undefined> {
+    return asBuffer((await this.#request('read-spf-domains')).value)
+  }
+
   async readSyncKey(): Promise<Buffer | undefined> {
     return asBuffer((await this.#request('read-sync-key')).value)
   }

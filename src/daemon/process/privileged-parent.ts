@@ -216,6 +216,8 @@ export class PrivilegedParent {
         return resources.readTls()
       case 'read-allowed-domains':
         return resources.readAllowedDomains()
+      case 'read-spf-domains':
+        return resources.readSpfDomains()
       case 'read-sync-key':
         return resources.readSyncKey()
       case 'table-limits':

@@ -18,6 +18,7 @@ export const SIMPLE_REQUESTS = [
   'control-listener',
   'read-tls',
   'read-allowed-domains',
+  'read-spf-domains',
   'read-sync-key',
   'table-limits',
   'watch-tables',

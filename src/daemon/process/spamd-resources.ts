@@ -24,6 +24,8 @@ export interface SpamdResources {
   readTls(): Promise<TlsMaterial | undefined>
   /** The allowed domains file; undefined when there is none. Read again at each call. */
   readAllowedDomains(): Promise<Buffer | undefined>
+  /** The file of --grey-spf; undefined when there is none, or without the option. Read again at each call. */
+  readSpfDomains(): Promise<Buffer | undefined>
   /** The synchronisation key; undefined when there is none. Read again at each call. */
   readSyncKey(): Promise<Buffer | undefined>
 }
@@ -48,6 +50,7 @@ export const NO_RESOURCES: PrivilegedResources = {
   listenControl: refuse,
   readTls: refuse,
   readAllowedDomains: refuse,
+  readSpfDomains: refuse,
   readSyncKey: refuse,
   bindControl: refuse,
 }

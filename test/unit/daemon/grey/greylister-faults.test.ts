@@ -36,7 +36,7 @@ function daemonOn(path: string) {
   const firewall = new MemoryFirewall()
   const whiteTable = new WhiteTable({ firewall, clock: systemClock, logger })
   const pools = new PoolNetworks({ firewall, clock: systemClock, logger })
-  const scanner = new Scanner({ ...common, keeper, whiteTable, pools, hasPools: false })
+  const scanner = new Scanner({ ...common, keeper, whiteTable, pools, poolKinds: new Set() })
   return {
     keeper,
     greylister,

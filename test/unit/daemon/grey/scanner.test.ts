@@ -11,6 +11,7 @@ import { type OpenedStore, StoreKeeper } from '../../../../src/daemon/store/stor
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store } from '../../../../src/db/store.js'
 import type { Entry } from '../../../../src/domain/entry.js'
+import type { PoolKeyKind } from '../../../../src/domain/pool-key.js'
 import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
@@ -31,7 +32,7 @@ function daemon(
   options: {
     exists?: boolean
     wrap?: (store: Store) => Store
-    hasPools?: boolean
+    poolKinds?: Set<PoolKeyKind>
     isLearning?: boolean
   } = {},
 ) {
@@ -64,7 +65,7 @@ function daemon(
     keeper,
     whiteTable,
     pools,
-    hasPools: options.hasPools ?? false,
+    poolKinds: options.poolKinds ?? new Set(),
   })
   const greylister = new Greylister({
     ...common,

@@ -39,6 +39,9 @@ class TrialResources implements PrivilegedResources {
   async readAllowedDomains(): Promise<undefined> {
     return undefined
   }
+  async readSpfDomains(): Promise<Buffer> {
+    return Buffer.from('example.org\n')
+  }
   async readSyncKey(): Promise<Buffer | undefined> {
     if (this.failure !== undefined) throw this.failure
     return this.key

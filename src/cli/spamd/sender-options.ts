@@ -1,0 +1,89 @@
+/** Options of spamd about what DNS says of senders. */
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import type { SenderCheckConfig } from '../../app/sender-check-config.js'
+import { parseDnsList } from '../../codec/dns/dns-list.js'
+import type { OptionSpec } from '../getopt.js'
+
+/** Their rows in the table of options. */
+export const SENDER_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: 'grey-spf',
+    value: 'all|FILE',
+    summary:
+      'let the servers of a domain that pass its SPF wait together, for all domains or those of a file',
+  },
+  {
+    long: 'spf-fail',
+    value: 'trap',
+    choices: ['trap'],
+    summary: 'trap clients for which the SPF of the sender fails (with --grey-spf)',
+  },
+  {
+    long: 'dnswl',
+    value: 'ZONE[=CODES]',
+    isRepeatable: true,
+    summary: 'let clients in at their first attempt that this DNS list of good senders holds',
+  },
+  {
+    long: 'dnsbl',
+    value: 'ZONE[=CODES]',
+    isRepeatable: true,
+    summary: 'keep clients waiting as long as this DNS block list holds them',
+  },
+  {
+    long: 'dns-server',
+    value: 'ADDRESS[:PORT]',
+    isRepeatable: true,
+    summary: 'name server for these in place of those of resolv.conf(5)',
+  },
+]
+
+/** Applies one of these options; false when it is none of them. Throws what `fail` makes of a bad value and a hint. */
+export function applySenderOption(
+  config: SenderCheckConfig,
+  name: string,
+  value: string,
+  fail: (message: string, hint?: string) => object,
+): boolean {
+  switch (name) {
+    case 'grey-spf':
+      if (value === '') throw fail(`--${name}: neither "all" nor a file`)
+      // The daemon works in another folder than the caller.
+      config.spf = value === 'all' ? { domainsFile: undefined } : { domainsFile: resolve(value) }
+      return true
+    case 'spf-fail':
+      if (value !== 'trap') throw fail(`--${name} ${value}: only "trap" is known`)
+      config.trapsSpfFail = true
+      return true
+    case 'dnswl':
+    case 'dnsbl': {
+      const list = parseDnsList(value)
+      if (list === undefined) {
+        throw fail(
+          `--${name} ${value}: no zone, or answers that are no addresses`,
+          `write the zone alone, or with the answers that count: --${name} list.example.org=127.0.*.2-3`,
+        )
+      }
+      config[name].push(list)
+      return true
+    }
+    case 'dns-server':
+      if (!isServer(value)) {
+        throw fail(
+          `--${name} ${value}: neither ADDRESS nor ADDRESS:PORT, such as 192.0.2.53:5353 or [2001:db8::53]`,
+        )
+      }
+      config.dnsServers.push(value)
+      return true
+    default:
+      return false
+  }
+}
+
+function isServer(text: string): boolean {
+  if (isIP(text) !== 0) return true
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^[\]:]+))(?::([0-9]{1,5}))?$/.exec(text) ?? []
+  const isAddress = bracketed === undefined ? isIP(plain ?? '') === 4 : isIP(bracketed) === 6
+  return isAddress && (port === undefined || (Number(port) > 0 && Number(port) < 65_536))
+}

@@ -1,0 +1,108 @@
+/** SPF of the senders of greylisted mail, through DNS, with the ranges of domains that pass kept for a while. */
+import { isHostName } from '../../codec/dns/dns-name.js'
+import { readRecipient } from '../../codec/smtp/recipient-address.js'
+import type { SpfResult } from '../../codec/spf/check-host.js'
+import { judgeSender } from '../../codec/spf/judge-sender.js'
+import type { WireText } from '../../domain/entry.js'
+import { RangeTable } from '../../ip/range-table.js'
+import type { Clock } from '../../platform/clock.js'
+import type { DnsClient } from '../../platform/dns-client.js'
+
+/** Time for one sender in all. The next attempt is checked anew. */
+const CHECK_TIMEOUT_MS = 2_000
+/** As long as DNS answers of an untold time to live. */
+const RANGES_TTL_MS = 300_000
+/** Ranges of all domains that are kept, at most 32 bytes each. */
+const MAX_RANGES = 100_000
+
+/** Of a `pass`: for which domain, and whether the record names the address itself. */
+export type SpfOpinion =
+  | { result: 'pass'; domain: string; isOfDomain: boolean }
+  | { result: Exclude<SpfResult, 'pass'> | 'too-wide'; domain: string }
+
+/** Who sent the mail; texts as they came. */
+export interface MailSender {
+  clientIp: string
+  helo: WireText
+  from: WireText
+}
+
+/** Whose SPF is checked. */
+export interface SpfDomains {
+  has(domain: string): boolean
+}
+
+export class SpfChecker {
+  readonly #dns: DnsClient
+  readonly #clock: Clock
+  readonly #ranges = new Map<string, KeptRanges>()
+  #rangeCount = 0
+  /** undefined: of all domains. */
+  #domains: SpfDomains | undefined
+
+  constructor({ dns, clock, domains }: { dns: DnsClient; clock: Clock; domains?: SpfDomains | undefined }) {
+    this.#dns = dns
+    this.#clock = clock
+    this.#domains = domains
+  }
+
+  /** Takes the list of a file that was read again. */
+  replaceDomains(domains: SpfDomains | undefined): void {
+    this.#domains = domains
+  }
+
+  /** True when the mail is one whose SPF is to be checked. */
+  isWanted(sender: MailSender): boolean {
+    const { domain } = identityOf(sender)
+    return isHostName(domain) && (this.#domains?.has(domain) ?? true)
+  }
+
+  /** Never rejects: what takes too long, or fails, is `temperror`. */
+  async check(sender: MailSender): Promise<SpfOpinion> {
+    const { domain, localPart } = identityOf(sender)
+    const { clientIp, helo } = sender
+    const kept = this.#ranges.get(domain)
+    if (kept !== undefined && kept.untilMs > this.#clock.monotonicMs() && kept.table.has(clientIp)) {
+      return { result: 'pass', domain, isOfDomain: true }
+    }
+    const judgement = await this.#dns.run(
+      judgeSender({ clientIp, domain, localPart, helo }),
+      CHECK_TIMEOUT_MS,
+    )
+    if (judgement === undefined) return { result: 'temperror', domain }
+    if (judgement.result !== 'pass') return { result: judgement.result, domain }
+    const { sure, isOfDomain } = judgement
+    if (isOfDomain) this.#keep(domain, new RangeTable(sure))
+    return { result: 'pass', domain, isOfDomain }
+  }
+
+  #keep(domain: string, table: RangeTable): void {
+    this.#forget(domain)
+    const count = table.set.ipv4.length + table.set.ipv6.length
+    this.#ranges.set(domain, { table, count, untilMs: this.#clock.monotonicMs() + RANGES_TTL_MS })
+    this.#rangeCount += count
+    for (const oldest of this.#ranges.keys()) {
+      if (this.#rangeCount <= MAX_RANGES) break
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(domain: string): void {
+    this.#rangeCount -= this.#ranges.get(domain)?.count ?? 0
+    this.#ranges.delete(domain)
+  }
+}
+
+interface KeptRanges {
+  table: RangeTable
+  /** Ranges in it. */
+  count: number
+  untilMs: number
+}
+
+/** Of the null sender the host itself is asked about. Source: RFC 7208 section 2.4. */
+function identityOf({ from, helo }: MailSender): { domain: string; localPart: string } {
+  const { local, domain } = readRecipient(from)
+  if (domain !== '') return { domain, localPart: local }
+  return { domain: local === '' ? helo.toLowerCase().replace(/\.$/, '') : '', localPart: '' }
+}
