@@ -33,6 +33,7 @@ const nothing = {
   white: [],
   trapped: [],
   blockedTuples: [],
+  heldTuples: [],
   pools: [],
 }
 
@@ -90,6 +91,16 @@ const cases: { name: string; entry: Entry; want: Partial<ReturnType<typeof decid
 
 test.each(cases)('$name', ({ entry, want, listed }) => {
   expect(decide([entry], listed)).toEqual({ ...nothing, ...want })
+})
+
+test('a tuple that passed waits while a list that is asked through DNS may hold its address', () => {
+  const held = decideSlice(
+    [grey()],
+    usual,
+    () => false,
+    () => false,
+  )
+  expect(held).toEqual({ ...nothing, heldTuples: [tuple] })
 })
 
 describe('after a step of the clock', () => {
