@@ -81,6 +81,29 @@ export async function runDialogues(port: number, lanes: number, durationMs: numb
   return finished
 }
 
+/**
+ * Begins a greylist dialogue every `1 / perSec` seconds for `durationMs`; milliseconds from each connection to the end of
+ * its dialogue, those alone that ended with 451.
+ */
+export async function timeDialogues(port: number, perSec: number, durationMs: number): Promise<number[]> {
+  const count = Math.floor((Math.min(durationMs, MAX_RUN_MS) / 1000) * perSec)
+  const startedMs = performance.now()
+  const tookMs: number[] = []
+  const running: Promise<void>[] = []
+  for (let serial = 1; serial <= count; serial += 1) {
+    const dueMs = startedMs + (serial * 1000) / perSec
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs - performance.now())))
+    const beganMs = performance.now()
+    running.push(
+      runDialogue(port, serial).then((isRefused) => {
+        if (isRefused) tookMs.push(performance.now() - beganMs)
+      }),
+    )
+  }
+  await Promise.all(running)
+  return tookMs
+}
+
 function runDialogue(port: number, serial: number): Promise<boolean> {
   const localAddress = `127.${67 + ((serial >> 16) & 63)}.${(serial >> 8) & 255}.${serial & 255 || 1}`
   const commands = [

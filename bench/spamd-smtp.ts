@@ -1,7 +1,7 @@
 /**
  * spamd's SMTP side beside bare Node peers, on loopback, with our own load generator (bounded, see smtp-load.ts).
  *
- *     npx tsx bench/spamd-smtp.ts [hold] [burst] [many] [leak] [dialogues]
+ *     npx tsx bench/spamd-smtp.ts [hold] [burst] [many] [leak] [dialogues] [latency]
  *
  * Without names all are run. Each prints the requirement, ours, and a ratio to the bare peer of the same run.
  */
@@ -11,7 +11,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { generateDatabase } from './generate-database.js'
-import { type HeldConnections, holdConnections, percentile, runDialogues } from './smtp-load.js'
+import {
+  type HeldConnections,
+  holdConnections,
+  percentile,
+  runDialogues,
+  timeDialogues,
+} from './smtp-load.js'
 
 const SERVER = new URL('./spamd-smtp-server.ts', import.meta.url)
 const SETTLE_MS = 4_000
@@ -177,6 +183,31 @@ async function dialogues(): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
 }
 
+async function latency(): Promise<void> {
+  say('time of a greylist dialogue into 1,000,000 entries (required at 100/s: half within 3 ms)')
+  const folder = mkdtempSync(join(tmpdir(), 'spamd-bench-'))
+  const database = join(folder, 'db')
+  await generateDatabase(database, { entries: ENTRIES, seed: 1 })
+  for (const perSec of [10, 100, 1000]) {
+    for (const [name, mode] of [
+      ['spamd', 'grey'],
+      ['bare', 'bare-replies'],
+    ] as const) {
+      const server = await ServerProcess.start(mode, database)
+      await timeDialogues(server.port, perSec, 2_000)
+      const before = await server.report()
+      const tookMs = await timeDialogues(server.port, perSec, 10_000)
+      const { cpuSec } = await server.report()
+      const [half, most] = [percentile(tookMs, 0.5), percentile(tookMs, 0.99)]
+      say(
+        `  ${name.padEnd(10)} at ${perSec}/s: half within ${half.toFixed(2)} ms, 99 % within ${most.toFixed(2)} ms, ${tookMs.length} of ${perSec * 10} refused, ${((cpuSec - before.cpuSec) * 10).toFixed(1)} % of a core`,
+      )
+      await server.stop()
+    }
+  }
+  rmSync(folder, { recursive: true, force: true })
+}
+
 const runs: Record<string, () => Promise<void>> = {
   hold: () =>
     compareHolding('10,000 stuttered (required: 20 % of a core, 6 KiB each, p99 gap 1050 ms)', 10_000, 2_000),
@@ -184,6 +215,7 @@ const runs: Record<string, () => Promise<void>> = {
   many: () => compareHolding('19,000 stuttered (required: 50 % of a core)', 19_000, 3_000),
   leak,
   dialogues,
+  latency,
 }
 const wanted = process.argv.slice(2)
 for (const name of wanted.length > 0 ? wanted : Object.keys(runs)) await runs[name]!()
