@@ -94,16 +94,36 @@ exports.runWithOclif = async (...words) => {
   const called = [...words, ...(given.length === 1 && given[0] === '-h' ? ['--help'] : given)]
   const modulePath = path.join(root, 'dist', 'src', 'cli', 'oclif-program.js')
   const isDaemon = DAEMONS.includes(called[0]) && !called.includes('--help')
-  const bundle = isDaemon ? undefined : loadBundle('spamdctl', modulePath)
-  const { guardStandardOutput, handle, runOclif, tellUnknownCommand } =
-    bundle ?? (await import('../dist/src/cli/oclif-program.js'))
+  if (isDaemon) return await runOclifItself(program, called, await import('../dist/src/cli/oclif-program.js'))
+  const runOclif = async (asked) => {
+    const bundle = loadBundle('spamdctl', modulePath) ?? (await import('../dist/src/cli/oclif-program.js'))
+    await runOclifItself(program, asked, bundle)
+  }
+  const light = loadBundle('commands', modulePath)
+  if (light === undefined) return await runOclif(called)
+  light.guardStandardOutput(program)
+  try {
+    const isDone =
+      require('./show-help.js').showHelp(path.join(root, 'dist', 'fast', 'help.json'), called) ||
+      (await light.runLightly(called, light.loaders, runOclif))
+    if (isDone) await failedWrites()
+    else await runOclif(called)
+  } catch (error) {
+    if (!tellMissing(error)) await (await import('@oclif/core')).handle(error)
+  }
+}
+
+/** The caller may end the process at once: a failed write must be told first. */
+const failedWrites = () => new Promise(setImmediate)
+
+async function runOclifItself(program, called, bundle) {
+  const { guardStandardOutput, handle, runOclif, tellUnknownCommand } = bundle
   // After an update of the sources alone: what was built before lacks what this file calls.
   if (handle === undefined) throw new StaleBuild()
   guardStandardOutput(program)
   try {
-    await runOclif(called, root, bundle?.loaders)
-    // The caller may end the process at once: a failed write must be told first.
-    await new Promise(setImmediate)
+    await runOclif(called, root, bundle.loaders)
+    await failedWrites()
   } catch (error) {
     if (!tellMissing(error) && !tellUnknownCommand(program, error)) await handle(error)
   }

@@ -92,7 +92,7 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
  * of its entry.
  */
-async function bundle({ entry, prelude = '' }) {
+async function bundle({ entry, prelude = '', alias = {} }) {
   const { outputFiles } = await build({
     stdin: { contents: entry(), resolveDir: root },
     bundle: true,
@@ -103,6 +103,7 @@ async function bundle({ entry, prelude = '' }) {
     // The last two are what oclif looks for in a checkout of a program in TypeScript.
     external: ['undici', 'pcap', 'ts-node', 'typescript'],
     plugins: [ownModules],
+    alias,
     // Code run by node:vm has no loader for import().
     supported: { 'dynamic-import': false },
     minifyWhitespace: true,
@@ -134,43 +135,108 @@ const programs = [
     prelude: "const __dirname = path.dirname(require.resolve('@oclif/core'));",
     warmUp: warmUpOclif,
   },
+  {
+    name: 'commands',
+    entry: entryOfCommands,
+    alias: { '@oclif/core': './dist/src/cli/light-oclif.js' },
+    warmUp: warmUpCommands,
+  },
 ]
 
-/** oclif with every command of ours and its own `help`, each loaded when it is called. */
-function entryOfOclif() {
+/** Our commands by their ids, each with what loads it when it is called. */
+function commandLoaders(isWanted = () => true) {
   const folder = join(root, 'dist', 'commands')
   const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.js'))
-  const loaders = files.map((file) => {
-    const id = file.replace(/(?:[/\\\\]index)?\.js$/, '').replaceAll(/[/\\\\]/g, ':')
-    return `${JSON.stringify(id)}: () => import(${JSON.stringify(`./dist/commands/${file}`)})`
-  })
+  const loaders = files
+    .map((file) => ({ file, id: file.replace(/(?:[/\\\\]index)?\.js$/, '').replaceAll(/[/\\\\]/g, ':') }))
+    .filter(({ id }) => isWanted(id))
+    .map(
+      ({ file, id }) => `${JSON.stringify(id)}: () => import(${JSON.stringify(`./dist/commands/${file}`)})`,
+    )
+  return `{ ${loaders.join(', ')} }`
+}
+
+/** oclif with every command of ours and its own `help`. */
+function entryOfOclif() {
   return `export * from './dist/src/cli/oclif-program.js'
 export const loaders = {
-  spamdctl: { ${loaders.join(', ')} },
+  spamdctl: ${commandLoaders()},
   '@oclif/plugin-help': { help: () => import('./node_modules/@oclif/plugin-help/lib/commands/help.js') },
 }`
 }
 
+/** Daemons have no use for a bundle, and completions need the tables of oclif. */
+const HEAVY_COMMANDS = ['spamd', 'spamlogd', 'completion']
+
+/** The commands without oclif. */
+function entryOfCommands() {
+  return `export * from './dist/src/cli/light-oclif.js'
+export { guardStandardOutput } from './dist/src/cli/guard-output.js'
+export const loaders = ${commandLoaders((id) => !HEAVY_COMMANDS.includes(id))}`
+}
+
 /** Help and one short command; what they print is not wanted. */
 async function warmUpOclif({ loaders, runOclif }) {
+  await printed(async (db) => {
+    for (const argv of [['--help'], ['export', '--help'], ...shortCalls(db)]) {
+      await runOclif(argv, root, loaders)
+    }
+  })
+}
+
+async function warmUpCommands({ loaders, runLightly }) {
+  await printed(async (db) => {
+    for (const argv of shortCalls(db)) await runLightly(argv, loaders, async () => undefined)
+  })
+}
+
+const shortCalls = (db) => [
+  ['spamdb', '--db', db, '-a', '192.0.2.1'],
+  ['export', '--db', db, '--kind', 'SPAMTRAP'],
+]
+
+/** What calls in this process print; they get the path of an empty database. */
+async function printed(run) {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bundle-'))
   const { write } = process.stdout
-  process.stdout.write = () => true
+  const texts = []
+  process.stdout.write = (text) => texts.push(String(text)) > 0
   try {
     const db = join(folder, 'spamd.sqlite')
     writeFileSync(db, '')
-    for (const argv of [
-      ['--help'],
-      ['export', '--help'],
-      ['spamdb', '--db', db, '-a', '192.0.2.1'],
-      ['export', '--db', db, '--kind', 'SPAMTRAP'],
-    ])
-      await runOclif(argv, root, loaders)
+    await run(db)
   } finally {
     process.stdout.write = write
     process.exitCode = 0
     rmSync(folder, { recursive: true })
   }
+  return texts.join('')
+}
+
+/** Every page of help for 80 columns, with and without colours, as bin/show-help.js shows it. */
+async function layOutHelp(runBundle) {
+  const { commands } = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8'))
+  const names = Object.keys(commands).map((id) => id.replaceAll(':', ' '))
+  const topics = names.filter((name) => name.includes(' ')).map((name) => name.split(' ')[0])
+  const pages = {}
+  process.env.OCLIF_COLUMNS = '80'
+  for (const [style, color] of Object.entries({ plain: '0', styled: '1' })) {
+    process.env.FORCE_COLOR = color
+    // Colours are decided when oclif is loaded.
+    const { loaders, runOclif } = runBundle()
+    for (const name of ['', ...new Set([...names, ...topics])]) {
+      const words = name === '' ? [] : name.split(' ')
+      pages[name] = {
+        ...pages[name],
+        [style]: await printed(() => runOclif([...words, '--help'], root, loaders)),
+      }
+    }
+  }
+  delete process.env.OCLIF_COLUMNS
+  delete process.env.FORCE_COLOR
+  const agent = /spamdctl\/\S+ \S+ node-\S+/.exec(pages[''].plain)?.[0]
+  if (agent === undefined) throw new Error('the help of spamdctl does not name its version as expected')
+  return { agent, pages }
 }
 
 /** Runs what most calls run, so that the code cache holds it compiled. */
@@ -224,9 +290,12 @@ for (const program of programs) {
   const { name, warmUp } = program
   const text = await bundle(program)
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
-  await warmUp(script.runInThisContext()(require, root, require('node:path')))
+  const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
+  await warmUp(runBundle())
   // It is read as latin-1, the fastest; V8 refuses its cache for text that comes back in another length.
   if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
   writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
   writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())
+  if (name === 'spamdctl')
+    writeFileSync(join(outFolder, 'help.json'), JSON.stringify(await layOutHelp(runBundle)))
 }

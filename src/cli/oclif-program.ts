@@ -3,25 +3,11 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Config, run } from '@oclif/core'
 import { AppError } from '../platform/app-error.js'
-import { outputFailure, writeMessage } from '../platform/standard-output.js'
+import { writeMessage } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
 
 export { handle } from '@oclif/core'
-
-/**
- * For programs that print through the streams of Node, as oclif does with help: when standard output cannot be
- * written, one line of `program` on standard error and exit code 1; silence when its reader is gone. Node
- * tells of a failed write on the next turn of the event loop.
- */
-export function guardStandardOutput(program: string): void {
-  // The listener of oclif throws, which ends in a stack.
-  process.stdout.removeAllListeners('error')
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') return
-    writeMessage(formatFailure(program, outputFailure(1, error))!)
-    process.exit(EXIT.failure)
-  })
-}
+export { guardStandardOutput } from './guard-output.js'
 
 /** Commands by their id, of the plugin of a name: what loads the module that has the command as its default export. */
 export type CommandLoaders = Readonly<

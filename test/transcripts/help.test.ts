@@ -42,6 +42,29 @@ describe.concurrent('help', () => {
     },
   )
 
+  test.for([
+    { args: [] },
+    { args: ['help', 'export'] },
+    { args: ['lists', '--help'] },
+    { args: ['failover', '--help'] },
+  ])('the page that was laid out beforehand is that of oclif: $args', async ({ args }, test) => {
+    const shown = async (environment: NodeJS.ProcessEnv): Promise<string> => {
+      const child = spawn(process.execPath, [join(BIN, 'spamdctl.js'), ...args], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, ...environment },
+      })
+      let stdout = ''
+      child.stdout.on('data', (chunk) => {
+        stdout += String(chunk)
+      })
+      await once(child, 'close')
+      return stdout
+    }
+    const page = await shown({ FORCE_COLOR: undefined })
+    test.expect(page).toContain('USAGE')
+    test.expect(page).toBe(await shown({ OCLIF_COLUMNS: '80', FORCE_COLOR: undefined }))
+  })
+
   test.for([['nosuch\x1b'], ['nosuch\x1b', '--help'], ['help', 'nosuch\x1b']])(
     'a word that is no command: %j',
     async (args, test) => {
