@@ -61,6 +61,39 @@ export interface SyncStatus {
   heard?: readonly { address: string; lastSec: UnixSec; skewSec: number }[] | undefined
   /** What became of the entries that were received. */
   entries?: { applied: number; ignored: number; dropped: number } | undefined
+  /** Version 3; undefined when it is not spoken: no key, -b, or switched off. */
+  state?: StateStatus | undefined
+}
+
+/** A gateway that speaks version 3 of the synchronisation. */
+export interface StatePeer {
+  /** Number of its database. */
+  node: number
+  address: string
+  lastSec: UnixSec
+  /** Its clock less ours when it was heard last. */
+  skewSec: number
+  /** It says in version 3 what it says in version 2. */
+  isTellingAll: boolean
+  /** Changes that were told of and have not arrived. */
+  missingCount: number
+  /** Since when; undefined while nothing is missing. */
+  missingSinceSec?: UnixSec | undefined
+}
+
+/** What version 3 has done since the start. */
+export interface StateStatus {
+  peers: readonly StatePeer[]
+  sent: { messages: number; records: number; skippedChanges: number }
+  /** Records by what became of them, and how often changes were found missing. */
+  received: {
+    applied: number
+    unchanged: number
+    ahead: number
+    unknown: number
+    dropped: number
+    gaps: number
+  }
 }
 
 interface ListSummary {

@@ -73,6 +73,8 @@ export interface SpamdConfig {
     listen: string | undefined
     maxSkewSec: number
     checksReplay: boolean
+    /** --sync-version: speak this one alone; undefined: 3 with those that do, 2 with all others. */
+    version: 2 | 3 | undefined
     /** --require-sync-key: no start without a key. */
     requiresKey: boolean
     /** --sync-peers: CIDR texts; empty: anyone with the key. */

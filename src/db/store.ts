@@ -225,7 +225,7 @@ export interface Store {
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**
    * Joins records of another gateway with what is on record, each by the rules of domain/merge.ts; in the same
-   * transaction `peer`, when given, replaces what is known of that gateway.
+   * transaction `peer`, when given, is added to what is known of that gateway.
    */
   merge(
     records: readonly MergeRecord[],
@@ -234,7 +234,7 @@ export interface Store {
   ): Promise<Changed<MergeOutcome, HostChange>>
   /** Number of this database, its newest change, and how far other gateways were followed. */
   syncState(): Promise<SyncState>
-  /** Replaces what is known of gateways; makes a number for a database that has none, also with an empty list. */
+  /** Adds what is known of gateways (numbers only grow); makes a number for a database that has none, also with an empty list. */
   saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void>
   /**
    * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older

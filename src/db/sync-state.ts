@@ -4,7 +4,10 @@ import type { SyncPeer, SyncState } from './store.js'
 import type { Transactions } from './transactions.js'
 
 const ALL = 'SELECT node, name, position, newest, number, heard FROM sync_peers ORDER BY node'
-const PUT = 'INSERT OR REPLACE INTO sync_peers VALUES (?, ?, ?, ?, ?, ?)'
+/** Numbers only grow: a daemon and a pull may both know something. A pull knows no address. */
+const PUT = `INSERT INTO sync_peers VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET
+  name = iif(excluded.name = '', name, excluded.name),
+  ${['position', 'newest', 'number', 'heard'].map((column) => `${column} = max(${column}, excluded.${column})`).join(', ')}`
 
 /** Everything that synchronisation keeps over restarts. */
 export function readSyncState(connection: Connection, transactions: Transactions): SyncState {
@@ -13,7 +16,7 @@ export function readSyncState(connection: Connection, transactions: Transactions
   return { ...transactions.journal.identity(), peers }
 }
 
-/** Replaces what is known of a gateway; within a transaction. */
+/** Adds what is known of a gateway; within a transaction. */
 export function putSyncPeer(connection: Connection, peer: SyncPeer): void {
   const { node, name, position, newest, number, heard } = peer
   connection.prepare(PUT).run(node, name, position, newest, number, heard)

@@ -78,6 +78,11 @@ export type Change = HostChange | TupleChange | SpamtrapChange | PoolChange | Re
 /** What a change can be of. */
 export type ChangeKey = Change['key']
 
+/** True for the key of what other gateways are told by records. */
+export function isEntryKey(key: ChangeKey): key is EntryKey {
+  return key.kind === 'host' || key.kind === 'spamtrap' || key.kind === 'tuple'
+}
+
 /** True for a change of a WHITE or TRAPPED entry. */
 export function isHostChange(change: Change): change is HostChange {
   return change.key.kind === 'host'

@@ -36,7 +36,7 @@ export type MergeRecord =
 export type MergeOutcome = 'applied' | 'unchanged' | 'ahead'
 
 /** Clocks of gateways may differ by so much; a stamp from further ahead would push ours there. */
-export const MAX_AHEAD_SEC = 300
+const MAX_AHEAD_SEC = 300
 
 /** What has to be on hand to merge records. */
 export function selectMerge(
@@ -70,12 +70,18 @@ export function decideMerge(
 ): MergeOutcome[] {
   return records.map((record, index) => {
     draft.begin(index)
+    if (isAhead(record, draft.now)) return 'ahead'
     const newest = newestStamp(record)
-    if (newest !== undefined && newest.time > (draft.now + MAX_AHEAD_SEC) * 1000) return 'ahead'
     const outcome = decideRecord(draft, record, policy, cause)
     if (newest !== undefined && outcome === 'applied') draft.observe(newest)
     return outcome
   })
+}
+
+/** True for a record that was changed more than five minutes after `now`. */
+export function isAhead(record: MergeRecord, now: number): boolean {
+  const newest = newestStamp(record)
+  return newest !== undefined && newest.time > (now + MAX_AHEAD_SEC) * 1000
 }
 
 function newestStamp(record: MergeRecord): Stamp | undefined {
@@ -117,14 +123,12 @@ function mergeHost(draft: Draft, ip: string, registers: HostRegisters, cause: Ca
   const held = draft.host(ip)
   const known = registersOf(held)
   const merged = mergeHosts(known, registers)
-  // What won is handed on as it is: nothing new is in what is made of known registers alone.
+  // What won is handed on as it is: nothing new is in what is made of known registers alone. Counts alone are no news.
   const isKnown =
     merged.reset === known.reset &&
     merged.white === known.white &&
     merged.trap === known.trap &&
-    merged.hand === known.hand &&
-    merged.bcount === known.bcount &&
-    merged.pcount === known.pcount
+    merged.hand === known.hand
   if (isKnown) return 'unchanged'
   const after = heldHostOf(ip, merged, draft.now)
   if (after.entry === undefined) return mergeNothing(draft, ip, held, after, cause)

@@ -97,17 +97,22 @@ export function visibleHost(ip: string, registers: HostRegisters, now: number): 
 /** The registers of an address on record. */
 export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   const hidden = marks ?? {}
-  const counts = { bcount: entry?.bcount ?? 0, pcount: entry?.pcount ?? 0 }
+  // That of a TRAPPED entry is a mark, not a count.
+  const counts = { bcount: entry?.bcount ?? 0, pcount: Math.max(0, entry?.pcount ?? 0) }
   if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
   const { kind, first, pass, expire, comment } = entry
   // An entry of before stamps: its creation stands for every change of it.
   const old = oldStamp(first)
   const registers: HostRegisters = { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
   const isFixed = isPinned(entry)
-  if (kind === 'WHITE') {
+  // A pin shows its kind without a register of that kind, when another one was stronger.
+  const isShownByHand =
+    hidden.hand?.pinned === true && (kind === 'WHITE' ? hidden.white : hidden.trap) === undefined
+  if (!isShownByHand && kind === 'WHITE') {
     const { grant = old, stamp = old } = hidden.white ?? {}
     registers.white = { grant, stamp, first, pass, expire }
-  } else registers.trap = { stamp: hidden.trap ?? old, first, expire }
+  }
+  if (!isShownByHand && kind === 'TRAPPED') registers.trap = { stamp: hidden.trap ?? old, first, expire }
   if (hidden.hand !== undefined) {
     const { stamp, pinned, kind: handKind, expire: handExpire } = hidden.hand
     registers.hand = { stamp, pinned, kind: handKind, expire: handExpire, comment }
@@ -219,11 +224,6 @@ export interface DeletedTuple {
 }
 
 /** What two gateways know of one tuple, together: the one after the later reset wins whole. */
-export function mergeTuples(one: TupleState, other: TupleState): TupleState
-export function mergeTuples(
-  one: TupleState | DeletedTuple,
-  other: TupleState | DeletedTuple,
-): TupleState | DeletedTuple
 export function mergeTuples(
   one: TupleState | DeletedTuple,
   other: TupleState | DeletedTuple,

@@ -19,3 +19,13 @@ export const EXPIRE_NEVER = 0
  * that was away for longer takes a fresh copy instead of merging.
  */
 export const KEEP_RESET_SEC = 36 * 24 * 60 * 60
+
+/** How many tuples there may be unless an administrator says otherwise. */
+export const DEFAULT_TUPLE_LIMITS = {
+  /** About 1 GB of tuples; a flood beyond it evicts its own oldest. */
+  maxTuples: 5_000_000,
+  /** Texts of five million tuples of the usual length, twice over. */
+  maxTupleBytes: 2 ** 30,
+  /** A mailing list host with as many recipients still passes. */
+  maxTuplesPerAddress: 10_000,
+} as const

@@ -28,6 +28,8 @@ export interface SyncSenderOptions {
   planParts: SyncPlanParts
   clock: Clock
   logger: Logger
+  /** True for a peer that is told in version 3. */
+  isToldOtherwise?: ((address: string) => boolean) | undefined
   /** Takes the chatter of -d and -D, a line at a time. */
   debug?: { err(line: string): void } | undefined
 }
@@ -147,6 +149,7 @@ export class SyncSender {
       this.#send(message, this.#group)
     }
     for (const { name, address } of this.#peers) {
+      if (this.#options.isToldOtherwise?.(address) === true) continue
       this.#debugLine(`sending sync message to ${name} (${address})`)
       this.#send(message, address)
     }

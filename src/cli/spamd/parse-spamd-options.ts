@@ -9,6 +9,7 @@ import type { SpamdConfig } from '../../app/spamd-config.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import {
+  DEFAULT_TUPLE_LIMITS,
   GREY_EXPIRE_SEC,
   PASS_SEC,
   POOL_EXPIRE_SEC,
@@ -42,12 +43,6 @@ const DEFAULT_BANNER_NAME = 'spamd IP-based SPAM blocker'
 const DEFAULT_LISTEN_ADDRESS = '127.0.0.1'
 /** Seconds of a unit-less field of -G: minutes, hours, hours. */
 const G_FIELD_UNIT_SEC = [60, 3600, 3600] as const
-/** About 1 GB of tuples; a flood beyond it evicts its own oldest. */
-const DEFAULT_MAX_TUPLES = 5_000_000
-/** Texts of five million tuples of the usual length, twice over. */
-const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
-/** A mailing list host with as many recipients still passes. */
-const DEFAULT_MAX_TUPLES_PER_ADDRESS = 10_000
 /** What RFC 5321 section 4.5.3.1.8 asks a server to take at least. */
 const DEFAULT_MAX_RECIPIENTS = 100
 /** A hundred recipients, a long header and ten lines of text fit well. */
@@ -168,9 +163,9 @@ function newDraft(parts: SpamdOptionParts, maxFiles: number): Draft {
       poolExpireSec: POOL_EXPIRE_SEC,
       isLearning: false,
       senders: noSenderChecks(),
-      maxTuples: DEFAULT_MAX_TUPLES,
-      maxTuplesPerAddress: DEFAULT_MAX_TUPLES_PER_ADDRESS,
-      maxTupleBytes: DEFAULT_MAX_TUPLE_BYTES,
+      maxTuples: DEFAULT_TUPLE_LIMITS.maxTuples,
+      maxTuplesPerAddress: DEFAULT_TUPLE_LIMITS.maxTuplesPerAddress,
+      maxTupleBytes: DEFAULT_TUPLE_LIMITS.maxTupleBytes,
       proxyPeers: [],
       metrics: undefined,
       whiteFile: undefined,
@@ -183,6 +178,7 @@ function newDraft(parts: SpamdOptionParts, maxFiles: number): Draft {
         listen: undefined,
         maxSkewSec: DEFAULT_SYNC_SKEW_SEC,
         checksReplay: true,
+        version: undefined,
         requiresKey: false,
         peers: [],
       },
@@ -367,6 +363,10 @@ function applyExtension(draft: Draft, name: string, value: string, maxFiles: num
     case 'recipient-delimiter':
       if (!/^[!-?[-`{-~]{1,16}$/.test(value)) throw failure(`--${name} ${value}: invalid`)
       config.recipientDelimiter = value
+      break
+    case 'sync-version':
+      if (value !== '2' && value !== '3') throw failure(`--${name} ${value}: invalid`)
+      config.sync.version = value === '2' ? 2 : 3
       break
     case 'require-sync-key':
       config.sync.requiresKey = true

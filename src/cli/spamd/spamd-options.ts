@@ -112,6 +112,12 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { long: 'config-socket', value: 'PATH', summary: 'Unix socket for set-up and status commands' },
   { long: 'sync-port', value: 'PORT', summary: 'synchronisation port in place of SPAMD_SYNC_PORT' },
   { long: 'sync-max-skew', value: 'DURATION', summary: 'oldest message that is taken (default 1h)' },
+  {
+    long: 'sync-version',
+    value: 'NUMBER',
+    choices: ['2', '3'],
+    summary: 'speak this version alone (default: 3 with gateways that do, 2 with all others)',
+  },
   { long: 'require-sync-key', summary: 'refuse to start with -Y or -y and no key' },
   { long: 'no-sync-replay-check', summary: 'take exact repeats of messages' },
   {

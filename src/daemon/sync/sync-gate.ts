@@ -3,6 +3,7 @@
  * checked before anything is parsed, and messages with a wrong clock or seen before are counted and ignored.
  */
 import { decodeSyncMessage, HMAC_BYTES, type SyncEntry, type SyncRefusal } from '../../codec/sync-message.js'
+import type { StateRefusal } from '../../codec/sync-state-message.js'
 import { isInNetwork, type Network } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 import type { DebugOutput } from '../debug-output.js'
@@ -22,7 +23,16 @@ const UNAUTHENTIC: ReadonlySet<SyncRefusal> = new Set([
   'hmac',
 ])
 
-export type SyncVerdict = 'own' | 'stranger' | 'empty' | SyncRefusal | 'clock' | 'repeated'
+export type SyncVerdict =
+  | 'own'
+  | 'stranger'
+  | 'empty'
+  | SyncRefusal
+  | StateRefusal
+  | 'clock'
+  | 'repeated'
+  /** Said in version 3 as well. */
+  | 'superseded'
 
 /** Counted since the start. */
 export interface SyncGateCounters {
@@ -55,6 +65,8 @@ export interface SyncGateOptions {
   maxSkewSec: number
   checksReplay: boolean
   clock: Clock
+  /** True for a gateway that says in version 3 what it says in version 2. */
+  isTellingAll?: ((peerAddress: string) => boolean) | undefined
   /** Set with -d. */
   debug?: DebugOutput | undefined
   replayCapacity?: number
@@ -112,9 +124,16 @@ export class SyncGate {
       debug?.err(`${peerAddress}(sync): ignored, seen before`)
       return this.#refuse('repeated')
     }
+    if (this.#options.isTellingAll?.(peerAddress) === true) return this.#refuse('superseded')
     this.counters.accepted += 1
     this.#remember(peerAddress, entries)
     return entries
+  }
+
+  /** Counts a message of a version that is not spoken here; that our own gateways try it is nothing to tell. */
+  passOver(): void {
+    this.counters.received += 1
+    this.#refuse('version')
   }
 
   #remember(address: string, entries: readonly SyncEntry[]): void {
@@ -148,8 +167,12 @@ export class SyncGate {
   }
 
   #refuse(verdict: SyncVerdict): undefined {
-    const { refused } = this.counters
-    refused[verdict] = (refused[verdict] ?? 0) + 1
-    return undefined
+    return noteRefusal(this.counters, verdict)
   }
+}
+
+/** Counts a datagram that changed nothing. */
+export function noteRefusal({ refused }: SyncGateCounters, verdict: SyncVerdict): undefined {
+  refused[verdict] = (refused[verdict] ?? 0) + 1
+  return undefined
 }

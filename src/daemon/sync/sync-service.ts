@@ -16,6 +16,7 @@ import { SyncSender } from '../../app/sync/sync-sender.js'
 import { openSyncSocket, receives } from '../../app/sync/sync-socket.js'
 import { escapeControl } from '../../codec/escape.js'
 import { syncKeyOf } from '../../codec/sync-message.js'
+import { STATE_VERSION, stateKeyOf } from '../../codec/sync-state-message.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -23,6 +24,7 @@ import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
 import type { SyncParts, SyncService } from '../spamd-service.js'
 import { ReplayFile } from './replay-file.js'
+import { StateLink } from './state-link.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
 import { SyncGate } from './sync-gate.js'
 
@@ -53,7 +55,9 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   #applier: SyncApplier | undefined
   #key: Uint8Array = new Uint8Array(0)
   #keyFingerprint: string | undefined
+  #stateKey: Uint8Array | undefined
   #replayFile: ReplayFile | undefined
+  #state: StateLink | undefined
 
   constructor(parts: SyncParts, planParts: SyncPlanParts) {
     this.#parts = parts
@@ -94,6 +98,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       peers: sync.peers.map(networkOfText),
       maxSkewSec: sync.maxSkewSec,
       checksReplay: sync.checksReplay,
+      isTellingAll: (peerAddress) => sync.version === 3 || this.#state?.isTellingAll(peerAddress) === true,
       replayFile: this.#replayFile,
       clock,
       debug,
@@ -117,6 +122,11 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       ...(receives(plan)
         ? {
             onMessage: (datagram: Uint8Array, peerAddress: string) => {
+              if (datagram[0] === STATE_VERSION) {
+                if (this.#state === undefined) gate.passOver()
+                else this.#state.take(datagram, peerAddress)
+                return
+              }
               const entries = gate.admit(datagram, peerAddress)
               for (const entry of entries ?? []) showReceived(debug, entry, peerAddress)
               if (entries !== undefined) applier?.take(entries, peerAddress)
@@ -133,7 +143,12 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     const planParts = this.#planParts
     if (isSending) {
       const key = () => this.#key
-      this.#sender = new SyncSender({ socket, plan, port, key, planParts, clock, logger, debug })
+      const isOnly3 = sync.version === 3
+      const isToldOtherwise = (address: string): boolean =>
+        isOnly3 || this.#state?.isListener(address) === true
+      const plan2 = isOnly3 ? { ...plan, multicast: undefined } : plan
+      const common = { socket, port, key, planParts, clock, logger, debug }
+      this.#sender = new SyncSender({ ...common, plan: plan2, isToldOtherwise })
     }
     for (const { name, address } of plan.peers) {
       debug?.err(escapeControl(`added spam sync host ${name} (address ${address}, port ${port})`))
@@ -144,14 +159,44 @@ class SpamdSync implements SyncService, SyncAnnouncer {
         `using multicast spam sync ${receiveWord}mode (ttl ${plan.multicast.ttl}, group ${SYNC_GROUP}, port ${port})`,
       )
     }
+    await this.#startState(plan, socket, gate, isSending)
+  }
+
+  /** Version 3 needs a database, and a key: whoever is not known gets no say in whole entries. */
+  async #startState(plan: SyncPlan, socket: Socket, gate: SyncGate, isSending: boolean): Promise<void> {
+    const { config, clock, logger, grey, policy } = this.#parts
+    const { sync, settings } = config
+    if (grey === undefined || this.#stateKey === undefined || sync.version === 2) return
+    const state = new StateLink({
+      socket,
+      plan,
+      port: settings.syncPort,
+      group: SYNC_GROUP,
+      sender: this.#sender,
+      isReceiving: receives(plan),
+      isSending,
+      key: () => this.#stateKey,
+      useStore: grey.keeper.use,
+      policy,
+      peers: sync.peers.map(networkOfText),
+      maxSkewSec: sync.maxSkewSec,
+      counters: gate.counters,
+      clock,
+      logger,
+      gapFile: `${settings.db}-sync-gap`,
+    })
+    await state.start()
+    this.#state = state
   }
 
   async reload(): Promise<void> {
     await this.#readKey()
     await this.#sender?.resolveAgain()
+    this.#state?.beat()
   }
 
   async stop(): Promise<void> {
+    await this.#state?.stop()
     await this.#applier?.close()
     await this.#sender?.drained()
     this.#sender?.close()
@@ -178,11 +223,12 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       received: this.#gate?.counters,
       heard: this.#gate?.heard,
       entries: this.#applier?.counters,
+      state: this.#state?.status(),
     }
   }
 
   statistics(): string[] {
-    const { sent, received, entries } = this.status()
+    const { sent, received, entries, state } = this.status()
     const refused = Object.entries(received?.refused ?? {}).map(
       ([reason, count]) => `sync_refused_${reason.replaceAll(' ', '_')}=${count}`,
     )
@@ -196,6 +242,13 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       `sync_ignored=${entries?.ignored ?? 0}`,
       `sync_dropped=${entries?.dropped ?? 0}`,
       ...refused,
+      ...(state === undefined
+        ? []
+        : [
+            `sync_records_sent=${state.sent.records}`,
+            `sync_records_merged=${state.received.applied}`,
+            `sync_gaps=${state.received.gaps}`,
+          ]),
     ]
   }
 
@@ -241,6 +294,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     }
     this.#key = syncKeyOf(content)
     this.#keyFingerprint = content && fingerprintOf(content)
+    this.#stateKey = content && stateKeyOf(content)
   }
 }
 

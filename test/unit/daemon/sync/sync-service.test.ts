@@ -74,6 +74,7 @@ async function host(options: HostOptions) {
         listen: options.listen,
         maxSkewSec: 3600,
         checksReplay: true,
+        version: 2,
         requiresKey: false,
         peers: [],
         ...options.sync,

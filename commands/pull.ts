@@ -1,0 +1,32 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { PULL_OPTIONS, runPull } from '../src/cli/operations/pull-commands.js'
+import { systemClock } from '../src/platform/clock.js'
+import { writeFully, writeMessage } from '../src/platform/standard-output.js'
+
+const USAGE = 'pull [--since] [--ssh-config FILE] HOST...'
+
+/** `spamdctl pull`: take over what other gateways know. Manual: docs/man/spamdctl.8. */
+export default class Pull extends BaseCommand {
+  static override summary = 'take over what other gateways know, over ssh'
+  static override description =
+    'Every entry and every deletion of the other database is merged into this one by the times of the changes. The other side runs spamdctl serve-pull.'
+  static override usage = USAGE
+  static override examples = [
+    {
+      description: 'before this gateway takes its address',
+      command: 'spamdctl pull --since gw2.example.org',
+    },
+  ]
+  static override flags = flagsForHelp(PULL_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(PULL_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 64 })
+    if (words === undefined) return
+    process.exitCode = await runPull(words.operands, words.options, {
+      clock: systemClock,
+      environment: process.env,
+      out: (text) => writeFully(1, Buffer.from(text)),
+      err: writeMessage,
+    })
+  }
+}

@@ -1,0 +1,119 @@
+/** The asking side of a pull: joins what another gateway knows with what is on record here. */
+import { PullDecoder, type PullHeader, type PullRequest } from '../../codec/pull-stream.js'
+import type { MergePolicy, Store, SyncPeer } from '../../db/store.js'
+import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
+import { KEEP_RESET_SEC } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
+
+/** Records of one transaction: large enough to be quick, small enough that mail waits for none. */
+const BATCH_RECORDS = 2000
+
+export interface PullReport {
+  host: string
+  /** False: only what changed since the last time. */
+  isWhole: boolean
+  /** Records that came. */
+  read: number
+  /** Of these, what was new here. */
+  changed: number
+  /** Not taken, because their time is more than five minutes in our future. */
+  ahead: number
+  /** Of kinds that this version does not know. */
+  unknown: number
+}
+
+type MergeStore = Pick<Store, 'syncState' | 'merge' | 'readClock'>
+
+/** What to ask the other side for; with `isSince` only what is not known yet. */
+export async function pullRequestOf(store: Pick<Store, 'syncState'>, isSince: boolean): Promise<PullRequest> {
+  const { node, peers } = await store.syncState()
+  if (!isSince) return { positions: [] }
+  const others = peers.filter((peer) => peer.node !== node)
+  return { positions: others.map((peer) => [peer.node, peer.position]) }
+}
+
+/**
+ * Merges an answer as it comes. What was merged stays when the answer is cut, but counts as not seen; then rejects with
+ * `ERR_PULL_ANSWER`. `ERR_PULL_OLD`: this database was away for longer than marks of deletions are kept.
+ */
+export async function mergePull(
+  store: MergeStore,
+  answer: AsyncIterable<Uint8Array>,
+  options: { host: string; policy: MergePolicy; now: () => number },
+): Promise<PullReport> {
+  const { host, policy, now } = options
+  const decoder = new PullDecoder()
+  const report: PullReport = { host, isWhole: true, read: 0, changed: 0, ahead: 0, unknown: 0 }
+  let header: PullHeader | undefined
+  let waiting: MergeRecord[] = []
+  const flush = async (peer?: SyncPeer): Promise<void> => {
+    const { outcomes } = await store.merge(waiting, { policy, actor: host, peer }, now())
+    report.changed += outcomes.filter((outcome) => outcome === 'applied').length
+    waiting = []
+  }
+  for await (const chunk of answer) {
+    const decoded = decoder.take(chunk)
+    if (!decoded.ok) throw answerError(host, decoded.reason)
+    for (const part of decoded.value) {
+      if (part.kind === 'header') {
+        header = part.header
+        report.isWhole = header.isWhole
+        await refuseOld(store, header, now())
+      } else if (part.kind === 'records') {
+        report.read += part.records.length
+        report.unknown += part.unknownCount
+        for (const record of part.records) {
+          if (isAhead(record, now())) report.ahead += 1
+          else waiting.push(record)
+        }
+        if (waiting.length >= BATCH_RECORDS) await flush()
+      } else if (part.count !== report.read + report.unknown) throw answerError(host, 'cut')
+    }
+  }
+  if (!decoder.isComplete || header === undefined) throw answerError(host, 'cut')
+  await flush(reachedBy(header, report, now()))
+  return report
+}
+
+/** What was refused has to be asked for again: the position stays then. */
+function reachedBy(
+  { node, newest }: PullHeader,
+  { ahead, unknown }: PullReport,
+  now: number,
+): SyncPeer | undefined {
+  if (node === null || ahead + unknown > 0) return undefined
+  return { node, name: '', position: newest, newest, number: 0, heard: now }
+}
+
+/** Deletions are remembered for so long: what an older database holds may have been deleted and forgotten. */
+async function refuseOld(store: MergeStore, { node }: PullHeader, now: number): Promise<void> {
+  const { newestSec } = await store.readClock(now)
+  const { peers } = await store.syncState()
+  const known = peers.find((peer) => peer.node === node)
+  const seenSec = known === undefined || known.heard === 0 ? newestSec : known.heard
+  if (newestSec === 0 || seenSec + KEEP_RESET_SEC > now) return
+  const days = Math.floor((now - seenSec) / 86_400)
+  throw new AppError(
+    'ERR_PULL_OLD',
+    `this database was last in step ${days} days ago: it cannot be merged any more`,
+    {
+      hint: 'stop spamd, move the database away, run "spamdctl init-db" and pull again',
+    },
+  )
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  format: 'the answer is not that of "spamdctl serve-pull"',
+  cut: 'the answer was cut',
+  frame: 'the answer is damaged',
+  records: 'the answer holds records that cannot be read',
+}
+
+function answerError(host: string, reason: string): AppError {
+  return new AppError('ERR_PULL_ANSWER', `${host}: ${REASONS[reason] ?? reason}`, {
+    hint:
+      reason === 'format'
+        ? `the key of this host must lead to "spamdctl serve-pull" there, and no greeting may be printed: try ssh ${host}`
+        : undefined,
+  })
+}

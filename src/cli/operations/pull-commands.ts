@@ -1,0 +1,107 @@
+/** What `spamdctl pull` and `serve-pull` do between their words and their exit code. */
+import { useDatabase } from '../../app/database/open-database.js'
+import type { PullReport } from '../../app/sync/merge-pull.js'
+import { checkPullHost, pullHost } from '../../app/sync/pull-hosts.js'
+import { readPullRequest, servePull } from '../../app/sync/serve-pull.js'
+import { escapeControl } from '../../codec/escape.js'
+import { DEFAULT_TUPLE_LIMITS } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
+import type { Clock } from '../../platform/clock.js'
+import { type Environment, resolveDbPath } from '../../platform/settings.js'
+import { endsWithin } from '../../platform/within.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+import { EXIT, formatFailure } from '../report-error.js'
+
+/** A request comes at once; sshd must not keep a process for a caller that sends nothing. */
+const REQUEST_WAIT_MS = 60_000
+
+const DB_OPTION: OptionSpec = {
+  long: 'db',
+  value: 'FILE',
+  summary: 'database to use in place of SPAMD_DB and the default',
+}
+
+export const PULL_OPTIONS: readonly OptionSpec[] = [
+  { long: 'since', summary: 'only what changed since the last time, as far as the other gateway can tell' },
+  DB_OPTION,
+  { long: 'ssh-config', value: 'FILE', summary: 'configuration of ssh in place of the usual one' },
+  { long: 'ssh', value: 'FILE', summary: 'program in place of ssh' },
+  { long: 'json', summary: 'one JSON object for each host' },
+  { long: 'help', summary: 'show this help' },
+]
+export const SERVE_PULL_OPTIONS: readonly OptionSpec[] = [
+  DB_OPTION,
+  { long: 'help', summary: 'show this help' },
+]
+
+interface PullIo {
+  clock: Clock
+  environment: Environment
+  out(text: string): void
+  err(text: string): void
+}
+
+/** Pulls from each host; one that fails does not keep the others from being asked. Exit code 1 when anything failed. */
+export async function runPull(hosts: readonly string[], options: OptionValues, io: PullIo): Promise<number> {
+  for (const host of hosts) checkPullHost(host)
+  let exitCode: number = EXIT.ok
+  for (const host of hosts) {
+    try {
+      const report = await pullHost(host, {
+        databasePath: resolveDbPath(options.last('db'), io.environment),
+        ssh: options.last('ssh') ?? 'ssh',
+        sshConfig: options.last('ssh-config'),
+        isSince: options.has('since'),
+        // How long a tuple waits is for spamd to know: its next attempt decides.
+        policy: { passSec: Number.POSITIVE_INFINITY, ...DEFAULT_TUPLE_LIMITS },
+        clock: io.clock,
+      })
+      io.out(options.has('json') ? `${JSON.stringify(report)}\n` : formatReport(report))
+      const warning = warningOf(report)
+      if (warning === undefined) continue
+      io.err(warning)
+      exitCode = EXIT.failure
+    } catch (error) {
+      const text = formatFailure('spamdctl', error)
+      if (text === undefined) throw error
+      io.err(text)
+      exitCode = EXIT.failure
+    }
+  }
+  return exitCode
+}
+
+function formatReport({ host, isWhole, read, changed }: PullReport): string {
+  const what = isWhole ? 'entries' : 'changes'
+  return `${escapeControl(host)}: ${read} ${what} read, ${changed} were new\n`
+}
+
+function warningOf({ host, ahead, unknown }: PullReport): string | undefined {
+  if (ahead > 0) {
+    return `spamdctl: ${escapeControl(host)}: ${ahead} entries were not taken: changed more than 5 minutes in our future\nhint: set the clocks of both gateways (NTP), then pull again\n`
+  }
+  if (unknown === 0) return undefined
+  return `spamdctl: ${escapeControl(host)}: ${unknown} entries of a kind that this version does not know were not taken\nhint: update this gateway, then pull again\n`
+}
+
+/** Answers one pull; `write` waits for a slow reader. */
+export async function runServePull(
+  options: OptionValues,
+  io: {
+    clock: Clock
+    environment: Environment
+    stdin: AsyncIterable<Uint8Array>
+    write(bytes: Uint8Array): Promise<void>
+  },
+): Promise<number> {
+  const reading = readPullRequest(io.stdin)
+  if (!(await endsWithin(reading, REQUEST_WAIT_MS))) {
+    throw new AppError('ERR_PULL_REQUEST', 'no request came on standard input')
+  }
+  const request = await reading
+  await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {
+    for await (const bytes of servePull(store, request, io.clock.nowSec())) await io.write(bytes)
+  })
+  return EXIT.ok
+}

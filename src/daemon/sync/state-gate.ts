@@ -1,0 +1,89 @@
+/**
+ * Decides which messages of version 3 are believed: HMAC, clock, and a number that was not used before. The highest
+ * number of each gateway is kept with the database, so that a restart takes no message a second time.
+ */
+import { decodeStateMessage, type StateMessage } from '../../codec/sync-state-message.js'
+import { isInNetwork, type Network } from '../../ip/cidr.js'
+import type { Clock } from '../../platform/clock.js'
+import { noteRefusal, type SyncGateCounters } from './sync-gate.js'
+
+/** Messages may overtake one another by so many; older ones are refused. */
+const WINDOW = 1024
+
+export interface StateGateOptions {
+  /** Undefined without a key: nothing is believed then. */
+  key: () => Uint8Array | undefined
+  /** Number of our own database: what multicast brings back. */
+  node: () => number | undefined
+  peers: readonly Network[]
+  /** 0 switches the test off. */
+  maxSkewSec: number
+  clock: Clock
+  /** Shared with version 2. */
+  counters: SyncGateCounters
+}
+
+interface Numbers {
+  highest: number
+  /** Numbers taken within the window. */
+  taken: Set<number>
+}
+
+export class StateGate {
+  readonly #options: StateGateOptions
+  readonly #numbers = new Map<number, Numbers>()
+
+  constructor(options: StateGateOptions) {
+    this.#options = options
+  }
+
+  /** Messages of a gateway up to this number are refused from now on. */
+  setFloor(node: number, number: number): void {
+    const known = this.#numbers.get(node)
+    if (known === undefined || known.highest < number) {
+      this.#numbers.set(node, { highest: number, taken: new Set() })
+    }
+  }
+
+  /** A message to be believed, or undefined. Never throws. */
+  admit(datagram: Uint8Array, peerAddress: string): StateMessage | undefined {
+    const { key, node, peers, maxSkewSec, clock, counters } = this.#options
+    counters.received += 1
+    if (peers.length > 0 && !peers.some((network) => isInNetwork(peerAddress, network))) {
+      return noteRefusal(counters, 'stranger')
+    }
+    const secret = key()
+    if (secret === undefined) return noteRefusal(counters, 'version')
+    const decoded = decodeStateMessage(datagram, secret)
+    if (!decoded.ok) return noteRefusal(counters, decoded.reason)
+    const message = decoded.value
+    if (message.node === node()) {
+      counters.received -= 1
+      return noteRefusal(counters, 'own')
+    }
+    const skewSec = Math.abs(message.clockMs / 1000 - clock.nowSec())
+    if (maxSkewSec > 0 && skewSec > maxSkewSec) return noteRefusal(counters, 'clock')
+    if (!this.#isNew(message)) return noteRefusal(counters, 'repeated')
+    counters.accepted += 1
+    return message
+  }
+
+  #isNew({ node, number }: StateMessage): boolean {
+    let known = this.#numbers.get(node)
+    if (known === undefined) {
+      known = { highest: 0, taken: new Set() }
+      this.#numbers.set(node, known)
+    }
+    const floor = known.highest - WINDOW
+    if (number <= floor || known.taken.has(number)) return false
+    // After a restart nothing is known of the window: what is not above the number that was kept is refused.
+    if (number < known.highest && known.taken.size === 0) return false
+    if (number === known.highest) return false
+    known.taken.add(number)
+    if (number > known.highest) known.highest = number
+    if (known.taken.size > 2 * WINDOW) {
+      for (const taken of known.taken) if (taken <= known.highest - WINDOW) known.taken.delete(taken)
+    }
+    return true
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * Takes what other gateways of this suite tell: merges their records, keeps how far each was followed with them, and
+ * says when changes were missed, which only a pull brings back.
+ */
+import type { StatePeer } from '../../app/control-protocol.js'
+import type { StateMessage } from '../../codec/sync-state-message.js'
+import type { MergePolicy, SyncPeer } from '../../db/store.js'
+import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
+import { JournalCoverage } from '../../domain/journal-coverage.js'
+import type { Clock } from '../../platform/clock.js'
+import type { StoreAccess } from '../store/store-keeper.js'
+
+/** A gateway counts as speaking this version while it was heard within this time. */
+const LISTENER_SEC = 180
+/** Datagrams may overtake one another, and those of a batch may wait for the database, for so long. */
+const GRACE_MS = 3000
+/** Messages that wait for the database; beyond them the rest is fetched by a pull. */
+const MAX_WAITING = 5000
+const MAX_BATCH_RECORDS = 1000
+const RETRY_MS = 500
+/** A group of gateways is a handful; a copied key must not fill the memory with numbers of databases. */
+const MAX_PEERS = 64
+
+export interface StateReceiverOptions {
+  useStore: StoreAccess
+  policy: MergePolicy
+  clock: Clock
+  /** A gateway is heard for the first time, or again after a silence. */
+  onHeard: (address: string) => void
+  /** Changes of a gateway were missed; told again while they are. */
+  onMissed: (peer: Readonly<StatePeer>) => void
+  /** Told once for each row of failures. */
+  onTrouble: (error: unknown) => void
+}
+
+interface Peer {
+  shown: StatePeer
+  coverage: JournalCoverage
+  /** Highest number of a message of it. */
+  number: number
+  missingSinceMs: number | undefined
+  isTold: boolean
+}
+
+interface Waiting {
+  peer: Peer
+  message: StateMessage
+}
+
+export class StateReceiver {
+  /** Counted since the start; `gaps` counts how often changes were found missing. */
+  readonly counters = { applied: 0, unchanged: 0, ahead: 0, unknown: 0, dropped: 0, gaps: 0 }
+  readonly #options: StateReceiverOptions
+  readonly #peers = new Map<number, Peer>()
+  #waiting: Waiting[] = []
+  #running: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isStopped = false
+  #isFailing = false
+
+  constructor(options: StateReceiverOptions) {
+    this.#options = options
+  }
+
+  /** Continues where the last run ended; what is known of each gateway. */
+  async restore(): Promise<SyncPeer[]> {
+    const { node: own, peers } = await this.#options.useStore((store) => store.syncState())
+    for (const { node, name, position, newest, number, heard } of peers) {
+      if (node === own) continue
+      const shown: StatePeer = {
+        node,
+        address: name,
+        lastSec: heard,
+        skewSec: 0,
+        isTellingAll: false,
+        missingCount: 0,
+        missingSinceSec: undefined,
+      }
+      const coverage = new JournalCoverage(position, newest)
+      this.#peers.set(node, { shown, coverage, number, missingSinceMs: undefined, isTold: false })
+    }
+    return peers
+  }
+
+  /** Those heard in this run or before, the last state of each. */
+  get peers(): StatePeer[] {
+    return [...this.#peers.values()].map(({ shown }) => shown)
+  }
+
+  /** True for an address from which this version was heard lately. */
+  isListener(address: string): boolean {
+    return this.#isHeard((shown) => shown.address === address)
+  }
+
+  /** True while any gateway speaks this version. */
+  get hasListeners(): boolean {
+    return this.#isHeard(() => true)
+  }
+
+  /** True for an address that says everything in this version. */
+  isTellingAll(address: string): boolean {
+    return this.#isHeard((shown) => shown.address === address && shown.isTellingAll)
+  }
+
+  #isHeard(test: (shown: StatePeer) => boolean): boolean {
+    const since = this.#options.clock.nowSec() - LISTENER_SEC
+    for (const { shown } of this.#peers.values()) if (shown.lastSec >= since && test(shown)) return true
+    return false
+  }
+
+  /** Takes a message that is believed. */
+  take(message: StateMessage, address: string): void {
+    const peer = this.#peerOf(message, address)
+    if (peer === undefined) return
+    this.counters.unknown += message.unknownCount
+    if (message.records.length === 0) peer.coverage.add(message.from, message.upTo)
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.counters.dropped += message.records.length
+      return
+    }
+    this.#waiting.push({ peer, message })
+    this.#work()
+  }
+
+  /** Looks for what is missing; call every second or so. */
+  check(): void {
+    const { clock, onMissed } = this.#options
+    const nowMs = clock.monotonicMs()
+    for (const peer of this.#peers.values()) {
+      const { shown, coverage } = peer
+      shown.missingCount = coverage.missingCount
+      if (shown.missingCount === 0) {
+        peer.missingSinceMs = undefined
+        peer.isTold = false
+        shown.missingSinceSec = undefined
+        continue
+      }
+      peer.missingSinceMs ??= nowMs
+      if (nowMs - peer.missingSinceMs < GRACE_MS) continue
+      shown.missingSinceSec ??= clock.nowSec()
+      if (!peer.isTold) this.counters.gaps += 1
+      peer.isTold = true
+      onMissed(shown)
+    }
+  }
+
+  /** Learns from the database what a pull has brought meanwhile. Never rejects. */
+  async refresh(): Promise<void> {
+    if (![...this.#peers.values()].some(({ isTold }) => isTold)) return
+    const state = await this.#options.useStore((store) => store.syncState()).catch(() => undefined)
+    for (const { node, position } of state?.peers ?? []) this.#peers.get(node)?.coverage.reach(position)
+  }
+
+  /** Resolves when what was taken so far is stored, or the database has refused it. */
+  async settled(): Promise<void> {
+    await this.#running
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    await this.#running
+    if (this.#waiting.length > 0) await this.#drain().catch(() => undefined)
+  }
+
+  #peerOf(message: StateMessage, address: string): Peer | undefined {
+    const { clock, onHeard } = this.#options
+    const nowSec = clock.nowSec()
+    let peer = this.#peers.get(message.node)
+    if (peer === undefined) {
+      if (this.#peers.size >= MAX_PEERS) return undefined
+      const shown: StatePeer = {
+        node: message.node,
+        address,
+        lastSec: 0,
+        skewSec: 0,
+        isTellingAll: false,
+        missingCount: 0,
+        missingSinceSec: undefined,
+      }
+      const coverage = new JournalCoverage(0, 0)
+      peer = { shown, coverage, number: 0, missingSinceMs: undefined, isTold: false }
+      this.#peers.set(message.node, peer)
+    }
+    const { shown } = peer
+    const isNew = shown.lastSec < nowSec - LISTENER_SEC || shown.address !== address
+    shown.address = address
+    shown.lastSec = nowSec
+    shown.skewSec = Math.round(message.clockMs / 1000) - nowSec
+    shown.isTellingAll = message.isTellingAll
+    peer.number = Math.max(peer.number, message.number)
+    if (isNew) onHeard(address)
+    return peer
+  }
+
+  #work(): void {
+    if (this.#running !== undefined || this.#isStopped) return
+    this.#running = this.#drain()
+      .then(() => {
+        this.#isFailing = false
+      })
+      .catch((error: unknown) => {
+        if (!this.#isFailing) this.#options.onTrouble(error)
+        this.#isFailing = true
+        this.#timer = setTimeout(() => this.#work(), RETRY_MS)
+      })
+      .finally(() => {
+        this.#running = undefined
+      })
+  }
+
+  /** Merges what waits; a message leaves the queue when it is stored. */
+  async #drain(): Promise<void> {
+    const { useStore, policy, clock } = this.#options
+    while (this.#waiting.length > 0) {
+      const { peer } = this.#waiting[0]!
+      const nowSec = clock.nowSec()
+      const records: MergeRecord[] = []
+      let count = 0
+      // What of it is not refused advances the position only together with its records.
+      const reached = new JournalCoverage(peer.coverage.position, peer.coverage.newest)
+      const taken: StateMessage[] = []
+      for (const { peer: other, message } of this.#waiting) {
+        if (other !== peer || records.length > MAX_BATCH_RECORDS) break
+        count += 1
+        if (message.records.some((record) => isAhead(record, nowSec))) {
+          this.counters.ahead += message.records.length
+          reached.add(message.upTo, message.upTo)
+          continue
+        }
+        records.push(...message.records)
+        reached.add(message.from, message.upTo)
+        taken.push(message)
+      }
+      const { shown, number } = peer
+      const state: SyncPeer = {
+        node: shown.node,
+        name: shown.address,
+        position: reached.position,
+        newest: Math.max(reached.newest, peer.coverage.newest),
+        number,
+        heard: shown.lastSec,
+      }
+      const { outcomes } = await useStore((store) =>
+        store.merge(records, { policy, actor: shown.address, peer: state }, nowSec),
+      )
+      for (const outcome of outcomes) this.counters[outcome] += 1
+      peer.coverage.add(state.newest, state.newest)
+      for (const { from, upTo } of taken) peer.coverage.add(from, upTo)
+      this.#waiting = this.#waiting.slice(count)
+    }
+  }
+}
