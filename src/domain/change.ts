@@ -1,4 +1,4 @@
-import type { Tuple, WireText } from './entry.js'
+import type { EntryKey, Tuple, WireText } from './entry.js'
 import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from './held.js'
 import type { HeldRelease } from './release.js'
 import type { Stamp } from './stamp.js'
