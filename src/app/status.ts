@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { formatDuration } from '../codec/duration.js'
 import type { EntryCounts } from '../db/store.js'
+import { ENTRY_KINDS } from '../domain/entry.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Settings } from '../platform/settings.js'
@@ -84,7 +85,7 @@ async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<S
   try {
     const store = await openDatabase(path, 'read')
     try {
-      return { path, counts: await store.count(), sizeBytes: statSync(path).size }
+      return { path, counts: await store.count({ kinds: ENTRY_KINDS }), sizeBytes: statSync(path).size }
     } finally {
       await store.close()
     }
@@ -150,6 +151,7 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
 type Tell = (level: 'critical' | 'warning' | 'unknown', message: string) => void
 
 function tellAboutSpamd(spamd: DaemonStatus, timeSec: number, tell: Tell): void {
+  if (spamd.isLearning) tell('warning', 'learn-only mode: every client that comes back is let through')
   if (spamd.listen.length === 0) tell('warning', 'spamd accepts no connections at the moment')
   if (spamd.mode === 'block-lists' || spamd.lastScan === undefined) return
   const ageSec = timeSec - spamd.lastScan.atSec

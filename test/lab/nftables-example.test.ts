@@ -146,6 +146,20 @@ describe.skipIf(skipReason !== undefined)('the example rules', () => {
     await firewall.replaceTable(networks, contentOf([]))
     await firewall.replaceTable(hosts, contentOf([]))
     expect(reached()).toEqual(everybody)
+
+    const pools = { name: 'spamd-white-net', content: 'networks' } as const
+    await firewall.replaceTable(pools, contentOf(['192.0.2.8/29', '192.0.2.20/32', '2001:db8::10/124']))
+    expect(reached()).toEqual({
+      ...everybody,
+      '192.0.2.10': 'mail',
+      '192.0.2.20': 'mail',
+      '2001:db8::10': 'mail',
+    })
+    await firewall.replaceTable(networks, contentOf(['192.0.2.10/32', '2001:db8::/64']))
+    expect(reached()).toEqual({ ...everybody, '192.0.2.20': 'mail' })
+    await firewall.replaceTable(networks, contentOf([]))
+    await firewall.replaceTable(pools, contentOf([]))
+    expect(reached()).toEqual(everybody)
   })
 
   test('an exception of the administrator passes everything', () => {

@@ -1,4 +1,5 @@
 /** What pf and nftables checks share: how many addresses a table should hold, and where spamd must listen. */
+import type { IpFamily } from '../../ip/address.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
 
@@ -61,4 +62,11 @@ export function listensAt(
 export function listenText(context: DoctorContext): string {
   if (context.daemon.kind !== 'status') return 'unknown'
   return context.daemon.status.listen.map(({ address, port }) => `${address} port ${port}`).join(', ')
+}
+
+/** True when spamd opens networks of this family, so that the rules have to let them pass. */
+export function opensPools({ daemon }: DoctorContext, family: IpFamily): boolean {
+  if (daemon.kind !== 'status' || daemon.status.mode === 'block-lists') return false
+  const { greyPrefix4, greyPrefix6, isLearning } = daemon.status
+  return isLearning === true || (family === 4 ? greyPrefix4 : greyPrefix6) !== undefined
 }

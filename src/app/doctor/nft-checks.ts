@@ -9,13 +9,13 @@ import {
 import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
 import { logCommand, startCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
-import { checkFilled, listensAt, listenText } from './mail-path.js'
+import { checkFilled, listensAt, listenText, opensPools } from './mail-path.js'
 
 const TABLE = 'inet spamd'
 const LOAD = 'nft -f /etc/nftables.conf'
 const DEFAULT_GROUP = 25
 
-/** Checks `nft`, `nft.sets`, `nft.filled`, `nft.redirect`, `nft.pass`, `nft.nospamd`, `nft.twice`, `nft.log`, `nft.group`. */
+/** Checks `nft`, `nft.sets`, `nft.filled`, `nft.redirect`, `nft.pass`, `nft.pools`, `nft.nospamd`, `nft.twice`, `nft.log`, `nft.group`. */
 export async function checkNft(
   context: DoctorContext,
   findings: Findings,
@@ -152,6 +152,16 @@ function checkWays(
         `put "${family === 4 ? 'ip' : 'ip6'} saddr @spamd-white${suffix} accept" before the redirect; ${LOAD}`,
       )
     } else if (family === 4) findings.ok('nft.pass', 'white hosts reach the mail server')
+    const pools = `spamd-white-net${suffix}`
+    if (opensPools(context, family)) {
+      if (portFor([pools]) !== undefined) {
+        findings.error(
+          'nft.pools',
+          `${name} mail from @${pools} is sent to spamd, so that no pool of senders gets through`,
+          `put "${family === 4 ? 'ip' : 'ip6'} saddr @${pools} accept" before the redirect; ${LOAD}`,
+        )
+      } else findings.ok('nft.pools', `${name} networks of pools reach the mail server`)
+    }
     const exceptions = `nospamd${suffix}`
     if (
       ruleset.sets.some((set) => set.table === TABLE && set.name === exceptions) &&

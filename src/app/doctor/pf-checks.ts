@@ -14,13 +14,14 @@ import { parsePfLimit, parsePfTables } from '../../codec/system/pf-state.js'
 import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
 import { logCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
-import { checkFilled, listensAt, listenText } from './mail-path.js'
+import { checkFilled, listensAt, listenText, opensPools } from './mail-path.js'
 
 const RELOAD = 'pfctl -f /etc/pf.conf'
 const WHITE = 'spamd-white'
+const POOLS = 'spamd-white-net'
 const EXCEPTIONS = 'nospamd'
 
-/** Checks `pf`, `pf.tables`, `pf.filled`, `pf.limit`, `pf.redirect`, `pf.pass`, `pf.nospamd`, `pf.log`, `pf.pflog`. */
+/** Checks `pf`, `pf.tables`, `pf.filled`, `pf.limit`, `pf.redirect`, `pf.pass`, `pf.pools`, `pf.nospamd`, `pf.log`, `pf.pflog`. */
 export async function checkPf(
   context: DoctorContext,
   findings: Findings,
@@ -200,6 +201,9 @@ function checkRules(
     const packet = { family, interface: outside, tables: [] as string[] }
     checkStranger(context, findings, wayOf(filter, translation, packet, ports), family)
     checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [WHITE] }, ports), family, WHITE)
+    if (opensPools(context, family)) {
+      checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [POOLS] }, ports), family, POOLS)
+    }
     const namesExceptions = all.some(({ from }) => from.includes(`<${EXCEPTIONS}>`))
     const way = wayOf(filter, translation, { ...packet, tables: [EXCEPTIONS] }, ports)
     if (namesExceptions) checkExempt(findings, way, family, EXCEPTIONS)
@@ -237,7 +241,7 @@ function checkStranger(context: DoctorContext, findings: Findings, way: Way, fam
 }
 
 function checkExempt(findings: Findings, way: Way, family: number, table: string): void {
-  const id = table === WHITE ? 'pf.pass' : 'pf.nospamd'
+  const id = { [WHITE]: 'pf.pass', [POOLS]: 'pf.pools' }[table] ?? 'pf.nospamd'
   const name = family === 4 ? 'IPv4' : 'IPv6'
   if (way.isBlocked) {
     findings.error(id, `${name} mail from <${table}> is blocked: ${way.decided?.text}`, RELOAD)

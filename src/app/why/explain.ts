@@ -2,8 +2,10 @@
  * Everything that bears on an address, an e-mail address or a domain, in the order in which it decides: the packet
  * filter, block lists, the database, spamtraps and allowed domains. Reads only.
  */
-import type { Entry, GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
+import type { Store } from '../../db/store.js'
+import type { Entry, GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
+import { networksAround } from '../../domain/pool-key.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { canonicalIp, familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
@@ -54,9 +56,10 @@ export async function explainWhy(
   subject: WhySubject,
 ): Promise<WhyReport> {
   const isAddress = subject.kind === 'address'
-  const [answer, tables, lists] = await Promise.all([
-    readDaemonAnswer(settings.controlSocket),
-    isAddress ? testTables(probe, settings, subject.ip) : [],
+  const answer = await readDaemonAnswer(settings.controlSocket)
+  const hasPools = answer.kind === 'status' && (answer.status.pools?.networkCount ?? 0) > 0
+  const [tables, lists] = await Promise.all([
+    isAddress ? testTables(probe, settings, subject.ip, hasPools) : [],
     isAddress ? findListReasons(settings, subject.ip) : [],
   ])
   const daemon = answer.kind === 'status' ? answer.status : { reason: answer.reason }
@@ -99,8 +102,10 @@ async function readEntries(
       const traps: Entry[] = []
       let host: Entry | undefined
       let history: HistoryRow[] = []
+      let pools: PoolEntry[] = []
       if (subject.kind === 'address') {
         host = await store.get({ kind: 'host', ip: subject.ip })
+        pools = await openPools(store, subject.ip, nowSec)
         const events = await store.readHistory({ after: 0, limit: MAX_EVENTS_READ, ip: subject.ip })
         history = events.slice(-MAX_EVENTS)
         await take({ kinds: ['GREY'], ip: subject.ip }, tuples)
@@ -123,6 +128,7 @@ async function readEntries(
       )
       return {
         host: host as HostEntry | undefined,
+        pools,
         tuples: shown,
         hasMoreTuples: tuples.length > MAX_TUPLES,
         spamtraps: traps as SpamtrapEntry[],
@@ -136,6 +142,15 @@ async function readEntries(
     if (!(error instanceof AppError)) throw error
     return { reason: error.message }
   }
+}
+
+async function openPools(store: Pick<Store, 'get'>, ip: string, nowSec: number): Promise<PoolEntry[]> {
+  const pools: PoolEntry[] = []
+  for (const network of networksAround(ip)) {
+    const entry = await store.get({ kind: 'pool', ip: network })
+    if (entry?.kind === 'POOL' && entry.expire > nowSec) pools.push(entry)
+  }
+  return pools
 }
 
 /** A `*` in an address is itself, and no wildcard; a `?` stands for it. */

@@ -1,5 +1,5 @@
 /** What `spamdctl why` found, and the judgement on it. */
-import type { GreyEntry, HostEntry, SpamtrapEntry } from '../../domain/entry.js'
+import type { GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
 import type { Release } from '../../domain/release.js'
 import type { UnixSec } from '../../platform/clock.js'
@@ -26,6 +26,8 @@ export interface WhyReport {
   database:
     | {
         host: HostEntry | undefined
+        /** Open networks of pools that hold the address, the widest first. */
+        pools: PoolEntry[]
         tuples: GreyEntry[]
         hasMoreTuples: boolean
         spamtraps: SpamtrapEntry[]

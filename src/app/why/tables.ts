@@ -9,27 +9,31 @@ export interface TableHit {
   isIn: boolean
 }
 
-/** In the order in which the example rules ask them. */
+/** In the order in which the example rules ask them; the last one only where pools are in use. */
 const TABLES = ['nospamd', 'spamd', 'spamd-white'] as const
+const POOLS = 'spamd-white-net'
 
 /** Asks each table that is there; `ip` is canonical. `reason` says why the packet filter cannot be seen. */
 export async function testTables(
   probe: SystemProbe,
   settings: Settings,
   ip: string,
+  hasPools: boolean,
 ): Promise<TableHit[] | { reason: string }> {
-  if (settings.firewall === 'pf') return testPf(probe, settings, ip)
-  if (settings.firewall === 'nft') return testNft(probe, settings, ip)
+  const tables = hasPools ? [...TABLES, POOLS] : TABLES
+  if (settings.firewall === 'pf') return testPf(probe, settings, tables, ip)
+  if (settings.firewall === 'nft') return testNft(probe, settings, tables, ip)
   return { reason: `SPAMD_FIREWALL is ${settings.firewall}` }
 }
 
 async function testPf(
   probe: SystemProbe,
   settings: Settings,
+  tables: readonly string[],
   ip: string,
 ): Promise<TableHit[] | { reason: string }> {
   const hits: TableHit[] = []
-  for (const table of TABLES) {
+  for (const table of tables) {
     const tested = await probe.run(settings.pfctl, ['-t', table, '-T', 'test', ip])
     if (isDenied(tested)) return { reason: 'pfctl needs root' }
     if (tested.kind !== 'ended') return { reason: whyNothing('pfctl', tested) }
@@ -45,11 +49,12 @@ async function testPf(
 async function testNft(
   probe: SystemProbe,
   settings: Settings,
+  tables: readonly string[],
   ip: string,
 ): Promise<TableHit[] | { reason: string }> {
   const suffix = familyOf(ip) === 6 ? '6' : ''
   const hits: TableHit[] = []
-  for (const table of TABLES) {
+  for (const table of tables) {
     const words = ['get', 'element', 'inet', 'spamd', `${table}${suffix}`, '{', ip, '}']
     const tested = await probe.run(settings.nft, words)
     if (isDenied(tested)) return { reason: 'nft needs root or CAP_NET_ADMIN' }

@@ -1,7 +1,9 @@
 /** One sentence: what happens now, when that changes, and the command that changes it. Pure. */
 import { formatDuration } from '../../codec/duration.js'
 import { shellWord } from '../../codec/shell-word.js'
+import type { PoolEntry } from '../../domain/entry.js'
 import { isPinned } from '../../domain/host-state.js'
+import { poolKeyText } from '../../domain/pool-key.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { meetsTerms } from '../../domain/release.js'
 import type { Settings } from '../../platform/settings.js'
@@ -60,6 +62,10 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
       `spamdb -t -d ${ip}`,
     )
   }
+  const pool = 'pools' in facts.database ? facts.database.pools[0] : undefined
+  if (pool !== undefined && !isWhiteInFilter && (holds('spamd-white-net') || host === undefined)) {
+    return judgePool(facts, ip, pool, holds('spamd-white-net'))
+  }
   if (host !== undefined) {
     const isSeen = Array.isArray(facts.tables)
     if (isWhiteInFilter || !isSeen) {
@@ -86,6 +92,24 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
     )
   }
   return judgeStranger(facts, ip)
+}
+
+/** An address that passes by the network that a pool of senders opened. */
+function judgePool(facts: Facts, ip: string, pool: PoolEntry, isInFilter: boolean): Verdict {
+  const command = `spamdb -d ${pool.ip}`
+  const reason =
+    pool.pool === poolKeyText({ kind: 'learn' })
+      ? 'it came back, and spamd only learns (--learn)'
+      : `${pool.ip} is open, since a sender with many addresses came back from there`
+  if (!isInFilter && Array.isArray(facts.tables)) {
+    return verdict(
+      'waits',
+      `${ip} passes soon: ${reason}, but the packet filter does not hold it yet`,
+      undefined,
+      'spamdctl doctor, if that does not change',
+    )
+  }
+  return verdict('passes', `${ip} reaches the mail server: ${reason}`, pool.expire, command)
 }
 
 /** Lists that spamd has it in now; else, when spamd cannot be asked, those whose copies name it. */

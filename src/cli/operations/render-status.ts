@@ -19,6 +19,7 @@ export function renderStatus(status: SuiteStatus, terminal: Terminal): string {
   addDaemons(status, add)
   addDatabase(status, add)
   addTables(status, add)
+  addPools(status, add)
   addLists(status, add)
   addPeers(status, add)
   if (status.troubles.length === 0) add('warnings', 'none')
@@ -78,6 +79,7 @@ function addDatabase(status: SuiteStatus, add: Add): void {
     add(
       'entries',
       Object.entries(counts)
+        .filter(([kind, count]) => kind !== 'POOL' || count > 0)
         .map(([kind, count]) => `${count} ${kind}`)
         .join(', '),
     )
@@ -104,6 +106,22 @@ function addTables(status: SuiteStatus, add: Add): void {
       `${name} ${count}${name === 'spamd-white' && wanted !== undefined ? ` (of ${wanted} WHITE)` : ''}`,
   )
   add('tables', texts.join(', ') || 'none of ours is there')
+}
+
+/** Where pools of senders are known, or clients are let through to learn. */
+function addPools({ spamd }: SuiteStatus, add: Add): void {
+  if (spamd.state !== 'running') return
+  const { greyPrefix4, greyPrefix6, poolExpireSec, pools } = spamd.status
+  const keys = [
+    ...(greyPrefix4 === undefined ? [] : [`/${greyPrefix4} of IPv4`]),
+    ...(greyPrefix6 === undefined ? [] : [`/${greyPrefix6} of IPv6`]),
+  ]
+  if (keys.length === 0) return
+  const open = pools?.networkCount ?? 0
+  add(
+    'pools',
+    `known by ${keys.join(' and ')}, ${open} networks open, each for ${formatDuration(poolExpireSec)}`,
+  )
 }
 
 function addLists(status: SuiteStatus, add: Add): void {

@@ -97,13 +97,17 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     rows.push(['database', database.reason])
     return
   }
-  const { host, tuples, hasMoreTuples, spamtraps, history, releases } = database
+  const { host, pools, tuples, hasMoreTuples, spamtraps, history, releases } = database
   if (host !== undefined) {
     const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
     const counts =
       host.kind === 'WHITE' ? `, blocked ${host.bcount}, passed ${host.pcount}` : `, blocked ${host.bcount}`
     const comment = host.comment === undefined ? '' : `, ${host.comment}`
     rows.push(['database', `${host.kind} since ${localTime(host.first)} ${end}${counts}${comment}`])
+  }
+  for (const { ip, pool, pass, expire } of pools) {
+    const key = pool === ip ? '' : ` by ${pool}`
+    rows.push(['database', `POOL ${ip}${key}, open since ${localTime(pass)} until ${localTime(expire)}`])
   }
   for (const { address, comment } of spamtraps) {
     rows.push([
@@ -115,12 +119,12 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     const age = formatDuration(Math.max(0, timeSec - first))
     rows.push([
       'database',
-      `GREY ${ip}, HELO ${toDisplayText(helo)}, ${toDisplayText(from)} to ${toDisplayText(to)}, since ${age}, until ${localTime(expire)}, ${bcount} tries`,
+      `GREY ${ip}, ${helo === '' ? '' : `HELO ${toDisplayText(helo)}, `}${toDisplayText(from)} to ${toDisplayText(to)}, since ${age}, until ${localTime(expire)}, ${bcount} tries`,
     ])
   }
   if (hasMoreTuples)
     rows.push(['database', 'and more GREY entries: spamdb --kind GREY with --ip, --from or --to lists them'])
-  if (host === undefined && tuples.length === 0 && spamtraps.length === 0) {
+  if (host === undefined && pools.length + tuples.length + spamtraps.length === 0) {
     rows.push(['database', subject.kind === 'address' ? 'no entry' : 'no spamtrap, and no waiting mail'])
   }
   for (const release of releases) rows.push(['release', describeRelease(release, timeSec)])
@@ -169,6 +173,7 @@ export function whyJson(report: WhyReport): string {
         ? { reason: database.reason }
         : {
             host: database.host === undefined ? null : entryJson(database.host),
+            pools: database.pools.map(entryJson),
             tuples: database.tuples.map(entryJson),
             hasMoreTuples: database.hasMoreTuples,
             releases: database.releases.map(releaseFields),

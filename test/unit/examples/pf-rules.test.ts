@@ -29,6 +29,9 @@ const FAMILIES = [
     exempt: '198.51.100.3',
     blocked: '198.51.100.64',
     both: '198.51.100.65',
+    pool: '192.0.2.7',
+    whiteOfPool: '192.0.2.8',
+    blockedOfPool: '192.0.2.129',
     behind: '10.0.0.25',
     gateway: '203.0.113.2',
     outside: '192.0.2.80',
@@ -41,6 +44,9 @@ const FAMILIES = [
     exempt: '2001:db8:9::3',
     blocked: '2001:db8:9::64',
     both: '2001:db8:9::65',
+    pool: '2001:db8:7::7',
+    whiteOfPool: '2001:db8:7::8',
+    blockedOfPool: '2001:db8:7::81',
     behind: '2001:db8:0:2::25',
     gateway: '2001:db8:0:1::2',
     outside: '2001:db8:8::80',
@@ -54,9 +60,10 @@ const host: PfHost = {
   },
   networks: { em1: ['10.0.0.0/24', '2001:db8:0:2::/64'] },
   tables: {
-    'spamd-white': FAMILIES.flatMap(({ white, both }) => [white, both]),
+    'spamd-white': FAMILIES.flatMap(({ white, both, whiteOfPool }) => [white, both, whiteOfPool]),
+    'spamd-white-net': ['192.0.2.0/24', '2001:db8:7::/64'],
     nospamd: FAMILIES.map(({ exempt }) => exempt),
-    spamd: ['198.51.100.64/27', '2001:db8:9::60/123'],
+    spamd: ['198.51.100.64/27', '2001:db8:9::60/123', '192.0.2.128/25', '2001:db8:7::80/121'],
   },
 }
 const fromOutside = (from: string, to: string): PfPacket => ({
@@ -102,6 +109,9 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
         stranger: ending(fromOutside(row.stranger, row.server)),
         white: ending(fromOutside(row.white, row.server)),
         nospamd: ending(fromOutside(row.exempt, row.server)),
+        'of a pool': ending(fromOutside(row.pool, row.server)),
+        'white and of a pool': ending(fromOutside(row.whiteOfPool, row.server)),
+        'black-listed and of a pool': ending(fromOutside(row.blockedOfPool, row.server)),
         'black-listed': ending(fromOutside(row.blocked, row.server)),
         'white and black-listed': ending(fromOutside(row.both, row.server)),
         'own mail from behind, coming in': ending({
@@ -116,6 +126,9 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
         stranger: isBlockOnly ? server : 'spamd',
         white: isBlockOnly ? server : logged(server),
         nospamd: server,
+        'of a pool': server,
+        'white and of a pool': isBlockOnly ? server : logged(server),
+        'black-listed and of a pool': 'spamd',
         'black-listed': 'spamd',
         'white and black-listed': 'spamd',
         'own mail from behind, coming in': own,
@@ -137,7 +150,7 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
       for (const path of ruleset.tables.values())
         if (path !== undefined) expect(text).toContain(`touch ${path}`)
       const filled = [...ruleset.tables].filter(([, path]) => path === undefined).map(([name]) => name)
-      expect(filled.sort()).toEqual(isBlockOnly ? ['spamd'] : ['spamd', 'spamd-white'])
+      expect(filled.sort()).toEqual(isBlockOnly ? ['spamd'] : ['spamd', 'spamd-white', 'spamd-white-net'])
       expect(text).toMatch(/^#\s+spamd-setup -b/m)
     })
   },

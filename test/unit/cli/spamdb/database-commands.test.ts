@@ -128,6 +128,7 @@ describe('backup and check-db', () => {
       'TRAPPED: 0',
       'SPAMTRAP: 1',
       'GREY: 0',
+      'POOL: 0',
       'integrity: ok',
       '',
     ])

@@ -121,6 +121,7 @@ describe('listings', () => {
       TRAPPED: 1,
       SPAMTRAP: 1,
       GREY: 2,
+      POOL: 0,
       total: 6,
     })
     expect((await scene.spamdb(['--count', '--csv'])).stdout).toBe(
