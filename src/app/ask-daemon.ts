@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
+import { isErrorCode } from '../platform/error-codes.js'
 import type { AnswerTo, ControlRequest, ControlRequests } from './control-protocol.js'
 
 /** A list of 100,000 connections takes some 30 MB; more is no answer of ours. */
@@ -28,7 +29,7 @@ export async function askDaemon<Request extends ControlRequest>(
   // It is from our own daemon, whose handlers have these types; an older one may leave fields out.
   if (answer.ok === true) return answer.result as AnswerTo<Request>
   throw new AppError(
-    typeof answer.error?.code === 'string' ? answer.error.code : 'ERR_DAEMON_ANSWER',
+    isErrorCode(answer.error?.code) ? answer.error.code : 'ERR_DAEMON_ANSWER',
     typeof answer.error?.message === 'string' ? answer.error.message : `${socketPath}: no answer`,
   )
 }

@@ -91,8 +91,7 @@ async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<S
     }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const isDenied = /permission denied/i.test(error.message)
-    return { path, reason: error.message, isDenied, isUnneeded: isBlackOnly }
+    return { path, reason: error.message, isDenied: error.errno === 'EACCES', isUnneeded: isBlackOnly }
   }
 }
 

@@ -14,10 +14,10 @@ import type { PoolKeyKind } from '../domain/pool-key.js'
 import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
-import { AppError } from '../platform/app-error.js'
+import { AppError, errnoOf } from '../platform/app-error.js'
 import type { Clock } from '../platform/clock.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
-import { errnoText, reasonOf } from '../platform/errno-text.js'
+import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
 import { type OpenedSenderChecks, openSenderChecks } from './checks/open-sender-checks.js'
 import { createControlHandlers } from './control-handlers.js'
@@ -449,7 +449,7 @@ export class SpamdService {
 
 /** The commonest mistake of a first start: file or folder belong to root. */
 function hintForRights(error: unknown, { settings }: SpamdConfig): string | undefined {
-  if (reasonOf(error) !== errnoText('EACCES')) return undefined
+  if (errnoOf(error) !== 'EACCES') return undefined
   return databaseOwnerHint(settings.user, settings.db)
 }
 

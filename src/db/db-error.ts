@@ -1,38 +1,53 @@
 import { AppError, isSystemError } from '../platform/app-error.js'
 import { errnoText } from '../platform/errno-text.js'
+import type { ErrorCode } from '../platform/error-codes.js'
 
-/** Reason of a file that is no database of ours, in the words of the original. Source: db(3), EFTYPE. */
-export const NOT_OUR_FILE = errnoText('EFTYPE')
+/** Errno of a file that is no database of ours, as of the original. Source: db(3). */
+export const NOT_OURS = 'EFTYPE'
+
+interface SqliteReason {
+  prefix: string
+  code: ErrorCode
+  /** In our words, else in those of `errno`. */
+  reason?: string
+  errno?: string
+  hint?: string
+}
+
+const NO_ROOM = 'free space on the file system of the database'
 
 /** SQLite's result codes by their beginning, first match wins, as our codes and reasons. */
-const REASONS: readonly (readonly [prefix: string, code: string, reason: string, hint?: string])[] = [
-  [
-    'SQLITE_BUSY',
-    'ERR_DB_BUSY',
-    'the database is locked by another program',
-    'try again; fuser(1) on the file shows who holds it',
-  ],
-  ['SQLITE_LOCKED', 'ERR_DB_BUSY', 'the database is locked by another program'],
-  ['SQLITE_FULL', 'ERR_DB_FULL', errnoText('ENOSPC'), 'free space on the file system of the database'],
-  [
-    'SQLITE_IOERR_SHMSIZE',
-    'ERR_DB_FULL',
-    errnoText('ENOSPC'),
-    'free space on the file system of the database',
-  ],
-  ['SQLITE_READONLY_DBMOVED', 'ERR_DB_GONE', 'the database file was removed or replaced'],
-  ['SQLITE_READONLY', 'ERR_DB_READONLY', 'the database cannot be written'],
-  [
-    'SQLITE_CORRUPT',
-    'ERR_DB_CORRUPT',
-    'the database is damaged',
-    'spamdctl check-db tells the damage; restore a file made by spamdctl backup',
-  ],
-  ['SQLITE_NOTADB', 'ERR_DB_CORRUPT', NOT_OUR_FILE],
-  ['SQLITE_PERM', 'ERR_DB_OPEN', errnoText('EACCES')],
-  ['SQLITE_CANTOPEN', 'ERR_DB_OPEN', 'cannot open the database or its -wal and -shm files'],
-  ['SQLITE_NOMEM', 'ERR_DB_IO', errnoText('ENOMEM')],
-  ['SQLITE_IOERR', 'ERR_DB_IO', errnoText('EIO')],
+const REASONS: readonly SqliteReason[] = [
+  {
+    prefix: 'SQLITE_BUSY',
+    code: 'ERR_DB_BUSY',
+    reason: 'the database is locked by another program',
+    hint: 'try again; fuser(1) on the file shows who holds it',
+  },
+  { prefix: 'SQLITE_LOCKED', code: 'ERR_DB_BUSY', reason: 'the database is locked by another program' },
+  { prefix: 'SQLITE_FULL', code: 'ERR_DB_FULL', errno: 'ENOSPC', hint: NO_ROOM },
+  { prefix: 'SQLITE_IOERR_SHMSIZE', code: 'ERR_DB_FULL', errno: 'ENOSPC', hint: NO_ROOM },
+  {
+    prefix: 'SQLITE_READONLY_DBMOVED',
+    code: 'ERR_DB_GONE',
+    reason: 'the database file was removed or replaced',
+  },
+  { prefix: 'SQLITE_READONLY', code: 'ERR_DB_READONLY', reason: 'the database cannot be written' },
+  {
+    prefix: 'SQLITE_CORRUPT',
+    code: 'ERR_DB_CORRUPT',
+    reason: 'the database is damaged',
+    hint: 'spamdctl check-db tells the damage; restore a file made by spamdctl backup',
+  },
+  { prefix: 'SQLITE_NOTADB', code: 'ERR_DB_CORRUPT', errno: NOT_OURS },
+  { prefix: 'SQLITE_PERM', code: 'ERR_DB_OPEN', errno: 'EACCES' },
+  {
+    prefix: 'SQLITE_CANTOPEN',
+    code: 'ERR_DB_OPEN',
+    reason: 'cannot open the database or its -wal and -shm files',
+  },
+  { prefix: 'SQLITE_NOMEM', code: 'ERR_DB_IO', errno: 'ENOMEM' },
+  { prefix: 'SQLITE_IOERR', code: 'ERR_DB_IO', errno: 'EIO' },
 ]
 
 /**
@@ -41,19 +56,20 @@ const REASONS: readonly (readonly [prefix: string, code: string, reason: string,
  */
 export function toDbError(error: unknown): unknown {
   if (error instanceof AppError) return error
-  if (isSystemError(error)) return openError(errnoText(error.code), { cause: error })
+  if (isSystemError(error)) return openErrno(error.code, { cause: error })
   const sqliteCode = sqliteCodeOf(error)
   if (sqliteCode === undefined) return error
-  for (const [prefix, code, reason, hint] of REASONS) {
-    if (sqliteCode.startsWith(prefix)) return new AppError(code, reason, { hint, cause: error })
-  }
-  return error
+  const known = REASONS.find(({ prefix }) => sqliteCode.startsWith(prefix))
+  return known === undefined ? error : errorOf(known, error)
 }
 
 /** Damage that was found by looking for it; the same as what SQLite's own finding becomes. */
 export function damageError(): AppError {
-  const [, code, reason, hint] = REASONS.find(([prefix]) => prefix === 'SQLITE_CORRUPT')!
-  return new AppError(code, reason, { hint })
+  return errorOf(REASONS.find(({ prefix }) => prefix === 'SQLITE_CORRUPT')!)
+}
+
+function errorOf({ code, reason, errno, hint }: SqliteReason, cause?: unknown): AppError {
+  return new AppError(code, reason ?? errnoText(errno ?? 'EIO'), { hint, errno, cause })
 }
 
 /** The result code of an error from SQLite, undefined for other errors. */
@@ -63,7 +79,12 @@ export function sqliteCodeOf(error: unknown): string | undefined {
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined
 }
 
-/** Failure to open or create the database; `reason` in the words of strerror(3) where there are such. */
+/** Failure to open or create the database, where the system has no error for the reason. */
 export function openError(reason: string, options: { hint?: string; cause?: unknown } = {}): AppError {
   return new AppError('ERR_DB_OPEN', reason, options)
+}
+
+/** Failure to open or create the database with an error of the system: `ENOENT`, in the words of strerror(3). */
+export function openErrno(errno: string, options: { hint?: string; cause?: unknown } = {}): AppError {
+  return new AppError('ERR_DB_OPEN', errnoText(errno), { ...options, errno })
 }

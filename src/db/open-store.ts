@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { errnoText } from '../platform/errno-text.js'
 import { mayWrite } from '../platform/may-write.js'
 import { Connection, type SlowCall } from './connection.js'
-import { NOT_OUR_FILE, openError, sqliteCodeOf, toDbError } from './db-error.js'
+import { NOT_OURS, openErrno, sqliteCodeOf, toDbError } from './db-error.js'
 import {
   type InspectedFile,
   inspectFile,
@@ -58,7 +57,7 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
     }
   }
   const file = inspectFile(path, mode)
-  if (file.isEmpty && mode === 'read') throw openError(NOT_OUR_FILE)
+  if (file.isEmpty && mode === 'read') throw openErrno(NOT_OURS)
   let database: SqliteDatabase | undefined
   try {
     if (mode === 'write') {
@@ -168,12 +167,12 @@ function schemaVersionOf(database: SqliteDatabase, isEmpty: boolean): number {
 /** Errors at opening in the words of the original: an SQLite code says less than the rights of the files. */
 function asOpenError(error: unknown, file: InspectedFile): unknown {
   const sqliteCode = sqliteCodeOf(error)
-  if (sqliteCode === 'SQLITE_NOTADB') return openError(NOT_OUR_FILE, { cause: error })
+  if (sqliteCode === 'SQLITE_NOTADB') return openErrno(NOT_OURS, { cause: error })
   const isRefused =
     sqliteCode?.startsWith('SQLITE_CANTOPEN') === true || sqliteCode?.startsWith('SQLITE_READONLY') === true
   if (!isRefused) return toDbError(error)
   const folder = dirname(file.realPath)
-  return openError(errnoText(mayWrite(folder) ? 'EIO' : 'EACCES'), {
+  return openErrno(mayWrite(folder) ? 'EIO' : 'EACCES', {
     cause: error,
     hint: `SQLite keeps two files beside the database: ${folder} and they must be accessible too`,
   })

@@ -129,7 +129,7 @@ function lookupOutside(lookup: LookupFunction, isInside: (address: string) => bo
         ({ address }) => !isInside(address),
       )
       const [first] = outside
-      if (first === undefined) callback(insideRefused(name), '')
+      if (first === undefined) callback(insideRefused(name) as Error, '')
       else if (lookupOptions.all === true) callback(null, outside)
       else callback(null, first.address, first.family)
     })

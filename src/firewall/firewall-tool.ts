@@ -90,8 +90,9 @@ function startError(tool: FirewallTool, error: unknown): unknown {
       },
     )
   }
-  const kind = /^ERR_PROCESS_(MISSING|DENIED)$/.exec(error.code)?.[1] ?? 'FAILED'
-  const hint =
-    kind === 'MISSING' ? `install it, or name another with ${tool.setting} or --firewall` : error.hint
-  return new AppError(`ERR_FIREWALL_${kind}`, error.message, { hint, cause: error })
+  const isMissing = error.code === 'ERR_PROCESS_MISSING'
+  const isDenied = error.code === 'ERR_PROCESS_DENIED'
+  const hint = isMissing ? `install it, or name another with ${tool.setting} or --firewall` : error.hint
+  const code = isMissing ? 'ERR_FIREWALL_MISSING' : isDenied ? 'ERR_FIREWALL_DENIED' : 'ERR_FIREWALL_FAILED'
+  return new AppError(code, error.message, { hint, cause: error })
 }

@@ -6,17 +6,12 @@ import { SQLITE_MAGIC } from '../../db/file/database-file.js'
 import { createDatabase, openStore } from '../../db/open-store.js'
 import { loadDriver } from '../../db/sqlite-driver.js'
 import type { Store } from '../../db/store.js'
-import { AppError } from '../../platform/app-error.js'
-import { errnoText, reasonOf } from '../../platform/errno-text.js'
+import { AppError, errnoOf } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
 import { inRightsFor, type LesserUser, lesserUserAt, TaskRights } from '../../platform/lesser-rights.js'
 import { actAs, isRoot } from '../../platform/privileges.js'
 import { resolveSettings } from '../../platform/settings.js'
 
-const NO_SUCH_FILE = errnoText('ENOENT')
-const NO_PERMISSION = errnoText('EACCES')
-const NOT_A_DATABASE = errnoText('EFTYPE')
-const IS_A_FOLDER = errnoText('EISDIR')
-const NOT_A_FOLDER = errnoText('ENOTDIR')
 const BACKUP_HINT = 'restore a file made by "spamdctl backup"'
 
 /**
@@ -55,7 +50,7 @@ async function openWithRights(
     const hint =
       error.code === 'ERR_DB_CORRUPT'
         ? BACKUP_HINT
-        : (hintForRights(error, path, rights?.user) ?? error.hint ?? hintFor(error.message, path))
+        : (hintForRights(error, path, rights?.user) ?? error.hint ?? hintFor(error.errno, path))
     throw new AppError(error.code, `cannot open ${path} for ${purpose}: ${error.message}`, {
       hint,
       cause: error,
@@ -114,7 +109,7 @@ function mayReadPrograms(user: LesserUser): boolean {
 }
 
 function hintForRights(error: AppError, path: string, user: LesserUser | undefined): string | undefined {
-  if (user === undefined || error.message !== NO_PERMISSION) return undefined
+  if (user === undefined || error.errno !== 'EACCES') return undefined
   return `${user.owned} belongs to ${user.name}, so root works there as that user, who must be able to read and write ${path}`
 }
 
@@ -135,17 +130,21 @@ export function isWritableEmptyFile(path: string): boolean {
   }
 }
 
-function hintFor(reason: string, path: string): string | undefined {
-  if (reason === NO_SUCH_FILE) {
-    return 'no database yet: create it with "spamdctl init-db", or start spamd'
+function hintFor(errno: string | undefined, path: string): string | undefined {
+  switch (errno) {
+    case 'ENOENT':
+      return 'no database yet: create it with "spamdctl init-db", or start spamd'
+    case 'EACCES':
+      return 'run it as root, or as a member of the group that owns the file'
+    case 'EISDIR':
+      return 'name a file in that folder with --db or SPAMD_DB'
+    case 'ENOTDIR':
+      return 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB'
+    case 'EFTYPE':
+      return hintForForeignFile(path)
+    default:
+      return undefined
   }
-  if (reason === NO_PERMISSION) {
-    return 'run it as root, or as a member of the group that owns the file'
-  }
-  if (reason === IS_A_FOLDER) return 'name a file in that folder with --db or SPAMD_DB'
-  if (reason === NOT_A_FOLDER)
-    return 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB'
-  return reason === NOT_A_DATABASE ? hintForForeignFile(path) : undefined
 }
 
 function hintForForeignFile(path: string): string {
@@ -199,7 +198,7 @@ export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: n
     return false
   } catch (error) {
     rights?.release()
-    const isMissing = error instanceof AppError && error.message === NO_SUCH_FILE
+    const isMissing = errnoOf(error) === 'ENOENT'
     if (!isMissing) throw cannotCreate(path, error, rights?.user)
   }
   let user: LesserUser | undefined
@@ -243,8 +242,8 @@ function cannotCreate(path: string, error: unknown, user: LesserUser | undefined
   if (!(error instanceof AppError) || error.code !== 'ERR_DB_OPEN') return error
   const folder = dirname(path)
   const hint =
-    error.message === NO_SUCH_FILE
+    error.errno === 'ENOENT'
       ? `there is no folder to put it in: mkdir -p ${folder}`
-      : (hintForRights(error, path, user) ?? error.hint ?? hintFor(error.message, path))
+      : (hintForRights(error, path, user) ?? error.hint ?? hintFor(error.errno, path))
   return new AppError('ERR_DB_OPEN', `cannot create ${path}: ${error.message}`, { hint, cause: error })
 }

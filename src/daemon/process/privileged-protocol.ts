@@ -3,10 +3,12 @@
  * sends: every message is read by `readChildMessage`, and a request is one of the fixed names here. The child
  * names no path, no address and no program; the parent knows those from the command line.
  */
+
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import type { TableChange, TableSpec } from '../../firewall/backend.js'
-import { AppError } from '../../platform/app-error.js'
+import { AppError, errnoOf } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { type ErrorCode, isErrorCode } from '../../platform/error-codes.js'
 import type { SystemUser } from '../../platform/privileges.js'
 import type { DaemonSignal } from '../daemon-signal.js'
 import type { Frame } from './message-frames.js'
@@ -56,9 +58,10 @@ export interface TablePart {
 
 /** An `AppError` on its way to the other process. */
 export interface ErrorMessage {
-  code: string
+  code: ErrorCode
   message: string
   hint: string | undefined
+  errno: string | undefined
 }
 
 export type ChildMessage =
@@ -147,20 +150,22 @@ export function toErrorMessage(error: unknown): ErrorMessage {
     code: isOurs ? error.code : 'ERR_SPAMD_INTERNAL',
     message: reasonOf(error).slice(0, MAX_TEXT_LENGTH),
     hint: isOurs ? error.hint?.slice(0, MAX_TEXT_LENGTH) : undefined,
+    errno: errnoOf(error),
   }
 }
 
 /** The error that the other process met. */
-export function fromErrorMessage({ code, message, hint }: ErrorMessage): AppError {
-  return new AppError(code, message, { hint })
+export function fromErrorMessage({ code, message, hint, errno }: ErrorMessage): AppError {
+  return new AppError(code, message, { hint, errno })
 }
 
 function readError(value: unknown): ErrorMessage | undefined {
   if (!isRecord(value)) return undefined
-  const { code, message, hint } = value
-  if (typeof code !== 'string' || !/^ERR_[A-Z0-9_]{1,60}$/.test(code)) return undefined
+  const { code, message, hint, errno } = value
+  if (!isErrorCode(code)) return undefined
+  if (errno !== undefined && (typeof errno !== 'string' || !/^E[A-Z0-9]{1,20}$/.test(errno))) return undefined
   if (typeof message !== 'string' || (hint !== undefined && typeof hint !== 'string')) return undefined
-  return { code, message: message.slice(0, MAX_TEXT_LENGTH), hint: hint?.slice(0, MAX_TEXT_LENGTH) }
+  return { code, message: message.slice(0, MAX_TEXT_LENGTH), hint: hint?.slice(0, MAX_TEXT_LENGTH), errno }
 }
 
 function readPart(value: unknown): TablePart | undefined {

@@ -4,7 +4,7 @@ import type { SightingRules } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatMetrics } from '../../codec/metrics-text.js'
-import { AppError } from '../../platform/app-error.js'
+import { AppError, errnoOf } from '../../platform/app-error.js'
 import {
   hasRelativePath,
   isBackgroundProcess,
@@ -27,8 +27,6 @@ import { BATCH_DELAY_MS, SightingRecorder, type SightingStore } from './sighting
 import type { SpamlogdParts, WhiteAnnouncer } from './spamlogd-parts.js'
 import { watcherMetrics } from './watcher-metrics.js'
 
-/** Reason of a database that is not there. */
-const NO_SUCH_FILE = 'No such file or directory'
 /** How long the end of a replay may wait for a locked database. */
 const REPLAY_WAIT_MS = 5_000
 /** The same when a signal ends us: whoever sent it waits five seconds and not more. */
@@ -208,7 +206,7 @@ class Spamlogd {
     } catch (error) {
       const reason = reasonOf(error)
       const hint = this.#databaseHint(error)
-      const isMissing = reason === NO_SUCH_FILE
+      const isMissing = errnoOf(error) === 'ENOENT'
       if (!isMissing && !(error instanceof AppError && error.code === 'ERR_DB_BUSY')) {
         throw new AppError('ERR_DB_OPEN', `Can not open db ${dbPath}: ${reason}`, { hint, cause: error })
       }
@@ -224,10 +222,10 @@ class Spamlogd {
   /** What to do about a database that cannot be opened. */
   #databaseHint(error: unknown): string | undefined {
     const { user, isUserGiven, replayPath, dbPath } = this.#options
-    const reason = reasonOf(error)
-    if (reason === NO_SUCH_FILE) return 'spamd or "spamdctl init-db" makes it'
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT') return 'spamd or "spamdctl init-db" makes it'
     const becomesUser = replayPath === undefined || isUserGiven
-    if (reason === 'Permission denied' && becomesUser) {
+    if (errno === 'EACCES' && becomesUser) {
       return databaseOwnerHint(user, dbPath)
     }
     return error instanceof AppError ? error.hint : undefined

@@ -89,8 +89,8 @@ class StoreThread {
     if (message.kind === 'result') {
       waiting?.resolve(message.result)
     } else {
-      const { code, message: reason, hint } = message.error
-      waiting?.reject(new AppError(code, reason, { hint }))
+      const { code, message: reason, hint, errno } = message.error
+      waiting?.reject(new AppError(code, reason, { hint, errno }))
     }
   }
 

@@ -1,5 +1,6 @@
 import type { OpenStoreOptions } from '../../db/open-store.js'
 import type { Store } from '../../db/store.js'
+import type { ErrorCode } from '../../platform/error-codes.js'
 
 /** Calls of the store that a daemon makes; their arguments and results can be copied between threads. */
 export const DAEMON_STORE_CALLS = [
@@ -40,5 +41,8 @@ export type StoreWorkerRequest =
 /** Its answer, or word of a slow call in between; errors lose their class on the way between threads. */
 export type StoreWorkerMessage =
   | { kind: 'result'; result: unknown }
-  | { kind: 'error'; error: { code: string; message: string; hint: string | undefined } }
+  | {
+      kind: 'error'
+      error: { code: ErrorCode; message: string; hint: string | undefined; errno: string | undefined }
+    }
   | { kind: 'slow'; call: string; durationMs: number }

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { openStore } from '../../db/open-store.js'
 import type { Store } from '../../db/store.js'
-import { AppError } from '../../platform/app-error.js'
+import { AppError, errnoOf } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { StoreWorkerMessage, StoreWorkerRequest } from './store-worker-messages.js'
 
@@ -36,7 +36,7 @@ async function answer(request: StoreWorkerRequest): Promise<StoreWorkerMessage> 
   } catch (error) {
     const code = error instanceof AppError ? error.code : 'ERR_DB_IO'
     const hint = error instanceof AppError ? error.hint : undefined
-    return { kind: 'error', error: { code, message: reasonOf(error), hint } }
+    return { kind: 'error', error: { code, message: reasonOf(error), hint, errno: errnoOf(error) } }
   }
 }
 

@@ -1,10 +1,9 @@
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AppError } from '../../platform/app-error.js'
-import { errnoText } from '../../platform/errno-text.js'
 import { inRightsFor } from '../../platform/lesser-rights.js'
 import type { Connection } from '../connection.js'
-import { damageError, openError, toDbError } from '../db-error.js'
+import { damageError, openErrno, toDbError } from '../db-error.js'
 import { openSqlite } from '../sqlite-driver.js'
 import type { StoreRights } from '../store-rights.js'
 import { DATABASE_MODE, inspectFile, refuseForeignSymlink, syncFolder } from './database-file.js'
@@ -82,9 +81,9 @@ function refuseOtherFile(connection: Connection, target: string): void {
   const found = inspectFile(target, 'read')
   if (found.isEmpty) return
   if (connection.isSameFile(found)) {
-    throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is the database itself' })
+    throw openErrno('EEXIST', { hint: 'name another file: this one is the database itself' })
   }
   if (statSync(`${found.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) {
-    throw openError(errnoText('EEXIST'), { hint: 'name another file: this one is a database in use' })
+    throw openErrno('EEXIST', { hint: 'name another file: this one is a database in use' })
   }
 }

@@ -16,8 +16,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { errnoText } from '../../platform/errno-text.js'
-import { NOT_OUR_FILE, openError, toDbError } from '../db-error.js'
+import { NOT_OURS, openErrno, openError, toDbError } from '../db-error.js'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../schema.js'
 
 /** Owner may write, group may read: addresses of correspondents are nobody else's business. */
@@ -63,8 +62,8 @@ export function inspectFile(path: string, mode: 'read' | 'write'): InspectedFile
   }
   try {
     const stats = fstatSync(file)
-    if (stats.isDirectory()) throw openError(errnoText('EISDIR'))
-    if (!stats.isFile()) throw openError(NOT_OUR_FILE)
+    if (stats.isDirectory()) throw openErrno('EISDIR')
+    if (!stats.isFile()) throw openErrno(NOT_OURS)
     const isEmpty = stats.size === 0
     const isWal = !isEmpty && checkHeader(file)
     return { dev: stats.dev, ino: stats.ino, realPath: realpathSync.native(path), isEmpty, isWal }
@@ -80,8 +79,8 @@ function checkHeader(file: number): boolean {
   const header = Buffer.alloc(HEADER_BYTES)
   const isWhole = readSync(file, header, 0, HEADER_BYTES, 0) === HEADER_BYTES
   if (!isWhole || header.toString('latin1', 0, SQLITE_MAGIC.length) !== SQLITE_MAGIC)
-    throw openError(NOT_OUR_FILE)
-  if (header.readInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) throw openError(NOT_OUR_FILE)
+    throw openErrno(NOT_OURS)
+  if (header.readInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) throw openErrno(NOT_OURS)
   refuseOtherSchema(header.readInt32BE(USER_VERSION_OFFSET))
   return header[JOURNAL_VERSIONS_OFFSET] === WAL_VERSION
 }
@@ -89,12 +88,12 @@ function checkHeader(file: number): boolean {
 /** Throws `ERR_DB_OPEN` for a schema that only a later version of ours understands, and for one that none wrote. */
 export function refuseOtherSchema(version: number): void {
   if (version < 1) {
-    throw openError(NOT_OUR_FILE, {
+    throw openErrno(NOT_OURS, {
       hint: `the database says that it has schema ${version}, which no version wrote: restore a backup of it`,
     })
   }
   if (version <= SCHEMA_VERSION) return
-  throw openError(NOT_OUR_FILE, {
+  throw openErrno(NOT_OURS, {
     hint: `the database has schema ${version}, this version knows ${SCHEMA_VERSION}: install the newer spamdctl`,
   })
 }
@@ -172,7 +171,7 @@ function findStaleLogs(path: string): StaleLog[] {
     return stats === undefined ? [] : [{ path: path + suffix, ino: stats.ino, ctimeMs: stats.ctimeMs }]
   })
   // Looked for after the logs: when there is a database, they may well be its own.
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw openError(errnoText('EEXIST'))
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw openErrno('EEXIST')
   return logs
 }
 
@@ -210,7 +209,7 @@ export function checkFolder(folder: string): void {
       hint: `make the folder first: install -d -m 0750 -o _spamd ${folder}`,
     })
   }
-  if (!stats.isDirectory()) throw openError(errnoText('ENOTDIR'))
+  if (!stats.isDirectory()) throw openErrno('ENOTDIR')
   if ((stats.mode & OTHERS_MAY_WRITE) !== 0 && (stats.mode & STICKY) === 0) {
     throw openError('the folder can be written by every user', { hint: `run chmod o-w ${folder}` })
   }

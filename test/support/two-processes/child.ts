@@ -30,7 +30,7 @@ class Trial {
 
   async start(): Promise<void> {
     if (this.#isToFail) {
-      throw new AppError('ERR_TRIAL', 'this start fails on purpose', { hint: 'expected' })
+      throw new AppError('ERR_SPAMD_INTERNAL', 'this start fails on purpose', { hint: 'expected' })
     }
     this.#servers = await this.#resources.openSmtpListeners()
     for (const server of this.#servers) server.on('connection', (socket) => this.#serve(socket))

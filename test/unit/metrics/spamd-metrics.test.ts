@@ -220,7 +220,7 @@ describe('--metrics', () => {
       status: 503,
       text: 'not ready: the last complete scan of the database is too long ago\n',
     })
-    daemon.firewall.failure = new AppError('ERR_FIREWALL', 'pfctl: refused')
+    daemon.firewall.failure = new AppError('ERR_FIREWALL_FAILED', 'pfctl: refused')
     await sendTo('user@here.example', '127.0.0.2')
     clock.advance(1_600)
     await sendTo('user@here.example', '127.0.0.2')
