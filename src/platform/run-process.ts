@@ -5,7 +5,7 @@
 import { type ChildProcess, fork, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
-import { AppError } from './app-error.js'
+import { AppError, errnoOf } from './app-error.js'
 import { reasonOf } from './errno-text.js'
 import { guardedExecArgv } from './inspector-guard.js'
 import { interpreterPath } from './interpreter.js'
@@ -242,9 +242,11 @@ export function spawnLineSink(
 }
 
 function startError(program: string, error: unknown): AppError {
-  const code = (error as NodeJS.ErrnoException).code
-  const kind = code === 'ENOENT' ? 'MISSING' : code === 'EACCES' || code === 'EPERM' ? 'DENIED' : 'START'
-  return new AppError(`ERR_PROCESS_${kind}`, `cannot run ${program}: ${reasonOf(error)}`, { cause: error })
+  const errno = errnoOf(error)
+  const isDenied = errno === 'EACCES' || errno === 'EPERM'
+  const code =
+    errno === 'ENOENT' ? 'ERR_PROCESS_MISSING' : isDenied ? 'ERR_PROCESS_DENIED' : 'ERR_PROCESS_START'
+  return new AppError(code, `cannot run ${program}: ${reasonOf(error)}`, { cause: error })
 }
 
 async function feedStdin(

@@ -89,6 +89,7 @@ async function runTests(
   copy: string,
   path: string,
   include: string[],
+  stdio: 'ignore' | 'inherit' = 'ignore',
 ): Promise<'passed' | 'failed' | 'slow'> {
   const config = join(copy, 'vitest.mutants.config.mjs')
   writeFileSync(config, `export default { test: ${JSON.stringify({ include, testTimeout: 30_000 })} }\n`)
@@ -103,7 +104,7 @@ async function runTests(
     path,
   ]
   // A group of its own, so that the workers end with it.
-  const child = spawn(process.execPath, [vitest, ...words], { cwd: copy, stdio: 'ignore', detached: true })
+  const child = spawn(process.execPath, [vitest, ...words], { cwd: copy, stdio, detached: true })
   const stop = () => {
     try {
       process.kill(-child.pid!, 'SIGKILL')
@@ -160,7 +161,7 @@ for (const layer of flags.layer.split(',')) {
   const tests = [`test/unit/${layer}/**/*.test.ts`]
   // Otherwise every change would count as noticed.
   const path = candidatesOf(layer)[0]?.path
-  if (path !== undefined && (await runTests(copy, path, tests)) !== 'passed') {
+  if (path !== undefined && (await runTests(copy, path, tests, 'inherit')) !== 'passed') {
     process.stderr.write(`run-mutants: the unit tests of ${layer} fail without any change\n`)
     process.exit(1)
   }
