@@ -9,8 +9,11 @@
  * | R    | whole records (sync-record.ts)                                                 |
  * | E    | JSON, last: how many records were sent. Without it the answer was cut           |
  */
+
+import { decodeRecords } from './decode-sync-records.js'
 import type { Decoded } from './decoded.js'
-import { decodeRecords, encodeRecord, type SyncRecord } from './sync-record.js'
+import { encodeRecord } from './encode-sync-record.js'
+import type { SyncRecord } from './sync-record.js'
 
 const PULL_MAGIC = 'spamdctl pull 1\n'
 /** Longest line of a request: positions of more gateways than anybody has. */

@@ -18,8 +18,9 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { ByteReader } from './byte-reader.js'
+import { decodeRecords } from './decode-sync-records.js'
 import type { Decoded } from './decoded.js'
-import { decodeRecords, MAX_RECORD_BYTES, type RecordRefusal, type SyncRecord } from './sync-record.js'
+import { MAX_RECORD_BYTES, type RecordRefusal, type SyncRecord } from './sync-record.js'
 
 /** First byte of every message. */
 export const STATE_VERSION = 3

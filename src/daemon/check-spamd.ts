@@ -6,6 +6,7 @@ import { parseAllowedDomains } from '../app/allowed-domains.js'
 import { openDatabase } from '../app/database/open-database.js'
 import { readDeliveredLists } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
+import { syncKeyWarning } from '../app/sync/sync-key.js'
 import { planSync, systemSyncPlanParts } from '../app/sync/sync-plan.js'
 import { checkFolder } from '../db/file/database-file.js'
 import type { Firewall } from '../firewall/backend.js'
@@ -33,6 +34,8 @@ export async function checkSpamd(parts: {
   /** Main module of the unprivileged process. */
   childModule: string
   becomeUser: (user: SystemUser) => void
+  /** Takes what hinders no start, a line each. */
+  warn: (line: string) => void
 }): Promise<void> {
   const { config, resources, firewall } = parts
   const { settings } = config
@@ -40,7 +43,7 @@ export async function checkSpamd(parts: {
   const tls = await resources.readTls()
   if (tls !== undefined) secureContextOf(tls.certificate, tls.key)
   if (config.pidFile !== undefined) checkPidFile(config.pidFile)
-  await checkSyncKey(config, resources)
+  await checkSyncKey(config, resources, parts.warn)
   await planSync(config.sync, systemSyncPlanParts)
   await checkListeners(resources)
   await checkControlSocket(config, resources)
@@ -64,9 +67,15 @@ export async function checkSpamd(parts: {
 }
 
 /** A key is looked at where it is used: one that cannot be read stops no mail, but is a fault all the same. */
-async function checkSyncKey({ sync, settings }: SpamdConfig, resources: SpamdResources): Promise<void> {
+async function checkSyncKey(
+  { sync, settings }: SpamdConfig,
+  resources: SpamdResources,
+  warn: (line: string) => void,
+): Promise<void> {
   if (sync.targets.length === 0 && sync.listen === undefined) return
   const key = await resources.readSyncKey()
+  const warning = syncKeyWarning(settings.key)
+  if (warning !== undefined) warn(warning)
   if (key !== undefined || !sync.requiresKey) return
   throw new AppError('ERR_SYNC_INIT', `sync init: no synchronisation key in ${settings.key}`, {
     hint: 'spamdctl sync-key makes a key; every gateway needs the same file',

@@ -37,14 +37,15 @@ export async function runSpamd(config: SpamdConfig): Promise<number> {
     }),
   }
   const isToLeave = !config.isForeground && !isBackgroundProcess()
+  const warn = (line: string): void => void process.stderr.write(`spamd: warning: ${escapeControl(line)}\n`)
   for (const line of startWarnings(config)) {
-    if (config.isCheckOnly || isToLeave) process.stderr.write(`spamd: warning: ${escapeControl(line)}\n`)
+    if (config.isCheckOnly || isToLeave) warn(line)
     else logger.log('warning', escapeControl(line))
   }
   if (config.isCheckOnly) {
     // Loaded only here: the privileged process has no business with the database and the parsers.
     const { checkSpamd } = await import('./check-spamd.js')
-    await checkSpamd({ ...parts, childModule: CHILD_MODULE, becomeUser: dropPrivileges })
+    await checkSpamd({ ...parts, childModule: CHILD_MODULE, becomeUser: dropPrivileges, warn })
     return 0
   }
   if (isToLeave) return startInBackground()

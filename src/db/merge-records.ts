@@ -1,6 +1,14 @@
 /** Entries with their stamps, as gateways tell them to one another. */
-import { keyText, tupleText } from '../domain/change.js'
-import { type MergeRecord, recordOfHost, recordOfSpamtrap, recordOfTuple } from '../domain/decide-merge.js'
+import { type ChangeKey, keyText, tupleText } from '../domain/change.js'
+import { selectKey } from '../domain/decide-edits.js'
+import {
+  type MergeRecord,
+  recordOfHost,
+  recordOfPool,
+  recordOfRelease,
+  recordOfSpamtrap,
+  recordOfTuple,
+} from '../domain/decide-merge.js'
 import { Draft, emptySelection } from '../domain/draft.js'
 import type { EntryKey, Tuple } from '../domain/entry.js'
 import { HybridClock } from '../domain/stamp.js'
@@ -11,16 +19,15 @@ import { removedKeyOf } from './tables/removed-table.js'
 import type { Transactions } from './transactions.js'
 
 /** What is on record under each key; keys without anything to tell are left out. */
-export function recordsOf(transactions: Transactions, keys: Iterable<EntryKey>): MergeRecord[] {
+export function recordsOf(transactions: Transactions, keys: Iterable<ChangeKey>): MergeRecord[] {
   const node = transactions.journal.identity().node ?? 0
   const draft = new Draft(new HybridClock(node, { time: 0, counter: 0 }), 0)
   const selection = emptySelection()
-  const wanted = new Map<string, EntryKey>()
+  const wanted = new Map<string, ChangeKey>()
   for (const key of keys) {
     wanted.set(keyText(key), key)
-    if (key.kind === 'host') selection.hosts.add(key.ip)
-    else if (key.kind === 'spamtrap') selection.spamtraps.add(key.address)
-    else if (key.kind === 'tuple') selection.tuples.set(tupleText(key), key)
+    if (key.kind === 'release') selection.releases = true
+    else selectKey(selection, key)
   }
   transactions.load(selection, draft)
   const records: MergeRecord[] = []
@@ -31,22 +38,23 @@ export function recordsOf(transactions: Transactions, keys: Iterable<EntryKey>):
   return records
 }
 
-function recordOf(draft: Draft, key: EntryKey, node: number): MergeRecord | undefined {
+function recordOf(draft: Draft, key: ChangeKey, node: number): MergeRecord | undefined {
   switch (key.kind) {
     case 'host':
       return recordOfHost(key.ip, draft.host(key.ip))
-    // Networks of pools are each gateway's own.
-    case 'pool':
-      return undefined
     case 'spamtrap':
       return recordOfSpamtrap(key.address, draft.spamtrap(key.address))
     case 'tuple':
       return recordOfTuple(key, draft.tuple(tupleText(key)), node)
+    case 'pool':
+      return recordOfPool(key.ip, draft.pool(key.ip))
+    case 'release':
+      return recordOfRelease(key.id, draft.release(key.id))
   }
 }
 
 /** In this order, so that what an address is comes before its tuples. */
-const PARTS = ['hosts', 'removed', 'spamtraps', 'tuples'] as const
+const PARTS = ['hosts', 'removed', 'spamtraps', 'pools', 'releases', 'tuples'] as const
 type Part = (typeof PARTS)[number]
 
 /** See `Store.listRecords`. */
@@ -87,6 +95,19 @@ function readPart(
       const last = rows.length < limit ? undefined : rows.at(-1)?.address
       return { records: compact(rows.map(({ address, held }) => recordOfSpamtrap(address, held))), last }
     }
+    case 'pools': {
+      const rows = transactions.pools.slice(after, limit)
+      const last = rows.length < limit ? undefined : rows.at(-1)?.ip
+      return {
+        records: compact(rows.map((entry) => recordOfPool(entry.ip, { entry, reset: undefined }))),
+        last,
+      }
+    }
+    case 'releases': {
+      // Few by their nature.
+      const rows = transactions.releases.all()
+      return { records: compact(rows.map((held) => recordOfRelease(held.entry.id, held))), last: undefined }
+    }
     case 'tuples': {
       const rows = transactions.tuples.slice(after === '' ? undefined : parseTuple(after), limit)
       const end = rows.length < limit ? undefined : rows.at(-1)?.entry
@@ -101,12 +122,12 @@ function recordOfRemoved(transactions: Transactions, key: EntryKey, bytes: Buffe
   switch (key.kind) {
     case 'host':
       return recordOfHost(key.ip, { entry: undefined, marks: decodeHostMarks(bytes, nodes) })
-    case 'pool':
-      return undefined
     case 'spamtrap':
       return recordOfSpamtrap(key.address, { entry: undefined, stamp: decodeStamp(bytes, nodes) })
     case 'tuple':
       return recordOfTuple(key, { entry: undefined, marks: { epoch: decodeStamp(bytes, nodes) } }, 0)
+    case 'pool':
+      return recordOfPool(key.ip, { entry: undefined, reset: decodeStamp(bytes, nodes) })
   }
 }
 

@@ -1,4 +1,4 @@
-import { type HostChange, isHostChange } from '../domain/change.js'
+import { type ChangeKey, type HostChange, isHostChange } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
@@ -231,12 +231,12 @@ export class SqliteStore implements Store {
 
   async applySync(
     changes: readonly SyncChange[],
-    _policy: GreyPolicy,
+    policy: GreyPolicy,
     now: number,
   ): Promise<Changed<SyncOutcome, HostChange>> {
     const { decideSync, selectSync } = await syncRules()
     const decided = this.#transactions.decide('applySync', now, selectSync(changes), (draft) =>
-      decideSync(draft, changes),
+      decideSync(draft, changes, policy),
     )
     return hostChangesOf(decided)
   }
@@ -255,7 +255,7 @@ export class SqliteStore implements Store {
     )
   }
 
-  async readRecords(keys: readonly EntryKey[]): Promise<MergeRecord[]> {
+  async readRecords(keys: readonly ChangeKey[]): Promise<MergeRecord[]> {
     const { recordsOf } = await import('./merge-records.js')
     return this.#connection.read('readRecords', () => recordsOf(this.#transactions, keys))
   }

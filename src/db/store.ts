@@ -7,7 +7,7 @@
  * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
  * what they wanted to do. After a rejection nothing of that call is stored.
  */
-import type { Change, HostChange } from '../domain/change.js'
+import type { Change, ChangeKey, HostChange } from '../domain/change.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
 import type { Draft, Selection } from '../domain/draft.js'
@@ -220,7 +220,7 @@ export interface Store {
   /** Stores up to where a reader has done its work; undefined forgets the reader. */
   saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
   /** What is on record under keys, with its stamps, as other gateways are told; keys without anything are left out. */
-  readRecords(keys: readonly EntryKey[]): Promise<MergeRecord[]>
+  readRecords(keys: readonly ChangeKey[]): Promise<MergeRecord[]>
   /** The next `limit` records of all, in no order that matters; `next` is undefined at the end. */
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**

@@ -1,4 +1,4 @@
-import type { EntryKey, Tuple, WireText } from './entry.js'
+import type { Tuple, WireText } from './entry.js'
 import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from './held.js'
 import type { HeldRelease } from './release.js'
 import type { Stamp } from './stamp.js'
@@ -77,11 +77,6 @@ export type ReleaseChange = ChangeOf<{ kind: 'release'; id: string }, HeldReleas
 export type Change = HostChange | TupleChange | SpamtrapChange | PoolChange | ReleaseChange
 /** What a change can be of. */
 export type ChangeKey = Change['key']
-
-/** True for the key of what other gateways are told by records. */
-export function isEntryKey(key: ChangeKey): key is EntryKey {
-  return key.kind === 'host' || key.kind === 'spamtrap' || key.kind === 'tuple'
-}
 
 /** True for a change of a WHITE or TRAPPED entry. */
 export function isHostChange(change: Change): change is HostChange {

@@ -2,8 +2,8 @@
 import { type Cause, tupleText } from './change.js'
 import { makeRoom } from './decide-attempts.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
-import type { SpamtrapEntry, Tuple, WireText } from './entry.js'
-import type { HeldHost, HeldSpamtrap, HeldTuple } from './held.js'
+import type { PoolEntry, SpamtrapEntry, Tuple, WireText } from './entry.js'
+import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from './held.js'
 import { expiredMarks } from './host-marks.js'
 import {
   type DeletedTuple,
@@ -18,6 +18,7 @@ import {
   tupleStateOf,
 } from './merge.js'
 import { poolKeyOf } from './pool-key.js'
+import { type HeldRelease, KEEP_RELEASE_SEC, type Release } from './release.js'
 import type { GreyPolicy } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 import { KEEP_RESET_SEC } from './times.js'
@@ -28,6 +29,9 @@ export type MergeRecord =
   | { kind: 'tuple'; tuple: Tuple; state: TupleState | DeletedTuple }
   /** `entry` undefined: deleted. */
   | { kind: 'spamtrap'; address: WireText; stamp: Stamp; entry: SpamtrapEntry | undefined }
+  /** A network that a pool of senders opened, and when it was last closed. */
+  | { kind: 'pool'; network: string; reset: Stamp | undefined; entry: PoolEntry | undefined }
+  | { kind: 'release'; id: string; stamp: Stamp; entry: Release }
 
 /**
  * `ahead`: changed at a time that is more than five minutes in our future; nothing was stored, and it has to be asked
@@ -55,6 +59,13 @@ export function selectMerge(
         break
       case 'spamtrap':
         selection.spamtraps.add(record.address)
+        break
+      case 'pool':
+        selection.pools.add(record.network)
+        selection.trapsIn.add(record.network)
+        break
+      case 'release':
+        selection.releases = true
     }
   }
   if (selection.tuples.size > 0) selection.maxTuplesPerAddress = policy.maxTuplesPerAddress
@@ -98,7 +109,12 @@ function newestStamp(record: MergeRecord): Stamp | undefined {
       )
     }
     case 'spamtrap':
+    case 'release':
       return record.stamp
+    case 'pool': {
+      const { reset, entry } = record
+      return laterStamp(reset, entry && { time: entry.pass * 1000, counter: 0, node: 0 })
+    }
   }
 }
 
@@ -116,6 +132,10 @@ function decideRecord(
       return mergeTuple(draft, record.tuple, record.state, policy, cause)
     case 'spamtrap':
       return mergeSpamtrap(draft, record.address, record, cause)
+    case 'pool':
+      return mergePool(draft, record.network, record, cause)
+    case 'release':
+      return mergeRelease(draft, record.id, record, cause)
   }
 }
 
@@ -201,6 +221,45 @@ function mergeSpamtrap(
   return 'applied'
 }
 
+/**
+ * The later closing, and the network that was opened later: of one opening the longer one. One that was opened before it
+ * was closed, or that holds a TRAPPED address here, stays closed.
+ */
+function mergePool(draft: Draft, network: string, { reset, entry }: HeldPool, cause: Cause): MergeOutcome {
+  const held = draft.pool(network)
+  const closed = laterStamp(held.reset, reset)
+  const isOpen = (each: PoolEntry | undefined): each is PoolEntry =>
+    each !== undefined && each.expire > draft.now && each.pass * 1000 > (closed?.time ?? 0)
+  const [known, other] = [held.entry, entry].map((each) => (isOpen(each) ? each : undefined))
+  const later = known === undefined || (other !== undefined && comparePools(other, known) > 0) ? other : known
+  const after = later === undefined || draft.hasTrapIn(network) ? undefined : later
+  if (after === held.entry && (after !== undefined || closed === held.reset)) return 'unchanged'
+  draft.putPool(
+    network,
+    { entry: after, reset: after === undefined ? closed : undefined },
+    draft.nextStamp(),
+    cause,
+  )
+  return 'applied'
+}
+
+function comparePools(one: PoolEntry, other: PoolEntry): number {
+  const difference = one.pass - other.pass || one.expire - other.expire || one.first - other.first
+  return difference === 0 ? (one.pool < other.pool ? -1 : one.pool > other.pool ? 1 : 0) : difference
+}
+
+function mergeRelease(
+  draft: Draft,
+  id: string,
+  { stamp, entry }: { stamp: Stamp; entry: Release },
+  cause: Cause,
+): MergeOutcome {
+  const held = draft.release(id)
+  if (compareStamps(stamp, held.stamp) <= 0 || entry.expire + KEEP_RELEASE_SEC < draft.now) return 'unchanged'
+  draft.putRelease(id, { entry, stamp }, draft.nextStamp(), cause)
+  return 'applied'
+}
+
 function spamtrapStamp({ entry, stamp }: HeldSpamtrap): Stamp | undefined {
   return stamp ?? (entry && oldStamp(entry.first))
 }
@@ -227,4 +286,14 @@ export function recordOfTuple(
 export function recordOfSpamtrap(address: WireText, held: HeldSpamtrap): MergeRecord | undefined {
   const stamp = spamtrapStamp(held)
   return stamp && { kind: 'spamtrap', address, stamp, entry: held.entry }
+}
+
+/** See `recordOfHost`. */
+export function recordOfPool(network: string, { entry, reset }: HeldPool): MergeRecord | undefined {
+  return entry === undefined && reset === undefined ? undefined : { kind: 'pool', network, reset, entry }
+}
+
+/** See `recordOfHost`. */
+export function recordOfRelease(id: string, { entry, stamp }: HeldRelease): MergeRecord | undefined {
+  return entry === undefined || stamp === undefined ? undefined : { kind: 'release', id, stamp, entry }
 }

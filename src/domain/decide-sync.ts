@@ -4,7 +4,7 @@ import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { HostEntry } from './entry.js'
 import { grantedMarks, refreshedMarks, resetMarks, trappedMarks } from './host-marks.js'
 import { isPinned } from './host-state.js'
-import type { SyncChange, SyncOutcome } from './requests.js'
+import type { GreyPolicy, SyncChange, SyncOutcome } from './requests.js'
 import { applyPeerHost, canPeerDelete } from './sync-rules.js'
 
 /** What has to be on hand to decide messages of peers. */
@@ -17,15 +17,18 @@ export function selectSync(changes: readonly SyncChange[]): Selection {
   return selection
 }
 
+/** How long entries live that are made here. */
+type LifeTimes = Pick<GreyPolicy, 'whiteExpireSec' | 'trapExpireSec'>
+
 /** Decides messages of version 2 from peers, in order: local events with a stamp of receipt; see sync-rules.ts. */
-export function decideSync(draft: Draft, changes: readonly SyncChange[]): SyncOutcome[] {
+export function decideSync(draft: Draft, changes: readonly SyncChange[], policy: LifeTimes): SyncOutcome[] {
   return changes.map((change, index) => {
     draft.begin(index)
-    return decideMessage(draft, change)
+    return decideMessage(draft, change, policy)
   })
 }
 
-function decideMessage(draft: Draft, change: SyncChange): SyncOutcome {
+function decideMessage(draft: Draft, change: SyncChange, policy: LifeTimes): SyncOutcome {
   const { ip, peer } = change
   const cause: Cause = peer === undefined ? { rule: 'peer' } : { rule: 'peer', actor: peer }
   const { entry, marks } = draft.host(ip)
@@ -35,7 +38,10 @@ function decideMessage(draft: Draft, change: SyncChange): SyncOutcome {
     draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, cause)
     return 'applied'
   }
-  const host = applyPeerHost(entry, change.type, change.expire, draft.now)
+  // A peer's entry lasts no longer than one of our own would: its clock or its pins are not ours.
+  const lifeSec = change.type === 'WHITE' ? policy.whiteExpireSec : policy.trapExpireSec
+  const expire = Math.min(change.expire, draft.now + lifeSec)
+  const host = applyPeerHost(entry, change.type, expire, draft.now)
   if (host === undefined) return 'ignored'
   const stamp = draft.nextStamp()
   const after: HostEntry = { ...host, kind: change.type, ip }

@@ -63,6 +63,14 @@ export async function checkSync(context: DoctorContext, findings: Findings): Pro
       }
     }
   }
+  for (const { address, missingCount, missingSinceSec } of sync.state?.peers ?? []) {
+    if (missingSinceSec === undefined) continue
+    findings.warning(
+      'peers.missed',
+      `${missingCount} changes of ${address} were missed`,
+      `spamdctl pull ${address} --since`,
+    )
+  }
 }
 
 async function checkKey(

@@ -8,9 +8,8 @@ import {
   parsePullRequest,
 } from '../../codec/pull-stream.js'
 import type { Store } from '../../db/store.js'
-import { isEntryKey, keyText } from '../../domain/change.js'
+import { type ChangeKey, keyText } from '../../domain/change.js'
 import type { MergeRecord } from '../../domain/decide-merge.js'
-import type { EntryKey } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 
 const JOURNAL_ROWS = 2000
@@ -53,14 +52,14 @@ export async function* servePull(
 }
 
 /** Keys that changed behind a position; undefined when the journal cannot tell them one by one. */
-async function changedKeys(store: ReadStore, position: number): Promise<EntryKey[] | undefined> {
-  const keys = new Map<string, EntryKey>()
+async function changedKeys(store: ReadStore, position: number): Promise<ChangeKey[] | undefined> {
+  const keys = new Map<string, ChangeKey>()
   for (let at = position; ; ) {
     const { rows, newest, isBehind } = await store.readJournal(at, JOURNAL_ROWS)
     if (isBehind) return undefined
     for (const { key } of rows) {
       if (key === undefined) return undefined
-      if (isEntryKey(key)) keys.set(keyText(key), key)
+      keys.set(keyText(key), key)
     }
     at = rows.at(-1)?.seq ?? newest
     if (at >= newest) return [...keys.values()]
@@ -68,7 +67,7 @@ async function changedKeys(store: ReadStore, position: number): Promise<EntryKey
   }
 }
 
-async function* recordsOf(store: ReadStore, keys: readonly EntryKey[]): AsyncGenerator<MergeRecord[]> {
+async function* recordsOf(store: ReadStore, keys: readonly ChangeKey[]): AsyncGenerator<MergeRecord[]> {
   for (let at = 0; at < keys.length; at += RECORDS)
     yield await store.readRecords(keys.slice(at, at + RECORDS))
 }

@@ -155,10 +155,16 @@ function addPeers(status: SuiteStatus, add: Add): void {
   const heard = (sync.heard ?? []).map(
     ({ address, lastSec }) => `${address} heard ${formatDuration(Math.max(0, status.timeSec - lastSec))} ago`,
   )
+  const missed = (sync.state?.peers ?? [])
+    .filter(({ missingSinceSec }) => missingSinceSec !== undefined)
+    .map(({ address, missingCount }) => `${missingCount} changes of ${address} were missed: pull them`)
   const silent = sync.peers.filter(
     ({ address }) => !(sync.heard ?? []).some((peer) => peer.address === address),
   )
-  add('peers', [...heard, ...silent.map(({ name }) => `${name} not heard`)].join(', ') || 'none heard')
+  add(
+    'peers',
+    [...heard, ...silent.map(({ name }) => `${name} not heard`), ...missed].join(', ') || 'none heard',
+  )
 }
 
 /** Everything as one object; times are ISO 8601 in UTC. */

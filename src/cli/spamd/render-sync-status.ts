@@ -1,5 +1,6 @@
-import type { SyncStatus } from '../../app/control-protocol.js'
+import type { StateStatus, SyncStatus } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
 
 /** What the counters of sending are called. */
 const SENT_NAMES: Readonly<Record<string, string>> = {
@@ -32,5 +33,20 @@ export function renderSyncStatus(status: SyncStatus): string {
     }
   }
   for (const [name, count] of Object.entries(status.entries ?? {})) lines.push([`entries ${name}`, count])
+  if (status.state !== undefined) addState(lines, status.state)
   return lines.map(([name, value]) => `${name}: ${escapeControl(String(value))}\n`).join('')
+}
+
+function addState(lines: [string, string | number][], { peers, sent, received }: StateStatus): void {
+  for (const { address, lastSec, missingCount, missingSinceSec } of peers) {
+    const missed =
+      missingSinceSec === undefined
+        ? ''
+        : `, ${missingCount} changes missed: spamdctl pull ${address} --since`
+    lines.push(['version 3 with', `${address}, last heard ${formatUtcTime(lastSec)}${missed}`])
+  }
+  lines.push(['version 3 messages sent', sent.messages], ['version 3 entries sent', sent.records])
+  const { gaps, ...results } = received
+  for (const [name, count] of Object.entries(results)) lines.push([`version 3 entries ${name}`, count])
+  lines.push(['version 3 gaps', gaps])
 }

@@ -12,6 +12,7 @@ import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
 import { type PoolKeyKind, parsePoolKey } from '../../domain/pool-key.js'
+import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { isEmptySet } from '../../ip/ip-range-set.js'
 import { RangeTable } from '../../ip/range-table.js'
@@ -40,6 +41,8 @@ const SMALLEST_SLICE = 50
 const LARGEST_SLICE = 4000
 /** Fewer entries than this expire whatever the clock says: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
+/** Marks of deletions that one scan looks at. */
+const MARKS_SLICE = 2000
 /** A database that someone else has locked is asked again after this, so many times. */
 const BUSY_RETRY_MS = 250
 const MAX_BUSY_RETRIES = 40
@@ -75,6 +78,8 @@ export class Scanner {
   #timer: NodeJS.Timeout | undefined
   #running: Promise<ScanReport> | undefined
   #isStopped = false
+  /** Where the next look at marks of deletions begins. */
+  #marksAfter: ScanCursor | undefined
   #isClockCompared = false
   #isPoolTableCleared = false
   #lastReport: ScanReport | undefined
@@ -228,7 +233,19 @@ export class Scanner {
       cursor = slice.next
     } while (cursor !== undefined)
     report.greyCount = await keeper.use((store) => store.tupleCount())
+    await this.#dropMarks(time.nowSec)
     return true
+  }
+
+  /** Marks of deletions that no entry of another gateway can be older than: one slice a scan, round and round. */
+  async #dropMarks(nowSec: number): Promise<void> {
+    const { policy, keeper } = this.#options
+    const keepSec = Math.max(KEEP_RESET_SEC, policy.whiteExpireSec, policy.trapExpireSec)
+    const options = { keepSec, keepTupleSec: Math.max(GREY_EXPIRE_SEC, policy.greyExpireSec) }
+    const { next } = await keeper.use((store) =>
+      store.dropOldMarks(this.#marksAfter, MARKS_SLICE, options, nowSec),
+    )
+    this.#marksAfter = next
   }
 
   async #applySlice(

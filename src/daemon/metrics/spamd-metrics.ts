@@ -2,7 +2,7 @@
  * What spamd tells Prometheus: the counters that its parts keep anyway, under names and in units of Prometheus. No label
  * holds an address, a host or a sender; names of block lists are the administrator's, and limited in number.
  */
-import type { SyncStatus } from '../../app/control-protocol.js'
+import type { StateStatus, SyncStatus } from '../../app/control-protocol.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
@@ -358,7 +358,7 @@ function greyMetrics({
   ]
 }
 
-function syncMetrics({ sent, received, entries, heard, peers }: SyncStatus): MetricFamily[] {
+function syncMetrics({ sent, received, entries, heard, peers, state }: SyncStatus): MetricFamily[] {
   const heardSecs = (heard ?? []).map(({ lastSec }) => lastSec)
   const skews = (heard ?? []).map(({ skewSec }) => Math.abs(skewSec))
   return [
@@ -394,6 +394,35 @@ function syncMetrics({ sent, received, entries, heard, peers }: SyncStatus): Met
       'gauge',
       'Largest difference to the clock of another gateway, network included.',
       skews.length === 0 ? undefined : Math.max(...skews),
+    ),
+    ...(state === undefined ? [] : stateMetrics(state)),
+  ]
+}
+
+/** Version 3 of the synchronisation. */
+function stateMetrics({ peers, sent, received }: StateStatus): MetricFamily[] {
+  const { gaps, ...results } = received
+  const missing = peers.reduce((sum, { missingCount }) => sum + missingCount, 0)
+  return [
+    single(
+      'spamd_sync_records_sent_total',
+      'counter',
+      'Entries told to gateways of version 3.',
+      sent.records,
+    ),
+    byLabel(
+      'spamd_sync_records_total',
+      'counter',
+      'Entries of gateways of version 3, by what became of them.',
+      'result',
+      Object.entries(results),
+    ),
+    single('spamd_sync_gaps_total', 'counter', 'Times that changes of another gateway were missed.', gaps),
+    single(
+      'spamd_sync_missing_changes',
+      'gauge',
+      'Changes of other gateways that only a pull brings.',
+      missing,
     ),
   ]
 }

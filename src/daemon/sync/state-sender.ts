@@ -3,12 +3,11 @@
  * that outlives restarts, and sends what is on record under each key that changed. What came from other gateways is
  * not sent on. What it cannot tell (an import of many entries, a long absence) it passes over; receivers find the gap.
  */
-import { encodeRecord } from '../../codec/sync-record.js'
+import { encodeRecord } from '../../codec/encode-sync-record.js'
 import { encodeStateMessage, USUAL_RECORD_BYTES } from '../../codec/sync-state-message.js'
 import type { JournalRow } from '../../db/store.js'
-import { isEntryKey, keyText } from '../../domain/change.js'
+import { type ChangeKey, keyText } from '../../domain/change.js'
 import type { MergeRecord } from '../../domain/decide-merge.js'
-import type { EntryKey } from '../../domain/entry.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
@@ -157,9 +156,9 @@ export class StateSender {
       this.beat()
       return
     }
-    const keys = new Map<string, EntryKey>()
+    const keys = new Map<string, ChangeKey>()
     for (const { key, rule } of slice.rows) {
-      if (key !== undefined && isEntryKey(key) && !NOT_SENT.has(rule)) keys.set(keyText(key), key)
+      if (key !== undefined && !NOT_SENT.has(rule)) keys.set(keyText(key), key)
     }
     const records = await useStore((store) => store.readRecords([...keys.values()]))
     this.#tell(slice.rows, records)
@@ -235,6 +234,9 @@ function recordKey(record: MergeRecord): string {
     case 'tuple':
       return keyText({ kind: 'tuple', ...record.tuple })
     case 'spamtrap':
+    case 'release':
       return keyText(record)
+    case 'pool':
+      return record.network
   }
 }

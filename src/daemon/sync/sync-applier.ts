@@ -132,7 +132,7 @@ export class SyncApplier {
   async #write(batch: readonly QueuedEntry[]): Promise<SyncOutcome[]> {
     const { useStore, policy, clock } = this.#options
     const nowSec = clock.nowSec()
-    const changes = batch.map((queued) => changeOf(queued, policy, nowSec))
+    const changes = batch.map(changeOf)
     const { outcomes } = await useStore((store) => store.applySync(changes, policy, nowSec))
     return outcomes
   }
@@ -173,12 +173,9 @@ export class SyncApplier {
   }
 }
 
-/** A peer's entry lasts no longer than one of our own would: its clock or its pins are not ours. */
-function changeOf({ entry, peerAddress: peer }: QueuedEntry, policy: GreyPolicy, nowSec: number): SyncChange {
-  const { type, ip } = entry
-  if (type !== 'WHITE' && type !== 'TRAPPED') return { type: 'delete', ip, peer }
-  const lifeSec = type === 'WHITE' ? policy.whiteExpireSec : policy.trapExpireSec
-  return { type, ip, expire: Math.min(entry.expire, nowSec + lifeSec), peer }
+function changeOf({ entry, peerAddress: peer }: QueuedEntry): SyncChange {
+  const { type, ip, expire } = entry
+  return type === 'WHITE' || type === 'TRAPPED' ? { type, ip, expire, peer } : { type: 'delete', ip, peer }
 }
 
 /** What -d says about an entry of a message that is believed. */

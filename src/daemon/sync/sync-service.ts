@@ -26,7 +26,7 @@ import type { SyncParts, SyncService } from '../spamd-service.js'
 import { ReplayFile } from './replay-file.js'
 import { StateLink } from './state-link.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
-import { SyncGate } from './sync-gate.js'
+import { type HeardPeer, SyncGate } from './sync-gate.js'
 
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {
@@ -221,10 +221,19 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       keyFingerprint: this.#keyFingerprint,
       sent: this.#sender?.counters,
       received: this.#gate?.counters,
-      heard: this.#gate?.heard,
+      heard: this.#gate && this.#heard(this.#gate.heard),
       entries: this.#applier?.counters,
       state: this.#state?.status(),
     }
+  }
+
+  /** By whatever version a gateway was heard last. */
+  #heard(inVersion2: readonly HeardPeer[]): HeardPeer[] {
+    const heard = new Map(inVersion2.map((peer) => [peer.address, peer]))
+    for (const { address, lastSec, skewSec } of this.#state?.status().peers ?? []) {
+      if (lastSec > (heard.get(address)?.lastSec ?? 0)) heard.set(address, { address, lastSec, skewSec })
+    }
+    return [...heard.values()]
   }
 
   statistics(): string[] {

@@ -5,11 +5,19 @@ import { wireValue } from './wire-value.js'
 
 const SELECT =
   'SELECT CAST(pool AS BLOB), first, pass, expire, bcount, pcount FROM pool_networks WHERE network = ?'
+const SLICE =
+  'SELECT network, CAST(pool AS BLOB), first, pass, expire, bcount, pcount FROM pool_networks WHERE network > ? ORDER BY network LIMIT ?'
 const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM pool_networks)'
 const PUT =
   'INSERT OR REPLACE INTO pool_networks (network, pool, first, pass, expire, bcount, pcount) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)'
 const DELETE = 'DELETE FROM pool_networks WHERE network = ?'
 const OPENED = 'SELECT count(*), coalesce(max(expire), 0) FROM pool_networks WHERE pool = CAST(? AS TEXT)'
+
+type PoolRow = [Buffer, number, number, number, number, number]
+
+function poolOf(ip: string, [pool, first, pass, expire, bcount, pcount]: PoolRow): PoolEntry {
+  return { kind: 'POOL', ip, pool: pool.toString('latin1'), first, pass, expire, bcount, pcount }
+}
 
 /** Networks that pools of senders opened; the caller owns the transaction. */
 export class PoolTable {
@@ -26,12 +34,14 @@ export class PoolTable {
   }
 
   get(network: string): PoolEntry | undefined {
-    const row = this.#connection.prepareRaw(SELECT).get(network) as
-      | [Buffer, number, number, number, number, number]
-      | undefined
-    if (row === undefined) return undefined
-    const [pool, first, pass, expire, bcount, pcount] = row
-    return { kind: 'POOL', ip: network, pool: pool.toString('latin1'), first, pass, expire, bcount, pcount }
+    const row = this.#connection.prepareRaw(SELECT).get(network) as PoolRow | undefined
+    return row && poolOf(network, row)
+  }
+
+  /** The next `limit` networks behind one, in the order of their text. */
+  slice(after: string, limit: number): PoolEntry[] {
+    const rows = this.#connection.prepareRaw(SLICE).all(after, limit) as [string, ...PoolRow][]
+    return rows.map(([network, ...row]) => poolOf(network, row))
   }
 
   put({ ip, pool, first, pass, expire, bcount, pcount }: PoolEntry): void {

@@ -1,11 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  decodeRecords,
-  encodeRecord,
-  MAX_RECORD_BYTES,
-  type SyncRecord,
-} from '../../../src/codec/sync-record.js'
+import { decodeRecords } from '../../../src/codec/decode-sync-records.js'
+import { encodeRecord } from '../../../src/codec/encode-sync-record.js'
+import { MAX_RECORD_BYTES, type SyncRecord } from '../../../src/codec/sync-record.js'
 import {
   decodeStateMessage,
   encodeStateMessage,
@@ -93,6 +90,41 @@ const recordOf: fc.Arbitrary<SyncRecord> = fc.oneof(
       entry: isThere
         ? { kind: 'SPAMTRAP' as const, address, first, ...(comment === undefined ? {} : { comment }) }
         : undefined,
+    })),
+  fc
+    .record({
+      reset: optional(stampOf),
+      first: timeOf,
+      pass: timeOf,
+      expire: timeOf,
+      bcount: count,
+      isOpen: fc.boolean(),
+    })
+    .map(({ reset, isOpen, ...times }) => ({
+      kind: 'pool' as const,
+      network: '2001:db8:1::/64',
+      reset,
+      entry: isOpen
+        ? { kind: 'POOL' as const, ip: '2001:db8:1::/64', pool: 'spf:example.org', ...times, pcount: 3 }
+        : undefined,
+    })),
+  fc
+    .record({
+      stamp: stampOf,
+      from: optional(wireText(0)),
+      to: wireText(1),
+      network: optional(fc.constantFrom('192.0.2.0/24', '2001:db8::/32')),
+      scope: fc.constantFrom('address' as const, 'pool' as const),
+      first: timeOf,
+      expire: timeOf,
+      used: count,
+      author: optional(commentOf),
+    })
+    .map(({ stamp, ...entry }) => ({
+      kind: 'release' as const,
+      id: 'k3x9',
+      stamp,
+      entry: { kind: 'RELEASE' as const, id: 'k3x9', ...entry },
     })),
 )
 

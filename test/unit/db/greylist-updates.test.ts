@@ -341,6 +341,26 @@ describe('sync', () => {
     expect(await kindOf(store, '192.0.2.4')).toBe('TRAPPED')
   })
 
+  test('an expiry of a peer is cut to the life of an own entry', async () => {
+    const store = await withTrap()
+    const far = 0x7fffffff
+    const { whiteExpireSec, trapExpireSec } = POLICY
+    const lives: [SyncChange, number][] = [
+      [{ type: 'WHITE', ip: '192.0.2.1', expire: far }, whiteExpireSec],
+      [{ type: 'TRAPPED', ip: '192.0.2.2', expire: far }, trapExpireSec],
+      [{ type: 'WHITE', ip: '192.0.2.3', expire: NOW + whiteExpireSec + 1 }, whiteExpireSec],
+      [{ type: 'TRAPPED', ip: '192.0.2.4', expire: NOW + trapExpireSec - 1 }, trapExpireSec - 1],
+    ]
+    await store.applySync(
+      lives.map(([change]) => change),
+      POLICY,
+      NOW,
+    )
+    for (const [{ ip }, lifeSec] of lives) {
+      expect(await store.get({ kind: 'host', ip })).toMatchObject({ expire: NOW + lifeSec })
+    }
+  })
+
   test('a bad entry changes nothing at all', async () => {
     const store = await withTrap()
     const changes: SyncChange[] = [

@@ -146,6 +146,35 @@ describe('merging another gateway', () => {
     expect(await other.count({ ip: '192.0.2.30' })).toMatchObject({ GREY: 2 })
   })
 
+  test('carries releases and networks of pools, and keeps a network closed that was closed later', async () => {
+    const [one, other] = await gateways()
+    const release = {
+      ...{ kind: 'RELEASE' as const, id: 'k3x9', from: 'example.org', scope: 'address' as const },
+      ...{ first: NOW, expire: NOW + 3600, used: 0, author: 'ada' },
+    }
+    await one.editReleases([{ operation: 'make', release }], NOW)
+    const network = '198.51.100.0/24'
+    const entry = {
+      ...{ kind: 'POOL' as const, ip: network, pool: 'spf:example.org' },
+      ...{ first: NOW - 2000, pass: NOW, expire: NOW + 9000, bcount: 3, pcount: 0 },
+    }
+    const opened: MergeRecord = { kind: 'pool', network, reset: undefined, entry }
+    await one.merge([opened], FROM, NOW + 1)
+    expect((await other.merge(await recordsOf(one), FROM, NOW + 2)).outcomes).not.toContain('unchanged')
+    expect(await other.readReleases()).toEqual([release])
+    expect(await other.get({ kind: 'pool', ip: network })).toEqual(entry)
+    // A trap in the network closes it for good.
+    const trap = attemptOf('198.51.100.7', { isDomainTrap: true })
+    await other.recordAttempts([trap], POLICY, NOW + 5)
+    expect(await other.get({ kind: 'pool', ip: network })).toBeUndefined()
+    await one.merge(await other.readRecords([{ kind: 'pool', ip: network }]), FROM, NOW + 6)
+    expect(await one.get({ kind: 'pool', ip: network })).toBeUndefined()
+    expect((await one.merge([opened], FROM, NOW + 7)).outcomes).toEqual(['unchanged'])
+    await one.editReleases([{ operation: 'cancel', id: 'k3x9' }], NOW + 8)
+    await other.merge(await one.readRecords([{ kind: 'release', id: 'k3x9' }]), FROM, NOW + 9)
+    expect(await other.readReleases()).toEqual([{ ...release, expire: NOW + 8 }])
+  })
+
   test('keeps what is known of a gateway in the transaction of its records', async () => {
     const [one, other] = await gateways()
     expect((await other.syncState()).node).toBeUndefined()

@@ -63,7 +63,7 @@ function decide(draft: Draft, requests: readonly Request[]): void {
   for (const each of requests) {
     if (each.type === 'edit') decideEdits(draft, [each.edit], { rule: 'manual' })
     else if (each.type === 'attempt') decideAttempts(draft, [each.attempt], POLICY)
-    else if (each.type === 'sync') decideSync(draft, [each.change])
+    else if (each.type === 'sync') decideSync(draft, [each.change], POLICY)
     else decideSightings(draft, [{ ip: each.ip, count: 1 }], { whiteExpireSec: 900, untrap: each.untrap })
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { encodeRecord } from '../../../../src/codec/sync-record.js'
+import { encodeRecord } from '../../../../src/codec/encode-sync-record.js'
 import { encodeStateMessage, stateKeyOf } from '../../../../src/codec/sync-state-message.js'
 import { StateGate } from '../../../../src/daemon/sync/state-gate.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'

@@ -118,28 +118,3 @@ describe('limits', () => {
     expect([tuples.length, applier.counters.dropped]).toEqual([1, 1])
   })
 })
-
-test('an expiry of a peer is cut to the life of an own entry', async () => {
-  const { applier, applied } = setUp()
-  const far = 0x7fffffff
-  applier.take(
-    [
-      address(1, { expire: far }),
-      address(2, { type: 'TRAPPED', expire: far }),
-      address(3, { expire: NOW + POLICY.whiteExpireSec }),
-      address(4, { expire: NOW + POLICY.whiteExpireSec + 1 }),
-      address(5, { type: 'TRAPPED', expire: NOW + POLICY.trapExpireSec - 1 }),
-      address(6, { type: 'DELETE-WHITE', expire: far }),
-    ],
-    '192.0.2.2',
-  )
-  await applier.close()
-  expect(applied.map((change) => (change.type === 'delete' ? change.type : change.expire - NOW))).toEqual([
-    POLICY.whiteExpireSec,
-    POLICY.trapExpireSec,
-    POLICY.whiteExpireSec,
-    POLICY.whiteExpireSec,
-    POLICY.trapExpireSec - 1,
-    'delete',
-  ])
-})
