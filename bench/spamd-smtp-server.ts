@@ -89,6 +89,7 @@ async function startSpamd(): Promise<Measured> {
     clock: systemClock,
     logger,
     blockLists,
+    ...(mode === 'grey-pools' ? { greyPrefix4: 24, greyPrefix6: 64 } : {}),
   })
   let port = 0
   const server = new SmtpServer({

@@ -165,6 +165,7 @@ async function dialogues(): Promise<void> {
   for (const [name, mode] of [
     ['spamd', 'grey'],
     ['bare', 'bare-replies'],
+    ['pool keys', 'grey-pools'],
   ] as const) {
     const server = await ServerProcess.start(mode, database)
     await runDialogues(server.port, 64, 2_000)
@@ -180,6 +181,7 @@ async function dialogues(): Promise<void> {
     await server.stop()
   }
   say(`  ratio      ${(rates[0]! / rates[1]!).toFixed(2)} x the bare replies per CPU second`)
+  say(`  pool keys  ${(rates[2]! / rates[0]!).toFixed(2)} x without (required: 0.9)`)
   rmSync(folder, { recursive: true, force: true })
 }
 

@@ -120,7 +120,7 @@ function addPools({ spamd }: SuiteStatus, add: Add): void {
   const open = pools?.networkCount ?? 0
   add(
     'pools',
-    `known by ${keys.join(' and ')}, ${open} networks open, each for ${formatDuration(poolExpireSec)}`,
+    `known by ${keys.join(' and ')}, networks open: ${open}, each for ${formatDuration(poolExpireSec)}`,
   )
 }
 

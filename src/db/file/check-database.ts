@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { ENTRY_KINDS } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Connection } from '../connection.js'
 import { toDbError } from '../db-error.js'
@@ -23,7 +24,7 @@ export function checkDatabase(connection: Connection): CheckReport {
         if (text !== 'ok') problems.push(...text.split('\n'))
       }
     })
-    const counts = unlessDamaged(problems, () => countEntries(connection, {}))
+    const counts = unlessDamaged(problems, () => countEntries(connection, { kinds: ENTRY_KINDS }))
     const counted = unlessDamaged(problems, () => database.prepare(COUNTED_TUPLES).pluck().get())
     if (problems.length === 0 && counts !== undefined && counted !== counts.GREY) {
       problems.push(`${counts.GREY} tuples are stored, but ${String(counted)} were counted`)
