@@ -87,6 +87,12 @@ module.exports = {
       { path: 'node_modules/undici' },
     ),
     rule(
+      'pg-owner',
+      'only src/db/postgres/pg-driver.ts imports pg',
+      { path: '^(src|commands)/', pathNot: '^src/db/postgres/pg-driver' },
+      { path: 'node_modules/(@types/)?pg/' },
+    ),
+    rule(
       'pcap-owner',
       'only src/platform/live-capture.ts imports pcap',
       { path: '^(src|commands)/', pathNot: '^src/platform/live-capture' },

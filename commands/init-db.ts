@@ -14,6 +14,10 @@ export default class InitDb extends BaseCommand {
     { description: 'create the database at its default place', command: 'spamdctl init-db' },
     { description: 'one that every user may read, as the original', command: 'spamdctl init-db --mode 0644' },
     { description: 'create one elsewhere', command: 'spamdctl init-db --db /tmp/test.sqlite' },
+    {
+      description: 'make the tables on a PostgreSQL server that several gateways share',
+      command: 'spamdctl init-db --db postgres://owner@db.example.org/spamd',
+    },
   ]
   static override flags = flagsForHelp(INIT_DB_OPTIONS)
 

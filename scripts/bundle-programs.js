@@ -101,7 +101,7 @@ async function bundle({ entry, prelude = '', alias = {} }) {
     platform: 'node',
     target: 'node20',
     // The last two are what oclif looks for in a checkout of a program in TypeScript.
-    external: ['undici', 'pcap', 'ts-node', 'typescript'],
+    external: ['undici', 'pcap', 'pg', 'ts-node', 'typescript'],
     plugins: [ownModules],
     alias,
     // Code run by node:vm has no loader for import().

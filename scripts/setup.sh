@@ -10,7 +10,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 # the rest is what the programs and their tests run against.
 debian_needs='g++=g++ make=make python3=python3 libpcap-dev=/usr/include/pcap/pcap.h
 nftables=nft iproute2=ip iptables=iptables ipset=ipset tcpdump=tcpdump sqlite3=sqlite3 mandoc=mandoc curl=curl
-bsdutils=logger procps=ps util-linux=unshare bmake=bmake pax=pax shellcheck=shellcheck'
+bsdutils=logger procps=ps util-linux=unshare bmake=bmake pax=pax shellcheck=shellcheck
+postgresql=/usr/lib/postgresql'
 # Shells whose completions are tested; who is not root can do without.
 if [ "$(id -u)" -eq 0 ]; then debian_needs="$debian_needs zsh=zsh fish=fish"; fi
 
@@ -52,9 +53,16 @@ case $(uname -s) in
         say "not a Debian system: please install these, or what your system calls them: $missing"
         exit 1
       fi
-      if [ "$(id -u)" -eq 0 ]; then apt-get update -q >&2; fi
+      if [ "$(id -u)" -eq 0 ]; then
+        apt-get update -q >&2
+        # The tests run servers of their own: Debian's package would make one of the system and start it.
+        if [ ! -e /usr/lib/postgresql ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+          mkdir -p /etc/postgresql-common
+          echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+        fi
+      fi
       # shellcheck disable=SC2086
-      install_or_tell 'env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends' $missing
+      install_or_tell 'env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confold' $missing
     fi
     ;;
   OpenBSD)

@@ -5,6 +5,7 @@ import type { EntryCounts } from '../db/store.js'
 import { ENTRY_KINDS } from '../domain/entry.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
+import { isPostgresLocation } from '../platform/postgres-location.js'
 import type { Settings } from '../platform/settings.js'
 import type { ProcessFacts, SystemProbe } from '../platform/system-probe.js'
 import type { DaemonStatus } from './control-protocol.js'
@@ -31,7 +32,7 @@ export interface SuiteStatus {
     | { state: 'running'; process: ProcessFacts; device: string | undefined }
     | { state: 'stopped' | 'unseen' | 'unneeded' }
   database:
-    | { path: string; counts: EntryCounts; sizeBytes: number }
+    | { path: string; counts: EntryCounts; sizeBytes: number | undefined }
     | { path: string; reason: string; isDenied: boolean; isUnneeded: boolean }
   tables: TableCounts
   /** Undefined when there is no spamd.conf. */
@@ -85,7 +86,11 @@ async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<S
   try {
     const store = await openDatabase(path, 'read')
     try {
-      return { path, counts: await store.count({ kinds: ENTRY_KINDS }), sizeBytes: statSync(path).size }
+      return {
+        path,
+        counts: await store.count({ kinds: ENTRY_KINDS }),
+        sizeBytes: isPostgresLocation(path) ? undefined : statSync(path).size,
+      }
     } finally {
       await store.close()
     }

@@ -14,6 +14,7 @@ import { AppError, isSystemError } from '../platform/app-error.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
 import { errnoText, reasonOf } from '../platform/errno-text.js'
 import { checkPidFile } from '../platform/pid-file.js'
+import { isPostgresLocation } from '../platform/postgres-location.js'
 import { isRoot, type SystemUser } from '../platform/privileges.js'
 import { readSpfDomains } from './checks/read-spf-domains.js'
 import { checkWhiteFile } from './grey/white-file.js'
@@ -58,6 +59,10 @@ export async function checkSpamd(parts: {
   }
   await readDeliveredLists(settings.stateDir)
   if (config.isBlackOnly) return
+  if (isPostgresLocation(settings.db)) {
+    await (await openDatabase(settings.db, 'write')).close()
+    return
+  }
   if (existsSync(settings.db)) {
     const store = await openDatabase(settings.db, 'read')
     await store.close()

@@ -1,10 +1,10 @@
 /** What spamd answers on its Unix socket. Source: docs/protocol/control-socket.md. */
-import { resolve } from 'node:path'
 import type { ControlHandlers, DaemonStatus, SyncStatus } from '../app/control-protocol.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import type { MetricFamily } from '../codec/metrics-text.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
+import { resolveLocation } from '../platform/postgres-location.js'
 import type { Greylister } from './grey/greylister.js'
 import type { PoolNetworks } from './grey/pool-networks.js'
 import type { Scanner } from './grey/scanner.js'
@@ -65,7 +65,7 @@ function statusOf(parts: ControlHandlerParts): DaemonStatus {
     mode: config.isBlackOnly ? 'block-lists' : 'greylisting',
     listen: smtp.addresses,
     configPort: config.settings.cfgPort,
-    database: config.isBlackOnly ? undefined : resolve(config.settings.db),
+    database: config.isBlackOnly ? undefined : resolveLocation(config.settings.db),
     stateDir: config.settings.stateDir,
     user: config.settings.user,
     policy: { passSec, greyExpireSec, whiteExpireSec, trapExpireSec },

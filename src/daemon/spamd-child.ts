@@ -4,6 +4,7 @@ import { readDeliveredLists } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { systemClock } from '../platform/clock.js'
 import { logFatalErrors } from '../platform/fatal-errors.js'
+import { isPostgresLocation } from '../platform/postgres-location.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { runSpamdChild } from './process/spamd-child-run.js'
 import { openProcessDebugOutput } from './process-debug-output.js'
@@ -41,7 +42,7 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
 process.exit()
 
 async function openDaemonStore({ settings }: SpamdConfig, slowLog: RateLimitedLog): Promise<OpenedStore> {
-  const isCreated = !existsSync(settings.db)
+  const isCreated = !isPostgresLocation(settings.db) && !existsSync(settings.db)
   const store = await openStoreInWorker(settings.db, {
     mode: 'write',
     create: true,

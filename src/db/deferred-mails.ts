@@ -34,45 +34,63 @@ const FROM_HISTORY = `SELECT mail, count(DISTINCT CASE WHEN tried THEN ip END) A
       OR rule IN (${rules('promotion', 'release', 'pool')})))
   GROUP BY mail HAVING addresses >= ? ORDER BY addresses DESC, mail LIMIT ?`
 
-type TupleRow = [Buffer, Buffer, number, number, number, number, number, Buffer]
-type HistoryRow = [string, number, number, number, number, number | null, string]
+/** Sender, recipient, addresses, tries, tuples, first and last try, clients as `clientsOf` reads them. */
+export type DeferredTuples = [string, string, number, number, number, number, number, string]
+/** JSON of sender and recipient without its first bracket, addresses, tries, first and last try, pass, clients. */
+export type DeferredHistory = [string, number, number, number, number, number | null, string]
 
 /** See `Store.readDeferred`. */
 export function readDeferredMails(connection: Connection, query: DeferredQuery): DeferredMails {
   const { sinceSec, minAddresses, limit } = query
-  const mails = new Map<string, DeferredMail>()
   const wanted = [sinceSec, minAddresses, limit + 1]
-  let isCut = false
-  if (connection.hasMarks) {
-    const rows = connection.prepareRaw(FROM_HISTORY).all(...wanted) as HistoryRow[]
-    isCut = rows.length > limit
-    for (const [mail, addressCount, tries, firstSec, lastSec, passedSec, clients] of rows.slice(0, limit)) {
-      const [from, to] = JSON.parse(`[${mail}`) as [string, string]
-      mails.set(`${from}\0${to}`, {
-        from,
-        to,
-        tries,
-        firstSec,
-        lastSec,
-        passedSec: passedSec ?? undefined,
-        addressCount,
-        clients: clientsOf(clients, (helo) => JSON.parse(`"${helo}"`) as string),
-      })
-    }
-  }
+  const history = connection.hasMarks
+    ? (connection.prepareRaw(FROM_HISTORY).all(...wanted) as DeferredHistory[])
+    : []
   const select = connection.hasMarks ? FROM_TUPLES : FROM_TUPLES.replaceAll('coalesce(last, first)', 'first')
-  const rows = connection.prepareRaw(select).all(...wanted) as TupleRow[]
-  isCut ||= rows.length > limit
-  for (const row of rows.slice(0, limit)) addTuples(mails, row)
-  return { mails: [...mails.values()], isCut }
+  type StoredRow = [Buffer, Buffer, number, number, number, number, number, Buffer]
+  const tuples = (connection.prepareRaw(select).all(...wanted) as StoredRow[]).map(
+    ([from, to, addresses, tries, count, first, last, clients]): DeferredTuples => [
+      from.toString('latin1'),
+      to.toString('latin1'),
+      addresses,
+      tries,
+      count,
+      first,
+      last,
+      clients.toString('latin1'),
+    ],
+  )
+  return joinDeferred(history, tuples, limit)
+}
+
+/** What history and tuples tell together; of each up to `limit` mails, a row more says that there are others. */
+export function joinDeferred(
+  history: readonly DeferredHistory[],
+  tuples: readonly DeferredTuples[],
+  limit: number,
+): DeferredMails {
+  const mails = new Map<string, DeferredMail>()
+  for (const [mail, addressCount, tries, firstSec, lastSec, passedSec, clients] of history.slice(0, limit)) {
+    const [from, to] = JSON.parse(`[${mail}`) as [string, string]
+    mails.set(`${from}\0${to}`, {
+      from,
+      to,
+      tries,
+      firstSec,
+      lastSec,
+      passedSec: passedSec ?? undefined,
+      addressCount,
+      clients: clientsOf(clients, (helo) => JSON.parse(`"${helo}"`) as string),
+    })
+  }
+  for (const row of tuples.slice(0, limit)) addTuples(mails, row)
+  return { mails: [...mails.values()], isCut: history.length > limit || tuples.length > limit }
 }
 
 /** Adds what the tuples of a mail tell beyond the history, which has a row for the first try of each. */
-function addTuples(mails: Map<string, DeferredMail>, row: TupleRow): void {
-  const [fromBytes, toBytes, addressCount, tries, tupleCount, firstSec, lastSec, clientBytes] = row
-  const from = fromBytes.toString('latin1')
-  const to = toBytes.toString('latin1')
-  const clients = clientsOf(clientBytes.toString('latin1'), (helo) => helo)
+function addTuples(mails: Map<string, DeferredMail>, row: DeferredTuples): void {
+  const [from, to, addressCount, tries, tupleCount, firstSec, lastSec, clientText] = row
+  const clients = clientsOf(clientText, (helo) => helo)
   const known = mails.get(`${from}\0${to}`)
   if (known === undefined) {
     const mail = { from, to, tries, firstSec, lastSec, passedSec: undefined, addressCount, clients }

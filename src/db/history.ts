@@ -42,11 +42,22 @@ const DROP_MODES = {
 
 /** Rows that one transaction removes at most, and after how many new ones it looks. */
 const TRIM_ROWS = 2000
-/** Stored by position: append, never reorder. */
-const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release', 'pool'] as const
-const SUMMARY = KINDS.indexOf('summary')
+/** Kinds of keys, stored by position: append, never reorder. */
+export const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release', 'pool'] as const
+export const SUMMARY = KINDS.indexOf('summary')
 
-type Row = [number, number, number, number, string | null, number, string, string | null, string | null]
+/** One row in the order of its columns. */
+export type Row = [
+  number,
+  number,
+  number,
+  number,
+  string | null,
+  number,
+  string,
+  string | null,
+  string | null,
+]
 
 /** The history of one open database. */
 export class History {
@@ -130,24 +141,9 @@ export class History {
     return (rows as Row[]).map(decodeRow)
   }
 
-  /** What an event did to each key, in order; `summary` rows are left out and told by `isWhole`. */
-  stepsOf(event: number): { steps: UndoStep[]; isWhole: boolean; rule: ChangeRule | undefined } {
-    const rows = (this.#connection.prepareRaw(OF_EVENT).all(event, event) as Row[]).map(decodeRow)
-    const steps = new Map<string, UndoStep>()
-    for (const { key, before, after } of rows) {
-      // Events of releases are not undone, but cancelled.
-      if (key === undefined || key.kind === 'release') continue
-      if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
-      const text = encodeKey(key)
-      const known = steps.get(text)
-      if (known === undefined) steps.set(text, { key, before, after })
-      else known.after = after
-    }
-    return {
-      steps: [...steps.values()],
-      isWhole: rows.every(({ key }) => key !== undefined),
-      rule: rows[0]?.rule,
-    }
+  /** See `stepsOfRows`. */
+  stepsOf(event: number): EventSteps {
+    return stepsOfRows((this.#connection.prepareRaw(OF_EVENT).all(event, event) as Row[]).map(decodeRow))
   }
 
   /** The last event that can be taken back. */
@@ -174,7 +170,8 @@ export class History {
   }
 }
 
-function parseSettings(text: string): HistorySettings {
+/** Settings from their text; what it does not say is the default. */
+export function parseSettings(text: string): HistorySettings {
   const { mode, keepSec, keepRows } = JSON.parse(text) as Partial<HistorySettings>
   return {
     mode: HISTORY_MODES.find((name) => name === mode) ?? DEFAULT_HISTORY.mode,
@@ -183,10 +180,39 @@ function parseSettings(text: string): HistorySettings {
   }
 }
 
-function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
+/** What one event did. */
+export interface EventSteps {
+  steps: UndoStep[]
+  /** False when it was too large to be kept entry by entry. */
+  isWhole: boolean
+  /** undefined: there is no such event. */
+  rule: ChangeRule | undefined
+}
+
+/** What an event did to each key, in order, from its rows; `summary` rows are left out and told by `isWhole`. */
+export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
+  const steps = new Map<string, UndoStep>()
+  for (const { key, before, after } of rows) {
+    // Events of releases are not undone, but cancelled.
+    if (key === undefined || key.kind === 'release') continue
+    if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
+    const text = encodeKey(key)
+    const known = steps.get(text)
+    if (known === undefined) steps.set(text, { key, before, after })
+    else known.after = after
+  }
+  return {
+    steps: [...steps.values()],
+    isWhole: rows.every(({ key }) => key !== undefined),
+    rule: rows[0]?.rule,
+  }
+}
+
+/** True for a change that the history keeps; see the head of this file. */
+export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
   // The key of a pool counts what its own tuples tell.
   if (key.kind === 'tuple' && poolKeyOf(key) !== undefined) return false
-  if ((key.kind === 'tuple' || key.kind === 'spamtrap') && mode === 'hosts') return false
+  if (key.kind !== 'host' && key.kind !== 'pool' && mode === 'hosts') return false
   const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
   // How often one was used is told by the addresses that became WHITE.
   if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
@@ -200,7 +226,8 @@ function endOf({ entry }: Change['before']): number | undefined {
   return entry?.kind === 'RELEASE' ? entry.expire : undefined
 }
 
-function encodeKey(key: ChangeKey): string {
+/** A key as rows of the history hold it. */
+export function encodeKey(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
     case 'pool':
@@ -235,7 +262,7 @@ function decodeKey(kind: number, text: string): ChangeKey | undefined {
 }
 
 /** The fields that the key does not tell: the last is the comment, or the key of a pool. */
-function encodeFields(entry: Change['before']['entry']): string | null {
+export function encodeFields(entry: Change['before']['entry']): string | null {
   if (entry === undefined) return null
   if (entry.kind === 'RELEASE') return JSON.stringify(entry)
   if (entry.kind === 'SPAMTRAP') return JSON.stringify([entry.kind, entry.first, entry.comment])
@@ -271,7 +298,8 @@ function decodeFields(key: ChangeKey | undefined, text: string | null): HistoryR
   return comment === undefined ? host : { ...host, comment }
 }
 
-function decodeRow([seq, event, at, rule, actor, kind, keyText, before, after]: Row): HistoryRow {
+/** A row as read, in the order of its columns. */
+export function decodeRow([seq, event, at, rule, actor, kind, keyText, before, after]: Row): HistoryRow {
   const key = decodeKey(kind, keyText)
   return {
     seq,

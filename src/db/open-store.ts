@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { mayWrite } from '../platform/may-write.js'
-import { Connection, type SlowCall } from './connection.js'
+import { isPostgresLocation } from '../platform/postgres-location.js'
+import { Connection } from './connection.js'
 import { NOT_OURS, openErrno, sqliteCodeOf, toDbError } from './db-error.js'
 import {
   type InspectedFile,
@@ -15,39 +16,25 @@ import { migrate, SCHEMA_VERSION } from './schema.js'
 import { openSqlite, type SqliteDatabase } from './sqlite-driver.js'
 import { SqliteStore } from './sqlite-store.js'
 import type { Store } from './store.js'
-import type { StoreRights } from './store-rights.js'
+import type { OpenStoreOptions } from './store-options.js'
 
-/** How a database is opened. */
-export interface OpenStoreOptions {
-  /** `read` never writes entries, and needs no right to write the file. */
-  mode: 'read' | 'write'
-  /** How long a call waits for another program's lock before `ERR_DB_BUSY`; the event loop waits with it. */
-  busyTimeoutMs?: number
-  /**
-   * `full` (the default): what a call stored survives a power loss. `normal`: it survives `kill -9`, and a
-   * power loss takes at most the last moments; for daemons, which write all the time.
-   */
-  durability?: 'full' | 'normal'
-  /** Makes the database when there is none; only with `write`. */
-  create?: boolean
-  /** Told of each call that took longer than `slowCallMs`. */
-  onSlowCall?: (slow: SlowCall) => void
-  slowCallMs?: number
-  /** With which rights of root all this happens: given back when the store is closed. */
-  rights?: StoreRights
-}
+export type { OpenStoreOptions }
 
 /** Long enough for a large import of another program; nobody wants to see a lock. */
 const DEFAULT_BUSY_TIMEOUT_MS = 15_000
 const DEFAULT_SLOW_CALL_MS = 50
 
 /**
- * Opens the database at `location`. A file of zero bytes becomes a database when it is opened for writing.
+ * Opens the database at `location`, a path or `postgres://…` (src/db/postgres). A file of zero bytes becomes a database when it is opened for writing.
  *
  * Throws `ERR_DB_OPEN` whose message is the reason alone, in the words of strerror(3): no such file, no
  * permission, a directory, a file of another program (which stays as it is), a schema newer than ours.
  */
 export async function openStore(location: string, options: OpenStoreOptions): Promise<Store> {
+  if (isPostgresLocation(location)) {
+    const { openPgStore } = await import('./postgres/open-pg-store.js')
+    return openPgStore(location, options)
+  }
   const path = resolve(location)
   const { mode, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS, durability = 'full' } = options
   if (mode === 'write') {

@@ -1,9 +1,9 @@
 /**
  * The one door to the greylist database, for every program. Each call is one transaction and is
- * asynchronous, so that a shared database server can stand behind it later; time is always an argument.
+ * asynchronous, since a shared database server may stand behind it (src/db/postgres); time is always an argument.
  *
  * Errors: calls reject with `AppError`, codes `ERR_DB_OPEN`, `ERR_DB_BUSY` (locked past the busy
- * time-out), `ERR_DB_FULL`, `ERR_DB_READONLY`, `ERR_DB_CORRUPT`, `ERR_DB_GONE` (file vanished or replaced),
+ * time-out), `ERR_DB_FULL`, `ERR_DB_READONLY`, `ERR_DB_CORRUPT`, `ERR_DB_GONE` (file vanished or replaced), `ERR_DB_AWAY` (no server answers),
  * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
  * what they wanted to do. After a rejection nothing of that call is stored.
  */
@@ -213,6 +213,7 @@ export interface Store {
    *
    * Who goes on where it left off after a restart keeps its position under a name (`saveJournalPosition`): rows
    * that such a reader has not seen are kept, for a week or a million rows at most, otherwise the last 20,000.
+   * On a server, changes of tuples leave no row, numbers are those of this process, and rows are kept for an hour.
    */
   readJournal(after: number, limit: number): Promise<JournalSlice>
   /** The stored position of a reader; undefined when it has none. */

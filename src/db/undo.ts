@@ -17,10 +17,10 @@ export function undoEvent(
   const { event, steps } = connection.read('undo', () => {
     const found = wanted === 'last' ? transactions.history.lastUndoable() : wanted
     if (found === undefined) {
-      throw eventError('nothing to undo: the history holds no manual change and no import')
+      throw nothingToUndo()
     }
     const { steps: known, isWhole, rule } = transactions.history.stepsOf(found)
-    refuse(found, rule, isWhole)
+    refuseEvent(found, rule, isWhole)
     return { event: found, steps: known }
   })
   const selection = selectUndo(steps)
@@ -35,7 +35,8 @@ export function undoEvent(
   return { event, ...outcomes }
 }
 
-function refuse(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
+/** Throws for an event that is not there or cannot be taken back. */
+export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
   if (rule === undefined) throw eventError(`there is no event ${event}`)
   if (!UNDOABLE_RULES.includes(rule)) {
     throw eventError(
@@ -48,6 +49,11 @@ function refuse(event: number, rule: ChangeRule | undefined, isWhole: boolean): 
       'restore a file made by "spamdctl backup"',
     )
   }
+}
+
+/** The history holds no event that can be taken back. */
+export function nothingToUndo(): AppError {
+  return eventError('nothing to undo: the history holds no manual change and no import')
 }
 
 function eventError(

@@ -70,6 +70,8 @@ export class Draft {
   readonly touched: Touched[] = []
   /** Wall clock, seconds since the Epoch. */
   readonly now: number
+  /** Number of the database that decides. */
+  readonly node: number
   readonly #clock: HybridClock
   readonly #hosts = new Map<string, Slot<HeldHost>>()
   readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
@@ -82,9 +84,11 @@ export class Draft {
   readonly #takenCounts = new Map<string, number>()
   #request = 0
 
-  constructor(clock: HybridClock, now: number) {
+  /** `node` is the number of the database, where its clock gives stamps of another one. */
+  constructor(clock: HybridClock, now: number, node = clock.node) {
     this.#clock = clock
     this.now = now
+    this.node = node
   }
 
   /** Tells which request of the batch is decided now. */
@@ -94,11 +98,6 @@ export class Draft {
 
   nextStamp(): Stamp {
     return this.#clock.next(this.now)
-  }
-
-  /** Number of the database that decides. */
-  get node(): number {
-    return this.#clock.node
   }
 
   /** Makes the next stamp later than one that came from elsewhere. */

@@ -3,6 +3,8 @@ import { dirname, parse, resolve } from 'node:path'
 
 /** Default place on the BSDs: not the original's file /var/db/spamd, and in a folder that only we write to. */
 export const BSD_DATABASE = '/var/db/spamdctl/spamd.sqlite'
+/** Beside it, the file on which a gateway goes on while the server of its database is away. */
+export const LOCAL_BSD_DATABASE = '/var/db/spamdctl/local.sqlite'
 /** Default place on the BSDs in version 0.1.0, where the daemons could not work: their user cannot write /var/db. */
 export const FORMER_BSD_DATABASE = '/var/db/spamd.sqlite'
 

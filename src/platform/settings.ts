@@ -4,7 +4,8 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { AppError } from './app-error.js'
-import { BSD_DATABASE, FORMER_BSD_DATABASE } from './database-place.js'
+import { BSD_DATABASE, FORMER_BSD_DATABASE, LOCAL_BSD_DATABASE } from './database-place.js'
+import { hasPassword, shownLocation } from './postgres-location.js'
 
 export type FirewallChoice = 'pf' | 'nft' | 'ipset' | 'none'
 
@@ -12,8 +13,10 @@ export type FirewallChoice = 'pf' | 'nft' | 'ipset' | 'none'
 export type SystemName = 'openbsd' | 'freebsd' | 'linux'
 
 export interface Settings {
-  /** The shared database. */
+  /** The shared database: a path, or `postgres://…` for a server. */
   db: string
+  /** Where a gateway goes on while the server of `db` is away: a SQLite file of its own. */
+  localDb: string
   /** spamd.conf(5). */
   conf: string
   /** Folder of the last good copies of block lists. */
@@ -56,11 +59,20 @@ const everywhere = (value: string): Readonly<Record<SystemName, string>> => ({
 export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
   db: {
     variable: 'SPAMD_DB',
-    meaning: 'the shared database',
+    meaning: 'the shared database: a file, or postgres://USER@HOST/NAME',
     defaults: {
       openbsd: BSD_DATABASE,
       freebsd: BSD_DATABASE,
       linux: '/var/lib/spamd/spamd.sqlite',
+    },
+  },
+  localDb: {
+    variable: 'SPAMD_LOCAL_DB',
+    meaning: 'with a database on a server: the file on which a gateway goes on alone',
+    defaults: {
+      openbsd: LOCAL_BSD_DATABASE,
+      freebsd: LOCAL_BSD_DATABASE,
+      linux: '/var/lib/spamd/local.sqlite',
     },
   },
   conf: {
@@ -171,6 +183,7 @@ export function resolveSettings(
   }
   return {
     db: resolveDbPath(overrides.db, environment, system),
+    localDb: text('localDb'),
     conf: text('conf'),
     stateDir: text('stateDir'),
     key: text('key'),
@@ -187,13 +200,20 @@ export function resolveSettings(
   }
 }
 
-/** Path of the database alone: what the fast path of spamdb needs, without reading services(5). */
+/** Path or location of the database alone: what the fast path of spamdb needs, without reading services(5). */
 export function resolveDbPath(
   flag: string | undefined,
   environment: Environment = process.env,
   system: SystemName = currentSystem(),
 ): string {
-  return givenText('db', { db: flag }, environment) ?? defaultDbPath(system)
+  const given = givenText('db', { db: flag }, environment)
+  if (given !== undefined && hasPassword(given)) {
+    const origin = flag === undefined ? SETTING_TABLE.db.variable : '--db'
+    throw new AppError('ERR_SETTING_INVALID', `${origin}: ${shownLocation(given)} holds a password`, {
+      hint: 'lists of processes and logs would show it: put it into the file that PGPASSFILE names, mode 0600, as HOST:PORT:DATABASE:USER:PASSWORD',
+    })
+  }
+  return given ?? defaultDbPath(system)
 }
 
 /**

@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
+import { afterEach, describe, test } from 'vitest'
 import { createDatabase, type OpenStoreOptions, openStore } from '../../src/db/open-store.js'
 import type { GreyPolicy, Store, TupleAttempt } from '../../src/db/store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import type { EntryQuery } from '../../src/domain/query.js'
+import type { PostgresServer } from './postgres-server.js'
 
 /** The clock of the recorded transcripts. */
 export const NOW = 1_700_000_000
@@ -22,6 +23,29 @@ export const POLICY: GreyPolicy = {
 
 /** The same for tests that pass a client: a minute is enough. */
 export const QUICK_POLICY: GreyPolicy = { ...POLICY, passSec: 60 }
+
+/** Which store the databases of `Scratch` are in; see test/db. */
+let server: PostgresServer | undefined
+
+/** Makes every `Scratch` of this test file put its databases on a server. */
+export function useServer(running: PostgresServer): void {
+  server = running
+}
+
+/** A test that is about SQLite itself: on a server there is nothing that it could be about. */
+export function sqliteTest(name: string, body: () => Promise<void>): void {
+  if (server === undefined) test(name, body)
+}
+
+/** A group of such tests. */
+export function sqliteSuite(name: string, body: () => void): void {
+  if (server === undefined) describe(name, body)
+}
+
+/** True where the databases are on a server. */
+export function isOnServer(): boolean {
+  return server !== undefined
+}
 
 /** Databases in a folder of their own; everything is closed and removed after each test. */
 export class Scratch {
@@ -60,7 +84,7 @@ export class Scratch {
 
   /** A new database, open for writing. */
   async store(options: Partial<OpenStoreOptions> = {}): Promise<Store> {
-    return this.open(this.create(), options)
+    return this.open(server === undefined ? this.create() : await server.createDatabase(), options)
   }
 }
 

@@ -9,6 +9,7 @@ import type { Store } from '../../db/store.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { inRightsFor, type LesserUser, lesserUserAt, TaskRights } from '../../platform/lesser-rights.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { actAs, isRoot } from '../../platform/privileges.js'
 import { resolveSettings } from '../../platform/settings.js'
 
@@ -40,7 +41,7 @@ async function openWithRights(
 ): Promise<{ store: Store; rights: TaskRights }> {
   let rights: TaskRights | undefined
   try {
-    rights = await takeRights(path, isForGood)
+    rights = isPostgresLocation(path) ? new TaskRights(undefined) : await takeRights(path, isForGood)
     return { store: await openStore(path, { mode, durability: 'full', rights }), rights }
   } catch (error) {
     rights?.release()
@@ -120,6 +121,7 @@ export function isStoreFailure(error: unknown): error is AppError {
 
 /** True for a file of no bytes that a write would make a database: a refused request must leave it as it is. */
 export function isWritableEmptyFile(path: string): boolean {
+  if (isPostgresLocation(path)) return false
   try {
     accessSync(path, constants.W_OK)
     const status = statSync(path)
@@ -216,6 +218,26 @@ export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: n
     return true
   } catch (error) {
     throw cannotCreate(path, error, user)
+  }
+}
+
+/**
+ * Makes schema, roles and tables on a server, or brings them to this version; see src/db/postgres/init-server.ts. Throws
+ * `AppError`: `cannot prepare LOCATION: REASON`.
+ */
+export async function initServerDatabase(
+  location: string,
+  partitionCount?: number,
+): Promise<{ isChanged: boolean; version: number; grants: readonly string[] }> {
+  const { initServer } = await import('../../db/postgres/init-server.js')
+  try {
+    return await initServer(location, partitionCount === undefined ? {} : { partitionCount })
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    throw new AppError(error.code, `cannot prepare ${location}: ${error.message}`, {
+      hint: error.hint,
+      cause: error,
+    })
   }
 }
 

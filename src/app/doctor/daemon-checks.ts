@@ -1,5 +1,4 @@
-/** The daemons: running, answering, on the same database, on the right ports, there again after a boot. */
-import { resolve } from 'node:path'
+import { resolveLocation } from '../../platform/postgres-location.js'
 import { findService } from '../../platform/settings.js'
 import { type DoctorContext, findProgram, outputOf } from './context.js'
 import type { Findings } from './finding.js'
@@ -97,10 +96,10 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
       logCommand(context, 'spamd'),
     )
   } else findings.ok('spamd', `spamd listens on ${places.join(', ')}`)
-  if (status.database !== undefined && status.database !== resolve(settings.db)) {
+  if (status.database !== undefined && status.database !== resolveLocation(settings.db)) {
     findings.error(
       'spamd.database',
-      `spamd uses ${status.database}, these programs ${resolve(settings.db)}`,
+      `spamd uses ${status.database}, these programs ${resolveLocation(settings.db)}`,
       `set SPAMD_DB=${status.database} for all programs`,
     )
   } else if (status.database !== undefined) findings.ok('spamd.database', 'spamd uses the same database')
@@ -161,11 +160,11 @@ function checkSpamlogd(context: DoctorContext, findings: Findings): void {
   }
   const dbAt = running.words.findIndex((word) => word === '--db' || word.startsWith('--db='))
   const given = dbAt < 0 ? undefined : (running.words[dbAt]!.split('=')[1] ?? running.words[dbAt + 1])
-  if (given !== undefined && resolve(given) !== resolve(settings.db)) {
+  if (given !== undefined && resolveLocation(given) !== resolveLocation(settings.db)) {
     findings.error(
       'spamlogd',
-      `spamlogd uses ${given}, these programs ${resolve(settings.db)}`,
-      `start spamlogd with --db ${resolve(settings.db)}`,
+      `spamlogd uses ${given}, these programs ${resolveLocation(settings.db)}`,
+      `start spamlogd with --db ${resolveLocation(settings.db)}`,
     )
   } else findings.ok('spamlogd', `spamlogd runs (pid ${running.process.pid})`)
 }

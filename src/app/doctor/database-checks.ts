@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { formatDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { openDatabase } from '../database/open-database.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
@@ -18,6 +19,10 @@ const EMPTY_MIB = 50
 export async function checkDatabaseFile(context: DoctorContext, findings: Findings): Promise<void> {
   const { probe, settings } = context
   const path = settings.db
+  if (isPostgresLocation(path)) {
+    await checkContent(path, findings)
+    return
+  }
   const file = probe.stat(path)
   if (file.kind === 'missing') {
     const needed = context.daemon.kind === 'status' && context.daemon.status.mode === 'block-lists'

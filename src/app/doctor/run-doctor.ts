@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { sqliteFault } from '../../db/sqlite-fault.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
 import { openDatabase } from '../database/open-database.js'
@@ -99,7 +100,8 @@ function describeNode(context: DoctorContext, failover: FailoverFacts): NodeRepo
     timeSec: context.probe.nowSec(),
     ...failover,
     keyFingerprint: keyFingerprint(context) ?? null,
-    hasDatabase: context.probe.stat(context.settings.db).kind === 'found',
+    hasDatabase:
+      isPostgresLocation(context.settings.db) || context.probe.stat(context.settings.db).kind === 'found',
   }
 }
 

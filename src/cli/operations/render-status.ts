@@ -75,7 +75,8 @@ function addDatabase(status: SuiteStatus, add: Add): void {
   if ('reason' in database) add('database', database.isUnneeded ? 'none, and none needed' : database.reason)
   else {
     const { counts, sizeBytes } = database
-    add('database', `${database.path} (${(sizeBytes / MIB).toFixed(1)} MiB)`)
+    const size = sizeBytes === undefined ? '' : ` (${(sizeBytes / MIB).toFixed(1)} MiB)`
+    add('database', `${database.path}${size}`)
     add(
       'entries',
       Object.entries(counts)

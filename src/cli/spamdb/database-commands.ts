@@ -16,11 +16,13 @@ import { escapeControl } from '../../codec/escape.js'
 import { ENTRY_KINDS, type EntryKind, type WireText } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 import { BSD_DATABASE, FORMER_BSD_DATABASE } from '../../platform/database-place.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { findUser, isRoot } from '../../platform/privileges.js'
 import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
+import { runInitServer } from './server-commands.js'
 import type { SpamdbParts } from './spamdb-main.js'
 import { problemOfComment } from './spamdb-request.js'
 
@@ -65,6 +67,11 @@ export const INIT_DB_OPTIONS: readonly OptionSpec[] = [
     long: 'mode',
     value: 'MODE',
     summary: 'who may read it: 0600, 0640 (default), 0644 (all users, as the original), 0660 or 0664',
+  },
+  {
+    long: 'partitions',
+    value: 'NUMBER',
+    summary: 'on a server: into how many parts addresses and tuples are divided (16)',
   },
   JSON_OPTION,
   { long: 'help', summary: 'show this help' },
@@ -247,6 +254,9 @@ export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Pro
  * the user of the daemons. One that version 0.1.0 made at its default place is taken over.
  */
 export async function runInitDb(options: OptionValues, parts: SpamdbParts): Promise<number> {
+  const location = resolveDbPath(options.last('db'), parts.environment)
+  if (isPostgresLocation(location)) return await runInitServer(location, options, parts)
+  if (options.has('partitions')) throw usageError('--partitions goes with a database on a server')
   const { user } = resolveSettings({}, parts.environment)
   const mode = modeOf(options.last('mode'))
   const owner = isRoot() ? await findUser(user) : undefined

@@ -13,6 +13,7 @@ import { hasRelativePath, isBackgroundProcess, reportReady } from '../../platfor
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
+import { databaseFileOf, resolveLocation } from '../../platform/postgres-location.js'
 import { findUser, hasRights, isRoot, type SystemUser } from '../../platform/privileges.js'
 import type { ChildProcess } from '../../platform/run-process.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
@@ -63,7 +64,7 @@ export interface SpamdParentParts {
 export async function runSpamdParent(parts: SpamdParentParts): Promise<number> {
   const { settings } = parts.config
   const user = isRoot() ? await spamdUser(settings.user) : undefined
-  if (!parts.config.isBlackOnly) prepareDatabaseFolder(settings.db, user)
+  if (!parts.config.isBlackOnly) prepareDatabaseFolder(databaseFileOf(settings), user)
   prepareSocketFolder(settings.controlSocket)
   if (user !== undefined) checkProgramsFor(user, parts.childModule)
   return new ParentLife(parts, user, await findLauncher(user, parts.logger)).run()
@@ -247,6 +248,11 @@ function withAbsolutePaths(config: SpamdConfig): SpamdConfig {
   const { settings } = config
   return {
     ...config,
-    settings: { ...settings, db: resolve(settings.db), stateDir: resolve(settings.stateDir) },
+    settings: {
+      ...settings,
+      db: resolveLocation(settings.db),
+      localDb: resolve(settings.localDb),
+      stateDir: resolve(settings.stateDir),
+    },
   }
 }

@@ -20,6 +20,7 @@ import { STATE_VERSION, stateKeyOf } from '../../codec/sync-state-message.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { databaseFileOf } from '../../platform/postgres-location.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
 import type { SyncParts, SyncService } from '../spamd-service.js'
@@ -88,7 +89,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     this.#plan = plan
     if (grey !== undefined && sync.checksReplay) {
       this.#replayFile = new ReplayFile({
-        path: `${settings.db}-sync-replay`,
+        path: `${databaseFileOf(settings)}-sync-replay`,
         onTrouble: (message) => logger.log('err', escapeControl(message)),
       })
     }

@@ -2,6 +2,7 @@ import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { sortKeyOf } from '../../domain/query-match.js'
 import type { Connection } from '../connection.js'
+import type { SqliteStatement } from '../sqlite-driver.js'
 import { entriesOfRange } from '../tables/entry-rows.js'
 import { findFirst, RANGE_ROWS } from './key-ranges.js'
 import { planKind } from './kind-plan.js'
@@ -20,21 +21,55 @@ export function* listSorted(connection: Connection, query: EntryQuery, field: So
       return
     }
   }
-  const table = `sorted_${connection.nextTemporaryNumber()}`
-  const database = connection.database
-  connection.read('list', () => database.exec(`CREATE TEMP TABLE ${table} (sort_key, entry)`))
+  const sorter = new EntrySorter(connection, field)
   try {
-    const insert = database.prepare(`INSERT INTO temp.${table} VALUES (?, ?)`)
-    for (const entries of listInKeyOrder(connection, conditions)) {
-      connection.read('list', () => {
-        database.exec('BEGIN')
-        for (const entry of entries) insert.run(sortKeyOf(entry, field) ?? null, JSON.stringify(entry))
-        database.exec('COMMIT')
-      })
-    }
-    yield* readSorted(connection, table, limit, isDescending === true ? 'DESC' : 'ASC')
+    for (const entries of listInKeyOrder(connection, conditions)) sorter.add(entries)
+    yield* sorter.sorted(limit, isDescending === true ? 'DESC' : 'ASC')
   } finally {
-    if (database.open) database.exec(`DROP TABLE temp.${table}; DROP TABLE IF EXISTS temp.${table}_ordered`)
+    sorter.close()
+  }
+}
+
+/** The part of a connection that sorting needs. */
+export type SortingConnection = Pick<Connection, 'database' | 'read' | 'nextTemporaryNumber'>
+
+/** Sorts any number of entries in bounded memory, in a temporary table of SQLite. */
+export class EntrySorter {
+  readonly #connection: SortingConnection
+  readonly #field: SortField
+  readonly #table: string
+  readonly #insert: SqliteStatement
+
+  constructor(connection: SortingConnection, field: SortField) {
+    this.#connection = connection
+    this.#field = field
+    this.#table = `sorted_${connection.nextTemporaryNumber()}`
+    const { database } = connection
+    connection.read('list', () => database.exec(`CREATE TEMP TABLE ${this.#table} (sort_key, entry)`))
+    this.#insert = database.prepare<unknown[], unknown>(`INSERT INTO temp.${this.#table} VALUES (?, ?)`)
+  }
+
+  /** Entries in the usual order of a listing, which ties keep. */
+  add(entries: readonly Entry[]): void {
+    const { database } = this.#connection
+    this.#connection.read('list', () => {
+      database.exec('BEGIN')
+      for (const entry of entries) {
+        this.#insert.run(sortKeyOf(entry, this.#field) ?? null, JSON.stringify(entry))
+      }
+      database.exec('COMMIT')
+    })
+  }
+
+  /** All that was added, sorted, in chunks. */
+  *sorted(limit: number | undefined, direction: 'ASC' | 'DESC'): Generator<Entry[]> {
+    yield* readSorted(this.#connection, this.#table, limit, direction)
+  }
+
+  close(): void {
+    const { database } = this.#connection
+    if (!database.open) return
+    database.exec(`DROP TABLE temp.${this.#table}; DROP TABLE IF EXISTS temp.${this.#table}_ordered`)
   }
 }
 
@@ -84,7 +119,7 @@ function hasField(kind: EntryKind, field: SortField): boolean {
 }
 
 function* readSorted(
-  connection: Connection,
+  connection: SortingConnection,
   table: string,
   limit: number | undefined,
   direction: 'ASC' | 'DESC',

@@ -190,11 +190,13 @@ export function hostMarksOf(
 /** A stamp without its node as one whole number: 42 bits for the time, which last until 2109, 11 for the counter. */
 const COUNTERS = 2048
 
-function packStamp({ time, counter }: Stamp): number {
+/** See `COUNTERS`. */
+export function packStamp({ time, counter }: Stamp): number {
   return time * COUNTERS + counter
 }
 
-function unpackStamp(packed: number, node: number): Stamp {
+/** The stamp that `packStamp` made a number of. */
+export function unpackStamp(packed: number, node: number): Stamp {
   return { time: Math.floor(packed / COUNTERS), counter: packed % COUNTERS, node }
 }
 

@@ -1,6 +1,5 @@
 import { formatCidr, networkOf, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
-import type { SqlValue } from '../sqlite-driver.js'
 import type { StoredTuple } from './stored-tuple.js'
 
 /** What a tuple takes beside its texts, in bytes. */
@@ -122,7 +121,7 @@ export function sourceOf(ip: string): string {
 }
 
 /** Where the addresses of a source are in the order of the texts; others may be among them. */
-function rangesOf(source: string): [SqlValue, SqlValue][] {
+export function rangesOf(source: string): [string, string][] {
   if (source.endsWith('.')) return [[source, `${source.slice(0, -1)}/`]]
   if (!source.endsWith('/64')) return [[source, `${source}\0`]]
   const groups = groupsOf(source.slice(0, -3))

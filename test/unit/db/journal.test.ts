@@ -4,7 +4,15 @@ import { describe, expect, test } from 'vitest'
 import type { JournalRow, ManualEdit, Store } from '../../../src/db/store.js'
 import type { Entry } from '../../../src/domain/entry.js'
 import { compareStamps } from '../../../src/domain/stamp.js'
-import { attemptOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+import {
+  attemptOf,
+  isOnServer,
+  NOW,
+  POLICY,
+  Scratch,
+  sqliteSuite,
+  sqliteTest,
+} from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const addWhite = (ip: string): ManualEdit => ({ operation: 'add', kind: 'WHITE', ip })
@@ -35,25 +43,26 @@ describe('the journal', () => {
     await store.recordAttempts([attemptOf('192.0.2.1', { trapKey: 'a@b' })], POLICY, NOW + 2002)
     await store.applySync([{ type: 'delete', ip: '192.0.2.9', peer: '198.51.100.1' }], POLICY, NOW + 2003)
     const rows = await rowsOf(store)
-    expect(rows.map(brief)).toEqual([
-      '1 host - WHITE manual',
-      '2 spamtrap - SPAMTRAP manual',
-      '3 tuple - GREY attempt',
-      '4 host - WHITE promotion',
-      '5 tuple GREY - promotion',
-      '6 host WHITE WHITE sighting',
-      '7 host WHITE TRAPPED trap',
-      '8 host WHITE - peer',
-    ])
-    expect(rows[2]?.key).toEqual({ kind: 'tuple', ...attempt.tuple })
+    const wanted = [
+      'host - WHITE manual',
+      'spamtrap - SPAMTRAP manual',
+      'tuple - GREY attempt',
+      'host - WHITE promotion',
+      'tuple GREY - promotion',
+      'host WHITE WHITE sighting',
+      'host WHITE TRAPPED trap',
+      'host WHITE - peer',
+    ].filter((row) => !isOnServer() || !row.startsWith('tuple'))
+    expect(rows.map(brief)).toEqual(wanted.map((row, index) => `${index + 1} ${row}`))
+    if (!isOnServer()) expect(rows[2]?.key).toEqual({ kind: 'tuple', ...attempt.tuple })
     expect(rows[1]?.key).toEqual({ kind: 'spamtrap', address: 'a@b' })
-    expect(rows[7]).toMatchObject({ key: { ip: '192.0.2.9' }, actor: '198.51.100.1' })
+    expect(rows.at(-1)).toMatchObject({ key: { ip: '192.0.2.9' }, actor: '198.51.100.1' })
     for (let index = 1; index < rows.length; index += 1) {
       expect(compareStamps(rows[index - 1]!.stamp, rows[index]!.stamp)).toBeLessThan(0)
     }
   })
 
-  test('is read from any position, in slices, and says what is newest', async () => {
+  sqliteTest('is read from any position, in slices, and says what is newest', async () => {
     const store = await scratch.store()
     await store.edit(hosts(5), NOW)
     expect(await store.readJournal(0, 0)).toEqual({ rows: [], newest: 5, isBehind: false })
@@ -65,14 +74,17 @@ describe('the journal', () => {
     expect(await store.readJournal(6, 10)).toEqual({ rows: [], newest: 5, isBehind: true })
   })
 
-  test('keys with bytes that are no UTF-8, with line feeds and the field separators of listings', async () => {
-    const store = await scratch.store()
-    const tuple = { ip: '192.0.2.1', helo: 'h\xff\n|', from: '<a|\xe4@b>', to: '<\x01@d>' }
-    await store.upsert([{ kind: 'GREY', ...tuple, first: 1, pass: 2, expire: 3, bcount: 1, pcount: 0 }], {
-      ifMissing: false,
-    })
-    expect(await rowsOf(store)).toMatchObject([{ key: { kind: 'tuple', ...tuple }, rule: 'import' }])
-  })
+  sqliteTest(
+    'keys with bytes that are no UTF-8, with line feeds and the field separators of listings',
+    async () => {
+      const store = await scratch.store()
+      const tuple = { ip: '192.0.2.1', helo: 'h\xff\n|', from: '<a|\xe4@b>', to: '<\x01@d>' }
+      await store.upsert([{ kind: 'GREY', ...tuple, first: 1, pass: 2, expire: 3, bcount: 1, pcount: 0 }], {
+        ifMissing: false,
+      })
+      expect(await rowsOf(store)).toMatchObject([{ key: { kind: 'tuple', ...tuple }, rule: 'import' }])
+    },
+  )
 
   test('a transaction that fails leaves no row and uses no number', async () => {
     const store = await scratch.store()
@@ -116,28 +128,31 @@ describe('the journal', () => {
     expect(rows[0]).toMatchObject({ key: undefined, stamp: { time: NOW * 1000 } })
   })
 
-  test('stamps never go back when the clock does, and a copy of the database is another node', async () => {
-    const path = scratch.create()
-    const store = await scratch.open(path)
-    await store.edit([addWhite('192.0.2.1')], NOW)
-    await store.edit([addWhite('192.0.2.2')], NOW - 86_400)
-    await store.close()
-    const copyPath = join(scratch.folder(), 'copy')
-    copyFileSync(path, copyPath)
-    const copy = await scratch.open(copyPath)
-    await copy.edit([addWhite('192.0.2.3')], NOW + 1)
-    const [first, second, third] = (await rowsOf(copy)).map(({ stamp }) => stamp)
-    expect(compareStamps(first, second)).toBeLessThan(0)
-    expect(compareStamps(second, third)).toBeLessThan(0)
-    expect(first?.node).toBe(second?.node)
-    expect(third?.node).not.toBe(second?.node)
-    const again = await scratch.open(copyPath)
-    await again.edit([addWhite('192.0.2.4')], NOW + 2)
-    expect((await rowsOf(again, 3))[0]?.stamp.node).toBe(third?.node)
-  })
+  sqliteTest(
+    'stamps never go back when the clock does, and a copy of the database is another node',
+    async () => {
+      const path = scratch.create()
+      const store = await scratch.open(path)
+      await store.edit([addWhite('192.0.2.1')], NOW)
+      await store.edit([addWhite('192.0.2.2')], NOW - 86_400)
+      await store.close()
+      const copyPath = join(scratch.folder(), 'copy')
+      copyFileSync(path, copyPath)
+      const copy = await scratch.open(copyPath)
+      await copy.edit([addWhite('192.0.2.3')], NOW + 1)
+      const [first, second, third] = (await rowsOf(copy)).map(({ stamp }) => stamp)
+      expect(compareStamps(first, second)).toBeLessThan(0)
+      expect(compareStamps(second, third)).toBeLessThan(0)
+      expect(first?.node).toBe(second?.node)
+      expect(third?.node).not.toBe(second?.node)
+      const again = await scratch.open(copyPath)
+      await again.edit([addWhite('192.0.2.4')], NOW + 2)
+      expect((await rowsOf(again, 3))[0]?.stamp.node).toBe(third?.node)
+    },
+  )
 })
 
-describe('trimming', () => {
+sqliteSuite('trimming', () => {
   const fill = async (store: Store, count: number, now: number): Promise<void> => {
     for (let start = 0; start < count; start += 5000) await store.edit(hosts(5000, start), now)
   }

@@ -5,7 +5,7 @@ import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/listing/key-ran
 import type { Store } from '../../../src/db/store.js'
 import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
 import { compileQuery, sortKeyOf } from '../../../src/domain/query-match.js'
-import { entriesOf, listingOf, NOW, Scratch } from '../../support/scratch-database.js'
+import { entriesOf, listingOf, NOW, Scratch, sqliteTest } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 
@@ -40,7 +40,7 @@ async function filled(): Promise<{ store: Store; all: Entry[] }> {
   return { store, all: await entriesOf(store) }
 }
 
-test('a network is looked up, and every step of a long one goes on where the last ended', async () => {
+sqliteTest('a network is looked up, and every step of a long one goes on where the last ended', async () => {
   const { store } = await filled()
   const database = new Database(store.location, { readonly: true })
   const prepared: string[] = []
@@ -67,7 +67,7 @@ test('a network is looked up, and every step of a long one goes on where the las
   database.close()
 })
 
-test('one address is looked up, not searched for', async () => {
+sqliteTest('one address is looked up, not searched for', async () => {
   const { store } = await filled()
   const database = new Database(store.location, { readonly: true })
   const prepared: string[] = []
@@ -165,7 +165,7 @@ describe('listing over many ranges', () => {
   })
 })
 
-test('a stopped reader holds nothing: writers go on and the log can be emptied', async () => {
+sqliteTest('a stopped reader holds nothing: writers go on and the log can be emptied', async () => {
   const { store, all } = await filled()
   const reader = await scratch.open(store.location, { mode: 'read' })
   const pages = reader.listText()[Symbol.asyncIterator]()

@@ -1,0 +1,80 @@
+import { AppError } from '../../platform/app-error.js'
+import { errnoText } from '../../platform/errno-text.js'
+import type { ErrorCode } from '../../platform/error-codes.js'
+import { openError } from '../db-error.js'
+
+/** SQLSTATE by its beginning, first match wins, as our codes. Source: PostgreSQL manual, appendix A. */
+const CODES: readonly (readonly [prefix: string, code: ErrorCode, hint?: string])[] = [
+  ['28', 'ERR_DB_OPEN', 'look at the user, the file of PGPASSFILE and pg_hba.conf of the server'],
+  ['3D000', 'ERR_DB_OPEN', 'create it: createdb NAME; then "spamdctl init-db" with the same location'],
+  ['42P01', 'ERR_DB_OPEN', 'make the tables with "spamdctl init-db" and the same location'],
+  ['42883', 'ERR_DB_OPEN', 'make the tables with "spamdctl init-db" and the same location'],
+  ['3F000', 'ERR_DB_OPEN', 'make the tables with "spamdctl init-db" and the same location'],
+  ['42501', 'ERR_DB_READONLY', '"spamdctl init-db" prints the GRANTs that a gateway needs'],
+  ['25006', 'ERR_DB_READONLY'],
+  ['55P03', 'ERR_DB_BUSY', 'another client of the server holds a lock: pg_stat_activity shows who'],
+  ['40', 'ERR_DB_BUSY'],
+  ['57014', 'ERR_DB_BUSY'],
+  ['53100', 'ERR_DB_FULL', 'free space on the file system of the server'],
+  ['53', 'ERR_DB_AWAY', 'raise max_connections of the server, or put pgbouncer in front of it'],
+  ['57P', 'ERR_DB_AWAY'],
+  ['08', 'ERR_DB_AWAY'],
+  ['XX001', 'ERR_DB_CORRUPT', 'restore a dump made by pg_dump'],
+  ['XX002', 'ERR_DB_CORRUPT', 'REINDEX the database'],
+]
+
+/** Codes after which the connection is of no use any more: it ended, or this server is no longer the one to write to. */
+const LOST_CODES: ReadonlySet<string> = new Set([
+  'ERR_DB_AWAY',
+  'ERR_DB_OPEN',
+  'ERR_DB_READONLY',
+  'ERR_DB_IO',
+])
+
+/** True when the next call has to connect again. */
+export function isLost(error: unknown): boolean {
+  return error instanceof AppError && LOST_CODES.has(error.code)
+}
+
+/** True for what goes well when the whole transaction is done again. */
+export function isTransient(error: unknown): boolean {
+  const state = sqlStateOf(error)
+  return state === '40P01' || state === '40001' || state === '23505'
+}
+
+/** An `AppError` for anything that the server, its driver or the network threw; bugs come back unchanged. */
+export function toPgError(error: unknown): unknown {
+  if (error instanceof AppError || !(error instanceof Error)) return error
+  if (error instanceof TypeError || error instanceof RangeError) return error
+  const state = sqlStateOf(error)
+  if (state !== undefined) {
+    const [, code, hint] = CODES.find(([prefix]) => state.startsWith(prefix)) ?? (['', 'ERR_DB_IO'] as const)
+    return new AppError(code, firstLineOf(error), { hint, cause: error })
+  }
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof AggregateError) return toPgError(error.errors[0])
+  if (code?.startsWith('CERT_') || code?.startsWith('ERR_TLS') || code?.includes('CERT')) {
+    return openError(`the certificate of the server is not accepted: ${error.message}`, {
+      hint: 'name the certificate of its authority with sslrootcert',
+      cause: error,
+    })
+  }
+  if (error.message.startsWith('SASL') || error.message.includes('password must be a string')) {
+    return openError('the server asks for a password and none is known', {
+      hint: 'put it into the file that PGPASSFILE names, mode 0600: HOST:PORT:DATABASE:USER:PASSWORD',
+      cause: error,
+    })
+  }
+  const reason = code !== undefined && /^E[A-Z0-9]+$/.test(code) ? errnoText(code) : firstLineOf(error)
+  return new AppError('ERR_DB_AWAY', reason, { cause: error })
+}
+
+function sqlStateOf(error: unknown): string | undefined {
+  const source = error instanceof AppError ? error.cause : error
+  const code = (source as { code?: unknown } | undefined)?.code
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E') ? code : undefined
+}
+
+function firstLineOf(error: Error): string {
+  return error.message.split('\n', 1)[0]!
+}

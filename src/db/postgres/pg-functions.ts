@@ -1,0 +1,261 @@
+/**
+ * The functions on a server through which batches are loaded and stored. They are made anew at every step of the schema. A
+ * function keeps its plans for a connection, also through pgbouncer, where prepared statements are lost between transactions.
+ */
+import {
+  type Columns,
+  HOST_COLUMNS,
+  IS_POOL_TUPLE,
+  names,
+  POOL_COLUMNS,
+  SPAMTRAP_COLUMNS,
+  TUPLE_COLUMNS,
+} from './pg-schema.js'
+
+function parameters(columns: Columns): string {
+  return columns.map(([name, type]) => `${name}_s ${type}[]`).join(', ')
+}
+
+function arrays(columns: Columns): string {
+  return columns.map(([name]) => `${name}_s`).join(', ')
+}
+
+/**
+ * Plans are made once a connection and must not depend on how full the tables were then; what waits for a lock longer than
+ * the time-out of a batch fails.
+ */
+const SETTINGS = `SET search_path = spamd, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET lock_timeout = '3s'`
+
+const LATIN1 = `'LATIN1'`
+
+const createFunction = (name: string, parameterList: string, returns: string, body: string): string =>
+  `CREATE OR REPLACE FUNCTION spamd.${name}(${parameterList}) RETURNS ${returns} LANGUAGE plpgsql ${SETTINGS} AS $$
+#variable_conflict use_column
+BEGIN
+${body}
+END $$;`
+
+/** Another transaction made a row with the same key first, or took it away: the batch is decided anew. */
+const CHANGED = `GET DIAGNOSTICS done = ROW_COUNT;
+  IF done <> wanted THEN RAISE EXCEPTION 'changed by another transaction' USING ERRCODE = '40001'; END IF;`
+
+const createWriter = (name: string, parameterList: string, statement: string): string =>
+  createFunction(
+    name,
+    parameterList,
+    'void',
+    `DECLARE done bigint; BEGIN\n  ${statement};\n  ${CHANGED}\n  END;`,
+  )
+
+const TUPLE_KEY = 't.net = k.net AND t.ip = k.ip AND t.digest = k.digest'
+
+/** The functions through which batches are loaded and stored; made anew at every step of the schema. */
+export const FUNCTIONS: readonly string[] = [
+  createFunction(
+    'load_hosts',
+    'nets text[], ips text[], is_locking boolean',
+    'SETOF spamd.loaded_host',
+    `IF is_locking THEN
+    RETURN QUERY SELECT k.n::int, ${names(HOST_COLUMNS, 'h.')} FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n)
+      JOIN hosts h ON h.net = k.net AND h.ip = k.ip ORDER BY h.ip FOR NO KEY UPDATE OF h;
+  ELSE
+    RETURN QUERY SELECT k.n::int, ${names(HOST_COLUMNS, 'h.')} FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n)
+      JOIN hosts h ON h.net = k.net AND h.ip = k.ip;
+  END IF;`,
+  ),
+  createFunction(
+    'load_tuples',
+    'nets text[], ips text[], digests uuid[], is_locking boolean',
+    'SETOF spamd.loaded_tuple',
+    `IF is_locking THEN
+    RETURN QUERY SELECT k.n::int, ${names(TUPLE_COLUMNS, 't.')}
+      FROM unnest(nets, ips, digests) WITH ORDINALITY k(net, ip, digest, n)
+      JOIN tuples t ON ${TUPLE_KEY} ORDER BY t.ip, t.digest FOR NO KEY UPDATE OF t;
+  ELSE
+    RETURN QUERY SELECT k.n::int, ${names(TUPLE_COLUMNS, 't.')}
+      FROM unnest(nets, ips, digests) WITH ORDINALITY k(net, ip, digest, n) JOIN tuples t ON ${TUPLE_KEY};
+  END IF;`,
+  ),
+  createFunction(
+    'load_spamtraps',
+    'addresses text[], is_locking boolean',
+    'SETOF spamd.loaded_spamtrap',
+    `IF is_locking THEN
+    RETURN QUERY SELECT k.n::int, ${names(SPAMTRAP_COLUMNS, 's.')} FROM unnest(addresses) WITH ORDINALITY k(address, n)
+      JOIN spamtraps s ON s.digest = md5(convert_to(k.address, ${LATIN1}))::uuid ORDER BY s.digest FOR NO KEY UPDATE OF s;
+  ELSE
+    RETURN QUERY SELECT k.n::int, ${names(SPAMTRAP_COLUMNS, 's.')} FROM unnest(addresses) WITH ORDINALITY k(address, n)
+      JOIN spamtraps s ON s.digest = md5(convert_to(k.address, ${LATIN1}))::uuid;
+  END IF;`,
+  ),
+  createFunction(
+    'count_tuples',
+    'nets text[], ips text[]',
+    'TABLE (n int, tuple_count bigint)',
+    `RETURN QUERY SELECT k.n::int, (SELECT count(*) FROM tuples t
+      WHERE t.net = k.net AND t.ip = k.ip AND NOT t.is_removed)
+    FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n);`,
+  ),
+  createFunction(
+    'oldest_tuples',
+    'of_net text, of_ip text, at_most bigint',
+    'SETOF spamd.found_tuple',
+    `RETURN QUERY SELECT convert_from(t.helo, ${LATIN1}), convert_from(t.sender, ${LATIN1}),
+    convert_from(t.recipient, ${LATIN1}), ${names(TUPLE_COLUMNS, 't.')} FROM tuples t
+    WHERE t.net = of_net AND t.ip = of_ip AND NOT t.is_removed ORDER BY t.first, t.helo, t.sender, t.recipient LIMIT at_most FOR NO KEY UPDATE OF t;`,
+  ),
+  createWriter(
+    'insert_hosts',
+    `wanted bigint, nets text[], ips text[], ${parameters(HOST_COLUMNS)}`,
+    `INSERT INTO hosts (net, ip, ${names(HOST_COLUMNS)})
+    SELECT * FROM unnest(nets, ips, ${arrays(HOST_COLUMNS)}) ORDER BY 2 ON CONFLICT DO NOTHING`,
+  ),
+  createWriter(
+    'update_hosts',
+    `wanted bigint, nets text[], ips text[], ${parameters(HOST_COLUMNS)}`,
+    `UPDATE hosts t SET (${names(HOST_COLUMNS)}) = ROW(${names(HOST_COLUMNS, 'k.')})
+    FROM unnest(nets, ips, ${arrays(HOST_COLUMNS)}) k(net, ip, ${names(HOST_COLUMNS)})
+    WHERE t.net = k.net AND t.ip = k.ip`,
+  ),
+  createWriter(
+    'delete_hosts',
+    'wanted bigint, nets text[], ips text[]',
+    `DELETE FROM hosts t USING unnest(nets, ips) k(net, ip) WHERE t.net = k.net AND t.ip = k.ip`,
+  ),
+  createWriter(
+    'insert_tuples',
+    `wanted bigint, nets text[], ips text[], digests uuid[], helos text[], senders text[], recipients text[],
+  ${parameters(TUPLE_COLUMNS)}`,
+    `INSERT INTO tuples (net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)})
+    SELECT net, ip, digest, convert_to(helo, ${LATIN1}), convert_to(sender, ${LATIN1}), convert_to(recipient, ${LATIN1}),
+      ${names(TUPLE_COLUMNS)}
+    FROM unnest(nets, ips, digests, helos, senders, recipients, ${arrays(TUPLE_COLUMNS)})
+      k(net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)}) ORDER BY ip, digest ON CONFLICT DO NOTHING`,
+  ),
+  createWriter(
+    'update_tuples',
+    `wanted bigint, nets text[], ips text[], digests uuid[], ${parameters(TUPLE_COLUMNS)}`,
+    `UPDATE tuples t SET (${names(TUPLE_COLUMNS)}) = ROW(${names(TUPLE_COLUMNS, 'k.')})
+    FROM unnest(nets, ips, digests, ${arrays(TUPLE_COLUMNS)}) k(net, ip, digest, ${names(TUPLE_COLUMNS)})
+    WHERE ${TUPLE_KEY}`,
+  ),
+  createWriter(
+    'delete_tuples',
+    'wanted bigint, nets text[], ips text[], digests uuid[]',
+    `DELETE FROM tuples t USING unnest(nets, ips, digests) k(net, ip, digest) WHERE ${TUPLE_KEY}`,
+  ),
+  createWriter(
+    'insert_spamtraps',
+    `wanted bigint, addresses text[], ${parameters(SPAMTRAP_COLUMNS)}`,
+    `INSERT INTO spamtraps (address, ${names(SPAMTRAP_COLUMNS)})
+    SELECT convert_to(address, ${LATIN1}), ${names(SPAMTRAP_COLUMNS)}
+    FROM unnest(addresses, ${arrays(SPAMTRAP_COLUMNS)}) k(address, ${names(SPAMTRAP_COLUMNS)}) ORDER BY 1 ON CONFLICT DO NOTHING`,
+  ),
+  createWriter(
+    'update_spamtraps',
+    `wanted bigint, addresses text[], ${parameters(SPAMTRAP_COLUMNS)}`,
+    `UPDATE spamtraps t SET (${names(SPAMTRAP_COLUMNS)}) = ROW(${names(SPAMTRAP_COLUMNS, 'k.')})
+    FROM unnest(addresses, ${arrays(SPAMTRAP_COLUMNS)}) k(address, ${names(SPAMTRAP_COLUMNS)})
+    WHERE t.digest = md5(convert_to(k.address, ${LATIN1}))::uuid`,
+  ),
+  createWriter(
+    'delete_spamtraps',
+    'wanted bigint, addresses text[]',
+    `DELETE FROM spamtraps t USING unnest(addresses) k(address) WHERE t.digest = md5(convert_to(k.address, ${LATIN1}))::uuid`,
+  ),
+  createFunction(
+    'load_pools',
+    'networks text[], is_locking boolean',
+    'SETOF spamd.loaded_pool',
+    `IF is_locking THEN
+    RETURN QUERY SELECT k.n::int, ${names(POOL_COLUMNS, 'p.')} FROM unnest(networks) WITH ORDINALITY k(network, n)
+      JOIN pools p ON p.network = k.network ORDER BY p.network FOR NO KEY UPDATE OF p;
+  ELSE
+    RETURN QUERY SELECT k.n::int, ${names(POOL_COLUMNS, 'p.')} FROM unnest(networks) WITH ORDINALITY k(network, n)
+      JOIN pools p ON p.network = k.network;
+  END IF;`,
+  ),
+  createWriter(
+    'insert_pools',
+    `wanted bigint, networks text[], ${parameters(POOL_COLUMNS)}`,
+    `INSERT INTO pools (network, ${names(POOL_COLUMNS)})
+    SELECT * FROM unnest(networks, ${arrays(POOL_COLUMNS)}) ORDER BY 1 ON CONFLICT DO NOTHING`,
+  ),
+  createWriter(
+    'update_pools',
+    `wanted bigint, networks text[], ${parameters(POOL_COLUMNS)}`,
+    `UPDATE pools t SET (${names(POOL_COLUMNS)}) = ROW(${names(POOL_COLUMNS, 'k.')})
+    FROM unnest(networks, ${arrays(POOL_COLUMNS)}) k(network, ${names(POOL_COLUMNS)}) WHERE t.network = k.network`,
+  ),
+  createWriter(
+    'delete_pools',
+    'wanted bigint, networks text[]',
+    'DELETE FROM pools t USING unnest(networks) k(network) WHERE t.network = k.network',
+  ),
+  createFunction(
+    'add_counts',
+    `of_slot int, of_hour bigint, names text[], labels text[], counts bigint[], tuples_change bigint, pools_change bigint,
+  bytes_change bigint`,
+    'void',
+    `INSERT INTO hourly_counts AS c (hour, slot, name, label, count)
+    SELECT of_hour, of_slot, name, label, count FROM unnest(names, labels, counts) k(name, label, count) ORDER BY name, label
+    ON CONFLICT (hour, slot, name, label) DO UPDATE SET count = c.count + excluded.count;
+  IF tuples_change <> 0 OR pools_change <> 0 OR bytes_change <> 0 THEN
+    INSERT INTO totals AS c (slot, tuple_count, pool_count, text_bytes)
+      VALUES (of_slot, tuples_change, pools_change, bytes_change)
+      ON CONFLICT (slot) DO UPDATE SET tuple_count = c.tuple_count + excluded.tuple_count,
+        pool_count = c.pool_count + excluded.pool_count, text_bytes = c.text_bytes + excluded.text_bytes;
+  END IF;`,
+  ),
+  createFunction(
+    'put_release',
+    `of_id text, from_text text, to_text text, of_network text, of_scope int, from_first bigint, to_expire bigint,
+  of_used bigint, of_author text, new_at bigint, new_node bigint, old_at bigint, old_node bigint`,
+    'void',
+    `DECLARE done bigint; wanted bigint := 1; BEGIN
+  INSERT INTO releases AS r VALUES (of_id, convert_to(from_text, ${LATIN1}), convert_to(to_text, ${LATIN1}), of_network, of_scope,
+    from_first, to_expire, of_used, of_author, new_at, new_node)
+  ON CONFLICT (id) DO UPDATE SET expire = excluded.expire, used = excluded.used, stamp_at = excluded.stamp_at,
+    stamp_node = excluded.stamp_node WHERE r.stamp_at = old_at AND r.stamp_node = old_node;
+  ${CHANGED}
+  END;`,
+  ),
+  createFunction(
+    'evict_sources',
+    'nets text[], lows text[], highs text[], counts bigint[]',
+    'TABLE (net text, evicted bigint, pools bigint, bytes bigint)',
+    `DECLARE last_net text; left_count bigint; gone_count bigint; gone_pools bigint; gone_bytes bigint; BEGIN
+  FOR i IN 1 .. coalesce(array_length(nets, 1), 0) LOOP
+    IF nets[i] IS DISTINCT FROM last_net THEN left_count := counts[i]; END IF;
+    last_net := nets[i];
+    WITH gone AS (
+      DELETE FROM tuples t WHERE (t.ip, t.digest, t.net) IN (
+        SELECT c.ip, c.digest, c.net FROM tuples c
+        WHERE c.net = nets[i] AND c.ip >= lows[i] AND c.ip < highs[i] AND NOT c.is_removed
+        ORDER BY c.bcount > 1, c.first LIMIT left_count FOR UPDATE SKIP LOCKED)
+      RETURNING octet_length(t.helo) + octet_length(t.sender) + octet_length(t.recipient) AS size, ${IS_POOL_TUPLE} AS is_pool)
+    SELECT count(*), count(*) FILTER (WHERE is_pool), coalesce(sum(size), 0) INTO gone_count, gone_pools, gone_bytes FROM gone;
+    left_count := left_count - gone_count;
+    RETURN QUERY SELECT nets[i], gone_count, gone_pools, gone_bytes;
+  END LOOP;
+  END;`,
+  ),
+  // Partitions are made and dropped with the rights of who owns the tables: a daemon needs no right to change tables.
+  `CREATE OR REPLACE FUNCTION spamd.keep_history(day date, drop_before date) RETURNS void LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = spamd, pg_temp SET lock_timeout = '1s' AS $$
+DECLARE part text := 'history_' || to_char(day, 'YYYYMMDD'); old record;
+BEGIN
+  IF to_regclass('spamd.' || part) IS NULL THEN
+    EXECUTE format('CREATE TABLE %I PARTITION OF history FOR VALUES FROM (%s) TO (%s)', part,
+      extract(epoch FROM day::timestamp)::bigint, extract(epoch FROM (day + 1)::timestamp)::bigint);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO spamd_daemon', part);
+  END IF;
+  FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
+    WHERE inhparent = 'spamd.history'::regclass AND relname < 'history_' || to_char(drop_before, 'YYYYMMDD')
+      AND relname ~ '^history_[0-9]{8}$' LOOP
+    EXECUTE format('DROP TABLE %I', old.relname);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION spamd.keep_history(date, date) FROM PUBLIC;`,
+]

@@ -1,0 +1,218 @@
+/** The history for people on a server, partitioned by day; see history.ts for what it keeps. */
+import { CHANGE_RULES, type Change, type ChangeRule } from '../../domain/change.js'
+import {
+  DEFAULT_HISTORY,
+  type HistoryRow,
+  type HistorySettings,
+  UNDOABLE_RULES,
+} from '../../domain/history.js'
+import {
+  decodeRow,
+  type EventSteps,
+  encodeFields,
+  encodeKey,
+  type Row as HistoryColumns,
+  isKept,
+  KINDS,
+  parseSettings,
+  SUMMARY,
+  stepsOfRows,
+} from '../history.js'
+import type { PgLink, Statements } from './pg-link.js'
+
+const SETTINGS = "SELECT value FROM spamd.settings WHERE name = 'history'"
+const SAVE_SETTINGS = `INSERT INTO spamd.settings VALUES ('history', $1)
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+const APPEND = `INSERT INTO spamd.history (event, at, rule, actor, kind, key, before, after)
+  SELECT coalesce(event, nextval('spamd.history_events')), at, rule, actor, kind, key, before, after
+  FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[])
+    k(event, at, rule, actor, kind, key, before, after)`
+const NEXT_EVENT = "SELECT nextval('spamd.history_events')"
+const COLUMNS = 'seq, event, at, rule, actor, kind, key, before, after'
+const NEWEST = 'SELECT coalesce(max(seq), 0) FROM spamd.history'
+/** Late ones have a smaller number than what was read before, by a transaction that was under way then. */
+const IS_NEW = `(seq > $1 OR ($2::text IS NOT NULL AND (xid >= pg_snapshot_xmax($2::pg_snapshot)
+  OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($2::pg_snapshot))))))`
+/** With the snapshot of the same moment in front of each row, and one row of NULL when there is none. */
+const lookFor = (condition: string): string => `SELECT pg_current_snapshot()::text, h.*
+  FROM (SELECT) AS one LEFT JOIN LATERAL (
+    SELECT ${COLUMNS} FROM spamd.history WHERE ${condition} ORDER BY seq LIMIT $3
+  ) AS h ON true ORDER BY h.seq`
+const FORWARD = lookFor(IS_NEW)
+/** Keys of an address and of its tuples begin alike; the index has only so much of them. */
+const OF_ADDRESS = lookFor(
+  `left(key, 48) >= $4 AND left(key, 48) < $4 || '!' AND (key = $4 OR left(key, length($4) + 1) = $4 || ' ') AND ${IS_NEW}`,
+)
+const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
+const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
+const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) ORDER BY seq DESC LIMIT 1`
+const DROP_MODES = {
+  off: 'DELETE FROM spamd.history',
+  hosts: 'DELETE FROM spamd.history WHERE kind IN (1, 2, 4)',
+} as const
+const DROP_OVER =
+  'DELETE FROM spamd.history WHERE seq IN (SELECT seq FROM spamd.history ORDER BY seq LIMIT $1)'
+const ROW_COUNT = 'SELECT count(*) FROM spamd.history'
+const KEEP = 'SELECT spamd.keep_history($1::date, $2::date)'
+
+/** Another program may have changed the settings. */
+const SETTINGS_LIFE_MS = 10_000
+const DAY_SEC = 86_400
+/** Rows that one call removes for the limit of rows. */
+const TRIM_ROWS = 20_000
+
+/** The history as one store reads and writes it. */
+export class PgHistory {
+  readonly #link: PgLink
+  #settings: { value: HistorySettings; readMs: number } | undefined
+  /** Event of all that people change through this store: a command is one event. */
+  #commandEvent: number | undefined
+  /** Where the last look ended, with what it could not see yet. */
+  #lastLook: { newest: number; snapshot: string } | undefined
+
+  constructor(link: PgLink) {
+    this.#link = link
+  }
+
+  /** Appends the changes of the running transaction. */
+  async append(
+    changes: readonly Change[],
+    send: (sql: string, values: readonly unknown[]) => void,
+    statements: Statements,
+  ): Promise<void> {
+    if (changes.length === 0) return
+    const settings = await this.#settingsWithin(statements)
+    if (settings.mode === 'off') return
+    const kept = changes.filter((change) => isKept(change, settings))
+    if (kept.length === 0) return
+    const event = await this.#eventFor(kept[0]!.cause.rule, statements)
+    const rows = kept.map(({ key, before, after, cause, stamp }) => [
+      event,
+      Math.floor(stamp.time / 1000),
+      CHANGE_RULES.indexOf(cause.rule),
+      cause.actor ?? (settings.mode === 'full' ? cause.recipient : undefined) ?? null,
+      KINDS.indexOf(key.kind),
+      encodeKey(key),
+      encodeFields(before.entry),
+      encodeFields(after.entry),
+    ])
+    send(
+      APPEND,
+      Array.from({ length: 8 }, (_, index) => rows.map((row) => row[index])),
+    )
+  }
+
+  /** One row for an event that is too large for a row each. */
+  async appendSummary(
+    rule: ChangeRule,
+    at: number,
+    summary: string,
+    send: (sql: string, values: readonly unknown[]) => void,
+    statements: Statements,
+  ): Promise<void> {
+    if ((await this.#settingsWithin(statements)).mode === 'off') return
+    const event = await this.#eventFor(rule, statements)
+    send(APPEND, [
+      [event],
+      [Math.floor(at)],
+      [CHANGE_RULES.indexOf(rule)],
+      [null],
+      [SUMMARY],
+      [summary],
+      [null],
+      [null],
+    ])
+  }
+
+  newest(): Promise<number> {
+    return this.#link.read('newestHistory', async (statements) => {
+      const [row] = await statements.rows(NEWEST)
+      return row![0] as number
+    })
+  }
+
+  /** See `Store.readHistory`. Rows that a slow transaction brings late come with the next look. */
+  read({
+    after,
+    limit,
+    ip,
+  }: {
+    after: number
+    limit: number
+    ip?: string | undefined
+  }): Promise<HistoryRow[]> {
+    return this.#link.read('readHistory', async (statements) => {
+      const late = this.#lastLook?.newest === after ? this.#lastLook.snapshot : null
+      const rows =
+        ip === undefined
+          ? await statements.rows(FORWARD, [after, late, limit])
+          : await statements.rows(OF_ADDRESS, [after, late, limit, ip])
+      const snapshot = rows[0]![0] as string
+      const found = rows
+        .filter(([, seq]) => seq !== null)
+        .map(([, ...columns]) => decodeRow(columns as unknown as HistoryColumns))
+      const newest = found.reduce((largest, { seq }) => Math.max(largest, seq), after)
+      // Behind a look that was cut off by its limit, rows are asked for by their number.
+      this.#lastLook = found.length < limit ? { newest, snapshot } : undefined
+      return found
+    })
+  }
+
+  settings(): Promise<HistorySettings> {
+    return this.#link.read('historySettings', (statements) => this.#settingsWithin(statements))
+  }
+
+  saveSettings(settings: HistorySettings): Promise<void> {
+    return this.#link.write('saveHistorySettings', async (statements) => {
+      if (settings.mode !== 'full') await statements.rows(DROP_MODES[settings.mode])
+      await statements.rows(SAVE_SETTINGS, [JSON.stringify(settings)])
+      this.#settings = undefined
+    })
+  }
+
+  /** See `stepsOfRows`. */
+  async stepsOf(event: number, statements: Statements): Promise<EventSteps> {
+    const rows = await statements.rows(OF_EVENT, [event])
+    return stepsOfRows(rows.map((row) => decodeRow(row as unknown as HistoryColumns)))
+  }
+
+  async lastUndoable(statements: Statements): Promise<number | undefined> {
+    const [row] = await statements.rows(LAST_EVENT)
+    return row?.[0] as number | undefined
+  }
+
+  /** Makes the partitions of today and tomorrow and drops what is older than the settings say. */
+  async keepUp(now: number): Promise<void> {
+    await this.#link.read('keepHistory', async (statements) => {
+      const { keepSec, keepRows } = await this.#settingsWithin(statements)
+      const dropBefore = dayOf(now - keepSec)
+      for (const day of [now, now + DAY_SEC]) await statements.rows(KEEP, [dayOf(day), dropBefore])
+      const [row] = await statements.rows(ROW_COUNT)
+      const overCount = (row![0] as number) - keepRows
+      if (overCount > 0) await statements.rows(DROP_OVER, [Math.min(overCount, TRIM_ROWS)])
+    })
+  }
+
+  async #settingsWithin(statements: Statements): Promise<HistorySettings> {
+    const known = this.#settings
+    if (known !== undefined && performance.now() - known.readMs < SETTINGS_LIFE_MS) return known.value
+    const [row] = await statements.rows(SETTINGS)
+    const text = row?.[0] as string | undefined
+    const value = text === undefined ? DEFAULT_HISTORY : parseSettings(text)
+    this.#settings = { value, readMs: performance.now() }
+    return value
+  }
+
+  async #eventFor(rule: ChangeRule, statements: Statements): Promise<number | null> {
+    if (!UNDOABLE_RULES.includes(rule)) return null
+    if (this.#commandEvent === undefined) {
+      const [row] = await statements.rows(NEXT_EVENT)
+      this.#commandEvent = row![0] as number
+    }
+    return this.#commandEvent
+  }
+}
+
+function dayOf(sec: number): string {
+  return new Date(sec * 1000).toISOString().slice(0, 10)
+}

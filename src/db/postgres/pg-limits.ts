@@ -1,0 +1,217 @@
+/**
+ * Keeps the number of tuples on a server within the limits: what is over goes from the heaviest networks first, as in
+ * tables/tuple-limits.ts. Each gateway knows the weights for itself; the server keeps the total.
+ */
+import type { Tuple } from '../../domain/entry.js'
+import { poolKeyOf } from '../../domain/pool-key.js'
+import type { GreyPolicy } from '../../domain/requests.js'
+import { fairWeight, rangesOf } from '../tables/tuple-sources.js'
+import type { PgLink, Statements } from './pg-link.js'
+import { netOf } from './pg-rows.js'
+import { IS_POOL_TUPLE } from './pg-schema.js'
+import { type TupleBalance, textBytes } from './pg-writes.js'
+
+const TOTALS = `SELECT coalesce(sum(tuple_count), 0)::bigint, coalesce(sum(pool_count), 0)::bigint,
+  coalesce(sum(text_bytes), 0)::bigint FROM spamd.totals`
+const LENGTH = 'octet_length(helo) + octet_length(sender) + octet_length(recipient)'
+const WEIGHTS = `SELECT net, count(*), sum(${LENGTH})::bigint FROM spamd.tuples WHERE NOT is_removed GROUP BY net`
+const EVICT_SOURCES = 'SELECT net, evicted, pools, bytes FROM spamd.evict_sources($1, $2, $3, $4)'
+const EVICT_OLDEST = `WITH gone AS (
+    DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (
+      SELECT ip, digest, net FROM spamd.tuples
+        WHERE NOT is_removed AND ($2::boolean IS NULL OR $2 = ${IS_POOL_TUPLE}) ORDER BY expire, first LIMIT $1 FOR UPDATE SKIP LOCKED)
+    RETURNING ${IS_POOL_TUPLE} AS is_pool, ${LENGTH} AS bytes)
+  SELECT count(*), count(*) FILTER (WHERE is_pool), coalesce(sum(bytes), 0)::bigint FROM gone`
+
+const TUPLE_OVERHEAD = 100
+const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
+/** Other gateways add tuples too: the total is read again after this, the weights after ten minutes. */
+const TOTAL_LIFE_MS = 5000
+const WEIGHTS_LIFE_MS = 600_000
+/** Halvings of the range in which the level is looked for. */
+const LEVEL_STEPS = 48
+/** One call evicts no more: a flood of others is not paid for by the batch that found it. */
+const MAX_EVICTED = 2000
+
+interface Source {
+  count: number
+  bytes: number
+}
+
+/** The limits as one store keeps them. */
+export class PgTupleLimits {
+  readonly #link: PgLink
+  #total: { balance: TupleBalance; readMs: number } | undefined
+  #sources: { byNet: Map<string, Source>; readMs: number } | undefined
+
+  constructor(link: PgLink) {
+    this.#link = link
+  }
+
+  /** Tells of tuples that this store added and removed. */
+  note(added: readonly Tuple[], removed: readonly Tuple[]): void {
+    for (const [tuples, sign] of [
+      [added, 1],
+      [removed, -1],
+    ] as const) {
+      for (const tuple of tuples) {
+        const bytes = sign * textBytes(tuple)
+        this.#add(netOf(tuple.ip), sign, bytes)
+        const balance = this.#total?.balance
+        if (balance === undefined) continue
+        balance[poolKeyOf(tuple) === undefined ? 'count' : 'pools'] += sign
+        balance.bytes += bytes
+      }
+    }
+  }
+
+  /** Evicts what is over; how many. `settle` stores the change of the totals in the same transaction. */
+  async evictOverLimits(
+    policy: Pick<GreyPolicy, 'maxTuples' | 'maxTupleBytes'>,
+    settle: (balance: TupleBalance, statements: Statements) => Promise<void>,
+  ): Promise<number> {
+    const maxBytes = policy.maxTupleBytes ?? DEFAULT_MAX_TUPLE_BYTES
+    const known = this.#total
+    if (
+      known === undefined ||
+      performance.now() - known.readMs > TOTAL_LIFE_MS ||
+      isOver(known.balance, policy.maxTuples, maxBytes)
+    ) {
+      await this.#readTotal()
+    }
+    if (!isOver(this.#total!.balance, policy.maxTuples, maxBytes)) return 0
+    await this.#readSources()
+    return this.#link.write('evictTuples', async (statements, commit) => {
+      const evicted: TupleBalance = { count: 0, pools: 0, bytes: 0 }
+      const over = (): TupleBalance => ({
+        count: this.#total!.balance.count - policy.maxTuples - evicted.count,
+        pools: this.#total!.balance.pools - policy.maxTuples - evicted.pools,
+        bytes: this.#total!.balance.bytes - maxBytes - evicted.bytes,
+      })
+      const first = over()
+      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself.
+      const excess = { count: Math.max(0, first.count) + Math.max(0, first.pools), bytes: first.bytes }
+      const wanted = this.#choose(excess, fairWeight(policy.maxTuples))
+      if (wanted.size > 0) await this.#evictSources(statements, wanted, evicted)
+      const left = over()
+      if (left.count > 0 || left.pools > 0 || left.bytes > 0) {
+        const { count, pools, bytes } = this.#total!.balance
+        const perTuple = Math.max(1, bytes / Math.max(1, count + pools))
+        const limit = Math.min(
+          MAX_EVICTED,
+          Math.max(left.count, left.pools, Math.ceil(left.bytes / perTuple)),
+        )
+        const ofPools = left.bytes > 0 ? null : left.count <= 0
+        const [row] = await statements.rows(EVICT_OLDEST, [limit, ofPools])
+        note(evicted, row as unknown as [number, number, number])
+        this.#sources = undefined
+      }
+      const change = { count: -evicted.count, pools: -evicted.pools, bytes: -evicted.bytes }
+      const settled = settle(change, statements)
+      commit()
+      await settled
+      const { balance } = this.#total!
+      balance.count += change.count
+      balance.pools += change.pools
+      balance.bytes += change.bytes
+      return evicted.count + evicted.pools
+    })
+  }
+
+  async #evictSources(
+    statements: Statements,
+    wanted: ReadonlyMap<string, number>,
+    evicted: TupleBalance,
+  ): Promise<void> {
+    const ranges = [...wanted].flatMap(([net, count]) =>
+      rangesOf(net).map(([low, high]) => ({ net, count, low, high })),
+    )
+    const rows = await statements.rows(EVICT_SOURCES, [
+      ranges.map(({ net }) => net),
+      ranges.map(({ low }) => low),
+      ranges.map(({ high }) => high),
+      ranges.map(({ count }) => count),
+    ])
+    for (const [net, count, pools, bytes] of rows as unknown as [string, number, number, number][]) {
+      note(evicted, [count, pools, bytes])
+      this.#add(net, -count, -bytes)
+    }
+  }
+
+  /** How many tuples to take from each network: what stands above a level that is low enough, and not below the fair share. */
+  #choose(over: { count: number; bytes: number }, fair: number): Map<string, number> {
+    const heavy = [...this.#sources!.byNet]
+      .map(([net, { count, bytes }]) => ({
+        net,
+        count,
+        bytesEach: bytes / count,
+        each: TUPLE_OVERHEAD + bytes / count,
+      }))
+      .filter(({ count, each }) => count * each > fair)
+    const above = (level: number, { count, each }: { count: number; each: number }): number =>
+      Math.min(count, Math.max(0, Math.ceil(count - level / each)))
+    const isEnough = (level: number): boolean => {
+      let [count, bytes] = [0, 0]
+      for (const source of heavy) {
+        const taken = above(level, source)
+        count += taken
+        bytes += taken * source.bytesEach
+      }
+      return count >= over.count && bytes >= over.bytes
+    }
+    let [low, high] = [fair, heavy.reduce((most, { count, each }) => Math.max(most, count * each), fair)]
+    for (let step = 0; step < LEVEL_STEPS && high - low > 1; step += 1) {
+      const middle = (low + high) / 2
+      if (isEnough(middle)) low = middle
+      else high = middle
+    }
+    const wanted = new Map<string, number>()
+    let [count, bytes] = [over.count, over.bytes]
+    for (const source of heavy) {
+      if (count <= 0 && bytes <= 0) break
+      const needed = Math.max(count, bytes > 0 ? Math.ceil(bytes / Math.max(1, source.bytesEach)) : 0)
+      const taken = Math.min(above(low, source), needed)
+      if (taken === 0) continue
+      wanted.set(source.net, taken)
+      count -= taken
+      bytes -= taken * source.bytesEach
+    }
+    return wanted
+  }
+
+  #add(net: string, count: number, bytes: number): void {
+    const byNet = this.#sources?.byNet
+    if (byNet === undefined) return
+    const source = byNet.get(net) ?? { count: 0, bytes: 0 }
+    source.count += count
+    source.bytes += bytes
+    if (source.count <= 0) byNet.delete(net)
+    else byNet.set(net, source)
+  }
+
+  async #readTotal(): Promise<void> {
+    const [row] = await this.#link.read('tupleCount', (statements) => statements.rows(TOTALS))
+    const [count, pools, bytes] = row as [number, number, number]
+    this.#total = { balance: { count, pools, bytes }, readMs: performance.now() }
+  }
+
+  async #readSources(): Promise<void> {
+    if (this.#sources !== undefined && performance.now() - this.#sources.readMs < WEIGHTS_LIFE_MS) return
+    const rows = await this.#link.read('evictTuples', (statements) => statements.rows(WEIGHTS))
+    const byNet = new Map(
+      (rows as unknown as [string, number, number][]).map(([net, count, bytes]) => [net, { count, bytes }]),
+    )
+    this.#sources = { byNet, readMs: performance.now() }
+  }
+}
+
+/** Counts tuples of which so many in all, so many of pools, are gone. */
+function note(evicted: TupleBalance, [all, pools, bytes]: readonly [number, number, number]): void {
+  evicted.count += all - pools
+  evicted.pools += pools
+  evicted.bytes += bytes
+}
+
+function isOver({ count, pools, bytes }: TupleBalance, maxTuples: number, maxBytes: number): boolean {
+  return count > maxTuples || pools > maxTuples || bytes > maxBytes
+}

@@ -1,0 +1,183 @@
+/** Listings from a server: a page at a time, each by its own statement, so that a slow reader holds nothing there. */
+import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
+import { hostKindOf } from '../../domain/host-state.js'
+import type { EntryQuery, SortField } from '../../domain/query.js'
+import { compileQuery } from '../../domain/query-match.js'
+import { EntrySorter } from '../listing/sorted-listing.js'
+import { openSqlite } from '../sqlite-driver.js'
+import type { EntryCounts } from '../store.js'
+import type { PgLink, Row } from './pg-link.js'
+import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
+
+/** Rows of one page: large enough that the cost of a statement over all partitions does not show. */
+export const PAGE_ROWS = 10_000
+
+/** A place in the order of a key: the texts of its columns. */
+export type PageKey = readonly string[]
+
+/** One page. */
+export interface Page {
+  entries: Entry[]
+  /** Key of its last row; undefined at the end. */
+  end: PageKey | undefined
+}
+
+/** The `limit` rows of a kind behind `after`, inside of a scope, that meet conditions. */
+export async function readPage(
+  link: PgLink,
+  call: string,
+  kind: EntryKind | 'HOST',
+  after: PageKey | undefined,
+  limit: number,
+  {
+    scope,
+    conditions = [],
+  }: { scope?: { low: string; high: string } | undefined; conditions?: readonly string[] } = {},
+): Promise<Page> {
+  const { table, key, condition } = KIND_TABLES[kind]
+  const values: (string | number)[] = [limit]
+  const value = (text: string, index: number): string => {
+    values.push(text)
+    return key[index]!.asValue(`$${values.length}`)
+  }
+  const terms = [condition, ...conditions]
+  if (scope !== undefined)
+    terms.push(`${key[0]!.column} >= ${value(scope.low, 0)}`, `${key[0]!.column} < ${value(scope.high, 0)}`)
+  if (after !== undefined) {
+    const columns = key.map(({ column }) => column).join(', ')
+    const bounds = after.map(value)
+    // The first column on its own as well: the index on it leads to where the page begins.
+    terms.push(`${key[0]!.column} >= ${bounds[0]}`)
+    terms.push(`(${columns}) > (${bounds.join(', ')})`)
+  }
+  const sql = `SELECT ${key.map(({ asText }) => asText).join(', ')}, ${SHOWN_COLUMNS[kind]} FROM spamd.${table}
+    WHERE ${terms.join(' AND ')} ORDER BY ${key.map(({ column }) => column).join(', ')} LIMIT $1`
+  const rows = await link.read(call, (statements) => statements.rows(sql, values))
+  const last = rows.length < limit ? undefined : rows.at(-1)
+  return {
+    entries: rows.map((row) => entryOf(kind, row)),
+    end: last?.slice(0, key.length) as PageKey | undefined,
+  }
+}
+
+function entryOf(kind: EntryKind | 'HOST', row: Row): Entry {
+  switch (kind) {
+    case 'SPAMTRAP': {
+      const [address, first, comment] = row as [string, number, string | null]
+      return { kind, address, first, ...(comment === null ? {} : { comment }) }
+    }
+    case 'POOL': {
+      const [ip, pool, first, pass, expire, bcount, pcount] = row as [
+        string,
+        string,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ]
+      return { kind, ip, pool, first, pass, expire, bcount, pcount }
+    }
+    case 'GREY': {
+      const [ip, helo, from, to, first, pass, expire, bcount, pcount] = row as [
+        string,
+        string,
+        string,
+        string,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ]
+      return { kind, ip, helo, from, to, first, pass, expire, bcount, pcount }
+    }
+    default: {
+      const [ip, first, pass, expire, bcount, pcount, comment] = row as [
+        string,
+        number,
+        number,
+        number,
+        number,
+        number,
+        string | null,
+      ]
+      const times = { first, pass, expire, bcount, pcount }
+      return { kind: hostKindOf(times), ip, ...times, ...(comment === null ? {} : { comment }) }
+    }
+  }
+}
+
+/** See `Store.list`. */
+export async function* listOnServer(
+  link: PgLink,
+  query: EntryQuery,
+): AsyncGenerator<Entry[], void, undefined> {
+  if (query.sort === undefined) yield* listInKeyOrder(link, query)
+  else yield* listSorted(link, query, query.sort)
+}
+
+async function* listInKeyOrder(link: PgLink, query: EntryQuery): AsyncGenerator<Entry[], void, undefined> {
+  let left = query.limit ?? Number.POSITIVE_INFINITY
+  const matches = compileQuery(query)
+  for (const kind of ENTRY_KINDS) {
+    const plan = planServerQuery(query, kind)
+    if (plan === undefined) continue
+    const { conditions, isExact } = plan
+    for (const scope of plan.scopes) {
+      let after: PageKey | undefined
+      do {
+        if (left <= 0) return
+        const rowCount = isExact ? Math.min(PAGE_ROWS, left) : PAGE_ROWS
+        const { entries, end } = await readPage(link, 'list', kind, after, rowCount, { scope, conditions })
+        const wanted = isExact ? entries : entries.filter(matches)
+        if (wanted.length > left) wanted.length = left
+        left -= wanted.length
+        if (wanted.length > 0) yield wanted
+        after = end
+      } while (after !== undefined)
+    }
+  }
+}
+
+/** Sorted on this machine, in a temporary file of SQLite: in the same order as the other store, and in bounded memory. */
+async function* listSorted(
+  link: PgLink,
+  query: EntryQuery,
+  field: SortField,
+): AsyncGenerator<Entry[], void, undefined> {
+  const { limit, sort: _sort, isDescending, ...conditions } = query
+  const database = openSqlite('', {})
+  try {
+    const sorter = new EntrySorter(
+      { database, read: (_call, body) => body(), nextTemporaryNumber: () => 1 },
+      field,
+    )
+    for await (const entries of listInKeyOrder(link, conditions)) sorter.add(entries)
+    yield* sorter.sorted(limit, isDescending === true ? 'DESC' : 'ASC')
+  } finally {
+    database.close()
+  }
+}
+
+/** See `Store.count`. */
+export async function countOnServer(link: PgLink, query: EntryQuery): Promise<EntryCounts> {
+  const counts: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 }
+  const { limit: _limit, sort: _sort, ...conditions } = query
+  for (const kind of ENTRY_KINDS) {
+    const plan = planServerQuery(conditions, kind)
+    if (plan === undefined) continue
+    if (plan.isExact && plan.scopes.every((scope) => scope === undefined)) {
+      const { table, condition } = KIND_TABLES[kind]
+      const where = [condition, ...plan.conditions].join(' AND ')
+      const [row] = await link.read('count', (statements) =>
+        statements.rows(`SELECT count(*) FROM spamd.${table} WHERE ${where}`),
+      )
+      counts[kind] = row![0] as number
+      continue
+    }
+    for await (const entries of listInKeyOrder(link, { ...conditions, kinds: [kind] }))
+      counts[kind] += entries.length
+  }
+  return counts
+}

@@ -1,0 +1,234 @@
+/**
+ * Every write to the entries on a server: lock and load all keys of a batch in their order, decide, store what changed. Two
+ * round trips; a batch that met another one on a key is done again from its start.
+ */
+import type { Change } from '../../domain/change.js'
+import { Draft, type Selection } from '../../domain/draft.js'
+import { type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from '../../domain/held.js'
+import { ChangeCounter, HOUR_SEC } from '../../domain/hourly-counts.js'
+import { HybridClock } from '../../domain/stamp.js'
+import { newNode } from '../node-numbers.js'
+import type { PgHistory } from './pg-history.js'
+import { appendJournal } from './pg-journal.js'
+import type { PgTupleLimits } from './pg-limits.js'
+import type { PgLink, Row, Statements } from './pg-link.js'
+import { loadPools } from './pg-pools.js'
+import { readReleases, sendReleases } from './pg-releases.js'
+import { heldHostOfRow, heldSpamtrapOfRow, heldTupleOfRow, netOf, observeHost, wireText } from './pg-rows.js'
+import { HOST_COLUMNS, names, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
+import { balanceOf, type Send, sendEntries, type TupleBalance, tupleKeys } from './pg-writes.js'
+
+const LOAD_HOSTS = `SELECT n, ${names(HOST_COLUMNS)} FROM spamd.load_hosts($1, $2, $3)`
+const LOAD_TUPLES = `SELECT n, ${names(TUPLE_COLUMNS)} FROM spamd.load_tuples($1, $2, $3, $4)`
+const LOAD_SPAMTRAPS = `SELECT n, ${names(SPAMTRAP_COLUMNS)} FROM spamd.load_spamtraps($1, $2)`
+const COUNT_TUPLES = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
+const OLDEST_TUPLES = `SELECT helo, sender, recipient, ${names(TUPLE_COLUMNS)} FROM spamd.oldest_tuples($1, $2, $3)`
+const ALL = 2 ** 40
+
+/** What a decision said, and what it changed. */
+export interface Decided<Outcome> {
+  outcomes: Outcome
+  changes: Change[]
+}
+
+interface DecideOptions {
+  /** For decisions that change them: attempts of all gateways read the same spamtraps. */
+  locksSpamtraps?: boolean
+  /** What else has to be loaded, now that the selection is on hand: a round trip more where there is something. */
+  further?: (draft: Draft) => Selection
+  /** Sends what else belongs into the transaction. */
+  also?: ((send: Send) => void) | undefined
+}
+
+/** What a batch reads and writes of the tables on a server. */
+export class PgTransactions {
+  readonly link: PgLink
+  /** Number of the database. */
+  readonly node: number
+  readonly #history: PgHistory
+  readonly #limits: Pick<PgTupleLimits, 'note'>
+  readonly #slot: number
+  /** Stamps of this process. Its node is its own: no two processes give the same stamp, and none has to ask the server. */
+  readonly #clock = new HybridClock(newNode(), { time: 0, counter: 0 })
+
+  /** `slot` tells the counters of this gateway from those of others. */
+  constructor(
+    link: PgLink,
+    history: PgHistory,
+    limits: Pick<PgTupleLimits, 'note'>,
+    { slot, node }: { slot: number; node: number },
+  ) {
+    this.link = link
+    this.#history = history
+    this.#limits = limits
+    this.#slot = slot
+    this.node = node
+  }
+
+  /** The clock of this process. */
+  get clock(): HybridClock {
+    return this.#clock
+  }
+
+  /** A draft for a decision that nobody stores. */
+  draftToRead(now: number): Draft {
+    return new Draft(new HybridClock(0, { time: 0, counter: 0 }), now, this.node)
+  }
+
+  /** See `Transactions.decide` of the SQLite store. */
+  decide<Outcome>(
+    call: string,
+    now: number,
+    selection: Selection,
+    decision: (draft: Draft) => Outcome,
+    { locksSpamtraps = false, also, further }: DecideOptions = {},
+  ): Promise<Decided<Outcome>> {
+    return this.link.write(call, async (statements, commit, { skewSec }) => {
+      const draft = new Draft(this.#clock, now + skewSec, this.node)
+      await this.load(statements, selection, draft, { hosts: true, spamtraps: locksSpamtraps })
+      const more = further?.(draft)
+      if (more !== undefined && !isNothing(more)) {
+        await this.load(statements, more, draft, { hosts: true, spamtraps: locksSpamtraps })
+      }
+      const outcomes = decision(draft)
+      await this.#store(statements, draft, commit, also)
+      return { outcomes, changes: draft.changes }
+    })
+  }
+
+  /** Puts the entries of a selection into a draft; with locks within a transaction only. */
+  async load(
+    statements: Statements,
+    selection: Selection,
+    draft: Draft,
+    locks: { hosts: boolean; spamtraps: boolean },
+  ): Promise<void> {
+    const hosts = [...selection.hosts]
+    const spamtraps = [...selection.spamtraps]
+    const tuples = [...selection.tuples]
+    for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
+    const counted =
+      selection.maxTuplesPerAddress === undefined ? [] : [...new Set(tuples.map(([, { ip }]) => ip))]
+    // Sent at once: the server answers in this order.
+    const pools = loadPools(statements, selection, draft, locks.hosts, this.#clock)
+    const [, releases, hostRows, tupleRows, countRows, spamtrapRows, ...oldest] = await Promise.all([
+      pools,
+      selection.releases === true ? readReleases(statements) : [],
+      hosts.length === 0
+        ? []
+        : statements.rows(LOAD_HOSTS, [hosts.map(netOf), hosts.map(wireText), locks.hosts]),
+      tuples.length === 0
+        ? []
+        : statements.rows(LOAD_TUPLES, [...tupleKeys(tuples.map(([, tuple]) => tuple)), locks.hosts]),
+      counted.length === 0 ? [] : statements.rows(COUNT_TUPLES, [counted.map(netOf), counted]),
+      spamtraps.length === 0
+        ? []
+        : statements.rows(LOAD_SPAMTRAPS, [spamtraps.map(wireText), locks.spamtraps]),
+      ...[...selection.tuplesOf].map(([ip, limit]) => this.#oldestOf(statements, ip, limit, draft)),
+    ])
+    for (const held of releases) draft.holdRelease(held.entry.id, held)
+    const observe = this.#clock.observe.bind(this.#clock)
+    const heldHosts = byNumber(hostRows!, (row, n) => heldHostOfRow(hosts[n]!, row, 1))
+    for (const held of heldHosts.values()) observeHost(observe, held)
+    for (const [n, ip] of hosts.entries()) draft.holdHost(ip, heldHosts.get(n) ?? NO_HOST)
+    const heldTraps = byNumber(spamtrapRows!, (row, n) => heldSpamtrapOfRow(spamtraps[n]!, row, 1))
+    for (const { stamp } of heldTraps.values()) if (stamp !== undefined) observe(stamp)
+    for (const [n, address] of spamtraps.entries())
+      draft.holdSpamtrap(address, heldTraps.get(n) ?? NO_SPAMTRAP)
+    const heldTuples = byNumber(tupleRows!, (row, n) => heldTupleOfRow(tuples[n]![1], row, 1))
+    for (const { marks } of heldTuples.values()) if (marks?.epoch !== undefined) observe(marks.epoch)
+    const newCounts = new Map<string, number>()
+    for (const [n, [text, { ip }]] of tuples.entries()) {
+      const held = heldTuples.get(n)
+      if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
+      draft.holdTuple(text, held ?? NO_TUPLE)
+    }
+    for (const [index, ip] of [...selection.tuplesOf.keys()].entries()) {
+      const queue = oldest[index] as HeldTuple[]
+      draft.holdAddressTuples(ip, queue.length, queue)
+    }
+    for (const [n, [, count]] of countRows!.entries()) {
+      const ip = counted[n]!
+      const newCount = newCounts.get(ip) ?? 0
+      const excess = (count as number) + newCount - selection.maxTuplesPerAddress!
+      const queue = newCount > 0 && excess > 0 ? await this.#oldestOf(statements, ip, excess, draft) : []
+      draft.holdAddressTuples(ip, count as number, queue)
+    }
+  }
+
+  /** Stores what a draft changed, and commits with the last statement. */
+  async #store(
+    statements: Statements,
+    draft: Draft,
+    commit: () => void,
+    also: DecideOptions['also'],
+  ): Promise<void> {
+    const sent: Promise<unknown>[] = []
+    const send: Send = (sql, values) => {
+      sent.push(statements.rows(sql, values))
+    }
+    also?.(send)
+    sendReleases(draft, send)
+    const { added, removed } = sendEntries(draft, send)
+    appendJournal(draft.changes, send)
+    await this.#history.append(draft.changes, send, statements)
+    const balance = balanceOf(added, removed)
+    this.sendCounts(draft.changes, balance, send)
+    commit()
+    await Promise.all(sent)
+    this.#limits.note(added, removed)
+  }
+
+  /** Adds to the counters of the hour and to the totals of tuples. */
+  sendCounts(changes: readonly Change[], balance: TupleBalance, send: Send): void {
+    const counter = new ChangeCounter()
+    counter.add(changes)
+    if (counter.counts.size === 0 && balance.count === 0 && balance.pools === 0 && balance.bytes === 0) return
+    const hour = Math.floor((changes[0]?.stamp.time ?? 0) / 1000 / HOUR_SEC) * HOUR_SEC
+    const keys = [...counter.counts.keys()]
+    send('SELECT spamd.add_counts($1, $2, $3, $4, $5, $6, $7, $8)', [
+      this.#slot,
+      hour,
+      keys.map((key) => key.slice(0, key.indexOf(' '))),
+      keys.map((key) => key.slice(key.indexOf(' ') + 1)),
+      [...counter.counts.values()],
+      balance.count,
+      balance.pools,
+      balance.bytes,
+    ])
+  }
+
+  async #oldestOf(statements: Statements, ip: string, limit: number, draft: Draft): Promise<HeldTuple[]> {
+    const rowCount = Number.isFinite(limit) ? limit + draft.takenCount(ip) : ALL
+    const rows = await statements.rows(OLDEST_TUPLES, [netOf(ip), ip, rowCount])
+    return rows.map((row) => {
+      const [helo, from, to] = row as [string, string, string]
+      return heldTupleOfRow({ ip, helo, from, to }, row, 3)
+    })
+  }
+}
+
+function byNumber<Held>(rows: readonly Row[], decode: (row: Row, n: number) => Held): Map<number, Held> {
+  return new Map(
+    rows.map((row) => {
+      const n = (row[0] as number) - 1
+      return [n, decode(row, n)]
+    }),
+  )
+}
+
+function isNothing({
+  hosts,
+  spamtraps,
+  tuples,
+  tuplesOf,
+  pools,
+  poolsAround,
+  trapsIn,
+  poolCounts,
+}: Selection): boolean {
+  const sizes = [hosts, spamtraps, tuples, tuplesOf, pools, poolsAround, trapsIn, poolCounts].map(
+    ({ size }) => size,
+  )
+  return sizes.every((size) => size === 0)
+}

@@ -1,0 +1,167 @@
+/** The statements that store what a draft changed: one for each table and kind of change, from arrays. */
+import type { Draft } from '../../domain/draft.js'
+import type { Tuple } from '../../domain/entry.js'
+import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from '../../domain/held.js'
+import { poolKeyOf } from '../../domain/pool-key.js'
+import {
+  columnsOf,
+  digestOf,
+  hostCells,
+  netOf,
+  poolCells,
+  spamtrapCells,
+  tupleCells,
+  wireText,
+} from './pg-rows.js'
+import { HOST_COLUMNS, POOL_COLUMNS, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
+
+/** Sends a statement whose answer says nothing but whether it went well. */
+export type Send = (sql: string, values: readonly unknown[]) => void
+
+/** Numbers that limits of tuples are about: tuples of addresses, those of pools, bytes of the texts of both. */
+export interface TupleBalance {
+  count: number
+  pools: number
+  bytes: number
+}
+
+/** Tuples that a transaction made and took away. */
+export interface TupleTraffic {
+  added: Tuple[]
+  removed: Tuple[]
+}
+
+/** The key of tuples as functions on the server take it. */
+export function tupleKeys(tuples: readonly Tuple[]): string[][] {
+  return [tuples.map(({ ip }) => netOf(ip)), tuples.map(({ ip }) => ip), tuples.map(digestOf)]
+}
+
+/** Keys and columns of rows to be inserted, changed and deleted. */
+class Writes<Key, Held> {
+  readonly insert: { key: Key; held: Held }[] = []
+  readonly update: { key: Key; held: Held }[] = []
+  readonly remove: Key[] = []
+
+  /** A row is there when there is an entry or marks. */
+  add(key: Key, held: Held, wasThere: boolean, isThere: boolean): void {
+    if (isThere) (wasThere ? this.update : this.insert).push({ key, held })
+    else if (wasThere) this.remove.push(key)
+  }
+}
+
+/** Sends the statements that store what became of each entry; returns what tuples came and went. */
+export function sendEntries(draft: Draft, send: Send): TupleTraffic {
+  const balance: TupleTraffic = { added: [], removed: [] }
+  const hosts = new Writes<string, HeldHost>()
+  const tuples = new Writes<Tuple, HeldTuple>()
+  const spamtraps = new Writes<string, HeldSpamtrap>()
+  const pools = new Writes<string, HeldPool>()
+  for (const { first, last } of draft.touched) {
+    const { key } = first
+    switch (key.kind) {
+      case 'host': {
+        const [was, is] = [first.before as HeldHost, last.after as HeldHost]
+        hosts.add(key.ip, is, isHostThere(was), isHostThere(is))
+        break
+      }
+      case 'tuple': {
+        const [was, is] = [first.before as HeldTuple, last.after as HeldTuple]
+        tuples.add(key, is, isTupleThere(was), isTupleThere(is))
+        const came = Number(is.entry !== undefined) - Number(was.entry !== undefined)
+        if (came > 0) balance.added.push(key)
+        if (came < 0) balance.removed.push(key)
+        break
+      }
+      case 'pool': {
+        const [was, is] = [first.before as HeldPool, last.after as HeldPool]
+        pools.add(key.ip, is, isPoolThere(was), isPoolThere(is))
+        break
+      }
+      // Releases have a statement of their own.
+      case 'release':
+        break
+      case 'spamtrap': {
+        const [was, is] = [first.before as HeldSpamtrap, last.after as HeldSpamtrap]
+        spamtraps.add(key.address, is, isTrapThere(was), isTrapThere(is))
+      }
+    }
+  }
+  const ipKeys = (ips: readonly string[]): string[][] => [ips.map(netOf), [...ips]]
+  const trapKeys = (addresses: readonly string[]): string[][] => [addresses.map(wireText)]
+  sendWrites('hosts', hosts, ipKeys, hostCells, HOST_COLUMNS.length, send)
+  const texts = (keys: readonly Tuple[]): string[][] => [
+    keys.map(({ helo }) => wireText(helo)),
+    keys.map(({ from }) => wireText(from)),
+    keys.map(({ to }) => wireText(to)),
+  ]
+  sendWrites('tuples', tuples, tupleKeys, tupleCells, TUPLE_COLUMNS.length, send, texts)
+  sendWrites('pools', pools, (networks) => [[...networks]], poolCells, POOL_COLUMNS.length, send)
+  sendWrites('spamtraps', spamtraps, trapKeys, spamtrapCells, SPAMTRAP_COLUMNS.length, send)
+  return balance
+}
+
+function sendWrites<Key, Held>(
+  table: string,
+  { insert, update, remove }: Writes<Key, Held>,
+  keysOf: (keys: readonly Key[]) => string[][],
+  cellsOf: (held: Held) => (string | number | boolean | null)[],
+  columnCount: number,
+  send: Send,
+  textsOf: (keys: readonly Key[]) => string[][] = () => [],
+): void {
+  const call = (verb: string, values: readonly unknown[]): void => {
+    send(`SELECT spamd.${verb}_${table}(${values.map((_, index) => `$${index + 1}`).join(', ')})`, values)
+  }
+  if (insert.length > 0) {
+    const keys = insert.map(({ key }) => key)
+    const columns = columnsOf(
+      insert.map(({ held }) => cellsOf(held)),
+      columnCount,
+    )
+    call('insert', [insert.length, ...keysOf(keys), ...textsOf(keys), ...columns])
+  }
+  if (update.length > 0) {
+    const columns = columnsOf(
+      update.map(({ held }) => cellsOf(held)),
+      columnCount,
+    )
+    call('update', [update.length, ...keysOf(update.map(({ key }) => key)), ...columns])
+  }
+  if (remove.length > 0) call('delete', [remove.length, ...keysOf(remove)])
+}
+
+function isHostThere({ entry, marks }: HeldHost): boolean {
+  return entry !== undefined || marks !== undefined
+}
+
+function isTupleThere({ entry, marks }: HeldTuple): boolean {
+  return entry !== undefined || marks?.epoch !== undefined
+}
+
+function isTrapThere({ entry, stamp }: HeldSpamtrap): boolean {
+  return entry !== undefined || stamp !== undefined
+}
+
+function isPoolThere({ entry, reset }: HeldPool): boolean {
+  return entry !== undefined || reset !== undefined
+}
+
+/** What tuples that came and went change of the numbers that limits are about. */
+export function balanceOf(added: readonly Tuple[], removed: readonly Tuple[]): TupleBalance {
+  const balance = { count: 0, pools: 0, bytes: 0 }
+  for (const [tuples, sign] of [
+    [added, 1],
+    [removed, -1],
+  ] as const) {
+    for (const tuple of tuples) {
+      balance[poolKeyOf(tuple) === undefined ? 'count' : 'pools'] += sign
+      balance.bytes += sign * textBytes(tuple)
+    }
+  }
+  return balance
+}
+
+/** Bytes of the texts of a tuple, which the limit of bytes counts. */
+export function textBytes({ helo, from, to }: Tuple): number {
+  return helo.length + from.length + to.length
+}

@@ -1,0 +1,236 @@
+/**
+ * A PostgreSQL server of a test's own: a private cluster in a temporary folder, run by an unprivileged user, reached through a
+ * Unix socket in that folder (and a TCP port when asked for). No service of the system is touched.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { initServer } from '../../src/db/postgres/init-server.js'
+import { PgLink } from '../../src/db/postgres/pg-link.js'
+
+/** The programs of the newest version that is installed (scripts/setup.sh): Debian keeps them out of PATH. */
+const PROGRAMS = findPrograms()
+const NOBODY = 65_534
+const START_PATIENCE_MS = 60_000
+
+function findPrograms(): string | undefined {
+  for (const root of ['/usr/lib/postgresql', '/usr/local/bin', '/usr/bin']) {
+    if (!existsSync(root)) continue
+    if (existsSync(join(root, 'initdb'))) return root
+    const versions = readdirSync(root).filter(
+      (name) => /^\d+$/.test(name) && existsSync(join(root, name, 'bin/initdb')),
+    )
+    const newest = versions.sort((one, other) => Number(other) - Number(one))[0]
+    if (newest !== undefined) return join(root, newest, 'bin')
+  }
+  return undefined
+}
+
+export interface PostgresOptions {
+  /** Lines for postgresql.conf. */
+  settings?: readonly string[]
+  /** Listens there as well. */
+  port?: number
+  host?: string
+  /** Lines for pg_hba.conf in place of "trust". */
+  hba?: readonly string[]
+  /** Survive a crash of the machine: for benchmarks and crashes of the server. */
+  isDurable?: boolean
+}
+
+export class PostgresServer {
+  readonly folder: string
+  readonly #options: PostgresOptions
+  #child: ChildProcess | undefined
+  #databaseCount = 0
+  #template: Promise<void> | undefined
+
+  private constructor(folder: string, options: PostgresOptions) {
+    this.folder = folder
+    this.#options = options
+  }
+
+  /** Makes a cluster and starts it; `from` makes it the standby of another one. */
+  static async start(options: PostgresOptions = {}, from?: PostgresServer): Promise<PostgresServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'spamdctl-pg-'))
+    chmodSync(folder, 0o755)
+    if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY)
+    const server = new PostgresServer(folder, options)
+    if (from === undefined) {
+      server.#run('initdb', [
+        '-D',
+        server.dataFolder,
+        '-U',
+        'admin',
+        '-A',
+        'trust',
+        '--no-sync',
+        '-E',
+        'UTF8',
+        '--locale=C',
+      ])
+    } else {
+      server.#run('pg_basebackup', [
+        '-D',
+        server.dataFolder,
+        '-R',
+        '-X',
+        'stream',
+        '-c',
+        'fast',
+        '-h',
+        from.folder,
+        '-U',
+        'admin',
+      ])
+    }
+    const { settings = [], port, host = '127.0.0.1', hba, isDurable = false } = options
+    const lines = [
+      `listen_addresses = '${port === undefined ? '' : host}'`,
+      `port = ${port ?? 5432}`,
+      `unix_socket_directories = '${folder}'`,
+      'max_connections = 60',
+      'shared_buffers = 64MB',
+      ...(isDurable ? [] : ['fsync = off', 'full_page_writes = off']),
+      ...settings,
+    ]
+    appendFileSync(join(server.dataFolder, 'postgresql.conf'), `${lines.join('\n')}\n`)
+    if (hba !== undefined) server.writeHba(hba)
+    await server.launch()
+    return server
+  }
+
+  get dataFolder(): string {
+    return join(this.folder, 'data')
+  }
+
+  get #port(): number {
+    return this.#options.port ?? 5432
+  }
+
+  /** Replaces pg_hba.conf; a running server is told by `reload`. */
+  writeHba(lines: readonly string[]): void {
+    rmSync(join(this.dataFolder, 'pg_hba.conf'), { force: true })
+    appendFileSync(join(this.dataFolder, 'pg_hba.conf'), `${lines.join('\n')}\n`)
+    if (process.getuid?.() === 0) chownSync(join(this.dataFolder, 'pg_hba.conf'), NOBODY, NOBODY)
+  }
+
+  /** Location of a database; the administrator's unless another user is named. */
+  location(database = 'postgres', user = 'admin'): string {
+    return `postgres://${user}@${encodeURIComponent(this.folder)}:${this.#port}/${database}?sslmode=disable&connect_timeout=60`
+  }
+
+  /** A new database with the tables of spamd. */
+  async createDatabase(): Promise<string> {
+    this.#template ??= this.#makeTemplate()
+    await this.#template
+    this.#databaseCount += 1
+    const name = `spamd_${this.#databaseCount}`
+    await this.sql(`CREATE DATABASE ${name} TEMPLATE spamd_template`)
+    return this.location(name)
+  }
+
+  async #makeTemplate(): Promise<void> {
+    await this.sql("CREATE DATABASE spamd_template TEMPLATE template0 ENCODING 'UTF8'")
+    await initServer(this.location('spamd_template'), { partitionCount: 4 })
+  }
+
+  /** Runs one statement as the administrator; rows as text. */
+  async sql(statement: string, database = 'postgres'): Promise<unknown[][]> {
+    const link = new PgLink(this.location(database), {
+      mode: 'write',
+      queryTimeoutMs: 60_000,
+      slowCallMs: Infinity,
+    })
+    try {
+      return (await link.read('test', (statements) => statements.rows(statement))) as unknown[][]
+    } finally {
+      await link.close()
+    }
+  }
+
+  /** Starts the server in the foreground, as a child of ours, and waits until it answers. */
+  async launch(): Promise<void> {
+    const child = spawn(join(PROGRAMS!, 'postgres'), ['-D', this.dataFolder], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...this.#identity(),
+    })
+    this.#child = child
+    let log = ''
+    child.stderr?.on('data', (bytes: Buffer) => {
+      log = (log + bytes.toString()).slice(-20_000)
+    })
+    const deadline = Date.now() + START_PATIENCE_MS
+    while (!(await this.#answers())) {
+      if (child.exitCode !== null || Date.now() > deadline)
+        throw new Error(`PostgreSQL does not start:\n${log}`)
+      await pause(20)
+    }
+  }
+
+  async #answers(): Promise<boolean> {
+    const link = new PgLink(this.location(), { mode: 'read', queryTimeoutMs: 5000, slowCallMs: Infinity })
+    try {
+      await link.read('test', (statements) => statements.rows('SELECT 1'))
+      return true
+    } catch {
+      return false
+    } finally {
+      await link.close()
+    }
+  }
+
+  get pid(): number {
+    return Number(readFileSync(join(this.dataFolder, 'postmaster.pid'), 'utf8').split('\n')[0])
+  }
+
+  /** Ends the server as an administrator, a crash or the kernel would, and waits until it is gone. */
+  async stop(how: 'fast' | 'immediate' | 'kill' = 'fast'): Promise<void> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    child.kill(how === 'fast' ? 'SIGINT' : how === 'immediate' ? 'SIGQUIT' : 'SIGKILL')
+    await ended
+  }
+
+  /** Stops or continues the server and all of its processes, as a frozen machine would be. */
+  signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(this.pid)], { encoding: 'utf8' })
+    for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) process.kill(pid, signal)
+  }
+
+  /** Makes a standby the server to write to. */
+  promote(): void {
+    this.#run('pg_ctl', ['-D', this.dataFolder, '-w', 'promote'])
+  }
+
+  /** Reads its configuration again. */
+  reload(): void {
+    this.#child?.kill('SIGHUP')
+  }
+
+  async remove(): Promise<void> {
+    await this.stop('immediate')
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #run(program: string, words: readonly string[]): void {
+    execFileSync(join(PROGRAMS!, program), words, { stdio: 'pipe', cwd: this.folder, ...this.#identity() })
+  }
+
+  #identity(): { uid?: number; gid?: number; env: NodeJS.ProcessEnv } {
+    const env = { ...process.env, HOME: this.folder, LC_ALL: 'C' }
+    return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY, env } : { env }
+  }
+}
