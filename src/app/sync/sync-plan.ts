@@ -3,8 +3,10 @@
  * interface for multicast.
  * Source: sync_init of spamd's sync.c; deviations are listed in docs/protocol/sync.md.
  */
+
 import { lookup } from 'node:dns/promises'
 import { isIPv4 } from 'node:net'
+import { strtonum } from '../../codec/strtonum.js'
 import { AppError } from '../../platform/app-error.js'
 import { findInterfaceAddress } from '../../platform/interface-address.js'
 
@@ -138,16 +140,9 @@ async function readInterface(
 
 /** Messages of strtonum(3). */
 function parseTtl(text: string): number {
-  const value = /^[+-]?[0-9]+$/.test(text) ? Number(text) : Number.NaN
-  const fault = Number.isNaN(value)
-    ? 'invalid'
-    : value < 1
-      ? 'too small'
-      : value > MAX_TTL
-        ? 'too large'
-        : undefined
-  if (fault !== undefined) throw initError(`invalid multicast ttl ${text}: ${fault}`, 'use 1 to 255')
-  return value
+  const ttl = strtonum(text, 1, MAX_TTL)
+  if (!ttl.ok) throw initError(`invalid multicast ttl ${text}: ${ttl.problem}`, 'use 1 to 255')
+  return ttl.value
 }
 
 function checkInterface({ flag, text, name, ttlText, address }: InterfaceOption): UsableInterface {

@@ -10,8 +10,8 @@ import { escapeControl } from '../../codec/escape.js'
 import { WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { type Environment, resolveSettings, type SettingOverrides } from '../../platform/settings.js'
-import { getopt, type ParsedOption } from '../getopt.js'
-import { strtonum } from '../strtonum.js'
+import { getopt } from '../getopt.js'
+import { applyOption, numberIn, OptionProblem, type OptionTable } from '../option-reader.js'
 import { SPAMLOGD_OPTIONS, SPAMLOGD_USAGE } from './spamlogd-options.js'
 
 const MAX_WHITE_EXPIRE_HOURS = 2_160
@@ -32,14 +32,6 @@ export type SpamlogdOptionsResult =
   /** `isReplay`: a replay was meant, as far as the words were read, so root is not needed to be told of it. */
   | { ok: false; stderr: string; isReplay: boolean }
 
-/** A stop in the middle of the options: the text for stderr. */
-class OptionProblem {
-  readonly stderr: string
-  constructor(stderr: string) {
-    this.stderr = stderr
-  }
-}
-
 interface Draft {
   options: Omit<SpamlogdOptions, 'dbPath' | 'user' | 'rules' | 'key' | 'syncPort'>
   rules: {
@@ -59,7 +51,7 @@ export function parseSpamlogdOptions(
   const draft = newDraft(platform)
   const parsed = getopt(argv, SPAMLOGD_OPTIONS)
   try {
-    for (const option of parsed.options) applyOption(draft, option)
+    for (const option of parsed.options) applyOption(SPAMLOGD_OPTION_TABLE, option, draft)
     if (!parsed.ok) throw new OptionProblem(`spamlogd: ${escapeControl(parsed.message)}\n${SPAMLOGD_USAGE}`)
     if (draft.asks === undefined) {
       checkCombination(draft.options)
@@ -126,119 +118,120 @@ function newDraft(platform: string): Draft {
   }
 }
 
-function applyOption(draft: Draft, option: ParsedOption): void {
-  const { options, rules, overrides } = draft
-  const value = option.value ?? ''
-  switch (option.name) {
-    case 'D':
-      options.isDebug = true
-      break
-    case 'I':
-      rules.direction = 'in'
-      break
-    case 'i':
-      if (!isInterfaceName(value)) throw invalid('-i', value, 'not an interface name')
-      rules.interfaceName = value
-      break
-    case 'l':
-      options.device = value
-      break
-    case 'W': {
-      const hours = strtonum(value, 1, MAX_WHITE_EXPIRE_HOURS)
-      if (!hours.ok) {
-        const reason = `not a number of hours from 1 to ${MAX_WHITE_EXPIRE_HOURS}`
-        throw new OptionProblem(`${invalid('-W', value, reason).stderr}${SPAMLOGD_USAGE}`)
-      }
-      options.whiteExpireSec = hours.value * 3_600
-      break
+/** By name, the letters of the original first. */
+const SPAMLOGD_OPTION_TABLE: OptionTable<Draft> = {
+  D: ({ options }) => {
+    options.isDebug = true
+  },
+  I: ({ rules }) => {
+    rules.direction = 'in'
+  },
+  i: ({ rules }, value) => {
+    if (!isInterfaceName(value)) throw invalid('-i', value, 'not an interface name')
+    rules.interfaceName = value
+  },
+  l: ({ options }, value) => {
+    options.device = value
+  },
+  W: ({ options }, value) => {
+    const hours = numberIn(value, [1, MAX_WHITE_EXPIRE_HOURS], () => {
+      const reason = `not a number of hours from 1 to ${MAX_WHITE_EXPIRE_HOURS}`
+      return new OptionProblem(`${invalid('-W', value, reason).stderr}${SPAMLOGD_USAGE}`)
+    })
+    options.whiteExpireSec = hours * 3_600
+  },
+  Y: ({ options }, value) => {
+    options.syncTargets = withOneMore(options.syncTargets, '-Y', value)
+  },
+  r: ({ options }, value) => {
+    options.replayPath = value
+  },
+  port: (draft, value) => {
+    draft.ports = [...withOneMore(draft.ports, '--port', numberOf('--port', value, 1, 65_535))]
+  },
+  direction: ({ rules }, value) => {
+    if (value !== 'in' && value !== 'out' && value !== 'both') {
+      throw invalid('--direction', value, 'not one of in, out, both')
     }
-    case 'Y':
-      options.syncTargets = withOneMore(options.syncTargets, '-Y', value)
-      break
-    case 'r':
-      options.replayPath = value
-      break
-    case 'port':
-      draft.ports = [...withOneMore(draft.ports, '--port', numberOf('--port', value, 1, 65_535))]
-      break
-    case 'direction':
-      if (value !== 'in' && value !== 'out' && value !== 'both') {
-        throw invalid('--direction', value, 'not one of in, out, both')
-      }
-      rules.direction = value
-      break
-    case 'exclude': {
-      const network = parseCidr(value)
-      if (network === undefined) throw invalid('--exclude', value, 'not an address or network')
-      rules.excludedNetworks = withOneMore(rules.excludedNetworks, '--exclude', network)
-      break
+    rules.direction = value
+  },
+  exclude: ({ rules }, value) => {
+    const network = parseCidr(value)
+    if (network === undefined) throw invalid('--exclude', value, 'not an address or network')
+    rules.excludedNetworks = withOneMore(rules.excludedNetworks, '--exclude', network)
+  },
+  'outbound-source': ({ rules }, value) => {
+    if (value === 'self') {
+      rules.isOutboundSelf = true
+      rules.outboundSources ??= []
+      return
     }
-    case 'outbound-source': {
-      if (value === 'self') {
-        rules.isOutboundSelf = true
-        rules.outboundSources ??= []
-        break
-      }
-      const network = parseCidr(value)
-      if (network === undefined) {
-        throw invalid('--outbound-source', value, 'not an address, a network or "self"')
-      }
-      rules.outboundSources = withOneMore(rules.outboundSources ?? [], '--outbound-source', network)
-      break
+    const network = parseCidr(value)
+    if (network === undefined) {
+      throw invalid('--outbound-source', value, 'not an address, a network or "self"')
     }
-    case 'outbound-rate':
-      options.outboundPerMinute = numberOf('--outbound-rate', value, 0, MAX_OUTBOUND_RATE) || Infinity
-      break
-    case 'in-group':
-      rules.inboundGroups = withOneMore(rules.inboundGroups, '--in-group', groupOf('--in-group', value))
-      break
-    case 'out-group':
-      rules.outboundGroups = withOneMore(rules.outboundGroups, '--out-group', groupOf('--out-group', value))
-      break
-    case 'in-prefix':
-      rules.inboundPrefixes = withPrefix(rules.inboundPrefixes, INBOUND_PREFIXES, '--in-prefix', value)
-      break
-    case 'out-prefix':
-      rules.outboundPrefixes = withPrefix(rules.outboundPrefixes, OUTBOUND_PREFIXES, '--out-prefix', value)
-      break
-    case 'metrics-textfile':
-      // The daemon works in another folder than the caller.
-      options.metricsFile = resolve(value)
-      break
-    case 'stats-interval': {
-      const intervalSec = parseDuration(value)
-      if (intervalSec === undefined || intervalSec < 1 || intervalSec > 86_400) {
-        throw invalid('--stats-interval', value, 'not a duration from 1s to 1d')
-      }
-      options.statsIntervalSec = intervalSec
-      break
+    rules.outboundSources = withOneMore(rules.outboundSources ?? [], '--outbound-source', network)
+  },
+  'outbound-rate': ({ options }, value) => {
+    options.outboundPerMinute = numberOf('--outbound-rate', value, 0, MAX_OUTBOUND_RATE) || Infinity
+  },
+  'in-group': ({ rules }, value) => {
+    rules.inboundGroups = withOneMore(rules.inboundGroups, '--in-group', groupOf('--in-group', value))
+  },
+  'out-group': ({ rules }, value) => {
+    rules.outboundGroups = withOneMore(rules.outboundGroups, '--out-group', groupOf('--out-group', value))
+  },
+  'in-prefix': ({ rules }, value) => {
+    rules.inboundPrefixes = withPrefix(rules.inboundPrefixes, INBOUND_PREFIXES, '--in-prefix', value)
+  },
+  'out-prefix': ({ rules }, value) => {
+    rules.outboundPrefixes = withPrefix(rules.outboundPrefixes, OUTBOUND_PREFIXES, '--out-prefix', value)
+  },
+  'metrics-textfile': ({ options }, value) => {
+    // The daemon works in another folder than the caller.
+    options.metricsFile = resolve(value)
+  },
+  'stats-interval': ({ options }, value) => {
+    const intervalSec = parseDuration(value)
+    if (intervalSec === undefined || intervalSec < 1 || intervalSec > 86_400) {
+      throw invalid('--stats-interval', value, 'not a duration from 1s to 1d')
     }
-    case 'pid-file':
-      options.pidFile = value
-      break
-    case 'user':
-      overrides.user = value
-      options.isUserGiven = true
-      break
-    case 'db':
-    case 'key':
-      overrides[option.name] = value
-      break
-    case 'sync-port':
-      overrides.syncPort = String(numberOf('--sync-port', value, 1, 65_535))
-      break
-    default:
-      applySwitch(draft, option.name)
-  }
-}
-
-function applySwitch(draft: Draft, name: string): void {
-  const { options } = draft
-  if (name === 'use-capture-time') options.useCaptureTime = true
-  else if (name === 'untrap') options.untrap = true
-  else if (name === 'json') options.isJson = true
-  else if (name === 'foreground') options.isForeground = true
-  else if (name === 'help' || name === 'version') draft.asks = name
+    options.statsIntervalSec = intervalSec
+  },
+  'pid-file': ({ options }, value) => {
+    options.pidFile = value
+  },
+  user: ({ options, overrides }, value) => {
+    overrides.user = value
+    options.isUserGiven = true
+  },
+  'sync-port': ({ overrides }, value) => {
+    overrides.syncPort = String(numberOf('--sync-port', value, 1, 65_535))
+  },
+  db: ({ overrides }, value) => {
+    overrides.db = value
+  },
+  key: ({ overrides }, value) => {
+    overrides.key = value
+  },
+  'use-capture-time': ({ options }) => {
+    options.useCaptureTime = true
+  },
+  untrap: ({ options }) => {
+    options.untrap = true
+  },
+  json: ({ options }) => {
+    options.isJson = true
+  },
+  foreground: ({ options }) => {
+    options.isForeground = true
+  },
+  help: (draft) => {
+    draft.asks = 'help'
+  },
+  version: (draft) => {
+    draft.asks = 'version'
+  },
 }
 
 /** The first word given replaces the words that are known by default. */
@@ -266,9 +259,7 @@ function groupOf(flag: string, value: string): number {
 }
 
 function numberOf(flag: string, value: string, min: number, max: number): number {
-  const number = strtonum(value, min, max)
-  if (!number.ok) throw invalid(flag, value, `not a number from ${min} to ${max}`)
-  return number.value
+  return numberIn(value, [min, max], () => invalid(flag, value, `not a number from ${min} to ${max}`))
 }
 
 function isInterfaceName(text: string): boolean {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseSpamdOptions, type SpamdOptionsResult } from '../../../../src/cli/spamd/parse-spamd-options.js'
-import { SPAMD_USAGE } from '../../../../src/cli/spamd/spamd-options.js'
+import { SPAMD_OPTION_TABLE } from '../../../../src/cli/spamd/spamd-option-table.js'
+import { SPAMD_OPTIONS, SPAMD_USAGE } from '../../../../src/cli/spamd/spamd-options.js'
 
 const parse = (argv: string[], maxFiles: number | undefined = 7030): SpamdOptionsResult =>
   parseSpamdOptions(argv, { hostname: 'host.example', maxFiles, environment: {} })
@@ -237,4 +238,9 @@ test.each([
 ])('--metrics %s', (value, place) => {
   const parsed = parse(['--metrics', value])
   expect(parsed.ok && parsed.config.metrics).toEqual(place)
+})
+
+test('every option has its row in the table, and no row is without an option', () => {
+  const names = SPAMD_OPTIONS.map(({ short, long }) => short ?? long!)
+  expect(Object.keys(SPAMD_OPTION_TABLE).sort()).toEqual([...names].sort())
 })
