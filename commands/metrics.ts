@@ -1,6 +1,6 @@
-import { writeMetricsFile } from '../src/app/metrics/metrics-file.js'
 import { askForMetrics, suiteMetrics } from '../src/app/metrics/suite-metrics.js'
 import { readStatus } from '../src/app/status.js'
+import { writeTrustedFile } from '../src/app/write-trusted-file.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { METRICS_OPTIONS } from '../src/cli/operations/metrics-options.js'
 import { settingsOf } from '../src/cli/operations/operation-options.js'
@@ -37,6 +37,6 @@ export default class Metrics extends BaseCommand {
     const text = formatMetrics([...ofDaemon, ...suiteMetrics(status)])
     const path = options.last('textfile')
     if (path === undefined) writeFully(1, Buffer.from(text))
-    else await writeMetricsFile(path, text)
+    else await writeTrustedFile(path, text, 'ERR_METRICS_WRITE')
   }
 }

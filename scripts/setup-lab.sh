@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches the mail servers that the lab's machines run (test/lab), and promtool, which checks metrics and alert rules, into
+# Fetches the mail servers that the lab's machines run (test/lab), Prometheus, and Chromium, which looks at reports, into
 # .lab, one folder for each package and what it needs beside this system. Nothing is installed: packages are unpacked
 # only, so that no service starts, nothing conflicts, and the machine stays as it is. Safe to run again.
 #
@@ -12,7 +12,7 @@ say() { printf 'setup-lab: %s\n' "$*" >&2; }
 
 wanted='postfix prometheus'
 [ -x /lib/systemd/systemd ] || wanted="$wanted systemd"
-if [ "${1:-}" = all ]; then wanted="$wanted exim4-daemon-light opensmtpd haproxy"; fi
+if [ "${1:-}" = all ]; then wanted="$wanted exim4-daemon-light opensmtpd haproxy chromium"; fi
 
 missing=
 for package in $wanted; do

@@ -208,35 +208,46 @@ export interface PoolCandidate {
 /** Least addresses of one network that tried to deliver the same mail. */
 const POOL_ADDRESSES = 3
 
-/** Mail (sender and recipient) that came from several addresses, by sender domain and network, the largest first. */
-export function findPools(rows: readonly HistoryRow[]): PoolCandidate[] {
-  const byMail = new Map<string, { domain: string; addresses: Set<string> }>()
-  for (const { key, rule, before } of rows) {
-    if (rule !== 'attempt' || before !== undefined || key?.kind !== 'tuple' || key.ip.includes('/')) continue
-    const text = `${key.from} ${key.to}`
-    const known = byMail.get(text) ?? {
-      domain: trapKeyOf(key.from).replace(/^.*@/, ''),
-      addresses: new Set(),
-    }
-    byMail.set(text, known)
-    known.addresses.add(key.ip)
+/** Different mails that are kept apart. */
+const MAX_MAILS = 200_000
+
+/** Finds mail (sender and recipient) that came from several addresses, in rows of the history as they are read. */
+export class PoolFinder {
+  /** The address, or all of them when there are several. */
+  readonly #byMail = new Map<string, string | Set<string>>()
+
+  add({ key, rule, before }: HistoryRow): void {
+    if (rule !== 'attempt' || before !== undefined || key?.kind !== 'tuple' || key.ip.includes('/')) return
+    // Neither holds a line feed.
+    const mail = `${key.from}\n${key.to}`
+    const known = this.#byMail.get(mail)
+    if (known === undefined) {
+      if (this.#byMail.size < MAX_MAILS) this.#byMail.set(mail, key.ip)
+    } else if (typeof known === 'object') known.add(key.ip)
+    else if (known !== key.ip) this.#byMail.set(mail, new Set([known, key.ip]))
   }
-  const pools = new Map<string, { pool: PoolCandidate; addresses: Set<string> }>()
-  for (const { domain, addresses } of byMail.values()) {
-    if (addresses.size < POOL_ADDRESSES || domain === '') continue
-    for (const ip of addresses) {
-      const network = networkText(ip)
-      const known = pools.get(`${domain} ${network}`) ?? {
-        pool: { senderDomain: domain, network, addressCount: 0 },
-        addresses: new Set<string>(),
+
+  /** By sender domain and network, the largest first. */
+  pools(): PoolCandidate[] {
+    const pools = new Map<string, { pool: PoolCandidate; addresses: Set<string> }>()
+    for (const [mail, addresses] of this.#byMail) {
+      if (typeof addresses !== 'object' || addresses.size < POOL_ADDRESSES) continue
+      const senderDomain = trapKeyOf(mail.slice(0, mail.indexOf('\n'))).replace(/^.*@/, '')
+      if (senderDomain === '') continue
+      for (const ip of addresses) {
+        const network = networkText(ip)
+        const known = pools.get(`${senderDomain} ${network}`) ?? {
+          pool: { senderDomain, network, addressCount: 0 },
+          addresses: new Set<string>(),
+        }
+        pools.set(`${senderDomain} ${network}`, known)
+        known.addresses.add(ip)
+        known.pool.addressCount = known.addresses.size
       }
-      pools.set(`${domain} ${network}`, known)
-      known.addresses.add(ip)
-      known.pool.addressCount = known.addresses.size
     }
+    return [...pools.values()]
+      .map(({ pool }) => pool)
+      .sort((a, b) => b.addressCount - a.addressCount)
+      .slice(0, MAX_TOP)
   }
-  return [...pools.values()]
-    .map(({ pool }) => pool)
-    .sort((a, b) => b.addressCount - a.addressCount)
-    .slice(0, MAX_TOP)
 }

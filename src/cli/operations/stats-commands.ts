@@ -4,10 +4,9 @@ import { recentRows } from '../../app/history.js'
 import type { DeliveredList } from '../../app/lists/delivered-lists.js'
 import type { ListState } from '../../app/lists/list-states.js'
 import { computeListStatistics } from '../../app/lists/list-statistics.js'
-import { computeAdvice, computeStats, findPools, TopCounter } from '../../app/stats.js'
+import { computeAdvice, computeStats, PoolFinder, TopCounter } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
-import type { HistoryRow } from '../../domain/history.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
@@ -47,7 +46,7 @@ const HOUR_SEC = 3600
 /** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
 export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
   const byDay = options.last('by') === 'day'
-  const sinceSec = parts.nowSec - durationOf(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
+  const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
   const { counts, top } = await useDatabase(parts.dbPath, 'read', async (store) => {
     const counter = new TopCounter()
     for await (const row of recentRows(store, sinceSec)) counter.add(row)
@@ -65,24 +64,19 @@ export async function runStats(options: OptionValues, parts: StatsParts): Promis
 
 /** The text that `advise` prints. */
 export async function runAdvise(options: OptionValues, parts: StatsParts): Promise<string> {
-  const sinceSec = parts.nowSec - durationOf(options.last('since'), 30 * DAY_SEC)
-  const { counts, rows } = await readBoth(parts.dbPath, sinceSec)
+  const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), 30 * DAY_SEC)
+  const { counts, pools } = await useDatabase(parts.dbPath, 'read', async (store) => {
+    const finder = new PoolFinder()
+    for await (const row of recentRows(store, sinceSec)) finder.add(row)
+    return { counts: await store.readCounts(sinceSec), pools: finder.pools() }
+  })
   const advice = computeAdvice(counts, parts.passSec)
-  const pools = findPools(rows)
   if (options.has('json')) return `${JSON.stringify({ ...advice, pools }, undefined, 2)}\n`
   return renderAdvice(advice, pools, parts.terminal)
 }
 
-async function readBoth(dbPath: string, sinceSec: number) {
-  return await useDatabase(dbPath, 'read', async (store) => {
-    const counts = await store.readCounts(sinceSec)
-    const rows: HistoryRow[] = []
-    for await (const row of recentRows(store, sinceSec)) rows.push(row)
-    return { counts, rows }
-  })
-}
-
-function durationOf(text: string | undefined, usual: number): number {
+/** Seconds of `--since`; usage errors are thrown as `ERR_USAGE`. */
+export function sinceSeconds(text: string | undefined, usual: number): number {
   if (text === undefined) return usual
   const duration = parseDuration(text)
   if (duration !== undefined && duration > 0) return duration

@@ -1,7 +1,8 @@
 /** The life of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
-import { writeMetricsFile } from '../../app/metrics/metrics-file.js'
+
 import type { SightingRules } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import { writeTrustedFile } from '../../app/write-trusted-file.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatMetrics } from '../../codec/metrics-text.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
@@ -279,7 +280,7 @@ class Spamlogd {
   /** Nobody's mail depends on it: a failure is logged once a while. */
   async #writeMetrics(path: string, facts: WatcherFacts): Promise<void> {
     try {
-      await writeMetricsFile(path, formatMetrics(watcherMetrics(facts)))
+      await writeTrustedFile(path, formatMetrics(watcherMetrics(facts)), 'ERR_METRICS_WRITE')
     } catch (error) {
       this.#metricsLog.log('metrics', 'warning', escapeControl(reasonOf(error)))
     }

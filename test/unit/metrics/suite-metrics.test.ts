@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fro
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { writeMetricsFile } from '../../../src/app/metrics/metrics-file.js'
 import { askForMetrics, suiteMetrics } from '../../../src/app/metrics/suite-metrics.js'
 import { readStatus } from '../../../src/app/status.js'
+import { writeTrustedFile } from '../../../src/app/write-trusted-file.js'
 import { formatMetrics, single } from '../../../src/codec/metrics-text.js'
 import { type DoctorScene, healthyScene } from '../../support/doctor-scene.js'
 import { temporaryFolder } from '../../support/program-run.js'
@@ -76,12 +76,14 @@ test('the file is replaced whole, and a folder that cannot be written is told', 
   const folder = join(parent, 'textfiles')
   mkdirSync(folder, { mode: 0o755 })
   const path = join(folder, 'spamd.prom')
-  await writeMetricsFile(path, 'a 1\n')
-  await writeMetricsFile(path, 'a 2\n')
+  await writeTrustedFile(path, 'a 1\n', 'ERR_METRICS_WRITE')
+  await writeTrustedFile(path, 'a 2\n', 'ERR_METRICS_WRITE')
   expect(readFileSync(path, 'latin1')).toBe('a 2\n')
   expect(statSync(path).mode & 0o777).toBe(0o644)
   expect(readdirSync(folder)).toEqual(['spamd.prom'])
-  await expect(writeMetricsFile(join(folder, 'no', 'spamd.prom'), '')).rejects.toMatchObject({
+  await expect(
+    writeTrustedFile(join(folder, 'no', 'spamd.prom'), '', 'ERR_METRICS_WRITE'),
+  ).rejects.toMatchObject({
     code: 'ERR_METRICS_WRITE',
     message: `cannot write ${join(folder, 'no', 'spamd.prom')}: No such file or directory`,
   })
@@ -93,7 +95,7 @@ test.skipIf(!isRoot)(`root writes in no folder that others can write${notRoot}`,
   const folder = join(parent, 'open')
   mkdirSync(folder)
   chmodSync(folder, 0o777)
-  await expect(writeMetricsFile(join(folder, 'spamd.prom'), '')).rejects.toMatchObject({
+  await expect(writeTrustedFile(join(folder, 'spamd.prom'), '', 'ERR_METRICS_WRITE')).rejects.toMatchObject({
     message: expect.stringContaining('can be written by every user') as string,
     hint: expect.stringContaining('run it as the owner of') as string,
   })

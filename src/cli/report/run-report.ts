@@ -1,0 +1,85 @@
+/** `spamdctl report`: the page made once, or again and again for a web server to show. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { gatherReport, type ReportData } from '../../app/report/report-data.js'
+import { writeTrustedFile } from '../../app/write-trusted-file.js'
+import { AppError } from '../../platform/app-error.js'
+import type { Settings } from '../../platform/settings.js'
+import type { SystemProbe } from '../../platform/system-probe.js'
+import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
+import { PLACE_OPTIONS } from '../operations/operation-options.js'
+import { sinceSeconds } from '../operations/stats-commands.js'
+import { EXIT, formatFailure } from '../report-error.js'
+import { renderReport } from './render-report.js'
+import { reportJson } from './report-json.js'
+
+export const REPORT_OPTIONS: readonly OptionSpec[] = [
+  { long: 'output', value: 'FILE', summary: 'replace this file whole by the page' },
+  { long: 'since', value: 'DURATION', summary: 'how far back (default 30d)' },
+  { long: 'watch', value: 'SECONDS', summary: 'make the page again after so many seconds, until stopped' },
+  { long: 'json', summary: 'the data behind the pictures as one JSON object, in place of the page' },
+  ...PLACE_OPTIONS,
+]
+
+export interface ReportParts {
+  probe: SystemProbe
+  settings: Settings
+  write(text: string): void
+  writeError(text: string): void
+  /** Ends `--watch`. */
+  signal?: AbortSignal
+}
+
+const DAY_SEC = 86_400
+/** A page a second would only keep the machine busy. */
+const MIN_WATCH_SEC = 5
+const MAX_WATCH_SEC = 7 * DAY_SEC
+
+/** Runs it; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
+export async function runReport(options: OptionValues, parts: ReportParts): Promise<number> {
+  const spanSec = sinceSeconds(options.last('since'), 30 * DAY_SEC)
+  const output = options.last('output')
+  const isJson = options.has('json')
+  if (output === undefined && !isJson) {
+    throw new AppError('ERR_USAGE', 'no file for the page', {
+      hint: 'name one with --output FILE.html, or take --json',
+    })
+  }
+  const watchSec = watchSeconds(options.last('watch'))
+  if (watchSec !== undefined && output === undefined) {
+    throw new AppError('ERR_USAGE', '--watch goes with --output')
+  }
+  const make = async (): Promise<void> => {
+    const data: ReportData = await gatherReport(parts.probe, parts.settings, spanSec)
+    const text = isJson ? reportJson(data) : renderReport(data)
+    if (output === undefined) parts.write(text)
+    else await writeTrustedFile(output, text, 'ERR_REPORT_WRITE')
+  }
+  await make()
+  while (watchSec !== undefined && parts.signal?.aborted !== true) {
+    try {
+      await pause(watchSec * 1000, undefined, parts.signal && { signal: parts.signal })
+    } catch {
+      break
+    }
+    try {
+      await make()
+    } catch (error) {
+      // A full disk today is no reason to show the page of today for ever.
+      const text = formatFailure('spamdctl', error)
+      if (text === undefined) throw error
+      parts.writeError(text)
+    }
+  }
+  return EXIT.ok
+}
+
+function watchSeconds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const seconds = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0
+  if (seconds >= MIN_WATCH_SEC && seconds <= MAX_WATCH_SEC) return seconds
+  throw new AppError(
+    'ERR_USAGE',
+    `--watch: ${JSON.stringify(text)} is no number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
+  )
+}
