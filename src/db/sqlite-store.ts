@@ -27,6 +27,7 @@ import type {
   ReleaseOutcome,
   ScanChanges,
   ScanCursor,
+  ScanScope,
   ScanSlice,
   Sighting,
   SightingOptions,
@@ -205,6 +206,10 @@ export class SqliteStore implements Store {
       { after: (outcomes) => noteEvicted(outcomes, limits.evictOverLimits(policy, now)) },
     )
     return hostChangesOf(decided)
+  }
+
+  async beginScan(): Promise<ScanScope> {
+    return 'all'
   }
 
   async readScanSlice(

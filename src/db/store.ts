@@ -45,6 +45,8 @@ export interface Changed<Outcome, Kind = Change> {
   changes: Kind[]
 }
 
+export type ScanScope = 'all' | 'hosts' | 'nothing'
+
 /** Where a scan goes on; opaque, made by the store. */
 export type ScanCursor = string
 
@@ -182,6 +184,11 @@ export interface Store {
     policy: GreyPolicy,
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>>
+  /**
+   * What a scan that begins now is to look at: on a server one gateway at a time removes what is over (`all`), every other
+   * compares its tables with all addresses from time to time (`hosts`) and has nothing to do otherwise.
+   */
+  beginScan(): Promise<ScanScope>
   /**
    * Looks at the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
    * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.

@@ -98,7 +98,8 @@ export function decideUndo(
   return outcome
 }
 
-function entryIn(draft: Draft, key: EntryKey): Entry | undefined {
+/** The entry under a key of a draft. */
+export function entryIn(draft: Draft, key: EntryKey): Entry | undefined {
   switch (key.kind) {
     case 'host':
       return draft.host(key.ip).entry

@@ -8,7 +8,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
-import type { ClockReading, GreyPolicy, ScanCursor } from '../../db/store.js'
+import type { ClockReading, GreyPolicy, ScanCursor, ScanScope } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
 import { type PoolKeyKind, parsePoolKey } from '../../domain/pool-key.js'
@@ -141,6 +141,8 @@ export class Scanner {
     const white = new HostGatherer()
     const trapped = new HostGatherer()
     const pools: PoolEntry[] = []
+    const scope = await this.#beginScan()
+    if (scope === 'nothing' && this.#lastReport !== undefined) return this.#lastReport
     whiteTable.beginScan()
     this.#options.pools.beginScan()
     this.#options.blockLists.beginTrapScan()
@@ -162,6 +164,11 @@ export class Scanner {
     if (report.isComplete) this.#lastCompleteSec = report.atSec
     else this.counters.incomplete += 1
     return report
+  }
+
+  /** A database that cannot be asked is the walk's to report. */
+  async #beginScan(): Promise<ScanScope> {
+    return await this.#options.keeper.use((store) => store.beginScan()).catch(() => 'all' as const)
   }
 
   /** At the first scan the clock is compared with the database as well. */

@@ -10,6 +10,7 @@ export const DAEMON_STORE_CALLS = [
   'recordSightings',
   'recordAttempts',
   'recordFindings',
+  'beginScan',
   'readScanSlice',
   'applyScan',
   'applySync',

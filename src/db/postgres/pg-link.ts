@@ -120,8 +120,13 @@ export class PgLink {
     const commit = (): void => {
       committed ??= quiet(client.query('COMMIT'))
     }
+    // Statements behind one that failed fail as well, and whoever waits for them hears of that first.
+    let first: unknown
+    const statements = statementsOf(client, (error) => {
+      first ??= error
+    })
     try {
-      const result = await body(statementsOf(client), commit, this.#server!)
+      const result = await body(statements, commit, this.#server!)
       await begun
       commit()
       const answer = await committed!
@@ -133,7 +138,7 @@ export class PgLink {
       // A COMMIT on its way behind what failed has ended the transaction already, as a roll-back.
       if (committed === undefined) await client.query('ROLLBACK').catch(() => {})
       else await committed.catch(() => {})
-      throw error
+      throw first ?? error
     }
   }
 
@@ -239,11 +244,17 @@ function noServerError(failures: readonly { host: TargetHost; error: unknown }[]
     : openError(reason, { ...(worst.hint !== undefined && { hint: worst.hint }), cause: worst })
 }
 
-function statementsOf(client: PgClient): Statements {
+function statementsOf(client: PgClient, onError: (error: unknown) => void = () => {}): Statements {
+  const watched = <Value>(promise: Promise<Value>): Promise<Value> => {
+    promise.catch(onError)
+    return promise
+  }
   return {
     rows: (text, values = []) =>
-      quiet(client.query({ text, values: [...values], rowMode: 'array' }).then(({ rows }) => rows as Row[])),
-    run: (text) => quiet(client.query(text).then(() => undefined)),
+      watched(
+        client.query({ text, values: [...values], rowMode: 'array' }).then(({ rows }) => rows as Row[]),
+      ),
+    run: (text) => watched(client.query(text).then(() => undefined)),
   }
 }
 

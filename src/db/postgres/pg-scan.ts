@@ -23,7 +23,7 @@ export async function readScanSlice(
   link: PgLink,
   after: ScanCursor | undefined,
   limit: number,
-  dueAt: number | undefined,
+  { dueAt, isHostsOnly }: { dueAt: number | undefined; isHostsOnly: boolean },
 ): Promise<ScanSlice> {
   const { part, key } = after === undefined ? { part: PARTS[0], key: undefined } : parseCursor(after)
   const { entries, end } =
@@ -31,8 +31,11 @@ export async function readScanSlice(
       ? await readDue(link, part, Math.floor(dueAt ?? 0), key ?? BEFORE_ALL, limit)
       : await readPage(link, 'readScanSlice', part, key, limit)
   if (end !== undefined) return { entries, next: formatCursor(part, end) }
-  const parts: readonly Part[] =
-    dueAt === undefined ? ['HOST', 'GREY', 'POOL'] : ['HOST', 'PASSED', 'EXPIRED', 'POOL']
+  const parts: readonly Part[] = isHostsOnly
+    ? ['HOST', 'POOL']
+    : dueAt === undefined
+      ? ['HOST', 'GREY', 'POOL']
+      : ['HOST', 'PASSED', 'EXPIRED', 'POOL']
   const nextPart = parts[parts.indexOf(part) + 1]
   return { entries, next: nextPart === undefined ? undefined : formatCursor(nextPart, undefined) }
 }

@@ -14,7 +14,7 @@ import { decideSync, selectSync } from '../../domain/decide-sync.js'
 import type { DeferredMails, DeferredQuery } from '../../domain/deferred-mail.js'
 import { type Draft, emptySelection, type Selection } from '../../domain/draft.js'
 import { ENTRY_KINDS, type Entry, type EntryKey, type EntryKind } from '../../domain/entry.js'
-import type { HistoryRow, HistorySettings, UndoOutcome } from '../../domain/history.js'
+import { entryIn, type HistoryRow, type HistorySettings, type UndoOutcome } from '../../domain/history.js'
 import type { HourlyCount } from '../../domain/hourly-counts.js'
 import type { EntryQuery } from '../../domain/query.js'
 import type { Release } from '../../domain/release.js'
@@ -38,6 +38,7 @@ import type {
   ReleaseOutcome,
   ScanChanges,
   ScanCursor,
+  ScanScope,
   ScanSlice,
   Sighting,
   SightingOptions,
@@ -55,6 +56,7 @@ import { readDeferred } from './pg-deferred.js'
 import { PgHistory } from './pg-history.js'
 import { importEntries } from './pg-import.js'
 import { PgJournal } from './pg-journal.js'
+import { PgLease } from './pg-lease.js'
 import { PgTupleLimits } from './pg-limits.js'
 import type { PgLink, Statements } from './pg-link.js'
 import { countOnServer, listOnServer } from './pg-listing.js'
@@ -84,6 +86,7 @@ export class PgStore implements Store {
   readonly #history: PgHistory
   readonly #journal: PgJournal
   readonly #limits: PgTupleLimits
+  readonly #lease: PgLease
   readonly #transactions: PgTransactions
   readonly #slot = createHash('sha256').update(hostname()).digest().readUInt32BE() % SLOTS
 
@@ -94,6 +97,7 @@ export class PgStore implements Store {
     this.#history = new PgHistory(link)
     this.#journal = new PgJournal(link)
     this.#limits = new PgTupleLimits(link)
+    this.#lease = new PgLease(link, this.#history, this.#journal)
     this.#transactions = new PgTransactions(link, this.#history, this.#limits, { slot: this.#slot, node })
   }
 
@@ -121,16 +125,7 @@ export class PgStore implements Store {
     selectKey(selection, key)
     const draft = this.#transactions.draftToRead(0)
     await this.load(selection, draft)
-    switch (key.kind) {
-      case 'host':
-        return draft.host(key.ip).entry
-      case 'pool':
-        return draft.pool(key.ip).entry
-      case 'spamtrap':
-        return draft.spamtrap(key.address).entry
-      case 'tuple':
-        return draft.tuple([...selection.tuples.keys()][0]!).entry
-    }
+    return entryIn(draft, key)
   }
 
   count(query: EntryQuery = {}): Promise<EntryCounts> {
@@ -223,12 +218,18 @@ export class PgStore implements Store {
     return readDeferred(this.#link, query)
   }
 
-  readScanSlice(
+  beginScan(): Promise<ScanScope> {
+    return this.#lease.beginScan()
+  }
+
+  async readScanSlice(
     after: ScanCursor | undefined,
     limit: number,
     options: { dueAt?: number } = {},
   ): Promise<ScanSlice> {
-    return readScanSlice(this.#link, after, limit, options.dueAt)
+    const { scope } = this.#lease
+    if (after !== undefined && scope === 'all') await this.#lease.renew()
+    return readScanSlice(this.#link, after, limit, { dueAt: options.dueAt, isHostsOnly: scope === 'hosts' })
   }
 
   async applyScan(
@@ -236,8 +237,10 @@ export class PgStore implements Store {
     policy: Pick<GreyPolicy, 'whiteExpireSec'>,
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }> {
-    const decision = (draft: Draft) => decideScan(draft, changes, policy)
-    return (await this.#transactions.decide('applyScan', now, selectScan(changes), decision)).outcomes
+    // What is over is removed by the gateway that holds the lease; each one looks at its own block lists.
+    const wanted = this.#lease.scope === 'hosts' ? { ...changes, expired: [] } : changes
+    const decision = (draft: Draft) => decideScan(draft, wanted, policy)
+    return (await this.#transactions.decide('applyScan', now, selectScan(wanted), decision)).outcomes
   }
 
   async applySync(
@@ -367,8 +370,9 @@ export class PgStore implements Store {
     return checkServer(this.#link)
   }
 
-  close(): Promise<void> {
-    return this.#link.close()
+  async close(): Promise<void> {
+    await this.#lease.giveBack()
+    await this.#link.close()
   }
 
   /** What is evicted for the total counts with the last attempt of the batch. */

@@ -1,0 +1,214 @@
+/** Several gateways on one server: what each writes is there once, and each learns what the others changed. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { PgLink } from '../../src/db/postgres/pg-link.js'
+import type { Store } from '../../src/db/store.js'
+import { PostgresServer } from '../support/postgres-server.js'
+import { attemptOf, entriesOf, NOW, POLICY, Scratch, useServer } from '../support/scratch-database.js'
+
+const server = await PostgresServer.start()
+useServer(server)
+afterAll(() => server.remove())
+const scratch = new Scratch()
+
+async function gateways(count: number): Promise<{ location: string; stores: Store[] }> {
+  const location = await server.createDatabase()
+  const stores = await Promise.all(Array.from({ length: count }, () => scratch.open(location)))
+  return { location, stores }
+}
+
+const addWhite = (ip: string) => ({ operation: 'add', kind: 'WHITE', ip }) as const
+const numbered = (n: number): string => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`
+
+/** Follows as a daemon does: from now on, each call the addresses that changed since the one before. */
+async function follow(store: Store): Promise<() => Promise<string[] | 'everything'>> {
+  let { newest: position } = await store.readJournal(0, 0)
+  return async () => {
+    const { rows, isBehind, newest } = await store.readJournal(position, 1000)
+    position = rows.at(-1)?.seq ?? newest
+    return isBehind
+      ? 'everything'
+      : rows.map(({ key }) => (key?.kind === 'host' ? key.ip : String(key?.kind)))
+  }
+}
+
+/** A connection of somebody else, with a transaction that goes on. */
+async function longTransaction(location: string, statement: string): Promise<() => Promise<void>> {
+  const link = new PgLink(location, { mode: 'write', queryTimeoutMs: 60_000, slowCallMs: Infinity })
+  let end = (): void => {}
+  let begun = (): void => {}
+  const hasBegun = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  const ended = link.write('test', async (statements) => {
+    await statements.rows('SET LOCAL idle_in_transaction_session_timeout = 0')
+    await statements.rows(statement)
+    begun()
+    await new Promise<void>((resolve) => {
+      end = resolve
+    })
+  })
+  await hasBegun
+  return async () => {
+    end()
+    await ended
+    await link.close()
+  }
+}
+
+describe('batches at once', () => {
+  test('of eight gateways with the same mail store each tuple once, and one of them is told that it is new', async () => {
+    const { stores } = await gateways(8)
+    const attempts = Array.from({ length: 60 }, (_, n) => attemptOf(numbered(n)))
+    const answers = await Promise.all(
+      stores.map((store, index) =>
+        // Each in an order of its own, so that they meet in all ways.
+        store.recordAttempts(index % 2 === 0 ? attempts : attempts.toReversed(), POLICY, NOW),
+      ),
+    )
+    const results = answers.flatMap(({ outcomes }) => outcomes.map(({ result }) => result))
+    expect(results.filter((result) => result === 'new')).toHaveLength(60)
+    expect(results.filter((result) => result === 'repeated')).toHaveLength(60 * 7)
+    const stored = await entriesOf(stores[0]!, { kinds: ['GREY'] })
+    expect(stored).toHaveLength(60)
+    expect(stored.every((entry) => entry.kind === 'GREY' && entry.bcount === 8)).toBe(true)
+    expect((await stores[1]!.check()).problems).toEqual([])
+  })
+
+  test('a first try at one and the retry at another make an address WHITE, once', async () => {
+    const { stores } = await gateways(3)
+    await stores[0]!.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW)
+    const answers = await Promise.all(
+      stores.map((store) => store.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW + 2000)),
+    )
+    const results = answers.map(({ outcomes }) => outcomes[0]!)
+    expect(results.filter(({ result, isNewHost }) => result === 'promoted' && isNewHost)).toHaveLength(1)
+    expect(await stores[2]!.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({
+      kind: 'WHITE',
+      first: NOW,
+    })
+  })
+
+  test('edits and deletions of the same addresses end as one of them said, each wholly', async () => {
+    const { stores } = await gateways(4)
+    const ips = Array.from({ length: 30 }, (_, n) => numbered(n))
+    await stores[0]!.edit(ips.map(addWhite), NOW)
+    await Promise.all(
+      stores.map((store, index) =>
+        store.edit(
+          (index % 2 === 0 ? ips : ips.toReversed()).map((ip) =>
+            index < 2
+              ? { operation: 'delete', key: { kind: 'host', ip } }
+              : { operation: 'add', kind: 'TRAPPED', ip },
+          ),
+          NOW + 1,
+        ),
+      ),
+    )
+    const kinds = await Promise.all(ips.map(async (ip) => (await stores[0]!.get({ kind: 'host', ip }))?.kind))
+    expect(kinds.every((kind) => kind === 'TRAPPED' || kind === undefined)).toBe(true)
+  })
+})
+
+describe('what changed', () => {
+  test('is told to the others, each change once, and nothing when nothing did', async () => {
+    const { stores } = await gateways(2)
+    const next = await follow(stores[1]!)
+    expect(await next()).toEqual([])
+    await stores[0]!.edit([addWhite('192.0.2.1'), addWhite('192.0.2.2')], NOW)
+    await stores[0]!.recordAttempts([attemptOf('192.0.2.9')], POLICY, NOW)
+    expect(await next()).toEqual(['192.0.2.1', '192.0.2.2'])
+    expect(await next()).toEqual([])
+    await stores[0]!.recordAttempts([attemptOf('192.0.2.9')], POLICY, NOW + 2000)
+    expect(await next()).toEqual(['192.0.2.9'])
+  })
+
+  test('by a transaction that ends late is not missed', async () => {
+    const { location, stores } = await gateways(2)
+    const next = await follow(stores[1]!)
+    const row = 'INSERT INTO spamd.journal (rows) SELECT rows FROM spamd.journal ORDER BY seq LIMIT 1'
+    await stores[0]!.edit([addWhite('192.0.2.1')], NOW)
+    expect(await next()).toEqual(['192.0.2.1'])
+    const end = await longTransaction(location, row)
+    await stores[0]!.edit([addWhite('192.0.2.2')], NOW)
+    expect(await next()).toEqual(['192.0.2.2'])
+    await end()
+    expect(await next()).toEqual(['192.0.2.1'])
+    expect(await next()).toEqual([])
+  })
+
+  test('is held back by no transaction that goes on, also in another database', async () => {
+    const { location, stores } = await gateways(2)
+    const other = await server.createDatabase()
+    const end = await longTransaction(other, "INSERT INTO spamd.settings VALUES ('a', 'b')")
+    const next = await follow(stores[1]!)
+    await stores[0]!.edit([addWhite('192.0.2.1')], NOW)
+    // What a number that only grows would wait for: the oldest transaction that still runs anywhere.
+    const [held] = await server.sql(
+      'SELECT (SELECT max(xid) FROM spamd.journal) >= pg_snapshot_xmin(pg_current_snapshot())',
+      databaseOf(location),
+    )
+    expect(held).toEqual(['t'])
+    expect(await next()).toEqual(['192.0.2.1'])
+    await stores[0]!.edit([addWhite('192.0.2.2')], NOW)
+    expect(await next()).toEqual(['192.0.2.2'])
+    await end()
+    expect(await next()).toEqual([])
+  })
+
+  test('a position under a name lasts over a restart; that of another server or timeline does not', async () => {
+    const { location, stores } = await gateways(1)
+    const { newest } = await stores[0]!.readJournal(0, 0)
+    await stores[0]!.saveJournalPosition('table', newest, NOW)
+    await stores[0]!.edit([addWhite('192.0.2.1')], NOW)
+    const again = await scratch.open(location)
+    const position = await again.journalPosition('table')
+    expect(position).toBe(newest)
+    expect((await again.readJournal(position!, 10)).rows).toHaveLength(1)
+    await server.sql("UPDATE spamd.journal_readers SET timeline = 'another'", databaseOf(location))
+    const later = await scratch.open(location)
+    expect(await later.readJournal((await later.journalPosition('table'))!, 10)).toMatchObject({
+      rows: [],
+      isBehind: true,
+    })
+  })
+
+  test('a number that means nothing here asks for everything', async () => {
+    const { stores } = await gateways(1)
+    const { newest } = await stores[0]!.readJournal(0, 0)
+    expect((await stores[0]!.readJournal(newest + 17, 10)).isBehind).toBe(true)
+    expect((await stores[0]!.readJournal(3, 10)).isBehind).toBe(true)
+  })
+})
+
+describe('the scan', () => {
+  test('is one gateway’s at a time; the others compare their tables; another one takes over', async () => {
+    const { location, stores } = await gateways(2)
+    await stores[0]!.upsert(
+      [
+        { kind: 'WHITE', ip: '192.0.2.1', first: 1, pass: 1, expire: NOW - 1, bcount: 1, pcount: 0 },
+        { kind: 'GREY', ...attemptOf('192.0.2.2').tuple, first: 1, pass: 5, expire: 5, bcount: 1, pcount: 0 },
+      ],
+      { ifMissing: false },
+    )
+    expect(await stores[0]!.beginScan()).toBe('all')
+    expect(await stores[1]!.beginScan()).toBe('hosts')
+    const { entries } = await stores[1]!.readScanSlice(undefined, 100, { dueAt: NOW })
+    expect(entries.map(({ kind }) => kind)).toEqual(['WHITE'])
+    const expired = [{ kind: 'host', ip: '192.0.2.1' } as const]
+    const changes = { expired, promoted: [], blocked: [] }
+    expect(await stores[1]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 0 })
+    expect(await stores[1]!.beginScan()).toBe('nothing')
+    expect(await stores[0]!.beginScan()).toBe('all')
+    expect(await stores[0]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 1 })
+    // A gateway that is gone renews nothing.
+    await server.sql("UPDATE spamd.leases SET until = now() - interval '1 second'", databaseOf(location))
+    expect(await stores[1]!.beginScan()).toBe('all')
+    expect(await stores[0]!.beginScan()).not.toBe('all')
+    await stores[1]!.close()
+    expect(await stores[0]!.beginScan()).toBe('all')
+  })
+})
+
+function databaseOf(location: string): string {
+  return /\/([^/?]*)\?/.exec(location)![1]!
+}
