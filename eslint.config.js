@@ -19,4 +19,19 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Some Nodes refuse these calls; src/platform/user-ids.ts knows what works there (ADR 12).
+    files: ['src/**/*.ts', 'commands/**/*.ts'],
+    ignores: ['src/platform/user-ids.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        ...['setuid', 'seteuid', 'setgid', 'setegid', 'setgroups', 'initgroups'].map((property) => ({
+          object: 'process',
+          property,
+          message: 'call userIds() of src/platform/user-ids.ts',
+        })),
+      ],
+    },
+  },
 )

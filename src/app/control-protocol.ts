@@ -118,6 +118,8 @@ export interface DaemonStatus {
   greyPrefix4: number | undefined
   greyPrefix6: number | undefined
   poolExpireSec: number
+  /** Why the clock may be wrong, so that entries are kept beyond their time; undefined while it is believed. */
+  clockDoubt?: string | undefined
   /** Learn-only mode. */
   isLearning: boolean
   lowPriorityMx: string[]

@@ -159,6 +159,13 @@ function tellAboutSpamd(spamd: DaemonStatus, timeSec: number, tell: Tell): void 
   if (spamd.listen.length === 0) tell('warning', 'spamd accepts no connections at the moment')
   if (spamd.mode === 'block-lists' || spamd.lastScan === undefined) return
   const ageSec = timeSec - spamd.lastScan.atSec
+  if (spamd.clockDoubt !== undefined) {
+    tell(
+      'warning',
+      `${spamd.clockDoubt}: entries are kept beyond their time; if the clock is right: spamdctl accept-clock`,
+    )
+  }
+  if (spamd.lastScan.isWaiting) return
   if (!spamd.lastScan.isComplete) tell('critical', 'the last scan of the database failed')
   else if (ageSec > spamd.scanIntervalSec * OVERDUE_SCANS) {
     tell('warning', `the last scan was ${formatDuration(ageSec)} ago`)

@@ -18,7 +18,7 @@ export interface ControlHandlerParts {
   smtp: Pick<SmtpServer, 'snapshot' | 'counts' | 'counters' | 'addresses'>
   blockLists: Pick<BlockLists, 'match' | 'summaries'>
   greylister: Pick<Greylister, 'counters'> | undefined
-  scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'lastReport'> | undefined
+  scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'clockDoubt' | 'lastReport'> | undefined
   whiteTable: Pick<WhiteTable, 'counters'> | undefined
   pools: Pick<PoolNetworks, 'counters'> | undefined
   metrics: { families(): MetricFamily[] }
@@ -76,6 +76,7 @@ function statusOf(parts: ControlHandlerParts): DaemonStatus {
     lists: parts.blockLists.summaries(),
     lastScan: scanner?.lastReport,
     scanIntervalSec: config.scanIntervalSec,
+    clockDoubt: scanner?.clockDoubt,
     table: whiteTable?.counters,
     poolExpireSec: config.poolExpireSec,
     isLearning: config.isLearning,

@@ -1,5 +1,6 @@
 import { resolveLocation } from '../../platform/postgres-location.js'
 import { findService } from '../../platform/settings.js'
+import type { DaemonStatus } from '../control-protocol.js'
 import { type DoctorContext, findProgram, outputOf } from './context.js'
 import type { Findings } from './finding.js'
 
@@ -118,15 +119,19 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
 
 function checkScan(
   context: DoctorContext,
-  status: {
-    lastScan?: { atSec: number; isComplete: boolean } | undefined
-    scanIntervalSec: number
-    mode: string
-  },
+  status: Pick<DaemonStatus, 'lastScan' | 'scanIntervalSec' | 'mode' | 'clockDoubt'>,
   findings: Findings,
 ): void {
   if (status.mode === 'block-lists') return
-  const { lastScan, scanIntervalSec } = status
+  const { lastScan, scanIntervalSec, clockDoubt } = status
+  if (clockDoubt !== undefined) {
+    findings.warning(
+      'spamd.clock',
+      `${clockDoubt}: entries are kept beyond their time, until the clock is set or accepted`,
+      'spamdctl accept-clock',
+    )
+  }
+  if (lastScan?.isWaiting === true) return
   if (lastScan === undefined) findings.info('spamd.scan', 'the first scan has not ended yet')
   else if (!lastScan.isComplete) {
     findings.error(

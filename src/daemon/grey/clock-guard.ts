@@ -61,6 +61,11 @@ export class ClockGuard {
     return wasDoubted
   }
 
+  /** Why the clock may be wrong, and nothing or no mass of entries expires; undefined while it is believed. */
+  get doubt(): string | undefined {
+    return this.#doubt?.text
+  }
+
   /** The time to work with now. */
   read(): GuardedTime {
     const nowSec = this.#clock.nowSec()

@@ -101,6 +101,11 @@ export class Scanner {
     return this.#lastCompleteSec
   }
 
+  /** Why the clock may be wrong, as the last scan saw it; undefined while it is believed. */
+  get clockDoubt(): string | undefined {
+    return this.#guard.doubt
+  }
+
   /** Scans now and then again and again, an interval after the end of each; resolves after the first scan. */
   async start(): Promise<void> {
     await this.scan()

@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { errnoText, reasonOf } from '../../platform/errno-text.js'
 import { distrustOf } from '../../platform/trusted-folder.js'
+import { userIds } from '../../platform/user-ids.js'
 
 /** Leaves 0660: group members may use the socket, who are those of the daemon's user. */
 const SOCKET_MASK = 0o117
@@ -84,13 +85,13 @@ function bind(server: Server, path: string, gid: number | undefined): Promise<vo
     const previousMask = process.umask(SOCKET_MASK)
     const previousGid = process.getegid?.()
     try {
-      if (gid !== undefined) process.setegid!(gid)
+      if (gid !== undefined) userIds().setegid(gid)
       server.listen(path, () => {
         server.removeListener('error', reject)
         resolve()
       })
     } finally {
-      if (gid !== undefined) process.setegid!(previousGid!)
+      if (gid !== undefined) userIds().setegid(previousGid!)
       process.umask(previousMask)
     }
   })

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { mayUseIoUring } from '../../../src/platform/user-ids.js'
@@ -95,5 +97,22 @@ describe.skipIf(!isRoot)('a Node that refuses to change users', () => {
       ids.seteuid(65534)
       try { ids.setuid(1) } catch (error) { console.log(error.code, error.message) }`)
     expect(stdout).toBe('EPERM setuid: Operation not permitted\n')
+  })
+
+  test('the socket of set-up gets its group', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'user-ids-'))
+    const path = join(folder, 'spamd.sock')
+    const { stdout, stderr } = inRefusingNode(`
+      import { createServer } from 'node:net'
+      import { statSync } from 'node:fs'
+      const { listenOnPath } = await import('./dist/src/daemon/process/listen-on-path.js')
+      const server = createServer()
+      const remove = await listenOnPath(server, ${JSON.stringify(path)}, { gid: 65534, isPrivileged: true })
+      console.log(statSync(${JSON.stringify(path)}).gid, process.getegid())
+      remove()
+      server.close()`)
+    rmSync(folder, { recursive: true })
+    expect(stderr).toBe('')
+    expect(stdout).toBe('65534 0\n')
   })
 })

@@ -278,6 +278,21 @@ const DAEMONS: BrokenGateway[] = [
   },
   {
     system: 'linux',
+    name: 'the clock jumped while spamd ran',
+    break: ({ status }) => {
+      status.clockDoubt = 'the clock jumped forward by 5184000 seconds'
+      Object.assign(status.lastScan!, { isComplete: false, isWaiting: true })
+    },
+    finding: {
+      id: 'spamd.clock',
+      level: 'warning',
+      message:
+        'the clock jumped forward by 5184000 seconds: entries are kept beyond their time, until the clock is set or accepted',
+      fix: 'spamdctl accept-clock',
+    },
+  },
+  {
+    system: 'linux',
     name: 'the scan hangs',
     break: ({ status }) => {
       status.lastScan!.atSec = TEST_NOW - 4000

@@ -127,6 +127,17 @@ describe('for monitors', () => {
     expect(result.text).toMatch(/^SPAMD CRITICAL - the last scan of the database failed \| /)
   })
 
+  test('a clock in doubt is a warning, not a failed scan', async () => {
+    const scene = await healthyScene('linux', parent)
+    scene.status.clockDoubt = 'the clock jumped forward by 5184000 seconds'
+    Object.assign(scene.status.lastScan!, { isComplete: false, isWaiting: true })
+    const result = checkForm(await statusOf(scene), NO_LIMITS)
+    expect(result.exitCode).toBe(1)
+    expect(result.text).toMatch(
+      /^SPAMD WARNING - the clock jumped forward by 5184000 seconds: .*spamdctl accept-clock \| /,
+    )
+  })
+
   test('what cannot be seen is unknown', async () => {
     const scene = await healthyScene('linux', parent)
     scene.status.sync = undefined
