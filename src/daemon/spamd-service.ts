@@ -11,6 +11,7 @@ import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
 import type { GreyPolicy } from '../db/store.js'
 import type { PoolKeyKind } from '../domain/pool-key.js'
+import { networksAround } from '../domain/pool-key.js'
 import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
@@ -254,6 +255,8 @@ export class SpamdService {
         if (isLetIn) whiteTable.add(ip)
         else if (wasWhite) whiteTable.remove(ip)
         this.blockLists.noteTrapped(ip, host?.kind === 'TRAPPED')
+        // What trapped it may not have looked at networks: an import, or a merge with another gateway.
+        if (host?.kind === 'TRAPPED') for (const network of networksAround(ip)) onPool(network, false)
       },
       onPool,
       onEverything: () => void this.scanner?.scan(),

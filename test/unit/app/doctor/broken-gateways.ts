@@ -849,6 +849,32 @@ const NFT: BrokenGateway[] = [
   },
   {
     system: 'linux',
+    name: 'rules of before send pools to spamd',
+    break: ({ status }) => {
+      status.greyPrefix4 = 24
+    },
+    finding: {
+      id: 'nft.pools',
+      level: 'error',
+      message: 'IPv4 mail from @spamd-white-net is sent to spamd, so that no pool of senders gets through',
+      fix: 'ip saddr @spamd-white-net accept',
+    },
+  },
+  {
+    system: 'openbsd',
+    name: 'rules of before send pools to spamd',
+    break: ({ status }) => {
+      status.greyPrefix4 = 24
+    },
+    finding: {
+      id: 'pf.pools',
+      level: 'error',
+      message: 'IPv4 mail from <spamd-white-net> is sent to spamd',
+      fix: 'from <spamd-white-net> to any port smtp',
+    },
+  },
+  {
+    system: 'linux',
     name: 'nospamd is redirected',
     break: ({ probe }) =>
       probe.edit(

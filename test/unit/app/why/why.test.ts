@@ -261,6 +261,61 @@ describe('an address', () => {
     })
   })
 
+  const pool = (ip: string, key: string): Entry => ({
+    kind: 'POOL',
+    ip,
+    pool: key,
+    first: TEST_NOW - 3600,
+    pass: TEST_NOW - 1800,
+    expire: TEST_NOW + 7200,
+    bcount: 4,
+    pcount: 0,
+  })
+  test.each([
+    {
+      name: 'a pool',
+      entry: pool('203.0.113.0/24', '203.0.112.0/20'),
+      sentence: 'reaches the mail server: 203.0.113.0/24 is open',
+    },
+    {
+      name: 'learn-only mode',
+      entry: pool('203.0.113.9/32', 'learn'),
+      sentence: 'reaches the mail server: it came back, and spamd only learns',
+    },
+  ])('that passes by $name', async ({ entry, sentence }) => {
+    const isInTable = 'stderr 1/1 addresses match.'
+    const state: GatewayState = {
+      loaded: [],
+      entries: [entry, tuple('203.0.113.9', 60)],
+      prepare: ({ probe, status }) => {
+        status.pools = { networkCount: 1, replacements: 1, failures: 0 }
+        probe.set('pfctl -t spamd-white-net -T test 203.0.113.9', isInTable)
+      },
+    }
+    const { report } = await why('203.0.113.9', state)
+    expect(report.verdict).toMatchObject({
+      state: 'passes',
+      changesSec: TEST_NOW + 7200,
+      command: `spamdb -d ${(entry as { ip: string }).ip}`,
+    })
+    expect(report.verdict.sentence).toContain(sentence)
+    expect(renderWhy(report, PLAIN)).toContain(`POOL ${(entry as { ip: string }).ip} by `)
+    expect(JSON.parse(whyJson(report)).database.pools).toMatchObject([{ ip: (entry as { ip: string }).ip }])
+  })
+
+  test('whose network is open, but not yet in the packet filter', async () => {
+    const state: GatewayState = { loaded: [], entries: [pool('203.0.113.0/24', '203.0.113.0/24')] }
+    expect((await why('203.0.113.9', state)).report.verdict).toMatchObject({ state: 'waits' })
+  })
+
+  test('that is TRAPPED is refused, whatever its network', async () => {
+    const state: GatewayState = {
+      loaded: [],
+      entries: [pool('203.0.113.0/24', '203.0.113.0/24'), host('TRAPPED', '203.0.113.9')],
+    }
+    expect((await why('203.0.113.9', state)).report.verdict.state).toBe('refused')
+  })
+
   test('tuples that are keyed by network are found', async () => {
     const state: GatewayState = {
       loaded: [],

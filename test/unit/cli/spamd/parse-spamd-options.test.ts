@@ -82,6 +82,8 @@ describe('errors, byte for byte', () => {
     { argv: ['--max-session', 'long'], stderr: 'spamd: --max-session long: invalid\n' },
     { argv: ['--grey-prefix4', '33'], stderr: 'spamd: --grey-prefix4 33: too large\n' },
     { argv: ['--grey-prefix6', 'x'], stderr: 'spamd: --grey-prefix6 x: invalid\n' },
+    { argv: ['--pool-expire', '0s'], stderr: 'spamd: --pool-expire 0s: too small\n' },
+    { argv: ['--pool-expire', '37d'], stderr: 'spamd: --pool-expire 37d: too large\n' },
     {
       argv: ['--trapexp', '36'],
       stderr:

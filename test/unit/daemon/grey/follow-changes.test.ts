@@ -18,7 +18,7 @@ let other: Store
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'follow-'))
-  const parsed = parseSpamdOptions(['-s', '0', '-S', '0'], {
+  const parsed = parseSpamdOptions(['-s', '0', '-S', '0', '--grey-prefix4', '24'], {
     hostname: 'mx.example',
     maxFiles: undefined,
     environment: daemonEnvironment(folder),
@@ -40,6 +40,31 @@ const table = (): string[] | undefined => daemon.firewall.tables.get('spamd-whit
 const edit = (...edits: ManualEdit[]) => other.edit(edits, systemClock.nowSec())
 const becomes = (want: string[]) => vi.waitFor(() => expect(table()).toEqual(want), PATIENCE)
 const scans = (): number | undefined => daemon.service.scanner?.lastReport?.atSec
+
+test('the network of a pool that is closed by hand, and by an address in it that becomes TRAPPED', async () => {
+  const pools = (): string[] | undefined => daemon.firewall.tables.get('spamd-white-net')
+  const pool = (ip: string) =>
+    ({ kind: 'POOL', ip, pool: ip, first: 1, pass: 2, bcount: 2, pcount: 0 }) as const
+  const expire = systemClock.nowSec() + 9999
+  const scan = scans()
+  await other.upsert(
+    ['192.0.3.0/24', '192.0.4.0/24', '192.0.5.0/24'].map((ip) => ({ ...pool(ip), expire })),
+    { ifMissing: false },
+  )
+  const holds = (want: string[]) => vi.waitFor(() => expect(pools()).toEqual(want), PATIENCE)
+  await holds(['192.0.3.0/24', '192.0.4.0/23'])
+  await edit({ operation: 'delete', key: { kind: 'pool', ip: '192.0.4.0/24' } })
+  await holds(['192.0.3.0/24', '192.0.5.0/24'])
+  await edit({ operation: 'add', kind: 'TRAPPED', ip: '192.0.3.9' })
+  await holds(['192.0.5.0/24'])
+  // An import looks at no network; the daemon does.
+  await other.upsert(
+    [{ kind: 'TRAPPED', ip: '192.0.5.9', first: 1, pass: 0, expire, bcount: 1, pcount: -1 }],
+    { ifMissing: false },
+  )
+  await holds([])
+  expect(scans()).toBe(scan)
+})
 
 test('an address that is added and deleted by hand', async () => {
   const scan = scans()

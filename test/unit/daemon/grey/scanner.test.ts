@@ -13,6 +13,7 @@ import type { Store } from '../../../../src/db/store.js'
 import type { Entry } from '../../../../src/domain/entry.js'
 import type { PoolKeyKind } from '../../../../src/domain/pool-key.js'
 import { MemoryFirewall } from '../../../../src/firewall/memory.js'
+import { setOfCidrs } from '../../../../src/ip/special-use.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
@@ -106,6 +107,7 @@ function daemon(
       ),
     put: (entries: Entry[]) => keeper.use((store) => store.upsert(entries, { ifMissing: false })),
     table: () => firewall.tables.get('spamd-white'),
+    pools: () => firewall.tables.get('spamd-white-net'),
     logged: (level: string) =>
       logger.lines.filter((line) => line.level === level).map(({ message }) => message.replace(path, 'DB')),
   }
@@ -331,5 +333,83 @@ describe('what must not empty the table', () => {
       await scanner.scan()
       expect(await listing()).toEqual([])
     })
+  })
+})
+
+describe('networks of pools', () => {
+  const NOW = new ManualClock().nowSec()
+  const pool = (ip: string, key = ip, expire = 10_000): Entry => ({
+    kind: 'POOL',
+    ip,
+    pool: key,
+    first: 1,
+    pass: 2,
+    expire: NOW + expire,
+    bcount: 2,
+    pcount: 0,
+  })
+  const left = async (keeper: ReturnType<typeof daemon>['keeper']): Promise<string[]> => {
+    const ips: string[] = []
+    for await (const entries of await keeper.use(async (store) => store.list({ kinds: ['POOL'] }))) {
+      for (const entry of entries) if (entry.kind === 'POOL') ips.push(entry.ip)
+    }
+    return ips
+  }
+  const kinds = new Set(['network'] as const)
+
+  test('that are open are in their table, those whose time is over go', async () => {
+    const { put, scanner, pools, keeper, clock } = daemon({ poolKinds: kinds })
+    await put([pool('192.0.2.0/24'), pool('2001:db8::/64'), pool('198.51.100.0/24', '198.51.100.0/24', 5)])
+    expect(await scanner.scan()).toMatchObject({ poolCount: 3 })
+    expect(pools()).toEqual(['192.0.2.0/24', '198.51.100.0/24', '2001:db8::/64'])
+    clock.advance(5)
+    expect(await scanner.scan()).toMatchObject({ poolCount: 2, deletedCount: 1 })
+    expect(pools()).toEqual(['192.0.2.0/24', '2001:db8::/64'])
+    expect(await left(keeper)).toEqual(['192.0.2.0/24', '2001:db8::/64'])
+  })
+
+  test('that hold a TRAPPED or block-listed address are closed', async () => {
+    const { put, add, scanner, pools, keeper, blockLists, logged } = daemon({ poolKinds: kinds })
+    // Put on record without a look at what is open, as a merge with another gateway does.
+    await put([pool('192.0.2.0/24'), pool('2001:db8::/64'), pool('198.51.100.0/24'), pool('203.0.113.0/24')])
+    await put([
+      { kind: 'TRAPPED', ip: '192.0.2.77', first: NOW, pass: 0, expire: NOW + 9999, bcount: 1, pcount: -1 },
+    ])
+    await add('WHITE', '203.0.113.1')
+    blockLists.replaceSet('bl', 'no', setOfCidrs(['2001:db8::ff00/120', '198.51.101.0/24']), 2)
+    expect(await scanner.scan()).toMatchObject({ poolCount: 2, deletedCount: 2 })
+    expect(pools()).toEqual(['198.51.100.0/24', '203.0.113.0/24'])
+    expect(await left(keeper)).toEqual(['198.51.100.0/24', '203.0.113.0/24'])
+    expect(logged('info')).toContain('pool 192.0.2.0/24 closed')
+  })
+
+  test('of keys that are no longer in use are closed, and their table is emptied', async () => {
+    const { put, scanner, pools, keeper, firewall } = daemon()
+    firewall.tables.set('spamd-white-net', ['192.0.2.0/24'])
+    await put([pool('192.0.2.0/24'), pool('198.51.100.7/32', 'learn')])
+    await scanner.scan()
+    expect([pools(), await left(keeper)]).toEqual([[], []])
+  })
+
+  test('a table that is left without an entry is emptied too, and none is made otherwise', async () => {
+    const { scanner, pools, firewall } = daemon()
+    await scanner.scan()
+    expect(pools()).toBeUndefined()
+    const other = daemon({ exists: false })
+    other.firewall.tables.set('spamd-white-net', ['192.0.2.0/24'])
+    await other.scanner.scan()
+    expect(other.pools()).toEqual([])
+    expect(firewall.tables.has('spamd-white-net')).toBe(false)
+  })
+
+  test('of learn-only mode end with it, the others stay', async () => {
+    const learning = daemon({ poolKinds: new Set(['network', 'learn'] as const) })
+    await learning.put([pool('192.0.2.0/24'), pool('198.51.100.7/32', 'learn')])
+    await learning.scanner.scan()
+    expect(learning.pools()).toEqual(['192.0.2.0/24', '198.51.100.7/32'])
+    const later = daemon({ poolKinds: kinds, exists: false })
+    await later.put([pool('192.0.2.0/24'), pool('198.51.100.7/32', 'learn')])
+    await later.scanner.scan()
+    expect([later.pools(), await left(later.keeper)]).toEqual([['192.0.2.0/24'], ['192.0.2.0/24']])
   })
 })

@@ -55,6 +55,18 @@ test.each([
   expect(startWarnings(config(...argv), { ...HOST, platform: 'openbsd' })).toEqual([])
 })
 
+test.each([
+  { words: ['--grey-prefix4', '20', '--grey-prefix6', '48'], told: [] },
+  { words: ['--grey-prefix4', '19'], told: ['--grey-prefix4 19: a /19 holds many customers of a provider'] },
+  { words: ['--grey-prefix6', '47'], told: ['--grey-prefix6 47: a /47 holds many customers of a provider'] },
+  { words: ['--grey-prefix4', '8', '-b'], told: [] },
+  { words: ['--learn'], told: ['--learn: every client that comes back is let through'] },
+])('keys of pools: $words', ({ words, told }) => {
+  const warnings = startWarnings(config(...words), HOST)
+  expect(warnings).toHaveLength(told.length)
+  for (const [index, text] of told.entries()) expect(warnings[index]).toContain(text)
+})
+
 test('every address with its port', () => {
   expect(listeningPlaces(config('-l', '0.0.0.0', '-l', '::', '--listen-fd', '3'))).toBe(
     'inherited socket 3, 0.0.0.0 port 8025, :: port 8025',
