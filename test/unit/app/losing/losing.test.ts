@@ -98,8 +98,8 @@ describe('the command', () => {
     ['a sender without domain', { domain: 'root' }, 'spamdctl release --to user@example.net --for 1d'],
     [
       'a shell',
-      { domain: '$HOME`reboot`;.example' },
-      "spamdctl release --from '$HOME`reboot`;.example' --to user@example.net --for 1d",
+      { domain: '$home`reboot`;.example' },
+      "spamdctl release --from '$home`reboot`;.example' --to user@example.net --for 1d",
     ],
     ['a name of bytes', { domain: '\xff.example' }, 'spamdctl release --to user@example.net --for 1d'],
     ['a comment', { domain: '(x).example' }, 'spamdctl release --to user@example.net --for 1d'],
@@ -120,7 +120,7 @@ describe('the command', () => {
   })
 
   test('for a hostile domain gives a shell its words, and runs nothing', () => {
-    const domain = "x';id;'.$HOME`id`!!&|#.example"
+    const domain = "x';id;'.$home`id`!!&|#.example"
     const command = commandFor(senderOf({ domain, recipients: ['a@x.net', 'b@x.net'] }))!
     const shell = spawnSync('sh', ['-c', `spamdctl() { printf '%s\\n' "$@"; }; ${command}`], {
       encoding: 'utf8',
