@@ -1,3 +1,4 @@
+import type { AllowEdit, AllowSource } from '../domain/allow.js'
 import { type ChangeKey, type HostChange, isHostChange } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
@@ -361,6 +362,16 @@ export class SqliteStore implements Store {
       const [newestMs, whiteCount, expiringCount] = row
       return { newestSec: Math.floor(newestMs / 1000), whiteCount, expiringCount }
     })
+  }
+
+  async readAllowed(): Promise<AllowSource[]> {
+    return this.#connection.read('readAllowed', () => this.#transactions.allowed.all())
+  }
+
+  async editAllowed(edits: readonly AllowEdit[], now: number): Promise<boolean[]> {
+    return this.#transactions.write('editAllowed', now, ({ clock }) =>
+      edits.map((edit) => this.#transactions.allowed.apply(edit, clock.next(now))),
+    )
   }
 
   async readDeferred(query: DeferredQuery): Promise<DeferredMails> {

@@ -7,6 +7,7 @@
  * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
  * what they wanted to do. After a rejection nothing of that call is stored.
  */
+import type { AllowEdit, AllowSource } from '../domain/allow.js'
 import type { Change, ChangeKey, HostChange } from '../domain/change.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
@@ -273,6 +274,10 @@ export interface Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }>
+  /** Sources of exceptions with their networks, by name. */
+  readAllowed(): Promise<AllowSource[]>
+  /** Stores and removes sources in order, within one transaction; false where there was nothing to remove. */
+  editAllowed(edits: readonly AllowEdit[], now: number): Promise<boolean[]>
   /**
    * Mail that was deferred from several addresses, those from the most first, up to `limit`. Needs the history for
    * more than the last hours; a few seconds for a million tries.

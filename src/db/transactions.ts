@@ -17,6 +17,7 @@ import type { Connection } from './connection.js'
 import { History } from './history.js'
 import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
+import { AllowTable } from './tables/allow-table.js'
 import { HostTable } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
 import { PoolTable } from './tables/pool-table.js'
@@ -40,6 +41,7 @@ export class Transactions {
   readonly tuples: TupleTable
   readonly spamtraps: SpamtrapTable
   readonly releases: ReleaseTable
+  readonly allowed: AllowTable
   readonly pools: PoolTable
   readonly removed: RemovedTable
   readonly #connection: Connection
@@ -54,6 +56,7 @@ export class Transactions {
     this.tuples = new TupleTable(connection, nodes)
     this.spamtraps = new SpamtrapTable(connection, nodes)
     this.releases = new ReleaseTable(connection, nodes)
+    this.allowed = new AllowTable(connection, nodes)
     this.pools = new PoolTable(connection)
     this.removed = new RemovedTable(connection)
   }

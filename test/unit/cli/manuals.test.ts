@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import {
+  ALLOW_ADD_OPTIONS,
+  ALLOW_LIST_OPTIONS,
+  ALLOW_REMOVE_OPTIONS,
+  ALLOW_SYNC_OPTIONS,
+} from '../../../src/cli/allow/allow-options.js'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
 import { LOSING_OPTIONS } from '../../../src/cli/losing/losing-options.js'
 import { LOG_OPTIONS, UNDO_OPTIONS } from '../../../src/cli/operations/history-commands.js'
@@ -30,6 +36,13 @@ test.each<[string, string, readonly OptionSpec[]]>([
   ['spamdctl doctor, status and why', 'spamdctl.8', PLACE_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl log', 'spamdctl.8', LOG_OPTIONS.filter(({ long }) => long !== 'help')],
   ['spamdctl undo', 'spamdctl.8', UNDO_OPTIONS.filter(({ long }) => long !== 'help')],
+  [
+    'spamdctl allow add, list, remove and sync',
+    'spamdctl.8',
+    [...ALLOW_ADD_OPTIONS, ...ALLOW_LIST_OPTIONS, ...ALLOW_REMOVE_OPTIONS, ...ALLOW_SYNC_OPTIONS].filter(
+      ({ long }) => long !== 'help',
+    ),
+  ],
   ['spamdctl losing', 'spamdctl.8', LOSING_OPTIONS.filter(({ long }) => long !== 'help')],
   [
     'spamdctl release, release list and release cancel',

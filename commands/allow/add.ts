@@ -1,0 +1,30 @@
+import { runAllowAdd } from '../../src/cli/allow/allow-commands.js'
+import { ALLOW_ADD_OPTIONS } from '../../src/cli/allow/allow-options.js'
+import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+
+const USAGE = 'allow add [--expire DURATION] [--comment TEXT] [--dry-run] DOMAIN|CIDR'
+
+/** `spamdctl allow add`: let a sender past spamd by its SPF record, or a network. Manual: docs/man/spamdctl.8. */
+export default class AllowAdd extends BaseCommand {
+  static override summary =
+    'let the servers of a domain, as its SPF record names them, or a network past spamd'
+  static override usage = USAGE
+  static override examples = [
+    {
+      description: 'a large sender that retries from many addresses',
+      command: 'spamdctl allow add example.org',
+    },
+    {
+      description: 'a network, for three months',
+      command: "spamdctl allow add --expire 90d --comment 'moving, asked for by Anna' 192.0.2.0/24",
+    },
+  ]
+  static override flags = flagsForHelp(ALLOW_ADD_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(ALLOW_ADD_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
+    if (words === undefined) return
+    await withAllowIo(words.options, (io) => runAllowAdd(words.operands[0]!, words.options, io))
+  }
+}

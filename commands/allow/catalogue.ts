@@ -1,0 +1,17 @@
+import { formatAllowCatalogue } from '../../src/app/allow/allow-catalogue.js'
+import { BaseCommand } from '../../src/cli/base-command.js'
+import { writeFully } from '../../src/platform/standard-output.js'
+
+/** `spamdctl allow catalogue`: large senders known to retry from pools. Manual: docs/man/spamdctl.8. */
+export default class AllowCatalogue extends BaseCommand {
+  static override summary = 'name large senders that are known to retry from pools of addresses'
+  static override usage = 'allow catalogue'
+  static override examples = [
+    { description: 'choose from the commands', command: 'spamdctl allow catalogue | less' },
+  ]
+
+  async run(): Promise<void> {
+    if (this.parseWords([], 'spamdctl allow catalogue') === undefined) return
+    writeFully(1, Buffer.from(formatAllowCatalogue()))
+  }
+}

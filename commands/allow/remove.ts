@@ -1,0 +1,25 @@
+import { runAllowRemove } from '../../src/cli/allow/allow-commands.js'
+import { ALLOW_REMOVE_OPTIONS } from '../../src/cli/allow/allow-options.js'
+import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+
+const USAGE = 'allow remove [--json] DOMAIN|CIDR ...'
+
+/** `spamdctl allow remove`: take exceptions away. Manual: docs/man/spamdctl.8. */
+export default class AllowRemove extends BaseCommand {
+  static override summary = 'take exceptions away'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'greylist it again', command: 'spamdctl allow remove example.org' },
+  ]
+  static override flags = flagsForHelp(ALLOW_REMOVE_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(ALLOW_REMOVE_OPTIONS, `spamdctl ${USAGE}`, {
+      min: 1,
+      max: Number.POSITIVE_INFINITY,
+    })
+    if (words === undefined) return
+    await withAllowIo(words.options, (io) => runAllowRemove(words.operands, words.options, io))
+  }
+}

@@ -1,0 +1,23 @@
+import { runAllowSync } from '../../src/cli/allow/allow-commands.js'
+import { ALLOW_SYNC_OPTIONS } from '../../src/cli/allow/allow-options.js'
+import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+
+const USAGE = 'allow sync [--dry-run] [--offline] [--json]'
+
+/** `spamdctl allow sync`: look all domains up again and fill the table. Manual: docs/man/spamdctl.8. */
+export default class AllowSync extends BaseCommand {
+  static override summary = 'look all allowed domains up again, and fill the table spamd-allow in one step'
+  static override usage = USAGE
+  static override examples = [
+    { description: 'what would change', command: 'spamdctl allow sync --dry-run' },
+    { description: 'after a reboot, without DNS', command: 'spamdctl allow sync --offline' },
+  ]
+  static override flags = flagsForHelp(ALLOW_SYNC_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(ALLOW_SYNC_OPTIONS, `spamdctl ${USAGE}`)
+    if (words === undefined) return
+    await withAllowIo(words.options, (io) => runAllowSync(words.options, io))
+  }
+}

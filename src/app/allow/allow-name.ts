@@ -1,0 +1,32 @@
+/** What may be named by `spamdctl allow`. */
+import { domainToASCII } from 'node:url'
+import { isHostName } from '../../codec/dns/dns-name.js'
+import { isTooWide } from '../../codec/spf/collect-ranges.js'
+import { isAllowedNetwork } from '../../domain/allow.js'
+import { formatCidr, parseCidr } from '../../ip/cidr.js'
+import { EMPTY_SET } from '../../ip/ip-range-set.js'
+import { AppError } from '../../platform/app-error.js'
+import { setOfNetworks } from './network-set.js'
+
+/** A domain in lower case, or canonical CIDR text. Throws `AppError` `ERR_USAGE` for anything else. */
+export function parseAllowName(text: string): string {
+  const network = parseCidr(text)
+  if (network !== undefined) {
+    const name = formatCidr(network)
+    if (network.prefixLength === 0 || isTooWide({ sure: setOfNetworks([name]), possible: EMPTY_SET })) {
+      throw usage(`${name} is too wide for an exception`, 'a /12 of IPv4 or a /28 of IPv6 is the most')
+    }
+    return name
+  }
+  // What a URL would read as something else than a name is none.
+  const domain = /[\s%/?#@:\\[\]\0-\x1f\x7f]/.test(text) ? '' : domainToASCII(text.replace(/\.$/, ''))
+  if (isHostName(domain) && /^[a-z0-9_]/.test(domain) && !isAllowedNetwork(domain)) return domain
+  throw usage(
+    `${JSON.stringify(text)} is neither a domain nor a network`,
+    'for example example.org, 192.0.2.0/24 or 2001:db8::/32',
+  )
+}
+
+function usage(message: string, hint: string): AppError {
+  return new AppError('ERR_USAGE', message, { hint })
+}

@@ -1,0 +1,119 @@
+/** `spamdctl allow`: each command stores first, and then fills the table of the packet filter with what is stored. */
+import { type AllowSource, isAllowedNetwork, MAX_ALLOW_SOURCES } from '../../domain/allow.js'
+import type { Firewall } from '../../firewall/backend.js'
+import { AppError } from '../../platform/app-error.js'
+import type { DnsClient } from '../../platform/dns-client.js'
+import { useDatabase } from '../database/open-database.js'
+import { type AllowStore, editsOf, fillAllowTable, planSync, type SourceChange } from './sync-sources.js'
+import { walkDomain } from './walk-domain.js'
+
+export interface AllowWorld {
+  dbPath: string
+  nowSec: number
+  /** Undefined where there is none to fill. */
+  firewall: Firewall | undefined
+  /** Asked for networks of domains. */
+  dns: Pick<DnsClient, 'run'>
+}
+
+export interface AllowRun {
+  changes: SourceChange[]
+  /** Networks in the table now; undefined when it was left alone. */
+  tableCount: number | undefined
+}
+
+/**
+ * Adds a source, or replaces one of the same name, with the networks that it stands for. A domain that cannot be
+ * asked for now is stored all the same; one that names too much, or nothing, is refused: `ERR_ALLOW`.
+ */
+export async function addAllowed(
+  wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
+  isDryRun: boolean,
+  world: AllowWorld,
+): Promise<AllowRun> {
+  const { dbPath, nowSec, dns } = world
+  const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
+    const known = await store.readAllowed()
+    const before = known.find(({ name }) => name === wanted.name)
+    if (before === undefined && known.length >= MAX_ALLOW_SOURCES) {
+      throw new AppError('ERR_ALLOW', `${MAX_ALLOW_SOURCES} exceptions are stored, more cannot be added`, {
+        hint: 'spamdctl allow remove takes one away',
+      })
+    }
+    const isNetwork = isAllowedNetwork(wanted.name)
+    const source: AllowSource = {
+      first: before?.first ?? nowSec,
+      checked: isNetwork ? nowSec : (before?.checked ?? 0),
+      networks: isNetwork ? [wanted.name] : (before?.networks ?? []),
+      ...wanted,
+      ...((wanted.comment ?? before?.comment) === undefined
+        ? {}
+        : { comment: wanted.comment ?? before?.comment }),
+    }
+    const [change] = await planSync([source], (domain) => walkDomain(dns, domain), nowSec)
+    if (change!.failure !== undefined && !change!.isPassing) {
+      throw new AppError('ERR_ALLOW', `cannot allow ${wanted.name}: ${change!.failure}`, {
+        hint: 'name its networks instead, such as spamdctl allow add 192.0.2.0/24',
+      })
+    }
+    if (isNetwork && before === undefined) change!.added.push(wanted.name)
+    if (!isDryRun) await store.editAllowed([{ operation: 'put', source: change!.source }], nowSec)
+    return { changes: [change!], sources: await store.readAllowed() }
+  })
+  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
+}
+
+/** Takes sources away; names that are not there are returned, and nothing is done then. */
+export async function removeAllowed(
+  names: readonly string[],
+  world: AllowWorld,
+): Promise<AllowRun & { missing: string[] }> {
+  const { dbPath, nowSec } = world
+  const { missing, changes, sources } = await useDatabase(dbPath, 'write', async (store) => {
+    const known = await store.readAllowed()
+    const unknown = names.filter((name) => !known.some((source) => source.name === name))
+    if (unknown.length > 0) return { missing: unknown, changes: [], sources: known }
+    const gone = known.filter(({ name }) => names.includes(name))
+    await store.editAllowed(
+      gone.map(({ name }) => ({ operation: 'remove', name })),
+      nowSec,
+    )
+    return { missing: [], changes: gone.map(asRemoved), sources: await store.readAllowed() }
+  })
+  if (missing.length > 0) return { missing, changes, tableCount: undefined }
+  return { missing, changes, tableCount: await fillAllowTable(world.firewall, sources, nowSec) }
+}
+
+function asRemoved(source: AllowSource): SourceChange {
+  return {
+    source,
+    added: [],
+    removed: [...source.networks],
+    failure: undefined,
+    isPassing: false,
+    isEnded: true,
+    hasClientTerms: false,
+  }
+}
+
+/** Looks all domains up again, unless `isOffline`, and fills the table. */
+export async function syncAllowed(
+  { isDryRun, isOffline }: { isDryRun: boolean; isOffline: boolean },
+  world: AllowWorld,
+): Promise<AllowRun> {
+  const { dbPath, nowSec, dns } = world
+  const walk = isOffline ? undefined : (domain: string) => walkDomain(dns, domain)
+  const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
+    const planned = await planSync(await store.readAllowed(), walk, nowSec)
+    if (!isDryRun) await storePlan(store, planned, nowSec)
+    return { changes: planned, sources: await store.readAllowed() }
+  })
+  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
+}
+
+/** What was removed while DNS was asked stays removed. */
+async function storePlan(store: AllowStore, changes: readonly SourceChange[], nowSec: number): Promise<void> {
+  const names = new Set((await store.readAllowed()).map(({ name }) => name))
+  const edits = editsOf(changes.filter(({ source }) => names.has(source.name)))
+  if (edits.length > 0) await store.editAllowed(edits, nowSec)
+}

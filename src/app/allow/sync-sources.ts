@@ -1,0 +1,102 @@
+/** Brings the networks of all sources up to date, and the packet filter's table with them. */
+import type { Store } from '../../db/store.js'
+import { type AllowEdit, type AllowSource, allowStateOf, isAllowedNetwork } from '../../domain/allow.js'
+import type { Firewall, TableSpec } from '../../firewall/backend.js'
+import { formatCidrs } from '../../ip/cidr-text.js'
+import { setOfNetworks } from './network-set.js'
+import type { DomainNetworks } from './walk-domain.js'
+
+/** The table that the rules send past spamd, beside the administrator's own `nospamd`. */
+export const ALLOW_TABLE: TableSpec = { name: 'spamd-allow', content: 'networks' }
+
+/** Domains that are walked at a time. */
+const AT_A_TIME = 8
+
+/** What became of one source. */
+export interface SourceChange {
+  /** As it is stored from now on; as it was when it is removed. */
+  source: AllowSource
+  added: string[]
+  removed: string[]
+  /** Why its networks are not new; those of last time stay in force. Escape it. */
+  failure: string | undefined
+  /** The failure may be over at the next try. */
+  isPassing: boolean
+  /** Its own time is over. */
+  isEnded: boolean
+  hasClientTerms: boolean
+}
+
+/** Looks every domain up; without `walk` only ends what is over. Stores nothing. */
+export async function planSync(
+  sources: readonly AllowSource[],
+  walk: ((domain: string) => Promise<DomainNetworks>) | undefined,
+  nowSec: number,
+): Promise<SourceChange[]> {
+  const changes: SourceChange[] = []
+  for (let at = 0; at < sources.length; at += AT_A_TIME) {
+    const few = sources.slice(at, at + AT_A_TIME)
+    changes.push(...(await Promise.all(few.map((source) => planSource(source, walk, nowSec)))))
+  }
+  return changes
+}
+
+async function planSource(
+  source: AllowSource,
+  walk: ((domain: string) => Promise<DomainNetworks>) | undefined,
+  nowSec: number,
+): Promise<SourceChange> {
+  const change = {
+    source,
+    added: [],
+    removed: [],
+    failure: undefined,
+    isPassing: false,
+    isEnded: false,
+    hasClientTerms: false,
+  }
+  if (allowStateOf(source, nowSec) === 'ended') {
+    return { ...change, removed: [...source.networks], isEnded: true }
+  }
+  if (walk === undefined || isAllowedNetwork(source.name)) return change
+  const found = await walk(source.name)
+  if (!found.ok) return { ...change, failure: found.reason, isPassing: found.isPassing }
+  const { networks, hasClientTerms } = found
+  const [before, after] = [new Set(source.networks), new Set(networks)]
+  return {
+    ...change,
+    source: { ...source, networks, checked: nowSec },
+    added: networks.filter((network) => !before.has(network)),
+    removed: source.networks.filter((network) => !after.has(network)),
+    hasClientTerms,
+  }
+}
+
+/** What has to be stored of a plan: what was found, and the end of what is over. */
+export function editsOf(changes: readonly SourceChange[]): AllowEdit[] {
+  const edits: AllowEdit[] = []
+  for (const { source, failure, isEnded } of changes) {
+    if (isEnded) edits.push({ operation: 'remove', name: source.name })
+    else if (failure === undefined && !isAllowedNetwork(source.name)) edits.push({ operation: 'put', source })
+  }
+  return edits
+}
+
+/**
+ * Fills the table with what is stored now, in one step; returns how many networks it holds, undefined without a packet
+ * filter.
+ */
+export async function fillAllowTable(
+  firewall: Firewall | undefined,
+  sources: readonly AllowSource[],
+  nowSec: number,
+): Promise<number | undefined> {
+  if (firewall === undefined) return undefined
+  const inForce = sources.filter((source) => allowStateOf(source, nowSec) === 'in force')
+  const content = formatCidrs(setOfNetworks(inForce.flatMap(({ networks }) => networks)))
+  await firewall.replaceTable(ALLOW_TABLE, content)
+  return content.ipv4.count + content.ipv6.count
+}
+
+/** The parts of a store that exceptions need. */
+export type AllowStore = Pick<Store, 'readAllowed' | 'editAllowed'>

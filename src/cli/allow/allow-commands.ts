@@ -1,0 +1,161 @@
+/** `spamdctl allow` and what is below it, on an opened world: tests bring their own DNS, firewall and clock. */
+import { parseAllowName } from '../../app/allow/allow-name.js'
+import {
+  type AllowRun,
+  type AllowWorld,
+  addAllowed,
+  removeAllowed,
+  syncAllowed,
+} from '../../app/allow/allow-use-case.js'
+import type { SourceChange } from '../../app/allow/sync-sources.js'
+import { useDatabase } from '../../app/database/open-database.js'
+import { formatDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
+import { type AllowSource, allowStateOf, isAllowedNetwork, KEEP_NETWORKS_SEC } from '../../domain/allow.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionValues } from '../base-command.js'
+import { EXIT } from '../report-error.js'
+import { problemOfComment } from '../spamdb/spamdb-request.js'
+import { expireOf } from './allow-options.js'
+
+/** Where results and messages go. */
+export interface AllowIo extends AllowWorld {
+  write(text: string): void
+  writeError(text: string): void
+}
+
+/** Adds a domain or network. Returns the exit code: 1 when the domain could not be asked for yet. */
+export async function runAllowAdd(word: string, options: OptionValues, io: AllowIo): Promise<number> {
+  const name = parseAllowName(word)
+  const comment = options.last('comment')
+  const problem = comment === undefined ? undefined : problemOfComment(comment)
+  if (problem !== undefined) throw new AppError('ERR_USAGE', `--comment: ${problem}`)
+  const wanted = { name, expire: expireOf(options.last('expire'), io.nowSec), comment }
+  return tell(await addAllowed(wanted, options.has('dry-run'), io), options, io)
+}
+
+/** Removes all of the named, or nothing when one is not there. */
+export async function runAllowRemove(
+  words: readonly string[],
+  options: OptionValues,
+  io: AllowIo,
+): Promise<number> {
+  const run = await removeAllowed(words.map(parseAllowName), io)
+  if (run.missing.length > 0) {
+    throw new AppError('ERR_ALLOW', `${run.missing.join(', ')}: no such exception, nothing was removed`, {
+      hint: 'spamdctl allow list shows them',
+    })
+  }
+  return tell(run, options, io)
+}
+
+/** Brings everything up to date. Returns the exit code: 1 when a domain kept what it had. */
+export async function runAllowSync(options: OptionValues, io: AllowIo): Promise<number> {
+  const modes = { isDryRun: options.has('dry-run'), isOffline: options.has('offline') }
+  return tell(await syncAllowed(modes, io), options, io)
+}
+
+function tell({ changes, tableCount }: AllowRun, options: OptionValues, io: AllowIo): number {
+  if (options.has('json')) {
+    const value = {
+      sources: changes.map(({ source, added, removed, failure, isEnded }) => ({
+        ...sourceFields(source, io.nowSec),
+        added,
+        removed,
+        failure: failure ?? null,
+        isRemoved: isEnded,
+      })),
+      table: tableCount ?? null,
+    }
+    io.write(`${JSON.stringify(value, undefined, 2)}\n`)
+  } else {
+    for (const change of changes) io.write(changeLines(change, options.has('dry-run')))
+    if (tableCount !== undefined) io.write(`table spamd-allow: ${countText(tableCount, 'network')}\n`)
+  }
+  for (const change of changes) {
+    if (change.failure !== undefined)
+      io.writeError(`spamdctl: ${escapeControl(failureText(change, io.nowSec))}\n`)
+  }
+  return changes.some(({ failure }) => failure !== undefined) ? EXIT.failure : EXIT.ok
+}
+
+function changeLines(
+  { source, added, removed, isEnded, hasClientTerms }: SourceChange,
+  isDryRun: boolean,
+): string {
+  const { name, networks } = source
+  const head = isEnded
+    ? `${name}: ${isDryRun ? 'would be removed' : 'removed'}`
+    : `${name}: ${countText(networks.length, 'network')}`
+  const note = hasClientTerms ? '; further hosts may pass by terms that name no network' : ''
+  const lines = [
+    `${head}${note}`,
+    ...removed.map((network) => `- ${network}`),
+    ...added.map((network) => `+ ${network}`),
+  ]
+  return `${lines.map(escapeControl).join('\n')}\n`
+}
+
+function failureText({ source, failure }: SourceChange, nowSec: number): string {
+  const { name, networks, checked } = source
+  const left = checked + KEEP_NETWORKS_SEC - nowSec
+  if (networks.length === 0)
+    return `${name}: ${failure}; it lets nobody through until the next "spamdctl allow sync"`
+  if (left <= 0)
+    return `${name}: ${failure}; its networks of ${formatDuration(nowSec - checked)} ago are dropped`
+  return `${name}: ${failure}; its networks of ${formatDuration(nowSec - checked)} ago stay for ${formatDuration(left)} more`
+}
+
+/** Shows all sources. */
+export async function runAllowList(
+  options: OptionValues,
+  { dbPath, nowSec }: Pick<AllowIo, 'dbPath' | 'nowSec'>,
+): Promise<string> {
+  const sources = await useDatabase(dbPath, 'read', (store) => store.readAllowed())
+  if (options.has('json')) {
+    const rows = sources.map((source) => ({ ...sourceFields(source, nowSec), networks: source.networks }))
+    return `${JSON.stringify(rows, undefined, 2)}\n`
+  }
+  if (sources.length === 0) return 'no exception is stored\n'
+  return sources
+    .map((source) => {
+      const networks = options.has('networks') && !isAllowedNetwork(source.name) ? source.networks : []
+      return [sourceLine(source, nowSec), ...networks.map((network) => `  ${network}`)]
+        .map((line) => `${escapeControl(line)}\n`)
+        .join('')
+    })
+    .join('')
+}
+
+function sourceLine(source: AllowSource, nowSec: number): string {
+  const { name, expire, checked, comment, networks } = source
+  const parts: string[] = []
+  if (!isAllowedNetwork(name)) parts.push(countText(networks.length, 'network'))
+  const age = checked === 0 ? 'never found' : `found ${formatDuration(nowSec - checked)} ago`
+  const state = allowStateOf(source, nowSec)
+  if (!isAllowedNetwork(name)) parts.push(state === 'in force' ? age : `${state}, ${age}`)
+  else if (state !== 'in force') parts.push(state)
+  if (expire !== EXPIRE_NEVER && state !== 'ended')
+    parts.push(`for another ${formatDuration(expire - nowSec)}`)
+  if (comment !== undefined) parts.push(comment)
+  return `${name}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`
+}
+
+function sourceFields(source: AllowSource, nowSec: number): object {
+  const { name, first, expire, checked, comment, networks } = source
+  return {
+    name,
+    state: allowStateOf(source, nowSec),
+    first: formatUtcTime(first),
+    expire: expire === EXPIRE_NEVER ? null : formatUtcTime(expire),
+    checked: checked === 0 ? null : formatUtcTime(checked),
+    comment: comment ?? null,
+    networkCount: networks.length,
+  }
+}
+
+function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}

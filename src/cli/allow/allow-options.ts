@@ -1,0 +1,56 @@
+import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
+import type { OptionSpec } from '../getopt.js'
+
+const SHARED: readonly OptionSpec[] = [
+  { long: 'json', summary: 'print JSON' },
+  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'help', summary: 'show this help' },
+]
+const FIREWALL: OptionSpec = {
+  long: 'firewall',
+  value: 'NAME',
+  summary: 'packet filter',
+  choices: ['pf', 'nft', 'ipset', 'none'],
+}
+const DNS: OptionSpec = {
+  long: 'dns',
+  value: 'ADDRESS[:PORT]',
+  isRepeatable: true,
+  summary: 'name server to ask in place of those of the system',
+}
+
+export const ALLOW_ADD_OPTIONS: readonly OptionSpec[] = [
+  { long: 'expire', value: 'DURATION', summary: 'remove it after this time (default never)' },
+  { long: 'comment', value: 'TEXT', summary: 'a note: who asked for it, and why' },
+  { long: 'dry-run', summary: 'only show which networks it stands for' },
+  DNS,
+  FIREWALL,
+  ...SHARED,
+]
+export const ALLOW_LIST_OPTIONS: readonly OptionSpec[] = [
+  { long: 'networks', summary: 'also every network' },
+  ...SHARED,
+]
+export const ALLOW_REMOVE_OPTIONS: readonly OptionSpec[] = [FIREWALL, ...SHARED]
+export const ALLOW_SYNC_OPTIONS: readonly OptionSpec[] = [
+  { long: 'dry-run', summary: 'only show what would change' },
+  { long: 'offline', summary: 'ask no DNS: fill the table with what is stored, as after a reboot' },
+  DNS,
+  FIREWALL,
+  ...SHARED,
+]
+
+/** Removal time of `--expire`; EXPIRE_NEVER without one. Throws `AppError` `ERR_USAGE`. */
+export function expireOf(text: string | undefined, nowSec: number): number {
+  if (text === undefined || text === 'never') return EXPIRE_NEVER
+  if (hasNoUnit(text)) {
+    throw new AppError('ERR_USAGE', `--expire: ${JSON.stringify(text)} has no unit`, {
+      hint: hintForUnit(text),
+    })
+  }
+  const seconds = parseDuration(text)
+  if (seconds !== undefined && seconds > 0) return nowSec + seconds
+  throw new AppError('ERR_USAGE', `--expire: ${JSON.stringify(text)} is not a duration such as 90d, or never`)
+}

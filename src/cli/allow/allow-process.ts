@@ -1,0 +1,41 @@
+/** What `spamdctl allow` touches of its process: DNS, packet filter, output. */
+import { escapeControl } from '../../codec/escape.js'
+import type { Firewall } from '../../firewall/backend.js'
+import { selectFirewall } from '../../firewall/select.js'
+import { systemClock } from '../../platform/clock.js'
+import { DnsClient } from '../../platform/dns-client.js'
+import { currentSystem, resolveSettings, type Settings } from '../../platform/settings.js'
+import { writeFully, writeMessage } from '../../platform/standard-output.js'
+import type { OptionValues } from '../base-command.js'
+import type { AllowIo } from './allow-commands.js'
+
+/** Runs one command with the machine's DNS and packet filter, and closes DNS behind it. */
+export async function withAllowIo(
+  options: OptionValues,
+  run: (io: AllowIo) => Promise<number>,
+): Promise<void> {
+  const settings = resolveSettings({ db: options.last('db'), firewall: options.last('firewall') })
+  const dns = new DnsClient({ clock: systemClock, servers: options.all('dns') })
+  try {
+    process.exitCode = await run({
+      dbPath: settings.db,
+      nowSec: systemClock.nowSec(),
+      dns,
+      firewall: settings.firewall === 'none' ? undefined : openFirewall(settings),
+      write: (text) => writeFully(1, Buffer.from(text)),
+      writeError: writeMessage,
+    })
+  } finally {
+    dns.close()
+  }
+}
+
+function openFirewall({ firewall, pfctl, nft }: Settings): Firewall {
+  return selectFirewall({
+    choice: firewall,
+    pfctl,
+    nft,
+    system: currentSystem(),
+    onNotice: (message) => writeMessage(`spamdctl: ${escapeControl(message)}\n`),
+  })
+}

@@ -1,0 +1,51 @@
+/**
+ * Exceptions that keep themselves up to date: domains whose servers never wait, by what their SPF records name, and
+ * networks. Times are seconds since the Epoch.
+ */
+import { EXPIRE_NEVER } from './times.js'
+
+export interface AllowSource {
+  /** A domain in lower case, or CIDR text. */
+  name: string
+  first: number
+  /** Removal time; 0 (EXPIRE_NEVER) for good. */
+  expire: number
+  /** When its networks were last found; 0: not yet. */
+  checked: number
+  comment?: string | undefined
+  /** Canonical CIDR text, ascending, IPv4 first: what was last found. */
+  networks: readonly string[]
+}
+
+/** A source is stored whole, with its networks, or removed. */
+export type AllowEdit = { operation: 'put'; source: AllowSource } | { operation: 'remove'; name: string }
+
+/** Sources at most: a list of all senders of the world is another thing. */
+export const MAX_ALLOW_SOURCES = 500
+/** Networks of one source at most; the largest sender needs some hundreds. */
+export const MAX_ALLOW_NETWORKS = 20_000
+/** Networks of a domain that could not be asked for so long are dropped. */
+export const KEEP_NETWORKS_SEC = 30 * 86_400
+
+/** What a source stands for now. */
+export type AllowState =
+  /** Its networks are let through. */
+  | 'in force'
+  /** It has none: never found, or none that could be kept. */
+  | 'empty'
+  /** Not found for too long: its networks are let through no more. */
+  | 'dropped'
+  /** Its own time is over. */
+  | 'ended'
+
+/** Tells what a source is at a time. */
+export function allowStateOf({ name, expire, checked, networks }: AllowSource, now: number): AllowState {
+  if (expire !== EXPIRE_NEVER && expire <= now) return 'ended'
+  if (networks.length === 0) return 'empty'
+  return !isAllowedNetwork(name) && checked + KEEP_NETWORKS_SEC <= now ? 'dropped' : 'in force'
+}
+
+/** True for a source that is a network by itself and needs no DNS. */
+export function isAllowedNetwork(name: string): boolean {
+  return name.includes('/')
+}
