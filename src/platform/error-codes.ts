@@ -1,5 +1,6 @@
 /** Every code of an `AppError`, sorted: `ERR_<AREA>_<WHAT>`. Stable: callers branch on them, and `--json` shows them. */
 const ERROR_CODES = [
+  'ERR_ALLOW',
   'ERR_ALLOWED_DOMAINS_LINE',
   'ERR_CAPTURE_DAMAGED',
   'ERR_CAPTURE_DENIED',
