@@ -161,6 +161,12 @@ CREATE TABLE spamd.releases (
   id text PRIMARY KEY, sender bytea, recipient bytea, network text, scope int NOT NULL, first bigint NOT NULL,
   expire bigint NOT NULL, used bigint NOT NULL, author text, stamp_at bigint NOT NULL, stamp_node bigint NOT NULL
 );
+CREATE TABLE spamd.allow_sources (
+  name text COLLATE "C" PRIMARY KEY, first bigint NOT NULL, expire bigint NOT NULL, checked bigint NOT NULL, comment text
+);
+CREATE TABLE spamd.allow_ranges (
+  source text COLLATE "C" NOT NULL, network text COLLATE "C" NOT NULL, PRIMARY KEY (source, network)
+);
 CREATE TABLE spamd.sync_peers (
   node bigint PRIMARY KEY, name text NOT NULL, position bigint NOT NULL, newest bigint NOT NULL,
   number bigint NOT NULL, heard bigint NOT NULL

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { AllowEdit, AllowSource } from '../../domain/allow.js'
 import { type ChangeKey, type HostChange, isHostChange } from '../../domain/change.js'
 import { decideAttempts, selectAttempts } from '../../domain/decide-attempts.js'
 import { decideEdits, selectEdits, selectKey } from '../../domain/decide-edits.js'
@@ -52,6 +53,7 @@ import type {
   TupleOutcome,
   UpsertCounts,
 } from '../store.js'
+import { editAllowed, readAllowed } from './pg-allow.js'
 import { readDeferred } from './pg-deferred.js'
 import { PgHistory } from './pg-history.js'
 import { importEntries } from './pg-import.js'
@@ -212,6 +214,14 @@ export class PgStore implements Store {
     const selection = selectFindings(findings, policy)
     const decided = await this.#transactions.decide('recordFindings', now, selection, decision)
     return hostChangesOf(await this.#withEvicted(decided, policy))
+  }
+
+  readAllowed(): Promise<AllowSource[]> {
+    return readAllowed(this.#link)
+  }
+
+  editAllowed(edits: readonly AllowEdit[], _now: number): Promise<boolean[]> {
+    return editAllowed(this.#link, edits)
   }
 
   readDeferred(query: DeferredQuery): Promise<DeferredMails> {
