@@ -1,10 +1,9 @@
 /** What `spamdctl allow` touches of its process: DNS, packet filter, output. */
+import { openAllowFirewall } from '../../app/allow/open-allow-firewall.js'
 import { escapeControl } from '../../codec/escape.js'
-import type { Firewall } from '../../firewall/backend.js'
-import { selectFirewall } from '../../firewall/select.js'
 import { systemClock } from '../../platform/clock.js'
 import { DnsClient } from '../../platform/dns-client.js'
-import { currentSystem, resolveSettings, type Settings } from '../../platform/settings.js'
+import { resolveSettings } from '../../platform/settings.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { OptionValues } from '../base-command.js'
 import type { AllowIo } from './allow-commands.js'
@@ -21,21 +20,13 @@ export async function withAllowIo(
       dbPath: settings.db,
       nowSec: systemClock.nowSec(),
       dns,
-      firewall: settings.firewall === 'none' ? undefined : openFirewall(settings),
+      firewall: openAllowFirewall(settings, (message) =>
+        writeMessage(`spamdctl: ${escapeControl(message)}\n`),
+      ),
       write: (text) => writeFully(1, Buffer.from(text)),
       writeError: writeMessage,
     })
   } finally {
     dns.close()
   }
-}
-
-function openFirewall({ firewall, pfctl, nft }: Settings): Firewall {
-  return selectFirewall({
-    choice: firewall,
-    pfctl,
-    nft,
-    system: currentSystem(),
-    onNotice: (message) => writeMessage(`spamdctl: ${escapeControl(message)}\n`),
-  })
 }
