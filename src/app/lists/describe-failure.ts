@@ -2,7 +2,7 @@ import type { UnixSec } from '../../platform/clock.js'
 import { toDisplayText } from '../wire-text.js'
 import type { Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'
-import type { SettledSource } from './settle-source.js'
+import type { SettledSource } from './settled-source.js'
 
 /**
  * What is told of a source that failed, in the original's words as far as it has any, and what that means

@@ -1,7 +1,7 @@
 /** By what a list that was settled and sent before is recognised. */
 import type { TableContent } from '../../firewall/backend.js'
 import { type ConfiguredList, isDownloaded } from './configured-list.js'
-import type { SettledSource } from './settle-source.js'
+import type { SettledSource } from './settled-source.js'
 
 /**
  * A digest of all that the config line of a black list is made of: message, sources and options of the list and of the

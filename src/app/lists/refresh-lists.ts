@@ -26,13 +26,9 @@ import type {
   RefreshReport,
   TableReport,
 } from './refresh-report.js'
-import {
-  type ListFetcher,
-  loadSettled,
-  type SettledSource,
-  type SettleOptions,
-  settleSource,
-} from './settle-source.js'
+import type { ListFetcher, SettleOptions } from './settle-options.js'
+import { loadSettled, settleSource } from './settle-source.js'
+import type { SettledSource } from './settled-source.js'
 import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
 
 /** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */

@@ -2,7 +2,7 @@ import type { ListNote } from '../../codec/lists/list-lines.js'
 import type { UnixSec } from '../../platform/clock.js'
 import type { Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'
-import type { SettledStatus, SourceFailure } from './settle-source.js'
+import type { SettledStatus, SourceFailure } from './settled-source.js'
 
 /** What a run did with one list of `all`. */
 export interface ListReport {

@@ -10,7 +10,7 @@ import type { ConfigTarget, DeliveryTimeouts } from './deliver-lists.js'
 import { leaveRoot, type StartFirewallHelper, type Unprivileged } from './leave-root.js'
 import { type RefreshOptions, refreshLists } from './refresh-lists.js'
 import type { RefreshObserver, RefreshReport } from './refresh-report.js'
-import type { ListFetcher } from './settle-source.js'
+import type { ListFetcher } from './settle-options.js'
 
 /** Whom programs run as while we are root, when the user of spamd does not exist. */
 const FALLBACK_USER = 'nobody'

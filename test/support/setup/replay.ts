@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import type { ListFetcher } from '../../../src/app/lists/settle-source.js'
+import type { ListFetcher } from '../../../src/app/lists/settle-options.js'
 import { runSetupProgram } from '../../../src/cli/setup/setup-main.js'
 import { decompress } from '../../../src/feeds/decompress.js'
 import { FeedError, isRemote } from '../../../src/feeds/feed.js'
