@@ -5,7 +5,7 @@ const OPTIONS = statusOptions('one JSON object')
 
 /** `spamdctl accept-clock`: tells the running spamd that its clock is right. Manual: docs/man/spamdctl.8. */
 export default class AcceptClock extends StatusCommand {
-  static override summary = 'let entries expire that spamd keeps because its clock may be wrong'
+  static override summary = 'accept the system clock and let entries expire again'
   static override examples = STATUS_EXAMPLES
   static override flags = flagsForHelp(OPTIONS)
 

@@ -7,10 +7,10 @@ const USAGE = 'advise [--since DURATION] [--json]'
 
 /** `spamdctl advise`: recommend a passtime from the retries that were seen here. Manual: docs/man/spamdctl.8. */
 export default class Advise extends BaseCommand {
-  static override summary = 'recommend a passtime from the retries that were seen here'
+  static override summary = 'recommend a passtime from the retries seen on this gateway'
   static override usage = USAGE
   static override examples = [
-    { description: 'is the passtime right for this site', command: 'spamdctl advise' },
+    { description: 'check whether the passtime suits this site', command: 'spamdctl advise' },
   ]
   static override flags = flagsForHelp(ADVISE_OPTIONS)
 

@@ -8,11 +8,11 @@ const USAGE = 'backup [OPTIONS] FILE'
 export default class Backup extends BaseCommand {
   static override summary = 'copy the live database to a file'
   static override description =
-    'The copy is complete and of one moment, also while the daemons write. An earlier backup under that name is replaced, any other file is refused.'
+    'The copy is a consistent snapshot, even while daemons write. An earlier backup under that name is replaced, any other file is refused.'
   static override usage = USAGE
   static override examples = [
     {
-      description: 'a backup for each day',
+      description: 'make one backup per day',
       command: 'spamdctl backup /var/backups/spamd-$(date +%F).sqlite',
     },
   ]

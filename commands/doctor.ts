@@ -27,15 +27,15 @@ const STANDARD_INPUT = 0
 
 /** `spamdctl doctor`: what is wrong, and the command that mends it. Manual: docs/man/spamdctl.8. */
 export default class Doctor extends BaseCommand {
-  static override summary = 'check everything that mail depends on, and say what mends it'
+  static override summary = 'check everything mail depends on, and print the command that fixes each problem'
   static override description =
     'Reads only. Each check is ok, info, warning or error; exit code 1 when one is an error, else 0.'
   static override usage = USAGE
   static override examples = [
-    { description: 'what is wrong here', command: 'spamdctl doctor' },
-    { description: 'from cron: silence when all is well', command: 'spamdctl doctor --quiet' },
+    { description: 'show what is wrong', command: 'spamdctl doctor' },
+    { description: 'run from cron: print nothing when all is well', command: 'spamdctl doctor --quiet' },
     {
-      description: 'do both gateways agree',
+      description: 'compare two gateways',
       command: 'ssh OTHER spamdctl doctor --json | spamdctl doctor --peer -',
     },
   ]

@@ -11,7 +11,7 @@ export default class Export extends BaseCommand {
     'The lines are those of spamdb; the comment of an entry follows as a line that begins with #comment. Of a damaged database all that can be read is printed.'
   static override usage = USAGE
   static override examples = [
-    { description: 'keep a readable copy', command: 'spamdctl export | gzip > spamd.txt.gz' },
+    { description: 'keep a text copy', command: 'spamdctl export | gzip > spamd.txt.gz' },
     { description: 'the spamtraps alone', command: 'spamdctl export --kind SPAMTRAP' },
   ]
   static override flags = flagsForHelp(EXPORT_OPTIONS)

@@ -14,7 +14,7 @@ export default class Import extends BaseCommand {
     { description: 'take over the database of another host', command: 'ssh old spamdb | spamdctl import -' },
     { description: "read the file of OpenBSD's spamd", command: 'spamdctl import /var/db/spamd' },
     {
-      description: 'whitelist a list of addresses for good',
+      description: 'whitelist a list of addresses permanently',
       command: 'spamdctl import --kind WHITE --expire never friends.txt',
     },
   ]

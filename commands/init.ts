@@ -14,8 +14,8 @@ export default class Init extends BaseCommand {
     'Finds out which system this is, asks at most six questions, shows every file as a diff, and writes and runs only with consent. A file that holds something else is never written over: the wanted text goes to FILE.new. It can be run again.'
   static override usage = USAGE
   static override examples = [
-    { description: 'ask, show, and do it with consent', command: 'spamdctl init' },
-    { description: 'only show what would be done', command: 'spamdctl init --outside eth0 --dry-run' },
+    { description: 'ask, show the changes, and apply them after confirmation', command: 'spamdctl init' },
+    { description: 'show what would be done', command: 'spamdctl init --outside eth0 --dry-run' },
     {
       description: 'unattended, for a mail server behind this gateway',
       command: 'spamdctl init --outside eth0 --mail-server 10.0.0.25 --yes',

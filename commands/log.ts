@@ -13,11 +13,11 @@ export default class Log extends BaseCommand {
   static override usage = USAGE
   static override examples = [
     {
-      description: 'what people changed today',
+      description: 'show what people changed today',
       command: 'spamdctl log --since 1d --cause manual,import,undo',
     },
-    { description: 'what happened to this host', command: 'spamdctl log --ip 192.0.2.1' },
-    { description: 'keep no senders and recipients', command: 'spamdctl log --history hosts' },
+    { description: 'show the history of a host', command: 'spamdctl log --ip 192.0.2.1' },
+    { description: 'record no senders or recipients', command: 'spamdctl log --history hosts' },
   ]
   static override flags = flagsForHelp(LOG_OPTIONS)
 

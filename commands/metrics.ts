@@ -17,9 +17,9 @@ export default class Metrics extends BaseCommand {
     'Asks the running spamd for its counters and looks at database, tables, lists and spamlogd. For node_exporter: --textfile, from a timer.'
   static override usage = USAGE
   static override examples = [
-    { description: 'what there is', command: 'spamdctl metrics' },
+    { description: 'print all metrics', command: 'spamdctl metrics' },
     {
-      description: 'for node_exporter, each minute',
+      description: 'write a file for node_exporter every minute',
       command: 'spamdctl metrics --textfile /var/lib/prometheus/node-exporter/spamd.prom',
     },
   ]

@@ -7,7 +7,7 @@ const USAGE = 'pull [--since] [--ssh-config FILE] HOST...'
 
 /** `spamdctl pull`: take over what other gateways know. Manual: docs/man/spamdctl.8. */
 export default class Pull extends BaseCommand {
-  static override summary = 'take over what other gateways know, over ssh'
+  static override summary = 'merge the database of another gateway over ssh'
   static override description =
     'Every entry and every deletion of the other database is merged into this one by the times of the changes. The other side runs spamdctl serve-pull.'
   static override usage = USAGE

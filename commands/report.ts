@@ -18,7 +18,7 @@ export default class Report extends BaseCommand {
       description: 'the last two days, made again each minute',
       command: 'spamdctl report --output /var/www/html/spamd.html --since 2d --watch 60',
     },
-    { description: 'the data behind the pictures', command: 'spamdctl report --json' },
+    { description: 'print the data behind the charts', command: 'spamdctl report --json' },
   ]
   static override flags = flagsForHelp(REPORT_OPTIONS)
 

@@ -5,7 +5,7 @@ import { writeFully } from '../src/platform/standard-output.js'
 
 /** `spamdctl serve-pull`: the other end of `spamdctl pull`. Manual: docs/man/spamdctl.8. */
 export default class ServePull extends BaseCommand {
-  static override summary = 'answer one spamdctl pull of another gateway'
+  static override summary = 'answer spamdctl pull from another gateway'
   static override description =
     'Started by sshd as a forced command. Reads one request from standard input, writes the database to standard output and changes nothing.'
   static override usage = 'serve-pull [--db FILE]'

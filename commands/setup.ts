@@ -9,10 +9,13 @@ export default class Setup extends BaseCommand {
     'A list that fails keeps its last good copy, the others go on, and the exit code is 1. See spamd-setup(8) and spamd.conf(5).'
   static override usage = 'setup [-bDdn] [OPTIONS]'
   static override examples = [
-    { description: 'refresh everything, also the firewall table', command: 'spamd-setup -b' },
-    { description: 'see what would change', command: 'spamd-setup -n -d -b' },
+    { description: 'fetch all lists and load the firewall table too', command: 'spamd-setup -b' },
+    { description: 'show what would change', command: 'spamd-setup -n -d -b' },
     { description: 'load the last good copies after a restart', command: 'spamd-setup --offline' },
-    { description: 'the blocked networks as a file', command: 'spamd-setup -n --output /tmp/blocked.txt' },
+    {
+      description: 'write the blocked networks to a file',
+      command: 'spamd-setup -n --output /tmp/blocked.txt',
+    },
   ]
   static override flags = flagsForHelp(SETUP_OPTIONS)
 

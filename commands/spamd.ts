@@ -6,7 +6,7 @@ import { program } from '../src/programs/spamd.js'
 export default class Spamd extends BaseCommand {
   static override summary = 'greylist, trap and tarpit senders of spam'
   static override description =
-    'Answers SMTP clients that the packet filter diverts here: unknown ones are greylisted, block-listed ones kept waiting.'
+    'Answers SMTP clients that the packet filter redirects here: unknown clients are greylisted, block-listed ones tarpitted.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --check',

@@ -9,8 +9,8 @@ export default class Spamdb extends BaseCommand {
     'Without keys it lists every entry, with keys it shows theirs. The key - stands for standard input, one key a line. See spamdb(8).'
   static override usage = 'spamdb [-adGTt] [OPTIONS] [keys ...]'
   static override examples = [
-    { description: 'list everything, the fields as OpenBSD prints them', command: 'spamdb' },
-    { description: 'whitelist an address for good', command: 'spamdb -a --expire never 192.0.2.1' },
+    { description: "list everything, in OpenBSD's format", command: 'spamdb' },
+    { description: 'whitelist an address permanently', command: 'spamdb -a --expire never 192.0.2.1' },
     { description: 'make an address a spamtrap', command: 'spamdb -a -T trap@example.org' },
     { description: 'trap the addresses of a file', command: 'spamdb -a -t - < addresses.txt' },
     {

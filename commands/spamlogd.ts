@@ -4,7 +4,7 @@ import { program } from '../src/programs/spamlogd.js'
 
 /** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
 export default class Spamlogd extends BaseCommand {
-  static override summary = "watch the packet filter's log and keep the white list alive"
+  static override summary = "watch the packet filter's log and keep the white list up to date"
   static override flags = flagsForHelp(SPAMLOGD_OPTIONS)
   static override examples = [
     '<%= config.bin %> <%= command.id %> -l pflog1',

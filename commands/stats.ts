@@ -9,7 +9,9 @@ const USAGE = 'stats [--since DURATION] [--by hour|day] [--json]'
 export default class Stats extends BaseCommand {
   static override summary = 'show what was greylisted, passed, lost and trapped, by hour or day'
   static override usage = USAGE
-  static override examples = [{ description: 'the last month by day', command: 'spamdctl stats --by day' }]
+  static override examples = [
+    { description: 'show the last month by day', command: 'spamdctl stats --by day' },
+  ]
   static override flags = flagsForHelp(STATS_OPTIONS)
 
   async run(): Promise<void> {

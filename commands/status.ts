@@ -32,7 +32,7 @@ export default class Status extends BaseCommand {
   static override summary = 'show daemons, database, tables, lists and peers on one screen'
   static override usage = USAGE
   static override examples = [
-    { description: 'what runs here', command: 'spamdctl status' },
+    { description: 'show what is running', command: 'spamdctl status' },
     {
       description: 'for Nagios: warn when a list is two days old, alarm beyond 700 connections',
       command: 'spamdctl status --check --warning list-age=2d --critical connections=700',

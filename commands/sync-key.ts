@@ -14,7 +14,7 @@ const OPTIONS: readonly OptionSpec[] = [
 
 /** `spamdctl sync-key`: make the key that gateways share. Manual: docs/man/spamdctl.8. */
 export default class SyncKey extends BaseCommand {
-  static override summary = 'create the key of the synchronisation and print its fingerprint'
+  static override summary = 'create the synchronisation key and print its fingerprint'
   static override description =
     'All gateways need the same file: create it on one and copy it to the others. An existing key is never replaced.'
   static override examples = [

@@ -9,11 +9,11 @@ const USAGE = 'undo [--dry-run] [--force] [ID|last]'
 
 /** `spamdctl undo`: take a manual change or an import back. Manual: docs/man/spamdctl.8. */
 export default class Undo extends BaseCommand {
-  static override summary = 'take a manual change or an import back'
+  static override summary = 'undo a manual change or an import'
   static override usage = USAGE
   static override examples = [
-    { description: 'what would be taken back', command: 'spamdctl undo --dry-run' },
-    { description: 'take event 12 back', command: 'spamdctl undo 12' },
+    { description: 'show what would be undone', command: 'spamdctl undo --dry-run' },
+    { description: 'undo event 12', command: 'spamdctl undo 12' },
   ]
   static override flags = flagsForHelp(UNDO_OPTIONS)
 

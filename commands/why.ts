@@ -12,11 +12,14 @@ const USAGE = 'why [--json] ADDRESS|EMAIL|DOMAIN'
 
 /** `spamdctl why`: what decides about a host, a mail address or a domain. Manual: docs/man/spamdctl.8. */
 export default class Why extends BaseCommand {
-  static override summary = 'explain what happens to a host, a mail address or a domain, and what changes it'
+  static override summary = 'explain how a host, address or domain is treated, and what changes it'
   static override usage = USAGE
   static override examples = [
-    { description: 'why is this host refused', command: 'spamdctl why 192.0.2.1' },
-    { description: 'is this a spamtrap, and what waits for it', command: 'spamdctl why user@example.org' },
+    { description: 'explain why a host is refused', command: 'spamdctl why 192.0.2.1' },
+    {
+      description: 'show whether an address is a spamtrap, and what is waiting for it',
+      command: 'spamdctl why user@example.org',
+    },
   ]
   static override flags = flagsForHelp(OPTIONS)
 

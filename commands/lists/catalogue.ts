@@ -5,10 +5,10 @@ import { writeFully } from '../../src/platform/standard-output.js'
 /** `spamdctl lists catalogue`: ready records for spamd.conf. Manual: docs/man/spamdctl.8. */
 export default class ListsCatalogue extends BaseCommand {
   static override summary =
-    'print ready spamd.conf records of living public lists, with format, pace and terms'
+    'print spamd.conf records for maintained public lists, with format, fetch interval and terms'
   static override usage = 'lists catalogue'
   static override examples = [
-    { description: 'choose from the records', command: 'spamdctl lists catalogue | less' },
+    { description: 'browse the records', command: 'spamdctl lists catalogue | less' },
   ]
 
   async run(): Promise<void> {

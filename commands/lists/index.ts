@@ -20,7 +20,7 @@ export default class Lists extends BaseCommand {
   static override summary =
     'show the state of every block list: entries, age, last success, last error, next fetch'
   static override usage = 'lists [--json] [--conf FILE] [--state-dir DIR]'
-  static override examples = [{ description: 'how old is what we block with', command: 'spamdctl lists' }]
+  static override examples = [{ description: 'show the age of each block list', command: 'spamdctl lists' }]
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {

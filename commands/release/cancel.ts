@@ -10,7 +10,7 @@ const USAGE = 'release cancel [--json] ID'
 
 /** `spamdctl release cancel`: end a release before its time. Manual: docs/man/spamdctl.8. */
 export default class ReleaseCancel extends BaseCommand {
-  static override summary = 'end a release before its time'
+  static override summary = 'cancel a release'
   static override usage = USAGE
   static override examples = [
     { description: 'ID is what "release list" shows', command: 'spamdctl release cancel 7kx2m9qa' },

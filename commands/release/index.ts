@@ -10,15 +10,17 @@ const USAGE = 'release [--to ADDR] [--from ADDR|DOMAIN] [--ip CIDR] [--for DURAT
 
 /** `spamdctl release`: let a waiting mail pass with its next try but one. Manual: docs/man/spamdctl.8. */
 export default class ReleaseMail extends BaseCommand {
-  static override summary =
-    'let a waiting mail pass with its next try but one, whatever address it comes from'
+  static override summary = 'let waiting mail pass, whatever address it is retried from'
   static override usage = USAGE
   static override examples = [
     {
-      description: 'a code that does not arrive',
+      description: 'release a one-time code that does not arrive',
       command: 'spamdctl release --to user@example.org --from example.net',
     },
-    { description: 'what waits from a sender', command: 'spamdctl release --dry-run --from example.net' },
+    {
+      description: 'show what is waiting from a sender',
+      command: 'spamdctl release --dry-run --from example.net',
+    },
   ]
   static override flags = flagsForHelp(RELEASE_OPTIONS)
 

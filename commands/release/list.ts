@@ -9,10 +9,10 @@ const USAGE = 'release list [--all] [--json]'
 
 /** `spamdctl release list`: show which releases are in force. Manual: docs/man/spamdctl.8. */
 export default class ReleaseList extends BaseCommand {
-  static override summary = 'show which releases are in force'
+  static override summary = 'list the releases in force'
   static override usage = USAGE
   static override examples = [
-    { description: 'also those of last week', command: 'spamdctl release list --all' },
+    { description: 'include those that ended last week', command: 'spamdctl release list --all' },
   ]
   static override flags = flagsForHelp(RELEASE_LIST_OPTIONS)
 

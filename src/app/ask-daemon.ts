@@ -24,7 +24,7 @@ export async function askDaemon<Request extends ControlRequest>(
   try {
     answer = JSON.parse(text) as typeof answer
   } catch {
-    throw new AppError('ERR_DAEMON_ANSWER', `${socketPath}: what answers there is not spamd`)
+    throw new AppError('ERR_DAEMON_ANSWER', `${socketPath}: the reply is not from spamd`)
   }
   // It is from our own daemon, whose handlers have these types; an older one may leave fields out.
   if (answer.ok === true) return answer.result as AnswerTo<Request>

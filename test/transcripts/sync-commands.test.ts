@@ -165,7 +165,7 @@ describe('sync-status', () => {
   })
 
   test.each([
-    ['SMTP\r\n', (path: string) => `spamdctl: ${path}: what answers there is not spamd\n`],
+    ['SMTP\r\n', (path: string) => `spamdctl: ${path}: the reply is not from spamd\n`],
     ['{"ok":false,"error":{"code":"ERR_X","message":"no\\u001b"}}\n', () => 'spamdctl: no\\x1b\n'],
   ])('a stranger at the socket that says %j', async (answer, stderr) => {
     const server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -38,7 +38,7 @@ export async function openEditAnnouncer(
     const { key, syncPort } = resolveSettings({}, environment)
     sync = await openSendOnlySync({ targets, keyPath: key, port: syncPort, clock, logger })
   } catch (error) {
-    warn(`other gateways are not told: ${reasonOf(error)}`)
+    warn(`warning: cannot notify sync peers: ${reasonOf(error)}`)
   }
   return {
     async announce(changes) {

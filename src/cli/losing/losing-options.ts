@@ -4,13 +4,13 @@ import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 
 export const LOSING_OPTIONS: readonly OptionSpec[] = [
-  { long: 'since', value: 'DURATION', summary: 'tries of this time up to now (default 3d)' },
+  { long: 'since', value: 'DURATION', summary: 'look at tries since this long ago (default 3d)' },
   {
     long: 'min-addresses',
     value: 'N',
-    summary: 'mail that came from so many addresses or more (default 3)',
+    summary: 'report mail tried from at least this many addresses (default 3)',
   },
-  { long: 'check', summary: 'one line for monitoring; exit code 1 when somebody is losing mail' },
+  { long: 'check', summary: 'print one line for monitoring; exit code 1 if anyone is losing mail' },
   { long: 'json', summary: 'one JSON object' },
   { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },

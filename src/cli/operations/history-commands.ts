@@ -15,16 +15,28 @@ import { EXIT } from '../report-error.js'
 import { historyJson, historyLine, keyWords } from './render-history.js'
 
 export const LOG_OPTIONS: readonly OptionSpec[] = [
-  { long: 'follow', summary: 'go on with what happens from now' },
-  { long: 'since', value: 'TIME', summary: 'from this time on: 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z' },
-  { long: 'ip', value: 'CIDR', summary: 'only this address or network' },
-  { long: 'from', value: 'TEXT', summary: 'only senders that end so, or match * and ?' },
-  { long: 'to', value: 'TEXT', summary: 'only recipients that end so, or match * and ?' },
+  { long: 'follow', summary: 'keep running and print new events' },
+  {
+    long: 'since',
+    value: 'TIME',
+    summary: 'show events since this time: 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z',
+  },
+  { long: 'ip', value: 'CIDR', summary: 'show only events of this address or network' },
+  {
+    long: 'from',
+    value: 'TEXT',
+    summary: 'show only events whose sender ends with or matches TEXT (* and ?)',
+  },
+  {
+    long: 'to',
+    value: 'TEXT',
+    summary: 'show only events whose recipient ends with or matches TEXT (* and ?)',
+  },
   {
     long: 'cause',
     value: 'NAME',
     isRepeatable: true,
-    summary: 'only these causes, such as manual, import, trap, promotion',
+    summary: 'show only events with these causes, such as manual, import, trap, promotion',
   },
   { long: 'json', summary: 'one JSON array' },
   { long: 'ndjson', summary: 'one JSON object a line' },
@@ -32,17 +44,17 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
     long: 'history',
     value: 'MODE',
     choices: HISTORY_MODES,
-    summary: 'what all programs keep from now on; what is not to be kept is removed',
+    summary: 'what all programs record from now on; anything beyond it is deleted',
   },
-  { long: 'keep', value: 'DURATION', summary: 'how long events are kept (default 30d)' },
-  { long: 'keep-rows', value: 'N', summary: 'how many events are kept (default 1000000)' },
+  { long: 'keep', value: 'DURATION', summary: 'keep events this long (default 30d)' },
+  { long: 'keep-rows', value: 'N', summary: 'keep at most this many events (default 1000000)' },
   { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
 export const UNDO_OPTIONS: readonly OptionSpec[] = [
-  { long: 'dry-run', summary: 'only tell what would be put back' },
-  { long: 'force', summary: 'also put back what changed since' },
+  { long: 'dry-run', summary: 'show what would be restored, and change nothing' },
+  { long: 'force', summary: 'also restore entries that have changed since' },
   { long: 'json', summary: 'one JSON object' },
   { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },

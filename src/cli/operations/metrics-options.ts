@@ -6,7 +6,7 @@ export const METRICS_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'textfile',
     value: 'FILE',
-    summary: 'replace this file whole, for the textfile collector of node_exporter',
+    summary: "write to this file, replacing it atomically, for node_exporter's textfile collector",
   },
   ...PLACE_OPTIONS,
 ]

@@ -23,10 +23,13 @@ const DB_OPTION: OptionSpec = {
 }
 
 export const PULL_OPTIONS: readonly OptionSpec[] = [
-  { long: 'since', summary: 'only what changed since the last time, as far as the other gateway can tell' },
+  {
+    long: 'since',
+    summary: 'fetch only what changed since the last pull, if the other gateway still has it',
+  },
   DB_OPTION,
-  { long: 'ssh-config', value: 'FILE', summary: 'configuration of ssh in place of the usual one' },
-  { long: 'ssh', value: 'FILE', summary: 'program in place of ssh' },
+  { long: 'ssh-config', value: 'FILE', summary: 'ssh configuration file to use instead of the default' },
+  { long: 'ssh', value: 'FILE', summary: 'program to run instead of ssh' },
   { long: 'json', summary: 'one JSON object for each host' },
   { long: 'help', summary: 'show this help' },
 ]

@@ -16,17 +16,17 @@ import type { Terminal } from './terminal.js'
 
 const COMMON: readonly OptionSpec[] = [{ long: 'json', summary: 'one JSON object' }, ...PLACE_OPTIONS]
 export const STATS_OPTIONS: readonly OptionSpec[] = [
-  { long: 'since', value: 'DURATION', summary: 'how far back (default 2d, by day 30d)' },
+  { long: 'since', value: 'DURATION', summary: 'look this far back (default 2d, by day 30d)' },
   {
     long: 'by',
     value: 'STEP',
     choices: ['hour', 'day'],
-    summary: 'a line for each hour or day (default hour)',
+    summary: 'print one line per hour or day (default hour)',
   },
   ...COMMON,
 ]
 export const ADVISE_OPTIONS: readonly OptionSpec[] = [
-  { long: 'since', value: 'DURATION', summary: 'how far back (default 30d)' },
+  { long: 'since', value: 'DURATION', summary: 'look this far back (default 30d)' },
   ...COMMON,
 ]
 

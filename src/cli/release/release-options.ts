@@ -10,20 +10,20 @@ const DB_OPTIONS: readonly OptionSpec[] = [
 ]
 
 export const RELEASE_OPTIONS: readonly OptionSpec[] = [
-  { long: 'to', value: 'ADDR', summary: 'only mail to this recipient' },
+  { long: 'to', value: 'ADDR', summary: 'release only mail to this recipient' },
   {
     long: 'from',
     value: 'ADDR|DOMAIN',
-    summary: 'only mail from this sender, domain, .domain with its subdomains, or <>',
+    summary: 'release only mail from this sender, domain, .domain with its subdomains, or <>',
   },
-  { long: 'ip', value: 'CIDR', summary: 'only mail that comes from this address or network' },
-  { long: 'for', value: 'DURATION', summary: 'how long it lets mail through (default 1h, at most 7d)' },
-  { long: 'dry-run', summary: 'only tell which waiting mail it names' },
+  { long: 'ip', value: 'CIDR', summary: 'release only mail from this address or network' },
+  { long: 'for', value: 'DURATION', summary: 'keep the release in force this long (default 1h, at most 7d)' },
+  { long: 'dry-run', summary: 'show which waiting mail it would release' },
   ...DB_OPTIONS,
 ]
 
 export const RELEASE_LIST_OPTIONS: readonly OptionSpec[] = [
-  { long: 'all', summary: 'also those that ended within a week' },
+  { long: 'all', summary: 'also show releases that ended within the last week' },
   ...DB_OPTIONS,
 ]
 

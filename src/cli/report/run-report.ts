@@ -14,10 +14,10 @@ import { renderReport } from './render-report.js'
 import { reportJson } from './report-json.js'
 
 export const REPORT_OPTIONS: readonly OptionSpec[] = [
-  { long: 'output', value: 'FILE', summary: 'replace this file whole by the page' },
-  { long: 'since', value: 'DURATION', summary: 'how far back (default 30d)' },
-  { long: 'watch', value: 'SECONDS', summary: 'make the page again after so many seconds, until stopped' },
-  { long: 'json', summary: 'the data behind the pictures as one JSON object, in place of the page' },
+  { long: 'output', value: 'FILE', summary: 'write the page to this file, replacing it atomically' },
+  { long: 'since', value: 'DURATION', summary: 'look this far back (default 30d)' },
+  { long: 'watch', value: 'SECONDS', summary: 'write the page again every SECONDS until stopped' },
+  { long: 'json', summary: 'print the data behind the charts as one JSON object instead of the page' },
   ...PLACE_OPTIONS,
 ]
 

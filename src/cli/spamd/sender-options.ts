@@ -23,13 +23,13 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
     long: 'dnswl',
     value: 'ZONE[=CODES]',
     isRepeatable: true,
-    summary: 'let clients in at their first attempt that this DNS list of good senders holds',
+    summary: 'let clients on this DNS allow list pass at their first attempt',
   },
   {
     long: 'dnsbl',
     value: 'ZONE[=CODES]',
     isRepeatable: true,
-    summary: 'keep clients waiting as long as this DNS block list holds them',
+    summary: 'keep clients waiting while they are on this DNS block list',
   },
   {
     long: 'dns-server',

@@ -66,12 +66,12 @@ export const INIT_DB_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'mode',
     value: 'MODE',
-    summary: 'who may read it: 0600, 0640 (default), 0644 (all users, as the original), 0660 or 0664',
+    summary: 'file mode: 0600, 0640 (default), 0644 (all users, as the original), 0660 or 0664',
   },
   {
     long: 'partitions',
     value: 'NUMBER',
-    summary: 'on a server: into how many parts addresses and tuples are divided (16)',
+    summary: 'on a server: number of partitions of addresses and tuples (default 16)',
   },
   JSON_OPTION,
   { long: 'help', summary: 'show this help' },

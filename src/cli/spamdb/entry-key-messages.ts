@@ -47,7 +47,7 @@ function hintForUndone({ keyCount, doneCount }: { keyCount: number; doneCount: n
   if (keyCount + doneCount === 1) return undefined
   return doneCount === 0
     ? 'none of the keys is done'
-    : `the first ${doneCount} keys are done, those behind them are not`
+    : `the first ${doneCount} keys are done; the remaining keys were not processed`
 }
 
 /** The hint for a key that is an option behind the keys, where getopt(3) of BSD does not look. */

@@ -113,7 +113,7 @@ describe('spamdb -Y', () => {
     const announcer = await open(['no-such-if0'])
     await announcer.announce(await changesOf([add('WHITE', '192.0.2.1')]))
     await announcer.finish()
-    expect(warnings).toEqual(['other gateways are not told: sync init: No such device'])
+    expect(warnings).toEqual(['warning: cannot notify sync peers: sync init: No such device'])
   })
   test('no key is a warning, the message is sent', async () => {
     rmSync(join(folder, 'key'))
