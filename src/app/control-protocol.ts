@@ -112,6 +112,8 @@ export interface DaemonStatus {
   configPort: number
   /** Path of the database; undefined with -b. */
   database: string | undefined
+  /** Since when it goes on without the server of its database; undefined: it does not. */
+  aloneSinceSec: UnixSec | undefined
   stateDir: string
   user: string
   policy: { passSec: number; greyExpireSec: number; whiteExpireSec: number; trapExpireSec: number }

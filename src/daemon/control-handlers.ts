@@ -25,6 +25,8 @@ export interface ControlHandlerParts {
   /** Undefined when nothing is synchronised. */
   sync: { status(): SyncStatus } | undefined
   startedSec: () => UnixSec
+  /** Since when the gateway goes on without the server of its database. */
+  aloneSinceSec: () => UnixSec | undefined
 }
 
 /** One function for each request. */
@@ -66,6 +68,7 @@ function statusOf(parts: ControlHandlerParts): DaemonStatus {
     listen: smtp.addresses,
     configPort: config.settings.cfgPort,
     database: config.isBlackOnly ? undefined : resolveLocation(config.settings.db),
+    aloneSinceSec: parts.aloneSinceSec(),
     stateDir: config.settings.stateDir,
     user: config.settings.user,
     policy: { passSec, greyExpireSec, whiteExpireSec, trapExpireSec },

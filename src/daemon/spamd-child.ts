@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs'
 import { readDeliveredLists } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
+import { escapeControl } from '../codec/escape.js'
 import { systemClock } from '../platform/clock.js'
 import { logFatalErrors } from '../platform/fatal-errors.js'
+import type { Logger } from '../platform/log.js'
 import { isPostgresLocation } from '../platform/postgres-location.js'
 import { openSpamdLog } from './process/open-spamd-log.js'
 import { runSpamdChild } from './process/spamd-child-run.js'
@@ -25,6 +27,7 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
   const logger = openSpamdLog(config)
   logFatalErrors(logger)
   const slowLog = new RateLimitedLog(logger, systemClock)
+  const alone: { sinceSec: number | undefined } = { sinceSec: undefined }
   const isSynchronised = config.sync.targets.length > 0 || config.sync.listen !== undefined
   return new SpamdService({
     config,
@@ -33,7 +36,8 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
     debug: config.isDebug ? openProcessDebugOutput() : undefined,
     firewall,
     resources,
-    openStore: () => openDaemonStore(config, slowLog),
+    openStore: () => openDaemonStore(config, slowLog, logger, alone),
+    aloneSinceSec: () => alone.sinceSec,
     loadSavedLists: () => readDeliveredLists(config.settings.stateDir, runInSlices),
     createSync: isSynchronised ? createSyncService : undefined,
   })
@@ -41,13 +45,28 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
 // Handles that are still closing must not keep a process that has said goodbye.
 process.exit()
 
-async function openDaemonStore({ settings }: SpamdConfig, slowLog: RateLimitedLog): Promise<OpenedStore> {
+async function openDaemonStore(
+  config: SpamdConfig,
+  slowLog: RateLimitedLog,
+  logger: Logger,
+  alone: { sinceSec: number | undefined },
+): Promise<OpenedStore> {
+  const { settings, passSec, maxTuples, maxTuplesPerAddress, maxTupleBytes } = config
   const isCreated = !isPostgresLocation(settings.db) && !existsSync(settings.db)
   const store = await openStoreInWorker(settings.db, {
     mode: 'write',
     create: true,
     durability: 'normal',
     busyTimeoutMs: BUSY_TIMEOUT_MS,
+    gateway: {
+      localPath: settings.localDb,
+      policy: { passSec, maxTuples, maxTuplesPerAddress, maxTupleBytes },
+      name: 'spamd',
+    },
+    onNotice: (text) => logger.log('warning', escapeControl(text), { event: 'database-server' }),
+    onAlone: (sinceSec) => {
+      alone.sinceSec = sinceSec
+    },
     onSlowCall: ({ call, durationMs }) =>
       slowLog.log('slow-store', 'notice', `${settings.db}: ${call} took ${Math.round(durationMs)} ms`),
   })

@@ -78,6 +78,8 @@ export interface SpamdServiceParts {
   firewall: Firewall
   resources: SpamdResources
   openStore: () => Promise<OpenedStore>
+  /** Since when the gateway goes on without the server of its database. */
+  aloneSinceSec?: (() => number | undefined) | undefined
   /** The last good copies of the block lists, or none. */
   loadSavedLists?: () => Promise<DeliveredList[]>
   /** Present with -Y or -y. */
@@ -208,6 +210,7 @@ export class SpamdService {
       metrics: this.#metrics,
       sync,
       startedSec: () => this.#startedSec,
+      aloneSinceSec: parts.aloneSinceSec ?? (() => undefined),
     })
     this.#controlServer = createControlServer({ ...configuration, handlers })
   }

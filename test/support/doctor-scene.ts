@@ -116,6 +116,7 @@ function statusOf(settings: Settings, addresses: readonly string[], keyFingerpri
     listen: addresses.map((address) => ({ address, port: 8025 })),
     configPort: 8026,
     database: settings.db,
+    aloneSinceSec: undefined,
     stateDir: settings.stateDir,
     user: '_spamd',
     policy: { passSec: 1500, greyExpireSec: 14_400, whiteExpireSec: 3_110_400, trapExpireSec: 86_400 },

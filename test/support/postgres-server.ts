@@ -149,7 +149,7 @@ export class PostgresServer {
   /** Runs one statement as the administrator; rows as text. */
   async sql(statement: string, database = 'postgres'): Promise<unknown[][]> {
     const link = new PgLink(this.location(database), {
-      mode: 'write',
+      mode: 'read',
       queryTimeoutMs: 60_000,
       slowCallMs: Infinity,
     })
@@ -207,7 +207,13 @@ export class PostgresServer {
   /** Stops or continues the server and all of its processes, as a frozen machine would be. */
   signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(this.pid)], { encoding: 'utf8' })
-    for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) process.kill(pid, signal)
+    for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It ended meanwhile.
+      }
+    }
   }
 
   /** Makes a standby the server to write to. */

@@ -1,3 +1,4 @@
+import { formatDuration } from '../../codec/duration.js'
 import { resolveLocation } from '../../platform/postgres-location.js'
 import { findService } from '../../platform/settings.js'
 import type { DaemonStatus } from '../control-protocol.js'
@@ -102,6 +103,12 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
       'spamd.database',
       `spamd uses ${status.database}, these programs ${resolveLocation(settings.db)}`,
       `set SPAMD_DB=${status.database} for all programs`,
+    )
+  } else if (status.aloneSinceSec !== undefined) {
+    findings.warning(
+      'spamd.database',
+      `the database server is away: spamd has gone on alone for ${formatDuration(probe.nowSec() - status.aloneSinceSec)}`,
+      logCommand(context, 'spamd'),
     )
   } else if (status.database !== undefined) findings.ok('spamd.database', 'spamd uses the same database')
   checkScan(context, status, findings)

@@ -48,6 +48,12 @@ export function suiteMetrics(status: SuiteStatus): MetricFamily[] {
       '1 when the database can be read.',
       counts !== undefined ? 1 : 'isUnneeded' in database && database.isUnneeded ? undefined : 0,
     ),
+    single(
+      'spamd_alone_since_seconds',
+      'gauge',
+      'Since when spamd goes on without the server of its database; 0 while that is there.',
+      spamd.state === 'running' ? (spamd.status.aloneSinceSec ?? 0) : undefined,
+    ),
     single('spamd_database_size_bytes', 'gauge', 'Size of the database file.', counts?.sizeBytes),
     byLabel(
       'spamd_database_entries',

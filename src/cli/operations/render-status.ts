@@ -72,6 +72,8 @@ function addDaemons(status: SuiteStatus, add: Add): void {
 
 function addDatabase(status: SuiteStatus, add: Add): void {
   const { database, spamd } = status
+  const sinceSec = spamd.state === 'running' ? spamd.status.aloneSinceSec : undefined
+  if (sinceSec !== undefined) add('alone', `since ${formatUtcTime(sinceSec)}: the database server is away`)
   if ('reason' in database) add('database', database.isUnneeded ? 'none, and none needed' : database.reason)
   else {
     const { counts, sizeBytes } = database

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import type { SightingParts } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
+import { PASS_SEC } from '../../domain/times.js'
 import { AppError } from '../../platform/app-error.js'
 import { type Clock, systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -14,6 +15,7 @@ import type { Logger, LogLevel } from '../../platform/log.js'
 import { openLiveCapture } from '../../platform/open-live-capture.js'
 import { OwnAddressSet } from '../../platform/own-address-set.js'
 import { dropPrivileges, findUser, isRoot } from '../../platform/privileges.js'
+import { resolveSettings } from '../../platform/settings.js'
 import { writeFully } from '../../platform/standard-output.js'
 import { openLog } from '../../platform/syslog.js'
 import { keepYoungGenerationSmall } from '../../platform/young-generation.js'
@@ -22,6 +24,8 @@ import { openStoreInWorker } from '../store/store-in-worker.js'
 import type { OnWhitelisted, SightingStore } from './sighting-recorder.js'
 
 /** Nothing but the thread of the database waits: long enough for another program's large import. */
+/** What sightings hand over holds no tuples. */
+const NO_TUPLES = { passSec: PASS_SEC, maxTuples: 1, maxTuplesPerAddress: 1 }
 const BUSY_TIMEOUT_MS = 5_000
 /** Large pieces, so that a replay spends its time on records. */
 const READ_CHUNK_BYTES = 256 * 1024
@@ -93,7 +97,12 @@ export function systemSpamlogdParts(): SpamlogdParts {
     openCapture: (request) => openLiveCapture(request),
     openReplay,
     openStore: (path) =>
-      openStoreInWorker(path, { mode: 'write', durability: 'normal', busyTimeoutMs: BUSY_TIMEOUT_MS }),
+      openStoreInWorker(path, {
+        mode: 'write',
+        durability: 'normal',
+        busyTimeoutMs: BUSY_TIMEOUT_MS,
+        gateway: { localPath: resolveSettings({}).localDb, policy: NO_TUPLES, name: 'spamlogd' },
+      }),
     becomeUser,
     endNow: (exitCode) => process.exit(exitCode),
     onSignal: onDaemonSignal,

@@ -20,10 +20,10 @@ const YOUNG_GENERATION_MIB = 4
 /** Opens a database for a daemon. Errors and results are those of `openStore` and `Store`. */
 export async function openStoreInWorker(
   path: string,
-  options: WorkerStoreOptions & { onSlowCall?: (slow: SlowCall) => void },
+  options: WorkerStoreOptions & StoreWatcher,
 ): Promise<DaemonStore> {
-  const { onSlowCall, ...storeOptions } = options
-  const thread = new StoreThread(onSlowCall)
+  const { onSlowCall, onNotice, onAlone, ...storeOptions } = options
+  const thread = new StoreThread({ onSlowCall, onNotice, onAlone })
   try {
     await thread.ask({ call: 'open', path, options: storeOptions })
   } catch (error) {
@@ -47,6 +47,15 @@ export async function openStoreInWorker(
   }
 }
 
+/** Who is told of what happens between calls. */
+export interface StoreWatcher {
+  onSlowCall?: ((slow: SlowCall) => void) | undefined
+  /** Of a server: what an administrator should know. */
+  onNotice?: ((text: string) => void) | undefined
+  /** Since when the gateway goes on without its server, seconds since the Epoch; undefined: no longer. */
+  onAlone?: ((sinceSec: number | undefined) => void) | undefined
+}
+
 interface Waiting {
   resolve: (result: unknown) => void
   reject: (error: AppError) => void
@@ -56,13 +65,13 @@ class StoreThread {
   readonly #worker = new Worker(new URL('./store-worker.js', import.meta.url), {
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
   })
-  readonly #onSlowCall: ((slow: SlowCall) => void) | undefined
+  readonly #watcher: StoreWatcher
   /** Questions without answer, oldest first: the thread answers in order. */
   readonly #waiting: Waiting[] = []
   #failure: AppError | undefined
 
-  constructor(onSlowCall: ((slow: SlowCall) => void) | undefined) {
-    this.#onSlowCall = onSlowCall
+  constructor(watcher: StoreWatcher) {
+    this.#watcher = watcher
     this.#worker.on('message', (message: StoreWorkerMessage) => this.#take(message))
     this.#worker.once('error', (error) => this.#fail(reasonOf(error)))
     this.#worker.once('exit', () => this.#fail('the database thread has ended'))
@@ -81,16 +90,23 @@ class StoreThread {
   }
 
   #take(message: StoreWorkerMessage): void {
-    if (message.kind === 'slow') {
-      this.#onSlowCall?.(message)
-      return
-    }
-    const waiting = this.#waiting.shift()
-    if (message.kind === 'result') {
-      waiting?.resolve(message.result)
-    } else {
-      const { code, message: reason, hint, errno } = message.error
-      waiting?.reject(new AppError(code, reason, { hint, errno }))
+    switch (message.kind) {
+      case 'slow':
+        this.#watcher.onSlowCall?.(message)
+        break
+      case 'notice':
+        this.#watcher.onNotice?.(message.text)
+        break
+      case 'alone':
+        this.#watcher.onAlone?.(message.sinceSec)
+        break
+      case 'result':
+        this.#waiting.shift()?.resolve(message.result)
+        break
+      case 'error': {
+        const { code, message: reason, hint, errno } = message.error
+        this.#waiting.shift()?.reject(new AppError(code, reason, { hint, errno }))
+      }
     }
   }
 

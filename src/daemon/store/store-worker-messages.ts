@@ -1,5 +1,5 @@
 import type { OpenStoreOptions } from '../../db/open-store.js'
-import type { Store } from '../../db/store.js'
+import type { MergePolicy, Store } from '../../db/store.js'
 import type { ErrorCode } from '../../platform/error-codes.js'
 
 /** Calls of the store that a daemon makes; their arguments and results can be copied between threads. */
@@ -31,7 +31,10 @@ export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 export type DaemonStore = Pick<Store, 'location' | 'close' | DaemonStoreCall>
 
 /** How the daemons open it; `onSlowCall` is told through a message. */
-export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall'>
+export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice'> & {
+  /** With a database on a server: how the gateway goes on alone while that is away. */
+  gateway?: { localPath: string; policy: MergePolicy; name: string }
+}
 
 /** What the database thread is asked, one at a time. */
 export type StoreWorkerRequest =
@@ -47,3 +50,6 @@ export type StoreWorkerMessage =
       error: { code: ErrorCode; message: string; hint: string | undefined; errno: string | undefined }
     }
   | { kind: 'slow'; call: string; durationMs: number }
+  /** What an administrator should know of the server, and since when the gateway is alone. */
+  | { kind: 'notice'; text: string }
+  | { kind: 'alone'; sinceSec: number | undefined }

@@ -1,33 +1,69 @@
 /** The thread in which a daemon's database lives; see store-in-worker.ts. */
 import { parentPort } from 'node:worker_threads'
-import { openStore } from '../../db/open-store.js'
-import type { Store } from '../../db/store.js'
+import { type OpenStoreOptions, openStore } from '../../db/open-store.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
+import { systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import type { StoreWorkerMessage, StoreWorkerRequest } from './store-worker-messages.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
+import { GatewayStore } from './gateway-store.js'
+import type { DaemonStoreCall, StoreWorkerMessage, StoreWorkerRequest } from './store-worker-messages.js'
 
-let store: Store | undefined
+/** The open database as its calls see it. */
+interface OpenedDatabase {
+  call(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** Longest wait for a server that does not answer: what comes in meanwhile waits in the queues of the daemon. */
+const SERVER_TIMEOUT_MS = 5000
+
+let database: OpenedDatabase | undefined
 
 function post(message: StoreWorkerMessage): void {
   parentPort?.postMessage(message)
 }
 
+async function open({
+  path,
+  options,
+}: Extract<StoreWorkerRequest, { call: 'open' }>): Promise<OpenedDatabase> {
+  const { gateway, ...storeOptions } = options
+  const watched: OpenStoreOptions = {
+    ...storeOptions,
+    onSlowCall: ({ call, durationMs }) => post({ kind: 'slow', call, durationMs }),
+    onNotice: (text) => post({ kind: 'notice', text }),
+  }
+  if (gateway !== undefined && isPostgresLocation(path)) {
+    return GatewayStore.open({
+      openServer: () => openStore(path, { queryTimeoutMs: SERVER_TIMEOUT_MS, ...watched }),
+      local: await openStore(gateway.localPath, { ...watched, create: true }),
+      policy: gateway.policy,
+      name: gateway.name,
+      nowSec: systemClock.nowSec,
+      onNotice: (text) => post({ kind: 'notice', text }),
+      onAlone: (sinceSec) => post({ kind: 'alone', sinceSec }),
+    })
+  }
+  const store = await openStore(path, watched)
+  return {
+    call: (name, parameters) =>
+      (store[name] as (...parameters: readonly unknown[]) => Promise<unknown>).apply(store, [...parameters]),
+    close: () => store.close(),
+  }
+}
+
 async function perform(request: StoreWorkerRequest): Promise<unknown> {
   if (request.call === 'open') {
-    store = await openStore(request.path, {
-      ...request.options,
-      onSlowCall: ({ call, durationMs }) => post({ kind: 'slow', call, durationMs }),
-    })
+    database = await open(request)
     return undefined
   }
   if (request.call === 'close') {
-    await store?.close()
-    store = undefined
+    await database?.close()
+    database = undefined
     return undefined
   }
-  if (store === undefined) throw new AppError('ERR_DB_GONE', 'the database is closed')
-  const call = store[request.call] as (...parameters: unknown[]) => Promise<unknown>
-  return call.apply(store, request.parameters)
+  if (database === undefined) throw new AppError('ERR_DB_GONE', 'the database is closed')
+  return database.call(request.call, request.parameters)
 }
 
 async function answer(request: StoreWorkerRequest): Promise<StoreWorkerMessage> {

@@ -17,6 +17,7 @@ export interface InitializedServer {
 
 /** Only one program at a time changes the tables: the number of the lock is `APPLICATION_ID` of schema.ts. */
 const LOCK = 'SELECT pg_advisory_xact_lock(1936747844)'
+const FIRST_PARTITION = "SELECT spamd.keep_history($1::date, 'epoch')"
 const QUERY_TIMEOUT_MS = 600_000
 
 /**
@@ -49,6 +50,7 @@ export async function initServer(
       await statements.run(
         'GRANT ALL ON ALL TABLES IN SCHEMA spamd TO spamd_admin; GRANT ALL ON SCHEMA spamd TO spamd_admin',
       )
+      for (const day of ['today', 'tomorrow']) await statements.rows(FIRST_PARTITION, [day])
       await statements.rows('UPDATE spamd.version SET version = $1', [PG_SCHEMA_VERSION])
       return {
         isChanged: fromVersion < PG_SCHEMA_VERSION,

@@ -245,11 +245,17 @@ export const FUNCTIONS: readonly string[] = [
   `CREATE OR REPLACE FUNCTION spamd.keep_history(day date, drop_before date) RETURNS void LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = spamd, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE part text := 'history_' || to_char(day, 'YYYYMMDD'); old record;
+  since bigint := extract(epoch FROM day::timestamp); until bigint := extract(epoch FROM (day + 1)::timestamp);
 BEGIN
   IF to_regclass('spamd.' || part) IS NULL THEN
-    EXECUTE format('CREATE TABLE %I PARTITION OF history FOR VALUES FROM (%s) TO (%s)', part,
-      extract(epoch FROM day::timestamp)::bigint, extract(epoch FROM (day + 1)::timestamp)::bigint);
+    -- Rows of that day that are there already were kept in the rest.
+    EXECUTE format('CREATE TABLE %I (LIKE history INCLUDING DEFAULTS)', part);
+    LOCK TABLE history_rest IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('WITH moved AS (DELETE FROM history_rest WHERE at >= %s AND at < %s RETURNING *)
+      INSERT INTO %I SELECT * FROM moved', since, until, part);
+    EXECUTE format('ALTER TABLE history ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)', part, since, until);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO spamd_daemon', part);
+    EXECUTE format('GRANT SELECT ON %I TO spamd_monitor', part);
   END IF;
   FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'spamd.history'::regclass AND relname < 'history_' || to_char(drop_before, 'YYYYMMDD')

@@ -1,0 +1,289 @@
+/**
+ * The store of a gateway whose database is on a server: while the server is away it goes on alone on a SQLite file of its
+ * own, and hands over by the same join as gateways that catch up with each other (docs/protocol/cluster.md).
+ *
+ * While the server is there, the file follows what addresses and spamtraps are, so that tables and traps stay as they were
+ * when it goes. Tuples of the server it does not know: their clients wait anew, and nobody passes without having waited.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { JournalSlice, MergePolicy, ScanSlice, Store } from '../../db/store.js'
+import type { EntryKey } from '../../domain/entry.js'
+import { keyOf } from '../../domain/entry-key.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
+import { reasonOf } from '../../platform/errno-text.js'
+import type { DaemonStoreCall } from './store-worker-messages.js'
+
+/** What a server that is away answers with; a lock that is held or an entry that is wrong is none of it. */
+const AWAY_CODES: ReadonlySet<string> = new Set([
+  'ERR_DB_AWAY',
+  'ERR_DB_OPEN',
+  'ERR_DB_READONLY',
+  'ERR_DB_FULL',
+  'ERR_DB_IO',
+  'ERR_DB_CORRUPT',
+])
+/** So often the server is tried again. */
+const RETRY_MS = 2000
+/** So often the file is compared with the server as a whole. */
+const MIRROR_MS = 600_000
+const SLICE = 500
+/** A WHITE entry whose time ends while the gateway is alone is shown as one of so much longer. */
+const SUSPENDED_SEC = 3600
+
+export interface GatewayStoreOptions {
+  /** Opens the store on the server; rejects while it is away. */
+  openServer: () => Promise<Store>
+  local: Store
+  policy: MergePolicy
+  /** Name of the program, for where it stands in the journal of the file. */
+  name: string
+  nowSec: () => number
+  /** Told in one line of what an administrator should know. */
+  onNotice: (text: string) => void
+  /** Since when the gateway is alone, seconds since the Epoch; undefined: it is not. */
+  onAlone: (sinceSec: number | undefined) => void
+  retryMs?: number
+}
+
+export class GatewayStore {
+  readonly #options: GatewayStoreOptions
+  readonly #reader: string
+  #server: Store | undefined
+  #aloneSince: number | undefined
+  #timer: NodeJS.Timeout | undefined
+  #mirrorTimer: NodeJS.Timeout | undefined
+  #working: Promise<void> = Promise.resolve()
+  #isClosed = false
+
+  private constructor(options: GatewayStoreOptions) {
+    this.#options = options
+    this.#reader = `server ${options.name}`
+  }
+
+  /** Connects, or begins alone; what an earlier start could not hand over is handed over first. */
+  static async open(options: GatewayStoreOptions): Promise<GatewayStore> {
+    const store = new GatewayStore(options)
+    try {
+      store.#server = await options.openServer()
+    } catch (error) {
+      if (!isAway(error)) throw error
+      await store.#goAlone(error)
+      return store
+    }
+    if ((await options.local.journalPosition(store.#reader)) !== undefined) await store.#handOver()
+    store.#planMirror(0)
+    return store
+  }
+
+  get aloneSinceSec(): number | undefined {
+    return this.#aloneSince
+  }
+
+  /** Makes a call of the store, on the server or, while that is away, on the file. */
+  async call(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
+    if (this.#server !== undefined && this.#aloneSince === undefined) {
+      try {
+        const result = await invoke(this.#server, name, parameters)
+        if (name === 'readJournal') this.#follow(result as JournalSlice, parameters[1] === 0)
+        return result
+      } catch (error) {
+        if (!isAway(error)) throw error
+        await this.#goAlone(error)
+      }
+    }
+    return this.#callAlone(name, parameters)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    clearTimeout(this.#mirrorTimer)
+    await this.#working.catch(() => undefined)
+    await this.#server?.close().catch(() => undefined)
+    await this.#options.local.close()
+  }
+
+  /** Resolves when nothing is being handed over or compared: for tests. */
+  async settled(): Promise<void> {
+    await this.#working.catch(() => undefined)
+  }
+
+  /** Compares the file with the server now. */
+  async mirrorNow(): Promise<void> {
+    await this.settled()
+    await this.#mirror()
+  }
+
+  async #callAlone(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
+    const { local, nowSec } = this.#options
+    // What is WHITE stays so while nobody can tell whether another gateway has seen it.
+    if (name === 'applyScan') {
+      const [changes, ...rest] = parameters as Parameters<Store['applyScan']>
+      const expired = changes.expired.filter(({ kind }) => kind !== 'host')
+      return local.applyScan({ ...changes, expired }, ...rest)
+    }
+    const result = await invoke(local, name, parameters)
+    if (name !== 'readScanSlice') return result
+    const { entries, next } = result as ScanSlice
+    const until = nowSec() + SUSPENDED_SEC
+    return {
+      entries: entries.map((entry) =>
+        entry.kind === 'WHITE' && entry.expire !== EXPIRE_NEVER && entry.expire < until
+          ? { ...entry, expire: until }
+          : entry,
+      ),
+      next,
+    }
+  }
+
+  async #goAlone(error: unknown): Promise<void> {
+    if (this.#aloneSince !== undefined) return
+    const { local, nowSec, onNotice, onAlone } = this.#options
+    this.#aloneSince = nowSec()
+    if ((await local.journalPosition(this.#reader)) === undefined) {
+      const { newest } = await local.readJournal(0, 0)
+      await local.saveJournalPosition(this.#reader, newest, nowSec())
+    }
+    onAlone(this.#aloneSince)
+    onNotice(`the database server is away (${reasonOf(error)}): going on alone with ${local.location}`)
+    this.#planReturn()
+  }
+
+  #planReturn(): void {
+    if (this.#isClosed) return
+    this.#timer = setTimeout(() => {
+      this.#working = this.#tryReturn().then((isBack) => {
+        if (!isBack) this.#planReturn()
+      })
+    }, this.#options.retryMs ?? RETRY_MS)
+  }
+
+  async #tryReturn(): Promise<boolean> {
+    try {
+      this.#server ??= await this.#options.openServer()
+      await this.#server.tupleCount()
+      await this.#handOver()
+      this.#planMirror(0)
+      return true
+    } catch (error) {
+      if (!isAway(error) && !(error instanceof AppError)) throw error
+      return false
+    }
+  }
+
+  /** Brings to the server what changed while it was away; calls go on meanwhile, and what they change is brought as well. */
+  async #handOver(): Promise<void> {
+    const { local, nowSec, onNotice, onAlone } = this.#options
+    const counts = { host: 0, tuple: 0, spamtrap: 0, pool: 0, release: 0 }
+    let position = (await local.journalPosition(this.#reader)) ?? 0
+    for (;;) {
+      const { rows, isBehind, newest } = await local.readJournal(position, SLICE)
+      if (isBehind || rows.some(({ key }) => key === undefined)) {
+        await this.#bringAll(counts)
+        position = newest
+      } else if (rows.length === 0) break
+      else {
+        const keys = new Map(rows.map(({ key }) => [JSON.stringify(key), key!]))
+        await this.#bring(await local.readRecords([...keys.values()]), counts)
+        position = rows.at(-1)!.seq
+      }
+      await local.saveJournalPosition(this.#reader, position, nowSec())
+    }
+    // Nothing may come between the last look and this.
+    const since = this.#aloneSince
+    this.#aloneSince = undefined
+    await local.saveJournalPosition(this.#reader, undefined, nowSec())
+    onAlone(undefined)
+    const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
+    onNotice(
+      `the database server is back${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
+    )
+  }
+
+  async #bringAll(counts: Record<string, number>): Promise<void> {
+    let cursor: string | undefined
+    do {
+      const { records, next } = await this.#options.local.listRecords(cursor, SLICE)
+      await this.#bring(records, counts)
+      cursor = next
+    } while (cursor !== undefined)
+  }
+
+  async #bring(
+    records: Awaited<ReturnType<Store['readRecords']>>,
+    counts: Record<string, number>,
+  ): Promise<void> {
+    const { policy, nowSec } = this.#options
+    const { outcomes } = await this.#server!.merge(records, { policy }, nowSec())
+    for (const [index, { kind }] of records.entries()) {
+      if (outcomes[index] === 'applied') counts[kind] = (counts[kind] ?? 0) + 1
+    }
+  }
+
+  #planMirror(inMs: number): void {
+    if (this.#isClosed) return
+    clearTimeout(this.#mirrorTimer)
+    this.#mirrorTimer = setTimeout(() => {
+      this.#working = this.#mirror()
+        .catch((error: unknown) => {
+          if (!(error instanceof AppError)) throw error
+        })
+        .finally(() => this.#planMirror(MIRROR_MS))
+    }, inMs)
+  }
+
+  /** Copies what addresses, spamtraps, pools and releases are on the server, and drops what is over. */
+  async #mirror(): Promise<void> {
+    const { local, policy, nowSec } = this.#options
+    let cursor: string | undefined
+    do {
+      if (this.#aloneSince !== undefined || this.#isClosed) return
+      const { records, next } = await this.#server!.listRecords(cursor, SLICE)
+      const wanted = records.filter(({ kind }) => kind !== 'tuple')
+      await local.merge(wanted, { policy }, nowSec())
+      await nextTurn()
+      cursor = wanted.length < records.length ? undefined : next
+    } while (cursor !== undefined)
+    do {
+      const slice = await local.readScanSlice(cursor, SLICE, { dueAt: nowSec() })
+      const expired = slice.entries.filter(isOver(nowSec())).map(keyOf)
+      if (expired.length > 0) {
+        await local.applyScan({ expired, promoted: [], blocked: [] }, { whiteExpireSec: 0 }, nowSec())
+      }
+      await nextTurn()
+      cursor = slice.next
+    } while (cursor !== undefined && this.#aloneSince === undefined && !this.#isClosed)
+  }
+
+  /** Brings into the file what the journal of the server tells; whoever begins to follow it needs all of before as well. */
+  #follow({ rows, isBehind }: JournalSlice, isStart: boolean): void {
+    if (isBehind || isStart || rows.some(({ key }) => key === undefined)) this.#planMirror(0)
+    const keys = rows.map(({ key }) => key).filter((key) => key !== undefined && key.kind !== 'tuple')
+    if (keys.length === 0) return
+    const { local, policy, nowSec } = this.#options
+    this.#working = this.#working
+      .then(async () => {
+        if (this.#aloneSince !== undefined) return
+        const records = await this.#server!.readRecords(keys as EntryKey[])
+        await local.merge(records, { policy }, nowSec())
+      })
+      .catch(() => undefined)
+  }
+}
+
+function invoke(store: Store, name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
+  return (store[name] as (...parameters: readonly unknown[]) => Promise<unknown>).apply(store, [
+    ...parameters,
+  ])
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof AppError && AWAY_CODES.has(error.code)
+}
+
+type ScanEntry = ScanSlice['entries'][number]
+
+function isOver(nowSec: number): (entry: ScanEntry) => boolean {
+  return (entry) => entry.kind !== 'SPAMTRAP' && entry.expire !== EXPIRE_NEVER && entry.expire <= nowSec
+}
