@@ -12,7 +12,9 @@ say() { printf 'setup-lab: %s\n' "$*" >&2; }
 
 wanted='postfix prometheus'
 [ -x /lib/systemd/systemd ] || wanted="$wanted systemd"
-if [ "${1:-}" = all ]; then wanted="$wanted exim4-daemon-light opensmtpd haproxy chromium"; fi
+if [ "${1:-}" = all ]; then
+  wanted="$wanted exim4-daemon-light opensmtpd haproxy chromium openssh-server ucarp conntrackd keepalived"
+fi
 
 missing=
 for package in $wanted; do

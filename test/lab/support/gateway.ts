@@ -70,7 +70,7 @@ export class Gateway {
     await machine.write('/etc/nftables.conf', 'flush ruleset\ntable inet filter { }\n')
     await machine.write('/etc/spamd/tproxy-routes', readFileSync(join(EXAMPLES, 'tproxy-routes')), '755')
     const folder = join(EXAMPLES, 'systemd')
-    const units = readdirSync(folder).filter((name) => /\.(service|socket|timer)$/.test(name))
+    const units = readdirSync(folder).filter((name) => /\.(service|socket|timer|path)$/.test(name))
     // spamd-setup becomes the second one by itself.
     const users = new Set<string>(['_spamd', '_spamdfeed'])
     for (const unit of units) {

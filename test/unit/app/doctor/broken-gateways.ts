@@ -1129,6 +1129,25 @@ const SYNC: BrokenGateway[] = [
     isDocumented: true,
   },
   {
+    system: 'linux',
+    name: 'changes of another gateway were missed',
+    break: ({ status }) => {
+      const peer = { node: 7, address: '172.16.0.2', lastSec: 1, skewSec: 0, isTellingAll: true }
+      status.sync!.state = {
+        peers: [{ ...peer, missingCount: 12, missingSinceSec: 1 }],
+        sent: { messages: 0, records: 0, skippedChanges: 0 },
+        received: { applied: 0, unchanged: 0, ahead: 0, unknown: 0, dropped: 0, gaps: 1 },
+      }
+    },
+    finding: {
+      id: 'peers.missed',
+      level: 'warning',
+      message: '12 changes of 172.16.0.2 were missed',
+      fix: 'spamdctl pull 172.16.0.2 --since',
+    },
+    isDocumented: true,
+  },
+  {
     system: 'openbsd',
     name: 'messages are refused for their time',
     break: ({ status }) => {
