@@ -163,6 +163,7 @@ export class SpamdService {
         pools,
         checks: this.senders?.checks,
         poolKinds: poolKindsOf(config),
+        followsChanges: parts.followsChanges !== false,
         intervalMs: config.scanIntervalSec * 1000,
       })
       if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable, notePool)

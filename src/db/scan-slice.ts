@@ -1,4 +1,6 @@
 import type { Entry } from '../domain/entry.js'
+import { TRAPPED_PCOUNT } from '../domain/host-state.js'
+import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Connection } from './connection.js'
 import { findRange, firstKey, type RangeKind } from './listing/key-ranges.js'
 import type { SqlValue } from './sqlite-driver.js'
@@ -14,16 +16,26 @@ export function readSlice(
   connection: Connection,
   after: ScanCursor | undefined,
   limit: number,
-  dueAt: number | undefined,
+  due: { dueAt?: number; whiteSince?: number },
 ): ScanSlice {
   const { kind, key } = after === undefined ? startOf(SCAN_ORDER[0]) : parseCursor(after)
   const range = findRange(connection, kind, key, limit)
-  const isWaiting = kind === 'GREY' && dueAt !== undefined
-  const filter = isWaiting ? `expire <= ${Math.floor(dueAt)} OR pass <= ${Math.floor(dueAt)}` : undefined
-  const entries: Entry[] = entriesOfRange(kind, range, filter)
+  const entries: Entry[] = entriesOfRange(kind, range, filterFor(kind, due))
   if (range.end !== undefined) return { entries, next: formatCursor(kind, range.end) }
   const nextKind = SCAN_ORDER[SCAN_ORDER.indexOf(kind) + 1]
   return { entries, next: nextKind === undefined ? undefined : formatCursor(nextKind, firstKey(nextKind)) }
+}
+
+/** The condition of the rows that a scan wants; undefined for all. */
+function filterFor(
+  kind: ScanKind,
+  { dueAt, whiteSince }: { dueAt?: number; whiteSince?: number },
+): string | undefined {
+  if (dueAt === undefined) return undefined
+  const due = Math.floor(dueAt)
+  if (kind === 'GREY') return `expire <= ${due} OR pass <= ${due}`
+  if (kind !== 'HOST' || whiteSince === undefined) return undefined
+  return `(expire <> ${EXPIRE_NEVER} AND expire <= ${due}) OR (pcount <> ${TRAPPED_PCOUNT} AND pass >= ${Math.floor(whiteSince)})`
 }
 
 type ScanKind = Extract<RangeKind, (typeof SCAN_ORDER)[number]>

@@ -216,12 +216,10 @@ export class SqliteStore implements Store {
   async readScanSlice(
     after: ScanCursor | undefined,
     limit: number,
-    options: { dueAt?: number } = {},
+    options: { dueAt?: number; whiteSince?: number } = {},
   ): Promise<ScanSlice> {
     const { readSlice } = await scanSlices()
-    return this.#connection.read('readScanSlice', () =>
-      readSlice(this.#connection, after, limit, options.dueAt),
-    )
+    return this.#connection.read('readScanSlice', () => readSlice(this.#connection, after, limit, options))
   }
 
   async applyScan(

@@ -192,12 +192,13 @@ export interface Store {
   beginScan(): Promise<ScanScope>
   /**
    * Looks at the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
-   * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.
+   * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap. With
+   * `whiteSince` as well, so are addresses that did not expire by then, but for those WHITE since that time.
    */
   readScanSlice(
     after: ScanCursor | undefined,
     limit: number,
-    options?: { dueAt?: number },
+    options?: { dueAt?: number; whiteSince?: number },
   ): Promise<ScanSlice>
   applyScan(
     changes: ScanChanges,

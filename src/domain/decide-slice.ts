@@ -57,6 +57,13 @@ export function decideSlice(
   return decisions
 }
 
+/** True for what a brief scan looks at: addresses that are over or WHITE since a time, and all that is no address. */
+export function isSoughtBriefly(entry: Entry, dueAt: number, whiteSince: number): boolean {
+  if (entry.kind !== 'WHITE' && entry.kind !== 'TRAPPED') return true
+  if (entry.expire !== EXPIRE_NEVER && entry.expire <= dueAt) return true
+  return entry.kind === 'WHITE' && entry.pass >= whiteSince
+}
+
 function decideTuple(
   entry: GreyEntry,
   time: ScanTime,

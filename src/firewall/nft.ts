@@ -37,7 +37,7 @@ export class NftFirewall implements Firewall {
     return undefined
   }
 
-  /** Follows `nft monitor`, which sees a table go by `flush ruleset` at once and costs nothing while nothing happens. */
+  /** Sees a table go by `flush ruleset`, also when the same rules bring it back. */
   watchLoss(onLost: () => void): () => void {
     return watchNftTable(this.#tool, onLost)
   }

@@ -77,30 +77,30 @@ describe.skipIf(!hasNft)('nftables', () => {
     largeCount: 100_000,
   })
 
-  test('the table going by a flush of the ruleset is told at once, a set flushed by hand is not', async () => {
+  test('the table going by a flush of the ruleset is told, also when the rules bring it back, a set flushed by hand is not', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nft-watch-'))
     const program = join(folder, 'nft')
     writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${NAMESPACE} nft "$@"\n`, { mode: 0o755 })
     const firewall = new NftFirewall({ ...tool(program), program })
+    const isWatched = (): Promise<unknown> =>
+      vi.waitFor(() => nft('list set inet spamd spamd-watch'), PATIENCE)
+    nft('flush ruleset')
     let losses = 0
     const stop = firewall.watchLoss(() => {
       losses += 1
     })
     try {
-      // Until the monitor listens: what it does not see is not told.
-      await vi.waitFor(() => {
-        nft('add table inet spamd')
-        nft('delete table inet spamd')
-        expect(losses).toBeGreaterThan(0)
-      }, PATIENCE)
-      nft('add table inet spamd')
-      nft('add set inet spamd spamd-white { type ipv4_addr; }')
+      await isWatched()
+      await firewall.replaceTable(HOSTS, contentOf(['192.0.2.1/32']))
+      await firewall.changeTable(HOSTS, 'add', contentOf(['192.0.2.2/32']))
       nft('add table inet other')
-      const before = losses
       nft('flush set inet spamd spamd-white')
       nft('delete table inet other')
       nft('flush ruleset')
-      await vi.waitFor(() => expect(losses).toBe(before + 1), PATIENCE)
+      await isWatched()
+      await vi.waitFor(() => expect(losses).toBe(1), PATIENCE)
+      nft('flush ruleset ; add table inet spamd ; add set inet spamd spamd-white { type ipv4_addr; }')
+      await vi.waitFor(() => expect(losses).toBe(2), PATIENCE)
     } finally {
       stop()
       rmSync(folder, { recursive: true })

@@ -2,6 +2,9 @@
  * The periodic scan of the database: removes what has expired, promotes tuples that passed, takes addresses off
  * the white list that a block list holds, and then brings the packet filter's table and the trap list up to date.
  *
+ * A whole scan looks at every address; between two of them brief ones, which cost a tenth, look only at what is due. They
+ * are enough while the journal brings changes of addresses and block lists stay as they are.
+ *
  * It walks the database in slices and lets other events in between, so that clients are served while a large
  * database is scanned. When the walk fails the table and the trap list are left as they are.
  */
@@ -26,7 +29,9 @@ import { RateLimitedLog } from '../rate-limited-log.js'
 import type { SenderCheckSink } from '../seams.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
+import { isBriefEnough, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
+import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
 import type { PoolNetworks } from './pool-networks.js'
 import type { WhiteTable } from './white-table.js'
@@ -39,6 +44,8 @@ const STEP_TARGET_MS = 12
 const FIRST_SLICE = 500
 const SMALLEST_SLICE = 50
 const LARGEST_SLICE = 4000
+/** Rows that are not due are not even fetched. */
+const LARGEST_BRIEF_SLICE = 20_000
 /** Fewer entries than this expire whatever the clock says: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
 /** Marks of deletions that one scan looks at. */
@@ -63,7 +70,16 @@ export interface ScannerOptions {
   checks?: Pick<SenderCheckSink, 'mayPromote' | 'recheck'> | undefined
   /** Keys by which pools are known: what those of an earlier daemon left open is closed. */
   poolKinds: ReadonlySet<PoolKeyKind>
+  /** The journal is followed: what other programs change needs no scan. */
+  followsChanges?: boolean
   intervalMs?: number
+}
+
+/** Where a walk puts what it finds. */
+interface Found {
+  white: { add(ip: string): void }
+  trapped: { add(ip: string): void }
+  pools: PoolEntry[]
 }
 
 export class Scanner {
@@ -77,6 +93,8 @@ export class Scanner {
   #whiteGeneration: number | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<ScanReport> | undefined
+  #isBrief = false
+  #whole: WholeScan | undefined
   #isStopped = false
   /** Where the next look at marks of deletions begins. */
   #marksAfter: ScanCursor | undefined
@@ -108,7 +126,7 @@ export class Scanner {
 
   /** Scans now and then again and again, an interval after the end of each; resolves after the first scan. */
   async start(): Promise<void> {
-    await this.scan()
+    await this.scanAgain()
     if (this.#isStopped) return
     this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs ?? SCAN_INTERVAL_MS)
   }
@@ -122,14 +140,27 @@ export class Scanner {
 
   /** One whole scan; while one is under way, that one. Never rejects. */
   scan(): Promise<ScanReport> {
-    this.#running ??= this.#scan().finally(() => {
+    if (this.#running !== undefined && this.#isBrief) return this.#running.then(() => this.scan())
+    return this.#running ?? this.#begin(false)
+  }
+
+  /** A brief scan where that is enough, else a whole one. Never rejects. */
+  scanAgain(): Promise<ScanReport> {
+    const isBrief = this.#running === undefined && isBriefEnough(this.#whole, this.#lastReport, this.#options)
+    return isBrief ? this.#begin(true) : this.scan()
+  }
+
+  #begin(isBrief: boolean): Promise<ScanReport> {
+    this.#isBrief = isBrief
+    this.#running = this.#scan(isBrief).finally(() => {
       this.#running = undefined
     })
     return this.#running
   }
 
-  async #scan(): Promise<ScanReport> {
-    const { clock, logger, databasePath, whiteTable } = this.#options
+  async #scan(wantsBrief: boolean): Promise<ScanReport> {
+    const { clock, logger, databasePath, whiteTable, keeper, blockLists } = this.#options
+    const { revision: listRevision } = blockLists
     const startedMs = clock.monotonicMs()
     const report: ScanReport = {
       atSec: clock.nowSec(),
@@ -148,18 +179,28 @@ export class Scanner {
     const pools: PoolEntry[] = []
     const scope = await this.#beginScan()
     if (scope === 'nothing' && this.#lastReport !== undefined) return this.#lastReport
-    whiteTable.beginScan()
-    this.#options.pools.beginScan()
-    this.#options.blockLists.beginTrapScan()
+    let isBrief = wantsBrief && scope === 'all'
     try {
       const time = await this.#readTime()
+      isBrief = isBrief && time.mayExpire && time.doubt === undefined
+      if (!isBrief) {
+        whiteTable.beginScan()
+        this.#options.pools.beginScan()
+        blockLists.beginTrapScan()
+      }
       report.isWaiting = await this.#mustWait(time)
-      if (!report.isWaiting) report.isComplete = await this.#walk(time, report, white, trapped, pools)
+      if (!report.isWaiting)
+        report.isComplete = isBrief
+          ? await this.#walkBriefly(time, report)
+          : await this.#walk(time, report, { white, trapped, pools })
     } catch (error) {
       logger.log('notice', `scan of ${databasePath} failed`, { event: 'scan-failed' })
       logger.log('info', `dbopen failed (${escapeControl(reasonOf(error))})`)
     }
-    if (report.isComplete) await this.#publish(report, white, trapped, pools)
+    if (report.isComplete && !isBrief) {
+      await this.#publish(report, white, trapped, pools)
+      this.#whole = { atSec: report.atSec, generation: keeper.generation, listRevision, briefCount: 0 }
+    }
     report.durationMs = clock.monotonicMs() - startedMs
     this.#lastReport = report
     this.counters.scans += 1
@@ -210,20 +251,34 @@ export class Scanner {
     return wasDoubted
   }
 
+  /** What became due, and what became WHITE since the last whole scan; what goes is told by the journal. */
+  async #walkBriefly(time: GuardedTime, report: ScanReport): Promise<boolean> {
+    const whole = this.#whole!
+    const found: Found = { white: this.#options.whiteTable, trapped: { add: () => undefined }, pools: [] }
+    if (!(await this.#walk(time, report, found, whole.atSec))) return false
+    whole.briefCount += 1
+    await this.#options.whiteTable.renew()
+    const { whiteCount } = await this.#readClock(time.nowSec)
+    Object.assign(report, { whiteCount, trappedCount: this.#lastReport?.trappedCount ?? 0 })
+    return true
+  }
+
+  /** Goes through the entries in slices: all, or with `whiteSince` those of a brief scan. False when it was stopped. */
   async #walk(
     time: GuardedTime,
     report: ScanReport,
-    white: HostGatherer,
-    trapped: HostGatherer,
-    pools: PoolEntry[],
+    { white, trapped, pools }: Found,
+    whiteSince?: number,
   ): Promise<boolean> {
     const { clock, keeper, blockLists, checks } = this.#options
+    const largest = whiteSince === undefined ? LARGEST_SLICE : LARGEST_BRIEF_SLICE
     let cursor: ScanCursor | undefined
     do {
       if (this.#isStopped) return false
-      const limit = this.#sliceLimit
+      const limit = Math.min(this.#sliceLimit, largest)
       const startedMs = clock.monotonicMs()
-      const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, { dueAt: time.nowSec }))
+      const due = { dueAt: time.nowSec, ...(whiteSince === undefined ? {} : { whiteSince }) }
+      const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, due))
       const decisions = decideSlice(
         slice.entries,
         time,
@@ -240,7 +295,7 @@ export class Scanner {
       }
       for (const ip of decisions.trapped) trapped.add(ip)
       pools.push(...decisions.pools)
-      this.#adaptSlice(readMs, limit)
+      this.#adaptSlice(readMs, limit, largest)
       await nextTurn()
       cursor = slice.next
     } while (cursor !== undefined)
@@ -264,7 +319,7 @@ export class Scanner {
     decisions: ScanDecisions,
     time: GuardedTime,
     report: ScanReport,
-    white: HostGatherer,
+    white: Found['white'],
   ): Promise<void> {
     const { changes, blockedTuples } = decisions
     const { policy, logger, databasePath, clock, debug } = this.#options
@@ -312,9 +367,9 @@ export class Scanner {
   }
 
   /** The next slice is sized by what this one cost. */
-  #adaptSlice(tookMs: number, limit: number): void {
+  #adaptSlice(tookMs: number, limit: number, largest = LARGEST_SLICE): void {
     if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
-    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
+    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(largest, limit + FIRST_SLICE)
   }
 
   async #publish(
@@ -324,8 +379,7 @@ export class Scanner {
     pools: readonly PoolEntry[],
   ): Promise<void> {
     const { keeper, whiteTable, blockLists, logger, databasePath } = this.#options
-    report.whiteCount = white.count
-    report.trappedCount = trapped.count
+    Object.assign(report, { whiteCount: white.count, trappedCount: trapped.count })
     const whiteSet = white.takeSet()
     await nextTurn()
     const isEmpty = isEmptySet(whiteSet)
@@ -367,11 +421,4 @@ export class Scanner {
     else if (!this.#isPoolTableCleared) await pools.clearLeft()
     this.#isPoolTableCleared = true
   }
-}
-
-/** A key as the log shows it: the fields of a tuple joined by escaped line feeds. */
-function describeKey(key: EntryKey): string {
-  if (key.kind === 'host' || key.kind === 'pool') return key.ip
-  if (key.kind === 'spamtrap') return escapeControl(key.address)
-  return escapeControl([key.ip, key.helo, key.from, key.to].join('\n'))
 }

@@ -2,7 +2,7 @@
  * Keeps the packet filter's table of white hosts as the database says.
  *
  * A scan replaces the whole table, also when nothing changed, so that a table edited by hand is whole again within a
- * minute. A change between two scans is written soon after, by adding and deleting single entries; when that fails, or
+ * minute; where the packet filter tells the number of its entries, that is asked for instead between whole scans. A change between two scans is written soon after, by adding and deleting single entries; when that fails, or
  * there are many, the whole table is replaced. Writing never takes more than a fifth of the time.
  */
 import type { Firewall, TableContent, TableSpec } from '../../firewall/backend.js'
@@ -56,6 +56,8 @@ export class WhiteTable {
   #needsReplace = false
   /** The last write went well. */
   #isInStep = false
+  /** The packet filter told its count when it was last asked. */
+  #isCounted = false
   #lastWriteSec: number | undefined
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<unknown> = Promise.resolve()
@@ -78,6 +80,16 @@ export class WhiteTable {
   /** Seconds since the Epoch; undefined before the first write. */
   get lastWriteSec(): number | undefined {
     return this.#lastWriteSec
+  }
+
+  /** The last write went well, and nobody said that the table was lost. */
+  get isWhole(): boolean {
+    return this.#isInStep && !this.#needsReplace
+  }
+
+  /** Writes what the table is to hold once more, where the packet filter does not tell when others changed it. */
+  async renew(): Promise<void> {
+    if (!this.#isCounted) await this.#inTurn(() => this.#replaceTable())
   }
 
   /** A scan begins: changes from now on may be missing in its result. */
@@ -115,6 +127,7 @@ export class WhiteTable {
     if (!this.#isScanned || this.#unwritten.size > 0) return true
     const expected = this.counters.addressCount
     const found = await this.#firewall.countTable(WHITE_TABLE).catch(() => undefined)
+    this.#isCounted = found !== undefined
     return found === undefined || found === expected || expected !== this.counters.addressCount
   }
 

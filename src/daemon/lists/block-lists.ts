@@ -44,6 +44,7 @@ interface LoadedList extends BlockListMatch {
 export class BlockLists implements BlockListLookup {
   readonly #lists: LoadedList[] = []
   /** What changed on the trap list since the scan that made it began: true is on it. */
+  #revision = 0
   #trapChanges = new Map<string, boolean>()
   /** Of those, what changed since the scan under way began. */
   #trapChangesDuringScan = new Map<string, boolean>()
@@ -62,6 +63,11 @@ export class BlockLists implements BlockListLookup {
       if (isIn) matches.push({ listName, message })
     }
     return matches
+  }
+
+  /** Goes up with each change of a list other than the trap list: who was not listed before may be now. */
+  get revision(): number {
+    return this.#revision
   }
 
   overlaps(network: string): boolean {
@@ -137,6 +143,7 @@ export class BlockLists implements BlockListLookup {
   }
 
   #replace(name: WireText, message: WireText, set: IpRangeSet, entryCount: number): ConfigOutcome {
+    if (name !== TRAP_LIST_NAME) this.#revision += 1
     const known = this.#find(name)
     const table = new RangeTable(set)
     if (known !== undefined) {
@@ -149,6 +156,7 @@ export class BlockLists implements BlockListLookup {
   }
 
   #clear(name: WireText): ConfigOutcome {
+    if (name !== TRAP_LIST_NAME) this.#revision += 1
     const known = this.#find(name)
     if (known === undefined) return { result: 'cleared', name, isKnown: false }
     this.#debug?.out(`clearing list ${escapeControl(name)}`)

@@ -11,6 +11,7 @@ import { selectPools } from '../../domain/decide-pools.js'
 import { decideReleases, selectReleases } from '../../domain/decide-release.js'
 import { decideScan, selectScan } from '../../domain/decide-scan.js'
 import { decideSightings, selectSightings } from '../../domain/decide-sightings.js'
+import { isSoughtBriefly } from '../../domain/decide-slice.js'
 import { decideSync, selectSync } from '../../domain/decide-sync.js'
 import type { DeferredMails, DeferredQuery } from '../../domain/deferred-mail.js'
 import { type Draft, emptySelection, type Selection } from '../../domain/draft.js'
@@ -235,11 +236,14 @@ export class PgStore implements Store {
   async readScanSlice(
     after: ScanCursor | undefined,
     limit: number,
-    options: { dueAt?: number } = {},
+    options: { dueAt?: number; whiteSince?: number } = {},
   ): Promise<ScanSlice> {
     const { scope } = this.#lease
     if (after !== undefined && scope === 'all') await this.#lease.renew()
-    return readScanSlice(this.#link, after, limit, { dueAt: options.dueAt, isHostsOnly: scope === 'hosts' })
+    const { dueAt, whiteSince } = options
+    const slice = await readScanSlice(this.#link, after, limit, { dueAt, isHostsOnly: scope === 'hosts' })
+    if (dueAt === undefined || whiteSince === undefined) return slice
+    return { ...slice, entries: slice.entries.filter((entry) => isSoughtBriefly(entry, dueAt, whiteSince)) }
   }
 
   async applyScan(

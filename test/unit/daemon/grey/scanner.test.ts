@@ -35,6 +35,7 @@ function daemon(
     wrap?: (store: Store) => Store
     poolKinds?: Set<PoolKeyKind>
     isLearning?: boolean
+    followsChanges?: boolean
   } = {},
 ) {
   const path = join(folder, 'spamd.sqlite')
@@ -67,6 +68,7 @@ function daemon(
     whiteTable,
     pools,
     poolKinds: options.poolKinds ?? new Set(),
+    followsChanges: options.followsChanges ?? false,
   })
   const greylister = new Greylister({
     ...common,
@@ -97,6 +99,7 @@ function daemon(
     keeper,
     scanner,
     greylister,
+    whiteTable,
     listing,
     add: (kind: 'WHITE' | 'TRAPPED', ...ips: string[]) =>
       keeper.use((store) =>
@@ -200,6 +203,113 @@ describe('a scan', () => {
     expect(await listing()).toEqual(['WHITE 192.0.2.1'])
     await scanner.scan()
     expect(table()).toEqual(['192.0.2.1/32'])
+  })
+})
+
+describe('a scan between whole ones', () => {
+  const NOW = 1_700_000_000
+  const times = { first: NOW - 9, pass: NOW - 9, bcount: 1, pcount: 0 }
+  const white = (ip: string, expire: number, pass = NOW - 9): Entry => ({
+    ...times,
+    kind: 'WHITE',
+    ip,
+    pass,
+    expire,
+  })
+  /** After a whole scan, with a table whose count the packet filter has told. */
+  async function scanned(entries: Entry[], options: Parameters<typeof daemon>[0] = {}) {
+    const parts = daemon({ followsChanges: true, ...options })
+    await parts.put(entries)
+    await parts.scanner.scan()
+    await parts.whiteTable.hasRightCount()
+    const replacements = parts.whiteTable.counters.replacements
+    return { ...parts, wasWhole: () => parts.whiteTable.counters.replacements > replacements }
+  }
+
+  test('finds what became due, and writes no table for the rest', async () => {
+    const { scanner, clock, put, listing, wasWhole, table } = await scanned([
+      white('192.0.2.1', NOW + 50),
+      white('192.0.2.2', NOW + 5000),
+      white('192.0.2.3', 0),
+      { ...times, kind: 'TRAPPED', ip: '192.0.2.4', expire: NOW + 50, pcount: -1 },
+      {
+        ...times,
+        kind: 'GREY',
+        ip: '192.0.2.5',
+        expire: NOW + 5000,
+        pass: NOW + 40,
+        helo: 'h',
+        from: '<a@b>',
+        to: '<c@d>',
+      },
+      {
+        ...times,
+        kind: 'GREY',
+        ip: '192.0.2.6',
+        expire: NOW + 50,
+        pass: NOW + 400,
+        helo: 'h',
+        from: '<a@b>',
+        to: '<c@d>',
+      },
+    ])
+    clock.advance(60)
+    await put([white('192.0.2.7', NOW + 5000, NOW + 30)])
+    expect(await scanner.scanAgain()).toMatchObject({
+      isComplete: true,
+      deletedCount: 3,
+      promotedCount: 1,
+      whiteCount: 4,
+      greyCount: 0,
+    })
+    expect(await listing()).toEqual(['2', '3', '5', '7'].map((last) => `WHITE 192.0.2.${last}`))
+    expect(wasWhole()).toBe(false)
+    expect(scanner.lastCompleteSec).toBe(NOW + 60)
+    // What expired leaves the table with its row of the journal, which nobody follows here.
+    await expect.poll(table).toEqual(['1', '2', '3', '5', '7'].map((last) => `192.0.2.${last}/32`))
+  })
+
+  test('writes the table again from memory where the packet filter tells no count', async () => {
+    const { scanner, firewall, table, whiteTable, keeper } = await scanned([white('192.0.2.1', NOW + 5000)])
+    firewall.countTable = async () => undefined
+    await whiteTable.hasRightCount()
+    firewall.tables.set('spamd-white', ['203.0.113.1/32'])
+    // A brief scan does not look at this one, which is not due.
+    await keeper.use((store) => store.upsert([white('192.0.2.2', NOW + 5000)], { ifMissing: false }))
+    await scanner.scanAgain()
+    expect(table()).toEqual(['192.0.2.1/32'])
+  })
+
+  test('is a whole one again after nine brief ones', async () => {
+    const { scanner, wasWhole } = await scanned([white('192.0.2.1', NOW + 5000)])
+    for (let round = 0; round < 9; round += 1) await scanner.scanAgain()
+    expect(wasWhole()).toBe(false)
+    await scanner.scanAgain()
+    expect(wasWhole()).toBe(true)
+  })
+
+  test('does not stand for the whole one that is asked for meanwhile', async () => {
+    const { scanner, wasWhole } = await scanned([white('192.0.2.1', NOW + 5000)])
+    const brief = scanner.scanAgain()
+    const asked = scanner.scan()
+    expect(await asked).not.toBe(await brief)
+    expect(wasWhole()).toBe(true)
+  })
+
+  test.for([
+    ['the journal is not followed', () => undefined, { followsChanges: false }],
+    ['there are pools', () => undefined, { poolKinds: new Set<PoolKeyKind>(['spf']) }],
+    ['a list changed', ({ blockLists }) => void blockLists.apply({ kind: 'clear', name: 'bl' }), {}],
+    ['the table was lost', ({ whiteTable }) => whiteTable.rewrite(), {}],
+  ] as const satisfies readonly (readonly [
+    string,
+    (parts: ReturnType<typeof daemon>) => void | Promise<void>,
+    Parameters<typeof daemon>[0],
+  ])[])('is a whole one when %s', async ([, prepare, options]) => {
+    const parts = await scanned([white('192.0.2.1', NOW + 5000)], options)
+    await prepare(parts)
+    await parts.scanner.scanAgain()
+    expect(parts.wasWhole()).toBe(true)
   })
 })
 
