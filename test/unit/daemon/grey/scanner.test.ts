@@ -303,11 +303,11 @@ describe('a scan between whole ones', () => {
     ['the table was lost', ({ whiteTable }) => whiteTable.rewrite(), {}],
   ] as const satisfies readonly (readonly [
     string,
-    (parts: ReturnType<typeof daemon>) => void | Promise<void>,
+    (parts: ReturnType<typeof daemon>) => void,
     Parameters<typeof daemon>[0],
   ])[])('is a whole one when %s', async ([, prepare, options]) => {
     const parts = await scanned([white('192.0.2.1', NOW + 5000)], options)
-    await prepare(parts)
+    prepare(parts)
     await parts.scanner.scanAgain()
     expect(parts.wasWhole()).toBe(true)
   })
