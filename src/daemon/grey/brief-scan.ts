@@ -1,5 +1,8 @@
 import type { ScanReport } from '../../app/control-protocol.js'
-import type { ScannerOptions } from './scanner.js'
+import type { DebugOutput } from '../debug-output.js'
+import type { BlockLists } from '../lists/block-lists.js'
+import type { StoreKeeper } from '../store/store-keeper.js'
+import type { WhiteTable } from './white-table.js'
 
 /** The last whole scan that was completed, and what it was made from. */
 export interface WholeScan {
@@ -9,6 +12,16 @@ export interface WholeScan {
   listRevision: number
   /** Brief scans since. */
   briefCount: number
+}
+
+/** The parts of the daemon on which it depends; see `ScannerOptions`. */
+export interface BriefScanOptions {
+  followsChanges?: boolean
+  debug?: DebugOutput | undefined
+  poolKinds: ReadonlySet<unknown>
+  whiteTable: Pick<WhiteTable, 'isWhole'>
+  keeper: Pick<StoreKeeper, 'generation'>
+  blockLists: Pick<BlockLists, 'revision'>
 }
 
 /** Of so many scans in a row one is a whole one, whatever happened. */
@@ -21,7 +34,7 @@ const WHOLE_SCAN_EVERY = 10
 export function isBriefEnough(
   whole: WholeScan | undefined,
   last: ScanReport | undefined,
-  { followsChanges, debug, poolKinds, whiteTable, keeper, blockLists }: ScannerOptions,
+  { followsChanges, debug, poolKinds, whiteTable, keeper, blockLists }: BriefScanOptions,
 ): boolean {
   if (followsChanges !== true || debug !== undefined || whole === undefined) return false
   if (last?.isComplete !== true || last.poolCount > 0 || poolKinds.size > 0) return false
