@@ -2,7 +2,11 @@
  * The server side of bench/spamd-smtp.ts in a process of its own, measured over IPC: spamd's SMTP server with
  * lists loaded (`stutter`, and `grey` on a database), or a bare peer (`bare-wheel`, `bare-replies`).
  */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { noSenderChecks } from '../src/app/sender-check-config.js'
+import { openSenderChecks } from '../src/daemon/checks/open-sender-checks.js'
 import { Greylister } from '../src/daemon/grey/greylister.js'
 import { BlockLists } from '../src/daemon/lists/block-lists.js'
 import { SmtpServer } from '../src/daemon/smtp/smtp-server.js'
@@ -53,6 +57,13 @@ function report(): void {
   })
 }
 
+/** Takes questions and never answers. */
+async function deadNameServer(): Promise<string> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return `127.0.0.1:${socket.address().port}`
+}
+
 async function startBare(server: Server): Promise<Measured> {
   const port = await listen(server)
   let open = 0
@@ -75,20 +86,32 @@ async function startSpamd(): Promise<Measured> {
       isCreated: false,
     }),
   })
+  const policy = {
+    passSec: PASS_SEC,
+    greyExpireSec: GREY_EXPIRE_SEC,
+    whiteExpireSec: WHITE_EXPIRE_SEC,
+    trapExpireSec: TRAP_EXPIRE_SEC,
+    maxTuples: 5_000_000,
+    maxTuplesPerAddress: 10_000,
+  }
+  const common = { useStore: keeper.use, databasePath, policy, clock: systemClock, logger, blockLists }
+  const senders =
+    mode === 'grey-dead-dns'
+      ? openSenderChecks(
+          {
+            senders: {
+              ...noSenderChecks(),
+              spf: { domainsFile: undefined },
+              dnswl: [{ zone: 'good.example', codes: [] }],
+              dnsServers: [await deadNameServer()],
+            },
+          },
+          { ...common, sync: undefined, onPromoted: () => undefined, onPool: () => undefined },
+        )
+      : undefined
   const greylister = new Greylister({
-    useStore: keeper.use,
-    databasePath,
-    policy: {
-      passSec: PASS_SEC,
-      greyExpireSec: GREY_EXPIRE_SEC,
-      whiteExpireSec: WHITE_EXPIRE_SEC,
-      trapExpireSec: TRAP_EXPIRE_SEC,
-      maxTuples: 5_000_000,
-      maxTuplesPerAddress: 10_000,
-    },
-    clock: systemClock,
-    logger,
-    blockLists,
+    ...common,
+    checks: senders?.checks,
     ...(mode === 'grey-pools' ? { greyPrefix4: 24, greyPrefix6: 64 } : {}),
   })
   let port = 0
@@ -132,6 +155,7 @@ async function startSpamd(): Promise<Measured> {
     stop: async () => {
       server.close()
       await greylister.close()
+      await senders?.checks.close()
       await keeper.close()
     },
   }

@@ -166,6 +166,7 @@ async function dialogues(): Promise<void> {
     ['spamd', 'grey'],
     ['bare', 'bare-replies'],
     ['pool keys', 'grey-pools'],
+    ['dead DNS', 'grey-dead-dns'],
   ] as const) {
     const server = await ServerProcess.start(mode, database)
     await runDialogues(server.port, 64, 2_000)
@@ -182,6 +183,7 @@ async function dialogues(): Promise<void> {
   }
   say(`  ratio      ${(rates[0]! / rates[1]!).toFixed(2)} x the bare replies per CPU second`)
   say(`  pool keys  ${(rates[2]! / rates[0]!).toFixed(2)} x without (required: 0.9)`)
+  say(`  dead DNS   ${(rates[3]! / rates[0]!).toFixed(2)} x without SPF and lists (required: 0.9)`)
   rmSync(folder, { recursive: true, force: true })
 }
 
@@ -193,6 +195,7 @@ async function latency(): Promise<void> {
   for (const perSec of [10, 100, 1000]) {
     for (const [name, mode] of [
       ['spamd', 'grey'],
+      ['dead DNS', 'grey-dead-dns'],
       ['bare', 'bare-replies'],
     ] as const) {
       const server = await ServerProcess.start(mode, database)
