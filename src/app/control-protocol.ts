@@ -133,8 +133,22 @@ export interface DaemonStatus {
   table: { addressCount: number; replacements: number; failures: number } | undefined
   /** Its table of networks that pools opened. */
   pools: { networkCount: number; replacements: number; failures: number } | undefined
+  /** What DNS is asked about senders, and how it answers; undefined when it is not asked. */
+  senders?: SenderStatus | undefined
   /** Undefined when nothing is synchronised. */
   sync: SyncStatus | undefined
+}
+
+/** See spamd(8), "Senders and DNS". */
+export interface SenderStatus {
+  /** Whose SPF is checked; undefined: nobody's. */
+  spf: 'all' | 'file' | undefined
+  /** Zones. */
+  dnswl: string[]
+  dnsbl: string[]
+  /** Questions that were answered, and those that were not, since the start. */
+  answered: number
+  failed: number
 }
 
 /** Counters of the daemon, and what it holds. */

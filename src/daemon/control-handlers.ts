@@ -1,9 +1,10 @@
 /** What spamd answers on its Unix socket. Source: docs/protocol/control-socket.md. */
-import type { ControlHandlers, DaemonStatus, SyncStatus } from '../app/control-protocol.js'
+import type { ControlHandlers, DaemonStatus, SenderStatus, SyncStatus } from '../app/control-protocol.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import type { MetricFamily } from '../codec/metrics-text.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
+import type { DnsCounters } from '../platform/dns-client.js'
 import { resolveLocation } from '../platform/postgres-location.js'
 import type { Greylister } from './grey/greylister.js'
 import type { PoolNetworks } from './grey/pool-networks.js'
@@ -21,6 +22,8 @@ export interface ControlHandlerParts {
   scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'clockDoubt' | 'lastReport'> | undefined
   whiteTable: Pick<WhiteTable, 'counters'> | undefined
   pools: Pick<PoolNetworks, 'counters'> | undefined
+  /** Undefined when DNS is asked nothing about senders. */
+  senders: { dns: { counters: Pick<DnsCounters, 'answered' | 'failed'> } } | undefined
   metrics: { families(): MetricFamily[] }
   /** Undefined when nothing is synchronised. */
   sync: { status(): SyncStatus } | undefined
@@ -58,6 +61,20 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
   }
 }
 
+function senderStatusOf(
+  { spf, dnswl, dnsbl }: SpamdConfig['senders'],
+  { dns }: NonNullable<ControlHandlerParts['senders']>,
+): SenderStatus {
+  const { answered, failed } = dns.counters
+  return {
+    spf: spf && (spf.domainsFile === undefined ? 'all' : 'file'),
+    dnswl: dnswl.map(({ zone }) => zone),
+    dnsbl: dnsbl.map(({ zone }) => zone),
+    answered,
+    failed,
+  }
+}
+
 function statusOf(parts: ControlHandlerParts): DaemonStatus {
   const { config, smtp, scanner, whiteTable } = parts
   const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
@@ -84,6 +101,7 @@ function statusOf(parts: ControlHandlerParts): DaemonStatus {
     poolExpireSec: config.poolExpireSec,
     isLearning: config.isLearning,
     pools: parts.pools?.counters,
+    senders: parts.senders && senderStatusOf(config.senders, parts.senders),
     sync: parts.sync?.status(),
   }
 }

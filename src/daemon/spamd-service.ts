@@ -208,6 +208,7 @@ export class SpamdService {
       scanner: this.scanner,
       whiteTable: this.#whiteTable,
       pools: this.#pools,
+      senders: this.senders,
       metrics: this.#metrics,
       sync,
       startedSec: () => this.#startedSec,

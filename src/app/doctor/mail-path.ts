@@ -67,6 +67,7 @@ export function listenText(context: DoctorContext): string {
 /** True when spamd opens networks of this family, so that the rules have to let them pass. */
 export function opensPools({ daemon }: DoctorContext, family: IpFamily): boolean {
   if (daemon.kind !== 'status' || daemon.status.mode === 'block-lists') return false
-  const { greyPrefix4, greyPrefix6, isLearning } = daemon.status
-  return isLearning === true || (family === 4 ? greyPrefix4 : greyPrefix6) !== undefined
+  const { greyPrefix4, greyPrefix6, isLearning, senders } = daemon.status
+  if (isLearning === true || senders?.spf !== undefined) return true
+  return (family === 4 ? greyPrefix4 : greyPrefix6) !== undefined
 }

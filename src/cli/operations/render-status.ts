@@ -20,6 +20,7 @@ export function renderStatus(status: SuiteStatus, terminal: Terminal): string {
   addDatabase(status, add)
   addTables(status, add)
   addPools(status, add)
+  addSenders(status, add)
   addLists(status, add)
   addPeers(status, add)
   if (status.troubles.length === 0) add('warnings', 'none')
@@ -114,10 +115,11 @@ function addTables(status: SuiteStatus, add: Add): void {
 /** Where pools of senders are known, or clients are let through to learn. */
 function addPools({ spamd }: SuiteStatus, add: Add): void {
   if (spamd.state !== 'running') return
-  const { greyPrefix4, greyPrefix6, poolExpireSec, pools } = spamd.status
+  const { greyPrefix4, greyPrefix6, poolExpireSec, pools, senders } = spamd.status
   const keys = [
     ...(greyPrefix4 === undefined ? [] : [`/${greyPrefix4} of IPv4`]),
     ...(greyPrefix6 === undefined ? [] : [`/${greyPrefix6} of IPv6`]),
+    ...(senders?.spf === undefined ? [] : ['SPF']),
   ]
   if (keys.length === 0) return
   const open = pools?.networkCount ?? 0
@@ -125,6 +127,19 @@ function addPools({ spamd }: SuiteStatus, add: Add): void {
     'pools',
     `known by ${keys.join(' and ')}, networks open: ${open}, each for ${formatDuration(poolExpireSec)}`,
   )
+}
+
+/** What DNS is asked about senders, and whether it answers. */
+function addSenders({ spamd }: SuiteStatus, add: Add): void {
+  const senders = spamd.state === 'running' ? spamd.status.senders : undefined
+  if (senders === undefined) return
+  const { spf, dnswl, dnsbl, answered, failed } = senders
+  const asked = [
+    ...(spf === undefined ? [] : [`SPF of ${spf === 'all' ? 'all domains' : 'the domains of a file'}`]),
+    ...dnswl.map((zone) => `dnswl ${zone}`),
+    ...dnsbl.map((zone) => `dnsbl ${zone}`),
+  ]
+  add('dns', `${asked.join(', ')}; ${answered} questions answered, ${failed} not`)
 }
 
 function addLists(status: SuiteStatus, add: Add): void {

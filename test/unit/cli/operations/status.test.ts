@@ -47,6 +47,23 @@ warnings   none
 `)
   })
 
+  test('tells what DNS is asked about senders, and whether it answers', async () => {
+    const scene = await healthyScene('linux', parent)
+    scene.status.greyPrefix4 = 24
+    scene.status.senders = {
+      spf: 'file',
+      dnswl: ['good.example'],
+      dnsbl: ['bad.example'],
+      answered: 12,
+      failed: 3,
+    }
+    const lines = renderStatus(await statusOf(scene), PLAIN).split('\n')
+    expect(lines).toContain('pools      known by /24 of IPv4 and SPF, networks open: 0, each for 7d')
+    expect(lines).toContain(
+      'dns        SPF of the domains of a file, dnswl good.example, dnsbl bad.example; 12 questions answered, 3 not',
+    )
+  })
+
   test('fits into 80 columns and into 200, except words that are longer', async () => {
     const scene = await healthyScene('openbsd', parent)
     scene.status.listen = Array.from({ length: 12 }, (_, index) => ({

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { askDaemon } from '../../../../src/app/ask-daemon.js'
 import { parseSpamdOptions } from '../../../../src/cli/spamd/parse-spamd-options.js'
 import { reversedUnder } from '../../../../src/codec/dns/dns-name.js'
 import { openStore } from '../../../../src/db/open-store.js'
@@ -328,6 +329,26 @@ describe('DNS that does not answer', () => {
     expect(counters.skipped).toBe(20)
     expect(checked + openCount).toBe(60)
   }, 30_000)
+})
+
+test('the status of spamd tells what DNS is asked, and how it answers', async () => {
+  const daemon = await start([
+    '--grey-spf',
+    'all',
+    '--dnswl',
+    'good.example',
+    '--dnsbl',
+    'bad.example=127.0.0.2',
+  ])
+  await sendAndCheck(daemon, { ip: '127.40.0.1' })
+  const { senders } = await askDaemon(join(folder, 'control.sock'), 'status')
+  expect(senders).toEqual({
+    spf: 'all',
+    dnswl: ['good.example'],
+    dnsbl: ['bad.example'],
+    answered: 3,
+    failed: 0,
+  })
 })
 
 test('what was found before the end is in the database', async () => {
