@@ -6,42 +6,28 @@ import { join } from 'node:path'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { ListStore } from '../../feeds/list-store.js'
 import type { Firewall } from '../../firewall/backend.js'
-import { countCidrs } from '../../ip/cidr-text.js'
 import { EMPTY_SET, type IpRangeSet, unionOf } from '../../ip/ip-range-set.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
 import { type CombinedList, combineLists, type ListPart } from './combine-lists.js'
 import { type Configuration, type ConfiguredList, isDownloaded, type Problem } from './configured-list.js'
-import { countChange } from './count-change.js'
 import type { ConfigTarget } from './deliver-lists.js'
 import { describeFailure, describeShrinking, describeStoreFailure } from './describe-failure.js'
 import type { LoadedLists } from './loaded-lists.js'
 import { describeEmptied, describeProtected, protectionOf } from './protected-addresses.js'
 import type {
-  Change,
   CombinedReport,
   ListReport,
   ListToClear,
   RefreshObserver,
   RefreshReport,
-  TableReport,
 } from './refresh-report.js'
+import { RefreshTable } from './refresh-table.js'
+import { settleAll } from './settle-all.js'
 import type { ListFetcher, SettleOptions } from './settle-options.js'
-import { loadSettled, settleSource } from './settle-source.js'
+import { loadSettled } from './settle-source.js'
 import type { SettledSource } from './settled-source.js'
 import { type OutputFormat, type OutputWriter, writeListOutput } from './write-list-output.js'
-
-/** Sources asked at the same time: more than any catalogue offers, and few enough for a small gateway. */
-const MAX_PARALLEL = 32
-
-/**
- * How long the table keeps what it held before our first run while a list has never been had: long enough to mend
- * the list, short enough that nobody is blocked for ever by what nothing refreshes.
- */
-const FOREIGN_CONTENT_SEC = 7 * 86_400
-
-/** From this many networks on nft takes seconds. Measured: docs/man/spamd-setup.8, PACKET FILTERS. */
-const LARGE_NFT_SET = 200_000
 
 const LOCK_NAME = 'run.lock'
 
@@ -111,12 +97,24 @@ class Run {
   readonly #problems: Problem[] = []
   /** Of what each list is made, by its name. */
   readonly #keys = new Map<string, string>()
+  readonly #table: RefreshTable
 
   constructor(options: RefreshOptions, parts: RefreshParts, store: ListStore) {
     this.#options = options
     this.#parts = parts
     this.#store = store
     this.#startedSec = parts.clock.nowSec()
+    const { firewall, isDryRun, wantsChanges, output } = options
+    this.#table = new RefreshTable({
+      firewall,
+      isDryRun,
+      wantsChanges,
+      hasOutput: output !== undefined,
+      startedSec: this.#startedSec,
+      openLoaded: () => this.#openLoaded(),
+      attempt: (action) => this.#attempt(action),
+      tell: (problem) => this.#tell(problem),
+    })
   }
 
   async execute(): Promise<RefreshReport> {
@@ -124,7 +122,7 @@ class Run {
     for (const problem of configuration.problems) this.#tell(problem)
     if (!configuration.isUsable) return this.#report({})
 
-    const settled = await this.#settleAll()
+    const settled = await settleAll(configuration.lists, this.#settleOptions())
     const ownAddresses = await this.#ownAddresses()
     const unchanged = await this.#unchangedLines(settled, ownAddresses)
     await this.#loadChanged(settled, unchanged)
@@ -143,7 +141,7 @@ class Run {
     for (const problem of describeEmptied(parts, combined)) this.#tell(problem)
     // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
-    const isTableAsGiven = await this.#isTableAsGiven(combined, keepsVanished)
+    const isTableAsGiven = await this.#table.isAsGiven(combined, keepsVanished)
     const effective = isTableAsGiven ? [] : await this.#effectiveSets(combined)
     const isComplete = !keepsVanished && (isTableAsGiven || effective.length === combined.length)
     if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
@@ -151,8 +149,12 @@ class Run {
     let cleared: string[] = []
     let toClear: ListToClear[] = []
     if (isDryRun) {
-      sent = await this.#previewLists(combined)
-      toClear = await this.#previewClearing(combined, keepsVanished)
+      const { previewClearing, previewLists } = await import('./preview-lists.js')
+      const { wantsChanges, wantsCounts } = this.#options
+      const openLoaded = () => this.#openLoaded()
+      const parts = { wantsChanges, wantsCounts, keepsVanished, openLoaded }
+      sent = await previewLists(combined, parts)
+      if (wantsChanges && configuration.lists.length > 0) toClear = await previewClearing(combined, parts)
     } else if (configuration.lists.length === 0) {
       // More likely a slip in spamd.conf than the wish to unblock everybody.
       sent = []
@@ -171,7 +173,7 @@ class Run {
     }
     const union = unionOf(effective.map(({ set }) => set))
     const hasLists = combined.length + cleared.length + toClear.length > 0
-    const table = isTableAsGiven ? this.#asGivenTable() : await this.#loadTable(union, hasLists)
+    const table = isTableAsGiven ? this.#table.asGiven() : await this.#table.load(union, hasLists)
     if (output !== undefined) {
       await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
     }
@@ -193,35 +195,6 @@ class Run {
   async #ownAddresses(): Promise<readonly string[]> {
     const { lists } = this.#options.configuration
     return lists.some(isDownloadedBlack) ? this.#parts.ownAddresses() : []
-  }
-
-  /** Each source once, however often its list is named, bounded in number. */
-  async #settleAll(): Promise<Map<ConfiguredList, SettledSource>> {
-    const { configuration } = this.#options
-    const settleOptions = this.#settleOptions()
-    const byName = new Map<string, Promise<SettledSource>>()
-    const waiting: (() => void)[] = []
-    let running = 0
-    const limited = async (list: ConfiguredList): Promise<SettledSource> => {
-      if (running === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
-      else running += 1
-      try {
-        return await settleSource(list.source!, settleOptions)
-      } finally {
-        const next = waiting.shift()
-        if (next === undefined) running -= 1
-        else next()
-      }
-    }
-    for (const list of configuration.lists) {
-      if (list.source !== undefined && !byName.has(list.name)) byName.set(list.name, limited(list))
-    }
-    const settled = new Map<ConfiguredList, SettledSource>()
-    for (const list of configuration.lists) {
-      const source = await byName.get(list.name)
-      if (source !== undefined) settled.set(list, source)
-    }
-    return settled
   }
 
   #settleOptions(): SettleOptions {
@@ -257,20 +230,7 @@ class Run {
           if (problem !== undefined) problems.push(problem)
         }
       }
-      const report: ListReport = {
-        name: list.name,
-        colour: list.colour,
-        source: list.source,
-        status: result?.status ?? 'failed',
-        wasAsked: result?.wasAsked ?? false,
-        entries: result?.summary?.accepted,
-        unknownLines: result?.summary?.unknown ?? 0,
-        firstUnknown: result?.summary?.firstUnknown,
-        notes: result?.summary?.notes ?? [],
-        currentSec: result?.currentSec,
-        failure: result?.failure,
-        problems,
-      }
+      const report = reportOf(list, result, problems)
       this.#problems.push(...problems)
       this.#parts.observer.onList(report)
       reports.push(report)
@@ -304,45 +264,6 @@ class Run {
     return vanished
   }
 
-  async #previewLists(combined: readonly CombinedList[]): Promise<CombinedReport[]> {
-    const { wantsChanges, wantsCounts } = this.#options
-    const reports: CombinedReport[] = []
-    for (const { name, set, heldBy } of combined) {
-      const canCount = wantsChanges && set !== undefined
-      reports.push({
-        name,
-        outcome: set === undefined ? 'held' : 'not sent',
-        heldBy,
-        cidrs: set === undefined || !wantsCounts ? undefined : countCidrs(set),
-        change: canCount ? await this.#changeOf(name, set) : undefined,
-      })
-    }
-    return reports
-  }
-
-  /** The lists that a real run would clear because spamd.conf does not name them any more. */
-  async #previewClearing(combined: readonly CombinedList[], keepsVanished: boolean): Promise<ListToClear[]> {
-    if (!this.#options.wantsChanges || this.#options.configuration.lists.length === 0) return []
-    const { vanishedLists } = await import('./loaded-lists.js')
-    const loaded = await this.#openLoaded()
-    const toClear: ListToClear[] = []
-    for (const name of vanishedLists(
-      loaded.index,
-      new Set(combined.map((list) => list.name)),
-      keepsVanished,
-    )) {
-      const set = await loaded.readSet(name)
-      const cidrs = set === undefined ? undefined : countCidrs(set)
-      toClear.push({ name, networks: cidrs && cidrs.ipv4 + cidrs.ipv6 })
-    }
-    return toClear
-  }
-
-  async #changeOf(name: string, set: IpRangeSet): Promise<Change> {
-    const before = await (await this.#openLoaded()).readSet(name)
-    return countChange(before ?? EMPTY_SET, set)
-  }
-
   /** The record of what was sent before, and the code for it, only when needed: a dry run may do without. */
   async #openLoaded(): Promise<LoadedLists> {
     if (this.#loaded === undefined) {
@@ -352,43 +273,6 @@ class Run {
       this.#loaded = loaded
     }
     return this.#loaded
-  }
-
-  async #loadTable(union: IpRangeSet, hasLists: boolean): Promise<TableReport | undefined> {
-    const { firewall, isDryRun, wantsChanges } = this.#options
-    if (firewall === undefined) return undefined
-    const { readBlockedTable, replaceBlockedTable } = await import('./refresh-firewall.js')
-    const report = { firewall: firewall.describe(), cidrs: countCidrs(union), change: undefined }
-    // A configuration without any black list says nothing about the table.
-    if (!hasLists) return { ...report, outcome: 'left alone' }
-    if (isDryRun) {
-      if (!wantsChanges) return { ...report, outcome: 'left alone' }
-      const present = await this.#attempt(() => readBlockedTable(firewall))
-      return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
-    }
-    // Until then the table may hold what another program loaded for a list that we could never get.
-    const { wasComplete, firstRunSec = this.#startedSec } = (await this.#openLoaded()).index
-    const keepsPresent = !wasComplete && this.#startedSec - firstRunSec < FOREIGN_CONTENT_SEC
-    const loaded = await this.#openLoaded()
-    const result = await this.#attempt(() =>
-      replaceBlockedTable(firewall, union, keepsPresent, loaded.index.tableDigest),
-    )
-    if (result === undefined) return { ...report, outcome: 'failed' }
-    const cidrs = countCidrs(result.set)
-    const tableCount = cidrs.ipv4 + cidrs.ipv6
-    this.#tellOfLargeSet(firewall, tableCount, loaded.index.tableCount)
-    await this.#attempt(() => loaded.writeIndex({ ...loaded.index, tableDigest: result.digest, tableCount }))
-    return { ...report, outcome: result.outcome, cidrs }
-  }
-
-  /** Says so when a table becomes larger than nft is good at, not at every run from then on. */
-  #tellOfLargeSet(firewall: Firewall, count: number, countBefore = 0): void {
-    if (firewall.name !== 'nft' || count < LARGE_NFT_SET || countBefore >= LARGE_NFT_SET) return
-    this.#tell({
-      message: `warning: nft is slow with ${count} networks, and needs more than a kilobyte of memory for each`,
-      hint: '--firewall ipset (SPAMD_FIREWALL) loads 500,000 in 2 seconds where nft takes 26',
-      isError: false,
-    })
   }
 
   /** SHA-256 of the stored config line of each list that is made of the same as in the run that stored it. */
@@ -432,31 +316,6 @@ class Run {
     }
   }
 
-  /** True when every list is as it was and the table holds what it was given for them. */
-  async #isTableAsGiven(combined: readonly CombinedList[], keepsVanished: boolean): Promise<boolean> {
-    const { firewall, isDryRun, output } = this.#options
-    if (isDryRun || output !== undefined || combined.length === 0) return false
-    if (combined.some((list) => list.unchangedLine === undefined)) return false
-    // Without a table nobody needs the sets.
-    if (firewall === undefined) return true
-    const { index } = await this.#openLoaded()
-    const isSame =
-      !keepsVanished &&
-      index.wasComplete &&
-      index.tableDigest !== undefined &&
-      index.names.length === combined.length &&
-      index.toClear.length === 0
-    if (!isSame) return false
-    const { isBlockedTableAsGiven } = await import('./refresh-firewall.js')
-    return (await this.#attempt(() => isBlockedTableAsGiven(firewall, index.tableDigest!))) ?? false
-  }
-
-  #asGivenTable(): TableReport | undefined {
-    const { firewall } = this.#options
-    if (firewall === undefined) return undefined
-    return { firewall: firewall.describe(), outcome: 'as wanted', cidrs: undefined, change: undefined }
-  }
-
   /** The result of an action, or undefined after telling why it failed. */
   async #attempt<Result>(action: () => Promise<Result>): Promise<Result | undefined> {
     try {
@@ -485,6 +344,29 @@ class Run {
       startedSec: this.#startedSec,
       exitCode: this.#problems.some((problem) => problem.isError) ? 1 : 0,
     }
+  }
+}
+
+function reportOf(
+  { name, colour, source }: ConfiguredList,
+  result: SettledSource | undefined,
+  problems: Problem[],
+): ListReport {
+  const { status = 'failed', wasAsked = false, summary, currentSec, failure } = result ?? {}
+  const { accepted, unknown = 0, firstUnknown, notes = [] } = summary ?? {}
+  return {
+    name,
+    colour,
+    source,
+    status,
+    wasAsked,
+    entries: accepted,
+    unknownLines: unknown,
+    firstUnknown,
+    notes,
+    currentSec,
+    failure,
+    problems,
   }
 }
 
