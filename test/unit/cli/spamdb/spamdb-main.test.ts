@@ -382,3 +382,51 @@ describe('-Y: what is stored is announced', () => {
     expect((await spamdb(['--count'])).stdout).toBe('1\n')
   })
 })
+
+describe('networks of pools', () => {
+  const pools: Entry[] = [
+    { kind: 'POOL', ip: '192.0.2.0/24', pool: '192.0.0.0/16', ...times },
+    { kind: 'POOL', ip: '2001:db8::9/128', pool: 'spf:example.org', ...times },
+    { ...tuple, ip: '192.0.0.0/16', helo: '', from: '<a@b>', to: '<c@d>' },
+    { ...tuple, ip: 'spf:example.org', helo: '', from: '<a@b>', to: '<c@d>' },
+  ]
+  const line = `POOL|192.0.2.0/24|192.0.0.0/16|${times.first}|${times.pass}|${times.expire}|1|0\n`
+
+  test('are listed where they are asked for, and in JSON', async () => {
+    const { spamdb } = await openScene(folder, pools)
+    expect((await spamdb([])).stdout).not.toContain('POOL')
+    expect((await spamdb(['--csv'])).stdout).not.toContain('POOL')
+    expect((await spamdb(['--kind', 'pool', '--ip', '192.0.2.0/24'])).stdout).toBe(line)
+    const list = JSON.parse((await spamdb(['--json'])).stdout) as { kind: string; key?: string }[]
+    expect(list.map(({ kind, key }) => [kind, key])).toEqual([
+      ['GREY', 'network'],
+      ['GREY', 'spf'],
+      ['POOL', 'network'],
+      ['POOL', 'spf'],
+    ])
+    expect((await spamdb(['--kind', 'POOL', '--human'])).stdout).toMatch(/^POOL +192\.0\.2\.0\/24 +1h/m)
+    expect((await spamdb(['--kind', 'POOL', '--csv'])).stdout.split('\n')[1]).toMatch(
+      /^POOL,192\.0\.2\.0\/24,,,,,/,
+    )
+    expect((await spamdb(['--count'])).stdout).toBe('2\n')
+    expect(JSON.parse((await spamdb(['--count', '--json'])).stdout)).toMatchObject({
+      GREY: 2,
+      POOL: 2,
+      total: 4,
+    })
+  })
+
+  test('are shown and deleted by their network, and added by nobody', async () => {
+    const { spamdb } = await openScene(folder, pools)
+    expect((await spamdb(['192.0.2.0/24'])).stdout).toBe(line)
+    expect(await spamdb(['192.0.3.0/24'])).toMatchObject({ rc: 1, stdout: '' })
+    expect((await spamdb(['-d', '--dry-run', '192.0.2.0/24'])).stdout).toBe('delete POOL 192.0.2.0/24\n')
+    expect((await spamdb(['-d', '192.0.2.0/24'])).rc).toBe(0)
+    expect(await spamdb(['-d', '192.0.2.0/24'])).toMatchObject({ rc: 1 })
+    expect((await spamdb(['-a', '192.0.2.0/24'])).rc).not.toBe(0)
+    expect((await spamdb(['--kind', 'POOL', '--count'])).stdout).toBe('1\n')
+    // Host bits name no network of ours.
+    expect((await spamdb(['-d', '2001:db8::9/64'])).rc).toBe(1)
+    expect((await spamdb(['-d', '2001:DB8::9/128'])).rc).toBe(0)
+  })
+})
