@@ -14,9 +14,6 @@ import type { AllowedDomains } from '../../app/allowed-domains.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple, WireText } from '../../domain/entry.js'
-import { openedNetwork } from '../../domain/pool-key.js'
-import type { PoolAttempt } from '../../domain/requests.js'
-import { MAX_FIELD_BYTES } from '../../domain/times.js'
 import { familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
@@ -35,7 +32,9 @@ import type {
 import { BatchWriter, type WriterCounters, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
+import { networkPools, reportPools } from './network-pools.js'
 import { recipientKeysOf } from './trap-keys.js'
+import { describeTuple, fieldOf } from './tuple-fields.js'
 
 /** Attempts that may wait; at 1,000 RCPTs a second that bridges a minute without a database. */
 const MAX_QUEUED_ATTEMPTS = 60_000
@@ -291,7 +290,7 @@ export class Greylister implements GreylistSink {
     const isPastGrace = clock.monotonicMs() - this.#startedMs > LOW_PRIORITY_MX_GRACE_MS
     return {
       tuple: logged,
-      ...(this.#hasPools ? { pools: this.#poolsOf(logged.ip) } : {}),
+      ...(this.#hasPools ? { pools: networkPools(logged.ip, this.#options) } : {}),
       clientIp: logged.ip,
       trapKey,
       ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
@@ -299,14 +298,6 @@ export class Greylister implements GreylistSink {
       isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
       mayPromote: blockLists.match(logged.ip).length === 0 && (checks?.mayPromote(logged.ip) ?? true),
     }
-  }
-
-  #poolsOf(clientIp: string): PoolAttempt[] {
-    const { greyPrefix4, greyPrefix6, blockLists } = this.#options
-    const prefixLength = familyOf(clientIp) === 4 ? greyPrefix4 : greyPrefix6
-    if (prefixLength === undefined) return []
-    const key = { kind: 'network', network: formatCidr(networkOf(clientIp, prefixLength)) } as const
-    return [{ key, mayOpen: !blockLists.overlaps(openedNetwork(key, clientIp)) }]
   }
 
   async #write(batch: readonly QueuedAttempt[]): Promise<TupleOutcome[]> {
@@ -338,12 +329,12 @@ export class Greylister implements GreylistSink {
         `too many tuples, the oldest are evicted (${this.counters.evicted} so far)`,
       )
     }
-    this.#reportPools(logged, outcome)
+    this.counters.opened += reportPools(logged, outcome, this.#options)
     const sync = destinationIp === undefined ? undefined : this.#options.sync
     switch (outcome.result) {
       case 'new':
         this.counters.created += 1
-        logger.log('debug', `new entry ${describe(logged)}`, { event: 'tuple-new', ...logged })
+        logger.log('debug', `new entry ${describeTuple(logged)}`, { event: 'tuple-new', ...logged })
         this.#debugLine('added  ', this.#keyLines(queued))
         break
       case 'repeated':
@@ -376,27 +367,6 @@ export class Greylister implements GreylistSink {
     sync?.announceGrey(logged)
   }
 
-  #reportPools(logged: Tuple, { opened = [], closed = [] }: TupleOutcome): void {
-    const { logger, onPool } = this.#options
-    for (const network of opened) {
-      this.counters.opened += 1
-      logger.log('info', `pool ${network} let in: ${describe(logged)}`, {
-        event: 'pool-opened',
-        network,
-        ...logged,
-      })
-      onPool?.(network, true)
-    }
-    for (const network of closed) {
-      logger.log('info', `pool ${network} closed: ${logged.ip} is trapped`, {
-        event: 'pool-closed',
-        network,
-        ip: logged.ip,
-      })
-      onPool?.(network, false)
-    }
-  }
-
   /** An address that is WHITE already gets no entry, and no line. */
   #reportWhitelisting(ip: string): void {
     const { logger, databasePath } = this.#options
@@ -415,7 +385,7 @@ export class Greylister implements GreylistSink {
       ...logged,
     })
     if (outcome.isNewHost) {
-      logger.log('debug', `new greytrap entry ${describe(logged)}`)
+      logger.log('debug', `new greytrap entry ${describeTuple(logged)}`)
       this.#debugLine('added greytrap entry for ', [logged.ip])
     } else this.#debugLine('updated ', [logged.ip])
   }
@@ -435,17 +405,4 @@ export class Greylister implements GreylistSink {
 
 function sourceNetworkOf(ip: string): string {
   return formatCidr(networkOf(ip, SOURCE_PREFIX[familyOf(ip)]))
-}
-
-/**
- * A field as it is recorded: cut to its length and, where it holds a control character, escaped, so that such a client
- * passes as any other and a line feed never parts a key. Bytes above 0x7f are names in UTF-8.
- */
-function fieldOf(text: WireText): WireText {
-  const safe = /[\u0000-\u001f\u007f]/.test(text) ? escapeControl(text) : text
-  return safe.slice(0, MAX_FIELD_BYTES)
-}
-
-function describe({ ip, helo, from, to }: Tuple): string {
-  return `${ip} from ${escapeControl(from)} to ${escapeControl(to)}, helo ${escapeControl(helo)}`
 }

@@ -72,7 +72,7 @@ describe('a new database', () => {
     await expect(scratch.open(path)).rejects.toMatchObject({ message: 'No such file or directory' })
     expect(existsSync(path)).toBe(false)
     const store = await scratch.open(path, { create: true })
-    expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0 })
+    expect(await store.count()).toEqual({ WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 })
   })
 
   test.skipIf(skipUnlessRoot('files are given away'))(

@@ -1,0 +1,18 @@
+/** The fields of a tuple: as they are recorded, and as the log shows them. */
+import { escapeControl } from '../../codec/escape.js'
+import type { Tuple, WireText } from '../../domain/entry.js'
+import { MAX_FIELD_BYTES } from '../../domain/times.js'
+
+/**
+ * A field as it is recorded: cut to its length and, where it holds a control character, escaped, so that such a client
+ * passes as any other and a line feed never parts a key. Bytes above 0x7f are names in UTF-8.
+ */
+export function fieldOf(text: WireText): WireText {
+  const safe = /[\u0000-\u001f\u007f]/.test(text) ? escapeControl(text) : text
+  return safe.slice(0, MAX_FIELD_BYTES)
+}
+
+/** A tuple in one line, escaped. */
+export function describeTuple({ ip, helo, from, to }: Tuple): string {
+  return `${ip} from ${escapeControl(from)} to ${escapeControl(to)}, helo ${escapeControl(helo)}`
+}
