@@ -162,6 +162,14 @@ describe.skipIf(skipReason !== undefined)('the example rules', () => {
     expect(reached()).toEqual(everybody)
   })
 
+  test('networks of spamdctl allow pass everything', async () => {
+    const allowed = { name: 'spamd-allow', content: 'networks' } as const
+    await firewall.replaceTable(allowed, contentOf(['192.0.2.8/29', '2001:db8::10/124']))
+    expect(reached()).toMatchObject({ '192.0.2.10': 'mail', '2001:db8::10': 'mail', '192.0.2.20': 'spamd' })
+    await firewall.replaceTable(allowed, contentOf([]))
+    expect(reached()).toMatchObject({ '192.0.2.10': 'spamd', '2001:db8::10': 'spamd' })
+  })
+
   test('an exception of the administrator passes everything', () => {
     inside(GATEWAY, 'nft', 'add element inet spamd nospamd { 192.0.2.0/28 }')
     expect(reached()).toMatchObject({ '192.0.2.10': 'mail', '192.0.2.20': 'spamd' })

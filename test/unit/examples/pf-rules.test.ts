@@ -27,6 +27,7 @@ const FAMILIES = [
     stranger: '198.51.100.1',
     white: '198.51.100.2',
     exempt: '198.51.100.3',
+    allowed: '198.51.100.200',
     blocked: '198.51.100.64',
     both: '198.51.100.65',
     pool: '192.0.2.7',
@@ -42,6 +43,7 @@ const FAMILIES = [
     stranger: '2001:db8:9::1',
     white: '2001:db8:9::2',
     exempt: '2001:db8:9::3',
+    allowed: '2001:db8:6::1',
     blocked: '2001:db8:9::64',
     both: '2001:db8:9::65',
     pool: '2001:db8:7::7',
@@ -62,6 +64,7 @@ const host: PfHost = {
   tables: {
     'spamd-white': FAMILIES.flatMap(({ white, both, whiteOfPool }) => [white, both, whiteOfPool]),
     'spamd-white-net': ['192.0.2.0/24', '2001:db8:7::/64'],
+    'spamd-allow': ['198.51.100.192/26', '2001:db8:6::/48'],
     nospamd: FAMILIES.map(({ exempt }) => exempt),
     spamd: ['198.51.100.64/27', '2001:db8:9::60/123', '192.0.2.128/25', '2001:db8:7::80/121'],
   },
@@ -109,6 +112,7 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
         stranger: ending(fromOutside(row.stranger, row.server)),
         white: ending(fromOutside(row.white, row.server)),
         nospamd: ending(fromOutside(row.exempt, row.server)),
+        'spamd-allow': ending(fromOutside(row.allowed, row.server)),
         'of a pool': ending(fromOutside(row.pool, row.server)),
         'white and of a pool': ending(fromOutside(row.whiteOfPool, row.server)),
         'black-listed and of a pool': ending(fromOutside(row.blockedOfPool, row.server)),
@@ -126,6 +130,7 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
         stranger: isBlockOnly ? server : 'spamd',
         white: isBlockOnly ? server : logged(server),
         nospamd: server,
+        'spamd-allow': server,
         'of a pool': server,
         'white and of a pool': isBlockOnly ? server : logged(server),
         'black-listed and of a pool': 'spamd',
@@ -150,7 +155,9 @@ describe.each(FILES.flatMap((row) => row.dialects.map((dialect) => ({ ...row, di
       for (const path of ruleset.tables.values())
         if (path !== undefined) expect(text).toContain(`touch ${path}`)
       const filled = [...ruleset.tables].filter(([, path]) => path === undefined).map(([name]) => name)
-      expect(filled.sort()).toEqual(isBlockOnly ? ['spamd'] : ['spamd', 'spamd-white', 'spamd-white-net'])
+      expect(filled.sort()).toEqual(
+        isBlockOnly ? ['spamd', 'spamd-allow'] : ['spamd', 'spamd-allow', 'spamd-white', 'spamd-white-net'],
+      )
       expect(text).toMatch(/^#\s+spamd-setup -b/m)
     })
   },
