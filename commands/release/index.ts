@@ -6,7 +6,7 @@ import { systemClock } from '../../src/platform/clock.js'
 import { resolveDbPath } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-const USAGE = 'release [--to ADDR] [--from ADDR|DOMAIN] [--ip CIDR] [--for DURATION]'
+const USAGE = 'release [--to ADDR] [--from ADDR|DOMAIN] [--ip CIDR] [--for DURATION] [--pool]'
 
 /** `spamdctl release`: let a waiting mail pass with its next try but one. Manual: docs/man/spamdctl.8. */
 export default class ReleaseMail extends BaseCommand {

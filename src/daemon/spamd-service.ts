@@ -479,7 +479,7 @@ function policyOf(config: SpamdConfig): GreyPolicy {
 
 /** Keys by which a pool of senders is known beside its addresses. */
 function poolKindsOf({ greyPrefix4, greyPrefix6, senders, isLearning }: SpamdConfig): Set<PoolKeyKind> {
-  const kinds = new Set<PoolKeyKind>()
+  const kinds = new Set<PoolKeyKind>(['release'])
   if ((greyPrefix4 ?? greyPrefix6) !== undefined) kinds.add('network')
   if (senders.spf !== undefined) kinds.add('spf')
   if (isLearning) kinds.add('learn')

@@ -10,6 +10,7 @@ import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { EntryTimes, GreyEntry, PoolEntry, Tuple } from './entry.js'
 import { CLOCK_TOLERANCE_SEC, hasPassed, newTuple, repeatTuple } from './greylist-rules.js'
 import { openedNetwork, type PoolKey, type PoolKeyKind, poolKeyText, poolTuple } from './pool-key.js'
+import { findRelease, type Release, releasedNetwork } from './release.js'
 import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
 import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
 
@@ -17,7 +18,12 @@ import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
  * Most networks that one key opens. A provider with more networks of servers is better named by its SPF record, and a
  * domain with more servers by hand.
  */
-export const MOST_OPENED: Readonly<Record<PoolKeyKind, number>> = { network: 64, spf: 256, learn: Infinity }
+export const MOST_OPENED: Readonly<Record<PoolKeyKind, number>> = {
+  network: 64,
+  spf: 256,
+  learn: Infinity,
+  release: 64,
+}
 
 const POOL: Cause = { rule: 'pool' }
 const EXPIRY: Cause = { rule: 'expiry' }
@@ -41,6 +47,11 @@ export function selectPools(
       if (entry !== undefined && entry.first + policy.passSec < draft.now) {
         selectNetwork(selection, openedNetwork(key, clientIp), poolKeyText(key))
       }
+    }
+    const release = findRelease(draft, attempt)
+    if (release?.scope === 'pool') {
+      const key = { kind: 'release', id: release.id } as const
+      selectNetwork(selection, releasedNetwork(release, clientIp), poolKeyText(key))
     }
     if (policy.isLearning === true && draft.tuple(tupleText(attempt.tuple)).entry !== undefined) {
       selectNetwork(selection, openedNetwork(LEARN_KEY, clientIp), poolKeyText(LEARN_KEY))
@@ -151,7 +162,25 @@ export function openForLearning(draft: Draft, clientIp: string, seen: EntryTimes
   return open(draft, network, LEARN_KEY, seen, draft.now + LEARN_EXPIRE_SEC) ? network : undefined
 }
 
-function open(draft: Draft, network: string, key: PoolKey, seen: EntryTimes, expire: number): boolean {
+/** Lets the network around a released attempt in; undefined when it must not be, or too many are open. */
+export function openForRelease(
+  draft: Draft,
+  network: string,
+  { id, author }: Pick<Release, 'id' | 'author'>,
+  times: { seen: EntryTimes; expire: number },
+): string | undefined {
+  const cause: Cause = { rule: 'release', actor: author }
+  return open(draft, network, { kind: 'release', id }, times.seen, times.expire, cause) ? network : undefined
+}
+
+function open(
+  draft: Draft,
+  network: string,
+  key: PoolKey,
+  seen: EntryTimes,
+  expire: number,
+  cause = POOL,
+): boolean {
   if (draft.hasTrapIn(network)) return false
   const held = draft.pool(network)
   const known = held.entry !== undefined && held.entry.expire > draft.now ? held.entry : undefined
@@ -167,7 +196,7 @@ function open(draft: Draft, network: string, key: PoolKey, seen: EntryTimes, exp
     bcount: (known?.bcount ?? 0) + seen.bcount,
     pcount: known === undefined ? 0 : known.pcount + 1,
   }
-  draft.putPool(network, { entry: after, reset: undefined }, draft.nextStamp(), POOL)
+  draft.putPool(network, { entry: after, reset: undefined }, draft.nextStamp(), cause)
   return true
 }
 

@@ -1,5 +1,6 @@
 /** Releases made, cancelled and used, as values. */
 import { tupleText } from './change.js'
+import { openForRelease } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { HostEntry } from './entry.js'
 import { isHostExpired } from './greylist-rules.js'
@@ -7,13 +8,13 @@ import { NO_TUPLE } from './held.js'
 import { grantedMarks } from './host-marks.js'
 import { isTrapped } from './host-state.js'
 import {
+  findRelease,
   isInForce,
-  isInReleaseNetwork,
   KEEP_RELEASE_SEC,
   MAX_RELEASES,
-  meetsTerms,
   NO_RELEASE,
   type Release,
+  releasedNetwork,
 } from './release.js'
 import type { GreyPolicy, ReleaseEdit, ReleaseOutcome, TupleAttempt, TupleOutcome } from './requests.js'
 
@@ -63,7 +64,7 @@ function decideRelease(draft: Draft, edit: ReleaseEdit, actor: string | undefine
 /**
  * Makes the address of an attempt WHITE when a release names its mail; undefined when none does, or when the address is
  * on a block list or TRAPPED. It stays WHITE for as long as a tuple would wait for its retry, and longer only when the
- * log watcher sees it send.
+ * log watcher sees it send. With `--pool` its /24 or /64 is let in for as long, unless an address in it must not be.
  */
 export function releaseAttempt(
   draft: Draft,
@@ -96,13 +97,10 @@ export function releaseAttempt(
   draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
   const used: Release = { ...release, used: release.used + 1 }
   draft.putRelease(release.id, { entry: used, stamp }, stamp, cause)
-  return { result: 'promoted', isNewHost: true, evictedCount: 0 }
-}
-
-function findRelease(draft: Draft, attempt: TupleAttempt): Release | undefined {
-  for (const release of draft.releases()) {
-    if (!isInForce(release, draft.now) || !meetsTerms(release, attempt)) continue
-    if (isInReleaseNetwork(release, attempt.clientIp)) return release
-  }
-  return undefined
+  const network =
+    release.scope === 'pool' && attempt.mayOpenAround === true
+      ? openForRelease(draft, releasedNetwork(release, ip), release, { seen: white, expire: white.expire })
+      : undefined
+  const opened = network === undefined ? {} : { opened: [network] }
+  return { result: 'promoted', isNewHost: true, evictedCount: 0, ...opened }
 }

@@ -13,13 +13,16 @@ export type PoolKey =
   | { readonly kind: 'spf'; readonly domain: string }
   /** Learn-only mode: every client that comes back is let through, so nothing is shared but the address itself. */
   | { readonly kind: 'learn' }
+  /** What a release with `--pool` names. */
+  | { readonly kind: 'release'; readonly id: string }
 export type PoolKeyKind = PoolKey['kind']
 
 /** In front of a domain; a colon behind letters begins no address. */
 const SPF_PREFIX = 'spf:'
+const RELEASE_PREFIX = 'release:'
 const LEARN = 'learn'
 
-/** The key as it is stored, in the place of an address: `192.0.2.0/24`, `spf:example.org`, `learn`. */
+/** The key as it is stored, in the place of an address: `192.0.2.0/24`, `spf:example.org`, `learn`, `release:7kx2m9qa`. */
 export function poolKeyText(key: PoolKey): string {
   switch (key.kind) {
     case 'network':
@@ -28,6 +31,8 @@ export function poolKeyText(key: PoolKey): string {
       return SPF_PREFIX + key.domain
     case 'learn':
       return LEARN
+    case 'release':
+      return RELEASE_PREFIX + key.id
   }
 }
 
@@ -35,6 +40,7 @@ export function poolKeyText(key: PoolKey): string {
 export function parsePoolKey(text: string): PoolKey | undefined {
   if (text === LEARN) return { kind: 'learn' }
   if (text.startsWith(SPF_PREFIX)) return { kind: 'spf', domain: text.slice(SPF_PREFIX.length) }
+  if (text.startsWith(RELEASE_PREFIX)) return { kind: 'release', id: text.slice(RELEASE_PREFIX.length) }
   return text.includes('/') && parseCidr(text) !== undefined ? { kind: 'network', network: text } : undefined
 }
 

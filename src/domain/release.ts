@@ -2,8 +2,10 @@
  * Releases: what an administrator lets through once it was sent again, named by its recipient, its sender or both. A
  * matching attempt is answered as any other, and makes its address WHITE, so that the next try of the mail passes.
  */
-import { isInNetwork, parseCidr } from '../ip/cidr.js'
+import { familyOf } from '../ip/address.js'
+import { formatCidr, isInNetwork, networkOf, parseCidr } from '../ip/cidr.js'
 import type { Tuple, WireText } from './entry.js'
+import { WIDEST_OPENED } from './pool-key.js'
 import { trapKeyOf } from './recipient.js'
 import type { Stamp } from './stamp.js'
 
@@ -77,6 +79,24 @@ export function isInReleaseNetwork({ network }: Pick<ReleaseTerms, 'network'>, i
   if (network === undefined) return true
   const parsed = parseCidr(network)
   return parsed !== undefined && isInNetwork(ip, parsed)
+}
+
+/** The first release in force that names the mail of an attempt. */
+export function findRelease(
+  draft: { readonly now: number; releases(): Iterable<Release> },
+  attempt: ReleasableMail & { clientIp: string },
+): Release | undefined {
+  for (const release of draft.releases()) {
+    if (!isInForce(release, draft.now) || !meetsTerms(release, attempt)) continue
+    if (isInReleaseNetwork(release, attempt.clientIp)) return release
+  }
+  return undefined
+}
+
+/** The /24 or /64 of a released client, no wider than the terms. */
+export function releasedNetwork({ network }: Pick<ReleaseTerms, 'network'>, ip: string): string {
+  const own = network === undefined ? 0 : (parseCidr(network)?.prefixLength ?? 0)
+  return formatCidr(networkOf(ip, Math.max(own, WIDEST_OPENED[familyOf(ip)])))
 }
 
 function isSender(wanted: WireText, sender: WireText): boolean {

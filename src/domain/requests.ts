@@ -68,6 +68,8 @@ export interface TupleAttempt {
   tuple: Tuple
   /** Further keys of this attempt. */
   pools?: readonly PoolAttempt[]
+  /** True when no block list holds an address of the /24 or /64 around the client. */
+  mayOpenAround?: boolean
   /** Canonical client address: what is whitelisted or trapped. */
   clientIp: string
   /** Recipient as normalised for the trap test (greylisting.md section 3). */

@@ -1,6 +1,6 @@
 /** The terms of a release as people type and read them. */
 import { formatRecipient, readRecipient } from '../../codec/smtp/recipient-address.js'
-import type { Release, ReleaseTerms } from '../../domain/release.js'
+import type { Release, ReleaseScope, ReleaseTerms } from '../../domain/release.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { toDisplayText, toWireText } from '../wire-text.js'
@@ -78,11 +78,12 @@ function usage(message: string, hint: string): AppError {
 }
 
 /** `mail from example.net to user@example.org at 192.0.2.0/24`; not yet escaped. */
-export function describeTerms({ from, to, network }: ReleaseTerms): string {
+export function describeTerms({ from, to, network, scope }: ReleaseTerms & { scope?: ReleaseScope }): string {
   const words = ['mail']
   if (from !== undefined) words.push(`from ${from === '' ? '<>' : toDisplayText(from)}`)
   if (to !== undefined) words.push(`to ${toDisplayText(to)}`)
   if (network !== undefined) words.push(`at ${network}`)
+  if (scope === 'pool') words.push('with the network it comes from')
   return words.join(' ')
 }
 

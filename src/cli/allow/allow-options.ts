@@ -18,24 +18,24 @@ const DNS: OptionSpec = {
   long: 'dns',
   value: 'ADDRESS[:PORT]',
   isRepeatable: true,
-  summary: 'name server to ask in place of those of the system',
+  summary: 'ask this name server in place of those of the system',
 }
 
 export const ALLOW_ADD_OPTIONS: readonly OptionSpec[] = [
   { long: 'expire', value: 'DURATION', summary: 'remove it after this time (default never)' },
-  { long: 'comment', value: 'TEXT', summary: 'a note: who asked for it, and why' },
-  { long: 'dry-run', summary: 'only show which networks it stands for' },
+  { long: 'comment', value: 'TEXT', summary: 'keep a note: who asked for it, and why' },
+  { long: 'dry-run', summary: 'show which networks it stands for, and do nothing' },
   DNS,
   FIREWALL,
   ...SHARED,
 ]
 export const ALLOW_LIST_OPTIONS: readonly OptionSpec[] = [
-  { long: 'networks', summary: 'also every network' },
+  { long: 'networks', summary: 'show every network, too' },
   ...SHARED,
 ]
 export const ALLOW_REMOVE_OPTIONS: readonly OptionSpec[] = [FIREWALL, ...SHARED]
 export const ALLOW_SYNC_OPTIONS: readonly OptionSpec[] = [
-  { long: 'dry-run', summary: 'only show what would change' },
+  { long: 'dry-run', summary: 'show what would change, and do nothing' },
   { long: 'offline', summary: 'ask no DNS: fill the table with what is stored, as after a reboot' },
   DNS,
   FIREWALL,

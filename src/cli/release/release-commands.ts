@@ -33,7 +33,10 @@ export async function runRelease(
   const forSec = parseFor(options.last('for'))
   const isDryRun = options.has('dry-run')
   return await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
-    const release = planRelease({ terms, scope: 'address', forSec, actor }, nowSec)
+    const release = planRelease(
+      { terms, scope: options.has('pool') ? 'pool' : 'address', forSec, actor },
+      nowSec,
+    )
     if (!isDryRun) await makeRelease(store, release, nowSec)
     const waiting = await countWaiting(store, terms)
     if (options.has('json')) {
@@ -42,7 +45,7 @@ export async function runRelease(
     }
     const mails = waiting === 1 ? '1 such mail waits' : `${waiting} such mails wait`
     const name = isDryRun ? 'would be released' : release.id
-    const what = `${name}: ${describeTerms(terms)} passes with its next try but one, for ${formatDuration(forSec)}`
+    const what = `${name}: ${describeTerms(release)} passes with its next try but one, for ${formatDuration(forSec)}`
     return `${escapeControl(what)}; ${mails} now\n`
   })
 }

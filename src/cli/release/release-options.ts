@@ -18,6 +18,7 @@ export const RELEASE_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'ip', value: 'CIDR', summary: 'release only mail from this address or network' },
   { long: 'for', value: 'DURATION', summary: 'keep the release in force this long (default 1h, at most 7d)' },
+  { long: 'pool', summary: 'let in the /24 or /64 of each matching address, not the address alone' },
   { long: 'dry-run', summary: 'show which waiting mail it would release' },
   ...DB_OPTIONS,
 ]

@@ -296,6 +296,7 @@ export class Greylister implements GreylistSink {
       ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
       isDomainTrap: isForeign && !isOfAnyDomain,
       isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
+      mayOpenAround: !blockLists.overlaps(sourceNetworkOf(logged.ip)),
       mayPromote: blockLists.match(logged.ip).length === 0 && (checks?.mayPromote(logged.ip) ?? true),
     }
   }

@@ -40,7 +40,7 @@ const CLASSIC: Readonly<Record<EntryKind, string>> = {
 
 const JSON_TIMES = TIMES.map((name) => `',"${name}":' || ${name}`).join(' || ')
 /** See parsePoolKey. */
-const POOL_KEY = `CASE WHEN pool = 'learn' THEN pool WHEN pool LIKE 'spf:%' THEN 'spf' ELSE 'network' END`
+const POOL_KEY = `CASE WHEN pool = 'learn' THEN pool WHEN pool LIKE 'spf:%' THEN 'spf' WHEN pool LIKE 'release:%' THEN 'release' ELSE 'network' END`
 /** The key of a pool has no HELO. */
 const TUPLE_KEY = `CASE WHEN helo <> '' THEN '' WHEN ip LIKE 'spf:%' THEN '","key":"spf' WHEN instr(ip, '/') > 0 THEN '","key":"network' ELSE '' END`
 const JSON_OBJECTS: Readonly<Record<EntryKind, string>> = {

@@ -139,6 +139,41 @@ describe('a release', () => {
     expect(await store.readReleases()).toMatchObject([{ used: 0 }])
   })
 
+  describe('of a pool', () => {
+    const around = (ip: string, mayOpenAround = true) => attemptOf(ip, { mayOpenAround })
+    const openedBy = async (store: Store, attempt: TupleAttempt) =>
+      (await store.recordAttempts([attempt], POLICY, NOW + 1)).outcomes[0]?.opened
+    const poolOf = (terms: ReleaseTerms) => releaseOf(terms, { scope: 'pool', id: 'abcdefgh' })
+
+    test('lets in the /24 or /64 of the attempt, no wider than its terms', async () => {
+      const store = await storeWith(poolOf({ from: 'example.org' }))
+      expect(await openedBy(store, around('192.0.2.7'))).toEqual(['192.0.2.0/24'])
+      expect(await openedBy(store, around('2001:db8::7'))).toEqual(['2001:db8::/64'])
+      expect(await store.get({ kind: 'pool', ip: '192.0.2.0/24' })).toMatchObject({
+        pool: 'release:abcdefgh',
+        expire: NOW + 1 + POLICY.greyExpireSec,
+      })
+      const narrow = await storeWith(poolOf({ from: 'example.org', network: '192.0.2.0/28' }))
+      expect(await openedBy(narrow, around('192.0.2.7'))).toEqual(['192.0.2.0/28'])
+      expect(await openedBy(narrow, around('192.0.2.17'))).toBeUndefined()
+    })
+
+    test('lets the address alone in where a neighbour must not be', async () => {
+      const store = await storeWith(poolOf({ from: 'example.org' }))
+      await store.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.99' }], NOW)
+      expect(await openedBy(store, around('192.0.2.7'))).toBeUndefined()
+      expect(await openedBy(store, around('198.51.100.7', false))).toBeUndefined()
+      expect(await kindOf(store, '192.0.2.7')).toBe('WHITE')
+      expect(await kindOf(store, '198.51.100.7')).toBe('WHITE')
+    })
+
+    test('opens no network for other mail', async () => {
+      const store = await storeWith(poolOf({ from: 'example.com' }))
+      expect(await openedBy(store, around('192.0.2.7'))).toBeUndefined()
+      expect(await store.get({ kind: 'pool', ip: '192.0.2.0/24' })).toBeUndefined()
+    })
+  })
+
   test('is used up after so many addresses', async () => {
     const store = await storeWith(releaseOf({ from: 'example.org' }, { used: MAX_RELEASE_USES - 1 }))
     expect(await resultOf(store, attemptOf('192.0.2.1'), NOW + 1)).toBe('promoted')

@@ -145,6 +145,7 @@ describe('what is recorded', () => {
       trapKey: 'b@example.net',
       isDomainTrap: false,
       isLowPriorityMx: false,
+      mayOpenAround: true,
       mayPromote: true,
     })
   })
