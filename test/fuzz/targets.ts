@@ -5,6 +5,7 @@ import { checkControlRequest } from './check-control-requests.js'
 import { checkCaptureFile, checkLogRecord } from './check-packet-logs.js'
 import { checkConf, checkList } from './check-parsers.js'
 import { checkDialogue, checkProxyHeader } from './check-smtp.js'
+import { checkSpf, SPF_TOKENS, spfRecords } from './check-spf.js'
 import { checkSyncMessage, SYNC_MESSAGES, SYNC_TOKENS } from './check-sync-messages.js'
 import { CONTROL_TOKENS } from './control-tokens.js'
 import type { Mutator } from './mutate.js'
@@ -45,4 +46,5 @@ export const TARGETS: readonly FuzzTarget[] = [
     seeds: () => SYNC_MESSAGES,
     keepsInputs: false,
   },
+  { name: 'spf', tokens: SPF_TOKENS, check: checkSpf, seeds: spfRecords, keepsInputs: false },
 ]

@@ -154,6 +154,28 @@ describe('a domain that passes SPF', () => {
   })
 })
 
+test('a flood of domains that pass SPF keeps within the limit of tuples, and pushes out nobody else', async () => {
+  const store = await scratch.store()
+  const policy = { ...POLICY, maxTuples: 500 }
+  await store.recordAttempts([from('203.0.113.5'), from('203.0.113.6')], policy, NOW)
+  let evictedCount = 0
+  for (let round = 0; round < 20; round += 1) {
+    const findings = Array.from({ length: 100 }, (_, index) => {
+      const domain = `d${round}-${index}.example`
+      const attempt = from('198.51.100.1', { from: `<s@${domain}>` })
+      return { attempt, spfPass: { domain, isOfDomain: true } }
+    })
+    const { outcomes } = await store.recordFindings(findings, policy, NOW + round)
+    for (const outcome of outcomes) evictedCount += outcome.evictedCount
+  }
+  expect(evictedCount).toBe(1500)
+  const left = (await entriesOf(store, { kinds: ['GREY'] })).flatMap((entry) =>
+    entry.kind === 'GREY' ? [entry.ip] : [],
+  )
+  expect(left.filter((ip) => ip.startsWith('spf:'))).toHaveLength(500)
+  expect(left.filter((ip) => !ip.startsWith('spf:'))).toEqual(['203.0.113.5', '203.0.113.6'])
+})
+
 describe('other findings', () => {
   test('a sender that fails SPF is trapped where that is asked for, one that is WHITE is not', async () => {
     const store = await scratch.store()
