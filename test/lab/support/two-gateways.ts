@@ -28,6 +28,7 @@ export const OWN = [
     sync: '172.16.0.2',
   },
 ] as const
+const LINKS = ['outside0', 'inside0', 'sync0'] as const
 export const NAMES = ['gw1', 'gw2'] as const
 
 export interface TwoGatewaysOptions {
@@ -65,37 +66,64 @@ export class TwoGateways {
     this.#bridge(this.outside, 'wan', NET.outside)
     this.#bridge(this.inside, 'lan', NET.inside)
     for (const [index, { machine }] of this.gateways.entries()) {
-      const own = OWN[index]!
       connect(this.outside, `wan${index}`, machine, 'outside0')
       connect(this.inside, `lan${index}`, machine, 'inside0')
       this.outside.network('ip', 'link', 'set', `wan${index}`, 'master', 'wan')
       this.inside.network('ip', 'link', 'set', `lan${index}`, 'master', 'lan')
-      for (const [link, ipv4, ipv6] of [
-        ['outside0', own.outside, own.outside6],
-        ['inside0', own.inside, own.inside6],
-      ] as const) {
-        machine.network('ip', 'address', 'add', `${ipv4}/24`, 'dev', link)
-        machine.network('ip', 'address', 'add', `${ipv6}/64`, 'dev', link, 'nodad')
-        // The address that moves is announced to the neighbours in IPv6, too.
-        machine.network('sysctl', '-qw', `net.ipv6.conf.${link}.ndisc_notify=1`)
-      }
-      for (const setting of ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']) {
-        machine.network('sysctl', '-qw', setting)
-      }
-      for (const pool of NET.pools) {
-        const via = pool.includes(':') ? NET.outside.ipv6 : NET.outside.ipv4
-        machine.network('ip', 'route', 'add', pool, 'via', via)
-      }
+      this.#address(index)
     }
     const [one, other] = this.gateways.map(({ machine }) => machine)
     connect(one!, 'sync0', other!, 'sync0')
-    for (const [index, { machine }] of this.gateways.entries()) {
-      machine.network('ip', 'address', 'add', `${OWN[index]!.sync}/30`, 'dev', 'sync0')
-    }
+    for (const index of [0, 1]) this.#addressSync(index)
     this.outside.network('sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1')
     for (const pool of NET.pools) this.outside.network('ip', 'route', 'add', 'local', pool, 'dev', 'lo')
     await Promise.all(machines.map((one) => one.boot()))
     await Promise.all([this.sender.start(), this.server.start(), this.#install()])
+  }
+
+  /** Takes the power from a gateway: its cables are dead at once, and what it had learned of addresses is gone. */
+  async cutPower(index: 0 | 1): Promise<void> {
+    const { machine } = this.gateways[index]
+    for (const link of LINKS) machine.network('ip', 'link', 'set', link, 'down')
+    await machine.cutPower()
+    for (const link of LINKS) machine.network('ip', 'address', 'flush', 'dev', link)
+  }
+
+  /** Switches it on again; its units start as at any boot. */
+  async powerOn(index: 0 | 1): Promise<void> {
+    const { machine } = this.gateways[index]
+    for (const link of LINKS) machine.network('ip', 'link', 'set', link, 'up')
+    this.#address(index)
+    this.#addressSync(index)
+    await machine.boot()
+    await this.gateways[index].start()
+  }
+
+  #addressSync(index: number): void {
+    const { machine } = this.gateways[index]!
+    machine.network('ip', 'address', 'add', `${OWN[index]!.sync}/30`, 'dev', 'sync0')
+  }
+
+  /** Own addresses on both sides, and the ways to the world. */
+  #address(index: number): void {
+    const own = OWN[index]!
+    const { machine } = this.gateways[index]!
+    for (const [link, ipv4, ipv6] of [
+      ['outside0', own.outside, own.outside6],
+      ['inside0', own.inside, own.inside6],
+    ] as const) {
+      machine.network('ip', 'address', 'add', `${ipv4}/24`, 'dev', link)
+      machine.network('ip', 'address', 'add', `${ipv6}/64`, 'dev', link, 'nodad')
+      // The address that moves is announced to the neighbours in IPv6, too.
+      machine.network('sysctl', '-qw', `net.ipv6.conf.${link}.ndisc_notify=1`)
+    }
+    for (const setting of ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']) {
+      machine.network('sysctl', '-qw', setting)
+    }
+    for (const pool of NET.pools) {
+      const via = pool.includes(':') ? NET.outside.ipv6 : NET.outside.ipv4
+      machine.network('ip', 'route', 'replace', pool, 'via', via)
+    }
   }
 
   /** Routes of outside and inside to an address of a gateway on each side. */

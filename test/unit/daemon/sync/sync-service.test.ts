@@ -11,11 +11,13 @@ import type { SyncParts, SyncService } from '../../../../src/daemon/spamd-servic
 import { StoreKeeper } from '../../../../src/daemon/store/store-keeper.js'
 import { createSyncService } from '../../../../src/daemon/sync/sync-service.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
+import type { Store } from '../../../../src/db/store.js'
 import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { PATIENCE } from '../../../support/patience.js'
 import { reservePort } from '../../../support/reserve-port.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
+import { UdpRecorder } from '../../../support/udp-recorder.js'
 
 const NOW = 1_700_000_000
 const closers: (() => Promise<void>)[] = []
@@ -207,6 +209,64 @@ describe('two hosts', () => {
     await a.submit({ helo: 'h'.repeat(700), from: 'f'.repeat(700) })
     expect(a.service.status()).toMatchObject({ sent: { announced: 0, sent: 0, ipv6: 1, tooLong: 1 } })
     expect(a.service.statistics()).toContain('sync_not_sent_ipv6=1')
+  })
+})
+
+describe('gateways of this suite and others', () => {
+  const any = { sync: { version: undefined } }
+
+  test('find one another and speak version 3 alone, IPv6 included', async () => {
+    const port = await reservePort()
+    const common = { port, key: 'secret\n', ...any }
+    const a = await host({ ...common, listen: '127.0.0.2', targets: ['127.0.0.3'] })
+    const b = await host({ ...common, listen: '127.0.0.3', targets: ['127.0.0.2'] })
+    await vi.waitFor(() => {
+      for (const { service } of [a, b]) {
+        expect(service.status().state?.peers).toEqual([expect.objectContaining({ isTellingAll: true })])
+      }
+    }, PATIENCE)
+    await a.submit({ clientIp: '2001:db8::9' })
+    await vi.waitFor(async () => expect(await b.listing()).toContain('GREY|2001:db8::9|h|'), PATIENCE)
+    expect(a.service.status().sent).toMatchObject({ sent: 0 })
+    // spamlogd -Y of a gateway that says the same in version 3.
+    const sender = createSocket('udp4')
+    sender.bind(0, '127.0.0.2')
+    const address = { type: 'WHITE', timestamp: NOW, ip: '192.0.2.8', expire: NOW + 500 } as const
+    const key = syncKeyOf(Buffer.from('secret\n'))
+    sender.send(encodeSyncMessage(1, address, key)!, port, '127.0.0.3')
+    await vi.waitFor(() => expect(b.status().received.refused).toEqual({ superseded: 1 }), PATIENCE)
+    sender.close()
+    expect(await b.listing()).not.toContain('192.0.2.8')
+  })
+
+  test('one that speaks version 2 gets that, the heartbeats, and what is taken back by hand', async () => {
+    const old = await UdpRecorder.open('127.0.0.4')
+    closers.push(async () => old.close())
+    const a = await host({ port: old.port, key: 'secret\n', targets: ['127.0.0.4'], ...any })
+    await a.submit()
+    await a.keeper.use((store) => store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9' }], NOW))
+    await a.keeper.use((store) =>
+      (store as Store).undo('last', { force: false, isDryRun: false, actor: undefined }, NOW),
+    )
+    const key = syncKeyOf(Buffer.from('secret\n'))
+    await vi.waitFor(() => {
+      const entries = old.datagrams
+        .filter(({ bytes }) => bytes[0] === 2)
+        .flatMap(({ bytes }) => {
+          const decoded = decodeSyncMessage(bytes, key)
+          return decoded.ok ? decoded.value.entries.map(({ type, ip }) => `${type} ${ip}`) : ['refused']
+        })
+      expect(entries).toEqual(['GREY 192.0.2.1', 'DELETE-WHITE 192.0.2.9'])
+    }, PATIENCE)
+    const others = old.datagrams.filter(({ bytes }) => bytes[0] !== 2)
+    expect(others.length).toBeGreaterThan(0)
+    for (const { bytes } of others) expect([bytes[0], bytes.length]).toEqual([3, 64])
+  })
+
+  test('without a key nobody speaks version 3', async () => {
+    const port = await reservePort()
+    const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], ...any })
+    expect(a.service.status().state).toBeUndefined()
   })
 })
 
