@@ -1,5 +1,5 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { EXPORT_OPTIONS, runExport } from '../src/cli/spamdb/database-commands.js'
+import { EXPORT_OPTIONS, runExport } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'export [OPTIONS]'

@@ -1,5 +1,5 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { IMPORT_OPTIONS, runImport } from '../src/cli/spamdb/database-commands.js'
+import { IMPORT_OPTIONS, runImport } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'import [OPTIONS] [FILE]'

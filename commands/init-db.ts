@@ -1,5 +1,5 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { INIT_DB_OPTIONS, runInitDb } from '../src/cli/spamdb/database-commands.js'
+import { INIT_DB_OPTIONS, runInitDb } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'init-db [OPTIONS]'

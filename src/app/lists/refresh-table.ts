@@ -33,6 +33,7 @@ export interface RefreshTableParts {
   tell(problem: Problem): void
 }
 
+/** The table in one run: `isAsGiven` first, then `asGiven` or `load`. */
 export class RefreshTable {
   readonly #parts: RefreshTableParts
 

@@ -7,6 +7,11 @@ import {
   ALLOW_REMOVE_OPTIONS,
   ALLOW_SYNC_OPTIONS,
 } from '../../../src/cli/allow/allow-options.js'
+import {
+  DATABASE_OPTIONS,
+  EXPORT_OPTIONS,
+  IMPORT_OPTIONS,
+} from '../../../src/cli/database/database-commands.js'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
 import { LOSING_OPTIONS } from '../../../src/cli/losing/losing-options.js'
 import { LOG_OPTIONS, UNDO_OPTIONS } from '../../../src/cli/operations/history-commands.js'
@@ -18,11 +23,6 @@ import {
   RELEASE_LIST_OPTIONS,
   RELEASE_OPTIONS,
 } from '../../../src/cli/release/release-options.js'
-import {
-  DATABASE_OPTIONS,
-  EXPORT_OPTIONS,
-  IMPORT_OPTIONS,
-} from '../../../src/cli/spamdb/database-commands.js'
 import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb/spamdb-options.js'
 import { SETTING_TABLE } from '../../../src/platform/settings.js'
 

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import BetterSqlite3 from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { OptionValues } from '../../../../src/cli/base-command.js'
-import { runExport, runImport } from '../../../../src/cli/spamdb/database-commands.js'
+import { runExport, runImport } from '../../../../src/cli/database/database-commands.js'
 import { createDatabase } from '../../../../src/db/open-store.js'
 import { captureIo, openScene, TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
 

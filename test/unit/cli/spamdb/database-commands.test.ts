@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { OptionValues } from '../../../../src/cli/base-command.js'
-import { getopt, type OptionSpec } from '../../../../src/cli/getopt.js'
 import {
   DATABASE_OPTIONS,
   EXPORT_OPTIONS,
@@ -15,7 +14,8 @@ import {
   runExport,
   runImport,
   runInitDb,
-} from '../../../../src/cli/spamdb/database-commands.js'
+} from '../../../../src/cli/database/database-commands.js'
+import { getopt, type OptionSpec } from '../../../../src/cli/getopt.js'
 import { captureIo, openScene, type ProgramResult, temporaryFolder } from '../../../support/program-run.js'
 
 const folder = temporaryFolder('database-commands')
