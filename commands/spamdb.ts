@@ -13,6 +13,7 @@ export default class Spamdb extends BaseCommand {
     { description: 'whitelist an address permanently', command: 'spamdb -a --expire never 192.0.2.1' },
     { description: 'make an address a spamtrap', command: 'spamdb -a -T trap@example.org' },
     { description: 'trap the addresses of a file', command: 'spamdb -a -t - < addresses.txt' },
+    { description: 'delete what a sender left, after asking', command: 'spamdb -d --from @bulk.example' },
     {
       description: 'GREY tuples of a network, with dates',
       command: 'spamdb --kind GREY --ip 192.0.2.0/24 --human',

@@ -9,6 +9,7 @@ import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { Change } from '../../domain/change.js'
 import { ENTRY_KINDS, type Entry, type EntryKey, type WireText } from '../../domain/entry.js'
+import type { EntryQuery } from '../../domain/query.js'
 import type { Clock } from '../../platform/clock.js'
 import { type Environment, resolveDbPath } from '../../platform/settings.js'
 import { formatFailure } from '../report-error.js'
@@ -30,6 +31,8 @@ export interface SpamdbParts {
   showHelp(): Promise<void>
   /** Columns of the terminal behind `writeOut`; undefined, also when missing, when there is none. */
   terminalWidth?(): number | undefined
+  /** Asks on the terminal; undefined when there is none. */
+  ask?: ((question: string) => Promise<string>) | undefined
   /**
    * Opens the way to the gateways given with -Y; the function it gives is called with every stored change,
    * and `finish` once at the end. A failed send is a warning, never an error.
@@ -53,6 +56,7 @@ const FOR_GOOD = { isForGood: true }
 
 type DatabaseUse = Parameters<typeof useDatabase<number>>[2]
 type EditCall = Extract<SpamdbRequest, { type: 'edit' }>
+type DeleteCall = Extract<SpamdbRequest, { type: 'delete' }>
 type ShowCall = Extract<SpamdbRequest, { type: 'show' }>
 type ListCall = Extract<SpamdbRequest, { type: 'list' }>
 
@@ -78,6 +82,8 @@ export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Pr
         return await runEdit(request, parts)
       case 'show':
         return await runShow(request, parts)
+      case 'delete':
+        return await runDelete(request, parts)
       case 'list':
         return await runList(request, parts)
     }
@@ -132,6 +138,36 @@ async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
   }
   const rights = call.syncTargets.length === 0 ? FOR_GOOD : {}
   return await useDatabase(dbPath, call.isDryRun ? 'read' : 'write', edit, rights)
+}
+
+async function runDelete(call: DeleteCall, parts: SpamdbParts): Promise<number> {
+  const { deleteByFilter } = await import('./delete-by-filter.js')
+  const now = parts.clock.nowSec()
+  const deletion = { ...call, query: queryOf(call.filter, now) }
+  const run: DatabaseUse = async (store, asCaller) => {
+    if (call.syncTargets.length === 0 || call.isDryRun)
+      return await deleteByFilter(store, deletion, parts, now)
+    const announcer = await asCaller(() => openAnnouncer(call.syncTargets, parts))
+    try {
+      return await deleteByFilter(store, deletion, parts, now, announcer.announce)
+    } finally {
+      await announcer.finish()
+    }
+  }
+  const rights = call.syncTargets.length === 0 ? FOR_GOOD : {}
+  return await useDatabase(
+    resolveDbPath(call.dbPath, parts.environment),
+    call.isDryRun ? 'read' : 'write',
+    run,
+    rights,
+  )
+}
+
+/** The query with its times counted from now. */
+function queryOf({ query, expiresWithinSec, olderThanSec }: DeleteCall['filter'], now: number): EntryQuery {
+  if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
+  if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
+  return query
 }
 
 async function openAnnouncer(
@@ -253,9 +289,7 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
 
 async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
   const now = parts.clock.nowSec()
-  const { query, expiresWithinSec, olderThanSec } = call.filter
-  if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
-  if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
+  const query = queryOf(call.filter, now)
   // Programs see everything that is on record; the lines of the original have no place for pools.
   const isForPrograms = call.format === 'json' || call.format === 'ndjson'
   if (isForPrograms && query.kinds === undefined) query.kinds = ENTRY_KINDS

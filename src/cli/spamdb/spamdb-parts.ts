@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty'
 import { systemClock } from '../../platform/clock.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { SpamdbParts } from './spamdb-main.js'
@@ -12,6 +13,7 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
     clock: systemClock,
     showHelp,
     terminalWidth: () => (process.stdout.isTTY === true ? process.stdout.columns || 80 : undefined),
+    ask: isatty(0) && isatty(2) ? askOnTerminal : undefined,
     openAnnouncer: async (targets) => {
       const { openEditAnnouncer } = await import('../../app/sync/announce-edits.js')
       return openEditAnnouncer(targets, {
@@ -27,4 +29,16 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
 async function* readStdin(): AsyncGenerator<Uint8Array> {
   const { gatheredInput } = await import('../../platform/gathered-input.js')
   yield* gatheredInput(process.stdin)
+}
+
+async function askOnTerminal(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  // The end of input is no answer.
+  const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')))
+  try {
+    return await Promise.race([terminal.question(question), ended])
+  } finally {
+    terminal.close()
+  }
 }

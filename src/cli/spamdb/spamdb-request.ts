@@ -32,6 +32,15 @@ export type SpamdbRequest =
       hasLiteralKeys: boolean
       dbPath: string | undefined
     }
+  /** -d with filters in place of keys. */
+  | {
+      type: 'delete'
+      filter: ListFilter
+      isDryRun: boolean
+      isAgreed: boolean
+      syncTargets: string[]
+      dbPath: string | undefined
+    }
   | { type: 'list'; filter: ListFilter; format: OutputFormat; isCount: boolean; dbPath: string | undefined }
 
 /** A query whose times are still relative to now. */
@@ -41,18 +50,10 @@ export interface ListFilter {
   olderThanSec: number | undefined
 }
 
-const FILTER_OPTIONS = [
-  'kind',
-  'ip',
-  'from',
-  'to',
-  'helo',
-  'expires-within',
-  'older-than',
-  'sort',
-  'limit',
-  'count',
-]
+/** What chooses entries, for listings and for -d. */
+const CONDITION_OPTIONS = ['kind', 'ip', 'from', 'to', 'helo', 'expires-within', 'older-than']
+const LIST_OPTIONS = ['sort', 'limit', 'count']
+const FILTER_OPTIONS = [...CONDITION_OPTIONS, ...LIST_OPTIONS]
 const FORMAT_OPTIONS = ['human', 'json', 'ndjson', 'csv'] as const
 const ADD_OPTIONS = ['if-missing', 'expire', 'comment']
 const KIND_BY_LETTER: Readonly<Record<string, EntryKind>> = { t: 'TRAPPED', T: 'SPAMTRAP', G: 'GREY' }
@@ -108,6 +109,10 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   const dbPath = options.value('db')
   if (action === undefined && kindLetter !== undefined) return { type: 'usage', problem: undefined }
   const kind = kindLetter === undefined ? 'WHITE' : KIND_BY_LETTER[kindLetter]!
+  if (action === 'd' && CONDITION_OPTIONS.some((name) => options.has(name))) {
+    return buildDeletion(options, keys, kindLetter)
+  }
+  refuse(options, ['yes'], 'goes with -d and filters such as --ip')
   if (action !== undefined) {
     refuse(options, [...FILTER_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -a and -d')
     const edit = buildEdit(options, action === 'a' ? 'add' : 'delete', kind)
@@ -120,11 +125,34 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   refuse(options, ['all-tuples'], 'goes with -d -G')
   refuse(options, ['dry-run', 'Y'], 'goes with -a or -d')
   const format = formatOf(options)
+  // No entry has that key.
+  if (keys.length === 1 && keys[0] === 'help' && !hasLiteralKeys && options.list.length === 0)
+    return { type: 'help' }
   if (keys.length > 0) {
     refuse(options, FILTER_OPTIONS, 'lists entries; it takes no keys')
     return { type: 'show', keys, format, hasLiteralKeys, dbPath }
   }
   return { type: 'list', filter: buildFilter(options), format, isCount: options.has('count'), dbPath }
+}
+
+function buildDeletion(
+  options: GivenOptions,
+  keys: readonly string[],
+  kindLetter: string | undefined,
+): SpamdbRequest {
+  if (keys.length > 0) throw new UsageProblem('-d takes keys or filters, not both')
+  if (kindLetter !== undefined) throw new UsageProblem(`-${kindLetter} goes with keys; use --kind`)
+  refuse(options, [...LIST_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -d')
+  refuse(options, [...ADD_OPTIONS], 'goes with -a')
+  refuse(options, ['all-tuples'], 'goes with -d -G')
+  return {
+    type: 'delete',
+    filter: buildFilter(options),
+    isDryRun: options.has('dry-run'),
+    isAgreed: options.has('yes'),
+    syncTargets: options.values('Y'),
+    dbPath: options.value('db'),
+  }
 }
 
 /**

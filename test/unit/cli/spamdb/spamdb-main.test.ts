@@ -430,3 +430,14 @@ describe('networks of pools', () => {
     expect((await spamdb(['-d', '2001:DB8::9/128'])).rc).toBe(0)
   })
 })
+
+test('spamdb help shows the help, as a key behind -- it is one', async () => {
+  let helpCount = 0
+  const call = async (...argv: string[]): Promise<number> => {
+    const { io } = captureIo({ SPAMD_DB: scene.path })
+    return await runSpamdb(argv, { ...io, showHelp: async () => void (helpCount += 1) })
+  }
+  expect([await call('help'), helpCount]).toEqual([0, 1])
+  expect([await call('--', 'help'), helpCount]).toEqual([1, 1])
+  expect([await call('help', 'me'), helpCount]).toEqual([2, 1])
+})

@@ -1,0 +1,60 @@
+/** `spamdb -d` with filters: shows how many entries match, asks, and deletes them. */
+import { actorOf } from '../../app/actor.js'
+import { deleteMatching } from '../../app/database/delete-matching.js'
+import { openDryRun } from '../../app/database/dry-run.js'
+import type { Store } from '../../db/store.js'
+import type { Change } from '../../domain/change.js'
+import { CLASSIC_KINDS, ENTRY_KINDS } from '../../domain/entry.js'
+import type { EntryQuery } from '../../domain/query.js'
+import { AppError } from '../../platform/app-error.js'
+import type { SpamdbParts } from './spamdb-main.js'
+
+export interface FilterDeletion {
+  query: EntryQuery
+  isDryRun: boolean
+  /** --yes: nobody is asked. */
+  isAgreed: boolean
+}
+
+/** Runs it on an open store; `announce` is told of what was deleted. Returns the exit code, 1 when nothing matched. */
+export async function deleteByFilter(
+  store: Store,
+  { query, isDryRun, isAgreed }: FilterDeletion,
+  parts: SpamdbParts,
+  now: number,
+  announce?: (changes: readonly Change[]) => void | Promise<void>,
+): Promise<number> {
+  const kinds = query.kinds ?? CLASSIC_KINDS
+  const counts = await store.count({ ...query, kinds: [...kinds] })
+  const total = kinds.reduce((sum, kind) => sum + counts[kind], 0)
+  const found = `${total} ${total === 1 ? 'entry' : 'entries'}`
+  if (total === 0) {
+    parts.writeError('spamdb: no entry matches\n')
+    return 1
+  }
+  const each = ENTRY_KINDS.filter((kind) => kinds.includes(kind) && counts[kind] > 0)
+  const shown = `${found} (${each.map((kind) => `${counts[kind]} ${kind}`).join(', ')})`
+  if (isDryRun) {
+    const print = (line: string): void => parts.writeOut(Buffer.from(`${line}\n`, 'latin1'))
+    await deleteMatching(store, openDryRun(store, now, print), query, now)
+    parts.writeError(`spamdb: ${shown} would be deleted\n`)
+    return 0
+  }
+  if (!isAgreed) {
+    if (parts.ask === undefined) {
+      throw new AppError('ERR_USAGE', `${shown} would be deleted, and there is no terminal to ask on`, {
+        hint: 'nothing was changed; give --yes to delete them, --dry-run to see them',
+      })
+    }
+    const answer = await parts.ask(`delete ${shown}? [y/N] `)
+    if (!/^y(es)?$/i.test(answer.trim())) {
+      parts.writeError('spamdb: nothing was deleted\n')
+      return 1
+    }
+  }
+  const actor = actorOf(parts.environment)
+  const deleted = await deleteMatching(store, store, query, now, { actor, onChanged: announce })
+  parts.writeOut(Buffer.from(`${deleted} ${deleted === 1 ? 'entry' : 'entries'} deleted\n`))
+  parts.writeError('spamdb: hint: spamdctl undo puts them back\n')
+  return 0
+}
