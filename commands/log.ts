@@ -1,9 +1,5 @@
-import { actorOf } from '../src/app/actor.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { LOG_OPTIONS, runLog } from '../src/cli/operations/history-commands.js'
-import { systemClock } from '../src/platform/clock.js'
-import { resolveDbPath } from '../src/platform/settings.js'
-import { writeFully, writeMessage } from '../src/platform/standard-output.js'
+import { LOG_OPTIONS, liveHistoryParts, runLog } from '../src/cli/operations/history-commands.js'
 
 const USAGE = 'log [--follow] [--since TIME] [--ip CIDR] [--cause NAME] [--json | --ndjson]'
 
@@ -24,13 +20,6 @@ export default class Log extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(LOG_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 0 })
     if (words === undefined) return
-    const parts = {
-      dbPath: resolveDbPath(words.options.last('db')),
-      nowSec: () => systemClock.nowSec(),
-      write: (text: string) => writeFully(1, Buffer.from(text)),
-      writeError: writeMessage,
-      actor: actorOf(process.env),
-    }
-    process.exitCode = await runLog(words.options, parts)
+    process.exitCode = await runLog(words.options, liveHistoryParts(words.options))
   }
 }

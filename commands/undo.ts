@@ -1,9 +1,5 @@
-import { actorOf } from '../src/app/actor.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { runUndo, UNDO_OPTIONS } from '../src/cli/operations/history-commands.js'
-import { systemClock } from '../src/platform/clock.js'
-import { resolveDbPath } from '../src/platform/settings.js'
-import { writeFully, writeMessage } from '../src/platform/standard-output.js'
+import { liveHistoryParts, runUndo, UNDO_OPTIONS } from '../src/cli/operations/history-commands.js'
 
 const USAGE = 'undo [--dry-run] [--force] [ID|last]'
 
@@ -20,13 +16,6 @@ export default class Undo extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(UNDO_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
     if (words === undefined) return
-    const parts = {
-      dbPath: resolveDbPath(words.options.last('db')),
-      nowSec: () => systemClock.nowSec(),
-      write: (text: string) => writeFully(1, Buffer.from(text)),
-      writeError: writeMessage,
-      actor: actorOf(process.env),
-    }
-    process.exitCode = await runUndo(words.operands, words.options, parts)
+    process.exitCode = await runUndo(words.operands, words.options, liveHistoryParts(words.options))
   }
 }

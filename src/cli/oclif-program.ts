@@ -45,14 +45,27 @@ const OCLIF_USAGE = 2
 /** Tells of an unknown command as all our errors are told and sets the exit code; false for any other failure. */
 export function tellUnknownCommand(program: string, error: Error & { oclif?: { exit?: number } }): boolean {
   if (error.oclif?.exit !== OCLIF_USAGE) return false
-  const message = error.message.replace(/^C/, 'c').replace(/\.$/, '')
-  const word = /^command (.*) not found$/.exec(message)?.[1]
-  const near = word === undefined ? undefined : nearestCommand(word.replaceAll(':', ' '), commandNames())
-  const hint = `${near === undefined ? '' : `did you mean "${near}"? `}${program} help lists the commands`
+  const { message, words } = plainRefusal(error.message)
+  const names = commandNames()
+  const near = words === undefined ? undefined : nearestCommand(words, names)
+  const topic = words?.split(' ').slice(0, -1).join(' ')
+  const isTopic = topic !== undefined && names.some((name) => name.startsWith(`${topic} `))
+  const list = isTopic ? `${program} help ${topic} lists its commands` : `${program} help lists the commands`
+  const hint = `${near === undefined ? '' : `did you mean "${near}"? `}${list}`
   const failure = new AppError('ERR_USAGE', message, { hint })
   writeMessage(formatFailure(program, failure)!)
   process.exitCode = EXIT.usage
   return true
+}
+
+/**
+ * What oclif says of a wrong call as we say it, and the words that it was about: oclif joins the words of a command with
+ * colons, which nobody typed.
+ */
+export function plainRefusal(text: string): { message: string; words: string | undefined } {
+  const message = text.replace(/^C/, 'c').replace(/\.$/, '')
+  const words = /^command (.*) not found$/s.exec(message)?.[1]?.replaceAll(':', ' ')
+  return { message: words === undefined ? message : `command ${words} not found`, words }
 }
 
 /** Names of all commands, from the manifest above src/ or dist/src/; none when there is no manifest. */

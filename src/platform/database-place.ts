@@ -24,7 +24,7 @@ export function isSystemFolder(folder: string): boolean {
 export function databaseOwnerHint(user: string, database: string): string {
   const folder = dirname(resolve(database))
   if (!isSystemFolder(folder)) {
-    return `the user ${user} must be able to write the file and its folder: chown ${user} ${folder} ${database}`
+    return `the user ${user} must be able to write the file and its folder: chown -h ${user} ${folder} ${database}`
   }
   return `the database needs a folder of its own, since SQLite writes beside it: name another one with SPAMD_DB, as ${resolve(folder, 'spamdctl', 'spamd.sqlite')}, and run "spamdctl init-db"`
 }

@@ -70,6 +70,12 @@ async function checkContent(path: string, findings: Findings): Promise<void> {
   }
 }
 
+/** The database and the files of SQLite beside it that are there: no pattern, which a name in the folder could be made for. */
+function databaseFiles(probe: DoctorContext['probe'], path: string): string[] {
+  const beside = [`${path}-wal`, `${path}-shm`].filter((file) => probe.stat(file).kind === 'found')
+  return [path, ...beside]
+}
+
 async function checkRights(
   { probe, settings }: DoctorContext,
   file: { uid: number; mode: number },
@@ -80,7 +86,7 @@ async function checkRights(
     findings.error(
       'database.rights',
       `${settings.db} belongs to user id ${file.uid}, not to ${user.name}: the daemons cannot write it`,
-      `chown ${user.name} ${settings.db}*`,
+      `chown -h ${user.name} ${databaseFiles(probe, settings.db).join(' ')}`,
     )
   } else if ((file.mode & OTHERS) !== 0) {
     findings.warning(
@@ -114,7 +120,7 @@ async function checkFolder({ probe, settings }: DoctorContext, findings: Finding
     findings.error(
       'database.folder',
       `${user.name} may not write to ${folder}, where SQLite keeps two files beside the database`,
-      `chown ${user.name} ${folder}`,
+      `chown -h ${user.name} ${folder}`,
     )
   } else findings.ok('database.folder', `${folder} is the daemons' own`)
 }

@@ -3,18 +3,13 @@
  * of white connections, its interface, and what spamlogd listens to.
  */
 import { parseIfconfig } from '../../codec/system/ifconfig.js'
-import {
-  evaluateFilter,
-  findTranslation,
-  type MailPacket,
-  type PfRule,
-  parsePfRules,
-} from '../../codec/system/pf-rules.js'
+import { evaluateFilter, findTranslation, type MailPacket, type PfRule } from '../../codec/system/pf-rules.js'
 import { parsePfLimit, parsePfTables } from '../../codec/system/pf-state.js'
 import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
 import { logCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 import { checkFilled, listensAt, listenText, opensPools } from './mail-path.js'
+import { readPfRules } from './pf-anchors.js'
 
 const RELOAD = 'pfctl -f /etc/pf.conf'
 const WHITE = 'spamd-white'
@@ -49,9 +44,9 @@ export async function checkPf(
   }
   findings.ok('pf', 'pf is enabled')
   await checkTables(context, findings, white)
-  const filter = parsePfRules(outputOf(await pfctl('-s', 'rules')) ?? '')
+  const filter = await readPfRules(pfctl, 'rules')
   // OpenBSD's pfctl knows no -s nat: translation is part of its filter rules.
-  const translation = probe.system === 'freebsd' ? parsePfRules(outputOf(await pfctl('-s', 'nat')) ?? '') : []
+  const translation = probe.system === 'freebsd' ? await readPfRules(pfctl, 'nat') : []
   if (filter.length === 0) {
     findings.error('pf.redirect', 'pf has no rules: everybody passes spamd', RELOAD)
     return

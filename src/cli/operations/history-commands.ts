@@ -1,5 +1,6 @@
 /** `spamdctl log` and `spamdctl undo`: tests bring their own output and clock. */
 import { setTimeout as pause } from 'node:timers/promises'
+import { actorOf } from '../../app/actor.js'
 import { useDatabase } from '../../app/database/open-database.js'
 import { type HistoryFilter, isChangeRule, readMatching, toRecord } from '../../app/history.js'
 import { toWireText } from '../../app/wire-text.js'
@@ -9,6 +10,9 @@ import { HISTORY_MODES, type HistoryMode } from '../../domain/history.js'
 import { canonicalIp } from '../../ip/address.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
+import { systemClock } from '../../platform/clock.js'
+import { resolveDbPath } from '../../platform/settings.js'
+import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
@@ -70,6 +74,17 @@ export interface HistoryParts {
   signal?: AbortSignal
   /** Pause between two looks of `--follow`. */
   followMs?: number
+}
+
+/** The running process as the parts of both commands. */
+export function liveHistoryParts(options: OptionValues): HistoryParts {
+  return {
+    dbPath: resolveDbPath(options.last('db')),
+    nowSec: () => systemClock.nowSec(),
+    write: (text) => writeFully(1, Buffer.from(text)),
+    writeError: writeMessage,
+    actor: actorOf(process.env),
+  }
 }
 
 /** Keys named in a refusal. */

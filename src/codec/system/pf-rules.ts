@@ -8,7 +8,7 @@
 export interface PfRule {
   /** As printed. */
   text: string
-  action: 'pass' | 'block' | 'match' | 'rdr' | 'no rdr' | 'other'
+  action: 'pass' | 'block' | 'match' | 'rdr' | 'no rdr' | 'anchor' | 'rdr-anchor' | 'other'
   isQuick: boolean
   direction: 'in' | 'out' | undefined
   /** `on`: interface or group, without `!`. */
@@ -31,6 +31,10 @@ export interface PfRule {
   tagged: string | undefined
   /** Only packets that another condition of the rule picks out: it cannot be told whether mail is among them. */
   isConditional: boolean
+  /** Name of an anchor, as written: `spamd`, or `ftp-proxy/*` for all below. */
+  anchor: string | undefined
+  /** The anchors that the rule stands in: their conditions hold as well. */
+  within: readonly PfRule[]
 }
 
 /** A mail connection as the rules see it. */
@@ -55,13 +59,16 @@ const FROM = /\bfrom (! )?(<[^>]+>|\{[^}]*\}|\([^)]*\)|\S+)/
 const TO_PORT = /(?<![-\w])to (?:! )?(?:<[^>]+>|\{[^}]*\}|\([^)]*\)|\S+) port (?:= )?(\S+(?: (?:<>|><) \S+)?)/
 const CONDITION = /\b(?:user|group) [=!<>]| probability | os "| received-on |\bfrom (?:! )?\S+ port /
 
-const DIRECTION = /^(?:pass|match|block(?: drop| return\S*(?: ?\([^)]*\))?)?) (in|out)\b/
+const DIRECTION = /^(?:pass|match|(?:rdr-)?anchor|block(?: drop| return\S*(?: ?\([^)]*\))?)?) (in|out)\b/
 
 function parseRule(text: string): PfRule | undefined {
-  const action = /^(pass|block|match|no rdr|rdr)(?=\s)/.exec(text)?.[1] as PfRule['action'] | undefined
+  const action = /^(pass|block|match|no rdr|rdr-anchor|rdr|anchor)(?=\s)/.exec(text)?.[1] as
+    | PfRule['action']
+    | undefined
   if (action === undefined) return undefined
   // A label is free text, and may hold any word.
-  const bare = text.replace(/ label "[^"]*"/, '')
+  const anchor = /^(?:rdr-)?anchor "([^"]+)"/.exec(text)?.[1]
+  const bare = text.replace(/ label "[^"]*"/, '').replace(/^((?:rdr-)?anchor) "[^"]+"/, '$1')
   const on = /\bon (! )?(\S+)/.exec(bare)
   const log = /\blog(?: \(([^)]*)\))?/.exec(bare)
   return {
@@ -81,6 +88,8 @@ function parseRule(text: string): PfRule | undefined {
     tag: /\btag (\S+)/.exec(bare)?.[1]?.replaceAll('"', ''),
     tagged: /\btagged (\S+)/.exec(bare)?.[1]?.replaceAll('"', ''),
     isConditional: CONDITION.test(bare),
+    anchor,
+    within: [],
   }
 }
 
@@ -113,13 +122,15 @@ export interface FilterVerdict {
   logTo: string[]
 }
 
+const FILTER_ACTIONS: readonly PfRule['action'][] = ['pass', 'block', 'match', 'other']
+
 /** Evaluates filter rules: the last matching one decides, or the first with `quick`. */
 export function evaluateFilter(rules: readonly PfRule[], packet: MailPacket): FilterVerdict {
   let decided: PfRule | undefined
   let redirect: PfRule['redirect']
   const logTo = new Set<string>()
   for (const rule of rules) {
-    if (rule.action === 'rdr' || rule.action === 'no rdr' || !matches(rule, packet)) continue
+    if (!FILTER_ACTIONS.includes(rule.action) || !matches(rule, packet)) continue
     if (rule.action === 'match') {
       redirect = rule.redirect ?? redirect
       if (rule.logTo !== undefined) logTo.add(rule.logTo)
@@ -139,7 +150,8 @@ function matches(rule: PfRule, packet: MailPacket): boolean {
   if (rule.isConditional) return false
   if (rule.tagged !== undefined && rule.tagged !== packet.tag) return false
   if (!matchesInterface(rule, packet.interface)) return false
-  return matchesSource(rule.from, packet.tables) && matchesPort(rule.toPort, packet.port)
+  if (!matchesSource(rule.from, packet.tables) || !matchesPort(rule.toPort, packet.port)) return false
+  return rule.within.every((anchor) => matches(anchor, packet))
 }
 
 /** Without knowledge of the interface every one but the loopback may be meant. */

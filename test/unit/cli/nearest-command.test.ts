@@ -1,6 +1,6 @@
 /** What is said to a word that is no command. */
 import { expect, test } from 'vitest'
-import { nearestCommand } from '../../../src/cli/oclif-program.js'
+import { nearestCommand, plainRefusal } from '../../../src/cli/oclif-program.js'
 
 const NAMES = [
   'status',
@@ -30,4 +30,12 @@ test.each([
   ['', undefined],
 ])('%j: %s', (word, expected) => {
   expect(nearestCommand(word, NAMES)).toBe(expected)
+})
+
+test.each([
+  ['Command failover:x not found.', 'command failover x not found', 'failover x'],
+  ['command zzz not found', 'command zzz not found', 'zzz'],
+  ['Some other refusal.', 'Some other refusal', undefined],
+])('%j is told in the words that were typed', (text, message, words) => {
+  expect(plainRefusal(text)).toEqual({ message, words })
 })

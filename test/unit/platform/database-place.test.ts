@@ -39,6 +39,6 @@ test.each([
 
 test('a folder of our own may be given to the daemons', () => {
   expect(databaseOwnerHint('_spamd', '/var/db/spamdctl/spamd.sqlite')).toContain(
-    'chown _spamd /var/db/spamdctl /var/db/spamdctl/spamd.sqlite',
+    'chown -h _spamd /var/db/spamdctl /var/db/spamdctl/spamd.sqlite',
   )
 })

@@ -125,7 +125,7 @@ const DATABASE: BrokenGateway[] = [
       id: 'database.rights',
       level: 'error',
       message: 'belongs to user id 990001, not to _spamd: the daemons cannot write it',
-      fix: 'chown _spamd',
+      fix: 'chown -h _spamd',
     },
   },
   {
@@ -173,7 +173,7 @@ const DATABASE: BrokenGateway[] = [
       id: 'database.folder',
       level: 'error',
       message: '_spamd may not write to',
-      fix: 'chown _spamd',
+      fix: 'chown -h _spamd',
     },
   },
   {

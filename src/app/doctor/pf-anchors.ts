@@ -1,0 +1,45 @@
+/** The rules of pf with those of its anchors in their places. Source: pf.conf(5), ANCHORS; pfctl(8), -a. */
+import { type PfRule, parsePfRules } from '../../codec/system/pf-rules.js'
+import type { CommandOutput } from '../../platform/system-probe.js'
+import { outputOf } from './context.js'
+
+type Pfctl = (...args: string[]) => Promise<CommandOutput>
+
+/** Anchors in anchors; pf itself allows 64. */
+const MAX_DEPTH = 8
+/** Anchors that are asked for: each is a run of pfctl, and proxies make one for each client. */
+const MAX_ANCHORS = 64
+
+/** Filter rules, or translation rules of FreeBSD, in the order in which pf looks at them. */
+export async function readPfRules(pfctl: Pfctl, sort: 'rules' | 'nat'): Promise<PfRule[]> {
+  let askedCount = 0
+  const read = async (path: string, within: readonly PfRule[]): Promise<PfRule[]> => {
+    const place = path === '' ? [] : ['-a', path]
+    const rules = parsePfRules(outputOf(await pfctl(...place, '-s', sort)) ?? '')
+    const all: PfRule[] = []
+    for (const rule of rules) {
+      if (rule.anchor === undefined) all.push({ ...rule, within })
+      else {
+        for (const name of await namesOf(pfctl, path, rule.anchor)) {
+          askedCount += 1
+          if (askedCount > MAX_ANCHORS || within.length === MAX_DEPTH) break
+          all.push(...(await read(name, [...within, rule])))
+        }
+      }
+    }
+    return all
+  }
+  return await read('', [])
+}
+
+/** The whole paths that the name of an anchor stands for; absolute with a slash in front, else below `path`. */
+async function namesOf(pfctl: Pfctl, path: string, name: string): Promise<string[]> {
+  const whole = name.startsWith('/') ? name.slice(1) : path === '' ? name : `${path}/${name}`
+  if (!whole.endsWith('*')) return [whole]
+  const parent = whole.replace(/\/?\*$/, '')
+  const listed = outputOf(await pfctl(...(parent === '' ? [] : ['-a', parent]), '-s', 'Anchors')) ?? ''
+  return listed
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+}
