@@ -4,6 +4,9 @@ import type { Change } from '../../domain/change.js'
 import type { Entry, EntryKey } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
 
+/** What a deletion needs of a store. */
+export type DeletionStore = Pick<Store, 'list' | 'count' | 'edit' | 'load'>
+
 /** Entries that one transaction deletes, so that the daemons get their turn. */
 const MAX_ENTRIES_PER_TRANSACTION = 10_000
 

@@ -1,13 +1,12 @@
 /** `spamdb -d` with filters: shows how many entries match, asks, and deletes them. */
 import { actorOf } from '../../app/actor.js'
-import { deleteMatching } from '../../app/database/delete-matching.js'
+import { type DeletionStore, deleteMatching } from '../../app/database/delete-matching.js'
 import { openDryRun } from '../../app/database/dry-run.js'
-import type { Store } from '../../db/store.js'
 import type { Change } from '../../domain/change.js'
 import { CLASSIC_KINDS, ENTRY_KINDS } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
 import { AppError } from '../../platform/app-error.js'
-import type { SpamdbParts } from './spamdb-main.js'
+import type { Environment } from '../../platform/settings.js'
 
 export interface FilterDeletion {
   query: EntryQuery
@@ -16,11 +15,20 @@ export interface FilterDeletion {
   isAgreed: boolean
 }
 
+/** Those parts of spamdb that it needs. */
+interface DeletionParts {
+  writeOut(bytes: Uint8Array): void
+  writeError(text: string): void
+  environment: Environment
+  /** Undefined without a terminal. */
+  ask?: ((question: string) => Promise<string>) | undefined
+}
+
 /** Runs it on an open store; `announce` is told of what was deleted. Returns the exit code, 1 when nothing matched. */
 export async function deleteByFilter(
-  store: Store,
+  store: DeletionStore,
   { query, isDryRun, isAgreed }: FilterDeletion,
-  parts: SpamdbParts,
+  parts: DeletionParts,
   now: number,
   announce?: (changes: readonly Change[]) => void | Promise<void>,
 ): Promise<number> {
