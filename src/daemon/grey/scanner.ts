@@ -8,18 +8,17 @@
  * It walks the database in slices and lets other events in between, so that clients are served while a large
  * database is scanned. When the walk fails the table and the trap list are left as they are.
  */
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, GreyPolicy, ScanCursor, ScanScope } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
-import { type PoolKeyKind, parsePoolKey } from '../../domain/pool-key.js'
+import type { PoolKeyKind } from '../../domain/pool-key.js'
 import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { isEmptySet } from '../../ip/ip-range-set.js'
 import { RangeTable } from '../../ip/range-table.js'
-import { AppError } from '../../platform/app-error.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
@@ -27,6 +26,7 @@ import type { DebugOutput } from '../debug-output.js'
 import type { BlockLists } from '../lists/block-lists.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { SenderCheckSink } from '../seams.js'
+import { retryWhileBusy } from '../store/retry-while-busy.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { isBriefEnough, type WholeScan } from './brief-scan.js'
@@ -34,6 +34,7 @@ import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
 import type { PoolNetworks } from './pool-networks.js'
+import { newReport, unfitPools } from './scan-parts.js'
 import type { WhiteTable } from './white-table.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
@@ -50,9 +51,6 @@ const LARGEST_BRIEF_SLICE = 20_000
 const MASS_EXPIRY_COUNT = 1000
 /** Marks of deletions that one scan looks at. */
 const MARKS_SLICE = 2000
-/** A database that someone else has locked is asked again after this, so many times. */
-const BUSY_RETRY_MS = 250
-const MAX_BUSY_RETRIES = 40
 
 export interface ScannerOptions {
   keeper: Pick<StoreKeeper, 'use' | 'isFresh' | 'generation'>
@@ -160,20 +158,8 @@ export class Scanner {
 
   async #scan(wantsBrief: boolean): Promise<ScanReport> {
     const { clock, logger, databasePath, whiteTable, keeper, blockLists } = this.#options
-    const { revision: listRevision } = blockLists
-    const startedMs = clock.monotonicMs()
-    const report: ScanReport = {
-      atSec: clock.nowSec(),
-      isComplete: false,
-      isWaiting: false,
-      whiteCount: 0,
-      trappedCount: 0,
-      poolCount: 0,
-      greyCount: 0,
-      deletedCount: 0,
-      promotedCount: 0,
-      durationMs: 0,
-    }
+    const [listRevision, startedMs] = [blockLists.revision, clock.monotonicMs()]
+    const report = newReport(clock.nowSec())
     const white = new HostGatherer()
     const trapped = new HostGatherer()
     const pools: PoolEntry[] = []
@@ -354,16 +340,9 @@ export class Scanner {
   }
 
   /** Writers wait for each other; the scan is the patient one. */
-  async #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
-    for (let retries = 0; ; retries += 1) {
-      try {
-        return await this.#options.keeper.use(action)
-      } catch (error) {
-        const isBusy = error instanceof AppError && error.code === 'ERR_DB_BUSY'
-        if (!isBusy || retries === MAX_BUSY_RETRIES || this.#isStopped) throw error
-      }
-      await pause(BUSY_RETRY_MS)
-    }
+  #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
+    const isStopped = (): boolean => this.#isStopped
+    return retryWhileBusy(() => this.#options.keeper.use(action), isStopped)
   }
 
   /** The next slice is sized by what this one cost. */
@@ -396,12 +375,9 @@ export class Scanner {
   /** Closes networks that hold a TRAPPED or block-listed address, and those of keys that are no longer in use. */
   async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
     const { blockLists, policy, poolKinds, pools, logger } = this.#options
-    const isUnfit = ({ ip, pool }: PoolEntry): boolean => {
-      const kind = parsePoolKey(pool)?.kind
-      if (kind === undefined || !poolKinds.has(kind)) return true
-      return blockLists.overlaps(ip) || trapped.overlaps(parseCidr(ip)!)
-    }
-    const closedPools = entries.filter(isUnfit).map(({ ip }) => ip)
+    const isBarred = (network: string): boolean =>
+      blockLists.overlaps(network) || trapped.overlaps(parseCidr(network)!)
+    const closedPools = unfitPools(entries, poolKinds, isBarred)
     if (closedPools.length > 0) {
       for (const network of closedPools)
         logger.log('info', `pool ${network} closed`, { event: 'pool-closed', network })
