@@ -1,10 +1,18 @@
-/** What `spamdctl init-db` does for a database on a server. */
-import { initServerDatabase } from '../../app/database/open-database.js'
+/** What `spamdctl init-db` and `move-db` do for a database on a server. */
+import { moveDatabase } from '../../app/database/move-database.js'
+import { initServerDatabase, useDatabase } from '../../app/database/open-database.js'
 import { escapeControl } from '../../codec/escape.js'
 import { AppError } from '../../platform/app-error.js'
+import { resolveDbPath } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
+import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
 import type { SpamdbParts } from './spamdb-main.js'
+
+export const MOVE_DB_OPTIONS: readonly OptionSpec[] = [
+  { long: 'json', summary: 'the report as one JSON object' },
+  { long: 'help', summary: 'show this help' },
+]
 
 const MAX_PARTITIONS = 1024
 
@@ -28,6 +36,27 @@ export async function runInitServer(
   ]
   const report = JSON.stringify({ location, created: isChanged, version, grants })
   parts.writeOut(Buffer.from(options.has('json') ? `${report}\n` : `${lines.join('\n')}\n`))
+  return EXIT.ok
+}
+
+/** Moves everything from one database into an empty one; exit code 1 when they differ in the end. */
+export async function runMoveDb(
+  from: string,
+  to: string,
+  options: OptionValues,
+  parts: SpamdbParts,
+): Promise<number> {
+  // The same check that a location from the environment passes.
+  const [source, target] = [resolveDbPath(from, {}), resolveDbPath(to, {})]
+  const report = await useDatabase(source, 'read', (fromStore) =>
+    useDatabase(target, 'write', (toStore) => moveDatabase(fromStore, toStore, parts.clock.nowSec())),
+  )
+  const { addresses, tuples, spamtraps, pools, releases, left, digest } = report
+  const moved = `${addresses} addresses, ${tuples} tuples, ${spamtraps} spamtraps, ${pools} pools, ${releases} releases`
+  const text = options.has('json')
+    ? JSON.stringify({ from: source, to: target, ...report })
+    : `${moved} moved and compared (digest ${digest}), ${left} left whose time is over`
+  parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }
 

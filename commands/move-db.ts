@@ -1,0 +1,32 @@
+import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { MOVE_DB_OPTIONS, runMoveDb } from '../src/cli/spamdb/server-commands.js'
+import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+
+const USAGE = 'move-db [OPTIONS] FROM TO'
+
+/** `spamdctl move-db`: move a database between a file and a server. Manual: docs/man/spamdctl.8. */
+export default class MoveDb extends BaseCommand {
+  static override summary = 'move a database between a file and a server'
+  static override description =
+    'FROM and TO are paths or locations postgres://...; TO must be empty. Entries go over with their stamps, in slices, and are compared afterwards by number and digest. FROM stays as it is. Stop the daemons that use FROM first, or run it again into an empty database: what they change meanwhile is not moved.'
+  static override usage = USAGE
+  static override examples = [
+    {
+      description: 'from the file of one gateway to a server that several share',
+      command: 'spamdctl move-db /var/lib/spamd/spamd.sqlite postgres://owner@db.example.org/spamd',
+    },
+    {
+      description: 'and back to a file',
+      command: 'spamdctl move-db postgres://owner@db.example.org/spamd /var/lib/spamd/back.sqlite',
+    },
+  ]
+  static override flags = flagsForHelp(MOVE_DB_OPTIONS)
+
+  async run(): Promise<void> {
+    const words = this.parseWords(MOVE_DB_OPTIONS, `spamdctl ${USAGE}`, { min: 2, max: 2 })
+    if (words === undefined) return
+    const [from = '', to = ''] = words.operands
+    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['move-db']))
+    process.exitCode = await runMoveDb(from, to, words.options, io)
+  }
+}

@@ -1,0 +1,127 @@
+/** Moving a database between a file and a server, or between two of either: entries with their stamps, compared afterwards. */
+import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { RecordSlice, Store } from '../../db/store.js'
+import type { MergeRecord } from '../../domain/decide-merge.js'
+import { ENTRY_KINDS } from '../../domain/entry.js'
+import { heldHostOf, mergeHosts, registersOf } from '../../domain/merge.js'
+import { AppError } from '../../platform/app-error.js'
+
+/** What was moved, and what was left because its time is over. */
+export interface MoveReport {
+  addresses: number
+  tuples: number
+  spamtraps: number
+  pools: number
+  releases: number
+  /** Entries and marks of deletions that say nothing any more, and tuples of addresses that are WHITE. */
+  left: number
+  /** Of what was moved, the same in both databases. */
+  digest: string
+}
+
+const SLICE = 2000
+/** A database that is moved keeps to no limits: those of the daemons apply to what comes later. */
+const POLICY = { passSec: 0, maxTuples: 2 ** 40, maxTuplesPerAddress: 2 ** 40, maxTupleBytes: 2 ** 50 }
+const NAMES = {
+  host: 'addresses',
+  tuple: 'tuples',
+  spamtrap: 'spamtraps',
+  pool: 'pools',
+  release: 'releases',
+} as const
+
+/**
+ * Copies everything from one store into an empty one in slices, and compares what is there then. The first stays as it is.
+ * Throws `AppError`: `ERR_MOVE_NOT_EMPTY`, `ERR_MOVE_CLOCK` for entries from more than five minutes in the future,
+ * `ERR_MOVE_DIFFERS`, and the codes of `Store`.
+ */
+export async function moveDatabase(from: Store, to: Store, nowSec: number): Promise<MoveReport> {
+  const counts = await to.count({ kinds: ENTRY_KINDS })
+  if (Object.values(counts).some((count) => count > 0)) {
+    throw new AppError('ERR_MOVE_NOT_EMPTY', `${to.location} holds entries already`, {
+      hint: 'move into a database that "spamdctl init-db" has just made',
+    })
+  }
+  const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, left: 0 }
+  const sent = new OrderlessDigest(nowSec)
+  for await (const records of slicesOf(from)) {
+    const { outcomes } = await to.merge(records, { policy: POLICY }, nowSec)
+    for (const [index, record] of records.entries()) {
+      const outcome = outcomes[index]
+      if (outcome === 'ahead') throw aheadError(from)
+      if (outcome === 'unchanged' || !sent.add(record)) report.left += 1
+      else report[NAMES[record.kind]] += 1
+    }
+  }
+  const found = new OrderlessDigest(nowSec)
+  for await (const records of slicesOf(to)) for (const record of records) found.add(record)
+  if (found.text !== sent.text || found.count !== sent.count) {
+    throw new AppError(
+      'ERR_MOVE_DIFFERS',
+      `${to.location} holds other entries than were sent: ${found.count} instead of ${sent.count}, digest ${found.text} instead of ${sent.text}`,
+      { hint: 'stop the programs that use either database, empty the second one and begin again' },
+    )
+  }
+  return { ...report, digest: sent.text }
+}
+
+async function* slicesOf(store: Store): AsyncGenerator<MergeRecord[], void, undefined> {
+  let cursor: RecordSlice['next']
+  do {
+    const { records, next } = await store.listRecords(cursor, SLICE)
+    if (records.length > 0) yield records
+    await nextTurn()
+    cursor = next
+  } while (cursor !== undefined)
+}
+
+/** The sum of the hashes of records: two databases list them in different orders. */
+class OrderlessDigest {
+  count = 0
+  readonly #nowSec: number
+  #sum = 0n
+
+  constructor(nowSec: number) {
+    this.#nowSec = nowSec
+  }
+
+  get text(): string {
+    return this.#sum.toString(16).padStart(32, '0')
+  }
+
+  /** False for an address that no longer shows and whose marks are of no use. */
+  add(record: MergeRecord): boolean {
+    const seen = record.kind === 'host' ? shownHost(record, this.#nowSec) : record
+    if (seen === undefined) return false
+    const bytes = createHash('sha256').update(canonicalText(seen)).digest()
+    this.#sum = (this.#sum + bytes.readBigUInt64BE(0) * 2n ** 64n + bytes.readBigUInt64BE(8)) % 2n ** 128n
+    this.count += 1
+    return true
+  }
+}
+
+/** An address as any database stores it: what can never show again is not compared. */
+function shownHost({ kind, ip, registers }: Extract<MergeRecord, { kind: 'host' }>, nowSec: number): unknown {
+  const held = heldHostOf(ip, mergeHosts(registers, { bcount: 0, pcount: 0 }), nowSec)
+  return held.entry === undefined ? undefined : { kind, ip, registers: registersOf(held) }
+}
+
+/** JSON with the fields in order, those without a value left out. */
+function canonicalText(value: unknown): string {
+  return JSON.stringify(value, (_name, each: unknown) =>
+    typeof each === 'object' && each !== null && !Array.isArray(each)
+      ? Object.fromEntries(Object.entries(each).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : each,
+  )
+}
+
+function aheadError({ location }: Store): AppError {
+  return new AppError(
+    'ERR_MOVE_CLOCK',
+    `${location} holds entries from more than five minutes in the future`,
+    {
+      hint: 'set the clock of this machine, or wait until that time has come',
+    },
+  )
+}

@@ -1,0 +1,65 @@
+/** Moving a database to a server and back. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { moveDatabase } from '../../src/app/database/move-database.js'
+import type { Store } from '../../src/db/store.js'
+import { PostgresServer } from '../support/postgres-server.js'
+import { attemptOf, listingOf, NOW, POLICY, Scratch } from '../support/scratch-database.js'
+
+const server = await PostgresServer.start()
+afterAll(() => server.remove())
+const scratch = new Scratch()
+
+async function filled(): Promise<Store> {
+  const store = await scratch.store({ durability: 'normal' })
+  const ips = Array.from({ length: 300 }, (_, n) => `10.0.${n >> 7}.${n & 127}`)
+  await store.recordAttempts(
+    ips.map((ip) => attemptOf(ip)),
+    POLICY,
+    NOW,
+  )
+  await store.recordAttempts(
+    ips.slice(0, 100).map((ip) => attemptOf(ip)),
+    POLICY,
+    NOW + 2000,
+  )
+  await store.edit(
+    [
+      { operation: 'add', kind: 'WHITE', ip: '192.0.2.1', options: { expire: 0, comment: 'é' } },
+      { operation: 'add', kind: 'TRAPPED', ip: '2001:db8::1' },
+      { operation: 'add', kind: 'SPAMTRAP', address: 'tr\xe4p@example.net', options: { comment: 'why' } },
+      { operation: 'delete', key: { kind: 'host', ip: '10.0.0.3' } },
+    ],
+    NOW + 2001,
+  )
+  await store.upsert(
+    [{ kind: 'WHITE', ip: '198.51.100.1', first: 5, pass: 6, expire: 7, bcount: 1, pcount: 1 }],
+    { ifMissing: false, now: NOW },
+  )
+  return store
+}
+
+describe('move-db', () => {
+  test('to a server and back lists the same bytes, and deletions last', async () => {
+    const file = await filled()
+    const shared = await scratch.open(await server.createDatabase())
+    const back = await scratch.store({ durability: 'normal' })
+    const there = await moveDatabase(file, shared, NOW + 3000)
+    expect(there).toMatchObject({ addresses: 101, tuples: 200, spamtraps: 1 })
+    const again = await moveDatabase(shared, back, NOW + 3000)
+    expect(again.digest).toBe(there.digest)
+    const listing = (await listingOf(file)).replace(/^WHITE\|198\.51\.100\.1\|.*\n/m, '')
+    expect(await listingOf(shared)).toBe(listing)
+    expect(await listingOf(back)).toBe(listing)
+    expect((await shared.check()).problems).toEqual([])
+    // The address was deleted: a tuple of before does not bring it back.
+    const { outcomes } = await shared.recordAttempts([attemptOf('10.0.0.3')], POLICY, NOW + 3001)
+    expect(outcomes[0]!.result).toBe('new')
+  })
+
+  test('goes into an empty database only', async () => {
+    const file = await filled()
+    const shared = await scratch.open(await server.createDatabase())
+    await shared.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.77' }], NOW)
+    await expect(moveDatabase(file, shared, NOW + 3000)).rejects.toMatchObject({ code: 'ERR_MOVE_NOT_EMPTY' })
+  })
+})
