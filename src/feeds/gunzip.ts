@@ -127,7 +127,7 @@ async function* inflateMember(input: Input): AsyncGenerator<Uint8Array> {
   const inflater = createInflateRaw()
   let fedBytes = 0
   let lastChunk: Uint8Array = new Uint8Array(0)
-  let sourceError: unknown
+  let sourceFailure: { error: unknown } | undefined
   let hasEnded = false
   inflater.once('end', () => {
     hasEnded = true
@@ -144,21 +144,21 @@ async function* inflateMember(input: Input): AsyncGenerator<Uint8Array> {
       }
       inflater.end()
     } catch (error) {
-      sourceError = error
+      sourceFailure = { error }
       inflater.destroy()
     }
   })()
   try {
     yield* inflater as AsyncIterable<Uint8Array>
   } catch (error) {
-    if (sourceError !== undefined) throw sourceError
+    if (sourceFailure !== undefined) throw sourceFailure.error
     throw (error as NodeJS.ErrnoException).code === 'Z_BUF_ERROR' ? cut(error) : damaged(error)
   } finally {
     inflater.destroy()
     await feeding
     input.bytes = Buffer.from(lastChunk.subarray(lastChunk.length - (fedBytes - inflater.bytesWritten)))
   }
-  if (sourceError !== undefined) throw sourceError
+  if (sourceFailure !== undefined) throw sourceFailure.error
 }
 
 /** Resolves when the chunk's memory may be used again, or when nobody will read any more. */

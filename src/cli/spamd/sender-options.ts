@@ -44,7 +44,7 @@ export function applySenderOption(
   config: SenderCheckConfig,
   name: string,
   value: string,
-  fail: (message: string, hint?: string) => object,
+  fail: (message: string, hint?: string) => Error,
 ): boolean {
   switch (name) {
     case 'grey-spf':

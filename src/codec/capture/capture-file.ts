@@ -23,53 +23,53 @@ const COMPRESSED_MAGICS: readonly (readonly [string, number])[] = [
 
 /** Reads classic pcap and pcapng from chunks, told apart by their first bytes. */
 export class CaptureFileReader {
-  private readonly queue = new ByteQueue()
-  private format: CaptureFormatReader | undefined
-  private damage: CaptureDamage | undefined
+  readonly #queue = new ByteQueue()
+  #format: CaptureFormatReader | undefined
+  #damage: CaptureDamage | undefined
 
   /** Link type of the file, or undefined before it is known. */
   get linkType(): number | undefined {
-    return this.format?.linkType
+    return this.#format?.linkType
   }
 
   /** Byte order of the host that wrote the file; `little` before it is known. */
   get byteOrder(): ByteOrder {
-    return this.format?.byteOrder ?? 'little'
+    return this.#format?.byteOrder ?? 'little'
   }
 
   push(chunk: Uint8Array): void {
-    if (this.damage === undefined) this.queue.push(chunk)
+    if (this.#damage === undefined) this.#queue.push(chunk)
   }
 
   /** The next record; a damage, again and again, where the file ends badly; undefined: push more or end. */
   next(): CaptureRecord | CaptureDamage | undefined {
-    if (this.damage !== undefined) return this.damage
-    this.format ??= this.recognise()
-    const item = this.format?.next()
-    if (item?.kind === 'damage') this.damage = item
-    return item ?? this.damage
+    if (this.#damage !== undefined) return this.#damage
+    this.#format ??= this.#recognise()
+    const item = this.#format?.next()
+    if (item?.kind === 'damage') this.#damage = item
+    return item ?? this.#damage
   }
 
   /** Says that the stream has ended, once `next` gave undefined: the damage if it ended within something. */
   end(): CaptureDamage | undefined {
-    this.damage ??= this.format?.damageAtEnd()
-    if (this.format === undefined) {
-      const reason = `truncated dump file; tried to read ${MAGIC_BYTES} file header bytes, only got ${this.queue.available}`
-      this.damage ??= { kind: 'damage', offset: 0, reason }
+    this.#damage ??= this.#format?.damageAtEnd()
+    if (this.#format === undefined) {
+      const reason = `truncated dump file; tried to read ${MAGIC_BYTES} file header bytes, only got ${this.#queue.available}`
+      this.#damage ??= { kind: 'damage', offset: 0, reason }
     }
-    return this.damage
+    return this.#damage
   }
 
-  private recognise(): CaptureFormatReader | undefined {
-    const magic = this.queue.peek(MAGIC_BYTES)
+  #recognise(): CaptureFormatReader | undefined {
+    const magic = this.#queue.peek(MAGIC_BYTES)
     if (magic === undefined) return undefined
     const byteOrder = pcapByteOrder(magic)
-    if (byteOrder !== undefined) return new PcapFileReader(this.queue, byteOrder)
-    if (new ByteReader(magic).u32be() === BLOCK_SECTION_HEADER) return new PcapngFileReader(this.queue)
+    if (byteOrder !== undefined) return new PcapFileReader(this.#queue, byteOrder)
+    if (new ByteReader(magic).u32be() === BLOCK_SECTION_HEADER) return new PcapngFileReader(this.#queue)
     const start = new ByteReader(magic).u16be()
     const compression = COMPRESSED_MAGICS.find(([, number]) => number === start)?.[0]
     const detail = compression === undefined ? '' : ` (${compression})`
-    this.damage = { kind: 'damage', offset: 0, reason: `unknown file format${detail}` }
+    this.#damage = { kind: 'damage', offset: 0, reason: `unknown file format${detail}` }
     return undefined
   }
 }

@@ -41,33 +41,33 @@ export function pcapByteOrder(magic: Uint8Array): ByteOrder | undefined {
 /** Reads the records of a classic pcap file in either byte order. */
 export class PcapFileReader implements CaptureFormatReader {
   linkType: number | undefined
-  private readonly queue: ByteQueue
+  readonly #queue: ByteQueue
   readonly byteOrder: ByteOrder
 
   /** `queue` stands at the magic number, whose byte order is given. */
   constructor(queue: ByteQueue, byteOrder: ByteOrder) {
-    this.queue = queue
+    this.#queue = queue
     this.byteOrder = byteOrder
   }
 
   next(): CaptureRecord | CaptureDamage | undefined {
     if (this.linkType === undefined) {
-      const damage = this.readFileHeader()
+      const damage = this.#readFileHeader()
       if (damage !== undefined || this.linkType === undefined) return damage
     }
-    const header = this.queue.peek(RECORD_HEADER_BYTES)
+    const header = this.#queue.peek(RECORD_HEADER_BYTES)
     if (header === undefined) return undefined
     const reader = new ByteReader(header)
-    const timeSec = this.u32(reader)
+    const timeSec = this.#u32(reader)
     reader.skip(4)
-    const capturedBytes = this.u32(reader)
+    const capturedBytes = this.#u32(reader)
     if (capturedBytes > MAX_CAPTURED_BYTES) {
       const reason = `invalid packet capture length ${capturedBytes}, bigger than maximum of ${MAX_CAPTURED_BYTES}`
-      return { kind: 'damage', offset: this.queue.offset, reason }
+      return { kind: 'damage', offset: this.#queue.offset, reason }
     }
-    const whole = this.queue.peek(RECORD_HEADER_BYTES + capturedBytes)
+    const whole = this.#queue.peek(RECORD_HEADER_BYTES + capturedBytes)
     if (whole === undefined) return undefined
-    this.queue.discard(whole.length)
+    this.#queue.discard(whole.length)
     return {
       kind: 'record',
       bytes: whole.subarray(RECORD_HEADER_BYTES),
@@ -78,22 +78,22 @@ export class PcapFileReader implements CaptureFormatReader {
   }
 
   damageAtEnd(): CaptureDamage | undefined {
-    const left = this.queue.available
+    const left = this.#queue.available
     const damage = (wantedBytes: number, what: string, gotBytes: number): CaptureDamage => ({
       kind: 'damage',
-      offset: this.queue.offset,
+      offset: this.#queue.offset,
       reason: `truncated dump file; tried to read ${wantedBytes} ${what} bytes, only got ${gotBytes}`,
     })
     if (this.linkType === undefined) return damage(FILE_HEADER_BYTES, 'file header', left)
     if (left === 0) return undefined
-    const header = this.queue.peek(RECORD_HEADER_BYTES)
+    const header = this.#queue.peek(RECORD_HEADER_BYTES)
     if (header === undefined) return damage(RECORD_HEADER_BYTES, 'header', left)
-    const capturedBytes = this.u32(new ByteReader(header, 8))
+    const capturedBytes = this.#u32(new ByteReader(header, 8))
     return damage(capturedBytes, 'captured', left - RECORD_HEADER_BYTES)
   }
 
-  private readFileHeader(): CaptureDamage | undefined {
-    const header = this.queue.peek(FILE_HEADER_BYTES)
+  #readFileHeader(): CaptureDamage | undefined {
+    const header = this.#queue.peek(FILE_HEADER_BYTES)
     if (header === undefined) return undefined
     const reader = new ByteReader(header, 4)
     const major = this.byteOrder === 'little' ? reader.u16le() : reader.u16be()
@@ -102,12 +102,12 @@ export class PcapFileReader implements CaptureFormatReader {
       return { kind: 'damage', offset: 4, reason: `unsupported pcap savefile version ${major}.${minor}` }
     }
     reader.seek(20)
-    this.linkType = (this.u32(reader) & LINK_TYPE_MASK) >>> 0
-    this.queue.discard(FILE_HEADER_BYTES)
+    this.linkType = (this.#u32(reader) & LINK_TYPE_MASK) >>> 0
+    this.#queue.discard(FILE_HEADER_BYTES)
     return undefined
   }
 
-  private u32(reader: ByteReader): number {
+  #u32(reader: ByteReader): number {
     return this.byteOrder === 'little' ? reader.u32le() : reader.u32be()
   }
 }

@@ -44,122 +44,122 @@ interface PcapngInterface {
 /** Reads the packets of a pcapng file; all its interfaces must share one link type. */
 export class PcapngFileReader implements CaptureFormatReader {
   byteOrder: ByteOrder = 'little'
-  private readonly queue: ByteQueue
-  private interfaces: PcapngInterface[] = []
+  readonly #queue: ByteQueue
+  #interfaces: PcapngInterface[] = []
   /** Rest of a block that is being skipped. */
-  private skipBytes = 0
+  #skipBytes = 0
 
   /** `queue` stands at the first section header. */
   constructor(queue: ByteQueue) {
-    this.queue = queue
+    this.#queue = queue
   }
 
   get linkType(): number | undefined {
-    return this.interfaces[0]?.linkType
+    return this.#interfaces[0]?.linkType
   }
 
   next(): CaptureRecord | CaptureDamage | undefined {
     for (;;) {
-      this.skipBytes -= this.queue.discard(this.skipBytes)
-      if (this.skipBytes > 0) return undefined
-      const head = this.queue.peek(MIN_BLOCK_BYTES)
+      this.#skipBytes -= this.#queue.discard(this.#skipBytes)
+      if (this.#skipBytes > 0) return undefined
+      const head = this.#queue.peek(MIN_BLOCK_BYTES)
       if (head === undefined) return undefined
-      const type = this.readBlockType(head)
-      if (type === undefined) return this.damage('unknown byte order of a section')
-      const lengthBytes = this.u32(new ByteReader(head, 4))
+      const type = this.#readBlockType(head)
+      if (type === undefined) return this.#damage('unknown byte order of a section')
+      const lengthBytes = this.#u32(new ByteReader(head, 4))
       const minBytes = type === BLOCK_SECTION_HEADER ? MIN_SECTION_BYTES : MIN_BLOCK_BYTES
       if (lengthBytes < minBytes || lengthBytes % 4 !== 0) {
-        return this.damage(`block length ${lengthBytes} is impossible`)
+        return this.#damage(`block length ${lengthBytes} is impossible`)
       }
       if (!isReadWhole(type)) {
-        this.skipBytes = lengthBytes
+        this.#skipBytes = lengthBytes
         continue
       }
       if (lengthBytes > MAX_READ_BLOCK_BYTES) {
-        return this.damage(`block length ${lengthBytes} is larger than ${MAX_READ_BLOCK_BYTES}`)
+        return this.#damage(`block length ${lengthBytes} is larger than ${MAX_READ_BLOCK_BYTES}`)
       }
-      const block = this.queue.peek(lengthBytes)
+      const block = this.#queue.peek(lengthBytes)
       if (block === undefined) return undefined
-      if (this.u32(new ByteReader(block, lengthBytes - 4)) !== lengthBytes) {
-        return this.damage('the two lengths of a block differ')
+      if (this.#u32(new ByteReader(block, lengthBytes - 4)) !== lengthBytes) {
+        return this.#damage('the two lengths of a block differ')
       }
-      const result = this.readBlock(type, block.subarray(BLOCK_HEAD_BYTES, lengthBytes - 4))
+      const result = this.#readBlock(type, block.subarray(BLOCK_HEAD_BYTES, lengthBytes - 4))
       if (result?.kind === 'damage') return result
-      this.queue.discard(lengthBytes)
+      this.#queue.discard(lengthBytes)
       if (result !== undefined) return result
     }
   }
 
   damageAtEnd(): CaptureDamage | undefined {
-    if (this.skipBytes === 0 && this.queue.available === 0) return undefined
-    return this.damage(`truncated pcapng block; only got ${this.queue.available} bytes of it`)
+    if (this.#skipBytes === 0 && this.#queue.available === 0) return undefined
+    return this.#damage(`truncated pcapng block; only got ${this.#queue.available} bytes of it`)
   }
 
   /** Type of the block; a section header sets the byte order, undefined when it names none. */
-  private readBlockType(head: Uint8Array): number | undefined {
+  #readBlockType(head: Uint8Array): number | undefined {
     // The section header's type reads the same in both orders.
-    if (new ByteReader(head).u32be() !== BLOCK_SECTION_HEADER) return this.u32(new ByteReader(head))
+    if (new ByteReader(head).u32be() !== BLOCK_SECTION_HEADER) return this.#u32(new ByteReader(head))
     if (new ByteReader(head, 8).u32be() === BYTE_ORDER_MAGIC) this.byteOrder = 'big'
     else if (new ByteReader(head, 8).u32le() === BYTE_ORDER_MAGIC) this.byteOrder = 'little'
     else return undefined
     return BLOCK_SECTION_HEADER
   }
 
-  private readBlock(type: number, body: Uint8Array): CaptureRecord | CaptureDamage | undefined {
+  #readBlock(type: number, body: Uint8Array): CaptureRecord | CaptureDamage | undefined {
     const reader = new ByteReader(body)
     if (type === BLOCK_SECTION_HEADER) {
-      this.interfaces = []
+      this.#interfaces = []
       return undefined
     }
-    if (type === BLOCK_INTERFACE) return this.readInterface(reader)
+    if (type === BLOCK_INTERFACE) return this.#readInterface(reader)
     if (type === BLOCK_SIMPLE_PACKET) {
-      const wireBytes = this.u32(reader)
-      const snapBytes = this.interfaces[0]?.snapLengthBytes || MAX_CAPTURED_BYTES
-      return this.record(0, 0, reader, Math.min(wireBytes, snapBytes, reader.remaining))
+      const wireBytes = this.#u32(reader)
+      const snapBytes = this.#interfaces[0]?.snapLengthBytes || MAX_CAPTURED_BYTES
+      return this.#record(0, 0, reader, Math.min(wireBytes, snapBytes, reader.remaining))
     }
-    const interfaceIndex = type === BLOCK_ENHANCED_PACKET ? this.u32(reader) : this.u16(reader)
+    const interfaceIndex = type === BLOCK_ENHANCED_PACKET ? this.#u32(reader) : this.#u16(reader)
     if (type === BLOCK_OBSOLETE_PACKET) reader.skip(2)
-    const high = this.u32(reader)
-    const low = this.u32(reader)
-    const capturedBytes = this.u32(reader)
+    const high = this.#u32(reader)
+    const low = this.#u32(reader)
+    const capturedBytes = this.#u32(reader)
     reader.skip(4)
-    return this.record(interfaceIndex, high * 2 ** 32 + low, reader, capturedBytes)
+    return this.#record(interfaceIndex, high * 2 ** 32 + low, reader, capturedBytes)
   }
 
-  private record(
+  #record(
     interfaceIndex: number,
     ticks: number,
     reader: ByteReader,
     capturedBytes: number,
   ): CaptureRecord | CaptureDamage {
     const bytes = reader.take(capturedBytes)
-    const source = this.interfaces[interfaceIndex]
+    const source = this.#interfaces[interfaceIndex]
     if (reader.isShort || capturedBytes > MAX_CAPTURED_BYTES) {
-      return this.damage(`invalid packet capture length ${capturedBytes}`)
+      return this.#damage(`invalid packet capture length ${capturedBytes}`)
     }
     if (source === undefined) {
-      return this.damage(`a packet of interface ${interfaceIndex}, which is not described`)
+      return this.#damage(`a packet of interface ${interfaceIndex}, which is not described`)
     }
     const timeSec = Math.min(Math.floor(ticks / source.ticksPerSec), MAX_TIME_SEC)
     return { kind: 'record', bytes, timeSec, linkType: source.linkType, byteOrder: this.byteOrder }
   }
 
-  private readInterface(reader: ByteReader): CaptureDamage | undefined {
-    const linkType = this.u16(reader)
+  #readInterface(reader: ByteReader): CaptureDamage | undefined {
+    const linkType = this.#u16(reader)
     reader.skip(2)
-    const snapLengthBytes = this.u32(reader)
-    if (reader.isShort) return this.damage('an interface description is too short')
-    if (this.interfaces.length === MAX_PCAPNG_INTERFACES) {
-      return this.damage(`more than ${MAX_PCAPNG_INTERFACES} interfaces`)
+    const snapLengthBytes = this.#u32(reader)
+    if (reader.isShort) return this.#damage('an interface description is too short')
+    if (this.#interfaces.length === MAX_PCAPNG_INTERFACES) {
+      return this.#damage(`more than ${MAX_PCAPNG_INTERFACES} interfaces`)
     }
-    this.interfaces.push({ linkType, snapLengthBytes, ticksPerSec: this.readTicksPerSec(reader) })
+    this.#interfaces.push({ linkType, snapLengthBytes, ticksPerSec: this.#readTicksPerSec(reader) })
     return undefined
   }
 
-  private readTicksPerSec(reader: ByteReader): number {
+  #readTicksPerSec(reader: ByteReader): number {
     while (reader.remaining >= 4) {
-      const code = this.u16(reader)
-      const lengthBytes = this.u16(reader)
+      const code = this.#u16(reader)
+      const lengthBytes = this.#u16(reader)
       if (code === OPTION_END) break
       if (code === OPTION_TIME_RESOLUTION && lengthBytes === 1) {
         const exponent = reader.u8()
@@ -171,15 +171,15 @@ export class PcapngFileReader implements CaptureFormatReader {
     return DEFAULT_TICKS_PER_SEC
   }
 
-  private damage(reason: string): CaptureDamage {
-    return { kind: 'damage', offset: this.queue.offset, reason }
+  #damage(reason: string): CaptureDamage {
+    return { kind: 'damage', offset: this.#queue.offset, reason }
   }
 
-  private u16(reader: ByteReader): number {
+  #u16(reader: ByteReader): number {
     return this.byteOrder === 'little' ? reader.u16le() : reader.u16be()
   }
 
-  private u32(reader: ByteReader): number {
+  #u32(reader: ByteReader): number {
     return this.byteOrder === 'little' ? reader.u32le() : reader.u32be()
   }
 }

@@ -142,25 +142,25 @@ interface HashPage {
 
 class PageReader {
   readonly pageCount: number
-  private readonly source: ByteSource
-  private readonly header: HashHeader
-  private readonly visited: Uint8Array
+  readonly #source: ByteSource
+  readonly #header: HashHeader
+  readonly #visited: Uint8Array
 
   constructor(source: ByteSource, header: HashHeader) {
-    this.source = source
-    this.header = header
+    this.#source = source
+    this.#header = header
     this.pageCount = Math.ceil(source.sizeBytes / header.bucketBytes)
-    this.visited = new Uint8Array(this.pageCount)
+    this.#visited = new Uint8Array(this.pageCount)
   }
 
   /** The page, or why it cannot be read. A page may be visited once: a second visit is a loop or a clash. */
   read(pageNumber: number): HashPage | { offset: number; reason: string } {
-    const { bucketBytes, littleEndian } = this.header
+    const { bucketBytes, littleEndian } = this.#header
     const offset = pageNumber * bucketBytes
     if (pageNumber >= this.pageCount) return { offset, reason: 'link to a page beyond the end of the file' }
-    if (this.visited[pageNumber] === 1) return { offset, reason: 'page is linked twice' }
-    this.visited[pageNumber] = 1
-    const bytes = this.source.read(offset, bucketBytes)
+    if (this.#visited[pageNumber] === 1) return { offset, reason: 'page is linked twice' }
+    this.#visited[pageNumber] = 1
+    const bytes = this.#source.read(offset, bucketBytes)
     if (bytes.length < bucketBytes) return { offset, reason: `page cut off after ${bytes.length} bytes` }
     const view = viewOf(bytes)
     const count = view.getUint16(0, littleEndian)

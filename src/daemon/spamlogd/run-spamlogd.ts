@@ -90,9 +90,9 @@ class Spamlogd {
   async watch(): Promise<number> {
     const { device, rules } = this.#options
     // Its key needs root; that a target is wrong is said after what is wrong with the capture, as in the original.
-    const syncFailure: unknown = await this.#openSync().then(
+    const syncFailure = await this.#openSync().then(
       () => undefined,
-      (error: unknown) => error,
+      (error: unknown) => ({ error }),
     )
     this.#logger.log('debug', listeningLine(device, rules))
     const recorder = this.#newRecorder(BATCH_DELAY_MS)
@@ -114,7 +114,7 @@ class Spamlogd {
       throw this.#captureError(error)
     }
     try {
-      if (syncFailure !== undefined) throw syncFailure
+      if (syncFailure !== undefined) throw syncFailure.error
       // Registered before anything that takes time, so that a SIGTERM during the start is not lost.
       const stopped = this.#handleSignals(
         watcher,
@@ -143,7 +143,7 @@ class Spamlogd {
       () => undefined,
     ).then(() => source.abort())
     const name = replayPath === '-' ? 'standard input' : replayPath
-    let failure: unknown
+    let failure: { error: unknown } | undefined
     try {
       await replayCapture({
         chunks: source.chunks,
@@ -155,12 +155,12 @@ class Spamlogd {
         stop: this.#stop.signal,
       })
     } catch (error) {
-      failure = error
+      failure = { error }
     }
     const lostCount = await recorder.stop(this.#stop.signal.aborted ? STOP_WAIT_MS : REPLAY_WAIT_MS)
     if (lostCount > 0) await this.#hintAtDatabase()
     this.#printSummary(watcher, recorder, lostCount)
-    if (failure !== undefined) throw failure
+    if (failure !== undefined) throw failure.error
     return lostCount === 0 ? 0 : 1
   }
 

@@ -199,6 +199,24 @@ describe('status', () => {
     await expect(askDaemon(join(folder, 'none'), 'stats')).rejects.toMatchObject({ code: 'ERR_DAEMON_GONE' })
   })
 
+  test('every counter of a fresh daemon is 0', async () => {
+    const path = join(folder, 'control.sock')
+    build(['--config-socket', path])
+    await daemon.service.start()
+    const { smtp, greylister } = await askDaemon(path, 'stats')
+    const counted = Object.entries({ ...smtp, ...greylister }).filter(([, count]) => count !== 0)
+    expect(counted).toEqual([])
+    const { dialogues, scanner } = { ...daemon.service.smtp, scanner: daemon.service.scanner }
+    expect(dialogues).toMatchObject({
+      endedCount: { black: 0, other: 0 },
+      endedMs: { black: 0, other: 0 },
+      stutterMs: 0,
+      stutteredBytes: 0,
+    })
+    await daemon.service.filled()
+    expect(scanner?.counters).toMatchObject({ scans: 1, incomplete: 0, deleted: 0, promoted: 0 })
+  })
+
   test('SIGUSR1 logs one line', async () => {
     build([])
     await daemon.service.start()
