@@ -1,6 +1,5 @@
 /** The life of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
 
-import type { SightingRules } from '../../app/read-sighting.js'
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { writeTrustedFile } from '../../app/write-trusted-file.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -14,7 +13,6 @@ import {
 } from '../../platform/daemonize.js'
 import { databaseOwnerHint } from '../../platform/database-place.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { isNflogDevice } from '../../platform/live-capture-source.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
@@ -26,6 +24,7 @@ import { OutboundLimit } from './outbound-limit.js'
 import { checkLinkType, replayCapture } from './replay-capture.js'
 import { BATCH_DELAY_MS, SightingRecorder, type SightingStore } from './sighting-recorder.js'
 import type { SpamlogdParts, WhiteAnnouncer } from './spamlogd-parts.js'
+import { kernelFilter, listeningLine } from './watched-log.js'
 import { watcherMetrics } from './watcher-metrics.js'
 
 /** How long the end of a replay may wait for a locked database. */
@@ -386,22 +385,4 @@ class Spamlogd {
             .join(' ')}\n`,
     )
   }
-}
-
-/** The original's first line, trailing blank included. */
-function listeningLine(device: string, rules: SightingRules): string {
-  const where = rules.interfaceName === undefined ? 'all interfaces.' : rules.interfaceName
-  const scope = { in: 'Inbound direction only.', out: 'Outbound direction only.', both: '' }[rules.direction]
-  return `Listening on ${escapeControl(device)} for ${where} ${scope}`
-}
-
-/**
- * What the kernel can sort out by itself. nflog takes no filter. IPv6 is let through whole: an extension
- * header would hide its TCP header from the filter.
- */
-export function kernelFilter(device: string, rules: SightingRules): string {
-  if (isNflogDevice(device)) return ''
-  const ports = rules.ports.map((port) => `dst port ${port}`).join(' or ')
-  const interfaceTest = rules.interfaceName === undefined ? '' : ` and on ${rules.interfaceName}`
-  return `action pass${interfaceTest} and (ip6 or (ip and (${ports}) and tcp[13] & 0x12 = 0x2))`
 }
