@@ -13,7 +13,10 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
     clock: systemClock,
     showHelp,
     terminalWidth: () => (process.stdout.isTTY === true ? process.stdout.columns || 80 : undefined),
-    ask: isatty(0) && isatty(2) ? askOnTerminal : undefined,
+    // Looked at when it is needed: isatty brings Node's network with it, which costs more than a lookup.
+    get ask() {
+      return isatty(0) && isatty(2) ? askOnTerminal : undefined
+    },
     openAnnouncer: async (targets) => {
       const { openEditAnnouncer } = await import('../../app/sync/announce-edits.js')
       return openEditAnnouncer(targets, {
