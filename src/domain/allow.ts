@@ -2,6 +2,7 @@
  * Exceptions that keep themselves up to date: domains whose servers never wait, by what their SPF records name, and
  * networks. Times are seconds since the Epoch.
  */
+import { isInNetwork, parseCidr } from '../ip/cidr.js'
 import { EXPIRE_NEVER } from './times.js'
 
 export interface AllowSource {
@@ -43,6 +44,14 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
   if (expire !== EXPIRE_NEVER && expire <= now) return 'ended'
   if (networks.length === 0) return 'empty'
   return !isAllowedNetwork(name) && checked + KEEP_NETWORKS_SEC <= now ? 'dropped' : 'in force'
+}
+
+/** True when the networks of a source hold a canonical address. */
+export function holdsAddress({ networks }: Pick<AllowSource, 'networks'>, ip: string): boolean {
+  return networks.some((text) => {
+    const network = parseCidr(text)
+    return network !== undefined && isInNetwork(ip, network)
+  })
 }
 
 /** True for a source that is a network by itself and needs no DNS. */

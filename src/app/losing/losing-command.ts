@@ -12,7 +12,7 @@ const RELEASE_FOR = '1d'
 /**
  * The command line for a sender, to be copied into a shell; undefined when no text that a terminal shows names it.
  */
-export function commandFor({ domain, recipients }: LosingSender): string | undefined {
+export function commandFor({ domain, recipients, networks, addressCount }: LosingSender): string | undefined {
   const from = termWord('from', domain === '' ? '<>' : toDisplayText(domain), domain)
   const [recipient] = recipients
   const to =
@@ -21,7 +21,9 @@ export function commandFor({ domain, recipients }: LosingSender): string | undef
       : undefined
   if (from === undefined && to === undefined) return undefined
   const terms = [from, to].filter((term) => term !== undefined)
-  return ['spamdctl release', ...terms, `--for ${RELEASE_FOR}`].join(' ')
+  // Where servers stand side by side, the next try comes from a neighbour.
+  const pool = networks.length * 2 <= addressCount ? ' --pool' : ''
+  return `spamdctl release ${terms.join(' ')} --for ${RELEASE_FOR}${pool}`
 }
 
 /** An option of `spamdctl release` and its word; undefined unless the command would read the very same text from it. */

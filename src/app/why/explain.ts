@@ -3,6 +3,7 @@
  * filter, block lists, the database, spamtraps and allowed domains. Reads only.
  */
 import type { Store } from '../../db/store.js'
+import { allowStateOf, holdsAddress } from '../../domain/allow.js'
 import type { Entry, GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
 import { networksAround } from '../../domain/pool-key.js'
@@ -58,11 +59,13 @@ export async function explainWhy(
   const isAddress = subject.kind === 'address'
   const answer = await readDaemonAnswer(settings.controlSocket)
   const hasPools = answer.kind === 'status' && (answer.status.pools?.networkCount ?? 0) > 0
+  const daemon = answer.kind === 'status' ? answer.status : { reason: answer.reason }
+  const database = await readEntries(settings, subject, probe.nowSec(), 'pid' in daemon ? daemon : undefined)
+  const uses = { pools: hasPools, exceptions: 'exceptions' in database && database.exceptions.length > 0 }
   const [tables, lists] = await Promise.all([
-    isAddress ? testTables(probe, settings, subject.ip, hasPools) : [],
+    isAddress ? testTables(probe, settings, subject.ip, uses) : [],
     isAddress ? findListReasons(settings, subject.ip) : [],
   ])
-  const daemon = answer.kind === 'status' ? answer.status : { reason: answer.reason }
   const facts = {
     timeSec: probe.nowSec(),
     subject,
@@ -70,7 +73,7 @@ export async function explainWhy(
     lists,
     loadedLists: isAddress && answer.kind === 'status' ? await loadedLists(settings, subject.ip) : undefined,
     daemon,
-    database: await readEntries(settings, subject, probe.nowSec(), 'pid' in daemon ? daemon : undefined),
+    database,
     allowedDomains: readAllowed(probe, settings, subject),
   }
   return { ...facts, verdict: judge(facts, settings) }
@@ -128,6 +131,7 @@ async function readEntries(
       )
       return {
         host: host as HostEntry | undefined,
+        exceptions: subject.kind === 'address' ? await exceptionsFor(store, subject.ip, nowSec) : [],
         pools,
         tuples: shown,
         hasMoreTuples: tuples.length > MAX_TUPLES,
@@ -142,6 +146,16 @@ async function readEntries(
     if (!(error instanceof AppError)) throw error
     return { reason: error.message }
   }
+}
+
+async function exceptionsFor(
+  store: Pick<Store, 'readAllowed'>,
+  ip: string,
+  nowSec: number,
+): Promise<string[]> {
+  return (await store.readAllowed())
+    .filter((source) => allowStateOf(source, nowSec) === 'in force' && holdsAddress(source, ip))
+    .map(({ name }) => name)
 }
 
 async function openPools(store: Pick<Store, 'get'>, ip: string, nowSec: number): Promise<PoolEntry[]> {

@@ -26,6 +26,8 @@ export interface WhyReport {
   database:
     | {
         host: HostEntry | undefined
+        /** Names of exceptions in force that hold the address (spamdctl allow). */
+        exceptions: string[]
         /** Open networks of pools that hold the address, the widest first. */
         pools: PoolEntry[]
         tuples: GreyEntry[]

@@ -9,18 +9,19 @@ export interface TableHit {
   isIn: boolean
 }
 
-/** In the order in which the example rules ask them; the last one only where pools are in use. */
+/** In the order in which the example rules ask them; the last two only where pools and exceptions are in use. */
 const TABLES = ['nospamd', 'spamd', 'spamd-white'] as const
 const POOLS = 'spamd-white-net'
+const ALLOWED = 'spamd-allow'
 
 /** Asks each table that is there; `ip` is canonical. `reason` says why the packet filter cannot be seen. */
 export async function testTables(
   probe: SystemProbe,
   settings: Settings,
   ip: string,
-  hasPools: boolean,
+  uses: { pools: boolean; exceptions: boolean },
 ): Promise<TableHit[] | { reason: string }> {
-  const tables = hasPools ? [...TABLES, POOLS] : TABLES
+  const tables = [...TABLES, ...(uses.pools ? [POOLS] : []), ...(uses.exceptions ? [ALLOWED] : [])]
   if (settings.firewall === 'pf') return testPf(probe, settings, tables, ip)
   if (settings.firewall === 'nft') return testNft(probe, settings, tables, ip)
   return { reason: `SPAMD_FIREWALL is ${settings.firewall}` }

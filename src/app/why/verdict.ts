@@ -42,6 +42,15 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
       `${command} (and in its file)`,
     )
   }
+  const exception = 'exceptions' in facts.database ? facts.database.exceptions[0] : undefined
+  if (exception !== undefined && (holds('spamd-allow') || !Array.isArray(facts.tables))) {
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server: it is of ${exception}, an exception of yours`,
+      undefined,
+      `spamdctl allow remove ${exception}`,
+    )
+  }
   const blocking = blockingLists(facts)
   const isWhiteInFilter = holds('spamd-white')
   if (holds('spamd') && blocking.length === 0) {

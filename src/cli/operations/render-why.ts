@@ -97,7 +97,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     rows.push(['database', database.reason])
     return
   }
-  const { host, pools, tuples, hasMoreTuples, spamtraps, history, releases } = database
+  const { host, exceptions, pools, tuples, hasMoreTuples, spamtraps, history, releases } = database
   if (host !== undefined) {
     const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
     const counts =
@@ -105,6 +105,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     const comment = host.comment === undefined ? '' : `, ${host.comment}`
     rows.push(['database', `${host.kind} since ${localTime(host.first)} ${end}${counts}${comment}`])
   }
+  for (const name of exceptions) rows.push(['exception', `${name} (spamdctl allow)`])
   for (const { ip, pool, pass, expire } of pools) {
     const key = pool === ip ? '' : ` by ${pool}`
     rows.push(['database', `POOL ${ip}${key}, open since ${localTime(pass)} until ${localTime(expire)}`])
@@ -173,6 +174,7 @@ export function whyJson(report: WhyReport): string {
         ? { reason: database.reason }
         : {
             host: database.host === undefined ? null : entryJson(database.host),
+            exceptions: database.exceptions,
             pools: database.pools.map(entryJson),
             tuples: database.tuples.map(entryJson),
             hasMoreTuples: database.hasMoreTuples,

@@ -1,4 +1,5 @@
 /** The listing formats beside the classic one. All text here is latin-1: one character for one byte. */
+import { releaseFields } from '../../app/release/release-terms.js'
 import { toWireText } from '../../app/wire-text.js'
 import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
 import { decodeSurrogateEscape } from '../../codec/surrogate-escape.js'
@@ -13,6 +14,8 @@ import {
 } from '../../domain/entry.js'
 import { parsePoolKey, poolKeyOf } from '../../domain/pool-key.js'
 import type { EntryQuery } from '../../domain/query.js'
+import { hasConditions } from '../../domain/query-match.js'
+import { isInForce, type Release } from '../../domain/release.js'
 import { HumanTable } from './human-table.js'
 import type { OutputFormat } from './spamdb-request.js'
 
@@ -68,11 +71,22 @@ interface LineSource {
   ): AsyncIterable<Uint8Array>
 }
 
-/** A whole list in a format for programs, in pieces, as fast as the store makes them. */
+/** Releases that a listing of everything shows: those in force. */
+export async function shownReleases(
+  store: { readReleases(): Promise<Release[]> },
+  query: EntryQuery,
+  nowSec: number,
+): Promise<Release[]> {
+  if (query.limit !== undefined || hasConditions(query)) return []
+  return (await store.readReleases()).filter((release) => isInForce(release, nowSec))
+}
+
+/** A whole list in a format for programs, in pieces, as fast as the store makes them; releases behind the entries. */
 export async function* renderLines(
   format: 'json' | 'ndjson' | 'csv',
   store: LineSource,
   query: EntryQuery,
+  releases: readonly Release[] = [],
 ): AsyncGenerator<Uint8Array> {
   if (format === 'csv') yield Buffer.from(`${CSV_COLUMNS.join(',')}\n`)
   if (format === 'json') yield Buffer.from('[')
@@ -80,6 +94,11 @@ export async function* renderLines(
   for await (const lines of store.listText(query, { name: format, render: RENDER_LINES[format] })) {
     // The first entry of an array has no comma in front.
     yield format === 'json' && isFirst ? lines.subarray(1) : lines
+    isFirst = false
+  }
+  for (const release of releases) {
+    const text = JSON.stringify(releaseFields(release))
+    yield Buffer.from(format === 'json' ? `${isFirst ? '' : ','}\n${text}` : `${text}\n`)
     isFirst = false
   }
   if (format === 'json') yield Buffer.from(isFirst ? ']\n' : '\n]\n')

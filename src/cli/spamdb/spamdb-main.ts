@@ -292,6 +292,7 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
   const query = queryOf(call.filter, now)
   // Programs see everything that is on record; the lines of the original have no place for pools.
   const isForPrograms = call.format === 'json' || call.format === 'ndjson'
+  const isOfAllKinds = query.kinds === undefined
   if (isForPrograms && query.kinds === undefined) query.kinds = ENTRY_KINDS
   // Loaded first: who may read the database need not be allowed to read the programs.
   const renderers =
@@ -302,7 +303,10 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
     } else if (call.isCount) {
       parts.writeOut(Buffer.from(renderers.renderCounts(call.format, await store.count(query)), 'latin1'))
     } else if (call.format !== 'human' && call.format !== 'classic') {
-      for await (const lines of renderers.renderLines(call.format, store, query)) parts.writeOut(lines)
+      const releases = isForPrograms && isOfAllKinds ? await renderers.shownReleases(store, query, now) : []
+      for await (const lines of renderers.renderLines(call.format, store, query, releases)) {
+        parts.writeOut(lines)
+      }
     } else {
       for await (const lines of renderers.renderHuman(store.list(query), humanSetting(parts))) {
         parts.writeOut(lines)

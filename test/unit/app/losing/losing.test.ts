@@ -92,28 +92,37 @@ describe('a sender', () => {
 
 describe('the command', () => {
   test.each<[string, Partial<LosingSender>, string | undefined]>([
-    ['a domain', { recipients: ['a@x.net', 'b@x.net'] }, 'spamdctl release --from example.org --for 1d'],
-    ['one recipient', {}, 'spamdctl release --from example.org --to user@example.net --for 1d'],
-    ['the null sender', { domain: '' }, "spamdctl release --from '<>' --to user@example.net --for 1d"],
-    ['a sender without domain', { domain: 'root' }, 'spamdctl release --to user@example.net --for 1d'],
+    [
+      'a domain',
+      { recipients: ['a@x.net', 'b@x.net'] },
+      'spamdctl release --from example.org --for 1d --pool',
+    ],
+    [
+      'servers that are spread',
+      { networks: ['192.0.2.0/24', '198.51.100.0/24'] },
+      'spamdctl release --from example.org --to user@example.net --for 1d',
+    ],
+    ['one recipient', {}, 'spamdctl release --from example.org --to user@example.net --for 1d --pool'],
+    ['the null sender', { domain: '' }, "spamdctl release --from '<>' --to user@example.net --for 1d --pool"],
+    ['a sender without domain', { domain: 'root' }, 'spamdctl release --to user@example.net --for 1d --pool'],
     [
       'a shell',
       { domain: '$home`reboot`;.example' },
-      "spamdctl release --from '$home`reboot`;.example' --to user@example.net --for 1d",
+      "spamdctl release --from '$home`reboot`;.example' --to user@example.net --for 1d --pool",
     ],
-    ['a name of bytes', { domain: '\xff.example' }, 'spamdctl release --to user@example.net --for 1d'],
-    ['a comment', { domain: '(x).example' }, 'spamdctl release --to user@example.net --for 1d'],
+    ['a name of bytes', { domain: '\xff.example' }, 'spamdctl release --to user@example.net --for 1d --pool'],
+    ['a comment', { domain: '(x).example' }, 'spamdctl release --to user@example.net --for 1d --pool'],
     [
       'a name in UTF-8',
       { domain: 'b\xc3\xbccher.example' },
-      "spamdctl release --from 'b\u00fccher.example' --to user@example.net --for 1d",
+      "spamdctl release --from 'b\u00fccher.example' --to user@example.net --for 1d --pool",
     ],
     ['nothing that can be typed', { domain: '\x9b.example', recipients: ['\xff@x.net'] }, undefined],
-    ['a wildcard', { domain: '*.example' }, 'spamdctl release --to user@example.net --for 1d'],
+    ['a wildcard', { domain: '*.example' }, 'spamdctl release --to user@example.net --for 1d --pool'],
     [
       'a word that looks like an option',
       { domain: '-x.example' },
-      "spamdctl release --from '-x.example' --to user@example.net --for 1d",
+      "spamdctl release --from '-x.example' --to user@example.net --for 1d --pool",
     ],
   ])('for %s', (_name, changes, command) => {
     expect(commandFor(senderOf(changes))).toBe(command)
@@ -126,7 +135,7 @@ describe('the command', () => {
       encoding: 'utf8',
     })
     expect(shell.stderr).toBe('')
-    expect(shell.stdout.split('\n')).toEqual(['release', '--from', domain, '--for', '1d', ''])
+    expect(shell.stdout.split('\n')).toEqual(['release', '--from', domain, '--for', '1d', '--pool', ''])
   })
 })
 
@@ -154,7 +163,7 @@ example.org
 tries       3 of 1 mail from 3 addresses in 1 network, the first 1h 59m ago, the last 1h 59m ago
 addresses   192.0.2.1 (HELO mx.example.org), 192.0.2.2 (HELO mx.example.org), 192.0.2.3 (HELO mx.example.org)
 recipients  user@example.net
-command     spamdctl release --from example.org --to user@example.net --for 1d
+command     spamdctl release --from example.org --to user@example.net --for 1d --pool
 `)
     expect(renderLosing({ senders: [], isCut: false, history: 'full' }, FRAME, PLAIN)).toBe(
       'nobody is losing mail in the last 3d\n',

@@ -427,6 +427,29 @@ describe('a mail address or a domain', () => {
     expect((await why('sub.example.org', state)).report.verdict.state).toBe('mail-waits')
   })
 
+  test('an exception of spamdctl allow decides, where the packet filter holds it', async () => {
+    const world = (isIn: boolean): GatewayState => ({
+      loaded: ['drop'],
+      prepare: async ({ settings, probe }) => {
+        const store = await openStore(settings.db, { mode: 'write' })
+        const source = { name: 'example.org', first: TEST_NOW, expire: 0, checked: TEST_NOW }
+        const put = { operation: 'put' as const, source: { ...source, networks: ['203.0.113.0/24'] } }
+        await store.editAllowed([put], TEST_NOW)
+        await store.close()
+        const output = isIn ? 'stderr 1/1 addresses match.' : 'status 2\nstderr 0/1 addresses match.'
+        probe.set('pfctl -t spamd-allow -T test 203.0.113.9', output)
+      },
+    })
+    const { report } = await why('203.0.113.9', world(true))
+    expect(report.verdict).toMatchObject({
+      state: 'passes',
+      sentence: '203.0.113.9 reaches the mail server: it is of example.org, an exception of yours',
+      command: 'spamdctl allow remove example.org',
+    })
+    expect((await why('203.0.113.9', world(false))).report.verdict.state).toBe('refused')
+    expect(JSON.parse(whyJson(report))).toMatchObject({ database: { exceptions: ['example.org'] } })
+  })
+
   describe('releases', () => {
     const entries = [tuple('203.0.113.9', 60)]
     const released = (terms: ReleaseTerms): GatewayState => ({

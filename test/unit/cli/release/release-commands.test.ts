@@ -10,7 +10,9 @@ import {
   runReleaseList,
 } from '../../../../src/cli/release/release-commands.js'
 import { RELEASE_LIST_OPTIONS, RELEASE_OPTIONS } from '../../../../src/cli/release/release-options.js'
+import { renderLines, shownReleases } from '../../../../src/cli/spamdb/entry-renderers.js'
 import { createDatabase } from '../../../../src/db/open-store.js'
+import type { EntryQuery } from '../../../../src/domain/query.js'
 import { attemptOf, NOW, POLICY, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()
@@ -74,6 +76,24 @@ describe('release', () => {
     }
     expect(made).toEqual({ ...release, waiting: 0 })
     expect(JSON.parse(await listed(world, '--json'))).toEqual([{ ...release, inForce: true }])
+  })
+
+  test('spamdb --json shows those in force behind the entries, and no filter takes them', async () => {
+    const world = newWorld()
+    const store = await scratch.open(world.dbPath)
+    await runRelease(optionsOf(['--to', 'u@example.org']), world)
+    const show = async (query: EntryQuery, nowSec: number): Promise<unknown[]> => {
+      const releases = await shownReleases(store, query, nowSec)
+      const pieces: Uint8Array[] = []
+      for await (const piece of renderLines('json', store, query, releases)) pieces.push(piece)
+      return JSON.parse(Buffer.concat(pieces).toString()) as unknown[]
+    }
+    const release = { kind: 'RELEASE', to: 'u@example.org', author: 'anna' }
+    expect(await show({}, NOW)).toMatchObject([release])
+    expect(await show({}, NOW + 3600)).toEqual([])
+    await store.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW)
+    expect(await show({}, NOW)).toMatchObject([{ kind: 'GREY' }, release])
+    expect(await show({ ip: '192.0.2.1' }, NOW)).toMatchObject([{ kind: 'GREY' }])
   })
 
   test('--dry-run stores nothing', async () => {

@@ -1,0 +1,127 @@
+/**
+ * Story 22: a sender retries from another address each time and loses its mail. `losing` names it; its printed command,
+ * run as it stands, lets the next tries pass. `release` lets exactly the described mail through, `allow` a domain by its
+ * SPF record, also after the sets were flushed.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Lab, NET } from '../support/lab.js'
+import { whyNoLab } from '../support/machine.js'
+import { NAME_SERVER, startNameServer } from '../support/name-server.js'
+import { probe } from '../support/smtp-probe.js'
+
+const skipReason = whyNoLab('postfix')
+// Nothing passes by waiting while the story lasts.
+const WORDS = ['-G', '1h:4h:36d', '-S', '0', '-s', '0', '--scan-interval', '2s']
+const SERVER = NET.inside.ipv4
+const ZONE = {
+  'allowed.example': {
+    records: [{ type: 'TXT', strings: ['v=spf1 ip4:100.64.30.0/24 ip6:2001:db8:100:30::/64 -all'] } as const],
+  },
+}
+
+describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => {
+  const lab = new Lab({ senders: [], spamd: WORDS })
+  let stopNameServer: () => Promise<void>
+  beforeAll(async () => {
+    await lab.start()
+    stopNameServer = await startNameServer(lab.gateway.machine, ZONE)
+  })
+  afterAll(() => lab.stop())
+
+  const attempt = async (
+    source: string,
+    from: string,
+    to = 'user@example.org',
+    server: string = SERVER,
+  ): Promise<number> => {
+    const helo = `out-${source.replace(/[.:]+/g, '-')}.bulk.example`
+    return (await probe(lab.outside, server, source, { from, to, helo })).code
+  }
+  const spamdctl = (...words: string[]) => lab.gateway.machine.run('spamdctl', ...words)
+
+  test('losing names the sender, and its command lets the next tries pass', async () => {
+    const { machine } = lab.gateway
+    expect((await machine.try('spamdctl', 'losing', '--check')).code).toBe(0)
+    for (const host of [1, 2, 3, 4])
+      expect(await attempt(`100.64.22.${host}`, "o'news@big.example")).toBe(451)
+    for (const host of [5, 6]) expect(await attempt(`100.64.22.${host}`, 'few@small.example')).toBe(451)
+    await lab.gateway.awaitEntry('GREY|100.64.22.6|')
+    const check = await machine.try('spamdctl', 'losing', '--check')
+    expect(check.code).toBe(1)
+    expect(check.stdout).toMatch(
+      /^SPAMD WARNING - 1 sender is losing mail: big\.example \(4 tries from 4 addresses\)/,
+    )
+    const [, command] = /^big\.example\n(?:.+\n)*command +(.+)$/m.exec(await spamdctl('losing'))!
+    expect(command).toBe('spamdctl release --from big.example --to user@example.org --for 1d --pool')
+    await machine.run('sh', '-c', command!)
+    // The next try lets its network in, and the one after that passes, from whatever address.
+    expect(await attempt('100.64.22.7', "o'news@big.example")).toBe(451)
+    await lab.gateway.awaitInSet('spamd-white', '100.64.22.7')
+    await lab.gateway.awaitInSet('spamd-white-net', '100.64.22.8')
+    expect(await attempt('100.64.22.8', "o'news@big.example")).toBe(250)
+    expect((await machine.try('spamdctl', 'losing', '--check')).code).toBe(0)
+  })
+
+  test('release lets exactly the described mail through', async () => {
+    const code = 'code@shop.example'
+    expect(await attempt('100.64.23.1', code, 'anna@example.org')).toBe(451)
+    const made = await spamdctl(
+      'release',
+      '--to',
+      'anna@example.org',
+      '--from',
+      'shop.example',
+      '--for',
+      '10m',
+    )
+    expect(made).toContain('1 such mail waits now')
+    // Other recipients, other senders and subdomains wait.
+    expect(await attempt('100.64.23.2', code, 'ben@example.org')).toBe(451)
+    expect(await attempt('100.64.23.3', 'code@other.example', 'anna@example.org')).toBe(451)
+    expect(await attempt('100.64.23.4', 'code@sub.shop.example', 'anna@example.org')).toBe(451)
+    expect(await attempt('100.64.23.5', code, 'anna@example.org')).toBe(451)
+    await lab.gateway.awaitInSet('spamd-white', '100.64.23.5')
+    expect(await attempt('100.64.23.5', code, 'anna@example.org')).toBe(250)
+    for (const host of [2, 3, 4]) {
+      await lab.gateway.awaitEntry(`GREY|100.64.23.${host}|`)
+      expect(await lab.gateway.isInSet('spamd-white', `100.64.23.${host}`)).toBe(false)
+    }
+    const [id] = made.split(':')
+    expect(await spamdctl('why', '100.64.23.1')).toContain(`spamdctl release cancel ${id}`)
+    await spamdctl('release', 'cancel', id!)
+    expect(await attempt('100.64.23.6', code, 'anna@example.org')).toBe(451)
+    await lab.gateway.awaitEntry('GREY|100.64.23.6|')
+    expect(await spamdctl('log', '--cause', 'release')).toContain('100.64.23.5: none -> WHITE')
+  })
+
+  test('release --pool lets the neighbours of a matching try in', async () => {
+    await spamdctl('release', '--from', 'pool.example', '--pool')
+    expect(await attempt('100.64.24.1', 'news@pool.example')).toBe(451)
+    await lab.gateway.awaitInSet('spamd-white-net', '100.64.24.99')
+    expect(await attempt('100.64.24.99', 'news@pool.example')).toBe(250)
+    expect(await lab.gateway.entries('--kind', 'POOL')).toContain('POOL|100.64.24.0/24|')
+  })
+
+  test('allow lets the servers of a domain past spamd, also after a flush', async () => {
+    const source = ['100.64.30.7', '2001:db8:100:30::7'] as const
+    expect(await attempt(source[0], 'news@allowed.example')).toBe(451)
+    const added = await spamdctl('allow', 'add', '--dns', NAME_SERVER, 'allowed.example')
+    expect(added).toContain('+ 100.64.30.0/24\n+ 2001:db8:100:30::/64\ntable spamd-allow: 2 networks\n')
+    expect(await attempt(source[0], 'news@allowed.example')).toBe(250)
+    expect(await attempt(source[1], 'news@allowed.example', 'user@example.org', NET.inside.ipv6)).toBe(250)
+    expect(await attempt('100.64.31.7', 'news@allowed.example')).toBe(451)
+    const { machine } = lab.gateway
+    await machine.run('nft', 'flush', 'set', 'inet', 'spamd', 'spamd-allow')
+    await stopNameServer()
+    const failed = await machine.try('spamdctl', 'allow', 'sync', '--dns', NAME_SERVER)
+    expect(failed.code).toBe(1)
+    expect(failed.stderr).toContain('spamdctl: allowed.example: ')
+    expect(await lab.gateway.isInSet('spamd-allow', source[0])).toBe(true)
+    // Rules that are loaded anew find the exceptions as they are stored.
+    await machine.run('systemctl', 'restart', 'nftables.service')
+    await lab.gateway.awaitInSet('spamd-allow', source[0])
+    expect(await attempt(source[0], 'more@allowed.example')).toBe(250)
+    await spamdctl('allow', 'remove', 'allowed.example')
+    expect(await lab.gateway.isInSet('spamd-allow', source[0])).toBe(false)
+  })
+})
