@@ -302,8 +302,8 @@ describe('DNS that does not answer', () => {
     const plain = await start([], mkdtempSync(join(folder, 'plain-')))
     const times = { dead: [] as number[], plain: [] as number[] }
     // Turn by turn, so that a busy machine is busy for both.
-    for (let number = 0; number < 250; number += 1) {
-      const mail = { ip: `127.${60 + (number >> 7)}.${number & 127}.1`, to: `u${number}@example.net` }
+    for (let number = 0; number < 120; number += 1) {
+      const mail = { ip: `127.60.${number}.1`, to: `u${number}@example.net` }
       times.dead.push(await attempt(dead, mail))
       times.plain.push(await attempt(plain, mail))
     }
