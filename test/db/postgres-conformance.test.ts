@@ -7,6 +7,7 @@ const server = await PostgresServer.start()
 useServer(server)
 afterAll(() => server.remove())
 
+await import('../unit/db/allowed.test.js')
 await import('../unit/db/edits.test.js')
 await import('../unit/db/entries.test.js')
 await import('../unit/db/greylist-updates.test.js')

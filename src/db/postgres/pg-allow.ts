@@ -3,7 +3,7 @@ import type { AllowEdit, AllowSource } from '../../domain/allow.js'
 import type { PgLink } from './pg-link.js'
 
 const SOURCES = `SELECT s.name, s.first, s.expire, s.checked, s.comment,
-    coalesce((SELECT array_agg(r.network ORDER BY r.network) FROM spamd.allow_ranges r WHERE r.source = s.name), '{}')
+    (SELECT string_agg(r.network, ' ' ORDER BY r.network) FROM spamd.allow_ranges r WHERE r.source = s.name)
   FROM spamd.allow_sources s ORDER BY s.name`
 const PUT = `INSERT INTO spamd.allow_sources VALUES ($1, $2, $3, $4, $5)
   ON CONFLICT (name) DO UPDATE SET first = $2, expire = $3, checked = $4, comment = $5`
@@ -11,7 +11,7 @@ const PUT_RANGES = 'INSERT INTO spamd.allow_ranges SELECT $1, unnest($2::text[])
 const REMOVE = 'DELETE FROM spamd.allow_sources WHERE name = $1 RETURNING name'
 const REMOVE_RANGES = 'DELETE FROM spamd.allow_ranges WHERE source = $1'
 
-type SourceRow = [string, number, number, number, string | null, string[]]
+type SourceRow = [string, number, number, number, string | null, string | null]
 
 /** See `Store.readAllowed`. */
 export async function readAllowed(link: PgLink): Promise<AllowSource[]> {
@@ -23,7 +23,7 @@ export async function readAllowed(link: PgLink): Promise<AllowSource[]> {
       expire,
       checked,
       ...(comment === null ? {} : { comment }),
-      networks,
+      networks: networks?.split(' ') ?? [],
     }))
   })
 }
