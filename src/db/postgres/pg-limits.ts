@@ -28,6 +28,8 @@ const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
 /** Other gateways add tuples too: the total is read again after this, the weights after ten minutes. */
 const TOTAL_LIFE_MS = 5000
 const WEIGHTS_LIFE_MS = 600_000
+/** Rounds in which networks give up tuples before the oldest of all go. */
+const MAX_ROUNDS = 16
 /** Halvings of the range in which the level is looked for. */
 const LEVEL_STEPS = 48
 /** One call evicts no more: a flood of others is not paid for by the batch that found it. */
@@ -88,11 +90,16 @@ export class PgTupleLimits {
         pools: this.#total!.balance.pools - policy.maxTuples - evicted.pools,
         bytes: this.#total!.balance.bytes - maxBytes - evicted.bytes,
       })
-      const first = over()
-      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself.
-      const excess = { count: Math.max(0, first.count) + Math.max(0, first.pools), bytes: first.bytes }
-      const wanted = this.#choose(excess, fairWeight(policy.maxTuples))
-      if (wanted.size > 0) await this.#evictSources(statements, wanted, evicted)
+      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself. A network
+      // gives up both, oldest first, so that one round may leave some of a kind over.
+      for (let round = 0; round < MAX_ROUNDS; round += 1) {
+        const { count, pools, bytes } = over()
+        const excess = { count: Math.max(0, count) + Math.max(0, pools), bytes }
+        if (excess.count <= 0 && bytes <= 0) break
+        const wanted = this.#choose(excess, fairWeight(policy.maxTuples))
+        if (wanted.size === 0) break
+        await this.#evictSources(statements, wanted, evicted)
+      }
       const left = over()
       if (left.count > 0 || left.pools > 0 || left.bytes > 0) {
         const { count, pools, bytes } = this.#total!.balance
