@@ -40,7 +40,7 @@ export interface Stats {
 
 const MAX_TOP = 10
 /** Different texts that are counted of each sort. */
-const MAX_COUNTED = 100_000
+const MAX_COUNTED = 50_000
 const IPV4_NETWORK_BITS = 24
 const IPV6_NETWORK_BITS = 48
 
@@ -209,7 +209,7 @@ export interface PoolCandidate {
 const POOL_ADDRESSES = 3
 
 /** Different mails that are kept apart. */
-const MAX_MAILS = 200_000
+const MAX_MAILS = 100_000
 
 /** Finds mail (sender and recipient) that came from several addresses, in rows of the history as they are read. */
 export class PoolFinder {
