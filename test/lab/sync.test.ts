@@ -91,6 +91,8 @@ async function start(host: HostName, ...sync: string[]): Promise<void> {
       '0',
       '-S',
       '0',
+      // Story 9 of the lab tells of version 3.
+      ...['--sync-version', '2'],
       ...ports,
       ...settings,
       ...sync,
