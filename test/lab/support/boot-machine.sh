@@ -34,7 +34,7 @@ fi
 mount -t overlay overlay -o "lowerdir=${LAB_BASE:-/},upperdir=$disk/upper,workdir=$disk/work" "$root"
 if [ ! -e "$disk/booted" ]; then
   for folder in $emptied; do mkdir -p "$root/$folder"; done
-  for package in "$@"; do cp -a "$package/." "$root/"; done
+  for package in "$@"; do cp -a --remove-destination "$package/." "$root/"; done
 fi
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"

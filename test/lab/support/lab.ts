@@ -26,19 +26,29 @@ export interface LabOptions extends GatewayOptions {
   senders: readonly Sender[]
   /** A gateway that is set up in another way than by hand. */
   gateway?: Gateway
+  /** Packages of scripts/setup-lab.sh that the outside machine has beside Postfix. */
+  outsidePackages?: readonly string[]
+  /** What is to be done on the gateway when all is installed and nothing is started. */
+  beforeStart?: (machine: Machine) => Promise<unknown>
 }
 
 /** See the head of the file. */
 export class Lab {
   readonly gateway: Gateway
-  readonly outside = new Machine('outside', { init: 'plain', packages: ['postfix'] })
+  readonly outside: Machine
   readonly inside = new Machine('inside', { init: 'plain', packages: ['postfix'] })
   /** The queue of the senders; it delivers the mail for FRIEND, too. */
   readonly sender: Postfix
   /** The server of example.org. */
   readonly server: Postfix
 
+  readonly #beforeStart: LabOptions['beforeStart']
+
   constructor(options: LabOptions) {
+    // Postfix last: its sendmail is the one that tests call.
+    const packages = [...(options.outsidePackages ?? []), 'postfix']
+    this.outside = new Machine('outside', { init: 'plain', packages })
+    this.#beforeStart = options.beforeStart
     this.gateway = options.gateway ?? new Gateway(options)
     this.sender = new Postfix(this.outside, {
       domain: FRIEND.domain,
@@ -95,6 +105,7 @@ export class Lab {
 
   async #startGateway(): Promise<void> {
     await this.gateway.install()
+    await this.#beforeStart?.(this.gateway.machine)
     await this.gateway.start()
   }
 
