@@ -163,7 +163,9 @@ describe('the command line', () => {
     })
     expect(run('spamd.js', '--check', '-y', 'nosuchif0')).toMatchObject({
       rc: 1,
-      stderr: expect.stringMatching(/^spamd: sync init: No such device\nspamd: hint: /) as string,
+      stderr: expect.stringMatching(
+        /^spamd: warning: no synchronisation key in .*\nspamd: sync init: No such device\nspamd: hint: /,
+      ) as string,
     })
     const pidFile = join(folder, 'missing', 'spamd.pid')
     expect(run('spamd.js', '--check', '--pid-file', pidFile)).toEqual({
@@ -231,7 +233,7 @@ describe('the command line', () => {
       const wanted = {
         rc: 1,
         stdout: '',
-        stderr: `spamd: open of ${environment.SPAMD_DB} failed (Permission denied)\nspamd: hint: the user nobody must be able to write the file and its folder: chown nobody ${folder} ${environment.SPAMD_DB}\n`,
+        stderr: `spamd: open of ${environment.SPAMD_DB} failed (Permission denied)\nspamd: hint: the user nobody must be able to write the file and its folder: chown -h nobody ${folder} ${environment.SPAMD_DB}\n`,
       }
       expect(run('spamd.js', '--check')).toEqual(wanted)
       expect(run('spamd.js', '-d')).toEqual(wanted)

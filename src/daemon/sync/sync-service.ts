@@ -304,7 +304,8 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     }
     this.#key = syncKeyOf(content)
     this.#keyFingerprint = content && fingerprintOf(content)
-    this.#stateKey = content && stateKeyOf(content)
+    // The key of an empty file is known to everybody.
+    this.#stateKey = content !== undefined && content.length > 0 ? stateKeyOf(content) : undefined
   }
 }
 

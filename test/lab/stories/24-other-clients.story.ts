@@ -1,5 +1,5 @@
 /**
- * Story 22: Exim sends as Postfix does: it is deferred, comes back by its own queue, and its mail arrives once and
+ * Story 24: Exim sends as Postfix does: it is deferred, comes back by its own queue, and its mail arrives once and
  * unchanged. A client that begins TLS gets it from spamd.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,7 +12,7 @@ import { until } from '../support/until.js'
 const skipReason = whyNoLab('postfix', 'exim4-daemon-light')
 const CLIENTS = [exim('198.51.100.21', NET.inside.ipv4)]
 
-describe.skipIf(skipReason !== undefined)('story 22: other clients', () => {
+describe.skipIf(skipReason !== undefined)('story 24: other clients', () => {
   const lab = new Lab({
     senders: [],
     outsidePackages: ['exim4-daemon-light'],

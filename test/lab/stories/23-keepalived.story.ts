@@ -1,5 +1,5 @@
 /**
- * Story 22: fail-over by keepalived, which moves IPv4 and IPv6 addresses alike, with the files of "spamdctl failover plan":
+ * Story 23: fail-over by keepalived, which moves IPv4 and IPv6 addresses alike, with the files of "spamdctl failover plan":
  * a known sender of each family writes on when the master loses power, and when it is back.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -29,7 +29,7 @@ const SENDERS = [
   },
 ]
 
-describe.skipIf(skipReason !== undefined)('story 22: keepalived', () => {
+describe.skipIf(skipReason !== undefined)('story 23: keepalived', () => {
   const lab = new TwoGateways({
     senders: SENDERS,
     spamd: ['-S', '0', '-s', '0', '--scan-interval', '2s'],
