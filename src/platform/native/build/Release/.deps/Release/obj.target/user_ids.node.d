@@ -1,1 +1,0 @@
-cmd_Release/obj.target/user_ids.node := g++ -o Release/obj.target/user_ids.node -shared -pthread -rdynamic -m64  -Wl,-soname=user_ids.node -Wl,--start-group Release/obj.target/user_ids/user-ids.o -Wl,--end-group 

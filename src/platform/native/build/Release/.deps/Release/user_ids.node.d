@@ -1,1 +1,0 @@
-cmd_Release/user_ids.node := ln -f "Release/obj.target/user_ids.node" "Release/user_ids.node" 2>/dev/null || (rm -rf "Release/user_ids.node" && cp -af "Release/obj.target/user_ids.node" "Release/user_ids.node")
