@@ -366,6 +366,7 @@ export class Scanner {
     if (isEmpty && keeper.isFresh && this.#whiteGeneration !== keeper.generation) {
       // A database that was just created says nothing about who was white before.
       logger.log('info', `${databasePath} is new and holds no white address, the table is left as it is`)
+      whiteTable.keep()
     } else await whiteTable.replace(whiteSet)
     const trappedSet = trapped.takeSet()
     blockLists.replaceTrapList(trappedSet, report.trappedCount)

@@ -52,6 +52,8 @@ export class WhiteTable {
   /** Not yet written. */
   #unwritten = new Map<string, boolean>()
   #isScanned = false
+  /** It holds what no scan has found: its count means nothing. */
+  #isKept = false
   /** A change failed, or the table was lost: only a whole one helps. */
   #needsReplace = false
   /** The last write went well. */
@@ -103,7 +105,20 @@ export class WhiteTable {
     this.#changes = this.#changesDuringScan
     this.#changesDuringScan = new Map()
     this.#isScanned = true
+    this.#isKept = false
     await this.#inTurn(() => this.#replaceTable())
+  }
+
+  /**
+   * A scan of a database that cannot tell who was WHITE before: what the table holds stays until the next whole scan, and
+   * changes from now on are written into it.
+   */
+  keep(): void {
+    this.#changes = this.#changesDuringScan
+    this.#changesDuringScan = new Map()
+    this.#isScanned = true
+    this.#isKept = true
+    if (this.#unwritten.size > 0) this.#schedule()
   }
 
   /** Lets an address in before the next scan. Before the first scan it only remembers it. */
@@ -124,7 +139,7 @@ export class WhiteTable {
 
   /** False when the packet filter counts another number of entries than were written. */
   async hasRightCount(): Promise<boolean> {
-    if (!this.#isScanned || this.#unwritten.size > 0) return true
+    if (!this.#isScanned || this.#isKept || this.#unwritten.size > 0) return true
     const expected = this.counters.addressCount
     const found = await this.#firewall.countTable(WHITE_TABLE).catch(() => undefined)
     this.#isCounted = found !== undefined

@@ -43,6 +43,25 @@ test('a promotion before the first scan waits for it: the table is never replace
   expect(content()).toEqual(['203.0.113.1/32'])
 })
 
+test('a scan that says nothing leaves the table as it is, and what changes afterwards is in it at once', async () => {
+  const { table, content, firewall } = harness()
+  firewall.tables.set('spamd-white', ['203.0.113.1/32'])
+  table.add('192.0.2.8')
+  table.beginScan()
+  table.keep()
+  expect(await table.hasRightCount()).toBe(true)
+  table.add('192.0.2.9')
+  await vi.waitFor(
+    () => expect(content()).toEqual(['192.0.2.8/32', '192.0.2.9/32', '203.0.113.1/32']),
+    PATIENCE,
+  )
+  expect(await table.hasRightCount()).toBe(true)
+  // The next scan that finds somebody knows better.
+  table.beginScan()
+  await table.replace(setOf('192.0.2.8', '192.0.2.9'))
+  expect(content()).toEqual(['192.0.2.8/32', '192.0.2.9/32'])
+})
+
 test('promotions while a scan runs are in its table, and one scan later they are what the scan says', async () => {
   const { table, content } = harness()
   await table.replace(setOf('192.0.2.1'))
