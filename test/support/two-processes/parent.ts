@@ -30,6 +30,7 @@ const config = {
   tls: trial.tls,
   settings: {
     db: `${trial.folder}/db/spamd.sqlite`,
+    localDb: `${trial.folder}/db/local.sqlite`,
     controlSocket: `${trial.folder}/run/spamd.sock`,
     allowedDomains: `${trial.folder}/alloweddomains`,
     key: `${trial.folder}/key`,
