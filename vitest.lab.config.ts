@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/lab/stories/*.{test,story}.ts'],
     disableConsoleIntercept: true,
+    setupFiles: ['./test/support/umask.ts'],
     testTimeout: 300_000,
     hookTimeout: 180_000,
     fileParallelism: false,

@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/pf/*.pf.ts'],
     disableConsoleIntercept: true,
+    setupFiles: ['./test/support/umask.ts'],
     testTimeout: 300_000,
     hookTimeout: 60_000,
     reporters: ['./test/pf/report.ts'],

@@ -43,6 +43,8 @@ async function presentText(path: string): Promise<string | undefined> {
 export async function applyStep(root: string, step: FileStep): Promise<void> {
   if (step.action === 'keep') return
   const path = join(root, step.path)
+  // Daemons of other users read these files, whatever the administrator's own files are like.
+  const mask = process.umask(0)
   try {
     await inRightsFor(path, async () => {
       await mkdir(dirname(path), { recursive: true, mode: 0o755 })
@@ -56,5 +58,7 @@ export async function applyStep(root: string, step: FileStep): Promise<void> {
       hint: 'run it as root',
       cause: error,
     })
+  } finally {
+    process.umask(mask)
   }
 }

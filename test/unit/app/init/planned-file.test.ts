@@ -56,6 +56,18 @@ describe('files of init', () => {
     expect(await run(whole)).toBe('keep')
   })
 
+  test('the mode is the wanted one, whatever the umask', async () => {
+    const mask = process.umask(0o077)
+    try {
+      expect(await run(whole)).toBe('create')
+      expect(process.umask()).toBe(0o077)
+    } finally {
+      process.umask(mask)
+    }
+    expect(statSync(join(root, whole.path)).mode & 0o777).toBe(0o640)
+    expect(statSync(join(root, 'etc/spamd')).mode & 0o777).toBe(0o755)
+  })
+
   test('a file that holds something else stays, the wanted text goes beside it', async () => {
     mkdirSync(join(root, 'etc/spamd'))
     writeFileSync(join(root, whole.path), 'mine\n')
