@@ -1,5 +1,5 @@
 /** Files that are replaced whole: a reader sees the old content or the new one, also after a crash. */
-import { lstatSync, readdirSync, unlinkSync } from 'node:fs'
+import { fchmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { closeFile, openFile, removeFile, renameFile, syncFile, writeAll } from './file-io.js'
 
@@ -24,7 +24,8 @@ export interface FileReplacement {
 }
 
 /**
- * Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file. A device or
+ * Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file, whatever the
+ * umask: what one program writes another user's daemon reads. A device or
  * a pipe is never replaced, least of all /dev/null by root: what is written goes into it at once.
  */
 export async function replaceFile(path: string, mode: number): Promise<FileReplacement> {
@@ -35,6 +36,7 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
   const temporary = join(folder, `.${basename(path)}${TEMPORARY_MARK}${unique}`)
   // Exclusive: never through a link that somebody put there.
   const fd = await openFile(temporary, 'wx', mode)
+  fchmodSync(fd, mode)
   let isOpen = true
   let isDone = false
   const close = async () => {

@@ -4,6 +4,7 @@
 # LAB_BASE names another root to lay it over, which is complete with programs.
 # Called as: boot-machine.sh enter|boot NAME DISK PROGRAMS systemd|plain [PACKAGE-FOLDER ...]
 set -eu
+umask 022
 step=$1 name=$2 disk=$3 programs=$4 init=$5
 shift 5
 

@@ -1,6 +1,6 @@
-/** A device or pipe as the target: it stays what it is, and gets what is written. */
+/** The mode of a replaced file; a device or pipe as the target stays what it is, and gets what is written. */
 import { execFileSync } from 'node:child_process'
-import { lstatSync, mkdtempSync, rmSync } from 'node:fs'
+import { lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,16 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'replace-device-'))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
+
+test('a file has the wanted mode, whatever the umask: other daemons read it', async () => {
+  const mask = process.umask(0o077)
+  try {
+    await replaceFileWith(join(folder, 'list'), Buffer.from('192.0.2.1\n'), 0o644)
+  } finally {
+    process.umask(mask)
+  }
+  expect(statSync(join(folder, 'list')).mode & 0o777).toBe(0o644)
+})
 
 test('a pipe gets the text and stays a pipe', async () => {
   const path = join(folder, 'pipe')

@@ -11,7 +11,7 @@ test('no test is skipped without a word: files that can skip say why, on a line 
   const silent = files.filter((name) => {
     const text = readFileSync(join(TESTS, name), 'utf8')
     if (!/\.(skipIf|runIf)\(|\.skip\(|\.todo\(/.test(text)) return false
-    return !/skipUnless|whyNoLab|skipped[:,] |NO_PROMTOOL|\(needs /.test(text)
+    return !/skipUnless|whyNoLab|skipped[:,] |NO_PROMTOOL|NO_CHROMIUM|\(needs /.test(text)
   })
   // Its `skip` is a method of what it tests.
   expect(silent.filter((name) => !name.endsWith('byte-reader.test.ts'))).toEqual([])
