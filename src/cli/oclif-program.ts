@@ -87,10 +87,21 @@ function commandNames(): string[] {
 const MAX_DISTANCE = 2
 const SHORT_WORD = 4
 
-/** The name that was probably meant: the one that begins so, or differs in a letter or two. */
+/**
+ * The name that was probably meant: the one that begins so, or differs in a letter or two; or the only command of a topic
+ * that does.
+ */
 export function nearestCommand(word: string, names: readonly string[]): string | undefined {
   const begun = names.filter((name) => word.length >= 2 && name.startsWith(word))
   if (begun.length === 1) return begun[0]
+  const near = nearestName(word, names)
+  if (near !== undefined) return near
+  const topic = nearestName(word, [...new Set(names.map((name) => name.split(' ')[0]!))])
+  const commands = names.filter((name) => name.startsWith(`${topic} `))
+  return commands.length === 1 ? commands[0] : undefined
+}
+
+function nearestName(word: string, names: readonly string[]): string | undefined {
   const allowed = word.length <= SHORT_WORD ? 1 : MAX_DISTANCE
   const ranked = names
     .map((name) => ({ name, distance: editDistance(word, name) }))

@@ -12,6 +12,7 @@ const NAMES = [
   'lists',
   'lists catalogue',
   'sync-status',
+  'failover plan',
   'spamdb',
 ]
 
@@ -25,6 +26,7 @@ test.each([
   ['undoo', 'undo'],
   ['spamd-db', 'spamdb'],
   ['lists catalog', 'lists catalogue'],
+  ['faillover', 'failover plan'],
   ['zzz', undefined],
   ['l', undefined],
   ['', undefined],
