@@ -19,17 +19,14 @@ const FROM_TUPLES = `SELECT CAST("from" AS BLOB), CAST("to" AS BLOB), count(DIST
   FROM tuples WHERE helo <> '' AND coalesce(last, first) >= ?
   GROUP BY "from", "to" HAVING addresses >= ? ORDER BY addresses DESC, "from", "to" LIMIT ?`
 
-/**
- * The key of a tuple in the history is ADDRESS, blank, a JSON array of HELO, sender and recipient: the first `","` ends
- * the HELO, since a quote within one has a backslash in front.
- */
+/** The key of a tuple in the history is ADDRESS, blank, a JSON array of HELO, sender and recipient. */
 const FROM_HISTORY = `SELECT mail, count(DISTINCT CASE WHEN tried THEN ip END) AS addresses, total(tried),
     min(CASE WHEN tried THEN at END), max(CASE WHEN tried THEN at END), max(CASE WHEN NOT tried THEN at END),
-    group_concat(CASE WHEN tried THEN ip || char(1) || helo END, char(2))
+    group_concat(CASE WHEN tried THEN ip || char(1) || substr(helo, 2, length(helo) - 2) END, char(2))
   FROM (SELECT at, rule = ${rules('attempt')} AS tried, substr(key, 1, instr(key, ' ') - 1) AS ip,
-      substr(key, instr(key, ' ["') + 3, instr(key, '","') - instr(key, ' ["') - 3) AS helo,
-      substr(key, instr(key, '","') + 2) AS mail
-    FROM history WHERE seq > 0 AND kind = 1 AND at >= ? AND (
+      json_quote(substr(key, instr(key, ' ') + 1) ->> 0) AS helo,
+      substr(json_array(substr(key, instr(key, ' ') + 1) ->> 1, substr(key, instr(key, ' ') + 1) ->> 2), 2) AS mail
+    FROM history WHERE seq > 0 AND kind = 1 AND at >= ? AND instr(key, ' ["') > 0 AND (
       (rule = ${rules('attempt')} AND before IS NULL AND instr(key, ' ["",') = 0)
       OR rule IN (${rules('promotion', 'release', 'pool')})))
   GROUP BY mail HAVING addresses >= ? ORDER BY addresses DESC, mail LIMIT ?`

@@ -16,9 +16,10 @@ const FROM_HISTORY = `SELECT mail, count(DISTINCT ip) FILTER (WHERE tried) AS ad
     min(at) FILTER (WHERE tried), max(at) FILTER (WHERE tried), max(at) FILTER (WHERE NOT tried),
     string_agg(ip || chr(1) || helo, chr(2) ORDER BY seq) FILTER (WHERE tried)
   FROM (SELECT seq, at, rule = ${rules('attempt')} AS tried, left(key, strpos(key, ' ') - 1) AS ip,
-      substr(key, strpos(key, ' ["') + 3, greatest(0, strpos(key, '","') - strpos(key, ' ["') - 3)) AS helo,
-      substr(key, strpos(key, '","') + 2) AS mail
-    FROM spamd.history WHERE kind = 1 AND at >= $1 AND (
+      substr(to_json(names ->> 0)::text, 2, length(to_json(names ->> 0)::text) - 2) AS helo,
+      substr(json_build_array(names ->> 1, names ->> 2)::text, 2) AS mail
+    FROM spamd.history, LATERAL (SELECT substr(key, strpos(key, ' ') + 1)::jsonb AS names) AS fields
+    WHERE kind = 1 AND at >= $1 AND strpos(key, ' ["') > 0 AND (
       (rule = ${rules('attempt')} AND before IS NULL AND strpos(key, ' ["",') = 0)
       OR rule IN (${rules('promotion', 'release', 'pool')}))) AS h
   GROUP BY mail HAVING count(DISTINCT ip) FILTER (WHERE tried) >= $2 ORDER BY addresses DESC, mail LIMIT $3`

@@ -37,6 +37,8 @@ describe.skipIf(skipReason !== undefined)('story 3: a local user writes out', ()
       server,
     })),
     spamd: ['--scan-interval', '2s'],
+    // The unit trusts this host alone; the server behind the gateway is named, as its comment and init say.
+    spamlogd: ['--outbound-source', NET.inside.ipv4, '--outbound-source', NET.inside.ipv6],
   })
   beforeAll(async () => {
     await lab.start()

@@ -107,6 +107,13 @@ describe('readDeferred', () => {
     expect((await store.readDeferred({ ...ALL, limit: 2 })).isCut).toBe(false)
   })
 
+  test.each([',', '",', '","', '\\"', '\\'])('a HELO of %j is read whole', async (helo) => {
+    const store = await storeAfter(...pool(3, NOW, { helo, from: '"', to: '","' }))
+    expect(await mailsOf(store)).toMatchObject([
+      { from: '"', to: '","', clients: pool(3).map(({ ip }) => ({ ip, helo })) },
+    ])
+  })
+
   test('whatever bytes the fields hold, both sources agree on them', async () => {
     // What the greylister lets through: no controls, any byte above.
     const unit = fc.constantFrom(...'",[]\\{}|<>@ab é\xff\x80'.split(''))
