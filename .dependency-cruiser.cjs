@@ -1,9 +1,52 @@
 /** The layers of docs/architecture.md: imports point down only, and each outside thing has one owner. */
+const { readdirSync } = require('node:fs')
+
+/**
+ * The folders inside a layer, those that use others first: imports between them point to the right only. What stands
+ * beside the folders joins them or serves several.
+ */
+const FOLDERS = {
+  app: [
+    ...['report', 'why', 'doctor', 'metrics', 'losing', 'release', 'failover', 'init', 'allow'],
+    ...['sync', 'lists', 'database'],
+  ],
+  cli: [
+    ...['allow', 'database', 'spamdb', 'losing', 'report', 'operations', 'release'],
+    ...['failover', 'init', 'setup', 'spamd', 'spamlogd', 'completion'],
+  ],
+  codec: ['spf', 'dns', 'spamd-conf', 'lists', 'config-line', 'smtp', 'capture', 'system', 'database'],
+  daemon: ['metrics', 'sync', 'grey', 'checks', 'smtp', 'spamlogd', 'lists', 'process', 'store'],
+  db: ['postgres', 'file', 'listing', 'tables'],
+  platform: ['native'],
+}
+
 const PURE = '^src/(ip|codec|domain)/'
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to })
 
+/** A rule for each folder that has others above it; fails for a folder that stands in no order. */
+function folderRules() {
+  const layers = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return layers.flatMap(({ name: layer }) => {
+    const order = FOLDERS[layer] ?? []
+    const inner = readdirSync(`src/${layer}`, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    const missing = inner.find(({ name }) => !order.includes(name))
+    if (missing) throw new Error(`src/${layer}/${missing.name} has no place in FOLDERS`)
+    return order
+      .slice(1)
+      .map((folder, index) =>
+        rule(
+          `${layer}-${folder}-points-down`,
+          `${folder} does not use the folders that use it (FOLDERS)`,
+          { path: `^src/${layer}/${folder}/` },
+          { path: `^src/${layer}/(${order.slice(0, index + 1).join('|')})/` },
+        ),
+      )
+  })
+}
+
 module.exports = {
   forbidden: [
+    ...folderRules(),
     rule('no-cycles', 'a cycle hides which module owns what', {}, { circular: true }),
     rule(
       'src-not-commands',

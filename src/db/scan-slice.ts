@@ -2,10 +2,11 @@ import type { Entry } from '../domain/entry.js'
 import { TRAPPED_PCOUNT } from '../domain/host-state.js'
 import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Connection } from './connection.js'
-import { findRange, firstKey, type RangeKind } from './listing/key-ranges.js'
+import { findRange, firstKey } from './listing/key-ranges.js'
 import type { SqlValue } from './sqlite-driver.js'
 import type { ScanCursor, ScanSlice } from './store.js'
 import { entriesOfRange } from './tables/entry-rows.js'
+import type { RangeKind } from './tables/kind-tables.js'
 import { wireValue } from './tables/wire-value.js'
 
 /** Tables in the order of a scan. Spamtraps are never due. */

@@ -20,7 +20,7 @@ import type { Clock, UnixSec } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
-import { Histogram } from '../metrics/histogram.js'
+import { Histogram } from '../histogram.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type {
   BlockListLookup,

@@ -1,65 +1,33 @@
-import type { EntryKind } from '../../domain/entry.js'
+import type { TextRange } from '../../ip/text-ranges.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
+import {
+  type EntryRows,
+  KIND_TABLES,
+  type RangeKind,
+  type RowTable,
+  rowSourceOf,
+} from '../tables/kind-tables.js'
 import { wireValue } from '../tables/wire-value.js'
-import type { TextRange } from './text-ranges.js'
 
 /** Rows of one range: enough that the cost of a statement does not show, few enough for bounded memory. */
 export const RANGE_ROWS = 2000
 
-/** What can be walked: one kind, or the records of addresses whatever their kind. */
-export type RangeKind = EntryKind | 'HOST'
-
 /** A stretch of rows in the order of their key. */
-export interface KeyRange {
+export interface KeyRange extends EntryRows {
   /** Key of its last row (of its first when descending), where the next range begins; undefined at the end. */
   end: SqlValue[] | undefined
-  /** Evaluates SQL aggregates, separated by commas, over the rows of the range that meet `filter`. */
-  select(aggregates: string, filter?: string): readonly unknown[]
 }
 
 /** A part of a kind: what one address has, or all whose address has a text from `low` to before `high`. */
 export type KeyScope = { ip: string } | TextRange
 
 /** Columns of what users see of an entry: a sort carries no others. */
-const ENTRY_COLUMNS = {
+const ENTRY_COLUMNS: Readonly<Record<RowTable, string>> = {
   hosts: 'ip, first, pass, expire, bcount, pcount, comment',
   spamtraps: 'address, first, comment',
   tuples: 'ip, helo, "from", "to", first, pass, expire, bcount, pcount',
   pools: 'ip, pool, first, pass, expire, bcount, pcount',
-} as const
-
-/** How a kind is stored: its table, key columns and condition. */
-interface KindTable {
-  table: keyof typeof ENTRY_COLUMNS
-  columns: readonly string[]
-  condition: string
-}
-
-const KIND_TABLES: Readonly<Record<RangeKind, KindTable>> = {
-  HOST: { table: 'hosts', columns: ['ip'], condition: 'true' },
-  WHITE: { table: 'hosts', columns: ['ip'], condition: 'pcount <> -1' },
-  TRAPPED: { table: 'hosts', columns: ['ip'], condition: 'pcount = -1' },
-  SPAMTRAP: { table: 'spamtraps', columns: ['address'], condition: 'true' },
-  POOL: { table: 'pools', columns: ['ip'], condition: 'true' },
-  GREY: { table: 'tuples', columns: ['ip', 'helo', '"from"', '"to"'], condition: 'true' },
-}
-
-/** Where the rows of each table are; the key of a pool is called as that of the others. */
-const ROW_SOURCES = {
-  hosts: 'hosts',
-  spamtraps: 'spamtraps',
-  tuples: 'tuples',
-  pools: '(SELECT network AS ip, pool, first, pass, expire, bcount, pcount FROM pool_networks)',
-} as const
-
-/** A database of before pools, opened to be read, has no table of them. */
-const NO_POOLS =
-  "(SELECT '' AS ip, '' AS pool, 0 AS first, 0 AS pass, 0 AS expire, 0 AS bcount, 0 AS pcount WHERE 0)"
-
-/** What stands behind FROM for the rows of a table. */
-export function rowSourceOf(connection: Connection, table: keyof typeof ROW_SOURCES): string {
-  return table === 'pools' && !connection.hasMarks ? NO_POOLS : ROW_SOURCES[table]
 }
 
 /** A key of the given kind that sorts before all others. */

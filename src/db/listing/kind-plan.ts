@@ -3,8 +3,8 @@ import type { EntryQuery } from '../../domain/query.js'
 import { foldText, isGlob } from '../../domain/query-match.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
+import { textRangesOf } from '../../ip/text-ranges.js'
 import type { KeyScope } from './key-ranges.js'
-import { textRangesOf } from './text-ranges.js'
 
 /** How SQLite finds what a query wants of one kind. */
 export interface KindPlan {

@@ -4,7 +4,8 @@ import { compileQuery } from '../../domain/query-match.js'
 import type { Connection } from '../connection.js'
 import type { EntryCounts } from '../store.js'
 import { entriesOfRange } from '../tables/entry-rows.js'
-import { type KeyRange, type KeyScope, type RangeKind, selectWhole, walkRanges } from './key-ranges.js'
+import type { RangeKind } from '../tables/kind-tables.js'
+import { type KeyRange, type KeyScope, selectWhole, walkRanges } from './key-ranges.js'
 import { planKind } from './kind-plan.js'
 
 /**

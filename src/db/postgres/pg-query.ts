@@ -2,7 +2,7 @@ import { CLASSIC_KINDS, type EntryKind } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
-import { textRangesOf } from '../listing/text-ranges.js'
+import { textRangesOf } from '../../ip/text-ranges.js'
 
 /** How a kind is stored on a server: its table, the columns of its key as the server sends and compares them. */
 export interface KindTable {

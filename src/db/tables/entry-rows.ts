@@ -1,15 +1,13 @@
 import type { Entry, EntryKey } from '../../domain/entry.js'
 import { hostKindOf } from '../../domain/host-state.js'
 import type { Connection } from '../connection.js'
-import { type KeyRange, type RangeKind, rowSourceOf } from '../listing/key-ranges.js'
+import { type EntryRows, KIND_TABLES, type RangeKind, type RowTable, rowSourceOf } from './kind-tables.js'
 import { wireValue } from './wire-value.js'
 
 /**
  * Rows become entries here: SQLite joins the fields of many rows with NUL, which no field holds, into one
  * blob. Unlike a text column, a blob keeps bytes that are not valid UTF-8, and it costs less than row objects.
  */
-type RowTable = 'hosts' | 'spamtraps' | 'tuples' | 'pools'
-
 const FIELDS: Readonly<Record<RowTable, readonly string[]>> = {
   hosts: ['ip', 'first', 'pass', 'expire', 'bcount', 'pcount', "coalesce(comment, '')"],
   spamtraps: ['address', 'first', "coalesce(comment, '')"],
@@ -17,18 +15,9 @@ const FIELDS: Readonly<Record<RowTable, readonly string[]>> = {
   tuples: ['ip', 'helo', '"from"', '"to"', 'first', 'pass', 'expire', 'bcount', 'pcount'],
 }
 
-const TABLE_OF: Readonly<Record<RangeKind, RowTable>> = {
-  HOST: 'hosts',
-  WHITE: 'hosts',
-  TRAPPED: 'hosts',
-  SPAMTRAP: 'spamtraps',
-  GREY: 'tuples',
-  POOL: 'pools',
-}
-
 /** The entries of one range, in the order of its key; `filter` is an SQL condition on their columns. */
-export function entriesOfRange(kind: RangeKind, range: KeyRange, filter?: string): Entry[] {
-  const table = TABLE_OF[kind]
+export function entriesOfRange(kind: RangeKind, range: EntryRows, filter?: string): Entry[] {
+  const table = KIND_TABLES[kind].table
   const [blob] = range.select(joinedFields(table), filter)
   return decodeRows(table, blob)
 }

@@ -1,12 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openRenderer, renderLines } from '../../../src/cli/spamdb/entry-renderers.js'
-import { textRangesOf } from '../../../src/db/listing/text-ranges.js'
 import { ENTRY_KINDS, type Entry } from '../../../src/domain/entry.js'
 import { type EntryQuery, SORT_FIELDS } from '../../../src/domain/query.js'
 import { compileQuery, sortKeyOf } from '../../../src/domain/query-match.js'
-
 import { bytesToIp, formatCidr, isInNetwork, networkOf } from '../../../src/ip/cidr.js'
+import { textRangesOf } from '../../../src/ip/text-ranges.js'
 import { entriesOf, listingOf, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { byLabel, formatMetrics, single } from '../../../src/codec/metrics-text.js'
-import { Histogram } from '../../../src/daemon/metrics/histogram.js'
+import { Histogram } from '../../../src/daemon/histogram.js'
 import { NO_PROMTOOL, runPromtool } from '../../support/promtool.js'
 
 test('families, samples and their order', () => {

@@ -1,4 +1,4 @@
-import type { MetricFamily, MetricSample } from '../../codec/metrics-text.js'
+import type { MetricFamily, MetricSample } from '../codec/metrics-text.js'
 
 /** Counts values by upper bounds; `add` costs a few comparisons. */
 export class Histogram {

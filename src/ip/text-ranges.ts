@@ -1,4 +1,4 @@
-import type { Network } from '../../ip/cidr.js'
+import type { Network } from './cidr.js'
 
 /** A stretch of texts in the order of their bytes: `low` belongs to it, `high` does not. */
 export interface TextRange {
