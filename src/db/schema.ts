@@ -107,16 +107,12 @@ export const MIGRATIONS: readonly string[] = [
      heard INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE history (
-     seq INTEGER PRIMARY KEY,
+     last INTEGER PRIMARY KEY,
+     first INTEGER NOT NULL,
      event INTEGER NOT NULL,
      at INTEGER NOT NULL,
-     program TEXT,
-     rule INTEGER NOT NULL,
-     actor TEXT,
-     kind INTEGER NOT NULL,
-     key TEXT NOT NULL,
-     before TEXT,
-     after TEXT
+     by_hand INTEGER NOT NULL,
+     rows TEXT NOT NULL
    ) STRICT;
    CREATE TABLE pool_networks (
      network TEXT NOT NULL PRIMARY KEY,

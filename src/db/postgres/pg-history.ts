@@ -1,4 +1,4 @@
-/** The history for people on a server, partitioned by day; see history.ts for what it keeps. */
+/** The history for people on a server, partitioned by day; see the head of history.ts for what it keeps. */
 import { CHANGE_RULES, type Change, type ChangeRule } from '../../domain/change.js'
 import {
   DEFAULT_HISTORY,
@@ -17,7 +17,7 @@ import {
   parseSettings,
   SUMMARY,
   stepsOfRows,
-} from '../history.js'
+} from '../history-rows.js'
 import type { PgLink, Statements } from './pg-link.js'
 
 const SETTINGS = "SELECT value FROM spamd.settings WHERE name = 'history'"

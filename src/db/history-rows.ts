@@ -1,0 +1,187 @@
+/** How rows of the history for people are written and read, whatever the database; history.ts says what is kept. */
+import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
+import type { Entry } from '../domain/entry.js'
+import {
+  DEFAULT_HISTORY,
+  HISTORY_MODES,
+  type HistoryRow,
+  type HistorySettings,
+  type UndoStep,
+} from '../domain/history.js'
+import { poolKeyOf } from '../domain/pool-key.js'
+import type { Release } from '../domain/release.js'
+
+/** Kinds of keys, stored by position: append, never reorder. */
+export const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release', 'pool'] as const
+export const SUMMARY = KINDS.indexOf('summary')
+
+/** Settings from their text; what it does not say is the default. */
+export function parseSettings(text: string): HistorySettings {
+  const { mode, keepSec, keepRows } = JSON.parse(text) as Partial<HistorySettings>
+  return {
+    mode: HISTORY_MODES.find((name) => name === mode) ?? DEFAULT_HISTORY.mode,
+    keepSec: keepSec ?? DEFAULT_HISTORY.keepSec,
+    keepRows: keepRows ?? DEFAULT_HISTORY.keepRows,
+  }
+}
+
+/** One row in the order of its columns, where each has one of its own. */
+export type Row = [
+  number,
+  number,
+  number,
+  number,
+  string | null,
+  number,
+  string,
+  string | null,
+  string | null,
+]
+
+/** What one event did. */
+export interface EventSteps {
+  steps: UndoStep[]
+  /** False when it was too large to be kept entry by entry. */
+  isWhole: boolean
+  /** undefined: there is no such event. */
+  rule: ChangeRule | undefined
+}
+
+/** What an event did to each key, in order, from its rows; `summary` rows are left out and told by `isWhole`. */
+export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
+  const steps = new Map<string, UndoStep>()
+  for (const { key, before, after } of rows) {
+    // Events of releases are not undone, but cancelled.
+    if (key === undefined || key.kind === 'release') continue
+    if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
+    const text = encodeKey(key)
+    const known = steps.get(text)
+    if (known === undefined) steps.set(text, { key, before, after })
+    else known.after = after
+  }
+  return {
+    steps: [...steps.values()],
+    isWhole: rows.every(({ key }) => key !== undefined),
+    rule: rows[0]?.rule,
+  }
+}
+
+/** True for a change that the history keeps; see the head of this file. */
+export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
+  // The key of a pool counts what its own tuples tell.
+  if (key.kind === 'tuple' && poolKeyOf(key) !== undefined) return false
+  if (key.kind !== 'host' && key.kind !== 'pool' && mode === 'hosts') return false
+  const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
+  // How often one was used is told by the addresses that became WHITE.
+  if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
+  if (cause.rule === 'attempt' || cause.rule === 'sighting') return !isRepeat
+  if (key.kind === 'tuple')
+    return cause.rule !== 'expiry' && cause.rule !== 'limit' && cause.rule !== 'block-list'
+  return true
+}
+
+function endOf({ entry }: Change['before']): number | undefined {
+  return entry?.kind === 'RELEASE' ? entry.expire : undefined
+}
+
+/** A key as rows of the history hold it. */
+export function encodeKey(key: ChangeKey): string {
+  switch (key.kind) {
+    case 'host':
+    case 'pool':
+      return key.ip
+    case 'spamtrap':
+      return `@${key.address}`
+    case 'tuple':
+      return `${key.ip} ${JSON.stringify([key.helo, key.from, key.to])}`
+    case 'release':
+      return `!${key.id}`
+  }
+}
+
+function decodeKey(kind: number, text: string): ChangeKey | undefined {
+  switch (KINDS[kind]) {
+    case 'host':
+      return { kind: 'host', ip: text }
+    case 'pool':
+      return { kind: 'pool', ip: text }
+    case 'spamtrap':
+      return { kind: 'spamtrap', address: text.slice(1) }
+    case 'tuple': {
+      const at = text.indexOf(' ')
+      const [helo, from, to] = JSON.parse(text.slice(at + 1)) as [string, string, string]
+      return { kind: 'tuple', ip: text.slice(0, at), helo, from, to }
+    }
+    case 'release':
+      return { kind: 'release', id: text.slice(1) }
+    default:
+      return undefined
+  }
+}
+
+/** An entry without what its key tells: the last field is the comment, or the key of a pool. null without an entry. */
+export function fieldsOf(entry: Change['before']['entry']): EntryFields {
+  if (entry === undefined) return null
+  if (entry.kind === 'RELEASE') return entry
+  if (entry.kind === 'SPAMTRAP') return [entry.kind, entry.first, entry.comment]
+  const { kind, first, pass, expire, bcount, pcount } = entry
+  const comment = entry.kind === 'GREY' ? undefined : entry.kind === 'POOL' ? entry.pool : entry.comment
+  const fields = [kind, first, pass, expire, bcount, pcount]
+  return comment === undefined ? fields : [...fields, comment]
+}
+
+/** See `fieldsOf`; JSON has null for a comment that a spamtrap lacks. */
+export type EntryFields = readonly (string | number | null | undefined)[] | Release | null
+
+/** The fields as text of JSON. */
+export function encodeFields(entry: Change['before']['entry']): string | null {
+  const fields = fieldsOf(entry)
+  return fields === null ? null : JSON.stringify(fields)
+}
+
+/** The entry under a key from its fields. */
+export function entryOf(key: ChangeKey | undefined, fields: EntryFields): HistoryRow['before'] {
+  if (fields === null || key === undefined) return undefined
+  if (key.kind === 'release') return fields as Release
+  if (key.kind === 'spamtrap') {
+    const [, first, comment] = fields as [string, number, (string | null)?]
+    return { kind: 'SPAMTRAP', address: key.address, first, ...(comment == null ? {} : { comment }) }
+  }
+  const [kind, first, pass, expire, bcount, pcount, comment] = fields as [
+    Entry['kind'],
+    number,
+    number,
+    number,
+    number,
+    number,
+    string?,
+  ]
+  const times = { first, pass, expire, bcount, pcount }
+  if (key.kind === 'tuple') {
+    const { ip, helo, from, to } = key
+    return { kind: 'GREY', ip, helo, from, to, ...times }
+  }
+  if (key.kind === 'pool') return { kind: 'POOL', ip: key.ip, pool: comment ?? '', ...times }
+  const host = { kind: kind as 'WHITE' | 'TRAPPED', ip: key.ip, ...times }
+  return comment === undefined ? host : { ...host, comment }
+}
+
+/** A row as read, in the order of its columns. */
+export function decodeRow([seq, event, at, rule, actor, kind, keyText, before, after]: Row): HistoryRow {
+  const key = decodeKey(kind, keyText)
+  return {
+    seq,
+    event,
+    at,
+    rule: CHANGE_RULES[rule] ?? 'merge',
+    actor: actor ?? undefined,
+    key,
+    before: entryOf(key, fieldsIn(before)),
+    after: entryOf(key, fieldsIn(after)),
+    summary: key === undefined ? keyText : undefined,
+  }
+}
+
+function fieldsIn(text: string | null): EntryFields {
+  return text === null ? null : (JSON.parse(text) as EntryFields)
+}
