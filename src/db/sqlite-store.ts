@@ -1,6 +1,5 @@
 import type { AllowEdit, AllowSource } from '../domain/allow.js'
 import { type ChangeKey, type HostChange, isHostChange } from '../domain/change.js'
-import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
 import type { Draft, Selection } from '../domain/draft.js'
@@ -10,12 +9,14 @@ import type { HourlyCount } from '../domain/hourly-counts.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Release } from '../domain/release.js'
 import type { Connection } from './connection.js'
+import { editInParts } from './edit-in-parts.js'
 import type {
   AttemptFinding,
   Changed,
   CheckReport,
   ClockReading,
   DamagedGap,
+  EditOptions,
   EditOutcome,
   EntryCounts,
   GreyPolicy,
@@ -130,12 +131,9 @@ export class SqliteStore implements Store {
   async edit(
     edits: readonly ManualEdit[],
     now: number,
-    { actor }: { actor?: string | undefined } = {},
+    options: EditOptions = {},
   ): Promise<Changed<EditOutcome>> {
-    const cause = { rule: 'manual', actor } as const
-    return this.#transactions.decide('edit', now, selectEdits(edits), (draft) =>
-      decideEdits(draft, edits, cause),
-    )
+    return editInParts(this.#transactions, edits, now, options)
   }
 
   async upsert(

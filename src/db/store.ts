@@ -40,6 +40,14 @@ import type { LineFormName } from './listing/line-forms.js'
 export type * from '../domain/requests.js'
 export type { JournalRow, JournalSlice }
 
+/** See `Store.edit`. */
+export interface EditOptions {
+  /** The user, when known; for the history. */
+  actor?: string | undefined
+  /** Nobody looks at the changes: the result may have none. */
+  forgetsChanges?: boolean | undefined
+}
+
 /** What came of each request, in order, and every change that was stored. */
 export interface Changed<Outcome, Kind = Change> {
   outcomes: Outcome[]
@@ -144,12 +152,8 @@ export interface Store {
    * draft holds already stays as it is.
    */
   load(selection: Selection, draft: Draft): Promise<void>
-  /** Applies edits in order within one transaction. `actor` is the user, when known. */
-  edit(
-    edits: readonly ManualEdit[],
-    now: number,
-    options?: { actor?: string | undefined },
-  ): Promise<Changed<EditOutcome>>
+  /** Applies edits within one transaction, those of one key in order. */
+  edit(edits: readonly ManualEdit[], now: number, options?: EditOptions): Promise<Changed<EditOutcome>>
   /**
    * Stores whole entries (import): replaces what is under the same key, or skips it with `ifMissing`. A
    * comment stays when the new entry has none. `now` stamps the changes; without it they are later than any other.

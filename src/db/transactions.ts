@@ -32,6 +32,13 @@ export interface Decided<Outcome> {
   changes: Change[]
 }
 
+interface DecideOptions<Outcome> {
+  /** What else has to be loaded, now that the selection is on hand. */
+  further?: (draft: Draft) => Selection
+  /** Does what is left to do before the commit. */
+  after?: (outcomes: Outcome) => void
+}
+
 /** The tables of an open database and their only writer. It knows no rule. */
 export class Transactions {
   readonly journal: Journal
@@ -69,25 +76,29 @@ export class Transactions {
     now: number,
     selection: Selection,
     decision: (draft: Draft) => Outcome,
-    options: {
-      /** What else has to be loaded, now that the selection is on hand. */
-      further?: (draft: Draft) => Selection
-      /** Does what is left to do before the commit. */
-      after?: (outcomes: Outcome) => void
-    } = {},
+    options: DecideOptions<Outcome> = {},
   ): Decided<Outcome> {
-    return this.write(call, now, (journal) => {
-      const draft = new Draft(journal.clock, now)
-      this.load(selection, draft)
-      if (options.further !== undefined) this.load(options.further(draft), draft)
-      const outcomes = decision(draft)
-      for (const { first, last } of draft.touched) this.#store(first, last)
-      journal.append(draft.changes)
-      this.history.append(draft.changes)
-      this.counts.add(draft.changes)
-      options.after?.(outcomes)
-      return { outcomes, changes: draft.changes }
-    })
+    return this.write(call, now, (journal) => this.decideWithin(journal, now, selection, decision, options))
+  }
+
+  /** The same within a transaction of the caller. */
+  decideWithin<Outcome>(
+    journal: JournalWriter,
+    now: number,
+    selection: Selection,
+    decision: (draft: Draft) => Outcome,
+    options: DecideOptions<Outcome> = {},
+  ): Decided<Outcome> {
+    const draft = new Draft(journal.clock, now)
+    this.load(selection, draft)
+    if (options.further !== undefined) this.load(options.further(draft), draft)
+    const outcomes = decision(draft)
+    for (const { first, last } of draft.touched) this.#store(first, last)
+    journal.append(draft.changes)
+    this.history.append(draft.changes)
+    this.counts.add(draft.changes)
+    options.after?.(outcomes)
+    return { outcomes, changes: draft.changes }
   }
 
   /** One transaction; whatever `body` changes, its journal row is the body's matter. */

@@ -1,7 +1,7 @@
 import { pipeline, Transform, type TransformCallback } from 'node:stream'
 
 /** Pieces are handed on at the latest when they hold so much. */
-const MAX_GATHERED_BYTES = 1_048_576
+const MAX_GATHERED_BYTES = 4 * 1_048_576
 /** Input that pauses for so long has nothing more to join. */
 const IDLE_MS = 2
 /** No byte waits longer than this for others. */

@@ -37,8 +37,11 @@ export interface EditResult {
   isStoppedByBadAddress: boolean
 }
 
-/** One transaction takes at most so many keys, so that readers and the daemon get their turn. */
-const MAX_KEYS_PER_TRANSACTION = 50_000
+/**
+ * One transaction takes at most so many keys, so that readers and the daemon get their turn within a second or two. Fewer would
+ * write the pages of a large table once more for each transaction.
+ */
+const MAX_KEYS_PER_TRANSACTION = 300_000
 
 /**
  * Edits the entries under `batches` of keys, each batch in transactions of its own and stored for good
@@ -67,7 +70,7 @@ export async function editEntries(
         edited =
           plan.edits.length === 0
             ? { outcomes: [], changes: [] }
-            : await store.edit(plan.edits, now, { actor })
+            : await store.edit(plan.edits, now, { actor, forgetsChanges: onChanged === undefined })
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         const { operation } = request

@@ -70,7 +70,7 @@ export async function importEntries(
   if (input.type === 'text' && options.list !== undefined) {
     const request = editRequestOf(options, options.list)
     for await (const edits of readPlainList(input.chunks, request, now, countProblem)) {
-      for (const outcome of (await store.edit(edits, now)).outcomes) {
+      for (const outcome of (await store.edit(edits, now, { forgetsChanges: true })).outcomes) {
         if (outcome === 'added' || outcome === 'updated' || outcome === 'skipped') report[outcome] += 1
       }
     }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { makeRandom } from '../../../bench/generate-database.js'
 import type { ManualEdit } from '../../../src/db/store.js'
 import type { GreyEntry } from '../../../src/domain/entry.js'
 import { entriesOf, listingOf, NOW, Scratch } from '../../support/scratch-database.js'
@@ -120,6 +121,47 @@ describe('edits', () => {
     ).toEqual(['deleted'])
     expect(await entriesOf(store)).toEqual([])
     expect((await store.check()).problems).toEqual([])
+  })
+
+  test('many at once end as the same edits in small calls, in one transaction', async () => {
+    const random = makeRandom(3)
+    const edits = Array.from({ length: 7000 }, (): ManualEdit => {
+      const ip = `192.0.${random(12)}.${random(250)}`
+      switch (random(5)) {
+        case 0:
+          return removeHost(ip)
+        case 1:
+          return addTrap(`${random(900)}@example.org`)
+        case 2:
+          return add('TRAPPED', ip, random(2) === 0 ? {} : { comment: `n${random(9)}` })
+        default:
+          return add('WHITE', ip)
+      }
+    })
+    const [atOnce, slowly] = [await scratch.store(), await scratch.store()]
+    const { outcomes, changes } = await atOnce.edit(edits, NOW, { actor: 'tester' })
+    const expected: string[] = []
+    for (let start = 0; start < edits.length; start += 500) {
+      expected.push(...(await slowly.edit(edits.slice(start, start + 500), NOW)).outcomes)
+    }
+    expect(outcomes).toEqual(expected)
+    expect(await listingOf(atOnce)).toBe(await listingOf(slowly))
+    expect(changes.length).toBe((await atOnce.readJournal(0, 10_000)).rows.length)
+    const events = await atOnce.readHistory({ after: 0, limit: 10_000 })
+    expect(new Set(events.map(({ event }) => event))).toEqual(new Set([1]))
+    expect((await atOnce.undo('last', { force: false, isDryRun: false, actor: 'tester' }, NOW)).event).toBe(1)
+    expect(await entriesOf(atOnce)).toEqual([])
+    expect((await atOnce.edit(edits, NOW, { forgetsChanges: true })).changes).toEqual([])
+  })
+
+  test('a failing edit behind many others stores nothing either', async () => {
+    const store = await scratch.store()
+    const many = Array.from({ length: 5000 }, (_, index) =>
+      add('WHITE', `192.0.${index >> 8}.${index & 255}`),
+    )
+    await expect(store.edit([...many, addTrap('a\0b')], NOW)).rejects.toThrow(TypeError)
+    expect(await entriesOf(store)).toEqual([])
+    expect(await store.newestHistory()).toBe(0)
   })
 
   test('a failing edit stores nothing of its call', async () => {
