@@ -118,6 +118,7 @@ export class PrefixCollector {
     })
   }
 
+  // eslint-disable-next-line complexity -- one loop over a byte grammar, run for each of millions of items
   #takeIpv6(bytes: Uint8Array, start: number): number {
     const groups = this.#groups
     let at = start

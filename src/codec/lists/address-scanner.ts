@@ -44,6 +44,7 @@ export class AddressScanner {
    * address: up to four decimal numbers of one to three digits (leading zeros are decimal, as in the
    * original), none above 255, no dot at the end.
    */
+  // eslint-disable-next-line complexity -- one loop over a byte grammar, run for each of millions of lines
   scanIpv4(bytes: Uint8Array, start: number, end: number): number {
     let at = start
     let value = 0
@@ -84,6 +85,7 @@ export class AddressScanner {
    * its end, or -1 when there is none or more letters, digits, colons or a zone follow. The byte at `end`,
    * if there is one, must be no hexadecimal digit.
    */
+  // eslint-disable-next-line complexity -- as above; split, it was 10 % slower (measured)
   scanIpv6(bytes: Uint8Array, start: number, end: number): number {
     const groups = this.#groups
     let at = start

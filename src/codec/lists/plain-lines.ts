@@ -18,6 +18,8 @@ const SEMICOLON = 0x3b
 /** No comment, address or range that is read here is longer; longer lines go the long way. */
 const MAX_PLAIN_BYTES = 4096
 
+/** Instead of a place: this is for the list reader. */
+const NOT_PLAIN = -1
 /** `readOctet`: no number, or one above 255. */
 const NO_OCTET = -1
 /** `readOctet`: the bytes used stand above the value. */
@@ -32,7 +34,8 @@ const VALUE_MASK = 255
 export class PlainLineReader {
   readonly #collector: IpRangeCollector
   readonly #scanner = new AddressScanner()
-  #hadHostBits = false
+  /** What the last `#takeQuad` read. */
+  #quad = 0
   /** True in a zone file of rbldnsd, where blanks end an item and host bits are refused. */
   isZone = false
   /** Of the last call: lines with an item. */
@@ -53,153 +56,89 @@ export class PlainLineReader {
    * start of the first line that is not plain, or `lastEnd + 1`.
    */
   read(bytes: Uint8Array, start: number, lastEnd: number): number {
-    const collector = this.#collector.ipv4
-    let accepted = 0
-    let ignored = 0
-    let hostBits = 0
+    this.accepted = 0
+    this.ignored = 0
+    this.hostBits = 0
     let lineStart = start
     while (lineStart <= lastEnd) {
-      let at = lineStart
-      const firstByte = bytes[at]!
-      if (firstByte === HASH || firstByte === SEMICOLON) {
-        at = skipComment(bytes, at)
-        if (bytes[at] !== LINE_FEED) break
-        ignored += 1
-        lineStart = at + 1
-        continue
-      }
-      if (firstByte === LINE_FEED) {
-        ignored += 1
-        lineStart = at + 1
-        continue
-      }
-      const octet1 = readOctet(bytes, at)
-      at += octet1 === NO_OCTET ? 0 : octet1 >> USED_SHIFT
-      if (octet1 === NO_OCTET || bytes[at] !== DOT) {
-        const next = this.#readIpv6(bytes, lineStart, lastEnd)
-        if (next < 0) break
-        if (this.#hadHostBits) {
-          if (hostBits === 0) this.linesBeforeHostBits = accepted + ignored
-          hostBits += 1
-        }
-        accepted += 1
-        lineStart = next
-        continue
-      }
-      const octet2 = readOctet(bytes, at + 1)
-      if (octet2 === NO_OCTET) break
-      at += (octet2 >> USED_SHIFT) + 1
-      if (bytes[at] !== DOT) break
-      const octet3 = readOctet(bytes, at + 1)
-      if (octet3 === NO_OCTET) break
-      at += (octet3 >> USED_SHIFT) + 1
-      if (bytes[at] !== DOT) break
-      const octet4 = readOctet(bytes, at + 1)
-      if (octet4 === NO_OCTET) break
-      at += (octet4 >> USED_SHIFT) + 1
-      const address =
-        (((octet1 & VALUE_MASK) << 24) |
-          ((octet2 & VALUE_MASK) << 16) |
-          ((octet3 & VALUE_MASK) << 8) |
-          (octet4 & VALUE_MASK)) >>>
-        0
-      let byte = bytes[at]!
-      if (byte === LINE_FEED) {
-        collector.addAddress(address)
-        accepted += 1
-        lineStart = at + 1
-        continue
-      }
-      if (byte === SLASH) {
-        const length = readOctet(bytes, at + 1)
-        if (length === NO_OCTET) break
-        at += (length >> USED_SHIFT) + 1
-        byte = bytes[at]!
-        if (byte === CARRIAGE_RETURN) {
-          at += 1
-          byte = bytes[at]!
-        } else if (byte === SPACE) {
-          at = endOfComment(bytes, at)
-          byte = bytes[at]!
-        }
-        const prefixLength = length & VALUE_MASK
-        if (byte !== LINE_FEED || prefixLength < 8 || prefixLength > 32) break
-        if (prefixLength === 32) {
-          collector.addAddress(address)
-        } else {
-          const hostMask = 0xffffffff >>> prefixLength
-          if ((address & hostMask) !== 0) {
-            if (this.isZone) break
-            if (hostBits === 0) this.linesBeforeHostBits = accepted + ignored
-            hostBits += 1
-          }
-          collector.addRange((address & ~hostMask) >>> 0, (address | hostMask) >>> 0)
-        }
-        accepted += 1
-        lineStart = at + 1
-        continue
-      }
-      if (byte === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED) {
-        collector.addAddress(address)
-        accepted += 1
-        lineStart = at + 2
-        continue
-      }
-      if (byte === SPACE && (bytes[at + 1] === HASH || bytes[at + 1] === SEMICOLON)) {
-        at = endOfComment(bytes, at)
-        if (bytes[at] !== LINE_FEED) break
-        collector.addAddress(address)
-        accepted += 1
-        lineStart = at + 1
-        continue
-      }
-      if (byte === SPACE && bytes[at + 1] === DASH && bytes[at + 2] === SPACE && !this.isZone) at += 3
-      else if (byte === DASH) at += 1
-      else break
-      const last1 = readOctet(bytes, at)
-      if (last1 === NO_OCTET) break
-      at += last1 >> USED_SHIFT
-      if (bytes[at] !== DOT) break
-      const last2 = readOctet(bytes, at + 1)
-      if (last2 === NO_OCTET) break
-      at += (last2 >> USED_SHIFT) + 1
-      if (bytes[at] !== DOT) break
-      const last3 = readOctet(bytes, at + 1)
-      if (last3 === NO_OCTET) break
-      at += (last3 >> USED_SHIFT) + 1
-      if (bytes[at] !== DOT) break
-      const last4 = readOctet(bytes, at + 1)
-      if (last4 === NO_OCTET) break
-      at += (last4 >> USED_SHIFT) + 1
-      const last =
-        (((last1 & VALUE_MASK) << 24) |
-          ((last2 & VALUE_MASK) << 16) |
-          ((last3 & VALUE_MASK) << 8) |
-          (last4 & VALUE_MASK)) >>>
-        0
-      byte = bytes[at]!
-      if (byte === CARRIAGE_RETURN) {
-        at += 1
-        byte = bytes[at]!
-      }
-      if (byte !== LINE_FEED || last < address || last - address >= WIDE_IPV4_ADDRESSES) break
-      if (isIpv4MaskNoEnd(last)) break
-      collector.addRange(address, last)
-      accepted += 1
-      lineStart = at + 1
+      const next = this.#readLine(bytes, lineStart, lastEnd)
+      if (next === NOT_PLAIN) break
+      lineStart = next
     }
-    this.accepted = accepted
-    this.ignored = ignored
-    this.hostBits = hostBits
     return lineStart
   }
 
-  /** A line of one IPv6 address or network; returns the start of the next line, or -1. */
+  /** Like all that read one line: the start of the next line, or `NOT_PLAIN`, and then nothing was taken. */
+  #readLine(bytes: Uint8Array, start: number, lastEnd: number): number {
+    const firstByte = bytes[start]!
+    if (firstByte === LINE_FEED || firstByte === HASH || firstByte === SEMICOLON) {
+      const end = firstByte === LINE_FEED ? start : skipComment(bytes, start)
+      if (bytes[end] !== LINE_FEED) return NOT_PLAIN
+      this.ignored += 1
+      return end + 1
+    }
+    const end = this.#takeQuad(bytes, start)
+    if (end === NOT_PLAIN) return this.#readIpv6(bytes, start, lastEnd)
+    const address = this.#quad
+    const byte = bytes[end]
+    if (byte === LINE_FEED) {
+      // The commonest line of all.
+      this.#collector.ipv4.addAddress(address)
+      this.accepted += 1
+      return end + 1
+    }
+    if (byte === SLASH) return this.#readNetwork(bytes, end + 1, address)
+    if (byte === DASH) return this.#readRange(bytes, end + 1, address)
+    const next = startOfNext(bytes, end)
+    if (next === NOT_PLAIN) {
+      const isRange = byte === SPACE && bytes[end + 1] === DASH && bytes[end + 2] === SPACE && !this.isZone
+      return isRange ? this.#readRange(bytes, end + 3, address) : NOT_PLAIN
+    }
+    this.#collector.ipv4.addAddress(address)
+    this.accepted += 1
+    return next
+  }
+
+  /** `at` stands behind the slash. */
+  #readNetwork(bytes: Uint8Array, at: number, address: number): number {
+    const length = readOctet(bytes, at)
+    if (length === NO_OCTET) return NOT_PLAIN
+    const next = startOfNext(bytes, at + (length >> USED_SHIFT))
+    const prefixLength = length & VALUE_MASK
+    if (next === NOT_PLAIN || prefixLength < 8 || prefixLength > 32) return NOT_PLAIN
+    if (prefixLength === 32) {
+      this.#collector.ipv4.addAddress(address)
+    } else {
+      const hostMask = 0xffffffff >>> prefixLength
+      if ((address & hostMask) !== 0) {
+        if (this.isZone) return NOT_PLAIN
+        this.#noteHostBits()
+      }
+      this.#collector.ipv4.addRange((address & ~hostMask) >>> 0, (address | hostMask) >>> 0)
+    }
+    this.accepted += 1
+    return next
+  }
+
+  /** `at` stands behind the dash. */
+  #readRange(bytes: Uint8Array, at: number, address: number): number {
+    const end = this.#takeQuad(bytes, at)
+    if (end === NOT_PLAIN) return NOT_PLAIN
+    const last = this.#quad
+    const next = startOfNext(bytes, end)
+    if (next === NOT_PLAIN || last < address || last - address >= WIDE_IPV4_ADDRESSES) return NOT_PLAIN
+    if (isIpv4MaskNoEnd(last)) return NOT_PLAIN
+    this.#collector.ipv4.addRange(address, last)
+    this.accepted += 1
+    return next
+  }
+
+  /** A line of one IPv6 address or network. */
   #readIpv6(bytes: Uint8Array, start: number, lastEnd: number): number {
     const firstByte = bytes[start]
-    if (!isHexDigit(firstByte) && firstByte !== COLON) return -1
+    if (!isHexDigit(firstByte) && firstByte !== COLON) return NOT_PLAIN
     let at = this.#scanner.scanIpv6(bytes, start, lastEnd + 1)
-    if (at < 0) return -1
+    if (at < 0) return NOT_PLAIN
     let prefixLength = 128
     if (bytes[at] === SLASH) {
       at += 1
@@ -211,15 +150,67 @@ export class PlainLineReader {
       }
     }
     if (bytes[at] === CARRIAGE_RETURN) at += 1
-    if (bytes[at] !== LINE_FEED || prefixLength < WIDE_IPV6_BITS || prefixLength > 128) return -1
-    const { ipv6: words, hadQuad } = this.#scanner
-    // What a dotted quad or a mapped address means depends on the prefix length.
-    if (prefixLength !== 128 && (hadQuad || isMappedSpace(words, 96))) return -1
-    if (this.isZone && (hadQuad || hasHostBits(words, 0, prefixLength))) return -1
-    this.#hadHostBits = prefixLength !== 128 && hasHostBits(words, 0, prefixLength)
-    this.#collector.addIpv6Prefix(words, 0, prefixLength)
-    return at + 1
+    if (bytes[at] !== LINE_FEED || prefixLength < WIDE_IPV6_BITS || prefixLength > 128) return NOT_PLAIN
+    return this.#addIpv6(prefixLength) ? at + 1 : NOT_PLAIN
   }
+
+  /** Adds the network at the address that was scanned last; false when the list reader has to look at it. */
+  #addIpv6(prefixLength: number): boolean {
+    const { ipv6: words, hadQuad } = this.#scanner
+    if (prefixLength === 128) {
+      if (this.isZone && hadQuad) return false
+    } else {
+      // What a dotted quad or a mapped address means depends on the prefix length.
+      if (hadQuad || isMappedSpace(words, 96)) return false
+      if (hasHostBits(words, 0, prefixLength)) {
+        if (this.isZone) return false
+        this.#noteHostBits()
+      }
+    }
+    this.#collector.addIpv6Prefix(words, 0, prefixLength)
+    this.accepted += 1
+    return true
+  }
+
+  #noteHostBits(): void {
+    if (this.hostBits === 0) this.linesBeforeHostBits = this.accepted + this.ignored
+    this.hostBits += 1
+  }
+
+  /** Reads four numbers with dots between them into `#quad`; returns their end, or `NOT_PLAIN`. */
+  #takeQuad(bytes: Uint8Array, start: number): number {
+    const octet1 = readOctet(bytes, start)
+    let at = start + (octet1 >> USED_SHIFT)
+    if (octet1 === NO_OCTET || bytes[at] !== DOT) return NOT_PLAIN
+    const octet2 = readOctet(bytes, at + 1)
+    at += (octet2 >> USED_SHIFT) + 1
+    if (octet2 === NO_OCTET || bytes[at] !== DOT) return NOT_PLAIN
+    const octet3 = readOctet(bytes, at + 1)
+    at += (octet3 >> USED_SHIFT) + 1
+    if (octet3 === NO_OCTET || bytes[at] !== DOT) return NOT_PLAIN
+    const octet4 = readOctet(bytes, at + 1)
+    if (octet4 === NO_OCTET) return NOT_PLAIN
+    this.#quad =
+      (((octet1 & VALUE_MASK) << 24) |
+        ((octet2 & VALUE_MASK) << 16) |
+        ((octet3 & VALUE_MASK) << 8) |
+        (octet4 & VALUE_MASK)) >>>
+      0
+    return at + (octet4 >> USED_SHIFT) + 1
+  }
+}
+
+/**
+ * The start of the line behind the one whose item ends at `at`, when nothing but the line's end or a comment behind a
+ * blank follows; otherwise `NOT_PLAIN`.
+ */
+function startOfNext(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at]
+  if (byte === LINE_FEED) return at + 1
+  if (byte === CARRIAGE_RETURN) return bytes[at + 1] === LINE_FEED ? at + 2 : NOT_PLAIN
+  if (byte !== SPACE) return NOT_PLAIN
+  const end = endOfComment(bytes, at)
+  return bytes[end] === LINE_FEED ? end + 1 : NOT_PLAIN
 }
 
 /** The end of a comment that a blank at `at` stands before; `at` when there is none. */
