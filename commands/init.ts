@@ -4,6 +4,7 @@ import { INIT_OPTIONS } from '../src/cli/init/init-options.js'
 import { runInit } from '../src/cli/init/run-init-program.js'
 import { EXIT } from '../src/cli/report-error.js'
 import { findDefaultInterface } from '../src/platform/default-interface.js'
+import { findLocalAddress } from '../src/platform/local-address.js'
 
 const USAGE = 'init [--outside INTERFACE] [--mail-server CIDR] [OPTIONS] [--dry-run] [--yes]'
 
@@ -35,6 +36,7 @@ export default class Init extends BaseCommand {
         writeError: (text) => process.stderr.write(text),
         ask: lines === undefined ? undefined : async (question) => (await lines.question(question)).trim(),
         findDefaultInterface,
+        findLocalAddress,
       })
       if (end === 'declined' || end === 'failed') process.exitCode = EXIT.failure
       // The verdict: what init could not do, or did not mend.

@@ -20,6 +20,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 /** A variable of the ports tree of OpenBSD. */
 const TRUEPREFIX = `$${'{TRUEPREFIX}'}`
 const SCRIPTS = ['spamdctl_spamd', 'spamdctl_spamlogd']
+const FREEBSD_SCRIPTS = [...SCRIPTS, 'spamdctl_hold', 'spamdctl_pull']
 
 const work = mkdtempSync(join(tmpdir(), 'spamdctl-ports-'))
 try {
@@ -58,7 +59,7 @@ function layOutOpenbsd(files) {
 function layOutFreebsd(files) {
   const target = copyPort('freebsd')
   writeFileSync(join(target, 'pkg-plist'), `${files.join('\n')}\n`)
-  for (const name of SCRIPTS) {
+  for (const name of FREEBSD_SCRIPTS) {
     const script = readFileSync(join(root, 'docs/examples/freebsd/rc.d', name), 'utf8')
     writeFileSync(join(target, 'files', `${name}.in`), script.replaceAll('/usr/local', '%%PREFIX%%'))
   }

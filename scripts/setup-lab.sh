@@ -13,7 +13,7 @@ say() { printf 'setup-lab: %s\n' "$*" >&2; }
 wanted='postfix prometheus'
 [ -x /lib/systemd/systemd ] || wanted="$wanted systemd"
 if [ "${1:-}" = all ]; then
-  wanted="$wanted exim4-daemon-light haproxy chromium prometheus-node-exporter openssh-server ucarp conntrackd keepalived"
+  wanted="$wanted exim4-daemon-light opensmtpd haproxy chromium prometheus-node-exporter openssh-server ucarp conntrackd keepalived"
 fi
 
 missing=

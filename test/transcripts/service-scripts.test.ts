@@ -41,8 +41,12 @@ afterEach(() => {
 })
 
 /** Runs one action of the shipped script, with this folder in place of /usr/local and /var/run. */
-function act(system: string, action: string): { code: number | null; output: string } {
-  const script = readFileSync(join(ROOT, `docs/examples/${system}/rc.d/spamdctl_spamd`), 'utf8')
+function act(
+  system: string,
+  action: string,
+  name = 'spamdctl_spamd',
+): { code: number | null; output: string } {
+  const script = readFileSync(join(ROOT, `docs/examples/${system}/rc.d/${name}`), 'utf8')
     .replace(/\/etc\/(rc\.d\/)?rc\.subr/, join(ROOT, `test/stand-ins/rc-subr/${system}.sh`))
     .replaceAll('/usr/local/bin/node', `${NODE_FOLDER}/node`)
     .replaceAll('(/usr/local/bin/)?node(', `(${NODE_FOLDER}/)?node(`)
@@ -96,4 +100,72 @@ describe.each([
     expect(act(system, 'start').code).not.toBe(0)
     expect(act(system, state).code).toBe(1)
   }, 60_000)
+})
+
+describe('pulls of a BSD', () => {
+  /** Puts stand-ins of programs first in PATH, each of which notes its words. */
+  function standIns(scripts: Record<string, string>): () => string[] {
+    const notes = join(folder, 'notes')
+    writeFileSync(notes, '')
+    for (const [name, text] of Object.entries(scripts)) {
+      const path = join(folder, 'bin', name)
+      writeFileSync(path, `#!/bin/sh\necho ${name} "$@" >>${notes}\n${text}\n`)
+      chmodSync(path, 0o755)
+    }
+    return () => readFileSync(notes, 'utf8').split('\n').slice(0, -1)
+  }
+
+  /** The script for cron, rc.local and rc.d, as `spamdctl init` writes it, with this folder's places. */
+  function pullPeers(...words: string[]): number | null {
+    const text = readFileSync(join(ROOT, 'docs/examples/spamd-pull-peers'), 'utf8')
+      .replace('PATH=', `PATH=${join(folder, 'bin')}:`)
+      .replace('database=/var/db/spamdctl', `database=${folder}`)
+      .replace(/^peers=$/m, 'peers=172.16.0.2')
+    writeFileSync(join(folder, 'pull-peers'), text)
+    return spawnSync('sh', [join(folder, 'pull-peers'), ...words], { cwd: '/', stdio: 'ignore' }).status
+  }
+
+  test('at boot it pulls; by cron only when spamd has told of a gap', () => {
+    const noted = standIns({ spamdctl: 'exit 3' })
+    expect(pullPeers('gap')).toBe(0)
+    expect(noted()).toEqual([])
+    writeFileSync(join(folder, 'spamd.sqlite-sync-gap'), '')
+    expect(pullPeers('gap')).toBe(3)
+    expect(pullPeers()).toBe(3)
+    const call = 'spamdctl pull --since --ssh-config /etc/spamd/ssh_config 172.16.0.2'
+    expect(noted()).toEqual([call, call])
+  })
+
+  test('FreeBSD: demoted from before the network is up until the pull has ended, whatever came of it', () => {
+    const kept = join(folder, 'kenv')
+    const noted = standIns({
+      su: 'exit 1',
+      sysctl: '',
+      // kenv(1): -q NAME asks, -u NAME forgets, NAME=VALUE sets.
+      kenv: `case $1 in -q) test -e ${kept} ;; -u) rm ${kept} ;; *) touch ${kept} ;; esac`,
+    })
+    environment.PATH = `${join(folder, 'bin')}:${environment.PATH}`
+    expect(act('freebsd', 'start', 'spamdctl_hold').code).toBe(0)
+    expect(act('freebsd', 'start', 'spamdctl_hold').code).toBe(0)
+    const changes = () => noted().filter((line) => /^sysctl net|^su /.test(line))
+    expect(changes()).toEqual(['sysctl net.inet.carp.demotion=240'])
+    const pulled = act('freebsd', 'start', 'spamdctl_pull')
+    expect(pulled).toMatchObject({ code: 0, output: expect.stringContaining('not in step') })
+    act('freebsd', 'start', 'spamdctl_pull')
+    const pull = 'su -m _spamd -c sh /usr/local/etc/spamd/pull-peers'
+    // The second time there was nothing to give back.
+    expect(changes()).toEqual([
+      'sysctl net.inet.carp.demotion=240',
+      pull,
+      'sysctl net.inet.carp.demotion=-240',
+      pull,
+    ])
+  })
+
+  test('FreeBSD: without CARP nothing is demoted', () => {
+    const noted = standIns({ sysctl: 'exit 1', kenv: 'exit 1' })
+    environment.PATH = `${join(folder, 'bin')}:${environment.PATH}`
+    expect(act('freebsd', 'start', 'spamdctl_hold').code).toBe(0)
+    expect(noted()).toEqual(['sysctl -n net.inet.carp.demotion'])
+  })
 })

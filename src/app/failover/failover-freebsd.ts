@@ -1,10 +1,12 @@
 /** CARP and pfsync on FreeBSD 10 and later. Source: carp(4), pfsync(4), rc.conf(5) of FreeBSD 14 and 15. */
 import type { WantedLine } from '../init/planned-file.js'
+import { PULL_VARIABLE } from '../init/pull-setup.js'
 import { pfRules, sysctlLine } from './failover-openbsd.js'
-import type { NodePlan, PlanInput } from './node-plan.js'
+import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 /** rc.conf with the shared addresses as aliases, loader.conf, sysctl.conf, and the rules. */
-export function freebsdPlan({ plan, node, peer, passphrase, present }: PlanInput): NodePlan {
+export function freebsdPlan(input: PlanInput): NodePlan {
+  const { plan, node, peer, passphrase, present, pulls } = input
   const rcConf = present('/etc/rc.conf') ?? ''
   const nextAlias = new Map<string, number>()
   const aliasLine = (interfaceName: string, family: string, address: string, vhid: number): WantedLine => {
@@ -35,6 +37,7 @@ export function freebsdPlan({ plan, node, peer, passphrase, present }: PlanInput
             variable('pfsync_enable', 'YES'),
             variable('pfsync_syncdev', plan.syncInterface),
             variable('pfsync_syncpeer', peer.syncAddress.split('/')[0]!),
+            PULL_VARIABLE,
           ],
         },
       },
@@ -71,8 +74,10 @@ export function freebsdPlan({ plan, node, peer, passphrase, present }: PlanInput
           ],
         },
       },
+      ...pulls.files,
     ],
     steps: [
+      ...pullSteps(input),
       'kldload -n carp pfsync',
       `sysctl net.inet.carp.preempt=${node.preempt ? 1 : 0}`,
       'pfctl -nf /etc/pf.conf && pfctl -f /etc/pf.conf',

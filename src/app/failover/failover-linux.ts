@@ -1,7 +1,7 @@
 /** keepalived (VRRP version 3) or ucarp, and conntrackd. Source: keepalived.conf(5), ucarp(8), conntrackd.conf(5). */
 import type { PlannedFile } from '../init/planned-file.js'
 import { isUcarp, type SharedAddress } from './failover-description.js'
-import type { NodePlan, PlanInput } from './node-plan.js'
+import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 const NOTIFY = '/usr/local/sbin/spamd-failover-notify'
 const CONNTRACKD = '/etc/conntrackd/conntrackd.conf'
@@ -12,8 +12,9 @@ export function linuxPlan(input: PlanInput): NodePlan {
   const own = isUsingUcarp ? ucarpFiles(input) : [keepalivedFile(input)]
   const units = isUsingUcarp ? input.plan.shared.map(unitName).join(' ') : 'keepalived.service'
   return {
-    files: [...own, notifyScript(), conntrackdFile(input)],
+    files: [...own, notifyScript(), conntrackdFile(input), ...input.pulls.files],
     steps: [
+      ...pullSteps(input),
       `apt-get install ${isUsingUcarp ? 'ucarp' : 'keepalived'} conntrackd`,
       ...(isUsingUcarp ? ['systemctl daemon-reload'] : ['keepalived --config-test']),
       `systemctl enable --now conntrackd.service ${units}`,
@@ -130,7 +131,8 @@ function ucarpFiles({ plan, node, passphrase }: PlanInput): PlannedFile[] {
             '# Written by "spamdctl failover plan".',
             '[Unit]',
             `Description=CARP for ${address} on ${interfaceName}`,
-            'After=network-online.target',
+            // A master that comes back is in step before it takes the address.
+            'After=network-online.target spamd-pull.service',
             'Wants=network-online.target',
             '',
             '[Service]',

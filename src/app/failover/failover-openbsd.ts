@@ -2,10 +2,11 @@
 import { parseCidr } from '../../ip/cidr.js'
 import type { PlannedFile } from '../init/planned-file.js'
 import type { SharedAddress } from './failover-description.js'
-import type { NodePlan, PlanInput } from './node-plan.js'
+import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 /** hostname.carpN, hostname.pfsync0, sysctl.conf, and the rules that let both protocols pass. */
-export function openbsdPlan({ plan, node, peer, passphrase }: PlanInput): NodePlan {
+export function openbsdPlan(input: PlanInput): NodePlan {
+  const { plan, node, peer, passphrase, pulls } = input
   const carps: PlannedFile[] = plan.shared.map((shared, index) => ({
     path: `/etc/hostname.carp${index}`,
     purpose: `shared address ${shared.address} on ${shared.interfaceName}`,
@@ -53,8 +54,10 @@ export function openbsdPlan({ plan, node, peer, passphrase }: PlanInput): NodePl
           ],
         },
       },
+      ...pulls.files,
     ],
     steps: [
+      ...pullSteps(input),
       'pfctl -nf /etc/pf.conf && pfctl -f /etc/pf.conf',
       `sysctl net.inet.carp.preempt=${node.preempt ? 1 : 0}`,
       `sh /etc/netstart pfsync0 ${plan.shared.map((_, index) => `carp${index}`).join(' ')}`,

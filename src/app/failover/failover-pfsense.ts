@@ -1,8 +1,9 @@
 /** pfSense writes its own configuration from its pages: the plan is what to enter there. Source: pfSense 2.7 and later. */
-import type { NodePlan, PlanInput } from './node-plan.js'
+import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
-/** Steps on the pages of pfSense; no file is written. The passphrase is named by its file. */
-export function pfsensePlan({ plan, node, peer }: PlanInput): NodePlan {
+/** Steps on the pages of pfSense; no file of its own is written. The passphrase is named by its file. */
+export function pfsensePlan(input: PlanInput): NodePlan {
+  const { plan, node, peer, pulls } = input
   const addresses = plan.shared.flatMap(({ interfaceName, vhid, address, address6 }) =>
     [address, ...(address6 === undefined ? [] : [address6])].map(
       (one) =>
@@ -10,8 +11,9 @@ export function pfsensePlan({ plan, node, peer }: PlanInput): NodePlan {
     ),
   )
   return {
-    files: [],
+    files: pulls.files,
     steps: [
+      ...pullSteps(input),
       ...addresses,
       `System > High Avail. Sync: synchronize states on, interface ${plan.syncInterface}, peer ${peer.syncAddress.split('/')[0]}`,
       `Firewall > Rules > ${plan.syncInterface}: pass protocol PFSYNC, and UDP port 8025 from ${peer.syncAddress.split('/')[0]} (spamd)`,

@@ -4,7 +4,9 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { programFolder, readExample } from '../examples.js'
 import { type FileStep, planFileStep } from '../init/planned-file.js'
+import { pullSetup } from '../init/pull-setup.js'
 import {
   type FailoverNode,
   findFailoverFaults,
@@ -53,7 +55,21 @@ export function planFailover(
     const isHere = isSameHost(node.name, hostName) || options.nodeName !== undefined
     const present = (file: string) => (isHere ? readPresent(join(options.root, file)) : undefined)
     const peer = plan.nodes.find((other) => other !== node) as FailoverNode
-    const { files, steps } = planFailoverNode({ plan, node, peer, passphrase: passphrase ?? '', present })
+    const pulls = pullSetup(plan.system === 'linux' ? 'debian' : plan.system, {
+      peer: peer.syncAddress.split('/')[0]!,
+      ownAddress: node.syncAddress.split('/')[0],
+      example: readExample,
+      isThere: (file) => present(file) !== undefined,
+      programFolder: options.root === '/' ? programFolder() : '/usr/bin',
+    })
+    const { files, steps } = planFailoverNode({
+      plan,
+      node,
+      peer,
+      passphrase: passphrase ?? '',
+      present,
+      pulls,
+    })
     return {
       name: node.name,
       isHere,

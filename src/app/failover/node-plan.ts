@@ -1,5 +1,7 @@
 /** What a planner of one system takes and gives. */
+import { shellWords } from '../../codec/shell-words.js'
 import type { PlannedFile } from '../init/planned-file.js'
+import type { PullSetup } from '../init/pull-setup.js'
 import type { FailoverDescription, FailoverNode } from './failover-description.js'
 
 /** Configuration of one node: files, and what is done by hand behind them. */
@@ -15,6 +17,22 @@ export interface PlanInput {
   node: FailoverNode
   peer: FailoverNode
   passphrase: string
+  /** What lets both pull from one another, as "spamdctl init --peer" sets it up. */
+  pulls: PullSetup
   /** The present text of a file on the node; undefined when there is none. */
   present: (path: string) => string | undefined
+}
+
+/** Steps that make both know the same, before one of them has a shared address: the daemons first, then the pulls. */
+export function pullSteps({ node, peer, pulls }: PlanInput): string[] {
+  const [own, other] = [node, peer].map(({ syncAddress }) => syncAddress.split('/')[0])
+  return [
+    `spamdctl init --peer ${other}    # unless that is done: spamd gets -y ${own} -Y ${other} --require-sync-key`,
+    ...pulls.commands.map(({ argv, unless }) =>
+      unless === undefined
+        ? shellWords(argv)
+        : `${shellWords(unless)} >/dev/null 2>&1 || ${shellWords(argv)}`,
+    ),
+    ...pulls.byHand,
+  ]
 }

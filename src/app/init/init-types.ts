@@ -11,7 +11,7 @@ export interface InitAnswers {
   mode: 'greylist' | 'blacklist'
   /** Names of the catalogue, in the order in which they are applied. */
   lists: readonly string[]
-  /** Address of the second gateway; undefined when there is none. */
+  /** Address of the second gateway, on the cable between both; undefined when there is none. */
   peer: string | undefined
   /** Where the packet filter logs: `nflog:25` on Linux, `pflog1` on pf. */
   log: string
@@ -38,6 +38,8 @@ export interface InitPlan {
 /** What a planner is given. */
 export interface InitInput {
   answers: InitAnswers
+  /** Address of this machine that the second gateway is reached from; undefined when that cannot be told. */
+  ownAddress: string | undefined
   /** Text of a file below docs/examples. */
   example: (path: string) => string
   /** True when something is there under this path of the machine that is set up. */

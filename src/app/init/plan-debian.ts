@@ -1,13 +1,13 @@
 /** A gateway on Debian or its like: nftables and systemd. */
 import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
+import { pullSetupOf } from './pull-setup.js'
 import {
   friendsFile,
   ownersFile,
   spamdConf,
   spamdFlags,
   spamlogdFlags,
-  syncSteps,
   variableLine,
 } from './shared-files.js'
 
@@ -27,6 +27,7 @@ export function debianPlan(input: InitInput): InitPlan {
   const isGreylisting = answers.mode === 'greylist'
   const daemons = isGreylisting ? ['spamd.service', 'spamlogd.service'] : ['spamd.service']
   const hasLists = answers.lists.length > 0
+  const pulls = pullSetupOf('debian', input)
   const commands: InitCommand[] = [
     ...(isThere('/usr/lib/sysusers.d/spamdctl.conf')
       ? [command(['systemd-sysusers', '/usr/lib/sysusers.d/spamdctl.conf'], 'make the users', true)]
@@ -72,6 +73,7 @@ export function debianPlan(input: InitInput): InitPlan {
           ),
         ]
       : []),
+    ...pulls.commands,
     // Last: until here strangers' mail goes where it always went. The unit loads the rules when the sets are full.
     command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, behind spamd', true),
     command(['systemctl', 'restart', 'spamd-rules.service'], 'send strangers to spamd', true),
@@ -93,13 +95,14 @@ export function debianPlan(input: InitInput): InitPlan {
         'add element inet spamd nospamd6 { 2001:db8::/48 }',
       ]),
       ...units(input),
-      dropIn(input, 'spamd.service', spamdFlags(answers)),
+      dropIn(input, 'spamd.service', spamdFlags(input)),
       ...(isGreylisting
         ? [dropIn(input, 'spamlogd.service', spamlogdFlags(answers), /\s(?:-l|--outbound-source) \S+/g)]
         : []),
+      ...pulls.files,
     ],
     commands,
-    byHand: syncSteps(answers, KEY),
+    byHand: pulls.byHand,
   }
 }
 

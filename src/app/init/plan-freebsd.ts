@@ -1,23 +1,25 @@
 /** A gateway on FreeBSD: pf with rdr, rc.d in /usr/local. */
 import type { InitInput, InitPlan } from './init-types.js'
-import { run, whole } from './plan-openbsd.js'
+import { run } from './plan-openbsd.js'
+import { PULL_VARIABLE, pullSetupOf } from './pull-setup.js'
 import {
   friendsFile,
   ownersFile,
   spamdConf,
   spamdFlags,
   spamlogdFlags,
-  syncSteps,
   variableLine,
+  wholeFile,
 } from './shared-files.js'
 
 const FOLDER = '/usr/local/etc/spamd'
 const KEY = `${FOLDER}/spamd.key`
 
 /** Files below /usr/local/etc and lines of rc.conf; pf.conf whole, since its translation rules come before the others. */
-export function freebsdPlan(input: InitInput): InitPlan {
+export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'freebsd'): InitPlan {
   const { answers, example, isThere } = input
   const isGreylisting = answers.mode === 'greylist'
+  const pulls = pullSetupOf(system, input)
   const daemons = isGreylisting ? ['spamdctl_spamd', 'spamdctl_spamlogd'] : ['spamdctl_spamd']
   return {
     files: [
@@ -28,17 +30,22 @@ export function freebsdPlan(input: InitInput): InitPlan {
         'senders that are never greylisted; pf refuses all rules without this file',
         ['Senders that are never greylisted, one address or network a line.'],
       ),
-      whole('/etc/pf.conf', 'rules that send strangers to spamd and log who passes', 0o600, pfRules(input)),
-      ...daemons.map((name) =>
-        whole(`/usr/local/etc/rc.d/${name}`, 'start and stop', 0o555, example(`freebsd/rc.d/${name}`)),
+      wholeFile(
+        '/etc/pf.conf',
+        'rules that send strangers to spamd and log who passes',
+        0o600,
+        pfRules(input),
       ),
-      whole(
+      ...daemons.map((name) =>
+        wholeFile(`/usr/local/etc/rc.d/${name}`, 'start and stop', 0o555, example(`freebsd/rc.d/${name}`)),
+      ),
+      wholeFile(
         '/usr/local/etc/syslog.d/spamdctl.conf',
         'a log of their own',
         0o644,
         example('freebsd/syslog.d/spamdctl.conf'),
       ),
-      whole(
+      wholeFile(
         '/usr/local/etc/newsyslog.conf.d/spamdctl.conf',
         'rotate the log',
         0o644,
@@ -46,7 +53,7 @@ export function freebsdPlan(input: InitInput): InitPlan {
       ),
       ...(answers.lists.length > 0
         ? [
-            whole(
+            wholeFile(
               '/usr/local/etc/cron.d/spamdctl',
               'fetch the block lists every hour',
               0o644,
@@ -61,9 +68,13 @@ export function freebsdPlan(input: InitInput): InitPlan {
         content: {
           kind: 'lines',
           ifMissing: '',
-          lines: rcVariables(input).map(([name, value]) => variableLine(name, value)),
+          lines: [
+            ...rcVariables(input).map(([name, value]) => variableLine(name, value)),
+            ...(answers.peer === undefined ? [] : [PULL_VARIABLE]),
+          ],
         },
       },
+      ...pulls.files,
     ],
     commands: [
       ...['_spamd', '_spamdfeed'].map((user) => ({
@@ -80,6 +91,7 @@ export function freebsdPlan(input: InitInput): InitPlan {
         : [
             run([`${input.programFolder}/spamdctl`, 'sync-key'], 'make the key of the synchronisation', true),
           ]),
+      ...pulls.commands,
       ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`, true)),
       run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
       run(['service', 'pf', 'reload'], 'send strangers to spamd', true),
@@ -89,14 +101,15 @@ export function freebsdPlan(input: InitInput): InitPlan {
         ? ['merge /etc/pf.conf.new into /etc/pf.conf: rdr rules before filter rules, mail last']
         : []),
       'service syslogd reload',
-      ...syncSteps(answers, KEY),
+      ...pulls.byHand,
     ],
   }
 }
 
 /** Variables of rc.conf(5); spamd must listen on an address of its own for IPv6, which the administrator adds. */
-function rcVariables({ answers }: InitInput): [string, string][] {
-  const flags = ['-v', '-l', '127.0.0.1', ...spamdFlags(answers)].join(' ')
+function rcVariables(input: InitInput): [string, string][] {
+  const { answers } = input
+  const flags = ['-v', '-l', '127.0.0.1', ...spamdFlags(input)].join(' ')
   const daemon: [string, string][] = [
     ['pf_enable', 'YES'],
     ['pflog_enable', 'YES'],

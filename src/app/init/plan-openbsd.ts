@@ -1,13 +1,14 @@
 /** A gateway on OpenBSD: pf with divert-to, rc.d. */
 import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
+import { pullSetupOf } from './pull-setup.js'
 import {
   friendsFile,
   ownersFile,
   spamdConf,
   spamdFlags,
   spamlogdFlags,
-  syncSteps,
+  wholeFile,
   workingLines,
 } from './shared-files.js'
 
@@ -19,7 +20,8 @@ export function openbsdPlan(input: InitInput): InitPlan {
   const { answers, example } = input
   const isGreylisting = answers.mode === 'greylist'
   const daemons = isGreylisting ? ['spamdctl_spamd', 'spamdctl_spamlogd'] : ['spamdctl_spamd']
-  const spamdWords = ['-v', '-l', '127.0.0.1', '-l', '::1', ...spamdFlags(answers)].join(' ')
+  const pulls = pullSetupOf('openbsd', input)
+  const spamdWords = ['-v', '-l', '127.0.0.1', '-l', '::1', ...spamdFlags(input)].join(' ')
   return {
     files: [
       spamdConf('/etc/mail/spamd.conf', '/etc/mail/friends.txt', input),
@@ -46,12 +48,20 @@ export function openbsdPlan(input: InitInput): InitPlan {
         },
       },
       ...(isGreylisting
-        ? [whole(`/etc/hostname.${answers.log}`, 'the log device', 0o640, example('openbsd/hostname.pflog1'))]
+        ? [
+            wholeFile(
+              `/etc/hostname.${answers.log}`,
+              'the log device',
+              0o640,
+              example('openbsd/hostname.pflog1'),
+            ),
+          ]
         : []),
       ...daemons.map((name) =>
-        whole(`/etc/rc.d/${name}`, 'start and stop', 0o555, example(`openbsd/rc.d/${name}`)),
+        wholeFile(`/etc/rc.d/${name}`, 'start and stop', 0o555, example(`openbsd/rc.d/${name}`)),
       ),
       lines('/etc/newsyslog.conf', 'rotate the log', workingLines(example('openbsd/newsyslog.conf'))),
+      ...pulls.files,
     ],
     commands: [
       // _spamd is of the base system.
@@ -70,6 +80,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
         : [
             run([`${input.programFolder}/spamdctl`, 'sync-key'], 'make the key of the synchronisation', true),
           ]),
+      ...pulls.commands,
       run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'leave the daemons of the base system off', false),
       run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),
       ...(isGreylisting
@@ -91,7 +102,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
         ? [`crontab -e, and add: ${workingLines(example('openbsd/crontab')).join('')}`.replaceAll('\t', ' ')]
         : []),
       'add the lines of docs/examples/openbsd/syslog.conf above the others in /etc/syslog.conf',
-      ...syncSteps(answers, KEY),
+      ...pulls.byHand,
     ],
   }
 }
@@ -108,11 +119,6 @@ function mailRules({ answers, example }: InitInput): string {
     .replaceAll('on egress', `on ${answers.outside}`)
     .replaceAll('(egress)', `(${answers.outside})`)
   return `# Written by "spamdctl init".\n${tables.join('\n')}\n\n${rules.replaceAll('pflog1', answers.log)}`
-}
-
-/** A file that is written whole. */
-export function whole(path: string, purpose: string, mode: number, text: string): PlannedFile {
-  return { path, purpose, mode, content: { kind: 'whole', text } }
 }
 
 /** Lines that are added to a file unless they stand there letter by letter. */

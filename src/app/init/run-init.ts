@@ -1,10 +1,10 @@
 /** `spamdctl init`: finds out, plans, and after consent writes and runs. */
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { type ProcessRunner, runProcess } from '../../platform/run-process.js'
+import { programFolder, readExample } from '../examples.js'
 import { LIST_CATALOGUE } from '../lists/list-catalogue.js'
 import { applyStep, planSteps } from './apply-steps.js'
 import type { System } from './detect-system.js'
@@ -25,17 +25,23 @@ export interface PreparedInit {
 }
 
 /**
- * Plans and compares with the files below `root`. Errors: `ERR_INIT_ANSWER` (an answer that cannot be used) and those of
+ * Plans and compares with the files below `root`; `findLocalAddress` tells from which address the second gateway is
+ * reached. Errors: `ERR_INIT_ANSWER` (an answer that cannot be used) and those of
  * `planSteps`.
  */
-export async function prepareInit(root: string, system: System, answers: InitAnswers): Promise<PreparedInit> {
+export async function prepareInit(
+  root: string,
+  system: System,
+  answers: InitAnswers,
+  findLocalAddress: (peer: string) => Promise<string | undefined>,
+): Promise<PreparedInit> {
   checkAnswers(answers)
-  const examples = examplesFolder()
   const plan = planInit(system, {
     answers,
-    example: (path) => readFileSync(join(examples, path), 'utf8'),
+    ownAddress: answers.peer === undefined ? undefined : await findLocalAddress(answers.peer),
+    example: readExample,
     isThere: (path) => existsSync(join(root, path)),
-    programFolder: root === '/' ? dirname(process.argv[1] ?? '/usr/local/bin/spamdctl') : '/usr/bin',
+    programFolder: root === '/' ? programFolder() : '/usr/bin',
   })
   return { plan, steps: await planSteps(root, plan.files) }
 }
@@ -105,18 +111,4 @@ async function runOne(
     if (!(error instanceof AppError)) throw error
     return { isDone: false, output: error.message }
   }
-}
-
-/** docs/examples of this package, beside src/ or dist/src/. */
-function examplesFolder(): string {
-  const here = dirname(fileURLToPath(import.meta.url))
-  const found = ['../../..', '../../../..']
-    .map((path) => join(here, path, 'docs/examples'))
-    .find((path) => existsSync(path))
-  if (found === undefined) {
-    throw new AppError('ERR_INIT_EXAMPLES', 'cannot find docs/examples of this package', {
-      hint: 'install it again',
-    })
-  }
-  return found
 }

@@ -48,13 +48,19 @@ export function friendsFile(path: string): PlannedFile {
   ])
 }
 
-/** Flags of spamd that the answers ask for. */
-export function spamdFlags({ mode, peer }: InitAnswers): string[] {
-  return [...(mode === 'blacklist' ? ['-b'] : []), ...(peer === undefined ? [] : ['-Y', peer])]
+/**
+ * Flags of spamd that the answers ask for. With a second gateway it listens on the address of its own that the other one
+ * is reached from, and on all when that is not known.
+ */
+export function spamdFlags({ answers: { mode, peer }, ownAddress = '0.0.0.0' }: InitInput): string[] {
+  return [
+    ...(mode === 'blacklist' ? ['-b'] : []),
+    ...(peer === undefined ? [] : ['-y', ownAddress, '-Y', peer, '--require-sync-key']),
+  ]
 }
 
-/** Flags of spamlogd that the answers ask for. */
-export function spamlogdFlags({ log, mailServers, peer }: InitAnswers): string[] {
+/** Flags of spamlogd that the answers ask for; another gateway is told by spamd. */
+export function spamlogdFlags({ log, mailServers }: InitAnswers): string[] {
   return [
     '-l',
     log,
@@ -63,7 +69,6 @@ export function spamlogdFlags({ log, mailServers, peer }: InitAnswers): string[]
       '--outbound-source',
       network,
     ]),
-    ...(peer === undefined ? [] : ['-Y', peer]),
   ]
 }
 
@@ -77,8 +82,7 @@ export function workingLines(text: string): string[] {
   return text.split('\n').filter((line) => line.trim() !== '' && !line.trimStart().startsWith('#'))
 }
 
-/** What is said and done when gateways tell one another what they learn. */
-export function syncSteps({ peer }: InitAnswers, key: string): string[] {
-  if (peer === undefined) return []
-  return [`copy ${key} to ${peer}, and run spamdctl init there with --peer and the address of this gateway`]
+/** A file that is written whole. */
+export function wholeFile(path: string, purpose: string, mode: number, text: string): PlannedFile {
+  return { path, purpose, mode, content: { kind: 'whole', text } }
 }

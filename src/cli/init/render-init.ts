@@ -1,5 +1,6 @@
 import type { CommandEnd, PreparedInit } from '../../app/init/run-init.js'
 import { escapeControl } from '../../codec/escape.js'
+import { shellWords } from '../../codec/shell-words.js'
 
 const ACTIONS = {
   create: 'new',
@@ -27,13 +28,6 @@ export function renderCommandEnd({ command, result, output }: CommandEnd): strin
   const text =
     output === '' || result !== 'failed' ? '' : `\n    ${escapeControl(output.split('\n').at(-1)!)}`
   return `${result}: ${shellWords(command.argv)}${text}\n`
-}
-
-/** A vector as it would be typed. */
-function shellWords(argv: readonly string[]): string {
-  return argv
-    .map((word) => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(' ')
 }
 
 /** Tabs stay: configuration files are full of them. */

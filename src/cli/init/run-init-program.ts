@@ -13,6 +13,8 @@ export interface InitParts {
   /** undefined without a terminal. */
   ask: Ask | undefined
   findDefaultInterface: () => Promise<string | undefined>
+  /** The address of this machine that a host is reached from. */
+  findLocalAddress: (peer: string) => Promise<string | undefined>
 }
 
 /** How it ended: `ready` is also the end of a run that had nothing to do. */
@@ -26,7 +28,7 @@ export async function runInit(options: OptionValues, parts: InitParts): Promise<
   const ask = isUnattended ? undefined : parts.ask
   const defaultInterface = root === '/' ? await parts.findDefaultInterface() : undefined
   const answers = await collectAnswers(options, system, defaultInterface, ask)
-  const prepared = await prepareInit(root, system, answers)
+  const prepared = await prepareInit(root, system, answers, parts.findLocalAddress)
   parts.write(renderPreparedInit(prepared))
   if (options.has('dry-run')) return 'dry-run'
 

@@ -5,6 +5,7 @@ load_rc_config() {
 	rc_flags=$FLAGS
 }
 load_kld() { :; }
+warn() { echo "$name: WARNING: $*" >&2; }
 is_running() {
 	[ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null
 }
@@ -20,6 +21,8 @@ run_rc_command() {
 	for _file in $required_files; do
 		[ -r "$_file" ] || { echo "$_file is not readable." >&2; return 1; }
 	done
+	# A script that starts no daemon of its own has a function for it.
+	if [ "$1" = start ] && [ -n "$start_cmd" ]; then eval "$start_cmd"; return; fi
 	case $1 in
 	start)
 		if is_running; then echo "$name already running? (pid=$(cat "$pidfile"))."; return 1; fi

@@ -18,6 +18,11 @@ const SCRIPTS: { path: string; shell: 'ksh' | 'sh'; except: string }[] = [
     },
     { path: `docs/examples/freebsd/rc.d/${name}`, shell: 'sh' as const, except: OF_THE_FRAMEWORK },
   ]),
+  ...['spamdctl_hold', 'spamdctl_pull'].map((name) => ({
+    path: `docs/examples/freebsd/rc.d/${name}`,
+    shell: 'sh' as const,
+    except: OF_THE_FRAMEWORK,
+  })),
   ...[
     'packaging/remove-build-files',
     'packaging/freebsd/pkg-install',
@@ -27,6 +32,7 @@ const SCRIPTS: { path: string; shell: 'ksh' | 'sh'; except: string }[] = [
     'packaging/debian/config',
     'packaging/debian/native-link',
     'docs/examples/tproxy-routes',
+    'docs/examples/spamd-pull-peers',
     'scripts/setup.sh',
     'scripts/install-peers.sh',
     // Words of a list are split on purpose there.

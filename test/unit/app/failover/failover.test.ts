@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   findFailoverFaults,
@@ -227,6 +227,7 @@ describe('files of a node', () => {
         'pfsync_enable="YES"',
         'pfsync_syncdev="em2"',
         'pfsync_syncpeer="172.16.0.2"',
+        'spamdctl_pull_enable="YES"',
         '',
       ].join('\n'),
     )
@@ -235,9 +236,14 @@ describe('files of a node', () => {
     expect(filesOf(description({ openbsd: 'freebsd' }), 'mx1')['/etc/rc.conf']).toBe('(kept)')
   })
 
-  test('pfSense: steps on its pages, no files', () => {
+  test('pfSense: steps on its pages; the only files are those of pulls', () => {
     const result = plan(description({ openbsd: 'pfsense' }), { nodeName: 'mx1' })
-    expect(result).toMatchObject({ ok: true, nodes: [{ steps: [] }] })
+    if (!result.ok) throw new Error('refused')
+    expect(result.nodes[0]!.steps.map(({ file }) => file.path)).toEqual([
+      '/usr/local/etc/spamd/ssh_config',
+      '/var/db/spamd-pull/.ssh/authorized_keys',
+      '/usr/local/etc/spamd/pull-peers',
+    ])
     expect(JSON.stringify(result)).toContain('VHID group 2, skew 0')
   })
 
@@ -273,6 +279,50 @@ describe('files of a node', () => {
       'own = ["10.1.2.2", "10.1.2.3"]\n': '',
     })
     expect(plan(text)).toMatchObject({ ok: false, faults: [expect.stringContaining('ucarp sends from')] })
+  })
+})
+
+describe('pulls', () => {
+  const pulled = {
+    openbsd: '/etc/rc.local',
+    freebsd: '/usr/local/etc/rc.d/spamdctl_hold',
+    linux: '/etc/default/spamd-pull',
+  }
+  test.each(Object.entries(pulled))('%s: in step before the address is taken', (system, path) => {
+    const text = description({ openbsd: system })
+    const [files, otherFiles] = ['mx1', 'mx2'].map((name) => filesOf(text, name))
+    expect(files).toHaveProperty([path])
+    const [one, other] = [files, otherFiles].map((some) => JSON.stringify(some))
+    if (system !== 'freebsd') {
+      expect(one).toContain('172.16.0.2')
+      expect(other).toContain('172.16.0.1')
+    }
+    const result = plan(text, { nodeName: 'mx1' })
+    if (!result.ok) throw new Error('refused')
+    const { commands } = result.nodes[0]!
+    const at = (pattern: RegExp) => commands.findIndex((command) => pattern.test(command))
+    expect(commands[0]).toBe(
+      'spamdctl init --peer 172.16.0.2    # unless that is done: spamd gets -y 172.16.0.1 -Y 172.16.0.2 --require-sync-key',
+    )
+    expect(at(/ssh-keygen -q/)).toBeGreaterThan(0)
+    expect(at(/authorized_keys/)).toBeGreaterThan(at(/ssh-keygen -q/))
+    // Who speaks for the shared addresses comes after the pulls.
+    expect(at(/carp|keepalived/)).toBeGreaterThan(at(/authorized_keys/))
+  })
+
+  test('ucarp: its units start behind the pull', () => {
+    const files = filesOf(description({ openbsd: 'linux', 'preempt = true': 'program = "ucarp"' }), 'mx2')
+    expect(files['/etc/systemd/system/ucarp-em0-1.service']).toMatch(/^After=.*\bspamd-pull\.service$/m)
+  })
+
+  test('what init has written is as wanted', () => {
+    const files = filesOf(description(), 'mx1')
+    for (const path of ['/etc/rc.local', '/etc/mail/spamd/ssh_config', '/etc/mail/spamd/pull-peers']) {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), files[path]!)
+    }
+    const again = filesOf(description(), 'mx1')
+    expect(again).toMatchObject({ '/etc/rc.local': '(kept)', '/etc/mail/spamd/pull-peers': '(kept)' })
   })
 })
 

@@ -67,6 +67,7 @@ async function init(argv: string[], answers?: string[]) {
         return answers.shift() ?? ''
       }),
     findDefaultInterface: async () => 'eth9',
+    findLocalAddress: async (peer) => (peer === '172.16.0.2' ? '172.16.0.1' : undefined),
   })
   return { end, out, errors, asked }
 }
@@ -207,6 +208,84 @@ describe('questions', () => {
   })
 })
 
+describe('with a second gateway', () => {
+  const flags = ['--outside', 'vio0', '--peer', '172.16.0.2', '--yes']
+  const places = {
+    debian: { settings: 'etc/spamd', home: 'var/lib/spamd-pull' },
+    openbsd: { settings: 'etc/mail/spamd', home: 'var/db/spamd-pull' },
+    freebsd: { settings: 'usr/local/etc/spamd', home: 'var/db/spamd-pull' },
+    pfsense: { settings: 'usr/local/etc/spamd', home: 'var/db/spamd-pull' },
+  }
+
+  test.each(names)('%s: both tell one another, and each can pull from the other', async (name) => {
+    plant(name)
+    const { settings, home } = places[name]
+    const { out } = await init(flags)
+    if (name !== 'pfsense') expect(out).toContain('-y 172.16.0.1 -Y 172.16.0.2 --require-sync-key')
+    // spamd alone tells what was learned.
+    expect(out).not.toMatch(/spamlogd.* -Y /)
+    const config = read(`${settings}/ssh_config`)
+    expect(config).toContain(`\tIdentityFile /${settings}/pull/key\n`)
+    expect(config).toContain(`\tUserKnownHostsFile /${settings}/pull/known_hosts\n`)
+    expect(read(`${home}/.ssh/authorized_keys`)).toMatch(/^#/)
+    expect(out).toMatch(/add.* _spamdpull\b/)
+    expect(out).toContain(`ssh-keygen -q -t ed25519 -N '' -C 'spamdctl pull' -f /${settings}/pull/key    #`)
+    // What takes both gateways is printed as it is typed.
+    expect(out).toContain(`ssh-keyscan -t ed25519 172.16.0.2 >/${settings}/pull/known_hosts\n`)
+    expect(out).toContain(
+      `sed 's|^|restrict,command="/usr/bin/spamdctl serve-pull" |' /${settings}/pull/key.pub | ssh root@172.16.0.2 'cat >>/${home}/.ssh/authorized_keys'\n`,
+    )
+    expect(out).toContain('spamdctl init --peer 172.16.0.1 ...')
+  })
+
+  test.each(names)('%s: nothing of it without one', async (name) => {
+    plant(name)
+    const { out } = await init(['--outside', 'vio0', '--yes'])
+    expect(out).not.toMatch(/pull|-Y /)
+  })
+
+  test('Debian: units that pull at boot and after a gap, and whom they ask', async () => {
+    plant('debian')
+    const { out } = await init(flags)
+    expect(read('etc/default/spamd-pull')).toBe('PEERS="172.16.0.2"\n')
+    expect(read('etc/systemd/system/spamd-pull.service')).toMatch(/^Before=keepalived\.service/m)
+    expect(existsSync(join(root, 'etc/systemd/system/spamd-pull.path'))).toBe(true)
+    expect(out).toMatch(/^systemctl enable --now spamd-pull\.path /m)
+    expect(out).toMatch(/^systemctl enable spamd-pull\.service /m)
+  })
+
+  test('OpenBSD: rc.local, which runs while CARP is held back, and cron', async () => {
+    plant('openbsd')
+    put('etc/rc.local', 'echo mine\n')
+    await init(flags)
+    expect(read('etc/rc.local')).toBe('echo mine\nsu -s /bin/sh _spamd -c /etc/mail/spamd/pull-peers\n')
+    expect(read('etc/crontab')).toBe('*/5\t*\t*\t*\t*\t_spamd\t/etc/mail/spamd/pull-peers gap\n')
+    expect(read('etc/mail/spamd/pull-peers')).toMatch(/^folder=\/etc\/mail\/spamd\n.*\npeers=172\.16\.0\.2$/m)
+    expect(statSync(join(root, 'etc/mail/spamd/pull-peers')).mode & 0o777).toBe(0o755)
+  })
+
+  test('FreeBSD: scripts that hold CARP back until the database is in step, and cron', async () => {
+    plant('freebsd')
+    await init(flags)
+    expect(read('etc/rc.conf')).toMatch(/^spamdctl_pull_enable="YES"$/m)
+    expect(read('usr/local/etc/cron.d/spamdctl-pull')).toContain(
+      '\t_spamd\t/bin/sh /usr/local/etc/spamd/pull-peers gap\n',
+    )
+    for (const script of ['spamdctl_hold', 'spamdctl_pull']) {
+      expect(statSync(join(root, 'usr/local/etc/rc.d', script)).mode & 0o777).toBe(0o555)
+    }
+  })
+
+  test('pfSense: what is entered on its pages', async () => {
+    plant('pfsense')
+    const { out } = await init(flags)
+    expect(out).toMatch(
+      /earlyshellcmd: sysctl net\.inet\.carp\.demotion=240\n.*pull-peers'; sysctl net\.inet\.carp\.demotion=-240\n/,
+    )
+    expect(existsSync(join(root, 'usr/local/etc/rc.d/spamdctl_hold'))).toBe(false)
+  })
+})
+
 describe('Debian', () => {
   test('rules of your own are not touched: a unit loads ours, with your exceptions', async () => {
     plant('debian')
@@ -224,7 +303,7 @@ describe('Debian', () => {
     await init(['--outside', 'eth0', '--yes', '--peer', 'mx2.example.org'])
     expect(existsSync(join(root, 'etc/systemd/system/spamd.service'))).toBe(false)
     expect(read('etc/systemd/system/spamd.service.d/init.conf')).toMatch(
-      /^ExecStart=\nExecStart=\/usr\/bin\/spamd .* -Y mx2\.example\.org$/m,
+      /^ExecStart=\nExecStart=\/usr\/bin\/spamd .* -y 0\.0\.0\.0 -Y mx2\.example\.org --require-sync-key$/m,
     )
   })
 
