@@ -1,6 +1,7 @@
 import { useDatabase } from '../src/app/database/open-database.js'
 import { findLosing } from '../src/app/losing/find-losing.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
+import { adviseWithDns } from '../src/cli/losing/advise-with-dns.js'
 import { LOSING_OPTIONS, losingQueryOf } from '../src/cli/losing/losing-options.js'
 import { losingCheck, losingJson, renderLosing } from '../src/cli/losing/render-losing.js'
 import { standardTerminal } from '../src/cli/operations/terminal.js'
@@ -9,7 +10,7 @@ import { systemClock } from '../src/platform/clock.js'
 import { resolveDbPath } from '../src/platform/settings.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
-const USAGE = 'losing [--since DURATION] [--min-addresses N] [--json | --check]'
+const USAGE = 'losing [--since DURATION] [--min-addresses N] [--no-dns] [--json | --check]'
 
 /** `spamdctl losing`: whose mail does not get through, and the command that helps. Manual: docs/man/spamdctl.8. */
 export default class Losing extends BaseCommand {
@@ -27,9 +28,11 @@ export default class Losing extends BaseCommand {
     if (words === undefined) return
     const { options } = words
     const frame = { nowSec: systemClock.nowSec(), ...losingQueryOf(options) }
-    const report = await useDatabase(resolveDbPath(options.last('db')), 'read', (store) =>
+    const found = await useDatabase(resolveDbPath(options.last('db')), 'read', (store) =>
       findLosing(store, { ...frame, sinceSec: frame.nowSec - frame.forSec }),
     )
+    const isBrief = options.has('check') && !options.has('json')
+    const report = await adviseWithDns(found, options, { ...frame, isBrief })
     let text = options.has('json')
       ? losingJson(report, frame)
       : renderLosing(report, frame, standardTerminal())

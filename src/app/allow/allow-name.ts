@@ -3,6 +3,7 @@ import { domainToASCII } from 'node:url'
 import { isHostName } from '../../codec/dns/dns-name.js'
 import { isTooWide } from '../../codec/spf/collect-ranges.js'
 import { isAllowedNetwork } from '../../domain/allow.js'
+import type { WireText } from '../../domain/entry.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { EMPTY_SET } from '../../ip/ip-range-set.js'
 import { AppError } from '../../platform/app-error.js'
@@ -25,6 +26,16 @@ export function parseAllowName(text: string): string {
     `${JSON.stringify(text)} is neither a domain nor a network`,
     'for example example.org, 192.0.2.0/24 or 2001:db8::/32',
   )
+}
+
+/** The word of `spamdctl allow add` that names exactly this domain, a text of a stranger; undefined when none does. */
+export function allowWordOf(domain: WireText): string | undefined {
+  try {
+    return !isAllowedNetwork(domain) && parseAllowName(domain) === domain ? domain : undefined
+  } catch (error) {
+    if (error instanceof AppError) return undefined
+    throw error
+  }
 }
 
 function usage(message: string, hint: string): AppError {

@@ -3,6 +3,7 @@ import { collectNetwork } from '../../codec/spf/gathered-ranges.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
 import { IpRangeCollector, type IpRangeSet } from '../../ip/ip-range-set.js'
+import { overlaps } from '../../ip/set-size.js'
 
 /** The addresses of canonical CIDR text; what is none is left out. */
 export function setOfNetworks(networks: readonly string[]): IpRangeSet {
@@ -20,4 +21,9 @@ export function networksOf(set: IpRangeSet): string[] {
   return [ipv4.text, ipv6.text]
     .flatMap((text) => Buffer.from(text).toString('latin1').split('\n'))
     .filter((line) => line !== '')
+}
+
+/** True when a set holds a canonical address. */
+export function holdsAddress(set: IpRangeSet, ip: string): boolean {
+  return overlaps(set, setOfNetworks([ip]))
 }

@@ -18,10 +18,14 @@ export type DomainNetworks =
   | { ok: false; reason: string; isPassing: boolean }
 
 /** Asks DNS for the networks of a domain. Nothing that is unsure, and nothing that is too wide, is taken. */
-export async function walkDomain(dns: Pick<DnsClient, 'run'>, domain: string): Promise<DomainNetworks> {
-  const walked = await dns.run(collectRanges(domain, LIMITS), WALK_MS)
+export async function walkDomain(
+  dns: Pick<DnsClient, 'run'>,
+  domain: string,
+  walkMs: number = WALK_MS,
+): Promise<DomainNetworks> {
+  const walked = await dns.run(collectRanges(domain, LIMITS), walkMs)
   if (walked === undefined) {
-    return { ok: false, reason: `DNS took longer than ${WALK_MS / 1000} seconds`, isPassing: true }
+    return { ok: false, reason: `DNS took longer than ${walkMs / 1000} seconds`, isPassing: true }
   }
   if (!walked.ok) return { ok: false, reason: walked.reason, isPassing: walked.result === 'temperror' }
   const { ranges } = walked

@@ -1,9 +1,9 @@
 /** `spamdctl losing`: reads the tries of the last days and puts them together. */
 import type { Store } from '../../db/store.js'
+import { allowStateOf } from '../../domain/allow.js'
 import { Draft, emptySelection } from '../../domain/draft.js'
 import type { HistoryMode } from '../../domain/history.js'
 import { HybridClock } from '../../domain/stamp.js'
-import { commandFor } from './losing-command.js'
 import { groupLosing, type LosingSender } from './losing-senders.js'
 
 /** Mails that are looked at: a flood of forged ones must not take all memory. */
@@ -15,13 +15,8 @@ export interface LosingQuery {
   minAddresses: number
 }
 
-/** A sender with the command that lets it pass; undefined where none can name it, or a release does already. */
-export interface LosingRow extends LosingSender {
-  command: string | undefined
-}
-
 export interface LosingReport {
-  senders: LosingRow[]
+  senders: LosingSender[]
   /** More mail than could be looked at came from several addresses. */
   isCut: boolean
   /** Unless it is `full` only tuples are known, which live for hours. */
@@ -30,7 +25,7 @@ export interface LosingReport {
 
 /** Everything that is losing mail, the sender with the most tries first. */
 export async function findLosing(
-  store: Pick<Store, 'readDeferred' | 'readReleases' | 'load' | 'historySettings'>,
+  store: Pick<Store, 'readDeferred' | 'readReleases' | 'readAllowed' | 'load' | 'historySettings'>,
   { nowSec, sinceSec, minAddresses }: LosingQuery,
 ): Promise<LosingReport> {
   const { mails, isCut } = await store.readDeferred({ sinceSec, minAddresses, limit: MAX_MAILS })
@@ -38,10 +33,10 @@ export async function findLosing(
   const hosts = new Set(mails.flatMap(({ clients }) => clients.map(({ ip }) => ip)))
   await store.load({ ...emptySelection(), hosts }, draft)
   const { mode } = await store.historySettings()
-  const senders = groupLosing(mails, (ip) => draft.host(ip).entry, await store.readReleases(), nowSec)
-  const rows = senders.map((sender) => ({
-    ...sender,
-    command: sender.releasedBy === undefined ? commandFor(sender) : undefined,
-  }))
-  return { senders: rows, isCut, history: mode }
+  const knownOf = (ip: string) => draft.host(ip).entry
+  const exceptions = (await store.readAllowed()).filter(
+    (source) => allowStateOf(source, nowSec) === 'in force',
+  )
+  const terms = { releases: await store.readReleases(), exceptions, minAddresses, nowSec }
+  return { senders: groupLosing(mails, knownOf, terms), isCut, history: mode }
 }

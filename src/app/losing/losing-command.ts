@@ -2,17 +2,49 @@
 import { shellWord } from '../../codec/shell-word.js'
 import type { WireText } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
+import { allowWordOf } from '../allow/allow-name.js'
 import { parseReleaseTerms } from '../release/release-terms.js'
 import { toDisplayText } from '../wire-text.js'
+import type { SpfFinding } from './identify-senders.js'
 import type { LosingSender } from './losing-senders.js'
 
 /** Long enough for the servers that come back after hours. */
 const RELEASE_FOR = '1d'
 
+/** What else the command has to say, since it was said here. */
+export interface CommandPlaces {
+  /** Database, where it was named. */
+  db?: string | undefined
+  /** Name servers, where they were named. */
+  dns?: readonly string[] | undefined
+}
+
 /**
- * The command line for a sender, to be copied into a shell; undefined when no text that a terminal shows names it.
+ * The command line for a sender, to be copied into a shell; undefined when no text that a terminal shows names it. The
+ * exception that follows its SPF record where that names the addresses that wait, so many that they are the pool; what
+ * else comes in its name may be forged, and must not decide. A release elsewhere.
  */
-export function commandFor({ domain, recipients, networks, addressCount }: LosingSender): string | undefined {
+export function commandFor(
+  sender: LosingSender,
+  spf: SpfFinding | undefined,
+  minAddresses: number,
+  places: CommandPlaces = {},
+): string | undefined {
+  const name = allowWordOf(sender.domain)
+  if (name !== undefined && spf?.state === 'usable' && isPool(spf.passing, sender, minAddresses)) {
+    return line(['spamdctl allow add', ...(places.dns ?? []).flatMap(dnsWords), ...dbWords(places), name])
+  }
+  return releaseFor(sender, places)
+}
+
+function isPool(passing: number, { clients }: LosingSender, minAddresses: number): boolean {
+  return passing > 0 && (passing === clients.length || passing >= minAddresses)
+}
+
+function releaseFor(
+  { domain, recipients, networks, addressCount }: LosingSender,
+  places: CommandPlaces,
+): string | undefined {
   const from = termWord('from', domain === '' ? '<>' : toDisplayText(domain), domain)
   const [recipient] = recipients
   const to =
@@ -20,10 +52,23 @@ export function commandFor({ domain, recipients, networks, addressCount }: Losin
       ? termWord('to', toDisplayText(recipient), recipient)
       : undefined
   if (from === undefined && to === undefined) return undefined
-  const terms = [from, to].filter((term) => term !== undefined)
   // Where servers stand side by side, the next try comes from a neighbour.
-  const pool = networks.length * 2 <= addressCount ? ' --pool' : ''
-  return `spamdctl release ${terms.join(' ')} --for ${RELEASE_FOR}${pool}`
+  const pool = networks.length * 2 <= addressCount ? '--pool' : undefined
+  return line(['spamdctl release', from, to, `--for ${RELEASE_FOR}`, pool, ...dbWords(places)])
+}
+
+function line(words: readonly (string | undefined)[]): string {
+  return words.filter((word) => word !== undefined).join(' ')
+}
+
+function dnsWords(server: string): string[] {
+  const word = shellWord(server)
+  return word === undefined ? [] : [`--dns ${word}`]
+}
+
+function dbWords({ db }: CommandPlaces): string[] {
+  const word = db === undefined ? undefined : shellWord(db)
+  return word === undefined ? [] : [`--db ${word}`]
 }
 
 /** An option of `spamdctl release` and its word; undefined unless the command would read the very same text from it. */

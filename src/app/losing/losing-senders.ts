@@ -1,10 +1,13 @@
 /** Who is losing mail: senders whose mail comes from one address after another and has not passed. Pure. */
+import type { AllowSource } from '../../domain/allow.js'
 import type { DeferredMail } from '../../domain/deferred-mail.js'
 import type { HostEntry, WireText } from '../../domain/entry.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { isInForce, isInReleaseNetwork, meetsTerms, type Release } from '../../domain/release.js'
 import { familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
+import type { IpRangeSet } from '../../ip/ip-range-set.js'
+import { holdsAddress, setOfNetworks } from '../allow/network-set.js'
 
 /** Everything of one domain that waits. Times are seconds since the Epoch. */
 export interface LosingSender {
@@ -22,11 +25,23 @@ export interface LosingSender {
   networks: string[]
   /** Name of a release in force that names every mail of it. */
   releasedBy: string | undefined
+  /** Name of an exception in force past which too few of the clients are left to be a pool. */
+  allowedBy: string | undefined
 }
 
 /** Addresses and recipients of one domain that are told. */
 const MAX_TOLD = 500
 const NETWORK_BITS = { 4: 24, 6: 64 } as const
+
+/** What lets mail pass already. */
+export interface LosingTerms {
+  releases: readonly Release[]
+  /** Those in force. */
+  exceptions: readonly AllowSource[]
+  /** Fewer clients than this are no pool. */
+  minAddresses: number
+  nowSec: number
+}
 
 /**
  * Puts mails together by the domain of their sender, the one with the most tries first. A mail that made an address
@@ -35,8 +50,7 @@ const NETWORK_BITS = { 4: 24, 6: 64 } as const
 export function groupLosing(
   mails: readonly DeferredMail[],
   whiteOf: (ip: string) => HostEntry | undefined,
-  releases: readonly Release[],
-  nowSec: number,
+  { releases, exceptions, minAddresses, nowSec }: LosingTerms,
 ): LosingSender[] {
   const inForce = releases.filter((release) => isInForce(release, nowSec))
   const senders = new Map<WireText, Group>()
@@ -47,9 +61,23 @@ export function groupLosing(
     senders.set(domain, group)
     group.add(mail, inForce)
   }
+  const allowed = exceptions.map(({ name, networks }) => ({ name, set: setOfNetworks(networks) }))
   return [...senders.values()]
     .map((group) => group.sender())
+    .map((sender) => ({ ...sender, allowedBy: allowedBy(sender, allowed, minAddresses) }))
     .sort((a, b) => b.tries - a.tries || (a.domain < b.domain ? -1 : 1))
+}
+
+/** What an exception lets past spamd is never seen to pass, so that its earlier tries would be told of for days. */
+function allowedBy(
+  { clients }: { clients: readonly { ip: string }[] },
+  allowed: readonly { name: string; set: IpRangeSet }[],
+  minAddresses: number,
+): string | undefined {
+  return allowed.find(({ set }) => {
+    const left = clients.filter(({ ip }) => !holdsAddress(set, ip)).length
+    return left < clients.length && left < minAddresses
+  })?.name
 }
 
 function hasPassed(
@@ -105,7 +133,7 @@ class Group {
     )
   }
 
-  sender(): LosingSender {
+  sender(): Omit<LosingSender, 'allowedBy'> {
     const clients = [...this.#clients].map(([ip, helo]) => ({ ip, helo }))
     return {
       domain: this.#domain,

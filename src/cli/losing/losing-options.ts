@@ -11,6 +11,13 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
     summary: 'report mail tried from at least this many addresses (default 3)',
   },
   { long: 'check', summary: 'print one line for monitoring; exit code 1 if anyone is losing mail' },
+  { long: 'no-dns', summary: 'ask no DNS: addresses are not tested against SPF, and have no names' },
+  {
+    long: 'dns',
+    value: 'ADDRESS[:PORT]',
+    isRepeatable: true,
+    summary: 'ask this name server in place of those of the system',
+  },
   { long: 'json', summary: 'one JSON object' },
   { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },

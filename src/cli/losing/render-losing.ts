@@ -1,5 +1,8 @@
 /** `spamdctl losing` for people, for programs and for monitoring. */
-import type { LosingReport, LosingRow } from '../../app/losing/find-losing.js'
+import type { AdvisedLosing, LosingRow } from '../../app/losing/advise-senders.js'
+import type { LosingReport } from '../../app/losing/find-losing.js'
+import type { SenderIdentity } from '../../app/losing/identify-senders.js'
+import type { LosingSender } from '../../app/losing/losing-senders.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -23,7 +26,7 @@ const MAX_NAMED = 5
 
 /** A block for each sender, the command that lets it pass last. */
 export function renderLosing(
-  report: LosingReport,
+  report: AdvisedLosing,
   { nowSec, forSec }: LosingFrame,
   terminal: Terminal,
 ): string {
@@ -33,7 +36,9 @@ export function renderLosing(
     senders.length === 0
       ? `nobody is losing mail ${span}\n`
       : `${countText(senders.length, 'sender is', 'senders are')} losing mail ${span}, most tries first\n`
-  const blocks = senders.slice(0, MAX_SENDERS).map((sender) => `\n${renderSender(sender, nowSec, terminal)}`)
+  const blocks = senders
+    .slice(0, MAX_SENDERS)
+    .map((sender) => `\n${renderSender(sender, report, nowSec, terminal)}`)
   const notes: string[] = []
   if (senders.length > MAX_SENDERS)
     notes.push(`and ${senders.length - MAX_SENDERS} senders more: --json has them`)
@@ -46,7 +51,12 @@ function historyNote({ history }: LosingReport): string {
   return `note: the history is "${history}", so that only the tuples of the last hours are known: spamdctl log --history full`
 }
 
-function renderSender(sender: LosingRow, nowSec: number, terminal: Terminal): string {
+function renderSender(
+  sender: LosingRow,
+  { isIdentified }: AdvisedLosing,
+  nowSec: number,
+  terminal: Terminal,
+): string {
   const { tries, addressCount, networks, mails, firstSec, lastSec, clients, recipients } = sender
   const ages = `the first ${formatDuration(Math.max(0, nowSec - firstSec))} ago, the last ${formatDuration(Math.max(0, nowSec - lastSec))} ago`
   const rows: [string, string][] = [
@@ -63,18 +73,54 @@ function renderSender(sender: LosingRow, nowSec: number, terminal: Terminal): st
     ],
     ['recipients', listText(recipients.map(toDisplayText), recipients.length)],
   ]
+  if (isIdentified && !passesAlready(sender)) rows.push(...identityRows(sender))
   const lines = rows.map(([label, text]) => wrapped(terminal, label.padEnd(LABEL_WIDTH), escapeControl(text)))
   const name = escapeControl(senderName(sender))
   return `${styled(terminal, 'bold', name)}\n${lines.join('')}${'command'.padEnd(LABEL_WIDTH)}${commandText(sender)}\n`
 }
 
+function passesAlready({ releasedBy, allowedBy }: LosingSender): boolean {
+  return releasedBy !== undefined || allowedBy !== undefined
+}
+
+function identityRows({ identity, domain, clients }: LosingRow): [string, string][] {
+  if (identity === undefined) return [['DNS', 'not asked: the time for DNS was over']]
+  const { spf, names } = identity
+  const rows: [string, string][] = []
+  if (spf !== undefined) rows.push(['SPF', spfText(spf, domain, clients.length)])
+  rows.push(['names', namesText(names)])
+  return rows
+}
+
+function spfText(spf: NonNullable<SenderIdentity['spf']>, domain: string, count: number): string {
+  if (spf.state === 'unanswered')
+    return `DNS gave no answer in time; spamdctl allow add --dry-run ${toDisplayText(domain)} asks again`
+  if (spf.state === 'unusable') return `of no use: ${spf.reason}`
+  const { passing } = spf
+  if (passing === count) return `all ${count} addresses pass SPF of ${toDisplayText(domain)}`
+  if (passing === 0)
+    return `none of the ${count} addresses passes SPF of ${toDisplayText(domain)}: the mail may be forged`
+  return `${passing} of ${count} addresses pass SPF of ${toDisplayText(domain)}; what comes from the others may be forged`
+}
+
+function namesText({ asked, unanswered, named, greeting, example }: SenderIdentity['names']): string {
+  const addresses = countText(asked, 'address', 'addresses')
+  if (unanswered === asked) return `DNS gave no answer about ${addresses}`
+  const found =
+    example === undefined
+      ? `none of ${addresses} has a name that leads back to it`
+      : `${named} of ${addresses} ${named === 1 ? 'has' : 'have'} a name that leads back, such as ${toDisplayText(example)}; ${greeting} ${greeting === 1 ? 'greets' : 'greet'} with it`
+  return unanswered === 0 ? found : `${found}; DNS gave no answer about ${unanswered}`
+}
+
 /** A command is one line however long: it is there to be copied. */
-function commandText({ command, releasedBy }: LosingRow): string {
+function commandText({ command, releasedBy, allowedBy }: LosingRow): string {
   if (releasedBy !== undefined) return `none is needed: release ${releasedBy} names this mail`
+  if (allowedBy !== undefined) return `none is needed: the exception ${allowedBy} holds its addresses`
   return command ?? 'none can name it, since its name cannot be typed: spamdb --json --kind GREY shows it'
 }
 
-function senderName({ domain }: LosingRow): string {
+function senderName({ domain }: LosingSender): string {
   return domain === '' ? '<>' : toDisplayText(domain)
 }
 
@@ -89,7 +135,7 @@ function countText(count: number, one: string, many: string): string {
 }
 
 /** Everything as one object; times are ISO 8601 in UTC. */
-export function losingJson(report: LosingReport, { nowSec, forSec, minAddresses }: LosingFrame): string {
+export function losingJson(report: AdvisedLosing, { nowSec, forSec, minAddresses }: LosingFrame): string {
   const value = {
     time: formatUtcTime(nowSec),
     since: formatUtcTime(nowSec - forSec),
@@ -97,14 +143,28 @@ export function losingJson(report: LosingReport, { nowSec, forSec, minAddresses 
     history: report.history,
     isCut: report.isCut,
     senders: report.senders.map(
-      ({ domain, recipients, clients, releasedBy, command, firstSec, lastSec, ...counts }) => ({
+      ({
+        domain,
+        recipients,
+        clients,
+        releasedBy,
+        allowedBy,
+        identity,
+        command,
+        firstSec,
+        lastSec,
+        ...counts
+      }) => ({
         domain: toDisplayText(domain),
         ...counts,
         first: formatUtcTime(firstSec),
         last: formatUtcTime(lastSec),
         recipients: recipients.map(toDisplayText),
         addresses: clients.map(({ ip, helo }) => ({ ip, helo: toDisplayText(helo) })),
+        spf: identity?.spf ?? null,
+        names: identity === undefined ? null : { ...identity.names, example: identity.names.example ?? null },
         releasedBy: releasedBy ?? null,
+        allowedBy: allowedBy ?? null,
         command: command ?? null,
       }),
     ),
@@ -112,9 +172,9 @@ export function losingJson(report: LosingReport, { nowSec, forSec, minAddresses 
   return `${JSON.stringify(value, undefined, 2)}\n`
 }
 
-/** One line in the form of a plug-in of Nagios; those that a release names already are no alarm. */
+/** One line in the form of a plug-in of Nagios; those that a release or an exception lets pass are no alarm. */
 export function losingCheck(report: LosingReport): { text: string; isAlarm: boolean } {
-  const alarming = report.senders.filter(({ releasedBy }) => releasedBy === undefined)
+  const alarming = report.senders.filter((sender) => !passesAlready(sender))
   const named = alarming
     .slice(0, MAX_NAMED)
     .map((sender) => `${senderName(sender)} (${sender.tries} tries from ${sender.addressCount} addresses)`)

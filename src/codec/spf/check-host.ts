@@ -7,7 +7,8 @@
  */
 import { familyOf } from '../../ip/address.js'
 import { isInNetwork, networkOf } from '../../ip/cidr.js'
-import { dottedAddress, fitName, isAskable, isHostName, reverseName } from '../dns/dns-name.js'
+import { clientNames } from '../dns/client-names.js'
+import { dottedAddress, fitName, isAskable, isHostName } from '../dns/dns-name.js'
 import { askDns, askDnsMany, type DnsDialogue } from '../dns/dns-question.js'
 import { expandDomain, type MacroString, type MacroValues, usesValidatedName } from './macro.js'
 import {
@@ -42,8 +43,6 @@ export interface SpfVerdict {
   reason?: string
 }
 
-/** Source: RFC 7208 section 4.6.4. */
-const MAX_PTR_NAMES = 10
 /** What `%{p}` stands for when no name of the client is valid. */
 const NO_NAME = 'unknown'
 
@@ -206,16 +205,9 @@ class Evaluation {
   /** Lower case. Whatever fails here makes fewer names, never an error. Source: RFC 7208 section 5.5. */
   *#clientNames(isTerm: boolean): DnsDialogue<readonly string[]> {
     if (this.#validNames !== undefined) return this.#validNames
-    const { clientIp } = this.#request
-    const answer = yield* askDns('PTR', reverseName(clientIp))
-    if (isTerm && answer.status === 'none') this.#countVoid()
-    const names = valuesOf(answer)
-      .slice(0, MAX_PTR_NAMES)
-      .map((name) => fitName(name).toLowerCase())
-      .filter(isAskable)
-    const type = addressType(clientIp)
-    const answers = yield* askDnsMany(type, names)
-    this.#validNames = names.filter((_, index) => addressesOf(type, answers[index]!).includes(clientIp))
+    const { status, names } = yield* clientNames(this.#request.clientIp)
+    if (isTerm && status === 'none') this.#countVoid()
+    this.#validNames = names
     return this.#validNames
   }
 }

@@ -14,6 +14,12 @@ const skipReason = whyNoLab('postfix')
 const WORDS = ['-G', '1h:4h:36d', '-S', '0', '-s', '0', '--scan-interval', '2s']
 const SERVER = NET.inside.ipv4
 const ZONE = {
+  'pool.example': { records: [{ type: 'TXT', strings: ['v=spf1 include:spf.pool.example -all'] } as const] },
+  'spf.pool.example': {
+    records: [{ type: 'TXT', strings: ['v=spf1 ip4:100.64.40.0/22 -all'] } as const],
+  },
+  '1.40.64.100.in-addr.arpa': { records: [{ type: 'PTR', value: 'out-100-64-40-1.bulk.example' } as const] },
+  'out-100-64-40-1.bulk.example': { records: [{ type: 'A', value: '100.64.40.1' } as const] },
   'allowed.example': {
     records: [{ type: 'TXT', strings: ['v=spf1 ip4:100.64.30.0/24 ip6:2001:db8:100:30::/64 -all'] } as const],
   },
@@ -60,6 +66,44 @@ describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => 
     await lab.gateway.awaitInSet('spamd-white-net', '100.64.22.8')
     expect(await attempt('100.64.22.8', "o'news@big.example")).toBe(250)
     expect((await machine.try('spamdctl', 'losing', '--check')).code).toBe(0)
+  })
+
+  test('where SPF names the addresses, the command is an exception, and the next try from anywhere passes', async () => {
+    const { machine } = lab.gateway
+    for (const network of [40, 41, 42])
+      expect(await attempt(`100.64.${network}.1`, 'bill@pool.example')).toBe(451)
+    await lab.gateway.awaitEntry('GREY|100.64.42.1|')
+    const text = await spamdctl('losing', '--dns', NAME_SERVER)
+    expect(text).toContain('all 3 addresses pass SPF of pool.example\n')
+    expect(text).toContain(
+      '1 of 3 addresses has a name that leads back, such as out-100-64-40-1.bulk.example; 1 greets with it\n',
+    )
+    const [, command] = /^pool\.example\n(?:.+\n)*command +(.+)$/m.exec(text)!
+    expect(command).toBe(`spamdctl allow add --dns ${NAME_SERVER} pool.example`)
+    // Nobody is asked, and no exception is proposed.
+    expect(await spamdctl('losing', '--no-dns')).toContain('spamdctl release --from pool.example ')
+    await machine.run('sh', '-c', command!)
+    expect(await attempt('100.64.43.250', 'bill@pool.example')).toBe(250)
+    // It is not told of any more, though its mail is never seen to pass.
+    expect((await machine.try('spamdctl', 'losing', '--check')).code).toBe(0)
+    expect(await spamdctl('losing', '--no-dns')).toContain(
+      'none is needed: the exception pool.example holds its addresses\n',
+    )
+    // Its other mail waits no more either; a stranger who uses its name does.
+    expect(await attempt('100.64.43.1', 'news@pool.example')).toBe(250)
+    expect(await attempt('100.64.50.1', 'news@pool.example')).toBe(451)
+    await spamdctl('allow', 'remove', 'pool.example')
+  })
+
+  test('with DNS dead losing answers all the same, with a release', async () => {
+    for (const host of [1, 2, 3]) expect(await attempt(`100.64.60.${host}`, 'x@dark.example')).toBe(451)
+    await lab.gateway.awaitEntry('GREY|100.64.60.3|')
+    const startedMs = performance.now()
+    const text = await spamdctl('losing', '--dns', '100.64.0.99')
+    expect(performance.now() - startedMs).toBeLessThan(15_000)
+    expect(text).toContain('DNS gave no answer in time; spamdctl allow add --dry-run dark.example asks again')
+    expect(text).toContain('spamdctl release --from dark.example --to user@example.org --for 1d --pool\n')
+    await spamdctl('release', '--from', 'dark.example', '--for', '1h')
   })
 
   test('release lets exactly the described mail through', async () => {

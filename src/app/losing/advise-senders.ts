@@ -1,0 +1,45 @@
+/** Senders that are losing mail, each with what DNS says of it and the command that lets it pass. */
+import type { LosingReport } from './find-losing.js'
+import { type IdentifyParts, identifySenders, type SenderIdentity } from './identify-senders.js'
+import { type CommandPlaces, commandFor } from './losing-command.js'
+import type { LosingSender } from './losing-senders.js'
+
+export interface LosingRow extends LosingSender {
+  /** Undefined where DNS was not asked. */
+  identity: SenderIdentity | undefined
+  /** Undefined where none can name it, or where something lets it pass already. */
+  command: string | undefined
+}
+
+export interface AdvisedLosing extends Omit<LosingReport, 'senders'> {
+  senders: LosingRow[]
+  /** False: DNS was not to be asked. */
+  isIdentified: boolean
+}
+
+export interface AdviseOptions {
+  /** Undefined: DNS is not asked. */
+  identify: IdentifyParts | undefined
+  minAddresses: number
+  places?: CommandPlaces
+}
+
+/** Asks DNS, where that is wanted, about senders that nothing lets pass yet, and chooses a command for each. */
+export async function adviseSenders(
+  report: LosingReport,
+  { identify, minAddresses, places }: AdviseOptions,
+): Promise<AdvisedLosing> {
+  const waiting = report.senders.filter(
+    ({ releasedBy, allowedBy }) => releasedBy === undefined && allowedBy === undefined,
+  )
+  const found = identify === undefined ? [] : await identifySenders(waiting, identify)
+  const identities = new Map(waiting.map((sender, index) => [sender, found[index]]))
+  const senders = report.senders.map((sender) => {
+    const identity = identities.get(sender)
+    const command = identities.has(sender)
+      ? commandFor(sender, identity?.spf, minAddresses, places)
+      : undefined
+    return { ...sender, identity, command }
+  })
+  return { ...report, senders, isIdentified: identify !== undefined }
+}

@@ -1,0 +1,33 @@
+import { canonicalIp, familyOf } from '../../ip/address.js'
+import { fitName, isAskable, reverseName } from './dns-name.js'
+import { askDns, askDnsMany, type DnsAnswer, type DnsDialogue } from './dns-question.js'
+
+/** Names of one address that are looked at. Source: RFC 7208 section 4.6.4. */
+const MAX_PTR_NAMES = 10
+
+/** What DNS calls an address. */
+export interface ClientNames {
+  /** Of the reverse look-up: `failed` when nobody answered. */
+  status: DnsAnswer['status']
+  /** Lower case; only names whose own addresses hold the client. */
+  names: readonly string[]
+}
+
+/**
+ * The names of a canonical address that lead back to it: anybody can write a name into his own reverse zone. Whatever
+ * fails makes fewer names. Source: RFC 7208 section 5.5.
+ */
+export function* clientNames(clientIp: string): DnsDialogue<ClientNames> {
+  const type = familyOf(clientIp) === 4 ? 'A' : 'AAAA'
+  const answer = yield* askDns('PTR', reverseName(clientIp))
+  const names = (answer.status === 'found' ? answer.values : [])
+    .slice(0, MAX_PTR_NAMES)
+    .map((name) => fitName(name).toLowerCase())
+    .filter(isAskable)
+  const answers = yield* askDnsMany(type, names)
+  return { status: answer.status, names: names.filter((_, index) => isFoundIn(answers[index]!, clientIp)) }
+}
+
+function isFoundIn(answer: DnsAnswer, clientIp: string): boolean {
+  return answer.status === 'found' && answer.values.some((value) => canonicalIp(value) === clientIp)
+}
