@@ -81,16 +81,25 @@ export class History {
     this.#trim(settings, newest + kept.length, changes[0]!.stamp.time / 1000)
   }
 
-  /** One row for an event that is too large for a row each. */
-  appendSummary(rule: ChangeRule, at: number, summary: string): void {
+  /** A row a text, CHUNK_ROWS at most, for an event that is of no entry, or too large for a row each. */
+  appendSummaries(rule: ChangeRule, at: number, summaries: readonly string[], actor?: string): void {
     const { settings, newest } = this.#state()
-    if (settings.mode === 'off') return
-    const seq = newest + 1
-    const rows: ChunkRow[] = [[SUMMARY, CHANGE_RULES.indexOf(rule), null, null, null, 0, summary]]
+    if (summaries.length === 0 || settings.mode === 'off') return
+    const code = CHANGE_RULES.indexOf(rule)
+    const rows = summaries
+      .slice(0, CHUNK_ROWS)
+      .map((summary): ChunkRow => [SUMMARY, code, actor ?? null, null, null, 0, summary])
     const byHand = Number(UNDOABLE_RULES.includes(rule))
     this.#connection
       .prepare(APPEND)
-      .run(seq, seq, this.#eventFor(rule, seq), Math.floor(at), byHand, JSON.stringify(rows))
+      .run(
+        newest + rows.length,
+        newest + 1,
+        this.#eventFor(rule, newest + 1),
+        Math.floor(at),
+        byHand,
+        JSON.stringify(rows),
+      )
   }
 
   /** Number of the newest row; 0 without any. */

@@ -1,4 +1,4 @@
-import type { AllowEdit, AllowSource } from '../domain/allow.js'
+import { type AllowEdit, type AllowSource, tellAllowEdits } from '../domain/allow.js'
 import { type ChangeKey, type HostChange, isHostChange } from '../domain/change.js'
 import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
@@ -364,10 +364,13 @@ export class SqliteStore implements Store {
     return this.#connection.read('readAllowed', () => this.#transactions.allowed.all())
   }
 
-  async editAllowed(edits: readonly AllowEdit[], now: number): Promise<boolean[]> {
-    return this.#transactions.write('editAllowed', now, ({ clock }) =>
-      edits.map((edit) => this.#transactions.allowed.apply(edit, clock.next(now))),
-    )
+  async editAllowed(edits: readonly AllowEdit[], now: number, actor?: string): Promise<boolean[]> {
+    const { allowed, history } = this.#transactions
+    return this.#transactions.write('editAllowed', now, ({ clock }) => {
+      const known = new Map(allowed.all().map((source) => [source.name, source]))
+      history.appendSummaries('allow', now, tellAllowEdits(known, edits), actor)
+      return edits.map((edit) => allowed.apply(edit, clock.next(now)))
+    })
   }
 
   async readDeferred(query: DeferredQuery): Promise<DeferredMails> {

@@ -281,8 +281,11 @@ export interface Store {
   ): Promise<UndoOutcome & { event: number }>
   /** Sources of exceptions with their networks, by name. */
   readAllowed(): Promise<AllowSource[]>
-  /** Stores and removes sources in order, within one transaction; false where there was nothing to remove. */
-  editAllowed(edits: readonly AllowEdit[], now: number): Promise<boolean[]>
+  /**
+   * Stores and removes sources in order, within one transaction, and tells the history what changed and by whom; false
+   * where there was nothing to remove.
+   */
+  editAllowed(edits: readonly AllowEdit[], now: number, actor?: string): Promise<boolean[]>
   /**
    * Mail that was deferred from several addresses, those from the most first, up to `limit`. Needs the history for
    * more than the last hours; a few seconds for a million tries.

@@ -46,6 +46,47 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
   return !isAllowedNetwork(name) && checked + KEEP_NETWORKS_SEC <= now ? 'dropped' : 'in force'
 }
 
+/** Networks that the history names of one change. */
+const MAX_NAMED = 10
+
+/** What the history says of an edit, for people; undefined when it only found again what was there. */
+export function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): string | undefined {
+  if (edit.operation === 'remove') {
+    return before === undefined ? undefined : `${edit.name}: removed, ${countText(before.networks.length)}`
+  }
+  const { name, networks, expire, comment } = edit.source
+  const terms = [
+    ...(expire === EXPIRE_NEVER ? [] : [`until ${new Date(expire * 1000).toISOString().slice(0, 16)}Z`]),
+    ...(comment === undefined ? [] : [`(${comment})`]),
+  ]
+  if (before === undefined) return [`${name}: added, ${countText(networks.length)}`, ...terms].join(' ')
+  const [was, is] = [new Set(before.networks), new Set(networks)]
+  const parts = [
+    ...before.networks.filter((network) => !is.has(network)).map((network) => `-${network}`),
+    ...networks.filter((network) => !was.has(network)).map((network) => `+${network}`),
+  ]
+  const named = parts.slice(0, MAX_NAMED)
+  if (parts.length > named.length) named.push(`and ${parts.length - named.length} networks more`)
+  if (before.expire !== expire || before.comment !== comment)
+    named.push('now', ...(terms.length === 0 ? ['for good'] : terms))
+  return named.length === 0 ? undefined : `${name}: ${named.join(' ')}`
+}
+
+/** The same of several edits in order; `known` is what is on record, by name, and is brought along. */
+export function tellAllowEdits(known: Map<string, AllowSource>, edits: readonly AllowEdit[]): string[] {
+  return edits.flatMap((edit) => {
+    const name = edit.operation === 'put' ? edit.source.name : edit.name
+    const text = describeAllowEdit(known.get(name), edit)
+    if (edit.operation === 'put') known.set(name, edit.source)
+    else known.delete(name)
+    return text ?? []
+  })
+}
+
+function countText(count: number): string {
+  return `${count} ${count === 1 ? 'network' : 'networks'}`
+}
+
 /** True when the networks of a source hold a canonical address. */
 export function holdsAddress({ networks }: Pick<AllowSource, 'networks'>, ip: string): boolean {
   return networks.some((text) => {

@@ -38,6 +38,8 @@ export const CHANGE_RULES = [
   'spf-fail',
   /** A list of good senders that is asked through DNS holds the address. */
   'dns-list',
+  /** An exception of `spamdctl allow`. */
+  'allow',
 ] as const
 export type ChangeRule = (typeof CHANGE_RULES)[number]
 

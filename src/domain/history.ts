@@ -34,7 +34,7 @@ export interface HistoryRow {
   rule: ChangeRule
   /** Peer or user, where known; of a trap the recipient. */
   actor: string | undefined
-  /** Undefined for an event that was too large for a row each: `summary` tells of it. */
+  /** Undefined where the event is of no entry, or was too large for a row each: `summary` tells of it. */
   key: ChangeKey | undefined
   before: Entry | Release | undefined
   after: Entry | Release | undefined
@@ -49,6 +49,7 @@ export function programOf(rule: ChangeRule): string {
     case 'import':
     case 'undo':
     case 'release':
+    case 'allow':
       return 'spamdctl'
     case 'sighting':
     case 'untrap':

@@ -10,6 +10,8 @@ import { walkDomain } from './walk-domain.js'
 export interface AllowWorld {
   dbPath: string
   nowSec: number
+  /** Who gave the command, for the history. */
+  actor: string | undefined
   /** Undefined where there is none to fill. */
   firewall: Firewall | undefined
   /** Asked for networks of domains. */
@@ -31,7 +33,7 @@ export async function addAllowed(
   isDryRun: boolean,
   world: AllowWorld,
 ): Promise<AllowRun> {
-  const { dbPath, nowSec, dns } = world
+  const { dbPath, nowSec, actor, dns } = world
   const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
     const known = await store.readAllowed()
     const before = known.find(({ name }) => name === wanted.name)
@@ -57,7 +59,7 @@ export async function addAllowed(
       })
     }
     if (isNetwork && before === undefined) change!.added.push(wanted.name)
-    if (!isDryRun) await store.editAllowed([{ operation: 'put', source: change!.source }], nowSec)
+    if (!isDryRun) await store.editAllowed([{ operation: 'put', source: change!.source }], nowSec, actor)
     return { changes: [change!], sources: await store.readAllowed() }
   })
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
@@ -68,7 +70,7 @@ export async function removeAllowed(
   names: readonly string[],
   world: AllowWorld,
 ): Promise<AllowRun & { missing: string[] }> {
-  const { dbPath, nowSec } = world
+  const { dbPath, nowSec, actor } = world
   const { missing, changes, sources } = await useDatabase(dbPath, 'write', async (store) => {
     const known = await store.readAllowed()
     const unknown = names.filter((name) => !known.some((source) => source.name === name))
@@ -77,6 +79,7 @@ export async function removeAllowed(
     await store.editAllowed(
       gone.map(({ name }) => ({ operation: 'remove', name })),
       nowSec,
+      actor,
     )
     return { missing: [], changes: gone.map(asRemoved), sources: await store.readAllowed() }
   })
@@ -105,15 +108,19 @@ export async function syncAllowed(
   const walk = isOffline ? undefined : (domain: string) => walkDomain(dns, domain)
   const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
     const planned = await planSync(await store.readAllowed(), walk, nowSec)
-    if (!isDryRun) await storePlan(store, planned, nowSec)
+    if (!isDryRun) await storePlan(store, planned, world)
     return { changes: planned, sources: await store.readAllowed() }
   })
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
 }
 
 /** What was removed while DNS was asked stays removed. */
-async function storePlan(store: AllowStore, changes: readonly SourceChange[], nowSec: number): Promise<void> {
+async function storePlan(
+  store: AllowStore,
+  changes: readonly SourceChange[],
+  { nowSec, actor }: AllowWorld,
+): Promise<void> {
   const names = new Set((await store.readAllowed()).map(({ name }) => name))
   const edits = editsOf(changes.filter(({ source }) => names.has(source.name)))
-  if (edits.length > 0) await store.editAllowed(edits, nowSec)
+  if (edits.length > 0) await store.editAllowed(edits, nowSec, actor)
 }

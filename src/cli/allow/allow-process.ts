@@ -1,4 +1,5 @@
 /** What `spamdctl allow` touches of its process: DNS, packet filter, output. */
+import { actorOf } from '../../app/actor.js'
 import { openAllowFirewall } from '../../app/allow/open-allow-firewall.js'
 import { escapeControl } from '../../codec/escape.js'
 import { systemClock } from '../../platform/clock.js'
@@ -19,6 +20,7 @@ export async function withAllowIo(
     process.exitCode = await run({
       dbPath: settings.db,
       nowSec: systemClock.nowSec(),
+      actor: actorOf(process.env),
       dns,
       firewall: openAllowFirewall(settings, (message) =>
         writeMessage(`spamdctl: ${escapeControl(message)}\n`),

@@ -1,6 +1,7 @@
 /** Sources of exceptions on a server; few, so that they are read whole. */
-import type { AllowEdit, AllowSource } from '../../domain/allow.js'
-import type { PgLink } from './pg-link.js'
+import { type AllowEdit, type AllowSource, tellAllowEdits } from '../../domain/allow.js'
+import type { PgHistory } from './pg-history.js'
+import type { PgLink, Statements } from './pg-link.js'
 
 const SOURCES = `SELECT s.name, s.first, s.expire, s.checked, s.comment,
     (SELECT string_agg(r.network, ' ' ORDER BY r.network) FROM spamd.allow_ranges r WHERE r.source = s.name)
@@ -14,23 +15,38 @@ const REMOVE_RANGES = 'DELETE FROM spamd.allow_ranges WHERE source = $1'
 type SourceRow = [string, number, number, number, string | null, string | null]
 
 /** See `Store.readAllowed`. */
-export async function readAllowed(link: PgLink): Promise<AllowSource[]> {
-  return link.read('readAllowed', async (statements) => {
-    const rows = (await statements.rows(SOURCES)) as unknown as SourceRow[]
-    return rows.map(([name, first, expire, checked, comment, networks]) => ({
-      name,
-      first,
-      expire,
-      checked,
-      ...(comment === null ? {} : { comment }),
-      networks: networks?.split(' ') ?? [],
-    }))
-  })
+export function readAllowed(link: PgLink): Promise<AllowSource[]> {
+  return link.read('readAllowed', readSources)
+}
+
+async function readSources(statements: Statements): Promise<AllowSource[]> {
+  const rows = (await statements.rows(SOURCES)) as unknown as SourceRow[]
+  return rows.map(([name, first, expire, checked, comment, networks]) => ({
+    name,
+    first,
+    expire,
+    checked,
+    ...(comment === null ? {} : { comment }),
+    networks: networks?.split(' ') ?? [],
+  }))
 }
 
 /** See `Store.editAllowed`. */
-export async function editAllowed(link: PgLink, edits: readonly AllowEdit[]): Promise<boolean[]> {
+export async function editAllowed(
+  link: PgLink,
+  history: PgHistory,
+  edits: readonly AllowEdit[],
+  { now, actor }: { now: number; actor: string | undefined },
+): Promise<boolean[]> {
   return link.write('editAllowed', async (statements) => {
+    const known = new Map((await readSources(statements)).map((source) => [source.name, source]))
+    const sent: Promise<unknown>[] = []
+    const send = (sql: string, values: readonly unknown[]): void => {
+      sent.push(statements.rows(sql, values))
+    }
+    const told = { rule: 'allow', at: now, summaries: tellAllowEdits(known, edits), actor } as const
+    await history.appendSummaries(told, send, statements)
+    await Promise.all(sent)
     const done: boolean[] = []
     for (const edit of edits) {
       const name = edit.operation === 'put' ? edit.source.name : edit.name

@@ -102,25 +102,25 @@ export class PgHistory {
     )
   }
 
-  /** One row for an event that is too large for a row each. */
-  async appendSummary(
-    rule: ChangeRule,
-    at: number,
-    summary: string,
+  /** One row a text for an event that is of no entry, or too large for a row each. */
+  async appendSummaries(
+    {
+      rule,
+      at,
+      summaries,
+      actor,
+    }: { rule: ChangeRule; at: number; summaries: readonly string[]; actor?: string | undefined },
     send: (sql: string, values: readonly unknown[]) => void,
     statements: Statements,
   ): Promise<void> {
-    if ((await this.#settingsWithin(statements)).mode === 'off') return
+    if (summaries.length === 0 || (await this.#settingsWithin(statements)).mode === 'off') return
     const event = await this.#eventFor(rule, statements)
+    const same = [event, Math.floor(at), CHANGE_RULES.indexOf(rule), actor ?? null, SUMMARY]
     send(APPEND, [
-      [event],
-      [Math.floor(at)],
-      [CHANGE_RULES.indexOf(rule)],
-      [null],
-      [SUMMARY],
-      [summary],
-      [null],
-      [null],
+      ...same.map((value) => summaries.map(() => value)),
+      summaries,
+      summaries.map(() => null),
+      summaries.map(() => null),
     ])
   }
 

@@ -110,7 +110,11 @@ export async function importEntries(
   }
   appendEverything('import', at, send)
   const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
-  await history.appendSummary('import', at.time / 1000, texts.join(', '), send, statements)
+  await history.appendSummaries(
+    { rule: 'import', at: at.time / 1000, summaries: [texts.join(', ')] },
+    send,
+    statements,
+  )
   await Promise.all(sent)
   return { counts, balance: { count: newTuples, pools: newPools, bytes: newBytes } }
 }

@@ -221,8 +221,8 @@ export class PgStore implements Store {
     return readAllowed(this.#link)
   }
 
-  editAllowed(edits: readonly AllowEdit[], _now: number): Promise<boolean[]> {
-    return editAllowed(this.#link, edits)
+  editAllowed(edits: readonly AllowEdit[], now: number, actor?: string): Promise<boolean[]> {
+    return editAllowed(this.#link, this.#history, edits, { now, actor })
   }
 
   readDeferred(query: DeferredQuery): Promise<DeferredMails> {

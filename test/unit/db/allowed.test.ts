@@ -31,6 +31,41 @@ test('sources are stored whole, replaced and removed', async () => {
   expect(await store.editAllowed([{ operation: 'remove', name: other.name }], NOW)).toEqual([false])
 })
 
+test('the history tells who changed what, and nothing of what was only found again', async () => {
+  const store = await scratch.store()
+  await store.editAllowed([put()], NOW, 'anna')
+  await store.editAllowed([put({ checked: NOW + 60 })], NOW + 60)
+  const networks = ['192.0.2.0/24', '198.51.100.0/24']
+  await store.editAllowed([put({ networks }), put({ networks, expire: NOW + 86_400 })], NOW + 61)
+  const gone = { operation: 'remove' as const, name: source.name }
+  await store.editAllowed([gone, gone], NOW + 62, 'ben')
+  const rows = await store.readHistory({ after: 0, limit: 10 })
+  expect(rows.map(({ at, rule, actor, key, summary }) => [at, rule, actor, key, summary])).toEqual([
+    [NOW, 'allow', 'anna', undefined, 'example.org: added, 2 networks (Anna\u2019s wish)'],
+    [NOW + 61, 'allow', undefined, undefined, 'example.org: -2001:db8::/32 +198.51.100.0/24'],
+    [NOW + 61, 'allow', undefined, undefined, 'example.org: now until 2023-11-15T22:13Z (Anna\u2019s wish)'],
+    [NOW + 62, 'allow', 'ben', undefined, 'example.org: removed, 2 networks'],
+  ])
+  expect(rows.map(({ event }) => event).map((event) => event - rows[0]!.event)).toEqual([0, 1, 1, 3])
+  await expect(
+    store.undo('last', { force: false, isDryRun: false, actor: 'anna' }, NOW),
+  ).rejects.toMatchObject({
+    code: 'ERR_HISTORY_EVENT',
+  })
+})
+
+test('the history names ten networks of a change, and is not kept where it is off', async () => {
+  const store = await scratch.store()
+  await store.editAllowed([put({ networks: [] })], NOW)
+  const networks = Array.from({ length: 12 }, (_, n) => `198.51.${n + 100}.0/24`)
+  await store.editAllowed([put({ networks })], NOW)
+  const [, grown] = await store.readHistory({ after: 0, limit: 10 })
+  expect(grown!.summary).toMatch(/ \+198\.51\.109\.0\/24 and 2 networks more$/)
+  await store.saveHistorySettings({ ...(await store.historySettings()), mode: 'off' })
+  await store.editAllowed([put({ networks: [] })], NOW)
+  expect(await store.readHistory({ after: 0, limit: 10 })).toEqual([])
+})
+
 test('one transaction stores all, or nothing', async () => {
   const store = await scratch.store()
   const twice = put({ name: 'example.com', networks: ['192.0.2.0/24', '192.0.2.0/24'] })

@@ -47,9 +47,9 @@ describe('of a sender', () => {
   const server = new TestDnsServer(ZONE)
   const clients: DnsClient[] = []
   beforeAll(() => server.start())
-  afterAll(async () => {
+  afterAll(() => {
     for (const client of clients) client.close()
-    await server.stop()
+    server.stop()
   })
 
   const client = (limits = {}): DnsClient => {

@@ -55,6 +55,7 @@ beforeEach(async () => {
   createDatabase(dbPath)
   io = {
     dbPath,
+    actor: 'anna',
     nowSec: NOW,
     dns,
     firewall: new MemoryFirewall(),
