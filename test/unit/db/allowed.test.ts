@@ -46,7 +46,8 @@ test('the history tells who changed what, and nothing of what was only found aga
     [NOW + 61, 'allow', undefined, undefined, 'example.org: now until 2023-11-15T22:13Z (Anna\u2019s wish)'],
     [NOW + 62, 'allow', 'ben', undefined, 'example.org: removed, 2 networks'],
   ])
-  expect(rows.map(({ event }) => event).map((event) => event - rows[0]!.event)).toEqual([0, 1, 1, 3])
+  expect(new Set(rows.map(({ event }) => event)).size).toBe(3)
+  expect(rows[1]!.event).toBe(rows[2]!.event)
   await expect(
     store.undo('last', { force: false, isDryRun: false, actor: 'anna' }, NOW),
   ).rejects.toMatchObject({
