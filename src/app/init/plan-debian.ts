@@ -18,6 +18,8 @@ const UNITS = [
   'spamlogd.service',
   'spamd-setup.service',
   'spamd-setup.timer',
+  'spamd-allow.service',
+  'spamd-allow.timer',
   'spamd-rules.service',
 ]
 
@@ -74,6 +76,11 @@ export function debianPlan(input: InitInput): InitPlan {
         ]
       : []),
     ...pulls.commands,
+    command(
+      ['systemctl', 'enable', '--now', 'spamd-allow.timer'],
+      'ask DNS twice a day for the networks of exceptions',
+      false,
+    ),
     // Last: until here strangers' mail goes where it always went. The unit loads the rules when the sets are full.
     command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, behind spamd', true),
     command(['systemctl', 'restart', 'spamd-rules.service'], 'send strangers to spamd', true),

@@ -3,6 +3,7 @@ import type { InitInput, InitPlan } from './init-types.js'
 import { run } from './plan-openbsd.js'
 import { PULL_VARIABLE, pullSetupOf } from './pull-setup.js'
 import {
+  cronText,
   friendsFile,
   ownersFile,
   spamdConf,
@@ -51,16 +52,14 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
         0o644,
         example('freebsd/newsyslog.conf.d/spamdctl.conf'),
       ),
-      ...(answers.lists.length > 0
-        ? [
-            wholeFile(
-              '/usr/local/etc/cron.d/spamdctl',
-              'fetch the block lists every hour',
-              0o644,
-              example('freebsd/crontab'),
-            ),
-          ]
-        : []),
+      wholeFile(
+        '/usr/local/etc/cron.d/spamdctl',
+        answers.lists.length > 0
+          ? 'fetch the block lists, and the networks of exceptions'
+          : 'fetch the networks of exceptions',
+        0o644,
+        cronText(example('freebsd/crontab'), answers),
+      ),
       {
         path: '/etc/rc.conf',
         purpose: 'the daemons and their flags',

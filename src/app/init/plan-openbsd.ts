@@ -3,6 +3,7 @@ import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
 import { pullSetupOf } from './pull-setup.js'
 import {
+  cronText,
   friendsFile,
   ownersFile,
   spamdConf,
@@ -98,9 +99,9 @@ export function openbsdPlan(input: InitInput): InitPlan {
       run(['pfctl', '-f', '/etc/pf.conf'], 'send strangers to spamd', true),
     ],
     byHand: [
-      ...(answers.lists.length > 0
-        ? [`crontab -e, and add: ${workingLines(example('openbsd/crontab')).join('')}`.replaceAll('\t', ' ')]
-        : []),
+      ...workingLines(cronText(example('openbsd/crontab'), answers)).map(
+        (line) => `crontab -e, and add: ${line.replaceAll('\t', ' ')}`,
+      ),
       'add the lines of docs/examples/openbsd/syslog.conf above the others in /etc/syslog.conf',
       ...pulls.byHand,
     ],

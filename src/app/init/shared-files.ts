@@ -86,3 +86,8 @@ export function workingLines(text: string): string[] {
 export function wholeFile(path: string, purpose: string, mode: number, text: string): PlannedFile {
   return { path, purpose, mode, content: { kind: 'whole', text } }
 }
+
+/** The text of a crontab; of a gateway without block lists without the run of spamd-setup. */
+export function cronText(text: string, { lists }: Pick<InitAnswers, 'lists'>): string {
+  return lists.length > 0 ? text : text.replace(/^[^#\n].*spamd-setup -b\n/m, '')
+}

@@ -316,6 +316,14 @@ describe('Debian', () => {
     expect(out).not.toContain('spamlogd.service.d')
   })
 
+  test('exceptions have their units, and a timer that asks DNS for them', async () => {
+    plant('debian')
+    const { out } = await init(['--outside', 'eth0', '--yes'])
+    expect(read('etc/systemd/system/spamd-allow.service')).toContain('/usr/bin/spamdctl allow sync\n')
+    expect(read('etc/systemd/system/spamd-allow.timer')).toContain('OnUnitActiveSec=12h\n')
+    expect(out).toContain('systemctl enable --now spamd-allow.timer')
+  })
+
   test('the rules are the last thing that is done', async () => {
     plant('debian')
     const { out } = await init(['--outside', 'eth0', '--dry-run'])
@@ -337,6 +345,20 @@ describe('OpenBSD', () => {
     expect(rules).not.toContain('egress')
     expect(statSync(join(root, 'etc/rc.d/spamdctl_spamd')).mode & 0o777).toBe(0o555)
   })
+
+  test.each<[string, string[], boolean]>([
+    ['with block lists', ['--list', 'spamhaus-drop'], true],
+    ['without', ['--list', 'none'], false],
+  ])('%s each line for the crontab is told by itself', async (_name, words, hasLists) => {
+    plant('openbsd')
+    const { out } = await init(['--outside', 'vio0', '--yes', ...words])
+    const lines = out.split('\n').filter((line) => line.includes('crontab -e, and add: '))
+    expect(lines.map((line) => /node .*$/.exec(line)?.[0])).toEqual([
+      ...(hasLists ? ['node /usr/local/bin/spamd-setup -b'] : []),
+      'node /usr/local/bin/spamdctl allow sync >/dev/null',
+      'node /usr/local/bin/spamdctl allow sync --offline >/dev/null',
+    ])
+  })
 })
 
 describe('FreeBSD', () => {
@@ -349,6 +371,14 @@ describe('FreeBSD', () => {
     expect(read('etc/pf.conf.new')).toContain('ext_if = "vtnet0"')
     expect(read('etc/rc.conf')).toMatch(/^spamdctl_spamd_flags="-G 5m:4h:36d"\npf_enable="YES"/)
     expect(out).toContain('merge /etc/pf.conf.new into /etc/pf.conf')
+  })
+
+  test('cron asks DNS for exceptions, and fetches block lists where there are some', async () => {
+    plant('freebsd')
+    await init(['--outside', 'vtnet0', '--yes', '--list', 'none'])
+    const text = read('usr/local/etc/cron.d/spamdctl')
+    expect(text).toMatch(/^43\t5,17\t.*spamdctl allow sync >\/dev\/null$/m)
+    expect(text).not.toMatch(/^[^#].*spamd-setup -b$/m)
   })
 })
 
