@@ -2,12 +2,11 @@
 import type { EditOutcome, ManualEdit, Store } from '../../db/store.js'
 import type { Change } from '../../domain/change.js'
 import type { EntryKind, WireText } from '../../domain/entry.js'
-import { normaliseSpamtrap } from '../../domain/spamtrap.js'
-import { canBeSpamtrap } from '../../domain/spamtrap-key.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 import { AppError } from '../../platform/app-error.js'
 import { MAX_KEY_BYTES, parseTypedKey } from './typed-key.js'
+import { readTypedSpamtrap } from './typed-spamtrap.js'
 
 export interface EditRequest {
   operation: 'add' | 'delete'
@@ -127,9 +126,9 @@ function addOptionsOf(request: EditRequest, now: number): AddEdit['options'] {
 function planAdd(key: WireText, kind: EntryKind, options: AddEdit['options']): ManualEdit | KeyFailure {
   const given = options === undefined ? {} : { options }
   if (kind === 'SPAMTRAP') {
-    const isAddress = canBeSpamtrap(key) && !/[\0\n]/.test(key) && key.length <= MAX_KEY_BYTES
-    if (!isAddress) return { reason: 'not-email', key }
-    return { operation: 'add', kind, address: normaliseSpamtrap(key), ...given }
+    const address = readTypedSpamtrap(key)
+    if (address === undefined) return { reason: 'not-email', key }
+    return { operation: 'add', kind, address, ...given }
   }
   const ip = canonicalPaddedIp(key)
   if (ip === undefined || kind === 'GREY' || kind === 'POOL') return { reason: 'invalid-ip', key }

@@ -1,4 +1,5 @@
 import type { KeyFailure } from '../../app/database/edit-entries.js'
+import { plainSpamtrap } from '../../app/database/typed-spamtrap.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { WireText } from '../../domain/entry.js'
@@ -69,9 +70,9 @@ function hintForHost(key: WireText): string | undefined {
 
 function hintForTrap(key: WireText): string | undefined {
   if (canonicalPaddedIp(key) !== undefined) return 'an ip address is trapped with -a -t'
-  const [, inBrackets] = /<([^<>\s]+@[^<>\s]+)>/.exec(key) ?? []
-  if (inBrackets !== undefined) return `write the address alone: ${escapeControl(toDisplayText(inBrackets))}`
-  if (/^<?@|@>?$/.test(key)) return 'a spamtrap is one whole address, such as trap@example.org'
+  const plain = plainSpamtrap(key)
+  if (plain !== undefined) return `write the address alone: ${escapeControl(toDisplayText(plain))}`
+  if (key.includes('@')) return 'a spamtrap is one whole address, such as trap@example.org'
   return hintForAny(key)
 }
 

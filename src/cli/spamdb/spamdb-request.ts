@@ -155,6 +155,9 @@ function buildDeletion(
   }
 }
 
+/** `--` as it is typed, and as word processors and web pages write it. */
+const LONG_OPTION = /^(?:--|-?[\u2010-\u2015\u2212])/
+
 /**
  * Words behind the first key that getopt(3) leaves among the keys and that nobody means as one: every long option,
  * and `-t`, `-T`, `-G` where they are all that stands behind one key (`spamdb -a IP -t`, as pfSense calls it). Other
@@ -163,7 +166,7 @@ function buildDeletion(
 function findMisplacedOptions(keys: readonly string[]): ReadonlySet<string> {
   const words = keys.slice(1)
   const areKindLetters = words.every((word) => /^-[tTG]+$/.test(word))
-  return new Set(areKindLetters ? words : words.filter((word) => word.startsWith('--')))
+  return new Set(areKindLetters ? words : words.filter((word) => LONG_OPTION.test(word)))
 }
 
 function refuse(options: GivenOptions, names: readonly string[], why: string): void {

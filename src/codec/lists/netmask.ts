@@ -14,10 +14,12 @@ const HOSTS_FILE_NETS = [0, 127]
 
 /**
  * False where the second of two addresses with a blank between them is no end of a range: a netmask of any length, an
- * address that is never assigned, or the "name" in a line of a hosts file (`0.0.0.0 192.0.2.1`).
+ * inverse one that is too wide to be meant (`127.255.255.255`), an address that is never assigned, or the "name" in a
+ * line of a hosts file (`0.0.0.0 192.0.2.1`).
  */
 export function canEndIpv4Pair(first: number, last: number): boolean {
   if (last >= UNASSIGNED || ipv4MaskBits(last) > 0) return false
+  if (last >>> 24 !== 0 && ipv4MaskBits(~last >>> 0) > 0) return false
   const net = first >>> 24
   return last >>> 24 === net || !HOSTS_FILE_NETS.includes(net)
 }

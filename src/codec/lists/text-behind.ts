@@ -75,7 +75,7 @@ function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end:
       continue
     }
     if (isDigit(byte)) {
-      scanner.scanIpv4(bytes, place, wordEnd)
+      scanner.scanIpv4(bytes, place, withoutDots(bytes, place, wordEnd))
       if (scanner.octets === 4) return true
     }
     // Colons alone are the unspecified address, but also what separates columns.
@@ -86,6 +86,13 @@ function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end:
     place = colon >= 0 ? place + colon + 1 : wordEnd
   }
   return false
+}
+
+/** The end of a word without the full stop of a sentence. */
+function withoutDots(bytes: Uint8Array, at: number, end: number): number {
+  let place = end
+  while (place > at && bytes[place - 1] === DOT) place -= 1
+  return place
 }
 
 /** The end of the letters, digits, dots and colons at `at`, or a place behind which no address can end. */
