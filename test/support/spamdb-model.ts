@@ -403,8 +403,9 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
   return true
 }
 
-/** No recipient is a domain alone, a name without one, or has angle brackets inside. */
+/** No recipient is a domain alone, a name without one, has angle brackets inside, or blanks around its parts. */
 function neverMatches(key: string): boolean {
+  if (key.includes('@') && /\s@|@.*\s|^<?\s/s.test(key)) return true
   const [local = '', ...rest] = key.replace(/^</, '').replace(/>$/, '').split('@')
   const domain = rest.pop()
   return (
