@@ -1,7 +1,7 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
-const OPTIONS = statusOptions('one JSON object')
+const OPTIONS = statusOptions('print one JSON object')
 
 /** `spamdctl accept-clock`: tells the running spamd that its clock is right. Manual: docs/man/spamdctl.8. */
 export default class AcceptClock extends StatusCommand {
@@ -11,7 +11,7 @@ export default class AcceptClock extends StatusCommand {
 
   async run(): Promise<void> {
     const render = ({ wasDoubted }: { wasDoubted: boolean }): string =>
-      wasDoubted ? 'the clock is accepted, a scan has begun\n' : 'the clock was not in doubt\n'
+      wasDoubted ? 'clock accepted, scan started\n' : 'the clock was not in doubt\n'
     await this.printStatus('accept-clock', OPTIONS, (answer) => answer, render)
   }
 }

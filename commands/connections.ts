@@ -2,7 +2,7 @@ import { flagsForHelp } from '../src/cli/base-command.js'
 import { renderConnections } from '../src/cli/spamd/render-connections.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
-const OPTIONS = statusOptions('one JSON array')
+const OPTIONS = statusOptions('print one JSON array')
 
 /** `spamdctl connections`: the live connections of the running spamd. Manual: docs/man/spamdctl.8. */
 export default class Connections extends StatusCommand {

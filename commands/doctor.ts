@@ -13,12 +13,12 @@ import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
 const OPTIONS: readonly OptionSpec[] = [
-  { long: 'json', summary: 'one JSON object' },
+  { long: 'json', summary: 'print one JSON object' },
   { long: 'quiet', summary: 'only warnings and errors; nothing when all is well' },
   {
     long: 'peer',
     value: 'FILE',
-    summary: 'compare with what doctor --json said on the other gateway (-: standard input)',
+    summary: 'compare with the doctor --json output of the other gateway (-: standard input)',
   },
   ...PLACE_OPTIONS,
 ]

@@ -6,13 +6,13 @@ const USAGE = 'export [OPTIONS]'
 
 /** `spamdctl export`: print entries as import reads them. Manual: docs/man/spamdctl.8. */
 export default class Export extends BaseCommand {
-  static override summary = 'print the database so that import reads it back'
+  static override summary = 'print the database as text that import can read'
   static override description =
-    'The lines are those of spamdb; the comment of an entry follows as a line that begins with #comment. Of a damaged database all that can be read is printed.'
+    "Lines have spamdb's format; the comment of an entry follows it as a line that begins with #comment. If the database is damaged, everything readable is printed."
   static override usage = USAGE
   static override examples = [
     { description: 'keep a text copy', command: 'spamdctl export | gzip > spamd.txt.gz' },
-    { description: 'the spamtraps alone', command: 'spamdctl export --kind SPAMTRAP' },
+    { description: 'export only the spamtraps', command: 'spamdctl export --kind SPAMTRAP' },
   ]
   static override flags = flagsForHelp(EXPORT_OPTIONS)
 

@@ -8,10 +8,10 @@ const USAGE = 'import [OPTIONS] [FILE]'
 export default class Import extends BaseCommand {
   static override summary = "read entries from text or from the file of OpenBSD's spamd"
   static override description =
-    'FILE is the output of spamdb (also gzipped, also of OpenBSD), a file /var/db/spamd of OpenBSD, the database or text of greyd, db_dump text of postgrey, the dump of milter-greylist, or with --kind a plain list of addresses; - or none is standard input. Good entries are kept whatever else is bad; then the exit code is 1.'
+    'FILE is the output of spamdb (also gzipped, also of OpenBSD), a file /var/db/spamd of OpenBSD, the database or text of greyd, db_dump text of postgrey, the dump of milter-greylist, or with --kind a plain list of addresses; without FILE, or if it is -, standard input is read. Valid entries are imported even if others are not; the exit code is then 1.'
   static override usage = USAGE
   static override examples = [
-    { description: 'take over the database of another host', command: 'ssh old spamdb | spamdctl import -' },
+    { description: 'import the database of another host', command: 'ssh old spamdb | spamdctl import -' },
     { description: "read the file of OpenBSD's spamd", command: 'spamdctl import /var/db/spamd' },
     {
       description: 'whitelist a list of addresses permanently',

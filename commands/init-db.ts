@@ -8,14 +8,17 @@ const USAGE = 'init-db [OPTIONS]'
 export default class InitDb extends BaseCommand {
   static override summary = 'create an empty database'
   static override description =
-    'A database that is there already is left as it is; one of version 0.1.0 in /var/db is taken over. spamd creates its database as well; spamdb never does.'
+    'An existing database is left unchanged; one of version 0.1.0 in /var/db is taken over. spamd creates its database too; spamdb never does.'
   static override usage = USAGE
   static override examples = [
-    { description: 'create the database at its default place', command: 'spamdctl init-db' },
-    { description: 'one that every user may read, as the original', command: 'spamdctl init-db --mode 0644' },
+    { description: 'create the database in its default place', command: 'spamdctl init-db' },
+    {
+      description: 'create one that every user may read, as with the original',
+      command: 'spamdctl init-db --mode 0644',
+    },
     { description: 'create one elsewhere', command: 'spamdctl init-db --db /tmp/test.sqlite' },
     {
-      description: 'make the tables on a PostgreSQL server that several gateways share',
+      description: 'create the tables on a PostgreSQL server that several gateways share',
       command: 'spamdctl init-db --db postgres://owner@db.example.org/spamd',
     },
   ]

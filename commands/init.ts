@@ -12,7 +12,7 @@ const USAGE = 'init [--outside INTERFACE] [--mail-server CIDR] [OPTIONS] [--dry-
 export default class Init extends BaseCommand {
   static override summary = 'set up this gateway: settings, rules, services'
   static override description =
-    'Finds out which system this is, asks at most six questions, shows every file as a diff, and writes and runs only with consent. A file that holds something else is never written over: the wanted text goes to FILE.new. It can be run again.'
+    'Detects the system, asks at most six questions, shows every file as a diff, and writes files and runs commands only after confirmation. A file with other contents is never overwritten: the new text goes to FILE.new. It can be run again.'
   static override usage = USAGE
   static override examples = [
     { description: 'ask, show the changes, and apply them after confirmation', command: 'spamdctl init' },

@@ -14,7 +14,7 @@ const USAGE = 'metrics [--textfile FILE]'
 export default class Metrics extends BaseCommand {
   static override summary = 'print metrics for Prometheus, of all programs and lists'
   static override description =
-    'Asks the running spamd for its counters and looks at database, tables, lists and spamlogd. For node_exporter: --textfile, from a timer.'
+    'Queries the running spamd and examines database, tables, lists and spamlogd. For node_exporter, run it from a timer with --textfile.'
   static override usage = USAGE
   static override examples = [
     { description: 'print all metrics', command: 'spamdctl metrics' },

@@ -8,15 +8,15 @@ const USAGE = 'move-db [OPTIONS] FROM TO'
 export default class MoveDb extends BaseCommand {
   static override summary = 'move a database between a file and a server'
   static override description =
-    'FROM and TO are paths or locations postgres://...; TO must be empty. Entries go over with their stamps, in slices, and are compared afterwards by number and digest. FROM stays as it is. Stop the daemons that use FROM first, or run it again into an empty database: what they change meanwhile is not moved.'
+    'FROM and TO are paths or postgres:// locations; TO must be empty. Entries are copied with their stamps and verified afterwards by count and digest. FROM is not changed. Stop the daemons that use FROM first: what they change during the move is not copied.'
   static override usage = USAGE
   static override examples = [
     {
-      description: 'from the file of one gateway to a server that several share',
+      description: 'move the file of one gateway to a server that several share',
       command: 'spamdctl move-db /var/lib/spamd/spamd.sqlite postgres://owner@db.example.org/spamd',
     },
     {
-      description: 'and back to a file',
+      description: 'move back to a file',
       command: 'spamdctl move-db postgres://owner@db.example.org/spamd /var/lib/spamd/back.sqlite',
     },
   ]

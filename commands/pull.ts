@@ -9,11 +9,11 @@ const USAGE = 'pull [--since] [--ssh-config FILE] HOST...'
 export default class Pull extends BaseCommand {
   static override summary = 'merge the database of another gateway over ssh'
   static override description =
-    'Every entry and every deletion of the other database is merged into this one by the times of the changes. The other side runs spamdctl serve-pull.'
+    'Every entry and every deletion of the other database is merged into this one by time of change. The other side runs spamdctl serve-pull.'
   static override usage = USAGE
   static override examples = [
     {
-      description: 'before this gateway takes its address',
+      description: 'before this gateway takes over its address',
       command: 'spamdctl pull --since gw2.example.org',
     },
   ]

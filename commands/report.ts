@@ -10,12 +10,12 @@ const USAGE = 'report --output FILE [--since DURATION] [--watch SECONDS] [--json
 export default class Report extends BaseCommand {
   static override summary = 'write one HTML page about mail, lists, peers and faults'
   static override description =
-    'One file without scripts that asks nobody for anything, for a browser, a telephone or paper. Reads only.'
+    'One file without scripts or outside resources, for browser, telephone or paper. Reads only.'
   static override usage = USAGE
   static override examples = [
     { description: 'the last month', command: 'spamdctl report --output /var/www/html/spamd.html' },
     {
-      description: 'the last two days, made again each minute',
+      description: 'the last two days, rewritten every minute',
       command: 'spamdctl report --output /var/www/html/spamd.html --since 2d --watch 60',
     },
     { description: 'print the data behind the charts', command: 'spamdctl report --json' },

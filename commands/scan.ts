@@ -8,7 +8,7 @@ const OPTIONS = statusOptions('print the report as one JSON object')
 export default class Scan extends StatusCommand {
   static override summary = 'make the running spamd scan its database now'
   static override description =
-    'Removes what has expired, promotes what has passed, and replaces the table of the packet filter. SIGHUP does the same. Waits for the end.'
+    "Removes expired entries, promotes those that have passed, and updates the packet filter's table. SIGHUP does the same. Waits until the scan ends."
   static override examples = STATUS_EXAMPLES
   static override flags = flagsForHelp(OPTIONS)
 

@@ -11,7 +11,7 @@ export default class ServePull extends BaseCommand {
   static override usage = 'serve-pull [--db FILE]'
   static override examples = [
     {
-      description: 'line of authorized_keys of the user for pulls',
+      description: 'line for authorized_keys of the user for pulls',
       command: 'restrict,command="spamdctl serve-pull" ssh-ed25519 AAAA… gw2',
     },
   ]

@@ -6,7 +6,7 @@ import { program } from '../src/programs/spamd-setup.js'
 export default class Setup extends BaseCommand {
   static override summary = 'fetch the block lists of spamd.conf and load them into spamd and the firewall'
   static override description =
-    'A list that fails keeps its last good copy, the others go on, and the exit code is 1. See spamd-setup(8) and spamd.conf(5).'
+    'If a list fails, its last good copy is kept, the other lists are processed, and the exit code is 1. See spamd-setup(8) and spamd.conf(5).'
   static override usage = 'setup [-bDdn] [OPTIONS]'
   static override examples = [
     { description: 'fetch all lists and load the firewall table too', command: 'spamd-setup -b' },

@@ -6,16 +6,19 @@ import { program } from '../src/programs/spamdb.js'
 export default class Spamdb extends BaseCommand {
   static override summary = 'list, show, add and delete entries of the greylist database'
   static override description =
-    'Without keys it lists every entry, with keys it shows theirs. The key - stands for standard input, one key a line. See spamdb(8).'
+    'Without keys it lists every entry, with keys the entries of those keys. The key - reads keys from standard input, one per line. See spamdb(8).'
   static override usage = 'spamdb [-adGTt] [OPTIONS] [keys ...]'
   static override examples = [
     { description: "list everything, in OpenBSD's format", command: 'spamdb' },
     { description: 'whitelist an address permanently', command: 'spamdb -a --expire never 192.0.2.1' },
     { description: 'make an address a spamtrap', command: 'spamdb -a -T trap@example.org' },
-    { description: 'trap the addresses of a file', command: 'spamdb -a -t - < addresses.txt' },
-    { description: 'delete what a sender left, after asking', command: 'spamdb -d --from @bulk.example' },
+    { description: 'trap the addresses in a file', command: 'spamdb -a -t - < addresses.txt' },
     {
-      description: 'GREY tuples of a network, with dates',
+      description: 'delete the entries of a sender, after confirmation',
+      command: 'spamdb -d --from @bulk.example',
+    },
+    {
+      description: 'list GREY tuples of a network, with dates',
       command: 'spamdb --kind GREY --ip 192.0.2.0/24 --human',
     },
   ]

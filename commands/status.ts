@@ -9,7 +9,7 @@ import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
 const OPTIONS: readonly OptionSpec[] = [
-  { long: 'check', summary: 'one line, performance data and exit code 0 to 3, for Nagios and Icinga' },
+  { long: 'check', summary: 'print one line with performance data, exit code 0 to 3, for Nagios and Icinga' },
   {
     long: 'warning',
     value: 'NAME=RANGE',
@@ -20,9 +20,9 @@ const OPTIONS: readonly OptionSpec[] = [
     long: 'critical',
     value: 'NAME=RANGE',
     isRepeatable: true,
-    summary: 'with --check: alarm outside of this range',
+    summary: 'with --check: critical outside of this range',
   },
-  { long: 'json', summary: 'one JSON object' },
+  { long: 'json', summary: 'print one JSON object' },
   ...PLACE_OPTIONS,
 ]
 const USAGE = 'status [--check [--warning NAME=RANGE] [--critical NAME=RANGE]] [--json]'
@@ -34,7 +34,7 @@ export default class Status extends BaseCommand {
   static override examples = [
     { description: 'show what is running', command: 'spamdctl status' },
     {
-      description: 'for Nagios: warn when a list is two days old, alarm beyond 700 connections',
+      description: 'for Nagios: warn when a list is two days old, critical above 700 connections',
       command: 'spamdctl status --check --warning list-age=2d --critical connections=700',
     },
   ]

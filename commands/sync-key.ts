@@ -7,8 +7,8 @@ import { findUser, isRoot } from '../src/platform/privileges.js'
 import { resolveSettings } from '../src/platform/settings.js'
 
 const OPTIONS: readonly OptionSpec[] = [
-  { long: 'key', value: 'FILE', summary: 'key file in place of SPAMD_KEY and the default' },
-  { long: 'show', summary: 'create nothing, print the fingerprint of the key in use' },
+  { long: 'key', value: 'FILE', summary: 'key file instead of SPAMD_KEY or the default' },
+  { long: 'show', summary: 'create nothing; print the fingerprint of the key in use' },
   { long: 'help', summary: 'show this help' },
 ]
 

@@ -2,7 +2,7 @@ import { flagsForHelp } from '../src/cli/base-command.js'
 import { renderSyncStatus } from '../src/cli/spamd/render-sync-status.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
 
-const OPTIONS = statusOptions('one JSON object')
+const OPTIONS = statusOptions('print one JSON object')
 
 /** `spamdctl sync-status`: what the running spamd exchanged with its peers. Manual: docs/man/spamdctl.8. */
 export default class SyncStatus extends StatusCommand {

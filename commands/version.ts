@@ -6,7 +6,7 @@ import { writeFully } from '../src/platform/standard-output.js'
 export default class Version extends BaseCommand {
   static override summary = 'show the version'
   static override usage = 'version'
-  static override examples = [{ description: 'which version is this', command: 'spamdctl version' }]
+  static override examples = [{ description: 'show the version', command: 'spamdctl version' }]
 
   async run(): Promise<void> {
     if (this.parseWords([], 'spamdctl version') === undefined) return

@@ -7,7 +7,7 @@ import { standardTerminal } from '../src/cli/operations/terminal.js'
 import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
-const OPTIONS: readonly OptionSpec[] = [{ long: 'json', summary: 'one JSON object' }, ...PLACE_OPTIONS]
+const OPTIONS: readonly OptionSpec[] = [{ long: 'json', summary: 'print one JSON object' }, ...PLACE_OPTIONS]
 const USAGE = 'why [--json] ADDRESS|EMAIL|DOMAIN'
 
 /** `spamdctl why`: what decides about a host, a mail address or a domain. Manual: docs/man/spamdctl.8. */

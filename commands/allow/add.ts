@@ -7,8 +7,7 @@ const USAGE = 'allow add [--expire DURATION] [--comment TEXT] [--dry-run] DOMAIN
 
 /** `spamdctl allow add`: let a sender past spamd by its SPF record, or a network. Manual: docs/man/spamdctl.8. */
 export default class AllowAdd extends BaseCommand {
-  static override summary =
-    'let the servers of a domain, as its SPF record names them, or a network past spamd'
+  static override summary = "let a network, or the servers that a domain's SPF record names, bypass spamd"
   static override usage = USAGE
   static override examples = [
     {

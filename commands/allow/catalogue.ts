@@ -4,10 +4,10 @@ import { writeFully } from '../../src/platform/standard-output.js'
 
 /** `spamdctl allow catalogue`: large senders known to retry from pools. Manual: docs/man/spamdctl.8. */
 export default class AllowCatalogue extends BaseCommand {
-  static override summary = 'name large senders that are known to retry from pools of addresses'
+  static override summary = 'print allow commands for large senders that retry from pools of addresses'
   static override usage = 'allow catalogue'
   static override examples = [
-    { description: 'choose from the commands', command: 'spamdctl allow catalogue | less' },
+    { description: 'browse the commands', command: 'spamdctl allow catalogue | less' },
   ]
 
   async run(): Promise<void> {

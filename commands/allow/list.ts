@@ -9,10 +9,10 @@ const USAGE = 'allow list [--networks] [--json]'
 
 /** `spamdctl allow list`: show exceptions, their networks and their age. Manual: docs/man/spamdctl.8. */
 export default class AllowList extends BaseCommand {
-  static override summary = 'show the exceptions, how many networks each stands for, and how old they are'
+  static override summary = 'list the exceptions with the number and age of their networks'
   static override usage = USAGE
   static override examples = [
-    { description: 'with every network', command: 'spamdctl allow list --networks' },
+    { description: 'list every network too', command: 'spamdctl allow list --networks' },
   ]
   static override flags = flagsForHelp(ALLOW_LIST_OPTIONS)
 

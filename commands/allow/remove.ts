@@ -7,7 +7,7 @@ const USAGE = 'allow remove [--json] DOMAIN|CIDR ...'
 
 /** `spamdctl allow remove`: take exceptions away. Manual: docs/man/spamdctl.8. */
 export default class AllowRemove extends BaseCommand {
-  static override summary = 'take exceptions away'
+  static override summary = 'remove exceptions'
   static override usage = USAGE
   static override examples = [
     { description: 'greylist it again', command: 'spamdctl allow remove example.org' },

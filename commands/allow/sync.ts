@@ -7,11 +7,11 @@ const USAGE = 'allow sync [--dry-run] [--offline] [--json]'
 
 /** `spamdctl allow sync`: look all domains up again and fill the table. Manual: docs/man/spamdctl.8. */
 export default class AllowSync extends BaseCommand {
-  static override summary = 'look all allowed domains up again, and fill the table spamd-allow in one step'
+  static override summary = 'look up all allowed domains again and replace the table spamd-allow'
   static override usage = USAGE
   static override examples = [
-    { description: 'what would change', command: 'spamdctl allow sync --dry-run' },
-    { description: 'after a reboot, without DNS', command: 'spamdctl allow sync --offline' },
+    { description: 'show what would change', command: 'spamdctl allow sync --dry-run' },
+    { description: 'fill the table after a reboot, without DNS', command: 'spamdctl allow sync --offline' },
   ]
   static override flags = flagsForHelp(ALLOW_SYNC_OPTIONS)
 

@@ -8,10 +8,13 @@ import { EXIT } from '../../src/cli/report-error.js'
 export default class FailoverPlan extends BaseCommand {
   static override summary = 'print the fail-over configuration of two gateways as a diff'
   static override description =
-    'Reads a description of two gateways and their shared addresses (TOML) and prints the files of each node for CARP and pfsync, or keepalived or ucarp and conntrackd, compared with what is there. Writes nothing. A plan that cannot work is refused.'
+    'Reads a description of two gateways and their shared addresses (TOML) and prints the files of each node for CARP and pfsync, or keepalived or ucarp and conntrackd, compared with the installed files. Writes nothing. A plan that cannot work is refused.'
   static override usage = 'failover plan FILE [--node NAME] [--show-passphrase] [--json]'
   static override examples = [
-    { description: 'both nodes', command: 'spamdctl failover plan /etc/spamd/failover.toml' },
+    {
+      description: 'show the passphrase, for copying to the other node',
+      command: 'spamdctl failover plan /etc/spamd/failover.toml',
+    },
     {
       description: 'with the passphrase, for copying to the other node',
       command: 'spamdctl failover plan --node mx2 --show-passphrase failover.toml',

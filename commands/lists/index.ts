@@ -11,7 +11,7 @@ import { writeFully } from '../../src/platform/standard-output.js'
 
 const OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
-  { long: 'conf', value: 'FILE', summary: 'another spamd.conf' },
+  { long: 'conf', value: 'FILE', summary: 'spamd.conf to use instead of the default' },
   { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
 ]
 

@@ -13,7 +13,7 @@ export default class ReleaseCancel extends BaseCommand {
   static override summary = 'cancel a release'
   static override usage = USAGE
   static override examples = [
-    { description: 'ID is what "release list" shows', command: 'spamdctl release cancel 7kx2m9qa' },
+    { description: 'ID as shown by "release list"', command: 'spamdctl release cancel 7kx2m9qa' },
   ]
   static override flags = flagsForHelp(RELEASE_CANCEL_OPTIONS)
 

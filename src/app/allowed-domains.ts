@@ -31,7 +31,7 @@ export function parseAllowedDomains(content: Uint8Array, path: string): AllowedD
     if (suffix === '' || suffix.startsWith('#')) continue
     if (suffix.length > MAX_FIELD_BYTES) {
       throw new AppError('ERR_ALLOWED_DOMAINS_LINE', `line too long in ${path} - file ignored`, {
-        hint: `line ${index + 1} has more than ${MAX_FIELD_BYTES} bytes: write one domain a line`,
+        hint: `line ${index + 1} has more than ${MAX_FIELD_BYTES} bytes: write one domain per line`,
       })
     }
     suffixes.push(suffix)

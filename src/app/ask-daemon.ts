@@ -69,7 +69,7 @@ function connectError(socketPath: string, error: NodeJS.ErrnoException): AppErro
     {
       hint: isDenied
         ? 'run it as root, or as a member of the group that owns the socket'
-        : 'is spamd running? another socket is named by --config-socket or SPAMD_CONTROL_SOCKET',
+        : 'is spamd running? if its socket is elsewhere, use --config-socket or SPAMD_CONTROL_SOCKET',
       cause: error,
     },
   )

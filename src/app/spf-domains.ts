@@ -24,9 +24,9 @@ export class SpfDomains {
       const isAbove = text.startsWith('.')
       const name = isAbove ? text.slice(1) : text
       if (!isHostName(name)) {
-        const message = `${path}:${index + 1}: "${escapeControl(line.trim().slice(0, 80))}" is no domain`
+        const message = `${path}:${index + 1}: "${escapeControl(line.trim().slice(0, 80))}" is not a domain`
         throw new AppError('ERR_SPF_DOMAINS_LINE', message, {
-          hint: 'write one domain a line, such as example.org, or .example.org for those below it',
+          hint: 'write one domain per line, such as example.org, or .example.org for its subdomains',
         })
       }
       ;(isAbove ? this.#above : this.#exact).add(name)

@@ -135,7 +135,7 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
   if (spamd.state === 'silent') tell('critical', `spamd does not answer: ${spamd.reason}`)
   if (spamd.state === 'unseen') tell('unknown', spamd.reason)
   if (spamd.state === 'running') tellAboutSpamd(spamd.status, timeSec, tell)
-  if (spamlogd.state === 'stopped') tell('warning', 'spamlogd is not running: white entries will expire')
+  if (spamlogd.state === 'stopped') tell('warning', 'spamlogd is not running: WHITE entries will expire')
   if ('reason' in database && !database.isUnneeded) {
     tell(database.isDenied ? 'unknown' : 'critical', database.reason)
   }
@@ -144,7 +144,7 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
     if (source === undefined || source.method === 'file') continue
     const ageSec = lastSuccessSec === undefined ? undefined : timeSec - lastSuccessSec
     const why = lastError === undefined ? '' : `: ${lastError}`
-    if (ageSec === undefined) tell('warning', `list ${toDisplayText(name)} was never received${why}`)
+    if (ageSec === undefined) tell('warning', `list ${toDisplayText(name)} was never fetched${why}`)
     else if (ageSec > STALE_LIST_SEC)
       tell('warning', `list ${toDisplayText(name)} is ${formatDuration(ageSec)} old${why}`)
   }
@@ -155,14 +155,14 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
 type Tell = (level: 'critical' | 'warning' | 'unknown', message: string) => void
 
 function tellAboutSpamd(spamd: DaemonStatus, timeSec: number, tell: Tell): void {
-  if (spamd.isLearning) tell('warning', 'learn-only mode: every client that comes back is let through')
+  if (spamd.isLearning) tell('warning', 'learn-only mode: every client that retries passes')
   if (spamd.listen.length === 0) tell('warning', 'spamd accepts no connections at the moment')
   if (spamd.mode === 'block-lists' || spamd.lastScan === undefined) return
   const ageSec = timeSec - spamd.lastScan.atSec
   if (spamd.clockDoubt !== undefined) {
     tell(
       'warning',
-      `${spamd.clockDoubt}: entries are kept beyond their time; if the clock is right: spamdctl accept-clock`,
+      `${spamd.clockDoubt}: entries do not expire; if the clock is right, run spamdctl accept-clock`,
     )
   }
   if (spamd.lastScan.isWaiting) return

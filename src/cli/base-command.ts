@@ -61,7 +61,7 @@ export abstract class BaseCommand extends Command {
       : result.operands.length > operandCount.max
         ? `too many arguments: ${result.operands[operandCount.max]}`
         : result.operands.length < operandCount.min
-          ? 'an argument is missing'
+          ? 'missing argument'
           : undefined
     if (problem !== undefined || !result.ok) {
       process.stderr.write(

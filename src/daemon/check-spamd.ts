@@ -83,7 +83,7 @@ async function checkSyncKey(
   if (warning !== undefined) warn(warning)
   if (key !== undefined || !sync.requiresKey) return
   throw new AppError('ERR_SYNC_INIT', `sync init: no synchronisation key in ${settings.key}`, {
-    hint: 'spamdctl sync-key makes a key; every gateway needs the same file',
+    hint: 'create one with "spamdctl sync-key"; every gateway needs the same file',
   })
 }
 
@@ -120,7 +120,7 @@ function checkWritable(path: string, userName: string): void {
   const wanted = existsSync(folder) ? [folder, ...(existsSync(path) ? [path] : [])] : []
   if (wanted.length === 0 && !existsSync(dirname(folder))) {
     throw new AppError('ERR_SPAMD_DB', `open of ${path} failed (${errnoText('ENOENT')})`, {
-      hint: `make the folder first: install -d -m 0750 -o ${userName} ${folder}`,
+      hint: `create the folder first: install -d -m 0750 -o ${userName} ${folder}`,
     })
   }
   for (const item of wanted) {

@@ -276,7 +276,7 @@ export class SpamdService {
   #refillTable(): void {
     this.#parts.logger.log(
       'notice',
-      'table spamd-white was emptied or changed by another program, filling it again',
+      'table spamd-white was emptied or changed by another program; filling it again',
       {
         event: 'table-lost',
       },
@@ -314,7 +314,7 @@ export class SpamdService {
       const isTaken = error instanceof AppError && error.code === 'ERR_CONTROL_SOCKET_TAKEN'
       if (config.isControlSocketGiven || isTaken) throw error
       // The original has no such socket: mail must not stop for one that nobody asked for.
-      logger.log('warning', `${reasonOf(error)}: set-up and status commands will not reach this daemon`)
+      logger.log('warning', `${reasonOf(error)}: setup and status commands cannot reach this daemon`)
     }
   }
 
@@ -338,7 +338,7 @@ export class SpamdService {
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       const hint = error.hint === undefined ? '' : ` (${error.hint})`
-      const text = `no SPF is checked: ${escapeControl(error.message + hint)}`
+      const text = `SPF is not checked: ${escapeControl(error.message + hint)}`
       logger.log('err', text, { event: 'spf-off' })
     }
   }

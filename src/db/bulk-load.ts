@@ -37,7 +37,7 @@ const CLOSE_STAGING = 'DETACH staging'
  */
 const MERGE_CACHE_KIB = 4096
 /** Source: https://sqlite.org/tempfiles.html section 5. */
-const TEMPORARY_HINT = 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp'
+const TEMPORARY_HINT = 'free space where temporary files go: SQLITE_TMPDIR, else TMPDIR, else /var/tmp'
 
 const NEW_TIMES =
   'first = excluded.first, pass = excluded.pass, expire = excluded.expire, bcount = excluded.bcount, pcount = excluded.pcount'

@@ -116,7 +116,7 @@ export class Connection {
   write<Result>(call: string, body: () => Result): Result {
     return this.#timed(call, () => {
       if (this.#options.mode === 'read') {
-        throw new AppError('ERR_DB_READONLY', 'the database is open for reading only')
+        throw new AppError('ERR_DB_READONLY', 'the database is open read-only')
       }
       this.prepare('BEGIN IMMEDIATE').run()
       let result: Result

@@ -37,7 +37,7 @@ export function undoEvent(
 
 /** Throws for an event that is not there or cannot be taken back. */
 export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
-  if (rule === undefined) throw eventError(`there is no event ${event}`)
+  if (rule === undefined) throw eventError(`no such event: ${event}`)
   if (!UNDOABLE_RULES.includes(rule)) {
     throw eventError(
       `event ${event} was made by a daemon (${rule}): only manual changes and imports can be undone`,
@@ -53,12 +53,12 @@ export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole
 
 /** The history holds no event that can be taken back. */
 export function nothingToUndo(): AppError {
-  return eventError('nothing to undo: the history holds no manual change and no import')
+  return eventError('nothing to undo: the history has no manual change or import')
 }
 
 function eventError(
   message: string,
-  hint = 'spamdctl log --cause manual,import,undo lists what can be undone',
+  hint = 'list what can be undone with "spamdctl log --cause manual,import,undo"',
 ): AppError {
   return new AppError('ERR_HISTORY_EVENT', message, { hint })
 }

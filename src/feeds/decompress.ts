@@ -61,7 +61,7 @@ async function* unwrapLayer(
       return
     }
     if (layersLeft === 0) {
-      throw new FeedError('ERR_FEED_GZIP', `compressed more than ${MAX_LAYERS} times over`)
+      throw new FeedError('ERR_FEED_GZIP', `compressed more than ${MAX_LAYERS} times`)
     }
     // Loaded when first needed: most lists of a run over local files are plain text.
     const { gunzip } = await import('./gunzip.js')

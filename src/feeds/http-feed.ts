@@ -148,7 +148,7 @@ function hostOf(url: URL): string {
 function insideRefused(host: string): FeedError {
   return new FeedError(
     'ERR_FEED_REDIRECT',
-    `redirect from the Internet to the inside (${escapeControl(host)}) refused`,
+    `redirect from the Internet to a private address (${escapeControl(host)}) refused`,
     { hint: 'add :allow_private: to the list if that is right' },
   )
 }
@@ -280,7 +280,7 @@ function parseUrl(text: string): URL {
     return new URL(text)
   } catch {
     throw new FeedError('ERR_FEED_URL', 'not a URL', {
-      hint: 'file= holds HOST/PATH, with \\c in place of a colon (HOST\\c8080/PATH)',
+      hint: 'file= holds HOST/PATH, with \\c instead of a colon (HOST\\c8080/PATH)',
     })
   }
 }
@@ -313,7 +313,7 @@ function statusFailure(statusCode: number, headers: HttpHeaders, nowSec: UnixSec
   const askedSec = retryAfter(headers, nowSec)
   if (REFUSAL_STATUS.includes(statusCode)) {
     return new FeedError('ERR_FEED_STATUS', `the server refused with status ${statusCode}`, {
-      hint: 'it is not asked again until tomorrow; see its terms for how often it may be asked',
+      hint: "it is not fetched again until tomorrow; see the list's terms for how often it may be fetched",
       notBeforeSec: Math.max(nextDay(nowSec), askedSec ?? 0),
     })
   }
@@ -336,23 +336,23 @@ function toFeedError(error: unknown, signal: AbortSignal): FeedError {
   const cause = error as NodeJS.ErrnoException
   const code = cause.code ?? ''
   const options = { cause: error, isTransient: true }
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return timedOut('no connection within the time-out')
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return timedOut('no answer within the time-out')
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return timedOut('connection timed out')
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return timedOut('response timed out')
   if (code === 'UND_ERR_BODY_TIMEOUT') return timedOut('the server stopped sending')
   if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE') {
-    return new FeedError('ERR_FEED_TRUNCATED', 'the connection broke before the end', options)
+    return new FeedError('ERR_FEED_TRUNCATED', 'the connection was closed before the end', options)
   }
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
-    return new FeedError('ERR_FEED_TRUNCATED', 'the length differs from the announced one', options)
+    return new FeedError('ERR_FEED_TRUNCATED', 'the length differs from the announced length', options)
   }
   if (/CERT|SSL|TLS|SIGNATURE|ISSUER/.test(code)) {
-    return new FeedError('ERR_FEED_TLS', `no trusted connection: ${tlsReason(code)}`, {
+    return new FeedError('ERR_FEED_TLS', `TLS connection not trusted: ${tlsReason(code)}`, {
       cause: error,
-      hint: 'a private certificate authority is named by NODE_EXTRA_CA_CERTS',
+      hint: 'name a private certificate authority with NODE_EXTRA_CA_CERTS',
     })
   }
   if (code === 'ENOTFOUND') {
-    return new FeedError('ERR_FEED_CONNECT', 'the host name is unknown', { cause: error })
+    return new FeedError('ERR_FEED_CONNECT', 'unknown host name', { cause: error })
   }
   if (cause.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return new FeedError('ERR_FEED_READ', 'the answer is not HTTP', { cause: error })

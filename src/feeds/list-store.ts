@@ -99,15 +99,19 @@ export class ListStore {
       mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE })
       const facts = statSync(this.#folder)
       if ((facts.mode & 0o002) !== 0) {
-        throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: everybody may write to this folder`, {
+        throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: every user may write to this folder`, {
           hint: `chmod o-w ${this.#folder}`,
         })
       }
       // Root follows no path that a lesser user can bend.
       if (process.geteuid?.() === 0 && (facts.uid !== 0 || !isSafeFolder(this.#folder))) {
-        throw new AppError('ERR_LISTS_WRITE', `${this.#folder}: others than root can replace this folder`, {
-          hint: 'name a folder of root with --state-dir, or create the user _spamdfeed',
-        })
+        throw new AppError(
+          'ERR_LISTS_WRITE',
+          `${this.#folder}: users other than root can replace this folder`,
+          {
+            hint: 'name a folder owned by root with --state-dir, or create the user _spamdfeed',
+          },
+        )
       }
     } catch (error) {
       if (error instanceof AppError) throw error
@@ -259,7 +263,7 @@ export class ListStore {
       cause: error,
       ...(code === 'EACCES' || code === 'EPERM'
         ? {
-            hint: 'the folder must belong to the user that spamd-setup runs as; --state-dir names another one',
+            hint: 'the folder must belong to the user that runs spamd-setup; name another with --state-dir',
           }
         : {}),
     })

@@ -60,7 +60,7 @@ export async function openFtpFeed(request: FeedRequest, options: ProgramFeedOpti
       return openProgram(program, [...client.args, `ftp://${request.location}`], options)
     }
   }
-  throw new FeedError('ERR_FEED_NO_CLIENT', 'no program that speaks ftp is installed', {
+  throw new FeedError('ERR_FEED_NO_CLIENT', 'no program that supports ftp is installed', {
     hint: 'install curl, or use an https address of the list',
   })
 }

@@ -85,7 +85,7 @@ function startError(tool: FirewallTool, error: unknown): unknown {
       'ERR_FIREWALL_FAILED',
       `cannot store the input of ${tool.program}: ${reasonOf(error)}`,
       {
-        hint: 'the folder for temporary files (TMPDIR) must be writable and have room for the list',
+        hint: 'the folder for temporary files (TMPDIR) must be writable and have enough space for the list',
         cause: error,
       },
     )

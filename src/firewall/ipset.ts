@@ -117,7 +117,7 @@ export class IpsetFirewall implements Firewall {
       if (found === undefined) missing.add(family)
       else if (found !== wanted) {
         throw new AppError('ERR_FIREWALL_FAILED', `set ${names[family]} exists as ${found}, not ${wanted}`, {
-          hint: `destroy it, or give it another name: ipset rename ${names[family]} NAME`,
+          hint: `destroy it, or rename it: ipset rename ${names[family]} NAME`,
         })
       }
     }

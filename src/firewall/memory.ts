@@ -25,7 +25,7 @@ export class MemoryFirewall implements Firewall {
     const { maxEntries } = this.#limits
     const entryCount = content.ipv4.count + content.ipv6.count
     if (maxEntries !== undefined && entryCount > maxEntries) {
-      throw new AppError('ERR_FIREWALL_LIMIT', `${entryCount} entries do not fit into ${maxEntries}`)
+      throw new AppError('ERR_FIREWALL_LIMIT', `${entryCount} entries exceed the limit of ${maxEntries}`)
     }
     this.tables.set(table.name, [...splitLines(content.ipv4.text), ...splitLines(content.ipv6.text)])
     this.replaceCounts.set(table.name, (this.replaceCounts.get(table.name) ?? 0) + 1)

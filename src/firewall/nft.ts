@@ -92,7 +92,7 @@ export class NftFirewall implements Firewall {
 
   #hintFor(table: TableSpec, message: string): string | undefined {
     if (/Cannot allocate memory|No buffer space|SIGKILL/.test(message)) {
-      return 'nft needs more than a kilobyte of memory for each network of a large set: --firewall ipset (SPAMD_FIREWALL) needs a fifth of it'
+      return 'nft needs more than 1 kB of memory per network of a large set; --firewall ipset (SPAMD_FIREWALL) needs a fifth of that'
     }
     if (message.includes('Operation not permitted')) return 'nft needs root or CAP_NET_ADMIN'
     if (message.includes('File exists') || message.includes("add 'flags interval'")) {

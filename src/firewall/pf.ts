@@ -116,7 +116,7 @@ export class PfFirewall implements Firewall {
     if (maxEntries === undefined || entryCount <= maxEntries) return
     throw new AppError(
       'ERR_FIREWALL_LIMIT',
-      `${entryCount} entries do not fit into pf's limit of ${maxEntries} table entries; the old content stays`,
+      `${entryCount} entries exceed pf's limit of ${maxEntries} table entries; the old content is kept`,
       { hint: limitHint(entryCount, maxEntries) },
     )
   }
@@ -166,7 +166,7 @@ export class PfFirewall implements Firewall {
     maxRequest: number,
   ): Promise<void> {
     this.#notice(
-      `table ${table.name} is loaded in portions: ${entryCount} entries are more than one request may replace; ` +
+      `table ${table.name} is loaded in parts: ${entryCount} entries are more than one request may replace; ` +
         `put net.pf.request_maxcount=${replaceRequestSize(entryCount)} into /boot/loader.conf to load it in one step`,
     )
     const before = await this.readTable(table)

@@ -26,5 +26,5 @@ export function databaseOwnerHint(user: string, database: string): string {
   if (!isSystemFolder(folder)) {
     return `the user ${user} must be able to write the file and its folder: chown -h ${user} ${folder} ${database}`
   }
-  return `the database needs a folder of its own, since SQLite writes beside it: name another one with SPAMD_DB, as ${resolve(folder, 'spamdctl', 'spamd.sqlite')}, and run "spamdctl init-db"`
+  return `SQLite writes beside the database, which therefore needs a folder of its own: set SPAMD_DB, for example to ${resolve(folder, 'spamdctl', 'spamd.sqlite')}, and run "spamdctl init-db"`
 }

@@ -111,7 +111,7 @@ const STORED_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NON
 function checkStored(fd: number, path: string): void {
   const facts = fstatSync(fd)
   const { uid } = facts
-  if (!facts.isFile()) throw new Error('it is not a file')
+  if (!facts.isFile()) throw new Error('not a regular file')
   if (uid === 0 || uid === process.geteuid?.() || uid === lstatSync(dirname(path)).uid) return
   throw new Error(`it belongs to user ${uid}, who does not own the folder`)
 }

@@ -51,7 +51,7 @@ export function lesserUserAt(path: string, daemonUser?: () => string | undefined
     if (status?.isSymbolicLink() !== true) return undefined
     file = resolve(folder, readlinkSync(file))
   }
-  throw new AppError('ERR_UNSAFE_FOLDER', 'it is a chain of too many symbolic links')
+  throw new AppError('ERR_UNSAFE_FOLDER', 'too many symbolic links in a chain')
 }
 
 /** What SQLite would read or write beside a file of root's in /tmp, if somebody else put it there. */
@@ -59,8 +59,8 @@ function refuseForeignCompanions(file: string): void {
   for (const suffix of ['-wal', '-shm', '-journal']) {
     const status = orMissing(() => lstatSync(file + suffix))
     if (status === undefined || (status.isFile() && status.uid === 0 && status.nlink === 1)) continue
-    throw new AppError('ERR_UNSAFE_FOLDER', `${file}${suffix} was put there by another user`, {
-      hint: `look at it, remove it, and keep the database in a folder of its own, not in ${dirname(file)}`,
+    throw new AppError('ERR_UNSAFE_FOLDER', `${file}${suffix} belongs to another user`, {
+      hint: `inspect it, remove it, and keep the database in a folder of its own, not in ${dirname(file)}`,
     })
   }
 }
@@ -126,7 +126,7 @@ export class TaskRights {
     } catch (error) {
       throw new AppError(
         'ERR_UNSAFE_FOLDER',
-        `${user.owned} belongs to ${user.name}, whom root cannot become: ${reasonOf(error)}`,
+        `${user.owned} belongs to ${user.name}, and root cannot change to that user: ${reasonOf(error)}`,
         { hint: error instanceof AppError ? error.hint : undefined, cause: error },
       )
     }

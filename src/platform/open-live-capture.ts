@@ -37,7 +37,7 @@ export async function openLiveCapture(
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     if (error.code === 'ERR_PROCESS_MISSING') {
-      throw new AppError('ERR_CAPTURE_MISSING', 'neither libpcap nor tcpdump is there to capture with', {
+      throw new AppError('ERR_CAPTURE_MISSING', 'neither libpcap nor tcpdump is available for capturing', {
         hint: 'install libpcap and a compiler and run "npm rebuild pcap" (Debian: apt-get install libpcap-dev g++ make), or install tcpdump',
         cause: error,
       })
@@ -53,10 +53,10 @@ export async function openLiveCapture(
 
 function hintFor(reason: string, device: string): string | undefined {
   if (GROUP_TAKEN.test(reason)) {
-    return 'another process already listens to this nflog group: each group has one listener'
+    return 'another process already listens to this nflog group: each group can have only one listener'
   }
   if (/only on PF linktype/i.test(reason)) {
-    return `${device} is no packet log: use pflog0 or another pflog interface, on Linux nflog:GROUP`
+    return `${device} is not a packet log: use pflog0 or another pflog interface, on Linux nflog:GROUP`
   }
   if (DENIAL.test(reason)) {
     if (isNflogDevice(device)) return 'nflog needs root or the capability CAP_NET_ADMIN'

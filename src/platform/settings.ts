@@ -68,7 +68,7 @@ export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
   },
   localDb: {
     variable: 'SPAMD_LOCAL_DB',
-    meaning: 'with a database on a server: the file on which a gateway goes on alone',
+    meaning: 'with a database on a server: local file to use while the server is unreachable',
     defaults: {
       openbsd: LOCAL_BSD_DATABASE,
       freebsd: LOCAL_BSD_DATABASE,
@@ -209,8 +209,8 @@ export function resolveDbPath(
   const given = givenText('db', { db: flag }, environment)
   if (given !== undefined && hasPassword(given)) {
     const origin = flag === undefined ? SETTING_TABLE.db.variable : '--db'
-    throw new AppError('ERR_SETTING_INVALID', `${origin}: ${shownLocation(given)} holds a password`, {
-      hint: 'lists of processes and logs would show it: put it into the file that PGPASSFILE names, mode 0600, as HOST:PORT:DATABASE:USER:PASSWORD',
+    throw new AppError('ERR_SETTING_INVALID', `${origin}: ${shownLocation(given)} contains a password`, {
+      hint: 'it would show in process lists and logs: put it into the file that PGPASSFILE names, mode 0600, as HOST:PORT:DATABASE:USER:PASSWORD',
     })
   }
   return given ?? defaultDbPath(system)

@@ -104,7 +104,7 @@ class SyslogSink implements Sink {
       return
     }
     if (this.#droppedCount > 0) {
-      const lost = `${this.#droppedCount} log lines dropped: syslog did not take them in time`
+      const lost = `${this.#droppedCount} log lines dropped: syslog did not accept them in time`
       this.#droppedCount = 0
       this.write('warning', lost)
     }

@@ -88,7 +88,7 @@ export function findDistrust(
 
 function ownedBy(path: string, uid: number): Distrust {
   return {
-    reason: `${path} belongs to the user with number ${uid}`,
+    reason: `${path} belongs to user number ${uid}`,
     path,
     uid,
     isLast: false,

@@ -67,9 +67,9 @@ function loadNative(): UserIds {
   if (path === undefined) {
     throw new AppError(
       'ERR_PRIVILEGES_DROP',
-      'this Node does not change users, and the module that does is not built',
+      'this Node cannot change users, and the module that can is not built',
       {
-        hint: 'run npm rebuild spamdctl, or use a Node with a libuv of its own',
+        hint: 'run npm rebuild spamdctl, or use a Node with its own libuv',
       },
     )
   }

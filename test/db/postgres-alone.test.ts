@@ -108,9 +108,7 @@ describe('alone', () => {
     const { outcomes } = await gateway.call('recordAttempts', [attemptOf('192.0.2.7'), trapped], POLICY, NOW)
     expect(outcomes.map(({ result }) => result)).toEqual(['new', 'trapped'])
     expect(gateway.store.aloneSinceSec).toBe(NOW)
-    expect(gateway.notices.at(-1)).toMatch(
-      /^the database server is away \(the cable is out\): going on alone with /,
-    )
+    expect(gateway.notices.at(-1)).toMatch(/^the database server is unreachable \(the cable is out\): using /)
     const again = await gateway.call('recordAttempts', [attemptOf('192.0.2.7')], POLICY, NOW + 2000)
     expect(again.outcomes[0]!.result).toBe('promoted')
     // What was WHITE before shows as such, also when its time is over.
@@ -127,7 +125,7 @@ describe('alone', () => {
     gateway.isCut = false
     await gateway.untilBack()
     expect(gateway.notices.at(-1)).toBe(
-      'the database server is back after 2001 s alone: handed over 2 addresses, 0 tuples, 1 spamtraps'.replace(
+      'the database server is reachable again after 2001 s alone: handed over 2 addresses, 0 tuples, 1 spamtraps'.replace(
         '1 spamtraps',
         '0 spamtraps',
       ),

@@ -90,7 +90,7 @@ describe.skipIf(!isRoot)('transcripts of spamd-setup', () => {
     )
     if (transcript.argv.join('').includes('n')) {
       for (const line of linesOf(outcome.stdout)) {
-        expect(line).toMatch(/^(blacklist .*|table spamd): (\d+ would be added, \d+ removed, \d+ unchanged|left as it is, .*)$/)
+        expect(line).toMatch(/^(blacklist .*|table spamd): (\d+ would be added, \d+ removed, \d+ unchanged|left unchanged, .*)$/)
       }
     } else expect(outcome.stdout).toBe('')
 

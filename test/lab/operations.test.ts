@@ -102,14 +102,14 @@ describe.skipIf(!isRoot)('a gateway in a namespace', () => {
     expect(await findingsOf('spamd')).toEqual(['ok spamd listens on 0.0.0.0 port 8025, :: port 8025'])
     expect(await findingsOf('spamd.database')).toEqual(['ok spamd uses the same database'])
     const ways = [
-      'ok IPv4 mail from strangers is redirected to port 8025',
-      'ok IPv6 mail from strangers is redirected to port 8025',
+      'ok IPv4 mail from unknown hosts is redirected to port 8025',
+      'ok IPv6 mail from unknown hosts is redirected to port 8025',
     ]
     expect(await findingsOf('nft.redirect')).toEqual(ways)
     await nft('flush', 'chain', 'inet', 'spamd', 'divert')
     expect(await findingsOf('nft.redirect')).toEqual([
-      'error IPv4 mail from strangers is not sent to spamd',
-      'error IPv6 mail from strangers is not sent to spamd',
+      'error IPv4 mail from unknown hosts is not sent to spamd',
+      'error IPv6 mail from unknown hosts is not sent to spamd',
     ])
     expect((await spamdctl('doctor', '--quiet')).rc).toBe(1)
     await nft('-f', RULES)
@@ -120,10 +120,10 @@ describe.skipIf(!isRoot)('a gateway in a namespace', () => {
     if ((await nft('-f', join(ROOT, 'docs/examples/nftables-tproxy.conf'))).rc !== 0)
       skip('this kernel has no TPROXY')
     expect(await findingsOf('nft.redirect')).toEqual([
-      'ok IPv4 mail from strangers is redirected to port 8025',
-      'ok IPv6 mail from strangers is redirected to port 8025',
+      'ok IPv4 mail from unknown hosts is redirected to port 8025',
+      'ok IPv6 mail from unknown hosts is redirected to port 8025',
     ])
-    expect(await findingsOf('nft.pass')).toEqual(['ok white hosts reach the mail server'])
+    expect(await findingsOf('nft.pass')).toEqual(['ok WHITE hosts reach the mail server'])
     await nft('-f', RULES)
   })
 
@@ -141,7 +141,7 @@ describe.skipIf(!isRoot)('a gateway in a namespace', () => {
     expect((await spamdctl('log')).stdout).toMatch(
       / spamdb \(manual, alice\) 192\.0\.2\.77: none -> WHITE until /,
     )
-    expect((await spamdctl('undo')).stdout).toMatch(/^event [0-9]+: 1 entries are as they were before\n$/)
+    expect((await spamdctl('undo')).stdout).toMatch(/^event [0-9]+: 1 entry was restored\n$/)
     const isStranger = async () => (await spamdctl('why', '192.0.2.77')).stdout.includes('is unknown')
     await eventually(isStranger, 'the host out of the packet filter')
   })
@@ -161,6 +161,6 @@ describe.skipIf(!isRoot)('a gateway in a namespace', () => {
       process.stdout.write('skipped in part: the checkout cannot be read by other users\n')
       return
     }
-    expect(stdout).toMatch(/^info +nft: cannot see nftables/m)
+    expect(stdout).toMatch(/^info +nft: cannot read nftables/m)
   })
 })

@@ -210,7 +210,7 @@ describe.skipIf(!isRoot)('spamlogd on nflog', () => {
     const second = spamlogd('-D')
     expect(await second.lines.ended).toBe(1)
     expect(second.lines.seen.at(-1)).toBe(
-      'spamlogd: hint: another process already listens to this nflog group: each group has one listener',
+      'spamlogd: hint: another process already listens to this nflog group: each group can have only one listener',
     )
     process.kill(spamlogdPid(first.child), 'SIGTERM')
     expect(await first.lines.ended).toBe(0)

@@ -80,7 +80,7 @@ export function madeReport(word: (usual: string) => string = (usual) => usual): 
       {
         id: 'pf.log',
         level: 'error',
-        message: word('the rule for white hosts does not log: spamlogd sees nothing'),
+        message: word('the rule for WHITE hosts does not log: spamlogd sees nothing'),
         fix: word('pfctl -f /etc/pf.conf'),
       },
     ],

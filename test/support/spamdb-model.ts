@@ -270,7 +270,7 @@ function parseWords(
   if (call.extras.size > 0) return call
   if (call.action === undefined && call.kind !== undefined) return undefined
   if (call.action === undefined && hasTargets) {
-    warn('-Y goes with -a or -d')
+    warn('-Y requires -a or -d')
     return undefined
   }
   return { ...call, keys: argv.slice(index) }

@@ -176,7 +176,7 @@ describe('the command line', () => {
     const whiteFile = join(folder, 'missing', 'white')
     expect(run('spamd.js', '--check', '--white-file', whiteFile)).toMatchObject({
       rc: 1,
-      stderr: `spamd: cannot write ${whiteFile}: No such file or directory\nspamd: hint: --white-file needs a folder that the user of spamd may write: ${join(folder, 'missing')}\n`,
+      stderr: `spamd: cannot write ${whiteFile}: No such file or directory\nspamd: hint: the user of spamd must be able to write the folder of --white-file: ${join(folder, 'missing')}\n`,
     })
     const open = join(folder, 'open-to-all')
     mkdirSync(open)
@@ -191,7 +191,7 @@ describe('the command line', () => {
     expect(run('spamd.js', '--check')).toEqual({
       rc: 1,
       stdout: '',
-      stderr: `spamd: open of ${environment.SPAMD_DB} failed (No such file or directory)\nspamd: hint: make the folder first: install -d -m 0750 -o nobody ${join(folder, 'missing', 'missing')}\n`,
+      stderr: `spamd: open of ${environment.SPAMD_DB} failed (No such file or directory)\nspamd: hint: create the folder first: install -d -m 0750 -o nobody ${join(folder, 'missing', 'missing')}\n`,
     })
     expect(run('spamd.js', '-b', '--check').rc).toBe(0)
   })
@@ -200,10 +200,10 @@ describe('the command line', () => {
     const taken = join(folder, 'taken')
     writeFileSync(taken, 'precious')
     const refusals = [
-      [taken, 'it exists and is not a socket'],
+      [taken, 'exists and is not a socket'],
       [
         join(folder, 'no', 'such', 'sock'),
-        `No such file or directory\nspamd: hint: make its folder first: mkdir -p ${join(folder, 'no', 'such')}`,
+        `No such file or directory\nspamd: hint: create its folder first: mkdir -p ${join(folder, 'no', 'such')}`,
       ],
       [join(taken, 'sock'), 'Not a directory'],
     ] as const
@@ -244,7 +244,7 @@ describe('the command line', () => {
     expect(run('spamdctl.js', 'connections')).toEqual({
       rc: 1,
       stdout: '',
-      stderr: `spamdctl: cannot reach spamd at ${environment.SPAMD_CONTROL_SOCKET}: No such file or directory\nspamdctl: hint: is spamd running? another socket is named by --config-socket or SPAMD_CONTROL_SOCKET\n`,
+      stderr: `spamdctl: cannot reach spamd at ${environment.SPAMD_CONTROL_SOCKET}: No such file or directory\nspamdctl: hint: is spamd running? if its socket is elsewhere, use --config-socket or SPAMD_CONTROL_SOCKET\n`,
     })
   })
 })
@@ -404,7 +404,7 @@ describe('in the foreground', () => {
       // 0 to 2 are taken: whatever is open stays so, and nothing more can be opened.
       limit(3)
       await waitFor(
-        () => output().includes('accepting paused for 1 s: Too many open files'),
+        () => output().includes('not accepting for 1 s: Too many open files'),
         () => output(),
       )
       first.send('NOOP\r\n')
@@ -424,7 +424,7 @@ describe('in the foreground', () => {
           ))
         later?.close()
       }
-      expect(output().split('accepting paused')).toHaveLength(2)
+      expect(output().split('not accepting')).toHaveLength(2)
     },
   )
 })

@@ -67,7 +67,7 @@ describe('sync-key', () => {
     expect(await run(['sync-key'])).toEqual({
       rc: 1,
       stdout: '',
-      stderr: `spamdctl: cannot create ${key}: File exists\nspamdctl: hint: all peers need the same file: copy it to them, or remove it first to make a new one\n`,
+      stderr: `spamdctl: cannot create ${key}: File exists\nspamdctl: hint: all peers need the same file: copy it to them, or remove it first to create a new one\n`,
     })
     expect(readFileSync(key, 'latin1')).toBe('precious')
   })
@@ -76,7 +76,7 @@ describe('sync-key', () => {
     expect(await run(['sync-key', '--show'])).toEqual({
       rc: 1,
       stdout: '',
-      stderr: `spamdctl: cannot read ${key}: No such file or directory\nspamdctl: hint: spamdctl sync-key makes one\n`,
+      stderr: `spamdctl: cannot read ${key}: No such file or directory\nspamdctl: hint: create one with "spamdctl sync-key"\n`,
     })
     expect(readdirSync(folder)).toEqual([])
     mkdirSync(key)
@@ -135,7 +135,7 @@ describe('sync-key', () => {
 
 describe('sync-status', () => {
   const HINT =
-    'spamdctl: hint: is spamd running? another socket is named by --config-socket or SPAMD_CONTROL_SOCKET\n'
+    'spamdctl: hint: is spamd running? if its socket is elsewhere, use --config-socket or SPAMD_CONTROL_SOCKET\n'
 
   test('help, and wrong calls', async () => {
     const help = await run(['sync-status', '--help'])

@@ -35,7 +35,7 @@ export function formatAllowCatalogue(): string {
   const lines = ALLOW_CATALOGUE.map(
     ({ domain, who, what }) => `spamdctl allow add ${domain.padEnd(width)}  # ${who}: ${what}\n`,
   )
-  return `# Large senders known to retry from pools of addresses, November 2026. With --dry-run each command shows
-# which networks the record names today. Whoever sends through such a service passes spamd with it.
+  return `# Large senders known to retry from pools of addresses, November 2026. Add --dry-run to see
+# which networks a domain's record names today. Everyone who sends through such a service bypasses spamd.
 ${lines.join('')}`
 }

@@ -15,7 +15,7 @@ export function parseAllowName(text: string): string {
   if (network !== undefined) {
     const name = formatCidr(network)
     if (network.prefixLength === 0 || isTooWide({ sure: setOfNetworks([name]), possible: EMPTY_SET })) {
-      throw usage(`${name} is too wide for an exception`, 'a /12 of IPv4 or a /28 of IPv6 is the most')
+      throw usage(`${name} is too wide for an exception`, 'the limit is a /12 of IPv4 or a /28 of IPv6')
     }
     return name
   }

@@ -38,8 +38,8 @@ export async function addAllowed(
     const known = await store.readAllowed()
     const before = known.find(({ name }) => name === wanted.name)
     if (before === undefined && known.length >= MAX_ALLOW_SOURCES) {
-      throw new AppError('ERR_ALLOW', `${MAX_ALLOW_SOURCES} exceptions are stored, more cannot be added`, {
-        hint: 'spamdctl allow remove takes one away',
+      throw new AppError('ERR_ALLOW', `${MAX_ALLOW_SOURCES} exceptions are stored; no more can be added`, {
+        hint: 'remove one with "spamdctl allow remove"',
       })
     }
     const isNetwork = isAllowedNetwork(wanted.name)

@@ -34,7 +34,7 @@ export async function walkDomain(
   }
   const networks = networksOf(ranges.sure)
   if (networks.length === 0) {
-    const why = ranges.hasClientTerms ? ', only terms that depend on the client' : ''
+    const why = ranges.hasClientTerms ? ', only has terms that depend on the client' : ''
     return refused(`its SPF record names no address${why}`)
   }
   if (networks.length > MAX_ALLOW_NETWORKS) {

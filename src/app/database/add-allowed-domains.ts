@@ -15,7 +15,7 @@ export async function addAllowedDomains(path: string, domains: readonly WireText
     const isUnsafe = error instanceof AppError && error.code === 'ERR_UNSAFE_FOLDER'
     if (!isSystemError(error) && !isUnsafe) throw error
     throw new AppError('ERR_IMPORT_OUTPUT', `cannot add domains to ${path}: ${reasonOf(error)}`, {
-      hint: 'the entries are imported; import again with a file that can be written',
+      hint: 'the entries are imported; import again with a writable file',
       cause: error,
     })
   }

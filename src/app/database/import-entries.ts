@@ -101,7 +101,7 @@ function openBatches(input: ImportInput, reading: Reading): AsyncGenerator<Entry
   }
 }
 
-const NO_DOMAINS = 'an allowed domain: --allowed-domains FILE takes it'
+const NO_DOMAINS = 'an allowed domain: use --allowed-domains FILE'
 
 /** Hands an allowed domain over, or says that there is nobody to take it. */
 function takeDomain(domain: WireText, place: string, { onDomain, onProblem }: Reading): void {

@@ -40,7 +40,7 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
   const counts = await to.count({ kinds: ENTRY_KINDS })
   if (Object.values(counts).some((count) => count > 0)) {
     throw new AppError('ERR_MOVE_NOT_EMPTY', `${to.location} holds entries already`, {
-      hint: 'move into a database that "spamdctl init-db" has just made',
+      hint: 'use a database that "spamdctl init-db" has just created',
     })
   }
   const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, left: 0 }
@@ -59,8 +59,8 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
   if (found.text !== sent.text || found.count !== sent.count) {
     throw new AppError(
       'ERR_MOVE_DIFFERS',
-      `${to.location} holds other entries than were sent: ${found.count} instead of ${sent.count}, digest ${found.text} instead of ${sent.text}`,
-      { hint: 'stop the programs that use either database, empty the second one and begin again' },
+      `${to.location} does not hold the entries that were sent: ${found.count} instead of ${sent.count}, digest ${found.text} instead of ${sent.text}`,
+      { hint: 'stop the programs that use either database, empty the second one and start again' },
     )
   }
   return { ...report, digest: sent.text }
@@ -119,9 +119,9 @@ function canonicalText(value: unknown): string {
 function aheadError({ location }: Store): AppError {
   return new AppError(
     'ERR_MOVE_CLOCK',
-    `${location} holds entries from more than five minutes in the future`,
+    `${location} holds entries dated more than five minutes in the future`,
     {
-      hint: 'set the clock of this machine, or wait until that time has come',
+      hint: 'set the clock of this machine, or wait until then',
     },
   )
 }

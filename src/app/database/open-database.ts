@@ -111,7 +111,7 @@ function mayReadPrograms(user: LesserUser): boolean {
 
 function hintForRights(error: AppError, path: string, user: LesserUser | undefined): string | undefined {
   if (user === undefined || error.errno !== 'EACCES') return undefined
-  return `${user.owned} belongs to ${user.name}, so root works there as that user, who must be able to read and write ${path}`
+  return `${user.owned} belongs to ${user.name}, so root uses it as that user, who must be able to read and write ${path}`
 }
 
 /** True for what the store itself throws; its message is the reason alone. */
@@ -141,7 +141,7 @@ function hintFor(errno: string | undefined, path: string): string | undefined {
     case 'EISDIR':
       return 'name a file in that folder with --db or SPAMD_DB'
     case 'ENOTDIR':
-      return 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB'
+      return 'part of the path is a file, not a folder: name the database with --db or SPAMD_DB'
     case 'EFTYPE':
       return hintForForeignFile(path)
     default:
@@ -150,17 +150,17 @@ function hintFor(errno: string | undefined, path: string): string | undefined {
 }
 
 function hintForForeignFile(path: string): string {
-  if (isWritableEmptyFile(path)) return 'the file is empty: the first entry added makes it a database'
+  if (isWritableEmptyFile(path)) return 'the file is empty: adding the first entry makes it a database'
   const start = readStart(path)
   if (start === undefined) return 'name the database with --db or SPAMD_DB'
-  if (start.length === 0) return 'the file is empty: the first entry that root adds makes it a database'
+  if (start.length === 0) return 'the file is empty: it becomes a database when root adds the first entry'
   if (isBerkeleyHash(start)) {
-    return `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`
+    return `this is a file of OpenBSD's spamd: move it away, run "spamdctl init-db", then "spamdctl import" it`
   }
   if (start.toString('latin1') === SQLITE_MAGIC) {
-    return 'this is a database of another program: name that of spamd with --db or SPAMD_DB'
+    return "this is a database of another program: name spamd's with --db or SPAMD_DB"
   }
-  return 'this is no database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
+  return 'this is not a database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
 }
 
 /** The first bytes of a file; undefined for what cannot be read or is no file (reading a pipe would wait). */
@@ -265,7 +265,7 @@ function cannotCreate(path: string, error: unknown, user: LesserUser | undefined
   const folder = dirname(path)
   const hint =
     error.errno === 'ENOENT'
-      ? `there is no folder to put it in: mkdir -p ${folder}`
+      ? `create its folder first: mkdir -p ${folder}`
       : (hintForRights(error, path, user) ?? error.hint ?? hintFor(error.errno, path))
   return new AppError('ERR_DB_OPEN', `cannot create ${path}: ${error.message}`, { hint, cause: error })
 }

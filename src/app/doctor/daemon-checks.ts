@@ -51,9 +51,9 @@ function checkServices({ probe, settings, daemon }: DoctorContext, findings: Fin
   if (named === 783) {
     const message = "services(5) gives the name spamd to port 783, SpamAssassin's"
     const fix = 'set SPAMD_PORT=8025 for all programs'
-    if (listens.includes(783)) findings.warning('services', `${message}, which spamd takes`, fix)
-    else if (settings.port === 783) findings.warning('services', `${message}, which these programs take`, fix)
-    else findings.info('services', `${message}; port ${settings.port} is set instead`)
+    if (listens.includes(783)) findings.warning('services', `${message}, which spamd uses`, fix)
+    else if (settings.port === 783) findings.warning('services', `${message}, which these programs use`, fix)
+    else findings.info('services', `${message}; port ${settings.port} is configured instead`)
   } else if (listens.length > 0 && !listens.includes(named)) {
     findings.warning(
       'services',
@@ -71,7 +71,7 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
     } else if (daemon.code === 'ERR_DAEMON_DENIED') {
       findings.info(
         'spamd',
-        `spamd runs (pid ${running[0]!.process.pid}), but its socket is closed to us`,
+        `spamd runs (pid ${running[0]!.process.pid}), but we may not use its socket`,
         'run doctor as root',
       )
     } else if (daemon.code === 'ERR_REQUEST_UNKNOWN') {
@@ -94,7 +94,7 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
   if (places.length === 0) {
     findings.warning(
       'spamd',
-      'spamd accepts no connections at the moment: it ran out of descriptors',
+      'spamd accepts no connections at the moment: it ran out of file descriptors',
       logCommand(context, 'spamd'),
     )
   } else findings.ok('spamd', `spamd listens on ${places.join(', ')}`)
@@ -107,7 +107,7 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
   } else if (status.aloneSinceSec !== undefined) {
     findings.warning(
       'spamd.database',
-      `the database server is away: spamd has gone on alone for ${formatDuration(probe.nowSec() - status.aloneSinceSec)}`,
+      `the database server is unreachable: spamd has used its local database for ${formatDuration(probe.nowSec() - status.aloneSinceSec)}`,
       logCommand(context, 'spamd'),
     )
   } else if (status.database !== undefined) findings.ok('spamd.database', 'spamd uses the same database')
@@ -118,7 +118,7 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
   else {
     findings.error(
       'spamd.config-port',
-      `nothing answers on the configuration port ${status.configPort}: ${reached}; spamd-setup cannot load lists`,
+      `no answer on the configuration port ${status.configPort}: ${reached}; spamd-setup cannot load lists`,
       startCommand(context, 'spamd', 'restart'),
     )
   }
@@ -134,16 +134,16 @@ function checkScan(
   if (clockDoubt !== undefined) {
     findings.warning(
       'spamd.clock',
-      `${clockDoubt}: entries are kept beyond their time, until the clock is set or accepted`,
+      `${clockDoubt}: entries do not expire until the clock is set or accepted`,
       'spamdctl accept-clock',
     )
   }
   if (lastScan?.isWaiting === true) return
-  if (lastScan === undefined) findings.info('spamd.scan', 'the first scan has not ended yet')
+  if (lastScan === undefined) findings.info('spamd.scan', 'the first scan has not finished yet')
   else if (!lastScan.isComplete) {
     findings.error(
       'spamd.scan',
-      'the last scan of the database failed: nobody becomes white',
+      'the last scan of the database failed: no host becomes WHITE',
       logCommand(context, 'spamd'),
     )
   } else {
@@ -165,7 +165,7 @@ function checkSpamlogd(context: DoctorContext, findings: Findings): void {
   if (running === undefined) {
     findings.error(
       'spamlogd',
-      'spamlogd is not running: white entries expire although mail comes',
+      'spamlogd is not running: WHITE entries expire even while their hosts send mail',
       startCommand(context, 'spamlogd'),
     )
     return
@@ -219,7 +219,7 @@ async function checkBoot(context: DoctorContext, findings: Findings): Promise<vo
         : `sysrc ${rivals.map((name) => `${name}_enable=NO`).join(' ')}`
     findings.error(
       'boot',
-      `${rivals.join(' and ')} of the system is enabled beside ours: both want the same ports`,
+      `${rivals.join(' and ')} of the base system is enabled too: it uses the same ports`,
       command,
     )
   }

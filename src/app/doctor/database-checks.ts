@@ -32,7 +32,7 @@ export async function checkDatabaseFile(context: DoctorContext, findings: Findin
     return
   }
   if (file.kind === 'unreadable' || !probe.canRead(path)) {
-    findings.info('database', `cannot look into ${path}: Permission denied`, 'run doctor as root')
+    findings.info('database', `cannot read ${path}: Permission denied`, 'run doctor as root')
     return
   }
   await checkContent(path, findings)
@@ -94,7 +94,8 @@ async function checkRights(
       `every user may read ${(file.mode & OTHERS_WRITE) === 0 ? '' : 'or write '}${settings.db} (mode ${octal(file.mode)}): it holds the addresses of correspondents`,
       `chmod 0640 ${settings.db}`,
     )
-  } else findings.ok('database.rights', `${settings.db} has mode ${octal(file.mode)} and the daemons' owner`)
+  } else
+    findings.ok('database.rights', `${settings.db} has mode ${octal(file.mode)} and belongs to the daemons`)
 }
 
 async function checkFolder({ probe, settings }: DoctorContext, findings: Findings): Promise<void> {
@@ -122,7 +123,7 @@ async function checkFolder({ probe, settings }: DoctorContext, findings: Finding
       `${user.name} may not write to ${folder}, where SQLite keeps two files beside the database`,
       `chown -h ${user.name} ${folder}`,
     )
-  } else findings.ok('database.folder', `${folder} is the daemons' own`)
+  } else findings.ok('database.folder', `${folder} belongs to the daemons`)
 }
 
 function mayWrite(facts: { gid: number; mode: number }, user: { gid: number }): boolean {
@@ -134,7 +135,7 @@ function checkDisk({ probe, settings }: DoctorContext, findings: Findings): void
   const space = probe.diskSpace(folder)
   if (space === undefined) return
   const freeMib = Math.floor(space.freeBytes / MIB)
-  const message = `${freeMib} MiB are free for ${folder}`
+  const message = `${freeMib} MiB are free in ${folder}`
   if (freeMib < EMPTY_MIB)
     findings.error('database.disk', `only ${message}: writes will fail`, `df -h ${folder}`)
   else if (freeMib < SCARCE_MIB) findings.warning('database.disk', `only ${message}`, `df -h ${folder}`)

@@ -41,7 +41,7 @@ export async function checkFailover(context: DoctorContext, findings: Findings):
   }
   if (nodes.length === 0) {
     if (interfaces.some(({ pfsync }) => pfsync?.syncDevice !== undefined)) {
-      findings.warning('carp', 'pfsync is set up, but no interface shares an address by CARP')
+      findings.warning('carp', 'pfsync is set up, but no interface shares an address through CARP')
     }
     comparePeer(context, findings, facts)
     return facts
@@ -71,7 +71,7 @@ function checkSysctls(
   } else findings.ok('carp.allow', 'net.inet.carp.allow is 1')
   if (sysctls.get('net.inet.carp.preempt') === '0') {
     const many = new Set(nodes.map(({ device }) => device)).size > 1
-    const message = 'net.inet.carp.preempt is 0: a gateway that comes back does not take over again'
+    const message = 'net.inet.carp.preempt is 0: a gateway that returns does not become master again'
     const fix = 'sysctl net.inet.carp.preempt=1; echo net.inet.carp.preempt=1 >> /etc/sysctl.conf'
     if (many) findings.warning('carp.preempt', `${message}, and interfaces do not fail over together`, fix)
     else findings.info('carp.preempt', message, fix)
@@ -87,7 +87,7 @@ function checkNode(findings: Findings, node: CarpNode, interfaces: readonly Inte
     const isCable = device?.status === 'no carrier'
     findings.error(
       'carp.state',
-      `${name} is INIT: it takes no part${isCable ? `, since ${node.device} has no carrier` : ''}`,
+      `${name} is INIT: it does not take part${isCable ? `, since ${node.device} has no carrier` : ''}`,
       isCable
         ? `check the cable of ${node.device}`
         : `ifconfig ${node.device} up; ifconfig ${node.interface} up`,
@@ -129,11 +129,7 @@ async function checkDemotion(
     probe.system === 'openbsd'
       ? `when the cause is gone: ifconfig -g carp -carpdemote ${count}`
       : `when the cause is gone: sysctl net.inet.carp.demotion=-${count}`
-  findings.warning(
-    'carp.demotion',
-    `the demotion counter is ${count}: this gateway gives way to the other`,
-    fix,
-  )
+  findings.warning('carp.demotion', `the demotion counter is ${count}: this gateway yields to the other`, fix)
 }
 
 /** A wrong passphrase is seen only in what is thrown away. */
@@ -199,7 +195,7 @@ function checkListening(context: DoctorContext, findings: Findings, nodes: reado
     (address) => ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(address) || shared.has(address),
   )
   if (isWide)
-    findings.ok('carp.listen', 'spamd listens where redirected connections for the shared address arrive')
+    findings.ok('carp.listen', 'spamd listens where redirected connections to the shared address arrive')
   else {
     findings.warning(
       'carp.listen',
@@ -210,7 +206,7 @@ function checkListening(context: DoctorContext, findings: Findings, nodes: reado
   if (database !== undefined && context.daemon.status.sync === undefined) {
     findings.warning(
       'carp.sync',
-      'spamd does not tell the other gateway what it learns: who passed here is greylisted there',
+      'spamd does not send what it learns to the other gateway: hosts that passed here are greylisted there',
       'start spamd on both with -y DEVICE -Y PEER, and spamlogd with -Y PEER',
     )
   }
@@ -230,13 +226,13 @@ function comparePeer(context: DoctorContext, findings: Findings, own: FailoverFa
     } else if (node.state === 'MASTER' && other.state === 'MASTER') {
       findings.error(
         'peer.carp',
-        `both gateways are MASTER of vhid ${node.vhid}: they do not hear each other`,
+        `both gateways are MASTER of vhid ${node.vhid}: they do not receive each other's advertisements`,
         'pass quick proto carp in pf.conf of both, and compare pass and vhid',
       )
     } else if (node.advskew !== null && node.advskew === other.advskew) {
       findings.warning(
         'peer.carp',
-        `both gateways have advskew ${node.advskew} for vhid ${node.vhid}: who is master is chance`,
+        `both gateways have advskew ${node.advskew} for vhid ${node.vhid}: which one becomes master is arbitrary`,
         'give the backup a higher advskew',
       )
     } else
@@ -252,7 +248,7 @@ function comparePeer(context: DoctorContext, findings: Findings, own: FailoverFa
   if (order.size > 1)
     findings.warning(
       'peer.order',
-      'the gateways do not agree who is first: the order of advskew differs between vhids',
+      'the gateways disagree on the order: it differs between vhids',
       'give one gateway the lower advskew on all interfaces',
     )
   if (own.preempt !== null && peer.preempt !== null && own.preempt !== peer.preempt) {
@@ -289,7 +285,7 @@ function checkLinux(context: DoctorContext, findings: Findings): void {
   if (context.daemon.kind === 'status' && context.daemon.status.sync === undefined) {
     findings.warning(
       'failover.sync',
-      'spamd does not tell the other gateway what it learns',
+      'spamd does not send what it learns to the other gateway',
       `start spamd on both with -y DEVICE -Y PEER; ${startCommand(context, 'spamd', 'restart')}`,
     )
   }

@@ -66,8 +66,8 @@ function checkUnused(
     if (records.some((other) => other.includes(`tc=${name}:`))) continue
     findings.warning(
       'conf.unused',
-      `list "${toDisplayText(name)}" is defined, but "all" does not name it`,
-      `add ${toDisplayText(name)} to "all" in ${settings.conf}, or take the record out`,
+      `list "${toDisplayText(name)}" is defined, but not listed in "all"`,
+      `add ${toDisplayText(name)} to "all" in ${settings.conf}, or remove the record`,
     )
   }
 }
@@ -78,9 +78,13 @@ function checkFiles({ probe }: DoctorContext, findings: Findings, { lists }: Rea
     const path = `/${source.location.replace(/^\/+/, '')}`
     const facts = probe.stat(path)
     if (facts.kind === 'missing')
-      findings.error('lists.file', `list "${toDisplayText(name)}": there is no file ${path}`, `touch ${path}`)
+      findings.error(
+        'lists.file',
+        `list "${toDisplayText(name)}": file ${path} does not exist`,
+        `touch ${path}`,
+      )
     else if (facts.kind === 'unreadable')
-      findings.info('lists.file', `list "${toDisplayText(name)}": cannot look at ${path}: ${facts.reason}`)
+      findings.info('lists.file', `list "${toDisplayText(name)}": cannot read ${path}: ${facts.reason}`)
   }
 }
 
@@ -109,7 +113,7 @@ function checkStates(
     const shown = toDisplayText(name)
     const why = lastError === undefined ? '' : `: ${lastError}`
     if (lastSuccessSec === undefined) {
-      const message = `list "${shown}" was never received from ${describeSource(source)}${why}`
+      const message = `list "${shown}" was never fetched from ${describeSource(source)}${why}`
       findings.warning('lists', message, `spamd-setup -d`)
     } else {
       const ageSec = probe.nowSec() - lastSuccessSec
@@ -133,7 +137,7 @@ function checkLoaded({ daemon }: DoctorContext, findings: Findings, { lists }: R
   const missing = lists.filter(({ name, colour }) => colour === 'black' && !loaded.has(name))
   const names = missing.map(({ name }) => toDisplayText(name))
   if (missing.length > 0)
-    findings.warning('lists.loaded', `spamd does not have the lists ${names.join(', ')}`, 'spamd-setup')
+    findings.warning('lists.loaded', `spamd has not loaded the lists ${names.join(', ')}`, 'spamd-setup')
   else if (lists.length > 0) findings.ok('lists.loaded', 'spamd has all lists of spamd.conf')
 }
 
@@ -146,7 +150,7 @@ async function checkSchedule(
   const tries = states.flatMap(({ lastTrySec, lastSuccessSec }) => lastTrySec ?? lastSuccessSec ?? [])
   const last = tries.length === 0 ? undefined : probe.nowSec() - Math.max(...tries)
   const lastText =
-    last === undefined ? 'it never ran' : `it last asked for a list ${formatDuration(last)} ago`
+    last === undefined ? 'it has never run' : `it last fetched a list ${formatDuration(last)} ago`
   if (probe.system === 'linux') {
     const timer = parseUnit(outputOf(await probe.run('systemctl', ['show', SETUP_TIMER])))
     if (timer?.get('ActiveState') === 'active') {

@@ -20,7 +20,7 @@ export function checkFilled(
   const status = context.daemon.kind === 'status' ? context.daemon.status : undefined
   const wanted = status?.table?.addressCount ?? white
   if (wanted === undefined) {
-    findings.info(`${id}.filled`, `${table} holds ${held} addresses; how many it should is not known`)
+    findings.info(`${id}.filled`, `${table} holds ${held} addresses; the expected number is unknown`)
     return
   }
   const distance = Math.abs(held - wanted)
@@ -36,7 +36,7 @@ export function checkFilled(
   if (status?.table !== undefined && status.table.failures > 0) {
     findings.warning(
       `${id}.writes`,
-      `spamd could not write ${table} ${status.table.failures} times since its start`,
+      `spamd could not write ${table} ${status.table.failures} times since it started`,
       log,
     )
   }

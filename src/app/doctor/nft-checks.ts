@@ -24,14 +24,14 @@ export async function checkNft(
   const { probe, settings } = context
   const listed = await probe.run(settings.nft, ['-j', '-t', 'list', 'ruleset'])
   if (isDenied(listed)) {
-    findings.info('nft', 'cannot see nftables: that needs root or CAP_NET_ADMIN', 'run doctor as root')
+    findings.info('nft', 'cannot read nftables: that needs root or CAP_NET_ADMIN', 'run doctor as root')
     return
   }
   const text = outputOf(listed)
   const ruleset = text === undefined ? undefined : parseNftRuleset(text)
   if (ruleset === undefined) {
-    const why = text === undefined ? whyNothing('nft', listed) : 'it printed something else than a ruleset'
-    findings.error('nft', `cannot see nftables: ${why}`, 'apt-get install nftables')
+    const why = text === undefined ? whyNothing('nft', listed) : 'its output is not a ruleset'
+    findings.error('nft', `cannot read nftables: ${why}`, 'apt-get install nftables')
     return
   }
   await checkSets(context, findings, ruleset, white)
@@ -91,7 +91,7 @@ function checkTwice(findings: Findings, ruleset: NftRuleset): void {
     if (isDoubled && touchesMail) {
       findings.warning(
         'nft.twice',
-        `all rules of chain ${chain.table} ${chain.name} are there twice: the file was loaded again without a flush`,
+        `all rules of chain ${chain.table} ${chain.name} exist twice: the file was loaded again without a flush`,
         `nft flush chain ${chain.table} ${chain.name}; ${LOAD}`,
       )
     }
@@ -130,7 +130,7 @@ function checkWays(
     if (port === undefined) {
       findings.error(
         'nft.redirect',
-        `${name} mail from strangers is not sent to spamd`,
+        `${name} mail from unknown hosts is not sent to spamd`,
         `add "tcp dport 25 redirect to :${portOf(context)}" to the nat chain; ${LOAD}`,
       )
       continue
@@ -144,20 +144,20 @@ function checkWays(
           ? `name the port of spamd in the rules, or start it with -p ${port}`
           : 'add -l :: to the options of spamd',
       )
-    } else findings.ok('nft.redirect', `${name} mail from strangers is redirected to port ${port}`)
+    } else findings.ok('nft.redirect', `${name} mail from unknown hosts is redirected to port ${port}`)
     if (portFor([`spamd-white${suffix}`]) !== undefined) {
       findings.error(
         'nft.pass',
-        `${name} mail from white hosts is sent to spamd as well`,
+        `${name} mail from WHITE hosts is sent to spamd too`,
         `put "${family === 4 ? 'ip' : 'ip6'} saddr @spamd-white${suffix} accept" before the redirect; ${LOAD}`,
       )
-    } else if (family === 4) findings.ok('nft.pass', 'white hosts reach the mail server')
+    } else if (family === 4) findings.ok('nft.pass', 'WHITE hosts reach the mail server')
     const pools = `spamd-white-net${suffix}`
     if (opensPools(context, family)) {
       if (portFor([pools]) !== undefined) {
         findings.error(
           'nft.pools',
-          `${name} mail from @${pools} is sent to spamd, so that no pool of senders gets through`,
+          `${name} mail from @${pools} is sent to spamd, so pools of senders do not get through`,
           `put "${family === 4 ? 'ip' : 'ip6'} saddr @${pools} accept" before the redirect; ${LOAD}`,
         )
       } else findings.ok('nft.pools', `${name} networks of pools reach the mail server`)
@@ -188,7 +188,7 @@ function checkLog(context: DoctorContext, findings: Findings, ruleset: NftRulese
   if (groups.size === 0) {
     findings.error(
       'nft.log',
-      'no rule logs mail connections: spamlogd sees nothing, and white entries expire',
+      'no rule logs mail connections: spamlogd sees nothing, and WHITE entries expire',
       `add "tcp dport 25 ct state new log prefix \\"spamlogd-in\\" group ${DEFAULT_GROUP}"; ${LOAD}`,
     )
     return
@@ -221,7 +221,7 @@ function checkLog(context: DoctorContext, findings: Findings, ruleset: NftRulese
   else
     findings.error(
       'nft.group',
-      `spamlogd runs, but nobody is bound to ${device}`,
+      `spamlogd runs, but no process is bound to ${device}`,
       startCommand(context, 'spamlogd', 'restart'),
     )
 }

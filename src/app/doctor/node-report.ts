@@ -32,7 +32,7 @@ export function parseNodeReport(text: string): NodeReport {
   } catch {
     // Told below, as what is JSON but no report.
   }
-  throw new AppError('ERR_DOCTOR_PEER', 'this is no report of the other gateway', {
+  throw new AppError('ERR_DOCTOR_PEER', 'this is not the report of another gateway', {
     hint: 'ssh OTHER spamdctl doctor --json | spamdctl doctor --peer -',
   })
 }

@@ -26,20 +26,20 @@ export async function checkPf(
   const pfctl = (...args: string[]) => probe.run(settings.pfctl, args)
   const info = await pfctl('-s', 'info')
   if (isDenied(info)) {
-    findings.info('pf', 'cannot see pf: its device /dev/pf is closed to us', 'run doctor as root')
+    findings.info('pf', 'cannot read pf: no permission to open /dev/pf', 'run doctor as root')
     return
   }
   const infoText = outputOf(info)
   if (infoText === undefined) {
     findings.error(
       'pf',
-      `cannot see pf: ${whyNothing('pfctl', info)}`,
+      `cannot read pf: ${whyNothing('pfctl', info)}`,
       probe.system === 'freebsd' ? 'kldload pf' : undefined,
     )
     return
   }
   if (!/^Status: Enabled/m.test(infoText)) {
-    findings.error('pf', 'pf is disabled: nobody is sent to spamd', 'pfctl -e')
+    findings.error('pf', 'pf is disabled: no host is sent to spamd', 'pfctl -e')
     return
   }
   findings.ok('pf', 'pf is enabled')
@@ -48,7 +48,7 @@ export async function checkPf(
   // OpenBSD's pfctl knows no -s nat: translation is part of its filter rules.
   const translation = probe.system === 'freebsd' ? await readPfRules(pfctl, 'nat') : []
   if (filter.length === 0) {
-    findings.error('pf.redirect', 'pf has no rules: everybody passes spamd', RELOAD)
+    findings.error('pf.redirect', 'pf has no rules: all mail bypasses spamd', RELOAD)
     return
   }
   checkRules(context, findings, filter, translation)
@@ -71,7 +71,7 @@ async function checkTables(
       `pf has no table <${missing.join('>, <')}>`,
       `put "table <${missing[0]}> persist" into pf.conf; ${RELOAD}`,
     )
-  } else findings.ok('pf.tables', `tables ${wanted.map((name) => `<${name}>`).join(', ')} are there`)
+  } else findings.ok('pf.tables', `tables ${wanted.map((name) => `<${name}>`).join(', ')} exist`)
   const held = tables.get(WHITE)
   if (held !== undefined && !isBlackOnly) {
     checkFilled(context, findings, {
@@ -212,15 +212,15 @@ function checkStranger(context: DoctorContext, findings: Findings, way: Way, fam
   if (way.isBlocked) {
     findings.error(
       'pf.redirect',
-      `${name} mail from strangers is blocked: ${way.decided?.text}`,
-      `put the rule for spamd's port behind it in pf.conf; ${RELOAD}`,
+      `${name} mail from unknown hosts is blocked: ${way.decided?.text}`,
+      `put the rule for spamd's port after it in pf.conf; ${RELOAD}`,
     )
     return
   }
   if (way.toSpamd === undefined) {
     findings.error(
       'pf.redirect',
-      `${name} mail from strangers passes spamd, since a later rule decides: ${way.decided?.text ?? 'none'}`,
+      `${name} mail from unknown hosts bypasses spamd, because a later rule matches: ${way.decided?.text ?? 'none'}`,
       `put the mail rules last in pf.conf; ${RELOAD}`,
     )
     return
@@ -232,7 +232,7 @@ function checkStranger(context: DoctorContext, findings: Findings, way: Way, fam
       `${name} mail is sent to ${address} port ${port}, where spamd does not listen (it does on ${listenText(context)})`,
       `add -l ${address} to the options of spamd`,
     )
-  } else findings.ok('pf.redirect', `${name} mail from strangers is sent to ${address} port ${port}`)
+  } else findings.ok('pf.redirect', `${name} mail from unknown hosts is sent to ${address} port ${port}`)
 }
 
 function checkExempt(findings: Findings, way: Way, family: number, table: string): void {
@@ -247,7 +247,7 @@ function checkExempt(findings: Findings, way: Way, family: number, table: string
       `${name} mail from <${table}> is sent to spamd: ${rule}`,
       rule.startsWith('rdr') || /tagged/.test(rule)
         ? `put "no rdr ... from <${table}> to any port smtp" before the rdr rule; ${RELOAD}`
-        : `put "pass in ... from <${table}> to any port smtp" behind the rule for strangers; ${RELOAD}`,
+        : `put "pass in ... from <${table}> to any port smtp" after the rule for unknown hosts; ${RELOAD}`,
     )
   } else if (family === 4) findings.ok(id, `hosts in <${table}> reach the mail server`)
 }
@@ -266,12 +266,12 @@ async function checkLog(
   if (logTo.length === 0) {
     findings.error(
       'pf.log',
-      'the rule for white hosts does not log: spamlogd sees nothing, and white entries expire',
+      'the rule for WHITE hosts does not log: spamlogd sees nothing, and WHITE entries expire',
       `write "pass in log (to pflog1) ... from <${WHITE}> to any port smtp" in pf.conf; ${RELOAD}`,
     )
     return
   }
-  findings.ok('pf.log', `mail of white hosts is logged to ${logTo.join(', ')}`)
+  findings.ok('pf.log', `mail from WHITE hosts is logged to ${logTo.join(', ')}`)
   const [spamlogd] = findProgram(context.processes, 'spamlogd')
   const watched = spamlogd && (optionValue(spamlogd.words, 'l') ?? 'pflog0')
   if (watched !== undefined && !logTo.includes(watched)) {
@@ -292,7 +292,7 @@ async function checkLog(
     if (facts === undefined) {
       findings.error(
         'pf.pflog',
-        `there is no interface ${name}: packets pass and are not logged, without a message`,
+        `there is no interface ${name}: packets are not logged, and no error is shown`,
         `ifconfig ${name} create up`,
       )
     } else if (!facts.isUp) findings.error('pf.pflog', `the interface ${name} is down`, `ifconfig ${name} up`)

@@ -53,7 +53,7 @@ export async function runDoctor(context: DoctorContext): Promise<DoctorReport> {
         const { firewall } = context.settings
         if (firewall === 'pf') await checkPf(context, findings, white)
         else if (firewall === 'nft') await checkNft(context, findings, white)
-        else findings.info('firewall', `SPAMD_FIREWALL is ${firewall}: the packet filter is not looked at`)
+        else findings.info('firewall', `SPAMD_FIREWALL is ${firewall}: the packet filter is not checked`)
       },
     ],
     ['lists', checkLists],
@@ -123,7 +123,7 @@ function checkPeer(context: DoctorContext, findings: Findings): void {
   if (own !== undefined && peer.keyFingerprint !== null && own !== peer.keyFingerprint) {
     findings.error(
       'peer.key',
-      `${peer.host} has another key: ${peer.keyFingerprint}, here ${own}`,
+      `${peer.host} has a different key: ${peer.keyFingerprint}, here ${own}`,
       `copy ${context.settings.key} to the other gateway`,
     )
   } else if (peer.keyFingerprint === null) {

@@ -18,7 +18,7 @@ export async function checkRuntime(context: DoctorContext, findings: Findings): 
       freebsd: `pw useradd ${user} -d /nonexistent -s /usr/sbin/nologin`,
       linux: `useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin ${user}`,
     }[context.probe.system]
-    findings.error('user', `there is no user ${user} for the daemons to become`, command)
+    findings.error('user', `there is no user ${user} to run the daemons`, command)
   } else findings.ok('user', `the daemons run as ${user}`)
 }
 
@@ -27,7 +27,7 @@ function checkNode(version: string, findings: Findings): void {
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
     findings.error('node.version', `Node ${version} is too old: ${OLDEST_NODE.join('.')} or later is needed`)
   } else if (major < OLDEST_MAINTAINED) {
-    findings.info('node.version', `Node ${version} works, but gets no security updates any more`)
+    findings.info('node.version', `Node ${version} works, but no longer gets security updates`)
   } else findings.ok('node.version', `Node ${version}`)
 }
 

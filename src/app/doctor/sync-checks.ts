@@ -44,7 +44,7 @@ export async function checkSync(context: DoctorContext, findings: Findings): Pro
   const heard = sync.heard ?? []
   if (sync.listening !== undefined || sync.multicast !== undefined) {
     if (heard.length === 0)
-      findings.warning('peers', 'no peer was heard since spamd started', 'spamdctl sync-status')
+      findings.warning('peers', 'no peer has been heard from since spamd started', 'spamdctl sync-status')
     for (const { address, lastSec, skewSec } of heard) {
       const ageSec = context.probe.nowSec() - lastSec
       if (ageSec > SILENT_SEC)
@@ -53,7 +53,7 @@ export async function checkSync(context: DoctorContext, findings: Findings): Pro
           `${address} was last heard ${formatDuration(ageSec)} ago`,
           `ssh ${address} spamdctl doctor`,
         )
-      else findings.ok('peers', `${address} was heard ${formatDuration(ageSec)} ago`)
+      else findings.ok('peers', `${address} was last heard ${formatDuration(ageSec)} ago`)
       if (Math.abs(skewSec) > NOTICED_SKEW_SEC) {
         findings.warning(
           'peers.skew',
@@ -81,7 +81,7 @@ async function checkKey(
   const { probe, settings } = context
   const facts = probe.stat(settings.key)
   if (facts.kind === 'missing') {
-    findings.error('key', `there is no key ${settings.key}: anybody can forge messages`, 'spamdctl sync-key')
+    findings.error('key', `there is no key ${settings.key}: anyone can forge messages`, 'spamdctl sync-key')
     return
   }
   if (facts.kind === 'found' && (facts.mode & READABLE_BY_OTHERS) !== 0) {
@@ -123,10 +123,10 @@ async function checkKeyReader(
   if (starters.length > 0 && !runsAsRoot && !mayRead) {
     findings.error(
       'key',
-      `${settings.user}, whom the daemons run as, cannot read ${settings.key}`,
+      `${settings.user}, the user of the daemons, cannot read ${settings.key}`,
       `chown root:${settings.user} ${settings.key}; chmod 0640 ${settings.key}`,
     )
-  } else findings.ok('key', `${settings.key} is readable for the daemons alone`)
+  } else findings.ok('key', `${settings.key} is readable by the daemons only`)
 }
 
 async function checkClock({ probe }: DoctorContext, findings: Findings): Promise<void> {
@@ -155,7 +155,7 @@ async function checkClock({ probe }: DoctorContext, findings: Findings): Promise
   }[probe.system] as [string, string[], RegExp, RegExp, string]
   const text = outputOf(await probe.run(program, args))
   if (text === undefined)
-    findings.info('clock', `cannot see whether the clock is synchronised: ${program} tells nothing`, fix)
+    findings.info('clock', `cannot see whether the clock is synchronised: ${program} gives no answer`, fix)
   else if (good.test(text)) findings.ok('clock', 'the clock is synchronised')
   else if (bad.test(text))
     findings.warning(

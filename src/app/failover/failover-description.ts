@@ -102,7 +102,7 @@ export function findFailoverFaults(plan: FailoverDescription, passphrase: string
   if (one.name === other.name) faults.push(`both nodes are called ${one.name}`)
   if (one.advskew === other.advskew) {
     faults.push(
-      `both nodes have advskew ${one.advskew}: neither would give way; give the master 0 and the other 100`,
+      `both nodes have advskew ${one.advskew}: neither would yield; give the master 0 and the other 100`,
     )
   }
   if (one.preempt !== other.preempt) {
@@ -114,7 +114,7 @@ export function findFailoverFaults(plan: FailoverDescription, passphrase: string
     faults.push(`both nodes have the sync-address ${one.syncAddress}`)
   if (plan.syncInterface === plan.outside) {
     faults.push(
-      `sync-interface is the outside interface ${plan.outside}: states travel without authentication; use a cable of their own`,
+      `sync-interface is the outside interface ${plan.outside}: states are sent without authentication; use a dedicated cable`,
     )
   }
   const seen = new Map<string, number>()
@@ -128,7 +128,7 @@ export function findFailoverFaults(plan: FailoverDescription, passphrase: string
   if (needsPassphrase(plan)) faults.push(...passphraseFaults(passphrase, plan.passphraseFile))
   if (isUcarp(plan) && plan.shared.some(({ own }) => own === undefined)) {
     faults.push(
-      'ucarp sends from the own address of each node: give own = ["ADDRESS", "ADDRESS"] with each shared address',
+      'ucarp sends from each node\'s own address: give own = ["ADDRESS", "ADDRESS"] with each shared address',
     )
   }
   if (
@@ -156,13 +156,13 @@ export function needsPassphrase(plan: FailoverDescription): boolean {
 /** Missing, or with characters that ifconfig(8), rc.conf(5) or ucarp would cut or read as something else. */
 function passphraseFaults(passphrase: string | undefined, file: string | undefined): string[] {
   if (file === undefined)
-    return ['passphrase-file is missing: without one anybody on the segment could take over']
+    return ['passphrase-file is missing: without one anyone on the segment could take over']
   if (passphrase === undefined || passphrase === '') {
-    return [`the passphrase file ${file} is missing or empty: anybody on the segment could take over`]
+    return [`the passphrase file ${file} is missing or empty: anyone on the segment could take over`]
   }
   if (!/^[\x21-\x7e]+$/.test(passphrase) || /["'\\$`#]/.test(passphrase)) {
     return [
-      `the passphrase in ${file} holds blanks, quotes, $, #, \\ or other characters that a configuration file would change`,
+      `the passphrase in ${file} contains blanks, quotes, $, #, \\ or other characters that a configuration file would change`,
     ]
   }
   // Source: CARP_KEY_LEN of ip_carp.h.
@@ -209,7 +209,7 @@ function ownOf(table: Record<string, unknown>, where: string): [string, string] 
 function refuseUnknown(table: Record<string, unknown>, known: readonly string[], where: string): void {
   const unknown = Object.keys(table).find((key) => !known.includes(key))
   if (unknown !== undefined)
-    throw formatError(`${where}${unknown}: no such key; there are ${known.join(', ')}`)
+    throw formatError(`${where}${unknown}: unknown key; known keys are ${known.join(', ')}`)
 }
 
 function tables(table: Record<string, unknown>, key: string): Record<string, unknown>[] {
@@ -223,7 +223,7 @@ function tables(table: Record<string, unknown>, key: string): Record<string, unk
 function textOf(table: Record<string, unknown>, key: string, where: string): string {
   const value = table[key]
   if (value === undefined) throw formatError(`${where}${key}: missing`)
-  if (typeof value !== 'string' || value === '') throw formatError(`${where}${key}: not a text`)
+  if (typeof value !== 'string' || value === '') throw formatError(`${where}${key}: not a string`)
   return value
 }
 

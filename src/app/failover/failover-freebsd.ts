@@ -49,19 +49,19 @@ export function freebsdPlan(input: PlanInput): NodePlan {
       },
       {
         path: '/etc/sysctl.conf',
-        purpose: 'take over all shared addresses together, and take them back',
+        purpose: 'take over all shared addresses together, and give them back together',
         mode: 0o644,
         content: { kind: 'lines', ifMissing: '', lines: [sysctlLine('net.inet.carp.preempt', node.preempt)] },
       },
       {
         path: '/etc/pf.carp.conf',
-        purpose: 'rules that let CARP, pfsync and the synchronisation of spamd pass',
+        purpose: "rules that pass CARP, pfsync and spamd's synchronisation",
         mode: 0o600,
         content: { kind: 'whole', text: pfRules(plan.syncInterface, interfaces, peer.syncAddress) },
       },
       {
         path: '/etc/pf.conf',
-        purpose: 'include these rules, at the head of the filter rules',
+        purpose: 'include these rules, before the other filter rules',
         mode: 0o600,
         content: {
           kind: 'lines',

@@ -67,7 +67,7 @@ function keepalivedFile({ plan, node }: PlanInput): PlannedFile {
   ].join('\n')
   return {
     path: '/etc/keepalived/keepalived.conf',
-    purpose: 'who answers for the shared addresses',
+    purpose: 'which node holds the shared addresses',
     mode: 0o600,
     content: { kind: 'whole', text },
   }
@@ -86,7 +86,7 @@ function ucarpFiles({ plan, node, passphrase }: PlanInput): PlannedFile[] {
   const files: PlannedFile[] = [
     {
       path: '/etc/spamd/ucarp.pass',
-      purpose: 'the passphrase, which must not stand in an argument',
+      purpose: 'the passphrase, which must not appear in an argument',
       mode: 0o600,
       content: { kind: 'whole', text: `${passphrase}\n` },
     },
@@ -96,7 +96,7 @@ function ucarpFiles({ plan, node, passphrase }: PlanInput): PlannedFile[] {
     const script = `/usr/local/sbin/ucarp-${interfaceName}-${vhid}`
     files.push({
       path: script,
-      purpose: `takes and leaves ${address} on ${interfaceName}`,
+      purpose: `takes and releases ${address} on ${interfaceName}`,
       mode: 0o755,
       content: { kind: 'whole', text: ucarpScript(address, address6) },
     })
@@ -172,7 +172,7 @@ esac
 function notifyScript(): PlannedFile {
   return {
     path: NOTIFY,
-    purpose: 'moves the states of connections to the node that takes over',
+    purpose: 'moves connection states to the node that takes over',
     mode: 0o755,
     content: {
       kind: 'whole',
@@ -204,7 +204,7 @@ function conntrackdFile({ plan, node, peer }: PlanInput): PlannedFile {
   const own = node.syncAddress.split('/')[0]
   return {
     path: CONNTRACKD,
-    purpose: 'states of connections for the other node',
+    purpose: 'connection states for the other node',
     mode: 0o600,
     content: {
       kind: 'whole',

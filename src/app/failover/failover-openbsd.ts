@@ -19,13 +19,13 @@ export function openbsdPlan(input: PlanInput): NodePlan {
       ...carps,
       {
         path: `/etc/hostname.pfsync0`,
-        purpose: 'states of the packet filter for the other node',
+        purpose: 'packet filter states for the other node',
         mode: 0o640,
         content: { kind: 'whole', text: `syncdev ${plan.syncInterface}\nup\n` },
       },
       {
         path: '/etc/sysctl.conf',
-        purpose: 'take over all shared addresses together, and take them back',
+        purpose: 'take over all shared addresses together, and give them back together',
         mode: 0o644,
         content: {
           kind: 'lines',
@@ -35,7 +35,7 @@ export function openbsdPlan(input: PlanInput): NodePlan {
       },
       {
         path: '/etc/pf.carp.conf',
-        purpose: 'rules that let CARP, pfsync and the synchronisation of spamd pass',
+        purpose: "rules that pass CARP, pfsync and spamd's synchronisation",
         mode: 0o600,
         content: { kind: 'whole', text: pfRules(plan.syncInterface, interfaces, peer.syncAddress) },
       },
@@ -96,7 +96,7 @@ export function pfRules(syncInterface: string, interfaces: readonly string[], pe
     '# Written by "spamdctl failover plan".',
     `pass quick on ${syncInterface} proto pfsync keep state (no-sync)`,
     `pass quick on { ${interfaces.join(' ')} } proto carp keep state (no-sync)`,
-    '# spamd tells the other node what it learns.',
+    '# spamd sends the other node what it learns.',
     `pass quick on ${syncInterface} inet proto udp from ${peer} to (${syncInterface}) port 8025 keep state (no-sync)`,
     `pass out quick on ${syncInterface} inet proto udp from (${syncInterface}) to ${peer} port 8025 keep state (no-sync)`,
     '',

@@ -32,12 +32,12 @@ export function debianPlan(input: InitInput): InitPlan {
   const pulls = pullSetupOf('debian', input)
   const commands: InitCommand[] = [
     ...(isThere('/usr/lib/sysusers.d/spamdctl.conf')
-      ? [command(['systemd-sysusers', '/usr/lib/sysusers.d/spamdctl.conf'], 'make the users', true)]
+      ? [command(['systemd-sysusers', '/usr/lib/sysusers.d/spamdctl.conf'], 'create the users', true)]
       : ['_spamd', '_spamdfeed'].map(
           (user): InitCommand => ({
             ...command(
               ['useradd', '--system', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin', user],
-              `make the user ${user}`,
+              `create the user ${user}`,
               true,
             ),
             unless: ['getent', 'passwd', user],
@@ -45,19 +45,13 @@ export function debianPlan(input: InitInput): InitPlan {
         )),
     command(
       ['install', '-d', '-m', '0750', '-o', '_spamd', '-g', '_spamd', '/var/lib/spamd'],
-      'make the folder of the database',
+      'create the folder of the database',
       true,
     ),
-    command([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
+    command([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
     ...(answers.peer === undefined || isThere(KEY)
       ? []
-      : [
-          command(
-            [`${input.programFolder}/spamdctl`, 'sync-key'],
-            'make the key of the synchronisation',
-            true,
-          ),
-        ]),
+      : [command([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
     command(['nft', '-c', '-f', '/etc/spamd/nftables.conf'], 'check the rules', true),
     command(['systemctl', 'daemon-reload'], 'read the units', true),
     command(['systemctl', 'enable', '--now', ...daemons], 'start the daemons, now and at boot', true),
@@ -82,8 +76,8 @@ export function debianPlan(input: InitInput): InitPlan {
       false,
     ),
     // Last: until here strangers' mail goes where it always went. The unit loads the rules when the sets are full.
-    command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, behind spamd', true),
-    command(['systemctl', 'restart', 'spamd-rules.service'], 'send strangers to spamd', true),
+    command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, after spamd', true),
+    command(['systemctl', 'restart', 'spamd-rules.service'], 'send unknown hosts to spamd', true),
   ]
   return {
     files: [
@@ -91,13 +85,13 @@ export function debianPlan(input: InitInput): InitPlan {
       friendsFile('/etc/spamd/friends.txt'),
       {
         path: '/etc/default/spamd',
-        purpose: 'settings of all programs: services(5) of Debian gives another port',
+        purpose: 'settings of all programs: services(5) of Debian has a different port',
         mode: 0o644,
         content: { kind: 'lines', ifMissing: '', lines: [variableLine('SPAMD_PORT', '8025')] },
       },
       nftRules(input),
       ownersFile(EXCEPTIONS, 'senders that are never greylisted', [
-        'Senders that are never greylisted, and whom nothing is learned from, such as large ones with many addresses:',
+        'Senders that are never greylisted and from which nothing is learned, such as large ones with many addresses:',
         'add element inet spamd nospamd { 192.0.2.0/24 }',
         'add element inet spamd nospamd6 { 2001:db8::/48 }',
       ]),
@@ -125,7 +119,7 @@ function nftRules({ answers, example }: InitInput): PlannedFile {
   )
   return {
     path: '/etc/spamd/nftables.conf',
-    purpose: 'rules that send strangers to spamd and log who passes',
+    purpose: 'rules that send unknown hosts to spamd and log mail that passes',
     mode: 0o644,
     content: {
       kind: 'whole',
@@ -144,7 +138,7 @@ function units({ example, isThere, programFolder }: InitInput): PlannedFile[] {
   if (isThere('/usr/lib/systemd/system/spamd.service')) return []
   return UNITS.map((name) => ({
     path: `/etc/systemd/system/${name}`,
-    purpose: 'a unit of systemd',
+    purpose: 'a systemd unit',
     mode: 0o644,
     content: {
       kind: 'whole',

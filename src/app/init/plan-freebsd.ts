@@ -29,11 +29,11 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
       ownersFile(
         `${FOLDER}/nospamd`,
         'senders that are never greylisted; pf refuses all rules without this file',
-        ['Senders that are never greylisted, one address or network a line.'],
+        ['Senders that are never greylisted, one address or network per line.'],
       ),
       wholeFile(
         '/etc/pf.conf',
-        'rules that send strangers to spamd and log who passes',
+        'rules that send unknown hosts to spamd and log mail that passes',
         0o600,
         pfRules(input),
       ),
@@ -42,7 +42,7 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
       ),
       wholeFile(
         '/usr/local/etc/syslog.d/spamdctl.conf',
-        'a log of their own',
+        'a separate log',
         0o644,
         example('freebsd/syslog.d/spamdctl.conf'),
       ),
@@ -79,21 +79,21 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
       ...['_spamd', '_spamdfeed'].map((user) => ({
         ...run(
           ['pw', 'useradd', user, '-d', '/nonexistent', '-s', '/usr/sbin/nologin'],
-          `make the user ${user}`,
+          `create the user ${user}`,
           true,
         ),
         unless: ['pw', 'usershow', user] as const,
       })),
-      run([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
+      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
       ...(answers.peer === undefined || isThere(KEY)
         ? []
         : [
-            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'make the key of the synchronisation', true),
+            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true),
           ]),
       ...pulls.commands,
       ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`, true)),
       run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
-      run(['service', 'pf', 'reload'], 'send strangers to spamd', true),
+      run(['service', 'pf', 'reload'], 'send unknown hosts to spamd', true),
     ],
     byHand: [
       ...(isThere('/etc/pf.conf')

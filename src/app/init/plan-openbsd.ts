@@ -30,11 +30,11 @@ export function openbsdPlan(input: InitInput): InitPlan {
       ownersFile(
         '/etc/mail/nospamd',
         'senders that are never greylisted; pf refuses all rules without this file',
-        ['Senders that are never greylisted, one address or network a line.'],
+        ['Senders that are never greylisted, one address or network per line.'],
       ),
       {
         path: RULES,
-        purpose: 'rules that send strangers to spamd and log who passes',
+        purpose: 'rules that send unknown hosts to spamd and log mail that passes',
         mode: 0o600,
         content: { kind: 'whole', text: mailRules(input) },
       },
@@ -69,20 +69,20 @@ export function openbsdPlan(input: InitInput): InitPlan {
       {
         ...run(
           ['useradd', '-d', '/var/empty', '-s', '/sbin/nologin', '_spamdfeed'],
-          'make the user that fetches block lists',
+          'create the user that fetches block lists',
           true,
         ),
         unless: ['id', '_spamdfeed'],
       },
-      ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'make the log device', true)] : []),
-      run([`${input.programFolder}/spamdctl`, 'init-db'], 'make the database', true),
+      ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'create the log device', true)] : []),
+      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
       ...(answers.peer === undefined || input.isThere(KEY)
         ? []
         : [
-            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'make the key of the synchronisation', true),
+            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true),
           ]),
       ...pulls.commands,
-      run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'leave the daemons of the base system off', false),
+      run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'disable the daemons of the base system', false),
       run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),
       ...(isGreylisting
         ? [
@@ -96,7 +96,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
       run(['rcctl', 'enable', ...daemons], 'start them at boot', true),
       run(['rcctl', 'start', ...daemons], 'start them now', true),
       run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
-      run(['pfctl', '-f', '/etc/pf.conf'], 'send strangers to spamd', true),
+      run(['pfctl', '-f', '/etc/pf.conf'], 'send unknown hosts to spamd', true),
     ],
     byHand: [
       ...workingLines(cronText(example('openbsd/crontab'), answers)).map(

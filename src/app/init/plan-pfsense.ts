@@ -19,7 +19,7 @@ export function pfsensePlan(input: InitInput): InitPlan {
     ],
     commands: plan.commands.filter(({ argv }) => argv[0] !== 'pfctl' && argv[0] !== 'service'),
     byHand: [
-      'take over /usr/local/etc/spamd/rules.conf by a package hook, or on the pages of pfSense: docs/examples/pfsense/README.md',
+      'include /usr/local/etc/spamd/rules.conf by a package hook, or on the pages of pfSense: docs/examples/pfsense/README.md',
       'start the scripts of /usr/local/etc/rc.d at boot: System > Package Manager > Shellcmd',
       ...pullSetupOf('pfsense', input).byHand,
     ],

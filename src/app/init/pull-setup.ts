@@ -66,7 +66,7 @@ export function pullSetup(system: System, input: PullInput): PullSetup {
       {
         argv: addUser(system, home),
         unless: system === 'openbsd' ? ['id', '_spamdpull'] : hasUser(system),
-        purpose: 'make the user for pulls, who may read the database by its group',
+        purpose: 'create the user for pulls, who may read the database by its group',
         isNeeded: false,
       },
       step(['install', '-d', '-m', '0755', `${settings}/pull`], 'make the folder of the key of ssh'),

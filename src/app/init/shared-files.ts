@@ -19,7 +19,7 @@ export function spamdConf(
     '',
     ...all,
     formatCatalogue(entries),
-    '# Those who must never be blocked.',
+    '# Hosts that must never be blocked.',
     'friends:\\',
     '\t:white:\\',
     '\t:method=file:\\',
@@ -44,7 +44,7 @@ export function ownersFile(path: string, purpose: string, explanation: readonly 
 /** Those whom no downloaded list may block. */
 export function friendsFile(path: string): PlannedFile {
   return ownersFile(path, 'addresses that no block list may block', [
-    'Addresses and networks that no block list may block, one a line.',
+    'Addresses and networks that no block list may block, one per line.',
   ])
 }
 

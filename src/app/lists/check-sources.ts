@@ -41,7 +41,7 @@ function checkSource(source: ListSource, user: SystemUser | undefined): Problem 
   if (((mode >> shift) & (method === 'file' ? 4 : 1)) !== 0) return undefined
   const verb = method === 'file' ? 'read' : 'run'
   return {
-    message: `${user.name}, whom spamd-setup becomes, may not ${verb} ${path}`,
+    message: `${user.name}, the user of spamd-setup, may not ${verb} ${path}`,
     hint: `let others ${verb} it, or add :as_root: to list ${source.name}`,
     isError: true,
   }

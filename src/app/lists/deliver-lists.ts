@@ -17,7 +17,7 @@ export interface DeliveryTimeouts {
 /** spamd serves one configuration connection at a time; a list of millions takes it a few seconds. */
 const DEFAULT_TIMEOUTS: DeliveryTimeouts = { sendMs: 60_000, closeMs: 10_000 }
 
-const SILENT_HINT = 'see what listens there and whether it still works, then run spamd-setup again'
+const SILENT_HINT = 'see which program listens there and whether it works, then run spamd-setup again'
 
 /** Most bytes of an answer that are looked at: a few lines of JSON. */
 const MAX_ANSWER_BYTES = 65_536
@@ -80,7 +80,7 @@ async function sendAndClose(socket: Socket, line: LineBytes, target: ConfigTarge
   const closed = once(socket, 'close')
   // Seen by `closed` too; without this it would be nobody's while the line is still being written.
   closed.catch(() => undefined)
-  let silence = `has read nothing for ${sendMs / 1000} s`
+  let silence = `read nothing for ${sendMs / 1000} s`
   socket.setTimeout(sendMs)
   socket.on('timeout', () => {
     const message = `spamd on ${nameOfTarget(target)} ${silence}`
@@ -101,7 +101,7 @@ async function sendAndClose(socket: Socket, line: LineBytes, target: ConfigTarge
     // A write under way is only told that the socket is gone.
     throw socket.errored ?? error
   }
-  silence = `did not end the connection within ${closeMs / 1000} s: it may not have taken the list`
+  silence = `did not end the connection within ${closeMs / 1000} s: it may not have accepted the list`
   socket.setTimeout(closeMs)
   await closed
   return answer
@@ -123,12 +123,12 @@ function checkAnswer(answer: string): void {
   } catch {
     // Not the answer of a spamd that took the line.
   }
-  throw new AppError('ERR_SPAMD_REFUSED', `spamd did not take the list: ${escapeControl(String(reason))}`)
+  throw new AppError('ERR_SPAMD_REFUSED', `spamd did not accept the list: ${escapeControl(String(reason))}`)
 }
 
 function hintFor(target: ConfigTarget, code: string): string | undefined {
   if (code !== 'EACCES' && code !== 'EPERM') return undefined
   return target.kind === 'port'
-    ? 'spamd takes lists from source ports below 1024 only: run as root, or use --config-socket'
+    ? 'spamd accepts lists from source ports below 1024 only: run as root, or use --config-socket'
     : 'run as root, or as a member of the group of spamd'
 }

@@ -32,7 +32,7 @@ export function describeStoreFailure(settled: SettledSource): Problem | undefine
   const { source, storeFailure } = settled
   if (storeFailure === undefined) return undefined
   return {
-    message: `Could not keep ${nameOf(source)}: ${storeFailure.reason}; it is in force, and the last good copy stays`,
+    message: `Could not keep ${nameOf(source)}: ${storeFailure.reason}; it is loaded, and the last good copy is kept`,
     hint: storeFailure.hint,
     isError: true,
   }
@@ -43,8 +43,8 @@ export function describeShrinking(settled: SettledSource): Problem | undefined {
   const { source, shrunkFrom, summary } = settled
   if (shrunkFrom === undefined) return undefined
   return {
-    message: `warning: ${nameOf(source)} has shrunk from ${shrunkFrom} entries within 30 days to ${summary?.accepted ?? 0}`,
-    hint: 'look at its source; --accept-shrink makes the present size the measure',
+    message: `warning: ${nameOf(source)} shrank within 30 days from ${shrunkFrom} entries to ${summary?.accepted ?? 0}`,
+    hint: 'check its source; --accept-shrink makes the current size the reference',
     isError: false,
   }
 }

@@ -179,6 +179,6 @@ function createHint(name: string): string {
         ? `useradd -L daemon -d /var/empty -s /sbin/nologin ${name}`
         : `useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin ${name}`
   const other =
-    name === SETTING_TABLE.feedUser.defaults.linux ? 'or name another with --user' : 'or take --user out'
+    name === SETTING_TABLE.feedUser.defaults.linux ? 'or name another with --user' : 'or leave out --user'
   return `create it: ${command}; ${other}`
 }

@@ -41,8 +41,8 @@ export function describeProtected(
     const more = cidrs.length > MAX_NAMED ? ` and ${cidrs.length - MAX_NAMED} more` : ''
     const shown = `${cidrs.slice(0, MAX_NAMED).join(', ')}${more}`
     found.set(name, {
-      message: `warning: blacklist ${toDisplayText(name)} holds protected addresses, which are not blocked: ${shown}`,
-      hint: 'protected are own addresses, the default gateway and what a list with :never: holds',
+      message: `warning: blacklist ${toDisplayText(name)} contains protected addresses, which are not blocked: ${shown}`,
+      hint: "protected addresses are this host's own, its default gateway and those of lists with :never:",
       isError: false,
     })
   }
@@ -61,7 +61,7 @@ export function describeEmptied(parts: readonly ListPart[], combined: readonly C
     const white = emptiedBy.map(toDisplayText).join(', ')
     problems.push({
       message: `warning: blacklist ${toDisplayText(name)}: nothing is left of its ${entries} entries after whitelist ${white}`,
-      hint: 'look for a network in the white list that is too wide',
+      hint: 'check the white list for a network that is too wide',
       isError: false,
     })
   }

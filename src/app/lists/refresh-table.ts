@@ -101,7 +101,7 @@ export class RefreshTable {
   #tellOfLargeSet(firewall: Firewall, count: number, countBefore = 0): void {
     if (firewall.name !== 'nft' || count < LARGE_NFT_SET || countBefore >= LARGE_NFT_SET) return
     this.#parts.tell({
-      message: `warning: nft is slow with ${count} networks, and needs more than a kilobyte of memory for each`,
+      message: `warning: nft is slow with ${count} networks and uses more than 1 kB of memory per network`,
       hint: '--firewall ipset (SPAMD_FIREWALL) loads 500,000 in 2 seconds where nft takes 26',
       isError: false,
     })

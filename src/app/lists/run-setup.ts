@@ -197,7 +197,8 @@ function openFetcher(
         const found = await findUser(name)
         if (found !== undefined) return found
       }
-      const hint = 'commands run unprivileged when spamd-setup is started by root: name a user with --user'
+      const hint =
+        'commands run without privileges when spamd-setup is started by root: name a user with --user'
       throw new FeedError('ERR_FEED_PROGRAM', `cannot find user ${names[0]}`, { hint })
     },
     sleep: parts.sleep,

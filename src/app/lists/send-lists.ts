@@ -94,7 +94,7 @@ export async function sendLists(
     if (!isConfigListName(name)) {
       onProblem({
         message: `list name ${toDisplayText(name)} cannot be sent to spamd`,
-        hint: 'a name holds no semicolon and no line end',
+        hint: 'a name cannot contain a semicolon or line end',
         isError: true,
       })
       sent.push({ ...report, outcome: 'not sent' })

@@ -79,15 +79,15 @@ class Settling {
     const waiting = (reason: string): SourceFailure => ({
       code: 'ERR_FEED_WAITING',
       reason,
-      hint: '--force asks at once',
+      hint: 'use --force to fetch it now',
     })
     const failure = this.#state?.failure
     if (failure !== undefined) {
-      const reason = `${failure.reason} (not asked again before ${formatUtcTime(untilSec)})`
+      const reason = `${failure.reason} (not fetched again before ${formatUtcTime(untilSec)})`
       return this.#fallBack(waiting(reason), false)
     }
     if (this.#facts === undefined) {
-      const reason = 'it was asked less than an hour ago, but no copy could be stored'
+      const reason = 'it was fetched less than an hour ago, but no copy could be stored'
       return failed(this.#source, waiting(reason), false)
     }
     // A copy that was damaged since is worth a request out of turn.
@@ -196,7 +196,7 @@ class Settling {
     if (summary !== undefined) return { kind: 'unchanged', summary, freshUntilSec: first.freshUntilSec }
     const again = await options.fetcher.fetch({ method, location, isPrivateAllowed }, receive)
     if (again.kind === 'body') return { ...again, kind: 'content', fetched: again.content }
-    throw new FeedError('ERR_FEED_STATUS', 'the server says "unchanged" to a first request')
+    throw new FeedError('ERR_FEED_STATUS', 'the server says "unchanged", but there is no copy')
   }
 
   /** Notes what became of a request. A note that cannot be written is no failure of the list: the copy tells it. */

@@ -93,7 +93,7 @@ function findReason(
   }
   const size = { ipv4: countAddresses(set).ipv4, ipv6: set.ipv6.length }
   if (size.ipv4 > MAX_TOTAL_IPV4 && countAddresses(subtractSet(set, known)).ipv4 > MAX_TOTAL_IPV4) {
-    return `the list holds ${size.ipv4} addresses, more than 1/16 of IPv4`
+    return `the list covers ${size.ipv4} addresses, more than 1/16 of IPv4`
   }
   if (previousSize === undefined) return undefined
   for (const [family, unit] of [
@@ -130,7 +130,7 @@ function intersectIpv6(set: IpRangeSet, right: IpRangeSet): IpRangeSet {
 const NOTE_MESSAGES = {
   wide: 'items wider than /8, or /19 in IPv6',
   'special-use': 'ranges of private or reserved addresses, which no mail comes from',
-  'special-use-cut': 'ranges of private or reserved addresses were taken out',
+  'special-use-cut': 'ranges of private or reserved addresses were removed',
 }
 
 function noteOf(kind: keyof typeof NOTE_MESSAGES, count: number, firstLine: number | undefined): ListNote {

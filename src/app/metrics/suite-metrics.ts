@@ -25,7 +25,12 @@ export function suiteMetrics(status: SuiteStatus): MetricFamily[] {
   const { spamd, spamlogd, database, tables, lists } = status
   const counts = 'counts' in database ? database : undefined
   return [
-    single('spamd_metrics_timestamp_seconds', 'gauge', 'When these numbers were gathered.', status.timeSec),
+    single(
+      'spamd_metrics_timestamp_seconds',
+      'gauge',
+      'Time at which these numbers were gathered.',
+      status.timeSec,
+    ),
     single(
       'spamd_up',
       'gauge',
@@ -51,28 +56,28 @@ export function suiteMetrics(status: SuiteStatus): MetricFamily[] {
     single(
       'spamd_alone_since_seconds',
       'gauge',
-      'Since when spamd goes on without the server of its database; 0 while that is there.',
+      'Time since which spamd has used its local database; 0 while the database server is reachable.',
       spamd.state === 'running' ? (spamd.status.aloneSinceSec ?? 0) : undefined,
     ),
     single('spamd_database_size_bytes', 'gauge', 'Size of the database file.', counts?.sizeBytes),
     byLabel(
       'spamd_database_entries',
       'gauge',
-      'Entries of the database, counted just now.',
+      'Entries of the database, counted now.',
       'kind',
       Object.entries(counts?.counts ?? {}),
     ),
     byLabel(
       'spamd_firewall_table_entries',
       'gauge',
-      'Entries of the table in the packet filter, counted just now.',
+      'Entries of the table in the packet filter, counted now.',
       'table',
       tables.kind === 'counts' ? tables.counts : [],
     ),
     byLabel(
       'spamd_troubles',
       'gauge',
-      'What spamdctl status finds wrong.',
+      'Number of problems that spamdctl status finds.',
       'level',
       (['critical', 'warning', 'unknown'] as const).map((level) => [
         level,
@@ -101,21 +106,21 @@ function listFamilies(lists: readonly ListState[], timeSec: number): MetricFamil
     byLabel(
       'spamd_list_last_success_timestamp_seconds',
       'gauge',
-      'When the content of a list was last known to be current; 0: never.',
+      'Time at which the content of a list was last known to be current; 0: never.',
       'list',
       byFetched(({ lastSuccessSec }) => lastSuccessSec ?? 0),
     ),
     byLabel(
       'spamd_list_last_try_timestamp_seconds',
       'gauge',
-      'When a list was last asked for.',
+      'Time at which a list was last requested.',
       'list',
       byFetched(({ lastTrySec }) => lastTrySec),
     ),
     byLabel(
       'spamd_list_failed',
       'gauge',
-      '1 when the last try to get a list failed.',
+      '1 when the last attempt to fetch a list failed.',
       'list',
       byFetched(({ lastError }) => (lastError === undefined ? 0 : 1)),
     ),

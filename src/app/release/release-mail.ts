@@ -48,8 +48,8 @@ export async function makeRelease(
     actor: release.author,
   })
   if (outcomes[0] === 'made') return
-  throw new AppError('ERR_RELEASE', `${MAX_RELEASES} releases are in force, more cannot be made`, {
-    hint: 'spamdctl release list shows them, spamdctl release cancel ID ends one',
+  throw new AppError('ERR_RELEASE', `${MAX_RELEASES} releases are in force; no more can be made`, {
+    hint: 'list them with "spamdctl release list", and end one with "spamdctl release cancel ID"',
   })
 }
 
@@ -62,9 +62,9 @@ export async function cancelRelease(
 ): Promise<void> {
   const { outcomes } = await store.editReleases([{ operation: 'cancel', id }], nowSec, { actor })
   if (outcomes[0] === 'cancelled') return
-  const reason = outcomes[0] === 'ended' ? 'it has ended already' : 'there is no such release'
+  const reason = outcomes[0] === 'ended' ? 'it has already ended' : 'no such release'
   throw new AppError('ERR_RELEASE', `cannot cancel release ${id}: ${reason}`, {
-    hint: 'spamdctl release list shows those in force',
+    hint: 'list those in force with "spamdctl release list"',
   })
 }
 

@@ -37,7 +37,7 @@ function parseSender(text: string): string {
   const isSound = wire.includes('@') ? isAddress(wire) : DOMAIN.test(wire)
   if (!isSound || wire.length > MAX_ADDRESS_BYTES) {
     throw usage(
-      `--from: ${JSON.stringify(text)} is no sender`,
+      `--from: ${JSON.stringify(text)} is not a sender`,
       'an address such as user@example.net, a domain such as example.net, .example.net with its subdomains, or <>',
     )
   }
@@ -47,7 +47,7 @@ function parseSender(text: string): string {
 function parseRecipient(text: string): string {
   const wire = normalised(toWireText(text))
   if ((wire !== 'postmaster' && !isAddress(wire)) || wire.length > MAX_ADDRESS_BYTES) {
-    throw usage(`--to: ${JSON.stringify(text)} is no address`, 'a whole address such as user@example.org')
+    throw usage(`--to: ${JSON.stringify(text)} is not an address`, 'a whole address such as user@example.org')
   }
   return wire
 }
@@ -66,7 +66,7 @@ function parseNetwork(text: string): string {
   const network = parseCidr(text)
   if (network === undefined || network.prefixLength === 0) {
     throw usage(
-      `--ip: ${JSON.stringify(text)} is no address and no network`,
+      `--ip: ${JSON.stringify(text)} is not an address or network`,
       'for example 192.0.2.1 or 192.0.2.0/24',
     )
   }

@@ -53,7 +53,7 @@ export async function openEditAnnouncer(
       await sync.close()
       const { failed, ipv6 } = sync.sender.counters
       if (failed > 0) warn(`${failed} messages to other gateways could not be sent`)
-      if (ipv6 > 0) warn(`${ipv6} IPv6 entries were not sent: the protocol carries IPv4 only`)
+      if (ipv6 > 0) warn(`${ipv6} IPv6 entries were not sent: the protocol supports only IPv4`)
     },
   }
 }

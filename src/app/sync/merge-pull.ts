@@ -95,7 +95,7 @@ async function refuseOld(store: MergeStore, { node }: PullHeader, now: number): 
   const days = Math.floor((now - seenSec) / 86_400)
   throw new AppError(
     'ERR_PULL_OLD',
-    `this database was last in step ${days} days ago: it cannot be merged any more`,
+    `this database was last synchronised ${days} days ago: it can no longer be merged`,
     {
       hint: 'stop spamd, move the database away, run "spamdctl init-db" and pull again',
     },
@@ -103,17 +103,17 @@ async function refuseOld(store: MergeStore, { node }: PullHeader, now: number): 
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  format: 'the answer is not that of "spamdctl serve-pull"',
-  cut: 'the answer was cut',
+  format: 'the answer is not from "spamdctl serve-pull"',
+  cut: 'the answer is incomplete',
   frame: 'the answer is damaged',
-  records: 'the answer holds records that cannot be read',
+  records: 'the answer contains unreadable records',
 }
 
 function answerError(host: string, reason: string): AppError {
   return new AppError('ERR_PULL_ANSWER', `${host}: ${REASONS[reason] ?? reason}`, {
     hint:
       reason === 'format'
-        ? `the key of this host must lead to "spamdctl serve-pull" there, and no greeting may be printed: try ssh ${host}`
+        ? `the ssh key of this host must run "spamdctl serve-pull" there, without a greeting; try: ssh ${host}`
         : undefined,
   })
 }

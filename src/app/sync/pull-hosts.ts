@@ -30,8 +30,8 @@ export interface PullOptions {
 /** Refuses what ssh would take for an option or what is no host. `AppError` `ERR_PULL_HOST`. */
 export function checkPullHost(host: string): void {
   if (!host.startsWith('-') && HOST.test(host) && host.length <= MAX_HOST_BYTES) return
-  throw new AppError('ERR_PULL_HOST', `"${escapeControl(host)}" is no host`, {
-    hint: 'name a host as for ssh: gw2.example.org, _spamdpull@192.0.2.2, or one of ssh_config(5)',
+  throw new AppError('ERR_PULL_HOST', `"${escapeControl(host)}" is not a host`, {
+    hint: 'name a host as for ssh: gw2.example.org, _spamdpull@192.0.2.2, or an alias from ssh_config(5)',
   })
 }
 
@@ -85,6 +85,6 @@ async function endOf(host: string, running: RunningProcess): Promise<void> {
   const last = stderrTail.trimEnd().split('\n').at(-1) ?? ''
   const reason = hasTimedOut ? 'no answer in time' : last === '' ? `ssh ended with status ${exitCode}` : last
   throw new AppError('ERR_PULL_SSH', `${host}: ${escapeControl(reason)}`, {
-    hint: `try as the same user: ssh -o BatchMode=yes ${host} spamdctl serve-pull`,
+    hint: `test it as the same user: ssh -o BatchMode=yes ${host} spamdctl serve-pull`,
   })
 }

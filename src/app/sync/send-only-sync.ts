@@ -53,7 +53,7 @@ export async function openSendOnlySync(options: SendOnlySyncOptions): Promise<Se
       try {
         key = readKey(keyPath)
       } catch (error) {
-        logger.log('warning', `the synchronisation key stays as it was: ${reasonOf(error)}`)
+        logger.log('warning', `the synchronisation key was not changed: ${reasonOf(error)}`)
       }
       await sender.resolveAgain()
     },

@@ -29,7 +29,7 @@ export async function readPullRequest(input: AsyncIterable<Uint8Array>): Promise
   const request = text.length > MAX_REQUEST_BYTES ? undefined : parsePullRequest(text.split('\n')[0]!)
   if (request !== undefined) return request
   throw new AppError('ERR_PULL_REQUEST', 'no request of "spamdctl pull" on standard input', {
-    hint: 'this is the other end of "spamdctl pull HOST", started by sshd',
+    hint: 'this command is run by sshd for "spamdctl pull HOST"',
   })
 }
 

@@ -33,7 +33,7 @@ export function createSyncKey(path: string, owner?: { uid: number; gid: number }
   } catch (error) {
     if (isSystemError(error) && error.code === 'EEXIST') {
       throw new AppError('ERR_SYNC_KEY_EXISTS', `cannot create ${path}: File exists`, {
-        hint: 'all peers need the same file: copy it to them, or remove it first to make a new one',
+        hint: 'all peers need the same file: copy it to them, or remove it first to create a new one',
       })
     }
     throw new AppError('ERR_SYNC_KEY_WRITE', `cannot create ${path}: ${reasonOf(error)}`, {
@@ -82,7 +82,7 @@ export function syncKeyFingerprint(path: string): string {
   const content = readSyncKeyFile(path)
   if (content !== undefined) return fingerprintOf(content)
   throw new AppError('ERR_SYNC_KEY_READ', `cannot read ${path}: No such file or directory`, {
-    hint: 'spamdctl sync-key makes one',
+    hint: 'create one with "spamdctl sync-key"',
   })
 }
 
@@ -98,7 +98,7 @@ export function syncKeyWarning(path: string): string | undefined {
     mode = statSync(path).mode
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') {
-      return `no synchronisation key in ${path}: anybody can forge messages`
+      return `no synchronisation key in ${path}: anyone can forge messages`
     }
     return undefined
   }

@@ -41,13 +41,9 @@ export function parseWhySubject(text: string): WhySubject {
   const domain = wire.replace(/^[@.]/, '').replace(/\.$/, '')
   if (/^(?:[a-z0-9_\x80-\xff-]+\.)+[a-z0-9_\x80-\xff-]*[a-z\x80-\xff][a-z0-9\x80-\xff-]*$/.test(domain))
     return { kind: 'domain', domain }
-  throw new AppError(
-    'ERR_USAGE',
-    `${JSON.stringify(text)} is neither an address nor an e-mail address nor a domain`,
-    {
-      hint: 'for example 192.0.2.1, 2001:db8::1, user@example.org, example.org',
-    },
-  )
+  throw new AppError('ERR_USAGE', `${JSON.stringify(text)} is not an address, e-mail address or domain`, {
+    hint: 'for example 192.0.2.1, 2001:db8::1, user@example.org, example.org',
+  })
 }
 
 /** Looks everywhere. What cannot be seen is told in its place. */

@@ -46,7 +46,7 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
   if (exception !== undefined && (holds('spamd-allow') || !Array.isArray(facts.tables))) {
     return verdict(
       'passes',
-      `${ip} reaches the mail server: it is of ${exception}, an exception of yours`,
+      `${ip} reaches the mail server: it belongs to ${exception}, one of your exceptions`,
       undefined,
       `spamdctl allow remove ${exception}`,
     )
@@ -56,7 +56,7 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
   if (holds('spamd') && blocking.length === 0) {
     return verdict(
       'refused',
-      `${ip} is sent to spamd, since the packet filter's table spamd holds it, although no list names it now`,
+      `${ip} is sent to spamd, because it is in the packet filter's table spamd, although it is on no list now`,
       undefined,
       'spamd-setup -b',
     )
@@ -66,7 +66,7 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
   if (host?.kind === 'TRAPPED') {
     return verdict(
       'refused',
-      `${ip} is stuttered at and refused: it is TRAPPED ${until(host, facts.timeSec)}${isWhiteInFilter ? `; the packet filter still lets it pass until the next scan, within ${scanSec} seconds` : ''}`,
+      `${ip} is tarpitted and refused: it is TRAPPED ${until(host, facts.timeSec)}${isWhiteInFilter ? `; the packet filter still lets it pass until the next scan, within ${scanSec} seconds` : ''}`,
       isPinned(host) ? undefined : host.expire,
       `spamdb -t -d ${ip}`,
     )
@@ -87,15 +87,15 @@ function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
     }
     return verdict(
       'waits',
-      `${ip} is WHITE, but the packet filter does not hold it yet: it passes after the next scan, within ${scanSec} seconds`,
+      `${ip} is WHITE, but not yet in the packet filter's table: it passes after the next scan, within ${scanSec} seconds`,
       facts.timeSec + scanSec,
-      'spamdctl doctor, if that does not change',
+      'spamdctl doctor, if this does not change',
     )
   }
   if (isWhiteInFilter) {
     return verdict(
       'passes',
-      `${ip} reaches the mail server, since the packet filter holds it; the database does not, so that the next scan, within ${scanSec} seconds, takes it out`,
+      `${ip} reaches the mail server, because it is in the packet filter's table; it is not in the database, so the next scan, within ${scanSec} seconds, removes it`,
       facts.timeSec + scanSec,
       `spamdb -a ${ip}`,
     )
@@ -108,14 +108,14 @@ function judgePool(facts: Facts, ip: string, pool: PoolEntry, isInFilter: boolea
   const command = `spamdb -d ${pool.ip}`
   const reason =
     pool.pool === poolKeyText({ kind: 'learn' })
-      ? 'it came back, and spamd only learns (--learn)'
-      : `${pool.ip} is open, since a sender with many addresses came back from there`
+      ? 'it retried, and spamd only learns (--learn)'
+      : `${pool.ip} is open, because a sender with many addresses retried from there`
   if (!isInFilter && Array.isArray(facts.tables)) {
     return verdict(
       'waits',
-      `${ip} passes soon: ${reason}, but the packet filter does not hold it yet`,
+      `${ip} passes soon: ${reason}, but the packet filter's table does not have it yet`,
       undefined,
-      'spamdctl doctor, if that does not change',
+      'spamdctl doctor, if this does not change',
     )
   }
   return verdict('passes', `${ip} reaches the mail server: ${reason}`, pool.expire, command)
@@ -140,24 +140,24 @@ function judgeListed(
   )
   const command =
     cutting.length > 0
-      ? 'spamd-setup, which loads the white list that takes it out'
-      : `name ${ip} in a white list behind ${toDisplayText(blocking[0]!)} in "all" of spamd.conf, then spamd-setup`
+      ? 'spamd-setup, which loads the white list that excludes it'
+      : `put ${ip} into a white list after ${toDisplayText(blocking[0]!)} in "all" of spamd.conf, then spamd-setup`
   if (isWhiteInFilter && !isInTable) {
     return verdict(
       'passes',
-      `${ip} reaches the mail server for now, since the packet filter holds it as white; it is on ${names}, so that the next scan takes it out`,
+      `${ip} reaches the mail server for now, because it is in the packet filter's white table; it is on ${names}, so the next scan removes it`,
       undefined,
       command,
     )
   }
-  return verdict('refused', `${ip} is stuttered at and refused: it is on ${names}`, undefined, command)
+  return verdict('refused', `${ip} is tarpitted and refused: it is on ${names}`, undefined, command)
 }
 
 function judgeStranger(facts: Facts, ip: string): Verdict {
   if ('pid' in facts.daemon && facts.daemon.mode === 'block-lists') {
     return verdict(
       'passes',
-      `${ip} reaches the mail server: no list names it, and spamd does not greylist`,
+      `${ip} reaches the mail server: it is on no list, and spamd does not greylist`,
       undefined,
       undefined,
     )
@@ -167,7 +167,7 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
   if (tuples.length === 0) {
     return verdict(
       'unknown-host',
-      `${ip} is unknown: its first mail is told to come back, and passes when the same is tried again after ${formatDuration(passSec)}`,
+      `${ip} is unknown: its first mail is deferred, and passes when it is retried after ${formatDuration(passSec)}`,
       undefined,
       `spamdb -a ${ip}`,
     )
@@ -188,14 +188,14 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
   if (readySec <= facts.timeSec) {
     return verdict(
       'waits',
-      `${ip} is greylisted, and passes with its next try of the same mail: the waiting time is over since ${formatDuration(facts.timeSec - readySec)}`,
+      `${ip} is greylisted, and passes at its next try of the same mail: the waiting time ended ${formatDuration(facts.timeSec - readySec)} ago`,
       Math.min(...tuples.map(({ expire }) => expire)),
       `spamdb -a ${ip}`,
     )
   }
   return verdict(
     'waits',
-    `${ip} is greylisted: the same mail passes when it is tried again in ${formatDuration(readySec - facts.timeSec)} or later`,
+    `${ip} is greylisted: the same mail passes when it is retried in ${formatDuration(readySec - facts.timeSec)} or later`,
     readySec,
     `spamdb -a ${ip}`,
   )
@@ -211,7 +211,7 @@ function judgeRecipient(facts: Facts): Verdict {
         : ''
   const policy = 'pid' in facts.daemon ? facts.daemon.policy : undefined
   const traps = 'spamtraps' in facts.database ? facts.database.spamtraps : []
-  const trapText = `who is not white and mails to it is trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}`
+  const trapText = `hosts that are not WHITE and mail to it are trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}`
   if (subject.kind === 'email' && traps.length > 0) {
     return verdict('trap', `${name} is a spamtrap: ${trapText}`, undefined, `spamdb -T -d ${name}`)
   }
@@ -219,18 +219,19 @@ function judgeRecipient(facts: Facts): Verdict {
     const domain = name.replace(/^.*@/, '')
     return verdict(
       'trap',
-      `${name} is outside of the allowed domains, so that it counts as a spamtrap: ${trapText}`,
+      `${name} is outside the allowed domains, so it counts as a spamtrap: ${trapText}`,
       undefined,
       `echo ${domain} >> ${allowedDomains.path}, then reload spamd`,
     )
   }
   const waiting = 'tuples' in facts.database ? facts.database.tuples.length : 0
   const more = 'tuples' in facts.database && facts.database.hasMoreTuples ? 'more than ' : ''
-  const waits = waiting === 0 ? 'no mail from or to it waits' : `${more}${waiting} mails from or to it wait`
+  const waits =
+    waiting === 0 ? 'no mail from or to it is waiting' : `${more}${waiting} mails from or to it are waiting`
   const passSec = policy?.passSec ?? DEFAULT_PASS_SEC
   return verdict(
     'mail-waits',
-    `${name} is no spamtrap; ${waits}; mail from unknown hosts waits ${formatDuration(passSec)}`,
+    `${name} is not a spamtrap; ${waits}; mail from unknown hosts waits ${formatDuration(passSec)}`,
     undefined,
     waiting === 0
       ? undefined
@@ -251,7 +252,9 @@ function releaseCommand({ subject, database }: Facts): string | undefined {
 }
 
 function until(host: { expire: number }, nowSec: number): string {
-  return host.expire === 0 ? 'for good' : `for another ${formatDuration(Math.max(0, host.expire - nowSec))}`
+  return host.expire === 0
+    ? 'permanently'
+    : `for another ${formatDuration(Math.max(0, host.expire - nowSec))}`
 }
 
 function verdict(

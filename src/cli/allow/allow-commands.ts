@@ -44,8 +44,8 @@ export async function runAllowRemove(
 ): Promise<number> {
   const run = await removeAllowed(words.map(parseAllowName), io)
   if (run.missing.length > 0) {
-    throw new AppError('ERR_ALLOW', `${run.missing.join(', ')}: no such exception, nothing was removed`, {
-      hint: 'spamdctl allow list shows them',
+    throw new AppError('ERR_ALLOW', `${run.missing.join(', ')}: no such exception; nothing was removed`, {
+      hint: 'list the exceptions with "spamdctl allow list"',
     })
   }
   return tell(run, options, io)
@@ -89,7 +89,7 @@ function changeLines(
   const head = isEnded
     ? `${name}: ${isDryRun ? 'would be removed' : 'removed'}`
     : `${name}: ${countText(networks.length, 'network')}`
-  const note = hasClientTerms ? '; further hosts may pass by terms that name no network' : ''
+  const note = hasClientTerms ? '; its SPF record also has terms that cannot be listed as networks' : ''
   const lines = [
     `${head}${note}`,
     ...removed.map((network) => `- ${network}`),
@@ -102,10 +102,10 @@ function failureText({ source, failure }: SourceChange, nowSec: number): string 
   const { name, networks, checked } = source
   const left = checked + KEEP_NETWORKS_SEC - nowSec
   if (networks.length === 0)
-    return `${name}: ${failure}; it lets nobody through until the next "spamdctl allow sync"`
+    return `${name}: ${failure}; it has no effect until the next "spamdctl allow sync"`
   if (left <= 0)
-    return `${name}: ${failure}; its networks of ${formatDuration(nowSec - checked)} ago are dropped`
-  return `${name}: ${failure}; its networks of ${formatDuration(nowSec - checked)} ago stay for ${formatDuration(left)} more`
+    return `${name}: ${failure}; its networks, found ${formatDuration(nowSec - checked)} ago, are dropped`
+  return `${name}: ${failure}; its networks, found ${formatDuration(nowSec - checked)} ago, are kept for another ${formatDuration(left)}`
 }
 
 /** Shows all sources. */
@@ -118,7 +118,7 @@ export async function runAllowList(
     const rows = sources.map((source) => ({ ...sourceFields(source, nowSec), networks: source.networks }))
     return `${JSON.stringify(rows, undefined, 2)}\n`
   }
-  if (sources.length === 0) return 'no exception is stored\n'
+  if (sources.length === 0) return 'no exceptions are stored\n'
   return sources
     .map((source) => {
       const networks = options.has('networks') && !isAllowedNetwork(source.name) ? source.networks : []

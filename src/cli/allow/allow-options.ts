@@ -5,7 +5,7 @@ import type { OptionSpec } from '../getopt.js'
 
 const SHARED: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 const FIREWALL: OptionSpec = {
@@ -18,25 +18,25 @@ const DNS: OptionSpec = {
   long: 'dns',
   value: 'ADDRESS[:PORT]',
   isRepeatable: true,
-  summary: 'ask this name server in place of those of the system',
+  summary: "name server to use instead of the system's",
 }
 
 export const ALLOW_ADD_OPTIONS: readonly OptionSpec[] = [
-  { long: 'expire', value: 'DURATION', summary: 'remove it after this time (default never)' },
-  { long: 'comment', value: 'TEXT', summary: 'keep a note: who asked for it, and why' },
-  { long: 'dry-run', summary: 'show which networks it stands for, and do nothing' },
+  { long: 'expire', value: 'DURATION', summary: 'remove the exception after this time (default: never)' },
+  { long: 'comment', value: 'TEXT', summary: 'note to store with it: who asked for it, and why' },
+  { long: 'dry-run', summary: 'show the networks it stands for, and change nothing' },
   DNS,
   FIREWALL,
   ...SHARED,
 ]
 export const ALLOW_LIST_OPTIONS: readonly OptionSpec[] = [
-  { long: 'networks', summary: 'show every network, too' },
+  { long: 'networks', summary: 'also show every network' },
   ...SHARED,
 ]
 export const ALLOW_REMOVE_OPTIONS: readonly OptionSpec[] = [FIREWALL, ...SHARED]
 export const ALLOW_SYNC_OPTIONS: readonly OptionSpec[] = [
-  { long: 'dry-run', summary: 'show what would change, and do nothing' },
-  { long: 'offline', summary: 'ask no DNS: fill the table with what is stored, as after a reboot' },
+  { long: 'dry-run', summary: 'show what would change, and change nothing' },
+  { long: 'offline', summary: 'send no DNS queries: fill the table from the database, as after a reboot' },
   DNS,
   FIREWALL,
   ...SHARED,

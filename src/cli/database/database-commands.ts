@@ -29,25 +29,25 @@ import { problemOfComment } from '../spamdb/spamdb-request.js'
 const DB_OPTION: OptionSpec = {
   long: 'db',
   value: 'FILE',
-  summary: 'database to use in place of SPAMD_DB and the default',
+  summary: 'database to use instead of SPAMD_DB or the default',
 }
-const JSON_OPTION: OptionSpec = { long: 'json', summary: 'the report as one JSON object' }
+const JSON_OPTION: OptionSpec = { long: 'json', summary: 'print the report as one JSON object' }
 
 export const IMPORT_OPTIONS: readonly OptionSpec[] = [
   DB_OPTION,
   {
     long: 'kind',
     value: 'KIND',
-    summary: 'read a plain list of addresses, one a line, as WHITE, TRAPPED or SPAMTRAP',
+    summary: 'read a plain list of addresses, one per line, as WHITE, TRAPPED or SPAMTRAP',
   },
   {
     long: 'expire',
     value: 'DURATION',
-    summary: 'with --kind: life time such as 4h or 36d in place of the default, or never',
+    summary: 'with --kind: lifetime such as 4h or 36d instead of the default, or never',
   },
-  { long: 'comment', value: 'TEXT', summary: 'with --kind: a note kept with each entry' },
-  { long: 'if-missing', summary: 'leave entries that exist as they are' },
-  { long: 'allowed-domains', value: 'FILE', summary: 'append the allowed domains of greyd to this file' },
+  { long: 'comment', value: 'TEXT', summary: 'with --kind: note to store with each entry' },
+  { long: 'if-missing', summary: 'leave existing entries unchanged' },
+  { long: 'allowed-domains', value: 'FILE', summary: "append greyd's allowed domains to this file" },
   JSON_OPTION,
   { long: 'help', summary: 'show this help' },
 ]
@@ -115,7 +115,7 @@ export async function runImport(file: string, options: OptionValues, parts: Spam
       }
       if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
         parts.writeError(
-          'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP\n',
+          'spamdctl: hint: import a plain list of addresses with --kind WHITE, TRAPPED or SPAMTRAP\n',
         )
       }
       const text = options.has('json')
@@ -140,13 +140,13 @@ function importOptionsOf(options: OptionValues): ImportOptions {
   const ifMissing = options.has('if-missing')
   if (kindText === undefined) {
     for (const name of ['expire', 'comment']) {
-      if (options.has(name)) throw usageError(`--${name} goes with --kind`)
+      if (options.has(name)) throw usageError(`--${name} requires --kind`)
     }
     return { list: undefined, ifMissing }
   }
   const kind = kindOf(kindText)
   if (kind === 'GREY' || kind === 'POOL')
-    throw usageError('--kind: a plain list is WHITE, TRAPPED or SPAMTRAP')
+    throw usageError('--kind: a plain list can only be WHITE, TRAPPED or SPAMTRAP')
   const expire = options.last('expire')
   if (expire !== undefined && hasNoUnit(expire)) {
     throw usageError(`--expire: "${expire}" has no unit`, hintForUnit(expire))
@@ -193,7 +193,7 @@ export async function runExport(options: OptionValues, parts: SpamdbParts): Prom
     }
     if (gapCount === 0) return EXIT.ok
     parts.writeError(
-      'spamdctl: hint: all else was exported; a file made by "spamdctl backup" may hold the rest\n',
+      'spamdctl: hint: everything else was exported; a file made by "spamdctl backup" may hold the rest\n',
     )
     return EXIT.failure
   })
@@ -233,7 +233,7 @@ export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Pro
         `file: ${escapeControl(path)}`,
         `size: ${report.sizeBytes} bytes`,
         `schema: ${report.schemaVersion}`,
-        ...ENTRY_KINDS.map((kind) => `${kind}: ${counts === null ? 'not countable' : counts[kind]}`),
+        ...ENTRY_KINDS.map((kind) => `${kind}: ${counts === null ? 'cannot be counted' : counts[kind]}`),
         `integrity: ${report.isSound ? 'ok' : 'damaged'}`,
       ]
       parts.writeOut(Buffer.from(`${lines.join('\n')}\n`))
@@ -243,7 +243,7 @@ export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Pro
       parts.writeError(`spamdctl: ${escapeControl(path)}: ${escapeControl(problem)}\n`)
     }
     parts.writeError(
-      'spamdctl: hint: save what is readable with "spamdctl export", then import it into a new database\n',
+      'spamdctl: hint: save what can be read with "spamdctl export", then import it into a new database\n',
     )
     return EXIT.failure
   })
@@ -256,7 +256,7 @@ export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Pro
 export async function runInitDb(options: OptionValues, parts: SpamdbParts): Promise<number> {
   const location = resolveDbPath(options.last('db'), parts.environment)
   if (isPostgresLocation(location)) return await runInitServer(location, options, parts)
-  if (options.has('partitions')) throw usageError('--partitions goes with a database on a server')
+  if (options.has('partitions')) throw usageError('--partitions is only for a database on a server')
   const { user } = resolveSettings({}, parts.environment)
   const mode = modeOf(options.last('mode'))
   const owner = isRoot() ? await findUser(user) : undefined
@@ -268,12 +268,12 @@ export async function runInitDb(options: OptionValues, parts: SpamdbParts): Prom
   const isNew = await initDatabase(path, owner, mode)
   if (isNew && isRoot() && owner === undefined) {
     parts.writeError(
-      `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder, before the daemons run\n`,
+      `spamdctl: ${escapeControl(path)} belongs to root: there is no user ${escapeControl(user)}\nspamdctl: hint: create the user, then chown the database and its folder before the daemons start\n`,
     )
   }
   const text = options.has('json')
     ? JSON.stringify({ file: path, created: isNew, ...(isFormer && { takenOver: found }) })
-    : `${escapeControl(path)}: ${isFormer ? `taken over from ${found}` : isNew ? 'created' : 'is there already'}`
+    : `${escapeControl(path)}: ${isFormer ? `taken over from ${found}` : isNew ? 'created' : 'exists already'}`
   parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }

@@ -16,12 +16,14 @@ export function renderFailoverPlan(
 }
 
 function renderNode({ name, isHere, steps, commands }: PlannedNode): string {
-  const lines = [`== ${name}${isHere ? '' : ' (another machine: files are shown as if none were there)'}`, '']
+  const lines = [
+    `== ${name}${isHere ? '' : ' (another machine: files are shown as if they did not exist)'}`,
+    '',
+  ]
   for (const step of steps) {
     lines.push(`-- ${step.file.path}: ${step.file.purpose}`)
-    if (step.action === 'keep') lines.push('as wanted')
-    else if (step.action === 'write-beside')
-      lines.push('holds something else: compare, and change it by hand')
+    if (step.action === 'keep') lines.push('up to date')
+    else if (step.action === 'write-beside') lines.push('differs: compare, and change it by hand')
     if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable))
     lines.push('')
   }

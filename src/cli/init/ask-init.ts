@@ -30,9 +30,9 @@ export async function collectAnswers(
     const words = text.split(/[\s,]+/).filter((word) => word !== '')
     return words.length === 1 && words[0] === 'none' ? [] : words
   }
-  const outside = await answer('outside', '1/6 interface to the outside', defaultInterface ?? '')
+  const outside = await answer('outside', '1/6 outside interface', defaultInterface ?? '')
   if (outside === '') {
-    throw new AppError('ERR_USAGE', 'the interface to the outside is not known', {
+    throw new AppError('ERR_USAGE', 'cannot tell which interface is the outside one', {
       hint: 'name it with --outside',
     })
   }
@@ -43,7 +43,7 @@ export async function collectAnswers(
   )
   const mode = await answer(
     'mode',
-    '3/6 greylist strangers, or blacklist only (greylist, blacklist)',
+    '3/6 greylist unknown hosts, or use block lists only (greylist, blacklist)',
     'greylist',
   )
   if (mode !== 'greylist' && mode !== 'blacklist') {
@@ -51,6 +51,6 @@ export async function collectAnswers(
   }
   const lists = await answers('list', '4/6 block lists (spamdctl lists catalogue), or none', STARTER_LISTS)
   const peer = await answer('peer', '5/6 address of a second gateway, or none', 'none')
-  const log = await answer('log', '6/6 log of the packet filter', system === 'debian' ? 'nflog:25' : 'pflog1')
+  const log = await answer('log', '6/6 packet log device', system === 'debian' ? 'nflog:25' : 'pflog1')
   return { outside, mailServers, mode, lists, peer: peer === 'none' ? undefined : peer, log }
 }

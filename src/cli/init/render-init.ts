@@ -5,15 +5,15 @@ import { shellWords } from '../../codec/shell-words.js'
 const ACTIONS = {
   create: 'new',
   extend: 'lines added',
-  replace: 'in place of the one that was installed',
-  'write-beside': 'holds something else: written beside it',
+  replace: 'replaces the installed one',
+  'write-beside': 'differs: written beside it',
 } as const
 
 /** Every file as a diff, every command, and what is left to do by hand. */
 export function renderPreparedInit({ steps, plan }: PreparedInit): string {
   const lines: string[] = []
   for (const step of steps) {
-    const title = step.action === 'keep' ? 'as wanted' : ACTIONS[step.action]
+    const title = step.action === 'keep' ? 'up to date' : ACTIONS[step.action]
     lines.push(`-- ${step.file.path}: ${step.file.purpose} (${title})`)
     if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable), '')
   }

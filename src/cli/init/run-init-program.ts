@@ -63,8 +63,8 @@ async function systemOf(name: string | undefined, root: string): Promise<System>
 async function isAgreed(options: OptionValues, parts: InitParts, question: string): Promise<boolean> {
   if (options.has('yes')) return true
   if (parts.ask === undefined) {
-    parts.writeError('spamdctl: nothing is written without consent, and there is no terminal to ask\n')
-    parts.writeError('spamdctl: hint: use --yes, or --dry-run to see it only\n')
+    parts.writeError('spamdctl: nothing was written: there is no terminal to ask for confirmation on\n')
+    parts.writeError('spamdctl: hint: use --yes to go ahead, or --dry-run to only show the changes\n')
     return false
   }
   return /^y(es)?$/i.test(await parts.ask(`${question} [y/N] `))

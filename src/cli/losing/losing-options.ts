@@ -11,15 +11,15 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
     summary: 'report mail tried from at least this many addresses (default 3)',
   },
   { long: 'check', summary: 'print one line for monitoring; exit code 1 if anyone is losing mail' },
-  { long: 'no-dns', summary: 'ask no DNS: addresses are not tested against SPF, and have no names' },
+  { long: 'no-dns', summary: 'send no DNS queries: check no SPF and look up no names' },
   {
     long: 'dns',
     value: 'ADDRESS[:PORT]',
     isRepeatable: true,
-    summary: 'ask this name server in place of those of the system',
+    summary: "name server to use instead of the system's",
   },
-  { long: 'json', summary: 'one JSON object' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'json', summary: 'print one JSON object' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 

@@ -41,14 +41,14 @@ export function renderLosing(
     .map((sender) => `\n${renderSender(sender, report, nowSec, terminal)}`)
   const notes: string[] = []
   if (senders.length > MAX_SENDERS)
-    notes.push(`and ${senders.length - MAX_SENDERS} senders more: --json has them`)
-  if (isCut) notes.push('and more: only the mails from the most addresses were looked at')
+    notes.push(`and ${senders.length - MAX_SENDERS} more senders: --json lists them`)
+  if (isCut) notes.push('and more: only the mails tried from the most addresses were examined')
   if (report.history !== 'full') notes.push(historyNote(report))
   return head + blocks.join('') + notes.map((note) => `\n${wrapped(terminal, '', note)}`).join('')
 }
 
 function historyNote({ history }: LosingReport): string {
-  return `note: the history is "${history}", so that only the tuples of the last hours are known: spamdctl log --history full`
+  return `note: history is "${history}", so only the tuples of the last hours are known: spamdctl log --history full`
 }
 
 function renderSender(
@@ -84,7 +84,7 @@ function passesAlready({ releasedBy, allowedBy }: LosingSender): boolean {
 }
 
 function identityRows({ identity, domain, clients }: LosingRow): [string, string][] {
-  if (identity === undefined) return [['DNS', 'not asked: the time for DNS was over']]
+  if (identity === undefined) return [['DNS', 'not queried: the time for DNS was used up']]
   const { spf, names } = identity
   const rows: [string, string][] = []
   if (spf !== undefined) rows.push(['SPF', spfText(spf, domain, clients.length)])
@@ -94,13 +94,13 @@ function identityRows({ identity, domain, clients }: LosingRow): [string, string
 
 function spfText(spf: NonNullable<SenderIdentity['spf']>, domain: string, count: number): string {
   if (spf.state === 'unanswered')
-    return `DNS gave no answer in time; spamdctl allow add --dry-run ${toDisplayText(domain)} asks again`
-  if (spf.state === 'unusable') return `of no use: ${spf.reason}`
+    return `DNS gave no answer in time; try again with spamdctl allow add --dry-run ${toDisplayText(domain)}`
+  if (spf.state === 'unusable') return `not usable: ${spf.reason}`
   const { passing } = spf
   if (passing === count) return `all ${count} addresses pass SPF of ${toDisplayText(domain)}`
   if (passing === 0)
     return `none of the ${count} addresses passes SPF of ${toDisplayText(domain)}: the mail may be forged`
-  return `${passing} of ${count} addresses pass SPF of ${toDisplayText(domain)}; what comes from the others may be forged`
+  return `${passing} of ${count} addresses pass SPF of ${toDisplayText(domain)}; mail from the others may be forged`
 }
 
 function namesText({ asked, unanswered, named, greeting, example }: SenderIdentity['names']): string {
@@ -108,16 +108,16 @@ function namesText({ asked, unanswered, named, greeting, example }: SenderIdenti
   if (unanswered === asked) return `DNS gave no answer about ${addresses}`
   const found =
     example === undefined
-      ? `none of ${addresses} has a name that leads back to it`
-      : `${named} of ${addresses} ${named === 1 ? 'has' : 'have'} a name that leads back, such as ${toDisplayText(example)}; ${greeting} ${greeting === 1 ? 'greets' : 'greet'} with it`
+      ? `none of ${addresses} has a name that resolves back to it`
+      : `${named} of ${addresses} ${named === 1 ? 'has' : 'have'} a name that resolves back, such as ${toDisplayText(example)}; ${greeting} ${greeting === 1 ? 'greets' : 'greet'} with it`
   return unanswered === 0 ? found : `${found}; DNS gave no answer about ${unanswered}`
 }
 
 /** A command is one line however long: it is there to be copied. */
 function commandText({ command, releasedBy, allowedBy }: LosingRow): string {
-  if (releasedBy !== undefined) return `none is needed: release ${releasedBy} names this mail`
-  if (allowedBy !== undefined) return `none is needed: the exception ${allowedBy} holds its addresses`
-  return command ?? 'none can name it, since its name cannot be typed: spamdb --json --kind GREY shows it'
+  if (releasedBy !== undefined) return `none is needed: release ${releasedBy} covers this mail`
+  if (allowedBy !== undefined) return `none is needed: the exception ${allowedBy} covers its addresses`
+  return command ?? 'none is possible, since its name cannot be typed: see spamdb --json --kind GREY'
 }
 
 function senderName({ domain }: LosingSender): string {

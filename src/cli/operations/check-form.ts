@@ -108,7 +108,7 @@ export function checkForm(
     else if (isAlarm(limits.warning.get(name), value)) messages.warning.push(`${name} is ${value}${unit}`)
   }
   for (const name of [...limits.critical.keys(), ...limits.warning.keys()]) {
-    if (!values.has(name) && !messages.unknown.includes(`${name} is not known`))
+    if (!values.has(name) && !messages.unknown.includes(`${name} is unknown`))
       messages.unknown.push(`${name} is not known`)
   }
   const exitCode =

@@ -29,12 +29,12 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'from',
     value: 'TEXT',
-    summary: 'show only events whose sender ends with or matches TEXT (* and ?)',
+    summary: 'show only events whose sender ends with or matches TEXT (may contain * and ?)',
   },
   {
     long: 'to',
     value: 'TEXT',
-    summary: 'show only events whose recipient ends with or matches TEXT (* and ?)',
+    summary: 'show only events whose recipient ends with or matches TEXT (may contain * and ?)',
   },
   {
     long: 'cause',
@@ -42,8 +42,8 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
     isRepeatable: true,
     summary: 'show only events with these causes, such as manual, import, trap, promotion',
   },
-  { long: 'json', summary: 'one JSON array' },
-  { long: 'ndjson', summary: 'one JSON object a line' },
+  { long: 'json', summary: 'print one JSON array' },
+  { long: 'ndjson', summary: 'print one JSON object per line' },
   {
     long: 'history',
     value: 'MODE',
@@ -52,15 +52,15 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'keep', value: 'DURATION', summary: 'keep events this long (default 30d)' },
   { long: 'keep-rows', value: 'N', summary: 'keep at most this many events (default 1000000)' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
 export const UNDO_OPTIONS: readonly OptionSpec[] = [
   { long: 'dry-run', summary: 'show what would be restored, and change nothing' },
   { long: 'force', summary: 'also restore entries that have changed since' },
-  { long: 'json', summary: 'one JSON object' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'json', summary: 'print one JSON object' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
@@ -136,7 +136,7 @@ function filterOf(options: OptionValues, nowSec: number): HistoryFilter {
   const wrong = rules.find((word) => !isChangeRule(word))
   if (wrong !== undefined)
     throw usage(
-      `--cause: ${JSON.stringify(wrong)} is no cause`,
+      `--cause: ${JSON.stringify(wrong)} is not a cause`,
       'manual, import, attempt, promotion, trap, sighting, expiry, block-list, peer, undo',
     )
   const given = options.last('ip')
@@ -144,7 +144,7 @@ function filterOf(options: OptionValues, nowSec: number): HistoryFilter {
   const network = given === undefined || ip !== undefined ? undefined : parseCidr(given)
   if (given !== undefined && ip === undefined && network === undefined) {
     throw usage(
-      `--ip: ${JSON.stringify(given)} is no address and no network`,
+      `--ip: ${JSON.stringify(given)} is not an address or network`,
       'for example 192.0.2.1 or 192.0.2.0/24',
     )
   }
@@ -169,8 +169,8 @@ function sinceOf(text: string | undefined, nowSec: number): number | undefined {
   const time = /^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(time))
     throw usage(
-      `--since: ${JSON.stringify(text)} is no time`,
-      'write 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z',
+      `--since: ${JSON.stringify(text)} is not a time`,
+      'for example 2d, 90m, 2026-11-26 or 2026-11-26T12:00:00Z',
     )
   return Math.floor(time / 1000)
 }
@@ -179,10 +179,10 @@ async function changeSettings(options: OptionValues, parts: HistoryParts): Promi
   const keep = options.last('keep')
   const keepSec = keep === undefined ? undefined : parseDuration(keep)
   if (keep !== undefined && (keepSec === undefined || keepSec === 0))
-    throw usage(`--keep: ${JSON.stringify(keep)} is no duration`, 'for example 30d')
+    throw usage(`--keep: ${JSON.stringify(keep)} is not a duration`, 'for example 30d')
   const rows = options.last('keep-rows')
   if (rows !== undefined && !/^[1-9][0-9]{0,9}$/.test(rows))
-    throw usage(`--keep-rows: ${JSON.stringify(rows)} is no number of rows`, 'for example 1000000')
+    throw usage(`--keep-rows: ${JSON.stringify(rows)} is not a number of rows`, 'for example 1000000')
   const mode = options.last('history') as HistoryMode | undefined
   return await useDatabase(parts.dbPath, 'write', async (store) => {
     const settings = await store.historySettings()
@@ -206,7 +206,10 @@ export async function runUndo(
 ): Promise<number> {
   const word = (operands[0] ?? 'last').replace(/^#/, '')
   if (word !== 'last' && !/^[1-9][0-9]{0,14}$/.test(word))
-    throw usage(`${JSON.stringify(word)} is no event`, 'name the number that spamdctl log shows, or "last"')
+    throw usage(
+      `${JSON.stringify(word)} is not an event`,
+      'give the number that spamdctl log shows, or "last"',
+    )
   const isDryRun = options.has('dry-run')
   const isForced = options.has('force')
   return await useDatabase(parts.dbPath, isDryRun ? 'read' : 'write', async (store) => {
@@ -228,14 +231,14 @@ export async function runUndo(
             `${escapeControl(keyWords(key))}: ${before === undefined ? 'would be deleted' : `would be ${before.kind} again`}\n`,
           )
       parts.write(
-        `event ${event}: ${restored.length} entries ${isDryRun ? 'would be' : 'are'} as they were before\n`,
+        `event ${event}: ${restored.length} ${restored.length === 1 ? 'entry' : 'entries'} ${isDryRun ? 'would be' : restored.length === 1 ? 'was' : 'were'} restored\n`,
       )
     }
     if (!isRefused) return EXIT.ok
     const named = changedSince.slice(0, MAX_NAMED).map((key) => escapeControl(keyWords(key)))
     const more = changedSince.length > MAX_NAMED ? ` and ${changedSince.length - MAX_NAMED} more` : ''
     parts.writeError(
-      `spamdctl: event ${event} is not undone: changed since: ${named.join(', ')}${more}\nspamdctl: hint: --force puts these back all the same\n`,
+      `spamdctl: event ${event} was not undone: these entries have changed since: ${named.join(', ')}${more}\nspamdctl: hint: use --force to restore them anyway\n`,
     )
     return EXIT.failure
   })

@@ -4,11 +4,11 @@ import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 
 export const PLACE_OPTIONS: readonly OptionSpec[] = [
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
-  { long: 'conf', value: 'FILE', summary: 'another spamd.conf' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'conf', value: 'FILE', summary: 'spamd.conf to use instead of the default' },
   { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
-  { long: 'key', value: 'FILE', summary: 'synchronisation key in place of SPAMD_KEY' },
-  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd in place of SPAMD_CONTROL_SOCKET' },
+  { long: 'key', value: 'FILE', summary: 'synchronisation key instead of SPAMD_KEY' },
+  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd instead of SPAMD_CONTROL_SOCKET' },
   { long: 'firewall', value: 'NAME', summary: 'packet filter', choices: ['pf', 'nft', 'ipset', 'none'] },
   { long: 'help', summary: 'show this help' },
 ]

@@ -19,7 +19,7 @@ const REQUEST_WAIT_MS = 60_000
 const DB_OPTION: OptionSpec = {
   long: 'db',
   value: 'FILE',
-  summary: 'database to use in place of SPAMD_DB and the default',
+  summary: 'database to use instead of SPAMD_DB or the default',
 }
 
 export const PULL_OPTIONS: readonly OptionSpec[] = [
@@ -30,7 +30,7 @@ export const PULL_OPTIONS: readonly OptionSpec[] = [
   DB_OPTION,
   { long: 'ssh-config', value: 'FILE', summary: 'ssh configuration file to use instead of the default' },
   { long: 'ssh', value: 'FILE', summary: 'program to run instead of ssh' },
-  { long: 'json', summary: 'one JSON object for each host' },
+  { long: 'json', summary: 'print one JSON object for each host' },
   { long: 'help', summary: 'show this help' },
 ]
 export const SERVE_PULL_OPTIONS: readonly OptionSpec[] = [
@@ -82,10 +82,10 @@ function formatReport({ host, isWhole, read, changed }: PullReport): string {
 
 function warningOf({ host, ahead, unknown }: PullReport): string | undefined {
   if (ahead > 0) {
-    return `spamdctl: ${escapeControl(host)}: ${ahead} entries were not taken: changed more than 5 minutes in our future\nhint: set the clocks of both gateways (NTP), then pull again\n`
+    return `spamdctl: ${escapeControl(host)}: ${ahead} entries were skipped: they changed more than 5 minutes in the future of this gateway\nspamdctl: hint: set the clocks of both gateways (NTP), then pull again\n`
   }
   if (unknown === 0) return undefined
-  return `spamdctl: ${escapeControl(host)}: ${unknown} entries of a kind that this version does not know were not taken\nhint: update this gateway, then pull again\n`
+  return `spamdctl: ${escapeControl(host)}: ${unknown} entries of a kind unknown to this version were skipped\nspamdctl: hint: update this gateway, then pull again\n`
 }
 
 /** Answers one pull; `write` waits for a slow reader. */
@@ -100,7 +100,7 @@ export async function runServePull(
 ): Promise<number> {
   const reading = readPullRequest(io.stdin)
   if (!(await endsWithin(reading, REQUEST_WAIT_MS))) {
-    throw new AppError('ERR_PULL_REQUEST', 'no request came on standard input')
+    throw new AppError('ERR_PULL_REQUEST', 'no request on standard input')
   }
   const request = await reading
   await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {

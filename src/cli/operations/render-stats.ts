@@ -78,7 +78,7 @@ function listTable(lists: readonly ListStatistics[], terminal: Terminal): string
   })
   const idle = lists.filter(({ hits }) => hits === 0).map((list) => name(list.name))
   if (idle.length > 0) {
-    const text = `no client was on ${idle.join(', ')} in this time: a list without hits may not be worth its download`
+    const text = `no client was on ${idle.join(', ')} during this time: a list without hits may not be worth fetching`
     lines.push(wrapped(terminal, '', text))
   }
   return lines.join('')
@@ -91,7 +91,7 @@ function shareText(share: number): string {
 
 function table(stats: Stats, byDay: boolean, width: number): string {
   const shown = COLUMNS.filter((name) => stats.totals[name] > 0)
-  if (shown.length === 0) return 'nothing was counted in this time\n'
+  if (shown.length === 0) return 'nothing was counted during this time\n'
   const start = (sec: number): string =>
     formatUtcTime(sec)
       .slice(0, byDay ? 10 : 16)
@@ -129,7 +129,7 @@ function chart(histogram: Stats['histogram'], passSec: number, width: number): s
     width: Math.max(20, width - CHART_MARGIN),
     height: CHART_HEIGHT,
     mode: 'bar',
-    title: 'mail that passed, by minutes of delay; the line is the passtime',
+    title: 'mail that passed, by delay in minutes; the line marks the passtime',
     thresholds: [{ x: passSec / 60 }],
   })
   return `${text
@@ -153,16 +153,16 @@ export function renderAdvice(advice: Advice, pools: readonly PoolCandidate[], te
   ]
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const lines = rows.map((row) => row.map((cell, column) => cell.padStart(widths[column]!)).join('  '))
-  const known = `${passed} mails passed and ${lost} were lost with the present passtime of ${presentMinutes}m; what is longer was not seen`
+  const known = `${passed} mails passed and ${lost} were lost with the current passtime of ${presentMinutes}m; longer ones cannot be estimated`
   const best = candidates.find(({ minutes }) => minutes === bestMinutes)
   const present = candidates.findLast(({ minutes, isSeen }) => isSeen && minutes <= presentMinutes)
   const sentences: string[] = []
-  if (best === undefined) sentences.push('advice: too little is known yet; come back in a few days')
+  if (best === undefined) sentences.push('advice: not enough data yet; try again in a few days')
   else if (best.minutes >= presentMinutes || best === present)
     sentences.push('advice: keep the passtime: a shorter one would let more of the lost clients pass')
   else {
     sentences.push(
-      `advice: spamd -G ${best.minutes}m:4h:36d: mail waits ${waitText(best.meanWaitSec)} in place of ${waitText(present?.meanWaitSec)}, and ${best.lostPassing} of ${lost} lost clients would have passed (${present?.lostPassing ?? 0} now)`,
+      `advice: spamd -G ${best.minutes}m:4h:36d: mail waits ${waitText(best.meanWaitSec)} instead of ${waitText(present?.meanWaitSec)}, and ${best.lostPassing} of ${lost} lost clients would have passed (${present?.lostPassing ?? 0} now)`,
     )
   }
   for (const { senderDomain, network, addressCount } of pools) {

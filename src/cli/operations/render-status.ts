@@ -43,7 +43,9 @@ function since(status: SuiteStatus, startedSec: number | undefined): string {
 function addDaemons(status: SuiteStatus, add: Add): void {
   const { spamd, spamlogd } = status
   if (spamd.state !== 'running') {
-    const word = { stopped: 'not running', silent: 'does not answer', unseen: 'cannot be asked' }[spamd.state]
+    const word = { stopped: 'not running', silent: 'does not answer', unseen: 'cannot be queried' }[
+      spamd.state
+    ]
     add('spamd', `${word}: ${spamd.reason}`)
   } else {
     const { listen, configPort, startedSec, pid, mode, connections } = spamd.status
@@ -74,7 +76,8 @@ function addDaemons(status: SuiteStatus, add: Add): void {
 function addDatabase(status: SuiteStatus, add: Add): void {
   const { database, spamd } = status
   const sinceSec = spamd.state === 'running' ? spamd.status.aloneSinceSec : undefined
-  if (sinceSec !== undefined) add('alone', `since ${formatUtcTime(sinceSec)}: the database server is away`)
+  if (sinceSec !== undefined)
+    add('alone', `since ${formatUtcTime(sinceSec)}: the database server is unreachable`)
   if ('reason' in database) add('database', database.isUnneeded ? 'none, and none needed' : database.reason)
   else {
     const { counts, sizeBytes } = database
@@ -90,7 +93,7 @@ function addDatabase(status: SuiteStatus, add: Add): void {
   }
   if (spamd.state !== 'running' || spamd.status.mode === 'block-lists') return
   const scan = spamd.status.lastScan
-  if (scan === undefined) add('last scan', 'none has ended yet')
+  if (scan === undefined) add('last scan', 'none has finished yet')
   else {
     const age = formatDuration(Math.max(0, status.timeSec - scan.atSec))
     const result = scan.isComplete ? `${scan.promotedCount} promoted, ${scan.deletedCount} expired` : 'FAILED'
@@ -101,7 +104,7 @@ function addDatabase(status: SuiteStatus, add: Add): void {
 function addTables(status: SuiteStatus, add: Add): void {
   const { tables } = status
   if (tables.kind === 'unseen') {
-    add('tables', `cannot be seen: ${tables.reason}`)
+    add('tables', `cannot be read: ${tables.reason}`)
     return
   }
   const wanted = wantedWhite(status)
@@ -109,7 +112,7 @@ function addTables(status: SuiteStatus, add: Add): void {
     ([name, count]) =>
       `${name} ${count}${name === 'spamd-white' && wanted !== undefined ? ` (of ${wanted} WHITE)` : ''}`,
   )
-  add('tables', texts.join(', ') || 'none of ours is there')
+  add('tables', texts.join(', ') || 'none of our tables exists')
 }
 
 /** Where pools of senders are known, or clients are let through to learn. */
@@ -139,7 +142,7 @@ function addSenders({ spamd }: SuiteStatus, add: Add): void {
     ...dnswl.map((zone) => `dnswl ${zone}`),
     ...dnsbl.map((zone) => `dnsbl ${zone}`),
   ]
-  add('dns', `${asked.join(', ')}; ${answered} questions answered, ${failed} not`)
+  add('dns', `${asked.join(', ')}; ${answered} queries answered, ${failed} not`)
 }
 
 function addLists(status: SuiteStatus, add: Add): void {
@@ -158,7 +161,7 @@ function addLists(status: SuiteStatus, add: Add): void {
       ...(entries === undefined ? [] : [`${entries} entries`]),
     ]
     if (source?.method !== 'file' || lastSuccessSec !== undefined) parts.push(age)
-    if (lastError !== undefined) parts.push(`last try failed: ${lastError}`)
+    if (lastError !== undefined) parts.push(`last attempt failed: ${lastError}`)
     add(index === 0 ? 'lists' : '', parts.join(', '))
   }
 }

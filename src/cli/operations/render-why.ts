@@ -30,7 +30,7 @@ export function renderWhy(report: WhyReport, terminal: Terminal): string {
   if (!('pid' in report.daemon)) rows.push(['spamd', report.daemon.reason])
   else {
     const told = report.daemon.sync?.peers.map(({ name }) => name) ?? []
-    if (told.length > 0) rows.push(['peers', `${told.join(', ')} are told of changes`])
+    if (told.length > 0) rows.push(['peers', `changes are sent to ${told.join(', ')}`])
   }
   let last = ''
   const lines = rows.map(([label, text]) => {
@@ -55,7 +55,7 @@ export function renderWhy(report: WhyReport, terminal: Terminal): string {
 
 function addTables({ tables, subject }: WhyReport, rows: [string, string][]): void {
   if (subject.kind !== 'address') return
-  if (!Array.isArray(tables)) rows.push(['filter', `cannot be seen: ${tables.reason}`])
+  if (!Array.isArray(tables)) rows.push(['filter', `cannot be read: ${tables.reason}`])
   else if (tables.length === 0) rows.push(['filter', 'has none of our tables'])
   else {
     const text = tables.map(({ table, isIn }) => `${table}: ${isIn ? 'yes' : 'no'}`)
@@ -75,21 +75,21 @@ function addLists(report: WhyReport, rows: [string, string][]): void {
     for (const { line, text, isExclusion } of lines.slice(0, MAX_LINES)) {
       rows.push([
         '',
-        `line ${line}${isExclusion ? ' takes it out' : ''}: ${text === undefined ? '?' : toDisplayText(text)}`,
+        `line ${line}${isExclusion ? ' excludes it' : ''}: ${text === undefined ? '?' : toDisplayText(text)}`,
       ])
     }
-    if (lines.length > MAX_LINES) rows.push(['', `and ${lines.length - MAX_LINES} lines more`])
+    if (lines.length > MAX_LINES) rows.push(['', `and ${lines.length - MAX_LINES} more lines`])
     if (cutOutBy.length > 0)
-      rows.push(['', `taken out by the white list ${cutOutBy.map(toDisplayText).join(', ')}`])
+      rows.push(['', `excluded by the white list ${cutOutBy.map(toDisplayText).join(', ')}`])
   }
   if (report.loadedLists !== undefined) {
     rows.push([
       'loaded',
       report.loadedLists.length === 0
-        ? 'spamd has it in no list'
-        : `spamd has it in ${report.loadedLists.map(toDisplayText).join(', ')}`,
+        ? 'spamd has it on no list'
+        : `spamd has it on ${report.loadedLists.map(toDisplayText).join(', ')}`,
     ])
-  } else if (report.lists.length === 0) rows.push(['list', 'no last good copy names it'])
+  } else if (report.lists.length === 0) rows.push(['list', 'no last good copy contains it'])
 }
 
 function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, string][]): void {
@@ -124,9 +124,12 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     ])
   }
   if (hasMoreTuples)
-    rows.push(['database', 'and more GREY entries: spamdb --kind GREY with --ip, --from or --to lists them'])
+    rows.push([
+      'database',
+      'more GREY entries exist: list them with spamdb --kind GREY and --ip, --from or --to',
+    ])
   if (host === undefined && pools.length + tuples.length + spamtraps.length === 0) {
-    rows.push(['database', subject.kind === 'address' ? 'no entry' : 'no spamtrap, and no waiting mail'])
+    rows.push(['database', subject.kind === 'address' ? 'no entry' : 'not a spamtrap, and no mail waiting'])
   }
   for (const release of releases) rows.push(['release', describeRelease(release, timeSec)])
   for (const row of history) rows.push(['history', historyLine(toRecord(row)).trimEnd()])

@@ -14,7 +14,7 @@ import { PLACE_OPTIONS } from './operation-options.js'
 import { renderAdvice, renderStats } from './render-stats.js'
 import type { Terminal } from './terminal.js'
 
-const COMMON: readonly OptionSpec[] = [{ long: 'json', summary: 'one JSON object' }, ...PLACE_OPTIONS]
+const COMMON: readonly OptionSpec[] = [{ long: 'json', summary: 'print one JSON object' }, ...PLACE_OPTIONS]
 export const STATS_OPTIONS: readonly OptionSpec[] = [
   { long: 'since', value: 'DURATION', summary: 'look this far back (default 2d, by day 30d)' },
   {
@@ -80,7 +80,7 @@ export function sinceSeconds(text: string | undefined, usual: number): number {
   if (text === undefined) return usual
   const duration = parseDuration(text)
   if (duration !== undefined && duration > 0) return duration
-  throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(text)} is no duration`, {
+  throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(text)} is not a duration`, {
     hint: 'for example 12h or 30d',
   })
 }

@@ -43,9 +43,9 @@ export async function runRelease(
       const { id, ...fields } = releaseFields(release) as { id: string }
       return `${JSON.stringify({ ...(isDryRun ? {} : { id }), ...fields, waiting })}\n`
     }
-    const mails = waiting === 1 ? '1 such mail waits' : `${waiting} such mails wait`
+    const mails = waiting === 1 ? '1 matching mail is waiting' : `${waiting} matching mails are waiting`
     const name = isDryRun ? 'would be released' : release.id
-    const what = `${name}: ${describeTerms(release)} passes with its next try but one, for ${formatDuration(forSec)}`
+    const what = `${name}: ${describeTerms(release)} passes at the second try from now, for ${formatDuration(forSec)}`
     return `${escapeControl(what)}; ${mails} now\n`
   })
 }
@@ -65,7 +65,7 @@ export async function runReleaseList(
     }))
     return `${JSON.stringify(rows, undefined, 2)}\n`
   }
-  if (releases.length === 0) return 'no release is in force\n'
+  if (releases.length === 0) return 'no releases are in force\n'
   return releases.map((release) => `${escapeControl(describeRelease(release, nowSec))}\n`).join('')
 }
 

@@ -5,7 +5,7 @@ import type { OptionSpec } from '../getopt.js'
 
 const DB_OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
@@ -18,7 +18,7 @@ export const RELEASE_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'ip', value: 'CIDR', summary: 'release only mail from this address or network' },
   { long: 'for', value: 'DURATION', summary: 'keep the release in force this long (default 1h, at most 7d)' },
-  { long: 'pool', summary: 'let in the /24 or /64 of each matching address, not the address alone' },
+  { long: 'pool', summary: 'release the /24 or /64 of each matching address, not just the address' },
   { long: 'dry-run', summary: 'show which waiting mail it would release' },
   ...DB_OPTIONS,
 ]
@@ -41,6 +41,6 @@ export function parseFor(text: string | undefined): number {
   const seconds = parseDuration(text)
   if (seconds !== undefined && seconds > 0 && seconds <= MAX_RELEASE_SEC) return seconds
   throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} is not a duration of up to 7d`, {
-    hint: 'for example 30m, 4h or 1d; what is to last is an exception: spamdctl allow add',
+    hint: 'for example 30m, 4h or 1d; for a lasting exception use spamdctl allow add',
   })
 }

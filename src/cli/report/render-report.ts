@@ -28,7 +28,7 @@ export function renderReport(data: ReportData): string {
 <style>`.text
   const rest = html`</style></head><body>
 <header><h1>spamd on ${host}</h1>
-<p class="dim">Made ${time(madeSec)}; counts since ${time(sinceSec)} (${formatDuration(madeSec - sinceSec)}). spamdctl ${version}.</p></header>
+<p class="dim">Generated ${time(madeSec)}; counts since ${time(sinceSec)} (${formatDuration(madeSec - sinceSec)}). spamdctl ${version}.</p></header>
 ${tiles(data)}<main>
 ${[
   findings(data),
@@ -136,9 +136,9 @@ function findings({ findings: all }: ReportData): Html {
       { value: fix === undefined ? '' : html`<code>${fix}</code>` },
     ])
   return section(
-    'What the doctor says',
+    'Findings of spamdctl doctor',
     [
-      table(['', 'what', 'what mends it'], rows),
+      table(['', 'what', 'how to fix it'], rows),
       html`<p class="dim">${counts}; <code>spamdctl doctor</code> shows all checks.</p>`,
     ],
     true,
@@ -146,7 +146,7 @@ function findings({ findings: all }: ReportData): Html {
 }
 
 function waiting({ database, passSec }: ReportData): Html {
-  const title = 'What waits now, and for how long'
+  const title = 'Waiting mail, by age'
   if (database === undefined) return section(title, nothing('The database cannot be read.'))
   const rows = database.waiting.map(({ fromSec, toSec, count }) => ({
     label:
@@ -160,7 +160,7 @@ function waiting({ database, passSec }: ReportData): Html {
   }))
   return section(title, [
     rowChart('tuples by the time since their first try', rows),
-    html`<p class="dim">The other colour: older than the passtime (${formatDuration(passSec)}), passes with the next try.</p>`,
+    html`<p class="dim">Second colour: older than the passtime (${formatDuration(passSec)}); passes at the next try.</p>`,
   ])
 }
 
@@ -171,8 +171,8 @@ function funnel({ database }: ReportData): Html {
   const share = (count: number): string =>
     grey === 0 ? number(count) : `${number(count)} (${Math.round((count / grey) * 100)} %)`
   return section(title, [
-    rowChart('tuples in this time', [
-      { label: 'grey: began', value: grey, text: number(grey), series: 1 },
+    rowChart('tuples in this period', [
+      { label: 'grey: new', value: grey, text: number(grey), series: 1 },
       { label: 'white: passed', value: white, text: share(white), series: 2 },
       { label: 'lost, never retried', value: lostOnce, text: share(lostOnce), series: 5 },
       { label: 'lost, had retried', value: lostRetried, text: share(lostRetried), series: 3 },
@@ -185,7 +185,7 @@ function delays({ database, passSec }: ReportData): Html {
   const title = 'Delay of mail that passed'
   const histogram = database?.stats.histogram ?? []
   const found = database?.stats.delays
-  if (found === undefined) return section(title, nothing('No mail passed in this time.'))
+  if (found === undefined) return section(title, nothing('No mail passed in this period.'))
   const last = Math.max(histogram.at(-1)?.[0] ?? 0, Math.ceil((passSec / 60) * 1.5))
   const steps = Math.ceil((last + 1) / DELAY_STEP)
   const sums = Array.from({ length: steps }, () => 0)
@@ -214,7 +214,7 @@ function losing({ database }: ReportData): Html {
   const title = 'Who is losing mail'
   const found = database?.losing ?? []
   if (found.length === 0)
-    return section(title, nothing('No sender was seen that changes its address with each try.'))
+    return section(title, nothing('No sender was seen to change its address with each try.'))
   const rows = found.map(({ senderDomain, network, addressCount }) => [
     { value: toDisplayText(senderDomain) },
     { value: `${number(addressCount)} addresses of ${network} with the same mail` },
@@ -224,11 +224,11 @@ function losing({ database }: ReportData): Html {
 }
 
 const ACTIVITY: readonly { name: Column; title: string; series: number }[] = [
-  { name: 'new', title: 'tuples that began', series: 1 },
+  { name: 'new', title: 'new tuples', series: 1 },
   { name: 'passed', title: 'tuples that passed', series: 2 },
   { name: 'lost', title: 'tuples that were lost', series: 3 },
   { name: 'trapped', title: 'hosts that were trapped', series: 4 },
-  { name: 'refused', title: 'connections that were refused', series: 5 },
+  { name: 'refused', title: 'refused connections', series: 5 },
 ]
 
 function activity(data: ReportData): Html {
@@ -247,7 +247,7 @@ function activity(data: ReportData): Html {
   )
   const body =
     charts.length === 0
-      ? nothing('Nothing was counted in this time.')
+      ? nothing('Nothing was counted in this period.')
       : html`<div class="charts">${charts}</div>`
   return section(title, body, true)
 }
@@ -281,17 +281,17 @@ function timeChart(
 function tarpit(data: ReportData): Html {
   const title = data.stepSec === 86_400 ? 'Time in the tarpit by day' : 'Time in the tarpit by hour'
   const steps = data.database?.tarpit ?? []
-  if (steps.length === 0) return section(title, nothing('Nobody was kept waiting in this time.'))
+  if (steps.length === 0) return section(title, nothing('No client was tarpitted in this period.'))
   const values = new Map(steps.map(({ startSec, seconds }) => [startSec, seconds]))
   return section(
     title,
-    timeChart(data, 'time for which clients waited for single bytes', 4, values, formatDuration),
+    timeChart(data, 'total time that clients spent in the tarpit', 4, values, formatDuration),
   )
 }
 
 function lists({ lists: all }: ReportData): Html {
   const title = 'Block lists'
-  if (all.length === 0) return section(title, nothing('None is configured.'))
+  if (all.length === 0) return section(title, nothing('None configured.'))
   const rows = all.map(({ name, hits, tarpitSec, addresses, ageSec, lastError, overlaps }) => [
     { value: toDisplayText(name) },
     { value: number(hits), isNumber: true },
@@ -301,7 +301,7 @@ function lists({ lists: all }: ReportData): Html {
     {
       value: [
         ...overlaps.map((other) => `${Math.round(other.share * 100)} % in ${toDisplayText(other.name)}`),
-        ...(lastError === undefined ? [] : [`last try failed: ${lastError}`]),
+        ...(lastError === undefined ? [] : [`last attempt failed: ${lastError}`]),
         ...(hits === 0 ? ['no hits'] : []),
       ].join('; '),
     },
@@ -313,7 +313,7 @@ function lists({ lists: all }: ReportData): Html {
 function tops({ database }: ReportData): Html[] {
   if (database === undefined) return []
   const { top } = database.stats
-  const one = (title: string, entries: readonly [string, number][], caption = 'tuples that began'): Html[] =>
+  const one = (title: string, entries: readonly [string, number][], caption = 'new tuples'): Html[] =>
     entries.length === 0
       ? []
       : [
@@ -353,6 +353,6 @@ function peers({ status, madeSec }: ReportData): Html {
   const rows = [...heard, ...silent]
   return section(
     title,
-    rows.length === 0 ? nothing('None was heard yet.') : table(['gateway', 'last message', 'clock'], rows),
+    rows.length === 0 ? nothing('None heard from yet.') : table(['gateway', 'last message', 'clock'], rows),
   )
 }

@@ -18,7 +18,7 @@ export function listStatesTable(states: readonly ListState[], nowSec: number): s
     state.lastSuccessSec === undefined ? '-' : describeAge(nowSec - state.lastSuccessSec),
     blankTime(state.lastSuccessSec) ?? 'never',
     state.source === undefined ? '-' : (blankTime(state.nextFetchSec) ?? 'now'),
-    escapeControl(state.lastError ?? (state.source === undefined ? 'its record is broken' : '-')),
+    escapeControl(state.lastError ?? (state.source === undefined ? 'error in its record' : '-')),
   ])
   return alignColumns([[...HEADINGS], ...rows], ['entries'])
 }

@@ -50,12 +50,12 @@ export function changeLines(report: RefreshReport): string {
     const listName = escapeControl(toDisplayText(name))
     if (change !== undefined) text += `blacklist ${listName}: ${changeWords(change)}\n`
     else if (outcome === 'held') {
-      text += `blacklist ${listName}: left as it is, because of ${escapeControl(heldBy.map(toDisplayText).join(', '))}\n`
+      text += `blacklist ${listName}: left unchanged, because of ${escapeControl(heldBy.map(toDisplayText).join(', '))}\n`
     }
   }
   for (const { name, networks } of report.toClear) {
     const removed = networks === undefined ? '' : `, ${networks} removed`
-    text += `blacklist ${escapeControl(toDisplayText(name))}: would be cleared${removed}: no black list of "all" any more\n`
+    text += `blacklist ${escapeControl(toDisplayText(name))}: would be cleared${removed}: no longer a black list in "all"\n`
   }
   if (report.table?.change !== undefined) text += `table spamd: ${changeWords(report.table.change)}\n`
   return text

@@ -47,14 +47,14 @@ export function statusWords(list: ListReport, nowSec: number, combined: Combined
     new: 'new',
     local: 'read',
     unchanged: 'unchanged 304',
-    fresh: 'asked lately, not asked again',
+    fresh: 'fetched recently, not fetched again',
     offline: 'from the last good copy',
     kept: `kept last good (${ageText} old): ${reason}`,
     failed: `failed: ${reason}`,
   }[list.status]
   const held =
     combined?.outcome === 'held' && list.status !== 'failed'
-      ? `; left as it was (${combined.heldBy.join(', ')})`
+      ? `; left unchanged (${combined.heldBy.join(', ')})`
       : ''
   return `${words}${held}`
 }

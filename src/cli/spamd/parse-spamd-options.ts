@@ -84,9 +84,7 @@ function configFrom(
     finish(draft)
     const [word] = parsed.operands
     if (word !== undefined) {
-      throw usage(
-        `spamd: ${escapeControl(JSON.stringify(word))} is no option, and spamd takes no other words\n`,
-      )
+      throw usage(`spamd: unexpected argument ${escapeControl(JSON.stringify(word))}\n`)
     }
   }
   const settings = resolveSettings(draft.overrides, parts.environment)
@@ -174,7 +172,7 @@ function newDraft(parts: SpamdOptionParts, maxFiles: number): SpamdDraft {
 function finish(draft: SpamdDraft): void {
   const { config, maxBlackGiven, certificateFile, keyFile } = draft
   if (config.senders.trapsSpfFail && config.senders.spf === undefined) {
-    throw failure('--spf-fail: without --grey-spf no SPF is checked', 'add --grey-spf all')
+    throw failure('--spf-fail requires --grey-spf', 'add --grey-spf all')
   }
   // Without -B, maxblack follows maxcon, so that -c alone works.
   const maxBlack = maxBlackGiven ?? config.maxConnections

@@ -14,7 +14,7 @@ const SENT_NAMES: Readonly<Record<string, string>> = {
 /** One fact a line, `name: value`, each line with its end. */
 export function renderSyncStatus(status: SyncStatus): string {
   const lines: [string, string | number][] = [
-    ['key', status.keyFingerprint ?? 'none: anybody can forge messages'],
+    ['key', status.keyFingerprint ?? 'none: anyone can forge messages'],
   ]
   if (status.listening !== undefined) lines.push(['listening on', status.listening])
   if (status.multicast !== undefined) {

@@ -10,8 +10,7 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'grey-spf',
     value: 'all|FILE',
-    summary:
-      'let the servers of a domain that pass its SPF wait together, for all domains or those of a file',
+    summary: "treat all servers that pass a domain's SPF as one client, for all domains or those in a file",
   },
   {
     long: 'spf-fail',
@@ -35,7 +34,7 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
     long: 'dns-server',
     value: 'ADDRESS[:PORT]',
     isRepeatable: true,
-    summary: 'name server for these in place of those of resolv.conf(5)',
+    summary: 'name server to use for these instead of resolv.conf(5)',
   },
 ]
 
@@ -53,7 +52,7 @@ export function applySenderOption(
       config.spf = value === 'all' ? { domainsFile: undefined } : { domainsFile: resolve(value) }
       return true
     case 'spf-fail':
-      if (value !== 'trap') throw fail(`--${name} ${value}: only "trap" is known`)
+      if (value !== 'trap') throw fail(`--${name} ${value}: must be "trap"`)
       config.trapsSpfFail = true
       return true
     case 'dnswl':
@@ -61,7 +60,7 @@ export function applySenderOption(
       const list = parseDnsList(value)
       if (list === undefined) {
         throw fail(
-          `--${name} ${value}: no zone, or answers that are no addresses`,
+          `--${name} ${value}: not a zone, or answers that are not addresses`,
           `write the zone alone, or with the answers that count: --${name} list.example.org=127.0.*.2-3`,
         )
       }

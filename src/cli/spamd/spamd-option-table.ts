@@ -255,7 +255,7 @@ function applyTimes(config: SpamdDraft['config'], value: string): void {
 }
 
 function badTimes(value: string): OptionProblem {
-  return usage(`spamd: -G ${escapeControl(value)}: not three times, such as 25:4:864 or 90s:4h:36d\n`)
+  return usage(`spamd: -G ${escapeControl(value)}: not three durations, such as 25:4:864 or 90s:4h:36d\n`)
 }
 
 function numberOf(option: string, value: string, range: readonly [number, number]): number {

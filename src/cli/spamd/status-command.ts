@@ -17,7 +17,7 @@ export function statusOptions(jsonSummary: string): readonly OptionSpec[] {
     {
       long: 'config-socket',
       value: 'PATH',
-      summary: 'Unix socket of spamd in place of SPAMD_CONTROL_SOCKET',
+      summary: 'Unix socket of spamd instead of SPAMD_CONTROL_SOCKET',
     },
     { long: 'json', summary: jsonSummary },
     { long: 'help', summary: 'show this help' },

@@ -37,7 +37,7 @@ export async function deleteByFilter(
   const total = kinds.reduce((sum, kind) => sum + counts[kind], 0)
   const found = `${total} ${total === 1 ? 'entry' : 'entries'}`
   if (total === 0) {
-    parts.writeError('spamdb: no entry matches\n')
+    parts.writeError('spamdb: no entries match\n')
     return 1
   }
   const each = ENTRY_KINDS.filter((kind) => kinds.includes(kind) && counts[kind] > 0)
@@ -50,9 +50,13 @@ export async function deleteByFilter(
   }
   if (!isAgreed) {
     if (parts.ask === undefined) {
-      throw new AppError('ERR_USAGE', `${shown} would be deleted, and there is no terminal to ask on`, {
-        hint: 'nothing was changed; give --yes to delete them, --dry-run to see them',
-      })
+      throw new AppError(
+        'ERR_USAGE',
+        `${shown} would be deleted, but there is no terminal to ask for confirmation on`,
+        {
+          hint: 'nothing was changed; use --yes to delete them, --dry-run to see them',
+        },
+      )
     }
     const answer = await parts.ask(`delete ${shown}? [y/N] `)
     if (!/^y(es)?$/i.test(answer.trim())) {
@@ -63,6 +67,6 @@ export async function deleteByFilter(
   const actor = actorOf(parts.environment)
   const deleted = await deleteMatching(store, store, query, now, { actor, onChanged: announce })
   parts.writeOut(Buffer.from(`${deleted} ${deleted === 1 ? 'entry' : 'entries'} deleted\n`))
-  parts.writeError('spamdb: hint: spamdctl undo puts them back\n')
+  parts.writeError('spamdb: hint: to restore them, run spamdctl undo\n')
   return 0
 }

@@ -47,18 +47,18 @@ export function describeKeyFailure(failure: KeyFailure | UnreadableKey): {
 function hintForUndone({ keyCount, doneCount }: { keyCount: number; doneCount: number }): string | undefined {
   if (keyCount + doneCount === 1) return undefined
   return doneCount === 0
-    ? 'none of the keys is done'
-    : `the first ${doneCount} keys are done; the remaining keys were not processed`
+    ? 'none of the keys was processed'
+    : `the first ${doneCount} keys were processed; the remaining keys were not`
 }
 
 /** The hint for a key that is an option behind the keys, where getopt(3) of BSD does not look. */
 export function hintForMisplacedOption(key: WireText): string | undefined {
-  return /^-[a-zA-Z-]/.test(key) ? 'options go in front of the keys' : undefined
+  return /^-[a-zA-Z-]/.test(key) ? 'put options before the keys' : undefined
 }
 
 function hintForAddress(key: WireText): string | undefined {
-  if (key.includes('@')) return 'an e-mail address is added as a spamtrap with -a -T'
-  if (/:.*%/.test(key)) return 'leave out the scope behind the %'
+  if (key.includes('@')) return 'add an e-mail address as a spamtrap with -a -T'
+  if (/:.*%/.test(key)) return 'leave out the scope after the %'
   return hintForHost(key)
 }
 
@@ -69,7 +69,7 @@ function hintForHost(key: WireText): string | undefined {
 }
 
 function hintForTrap(key: WireText): string | undefined {
-  if (canonicalPaddedIp(key) !== undefined) return 'an ip address is trapped with -a -t'
+  if (canonicalPaddedIp(key) !== undefined) return 'trap an ip address with -a -t'
   const plain = plainSpamtrap(key)
   if (plain !== undefined) return `write the address alone: ${escapeControl(toDisplayText(plain))}`
   if (key.includes('@')) return 'a spamtrap is one whole address, such as trap@example.org'
@@ -78,7 +78,7 @@ function hintForTrap(key: WireText): string | undefined {
 
 function hintForAny(key: WireText): string | undefined {
   if (/^[0-9a-fA-F.:]+\/[0-9]{1,3}$/.test(key)) {
-    return 'spamdb keeps single addresses; a network belongs in a list of spamd.conf(5)'
+    return 'spamdb stores single addresses; put a network into a list of spamd.conf(5)'
   }
   return hintForMisplacedOption(key)
 }

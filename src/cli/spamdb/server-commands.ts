@@ -10,7 +10,7 @@ import { EXIT } from '../report-error.js'
 import type { SpamdbParts } from './spamdb-main.js'
 
 export const MOVE_DB_OPTIONS: readonly OptionSpec[] = [
-  { long: 'json', summary: 'the report as one JSON object' },
+  { long: 'json', summary: 'print the report as one JSON object' },
   { long: 'help', summary: 'show this help' },
 ]
 
@@ -23,14 +23,14 @@ export async function runInitServer(
   parts: SpamdbParts,
 ): Promise<number> {
   if (options.has('mode')) {
-    throw new AppError('ERR_USAGE', '--mode goes with a database in a file')
+    throw new AppError('ERR_USAGE', '--mode is only for a database in a file')
   }
   const { isChanged, version, grants } = await initServerDatabase(
     location,
     partitionsOf(options.last('partitions')),
   )
   const lines = [
-    `${escapeControl(location)}: ${isChanged ? 'tables made' : 'is there already'} (version ${version})`,
+    `${escapeControl(location)}: ${isChanged ? 'tables created' : 'exists already'} (version ${version})`,
     'grant each role of the server what it needs:',
     ...grants.map((grant) => `  ${grant}`),
   ]
@@ -55,7 +55,7 @@ export async function runMoveDb(
   const moved = `${addresses} addresses, ${tuples} tuples, ${spamtraps} spamtraps, ${pools} pools, ${releases} releases`
   const text = options.has('json')
     ? JSON.stringify({ from: source, to: target, ...report })
-    : `${moved} moved and compared (digest ${digest}), ${left} left whose time is over`
+    : `${moved} moved and verified (digest ${digest}), ${left} expired and left behind`
   parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }

@@ -175,7 +175,10 @@ async function openAnnouncer(
   parts: SpamdbParts,
 ): ReturnType<NonNullable<SpamdbParts['openAnnouncer']>> {
   if (parts.openAnnouncer !== undefined) return await parts.openAnnouncer(targets)
-  complain(parts, 'changes are not sent to other gateways: this program was started without the means')
+  complain(
+    parts,
+    'warning: changes are not sent to other gateways: this program cannot open sockets for them',
+  )
   return { announce: () => undefined, finish: () => Promise.resolve() }
 }
 
@@ -231,7 +234,7 @@ function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: num
   }
   return {
     messages,
-    hint: 'nothing was changed; options go in front of the keys',
+    hint: 'nothing was changed; put options before the keys',
     exitCode:
       edit.operation === 'add' && edit.kind === 'SPAMTRAP'
         ? EXIT_BAD_TRAP

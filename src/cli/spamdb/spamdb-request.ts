@@ -112,7 +112,7 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   if (action === 'd' && CONDITION_OPTIONS.some((name) => options.has(name))) {
     return buildDeletion(options, keys, kindLetter)
   }
-  refuse(options, ['yes'], 'goes with -d and filters such as --ip')
+  refuse(options, ['yes'], 'requires -d and a filter such as --ip')
   if (action !== undefined) {
     refuse(options, [...FILTER_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -a and -d')
     const edit = buildEdit(options, action === 'a' ? 'add' : 'delete', kind)
@@ -121,9 +121,9 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
     const isDryRun = options.has('dry-run')
     return { type: 'edit', edit, keys, isDryRun, syncTargets, misplacedOptions, hasLiteralKeys, dbPath }
   }
-  refuse(options, [...ADD_OPTIONS], 'goes with -a')
-  refuse(options, ['all-tuples'], 'goes with -d -G')
-  refuse(options, ['dry-run', 'Y'], 'goes with -a or -d')
+  refuse(options, [...ADD_OPTIONS], 'requires -a')
+  refuse(options, ['all-tuples'], 'requires -d -G')
+  refuse(options, ['dry-run', 'Y'], 'requires -a or -d')
   const format = formatOf(options)
   // No entry has that key.
   if (keys.length === 1 && keys[0] === 'help' && !hasLiteralKeys && options.list.length === 0)
@@ -141,10 +141,10 @@ function buildDeletion(
   kindLetter: string | undefined,
 ): SpamdbRequest {
   if (keys.length > 0) throw new UsageProblem('-d takes keys or filters, not both')
-  if (kindLetter !== undefined) throw new UsageProblem(`-${kindLetter} goes with keys; use --kind`)
+  if (kindLetter !== undefined) throw new UsageProblem(`-${kindLetter} requires keys; use --kind`)
   refuse(options, [...LIST_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -d')
-  refuse(options, [...ADD_OPTIONS], 'goes with -a')
-  refuse(options, ['all-tuples'], 'goes with -d -G')
+  refuse(options, [...ADD_OPTIONS], 'requires -a')
+  refuse(options, ['all-tuples'], 'requires -d -G')
   return {
     type: 'delete',
     filter: buildFilter(options),
@@ -176,8 +176,8 @@ function refuse(options: GivenOptions, names: readonly string[], why: string): v
 
 function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: EntryKind): EditRequest {
   const isGreyDelete = operation === 'delete' && kind === 'GREY'
-  if (operation === 'delete') refuse(options, ADD_OPTIONS, 'goes with -a')
-  if (!isGreyDelete) refuse(options, ['all-tuples'], 'goes with -d -G')
+  if (operation === 'delete') refuse(options, ADD_OPTIONS, 'requires -a')
+  if (!isGreyDelete) refuse(options, ['all-tuples'], 'requires -d -G')
   const expire = options.value('expire')
   if (expire !== undefined && hasNoUnit(expire)) {
     throw new UsageProblem(`--expire: "${expire}" has no unit`, hintForUnit(expire))
@@ -186,7 +186,8 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
   if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
     throw new UsageProblem('--expire: a spamtrap never expires')
   }
-  if (lifetime === 0) throw new UsageProblem('--expire: "0" would end at once; "never" pins an entry')
+  if (lifetime === 0)
+    throw new UsageProblem('--expire: "0" would expire at once; use "never" to pin an entry')
   const comment = options.value('comment')
   const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
   if (commentProblem !== undefined) throw new UsageProblem(`--comment: ${commentProblem}`)
@@ -208,7 +209,7 @@ export function problemOfComment(text: string): string | undefined {
 
 function formatOf(options: GivenOptions): OutputFormat {
   const given = FORMAT_OPTIONS.filter((name) => options.has(name))
-  if (given.length > 1) throw new UsageProblem(`--${given[0]} and --${given[1]} exclude each other`)
+  if (given.length > 1) throw new UsageProblem(`--${given[0]} and --${given[1]} cannot be used together`)
   return given[0] ?? 'classic'
 }
 
@@ -220,7 +221,7 @@ function buildFilter(options: GivenOptions): ListFilter {
   if (ip !== undefined) query.network = networkOf(ip)
   for (const name of ['from', 'to', 'helo'] as const) {
     const pattern = options.value(name)
-    if (pattern === '') throw new UsageProblem(`--${name}: an empty pattern`)
+    if (pattern === '') throw new UsageProblem(`--${name}: empty pattern`)
     if (pattern !== undefined) query[name] = Buffer.from(pattern, 'utf8').toString('latin1')
   }
   const sort = options.value('sort')

@@ -76,7 +76,7 @@ export function parseSpamlogdOptions(
 function checkCombination(options: Draft['options']): void {
   if (options.useCaptureTime && options.replayPath === undefined) {
     throw new OptionProblem(
-      'spamlogd: --use-capture-time is for a capture that is replayed\nspamlogd: hint: name it with -r FILE, or - for standard input\n',
+      'spamlogd: --use-capture-time requires -r\nspamlogd: hint: name the capture with -r FILE, or -r - for standard input\n',
     )
   }
 }
@@ -272,7 +272,7 @@ function isInterfaceName(text: string): boolean {
 
 function strayWord(word: string): OptionProblem {
   return new OptionProblem(
-    `spamlogd: ${escapeControl(JSON.stringify(word))} is no option, and spamlogd takes no other words\n${SPAMLOGD_USAGE}`,
+    `spamlogd: unexpected argument ${escapeControl(JSON.stringify(word))}\n${SPAMLOGD_USAGE}`,
   )
 }
 

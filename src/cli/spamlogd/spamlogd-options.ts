@@ -8,7 +8,7 @@ export const SPAMLOGD_USAGE =
 export const SPAMLOGD_OPTIONS: readonly OptionSpec[] = [
   { short: 'D', summary: 'stay in the foreground, log everything to standard error' },
   { short: 'I', summary: 'inbound connections only, as --direction in' },
-  { short: 'i', value: 'INTERFACE', summary: 'only packets logged on this interface' },
+  { short: 'i', value: 'INTERFACE', summary: 'use only packets logged on this interface' },
   {
     short: 'l',
     value: 'LOGDEVICE',
@@ -69,12 +69,12 @@ export const SPAMLOGD_OPTIONS: readonly OptionSpec[] = [
     summary: "write counters to this file every minute, for node_exporter's textfile collector",
   },
   { long: 'stats-interval', value: 'DURATION', summary: 'log the counters this often' },
-  { long: 'foreground', summary: 'stay in the foreground, for systemd and its like' },
+  { long: 'foreground', summary: 'stay in the foreground, for service managers such as systemd' },
   { long: 'pid-file', value: 'FILE', summary: 'write the process id to this file while spamlogd runs' },
-  { long: 'user', value: 'NAME', summary: 'unprivileged user in place of SPAMD_USER' },
-  { long: 'db', value: 'FILE', summary: 'database in place of SPAMD_DB' },
-  { long: 'key', value: 'FILE', summary: 'synchronisation key in place of SPAMD_KEY' },
-  { long: 'sync-port', value: 'PORT', summary: 'synchronisation port in place of SPAMD_SYNC_PORT' },
+  { long: 'user', value: 'NAME', summary: 'unprivileged user instead of SPAMD_USER' },
+  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'key', value: 'FILE', summary: 'synchronisation key instead of SPAMD_KEY' },
+  { long: 'sync-port', value: 'PORT', summary: 'synchronisation port instead of SPAMD_SYNC_PORT' },
   { long: 'help', summary: 'show this help' },
   { long: 'version', summary: 'show the version' },
 ]

@@ -45,9 +45,9 @@ export interface ConfigLineLimits {
 
 type State =
   | 'name'
-  | 'behind name'
+  | 'after name'
   | 'message'
-  | 'behind message'
+  | 'after message'
   | 'bad message'
   | 'family'
   | 'count'
@@ -170,11 +170,11 @@ export class ConfigLineDecoder {
   #takeByte(byte: number): void {
     switch (this.#state) {
       case 'name':
-        if (byte === SEMICOLON) this.#state = 'behind name'
+        if (byte === SEMICOLON) this.#state = 'after name'
         else this.#name.push(byte)
         if (this.#name.isOverlong) this.#refuse(`list name longer than ${MAX_NAME_BYTES} bytes`)
         return
-      case 'behind name':
+      case 'after name':
         this.#message.push(byte)
         if (byte === DQUOTE) this.#state = 'message'
         else this.#refuse('the message does not begin with a quote')
@@ -182,7 +182,7 @@ export class ConfigLineDecoder {
       case 'message':
         this.#takeMessageByte(byte)
         return
-      case 'behind message':
+      case 'after message':
         if (byte === SEMICOLON) {
           this.#state = 'family'
           return
@@ -211,7 +211,7 @@ export class ConfigLineDecoder {
     else if (byte === BACKSLASH) this.#isEscaped = true
     else if (byte === DQUOTE) {
       this.#messageLength = this.#message.length
-      this.#state = 'behind message'
+      this.#state = 'after message'
     }
   }
 
@@ -305,7 +305,7 @@ export class ConfigLineDecoder {
   #lineFromState(): ConfigLine {
     const name = this.#name.text()
     this.#checkEnd()
-    if (this.#state === 'behind name') return { kind: 'clear', name }
+    if (this.#state === 'after name') return { kind: 'clear', name }
     if (this.#state === 'refused') {
       return { kind: 'bad-structure', name, reason: this.#reason, debugTexts: this.#debugTexts }
     }
@@ -326,10 +326,10 @@ export class ConfigLineDecoder {
   #checkEnd(): void {
     switch (this.#state) {
       case 'name':
-        this.#refuse('no ";" behind the list name')
+        this.#refuse('no ";" after the list name')
         return
       case 'message':
-      case 'behind message':
+      case 'after message':
       case 'bad message':
         this.#refuse('the message is not closed by a quote and ";"', [`bad message: ${this.#message.text()}`])
         return
@@ -338,7 +338,7 @@ export class ConfigLineDecoder {
       case 'address':
         this.#checkFields()
         return
-      case 'behind name':
+      case 'after name':
       case 'refused':
         return
     }

@@ -161,7 +161,7 @@ class PageReader {
     if (this.#visited[pageNumber] === 1) return { offset, reason: 'page is linked twice' }
     this.#visited[pageNumber] = 1
     const bytes = this.#source.read(offset, bucketBytes)
-    if (bytes.length < bucketBytes) return { offset, reason: `page cut off after ${bytes.length} bytes` }
+    if (bytes.length < bucketBytes) return { offset, reason: `page truncated after ${bytes.length} bytes` }
     const view = viewOf(bytes)
     const count = view.getUint16(0, littleEndian)
     if (count % 2 !== 0 || (count + 3) * 2 > bucketBytes) {
@@ -267,10 +267,10 @@ function readBigPair(
       }
       isKeyDone = mark !== PARTIAL_KEY
     }
-    if (link === undefined) return { offset: page.offset, reason: 'a big pair breaks off' }
+    if (link === undefined) return { offset: page.offset, reason: 'a big pair is incomplete' }
     const following = reader.read(link)
     if ('reason' in following) return following
-    if (following.count < 2) return { offset: following.offset, reason: 'a big pair breaks off' }
+    if (following.count < 2) return { offset: following.offset, reason: 'a big pair is incomplete' }
     page = following
   }
 }

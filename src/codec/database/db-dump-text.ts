@@ -66,7 +66,7 @@ export class DbDumpReader {
 
   /** What the end of the text shows: without DATA=END the rest of it is missing. */
   end(): ImportedLine {
-    return this.#isComplete ? { type: 'nothing' } : { type: 'bad', reason: 'cut off: DATA=END is missing' }
+    return this.#isComplete ? { type: 'nothing' } : { type: 'bad', reason: 'truncated: DATA=END is missing' }
   }
 
   #decode(key: Buffer, data: Buffer): ImportedLine {
@@ -75,7 +75,7 @@ export class DbDumpReader {
     if (numbers !== null) return this.#decodePostgrey(keyText, Number(numbers[1]), Number(numbers[2]))
     const record = decodeBerkeleyRecord(key, data, this.#littleEndian)
     if (record.ok) return { type: 'entry', entry: record.entry }
-    return { type: 'bad', reason: 'a record that is neither of postgrey nor of spamd' }
+    return { type: 'bad', reason: 'a record of neither postgrey nor spamd' }
   }
 
   #decodePostgrey(key: string, count: number, last: number): ImportedLine {

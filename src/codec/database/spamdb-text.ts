@@ -181,7 +181,7 @@ function parseGrey(line: string): ParsedLine {
   if (ip === undefined) return bad('the second field is not an ip address')
   if (!areNumbers) return badCounts()
   const tuple = parseTuple(line, ipEnd + 1, firstBar, countsBar)
-  if (tuple === undefined) return bad('bars inside helo, from or to leave their ends unclear')
+  if (tuple === undefined) return bad('vertical bars inside helo, from or to make the fields ambiguous')
   const { helo, from, to } = tuple
   const [first, pass, expire, bcount, pcount] = scanned as Counts
   return { ok: true, entry: { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount } }

@@ -92,18 +92,18 @@ export interface ListParser {
 }
 
 const NOTE_MESSAGES: Readonly<Record<LineNoteKind, string>> = {
-  'host-bits': 'networks with host bits set were taken as the whole network',
+  'host-bits': 'networks with host bits set were read as the whole network',
   'zero-prefix': 'networks that cover every address were refused',
   reversed: 'ranges that end below their start were refused',
   'short-form': 'incomplete addresses without a prefix length that fits them were refused',
   netmask: 'ranges that end with a netmask were refused',
   'max-range': 'ranges larger than $MAXRANGE4 of the zone file were refused',
-  'second-address': 'lines with more than one address gave only the first',
-  path: 'addresses with a slash and no prefix length behind it were taken as single addresses',
+  'second-address': 'only the first of several addresses on a line was read',
+  path: 'addresses followed by a slash without prefix length were read as single addresses',
   joined: 'text joined to an address was ignored',
-  'lone-cr': 'lines with a carriage return inside were read only up to there',
+  'lone-cr': 'lines were read only up to a carriage return inside them',
   'leading-zeros': 'numbers with leading zeros were read as decimal',
-  excluded: 'addresses marked with ! were taken out of the list',
+  excluded: 'addresses marked with ! were removed from the list',
   nomatch: 'ipset entries marked nomatch were taken out of the list',
   'long-line': `lines of more than ${MAX_LINE_BYTES} bytes were refused`,
 }
@@ -187,7 +187,7 @@ class LineByLineParser implements ListParser {
     if (mismatch === undefined) return undefined
     return {
       reason: 'record-count',
-      message: `the list says that it has ${mismatch.wanted} records but ${mismatch.found} were read`,
+      message: `the list announces ${mismatch.wanted} records, but ${mismatch.found} were read`,
     }
   }
 

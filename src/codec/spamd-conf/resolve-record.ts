@@ -68,7 +68,7 @@ class IncludeResolver {
     for (const field of this.#isUnquoted ? record.unquotedFields : record.fields) {
       this.#visitedFields += 1
       if (this.#visitedFields > MAX_FIELDS) {
-        const message = `more than ${MAX_FIELDS} fields with all that tc= includes`
+        const message = `more than ${MAX_FIELDS} fields including those of tc=`
         return { ok: false, position: field.position, message, fix: 'include less' }
       }
       const include = findCapability([field], 'tc', '=')
@@ -91,15 +91,15 @@ class IncludeResolver {
     const target = this.#index.find(name)
     if (target === undefined) {
       const message = `tc= includes "${shown}", but there is no such record`
-      return { ok: false, position, message, fix: `add a record ${shown}, or take this tc= out` }
+      return { ok: false, position, message, fix: `add a record ${shown}, or remove this tc=` }
     }
     if (path.includes(target)) {
-      const message = `tc= includes "${shown}" in a circle`
-      return { ok: false, position, message, fix: 'take one tc= of the circle out' }
+      const message = `tc= includes "${shown}" in a loop`
+      return { ok: false, position, message, fix: 'remove one tc= of the loop' }
     }
     if (path.length > MAX_INCLUDE_DEPTH) {
       const message = `tc= is nested more than ${MAX_INCLUDE_DEPTH} deep`
-      return { ok: false, position, message, fix: 'include less deep' }
+      return { ok: false, position, message, fix: 'nest fewer' }
     }
     return this.append(target, [...path, target])
   }

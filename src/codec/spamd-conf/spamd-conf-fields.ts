@@ -33,7 +33,7 @@ export function readNumber(
   }
   const asText = findCapability(fields, name, '=')
   if (asText.kind !== 'present') return { isUsable: true, value: undefined }
-  const message = `${name} is a number, which is written with #, not with =`
+  const message = `${name} is a number, which is written with #, not =`
   const fix = `write ${name}#${shown(asText.value)}`
   return { isUsable: false, position: asText.field.position, message, fix }
 }

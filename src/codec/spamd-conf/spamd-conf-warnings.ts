@@ -50,15 +50,15 @@ export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, 
   for (const { position, text } of database.swallowedLines) {
     report(
       position,
-      `this line belongs to the comment above it, which ends in a backslash: "${escapeControl(text.slice(0, 40))}"`,
-      'take the backslash off the end of the comment',
+      `this line belongs to the comment above, which ends in a backslash: "${escapeControl(text.slice(0, 40))}"`,
+      'remove the backslash at the end of the comment',
     )
   }
   for (const [number, record] of database.records.entries()) {
     for (const position of record.commentLikeLines) {
       report(
         position,
-        'a # inside a record starts no comment: the line is read as part of it',
+        'a # inside a record does not start a comment: the line is read as part of the record',
         'move the comment above the record',
       )
     }
@@ -75,16 +75,12 @@ function warnAboutStrayRecord(
 ): void {
   const quoteEnd = previous?.openQuoteEnd
   if (quoteEnd !== undefined && quoteEnd.line + 1 === record.position.line && /^[ \t]/.test(record.names)) {
-    report(
-      quoteEnd,
-      'this line ends within double quotes',
-      'end it with a backslash, which joins the next line',
-    )
+    report(quoteEnd, 'this line ends within double quotes', 'end it with a backslash, to join the next line')
   } else if (/^\s*$/.test(record.names)) {
     report(
       record.position,
-      'this line begins with a colon but continues no record',
-      'end the line before it with a backslash right at its end, without a blank behind',
+      'this line begins with a colon but does not continue a record',
+      'end the line before it with a backslash, with no blank after it',
     )
   } else if (/^[ \t]/.test(record.names)) {
     report(
@@ -96,8 +92,8 @@ function warnAboutStrayRecord(
   if (record.blankedContinuation !== undefined) {
     report(
       record.blankedContinuation,
-      'a blank behind the backslash keeps it from joining the next line',
-      'take the blank out',
+      'a blank after the backslash keeps it from joining the next line',
+      'remove the blank',
     )
   }
 }
@@ -108,7 +104,7 @@ function warnAboutShadowedNames(record: CapabilityRecord, index: RecordIndex, re
     if (name.trim() === '' || first === undefined || first === record) continue
     report(
       record.position,
-      `a record "${escapeControl(name)}" stands in line ${first.position.line} already; this one is not used`,
+      `a record "${escapeControl(name)}" is already defined on line ${first.position.line}; this one is not used`,
       'keep one of them',
     )
   }
@@ -134,8 +130,8 @@ export function warnAboutUnused(
     if (colour === undefined) continue
     report(
       record.position,
-      `${colour} list "${escapeControl(name)}" is named by no list of "all"`,
-      `name it in "all", or take the record out`,
+      `${colour} list "${escapeControl(name)}" is not named in "all"`,
+      `name it in "all", or remove the record`,
     )
   }
 }
@@ -144,13 +140,13 @@ export function warnAboutUnused(
 export function warnAboutList(list: CheckedList, report: Report): void {
   const name = escapeControl(list.name)
   if (list.colour === 'white' && list.black === undefined && !list.isNever) {
-    const fix = `name it in "all" right after the black list that it is to correct`
-    report(list.namedAt, `white list "${name}" stands before any black list and has no effect`, fix)
+    const fix = `name it in "all" right after the black list that it corrects`
+    report(list.namedAt, `white list "${name}" comes before any black list and has no effect`, fix)
   }
   if (list.colour === 'black' && findCapability(list.fields, 'white', ':').kind === 'present') {
     report(
       list.record.position,
-      `list "${name}" is both black and white; it is taken as black`,
+      `list "${name}" is both black and white; it is used as black`,
       'keep one of them',
     )
   }
@@ -176,11 +172,11 @@ function warnAboutCapabilities({ fields, record }: CheckedList, report: Report):
       const known = wanted === undefined ? KNOWN_CAPABILITIES[name.trim()] : wanted
       const fix =
         known === undefined
-          ? 'take it out; a colon inside a value is written \\c'
+          ? 'remove it; write a colon inside a value as \\c'
           : `write ${name.trim()}${known}${known === '' ? '' : 'VALUE'} without blanks before it`
       report(position, `"${escapeControl(text.slice(0, 40))}" is not a capability and has no effect`, fix)
     } else if (seen.has(name) && isOwn(position)) {
-      report(position, `${name} is given again; the first one counts`, 'keep one of them')
+      report(position, `${name} is given twice; the first one is used`, 'keep one of them')
     }
     seen.add(name)
   }
@@ -191,7 +187,7 @@ function warnAboutMessage(value: string, position: TextPosition, report: Report)
   const text = decodeCapabilityString(value)
   if (text.startsWith('/') || (text.startsWith('"') && text.endsWith('"'))) return
   const shown = escapeControl(text.slice(0, 40))
-  const message = `msg is not between double quotes, so it names a file: "${shown}"`
+  const message = `msg is not in double quotes, so it names a file: "${shown}"`
   report(position, message, 'write msg="TEXT", or a path that begins with /')
 }
 
@@ -208,7 +204,7 @@ function warnAboutLocation({ method, location }: CheckedList, position: TextPosi
     const fix = 'add :method=https: (or http, ftp), or write a path that begins with /'
     report(position, `"${shown}" looks like a host, but the method is file`, fix)
   } else if (method === 'file' && !location.startsWith('/')) {
-    report(position, `"${shown}" is taken from the root directory`, 'write a path that begins with /')
+    report(position, `"${shown}" is relative to the root directory`, 'write a path that begins with /')
   }
   if (isRemote && /^[a-z]+:\/\//i.test(location)) {
     report(position, `the URL "${shown}" has a scheme, which method= gives`, 'leave the scheme out')

@@ -129,7 +129,7 @@ class ConfReader {
 
   #refuseSize(): ListEntry[] {
     this.#error({ line: 1, column: 1 }, `the file has more than ${MAX_CONF_BYTES} bytes`, {
-      fix: 'name the spamd.conf itself, not a list',
+      fix: 'name spamd.conf itself, not a list',
       original: `Can't find "all" in spamd config: ${NOT_FOUND}`,
     })
     return []
@@ -153,7 +153,7 @@ class ConfReader {
         if (seen.has(name) && entry.colour === 'black') {
           this.#warn(
             position,
-            `"${shown(name)}" is named twice; spamd keeps the last one`,
+            `"${shown(name)}" is named twice; spamd uses the last one`,
             'name it once',
             name,
           )
@@ -175,7 +175,7 @@ class ConfReader {
       const near = records.find((record) => /^\s*all\s*$/i.test(record.names.split('|')[0]!))
       if (near === undefined) {
         this.#error({ line: 1, column: 1 }, 'there is no record "all"', {
-          fix: 'add "all:\\" and below it the names of the lists: ":LIST1:LIST2:"',
+          fix: 'add "all:\\" and after it the names of the lists: ":LIST1:LIST2:"',
           original,
         })
       } else {
@@ -191,13 +191,13 @@ class ConfReader {
     }
     const names = resolved.fields.flatMap(splitNames)
     if (names.length === 0 && all.openContinuation !== undefined) {
-      this.#error(all.openContinuation, '"all" goes on after the backslash, but nothing follows it', {
-        fix: 'name the lists on the next line, ":LIST1:LIST2:", or write "all:" alone for none',
+      this.#error(all.openContinuation, 'there is nothing after the backslash of "all"', {
+        fix: 'name the lists on the next line, ":LIST1:LIST2:", or write "all:" alone for no lists',
         original,
       })
     } else if (names.length === 0 && all.lineCount > 1) {
-      const fix = 'name the lists there, ":LIST1:LIST2:", or write "all:" alone for none'
-      this.#warn(all.position, '"all" goes on after the backslash, but names no list there', fix)
+      const fix = 'name the lists there, ":LIST1:LIST2:", or write "all:" alone for no lists'
+      this.#warn(all.position, 'the line after "all:\\" names no list', fix)
     }
     const runOn = names.find(({ text }) => index.find(text) === undefined && looksLikeCapability(text))
     if (runOn !== undefined) return this.#refuseRunOn(names, runOn, index)
@@ -214,9 +214,9 @@ class ConfReader {
     const missing = names.find(({ text }) => index.find(text) === undefined)!
     this.#error(
       runOn.position,
-      `"all" runs on into the next record: "${shown(runOn.text)}" is no list name`,
+      `"all" continues into the next record: "${shown(runOn.text)}" is not a list name`,
       {
-        fix: 'take the backslash off the last line of "all", or name the lists on the line below it',
+        fix: 'remove the backslash from the last line of "all", or name the lists on the next line',
         original: `Can't find "${missing.text}" in spamd config: ${NOT_FOUND}`,
       },
     )
@@ -270,7 +270,7 @@ class ConfReader {
       return unusable(record.position, message, `add ":black:\\" or ":white:\\" to it`, original)
     }
     if (name.includes(';') || name.includes('\0')) {
-      const message = `the list name "${shown(name)}" holds a character that ends it on the way to spamd`
+      const message = `the list name "${shown(name)}" contains a character that ends it in spamd's protocol`
       return unusable(position, message, 'use letters, digits and dashes', undefined)
     }
     const messageField = findCapability(fields, 'msg', '=')
@@ -291,7 +291,7 @@ class ConfReader {
       return isSwallowed
         ? unusable(
             messageField.field.position,
-            `the msg of "${shown(name)}" has an odd number of double quotes, so it takes in the fields behind it`,
+            `the msg of "${shown(name)}" has an odd number of double quotes, so it includes the fields after it`,
             'put the text between two double quotes; write \\134 for a backslash before the last one',
             `No file given for ${colour}list ${name}`,
           )
@@ -305,7 +305,7 @@ class ConfReader {
     const location = utf8(decodeCapabilityString(file.value))
     const method = this.#readMethod(fields)
     if (typeof method !== 'string') {
-      const fix = `write one of ${LIST_METHODS.join(', ')}`
+      const fix = `use one of ${LIST_METHODS.join(', ')}`
       return unusable(
         method.position,
         `unknown method "${shown(method.text)}"`,
@@ -316,14 +316,14 @@ class ConfReader {
     if (!canBeNamed(location)) {
       return unusable(
         file.field.position,
-        `file= of "${shown(name)}" is empty or holds a NUL byte`,
+        `file= of "${shown(name)}" is empty or contains a NUL byte`,
         'write a path, a URL without its scheme, or a command',
         method === 'file' && location === '' ? `Can't open  by file method: ${NOT_FOUND}` : undefined,
       )
     }
     if (method !== 'file' && method !== 'exec' && /^(?:https?|ftp)$/.test(location)) {
-      const message = `file= holds only "${location}", because the colon of a URL ends it`
-      return unusable(file.field.position, message, 'leave the scheme out: it comes from method=', undefined)
+      const message = `file= contains only "${location}", because the colon of a URL ends it`
+      return unusable(file.field.position, message, 'leave out the scheme: it comes from method=', undefined)
     }
     const message = messageField.kind === 'present' ? readMessage(messageField.value) : undefined
     if (colour === 'black' && message === undefined) {
@@ -338,7 +338,7 @@ class ConfReader {
     if (colour === 'black' && message?.kind === 'file' && !canBeNamed(message.path)) {
       return unusable(
         placeOf(messageField, record),
-        `the msg of "${shown(name)}" is empty or holds a NUL byte`,
+        `the msg of "${shown(name)}" is empty or contains a NUL byte`,
         'write msg="TEXT", or the path of a file with the text',
         message.path === '' ? `Can't open message from : ${NOT_FOUND}` : undefined,
       )
@@ -418,10 +418,9 @@ class ConfReader {
 }
 
 function fixForMissing(name: string): string {
-  if (name === '\\')
-    return 'take out the blank behind the backslash, which keeps it from joining the next line'
-  if (name.startsWith('#')) return 'move the comment above the record: inside it, # starts none'
-  return `add a record "${shown(name)}:\\", or take the name out of "all"`
+  if (name === '\\') return 'remove the blank after the backslash, which keeps it from joining the next line'
+  if (name.startsWith('#')) return 'move the comment above the record: inside it, # does not start one'
+  return `add a record "${shown(name)}:\\", or remove the name from "all"`
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -154,7 +154,7 @@ class Evaluation {
   #countTerm(): void {
     this.#termCount += 1
     if (this.#termCount > MAX_LOOKUP_TERMS) {
-      throw new SpfProblem('permerror', `more than ${MAX_LOOKUP_TERMS} terms that ask DNS`)
+      throw new SpfProblem('permerror', `more than ${MAX_LOOKUP_TERMS} terms that need DNS`)
     }
   }
 

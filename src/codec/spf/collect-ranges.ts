@@ -168,7 +168,7 @@ class Walk {
   #countTerm(): void {
     this.#termCount += 1
     if (this.#termCount > this.#lookupTerms) {
-      throw new SpfProblem('permerror', `more than ${this.#lookupTerms} terms that ask DNS`)
+      throw new SpfProblem('permerror', `more than ${this.#lookupTerms} terms that need DNS`)
     }
   }
 

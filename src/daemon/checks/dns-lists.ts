@@ -58,7 +58,7 @@ export class DnsLists {
       this.#limited.log(
         `refused ${list.zone}`,
         'warning',
-        `${list.zone} does not answer this host's questions: nothing counts as listed there (ask through a name server of your own: --dns-server)`,
+        `${list.zone} does not answer queries from this host: nothing counts as listed there (use a name server of your own: --dns-server)`,
       )
     }
     return listing === 'listed'

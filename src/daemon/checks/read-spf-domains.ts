@@ -17,7 +17,7 @@ export async function readSpfDomains(
   const content = await resources.readSpfDomains()
   if (content === undefined) {
     throw new AppError('ERR_SPF_DOMAINS', `--grey-spf ${path}: ${errnoText('ENOENT')}`, {
-      hint: 'make the file, one domain a line, or give "all"',
+      hint: 'create the file, one domain per line, or give "all"',
     })
   }
   return new SpfDomains(content, path)

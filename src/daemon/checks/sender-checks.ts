@@ -143,7 +143,7 @@ export class SenderChecks implements SenderCheckSink {
       },
       onFailed: ({ error }) => {
         const reason = escapeControl(reasonOf(error))
-        const text = `can't add what DNS says of senders to ${options.databasePath} (${reason})`
+        const text = `can't add DNS results to ${options.databasePath} (${reason})`
         this.#limited.log('finding-failed', 'err', text)
       },
       onRecovered: () => this.#limited.reset('finding-failed'),
@@ -269,13 +269,13 @@ export class SenderChecks implements SenderCheckSink {
     for (const network of outcome.opened ?? []) {
       this.counters.opened += 1
       const by = domain === undefined ? '' : ` by SPF of ${domain}`
-      logger.log('info', `pool ${network} let in${by}`, { event: 'pool-opened', network, domain, ip })
+      logger.log('info', `pool ${network} opened${by}`, { event: 'pool-opened', network, domain, ip })
       onPool(network, true)
     }
     if (outcome.result !== 'promoted') return
     if (outcome.isNewHost) {
       this.counters.promoted += 1
-      const by = outcome.waitedSec === undefined ? 'a DNS list of good senders' : domain && `SPF of ${domain}`
+      const by = outcome.waitedSec === undefined ? 'a DNS allow list' : domain && `SPF of ${domain}`
       logger.log('info', `whitelisting ${ip}${by === undefined ? '' : ` by ${by}`}`, {
         event: 'whitelisted',
         ip,

@@ -48,8 +48,8 @@ export class ClockGuard {
     if (newestSec === 0 || (awaySec >= -MAX_STEP_SEC && awaySec <= MAX_PAUSE_SEC)) return
     const text =
       awaySec < 0
-        ? `the clock stands ${-awaySec} seconds before the newest change on record`
-        : `the newest change on record is ${awaySec} seconds old`
+        ? `the clock is ${-awaySec} seconds before the newest recorded change`
+        : `the newest recorded change is ${awaySec} seconds old`
     this.#doubt = { text, sinceMs: this.#clock.monotonicMs() }
   }
 

@@ -251,7 +251,7 @@ export class Greylister implements GreylistSink {
         this.#limited.log(
           'queue-full',
           'err',
-          `too many tuples wait for ${this.#options.databasePath}, those of the busiest sources are dropped`,
+          `too many tuples are waiting for ${this.#options.databasePath}: dropping those of the busiest sources`,
         )
       }
       this.#writer.notify()
@@ -273,7 +273,7 @@ export class Greylister implements GreylistSink {
         this.#limited.log(
           'unstored',
           'warning',
-          `${databasePath} is slow or fails: 451 goes out before the tuple is stored (${this.counters.unstored} so far)`,
+          `${databasePath} is slow or fails: sending 451 before the tuple is stored (${this.counters.unstored} so far)`,
         )
       }
       resolve()
@@ -327,7 +327,7 @@ export class Greylister implements GreylistSink {
       this.#limited.log(
         'evicted',
         'notice',
-        `too many tuples, the oldest are evicted (${this.counters.evicted} so far)`,
+        `too many tuples: evicting the oldest (${this.counters.evicted} so far)`,
       )
     }
     this.counters.opened += reportPools(logged, outcome, this.#options)

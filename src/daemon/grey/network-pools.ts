@@ -30,7 +30,7 @@ export function reportPools(
   { logger, onPool }: { logger: Logger; onPool?: (network: string, isOpen: boolean) => void },
 ): number {
   for (const network of opened) {
-    logger.log('info', `pool ${network} let in: ${describeTuple(logged)}`, {
+    logger.log('info', `pool ${network} opened: ${describeTuple(logged)}`, {
       event: 'pool-opened',
       network,
       ...logged,

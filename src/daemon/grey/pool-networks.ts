@@ -58,7 +58,7 @@ export class PoolNetworks {
       const left = await this.#firewall.readTable(POOL_TABLE)
       if (left !== undefined && left.length > 0) await this.replace([])
     } catch (error) {
-      this.#logger.log('err', `cannot look at table ${POOL_TABLE.name}: ${reasonOf(error)}`)
+      this.#logger.log('err', `cannot read table ${POOL_TABLE.name}: ${reasonOf(error)}`)
     }
   }
 
@@ -111,7 +111,7 @@ export class PoolNetworks {
     } catch (error) {
       this.counters.failures += 1
       const reason = reasonOf(error).replace(`cannot replace table ${POOL_TABLE.name}: `, '')
-      this.#logger.log('err', `${reason}, table ${POOL_TABLE.name} stays as it was until the next scan`, {
+      this.#logger.log('err', `${reason}, table ${POOL_TABLE.name} is unchanged until the next scan`, {
         event: 'table-failed',
         table: POOL_TABLE.name,
       })

@@ -225,7 +225,7 @@ export class Scanner {
     this.#limited.log(
       'clock-doubt',
       'warning',
-      `${expiringCount} of ${whiteCount} WHITE entries would expire, but ${doubt}: nothing expires and tables stay for an hour at most, or until spamdctl accept-clock`,
+      `${expiringCount} of ${whiteCount} WHITE entries would expire, but ${doubt}: nothing expires and tables stay unchanged for up to an hour, or until spamdctl accept-clock`,
     )
     return true
   }
@@ -365,7 +365,7 @@ export class Scanner {
     if (!isEmpty) this.#whiteGeneration = keeper.generation
     if (isEmpty && keeper.isFresh && this.#whiteGeneration !== keeper.generation) {
       // A database that was just created says nothing about who was white before.
-      logger.log('info', `${databasePath} is new and holds no white address, the table is left as it is`)
+      logger.log('info', `${databasePath} is new and holds no WHITE addresses: leaving the table unchanged`)
       whiteTable.keep()
     } else await whiteTable.replace(whiteSet)
     const trappedSet = trapped.takeSet()
@@ -387,7 +387,7 @@ export class Scanner {
         await this.#retryWhileBusy((store) => store.applyScan(changes, policy, report.atSec))
       } catch (error) {
         // They leave the table all the same, and the next scan tries again.
-        logger.log('notice', `closing of pools failed (${escapeControl(reasonOf(error))})`)
+        logger.log('notice', `cannot close pools (${escapeControl(reasonOf(error))})`)
       }
     }
     const closed = new Set(closedPools)

@@ -26,7 +26,7 @@ export function checkWhiteFile(path: string): void {
     accessSync(folder, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new AppError('ERR_WHITE_FILE', `cannot write ${path}: ${reasonOf(error)}`, {
-      hint: `--white-file needs a folder that the user of spamd may write: ${folder}`,
+      hint: `the user of spamd must be able to write the folder of --white-file: ${folder}`,
       cause: error,
     })
   }
@@ -94,7 +94,10 @@ export class WhiteFile {
       this.#isFailing = false
     } catch (error) {
       if (!this.#isFailing) {
-        this.#logger.log('err', `cannot write ${this.#path}: ${reasonOf(error)}: the white list there is old`)
+        this.#logger.log(
+          'err',
+          `cannot write ${this.#path}: ${reasonOf(error)}: the white list in it is out of date`,
+        )
       }
       this.#isFailing = true
     }

@@ -233,7 +233,7 @@ export class WhiteTable {
       this.#isInStep = false
       // The line begins as the original's: `/sbin/pfctl returned status 1`.
       const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
-      this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} stays as it was until the next scan`, {
+      this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} is unchanged until the next scan`, {
         event: 'table-failed',
         table: WHITE_TABLE.name,
       })

@@ -167,7 +167,7 @@ export class BlockLists implements BlockListLookup {
   #refuse(name: WireText, reason: string, debugTexts: readonly string[]): ConfigOutcome {
     for (const text of debugTexts) this.#debug?.out(escapeControl(text))
     const shownName = escapeControl(name.slice(0, MAX_NAME_BYTES))
-    const kept = this.#find(name) === undefined ? '' : ', the list stays as it was'
+    const kept = this.#find(name) === undefined ? '' : ', the list is unchanged'
     this.#logger.log('warning', `bad config line for list "${shownName}": ${escapeControl(reason)}${kept}`, {
       event: 'config-refused',
       list: shownName,

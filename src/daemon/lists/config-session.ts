@@ -54,7 +54,7 @@ export function runConfigSession(
       socket.removeAllListeners('data').removeAllListeners('end').destroy()
       logger.log(
         'warning',
-        `configuration connection dropped: ${escapeControl(reason)}, nothing was changed`,
+        `configuration connection dropped: ${escapeControl(reason)}; nothing was changed`,
         {
           event: 'config-dropped',
           reason,

@@ -136,7 +136,7 @@ export class MetricsServer {
         return { status: 503, text: reasons.map((reason) => `not ready: ${reason}\n`).join('') }
       }
       default:
-        return { status: 404, text: 'there are /metrics, /healthz and /readyz\n' }
+        return { status: 404, text: 'try /metrics, /healthz or /readyz\n' }
     }
   }
 

@@ -22,23 +22,23 @@ export class ProcessMetrics {
   collect(monotonicMs: number): MetricFamily[] {
     const { user, system } = process.cpuUsage()
     const families = [
-      single('spamd_process_start_time_seconds', 'gauge', 'Start of the process.', this.#startedSec),
+      single('spamd_process_start_time_seconds', 'gauge', 'Start time of the process.', this.#startedSec),
       single('spamd_process_cpu_seconds_total', 'counter', 'CPU time of the process.', (user + system) / 1e6),
       single('spamd_process_resident_memory_bytes', 'gauge', 'Resident memory.', process.memoryUsage.rss()),
-      single('spamd_process_open_fds', 'gauge', 'Open descriptors.', openDescriptors()),
+      single('spamd_process_open_fds', 'gauge', 'Open file descriptors.', openDescriptors()),
     ]
     if (this.#delays !== undefined) {
       families.push(
         single(
           'spamd_event_loop_delay_max_seconds',
           'gauge',
-          'Longest delay of the event loop within the last two minutes.',
+          'Longest delay of the event loop in the last two minutes.',
           this.#delays.max / NS_PER_SEC,
         ),
         single(
           'spamd_event_loop_delay_p99_seconds',
           'gauge',
-          'Delay of the event loop that 99 of 100 turns kept below, within the last two minutes.',
+          '99th percentile of the event loop delay in the last two minutes.',
           this.#delays.percentile(99) / NS_PER_SEC,
         ),
       )

@@ -9,25 +9,25 @@ export function senderMetrics({ checks, dns }: OpenedSenderChecks): MetricFamily
     byLabel(
       'spamd_spf_checks_total',
       'counter',
-      'Senders whose SPF was checked, by what came of it.',
+      'Senders whose SPF was checked, by result.',
       'result',
       Object.entries(spf),
     ),
     single(
       'spamd_sender_checks_skipped_total',
       'counter',
-      'Attempts that were not checked since the budget or the queue was full: they wait as without checks.',
+      'Attempts not checked because the budget or the queue was full: they wait as without checks.',
       skipped,
     ),
-    single('spamd_sender_checks_open', 'gauge', 'Checks and findings that are under way.', checks.openCount),
-    byLabel('spamd_dns_list_hits_total', 'counter', 'Attempts of clients that a DNS list holds.', 'list', [
+    single('spamd_sender_checks_open', 'gauge', 'Checks and results in progress.', checks.openCount),
+    byLabel('spamd_dns_list_hits_total', 'counter', 'Attempts of clients on a DNS list.', 'list', [
       ['dnswl', allowListed],
       ['dnsbl', held],
     ]),
     byLabel(
       'spamd_sender_check_effects_total',
       'counter',
-      'What came of checks: addresses that became WHITE, that a domain let in further, or that SPF trapped.',
+      'Results of checks: addresses that became WHITE, were let in by their domain, or were trapped by SPF.',
       'effect',
       [
         ['white', promoted],
@@ -35,18 +35,12 @@ export function senderMetrics({ checks, dns }: OpenedSenderChecks): MetricFamily
         ['trapped', trapped],
       ],
     ),
-    byLabel(
-      'spamd_dns_questions_total',
-      'counter',
-      'Questions to DNS, by how they were answered.',
-      'answer',
-      [
-        ['answered', dns.counters.answered],
-        ['cached', dns.counters.cached],
-        ['failed', dns.counters.failed],
-        ['refused', dns.counters.refused],
-      ],
-    ),
-    single('spamd_dns_cache_bytes', 'gauge', 'Estimate of what the kept answers take.', dns.cacheBytes),
+    byLabel('spamd_dns_questions_total', 'counter', 'DNS queries, by result.', 'answer', [
+      ['answered', dns.counters.answered],
+      ['cached', dns.counters.cached],
+      ['failed', dns.counters.failed],
+      ['refused', dns.counters.refused],
+    ]),
+    single('spamd_dns_cache_bytes', 'gauge', 'Estimated size of the cached answers.', dns.cacheBytes),
   ]
 }

@@ -48,13 +48,13 @@ export function notReadyReasons({ config, clock, greylister, scanner, whiteTable
   const reasons: string[] = []
   if (!greylister.isStoring) reasons.push('the database cannot be written')
   const lastSec = scanner.lastCompleteSec
-  if (lastSec === undefined) reasons.push('the first scan of the database is not done')
+  if (lastSec === undefined) reasons.push('the first scan of the database has not finished')
   else if (clock.nowSec() - lastSec > OVERDUE_SCANS * config.scanIntervalSec) {
-    reasons.push('the last complete scan of the database is too long ago')
+    reasons.push('the last complete scan of the database is too old')
   }
   // A new database without a white address leaves the table as it is.
   if (!whiteTable.isInStep && (scanner.lastReport?.whiteCount ?? 0) > 0) {
-    reasons.push('the packet filter did not take the table spamd-white')
+    reasons.push('the packet filter did not accept the table spamd-white')
   }
   return reasons
 }
@@ -77,7 +77,7 @@ export function collectMetrics(sources: MetricSources): MetricFamily[] {
     single(
       'spamd_ready',
       'gauge',
-      '1 when the database can be written, the table is in step and the scan in time.',
+      '1 when the database can be written, the table is up to date and scans are on time.',
       notReadyReasons(sources).length === 0 ? 1 : 0,
     ),
     ...smtpMetrics(sources.smtp, config),
@@ -100,27 +100,27 @@ function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
     byLabel(
       'spamd_smtp_connections',
       'gauge',
-      'Connections with a dialogue going on.',
+      'Connections with a dialogue in progress.',
       'class',
       perClass(counts.black, counts.total),
     ),
     single(
       'spamd_smtp_connections_limit',
       'gauge',
-      'Most connections at a time (-c).',
+      'Maximum number of connections (-c).',
       config.maxConnections,
     ),
     byLabel(
       'spamd_smtp_connections_accepted_total',
       'counter',
-      'Connections that got a dialogue.',
+      'Connections that started a dialogue.',
       'class',
       perClass(counters.blackAccepted, counters.accepted),
     ),
     byLabel(
       'spamd_smtp_connections_refused_total',
       'counter',
-      'Connections that were turned away before a dialogue.',
+      'Connections that were refused before a dialogue.',
       'reason',
       [
         ['full', counters.refusedFull],
@@ -132,7 +132,7 @@ function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
     byLabel(
       'spamd_smtp_connections_cut_total',
       'counter',
-      'Connections that spamd ended before their client did.',
+      'Connections that spamd closed before the client did.',
       'reason',
       [
         ['timeout', counters.timedOut],
@@ -142,7 +142,7 @@ function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
     {
       name: 'spamd_smtp_dialogue_seconds',
       type: 'summary',
-      help: 'Length of the dialogues that have ended.',
+      help: 'Duration of finished dialogues.',
       samples: (['black', 'other'] as const).flatMap((group) => {
         const labels = { class: group === 'black' ? 'black' : open }
         return [
@@ -154,20 +154,20 @@ function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
     single(
       'spamd_tarpit_seconds_total',
       'counter',
-      'Time for which clients waited for single bytes, of all clients together.',
+      'Time that clients waited for single bytes, over all clients.',
       dialogues.stutterMs / 1000,
     ),
     single(
       'spamd_tarpit_bytes_total',
       'counter',
-      'Bytes that were written one by one.',
+      'Bytes that were sent one by one.',
       dialogues.stutteredBytes,
     ),
     single('spamd_smtp_recipients_total', 'counter', 'Recipients that clients named.', counters.recipients),
     single(
       'spamd_smtp_accept_pauses_total',
       'counter',
-      'Times that accepting paused because descriptors ran out.',
+      'Times that spamd stopped accepting because file descriptors ran out.',
       counters.acceptPauses,
     ),
     single('spamd_smtp_accepting', 'gauge', '1 while spamd accepts connections.', smtp.isAccepting ? 1 : 0),
@@ -188,7 +188,7 @@ function listMetrics({ blockLists, smtp }: MetricSources): MetricFamily[] {
     single(
       'spamd_blocklists',
       'gauge',
-      'Block lists that spamd knows, the trap list included.',
+      'Block lists that spamd has loaded, including the trap list.',
       summaries.length,
     ),
     byLabel(
@@ -201,7 +201,7 @@ function listMetrics({ blockLists, smtp }: MetricSources): MetricFamily[] {
     byLabel(
       'spamd_blocklist_hits_total',
       'counter',
-      'Connections of clients that were on a block list.',
+      'Connections of clients on a block list.',
       'list',
       values((index) => smtp.listHits.get(summaries[index]!.name) ?? 0),
     ),
@@ -230,7 +230,7 @@ function greyMetrics({
   const table = whiteTable.counters
   const complete = lastReport?.isComplete === true ? lastReport : undefined
   return [
-    byLabel('spamd_tuples_total', 'counter', 'Delivery attempts by what came of them.', 'result', [
+    byLabel('spamd_tuples_total', 'counter', 'Delivery attempts, by result.', 'result', [
       ['new', counters.created],
       ['repeated', counters.repeated],
       ['promoted', counters.promoted],
@@ -238,25 +238,25 @@ function greyMetrics({
       ['refused', counters.refused],
       ['dropped', counters.dropped],
     ]),
-    single('spamd_tuples_evicted_total', 'counter', 'Tuples removed for want of room.', counters.evicted),
+    single(
+      'spamd_tuples_evicted_total',
+      'counter',
+      'Tuples removed to stay within the limits.',
+      counters.evicted,
+    ),
     single(
       'spamd_tuples_unstored_total',
       'counter',
-      'Clients that got their answer before their tuple was stored.',
+      'Clients that were answered before their tuple was stored.',
       counters.unstored,
     ),
-    single('spamd_tuples_waiting', 'gauge', 'Attempts that wait for the database.', greylister.waitingCount),
-    single('spamd_tuples_limit', 'gauge', 'Most tuples kept (--max-tuples).', config.maxTuples),
+    single('spamd_tuples_waiting', 'gauge', 'Attempts waiting for the database.', greylister.waitingCount),
+    single('spamd_tuples_limit', 'gauge', 'Maximum number of tuples (--max-tuples).', config.maxTuples),
     greylister.retryDelays.family(
       'spamd_retry_delay_seconds',
       'Time between the first attempt of a tuple and the one that passed.',
     ),
-    single(
-      'spamd_passtime_seconds',
-      'gauge',
-      'Time before which a retry does not pass (-G).',
-      config.passSec,
-    ),
+    single('spamd_passtime_seconds', 'gauge', 'Time before a retry passes (-G).', config.passSec),
     byLabel('spamd_entries', 'gauge', 'Entries of the database at the last complete scan.', 'kind', [
       ['GREY', complete?.greyCount],
       ['WHITE', complete?.whiteCount],
@@ -266,7 +266,7 @@ function greyMetrics({
     single(
       'spamd_pools_opened_total',
       'counter',
-      'Times that a pool of senders came back and its network was let in.',
+      'Times that a pool of senders retried and its network was opened.',
       counters.opened,
     ),
     single('spamd_learning', 'gauge', '1 in learn-only mode (--learn).', config.isLearning ? 1 : 0),
@@ -277,16 +277,11 @@ function greyMetrics({
       'Scans that failed, or that waited because the clock was in doubt.',
       scanner.counters.incomplete,
     ),
-    single(
-      'spamd_scan_seconds_total',
-      'counter',
-      'Time that scans took.',
-      scanner.counters.scanningMs / 1000,
-    ),
+    single('spamd_scan_seconds_total', 'counter', 'Duration of scans.', scanner.counters.scanningMs / 1000),
     single(
       'spamd_scan_last_seconds',
       'gauge',
-      'Time that the last scan took.',
+      'Duration of the last scan.',
       lastReport && lastReport.durationMs / 1000,
     ),
     single(
@@ -304,52 +299,62 @@ function greyMetrics({
     single(
       'spamd_expiry_lag_seconds',
       'gauge',
-      'Entries that ended longer ago than this are gone: age of the last complete scan.',
+      'Age of the last complete scan: entries that ended before it are gone.',
       lastCompleteSec === undefined ? undefined : Math.max(0, clock.nowSec() - lastCompleteSec),
     ),
-    single('spamd_entries_removed_total', 'counter', 'Entries that scans removed.', scanner.counters.deleted),
-    byLabel('spamd_table_entries', 'gauge', 'Addresses that the table holds as written last.', 'table', [
+    single('spamd_entries_removed_total', 'counter', 'Entries removed by scans.', scanner.counters.deleted),
+    byLabel('spamd_table_entries', 'gauge', 'Addresses in the table as last written.', 'table', [
       ['spamd-white', table.addressCount],
       ['spamd-white-net', pools.counters.networkCount],
     ]),
     byLabel(
       'spamd_table_wanted_entries',
       'gauge',
-      'Addresses that the table should hold by the last complete scan.',
+      'Addresses that should be in the table according to the last complete scan.',
       'table',
       [
         ['spamd-white', complete?.whiteCount],
         ['spamd-white-net', complete?.poolCount],
       ],
     ),
-    byLabel('spamd_table_replacements_total', 'counter', 'Times that the whole table was written.', 'table', [
-      ['spamd-white', table.replacements],
-      ['spamd-white-net', pools.counters.replacements],
-    ]),
-    byLabel('spamd_table_changes_total', 'counter', 'Single addresses that were added or deleted.', 'table', [
+    byLabel(
+      'spamd_table_replacements_total',
+      'counter',
+      'Times that the whole table was replaced.',
+      'table',
+      [
+        ['spamd-white', table.replacements],
+        ['spamd-white-net', pools.counters.replacements],
+      ],
+    ),
+    byLabel('spamd_table_changes_total', 'counter', 'Single addresses added or deleted.', 'table', [
       ['spamd-white', table.changes],
     ]),
-    byLabel('spamd_table_failures_total', 'counter', 'Writes that the packet filter refused.', 'table', [
+    byLabel('spamd_table_failures_total', 'counter', 'Writes that the packet filter rejected.', 'table', [
       ['spamd-white', table.failures],
       ['spamd-white-net', pools.counters.failures],
     ]),
-    byLabel('spamd_table_in_step', 'gauge', '1 when the last write of the table went well.', 'table', [
+    byLabel('spamd_table_in_step', 'gauge', '1 when the last write of the table succeeded.', 'table', [
       ['spamd-white', whiteTable.isInStep ? 1 : 0],
     ]),
-    byLabel('spamd_table_last_write_timestamp_seconds', 'gauge', 'Last write of the table.', 'table', [
-      ['spamd-white', whiteTable.lastWriteSec],
-    ]),
+    byLabel(
+      'spamd_table_last_write_timestamp_seconds',
+      'gauge',
+      'Time of the last write of the table.',
+      'table',
+      [['spamd-white', whiteTable.lastWriteSec]],
+    ),
     single(
       'spamd_store_up',
       'gauge',
-      '0 from a failed write of the database to the next that goes well.',
+      '0 after a failed write of the database, until the next success.',
       greylister.isStoring ? 1 : 0,
     ),
     single('spamd_store_failures_total', 'counter', 'Writes of tuples that failed.', writes.failures),
     {
       name: 'spamd_store_write_seconds',
       type: 'summary',
-      help: 'Time that writing a batch of tuples took.',
+      help: 'Duration of writing a batch of tuples.',
       samples: [
         { suffix: '_sum', value: writes.writingMs / 1000 },
         { suffix: '_count', value: writes.batches },
@@ -363,7 +368,7 @@ function syncMetrics({ sent, received, entries, heard, peers, state }: SyncStatu
   const skews = (heard ?? []).map(({ skewSec }) => Math.abs(skewSec))
   return [
     single('spamd_sync_peers', 'gauge', 'Gateways that messages are sent to.', peers.length),
-    single('spamd_sync_peers_heard', 'gauge', 'Gateways whose messages were believed.', heardSecs.length),
+    single('spamd_sync_peers_heard', 'gauge', 'Gateways whose messages were authentic.', heardSecs.length),
     single('spamd_sync_sent_total', 'counter', 'Messages sent.', sent?.sent),
     byLabel('spamd_sync_unsent_total', 'counter', 'Messages that could not be sent.', 'reason', [
       ['failed', sent?.failed],
@@ -374,11 +379,11 @@ function syncMetrics({ sent, received, entries, heard, peers, state }: SyncStatu
     byLabel(
       'spamd_sync_refused_total',
       'counter',
-      'Messages that were not believed.',
+      'Messages rejected.',
       'reason',
       Object.entries(received?.refused ?? {}).map(([reason, count]) => [reason.replaceAll(' ', '_'), count]),
     ),
-    byLabel('spamd_sync_entries_total', 'counter', 'Entries received, by what became of them.', 'result', [
+    byLabel('spamd_sync_entries_total', 'counter', 'Entries received, by result.', 'result', [
       ['applied', entries?.applied],
       ['ignored', entries?.ignored],
       ['dropped', entries?.dropped],
@@ -386,13 +391,13 @@ function syncMetrics({ sent, received, entries, heard, peers, state }: SyncStatu
     single(
       'spamd_sync_longest_silent_timestamp_seconds',
       'gauge',
-      'Last message of the gateway that has been silent for longest.',
+      'Time of the last message from the gateway that has been silent longest.',
       heardSecs.length === 0 ? undefined : Math.min(...heardSecs),
     ),
     single(
       'spamd_sync_clock_skew_seconds',
       'gauge',
-      'Largest difference to the clock of another gateway, network included.',
+      'Largest clock difference to another gateway, network delay included.',
       skews.length === 0 ? undefined : Math.max(...skews),
     ),
     ...(state === undefined ? [] : stateMetrics(state)),
@@ -407,13 +412,13 @@ function stateMetrics({ peers, sent, received }: StateStatus): MetricFamily[] {
     single(
       'spamd_sync_records_sent_total',
       'counter',
-      'Entries told to gateways of version 3.',
+      'Entries sent to gateways of version 3.',
       sent.records,
     ),
     byLabel(
       'spamd_sync_records_total',
       'counter',
-      'Entries of gateways of version 3, by what became of them.',
+      'Entries received from gateways of version 3, by result.',
       'result',
       Object.entries(results),
     ),
@@ -421,7 +426,7 @@ function stateMetrics({ peers, sent, received }: StateStatus): MetricFamily[] {
     single(
       'spamd_sync_missing_changes',
       'gauge',
-      'Changes of other gateways that only a pull brings.',
+      'Missed changes of other gateways, which only a pull can fetch.',
       missing,
     ),
   ]

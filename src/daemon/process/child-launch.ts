@@ -97,7 +97,7 @@ export function checkProgramsFor(user: SystemUser, childModule: string): void {
           'ERR_SPAMD_PROGRAMS',
           `the user ${user.name} cannot read the programs: ${path}: ${reasonOf(error)}`,
           {
-            hint: 'install them where every user can read them (a package, or npm install -g), or open the folders above: chmod o+x',
+            hint: 'install them where every user can read them (a package, or npm install -g), or make the folders above searchable: chmod o+x',
             cause: error,
           },
         )

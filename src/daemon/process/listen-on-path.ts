@@ -67,14 +67,14 @@ function checkFolder(path: string, isPrivileged: boolean): void {
   const folder = dirname(path)
   // libuv calls a missing folder a missing right.
   if (!existsSync(folder)) {
-    throw cannotListen(path, errnoText('ENOENT'), `make its folder first: mkdir -p ${folder}`)
+    throw cannotListen(path, errnoText('ENOENT'), `create its folder first: mkdir -p ${folder}`)
   }
   const distrust = isPrivileged ? distrustOf(folder) : undefined
   if (distrust === undefined) return
   throw cannotListen(
     path,
     `${distrust}, who could turn our rights on other files`,
-    `give the socket a folder of root's that only root can write: install -d -m 0755 -o root ${folder}`,
+    `put the socket into a folder that only root can write: install -d -m 0755 -o root ${folder}`,
   )
 }
 
@@ -100,7 +100,7 @@ function bind(server: Server, path: string, gid: number | undefined): Promise<vo
 async function removeStaleSocket(path: string): Promise<void> {
   const status = statusOf(path)
   if (status === undefined) return
-  if (!status.isSocket()) throw cannotListen(path, 'it exists and is not a socket')
+  if (!status.isSocket()) throw cannotListen(path, 'exists and is not a socket')
   if (await answers(path)) throw taken(path)
   removeOwn(path, identityOf(path))
 }
@@ -143,10 +143,14 @@ function answers(path: string): Promise<boolean> {
 }
 
 function taken(path: string, cause?: unknown): AppError {
-  return new AppError('ERR_CONTROL_SOCKET_TAKEN', `cannot listen on ${path}: another daemon listens there`, {
-    hint: 'stop it first, or give this one another --config-socket',
-    cause,
-  })
+  return new AppError(
+    'ERR_CONTROL_SOCKET_TAKEN',
+    `cannot listen on ${path}: another daemon is listening there`,
+    {
+      hint: 'stop it first, or use another --config-socket',
+      cause,
+    },
+  )
 }
 
 function cannotListen(path: string, why: string, hint?: string, cause?: unknown): AppError {

@@ -13,7 +13,7 @@ import type { PrivilegedResources, TlsMaterial } from './spamd-resources.js'
 /** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */
 export const LISTEN_BACKLOG = 4096
 const LOOPBACK = '127.0.0.1'
-const LISTEN_FD_HINT = 'it must be a listening socket that the starting program hands down'
+const LISTEN_FD_HINT = 'must be a listening socket passed by the starting program'
 /** Certificates, keys and lists of domains are small; anything longer is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024
 

@@ -67,7 +67,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     const { handles, value } = await this.#request('smtp-listeners')
     if (handles.length !== value) {
       for (const handle of handles) handle.close()
-      throw new AppError('ERR_SPAMD_LISTEN', 'a listening socket was lost on its way to this process')
+      throw new AppError('ERR_SPAMD_LISTEN', 'a listening socket was lost while being passed to this process')
     }
     return Promise.all(
       handles.map((handle) => listenOnHandle(createServer({ allowHalfOpen: true }), handle, LISTEN_BACKLOG)),

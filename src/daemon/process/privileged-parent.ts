@@ -88,7 +88,7 @@ export class PrivilegedParent {
    */
   take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
     const message = readChildMessage(raw, this.#parts.tables)
-    if (message === undefined) throw misbehaviour('sent a message that is none')
+    if (message === undefined) throw misbehaviour('sent an invalid message')
     if (message.kind !== 'piece') this.#countMessage()
     switch (message.kind) {
       case 'hello':
@@ -140,12 +140,12 @@ export class PrivilegedParent {
     const { messages, sinceMs } = this.#allowance
     const grown = messages + ((nowMs - sinceMs) / 1000) * MESSAGES_PER_SEC
     this.#allowance = { messages: Math.min(MESSAGE_BURST, grown) - 1, sinceMs: nowMs }
-    if (this.#allowance.messages < 0) throw misbehaviour('sent messages without end')
+    if (this.#allowance.messages < 0) throw misbehaviour('sent messages without pause')
   }
 
   /** One listing at a time: each can be large. */
   async #readTable(table: TableSpec): Promise<string[] | undefined> {
-    if (this.#isReading) throw new AppError('ERR_FIREWALL_FAILED', 'another listing is under way')
+    if (this.#isReading) throw new AppError('ERR_FIREWALL_FAILED', 'another listing is in progress')
     this.#isReading = true
     try {
       return await this.#unlessAbandoned(() => this.#parts.firewall.readTable(table))

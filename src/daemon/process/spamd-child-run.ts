@@ -48,7 +48,7 @@ const ORPHAN_STOP_MS = 4_000
  */
 export async function runSpamdChild(build: BuildSpamd): Promise<number> {
   if (process.send === undefined) {
-    process.stderr.write('spamd: this is the unprivileged half of spamd: start spamd itself\n')
+    process.stderr.write('spamd: this is the unprivileged part of spamd; start spamd instead\n')
     return 1
   }
   const child = new SpamdChild(build)

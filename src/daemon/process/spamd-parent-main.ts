@@ -104,7 +104,7 @@ class ParentLife {
       hasStderrPipe: this.#isDetached,
     })
     this.#messages = this.#child.stdio[MESSAGES_FD] as Socket
-    this.#sockets = new SocketChannel(this.#child, () => this.#killChild('sent something else than it may'))
+    this.#sockets = new SocketChannel(this.#child, () => this.#killChild('sent more than it may'))
     this.#privileged = new PrivilegedParent({
       resources: parts.resources,
       firewall: parts.firewall,
@@ -118,7 +118,10 @@ class ParentLife {
       signal === 'stop' ? this.#stop() : this.#passOn(signal),
     )
     if (!this.#sockets.guard()) {
-      this.#parts.logger.log('warning', 'this Node keeps its channel in an unknown way: it is not guarded')
+      this.#parts.logger.log(
+        'warning',
+        'cannot guard the channel to the child: this Node stores it in an unknown way',
+      )
     }
     const frames = new FrameReader({ maxWordsBytes: MAX_WORDS_BYTES, maxBytes: PIECE_BYTES })
     this.#messages.on('data', (chunk: Buffer) => this.#takeFrames(frames, chunk))
@@ -184,7 +187,7 @@ class ParentLife {
     this.#isChildForeign = true
     this.#messages.destroy()
     const text = what.startsWith('the ') ? what : `the unprivileged process ${what}`
-    this.#parts.logger.log('err', `${escapeControl(text)}, killing it`)
+    this.#parts.logger.log('err', `${escapeControl(text)}: killing it`)
     this.#child.kill('SIGKILL')
   }
 
@@ -215,7 +218,7 @@ class ParentLife {
     this.#timers.push(setTimeout(() => this.#privileged.abandonHelpers(), HELPER_TIMEOUT_MS))
     this.#timers.push(setTimeout(() => process.exit(1), LAST_RESORT_MS))
     const kill = (): void => {
-      this.#parts.logger.log('err', 'the unprivileged process did not end in time, killing it')
+      this.#parts.logger.log('err', 'the unprivileged process did not end in time: killing it')
       this.#child.kill('SIGKILL')
     }
     this.#timers.push(setTimeout(kill, this.#parts.stopTimeoutMs ?? STOP_TIMEOUT_MS))

@@ -27,7 +27,7 @@ export function startWarnings(
   const warnings: string[] = []
   if (isPortFromServices && settings.port < FIRST_OPEN_PORT) {
     warnings.push(
-      `port ${settings.port} is that of the service "spamd" in services(5), which some systems give to another program: set SPAMD_PORT=8025`,
+      `port ${settings.port} comes from the service "spamd" in services(5), which some systems assign to another program: set SPAMD_PORT=8025`,
     )
   }
   if (!isBlackOnly && passSec > 0 && greyExpireSec > 0 && greyExpireSec <= passSec) {
@@ -39,8 +39,8 @@ export function startWarnings(
     const own = config.lowPriorityMx.filter((ip) => parts.ownAddresses.includes(ip))
     warnings.push(
       own.length > 0
-        ? `-M ${own.join(', ')}: redirected connections all come to this machine's own address, so every client would be trapped: use a TPROXY socket (--listen-fd)`
-        : '-M: redirected connections do not show the address that a client meant, so nobody will be trapped by it: use a TPROXY socket (--listen-fd)',
+        ? `-M ${own.join(', ')}: all redirected connections have this machine's own address as destination, so every client would be trapped: use a TPROXY socket (--listen-fd)`
+        : '-M: redirected connections do not show the address that the client connected to, so no client will be trapped: use a TPROXY socket (--listen-fd)',
     )
   }
   if (!isBlackOnly) warnings.push(...poolWarnings(config))
@@ -54,12 +54,10 @@ function poolWarnings({ greyPrefix4, greyPrefix6, isLearning }: SpamdConfig): st
   const warnings = ([4, 6] as const).flatMap((family) => {
     const bits = family === 4 ? greyPrefix4 : greyPrefix6
     if (bits === undefined || bits >= WIDE_PREFIX[family]) return []
-    return `--grey-prefix${family} ${bits}: a /${bits} holds many customers of a provider, any of whom can open networks for the others: use /${WIDE_PREFIX[family]} or longer`
+    return `--grey-prefix${family} ${bits}: a /${bits} contains many customers of a provider, and any of them can open networks for the others: use /${WIDE_PREFIX[family]} or longer`
   })
   if (isLearning) {
-    warnings.push(
-      '--learn: every client that comes back is let through, so greylisting keeps hardly any spam away',
-    )
+    warnings.push('--learn: every client that retries passes, so greylisting stops hardly any spam')
   }
   return warnings
 }

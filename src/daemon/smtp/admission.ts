@@ -70,7 +70,7 @@ export class Admission {
     const { maxConnections, counters } = this.#options
     if (this.#openCount + otherCount < maxConnections) return false
     counters.refusedFull += 1
-    this.#turnAway('full', clientIp, `all ${maxConnections} connections are taken`)
+    this.#turnAway('full', clientIp, `all ${maxConnections} connections are in use`)
     return true
   }
 
@@ -84,12 +84,12 @@ export class Admission {
       if (ofHost >= this.#maxPerIp) {
         counters.refusedPerIp += 1
         const who = host === clientIp ? 'it' : host
-        this.#turnAway('per-ip', clientIp, `${who} holds ${this.#maxPerIp} already`)
+        this.#turnAway('per-ip', clientIp, `${who} already has ${this.#maxPerIp}`)
         return false
       }
       if (ofNetwork >= this.#maxPerNetwork) {
         counters.refusedPerNetwork += 1
-        this.#turnAway('per-network', clientIp, `${network} holds ${this.#maxPerNetwork} already`)
+        this.#turnAway('per-network', clientIp, `${network} already has ${this.#maxPerNetwork}`)
         return false
       }
       this.#countByHost.set(host, ofHost + 1)
@@ -118,14 +118,14 @@ export class Admission {
 
   #turnAway(kind: string, clientIp: string | undefined, why: string): void {
     this.#turnedAwayCount += 1
-    this.#limited.log(kind, 'notice', `${clientIp ?? 'unknown'}: turned away: ${why}`)
+    this.#limited.log(kind, 'notice', `${clientIp ?? 'unknown'}: refused: ${why}`)
   }
 
   #beginCrowding(): void {
     const { clock, logger, maxConnections } = this.#options
     this.#crowdedSinceMs = clock.monotonicMs()
     this.#turnedAwayCount = 0
-    logger.log('warning', `crowded: ${this.#openCount} of ${maxConnections} connections are taken`, {
+    logger.log('warning', `crowded: ${this.#openCount} of ${maxConnections} connections are in use`, {
       event: 'crowded',
       open: this.#openCount,
       max: maxConnections,
@@ -138,7 +138,7 @@ export class Admission {
     this.#crowdedSinceMs = undefined
     logger.log(
       'notice',
-      `no longer crowded after ${durationSec} seconds: ${this.#openCount} of ${maxConnections} connections are taken, ${this.#turnedAwayCount} clients were turned away`,
+      `no longer crowded after ${durationSec} seconds: ${this.#openCount} of ${maxConnections} connections are in use, ${this.#turnedAwayCount} clients were refused`,
       { event: 'uncrowded', durationSec, turnedAway: this.#turnedAwayCount },
     )
   }

@@ -42,7 +42,7 @@ export function readProxyPreamble(
         settle({ ok: false, reason: 'PROXY header too long' })
       }
     }
-    const timer = setTimeout(() => settle({ ok: false, reason: 'no PROXY header in time' }), timeoutMs)
+    const timer = setTimeout(() => settle({ ok: false, reason: 'PROXY header timed out' }), timeoutMs)
     socket.on('data', onData)
     socket.on('end', onEnd)
     socket.on('error', onEnd)

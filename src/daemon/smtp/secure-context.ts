@@ -11,7 +11,7 @@ export function secureContextOf(certificate: Buffer, key: Buffer): SecureContext
     return createSecureContext({ cert: certificate, key })
   } catch (error) {
     throw new AppError('ERR_SPAMD_TLS', `failed to configure TLS - ${reasonOf(error)}`, {
-      hint: '-C takes a certificate and -K the key that belongs to it, both in PEM form',
+      hint: '-C needs a certificate and -K its key, both in PEM format',
       cause: error,
     })
   }

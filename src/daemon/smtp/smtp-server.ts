@@ -361,8 +361,8 @@ export class SmtpServer implements ConnectionParts {
       'descriptors',
       'warning',
       this.#canReopen
-        ? `accepting paused for ${ACCEPT_PAUSE_MS / 1000} s: ${reasonOf(error)}`
-        : `clients are turned away: ${reasonOf(error)}`,
+        ? `not accepting for ${ACCEPT_PAUSE_MS / 1000} s: ${reasonOf(error)}`
+        : `refusing clients: ${reasonOf(error)}`,
     )
     if (!this.#canReopen) return
     this.#closeServers()

@@ -100,7 +100,7 @@ export class LiveWatch {
   #onFailure(reason: string): void {
     const { logger, device } = this.#options
     if (this.#stop.signal.aborted || this.#reopening !== undefined) return
-    logger.log('err', `${device}: ${escapeControl(reason)}: trying to open it again`, {
+    logger.log('err', `${device}: ${escapeControl(reason)}: trying to reopen it`, {
       event: 'capture-lost',
     })
     this.#reopening = this.#reopen().finally(() => {

@@ -141,7 +141,7 @@ export class LogWatcher {
     this.#rateLimited.log(
       'outbound',
       'warning',
-      `${source} connects to more addresses than --outbound-rate allows: they are not whitelisted`,
+      `${source} connects to more addresses than --outbound-rate allows: not whitelisting them`,
     )
     return true
   }
@@ -170,7 +170,7 @@ export class LogWatcher {
     this.#hasWarnedOfDirection = true
     this.#options.logger.log(
       'warning',
-      'a packet shows no direction: put "spamlogd-in" or "spamlogd-out" as prefix into the log rule, or name the outside interface with -i',
+      'a packet has no direction: set the prefix "spamlogd-in" or "spamlogd-out" in the log rule, or name the outside interface with -i',
     )
   }
 }

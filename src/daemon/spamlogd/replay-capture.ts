@@ -60,7 +60,7 @@ async function readRecords(
     if (options.waitsForRoom && options.recorder.isFull) {
       const leftCount = await options.recorder.drain(Infinity)
       if (leftCount > 0) {
-        throw new AppError('ERR_CAPTURE_STALLED', `${options.name}: stopped, the database takes no updates`)
+        throw new AppError('ERR_CAPTURE_STALLED', `${options.name}: stopped: the database accepts no updates`)
       }
     }
     if (slice.isOver()) await slice.renew()

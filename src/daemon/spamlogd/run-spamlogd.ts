@@ -210,10 +210,10 @@ class Spamlogd {
       if (!isMissing && !(error instanceof AppError && error.code === 'ERR_DB_BUSY')) {
         throw new AppError('ERR_DB_OPEN', `Can not open db ${dbPath}: ${reason}`, { hint, cause: error })
       }
-      this.#logger.log('warning', `Can not open db ${dbPath}: ${reason}: updates are kept until it is there`)
+      this.#logger.log('warning', `Can not open db ${dbPath}: ${reason}: keeping updates until it exists`)
       this.#parts.writeError(
         isMissing
-          ? `spamlogd: ${dbPath} does not exist yet: updates are kept until it does\nspamlogd: hint: ${hint}\n`
+          ? `spamlogd: ${dbPath} does not exist yet: keeping updates until it does\nspamlogd: hint: ${hint}\n`
           : '',
       )
     }
@@ -223,7 +223,7 @@ class Spamlogd {
   #databaseHint(error: unknown): string | undefined {
     const { user, isUserGiven, replayPath, dbPath } = this.#options
     const errno = errnoOf(error)
-    if (errno === 'ENOENT') return 'spamd or "spamdctl init-db" makes it'
+    if (errno === 'ENOENT') return 'create it with "spamdctl init-db", or start spamd'
     const becomesUser = replayPath === undefined || isUserGiven
     if (errno === 'EACCES' && becomesUser) {
       return databaseOwnerHint(user, dbPath)
@@ -295,7 +295,7 @@ class Spamlogd {
   /** The capture is lost for want of rights that we gave up: only a new start can open it. */
   #endDenied(): void {
     this.#isCaptureDenied = true
-    this.#logger.log('err', 'the packet log can be opened with rights only, which were given up: exiting', {
+    this.#logger.log('err', 'reopening the packet log needs privileges, which were given up: exiting', {
       event: 'capture-denied',
     })
     this.#endInTime()

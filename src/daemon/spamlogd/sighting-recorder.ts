@@ -107,7 +107,7 @@ export class SightingRecorder {
     const droppedCount = this.#queue.add(ip, timeSec)
     if (droppedCount > 0) {
       this.counts.dropped += droppedCount
-      const maxText = `more than ${this.#maxPendingAddresses} addresses wait for the database`
+      const maxText = `more than ${this.#maxPendingAddresses} addresses are waiting for the database`
       this.#rateLimited.log('dropped', 'err', `${maxText}: dropping the oldest`)
     }
     this.#writer.notify()

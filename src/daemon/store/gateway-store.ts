@@ -146,7 +146,7 @@ export class GatewayStore {
       await local.saveJournalPosition(this.#reader, newest, nowSec())
     }
     onAlone(this.#aloneSince)
-    onNotice(`the database server is away (${reasonOf(error)}): going on alone with ${local.location}`)
+    onNotice(`the database server is unreachable (${reasonOf(error)}): using ${local.location}`)
     this.#planReturn()
   }
 
@@ -197,7 +197,7 @@ export class GatewayStore {
     onAlone(undefined)
     const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
     onNotice(
-      `the database server is back${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
+      `the database server is reachable again${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
     )
   }
 

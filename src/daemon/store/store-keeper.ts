@@ -85,7 +85,7 @@ export class StoreKeeper<S extends KeptStore = DaemonStore> {
     const current = await this.#opened?.catch(() => undefined)
     if (current !== broken) return
     this.#opened = undefined
-    this.#logger.log('warning', `${broken.store.location}: ${cause.message}, opening it again`)
+    this.#logger.log('warning', `${broken.store.location}: ${cause.message}: reopening it`)
     await broken.store.close().catch((error: unknown) => {
       this.#logger.log('info', `${broken.store.location}: closing failed (${reasonOf(error)})`)
     })

@@ -86,7 +86,7 @@ export class ReplayFile {
       if (this.#isFailing) return
       this.#isFailing = true
       this.#options.onTrouble(
-        `${this.#options.path}: ${reasonOf(error)}: repeats of sync messages may be taken after a restart`,
+        `${this.#options.path}: ${reasonOf(error)}: repeats of sync messages may be accepted after a restart`,
       )
     }
   }

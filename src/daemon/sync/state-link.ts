@@ -183,7 +183,7 @@ export class StateLink {
     this.#limited.log(
       'sync-missed',
       'warning',
-      `${missingCount} changes of ${address} were missed: spamdctl pull ${address} --since brings them`,
+      `${missingCount} changes of ${address} were missed: fetch them with "spamdctl pull --since ${address}"`,
     )
     const isDue = clock.monotonicMs() - this.#toldMs >= RETELL_MS || this.#toldCount < missingCount
     if (!isDue) return

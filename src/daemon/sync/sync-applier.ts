@@ -125,7 +125,7 @@ export class SyncApplier {
     this.#limited.log(
       'sync-dropped',
       'warning',
-      `too many sync entries wait for ${this.#options.databasePath}, those of the busiest peer are dropped`,
+      `too many sync entries are waiting for ${this.#options.databasePath}: dropping those of the busiest peer`,
     )
   }
 

@@ -116,12 +116,12 @@ export class SyncGate {
     const { entries } = decoded.value
     const skewSec = this.#largestSkew(entries)
     if (skewSec !== undefined) {
-      debug?.err(`${peerAddress}(sync): ignored, the clocks differ by ${skewSec} seconds`)
+      debug?.err(`${peerAddress}(sync): ignored: the clocks differ by ${skewSec} seconds`)
       return this.#refuse('clock')
     }
     const mac = datagram.subarray(HMAC_OFFSET, HMAC_OFFSET + HMAC_BYTES)
     if (this.#memory?.sawBefore(mac, this.#options.clock.monotonicMs()) === true) {
-      debug?.err(`${peerAddress}(sync): ignored, seen before`)
+      debug?.err(`${peerAddress}(sync): ignored: seen before`)
       return this.#refuse('repeated')
     }
     if (this.#options.isTellingAll?.(peerAddress) === true) return this.#refuse('superseded')

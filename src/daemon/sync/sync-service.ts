@@ -273,7 +273,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   async #readFirstKey(): Promise<void> {
     const { logger, config } = this.#parts
     const { key: path } = config.settings
-    const hint = 'spamdctl sync-key makes a key; every gateway needs the same file'
+    const hint = 'create one with "spamdctl sync-key"; every gateway needs the same file'
     try {
       await this.#readKey()
     } catch (error) {
@@ -310,7 +310,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
 }
 
 function keyHint({ key, user }: Settings): string {
-  return `root or ${user} must be able to read it: chown ${user} ${key}; then start spamd again`
+  return `root or ${user} must be able to read it: chown ${user} ${key}; then restart spamd`
 }
 
 function networkOfText(text: string): Network {

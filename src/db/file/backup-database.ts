@@ -81,9 +81,9 @@ function refuseOtherFile(connection: Connection, target: string): void {
   const found = inspectFile(target, 'read')
   if (found.isEmpty) return
   if (connection.isSameFile(found)) {
-    throw openErrno('EEXIST', { hint: 'name another file: this one is the database itself' })
+    throw openErrno('EEXIST', { hint: 'name another file: this is the database itself' })
   }
   if (statSync(`${found.realPath}-wal`, { throwIfNoEntry: false }) !== undefined) {
-    throw openErrno('EEXIST', { hint: 'name another file: this one is a database in use' })
+    throw openErrno('EEXIST', { hint: 'name another file: this is a database in use' })
   }
 }

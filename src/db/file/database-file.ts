@@ -89,12 +89,12 @@ function checkHeader(file: number): boolean {
 export function refuseOtherSchema(version: number): void {
   if (version < 1) {
     throw openErrno(NOT_OURS, {
-      hint: `the database says that it has schema ${version}, which no version wrote: restore a backup of it`,
+      hint: `the database says that it has schema ${version}, which no version uses: restore a backup`,
     })
   }
   if (version <= SCHEMA_VERSION) return
   throw openErrno(NOT_OURS, {
-    hint: `the database has schema ${version}, this version knows ${SCHEMA_VERSION}: install the newer spamdctl`,
+    hint: `the database has schema ${version}, this version supports ${SCHEMA_VERSION}: install a newer spamdctl`,
   })
 }
 
@@ -110,7 +110,7 @@ export function refuseForeignSymlink(path: string): void {
   const ownUid = process.geteuid?.() ?? 0
   if (stats.uid === 0 || stats.uid === ownUid) return
   throw openError('symbolic link owned by another user', {
-    hint: 'name the file itself, or have the link made by root',
+    hint: 'name the file itself, or have root create the link',
   })
 }
 
@@ -206,7 +206,7 @@ export function checkFolder(folder: string): void {
     if (!(reason instanceof Error)) throw reason
     throw openError(reason.message, {
       cause: error,
-      hint: `make the folder first: install -d -m 0750 -o _spamd ${folder}`,
+      hint: `create the folder first: install -d -m 0750 -o _spamd ${folder}`,
     })
   }
   if (!stats.isDirectory()) throw openErrno('ENOTDIR')

@@ -34,8 +34,8 @@ export async function acquireRunLock(
   try {
     while (!tryLock(database, path)) {
       if (performance.now() >= deadlineMs) {
-        throw new AppError('ERR_LOCK_BUSY', `another run is at work: ${readHolder(path)}`, {
-          hint: '--wait SECONDS waits for its end',
+        throw new AppError('ERR_LOCK_BUSY', `another run is in progress: ${readHolder(path)}`, {
+          hint: 'use --wait SECONDS to wait until it ends',
         })
       }
       await options.sleep(RETRY_MS)
@@ -87,6 +87,6 @@ function readHolder(path: string): string {
   try {
     return readFileSync(holderPath(path), 'utf8').slice(0, 200).trim()
   } catch {
-    return 'its process is not known'
+    return 'its process is unknown'
   }
 }

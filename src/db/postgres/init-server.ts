@@ -121,7 +121,7 @@ async function refuseOtherEncoding(statements: Statements): Promise<void> {
   const [row] = await statements.rows('SHOW server_encoding')
   if (row?.[0] !== 'UTF8') {
     throw new AppError('ERR_DB_OPEN', `the database has the encoding ${String(row?.[0])}`, {
-      hint: 'make one with createdb --encoding UTF8 --template template0 NAME',
+      hint: 'create one with: createdb --encoding UTF8 --template template0 NAME',
     })
   }
 }

@@ -23,9 +23,9 @@ export async function openPgStore(location: string, options: OpenStoreOptions): 
       const found = await readVersion(statements)
       if (found === undefined || found.version < PG_SCHEMA_VERSION) {
         throw openError(
-          found === undefined ? 'the server has no tables of spamd' : 'the tables on the server are older',
+          found === undefined ? 'the server has no spamd tables' : 'the tables on the server are older',
           {
-            hint: 'run "spamdctl init-db" with the same location, as a role that may make tables',
+            hint: 'run "spamdctl init-db" with the same location, as a role that may create tables',
           },
         )
       }

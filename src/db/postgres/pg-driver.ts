@@ -111,7 +111,7 @@ async function loadPg(): Promise<typeof import('pg')> {
   try {
     return (await import('pg')).default as unknown as typeof import('pg')
   } catch (error) {
-    throw new AppError('ERR_DB_OPEN', 'the package pg, which speaks to PostgreSQL, is not installed', {
+    throw new AppError('ERR_DB_OPEN', 'the package pg, the PostgreSQL client, is not installed', {
       hint: 'run "npm install pg@8" in the folder of spamdctl',
       cause: error,
     })

@@ -89,7 +89,7 @@ export class PgLink {
     { isRepeatable = true }: { isRepeatable?: boolean } = {},
   ): Promise<Result> {
     if (this.#options.mode === 'read') {
-      return Promise.reject(new AppError('ERR_DB_READONLY', 'the database is open for reading only'))
+      return Promise.reject(new AppError('ERR_DB_READONLY', 'the database is open read-only'))
     }
     return this.#exclusive(call, async () => {
       for (let tries = 1; ; tries += 1) {
@@ -238,7 +238,7 @@ function noServerError(failures: readonly { host: TargetHost; error: unknown }[]
   const worst = failures.find(({ error }) => (error as AppError).code === 'ERR_DB_OPEN')?.error as
     | AppError
     | undefined
-  const reason = `no server can be written (${reasons.join('; ')})`
+  const reason = `no server accepts writes (${reasons.join('; ')})`
   return worst === undefined
     ? new AppError('ERR_DB_AWAY', reason, { cause: first?.error })
     : openError(reason, { ...(worst.hint !== undefined && { hint: worst.hint }), cause: worst })

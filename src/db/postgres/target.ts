@@ -59,8 +59,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Throws `ERR_DB_OPEN` for a location that is none, holds a password or names an unknown option or service. */
 export function parseTarget(location: string, environment: Environment = process.env): Target {
   if (hasPassword(location)) {
-    throw openError('the location holds a password, which lists of processes and logs would show', {
-      hint: 'take it out; put it into the file that PGPASSFILE names, mode 0600: HOST:PORT:DATABASE:USER:PASSWORD',
+    throw openError('the location contains a password, which would show in process lists and logs', {
+      hint: 'remove it; put it into the file that PGPASSFILE names, mode 0600: HOST:PORT:DATABASE:USER:PASSWORD',
     })
   }
   const [, user = '', hosts = '', database = '', query = ''] = LOCATION.exec(location) ?? []
@@ -131,8 +131,8 @@ function portOf(text: string | undefined): number {
 }
 
 function badHost(text: string): Error {
-  return openError(`"${text}" is no host of a server`, {
-    hint: 'write HOST, HOST:PORT or [IPV6]:PORT, several with commas between',
+  return openError(`"${text}" is not a server host`, {
+    hint: 'write HOST, HOST:PORT or [IPV6]:PORT, separated by commas',
   })
 }
 
@@ -146,7 +146,9 @@ function readService(name: string, environment: Environment): Map<string, string
     const section = sectionOf(path, name)
     if (section !== undefined) return section
   }
-  throw openError(`service "${name}" is in no service file`, { hint: `looked in ${paths.join(' and ')}` })
+  throw openError(`service "${name}" is not in any service file`, {
+    hint: `looked in ${paths.join(' and ')}`,
+  })
 }
 
 function sectionOf(path: string, name: string): Map<string, string> | undefined {

@@ -108,7 +108,7 @@ describe.skipIf(skipReason !== undefined)('story 21: SPF and DNS lists', () => {
     }
   })
 
-  test('a client on a DNS list of good senders passes with its second attempt', async () => {
+  test('a client on a DNS allow list passes with its second attempt', async () => {
     expect(await attempt(NET.inside.ipv4, '44.128.1.9', 'news@nowhere.example')).toBe(451)
     await lab.gateway.awaitInSet('spamd-white', '44.128.1.9')
     expect(await attempt(NET.inside.ipv4, '44.128.1.9', 'news@nowhere.example')).toBe(250)

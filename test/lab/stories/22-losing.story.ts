@@ -118,7 +118,7 @@ describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => 
       '--for',
       '10m',
     )
-    expect(made).toContain('1 such mail waits now')
+    expect(made).toContain('1 matching mail is waiting now')
     // Other recipients, other senders and subdomains wait.
     expect(await attempt('100.64.23.2', code, 'ben@example.org')).toBe(451)
     expect(await attempt('100.64.23.3', 'code@other.example', 'anna@example.org')).toBe(451)

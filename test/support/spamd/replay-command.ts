@@ -21,7 +21,7 @@ const MISSING_USER = '_no_such_user_'
 
 /** What ours says before the usage where the original prints the usage alone. */
 const USAGE_REASON = /^spamd: -[BGSs] /
-const STRAY_WORD = /^spamd: ".*" is no option, and spamd takes no other words$/
+const STRAY_WORD = /^spamd: unexpected argument ".*"$/
 
 interface Outcome {
   isAlive: boolean

@@ -35,7 +35,7 @@ const SCAN_OUT = /^(whitelisted |(adding|replacing|clearing) list spamd-greytrap
 const SCAN_SYSLOG = /^DEBUG (queueing |whitelisting |\S+ blacklisted, removing)/
 /** Log lines that the original does not have. */
 const OUR_SYSLOG =
-  /^(WARNING no synchronisation key in|WARNING the synchronisation key|DEBUG tuple of \S+ not recorded|INFO \S+ is new and holds no white address|WARNING bad config line|INFO reloaded)/
+  /^(WARNING no synchronisation key in|WARNING the synchronisation key|DEBUG tuple of \S+ not recorded|INFO \S+ is new and holds no WHITE addresses|WARNING bad config line|INFO reloaded)/
 /** Texts of a TLS library. */
 const PLATFORM_OUT = /^spamd: read: /
 
@@ -86,7 +86,7 @@ function hasStrayWord(record: SpamdRecord): boolean {
     record.argv.map((word) => expandTools(word)),
     { hostname: 'host.example', maxFiles: 7030, environment: {} },
   )
-  return !parsed.ok && /^spamd: ".*" is no option, and spamd takes no other words\n/.test(parsed.stderr)
+  return !parsed.ok && /^spamd: unexpected argument ".*"\n/.test(parsed.stderr)
 }
 
 class Replay {

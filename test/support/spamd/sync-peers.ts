@@ -165,10 +165,10 @@ export class SyncPeers {
       result.out.push(`${peer}(sync): truncated or invalid packet`)
     } else if (received.skewSec !== undefined) {
       this.differences.add('sync-clock')
-      result.out.push(`${peer}(sync): ignored, the clocks differ by ${received.skewSec} seconds`)
+      result.out.push(`${peer}(sync): ignored: the clocks differ by ${received.skewSec} seconds`)
     } else if (received.isRepeat) {
       this.differences.add('sync-repeat')
-      result.out.push(`${peer}(sync): ignored, seen before`)
+      result.out.push(`${peer}(sync): ignored: seen before`)
     } else {
       for (const entry of received.entries) this.#apply(entry, peer, grey, nowSec, result)
     }

@@ -124,7 +124,7 @@ class Run {
     if (reason !== undefined && this.#isOurs && !this.#options.isDebug) {
       // Difference: a database that can never be used ends the start, while somebody is looking.
       if (this.#transcript.db !== 'missing') return this.#fail(`Can not open db ${DB}: ${reason}`)
-      stderr.push(`spamlogd: ${DB} does not exist yet: updates are kept until it does`)
+      stderr.push(`spamlogd: ${DB} does not exist yet: keeping updates until it does`)
     }
     this.#watch(capture, reason)
     this.#log('NOTICE', 'exiting')
@@ -205,7 +205,7 @@ class Run {
     // Difference: a word that is no option is refused.
     const stray = this.#isOurs ? words[0] : undefined
     if (stray === undefined) return undefined
-    return [`spamlogd: ${JSON.stringify(stray)} is no option, and spamlogd takes no other words`, USAGE]
+    return [`spamlogd: unexpected argument ${JSON.stringify(stray)}`, USAGE]
   }
 
   #apply(letter: string, value: string): string | undefined {
@@ -272,7 +272,7 @@ class Run {
     }
     // Packets of a replay are there before the database is looked at.
     if (this.#isOurs && !this.#options.isDebug && openReason !== undefined) {
-      this.#log('WARNING', `Can not open db ${DB}: ${openReason}: updates are kept until it is there`)
+      this.#log('WARNING', `Can not open db ${DB}: ${openReason}: keeping updates until it exists`)
     }
     if (lost.size === 0) return
     // Difference: one error a minute is enough, and what could not be stored is said at the end.

@@ -22,7 +22,7 @@ describe('lines', () => {
     expect(() => parse(`ok\n${'x'.repeat(1024)}\n`)).toThrow(
       expect.objectContaining({
         message: 'line too long in /etc/domains - file ignored',
-        hint: 'line 2 has more than 1023 bytes: write one domain a line',
+        hint: 'line 2 has more than 1023 bytes: write one domain per line',
       }),
     )
   })

@@ -28,7 +28,7 @@ describe('the file of --grey-spf', () => {
     '..example.org',
     'x\u001b[1m.example',
   ])('%j is no domain, and its line is named', (line) => {
-    expect(() => domains(`ok.example\n${line}\n`)).toThrow(/^\/etc\/spf:2: "[ -~]*" is no domain$/)
+    expect(() => domains(`ok.example\n${line}\n`)).toThrow(/^\/etc\/spf:2: "[ -~]*" is not a domain$/)
   })
 
   test('an empty file names none', () => {

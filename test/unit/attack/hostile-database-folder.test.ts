@@ -219,7 +219,7 @@ test.skipIf(!isRoot)("a file of root's in that user's folder is refused with the
   const result = run(['spamdb'])
   expect(result).toMatchObject({
     status: 1,
-    stderr: `spamdb: cannot open ${database} for reading: Permission denied\nspamdb: hint: ${folder} belongs to nobody, so root works there as that user, who must be able to read and write ${database}\n`,
+    stderr: `spamdb: cannot open ${database} for reading: Permission denied\nspamdb: hint: ${folder} belongs to nobody, so root uses it as that user, who must be able to read and write ${database}\n`,
   })
 })
 
@@ -246,6 +246,6 @@ test.skipIf(!isRoot)(
     expect(run(['spamdb', '-a', '192.0.2.1'])).toMatchObject({ status: 0, stderr: '' })
     expect(existsSync(`${database}-wal`)).toBe(false)
     plant(`${database}-wal`, join(outside, 'empty'))
-    expect(run(['spamdb']).stderr).toContain(`${database}-wal was put there by another user`)
+    expect(run(['spamdb']).stderr).toContain(`${database}-wal belongs to another user`)
   },
 )

@@ -101,7 +101,7 @@ test('config lines are applied and answered one by one', async () => {
   expect(answers).toEqual([
     { result: 'added', list: 'bl', entries: 1 },
     { result: 'refused', list: 'bl', reason: 'not an address with prefix length: "foo/8"' },
-    { result: 'refused', list: 'bad', reason: 'no ";" behind the list name' },
+    { result: 'refused', list: 'bad', reason: 'no ";" after the list name' },
     { result: 'replaced', list: 'bl', entries: 1 },
     { result: 'cleared', list: 'zz', known: false },
   ])
@@ -129,11 +129,11 @@ test('a socket left behind is replaced, a live one and a plain file are not', as
   const { ask } = await started(stale)
   expect(JSON.parse(await ask('{"request":"stats"}\n'))).toMatchObject({ ok: true })
   await expect(listenOnPath(createServer(), stale)).rejects.toThrow(
-    `cannot listen on ${stale}: another daemon listens there`,
+    `cannot listen on ${stale}: another daemon is listening there`,
   )
   const file = `${path}.file`
   writeFileSync(file, 'x')
-  await expect(listenOnPath(createServer(), file)).rejects.toThrow('it exists and is not a socket')
+  await expect(listenOnPath(createServer(), file)).rejects.toThrow('exists and is not a socket')
   await expect(listenOnPath(createServer(), `${path}${'x'.repeat(108)}`)).rejects.toThrow(
     /: longer than 10[37] bytes, which a socket may not be$/,
   )

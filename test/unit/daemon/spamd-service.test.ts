@@ -66,7 +66,7 @@ describe('start', () => {
     build(['-C', join(FIXTURES, 'localhost.crt'), '-K', join(folder, 'key')])
     await expect(daemon.service.start()).rejects.toMatchObject({
       message: expect.stringMatching(/^failed to configure TLS - /) as string,
-      hint: expect.stringContaining('-C takes a certificate and -K the key') as string,
+      hint: expect.stringContaining('-C needs a certificate and -K its key') as string,
     })
   })
 
@@ -75,7 +75,7 @@ describe('start', () => {
     build([])
     await daemon.service.start()
     expect(messages().join('\n')).toContain(
-      'it exists and is not a socket: set-up and status commands will not reach this daemon',
+      'exists and is not a socket: setup and status commands cannot reach this daemon',
     )
     await hears(await connect(), '220 ')
   })
@@ -85,7 +85,7 @@ describe('start', () => {
     writeFileSync(path, 'a file')
     build(['--config-socket', path])
     await expect(daemon.service.start()).rejects.toMatchObject({
-      message: `cannot listen on ${path}: it exists and is not a socket`,
+      message: `cannot listen on ${path}: exists and is not a socket`,
     })
     expect(readFileSync(path, 'latin1')).toBe('a file')
   })

@@ -323,7 +323,7 @@ describe('no room for temporary files', () => {
     const store = new SqliteStore(new Connection(path, database, options))
     await expect(store.upsertAll([many], { ifMissing: false })).rejects.toMatchObject({
       code: 'ERR_DB_FULL',
-      hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
+      hint: 'free space where temporary files go: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
     })
     expect(database.pragma('database_list')).toMatchObject([{ name: 'main' }])
     isFull = false
@@ -339,7 +339,7 @@ describe('no room for temporary files', () => {
         {
           code: 'ERR_DB_FULL',
           message: 'No space left on device',
-          hint: 'free space where temporary files are: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
+          hint: 'free space where temporary files go: SQLITE_TMPDIR, else TMPDIR, else /var/tmp',
         },
       ])
     },

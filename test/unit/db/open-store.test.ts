@@ -121,7 +121,7 @@ describe('files that are not ours stay as they are', () => {
       reason: NOT_OURS,
     },
     ...[0, -1, -2_147_483_648].map((version) => ({
-      name: `schema ${version}, which no version wrote`,
+      name: `schema ${version}, which no version uses`,
       make: (path: string) => {
         createDatabase(path)
         const database = new Database(path)

@@ -44,16 +44,16 @@ describe('a location on a server', () => {
       sslMode: 'prefer',
     })
     expect(() => parseTarget('postgres:///?service=none', { PGSERVICEFILE: file })).toThrow(
-      'service "none" is in no',
+      'service "none" is not in any',
     )
   })
 
   test.each([
-    ['postgres://a@h:99999/x', 'is no host of a server'],
+    ['postgres://a@h:99999/x', 'is not a server host'],
     ['postgres://a@h/x?foo=1', 'unknown option "foo"'],
     ['postgres://a@h/x?sslmode=maybe', 'unknown sslmode "maybe"'],
     ['postgres://a@h/x#y', 'not a location of a server'],
-    ['postgres://a:secret@h/x', 'holds a password'],
+    ['postgres://a:secret@h/x', 'contains a password'],
   ])('%s is refused', (location, reason) => {
     expect(() => parseTarget(location, {})).toThrow(reason)
   })
@@ -62,7 +62,7 @@ describe('a location on a server', () => {
     for (const location of ['postgres://a:s3cret@h/x', 'postgresql://a@h/x?password=s3cret']) {
       expect(hasPassword(location)).toBe(true)
       expect(shownLocation(location)).not.toContain('s3cret')
-      expect(() => resolveDbPath(location, {})).toThrow('holds a password')
+      expect(() => resolveDbPath(location, {})).toThrow('contains a password')
     }
     expect(hasPassword('postgres://a@h/x')).toBe(false)
     expect(isPostgresLocation('/var/lib/spamd/spamd.sqlite')).toBe(false)

@@ -18,7 +18,7 @@ test('a second holder is refused at once, with the name of the first', async () 
   await expect(acquireRunLock(path, { waitMs: 0, holder: 'process 13', sleep: never })).rejects.toMatchObject(
     {
       code: 'ERR_LOCK_BUSY',
-      message: 'another run is at work: process 12',
+      message: 'another run is in progress: process 12',
     },
   )
   lock.release()

@@ -306,7 +306,9 @@ describe('redirects from the Internet to the inside', () => {
   const insideServer = () => serve((_request, response) => response.end('secret\n'), { host: '::1' })
   const redirecting = (location: string) =>
     serve((_request, response) => response.writeHead(302, { location }).end())
-  const refused = expect.stringMatching(/^redirect from the Internet to the inside \(.*\) refused$/) as string
+  const refused = expect.stringMatching(
+    /^redirect from the Internet to a private address \(.*\) refused$/,
+  ) as string
 
   test('are refused by address, unless they are allowed', async () => {
     const inside = await insideServer()

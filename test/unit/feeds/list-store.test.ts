@@ -108,7 +108,7 @@ test('leftovers of killed runs are cleared away, and nothing else', async () => 
 
 test('a folder that everybody may write to is refused', async () => {
   await chmod(folder, 0o777)
-  expect(() => store.prepare()).toThrow('everybody may write to this folder')
+  expect(() => store.prepare()).toThrow('every user may write to this folder')
 })
 
 test('file names: readable, distinct, and never out of the folder', () => {

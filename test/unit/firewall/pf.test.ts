@@ -107,7 +107,7 @@ describe('limits', () => {
     await expect(firewall.replaceTable(NETWORKS, contentOf(networks(6)))).rejects.toMatchObject({
       code: 'ERR_FIREWALL_LIMIT',
       message:
-        "cannot replace table spamd: 6 entries do not fit into pf's limit of 5 table entries; the old content stays",
+        "cannot replace table spamd: 6 entries exceed pf's limit of 5 table entries; the old content is kept",
       hint: 'add "set limit table-entries 10000" to pf.conf and load it with pfctl -f',
     })
     expect(tableCalls(calls)).toEqual([])
@@ -174,7 +174,7 @@ describe("FreeBSD's limit of one request", () => {
       ['delete', '2001:db8::1/128\n'],
     ])
     expect(notices).toEqual([
-      'table spamd is loaded in portions: 4 entries are more than one request may replace; ' +
+      'table spamd is loaded in parts: 4 entries are more than one request may replace; ' +
         'put net.pf.request_maxcount=64 into /boot/loader.conf to load it in one step',
     ])
   })

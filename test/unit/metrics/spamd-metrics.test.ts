@@ -218,7 +218,7 @@ describe('--metrics', () => {
     clock.advance(1_000)
     expect(await serve('/readyz')).toEqual({
       status: 503,
-      text: 'not ready: the last complete scan of the database is too long ago\n',
+      text: 'not ready: the last complete scan of the database is too old\n',
     })
     daemon.firewall.failure = new AppError('ERR_FIREWALL_FAILED', 'pfctl: refused')
     await sendTo('user@here.example', '127.0.0.2')
@@ -226,7 +226,7 @@ describe('--metrics', () => {
     await sendTo('user@here.example', '127.0.0.2')
     await daemon.service.scanner!.scan()
     expect((await serve('/readyz')).text).toBe(
-      'not ready: the packet filter did not take the table spamd-white\n',
+      'not ready: the packet filter did not accept the table spamd-white\n',
     )
     expect(await serve('/healthz')).toEqual({ status: 200, text: 'ok\n' })
   })

@@ -44,7 +44,7 @@ describe('openLiveCapture', () => {
       openLiveCapture(request(), { load: missing, openPcap: unused, openTcpdump }),
     ).rejects.toMatchObject({
       code: 'ERR_CAPTURE_MISSING',
-      message: 'neither libpcap nor tcpdump is there to capture with',
+      message: 'neither libpcap nor tcpdump is available for capturing',
       hint: expect.stringContaining('libpcap-dev'),
     })
   })
@@ -58,12 +58,12 @@ describe('openLiveCapture', () => {
     [
       'nflog:25',
       "Can't listen on group index: Operation not permitted",
-      'another process already listens to this nflog group: each group has one listener',
+      'another process already listens to this nflog group: each group can have only one listener',
     ],
     ['em0', 'socket: Operation not permitted', expect.stringMatching(/CAP_NET_RAW|bpf/)],
     ['em9', 'No such device exists', expect.stringMatching(/^interfaces here: .*\blo/)],
     ['em0', 'something else', undefined],
-    ['lo', 'action supported only on PF linktype', expect.stringMatching(/^lo is no packet log: /)],
+    ['lo', 'action supported only on PF linktype', expect.stringMatching(/^lo is not a packet log: /)],
   ])('%s: "%s" gets its hint', async (device, reason, hint) => {
     const load = async () => ({}) as never
     const opening = openLiveCapture(request({ device }), {

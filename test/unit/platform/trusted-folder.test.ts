@@ -39,13 +39,13 @@ const cases: { name: string; folder: string; places: Record<string, Place>; want
     name: 'a folder of another user',
     folder: '/run/spamd',
     places: { '/run/spamd': { uid: 8 } },
-    want: '/run/spamd belongs to the user with number 8',
+    want: '/run/spamd belongs to user number 8',
   },
   {
     name: 'a folder in a folder of another user, who could put another in its place',
     folder: '/home/eve/run',
     places: { '/home/eve': { uid: 8 } },
-    want: '/home/eve belongs to the user with number 8',
+    want: '/home/eve belongs to user number 8',
   },
   {
     name: 'a folder that a group writes',
@@ -75,7 +75,7 @@ const cases: { name: string; folder: string; places: Record<string, Place>; want
     name: "another's folder in a sticky one",
     folder: '/tmp/theirs/run',
     places: { '/tmp': { mode: 0o1777 }, '/tmp/theirs': { uid: 8 } },
-    want: '/tmp/theirs belongs to the user with number 8',
+    want: '/tmp/theirs belongs to user number 8',
   },
   {
     name: 'our own folder in one that everybody writes and that is not sticky',
@@ -99,7 +99,7 @@ const cases: { name: string; folder: string; places: Record<string, Place>; want
     name: 'a link of another user in a sticky folder',
     folder: '/tmp/link/run',
     places: { '/tmp': { mode: 0o1777 }, '/tmp/link': { uid: 8, link: '/run' } },
-    want: '/tmp/link belongs to the user with number 8',
+    want: '/tmp/link belongs to user number 8',
   },
   {
     name: 'links in a circle',

@@ -113,7 +113,7 @@ describe('the database of greyd', () => {
   test('domains without a file to take them are named', async () => {
     const { rc, stderr } = await importing(greydDatabase())
     expect(rc).toBe(1)
-    expect(stderr).toContain('entry @example.org: an allowed domain: --allowed-domains FILE takes it')
+    expect(stderr).toContain('entry @example.org: an allowed domain: use --allowed-domains FILE')
   })
 
   test('an older one without domains, gzipped', async () => {
@@ -245,7 +245,7 @@ describe('the text of db_dump(1)', () => {
   ])('that is cut off %s is told, and what was whole is stored', async (_, cut, stored) => {
     const text = dump('print', ['192.0.2.6', `6,${TEST_NOW - 10}`, '192.0.2.7', `5,${TEST_NOW - 10}`])
     const { rc, stderr, lines } = await importing(text.slice(0, text.indexOf(cut)))
-    expect(stderr).toContain('end of the file: cut off: DATA=END is missing')
+    expect(stderr).toContain('end of the file: truncated: DATA=END is missing')
     expect({ rc, stored: lines.length }).toEqual({ rc: 1, stored })
   })
 
@@ -291,10 +291,10 @@ describe('the text of db_dump(1)', () => {
     )
     expect(rc).toBe(1)
     expect(stderr.split('\n').map((line) => line.replace(/^.*input-[0-9]+: /, ''))).toEqual([
-      'line 6: a record that is neither of postgrey nor of spamd',
+      'line 6: a record of neither postgrey nor spamd',
       'line 7: not a value as db_dump(1) writes it',
       'line 9: a key without data',
-      'spamdctl: hint: a plain list of addresses is imported with --kind WHITE, TRAPPED or SPAMTRAP',
+      'spamdctl: hint: import a plain list of addresses with --kind WHITE, TRAPPED or SPAMTRAP',
       '',
     ])
   })

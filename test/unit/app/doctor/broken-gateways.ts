@@ -65,7 +65,12 @@ const RUNTIME: BrokenGateway[] = [
     break: ({ probe }) => {
       probe.nodeVersion = 'v20.19.2'
     },
-    finding: { id: 'node.version', level: 'info', message: 'gets no security updates', fix: undefined },
+    finding: {
+      id: 'node.version',
+      level: 'info',
+      message: 'no longer gets security updates',
+      fix: undefined,
+    },
   },
   ...(['openbsd', 'freebsd', 'linux'] as const).map(
     (system): BrokenGateway => ({
@@ -105,7 +110,7 @@ const DATABASE: BrokenGateway[] = [
       id: 'database',
       level: 'error',
       message: 'Inappropriate file type or format',
-      fix: 'this is no database',
+      fix: 'this is not a database',
     },
   },
   {
@@ -182,7 +187,7 @@ const DATABASE: BrokenGateway[] = [
     break: ({ probe }) => {
       probe.freeBytes = 3 * 1024 * 1024
     },
-    finding: { id: 'database.disk', level: 'error', message: 'only 3 MiB are free for ', fix: 'df -h' },
+    finding: { id: 'database.disk', level: 'error', message: 'only 3 MiB are free in ', fix: 'df -h' },
     isDocumented: true,
   },
   {
@@ -271,7 +276,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'spamd.scan',
       level: 'error',
-      message: 'the last scan of the database failed: nobody becomes white',
+      message: 'the last scan of the database failed: no host becomes WHITE',
       fix: 'journalctl',
     },
     isDocumented: true,
@@ -287,7 +292,7 @@ const DAEMONS: BrokenGateway[] = [
       id: 'spamd.clock',
       level: 'warning',
       message:
-        'the clock jumped forward by 5184000 seconds: entries are kept beyond their time, until the clock is set or accepted',
+        'the clock jumped forward by 5184000 seconds: entries do not expire until the clock is set or accepted',
       fix: 'spamdctl accept-clock',
     },
   },
@@ -313,7 +318,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'spamd.config-port',
       level: 'error',
-      message: 'nothing answers on the configuration port 8026: Connection refused',
+      message: 'no answer on the configuration port 8026: Connection refused',
       fix: 'systemctl restart spamd',
     },
   },
@@ -324,7 +329,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'spamlogd',
       level: 'error',
-      message: 'spamlogd is not running: white entries expire although mail comes',
+      message: 'spamlogd is not running: WHITE entries expire even while their hosts send mail',
       fix: 'systemctl start spamlogd',
     },
     isDocumented: true,
@@ -353,7 +358,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'services',
       level: 'warning',
-      message: "services(5) gives the name spamd to port 783, SpamAssassin's, which spamd takes",
+      message: "services(5) gives the name spamd to port 783, SpamAssassin's, which spamd uses",
       fix: 'set SPAMD_PORT=8025 for all programs',
     },
     isDocumented: true,
@@ -365,7 +370,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'boot',
       level: 'error',
-      message: 'spamd of the system is enabled beside ours: both want the same ports',
+      message: 'spamd of the base system is enabled too: it uses the same ports',
       fix: 'rcctl disable spamd',
     },
     isDocumented: true,
@@ -377,7 +382,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'boot',
       level: 'error',
-      message: 'obspamd of the system is enabled beside ours',
+      message: 'obspamd of the base system is enabled too',
       fix: 'sysrc obspamd_enable=NO',
     },
   },
@@ -428,7 +433,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf',
       level: 'error',
-      message: 'pf is disabled: nobody is sent to spamd',
+      message: 'pf is disabled: no host is sent to spamd',
       fix: 'pfctl -e',
     },
     isDocumented: true,
@@ -441,7 +446,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf',
       level: 'error',
-      message: 'cannot see pf: pfctl returned status 1: pfctl: /dev/pf: No such file or directory',
+      message: 'cannot read pf: pfctl returned status 1: pfctl: /dev/pf: No such file or directory',
       fix: 'kldload pf',
     },
   },
@@ -519,7 +524,7 @@ const PF: BrokenGateway[] = [
       id: 'pf.redirect',
       level: 'error',
       message:
-        'IPv4 mail from strangers passes spamd, since a later rule decides: pass in on egress inet proto tcp from any to any port = 25 flags S/SA',
+        'IPv4 mail from unknown hosts bypasses spamd, because a later rule matches: pass in on egress inet proto tcp from any to any port = 25 flags S/SA',
       fix: 'put the mail rules last in pf.conf; pfctl -f /etc/pf.conf',
     },
     isDocumented: true,
@@ -532,7 +537,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.redirect',
       level: 'error',
-      message: 'IPv6 mail from strangers passes spamd',
+      message: 'IPv6 mail from unknown hosts bypasses spamd',
       fix: 'last in pf.conf',
     },
   },
@@ -544,7 +549,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.redirect',
       level: 'error',
-      message: 'IPv4 mail from strangers is blocked: block drop in',
+      message: 'IPv4 mail from unknown hosts is blocked: block drop in',
       fix: 'pf.conf',
     },
   },
@@ -566,7 +571,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.redirect',
       level: 'error',
-      message: 'pf has no rules: everybody passes spamd',
+      message: 'pf has no rules: all mail bypasses spamd',
       fix: 'pfctl -f',
     },
   },
@@ -636,7 +641,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.redirect',
       level: 'error',
-      message: 'IPv4 mail from strangers is blocked: block drop in log inet all',
+      message: 'IPv4 mail from unknown hosts is blocked: block drop in log inet all',
       fix: 'pf.conf',
     },
   },
@@ -676,7 +681,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.log',
       level: 'error',
-      message: 'the rule for white hosts does not log: spamlogd sees nothing, and white entries expire',
+      message: 'the rule for WHITE hosts does not log: spamlogd sees nothing, and WHITE entries expire',
       fix: 'pass in log (to pflog1)',
     },
     isDocumented: true,
@@ -701,7 +706,7 @@ const PF: BrokenGateway[] = [
     finding: {
       id: 'pf.pflog',
       level: 'error',
-      message: 'there is no interface pflog1: packets pass and are not logged',
+      message: 'there is no interface pflog1: packets are not logged',
       fix: 'ifconfig pflog1 create up',
     },
   },
@@ -727,7 +732,7 @@ const NFT: BrokenGateway[] = [
     name: 'nft is denied',
     break: ({ probe }) =>
       probe.set(RULESET, 'status 1\nstderr Error: Operation not permitted (you must be root)'),
-    finding: { id: 'nft', level: 'info', message: 'cannot see nftables', fix: 'run doctor as root' },
+    finding: { id: 'nft', level: 'info', message: 'cannot read nftables', fix: 'run doctor as root' },
   },
   {
     system: 'linux',
@@ -785,8 +790,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.twice',
       level: 'warning',
-      message:
-        'all rules of chain inet spamd divert are there twice: the file was loaded again without a flush',
+      message: 'all rules of chain inet spamd divert exist twice: the file was loaded again without a flush',
       fix: 'nft flush chain inet spamd divert; nft -f',
     },
     isDocumented: true,
@@ -827,7 +831,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.redirect',
       level: 'error',
-      message: 'IPv6 mail from strangers is not sent to spamd',
+      message: 'IPv6 mail from unknown hosts is not sent to spamd',
       fix: 'redirect to :8025',
     },
   },
@@ -843,7 +847,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.pass',
       level: 'error',
-      message: 'IPv4 mail from white hosts is sent to spamd as well',
+      message: 'IPv4 mail from WHITE hosts is sent to spamd too',
       fix: 'ip saddr @spamd-white accept',
     },
   },
@@ -856,7 +860,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.pools',
       level: 'error',
-      message: 'IPv4 mail from @spamd-white-net is sent to spamd, so that no pool of senders gets through',
+      message: 'IPv4 mail from @spamd-white-net is sent to spamd, so pools of senders do not get through',
       fix: 'ip saddr @spamd-white-net accept',
     },
   },
@@ -915,7 +919,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.group',
       level: 'error',
-      message: 'spamlogd runs, but nobody is bound to nflog:25',
+      message: 'spamlogd runs, but no process is bound to nflog:25',
       fix: 'systemctl restart spamlogd',
     },
   },
@@ -931,7 +935,7 @@ const NFT: BrokenGateway[] = [
     finding: {
       id: 'nft.redirect',
       level: 'error',
-      message: 'IPv4 mail from strangers is not sent to spamd',
+      message: 'IPv4 mail from unknown hosts is not sent to spamd',
       fix: 'redirect to',
     },
   },
@@ -965,7 +969,7 @@ const LISTS: BrokenGateway[] = [
     finding: {
       id: 'conf.unused',
       level: 'warning',
-      message: 'list "spare" is defined, but "all" does not name it',
+      message: 'list "spare" is defined, but not listed in "all"',
       fix: 'add spare to "all"',
     },
     isDocumented: true,
@@ -977,7 +981,7 @@ const LISTS: BrokenGateway[] = [
     finding: {
       id: 'lists.file',
       level: 'error',
-      message: 'list "own": there is no file /scene/own.txt',
+      message: 'list "own": file /scene/own.txt does not exist',
       fix: 'touch /scene/own.txt',
     },
   },
@@ -1004,25 +1008,25 @@ const LISTS: BrokenGateway[] = [
   },
   {
     system: 'linux',
-    name: 'a list was never received',
+    name: 'a list was never fetched',
     break: ({ settings }) => rmSync(settings.stateDir, { recursive: true }),
     finding: {
       id: 'lists',
       level: 'warning',
-      message: 'list "drop" was never received from https://lists.example.org/drop.txt',
+      message: 'list "drop" was never fetched from https://lists.example.org/drop.txt',
       fix: 'spamd-setup -d',
     },
   },
   {
     system: 'linux',
-    name: 'spamd does not have the lists',
+    name: 'spamd has not loaded the lists',
     break: ({ status }) => {
       status.lists = [{ name: 'own', entryCount: 1 }]
     },
     finding: {
       id: 'lists.loaded',
       level: 'warning',
-      message: 'spamd does not have the lists drop',
+      message: 'spamd has not loaded the lists drop',
       fix: 'spamd-setup',
     },
   },
@@ -1034,7 +1038,7 @@ const LISTS: BrokenGateway[] = [
     finding: {
       id: 'schedule',
       level: 'warning',
-      message: 'neither cron nor a timer runs spamd-setup; it last asked for a list 10m ago',
+      message: 'neither cron nor a timer runs spamd-setup; it last fetched a list 10m ago',
       fix: 'systemctl enable --now spamd-setup.timer',
     },
     isDocumented: true,
@@ -1062,7 +1066,7 @@ const LISTS: BrokenGateway[] = [
     finding: {
       id: 'schedule',
       level: 'warning',
-      message: 'cron runs spamd-setup, but it last asked for a list 9d ago',
+      message: 'cron runs spamd-setup, but it last fetched a list 9d ago',
       fix: 'spamd-setup -d',
     },
   },
@@ -1073,7 +1077,7 @@ const SYNC: BrokenGateway[] = [
     system: 'openbsd',
     name: 'the key is missing',
     break: ({ settings }) => rmSync(settings.key),
-    finding: { id: 'key', level: 'error', message: 'anybody can forge messages', fix: 'spamdctl sync-key' },
+    finding: { id: 'key', level: 'error', message: 'anyone can forge messages', fix: 'spamdctl sync-key' },
   },
   {
     system: 'openbsd',
@@ -1097,7 +1101,7 @@ const SYNC: BrokenGateway[] = [
     finding: {
       id: 'key',
       level: 'error',
-      message: '_spamd, whom the daemons run as, cannot read',
+      message: '_spamd, the user of the daemons, cannot read',
       fix: 'chmod 0640',
     },
   },
@@ -1116,7 +1120,7 @@ const SYNC: BrokenGateway[] = [
   },
   {
     system: 'openbsd',
-    name: 'a peer has another key',
+    name: 'a peer has a different key',
     break: ({ status }) => {
       status.sync!.received!.refused = { hmac: 412 }
     },
@@ -1195,7 +1199,7 @@ const SYNC: BrokenGateway[] = [
     finding: {
       id: 'peers',
       level: 'warning',
-      message: 'no peer was heard since spamd started',
+      message: 'no peer has been heard from since spamd started',
       fix: 'spamdctl sync-status',
     },
   },
@@ -1259,7 +1263,7 @@ const FAILOVER: BrokenGateway[] = [
       id: 'carp.preempt',
       level: 'warning',
       message:
-        'net.inet.carp.preempt is 0: a gateway that comes back does not take over again, and interfaces do not fail over together',
+        'net.inet.carp.preempt is 0: a gateway that returns does not become master again, and interfaces do not fail over together',
       fix: 'sysctl net.inet.carp.preempt=1',
     },
     isDocumented: true,
@@ -1274,7 +1278,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'carp.state',
       level: 'error',
-      message: 'em0 vhid 1 is INIT: it takes no part, since em0 has no carrier',
+      message: 'em0 vhid 1 is INIT: it does not take part, since em0 has no carrier',
       fix: 'check the cable of em0',
     },
   },
@@ -1285,7 +1289,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'carp.state',
       level: 'error',
-      message: 'carp0 vhid 1 is INIT: it takes no part',
+      message: 'carp0 vhid 1 is INIT: it does not take part',
       fix: 'ifconfig em0 up; ifconfig carp0 up',
     },
   },
@@ -1308,7 +1312,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'carp.demotion',
       level: 'warning',
-      message: 'the demotion counter is 33: this gateway gives way to the other',
+      message: 'the demotion counter is 33: this gateway yields to the other',
       fix: 'ifconfig -g carp -carpdemote 33',
     },
     isDocumented: true,
@@ -1403,7 +1407,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'carp.sync',
       level: 'warning',
-      message: 'who passed here is greylisted there',
+      message: 'hosts that passed here are greylisted there',
       fix: '-y DEVICE -Y PEER',
     },
   },
@@ -1416,7 +1420,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'peer.carp',
       level: 'error',
-      message: 'both gateways are MASTER of vhid 1: they do not hear each other',
+      message: "both gateways are MASTER of vhid 1: they do not receive each other's advertisements",
       fix: 'proto carp',
     },
     isDocumented: true,
@@ -1456,7 +1460,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'peer.order',
       level: 'warning',
-      message: 'do not agree who is first',
+      message: 'disagree on the order',
       fix: 'lower advskew',
     },
   },
@@ -1475,11 +1479,11 @@ const FAILOVER: BrokenGateway[] = [
   },
   {
     system: 'openbsd',
-    name: 'the other has another key',
+    name: 'the other has a different key',
     break: ({ context }) => {
       context.peer = { ...PEER, keyFingerprint: 'SHA256:00', carp: [] }
     },
-    finding: { id: 'peer.key', level: 'error', message: 'gw-b has another key: SHA256:00', fix: 'copy' },
+    finding: { id: 'peer.key', level: 'error', message: 'gw-b has a different key: SHA256:00', fix: 'copy' },
   },
   {
     system: 'openbsd',
@@ -1549,7 +1553,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'failover.sync',
       level: 'warning',
-      message: 'spamd does not tell the other gateway',
+      message: 'spamd does not send what it learns to the other gateway',
       fix: 'systemctl restart spamd',
     },
   },

@@ -150,7 +150,7 @@ describe('descriptions that cannot be read name the key', () => {
     {
       name: 'an unknown key',
       changes: { 'vhid = 1': 'vhid = 1\nvhdi = 3' },
-      want: /^shared 1: vhdi: no such key/,
+      want: /^shared 1: vhdi: unknown key/,
     },
     {
       name: 'vhid 0',
@@ -332,7 +332,7 @@ describe('what is printed', () => {
     const result = plan(description(), { nodeName: 'mx1' })
     if (!result.ok) throw new Error('refused')
     const text = renderFailoverPlan(result, false)
-    expect(text).toContain('holds something else: compare, and change it by hand')
+    expect(text).toContain('differs: compare, and change it by hand')
     expect(text).toMatch(/-syncdev em9\n\+syncdev em2/)
   })
 

@@ -85,7 +85,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       await server.close()
       expect(run.rc).toBe(1)
       expect(run.stderr).toMatch(
-        /^spamd-setup: Could not keep blacklist a: cannot write .*\/a\.list: No space left on device; it is in force, and the last good copy stays\n/,
+        /^spamd-setup: Could not keep blacklist a: cannot write .*\/a\.list: No space left on device; it is loaded, and the last good copy is kept\n/,
       )
       expect(run.sent[0]).toMatch(/^a;"SPAM %A";inet;20000;|^a;"SPAM %A";inet;\d+;11\.3\./)
       expect(await scene.stateFile('a.list')).toEqual(before)
@@ -109,7 +109,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       rc: 1,
       sent: [],
       stderr:
-        'spamd-setup: another run is at work: process 4711\nspamd-setup: hint: --wait SECONDS waits for its end\n',
+        'spamd-setup: another run is in progress: process 4711\nspamd-setup: hint: use --wait SECONDS to wait until it ends\n',
     })
     let pauses = 0
     const run = await scene.run(['--wait', '600'], {
@@ -135,7 +135,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     await once(holder.stdout, 'data')
-    expect((await scene.run()).stderr).toContain('another run is at work')
+    expect((await scene.run()).stderr).toContain('another run is in progress')
     const ended = once(holder, 'exit')
     holder.kill('SIGKILL')
     await ended

@@ -61,7 +61,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
         `Getting http://${server.host}/a`,
         'blacklist a 3 entries',
         'spamd-setup: a: items wider than /8, or /19 in IPv6: 1, first line 2',
-        'spamd-setup: a: ranges of private or reserved addresses were taken out: 1',
+        'spamd-setup: a: ranges of private or reserved addresses were removed: 1',
         'blacklist b 3 entries',
         'spamd-setup: b: items wider than /8, or /19 in IPv6: 1, first line 2',
         'spamd-setup: b: ranges of private or reserved addresses, which no mail comes from: 1',
@@ -96,7 +96,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       scene.clock.advance(DAY_SEC)
     }
     expect(runs.map((text) => text !== '')).toEqual([false, false, true, false, false, true])
-    expect(runs[2]).toContain('warning: blacklist a has shrunk from 1000 entries within 30 days to 400\n')
+    expect(runs[2]).toContain('warning: blacklist a shrank within 30 days from 1000 entries to 400\n')
     answers['/a'] = many(390)
     expect((await scene.run(['--force', '--accept-shrink'])).stderr).toBe('')
     answers['/a'] = many(380)
@@ -125,7 +125,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     const io = { ownAddresses: async () => ['192.0.2.1', '2001:DB8::1', 'fe80::1', 'x'] }
     const run = await scene.run(['-n', '--output', '-'], io)
     expect(run.stderr).toContain(
-      'warning: blacklist a holds protected addresses, which are not blocked: 192.0.2.1/32, 192.0.2.128/25, 2001:db8::1/128\n',
+      'warning: blacklist a contains protected addresses, which are not blocked: 192.0.2.1/32, 192.0.2.128/25, 2001:db8::1/128\n',
     )
     const first = await scene.run([], io)
     expect(first).toMatchObject({ rc: 0 })

@@ -47,7 +47,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     const named = await scene.run(['--user', 'no-such-user'])
     expect(named.rc).toBe(1)
     expect(named.stderr).toContain('Could not add blacklist a: cannot find user no-such-user; kept')
-    expect(named.stderr).toContain('hint: commands run unprivileged')
+    expect(named.stderr).toContain('hint: commands run without privileges')
   })
 
   const says = (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
@@ -86,7 +86,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
           response.writeHead(200, { 'content-length': '500' })
           response.write('192.0.2.1\n', () => response.socket?.resetAndDestroy())
         },
-        reason: /the connection broke before the end/,
+        reason: /the connection was closed before the end/,
       },
       {
         name: 'HTML with 200',
@@ -122,7 +122,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
           response.end(
             `${'{"cidr":"192.0.2.0/24","sblid":"SBL1","rir":"ripencc"}\n'.repeat(9)}{"type":"metadata","timestamp":1,"records":12}\n`,
           ),
-        reason: /says that it has 12 records but 9 were read/,
+        reason: /announces 12 records, but 9 were read/,
       },
       {
         name: 'NUL bytes',
@@ -215,7 +215,9 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     await scene.write('spamd.conf', 'all:\n\t:a:\na:black:msg="x":file=/a:\n')
     const run = await scene.run(['-b'])
     expect(run.sent).toEqual([])
-    expect(run.stderr).toContain('spamd.conf:2:1: this line begins with a colon but continues no record')
+    expect(run.stderr).toContain(
+      'spamd.conf:2:1: this line begins with a colon but does not continue a record',
+    )
     expect(scene.table()).toHaveLength(10)
   })
 
@@ -309,7 +311,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
   })
 
   describe('pace', () => {
-    test('a source is asked at most once an hour, and --force asks at once', async () => {
+    test('a source is asked at most once an hour, and use --force to fetch it now', async () => {
       says('/a', TEN)
       await scene.configure([remote('a')])
       await scene.run()
@@ -431,7 +433,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       scene.clock.advance(2 * HOUR_SEC)
       const waiting = await scene.run()
       expect(waiting.rc).toBe(1)
-      expect(waiting.stderr).toContain('not asked again before')
+      expect(waiting.stderr).toContain('not fetched again before')
       expect(server.requests).toHaveLength(2)
       says('/a', TEN)
       scene.clock.advance(86_400)
@@ -506,10 +508,10 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
         [
           'at once',
           0,
-          'a: spamd on SOCKET did not end the connection within 0.3 s: it may not have taken the list',
+          'a: spamd on SOCKET did not end the connection within 0.3 s: it may not have accepted the list',
           'b, c',
         ],
-        ['in the middle of a list', 1, 'b: spamd on SOCKET has read nothing for 0.3 s', 'c'],
+        ['in the middle of a list', 1, 'b: spamd on SOCKET read nothing for 0.3 s', 'c'],
       ])(
         '%s: told which list and which not at all, and the rest is done',
         async (_when, goodCount, reason, unsent) => {
@@ -525,7 +527,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
           expect(run).toMatchObject({
             rc: 1,
             stderr: `spamd-setup: ${reason.replace('SOCKET', path)}
-spamd-setup: hint: see what listens there and whether it still works, then run spamd-setup again
+spamd-setup: hint: see which program listens there and whether it works, then run spamd-setup again
 spamd-setup: not sent to spamd: ${unsent}
 `,
           })
@@ -600,7 +602,7 @@ spamd-setup: not sent to spamd: ${unsent}
     })
   })
 
-  test('-n touches nothing, and with -d tells what would change', async () => {
+  test('-n touches nothing, and with -d reports what would change', async () => {
     await scene.configure([{ name: 'a', file: await scene.write('a', TEN) }])
     const first = await scene.run(['-n', '-b', '-d'])
     expect(first).toMatchObject({ rc: 0, sent: [], stderr: 'blacklist a 10 entries\n' })
@@ -632,7 +634,7 @@ spamd-setup: not sent to spamd: ${unsent}
     expect(preview).toMatchObject({ rc: 0, sent: [] })
     expect(preview.stdout).toBe(
       'blacklist b: 0 would be added, 0 removed, 1 unchanged\n' +
-        'blacklist a: would be cleared, 10 removed: no black list of "all" any more\n' +
+        'blacklist a: would be cleared, 10 removed: no longer a black list in "all"\n' +
         'table spamd: 0 would be added, 10 removed, 1 unchanged\n',
     )
     const json = JSON.parse((await scene.run(['-n', '--json'])).stdout) as { toClear: unknown }
@@ -659,7 +661,7 @@ spamd-setup: not sent to spamd: ${unsent}
       await writeFile(join(absent.stateDir, 'loaded.json'), JSON.stringify({ ...index, toClear: ['gone'] }))
       expect((await absent.run(['-nd'])).stdout).toBe(
         'blacklist b: 0 would be added, 0 removed, 1 unchanged\n' +
-          'blacklist gone: would be cleared: no black list of "all" any more\n',
+          'blacklist gone: would be cleared: no longer a black list in "all"\n',
       )
     } finally {
       await absent.close()
@@ -725,7 +727,7 @@ spamd-setup: not sent to spamd: ${unsent}
     const run = await scene.run()
     expect(run).toMatchObject({ rc: 1, sent: [] })
     expect(run.stderr).toBe(
-      `spamd-setup: ${scene.stateDir}: everybody may write to this folder\nspamd-setup: hint: chmod o-w ${scene.stateDir}\n`,
+      `spamd-setup: ${scene.stateDir}: every user may write to this folder\nspamd-setup: hint: chmod o-w ${scene.stateDir}\n`,
     )
   })
 

@@ -267,8 +267,8 @@ command     spamdctl release --from example.org --to user@example.net --for 1d -
   test('tells of a release, and of a history that is not kept', async () => {
     const report = await losing('off', true)
     const text = renderLosing(report, FRAME, PLAIN)
-    expect(text).toContain('command     none is needed: release abcdefgh names this mail\n')
-    expect(text).toContain('note: the history is "off"')
+    expect(text).toContain('command     none is needed: release abcdefgh covers this mail\n')
+    expect(text).toContain('note: history is "off"')
     expect(losingCheck(report).isAlarm).toBe(false)
   })
 

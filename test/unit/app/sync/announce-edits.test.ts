@@ -91,7 +91,7 @@ describe('spamdb -Y', () => {
       add('WHITE', '192.0.2.8'),
     ]
     expect(await told(edits, 1, [add('WHITE', '192.0.2.6')])).toMatchObject([[{ ip: '192.0.2.8' }]])
-    expect(warnings).toEqual(['1 IPv6 entries were not sent: the protocol carries IPv4 only'])
+    expect(warnings).toEqual(['1 IPv6 entries were not sent: the protocol supports only IPv4'])
   })
   test('tells what is in the database: a pinned entry that is added again stays pinned', async () => {
     const pinned = add('WHITE', '192.0.2.1', 0)
@@ -118,6 +118,6 @@ describe('spamdb -Y', () => {
   test('no key is a warning, the message is sent', async () => {
     rmSync(join(folder, 'key'))
     expect(await told([add('WHITE', '192.0.2.1')], 1)).toEqual(['hmac'])
-    expect(warnings).toEqual([`no synchronisation key in ${folder}/key: anybody can forge messages`])
+    expect(warnings).toEqual([`no synchronisation key in ${folder}/key: anyone can forge messages`])
   })
 })

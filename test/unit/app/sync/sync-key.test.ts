@@ -67,6 +67,6 @@ test('what an administrator should know is said', () => {
   chmodSync(path, 0o640)
   expect(syncKeyWarning(path)).toBeUndefined()
   expect(syncKeyWarning(join(folder, 'nothing'))).toBe(
-    `no synchronisation key in ${folder}/nothing: anybody can forge messages`,
+    `no synchronisation key in ${folder}/nothing: anyone can forge messages`,
   )
 })

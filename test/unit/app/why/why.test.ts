@@ -96,7 +96,7 @@ describe('an address', () => {
       {
         state: 'unknown-host',
         sentence:
-          '192.0.2.99 is unknown: its first mail is told to come back, and passes when the same is tried again after 25m',
+          '192.0.2.99 is unknown: its first mail is deferred, and passes when it is retried after 25m',
         command: 'spamdb -a 192.0.2.99',
       },
     ],
@@ -106,7 +106,7 @@ describe('an address', () => {
       { loaded: [], entries: [tuple('203.0.113.9', 600)] },
       {
         state: 'waits',
-        sentence: '203.0.113.9 is greylisted: the same mail passes when it is tried again in 15m or later',
+        sentence: '203.0.113.9 is greylisted: the same mail passes when it is retried in 15m or later',
         changesSec: TEST_NOW + 900,
         command: 'spamdb -a 203.0.113.9',
       },
@@ -118,7 +118,7 @@ describe('an address', () => {
       {
         state: 'waits',
         sentence:
-          '203.0.113.9 is greylisted, and passes with its next try of the same mail: the waiting time is over since 1m',
+          '203.0.113.9 is greylisted, and passes at its next try of the same mail: the waiting time ended 1m ago',
         changesSec: TEST_NOW - 1560 + 14_400,
         command: 'spamdb -a 203.0.113.9',
       },
@@ -135,12 +135,12 @@ describe('an address', () => {
       },
     ],
     [
-      'that is white for good, IPv6',
+      'that is white permanently, IPv6',
       '2001:DB8::9',
       { loaded: [], entries: [host('WHITE', '2001:db8::9', 0)], tables: ['spamd-white'] },
       {
         state: 'passes',
-        sentence: '2001:db8::9 reaches the mail server: it is WHITE for good',
+        sentence: '2001:db8::9 reaches the mail server: it is WHITE permanently',
         command: 'spamdb -d 2001:db8::9',
       },
     ],
@@ -151,9 +151,9 @@ describe('an address', () => {
       {
         state: 'waits',
         sentence:
-          '203.0.113.9 is WHITE, but the packet filter does not hold it yet: it passes after the next scan, within 60 seconds',
+          "203.0.113.9 is WHITE, but not yet in the packet filter's table: it passes after the next scan, within 60 seconds",
         changesSec: TEST_NOW + 60,
-        command: 'spamdctl doctor, if that does not change',
+        command: 'spamdctl doctor, if this does not change',
       },
     ],
     [
@@ -163,7 +163,7 @@ describe('an address', () => {
       {
         state: 'passes',
         sentence:
-          '203.0.113.9 reaches the mail server, since the packet filter holds it; the database does not',
+          "203.0.113.9 reaches the mail server, because it is in the packet filter's table; it is not in the database",
         changesSec: TEST_NOW + 60,
         command: 'spamdb -a 203.0.113.9',
       },
@@ -174,7 +174,7 @@ describe('an address', () => {
       { loaded: ['spamd-greytrap'], entries: [host('TRAPPED', '203.0.113.9')] },
       {
         state: 'refused',
-        sentence: '203.0.113.9 is stuttered at and refused: it is TRAPPED for another 2h',
+        sentence: '203.0.113.9 is tarpitted and refused: it is TRAPPED for another 2h',
         changesSec: TEST_NOW + 7200,
         command: 'spamdb -t -d 203.0.113.9',
       },
@@ -206,15 +206,15 @@ describe('an address', () => {
       { loaded: ['drop'] },
       {
         state: 'refused',
-        sentence: '198.51.100.9 is stuttered at and refused: it is on drop',
-        command: 'name 198.51.100.9 in a white list behind drop in "all" of spamd.conf, then spamd-setup',
+        sentence: '198.51.100.9 is tarpitted and refused: it is on drop',
+        command: 'put 198.51.100.9 into a white list after drop in "all" of spamd.conf, then spamd-setup',
       },
     ],
     [
-      'on a list, spamd cannot be asked',
+      'on a list, spamd cannot be queried',
       '198.51.100.9',
       {},
-      { state: 'refused', sentence: 'it is on drop', command: 'white list behind drop' },
+      { state: 'refused', sentence: 'it is on drop', command: 'white list after drop' },
     ],
     [
       'on a list that spamd does not have',
@@ -226,7 +226,7 @@ describe('an address', () => {
       'on a list, and white in the filter',
       '198.51.100.9',
       { loaded: ['drop'], entries: [host('WHITE', '198.51.100.9')], tables: ['spamd-white'] },
-      { state: 'passes', sentence: 'reaches the mail server for now', command: 'white list behind drop' },
+      { state: 'passes', sentence: 'reaches the mail server for now', command: 'white list after drop' },
     ],
     [
       'left in the table of blocked networks',
@@ -234,7 +234,7 @@ describe('an address', () => {
       { loaded: [], tables: ['spamd'] },
       {
         state: 'refused',
-        sentence: "the packet filter's table spamd holds it, although no list names it now",
+        sentence: "it is in the packet filter's table spamd, although it is on no list now",
         command: 'spamd-setup -b',
       },
     ],
@@ -280,7 +280,7 @@ describe('an address', () => {
     {
       name: 'learn-only mode',
       entry: pool('203.0.113.9/32', 'learn'),
-      sentence: 'reaches the mail server: it came back, and spamd only learns',
+      sentence: 'reaches the mail server: it retried, and spamd only learns',
     },
   ])('that passes by $name', async ({ entry, sentence }) => {
     const isInTable = 'stderr 1/1 addresses match.'
@@ -344,7 +344,7 @@ describe('lists', () => {
     })
   }
 
-  test('source, line number and text, and the white list that takes it out', async () => {
+  test('source, line number and text, and the white list that excludes it', async () => {
     const state: GatewayState = {
       loaded: [],
       prepare: (scene) => addWhiteList(scene, '# friends\n198.51.100.9 our printer\n'),
@@ -364,7 +364,7 @@ describe('lists', () => {
       renderWhy(report, PLAIN),
     ).toContain(`list      drop (does not block) from https://lists.example.org/drop.txt, received 10m ago
           line 1: 198.51.100.0/24
-          taken out by the white list friends
+          excluded by the white list friends
 `)
   })
 
@@ -374,11 +374,11 @@ describe('lists', () => {
       prepare: (scene) => addWhiteList(scene, '198.51.100.0/25\n'),
     }
     expect((await why('198.51.100.9', state)).report.verdict.command).toBe(
-      'spamd-setup, which loads the white list that takes it out',
+      'spamd-setup, which loads the white list that excludes it',
     )
   })
 
-  test('a line of an exclamation mark takes it out', async () => {
+  test('a line of an exclamation mark excludes it', async () => {
     const state: GatewayState = {
       prepare: async ({ settings }) => {
         const writer = await new ListStore(settings.stateDir).writeCopy('drop')
@@ -409,7 +409,7 @@ describe('a mail address or a domain', () => {
     const { verdict } = (await why('<Trap@Example.org>', { loaded: [], entries: [trap] })).report
     expect(verdict).toMatchObject({ state: 'trap', command: 'spamdb -T -d trap@example.org' })
     expect(verdict.sentence).toBe(
-      'trap@example.org is a spamtrap: who is not white and mails to it is trapped for 1d',
+      'trap@example.org is a spamtrap: hosts that are not WHITE and mail to it are trapped for 1d',
     )
   })
 
@@ -422,7 +422,7 @@ describe('a mail address or a domain', () => {
       },
     }
     const { report } = await why('user@example.com', state)
-    expect(report.verdict.sentence).toContain('user@example.com is outside of the allowed domains')
+    expect(report.verdict.sentence).toContain('user@example.com is outside the allowed domains')
     expect(report.verdict.command).toMatch(/^echo example\.com >> .*alloweddomains, then reload spamd$/)
     expect((await why('sub.example.org', state)).report.verdict.state).toBe('mail-waits')
   })
@@ -443,7 +443,7 @@ describe('a mail address or a domain', () => {
     const { report } = await why('203.0.113.9', world(true))
     expect(report.verdict).toMatchObject({
       state: 'passes',
-      sentence: '203.0.113.9 reaches the mail server: it is of example.org, an exception of yours',
+      sentence: '203.0.113.9 reaches the mail server: it belongs to example.org, one of your exceptions',
       command: 'spamdctl allow remove example.org',
     })
     expect((await why('203.0.113.9', world(false))).report.verdict.state).toBe('refused')
@@ -512,7 +512,7 @@ describe('a mail address or a domain', () => {
     const tuples = 'tuples' in report.database ? report.database.tuples : []
     expect(tuples.map(({ ip }) => ip)).toEqual(['203.0.113.9', '203.0.113.11'])
     expect(report.verdict.sentence).toBe(
-      'user@example.org is no spamtrap; 2 mails from or to it wait; mail from unknown hosts waits 25m',
+      'user@example.org is not a spamtrap; 2 mails from or to it are waiting; mail from unknown hosts waits 25m',
     )
   })
 
@@ -527,7 +527,7 @@ describe('a mail address or a domain', () => {
   })
 })
 
-describe('what cannot be seen', () => {
+describe('what cannot be read', () => {
   test('is told in its place', async () => {
     const prepare = ({ probe, settings }: DoctorScene) => {
       for (const table of ['nospamd', 'spamd', 'spamd-white']) {
@@ -539,7 +539,7 @@ describe('what cannot be seen', () => {
       settings.db = '/nonexistent/spamd.sqlite'
     }
     const text = renderWhy((await why('192.0.2.99', { prepare })).report, PLAIN)
-    expect(text).toContain('filter    cannot be seen: pfctl needs root\n')
+    expect(text).toContain('filter    cannot be read: pfctl needs root\n')
     expect(text).toContain(
       'database  cannot open /nonexistent/spamd.sqlite for reading: No such file or directory\n',
     )
@@ -578,7 +578,7 @@ describe('output', () => {
   test.each(['', 'x', '192.0.2', '192.0.2.0/24', 'a b@c', '@', '1.2.3.4.5', 'user@', '*.example.org'])(
     '%j names nothing',
     (text) => {
-      expect(() => parseWhySubject(text)).toThrow('is neither an address nor an e-mail address nor a domain')
+      expect(() => parseWhySubject(text)).toThrow('is not an address, e-mail address or domain')
     },
   )
 

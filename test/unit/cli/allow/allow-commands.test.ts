@@ -108,7 +108,7 @@ describe('allow add', () => {
   test('walks the record of a domain, stores its networks and fills the table', async () => {
     expect(await add('Example.ORG.')).toEqual({
       code: 0,
-      out: `example.org: 3 networks; further hosts may pass by terms that name no network
+      out: `example.org: 3 networks; its SPF record also has terms that cannot be listed as networks
 + 192.0.2.0/24
 + 198.51.100.7/32
 + 2001:db8::/32
@@ -131,7 +131,7 @@ table spamd-allow: 3 networks
 
   test('--dry-run shows, and does nothing', async () => {
     expect((await add('example.org', ['--dry-run'])).out).toContain('+ 192.0.2.0/24\n')
-    expect(await list(NOW)).toBe('no exception is stored\n')
+    expect(await list(NOW)).toBe('no exceptions are stored\n')
     expect(await table()).toBeUndefined()
   })
 
@@ -147,16 +147,16 @@ table spamd-allow: 3 networks
       message: expect.stringMatching(message),
     })
     await expect(refusal).rejects.toThrow(`cannot allow ${domain}: `)
-    expect(await list(NOW)).toBe('no exception is stored\n')
+    expect(await list(NOW)).toBe('no exceptions are stored\n')
     expect(await table()).toBeUndefined()
   })
 
-  test('stores a domain that cannot be asked for now, and says so', async () => {
+  test('stores a domain that cannot be queried for now, and says so', async () => {
     expect(await add('slow.example')).toEqual({
       code: 1,
       out: 'slow.example: 0 networks\ntable spamd-allow: 0 networks\n',
       errors:
-        'spamdctl: slow.example: no answer for slow.example; it lets nobody through until the next "spamdctl allow sync"\n',
+        'spamdctl: slow.example: no answer for slow.example; it has no effect until the next "spamdctl allow sync"\n',
     })
     expect(await list(NOW)).toBe('slow.example: 0 networks, empty, never found\n')
     server.zone.set('slow.example', spf('v=spf1 ip4:203.0.113.0/24'))
@@ -221,7 +221,7 @@ describe('allow sync', () => {
     server.zone.set('example.org', spf('v=spf1 ip4:192.0.2.0/25 include:_a.example.org -all'))
     io.dns = new DnsClient({ clock: systemClock, servers: [server.place] })
     const diff = `203.0.113.0/24: 1 network
-example.org: 3 networks; further hosts may pass by terms that name no network
+example.org: 3 networks; its SPF record also has terms that cannot be listed as networks
 - 192.0.2.0/24
 + 192.0.2.0/25
 `
@@ -246,11 +246,13 @@ example.org: 3 networks; further hosts may pass by terms that name no network
     io.dns = new DnsClient({ clock: systemClock, servers: [server.place], limits: { tryMs: 500, tries: 1 } })
     const { code, errors } = await sync(NOW + DAY)
     expect(code).toBe(1)
-    expect(errors).toMatch(/^spamdctl: example\.org: .+; its networks of 1d ago stay for 29d more\n$/)
+    expect(errors).toMatch(
+      /^spamdctl: example\.org: .+; its networks, found 1d ago, are kept for another 29d\n$/,
+    )
     expect(await table()).toEqual(NETWORKS)
     expect(await list(NOW + DAY)).toBe('example.org: 3 networks, found 1d ago\n')
     const late = await sync(NOW + KEEP_NETWORKS_SEC)
-    expect(late.errors).toContain('its networks of 30d ago are dropped\n')
+    expect(late.errors).toContain('its networks, found 30d ago, are dropped\n')
     expect(await table()).toEqual([])
     expect(await list(NOW + KEEP_NETWORKS_SEC)).toBe('example.org: 3 networks, dropped, found 30d ago\n')
   })
@@ -271,7 +273,7 @@ example.org: 3 networks; further hosts may pass by terms that name no network
       '203.0.113.0/24: removed\n- 203.0.113.0/24\ntable spamd-allow: 0 networks\n',
     )
     expect(await table()).toEqual([])
-    expect(await list(NOW + DAY)).toBe('no exception is stored\n')
+    expect(await list(NOW + DAY)).toBe('no exceptions are stored\n')
   })
 
   test('a table that cannot be written keeps what it held, and the exception is stored', async () => {
@@ -292,7 +294,7 @@ describe('allow remove', () => {
     await add('203.0.113.0/24')
     const remove = (...words: string[]) => runAllowRemove(words, optionsOf([], ALLOW_LIST_OPTIONS), io)
     await expect(remove('example.org', 'example.com')).rejects.toMatchObject({
-      message: 'example.com: no such exception, nothing was removed',
+      message: 'example.com: no such exception; nothing was removed',
     })
     expect(await table()).toHaveLength(4)
     expect((await ran(async () => await remove('EXAMPLE.org', '203.0.113.5/24'))).code).toBe(0)

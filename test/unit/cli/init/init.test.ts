@@ -194,7 +194,7 @@ describe('questions', () => {
     },
     { name: 'a peer that is an option', argv: ['--outside', 'e', '--peer', '-x'], want: /peer: not a host/ },
     { name: 'a log device that is none', argv: ['--outside', 'e', '--log', 'syslog'], want: /log: must be/ },
-    { name: 'no interface at all', argv: ['--yes'], want: /the interface to the outside is not known/ },
+    { name: 'no interface at all', argv: ['--yes'], want: /cannot tell which interface is the outside one/ },
     { name: 'an unknown system', argv: ['--os', 'plan9', '--outside', 'e'], want: /os: must be one of/ },
   ]
   test.each(wrong)('$name is refused', async ({ argv, want }) => {

@@ -135,7 +135,7 @@ describe('undo', () => {
     const dry = await undo(file, 'last', '--dry-run')
     expect(dry.out).toContain('192.0.2.1: would be WHITE again\n')
     expect(await exported(file)).toBe('')
-    expect(await undo(file)).toMatchObject({ rc: 0, out: 'event 5: 4 entries are as they were before\n' })
+    expect(await undo(file)).toMatchObject({ rc: 0, out: 'event 5: 4 entries were restored\n' })
     expect(await exported(file)).toBe(before)
     // Undo is an event itself: taking it back deletes them again.
     expect((await undo(file)).rc).toBe(0)
@@ -159,7 +159,7 @@ describe('undo', () => {
     const before = await exported(file)
     await spamdb(['-d', '-'], entries.map((entry) => `${'ip' in entry ? entry.ip : ''}\n`).join(''))
     expect(await exported(file)).toBe('')
-    expect((await undo(file)).out).toMatch(/^event [0-9]+: 10000 entries are as they were before\n$/)
+    expect((await undo(file)).out).toMatch(/^event [0-9]+: 10000 entries were restored\n$/)
     expect(await exported(file)).toBe(before)
   })
 
@@ -197,7 +197,7 @@ describe('undo', () => {
     expect(await undo(file)).toEqual({
       rc: 1,
       out: '',
-      err: 'spamdctl: event 1 is not undone: changed since: 192.0.2.1\nspamdctl: hint: --force puts these back all the same\n',
+      err: 'spamdctl: event 1 was not undone: these entries have changed since: 192.0.2.1\nspamdctl: hint: use --force to restore them anyway\n',
     })
     expect(await exported(file)).toBe(before)
     expect((await undo(file, '--force')).rc).toBe(0)
@@ -215,8 +215,8 @@ describe('undo', () => {
       ),
     )
     await expect(undo(file, '1')).rejects.toThrow('event 1 was made by a daemon (sighting)')
-    await expect(undo(file, '77')).rejects.toThrow('there is no event 77')
-    await expect(undo(file, 'x')).rejects.toThrow('"x" is no event')
+    await expect(undo(file, '77')).rejects.toThrow('no such event: 77')
+    await expect(undo(file, 'x')).rejects.toThrow('"x" is not an event')
     const many = Array.from(
       { length: 20_001 },
       (_, index): Entry => ({

@@ -123,7 +123,7 @@ describe('stats', () => {
       expect.objectContaining({ start: '2023-11-15T00:00:00Z', lost: 100 }),
     ])
     expect(value.delays).toEqual({ p50: 40, p90: 40, p99: 40 })
-    expect(await stats(path, '--since', '1h')).toContain('nothing was counted in this time\n')
+    expect(await stats(path, '--since', '1h')).toContain('nothing was counted during this time\n')
     await expect(stats(path, '--since', 'x')).rejects.toMatchObject({ code: 'ERR_USAGE' })
   })
 
@@ -131,10 +131,10 @@ describe('stats', () => {
     const path = await build((store) => playClients(store, CLIENTS))
     for (const width of [80, 200]) {
       const text = await runStats(optionsOf([], STATS_OPTIONS), partsOf(path, width))
-      expect(text).toContain('the line is the passtime')
+      expect(text).toContain('the line marks the passtime')
       for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(width)
     }
-    expect(await stats(path)).not.toContain('the line is the passtime')
+    expect(await stats(path)).not.toContain('the line marks the passtime')
   })
 
   test('other events are counted under their names', async () => {
@@ -222,7 +222,7 @@ describe('stats', () => {
           'big            7  1h 30m        256   2h  small 25 %',
           'apart          0      0s          1    -',
           'small          0      0s         64    -  big 100 %',
-          'no client was on apart, small in this time',
+          'no client was on apart, small during this time',
         ].join('\n'),
       )
       expect(text).toMatch(/hour +refused +listed\n/)
@@ -232,7 +232,9 @@ describe('stats', () => {
   })
 
   test('an empty database says so', async () => {
-    expect(await stats(await build(async () => undefined))).toContain('nothing was counted in this time\n')
+    expect(await stats(await build(async () => undefined))).toContain(
+      'nothing was counted during this time\n',
+    )
   })
 })
 
@@ -258,15 +260,15 @@ describe('advise', () => {
      50m                -              -                        -
      60m                -              -                        -
 
-60 mails passed and 100 were lost with the present passtime of 25m; what is longer was not seen
-advice: spamd -G 6m:4h:36d: mail waits 10m in place of 40m, and 0 of 100 lost clients would have passed (0 now)
+60 mails passed and 100 were lost with the current passtime of 25m; longer ones cannot be estimated
+advice: spamd -G 6m:4h:36d: mail waits 10m instead of 40m, and 0 of 100 lost clients would have passed (0 now)
 `)
   })
 
   test('says when too little is known', async () => {
     const path = await build((store) => playClients(store, CLIENTS.slice(0, 10)))
     expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))).toContain(
-      'advice: too little is known yet',
+      'advice: not enough data yet',
     )
   })
 

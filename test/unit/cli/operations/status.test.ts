@@ -60,7 +60,7 @@ warnings   none
     const lines = renderStatus(await statusOf(scene), PLAIN).split('\n')
     expect(lines).toContain('pools      known by /24 of IPv4 and SPF, networks open: 0, each for 7d')
     expect(lines).toContain(
-      'dns        SPF of the domains of a file, dnswl good.example, dnsbl bad.example; 12 questions answered, 3 not',
+      'dns        SPF of the domains of a file, dnswl good.example, dnsbl bad.example; 12 queries answered, 3 not',
     )
   })
 
@@ -93,7 +93,7 @@ warnings   none
     expect(status.troubles.map(({ level, message }) => `${level} ${message}`)).toEqual([
       'critical spamd is not running',
       expect.stringContaining('critical cannot open'),
-      'warning spamlogd is not running: white entries will expire',
+      'warning spamlogd is not running: WHITE entries will expire',
     ])
     expect(JSON.parse(statusJson(status))).toMatchObject({
       spamd: { state: 'stopped' },
@@ -155,7 +155,7 @@ describe('for monitors', () => {
     )
   })
 
-  test('what cannot be seen is unknown', async () => {
+  test('what cannot be read is unknown', async () => {
     const scene = await healthyScene('linux', parent)
     scene.status.sync = undefined
     const limits = { ...NO_LIMITS, warning: parseThresholds('--warning', ['peer-age=1h']) }
@@ -179,7 +179,7 @@ describe('doctor on a terminal', () => {
     scene.probe.edit('pfctl -s info', 'Enabled', 'Disabled')
     const report = await scene.run()
     const narrow = renderDoctor(report, { width: 80, hasColour: false }, true)
-    expect(narrow).toBe(`error    pf: pf is disabled: nobody is sent to spamd
+    expect(narrow).toBe(`error    pf: pf is disabled: no host is sent to spamd
          > pfctl -e
 ${report.counts.ok} ok, ${report.counts.info} info, 0 warnings, 1 errors
 `)

@@ -44,16 +44,18 @@ describe('release', () => {
     const [id = ''] = text.split(':')
     expect(id).toMatch(/^[2-9a-hjkmnp-z]{8}$/)
     const terms = 'mail from example.org to user@example.net at 192.0.2.0/31'
-    expect(text).toBe(`${id}: ${terms} passes with its next try but one, for 1h; 1 such mail waits now\n`)
+    expect(text).toBe(
+      `${id}: ${terms} passes at the second try from now, for 1h; 1 matching mail is waiting now\n`,
+    )
     expect(await listed(world)).toBe(`${id}: ${terms}, for another 1h, used 0 times, by anna\n`)
     expect(await runReleaseCancel(id, optionsOf([]), world)).toBe(`${id}: cancelled\n`)
-    expect(await listed(world)).toBe('no release is in force\n')
+    expect(await listed(world)).toBe('no releases are in force\n')
     expect(await listed({ ...world, nowSec: NOW + 60 }, '--all')).toBe(
       `${id}: ${terms}, ended 1m ago, used 0 times, by anna\n`,
     )
     await expect(runReleaseCancel(id, optionsOf([]), world)).rejects.toMatchObject({
       code: 'ERR_RELEASE',
-      message: `cannot cancel release ${id}: it has ended already`,
+      message: `cannot cancel release ${id}: it has already ended`,
     })
   })
 
@@ -100,24 +102,24 @@ describe('release', () => {
     const world = newWorld()
     const text = await runRelease(optionsOf(['--dry-run', '--from', '.example.org']), world)
     expect(text).toBe(
-      'would be released: mail from .example.org passes with its next try but one, for 1h; 0 such mails wait now\n',
+      'would be released: mail from .example.org passes at the second try from now, for 1h; 0 matching mails are waiting now\n',
     )
-    expect(await listed(world, '--all')).toBe('no release is in force\n')
+    expect(await listed(world, '--all')).toBe('no releases are in force\n')
   })
 
   test.each<[string[], string | RegExp]>([
     [[], 'name the mail with --to, --from or both'],
     [['--ip', '192.0.2.1'], 'name the mail with --to, --from or both'],
-    [['--to', 'example.org'], '--to: "example.org" is no address'],
-    [['--to', '@example.org'], '--to: "@example.org" is no address'],
-    [['--to', ''], '--to: "" is no address'],
-    [['--from', 'org'], '--from: "org" is no sender'],
-    [['--from', '*.example.org'], /is no sender$/],
-    [['--from', '@example.org'], '--from: "@example.org" is no sender'],
-    [['--from', '.'], '--from: "." is no sender'],
-    [['--from', `${'x'.repeat(300)}.example`], /is no sender$/],
-    [['--to', 'u@example.org', '--ip', '0.0.0.0/0'], '--ip: "0.0.0.0/0" is no address and no network'],
-    [['--to', 'u@example.org', '--ip', 'x'], '--ip: "x" is no address and no network'],
+    [['--to', 'example.org'], '--to: "example.org" is not an address'],
+    [['--to', '@example.org'], '--to: "@example.org" is not an address'],
+    [['--to', ''], '--to: "" is not an address'],
+    [['--from', 'org'], '--from: "org" is not a sender'],
+    [['--from', '*.example.org'], /is not a sender$/],
+    [['--from', '@example.org'], '--from: "@example.org" is not a sender'],
+    [['--from', '.'], '--from: "." is not a sender'],
+    [['--from', `${'x'.repeat(300)}.example`], /is not a sender$/],
+    [['--to', 'u@example.org', '--ip', '0.0.0.0/0'], '--ip: "0.0.0.0/0" is not an address or network'],
+    [['--to', 'u@example.org', '--ip', 'x'], '--ip: "x" is not an address or network'],
     [['--to', 'u@example.org', '--for', '8d'], '--for: "8d" is not a duration of up to 7d'],
     [['--to', 'u@example.org', '--for', '0'], '--for: "0" is not a duration of up to 7d'],
   ])('%j', async (words, message) => {

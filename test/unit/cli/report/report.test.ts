@@ -101,13 +101,13 @@ describe('the page', () => {
     const page = renderReport(madeReport())
     for (const text of [
       'spamd on mx1.example.org',
-      'Made 2026-11-18 11:06 UTC',
+      'Generated 2026-11-18 11:06 UTC',
       '25m to 1h',
       'passtime 25m',
       'Half within 31 minutes, 90 % within 62, 99 % within 180.',
       '42 % in nixspam',
       'no hits',
-      'last try failed: connection refused',
+      'last attempt failed: connection refused',
       '<code>pfctl -f /etc/pf.conf</code>',
       'heard 40s ago',
       'not heard',
@@ -256,7 +256,7 @@ describe('the file', () => {
     [['--watch', '60'], 'no file for the page'],
     [['--json', '--watch', '60'], '--watch goes with --output'],
     [['--output', 'x', '--watch', '1'], '--watch: "1" is no number of seconds from 5 to 604800'],
-    [['--output', 'x', '--since', 'x'], '--since: "x" is no duration'],
+    [['--output', 'x', '--since', 'x'], '--since: "x" is not a duration'],
   ])('%j is refused', async (argv, message) => {
     await expect(runReport(optionsOf(...argv), parts().parts)).rejects.toMatchObject({
       code: 'ERR_USAGE',

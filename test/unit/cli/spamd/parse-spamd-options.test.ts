@@ -58,15 +58,15 @@ describe('errors, byte for byte', () => {
     { argv: ['-c', '6831'], stderr: `-c 6831: too large\n${SPAMD_USAGE}` },
     {
       argv: ['-G', '1:2'],
-      stderr: `spamd: -G 1:2: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+      stderr: `spamd: -G 1:2: not three durations, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
     },
     {
       argv: ['-G', '1:2:'],
-      stderr: `spamd: -G 1:2:: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+      stderr: `spamd: -G 1:2:: not three durations, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
     },
     {
       argv: ['-G', '25q:4:864'],
-      stderr: `spamd: -G 25q:4:864: not three times, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
+      stderr: `spamd: -G 25q:4:864: not three durations, such as 25:4:864 or 90s:4h:36d\n${SPAMD_USAGE}`,
     },
     { argv: ['-S', '91'], stderr: `spamd: -S 91: too large, 0 to 90 is allowed\n${SPAMD_USAGE}` },
     { argv: ['-s', '11'], stderr: `spamd: -s 11: too large, 0 to 10 is allowed\n${SPAMD_USAGE}` },
@@ -214,7 +214,7 @@ test.each([[['start']], [['junk', '--check']], [['-5', '--', '-x']], [['-']]])(
     const word = argv.find((one) => !/^-[^x]/.test(one))!
     expect(parse(argv)).toEqual({
       ok: false,
-      stderr: `spamd: ${JSON.stringify(word)} is no option, and spamd takes no other words\n${SPAMD_USAGE}`,
+      stderr: `spamd: unexpected argument ${JSON.stringify(word)}\n${SPAMD_USAGE}`,
     })
   },
 )

@@ -35,6 +35,6 @@ entries dropped: 0
 
 test('a receiver without a key', () => {
   expect(renderSyncStatus({ listening: '192.0.2.1', peers: [] })).toBe(
-    'key: none: anybody can forge messages\nlistening on: 192.0.2.1\n',
+    'key: none: anyone can forge messages\nlistening on: 192.0.2.1\n',
   )
 })

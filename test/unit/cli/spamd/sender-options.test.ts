@@ -45,14 +45,11 @@ describe('what DNS is asked about senders', () => {
 
   test.each([
     [['--grey-spf', ''], 'spamd: --grey-spf: neither "all" nor a file\n'],
-    [['--grey-spf', 'all', '--spf-fail', 'reject'], 'spamd: --spf-fail reject: only "trap" is known\n'],
-    [
-      ['--spf-fail', 'trap'],
-      'spamd: --spf-fail: without --grey-spf no SPF is checked\nspamd: hint: add --grey-spf all\n',
-    ],
+    [['--grey-spf', 'all', '--spf-fail', 'reject'], 'spamd: --spf-fail reject: must be "trap"\n'],
+    [['--spf-fail', 'trap'], 'spamd: --spf-fail requires --grey-spf\nspamd: hint: add --grey-spf all\n'],
     [
       ['--dnsbl', 'zone'],
-      'spamd: --dnsbl zone: no zone, or answers that are no addresses\nspamd: hint: write the zone alone, or with the answers that count: --dnsbl list.example.org=127.0.*.2-3\n',
+      'spamd: --dnsbl zone: not a zone, or answers that are not addresses\nspamd: hint: write the zone alone, or with the answers that count: --dnsbl list.example.org=127.0.*.2-3\n',
     ],
     [
       ['--dns-server', 'ns.example'],

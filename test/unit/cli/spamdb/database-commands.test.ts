@@ -70,7 +70,7 @@ describe('import', () => {
   test('a plain list without --kind is told so', async () => {
     const { path } = await openScene(folder)
     expect((await importing([], '192.0.2.1\n', path)).stderr).toContain(
-      'spamdctl: hint: a plain list of addresses is imported with --kind',
+      'spamdctl: hint: import a plain list of addresses with --kind',
     )
   })
 
@@ -95,8 +95,8 @@ describe('import', () => {
   })
 
   test.each([
-    [['--expire', '4h'], '--expire goes with --kind'],
-    [['--kind', 'GREY'], '--kind: a plain list is WHITE, TRAPPED or SPAMTRAP'],
+    [['--expire', '4h'], '--expire requires --kind'],
+    [['--kind', 'GREY'], '--kind: a plain list can only be WHITE, TRAPPED or SPAMTRAP'],
     [['--kind', 'x'], '--kind: "x" is not one of'],
     [['--kind', 'WHITE', '--expire', '36'], '--expire: "36" has no unit'],
     [['--kind', 'WHITE', '--expire', '0'], '--expire: "0" is not a duration'],
@@ -186,7 +186,7 @@ describe('backup and check-db', () => {
     const check = await run(DATABASE_OPTIONS, [], runCheckDb, path)
     expect(check).toMatchObject({
       rc: 1,
-      stdout: expect.stringContaining('SPAMTRAP: not countable\n') as string,
+      stdout: expect.stringContaining('SPAMTRAP: cannot be counted\n') as string,
     })
     expect(check.stderr).not.toContain('\\x0a')
     expect(check.stderr.split('\n').length).toBeGreaterThan(5)
@@ -215,7 +215,7 @@ describe('backup and check-db', () => {
 describe('a file that is no database of ours', () => {
   const REASON = 'Inappropriate file type or format'
   const NO_DATABASE =
-    'this is no database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
+    'this is not a database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
   const BERKELEY_START = Buffer.from('00061561000000020000000100001000', 'hex')
   const other = (): Buffer => {
     const database = new Database(':memory:')
@@ -229,7 +229,7 @@ describe('a file that is no database of ours', () => {
     [
       'an empty file',
       REASON,
-      'the file is empty: the first entry added makes it a database',
+      'the file is empty: adding the first entry makes it a database',
       (path) => writeFileSync(path, ''),
     ],
     [
@@ -241,13 +241,13 @@ describe('a file that is no database of ours', () => {
     [
       'a Berkeley DB',
       REASON,
-      `this is a file of OpenBSD's spamd: move it away, then "spamdctl init-db" and "spamdctl import" it`,
+      `this is a file of OpenBSD's spamd: move it away, run "spamdctl init-db", then "spamdctl import" it`,
       (path) => writeFileSync(path, BERKELEY_START),
     ],
     [
       "another program's SQLite file",
       REASON,
-      'this is a database of another program: name that of spamd with --db or SPAMD_DB',
+      "this is a database of another program: name spamd's with --db or SPAMD_DB",
       (path) => writeFileSync(path, other()),
     ],
     [
@@ -285,7 +285,7 @@ describe('a file that is no database of ours', () => {
   test('a file in place of a folder', async () => {
     await expect(run(DATABASE_OPTIONS, ['--db', join(scene.path, 'x')], runCheckDb)).rejects.toMatchObject({
       message: `cannot open ${join(scene.path, 'x')} for reading: Not a directory`,
-      hint: 'what stands in front of a slash is a file: name the database with --db or SPAMD_DB',
+      hint: 'part of the path is a file, not a folder: name the database with --db or SPAMD_DB',
     })
   })
 })
@@ -296,14 +296,14 @@ describe('init-db', () => {
     expect((await run(DATABASE_OPTIONS, [], runInitDb, path)).stdout).toBe(`${path}: created\n`)
     expect(statSync(path).mode & 0o777).toBe(0o640)
     expect(statSync(join(path, '..')).mode & 0o777).toBe(0o750)
-    expect((await run(DATABASE_OPTIONS, [], runInitDb, path)).stdout).toBe(`${path}: is there already\n`)
+    expect((await run(DATABASE_OPTIONS, [], runInitDb, path)).stdout).toBe(`${path}: exists already\n`)
   })
 
   test('does not make folders above, and touches no other file', async () => {
     const deep = join(folder, 'no', 'such', 'spamd.sqlite')
     await expect(run(DATABASE_OPTIONS, [], runInitDb, deep)).rejects.toMatchObject({
       message: `cannot create ${deep}: No such file or directory`,
-      hint: `there is no folder to put it in: mkdir -p ${join(folder, 'no', 'such')}`,
+      hint: `create its folder first: mkdir -p ${join(folder, 'no', 'such')}`,
     })
     expect(existsSync(join(folder, 'no'))).toBe(false)
     const other = join(folder, 'other.txt')

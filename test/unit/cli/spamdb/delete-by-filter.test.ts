@@ -46,7 +46,7 @@ describe('asks', () => {
     expect(await run(scene.path, ['-d', '--ip', '192.0.2.0/24'], answer)).toEqual({
       rc: 0,
       stdout: '4 entries deleted\n',
-      stderr: 'spamdb: hint: spamdctl undo puts them back\n',
+      stderr: 'spamdb: hint: to restore them, run spamdctl undo\n',
       questions: ['delete 4 entries (1 WHITE, 1 TRAPPED, 2 GREY)? [y/N] '],
     })
     expect((await run(scene.path, ['--count'])).stdout).toBe('3\n')
@@ -67,8 +67,8 @@ describe('asks', () => {
     expect(await run(scene.path, ['-d', '--from', '@bad.test'])).toMatchObject({
       rc: 1,
       stdout: '',
-      stderr: `spamdb: 2 entries (2 GREY) would be deleted, and there is no terminal to ask on
-spamdb: hint: nothing was changed; give --yes to delete them, --dry-run to see them
+      stderr: `spamdb: 2 entries (2 GREY) would be deleted, but there is no terminal to ask for confirmation on
+spamdb: hint: nothing was changed; use --yes to delete them, --dry-run to see them
 `,
     })
     expect((await run(scene.path, ['--count'])).stdout).toBe('7\n')
@@ -101,7 +101,7 @@ test('nothing that matches is told, and is exit code 1', async () => {
   const scene = await scenes()
   expect(await run(scene.path, ['-d', '--ip', '10.0.0.0/8', '--yes'])).toMatchObject({
     rc: 1,
-    stderr: 'spamdb: no entry matches\n',
+    stderr: 'spamdb: no entries match\n',
   })
 })
 
@@ -121,19 +121,19 @@ test('one undo takes a deletion of many transactions back exactly', async () => 
     writeError: (text) => void out.push(text),
     actor: 'test',
   })
-  expect([rc, out.join('')]).toEqual([0, expect.stringMatching(/^event \d+: 12005 entries are/)])
+  expect([rc, out.join('')]).toEqual([0, expect.stringMatching(/^event \d+: 12005 entries were restored/)])
   expect((await run(scene.path, [])).stdout).toBe(before.stdout)
 })
 
 describe('what cannot be meant is refused, and nothing is deleted', () => {
   test.each([
     [['-d', '--ip', '192.0.2.0/24', '192.0.2.1'], '-d takes keys or filters, not both'],
-    [['-d', '-T', '--ip', '192.0.2.0/24'], '-T goes with keys; use --kind'],
+    [['-d', '-T', '--ip', '192.0.2.0/24'], '-T requires keys; use --kind'],
     [['-d', '--kind', 'GREY', '--limit', '3'], '--limit lists entries; leave out -d'],
     [['-d', '--kind', 'GREY', '--json'], '--json lists entries; leave out -d'],
     [['-a', '--kind', 'GREY'], '--kind lists entries; leave out -a and -d'],
-    [['-d', '--yes', '192.0.2.1'], '--yes goes with -d and filters such as --ip'],
-    [['--yes'], '--yes goes with -d and filters such as --ip'],
+    [['-d', '--yes', '192.0.2.1'], '--yes requires -d and a filter such as --ip'],
+    [['--yes'], '--yes requires -d and a filter such as --ip'],
     [['-d', '--ip', 'x'], '--ip: "x" is not an address or network such as 192.0.2.0/24'],
   ])('%j', async (argv, message) => {
     const scene = await scenes()

@@ -231,7 +231,7 @@ describe('a list', () => {
     expect(parse(file(3, 'x')).failure).toBeUndefined()
     expect(parse(file(2, 3)).failure).toEqual({
       reason: 'record-count',
-      message: 'the list says that it has 3 records but 2 were read',
+      message: 'the list announces 3 records, but 2 were read',
     })
     expect(parse(file(3, 3)).accepted).toBe(3)
   })

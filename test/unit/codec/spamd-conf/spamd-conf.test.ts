@@ -108,8 +108,8 @@ test('records of lists that all does not name are told, and templates of tc= are
     ].join('\n'),
   )
   expect(findingsOf(conf)).toEqual([
-    'warning 3:1 white list "override" is named by no list of "all"',
-    'warning 4:1 black list "old" is named by no list of "all"',
+    'warning 3:1 white list "override" is not named in "all"',
+    'warning 4:1 black list "old" is not named in "all"',
   ])
 })
 
@@ -140,7 +140,7 @@ const refused: { name: string; conf: string; finding: string; original: string |
   {
     name: 'all: and a backslash, and nothing more',
     conf: '# c\nall:\\\n',
-    finding: 'error 2:5 "all" goes on after the backslash, but nothing follows it',
+    finding: 'error 2:5 there is nothing after the backslash of "all"',
     original: NOT_FOUND('all'),
   },
   {
@@ -188,7 +188,7 @@ const refused: { name: string; conf: string; finding: string; original: string |
   {
     name: 'all that runs on into the next record',
     conf: `all:\\\na:\\\n\t:black:\\\n\t:msg="x":\\\n\t:file=/a:\n`,
-    finding: 'error 3:3 "all" runs on into the next record: "black" is no list name',
+    finding: 'error 3:3 "all" continues into the next record: "black" is not a list name',
     original: NOT_FOUND('a'),
   },
   {
@@ -204,9 +204,9 @@ const refused: { name: string; conf: string; finding: string; original: string |
     original: NOT_FOUND('a'),
   },
   {
-    name: 'tc= in a circle',
+    name: 'tc= in a loop',
     conf: `all:a:\na${BLACK}tc=b:\nb:tc=a:\n`,
-    finding: 'error 3:3 tc= includes "a" in a circle',
+    finding: 'error 3:3 tc= includes "a" in a loop',
     original: NOT_FOUND('a'),
   },
   {
@@ -248,26 +248,26 @@ const refused: { name: string; conf: string; finding: string; original: string |
   {
     name: 'an empty file',
     conf: 'all:a:\na:black:msg="x":file=:\n',
-    finding: 'error 2:17 file= of "a" is empty or holds a NUL byte',
+    finding: 'error 2:17 file= of "a" is empty or contains a NUL byte',
     original: "Can't open  by file method: No such file or directory",
   },
   {
     name: 'a NUL byte in a file name',
     conf: 'all:a:\na:black:msg="x":file=/a\\000b:\n',
-    finding: 'error 2:17 file= of "a" is empty or holds a NUL byte',
+    finding: 'error 2:17 file= of "a" is empty or contains a NUL byte',
     original: undefined,
   },
   {
     name: 'an empty msg',
     conf: 'all:a:\na:black:msg=:file=/a:\n',
-    finding: 'error 2:9 the msg of "a" is empty or holds a NUL byte',
+    finding: 'error 2:9 the msg of "a" is empty or contains a NUL byte',
     original: "Can't open message from : No such file or directory",
   },
   {
     name: 'an odd quote',
     conf: 'all:a:\na:black:msg=abc":file=/a:\n',
     finding:
-      'error 2:9 the msg of "a" has an odd number of double quotes, so it takes in the fields behind it',
+      'error 2:9 the msg of "a" has an odd number of double quotes, so it includes the fields after it',
     original: 'No file given for blacklist a',
   },
   {
@@ -291,13 +291,13 @@ const refused: { name: string; conf: string; finding: string; original: string |
   {
     name: 'a URL whose colon ends the field',
     conf: 'all:a:\na:black:msg="x":method=http:file=http://www.example.org/x:\n',
-    finding: 'error 2:29 file= holds only "http", because the colon of a URL ends it',
+    finding: 'error 2:29 file= contains only "http", because the colon of a URL ends it',
     original: undefined,
   },
   {
     name: 'a semicolon in a name',
     conf: `all:a;b:\na;b${BLACK}\n`,
-    finding: 'error 1:5 the list name "a;b" holds a character that ends it on the way to spamd',
+    finding: 'error 1:5 the list name "a;b" contains a character that ends it in spamd\'s protocol',
     original: undefined,
   },
   {
@@ -309,7 +309,7 @@ const refused: { name: string; conf: string; finding: string; original: string |
   {
     name: 'a number written as text',
     conf: `all:a:\na${BLACK}min=5:\n`,
-    finding: 'error 2:25 min is a number, which is written with #, not with =',
+    finding: 'error 2:25 min is a number, which is written with #, not =',
     original: undefined,
   },
 ]
@@ -341,37 +341,37 @@ const warned: { name: string; conf: string; finding: string }[] = [
   {
     name: 'all and a backslash before an empty line',
     conf: 'all:\\\n\n',
-    finding: 'warning 1:1 "all" goes on after the backslash, but names no list there',
+    finding: 'warning 1:1 the line after "all:\\" names no list',
   },
   {
     name: 'a white list before any black list',
     conf: `all:w:a:\na${BLACK}\nw${WHITE}\n`,
-    finding: 'warning 1:5 white list "w" stands before any black list and has no effect',
+    finding: 'warning 1:5 white list "w" comes before any black list and has no effect',
   },
   {
     name: 'a black list twice',
     conf: `all:a:a:\na${BLACK}\n`,
-    finding: 'warning 1:7 "a" is named twice; spamd keeps the last one',
+    finding: 'warning 1:7 "a" is named twice; spamd uses the last one',
   },
   {
     name: 'a record twice',
     conf: `all:a:\na${BLACK}\na${BLACK}\n`,
-    finding: 'warning 3:1 a record "a" stands in line 2 already; this one is not used',
+    finding: 'warning 3:1 a record "a" is already defined on line 2; this one is not used',
   },
   {
     name: 'both colours',
     conf: `all:a:\na:white${BLACK}\n`,
-    finding: 'warning 2:1 list "a" is both black and white; it is taken as black',
+    finding: 'warning 2:1 list "a" is both black and white; it is used as black',
   },
   {
     name: 'a message without quotes',
     conf: 'all:a:\na:black:msg=Your address %A is bad:file=/etc/list:\n',
-    finding: 'warning 2:9 msg is not between double quotes, so it names a file: "Your address %A is bad"',
+    finding: 'warning 2:9 msg is not in double quotes, so it names a file: "Your address %A is bad"',
   },
   {
     name: 'a message without its closing quote',
     conf: 'all:a:\na:black:file=/etc/list:msg="bad:\n',
-    finding: 'warning 2:24 msg is not between double quotes, so it names a file: ""bad:"',
+    finding: 'warning 2:24 msg is not in double quotes, so it names a file: ""bad:"',
   },
   {
     name: 'a host name with method=file',
@@ -386,7 +386,7 @@ const warned: { name: string; conf: string; finding: string }[] = [
   {
     name: 'a relative path',
     conf: 'all:a:\na:black:msg="x":file=etc/list:\n',
-    finding: 'warning 2:17 "etc/list" is taken from the root directory',
+    finding: 'warning 2:17 "etc/list" is relative to the root directory',
   },
   {
     name: 'a path with method=http',
@@ -421,32 +421,33 @@ const warned: { name: string; conf: string; finding: string }[] = [
   {
     name: 'a capability twice',
     conf: `all:a:\na${BLACK}file=/c:\n`,
-    finding: 'warning 2:25 file is given again; the first one counts',
+    finding: 'warning 2:25 file is given twice; the first one is used',
   },
   {
     name: 'a capability behind an include that has it',
     conf: 'all:a:\nx:black:msg="from x":\na:tc=x:msg="own":file=/a:\n',
-    finding: 'warning 3:8 msg is given again; the first one counts',
+    finding: 'warning 3:8 msg is given twice; the first one is used',
   },
   {
     name: 'a comment inside a record',
     conf: 'all:\\\n# no comment\\\n\t:a:\n',
-    finding: 'warning 2:1 a # inside a record starts no comment: the line is read as part of it',
+    finding:
+      'warning 2:1 a # inside a record does not start a comment: the line is read as part of the record',
   },
   {
     name: 'a comment that swallows a line',
     conf: `# c \\\nall:b:\nall:a:\na${BLACK}\n`,
-    finding: 'warning 2:1 this line belongs to the comment above it, which ends in a backslash: "all:b:"',
+    finding: 'warning 2:1 this line belongs to the comment above, which ends in a backslash: "all:b:"',
   },
   {
     name: 'a line that lost its backslash',
     conf: 'all:a:\na:\\\n\t:black:\n\t:msg="x":file=/a:\n',
-    finding: 'warning 4:1 this line begins with a colon but continues no record',
+    finding: 'warning 4:1 this line begins with a colon but does not continue a record',
   },
   {
     name: 'a blank behind a backslash',
     conf: 'all:a:\na:black:msg="x":\\ \n\t:file=/a:\n',
-    finding: 'warning 2:17 a blank behind the backslash keeps it from joining the next line',
+    finding: 'warning 2:17 a blank after the backslash keeps it from joining the next line',
   },
   {
     name: 'an indented record',
@@ -514,7 +515,7 @@ test('all: alone asks for no list and is no mistake', () => {
 test('a comment in all is told as such', () => {
   const conf = parse('all:\\\n# none yet\n')
   expect(conf.diagnostics.map(({ fix }) => fix)).toContain(
-    'move the comment above the record: inside it, # starts none',
+    'move the comment above the record: inside it, # does not start one',
   )
 })
 
@@ -550,7 +551,7 @@ describe('bounds', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `r${level}:tc=r${level + 1}:tc=r${level + 1}:`)
     const conf = parse(`all:r0:\n${levels.join('\n')}\nr30${BLACK}\n`)
     expect(conf.lists[0]).toMatchObject({ isUsable: false })
-    expect(conf.diagnostics[0]!.message).toBe('more than 16384 fields with all that tc= includes')
+    expect(conf.diagnostics[0]!.message).toBe('more than 16384 fields including those of tc=')
   })
 
   test('includes nest 32 deep and no deeper', () => {

@@ -202,7 +202,7 @@ describe('--grey-spf', () => {
     writeFileSync(file, 'no domain\n')
     await daemon.service.reload()
     const messages = daemon.logger.lines.map(({ message }) => message)
-    expect(messages).toContain(`reload of SPF domains failed: ${file}:1: "no domain" is no domain`)
+    expect(messages).toContain(`reload of SPF domains failed: ${file}:1: "no domain" is not a domain`)
     await sendAndCheck(daemon, { ip: '127.40.0.2' })
     expect(resultsOf(daemon)).toMatchObject({ pass: 2 })
   })
@@ -212,7 +212,7 @@ describe('--grey-spf', () => {
     await sendAndCheck(daemon, { ip: '127.40.0.1' })
     expect(resultsOf(daemon)).toEqual({})
     expect(daemon.logger.lines.map(({ message }) => message).join('\n')).toContain(
-      `no SPF is checked: --grey-spf ${join(folder, 'nowhere')}: No such file or directory`,
+      `SPF is not checked: --grey-spf ${join(folder, 'nowhere')}: No such file or directory`,
     )
   })
 
@@ -276,7 +276,7 @@ describe('DNS lists', () => {
     await sendAndCheck(daemon, { ip: '127.50.0.1' })
     expect(await isLetIn(daemon, '127.50.0.1')).toBe(true)
     expect(daemon.logger.lines.map(({ message }) => message).join('\n')).toContain(
-      "bad.example does not answer this host's questions",
+      'bad.example does not answer queries from this host',
     )
   })
 })

@@ -255,8 +255,8 @@ describe('what is recorded', () => {
     await greylister.submit(recipient)
     expect(greylister.counters.evicted).toBe(6)
     expect(logged().filter((line) => line.startsWith('notice'))).toEqual([
-      'notice too many tuples, the oldest are evicted (2 so far)',
-      'notice too many tuples, the oldest are evicted (6 so far) (1 more since the last such line)',
+      'notice too many tuples: evicting the oldest (2 so far)',
+      'notice too many tuples: evicting the oldest (6 so far) (1 more since the last such line)',
     ])
   })
 })
@@ -301,7 +301,9 @@ describe('a database that fails', () => {
       '<1@b>',
       '<2@b>',
     ])
-    expect(logged()).toContain('err too many tuples wait for /db, those of the busiest sources are dropped')
+    expect(logged()).toContain(
+      'err too many tuples are waiting for /db: dropping those of the busiest sources',
+    )
   })
   test('the bytes of the queue are bounded too', async () => {
     vi.useFakeTimers()
@@ -339,7 +341,7 @@ describe('a database that fails', () => {
     await vi.advanceTimersByTimeAsync(1)
     expect([isAnswered, greylister.counters.unstored]).toEqual([true, 1])
     expect(logged()).toEqual([
-      'warning /db is slow or fails: 451 goes out before the tuple is stored (1 so far)',
+      'warning /db is slow or fails: sending 451 before the tuple is stored (1 so far)',
     ])
     expect(calls).toEqual([])
     store()

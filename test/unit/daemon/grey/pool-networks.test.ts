@@ -72,14 +72,14 @@ test('a packet filter that refuses is told once a try, and the next scan tries a
   replace.mockRejectedValueOnce(new AppError('ERR_FIREWALL_FAILED', '/sbin/pfctl returned status 1'))
   await pools.replace(['192.0.2.0/24'])
   expect(logger.lines.map(({ message }) => message)).toEqual([
-    '/sbin/pfctl returned status 1, table spamd-white-net stays as it was until the next scan',
+    '/sbin/pfctl returned status 1, table spamd-white-net is unchanged until the next scan',
   ])
   expect(pools.counters).toMatchObject({ failures: 1, replacements: 0 })
   await pools.replace(['192.0.2.0/24'])
   expect(content()).toEqual(['192.0.2.0/24'])
   vi.spyOn(firewall, 'readTable').mockRejectedValueOnce(new Error('no'))
   await pools.clearLeft()
-  expect(logger.lines.at(-1)?.message).toBe('cannot look at table spamd-white-net: no')
+  expect(logger.lines.at(-1)?.message).toBe('cannot read table spamd-white-net: no')
 })
 
 test('the file for a load balancer holds the networks behind the addresses', async () => {

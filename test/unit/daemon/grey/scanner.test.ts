@@ -408,7 +408,7 @@ describe('what must not empty the table', () => {
       expect(await listing()).toHaveLength(1500)
       expect(scanner.clockDoubt).toBe('the clock jumped forward by 3456000 seconds')
       expect(logger.lines.map(({ message }) => message).join('\n')).toContain(
-        '1500 of 1500 WHITE entries would expire, but the clock jumped forward by 3456000 seconds: nothing expires and tables stay for an hour at most, or until spamdctl accept-clock',
+        '1500 of 1500 WHITE entries would expire, but the clock jumped forward by 3456000 seconds: nothing expires and tables stay unchanged for up to an hour, or until spamdctl accept-clock',
       )
       expect(await scanner.scan()).toMatchObject({ isWaiting: false, deletedCount: 1500 })
       expect(table()).toEqual([])

@@ -57,7 +57,7 @@ test('a folder that is missing is told once and keeps nobody from the table', as
   await table.replace(setOf('192.0.2.1'))
   await table.replace(setOf('192.0.2.2'))
   expect(lines().map(({ level, message }) => `${level} ${message}`)).toEqual([
-    `err cannot write ${path}: No such file or directory: the white list there is old`,
+    `err cannot write ${path}: No such file or directory: the white list in it is out of date`,
   ])
   expect(table.counters.replacements).toBe(2)
 })

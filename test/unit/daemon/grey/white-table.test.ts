@@ -98,7 +98,7 @@ test('a packet filter that fails is logged; the table keeps its content', async 
   await table.replace(setOf('192.0.2.2'))
   expect(content()).toEqual(['192.0.2.1/32'])
   expect(logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
-    'err /sbin/pfctl returned status 1, table spamd-white stays as it was until the next scan',
+    'err /sbin/pfctl returned status 1, table spamd-white is unchanged until the next scan',
   ])
   expect(table.counters).toEqual({ addressCount: 1, replacements: 1, changes: 0, failures: 1 })
 })

@@ -83,7 +83,7 @@ describe('bad lines', () => {
     )
     expect(lists.match('127.5.6.7')).toEqual([{ listName: 'bl', message: 'm' }])
     expect(logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      'warning bad config line for list "bl": not an address with prefix length: "foo\\x1b/8", the list stays as it was',
+      'warning bad config line for list "bl": not an address with prefix length: "foo\\x1b/8", the list is unchanged',
     ])
     expect(shown()).toEqual([
       'adding list bl; 1 entries',

@@ -70,7 +70,7 @@ test('a connection that is reset half-way changes nothing', async () => {
   await once(next, 'close')
   expect(blockLists.summaries()).toEqual([{ name: 'l2', entryCount: 1 }])
   expect(logger.lines.map(({ message }) => message)).toEqual([
-    'configuration connection dropped: Connection reset by peer, nothing was changed',
+    'configuration connection dropped: Connection reset by peer; nothing was changed',
   ])
 })
 
@@ -82,7 +82,7 @@ test('an idle client is dropped and does not hold up the next', async () => {
   next.end(LINE)
   await Promise.all([once(idle, 'close'), once(next, 'close')])
   expect(blockLists.summaries()).toEqual([{ name: 'bl', entryCount: 1 }])
-  expect(logger.lines[0]?.message).toBe('configuration connection dropped: timed out, nothing was changed')
+  expect(logger.lines[0]?.message).toBe('configuration connection dropped: timed out; nothing was changed')
 })
 
 test('more bytes than allowed are refused', async () => {
@@ -93,7 +93,7 @@ test('more bytes than allowed are refused', async () => {
   await once(socket, 'close')
   expect(blockLists.summaries()).toEqual([])
   expect(logger.lines[0]?.message).toBe(
-    'configuration connection dropped: more than 20 bytes, nothing was changed',
+    'configuration connection dropped: more than 20 bytes; nothing was changed',
   )
 })
 

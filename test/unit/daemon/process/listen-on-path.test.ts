@@ -55,7 +55,7 @@ test('a second daemon is refused, and what it does at its end leaves the first o
   const { ino } = lstatSync(path)
   await expect(listenOnPath(newServer(), path)).rejects.toMatchObject({
     code: 'ERR_CONTROL_SOCKET_TAKEN',
-    message: `cannot listen on ${path}: another daemon listens there`,
+    message: `cannot listen on ${path}: another daemon is listening there`,
   })
   expect(readdirSync(folder)).toEqual(['spamd.sock'])
   expect(lstatSync(path).ino).toBe(ino)
@@ -96,7 +96,7 @@ test('a symbolic link is not followed: nothing is made or changed where it leads
   const target = join(folder, 'target')
   writeFileSync(target, 'x', { mode: 0o600 })
   symlinkSync(target, path)
-  await expect(listenOnPath(newServer(), path)).rejects.toThrow('it exists and is not a socket')
+  await expect(listenOnPath(newServer(), path)).rejects.toThrow('exists and is not a socket')
   expect(lstatSync(target).mode & 0o777).toBe(0o600)
 })
 

@@ -170,7 +170,7 @@ describe('a child that is not ours any more', () => {
   ]
   test.each(notOurs)('$name is refused', ({ message }) => {
     const { parent } = join()
-    expect(() => parent.take(message)).toThrow('the unprivileged process sent a message that is none')
+    expect(() => parent.take(message)).toThrow('the unprivileged process sent an invalid message')
   })
 
   test('whatever it sends: a known message or undefined, never an exception', () => {
@@ -234,17 +234,17 @@ describe('a child that is not ours any more', () => {
     let nowMs = 0
     const { parent } = join(() => nowMs)
     for (let count = 0; count < MESSAGE_BURST; count += 1) parent.take({ kind: 'hello' })
-    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without end')
+    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without pause')
     nowMs += 10_000
     for (let count = 0; count < 10 * MESSAGES_PER_SEC - 1; count += 1) parent.take({ kind: 'hello' })
-    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without end')
+    expect(() => parent.take({ kind: 'hello' })).toThrow('sent messages without pause')
   })
 
   test('a listing beside another is refused', async () => {
     const { client, firewall } = join()
     firewall.readTable = () => new Promise(() => undefined)
     void client.readTable(WHITE)
-    await expect(client.readTable(WHITE)).rejects.toThrow('another listing is under way')
+    await expect(client.readTable(WHITE)).rejects.toThrow('another listing is in progress')
   })
 
   test('what the packet filter has under way is given up at the end, and so is all that follows', async () => {

@@ -23,7 +23,7 @@ test('a port below 1024 that nobody named', () => {
   const given = { ...config(), isPortFromServices: true }
   const low = { ...given, settings: { ...given.settings, port: 783 } }
   expect(startWarnings(low, HOST)).toEqual([
-    'port 783 is that of the service "spamd" in services(5), which some systems give to another program: set SPAMD_PORT=8025',
+    'port 783 comes from the service "spamd" in services(5), which some systems assign to another program: set SPAMD_PORT=8025',
   ])
   expect(startWarnings({ ...low, isPortFromServices: false }, HOST)).toEqual([])
   expect(startWarnings(given, HOST)).toEqual([])
@@ -43,7 +43,7 @@ test.each([
 
 test.each([
   [['-M', '192.0.2.1', '-l', '0.0.0.0'], /^-M 192\.0\.2\.1: .* every client would be trapped/],
-  [['-M', '198.51.100.9', '-l', '0.0.0.0'], /^-M: .* nobody will be trapped/],
+  [['-M', '198.51.100.9', '-l', '0.0.0.0'], /^-M: .* no client will be trapped/],
   [['-M', '192.0.2.1', '--listen-fd', '3'], undefined],
   [['-M', '192.0.2.1', '-l', '192.0.2.1'], undefined],
   [['-M', '192.0.2.1', '--firewall', 'none'], undefined],
@@ -57,10 +57,16 @@ test.each([
 
 test.each([
   { words: ['--grey-prefix4', '20', '--grey-prefix6', '48'], told: [] },
-  { words: ['--grey-prefix4', '19'], told: ['--grey-prefix4 19: a /19 holds many customers of a provider'] },
-  { words: ['--grey-prefix6', '47'], told: ['--grey-prefix6 47: a /47 holds many customers of a provider'] },
+  {
+    words: ['--grey-prefix4', '19'],
+    told: ['--grey-prefix4 19: a /19 contains many customers of a provider'],
+  },
+  {
+    words: ['--grey-prefix6', '47'],
+    told: ['--grey-prefix6 47: a /47 contains many customers of a provider'],
+  },
   { words: ['--grey-prefix4', '8', '-b'], told: [] },
-  { words: ['--learn'], told: ['--learn: every client that comes back is let through'] },
+  { words: ['--learn'], told: ['--learn: every client that retries passes'] },
 ])('keys of pools: $words', ({ words, told }) => {
   const warnings = startWarnings(config(...words), HOST)
   expect(warnings).toHaveLength(told.length)

@@ -57,14 +57,14 @@ describe('shares', () => {
     const { enterAll, lines } = setUp({ maxPerIp: 3 })
     expect(enterAll(times(9, (index) => `2001:db8::${index + 1}`))).toBe(3)
     expect(enterAll(['2001:db8:0:1::1', '2001:db8:1::1'])).toBe(2)
-    expect(lines()).toEqual(['notice 2001:db8::4: turned away: 2001:db8::/64 holds 3 already'])
+    expect(lines()).toEqual(['notice 2001:db8::4: refused: 2001:db8::/64 already has 3'])
   })
   test('a /24 gets half of all connections', () => {
     const { enterAll, counters, lines } = setUp({ maxConnections: 100 })
     expect(enterAll(times(200, (index) => `192.0.2.${index}`))).toBe(50)
     expect(counters).toMatchObject({ refusedPerIp: 0, refusedPerNetwork: 150 })
     expect(enterAll(times(40, (index) => `198.51.100.${index}`))).toBe(40)
-    expect(lines()[0]).toBe('notice 192.0.2.50: turned away: 192.0.2.0/24 holds 50 already')
+    expect(lines()[0]).toBe('notice 192.0.2.50: refused: 192.0.2.0/24 already has 50')
   })
   test('who leaves makes room, and nothing is kept of him', () => {
     const { admission, enterAll } = setUp({ maxPerIp: 2, maxConnections: 10 })
@@ -101,7 +101,7 @@ describe('crowding', () => {
     enterAll(['192.0.2.1'])
     expect([admission.isCrowded(), lines()]).toEqual([
       true,
-      ['warning crowded: 95 of 100 connections are taken'],
+      ['warning crowded: 95 of 100 connections are in use'],
     ])
     enterAll(times(5, () => '192.0.2.1'))
     for (let count = 0; count < 1_200; count += 1) expect(admission.isFull('203.0.113.9', 0)).toBe(true)
@@ -110,9 +110,9 @@ describe('crowding', () => {
     expect(lines()).toHaveLength(2)
     admission.leave('10.0.9.1')
     expect(lines()).toEqual([
-      'warning crowded: 95 of 100 connections are taken',
-      'notice 203.0.113.9: turned away: all 100 connections are taken',
-      'notice no longer crowded after 30 seconds: 90 of 100 connections are taken, 1200 clients were turned away',
+      'warning crowded: 95 of 100 connections are in use',
+      'notice 203.0.113.9: refused: all 100 connections are in use',
+      'notice no longer crowded after 30 seconds: 90 of 100 connections are in use, 1200 clients were refused',
     ])
     expect(counters.refusedFull).toBe(1_200)
   })

@@ -141,10 +141,10 @@ describe('limits', () => {
     await hears(await connect(port), '220 ')
     expect(server.counters).toMatchObject({ accepted: 11, refusedFull: 2 })
     expect(logger.lines.map(({ level, message }) => `${level} ${message}`).filter(isTrouble)).toEqual([
-      'warning crowded: 5 of 10 connections are taken',
-      'notice 127.0.0.1: turned away: all 10 connections are taken',
-      'notice no longer crowded after 0 seconds: 4 of 10 connections are taken, 2 clients were turned away',
-      'warning crowded: 5 of 10 connections are taken',
+      'warning crowded: 5 of 10 connections are in use',
+      'notice 127.0.0.1: refused: all 10 connections are in use',
+      'notice no longer crowded after 0 seconds: 4 of 10 connections are in use, 2 clients were refused',
+      'warning crowded: 5 of 10 connections are in use',
     ])
   })
 
@@ -497,9 +497,9 @@ describe('descriptors', () => {
       () => 'accepting again',
     )
     await hears(await connect(port), '220 ')
-    const lines = logger.lines.filter(({ message }) => message.startsWith('accepting paused'))
+    const lines = logger.lines.filter(({ message }) => message.startsWith('not accepting'))
     expect(lines).toEqual([
-      expect.objectContaining({ level: 'warning', message: 'accepting paused for 1 s: Too many open files' }),
+      expect.objectContaining({ level: 'warning', message: 'not accepting for 1 s: Too many open files' }),
     ])
   })
 })

@@ -91,7 +91,7 @@ describe('LiveWatch', () => {
     state.requests[0]?.onFailure('the interface is down or gone')
     await until(() => lines().length === 2)
     expect(lines()).toEqual([
-      'pflog0: the interface is down or gone: trying to open it again',
+      'pflog0: the interface is down or gone: trying to reopen it',
       'pflog0: No such device exists (interfaces here: lo)',
     ])
     expect(state.closed).toBe(1)

@@ -250,7 +250,7 @@ describe('replaying', () => {
   test('updates that no database takes are lost with a hint', async () => {
     replay(captureFile([SYN]))
     expect(await run('-r', 'x')).toBe(1)
-    expect(parts.stderr).toEqual(['spamlogd: hint: spamd or "spamdctl init-db" makes it\n'])
+    expect(parts.stderr).toEqual(['spamlogd: hint: create it with "spamdctl init-db", or start spamd\n'])
     summary('packets=1 matched=1 undecodable=0 added=0 refreshed=0 untrapped=0 leftTrapped=0 lost=1')
   })
 

@@ -228,7 +228,7 @@ describe('a database that is away', () => {
     database.failure = undefined
     await recorder.stop(0)
     expect(database.calls[0]?.sightings.map(({ ip }) => ip)).toEqual([address(2), address(3), address(4)])
-    expect(lines()).toEqual(['more than 3 addresses wait for the database: dropping the oldest'])
+    expect(lines()).toEqual(['more than 3 addresses are waiting for the database: dropping the oldest'])
   })
 
   test('the end waits for a lock as long as it may, and says what is lost then', async () => {

@@ -98,7 +98,7 @@ describe('limits', () => {
     const { applier, logger } = setUp({ maxQueuedEntries: 1 })
     applier.take(addresses(9), '192.0.2.2')
     expect(logger.lines.map(({ message }) => message)).toEqual([
-      'too many sync entries wait for /db, those of the busiest peer are dropped',
+      'too many sync entries are waiting for /db: dropping those of the busiest peer',
     ])
   })
   test('tuples are dropped where 20,000 wait in the greylister', () => {

@@ -83,7 +83,7 @@ describe('not believed', () => {
     const { gate, shown } = gated()
     expect(gate.admit(message(0, white({ timestamp: NOW + skewSec })), '192.0.2.2')).toBeUndefined()
     expect(gate.counters.refused).toEqual({ clock: 1 })
-    expect(shown()[1]).toBe(`192.0.2.2(sync): ignored, the clocks differ by ${skewSec} seconds`)
+    expect(shown()[1]).toBe(`192.0.2.2(sync): ignored: the clocks differ by ${skewSec} seconds`)
   })
   test('an exact repeat, within an hour and just before the clocks refuse it', () => {
     const { gate, clock } = gated()
@@ -172,7 +172,7 @@ describe('over a restart', () => {
     expect(gate.admit(message(1), '192.0.2.2')).toBeDefined()
     expect(gate.admit(message(2), '192.0.2.2')).toBeDefined()
     expect(troubles).toHaveLength(1)
-    expect(troubles[0]).toContain('repeats of sync messages may be taken after a restart')
+    expect(troubles[0]).toContain('repeats of sync messages may be accepted after a restart')
     expect(readFileSync(join(folder, 'victim'), 'utf8')).toBe('untouched')
   })
 })

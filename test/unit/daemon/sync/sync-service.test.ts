@@ -337,7 +337,7 @@ describe('the key at start', () => {
     const { a, b } = await pair()
     a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
     await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'), PATIENCE)
-    expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anybody can forge messages`])
+    expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anyone can forge messages`])
   })
   test('one that cannot be read is told by its code: the daemon may go on, unless it is required', async () => {
     const port = await reservePort()
@@ -352,7 +352,7 @@ describe('the key at start', () => {
     await expect(host(required)).rejects.toMatchObject({
       code: 'ERR_SYNC_INIT',
       message: expect.stringMatching(/^sync init: no synchronisation key in \//),
-      hint: 'spamdctl sync-key makes a key; every gateway needs the same file',
+      hint: 'create one with "spamdctl sync-key"; every gateway needs the same file',
     })
     await host({ ...required, key: 'k' })
   })
