@@ -87,9 +87,7 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
       run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
       ...(answers.peer === undefined || isThere(KEY)
         ? []
-        : [
-            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true),
-          ]),
+        : [run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
       ...pulls.commands,
       ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`, true)),
       run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),

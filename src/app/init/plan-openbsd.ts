@@ -78,9 +78,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
       run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
       ...(answers.peer === undefined || input.isThere(KEY)
         ? []
-        : [
-            run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true),
-          ]),
+        : [run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
       ...pulls.commands,
       run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'disable the daemons of the base system', false),
       run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),

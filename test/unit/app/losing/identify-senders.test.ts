@@ -108,16 +108,16 @@ describe('of a sender', () => {
     const parts = text.split('\n').filter((line) => /^(SPF|names|command) /.test(line))
     expect(parts).toEqual([
       'SPF         all 4 addresses pass SPF of big.example',
-      'names       2 of 4 addresses have a name that leads back, such as out-1.big.example; 1 greets with it',
+      'names       2 of 4 addresses have a name that resolves back, such as out-1.big.example; 1 greets with it',
       'command     spamdctl allow add big.example',
       'SPF         4 of 5 addresses pass SPF of big.example; what comes from the others may be forged',
-      'names       2 of 5 addresses have a name that leads back, such as out-1.big.example; 0 greet with it',
+      'names       2 of 5 addresses have a name that resolves back, such as out-1.big.example; 0 greet with it',
       'command     spamdctl allow add big.example',
       'SPF         none of the 3 addresses passes SPF of big.example: the mail may be forged',
-      'names       none of 3 addresses has a name that leads back to it',
+      'names       none of 3 addresses has a name that resolves back to it',
       'command     spamdctl release --from big.example --for 1d --pool',
-      'SPF         of no use: its SPF record is too wide: more than a /12 of IPv4 or a /28 of IPv6 passes for it',
-      'names       none of 1 address has a name that leads back to it',
+      'SPF         not usable: its SPF record is too wide: more than a /12 of IPv4 or a /28 of IPv6 passes for it',
+      'names       none of 1 address has a name that resolves back to it',
       'command     spamdctl release --from wide.example --for 1d',
     ])
   })
@@ -138,7 +138,7 @@ describe('of a sender', () => {
     expect(report.senders[59]!.identity).toBeUndefined()
     for (const { command } of report.senders) expect(command).toContain('spamdctl release --from dead-')
     expect(renderLosing(report, FRAME, { width: undefined, hasColour: false })).toContain(
-      'DNS gave no answer in time; spamdctl allow add --dry-run dead-0.example asks again',
+      'DNS gave no answer in time; try again with spamdctl allow add --dry-run dead-0.example',
     )
   })
 })
