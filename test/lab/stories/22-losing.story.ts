@@ -87,7 +87,7 @@ describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => 
     // It is not told of any more, though its mail is never seen to pass.
     expect((await machine.try('spamdctl', 'losing', '--check')).code).toBe(0)
     expect(await spamdctl('losing', '--no-dns')).toContain(
-      'none is needed: the exception pool.example holds its addresses\n',
+      'none is needed: the exception pool.example covers its addresses\n',
     )
     // Its other mail waits no more either; a stranger who uses its name does.
     expect(await attempt('100.64.43.1', 'news@pool.example')).toBe(250)

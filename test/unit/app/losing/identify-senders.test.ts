@@ -110,7 +110,7 @@ describe('of a sender', () => {
       'SPF         all 4 addresses pass SPF of big.example',
       'names       2 of 4 addresses have a name that resolves back, such as out-1.big.example; 1 greets with it',
       'command     spamdctl allow add big.example',
-      'SPF         4 of 5 addresses pass SPF of big.example; what comes from the others may be forged',
+      'SPF         4 of 5 addresses pass SPF of big.example; mail from the others may be forged',
       'names       2 of 5 addresses have a name that resolves back, such as out-1.big.example; 0 greet with it',
       'command     spamdctl allow add big.example',
       'SPF         none of the 3 addresses passes SPF of big.example: the mail may be forged',

@@ -145,7 +145,7 @@ describe('a sender with an exception', () => {
       minAddresses: 3,
     })
     expect(renderLosing(report, FRAME, PLAIN)).toContain(
-      'command     none is needed: the exception 192.0.2.0/24 holds its addresses\n',
+      'command     none is needed: the exception 192.0.2.0/24 covers its addresses\n',
     )
     expect(losingCheck(report).isAlarm).toBe(false)
     await put(QUERY.nowSec)
