@@ -9,9 +9,11 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import { pathToFileURL } from 'node:url'
-import { encodePcapFileHeader, encodePcapRecord } from '../src/codec/capture/pcap-file.js'
-import { encodePflog, LINK_TYPE_PFLOG, PFLOG_LAYOUTS } from '../src/codec/capture/pflog.js'
-import { encodeTcpPacket, TCP_ACK, TCP_SYN, type TcpPacket } from '../src/codec/capture/tcp-packet.js'
+import { LINK_TYPE_PFLOG } from '../src/codec/capture/pflog.js'
+import { TCP_ACK, TCP_SYN, type TcpPacket } from '../src/codec/capture/tcp-packet.js'
+import { encodePcapFileHeader, encodePcapRecord } from '../test/support/capture/encode-pcap-file.js'
+import { encodePflog, PFLOG_LAYOUTS } from '../test/support/capture/encode-pflog.js'
+import { encodeTcpPacket } from '../test/support/capture/encode-tcp-packet.js'
 
 export interface CaptureShape {
   records: number

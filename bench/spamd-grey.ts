@@ -24,7 +24,7 @@ import { StoreKeeper } from '../src/daemon/store/store-keeper.js'
 import type { Firewall } from '../src/firewall/backend.js'
 import { formatIpv4 } from '../src/ip/address.js'
 import { systemClock } from '../src/platform/clock.js'
-import { MemoryLogger } from '../src/platform/log.js'
+import { MemoryLogger } from '../test/support/memory-logger.js'
 import { GENERATED_NOW, generateDatabase } from './generate-database.js'
 
 const { values: flags } = parseArgs({

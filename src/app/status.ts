@@ -17,7 +17,7 @@ import { readConfiguration } from './lists/read-configuration.js'
 import { toDisplayText } from './wire-text.js'
 
 /** A list that was not received for so long is worth a warning. */
-export const STALE_LIST_SEC = 3 * 86_400
+const STALE_LIST_SEC = 3 * 86_400
 const OVERDUE_SCANS = 5
 /** As in doctor: promotions are written within a second. */
 const TOLERATED_SHARE = 0.02

@@ -12,9 +12,3 @@ export interface Diagnostic {
   /** What to write instead, in the same form. */
   fix: string
 }
-
-/** `FILE:LINE:COLUMN: MESSAGE`, the form that editors and people find the place with. */
-export function formatDiagnostic(diagnostic: Diagnostic): string {
-  const { fileName, line, column, message } = diagnostic
-  return `${fileName}:${line}:${column}: ${message}`
-}

@@ -18,7 +18,7 @@ import { type ConfigSessionOptions, runConfigSession } from './lists/config-sess
 /** Requests are a word and a few options. */
 export const MAX_REQUEST_BYTES = 64 * 1024
 /** More clients at a time than this are no people and no monitors. */
-export const MAX_CONTROL_CONNECTIONS = 32
+const MAX_CONTROL_CONNECTIONS = 32
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
 

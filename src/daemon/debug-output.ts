@@ -8,16 +8,3 @@ export interface DebugOutput {
   /** A line on standard error (the greylister and the sync side). */
   err(line: string): void
 }
-
-/** Collects lines: for tests. */
-export class MemoryDebugOutput implements DebugOutput {
-  readonly lines: { stream: 'out' | 'err'; line: string }[] = []
-
-  out(line: string): void {
-    this.lines.push({ stream: 'out', line })
-  }
-
-  err(line: string): void {
-    this.lines.push({ stream: 'err', line })
-  }
-}

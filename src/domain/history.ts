@@ -139,7 +139,7 @@ function putBack(draft: Draft, { key, before }: UndoStep, cause: Cause): void {
 }
 
 /** True when both are none, or equal in every field. */
-export function isSameEntry(one: Entry | undefined, other: Entry | undefined): boolean {
+function isSameEntry(one: Entry | undefined, other: Entry | undefined): boolean {
   return textOf(one) === textOf(other)
 }
 

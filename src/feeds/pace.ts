@@ -5,7 +5,7 @@ import { MAX_PATIENCE_SEC } from './http-freshness.js'
 import type { SourceState } from './list-store.js'
 
 /** Least time between two requests for one list: what the providers of public lists ask for at the least. */
-export const MIN_INTERVAL_SEC = 3_600
+const MIN_INTERVAL_SEC = 3_600
 
 /**
  * The time before which the source must not be asked again, or undefined when it may be asked now. Local

@@ -10,9 +10,7 @@ const NOWHERE = '[fe80::1]:0'
  * Options for every Node that we start. SIGUSR1 stays a signal like others: it ends a process that has no handler yet.
  * Node 20 cannot be told so; there the inspector finds no address to listen on, which also holds for all others.
  */
-export function inspectorGuard(
-  knownFlags: ReadonlySet<string> = process.allowedNodeEnvironmentFlags,
-): string[] {
+function inspectorGuard(knownFlags: ReadonlySet<string> = process.allowedNodeEnvironmentFlags): string[] {
   const disable = '--disable-sigusr1'
   return [`--inspect-port=${NOWHERE}`, ...(knownFlags.has(disable) ? [disable] : [])]
 }

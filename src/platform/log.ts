@@ -14,14 +14,3 @@ export interface Logger {
   /** Resolves when everything logged so far has left the process. */
   flush(): Promise<void>
 }
-
-/** Collects lines: for tests and for code that runs before a log is open. */
-export class MemoryLogger implements Logger {
-  readonly lines: { level: LogLevel; message: string; fields: LogFields | undefined }[] = []
-
-  log(level: LogLevel, message: string, fields?: LogFields): void {
-    this.lines.push({ level, message, fields })
-  }
-
-  async flush(): Promise<void> {}
-}

@@ -162,19 +162,7 @@ export class LiveSystem implements SystemProbe {
 }
 
 /** What ps(1) of OpenBSD, FreeBSD and Linux all understand; `lstart` is the only start time that all print alike. */
-export const PS_ARGUMENTS = [
-  '-axww',
-  '-o',
-  'pid=',
-  '-o',
-  'ppid=',
-  '-o',
-  'user=',
-  '-o',
-  'lstart=',
-  '-o',
-  'args=',
-]
+const PS_ARGUMENTS = ['-axww', '-o', 'pid=', '-o', 'ppid=', '-o', 'user=', '-o', 'lstart=', '-o', 'args=']
 
 const PS_LINE =
   /^\s*([0-9]+)\s+([0-9]+)\s+(\S+)\s+([A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]+ [0-9:]{8} [0-9]{4})\s+(.*)$/

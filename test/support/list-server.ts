@@ -17,7 +17,7 @@ export interface ListServer {
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Self-signed for localhost and 127.0.0.1, made for these tests, valid for a century. */
-export const TLS_CERTIFICATE_PATH = join(import.meta.dirname, 'localhost.crt')
+const TLS_CERTIFICATE_PATH = join(import.meta.dirname, 'localhost.crt')
 const TLS_KEY_PATH = join(import.meta.dirname, 'localhost.key')
 
 /** Starts a server on a free port of the loopback address; `answer` may look at `request.url`. */

@@ -1,20 +1,12 @@
-import { encodeNflog, type NflogRecord } from '../../src/codec/capture/nflog.js'
-import { encodePcapFileHeader, encodePcapRecord } from '../../src/codec/capture/pcap-file.js'
-import {
-  encodePflog,
-  LINK_TYPE_PFLOG,
-  PFLOG_LAYOUTS,
-  type PflogFields,
-  type PflogLayout,
-} from '../../src/codec/capture/pflog.js'
-import {
-  encodeTcpPacket,
-  TCP_SYN,
-  type TcpPacket,
-  type TcpPacketShape,
-} from '../../src/codec/capture/tcp-packet.js'
+import type { NflogRecord } from '../../src/codec/capture/nflog.js'
+import { LINK_TYPE_PFLOG } from '../../src/codec/capture/pflog.js'
+import { TCP_SYN, type TcpPacket } from '../../src/codec/capture/tcp-packet.js'
 import { familyOf } from '../../src/ip/address.js'
 import { ipToBytes } from '../../src/ip/cidr.js'
+import { encodeNflog } from './capture/encode-nflog.js'
+import { encodePcapFileHeader, encodePcapRecord } from './capture/encode-pcap-file.js'
+import { encodePflog, PFLOG_LAYOUTS, type PflogFields, type PflogLayout } from './capture/encode-pflog.js'
+import { encodeTcpPacket, type TcpPacketShape } from './capture/encode-tcp-packet.js'
 
 /** A SYN from one address to port 25 of another, with anything changed. */
 export function mailSyn(

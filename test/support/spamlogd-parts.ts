@@ -2,8 +2,8 @@ import type { DaemonSignal } from '../../src/daemon/daemon-signal.js'
 import type { ReplaySource, SpamlogdParts } from '../../src/daemon/spamlogd/spamlogd-parts.js'
 import { openStore } from '../../src/db/open-store.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
-import { MemoryLogger } from '../../src/platform/log.js'
 import { ManualClock } from './manual-clock.js'
+import { MemoryLogger } from './memory-logger.js'
 
 /** A machine under the test's hand: packets, signals and time come when it says so. */
 export class FakeSpamlogdParts implements SpamlogdParts {

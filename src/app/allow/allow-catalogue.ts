@@ -13,7 +13,7 @@ interface CatalogueSender {
 }
 
 /** In alphabetical order of `who`. */
-export const ALLOW_CATALOGUE: readonly CatalogueSender[] = [
+const ALLOW_CATALOGUE: readonly CatalogueSender[] = [
   { domain: 'amazonses.com', who: 'Amazon SES', what: 'mail that companies send through Amazon' },
   { domain: 'icloud.com', who: 'Apple iCloud', what: 'mailboxes' },
   { domain: '_spf.google.com', who: 'Google Mail and Workspace', what: 'mailboxes' },

@@ -11,7 +11,7 @@ const NFT_TABLE = ['inet', 'spamd']
 export type TableCounts = { kind: 'counts'; counts: Map<string, number> } | { kind: 'unseen'; reason: string }
 
 /** Tables that the suite fills, and the administrator's own exceptions. */
-export const OUR_TABLES = ['spamd-white', 'spamd', 'nospamd'] as const
+const OUR_TABLES = ['spamd-white', 'spamd', 'nospamd'] as const
 
 /** Counts the entries of `OUR_TABLES`. Never throws. */
 export async function countTables(probe: SystemProbe, settings: Settings): Promise<TableCounts> {

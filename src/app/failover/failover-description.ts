@@ -6,7 +6,7 @@ import { isIpv4Text } from '../../ip/numeric-text.js'
 import { AppError } from '../../platform/app-error.js'
 
 /** Systems whose fail-over configuration can be planned; `linux` means keepalived or ucarp. */
-export const FAILOVER_SYSTEMS = ['openbsd', 'freebsd', 'pfsense', 'linux'] as const
+const FAILOVER_SYSTEMS = ['openbsd', 'freebsd', 'pfsense', 'linux'] as const
 export type FailoverSystem = (typeof FAILOVER_SYSTEMS)[number]
 
 /** One of the two gateways. */

@@ -121,7 +121,7 @@ function mailRules({ answers, example }: InitInput): string {
 }
 
 /** Lines that are added to a file unless they stand there letter by letter. */
-export function lines(path: string, purpose: string, wanted: readonly string[]): PlannedFile {
+function lines(path: string, purpose: string, wanted: readonly string[]): PlannedFile {
   return {
     path,
     purpose,

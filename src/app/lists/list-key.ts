@@ -61,7 +61,7 @@ export function groupsByName(lists: readonly ConfiguredList[]): Map<string, Conf
 }
 
 /** SHA-256 of the pieces, one behind the other. */
-export function digestOf(pieces: Iterable<Uint8Array>): string {
+function digestOf(pieces: Iterable<Uint8Array>): string {
   const { createHash } = process.getBuiltinModule('node:crypto')
   const hash = createHash('sha256')
   for (const piece of pieces) hash.update(piece)

@@ -8,7 +8,7 @@ import { escapeControl } from '../../codec/escape.js'
 import { AppError } from '../../platform/app-error.js'
 
 /** What can be measured, with its unit. */
-export const METRICS = {
+const METRICS = {
   connections: '',
   black: '',
   white: '',
@@ -68,7 +68,7 @@ function isAlarm(range: Range | undefined, value: number): boolean {
 }
 
 /** What is measured of a status; what cannot be seen is missing. */
-export function measure(status: SuiteStatus): Map<Metric, number> {
+function measure(status: SuiteStatus): Map<Metric, number> {
   const values = new Map<Metric, number>()
   if (status.spamd.state === 'running') {
     const { connections, lastScan, sync } = status.spamd.status

@@ -40,7 +40,7 @@ export function alignColumns(rows: readonly string[][], rightAligned: readonly s
 }
 
 /** In the words of the issue: `new`, `unchanged 304`, `kept last good (2 d old): reason`. */
-export function statusWords(list: ListReport, nowSec: number, combined: CombinedReport | undefined): string {
+function statusWords(list: ListReport, nowSec: number, combined: CombinedReport | undefined): string {
   const reason = list.failure?.reason ?? list.problems.find((problem) => problem.isError)?.message ?? ''
   const ageText = list.currentSec === undefined ? '' : describeAge(nowSec - list.currentSec)
   const words = {

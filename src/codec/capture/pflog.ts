@@ -28,7 +28,7 @@ export const LINK_TYPE_PFLOG = 117
 /** Smallest header that has all common fields: MIN_PFLOG_HDRLEN. */
 export const PFLOG_MIN_LENGTH = 45
 /** Largest length byte whose padded header still counts in one byte; above, no system writes it. */
-export const PFLOG_MAX_LENGTH = 252
+const PFLOG_MAX_LENGTH = 252
 /** Headers from this length on keep their direction at offset 60. */
 const LONG_HEADER_LENGTH = 61
 const OPENBSD_HEADER_LENGTH = 100
@@ -137,50 +137,4 @@ function findPacket(
 
 function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple
-}
-
-/** How a header is written: its length byte and the bytes it takes with padding. */
-export interface PflogLayout {
-  length: number
-  headerBytes: number
-}
-
-/** Layouts of the systems, by name. */
-export const PFLOG_LAYOUTS = {
-  openbsd: { length: 100, headerBytes: 100 },
-  freebsd12: { length: 61, headerBytes: 64 },
-  freebsd2021: { length: 68, headerBytes: 68 },
-  freebsd14: { length: 69, headerBytes: 72 },
-  old: { length: 45, headerBytes: 48 },
-} as const satisfies Record<string, PflogLayout>
-
-/** The fields that a writer chooses; the rest follows from the layout. */
-export type PflogFields = Partial<Omit<PflogRecord, 'length' | 'packetOffset' | 'direction'>> & {
-  direction: PflogDirection
-}
-
-/** A record as the given layout writes it, followed by the packet. Names are cut to 15 characters. */
-export function encodePflog(fields: PflogFields, layout: PflogLayout, packet: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(layout.headerBytes + packet.length)
-  const view = new DataView(bytes.buffer)
-  bytes[0] = layout.length
-  bytes[1] = fields.af ?? 2
-  bytes[2] = fields.action ?? PF_PASS
-  bytes[3] = fields.reason ?? 0
-  setText(bytes, 4, fields.ifname ?? 'em0')
-  setText(bytes, 20, fields.ruleset ?? '')
-  view.setUint32(36, fields.rulenr ?? 0)
-  view.setUint32(40, fields.subrulenr ?? 0xffffffff)
-  const directionNumber = DIRECTIONS.indexOf(fields.direction)
-  bytes[layout.length >= LONG_HEADER_LENGTH ? LONG_DIRECTION_OFFSET : SHORT_DIRECTION_OFFSET] =
-    directionNumber === -1 ? 255 : directionNumber
-  if (layout.length >= OPENBSD_HEADER_LENGTH) bytes[TRANSLATED_FAMILY_OFFSET] = fields.af ?? 2
-  bytes.set(packet, layout.headerBytes)
-  return bytes
-}
-
-function setText(bytes: Uint8Array, offset: number, text: string): void {
-  for (let index = 0; index < Math.min(text.length, 15); index += 1) {
-    bytes[offset + index] = text.charCodeAt(index)
-  }
 }

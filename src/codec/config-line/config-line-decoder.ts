@@ -12,9 +12,9 @@ export const MAX_MESSAGE_BYTES = 1024 * 1024
 /** Longest address item; the longest that means anything has 49 bytes. */
 export const MAX_ITEM_BYTES = 256
 /** Most addresses of one decoder, that is, one connection: ten times the largest list in use, 50 MB for IPv4. */
-export const MAX_ADDRESSES = 10_000_000
+const MAX_ADDRESSES = 10_000_000
 /** Most lines of one decoder: there are a few dozen lists in the world. */
-export const MAX_LINES = 10_000
+const MAX_LINES = 10_000
 
 /** What the original prints after the cause for every line of bad structure. */
 export const BOGUS_LINE_TEXT = "bogus config line - need 'tag;message;af;count;a/m;a/m;a/m...'"

@@ -24,7 +24,7 @@ import {
 import { warnAboutFile, warnAboutList, warnAboutUnused } from './spamd-conf-warnings.js'
 
 /** How a list is fetched. */
-export const LIST_METHODS = ['file', 'exec', 'http', 'https', 'ftp'] as const
+const LIST_METHODS = ['file', 'exec', 'http', 'https', 'ftp'] as const
 export type ListMethod = (typeof LIST_METHODS)[number]
 
 /** A list of spamd.conf that can be fetched. */

@@ -37,7 +37,7 @@ const CLOSE_WAIT_MS = 2_000
 const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
 
 /** Results of SPF that are counted. */
-export const SPF_RESULTS = [
+const SPF_RESULTS = [
   'pass',
   'fail',
   'softfail',

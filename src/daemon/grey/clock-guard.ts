@@ -11,9 +11,9 @@ import type { Clock, UnixSec } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 
 /** More than any leap second, drift correction of ntpd (slews up to 128 ms) or pause of a loaded machine. */
-export const MAX_STEP_SEC = 120
+const MAX_STEP_SEC = 120
 /** How long nothing expires after a step forward. */
-export const HOLD_MS = 10 * 60 * 1000
+const HOLD_MS = 10 * 60 * 1000
 
 export interface GuardedTime extends ScanTime {
   /** Why the clock may be wrong: a mass of expired entries is not to be believed. */
@@ -21,7 +21,7 @@ export interface GuardedTime extends ScanTime {
 }
 
 /** How long a clock is doubted before it is believed all the same. */
-export const DOUBT_MS = 60 * 60 * 1000
+const DOUBT_MS = 60 * 60 * 1000
 /** A gateway that starts may have been off for so long. */
 const MAX_PAUSE_SEC = 24 * 60 * 60
 

@@ -11,7 +11,7 @@ import type { Logger } from '../../platform/log.js'
 import type { WhiteFile } from './white-file.js'
 
 /** Beside `spamd-white`, which holds single addresses: nft keeps those in a set of another kind. */
-export const POOL_TABLE: TableSpec = { name: 'spamd-white-net', content: 'networks' }
+const POOL_TABLE: TableSpec = { name: 'spamd-white-net', content: 'networks' }
 
 const MIN_UPDATE_GAP_MS = 300
 /** Writing takes one part in so many of the time, at most. */

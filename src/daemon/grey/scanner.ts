@@ -38,7 +38,7 @@ import { newReport, unfitPools } from './scan-parts.js'
 import type { WhiteTable } from './white-table.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
-export const SCAN_INTERVAL_MS = 60_000
+const SCAN_INTERVAL_MS = 60_000
 
 /** A step of the scan aims to take no longer than this, a third of what is felt. */
 const STEP_TARGET_MS = 12

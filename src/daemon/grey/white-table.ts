@@ -16,7 +16,7 @@ import { HostGatherer } from './host-gatherer.js'
 import type { WhiteFile } from './white-file.js'
 
 /** Source: spamd(8): the pass rule of pf.conf names `<spamd-white>`. */
-export const WHITE_TABLE: TableSpec = { name: 'spamd-white', content: 'hosts' }
+const WHITE_TABLE: TableSpec = { name: 'spamd-white', content: 'hosts' }
 
 /** Changes that come close together are written together. */
 const MIN_UPDATE_GAP_MS = 300

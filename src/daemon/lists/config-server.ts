@@ -9,9 +9,9 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { type ConfigSessionOptions, runConfigSession } from './config-session.js'
 
 /** Source ports that only root may bind. Source: IPPORT_RESERVED of netinet/in.h. */
-export const RESERVED_PORT_END = 1024
+const RESERVED_PORT_END = 1024
 /** Connections that wait for their turn; set-up opens one after the other. */
-export const MAX_WAITING_CONFIG_CONNECTIONS = 64
+const MAX_WAITING_CONFIG_CONNECTIONS = 64
 
 export interface ConfigServerOptions extends ConfigSessionOptions {
   /** Off only where the right to configure is shown in another way. */

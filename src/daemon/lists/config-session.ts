@@ -14,9 +14,9 @@ import { runInSlices } from '../run-in-slices.js'
 import type { BlockLists, ConfigOutcome } from './block-lists.js'
 
 /** The original waits for ever and lets one idle client block all others; set-up never pauses so long. */
-export const CONFIG_IDLE_TIMEOUT_MS = 60_000
+const CONFIG_IDLE_TIMEOUT_MS = 60_000
 /** Ten million IPv6 prefixes as text: more is not a block list. */
-export const MAX_CONFIG_BYTES = 1024 * 1024 * 1024
+const MAX_CONFIG_BYTES = 1024 * 1024 * 1024
 
 /** Bytes read before other events have their turn, some milliseconds' work: a socket brings up to 2 MiB at once. */
 const TURN_BYTES = 256 * 1024

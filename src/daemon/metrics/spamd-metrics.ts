@@ -18,7 +18,7 @@ import type { ProcessMetrics } from './process-metrics.js'
 import { senderMetrics } from './sender-metrics.js'
 
 /** Lists that get a label of their own; further ones are counted together. */
-export const MAX_LIST_LABELS = 200
+const MAX_LIST_LABELS = 200
 const OTHER_LISTS = 'other'
 /** A scan is late when so many intervals have gone by since the last complete one began. */
 const OVERDUE_SCANS = 5

@@ -14,7 +14,7 @@ import type { DaemonSignal } from '../daemon-signal.js'
 import type { Frame } from './message-frames.js'
 
 /** Requests without arguments. */
-export const SIMPLE_REQUESTS = [
+const SIMPLE_REQUESTS = [
   'smtp-listeners',
   'config-listener',
   'control-listener',

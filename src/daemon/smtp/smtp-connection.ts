@@ -16,7 +16,7 @@ import { type ClientClass, type SessionEvent, type SessionNext, SmtpSession } fr
 import type { WheelItem } from './stutter-wheel.js'
 
 /** Longest wait for a complete line, and for the client to take a byte of a reply. Source: MAXTIME of spamd.c. */
-export const IDLE_TIMEOUT_MS = 400_000
+const IDLE_TIMEOUT_MS = 400_000
 /** Replies to pipelined commands are gathered up to this size and written at once. */
 const MAX_BATCH_BYTES = 16 * 1024
 /** What a stuttered client may send ahead: at a byte a second it would wait for hours to be answered. */

@@ -16,7 +16,7 @@ export const MAX_BATCH_ADDRESSES = 1_000
 /** How long a sighting may wait for company. */
 export const BATCH_DELAY_MS = 100
 /** Addresses kept while the database is away, about 20 MB; beyond it the oldest go. */
-export const MAX_PENDING_ADDRESSES = 250_000
+const MAX_PENDING_ADDRESSES = 250_000
 /** A lock is somebody's long transaction; only a longer one is worth a line. */
 const QUIET_LOCK_MS = 5_000
 

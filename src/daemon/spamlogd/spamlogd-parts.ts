@@ -110,7 +110,7 @@ export function systemSpamlogdParts(): SpamlogdParts {
 }
 
 /** True when Linux capabilities allow what root would be needed for. */
-export function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
+function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
   let status: string
   try {
     status = readFileSync(statusPath, 'latin1')

@@ -7,7 +7,7 @@ import { isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 
 /** Bytes of a message that are kept: the start of its HMAC. */
-export const KEPT_MAC_BYTES = 8
+const KEPT_MAC_BYTES = 8
 const OWNER_ONLY = 0o600
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants
 

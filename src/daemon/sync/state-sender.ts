@@ -23,7 +23,7 @@ const WAIT_FOR_PEERS_MS = 30_000
 /** Message numbers that are reserved at a time, so that none is used twice after a crash. */
 const RESERVED_NUMBERS = 10_000
 /** Name of the position in the journal. */
-export const SYNC_POSITION = 'sync'
+const SYNC_POSITION = 'sync'
 
 /** Rules whose changes came from other gateways, or are a matter of time alone. */
 const NOT_SENT: ReadonlySet<string> = new Set(['merge', 'peer', 'expiry', 'limit'])

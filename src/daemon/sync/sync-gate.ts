@@ -11,7 +11,7 @@ import type { ReplayFile } from './replay-file.js'
 import { ReplayMemory } from './replay-memory.js'
 
 /** Default of --sync-max-skew. */
-export const MAX_SKEW_SEC = 3600
+const MAX_SKEW_SEC = 3600
 /** Offset of the HMAC in a message. */
 const HMAC_OFFSET = 8
 /** Refusals before the HMAC was found right: the original prints no length for these. */

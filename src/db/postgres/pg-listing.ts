@@ -10,7 +10,7 @@ import type { PgLink, Row } from './pg-link.js'
 import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
 /** Rows of one page: large enough that the cost of a statement over all partitions does not show. */
-export const PAGE_ROWS = 10_000
+const PAGE_ROWS = 10_000
 
 /** A place in the order of a key: the texts of its columns. */
 export type PageKey = readonly string[]

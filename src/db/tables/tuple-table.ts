@@ -186,11 +186,11 @@ function text(bytes: Buffer): string {
 }
 
 /** The key of a tuple as statements take it. */
-export function keyValues(tuple: Tuple): SqlValue[] {
+function keyValues(tuple: Tuple): SqlValue[] {
   return [wireValue(tuple.ip), wireValue(tuple.helo), wireValue(tuple.from), wireValue(tuple.to)]
 }
 
 /** The key of a stored tuple as statements take it. */
-export function storedKeyValues(tuple: StoredTuple): SqlValue[] {
+function storedKeyValues(tuple: StoredTuple): SqlValue[] {
   return [tuple.ip, tuple.helo, tuple.from, tuple.to]
 }

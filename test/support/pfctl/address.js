@@ -67,7 +67,7 @@ export function parseNumeric(text, isNetwork = false) {
 }
 
 /** inet_ntop(3), which writes IPv4-compatible and IPv4-mapped addresses with a dotted quad. */
-export function formatAddress({ family, bytes }) {
+function formatAddress({ family, bytes }) {
   if (family === 4) return bytes.join('.')
   const groups = Array.from({ length: 8 }, (_, index) => bytes[index * 2] * 256 + bytes[index * 2 + 1])
   let [bestAt, bestLength] = [-1, 1]

@@ -11,7 +11,7 @@ import { formatEntry } from './address.js'
  */
 
 /** Letters of feedback lines; NONE and NOTMATCH are blanks. */
-export const FEEDBACK = {
+const FEEDBACK = {
   none: ' ',
   match: 'M',
   added: 'A',
@@ -24,7 +24,7 @@ export const FEEDBACK = {
 }
 
 /** One request of FreeBSD may carry so many elements. Source: net.pf.request_maxcount. */
-export const FREEBSD_MAX_REQUEST = 65_535
+const FREEBSD_MAX_REQUEST = 65_535
 
 export class KernelError extends Error {
   constructor(code) {

@@ -2,14 +2,14 @@
 import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import type { SpamdConfig } from '../../../src/app/spamd-config.js'
-import { MemoryDebugOutput } from '../../../src/daemon/debug-output.js'
 import { OwnResources, sendAway } from '../../../src/daemon/process/own-resources.js'
 import { SpamdService, type SpamdServiceParts } from '../../../src/daemon/spamd-service.js'
 import { createSyncService } from '../../../src/daemon/sync/sync-service.js'
 import { openStore } from '../../../src/db/open-store.js'
-import { MemoryFirewall } from '../../../src/firewall/memory.js'
 import type { Clock } from '../../../src/platform/clock.js'
-import { MemoryLogger } from '../../../src/platform/log.js'
+import { MemoryDebugOutput } from '../memory-debug-output.js'
+import { MemoryFirewall } from '../memory-firewall.js'
+import { MemoryLogger } from '../memory-logger.js'
 
 /** Ports are any that are free; what was opened is remembered. */
 class TestResources extends OwnResources {

@@ -118,7 +118,7 @@ export class Gateway {
   }
 }
 
-export function addressOf(index: number): string {
+function addressOf(index: number): string {
   return `192.0.2.${index + 1}`
 }
 

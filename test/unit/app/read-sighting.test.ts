@@ -8,14 +8,11 @@ import {
   type SightingVerdict,
 } from '../../../src/app/read-sighting.js'
 import { LINK_TYPE_NFLOG } from '../../../src/codec/capture/nflog.js'
-import {
-  LINK_TYPE_PFLOG,
-  PFLOG_LAYOUTS,
-  type PflogFields,
-  type PflogLayout,
-} from '../../../src/codec/capture/pflog.js'
-import { TCP_ACK, TCP_RST, TCP_SYN, type TcpPacket } from '../../../src/codec/capture/tcp-packet.js'
+import { LINK_TYPE_PFLOG } from '../../../src/codec/capture/pflog.js'
+import { TCP_ACK, TCP_SYN, type TcpPacket } from '../../../src/codec/capture/tcp-packet.js'
 import { parseCidr } from '../../../src/ip/cidr.js'
+import { PFLOG_LAYOUTS, type PflogFields, type PflogLayout } from '../../support/capture/encode-pflog.js'
+import { TCP_RST } from '../../support/capture/encode-tcp-packet.js'
 import { mailSyn, nflogRecord, pflogRecord } from '../../support/log-records.js'
 
 const RULES: SightingRules = {

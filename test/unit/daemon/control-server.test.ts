@@ -9,11 +9,11 @@ import { createControlServer, MAX_REQUEST_BYTES } from '../../../src/daemon/cont
 import { BlockLists } from '../../../src/daemon/lists/block-lists.js'
 import { listenOnPath } from '../../../src/daemon/process/listen-on-path.js'
 import { AppError } from '../../../src/platform/app-error.js'
-import { MemoryLogger } from '../../../src/platform/log.js'
 import { checkControlRequest } from '../../fuzz/check-control-requests.js'
 import { CONTROL_TOKENS } from '../../fuzz/control-tokens.js'
 import { makeMutator } from '../../fuzz/mutate.js'
 import { corpusInputs } from '../../support/corpus.js'
+import { MemoryLogger } from '../../support/memory-logger.js'
 
 const folders: string[] = []
 const servers: Server[] = []

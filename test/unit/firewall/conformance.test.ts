@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
-import { MemoryFirewall } from '../../../src/firewall/memory.js'
 import { PfFirewall } from '../../../src/firewall/pf.js'
 import { runProcess } from '../../../src/platform/run-process.js'
 import { describeConformance } from '../../support/firewall-conformance.js'
+import { MemoryFirewall } from '../../support/memory-firewall.js'
 
 const PFCTL = fileURLToPath(new URL('../../support/pfctl-stand-in.js', import.meta.url))
 

@@ -20,11 +20,11 @@ import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere, type OptionSpec } from '../../../../src/cli/getopt.js'
 import { createDatabase } from '../../../../src/db/open-store.js'
 import { KEEP_NETWORKS_SEC, MAX_ALLOW_SOURCES } from '../../../../src/domain/allow.js'
-import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { systemClock } from '../../../../src/platform/clock.js'
 import { DnsClient } from '../../../../src/platform/dns-client.js'
 import { TestDnsServer } from '../../../support/dns-server.js'
+import { MemoryFirewall } from '../../../support/memory-firewall.js'
 import { NOW, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()

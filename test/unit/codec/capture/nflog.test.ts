@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  decodeNflog,
-  encodeNflog,
-  MAX_NFLOG_TLVS,
-  MAX_PREFIX_BYTES,
-} from '../../../../src/codec/capture/nflog.js'
+import { decodeNflog, MAX_NFLOG_TLVS, MAX_PREFIX_BYTES } from '../../../../src/codec/capture/nflog.js'
+import { encodeNflog } from '../../../support/capture/encode-nflog.js'
 import { mailSyn, nflogRecord } from '../../../support/log-records.js'
 
 const SYN = mailSyn('192.0.2.1', '198.51.100.25')

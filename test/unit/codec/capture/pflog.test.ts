@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  decodePflog,
-  encodePflog,
-  PFLOG_LAYOUTS,
-  type PflogDirection,
-} from '../../../../src/codec/capture/pflog.js'
+import { decodePflog, type PflogDirection } from '../../../../src/codec/capture/pflog.js'
+import { encodePflog, PFLOG_LAYOUTS } from '../../../support/capture/encode-pflog.js'
 import { mailSyn, pflogRecord } from '../../../support/log-records.js'
 
 const SYN = mailSyn('192.0.2.1', '198.51.100.25')

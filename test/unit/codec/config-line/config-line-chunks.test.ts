@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { encodeConfigLine } from '../../../../src/codec/config-line/config-line.js'
 import { configLineChunks } from '../../../../src/codec/config-line/config-line-chunks.js'
 import { createListParser } from '../../../../src/codec/lists/list-lines.js'
 import { formatCidrs } from '../../../../src/ip/cidr-text.js'
 import type { IpRangeSet } from '../../../../src/ip/ip-range-set.js'
+import { encodeConfigLine } from '../../../support/encode-config-line.js'
 
 function setOf(lines: string[]): IpRangeSet {
   const parser = createListParser()

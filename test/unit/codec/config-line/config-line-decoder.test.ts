@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { encodeConfigLine } from '../../../../src/codec/config-line/config-line.js'
 import {
   BOGUS_LINE_TEXT,
   type ConfigLine,
@@ -14,6 +13,7 @@ import type { PrefixColumns } from '../../../../src/codec/config-line/config-pre
 import { formatIpv4, formatIpv6 } from '../../../../src/ip/address.js'
 import { checkConfigLines } from '../../../fuzz/check-config-lines.js'
 import { corpusInputs } from '../../../support/corpus.js'
+import { encodeConfigLine } from '../../../support/encode-config-line.js'
 
 function decode(
   input: string | Uint8Array,

@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   encodeClearLine,
-  encodeConfigLine,
   encodeConfigMessage,
   isConfigListName,
 } from '../../../../src/codec/config-line/config-line.js'
+import { encodeConfigLine } from '../../../support/encode-config-line.js'
 
 const NO_LINES = { text: new Uint8Array(), count: 0 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ClockGuard } from '../../../../src/daemon/grey/clock-guard.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 
 function guarded() {
   const clock = new ManualClock(1000)

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { parseAllowedDomains } from '../../../../src/app/allowed-domains.js'
-import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { Greylister, type GreylisterOptions } from '../../../../src/daemon/grey/greylister.js'
 import type { Store, TupleAttempt, TupleOutcome } from '../../../../src/db/store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 import { POLICY } from '../../../support/scratch-database.js'
 
 const recipient = {

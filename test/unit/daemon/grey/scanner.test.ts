@@ -12,11 +12,11 @@ import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store } from '../../../../src/db/store.js'
 import type { Entry } from '../../../../src/domain/entry.js'
 import type { PoolKeyKind } from '../../../../src/domain/pool-key.js'
-import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { setOfCidrs } from '../../../../src/ip/special-use.js'
 import { AppError } from '../../../../src/platform/app-error.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryFirewall } from '../../../support/memory-firewall.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
 let folder: string

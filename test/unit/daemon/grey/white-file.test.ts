@@ -5,9 +5,9 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { HostGatherer } from '../../../../src/daemon/grey/host-gatherer.js'
 import { WhiteFile } from '../../../../src/daemon/grey/white-file.js'
 import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
-import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { systemClock } from '../../../../src/platform/clock.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
+import { MemoryFirewall } from '../../../support/memory-firewall.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
 
 let folder: string

@@ -1,10 +1,10 @@
 import { expect, test, vi } from 'vitest'
 import { HostGatherer } from '../../../../src/daemon/grey/host-gatherer.js'
 import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
-import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { systemClock } from '../../../../src/platform/clock.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
+import { MemoryFirewall } from '../../../support/memory-firewall.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
 
 function setOf(...ips: string[]) {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigLineDecoder } from '../../../../src/codec/config-line/config-line-decoder.js'
-import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { HostGatherer } from '../../../../src/daemon/grey/host-gatherer.js'
 import {
   BlockLists,
@@ -9,7 +8,8 @@ import {
   TRAP_LIST_NAME,
 } from '../../../../src/daemon/lists/block-lists.js'
 import { EMPTY_SET } from '../../../../src/ip/ip-range-set.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
+import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 
 function loaded(...lines: string[]) {
   const logger = new MemoryLogger()

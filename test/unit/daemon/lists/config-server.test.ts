@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
 import { type ConfigServerOptions, createConfigServer } from '../../../../src/daemon/lists/config-server.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
+import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
 
 const servers: Server[] = []

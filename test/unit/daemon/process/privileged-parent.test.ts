@@ -13,8 +13,8 @@ import {
   readChildMessage,
 } from '../../../../src/daemon/process/privileged-protocol.js'
 import type { PrivilegedResources } from '../../../../src/daemon/process/spamd-resources.js'
-import { MemoryFirewall } from '../../../../src/firewall/memory.js'
 import { AppError } from '../../../../src/platform/app-error.js'
+import { MemoryFirewall } from '../../../support/memory-firewall.js'
 
 const WHITE = { name: 'spamd-white', content: 'hosts' } as const
 

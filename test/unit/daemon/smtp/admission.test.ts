@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { Admission, type AdmissionOptions } from '../../../../src/daemon/smtp/admission.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 
 function setUp(options: Partial<AdmissionOptions> = {}) {
   const clock = new ManualClock()

@@ -5,8 +5,8 @@ import { LiveWatch } from '../../../../src/daemon/spamlogd/live-watch.js'
 import type { LogWatcher } from '../../../../src/daemon/spamlogd/log-watcher.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import type { LiveCapture, LiveCaptureRequest } from '../../../../src/platform/live-capture-source.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 
 function setUp() {
   const logger = new MemoryLogger()

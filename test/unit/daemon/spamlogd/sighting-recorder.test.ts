@@ -7,8 +7,8 @@ import {
 } from '../../../../src/daemon/spamlogd/sighting-recorder.js'
 import type { Sighting, SightingOutcome, Store } from '../../../../src/db/store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
-import { MemoryLogger } from '../../../../src/platform/log.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryLogger } from '../../../support/memory-logger.js'
 
 const DB = '/var/db/spamd.sqlite'
 

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeSyncMessage, type SyncEntry, syncKeyOf } from '../../../../src/codec/sync-message.js'
-import { MemoryDebugOutput } from '../../../../src/daemon/debug-output.js'
 import { ReplayFile } from '../../../../src/daemon/sync/replay-file.js'
 import { ReplayMemory } from '../../../../src/daemon/sync/replay-memory.js'
 import { SyncGate, type SyncGateOptions } from '../../../../src/daemon/sync/sync-gate.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
 import { ManualClock } from '../../../support/manual-clock.js'
+import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
 
 const KEY = syncKeyOf(Buffer.from('key'))
 const NOW = 1_700_000_000

@@ -1,7 +1,13 @@
-import { AppError } from '../platform/app-error.js'
-import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
-import { sortPrefixes, splitLines } from './prefix-lines.js'
-import { checkTable, checkTableName } from './table-content.js'
+import type {
+  Firewall,
+  TableChange,
+  TableContent,
+  TableLimits,
+  TableSpec,
+} from '../../src/firewall/backend.js'
+import { sortPrefixes, splitLines } from '../../src/firewall/prefix-lines.js'
+import { checkTable, checkTableName } from '../../src/firewall/table-content.js'
+import { AppError } from '../../src/platform/app-error.js'
 
 /** Tables in memory that behave as a packet filter's: the stand-in for tests of what uses one. */
 export class MemoryFirewall implements Firewall {

@@ -1,0 +1,41 @@
+/** Classic pcap savefiles, as src/codec/capture/pcap-file.ts reads them. */
+import type { ByteOrder } from '../../../src/codec/capture/nflog.js'
+import { PCAP_MAGIC_MICRO, PCAP_MAGIC_NANO } from '../../../src/codec/capture/pcap-file.js'
+
+const FILE_HEADER_BYTES = 24
+const RECORD_HEADER_BYTES = 16
+const VERSION_MAJOR = 2
+
+export interface PcapFileShape {
+  byteOrder?: ByteOrder
+  hasNanoseconds?: boolean
+  linkType: number
+}
+
+/** The file header of a savefile with snap length 512. */
+export function encodePcapFileHeader(shape: PcapFileShape): Uint8Array {
+  const isLittle = shape.byteOrder !== 'big'
+  const bytes = new Uint8Array(FILE_HEADER_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, shape.hasNanoseconds ? PCAP_MAGIC_NANO : PCAP_MAGIC_MICRO, isLittle)
+  view.setUint16(4, VERSION_MAJOR, isLittle)
+  view.setUint16(6, 4, isLittle)
+  view.setUint32(16, 512, isLittle)
+  view.setUint32(20, shape.linkType, isLittle)
+  return bytes
+}
+
+/** One record of a savefile: header and packet, wholly captured. */
+export function encodePcapRecord(
+  packet: Uint8Array,
+  timeSec: number,
+  byteOrder: ByteOrder = 'little',
+): Uint8Array {
+  const bytes = new Uint8Array(RECORD_HEADER_BYTES + packet.length)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, timeSec, byteOrder === 'little')
+  view.setUint32(8, packet.length, byteOrder === 'little')
+  view.setUint32(12, packet.length, byteOrder === 'little')
+  bytes.set(packet, RECORD_HEADER_BYTES)
+  return bytes
+}
