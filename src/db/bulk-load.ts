@@ -201,7 +201,9 @@ class Staging {
       else this.#noteAges()
       const counts = { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
       const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
-      this.#transactions.history.appendSummaries('import', stamp.time / 1000, [texts.join(', ')])
+      this.#transactions.history.appendSummaries('import', now > 0 ? now : stamp.time / 1000, [
+        texts.join(', '),
+      ])
       return counts
     })
   }

@@ -19,15 +19,15 @@ const FROM_TUPLES = `SELECT CAST("from" AS BLOB), CAST("to" AS BLOB), count(DIST
   FROM tuples WHERE helo <> '' AND coalesce(last, first) >= ?
   GROUP BY "from", "to" HAVING addresses >= ? ORDER BY addresses DESC, "from", "to" LIMIT ?`
 
-/** A row of a chunk is `ChunkRow` of history.ts: kind, rule, actor, before, after, age, address, HELO, sender, recipient. */
+/** A row of a chunk is `ChunkRow` of history.ts: kind, rule, actor, before, after, address, HELO, sender, recipient. */
 const FROM_HISTORY = `SELECT mail, count(DISTINCT CASE WHEN tried THEN ip END) AS addresses, total(tried),
     min(CASE WHEN tried THEN at END), max(CASE WHEN tried THEN at END), max(CASE WHEN NOT tried THEN at END),
     group_concat(CASE WHEN tried THEN ip || char(1) || substr(helo, 2, length(helo) - 2) END, char(2))
-  FROM (SELECT chunk.at - (value ->> 5) AS at, value ->> 1 = ${rules('attempt')} AS tried, value ->> 6 AS ip,
-      value -> 7 AS helo, substr(json_array(value ->> 8, value ->> 9), 2) AS mail
+  FROM (SELECT chunk.at AS at, value ->> 1 = ${rules('attempt')} AS tried, value ->> 5 AS ip,
+      value -> 6 AS helo, substr(json_array(value ->> 7, value ->> 8), 2) AS mail
     FROM history AS chunk, json_each(chunk.rows)
-    WHERE chunk.last > 0 AND chunk.at >= ? AND value ->> 0 = 1 AND chunk.at - (value ->> 5) >= ? AND (
-      (value ->> 1 = ${rules('attempt')} AND value ->> 3 IS NULL AND value ->> 7 <> '')
+    WHERE chunk.last > 0 AND chunk.at >= ? AND value ->> 0 = 1 AND (
+      (value ->> 1 = ${rules('attempt')} AND value ->> 3 IS NULL AND value ->> 6 <> '')
       OR value ->> 1 IN (${rules('promotion', 'release', 'pool')})))
   GROUP BY mail HAVING addresses >= ? ORDER BY addresses DESC, mail LIMIT ?`
 
@@ -41,7 +41,7 @@ export function readDeferredMails(connection: Connection, query: DeferredQuery):
   const { sinceSec, minAddresses, limit } = query
   const wanted = [sinceSec, minAddresses, limit + 1]
   const history = connection.hasMarks
-    ? (connection.prepareRaw(FROM_HISTORY).all(sinceSec, ...wanted) as DeferredHistory[])
+    ? (connection.prepareRaw(FROM_HISTORY).all(...wanted) as DeferredHistory[])
     : []
   const select = connection.hasMarks ? FROM_TUPLES : FROM_TUPLES.replaceAll('coalesce(last, first)', 'first')
   type StoredRow = [Buffer, Buffer, number, number, number, number, number, Buffer]

@@ -47,10 +47,10 @@ const PERSONAL_KINDS: ReadonlySet<number> = new Set(
 )
 
 /**
- * One change in a chunk: positions in KINDS and CHANGE_RULES, actor, fields before and after, seconds by which it is older than
- * the chunk, and the parts of its key. 0 for one that was removed. deferred-mails.ts reads them too.
+ * One change in a chunk: positions in KINDS and CHANGE_RULES, actor, fields before and after, and the parts of its key.
+ * 0 for one that was removed. deferred-mails.ts reads them too.
  */
-type ChunkRow = [number, number, string | null, EntryFields, EntryFields, number, ...string[]] | 0
+type ChunkRow = [number, number, string | null, EntryFields, EntryFields, ...string[]] | 0
 type Chunk = [last: number, first: number, event: number, at: number, rows: string]
 
 /** The history of one open database. */
@@ -66,8 +66,8 @@ export class History {
     this.#connection = connection
   }
 
-  /** Appends the changes of the running transaction. */
-  append(changes: readonly Change[]): void {
+  /** Appends the changes of the running transaction, which were made at `nowSec`, seconds since the Epoch. */
+  append(changes: readonly Change[], nowSec: number): void {
     if (changes.length === 0) return
     const { settings, newest } = this.#state()
     if (settings.mode === 'off') return
@@ -75,10 +75,11 @@ export class History {
     if (kept.length === 0) return
     const event = this.#eventFor(kept[0]!.cause.rule, newest + 1)
     for (let start = 0; start < kept.length; start += CHUNK_ROWS) {
-      this.#appendChunk(kept.slice(start, start + CHUNK_ROWS), event, newest + start, settings)
+      const at = { first: newest + start + 1, event, sec: Math.floor(nowSec) }
+      this.#appendChunk(kept.slice(start, start + CHUNK_ROWS), at, settings)
     }
     this.#appendedCount += kept.length
-    this.#trim(settings, newest + kept.length, changes[0]!.stamp.time / 1000)
+    this.#trim(settings, newest + kept.length, nowSec)
   }
 
   /** A row a text, CHUNK_ROWS at most, for an event that is of no entry, or too large for a row each. */
@@ -88,7 +89,7 @@ export class History {
     const code = CHANGE_RULES.indexOf(rule)
     const rows = summaries
       .slice(0, CHUNK_ROWS)
-      .map((summary): ChunkRow => [SUMMARY, code, actor ?? null, null, null, 0, summary])
+      .map((summary): ChunkRow => [SUMMARY, code, actor ?? null, null, null, summary])
     const byHand = Number(UNDOABLE_RULES.includes(rule))
     this.#connection
       .prepare(APPEND)
@@ -157,24 +158,25 @@ export class History {
     return this.#connection.prepareRaw(NEXT_WITH).get(after, start) as Chunk | undefined
   }
 
-  #appendChunk(changes: readonly Change[], event: number, before: number, { mode }: HistorySettings): void {
-    const times = changes.map(({ stamp }) => Math.floor(stamp.time / 1000))
-    const at = Math.max(...times)
+  #appendChunk(
+    changes: readonly Change[],
+    { first, event, sec }: { first: number; event: number; sec: number },
+    { mode }: HistorySettings,
+  ): void {
     const rows = changes.map(
-      ({ key, before, after, cause }, index): ChunkRow => [
+      ({ key, before, after, cause }): ChunkRow => [
         KINDS.indexOf(key.kind),
         CHANGE_RULES.indexOf(cause.rule),
         cause.actor ?? (mode === 'full' ? cause.recipient : undefined) ?? null,
         fieldsOf(before.entry),
         fieldsOf(after.entry),
-        at - times[index]!,
         ...partsOf(key),
       ],
     )
     const byHand = Number(changes.some(({ cause }) => UNDOABLE_RULES.includes(cause.rule)))
     this.#connection
       .prepare(APPEND)
-      .run(before + changes.length, before + 1, event, at, byHand, JSON.stringify(rows))
+      .run(first + changes.length - 1, first, event, sec, byHand, JSON.stringify(rows))
   }
 
   #eventFor(rule: ChangeRule, seq: number): number {
@@ -213,12 +215,12 @@ export class History {
 function* rowsOf([, first, event, at, text]: Chunk): Generator<HistoryRow> {
   for (const [index, row] of (JSON.parse(text) as ChunkRow[]).entries()) {
     if (row === 0) continue
-    const [kind, rule, actor, before, after, age, ...parts] = row
+    const [kind, rule, actor, before, after, ...parts] = row
     const key = keyOf(kind, parts)
     yield {
       seq: first + index,
       event,
-      at: at - age,
+      at,
       rule: CHANGE_RULES[rule] ?? 'merge',
       actor: actor ?? undefined,
       key,

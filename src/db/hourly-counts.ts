@@ -5,7 +5,9 @@ import type { Connection } from './connection.js'
 const ADD = `INSERT INTO hourly_counts (hour, name, label, count) VALUES (?, ?, ?, ?)
   ON CONFLICT (hour, name, label) DO UPDATE SET count = count + excluded.count`
 const READ = 'SELECT hour, name, label, count FROM hourly_counts WHERE hour >= ? ORDER BY hour, name, label'
-const DROP = 'DELETE FROM hourly_counts WHERE hour < ?'
+/** A few hours at a time: a clock that stands years ahead for an hour must not take all. */
+const DROP = `DELETE FROM hourly_counts WHERE hour < ?
+  AND hour IN (SELECT DISTINCT hour FROM hourly_counts ORDER BY hour LIMIT 3)`
 /** A year and a month: the same weeks of two years can be compared. */
 const KEEP_SEC = 396 * 86_400
 
@@ -18,16 +20,16 @@ export class HourlyCounts {
     this.#connection = connection
   }
 
-  add(changes: readonly Change[]): void {
-    const first = changes[0]
-    if (first === undefined) return
+  /** Counts changes that were made at `nowSec`, seconds since the Epoch. */
+  add(changes: readonly Change[], nowSec: number): void {
+    if (changes.length === 0) return
     const counter = new ChangeCounter()
-    counter.add(changes)
+    counter.add(changes, nowSec)
     const named = [...counter.counts].map(([key, count]) => {
       const at = key.indexOf(' ')
       return { name: key.slice(0, at), label: key.slice(at + 1), count }
     })
-    this.addNamed(named, first.stamp.time / 1000)
+    this.addNamed(named, nowSec)
   }
 
   /** Adds to the hour of `now`, in seconds, within a transaction of the caller. */

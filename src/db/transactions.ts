@@ -95,8 +95,8 @@ export class Transactions {
     const outcomes = decision(draft)
     for (const { first, last } of draft.touched) this.#store(first, last)
     journal.append(draft.changes)
-    this.history.append(draft.changes)
-    this.counts.add(draft.changes)
+    this.history.append(draft.changes, draft.changedSec)
+    this.counts.add(draft.changes, draft.changedSec)
     options.after?.(outcomes)
     return { outcomes, changes: draft.changes }
   }

@@ -96,6 +96,14 @@ export class Draft {
     this.#request = request
   }
 
+  /**
+   * When the changes are made, seconds since the Epoch: stamps are no clock, they stay ahead for as long as the clock once
+   * was. Of a draft without a time that of its first stamp.
+   */
+  get changedSec(): number {
+    return this.now > 0 ? this.now : Math.floor((this.changes[0]?.stamp.time ?? 0) / 1000)
+  }
+
   nextStamp(): Stamp {
     return this.#clock.next(this.now)
   }

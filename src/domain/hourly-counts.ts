@@ -51,11 +51,12 @@ export interface HourlyCount {
 export class ChangeCounter {
   readonly counts = new Map<string, number>()
 
-  add(changes: readonly Change[]): void {
+  /** `nowSec`: when they were made, seconds since the Epoch. */
+  add(changes: readonly Change[], nowSec: number): void {
     for (const change of changes) {
       // The key of a pool counts attempts that their own tuples count too.
       if (change.key.kind === 'tuple' && poolKeyOf(change.key) !== undefined) continue
-      if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange)
+      if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange, nowSec)
       else this.#addOther(change)
     }
   }
@@ -95,9 +96,8 @@ export class ChangeCounter {
     }
   }
 
-  #addTuple({ before, after, stamp, cause }: TupleChange): void {
+  #addTuple({ before, after, cause }: TupleChange, nowSec: number): void {
     const { entry, marks } = before
-    const nowSec = Math.floor(stamp.time / 1000)
     const isAgain = entry !== undefined && entry.first !== after.entry?.first && after.entry !== undefined
     switch (cause.rule) {
       case 'attempt':

@@ -1,5 +1,5 @@
 /** Several gateways on one server: what each writes is there once, and each learns what the others changed. */
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { PgLink } from '../../src/db/postgres/pg-link.js'
 import type { Store } from '../../src/db/store.js'
 import { PostgresServer } from '../support/postgres-server.js'
@@ -212,3 +212,37 @@ describe('the scan', () => {
 function databaseOf(location: string): string {
   return /\/([^/?]*)\?/.exec(location)![1]!
 }
+
+describe('a gateway whose clock stands two years ahead', () => {
+  test('drops neither history, counters nor deletions that all gateways share', async () => {
+    const nowSec = Math.floor(Date.now() / 1000)
+    const { location, stores } = await gateways(1)
+    const right = stores[0]!
+    expect(await right.beginScan()).toBe('all')
+    await right.recordAttempts([attemptOf('192.0.2.1')], POLICY, nowSec)
+    await right.edit(
+      [addWhite('192.0.2.7'), { operation: 'delete', key: { kind: 'host', ip: '192.0.2.7' } }],
+      nowSec,
+    )
+    await right.close()
+    const twoYears = 2 * 365 * 86_400
+    const clock = vi
+      .spyOn(Date, 'now')
+      .mockImplementation(() => performance.timeOrigin + performance.now() + twoYears * 1000)
+    try {
+      const wrong = await scratch.open(location)
+      expect(await wrong.beginScan()).toBe('all')
+      await wrong.dropOldMarks(
+        undefined,
+        100,
+        { keepSec: 36 * 86_400, keepTupleSec: 14_400 },
+        nowSec + twoYears,
+      )
+      expect(await wrong.readHistory({ after: 0, limit: 10 })).toHaveLength(3)
+      expect((await wrong.readCounts(0)).map(({ name }) => name)).toEqual(['by-hand', 'new'])
+      expect(await wrong.readRecords([{ kind: 'host', ip: '192.0.2.7' }])).toHaveLength(1)
+    } finally {
+      clock.mockRestore()
+    }
+  })
+})

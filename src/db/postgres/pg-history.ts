@@ -1,5 +1,6 @@
 /** The history for people on a server, partitioned by day; see the head of history.ts for what it keeps. */
-import { CHANGE_RULES, type Change, type ChangeRule } from '../../domain/change.js'
+import { CHANGE_RULES, type ChangeRule } from '../../domain/change.js'
+import type { Draft } from '../../domain/draft.js'
 import {
   DEFAULT_HISTORY,
   type HistoryRow,
@@ -76,7 +77,7 @@ export class PgHistory {
 
   /** Appends the changes of the running transaction. */
   async append(
-    changes: readonly Change[],
+    { changes, changedSec }: Pick<Draft, 'changes' | 'changedSec'>,
     send: (sql: string, values: readonly unknown[]) => void,
     statements: Statements,
   ): Promise<void> {
@@ -86,9 +87,9 @@ export class PgHistory {
     const kept = changes.filter((change) => isKept(change, settings))
     if (kept.length === 0) return
     const event = await this.#eventFor(kept[0]!.cause.rule, statements)
-    const rows = kept.map(({ key, before, after, cause, stamp }) => [
+    const rows = kept.map(({ key, before, after, cause }) => [
       event,
-      Math.floor(stamp.time / 1000),
+      Math.floor(changedSec),
       CHANGE_RULES.indexOf(cause.rule),
       cause.actor ?? (settings.mode === 'full' ? cause.recipient : undefined) ?? null,
       KINDS.indexOf(key.kind),
@@ -181,9 +182,13 @@ export class PgHistory {
     return row?.[0] as number | undefined
   }
 
-  /** Makes the partitions of today and tomorrow and drops what is older than the settings say. */
-  async keepUp(now: number): Promise<void> {
-    await this.#link.read('keepHistory', async (statements) => {
+  /**
+   * Makes the partitions of today and tomorrow and drops what is older than the settings say: by the clock of the server,
+   * since that of one gateway must not drop what all of them recorded.
+   */
+  async keepUp(): Promise<void> {
+    await this.#link.read('keepHistory', async (statements, { skewSec }) => {
+      const now = Math.floor(Date.now() / 1000) + skewSec
       const { keepSec, keepRows } = await this.#settingsWithin(statements)
       const dropBefore = dayOf(now - keepSec)
       for (const day of [now, now + DAY_SEC]) await statements.rows(KEEP, [dayOf(day), dropBefore])

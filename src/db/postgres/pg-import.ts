@@ -85,7 +85,12 @@ const CHUNK = 5000
 export async function importEntries(
   statements: Statements,
   batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-  { ifMissing, stamp, history }: { ifMissing: boolean; stamp: () => Stamp; history: PgHistory },
+  {
+    ifMissing,
+    stamp,
+    now,
+    history,
+  }: { ifMissing: boolean; stamp: () => Stamp; now: number; history: PgHistory },
 ): Promise<{ counts: UpsertCounts; balance: TupleBalance }> {
   await statements.run(STAGE)
   const total = await stageAll(statements, batches)
@@ -111,7 +116,7 @@ export async function importEntries(
   appendEverything('import', at, send)
   const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
   await history.appendSummaries(
-    { rule: 'import', at: at.time / 1000, summaries: [texts.join(', ')] },
+    { rule: 'import', at: now > 0 ? now : at.time / 1000, summaries: [texts.join(', ')] },
     send,
     statements,
   )

@@ -75,11 +75,10 @@ export class PgLease {
 
   async #keepUp(nowMs: number): Promise<void> {
     this.#keptUpMs = nowMs
-    const nowSec = Math.floor(Date.now() / 1000)
-    await this.#history.keepUp(nowSec)
+    await this.#history.keepUp()
     await this.#journal.trim()
-    await this.#link.read('dropCounts', (statements) =>
-      statements.rows(DROP_COUNTS, [nowSec - KEEP_COUNTS_SEC]),
+    await this.#link.read('dropCounts', (statements, { skewSec }) =>
+      statements.rows(DROP_COUNTS, [Math.floor(Date.now() / 1000) + skewSec - KEEP_COUNTS_SEC]),
     )
   }
 }

@@ -131,10 +131,10 @@ export async function dropOldMarks(
   { keepSec, keepTupleSec }: { keepSec: number; keepTupleSec: number },
   now: number,
 ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
-  return transactions.link.write('dropOldMarks', async (statements) => {
+  return transactions.link.write('dropOldMarks', async (statements, _commit, { skewSec }) => {
     let droppedCount = 0
     for (const [index, sql] of DROP_OLD_MARKS.entries()) {
-      const before = now - (index >= 2 ? keepTupleSec : keepSec)
+      const before = now + skewSec - (index >= 2 ? keepTupleSec : keepSec)
       const counting = `WITH gone AS (${sql} RETURNING 1) SELECT count(*) FROM gone`
       const [row] = await statements.rows(counting, [before * 1000 * 2048, limit])
       droppedCount += row![0] as number

@@ -174,6 +174,7 @@ export class PgStore implements Store {
         const { counts, balance } = await importEntries(statements, batches, {
           ifMissing,
           stamp,
+          now,
           history: this.#history,
         })
         const sent = this.#settle(balance, statements)
@@ -403,7 +404,9 @@ export class PgStore implements Store {
   /** Stores a change of the totals of tuples. */
   async #settle(balance: TupleBalance, statements: Statements): Promise<void> {
     const sent: Promise<unknown>[] = []
-    this.#transactions.sendCounts([], balance, (sql, values) => sent.push(statements.rows(sql, values)))
+    this.#transactions.sendCounts({ changes: [], changedSec: 0 }, balance, (sql, values) =>
+      sent.push(statements.rows(sql, values)),
+    )
     await Promise.all(sent)
   }
 }

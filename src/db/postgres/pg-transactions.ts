@@ -171,20 +171,24 @@ export class PgTransactions {
     sendReleases(draft, send)
     const { added, removed } = sendEntries(draft, send)
     appendJournal(draft.changes, send)
-    await this.#history.append(draft.changes, send, statements)
+    await this.#history.append(draft, send, statements)
     const balance = balanceOf(added, removed)
-    this.sendCounts(draft.changes, balance, send)
+    this.sendCounts(draft, balance, send)
     commit()
     await Promise.all(sent)
     this.#limits.note(added, removed)
   }
 
   /** Adds to the counters of the hour and to the totals of tuples. */
-  sendCounts(changes: readonly Change[], balance: TupleBalance, send: Send): void {
+  sendCounts(
+    { changes, changedSec }: Pick<Draft, 'changes' | 'changedSec'>,
+    balance: TupleBalance,
+    send: Send,
+  ): void {
     const counter = new ChangeCounter()
-    counter.add(changes)
+    counter.add(changes, changedSec)
     if (counter.counts.size === 0 && balance.count === 0 && balance.pools === 0 && balance.bytes === 0) return
-    const hour = Math.floor((changes[0]?.stamp.time ?? 0) / 1000 / HOUR_SEC) * HOUR_SEC
+    const hour = Math.floor(changedSec / HOUR_SEC) * HOUR_SEC
     const keys = [...counter.counts.keys()]
     send('SELECT spamd.add_counts($1, $2, $3, $4, $5, $6, $7, $8)', [
       this.#slot,
