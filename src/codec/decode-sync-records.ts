@@ -1,11 +1,16 @@
 /** Reads the records of version 3; see sync-record.ts. */
 import { canonicalIp } from '../ip/address.js'
-import { bytesToIp, formatCidr, parseCidr } from '../ip/cidr.js'
+import { bytesToIp } from '../ip/cidr.js'
 import { ByteReader } from './byte-reader.js'
 import {
   HAND_FLAG,
   HEAD_BYTES,
   HOST_FLAG,
+  isNetworkText,
+  isReleaseId,
+  isTupleKey,
+  isWireComment,
+  isWireText,
   MAX_KEY_BYTES,
   MAX_TEXT_BYTES,
   POOL_FLAG,
@@ -127,14 +132,6 @@ function readTuple(flags: number, reader: ByteReader): WireTuple | RecordRefusal
   return { kind: 'tuple', tuple, state: epoch === undefined ? state : { epoch, ...state } }
 }
 
-/** A name in lower case, which may have a domain behind it: the key of a pool. */
-const POOL_KEY = /^[a-z]+(?::[a-z0-9._-]+)?$/
-
-function isTupleKey(key: string): boolean {
-  if (canonicalIp(key) === key) return true
-  return isNetwork(key) || POOL_KEY.test(key)
-}
-
 function readSpamtrap(flags: number, reader: ByteReader): WireSpamtrap | RecordRefusal {
   const address = readText(reader, MAX_TEXT_BYTES)
   if (reader.isShort) return 'entry length'
@@ -152,7 +149,7 @@ function readSpamtrap(flags: number, reader: ByteReader): WireSpamtrap | RecordR
 function readPool(flags: number, reader: ByteReader): WirePool | RecordRefusal {
   const network = readText(reader, MAX_KEY_BYTES)
   if (reader.isShort) return 'entry length'
-  if (network === false || !isNetwork(network)) return 'address'
+  if (network === false || !isNetworkText(network)) return 'address'
   const reset = (flags & POOL_FLAG.closed) === 0 ? undefined : readStamp(reader)
   if ((flags & POOL_FLAG.open) === 0) return { kind: 'pool', network, reset, entry: undefined }
   const pool = readText(reader, MAX_KEY_BYTES)
@@ -163,18 +160,10 @@ function readPool(flags: number, reader: ByteReader): WirePool | RecordRefusal {
   return { kind: 'pool', network, reset, entry: { kind: 'POOL', ip: network, pool, ...times, ...counts } }
 }
 
-function isNetwork(value: string): boolean {
-  const network = parseCidr(value)
-  return network !== undefined && formatCidr(network) === value
-}
-
-/** A release has a name of letters and digits, a sender or a recipient, and a network in its canonical form. */
-const RELEASE_ID = /^[A-Za-z0-9_-]{1,64}$/
-
 function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRefusal {
   const id = readText(reader, MAX_KEY_BYTES)
   if (reader.isShort) return 'entry length'
-  if (id === false || !RELEASE_ID.test(id)) return 'string'
+  if (id === false || !isReleaseId(id)) return 'string'
   const changed = readStamp(reader)
   const times = { first: readTime(reader), expire: readTime(reader), used: reader.u32be() }
   const has = (flag: number): boolean => (flags & flag) !== 0
@@ -185,7 +174,7 @@ function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRef
   if (reader.isShort) return 'entry length'
   if (from === false || to === false || author === false || (from === undefined && to === undefined))
     return 'string'
-  if (network === false || (network !== undefined && !isNetwork(network))) return 'address'
+  if (network === false || (network !== undefined && !isNetworkText(network))) return 'address'
   const terms = {
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
@@ -207,20 +196,18 @@ function readStamp(reader: ByteReader): WireStamp {
 /** Bytes without control characters, as text of one character a byte; false for others. */
 function readText(reader: ByteReader, maxBytes: number): string | false {
   const bytes = reader.take(reader.u16be())
-  if (bytes.length > maxBytes) return false
-  for (const byte of bytes) if (byte < 0x20 || byte === 0x7f) return false
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+  return isWireText(text, maxBytes) && text
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 function readComment(reader: ByteReader): string | false {
   const bytes = reader.take(reader.u16be())
   if (bytes.length > MAX_TEXT_BYTES) return false
   try {
     const comment = utf8.decode(bytes)
-    return CONTROL.test(comment) ? false : comment
+    return isWireComment(comment) && comment
   } catch {
     return false
   }

@@ -4,6 +4,7 @@ import {
   HAND_FLAG,
   HEAD_BYTES,
   HOST_FLAG,
+  isSoundRecord,
   MAX_RECORD_BYTES,
   MAX_TIME,
   MAX_U32,
@@ -23,6 +24,14 @@ import {
 
 const scratch = Buffer.alloc(MAX_RECORD_BYTES)
 let at = 0
+
+/**
+ * The bytes of a record that others take; undefined for one that they would refuse, and with it everything that came along:
+ * an import may bring a tuple without sender, or a control character.
+ */
+export function encodeSoundRecord(record: SyncRecord): Buffer | undefined {
+  return isSoundRecord(record) ? encodeRecord(record) : undefined
+}
 
 /** The bytes of one record; undefined for one that is longer than any that this suite makes. */
 export function encodeRecord(record: SyncRecord): Buffer | undefined {

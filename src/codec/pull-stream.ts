@@ -12,7 +12,7 @@
 
 import { decodeRecords } from './decode-sync-records.js'
 import type { Decoded } from './decoded.js'
-import { encodeRecord } from './encode-sync-record.js'
+import { encodeSoundRecord } from './encode-sync-record.js'
 import type { SyncRecord } from './sync-record.js'
 
 const PULL_MAGIC = 'spamdctl pull 1\n'
@@ -66,13 +66,15 @@ export function encodePullEnd(count: number): Buffer {
   return frame('E', Buffer.from(JSON.stringify({ count })))
 }
 
-/** Frames of records. */
-export function* encodePullRecords(records: Iterable<SyncRecord>): Generator<Buffer> {
+/** Frames of records, without those that no gateway would take; returns how many are in them. */
+export function* encodePullRecords(records: Iterable<SyncRecord>): Generator<Buffer, number> {
   let waiting: Buffer[] = []
   let waitingBytes = 0
+  let count = 0
   for (const record of records) {
-    const bytes = encodeRecord(record)
+    const bytes = encodeSoundRecord(record)
     if (bytes === undefined) continue
+    count += 1
     waiting.push(bytes)
     waitingBytes += bytes.length
     if (waitingBytes < FRAME_BYTES) continue
@@ -81,6 +83,7 @@ export function* encodePullRecords(records: Iterable<SyncRecord>): Generator<Buf
     waitingBytes = 0
   }
   if (waiting.length > 0) yield frame('R', Buffer.concat(waiting))
+  return count
 }
 
 function frame(type: string, body: Uint8Array): Buffer {

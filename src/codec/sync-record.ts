@@ -3,6 +3,9 @@
  * stamps. The same bytes travel in datagrams (sync-state-message.ts) and over ssh (pull-stream.ts). All numbers are
  * big-endian; docs/protocol/sync.md has the table.
  */
+import { canonicalIp } from '../ip/address.js'
+import { formatCidr, parseCidr } from '../ip/cidr.js'
+
 /** See `Stamp` of domain/stamp.ts; times in milliseconds since the Epoch. */
 export interface WireStamp {
   time: number
@@ -124,3 +127,61 @@ export const MAX_TIME = 2 ** 48 - 1
 export const MAX_U32 = 2 ** 32 - 1
 /** Longest record: a tuple of three full texts; every other one is shorter. */
 export const MAX_RECORD_BYTES = HEAD_BYTES + 4 * 2 + MAX_KEY_BYTES + 3 * MAX_TEXT_BYTES + 12 + 2 * 10 + 6 + 4
+
+/** A name in lower case, which may have a domain behind it: the key of a pool. */
+const POOL_KEY = /^[a-z]+(?::[a-z0-9._-]+)?$/
+/** A release has a name of letters and digits. */
+const RELEASE_ID = /^[A-Za-z0-9_-]{1,64}$/
+const TEXT = /^[^\u0000-\u001f\u007f\u0100-\uffff]*$/
+const COMMENT = /^[^\u0000-\u001f\u007f-\u009f]*$/
+
+/** True for an address, a network or the name of a pool. */
+export function isTupleKey(key: string): boolean {
+  if (key.length > MAX_KEY_BYTES) return false
+  return canonicalIp(key) === key || isNetworkText(key) || POOL_KEY.test(key)
+}
+
+/** True for a network in its canonical form. */
+export function isNetworkText(text: string): boolean {
+  const network = parseCidr(text)
+  return network !== undefined && formatCidr(network) === text
+}
+
+/** True for the name of a release. */
+export function isReleaseId(id: string): boolean {
+  return RELEASE_ID.test(id)
+}
+
+/** True for bytes without control characters, as text of one character a byte. */
+export function isWireText(text: string, maxBytes = MAX_TEXT_BYTES): boolean {
+  return text.length <= maxBytes && TEXT.test(text)
+}
+
+/** True for a comment that others take. */
+export function isWireComment(comment: string | undefined): boolean {
+  return comment === undefined || (Buffer.byteLength(comment) <= MAX_TEXT_BYTES && COMMENT.test(comment))
+}
+
+/** False for a record that others would refuse, together with all that it came with. */
+export function isSoundRecord(record: SyncRecord): boolean {
+  switch (record.kind) {
+    case 'host':
+      return isWireComment(record.registers.hand?.comment)
+    case 'tuple': {
+      const { ip, helo, from, to } = record.tuple
+      return from !== '' && to !== '' && isTupleKey(ip) && [helo, from, to].every((text) => isWireText(text))
+    }
+    case 'spamtrap':
+      return record.address !== '' && isWireText(record.address) && isWireComment(record.entry?.comment)
+    case 'pool':
+      return isNetworkText(record.network) && (record.entry === undefined || isTupleKey(record.entry.pool))
+    case 'release': {
+      const { from, to, network, author } = record.entry
+      if (from === undefined && to === undefined) return false
+      if (network !== undefined && !isNetworkText(network)) return false
+      return (
+        isReleaseId(record.id) && [from, to].every((text) => isWireText(text ?? '')) && isWireComment(author)
+      )
+    }
+  }
+}

@@ -50,8 +50,8 @@ export async function pullHost(host: string, options: PullOptions): Promise<Pull
       mergePull(store, running.stdout, { host, policy, now: () => clock.nowSec() }),
     )
   } catch (error) {
-    // That ssh failed is the reason why its answer was cut.
-    if (error instanceof AppError && error.code === 'ERR_PULL_ANSWER') await endOf(host, running)
+    // That ssh failed is the reason why its answer was cut; that nobody read on is not.
+    if (error instanceof AppError && error.code === 'ERR_PULL_ANSWER') await endOf(host, running, true)
     throw error
   }
   await endOf(host, running)
@@ -79,9 +79,9 @@ async function startSsh(
   })
 }
 
-async function endOf(host: string, running: RunningProcess): Promise<void> {
+async function endOf(host: string, running: RunningProcess, isRefused = false): Promise<void> {
   const { exitCode, hasTimedOut, stderrTail } = await running.ended
-  if (exitCode === 0) return
+  if (exitCode === 0 || (isRefused && exitCode === null && !hasTimedOut)) return
   const last = stderrTail.trimEnd().split('\n').at(-1) ?? ''
   const reason = hasTimedOut ? 'no answer in time' : last === '' ? `ssh ended with status ${exitCode}` : last
   throw new AppError('ERR_PULL_SSH', `${host}: ${escapeControl(reason)}`, {

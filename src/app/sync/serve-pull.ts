@@ -45,8 +45,7 @@ export async function* servePull(
   yield encodePullStart({ node: node ?? null, newest, nowSec, isWhole: keys === undefined })
   let count = 0
   for await (const records of keys === undefined ? allRecords(store) : recordsOf(store, keys)) {
-    count += records.length
-    yield* encodePullRecords(records)
+    count += yield* encodePullRecords(records)
   }
   yield encodePullEnd(count)
 }

@@ -24,6 +24,8 @@ export interface StateGateOptions {
 }
 
 interface Numbers {
+  /** Nothing up to here is taken: what was kept of an earlier run, where the window is not known. */
+  floor: number
   highest: number
   /** Numbers taken within the window. */
   taken: Set<number>
@@ -41,7 +43,7 @@ export class StateGate {
   setFloor(node: number, number: number): void {
     const known = this.#numbers.get(node)
     if (known === undefined || known.highest < number) {
-      this.#numbers.set(node, { highest: number, taken: new Set() })
+      this.#numbers.set(node, { floor: number, highest: number, taken: new Set() })
     }
   }
 
@@ -71,14 +73,10 @@ export class StateGate {
   #isNew({ node, number }: StateMessage): boolean {
     let known = this.#numbers.get(node)
     if (known === undefined) {
-      known = { highest: 0, taken: new Set() }
+      known = { floor: 0, highest: 0, taken: new Set() }
       this.#numbers.set(node, known)
     }
-    const floor = known.highest - WINDOW
-    if (number <= floor || known.taken.has(number)) return false
-    // After a restart nothing is known of the window: what is not above the number that was kept is refused.
-    if (number < known.highest && known.taken.size === 0) return false
-    if (number === known.highest) return false
+    if (number <= Math.max(known.floor, known.highest - WINDOW) || known.taken.has(number)) return false
     known.taken.add(number)
     if (number > known.highest) known.highest = number
     if (known.taken.size > 2 * WINDOW) {

@@ -3,7 +3,7 @@
  * that outlives restarts, and sends what is on record under each key that changed. What came from other gateways is
  * not sent on. What it cannot tell (an import of many entries, a long absence) it passes over; receivers find the gap.
  */
-import { encodeRecord } from '../../codec/encode-sync-record.js'
+import { encodeSoundRecord } from '../../codec/encode-sync-record.js'
 import { encodeStateMessage, USUAL_RECORD_BYTES } from '../../codec/sync-state-message.js'
 import type { JournalRow } from '../../db/store.js'
 import { type ChangeKey, keyText } from '../../domain/change.js'
@@ -144,9 +144,10 @@ export class StateSender {
     const start = this.#position!
     const slice = await useStore((store) => store.readJournal(start, MAX_ROWS))
     if (slice.newest === start) return
+    const isAlone = !hasListeners()
+    if (isAlone && clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
     await onRows?.(slice.rows)
-    if (!hasListeners()) {
-      if (clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
+    if (isAlone) {
       await this.#savePosition(slice.rows.at(-1)?.seq ?? slice.newest)
       return
     }
@@ -191,7 +192,7 @@ export class StateSender {
       const text = keyText(key)
       const record = byKey.get(text)
       byKey.delete(text)
-      const bytes = record && encodeRecord(record)
+      const bytes = record && encodeSoundRecord(record)
       if (bytes !== undefined) {
         if (waitingBytes + bytes.length > USUAL_RECORD_BYTES) flush()
         waiting.push(bytes)

@@ -184,7 +184,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       counters: gate.counters,
       clock,
       logger,
-      gapFile: `${settings.db}-sync-gap`,
+      gapFile: `${databaseFileOf(settings)}-sync-gap`,
     })
     await state.start()
     this.#state = state

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeRecords } from '../../../src/codec/decode-sync-records.js'
-import { encodeRecord } from '../../../src/codec/encode-sync-record.js'
+import { encodeRecord, encodeSoundRecord } from '../../../src/codec/encode-sync-record.js'
 import { MAX_RECORD_BYTES, type SyncRecord } from '../../../src/codec/sync-record.js'
 import {
   decodeStateMessage,
@@ -200,6 +200,45 @@ describe('records of version 3', () => {
   ])('are refused for %s', (_, record, reason) => {
     const bytes = encodeRecord(record)!
     expect(decodeRecords(bytes, 0, bytes.length)).toBe(reason)
+  })
+
+  test('that others would refuse are not sent, whatever their texts are', () => {
+    const anyText = fc.oneof(wireText(0), fc.string({ unit: 'binary-ascii' }), fc.constant('x'.repeat(1024)))
+    const anyComment = fc.oneof(commentOf, fc.string({ unit: 'binary' }), fc.constant('é'.repeat(600)))
+    const stamps = { time: 5, counter: 1, node: 2 }
+    const anyRecord = fc.oneof(
+      fc
+        .record({ ip: fc.oneof(ipOf, anyText), helo: anyText, from: anyText, to: anyText })
+        .map((tuple): SyncRecord => ({ kind: 'tuple', tuple, state: { epoch: stamps } })),
+      fc.record({ address: anyText, comment: anyComment }).map(
+        ({ address, comment }): SyncRecord => ({
+          kind: 'spamtrap',
+          address,
+          stamp: stamps,
+          entry: { kind: 'SPAMTRAP', address, first: 1, comment },
+        }),
+      ),
+      anyComment.map(
+        (comment): SyncRecord => ({
+          kind: 'host',
+          ip: '192.0.2.1',
+          registers: { bcount: 0, pcount: 0, hand: { stamp: stamps, pinned: true, kind: 'WHITE', comment } },
+        }),
+      ),
+    )
+    fc.assert(
+      fc.property(anyRecord, (record) => {
+        const bytes = encodeSoundRecord(record)
+        if (bytes !== undefined) expect(plain(decode(bytes).records)).toEqual(plain([record]))
+        else
+          expect(
+            typeof (
+              encodeRecord(record) && decodeRecords(encodeRecord(record)!, 0, encodeRecord(record)!.length)
+            ),
+          ).not.toBe('object')
+      }),
+      { numRuns: 300 },
+    )
   })
 
   test('are refused for an IPv4 address in an IPv6 one, and for bytes behind the last field', () => {

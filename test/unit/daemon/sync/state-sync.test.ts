@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { encodeRecord } from '../../../../src/codec/encode-sync-record.js'
 import { encodeStateMessage, stateKeyOf } from '../../../../src/codec/sync-state-message.js'
 import { StateGate } from '../../../../src/daemon/sync/state-gate.js'
+import { StateSender } from '../../../../src/daemon/sync/state-sender.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { attemptOf, NOW, POLICY, Scratch } from '../../../support/scratch-database.js'
@@ -124,6 +125,20 @@ describe('two gateways', () => {
     expect(await other.pull(one, true)).toMatchObject({ isWhole: false, read: 0 })
   })
 
+  test('go on with everything else when an import brought what no message may hold', async () => {
+    const { one, other, run } = await pair()
+    const times = { first: NOW, pass: NOW + 14_400, expire: NOW + 14_400, bcount: 1, pcount: 0 }
+    const tuple = { kind: 'GREY', ip: '192.0.2.3', helo: 'h', from: '', to: '<a@b>', ...times } as const
+    await one.store.upsert([tuple], { ifMissing: false, now: NOW })
+    await one.store.edit([white('192.0.2.1')], NOW)
+    await run()
+    expect(await other.store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({ kind: 'WHITE' })
+    other.clock.advance(10)
+    other.check()
+    expect(other.peers[0]).toMatchObject({ missingCount: 0 })
+    expect(await other.pull(one, false)).toMatchObject({ isWhole: true, read: 1 })
+  })
+
   test('refuse what is more than five minutes ahead and get it by a pull once it is not', async () => {
     const { one, other, run } = await pair(-400)
     await one.store.edit([white('192.0.2.1')], NOW)
@@ -170,6 +185,13 @@ describe('the gate of version 3', () => {
     expect(counters).toEqual({ received: 11, accepted: 6, refused: { repeated: 5 } })
   })
 
+  test('takes nothing of before a restart, also once something newer came', () => {
+    const { gate } = gateWith()
+    gate.setFloor(5, 1000)
+    expect(gate.admit(message(1001), '198.51.100.1')).toBeDefined()
+    for (const number of [1000, 990, 500]) expect(gate.admit(message(number), '198.51.100.1')).toBeUndefined()
+  })
+
   test.each<[string, Parameters<typeof gateWith>[0], object]>([
     ['own', { node: () => 5 }, { own: 1 }],
     ['stranger', { peers: [parseCidr('203.0.113.0/24')!] }, { stranger: 1 }],
@@ -181,4 +203,27 @@ describe('the gate of version 3', () => {
     expect(gate.admit(message(1), '198.51.100.1')).toBeUndefined()
     expect(counters.refused).toEqual(refused)
   })
+})
+
+test('what is undone is told to gateways of version 2 once', async () => {
+  const store = await scratch.store()
+  const clock = new ManualClock(NOW)
+  const told: string[] = []
+  const sender = new StateSender({
+    useStore: (action) => action(store),
+    clock,
+    key: () => KEY,
+    hasListeners: () => false,
+    send: () => undefined,
+    onRows: async (rows) => void told.push(...rows.map(({ rule }) => rule)),
+    onTrouble: (error) => {
+      throw error
+    },
+  })
+  await sender.look()
+  await store.edit([white('192.0.2.1')], NOW)
+  for (let look = 0; look < 5; look += 1) await sender.look()
+  clock.advance(31)
+  for (let look = 0; look < 5; look += 1) await sender.look()
+  expect(told).toEqual(['manual'])
 })
