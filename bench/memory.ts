@@ -1,6 +1,6 @@
 /**
  * What spamd and spamlogd keep in memory, and what they take of the processor, when nothing happens: as root, in a network
- * of their own (`npm run bench:memory [ENTRIES]`, after a build). Private memory (Private_Clean and Private_Dirty of
+ * of their own (`npm run bench:memory [ENTRIES [only]]`, after a build; `only`: not with an empty database). Private memory (Private_Clean and Private_Dirty of
  * smaps_rollup) of each process, 20 s after the start; of the processor over the 60 s after that, with scans each minute.
  * Then the same set of CIDRs is sent to the configuration port of spamd three times.
  */
@@ -28,6 +28,7 @@ interface Process {
   privateMib: number
   residentMib: number
   cpuSec: number
+  helperSec: number
 }
 
 /** All processes below the given ones, these included. */
@@ -59,7 +60,9 @@ function look(pid: number): Process {
     name: words.find((word) => word.includes('spam') || word.includes('tcpdump')) ?? words[0] ?? '',
     privateMib: mib('Private_Clean') + mib('Private_Dirty'),
     residentMib: mib('Rss'),
+    // Its own, and that of programs that it has run to their end (nft).
     cpuSec: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SEC,
+    helperSec: (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SEC,
   }
 }
 
@@ -82,6 +85,22 @@ function report(title: string, processes: readonly Process[]): void {
   }
 }
 
+/** Prints what each process and the programs that it ran took of a core, and all together. */
+function reportProcessor(before: readonly Process[], after: readonly Process[]): void {
+  const share = (sec: number): string => `${((sec / (WATCH_MS / 1000)) * 100).toFixed(2)} %`
+  const was = new Map(before.map((process) => [process.pid, process]))
+  let total = 0
+  for (const { pid, name, cpuSec, helperSec } of after) {
+    const own = cpuSec - (was.get(pid)?.cpuSec ?? 0)
+    const helpers = helperSec - (was.get(pid)?.helperSec ?? 0)
+    total += own + helpers
+    process.stdout.write(
+      `  processor: ${name.slice(-40).padEnd(40)} ${share(own)}, its programs ${share(helpers)}\n`,
+    )
+  }
+  process.stdout.write(`  processor: ${share(total)} of a core together\n`)
+}
+
 async function sendList(): Promise<void> {
   const addresses = Array.from({ length: CIDRS }, (_, index) => formatIpv4((0x01000000 + index * 512) >>> 0))
   const items = addresses.map((address) => `${address}/24`)
@@ -101,8 +120,15 @@ async function measure(count: number): Promise<void> {
   if (count > 0) {
     rmSync(db)
     await generateDatabase(db, { entries: count, seed: 1, now: Math.floor(Date.now() / 1000) })
-    // Nothing is due while it is watched.
-    spawnSync('sqlite3', [db, 'UPDATE tuples SET expire = expire + 86400'], { stdio: 'inherit' })
+    // Nothing is due while it is watched: a tuple whose waiting ends before it expires would become WHITE.
+    spawnSync(
+      'sqlite3',
+      [
+        db,
+        'UPDATE tuples SET expire = expire + 86400, pass = pass + 86400; UPDATE hosts SET expire = expire + 86400',
+      ],
+      { stdio: 'inherit' },
+    )
   }
   spawnSync('chown', ['-R', 'nobody', folder])
   const spamd = start('spamd.js', ['--foreground', '--firewall', 'nft', '--state-dir', folder], env)
@@ -114,9 +140,7 @@ async function measure(count: number): Promise<void> {
     report(`idle with ${count} entries`, before)
     await pause(WATCH_MS)
     const after = processesOf(pids)
-    const used =
-      after.reduce((sum, { cpuSec }) => sum + cpuSec, 0) - before.reduce((sum, { cpuSec }) => sum + cpuSec, 0)
-    process.stdout.write(`  processor: ${((used / (WATCH_MS / 1000)) * 100).toFixed(2)} % of a core\n`)
+    reportProcessor(before, after)
     if (count > 0) return
     for (let round = 1; round <= 3; round += 1) {
       await sendList()
@@ -139,5 +163,5 @@ spawnSync('ip', ['link', 'set', 'lo', 'up'])
 spawnSync('nft', ['-f', '-'], {
   input: 'table inet filter { set spamd-white { type ipv4_addr; flags interval; } }',
 })
-await measure(0)
+if (process.argv[3] !== 'only') await measure(0)
 if (entries > 0) await measure(entries)

@@ -38,8 +38,17 @@ export interface PcapSession {
 const BUFFER_BYTES = 8 * 1024 * 1024
 /** How often the timer reads beside the poll handle: what a dead handle costs in latency. */
 const TICK_MS = 100
-/** Ticks in a row (1 s) after which a finding is believed. */
-const TICKS_TO_BELIEVE = 10
+/** The same while nothing comes: a daemon that has nothing to do wakes up seldom. */
+const QUIET_TICK_MS = 500
+/** So long without a packet is quiet. */
+const QUIET_AFTER_MS = 5_000
+/**
+ * How often it reads while packets come that nobody announces: a kernel buffer of 200 KiB holds those of 10 ms at 100,000 a
+ * second, so that a tick alone lost half of them with three quarters of the processor idle.
+ */
+const UNANNOUNCED_READ_MS = 2
+/** Milliseconds of ticks in a row after which a finding is believed. */
+const BELIEVE_MS = 1_000
 /** Link types by the package's names; all others come as `Unknown linktype N`. */
 const LINK_TYPES: Readonly<Record<string, number>> = {
   LINKTYPE_NULL: 0,
@@ -94,15 +103,20 @@ class PcapCapture implements LiveCapture {
   readonly byteOrder = endianness() === 'LE' ? 'little' : 'big'
   readonly #session: PcapSession
   readonly #request: LiveCaptureRequest
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
+  /** Runs while packets come without being announced. */
+  #fastTimer: NodeJS.Timeout | undefined
+  #tickMs = TICK_MS
+  #quietMs = 0
   #isClosed = false
   #isInTimer = false
   #packetsByPoll = 0
   #packetsByTimer = 0
-  #deadPollTicks = 0
-  #errorTicks = 0
+  #deadPollMs = 0
+  #isDeathTold = false
+  #errorMs = 0
   #emptyReads = 0
-  #spinningTicks = 0
+  #spinningMs = 0
   #lostCount = 0
 
   constructor(session: PcapSession, request: LiveCaptureRequest) {
@@ -110,7 +124,7 @@ class PcapCapture implements LiveCapture {
     this.#request = request
     this.linkType = linkTypeNumber(session.link_type)
     session.on('packet', ({ buf, header }) => this.#onPacket(buf, header))
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#plan()
   }
 
   lostCount(): number {
@@ -120,7 +134,7 @@ class PcapCapture implements LiveCapture {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    clearInterval(this.#timer)
+    this.#stopTimers()
     this.#session.close()
     await nextTurn()
     // Only this read makes libpcap see that it is to end; once it has, another one would crash.
@@ -138,6 +152,18 @@ class PcapCapture implements LiveCapture {
     this.#request.onPacket(buffer.subarray(0, Math.min(capturedBytes, buffer.length)), timeSec)
   }
 
+  #plan(): void {
+    this.#timer = setTimeout(() => {
+      this.#tick()
+      if (!this.#isClosed) this.#plan()
+    }, this.#tickMs)
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#timer)
+    clearInterval(this.#fastTimer)
+  }
+
   #tick(): void {
     if (this.#hasEnded()) {
       this.#fail('libpcap ended the capture')
@@ -148,14 +174,13 @@ class PcapCapture implements LiveCapture {
     const isSpinning =
       this.#session.empty_reads - this.#emptyReads >= SPINNING_READS && this.#packetsByPoll === 0
     this.#emptyReads = this.#session.empty_reads
-    this.#spinningTicks = isSpinning ? this.#spinningTicks + 1 : 0
-    this.#checkPoll()
+    this.#spinningMs = isSpinning ? this.#spinningMs + this.#tickMs : 0
     // On nflog every idle read gives -1; elsewhere it means that the device is gone.
-    if (result < 0 && !isNflogDevice(this.#request.device)) this.#errorTicks += 1
-    else this.#errorTicks = 0
-    if (this.#errorTicks >= TICKS_TO_BELIEVE) this.#fail('the interface is down or gone')
-    else if (this.#spinningTicks >= TICKS_TO_BELIEVE)
-      this.#fail('libpcap is stuck on a message it cannot read')
+    if (result < 0 && !isNflogDevice(this.#request.device)) this.#errorMs += this.#tickMs
+    else this.#errorMs = 0
+    this.#checkPoll()
+    if (this.#errorMs >= BELIEVE_MS) this.#fail('the interface is down or gone')
+    else if (this.#spinningMs >= BELIEVE_MS) this.#fail('libpcap is stuck on a message it cannot read')
   }
 
   #dispatch(): number {
@@ -182,13 +207,30 @@ class PcapCapture implements LiveCapture {
 
   /** Packets come by the timer alone for a second: the poll handle has died. Reading goes on by timer. */
   #checkPoll(): void {
-    if (this.#packetsByTimer > 0 && this.#packetsByPoll === 0) this.#deadPollTicks += 1
-    else if (this.#packetsByPoll > 0) this.#deadPollTicks = 0
+    const isUnannounced = this.#packetsByTimer > 0 && this.#packetsByPoll === 0
+    if (isUnannounced) this.#deadPollMs += this.#tickMs
+    else if (this.#packetsByPoll > 0) this.#deadPollMs = 0
+    this.#quietMs = this.#packetsByTimer + this.#packetsByPoll > 0 ? 0 : this.#quietMs + this.#tickMs
     this.#packetsByPoll = 0
     this.#packetsByTimer = 0
-    if (this.#deadPollTicks === TICKS_TO_BELIEVE) {
-      this.#request.onTrouble(`packets are no longer announced: reading every ${TICK_MS} ms`)
+    if (isUnannounced) this.#readFast()
+    else {
+      clearInterval(this.#fastTimer)
+      this.#fastTimer = undefined
     }
+    if (this.#deadPollMs >= BELIEVE_MS && !this.#isDeathTold) {
+      this.#isDeathTold = true
+      this.#request.onTrouble(
+        `packets are no longer announced: reading every ${UNANNOUNCED_READ_MS} ms while they come`,
+      )
+    }
+    this.#tickMs = this.#quietMs >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS
+  }
+
+  #readFast(): void {
+    this.#fastTimer ??= setInterval(() => {
+      if (!this.#hasEnded()) this.#dispatch()
+    }, UNANNOUNCED_READ_MS)
   }
 
   #hasEnded(): boolean {
@@ -202,7 +244,7 @@ class PcapCapture implements LiveCapture {
 
   #fail(reason: string): void {
     this.#isClosed = true
-    clearInterval(this.#timer)
+    this.#stopTimers()
     if (!this.#hasEnded()) this.#session.close()
     this.#request.onFailure(reason)
   }

@@ -24,8 +24,8 @@ export interface BriefScanOptions {
   blockLists: Pick<BlockLists, 'revision'>
 }
 
-/** Of so many scans in a row one is a whole one, whatever happened. */
-const WHOLE_SCAN_EVERY = 10
+/** Of so many scans in a row one is a whole one, whatever happened: an hour with the usual interval. */
+const WHOLE_SCAN_EVERY = 60
 
 /**
  * True when all that the next scan has to find is what became due. With -d each scan shows every white address; pools

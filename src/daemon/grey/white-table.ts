@@ -2,12 +2,14 @@
  * Keeps the packet filter's table of white hosts as the database says.
  *
  * A scan replaces the whole table, also when nothing changed, so that a table edited by hand is whole again within a
- * minute; where the packet filter tells the number of its entries, that is asked for instead between whole scans. A change between two scans is written soon after, by adding and deleting single entries; when that fails, or
- * there are many, the whole table is replaced. Writing never takes more than a fifth of the time.
+ * minute, or within RENEW_DUTY_DIVISOR times as long as a replacement takes; where the packet filter tells the number of
+ * its entries, that is asked for instead between whole scans. A change between two scans is written soon after, by adding
+ * and deleting single entries; when that fails, or there are many, the whole table is replaced. Writing never takes more
+ * than a fifth of the time.
  */
 import type { Firewall, TableContent, TableSpec } from '../../firewall/backend.js'
 import { hostLines } from '../../ip/host-lines.js'
-import { EMPTY_SET, type IpRangeSet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
+import { EMPTY_SET, type IpRangeSet, isEmptySet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
@@ -25,6 +27,8 @@ const GAP_PER_WRITE = 4
 const MAX_UPDATE_GAP_MS = 4000
 /** Share of time that whole replaces between scans may take: one part in so many. */
 const REPLACE_DUTY_DIVISOR = 20
+/** Share of time that writing a table anew that nothing changed may take: an idle gateway stays idle. */
+const RENEW_DUTY_DIVISOR = 400
 /** More changes than this are written as a whole table. */
 const MAX_SINGLE_CHANGES = 2000
 const LINES_PER_STEP = 2000
@@ -65,6 +69,7 @@ export class WhiteTable {
   #writing: Promise<unknown> = Promise.resolve()
   #earliestMs = 0
   #earliestReplaceMs = 0
+  #earliestRenewMs = 0
 
   /** `file`: gets the same content (--white-file). */
   constructor(options: { firewall: Firewall; clock: Clock; logger: Logger; file?: WhiteFile | undefined }) {
@@ -91,7 +96,7 @@ export class WhiteTable {
 
   /** Writes what the table is to hold once more, where the packet filter does not tell when others changed it. */
   async renew(): Promise<void> {
-    if (!this.#isCounted) await this.#inTurn(() => this.#replaceTable())
+    if (!this.#isCounted && !this.#isFresh()) await this.#inTurn(() => this.#replaceTable())
   }
 
   /** A scan begins: changes from now on may be missing in its result. */
@@ -101,11 +106,13 @@ export class WhiteTable {
 
   /** Replaces the table by the result of a whole scan and the changes since it began. */
   async replace(scanned: IpRangeSet): Promise<void> {
+    const before = this.#isScanned && !this.#isKept && this.#isFresh() ? this.#wanted() : undefined
     this.#scanned = scanned
     this.#changes = this.#changesDuringScan
     this.#changesDuringScan = new Map()
     this.#isScanned = true
     this.#isKept = false
+    if (before !== undefined && this.#unwritten.size === 0 && isSameSet(before, this.#wanted())) return
     await this.#inTurn(() => this.#replaceTable())
   }
 
@@ -151,6 +158,11 @@ export class WhiteTable {
     clearTimeout(this.#timer)
     this.#isScanned = false
     await this.#writing
+  }
+
+  /** The whole table was written not long ago, measured by what that took, and nobody said that it was lost. */
+  #isFresh(): boolean {
+    return this.isWhole && this.#clock.monotonicMs() < this.#earliestRenewMs
   }
 
   #note(ip: string, isIn: boolean): void {
@@ -242,6 +254,7 @@ export class WhiteTable {
     this.#earliestMs = endedMs + MIN_UPDATE_GAP_MS
     this.#earliestReplaceMs =
       endedMs + Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * REPLACE_DUTY_DIVISOR)
+    this.#earliestRenewMs = endedMs + (endedMs - startedMs) * RENEW_DUTY_DIVISOR
     if (this.#unwritten.size > 0) this.#schedule()
   }
 
@@ -255,6 +268,10 @@ export class WhiteTable {
     this.#unwritten = new Map()
     return taken
   }
+}
+
+function isSameSet(one: IpRangeSet, other: IpRangeSet): boolean {
+  return isEmptySet(subtractSet(one, other)) && isEmptySet(subtractSet(other, one))
 }
 
 function gather(changes: ReadonlyMap<string, boolean>, wanted: boolean): IpRangeSet {

@@ -14,6 +14,15 @@ const TRIAL_TIMEOUT_MS = 10_000
 /** Variables that the child keeps: time zone and language of log lines, and whether stderr is the journal. */
 const KEPT_VARIABLES = ['TZ', 'LANG', 'LC_ALL', 'LC_TIME', 'JOURNAL_STREAM'] as const
 const CHILD_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin'
+/**
+ * How glibc hands memory back: lists and tables come and go in pieces of megabytes, and by itself it raises the size from which
+ * it does so with each that is freed, and gives each thread a heap of its own. Other systems do not know these names.
+ */
+const MEMORY_VARIABLES = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+}
 /** What the child loads besides its own modules, by name as seen from them. */
 const NATIVE_PACKAGE = 'better-sqlite3/package.json'
 
@@ -124,7 +133,7 @@ export function launchChild(
 }
 
 function childEnvironment(): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { PATH: CHILD_PATH, HOME: '/' }
+  const environment: NodeJS.ProcessEnv = { PATH: CHILD_PATH, HOME: '/', ...MEMORY_VARIABLES }
   for (const name of KEPT_VARIABLES) {
     const value = process.env[name]
     if (value !== undefined) environment[name] = value

@@ -3,7 +3,7 @@ import { ENTRY_KINDS } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Connection } from '../connection.js'
 import { toDbError } from '../db-error.js'
-import { countEntries } from '../listing/listing.js'
+import { COUNTED_TUPLES, countEntries } from '../listing/listing.js'
 import type { CheckReport } from '../store.js'
 
 /** Findings listed at most, so that a badly damaged file does not flood a terminal. */
@@ -24,7 +24,10 @@ export function checkDatabase(connection: Connection): CheckReport {
         if (text !== 'ok') problems.push(...text.split('\n'))
       }
     })
-    const counts = unlessDamaged(problems, () => countEntries(connection, { kinds: ENTRY_KINDS }))
+    const counts = unlessDamaged(problems, () => ({
+      ...countEntries(connection, { kinds: ENTRY_KINDS }),
+      GREY: database.prepare('SELECT count(*) FROM tuples').pluck().get() as number,
+    }))
     const counted = unlessDamaged(problems, () => database.prepare(COUNTED_TUPLES).pluck().get())
     if (problems.length === 0 && counts !== undefined && counted !== counts.GREY) {
       problems.push(`${counts.GREY} tuples are stored, but ${String(counted)} were counted`)
@@ -48,7 +51,6 @@ export function checkDatabase(connection: Connection): CheckReport {
 const TUPLE_BYTES =
   'SELECT coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples'
 const COUNTED_BYTES = 'SELECT tuple_count FROM tuple_ages WHERE age = -2'
-const COUNTED_TUPLES = 'SELECT sum(tuple_count) FROM tuple_ages WHERE age IN (-1, -3)'
 
 /** What `look` finds; damage that stops it becomes a problem, once. */
 function unlessDamaged<Found>(problems: string[], look: () => Found): Found | undefined {

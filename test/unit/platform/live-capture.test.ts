@@ -80,7 +80,7 @@ async function open(changes: Partial<LiveCaptureRequest> = {}) {
   const packets: Uint8Array[] = []
   const troubles: string[] = []
   const failures: string[] = []
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
   const capture = await openPcapCapture(
     {
       device: 'nflog:25',
@@ -156,7 +156,35 @@ describe('the libpcap adapter', () => {
       vi.advanceTimersByTime(TICK_MS)
     }
     expect(packets).toHaveLength(30)
-    expect(troubles).toEqual(['packets are no longer announced: reading every 100 ms'])
+    expect(troubles).toEqual(['packets are no longer announced: reading every 2 ms while they come'])
+  })
+
+  test('trap 1: what comes unannounced is read every two milliseconds, until the poll handle tells of it again', async () => {
+    const { session, packets } = await open()
+    session.waiting.push(Uint8Array.of(0))
+    vi.advanceTimersByTime(TICK_MS)
+    for (let index = 1; index <= 200; index += 1) {
+      session.waiting.push(Uint8Array.of(index))
+      vi.advanceTimersByTime(2)
+      expect(packets).toHaveLength(index + 1)
+    }
+    session.waiting.push(Uint8Array.of(1))
+    session.dispatchByPoll()
+    vi.advanceTimersByTime(TICK_MS)
+    const before = session.dispatchCount
+    vi.advanceTimersByTime(TICK_MS)
+    expect(session.dispatchCount - before).toBe(1)
+  })
+
+  test('a capture without packets is read twice a second, and as before with the first packet', async () => {
+    const { session, packets } = await open()
+    vi.advanceTimersByTime(10_000)
+    const before = session.dispatchCount
+    vi.advanceTimersByTime(10_000)
+    expect(session.dispatchCount - before).toBe(20)
+    session.waiting.push(Uint8Array.of(1))
+    vi.advanceTimersByTime(500)
+    expect(packets).toHaveLength(1)
   })
 
   test('trap 1: under load with a live poll handle nothing is said', async () => {

@@ -1,8 +1,9 @@
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { HostGatherer } from '../../../../src/daemon/grey/host-gatherer.js'
 import { WhiteTable } from '../../../../src/daemon/grey/white-table.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { systemClock } from '../../../../src/platform/clock.js'
+import { ManualClock } from '../../../support/manual-clock.js'
 import { MemoryFirewall } from '../../../support/memory-firewall.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
@@ -170,4 +171,56 @@ test('a count that is wrong is noticed, one that cannot be told is not', async (
   expect(await table.hasRightCount()).toBe(false)
   firewall.countTable = async () => undefined
   expect(await table.hasRightCount()).toBe(true)
+})
+
+describe('a table that takes a second to write', () => {
+  async function slowHarness() {
+    const firewall = new MemoryFirewall()
+    const clock = new ManualClock()
+    const table = new WhiteTable({ firewall, logger: new MemoryLogger(), clock })
+    const replaceTable = firewall.replaceTable.bind(firewall)
+    firewall.replaceTable = async (spec, content) => {
+      await replaceTable(spec, content)
+      clock.advance(1)
+    }
+    await table.replace(setOf('192.0.2.1'))
+    return { clock, firewall, table, replacements: () => table.counters.replacements }
+  }
+
+  test('is not written again when nothing changed, until 400 times as long has passed', async () => {
+    const { clock, table, replacements } = await slowHarness()
+    for (const seconds of [0, 60, 330]) {
+      clock.advance(seconds)
+      await table.renew()
+      table.beginScan()
+      await table.replace(setOf('192.0.2.1'))
+      expect(replacements()).toBe(1)
+    }
+    clock.advance(20)
+    await table.renew()
+    expect(replacements()).toBe(2)
+    clock.advance(401)
+    table.beginScan()
+    await table.replace(setOf('192.0.2.1'))
+    expect(replacements()).toBe(3)
+  })
+
+  test('is written at once when a scan finds another one, when it was lost, and when writing failed', async () => {
+    const { firewall, table, replacements } = await slowHarness()
+    table.beginScan()
+    await table.replace(setOf('192.0.2.2'))
+    expect(replacements()).toBe(2)
+    firewall.lose()
+    table.rewrite()
+    await table.renew()
+    expect(firewall.tables.get('spamd-white')).toEqual(['192.0.2.2/32'])
+    firewall.failure = new AppError('ERR_FIREWALL_FAILED', 'returned status 1')
+    table.rewrite()
+    await table.renew()
+    firewall.failure = undefined
+    await table.renew()
+    expect(table.isWhole).toBe(true)
+    expect(table.counters.failures).toBe(1)
+    await table.close()
+  })
 })
