@@ -8,10 +8,12 @@ import { reasonOf } from '../platform/errno-text.js'
 import { isPostgresLocation } from '../platform/postgres-location.js'
 import type { Settings } from '../platform/settings.js'
 import type { ProcessFacts, SystemProbe } from '../platform/system-probe.js'
+import { type AllowHealth, judgeAllowed } from './allow/allow-health.js'
+import { ALLOW_TABLE } from './allow/sync-sources.js'
 import type { DaemonStatus } from './control-protocol.js'
 import { openDatabase } from './database/open-database.js'
 import { findProgram, optionValue, readDaemonAnswer } from './doctor/context.js'
-import { countTables, type TableCounts } from './doctor/table-counts.js'
+import { countTables, OUR_TABLES, type TableCounts } from './doctor/table-counts.js'
 import { type ListState, readListStates } from './lists/list-states.js'
 import { readConfiguration } from './lists/read-configuration.js'
 import { toDisplayText } from './wire-text.js'
@@ -32,7 +34,7 @@ export interface SuiteStatus {
     | { state: 'running'; process: ProcessFacts; device: string | undefined }
     | { state: 'stopped' | 'unseen' | 'unneeded' }
   database:
-    | { path: string; counts: EntryCounts; sizeBytes: number | undefined }
+    | { path: string; counts: EntryCounts; sizeBytes: number | undefined; allowed: AllowHealth }
     | { path: string; reason: string; isDenied: boolean; isUnneeded: boolean }
   tables: TableCounts
   /** Undefined when there is no spamd.conf. */
@@ -44,11 +46,7 @@ export interface SuiteStatus {
 /** Looks at everything once. What cannot be seen is told in its place; never throws for it. */
 export async function readStatus(probe: SystemProbe, settings: Settings): Promise<SuiteStatus> {
   const timeSec = probe.nowSec()
-  const [answer, processes, tables] = await Promise.all([
-    readDaemonAnswer(settings.controlSocket),
-    probe.processes(),
-    countTables(probe, settings),
-  ])
+  const [answer, processes] = await Promise.all([readDaemonAnswer(settings.controlSocket), probe.processes()])
   const running = findProgram(processes, 'spamd')
   const spamd: SuiteStatus['spamd'] =
     answer.kind === 'status'
@@ -58,11 +56,17 @@ export async function readStatus(probe: SystemProbe, settings: Settings): Promis
           reason: answer.reason,
         }
   const isBlackOnly = answer.kind === 'status' && answer.status.mode === 'block-lists'
+  const database = await readDatabase(settings, isBlackOnly, timeSec)
+  const hasExceptions = 'allowed' in database && database.allowed.sourceCount > 0
+  const tables = await countTables(probe, settings, [
+    ...OUR_TABLES,
+    ...(hasExceptions ? [ALLOW_TABLE.name] : []),
+  ])
   const status: SuiteStatus = {
     timeSec,
     spamd,
     spamlogd: spamlogdState(processes, isBlackOnly),
-    database: await readDatabase(settings, isBlackOnly),
+    database,
     tables,
     lists: await readConfiguredLists(probe, settings),
     troubles: [],
@@ -81,7 +85,11 @@ function spamlogdState(
   return { state: 'running', process: found.process, device: optionValue(found.words, 'l') }
 }
 
-async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<SuiteStatus['database']> {
+async function readDatabase(
+  settings: Settings,
+  isBlackOnly: boolean,
+  nowSec: number,
+): Promise<SuiteStatus['database']> {
   const path = settings.db
   try {
     const store = await openDatabase(path, 'read')
@@ -90,6 +98,7 @@ async function readDatabase(settings: Settings, isBlackOnly: boolean): Promise<S
         path,
         counts: await store.count({ kinds: ENTRY_KINDS }),
         sizeBytes: isPostgresLocation(path) ? undefined : statSync(path).size,
+        allowed: judgeAllowed(await store.readAllowed(), nowSec),
       }
     } finally {
       await store.close()
@@ -140,6 +149,7 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
     tell(database.isDenied ? 'unknown' : 'critical', database.reason)
   }
   tellAboutTables(status, tell)
+  tellAboutExceptions(status, tell)
   for (const { name, source, lastSuccessSec, lastError } of status.lists ?? []) {
     if (source === undefined || source.method === 'file') continue
     const ageSec = lastSuccessSec === undefined ? undefined : timeSec - lastSuccessSec
@@ -188,4 +198,15 @@ function tellAboutTables(status: SuiteStatus, tell: Tell): void {
       `table spamd-white holds ${held} addresses, ${wanted} hosts are WHITE`,
     )
   }
+}
+
+function tellAboutExceptions({ database, tables }: SuiteStatus, tell: Tell): void {
+  if (!('allowed' in database) || database.allowed.sourceCount === 0) return
+  const { networkCount, troubles } = database.allowed
+  for (const trouble of troubles) tell('warning', trouble)
+  if (tables.kind === 'unseen') return
+  const held = tables.counts.get(ALLOW_TABLE.name)
+  if (held === undefined) tell('warning', `the packet filter has no table ${ALLOW_TABLE.name}`)
+  else if (held !== networkCount)
+    tell('warning', `table ${ALLOW_TABLE.name} holds ${held} networks, but ${networkCount} are allowed`)
 }

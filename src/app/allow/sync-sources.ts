@@ -2,8 +2,7 @@
 import type { Store } from '../../db/store.js'
 import { type AllowEdit, type AllowSource, allowStateOf, isAllowedNetwork } from '../../domain/allow.js'
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
-import { formatCidrs } from '../../ip/cidr-text.js'
-import { setOfNetworks } from './network-set.js'
+import { allowContent } from './allow-health.js'
 import type { DomainNetworks } from './walk-domain.js'
 
 /** The table that the rules send past spamd, beside the administrator's own `nospamd`. */
@@ -92,8 +91,7 @@ export async function fillAllowTable(
   nowSec: number,
 ): Promise<number | undefined> {
   if (firewall === undefined) return undefined
-  const inForce = sources.filter((source) => allowStateOf(source, nowSec) === 'in force')
-  const content = formatCidrs(setOfNetworks(inForce.flatMap(({ networks }) => networks)))
+  const content = allowContent(sources, nowSec)
   await firewall.replaceTable(ALLOW_TABLE, content)
   return content.ipv4.count + content.ipv6.count
 }

@@ -1,4 +1,5 @@
 /** What all checks of `spamdctl doctor` share: the machine, the settings, the running daemons. */
+import type { AllowSource } from '../../domain/allow.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
 import type { CommandOutput, ProcessFacts, SystemProbe } from '../../platform/system-probe.js'
@@ -29,6 +30,13 @@ export interface DoctorContext {
   sqliteFault: () => string | undefined
   /** What `doctor --json` of the other gateway said, with --peer. */
   peer: NodeReport | undefined
+}
+
+/** What the checks of the packet filter need of the database; nothing of it when that cannot be read. */
+export interface StoredFacts {
+  /** WHITE entries. */
+  white: number | undefined
+  exceptions: readonly AllowSource[]
 }
 
 /** One group of checks. What it throws is told as a check that could not be made. */

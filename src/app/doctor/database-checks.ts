@@ -66,7 +66,8 @@ async function checkContent(path: string, findings: Findings): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    findings.error('database', error.message, error.hint)
+    const fix = error.hint ?? (isPostgresLocation(path) ? 'start the server, or mend SPAMD_DB' : undefined)
+    findings.error('database', error.message, fix)
   }
 }
 

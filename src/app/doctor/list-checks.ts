@@ -7,20 +7,11 @@ import type { ReadConfiguration } from '../lists/read-configuration.js'
 import { readConfiguration } from '../lists/read-configuration.js'
 import { toDisplayText } from '../wire-text.js'
 import type { DoctorContext } from './context.js'
-import { outputOf } from './context.js'
-import { parseUnit } from './daemon-checks.js'
 import type { Findings } from './finding.js'
+import { findSchedule } from './schedule.js'
 
 /** A list of a daily source that is older than this was missed twice. */
 const STALE_SEC = 3 * 86_400
-/** Where cron(8) keeps tables, on all systems. */
-const CRON_TABLES = [
-  '/etc/crontab',
-  '/etc/cron.d/spamd-setup',
-  '/etc/cron.d/spamdctl',
-  '/var/cron/tabs/root',
-  '/var/spool/cron/crontabs/root',
-]
 const SETUP_TIMER = 'spamd-setup.timer'
 
 /** Checks `conf`, `conf.unused`, `lists`, `lists.file`, `lists.loaded`, `schedule`. */
@@ -151,19 +142,13 @@ async function checkSchedule(
   const last = tries.length === 0 ? undefined : probe.nowSec() - Math.max(...tries)
   const lastText =
     last === undefined ? 'it has never run' : `it last fetched a list ${formatDuration(last)} ago`
-  if (probe.system === 'linux') {
-    const timer = parseUnit(outputOf(await probe.run('systemctl', ['show', SETUP_TIMER])))
-    if (timer?.get('ActiveState') === 'active') {
-      tellSchedule(findings, 'a systemd timer runs spamd-setup', last, lastText)
-      return
-    }
-  }
-  const tables = CRON_TABLES.map((path) => probe.readFile(path))
-  if (tables.some((table) => table.kind === 'text' && /^[^#\n]*spamd-setup/m.test(table.text))) {
-    tellSchedule(findings, 'cron runs spamd-setup', last, lastText)
+  const schedule = await findSchedule(probe, { timer: SETUP_TIMER, command: /^[^#\n]*spamd-setup/m })
+  if (schedule === 'timer' || schedule === 'cron') {
+    const who = schedule === 'timer' ? 'a systemd timer' : 'cron'
+    tellSchedule(findings, `${who} runs spamd-setup`, last, lastText)
     return
   }
-  if (tables.some(({ kind }) => kind === 'unreadable')) {
+  if (schedule === 'unseen') {
     findings.info('schedule', `cannot see root's crontab; ${lastText}`, 'run doctor as root')
     return
   }

@@ -6,7 +6,15 @@ import {
   outsideInterface,
   parseNftRuleset,
 } from '../../codec/system/nft-ruleset.js'
-import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
+import {
+  type DoctorContext,
+  findProgram,
+  isDenied,
+  optionValue,
+  outputOf,
+  type StoredFacts,
+  whyNothing,
+} from './context.js'
 import { logCommand, startCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 import { checkFilled, listensAt, listenText, opensPools } from './mail-path.js'
@@ -15,11 +23,11 @@ const TABLE = 'inet spamd'
 const LOAD = 'nft -f /etc/nftables.conf'
 const DEFAULT_GROUP = 25
 
-/** Checks `nft`, `nft.sets`, `nft.filled`, `nft.redirect`, `nft.pass`, `nft.pools`, `nft.nospamd`, `nft.twice`, `nft.log`, `nft.group`. */
+/** Checks `nft`, `nft.sets`, `nft.filled`, `nft.redirect`, `nft.pass`, `nft.pools`, `nft.allow`, `nft.nospamd`, `nft.twice`, `nft.log`, `nft.group`. */
 export async function checkNft(
   context: DoctorContext,
   findings: Findings,
-  white: number | undefined,
+  { white, exceptions }: StoredFacts,
 ): Promise<void> {
   const { probe, settings } = context
   const listed = await probe.run(settings.nft, ['-j', '-t', 'list', 'ruleset'])
@@ -43,7 +51,7 @@ export async function checkNft(
       'no rule sends mail to spamd',
       'add the rules of docs/examples/nftables.conf',
     )
-  } else checkWays(context, findings, ruleset, chains)
+  } else checkWays(context, findings, ruleset, { chains, hasExceptions: exceptions.length > 0 })
   checkLog(context, findings, ruleset)
 }
 
@@ -111,7 +119,7 @@ function checkWays(
   context: DoctorContext,
   findings: Findings,
   ruleset: NftRuleset,
-  chains: readonly NftChain[],
+  { chains, hasExceptions }: { chains: readonly NftChain[]; hasExceptions: boolean },
 ): void {
   const outside = outsideInterface(ruleset, chains)
   for (const family of [4, 6] as const) {
@@ -161,6 +169,16 @@ function checkWays(
           `put "${family === 4 ? 'ip' : 'ip6'} saddr @${pools} accept" before the redirect; ${LOAD}`,
         )
       } else findings.ok('nft.pools', `${name} networks of pools reach the mail server`)
+    }
+    const allowed = `spamd-allow${suffix}`
+    if (hasExceptions && ruleset.sets.some((set) => set.table === TABLE && set.name === allowed)) {
+      if (portFor([allowed]) !== undefined) {
+        findings.error(
+          'nft.allow',
+          `${name} mail from @${allowed} is sent to spamd, so that exceptions wait as anybody`,
+          `put "${family === 4 ? 'ip' : 'ip6'} saddr @${allowed} accept" before the redirect; ${LOAD}`,
+        )
+      } else if (family === 4) findings.ok('nft.allow', 'exceptions of spamdctl allow reach the mail server')
     }
     const exceptions = `nospamd${suffix}`
     if (

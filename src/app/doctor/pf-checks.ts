@@ -5,7 +5,15 @@
 import { parseIfconfig } from '../../codec/system/ifconfig.js'
 import { evaluateFilter, findTranslation, type MailPacket, type PfRule } from '../../codec/system/pf-rules.js'
 import { parsePfLimit, parsePfTables } from '../../codec/system/pf-state.js'
-import { type DoctorContext, findProgram, isDenied, optionValue, outputOf, whyNothing } from './context.js'
+import {
+  type DoctorContext,
+  findProgram,
+  isDenied,
+  optionValue,
+  outputOf,
+  type StoredFacts,
+  whyNothing,
+} from './context.js'
 import { logCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 import { checkFilled, listensAt, listenText, opensPools } from './mail-path.js'
@@ -15,12 +23,13 @@ const RELOAD = 'pfctl -f /etc/pf.conf'
 const WHITE = 'spamd-white'
 const POOLS = 'spamd-white-net'
 const EXCEPTIONS = 'nospamd'
+const ALLOWED = 'spamd-allow'
 
-/** Checks `pf`, `pf.tables`, `pf.filled`, `pf.limit`, `pf.redirect`, `pf.pass`, `pf.pools`, `pf.nospamd`, `pf.log`, `pf.pflog`. */
+/** Checks `pf`, `pf.tables`, `pf.filled`, `pf.limit`, `pf.redirect`, `pf.pass`, `pf.pools`, `pf.allow`, `pf.nospamd`, `pf.log`, `pf.pflog`. */
 export async function checkPf(
   context: DoctorContext,
   findings: Findings,
-  white: number | undefined,
+  { white, exceptions }: StoredFacts,
 ): Promise<void> {
   const { probe, settings } = context
   const pfctl = (...args: string[]) => probe.run(settings.pfctl, args)
@@ -51,7 +60,7 @@ export async function checkPf(
     findings.error('pf.redirect', 'pf has no rules: all mail bypasses spamd', RELOAD)
     return
   }
-  checkRules(context, findings, filter, translation)
+  checkRules(context, findings, { filter, translation, hasExceptions: exceptions.length > 0 })
   await checkLog(context, findings, filter, translation)
 }
 
@@ -145,8 +154,11 @@ function redirectsOf(rules: readonly PfRule[], ports: readonly number[]): PfRule
 function checkRules(
   context: DoctorContext,
   findings: Findings,
-  filter: readonly PfRule[],
-  translation: readonly PfRule[],
+  {
+    filter,
+    translation,
+    hasExceptions,
+  }: { filter: readonly PfRule[]; translation: readonly PfRule[]; hasExceptions: boolean },
 ): void {
   const { probe, settings, daemon } = context
   const ports = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
@@ -199,6 +211,14 @@ function checkRules(
     if (opensPools(context, family)) {
       checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [POOLS] }, ports), family, POOLS)
     }
+    if (hasExceptions) {
+      checkExempt(
+        findings,
+        wayOf(filter, translation, { ...packet, tables: [ALLOWED] }, ports),
+        family,
+        ALLOWED,
+      )
+    }
     const namesExceptions = all.some(({ from }) => from.includes(`<${EXCEPTIONS}>`))
     const way = wayOf(filter, translation, { ...packet, tables: [EXCEPTIONS] }, ports)
     if (namesExceptions) checkExempt(findings, way, family, EXCEPTIONS)
@@ -236,7 +256,7 @@ function checkStranger(context: DoctorContext, findings: Findings, way: Way, fam
 }
 
 function checkExempt(findings: Findings, way: Way, family: number, table: string): void {
-  const id = { [WHITE]: 'pf.pass', [POOLS]: 'pf.pools' }[table] ?? 'pf.nospamd'
+  const id = { [WHITE]: 'pf.pass', [POOLS]: 'pf.pools', [ALLOWED]: 'pf.allow' }[table] ?? 'pf.nospamd'
   const name = family === 4 ? 'IPv4' : 'IPv6'
   if (way.isBlocked) {
     findings.error(id, `${name} mail from <${table}> is blocked: ${way.decided?.text}`, RELOAD)

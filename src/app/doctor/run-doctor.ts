@@ -8,7 +8,8 @@ import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
 import { openDatabase } from '../database/open-database.js'
 import { fingerprintOf, readSyncKeyFile } from '../sync/sync-key.js'
-import { type CheckGroup, type DoctorContext, readDaemonAnswer } from './context.js'
+import { checkAllowed } from './allow-checks.js'
+import { type CheckGroup, type DoctorContext, readDaemonAnswer, type StoredFacts } from './context.js'
 import { checkDaemons } from './daemon-checks.js'
 import { checkDatabaseFile } from './database-checks.js'
 import { checkFailover, type FailoverFacts } from './failover-checks.js'
@@ -18,6 +19,7 @@ import { checkNft } from './nft-checks.js'
 import type { NodeReport } from './node-report.js'
 import { checkPf } from './pf-checks.js'
 import { checkRuntime } from './runtime-checks.js'
+import { checkSenders } from './sender-checks.js'
 import { checkSync } from './sync-checks.js'
 
 export interface DoctorReport {
@@ -41,21 +43,23 @@ export async function prepareDoctor(
 export async function runDoctor(context: DoctorContext): Promise<DoctorReport> {
   const findings = new Findings()
   let failover: FailoverFacts = { carp: [], preempt: null }
-  let white: number | undefined
+  let stored: StoredFacts = { white: undefined, exceptions: [] }
   const groups: [string, CheckGroup][] = [
     ['runtime', checkRuntime],
     ['database', checkDatabaseFile],
     ['daemons', checkDaemons],
+    ['senders', checkSenders],
     [
       'firewall',
       async () => {
-        white = await countWhite(context)
+        stored = await readStored(context)
         const { firewall } = context.settings
-        if (firewall === 'pf') await checkPf(context, findings, white)
-        else if (firewall === 'nft') await checkNft(context, findings, white)
+        if (firewall === 'pf') await checkPf(context, findings, stored)
+        else if (firewall === 'nft') await checkNft(context, findings, stored)
         else findings.info('firewall', `SPAMD_FIREWALL is ${firewall}: the packet filter is not checked`)
       },
     ],
+    ['allow', () => checkAllowed(context, findings, stored.exceptions)],
     ['lists', checkLists],
     ['sync', checkSync],
     [
@@ -78,18 +82,20 @@ export async function runDoctor(context: DoctorContext): Promise<DoctorReport> {
   return { findings: findings.list, counts, node: describeNode(context, failover) }
 }
 
-async function countWhite({ settings, sqliteFault: fault }: DoctorContext): Promise<number | undefined> {
-  if (fault() !== undefined) return undefined
+async function readStored({ settings, sqliteFault: fault }: DoctorContext): Promise<StoredFacts> {
+  const nothing = { white: undefined, exceptions: [] }
+  if (fault() !== undefined) return nothing
   try {
     const store = await openDatabase(settings.db, 'read')
     try {
-      return (await store.count({ kinds: ['WHITE'] })).WHITE
+      const { WHITE: white } = await store.count({ kinds: ['WHITE'] })
+      return { white, exceptions: await store.readAllowed() }
     } finally {
       await store.close()
     }
   } catch (error) {
     // Told by the checks of the database.
-    if (error instanceof AppError) return undefined
+    if (error instanceof AppError) return nothing
     throw error
   }
 }

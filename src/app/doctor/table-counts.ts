@@ -11,10 +11,14 @@ const NFT_TABLE = ['inet', 'spamd']
 export type TableCounts = { kind: 'counts'; counts: Map<string, number> } | { kind: 'unseen'; reason: string }
 
 /** Tables that the suite fills, and the administrator's own exceptions. */
-const OUR_TABLES = ['spamd-white', 'spamd', 'nospamd'] as const
+export const OUR_TABLES = ['spamd-white', 'spamd', 'nospamd'] as const
 
-/** Counts the entries of `OUR_TABLES`. Never throws. */
-export async function countTables(probe: SystemProbe, settings: Settings): Promise<TableCounts> {
+/** Counts the entries of tables. Never throws. */
+export async function countTables(
+  probe: SystemProbe,
+  settings: Settings,
+  names: readonly string[],
+): Promise<TableCounts> {
   switch (settings.firewall) {
     case 'pf': {
       const listed = await probe.run(settings.pfctl, ['-vvs', 'Tables'])
@@ -23,12 +27,12 @@ export async function countTables(probe: SystemProbe, settings: Settings): Promi
       const all = parsePfTables(text)
       return {
         kind: 'counts',
-        counts: new Map(OUR_TABLES.flatMap((name) => (all.has(name) ? [[name, all.get(name)!]] : []))),
+        counts: new Map(names.flatMap((name) => (all.has(name) ? [[name, all.get(name)!]] : []))),
       }
     }
     case 'nft': {
       const counts = new Map<string, number>()
-      for (const name of OUR_TABLES) {
+      for (const name of names) {
         for (const set of [name, `${name}6`]) {
           const listed = await probe.run(settings.nft, ['-j', 'list', 'set', ...NFT_TABLE, set])
           if (isDenied(listed) || listed.kind !== 'ended') return unseen('nft', listed)

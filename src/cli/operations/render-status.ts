@@ -21,6 +21,7 @@ export function renderStatus(status: SuiteStatus, terminal: Terminal): string {
   addTables(status, add)
   addPools(status, add)
   addSenders(status, add)
+  addExceptions(status, add)
   addLists(status, add)
   addPeers(status, add)
   if (status.troubles.length === 0) add('warnings', 'none')
@@ -143,6 +144,18 @@ function addSenders({ spamd }: SuiteStatus, add: Add): void {
     ...dnsbl.map((zone) => `dnsbl ${zone}`),
   ]
   add('dns', `${asked.join(', ')}; ${answered} queries answered, ${failed} not`)
+}
+
+/** Exceptions of `spamdctl allow`, where there are some. */
+function addExceptions({ database, timeSec }: SuiteStatus, add: Add): void {
+  if (!('allowed' in database) || database.allowed.sourceCount === 0) return
+  const { sourceCount, networkCount, oldestSec } = database.allowed
+  const age =
+    oldestSec === undefined
+      ? ''
+      : `, the oldest answer of DNS ${formatDuration(Math.max(0, timeSec - oldestSec))} old`
+  const count = `${sourceCount} ${sourceCount === 1 ? 'exception' : 'exceptions'}`
+  add('allow', `${count}, ${networkCount} ${networkCount === 1 ? 'network' : 'networks'}${age}`)
 }
 
 function addLists(status: SuiteStatus, add: Add): void {

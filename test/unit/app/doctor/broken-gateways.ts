@@ -3,6 +3,7 @@ import { appendFileSync, chmodSync, rmSync, truncateSync, writeFileSync } from '
 import type { Finding } from '../../../../src/app/doctor/finding.js'
 import type { DoctorScene } from '../../../support/doctor-scene.js'
 import { TEST_NOW } from '../../../support/program-run.js'
+import { EXCEPTIONS } from './broken-exceptions.js'
 
 export interface BrokenGateway {
   system: 'openbsd' | 'freebsd' | 'pfsense' | 'linux'
@@ -295,6 +296,7 @@ const DAEMONS: BrokenGateway[] = [
         'the clock jumped forward by 5184000 seconds: entries do not expire until the clock is set or accepted',
       fix: 'spamdctl accept-clock',
     },
+    isDocumented: true,
   },
   {
     system: 'linux',
@@ -863,6 +865,7 @@ const NFT: BrokenGateway[] = [
       message: 'IPv4 mail from @spamd-white-net is sent to spamd, so pools of senders do not get through',
       fix: 'ip saddr @spamd-white-net accept',
     },
+    isDocumented: true,
   },
   {
     system: 'openbsd',
@@ -1565,6 +1568,7 @@ export const BROKEN_GATEWAYS: readonly BrokenGateway[] = [
   ...DAEMONS,
   ...PF,
   ...NFT,
+  ...EXCEPTIONS,
   ...LISTS,
   ...SYNC,
   ...FAILOVER,

@@ -3,6 +3,7 @@ import { appendFileSync, chmodSync, readFileSync, rmSync, writeFileSync } from '
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Level } from '../../../../src/app/doctor/finding.js'
+import { addExceptions } from '../../../support/doctor-exceptions.js'
 import { type DoctorScene, healthyScene } from '../../../support/doctor-scene.js'
 import { TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
 import { BROKEN_GATEWAYS } from './broken-gateways.js'
@@ -15,6 +16,24 @@ test.for(SYSTEMS)('a healthy gateway has no warning and no error: %s', async (sy
   const report = await scene.run()
   expect(report.findings.filter(({ level }) => level === 'warning' || level === 'error')).toEqual([])
   expect(report.counts.ok).toBeGreaterThan(20)
+})
+
+test.for(['openbsd', 'linux'] as const)('exceptions that are in order are no warning: %s', async (system) => {
+  const scene = await healthyScene(system, parent)
+  await addExceptions(scene)
+  const { findings } = await scene.run()
+  expect(findings.filter(({ level }) => level === 'warning' || level === 'error')).toEqual([])
+  const told = findings
+    .filter(({ id }) => /^(?:(?:nft|pf)\.)?allow/.test(id))
+    .map(({ id, message }) => `${id}: ${message}`)
+  expect(told).toEqual([
+    system === 'linux'
+      ? 'nft.allow: exceptions of spamdctl allow reach the mail server'
+      : 'pf.allow: hosts in <spamd-allow> reach the mail server',
+    'allow: 1 exception, the oldest answer of DNS 1h old',
+    'allow.filled: table spamd-allow holds all 2 networks',
+    `allow.schedule: ${system === 'linux' ? 'a systemd timer' : 'cron'} runs spamdctl allow sync; the oldest answer is 1h old`,
+  ])
 })
 
 describe('what is broken is told', () => {

@@ -7,6 +7,7 @@ import { checkForm, parseThresholds } from '../../../../src/cli/operations/check
 import { doctorJson, renderDoctor } from '../../../../src/cli/operations/render-doctor.js'
 import { renderStatus, statusJson } from '../../../../src/cli/operations/render-status.js'
 import { standardTerminal } from '../../../../src/cli/operations/terminal.js'
+import { addExceptions, exceptionOf } from '../../../support/doctor-exceptions.js'
 import { type DoctorScene, healthyScene } from '../../../support/doctor-scene.js'
 import { temporaryFolder } from '../../../support/program-run.js'
 
@@ -45,6 +46,24 @@ lists      drop (black), 1 entries, 10m old
 peers      172.16.0.2 heard 30s ago
 warnings   none
 `)
+  })
+
+  test('tells of exceptions: how many, how old, and what the packet filter lacks of them', async () => {
+    const scene = await healthyScene('linux', parent)
+    await addExceptions(scene)
+    const status = await statusOf(scene)
+    const lines = renderStatus(status, PLAIN).split('\n')
+    expect(lines).toContain('allow      1 exception, 2 networks, the oldest answer of DNS 1h old')
+    expect(lines).toContain('warnings   none')
+    expect(JSON.parse(statusJson(status))).toMatchObject({
+      database: { allowed: { sourceCount: 1, networkCount: 2, troubles: [] } },
+    })
+    await addExceptions(scene, exceptionOf({ networks: [], checked: 0 }))
+    expect(renderStatus(await statusOf(scene), PLAIN)).toContain(
+      `warnings   warning: exception bulk.example lets nobody through: DNS has not named its networks yet
+           warning: table spamd-allow holds 2 networks, but 0 are allowed
+`,
+    )
   })
 
   test('tells what DNS is asked about senders, and whether it answers', async () => {

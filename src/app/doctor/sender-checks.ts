@@ -1,0 +1,28 @@
+/** What spamd was told to do about senders beyond greylisting: learn-only mode, and checks that need DNS. */
+import type { DoctorContext } from './context.js'
+import { logCommand } from './daemon-checks.js'
+import type { Findings } from './finding.js'
+
+/** Fewer questions without an answer say nothing: servers of spammers' domains are often dead. */
+const MIN_FAILED = 20
+
+/** Checks `spamd.learn` and `spamd.dns`. */
+export function checkSenders(context: DoctorContext, findings: Findings): void {
+  const { daemon } = context
+  if (daemon.kind !== 'status' || daemon.status.mode === 'block-lists') return
+  const { isLearning, senders } = daemon.status
+  if (isLearning === true) {
+    const message = 'learn-only mode: every client that comes back is let through'
+    findings.warning('spamd.learn', message, 'start spamd without --learn')
+  }
+  if (senders === undefined) return
+  const { answered, failed } = senders
+  if (failed >= MIN_FAILED && failed > answered) {
+    const message = `DNS does not answer spamd: ${failed} of ${failed + answered} questions failed, so that SPF and DNS lists do nothing`
+    findings.warning(
+      'spamd.dns',
+      message,
+      `look at /etc/resolv.conf or --dns-server; ${logCommand(context, 'spamd')}`,
+    )
+  } else findings.ok('spamd.dns', `DNS answered ${answered} questions of spamd, and not ${failed}`)
+}
