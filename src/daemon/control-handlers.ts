@@ -2,6 +2,7 @@
 import type { ControlHandlers, DaemonStatus, SenderStatus, SyncStatus } from '../app/control-protocol.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import type { MetricFamily } from '../codec/metrics-text.js'
+import { canonicalIp } from '../ip/address.js'
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 import type { DnsCounters } from '../platform/dns-client.js'
@@ -38,7 +39,7 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
   return {
     connections: () => ({ connections: smtp.snapshot() }),
     status: () => statusOf(parts),
-    lookup: ({ ip }) => ({ lists: blockLists.match(String(ip)).map(({ listName }) => listName) }),
+    lookup: ({ ip }) => ({ lists: blockLists.match(addressOf(ip)).map(({ listName }) => listName) }),
     stats: () => ({
       connections: smtp.counts,
       smtp: { ...smtp.counters },
@@ -59,6 +60,13 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
       throw new AppError('ERR_SYNC_OFF', 'spamd runs without -Y and -y: nothing is synchronised')
     },
   }
+}
+
+/** A client of the socket may have sent anything as its address; "on no list" would be a wrong answer to most of it. */
+function addressOf(ip: unknown): string {
+  const address = typeof ip === 'string' ? canonicalIp(ip) : undefined
+  if (address === undefined) throw new AppError('ERR_REQUEST_FIELD', 'lookup: "ip" is no address')
+  return address
 }
 
 function senderStatusOf(

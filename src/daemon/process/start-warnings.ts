@@ -23,18 +23,14 @@ export function startWarnings(
   config: SpamdConfig,
   parts: StartWarningParts = systemWarningParts(),
 ): string[] {
-  const { settings, passSec, greyExpireSec, isBlackOnly, isPortFromServices } = config
+  const { settings, isBlackOnly, isPortFromServices } = config
   const warnings: string[] = []
   if (isPortFromServices && settings.port < FIRST_OPEN_PORT) {
     warnings.push(
       `port ${settings.port} comes from the service "spamd" in services(5), which some systems assign to another program: set SPAMD_PORT=8025`,
     )
   }
-  if (!isBlackOnly && passSec > 0 && greyExpireSec > 0 && greyExpireSec <= passSec) {
-    warnings.push(
-      `-G: a tuple passes after ${passSec} s and is forgotten after ${greyExpireSec} s, so no client can ever pass`,
-    )
-  }
+  if (!isBlackOnly) warnings.push(...timeWarnings(config))
   if (!isBlackOnly && config.lowPriorityMx.length > 0 && seesNoDestination(config, parts)) {
     const own = config.lowPriorityMx.filter((ip) => parts.ownAddresses.includes(ip))
     warnings.push(
@@ -45,6 +41,19 @@ export function startWarnings(
   }
   if (!isBlackOnly) warnings.push(...poolWarnings(config))
   return warnings
+}
+
+/** Times of -G with which nobody gets through. All three below zero is how tests of the original call it. */
+function timeWarnings({ passSec, greyExpireSec, whiteExpireSec }: SpamdConfig): string[] {
+  if (passSec >= 0 && greyExpireSec <= passSec) {
+    return [
+      `-G: a tuple passes after ${passSec} s and is forgotten after ${greyExpireSec} s, so no client can ever pass`,
+    ]
+  }
+  if (passSec >= 0 && whiteExpireSec <= 0) {
+    return [`-G: a client that passed is forgotten after ${whiteExpireSec} s, so no client can ever pass`]
+  }
+  return []
 }
 
 /** A network that wide is shared by customers who have nothing to do with each other. */

@@ -33,6 +33,12 @@ test.each([
   ['5h:4h:36d', true],
   ['4h:4h:36d', true],
   ['239:4:864', false],
+  ['25:0:864', true],
+  ['25:-4:864', true],
+  ['0:0:864', true],
+  ['25:4:0', true],
+  ['25:4:-1', true],
+  ['25:4:1', false],
   ['-5:-4:-3', false],
   ['0:4:864', false],
 ])('-G %s: that no retry can pass is told: %s', (times, isTold) => {
