@@ -120,11 +120,16 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   const stderr = collectTail(child.stderr!)
 
   let hasTimedOut = false
+  let areClosedByUs = false
   const kill = (signal: NodeJS.Signals) => killGroup(child, signal)
   const giveUp = () => {
     kill('SIGKILL')
     // What left the group may still hold our pipes open.
-    timers.push(setTimeout(() => [stdout, child.stderr!].map((stream) => stream.destroy()), KILL_GRACE_MS))
+    timers.push(setTimeout(closePipes, KILL_GRACE_MS))
+  }
+  const closePipes = () => {
+    areClosedByUs = true
+    for (const stream of [stdout, child.stderr!]) stream.destroy()
   }
   const timers: NodeJS.Timeout[] = []
   const endInTime = () => {
@@ -166,7 +171,7 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
     for (const stream of child.stdio) stream?.destroy()
     child.unref()
   }
-  return { pid: child.pid!, stdout: readThenKill(stdout, giveUp), ended, kill, leave }
+  return { pid: child.pid!, stdout: readThenKill(stdout, giveUp, () => areClosedByUs), ended, kill, leave }
 }
 
 /** Groups that must not outlive us. */
@@ -286,11 +291,19 @@ async function feedStdin(
   stdin.end()
 }
 
-async function* readThenKill(stdout: Readable, giveUp: () => void): AsyncGenerator<Uint8Array> {
+/** Ends when stdout does, also when that is our own doing: how the program ended says the rest. */
+async function* readThenKill(
+  stdout: Readable,
+  giveUp: () => void,
+  isClosedByUs: () => boolean,
+): AsyncGenerator<Uint8Array> {
   let isDrained = false
   try {
     // Killed before its pipe is closed, so that SIGPIPE does not come first.
     for await (const chunk of stdout.iterator({ destroyOnReturn: false })) yield chunk as Uint8Array
+    isDrained = true
+  } catch (error) {
+    if (!isClosedByUs()) throw error
     isDrained = true
   } finally {
     if (!isDrained) giveUp()

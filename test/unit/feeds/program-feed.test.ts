@@ -1,8 +1,8 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DEFAULT_FEED_LIMITS, type FeedAnswer, FeedError } from '../../../src/feeds/feed.js'
 import { openExecFeed, openFtpFeed, type ProgramFeedOptions } from '../../../src/feeds/program-feed.js'
 
@@ -73,6 +73,43 @@ test('a program that does not end is ended', async () => {
     openExecFeed({ method: 'exec', location: path }, options({ limits })).then(textOf),
   )
   expect(error.code).toBe('ERR_FEED_TIMEOUT')
+})
+
+describe('what left the process group and holds the output open', () => {
+  /** A program that leaves a process in a session of its own behind, and its number in a file. */
+  async function leaving(name: string, then: string): Promise<{ path: string; end: () => Promise<void> }> {
+    const pidFile = join(folder, `${name}.pid`)
+    const source = `
+      const { spawn } = require('node:child_process')
+      const left = spawn('sleep', ['600'], { detached: true, stdio: 'inherit' })
+      require('node:fs').writeFileSync('${pidFile}', String(left.pid))
+      left.unref()`
+    const path = await script(name, `${process.execPath} -e "${source}"\necho 192.0.2.1\n${then}`)
+    return { path, end: async () => void process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL') }
+  }
+
+  test('the list of a program that succeeded is taken', async () => {
+    const { path, end } = await leaving('leave', '')
+    const answer = await openExecFeed({ method: 'exec', location: path }, options())
+    expect(await textOf(answer)).toBe('192.0.2.1\n')
+    await end()
+  })
+
+  test('a program that failed, and one that does not end, are failures', async () => {
+    const failing = await leaving('leave-and-fail', 'exit 3')
+    const failure = await failureOf(
+      openExecFeed({ method: 'exec', location: failing.path }, options()).then(textOf),
+    )
+    expect(failure.message).toBe(`${failing.path} ended with status 3`)
+    await failing.end()
+    const hanging = await leaving('leave-and-hang', 'exec sleep 600')
+    const limits = { ...DEFAULT_FEED_LIMITS, totalTimeoutMs: 2_000 }
+    const late = await failureOf(
+      openExecFeed({ method: 'exec', location: hanging.path }, options({ limits })).then(textOf),
+    )
+    expect(late.code).toBe('ERR_FEED_TIMEOUT')
+    await hanging.end()
+  })
 })
 
 test('a program that is missing is a failure', async () => {
