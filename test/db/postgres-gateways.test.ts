@@ -172,6 +172,30 @@ describe('what changed', () => {
     })
   })
 
+  test('is told to each of two readers of one store that began apart, whatever the other one reads', async () => {
+    const { stores } = await gateways(2)
+    const [one, other] = [await follow(stores[1]!), await follow(stores[1]!)]
+    const ips = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
+    await stores[0]!.edit(ips.map(addWhite), NOW)
+    expect(await one()).toEqual(ips)
+    expect(await other()).toEqual(ips)
+    expect([await one(), await other()]).toEqual([[], []])
+  })
+
+  test('is told in parts to who asks for few rows', async () => {
+    const { stores } = await gateways(2)
+    let { newest: position } = await stores[1]!.readJournal(0, 0)
+    const ips = Array.from({ length: 5 }, (_, n) => numbered(n))
+    await stores[0]!.edit(ips.map(addWhite), NOW)
+    const told: string[] = []
+    for (let look = 0; look < 4; look += 1) {
+      const { rows } = await stores[1]!.readJournal(position, 2)
+      told.push(...rows.map(({ key }) => (key as { ip: string }).ip))
+      position = rows.at(-1)?.seq ?? position
+    }
+    expect(told).toEqual(ips)
+  })
+
   test('a number that means nothing here asks for everything', async () => {
     const { stores } = await gateways(1)
     const { newest } = await stores[0]!.readJournal(0, 0)
@@ -197,6 +221,9 @@ describe('the scan', () => {
     const expired = [{ kind: 'host', ip: '192.0.2.1' } as const]
     const changes = { expired, promoted: [], blocked: [] }
     expect(await stores[1]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 0 })
+    // Until a walk reached its end, the next one is due.
+    expect(await stores[1]!.beginScan()).toBe('hosts')
+    await walk(stores[1]!)
     expect(await stores[1]!.beginScan()).toBe('nothing')
     expect(await stores[0]!.beginScan()).toBe('all')
     expect(await stores[0]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 1 })
@@ -207,7 +234,43 @@ describe('the scan', () => {
     await stores[1]!.close()
     expect(await stores[0]!.beginScan()).toBe('all')
   })
+
+  test('is one of all addresses where the journal could not tell each change, whoever holds the lease', async () => {
+    const { stores } = await gateways(2)
+    expect(await stores[0]!.beginScan()).toBe('all')
+    const { newest } = await stores[1]!.readJournal(0, 0)
+    expect(await stores[1]!.beginScan()).toBe('hosts')
+    await walk(stores[1]!)
+    await stores[0]!.edit([addWhite('192.0.2.1')], NOW)
+    const { newest: afterEdit } = await stores[1]!.readJournal(newest, 10)
+    expect(await stores[1]!.beginScan()).toBe('nothing')
+    const imported = {
+      kind: 'WHITE',
+      ip: '192.0.2.2',
+      first: 1,
+      pass: 1,
+      expire: 0,
+      bcount: 0,
+      pcount: 0,
+    } as const
+    await stores[0]!.upsertAll([[imported]], { ifMissing: false, now: NOW })
+    const { rows } = await stores[1]!.readJournal(afterEdit, 10)
+    expect(rows.map(({ key }) => key)).toEqual([undefined])
+    expect(await stores[1]!.beginScan()).toBe('hosts')
+    await walk(stores[1]!)
+    expect(await stores[1]!.beginScan()).toBe('nothing')
+    // A position of another server, as after a fail-over.
+    expect((await stores[1]!.readJournal(3, 10)).isBehind).toBe(true)
+    expect(await stores[1]!.beginScan()).toBe('hosts')
+  })
 })
+
+/** Reads all that a scan reads. */
+async function walk(store: Store): Promise<void> {
+  let cursor: string | undefined
+  do cursor = (await store.readScanSlice(cursor, 100, { dueAt: NOW })).next
+  while (cursor !== undefined)
+}
 
 function databaseOf(location: string): string {
   return /\/([^/?]*)\?/.exec(location)![1]!

@@ -19,6 +19,7 @@ import { formatCidr, networkOf } from '../../ip/cidr.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import type { DebugOutput } from '../debug-output.js'
 import { Histogram } from '../histogram.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
@@ -45,8 +46,8 @@ const MAX_QUEUED_BYTES = 64 * 1024 * 1024
  * for company from 400 attempts a second on: below that a commit for each costs less than the wait.
  */
 const PACE: WriterPace = { fullBatch: 2000, companyMs: 10, companyFrom: 20 }
-/** Longest wait of a client for its tuple to be stored. */
-const MAX_HOLD_MS = 1_000
+/** Longest wait of a client for its tuple to be stored; a server may be away, and then the gateway goes on alone. */
+const MAX_HOLD_MS = { file: 1_000, server: 300 } as const
 /** How long the end waits for a database that is locked. */
 const CLOSE_WAIT_MS = 2_000
 /** Networks that take turns in the queue: what one customer or one host with IPv6 has at hand. */
@@ -278,7 +279,9 @@ export class Greylister implements GreylistSink {
       }
       resolve()
     }
-    const timer = setTimeout(() => settle(false), MAX_HOLD_MS)
+    const { file, server } = MAX_HOLD_MS
+    const holdMs = isPostgresLocation(this.#options.databasePath) ? server : file
+    const timer = setTimeout(() => settle(false), holdMs)
     return settle
   }
 

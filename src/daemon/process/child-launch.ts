@@ -12,7 +12,9 @@ import { type ChildProcess, forkProgram, type ProcessRunner, runProcess } from '
 const SETPRIV = '/usr/bin/setpriv'
 const TRIAL_TIMEOUT_MS = 10_000
 /** Variables that the child keeps: time zone and language of log lines, and whether stderr is the journal. */
-const KEPT_VARIABLES = ['TZ', 'LANG', 'LC_ALL', 'LC_TIME', 'JOURNAL_STREAM'] as const
+const KEPT_VARIABLES: ReadonlySet<string> = new Set(['TZ', 'LANG', 'LC_ALL', 'LC_TIME', 'JOURNAL_STREAM'])
+/** Those of a database on a server: where the file of passwords is, and the like. Source: PostgreSQL manual, "Environment Variables". */
+const SERVER_VARIABLE = /^PG[A-Z]+$/
 const CHILD_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin'
 /**
  * How glibc hands memory back: lists and tables come and go in pieces of megabytes, and by itself it raises the size from which
@@ -134,9 +136,8 @@ export function launchChild(
 
 function childEnvironment(): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { PATH: CHILD_PATH, HOME: '/', ...MEMORY_VARIABLES }
-  for (const name of KEPT_VARIABLES) {
-    const value = process.env[name]
-    if (value !== undefined) environment[name] = value
+  for (const [name, value] of Object.entries(process.env)) {
+    if (KEPT_VARIABLES.has(name) || SERVER_VARIABLE.test(name)) environment[name] = value
   }
   return environment
 }

@@ -7,6 +7,7 @@ import type { Client, ClientConfig } from 'pg'
 import { AppError } from '../../platform/app-error.js'
 import { errnoText } from '../../platform/errno-text.js'
 import { openError } from '../db-error.js'
+import { passwordFor } from './password-file.js'
 import type { Target, TargetHost } from './target.js'
 
 export type PgClient = Client
@@ -42,7 +43,8 @@ export async function connectTo(
     port,
     user: target.user,
     database: target.database,
-    password: target.password,
+    // Asked for only when the server wants one.
+    password: () => target.password ?? passwordFor({ ...target, host, port }),
     connectionTimeoutMillis: target.connectTimeoutMs,
     query_timeout: queryTimeoutMs,
     keepAlive: true,

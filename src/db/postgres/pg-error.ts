@@ -59,12 +59,6 @@ export function toPgError(error: unknown): unknown {
       cause: error,
     })
   }
-  if (error.message.startsWith('SASL') || error.message.includes('password must be a string')) {
-    return openError('the server asks for a password and none is known', {
-      hint: 'put it into the file that PGPASSFILE names, mode 0600: HOST:PORT:DATABASE:USER:PASSWORD',
-      cause: error,
-    })
-  }
   const reason = code !== undefined && /^E[A-Z0-9]+$/.test(code) ? errnoText(code) : firstLineOf(error)
   return new AppError('ERR_DB_AWAY', reason, { cause: error })
 }

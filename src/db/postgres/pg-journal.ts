@@ -49,8 +49,9 @@ interface Position {
   atSec: number
 }
 
-/** What one look found: rows numbered from `first` on. */
+/** What one look from `after` found: rows numbered behind `start`; only looks from 0 share their numbers. */
 interface Window {
+  after: number
   start: number
   rows: JournalRow[]
 }
@@ -87,7 +88,7 @@ export class PgJournal {
 
   /** See `Store.readJournal`; 0 is the start of what the server still has. */
   read(after: number, limit: number): Promise<JournalSlice> {
-    const known = this.#windows.find(({ start, rows }) => after >= start && after < start + rows.length)
+    const known = this.#windows.findLast(isInside(after))
     if (known !== undefined && limit > 0) return Promise.resolve(sliceOf(known, after, limit))
     return this.#link.read('readJournal', async (statements, server) => {
       if (limit <= 0) return { rows: [], newest: await this.#newest(statements, server), isBehind: false }
@@ -117,10 +118,9 @@ export class PgJournal {
         await statements.rows(DROP_POSITION, [name])
         return
       }
-      const window = this.#windows.find(
-        ({ start, rows }) => position >= start && position < start + rows.length,
-      )
-      const number = window?.start ?? position
+      const number = this.#windows.findLast(isInside(position))?.after ?? position
+      // Whoever begins with all that the server still has stands nowhere yet.
+      if (number === 0) return
       const known = this.#positions.get(number)
       if (known === undefined) throw new RangeError(`no position of this journal: ${position}`)
       await statements.rows(SAVE_POSITION, [name, number, known.snapshot, server.timeline, known.atSec])
@@ -157,17 +157,19 @@ export class PgJournal {
       this.#remember(this.#next, now)
       return { rows: [], newest: this.#next, isBehind: true }
     }
-    const rows = rowsOf(found, after)
+    const start = after === 0 ? 0 : this.#next + 1
+    const rows = rowsOf(found, start)
     if (rows.length === 0) {
       if (after !== 0) this.#remember(after, now)
       return { rows, newest: after, isBehind: false }
     }
-    const window = { start: after, rows }
+    const window = { after, start, rows }
     this.#windows.push(window)
     if (this.#windows.length > KEPT_WINDOWS) this.#windows.shift()
-    this.#next = Math.max(this.#next, after + rows.length)
-    this.#remember(after + rows.length, now)
-    return sliceOf(window, after, limit)
+    const end = start + rows.length
+    this.#next = Math.max(this.#next, end)
+    this.#remember(end, now)
+    return sliceOf(window, start, limit)
   }
 
   #remember(number: number, position: Position): void {
@@ -180,6 +182,11 @@ export class PgJournal {
 
 function isTooOld({ timeline, atSec }: Position, server: ServerIdentity): boolean {
   return timeline !== server.timeline || Date.now() / 1000 + server.skewSec - atSec > MAX_AGE_SEC
+}
+
+/** True of a look whose rows a reader has read in part, up to a number. */
+function isInside(number: number): (window: Window) => boolean {
+  return ({ start, rows }) => number > start && number < start + rows.length
 }
 
 function rowsOf(found: readonly Row[], after: number): JournalRow[] {

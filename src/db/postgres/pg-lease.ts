@@ -27,7 +27,11 @@ export class PgLease {
   readonly #holder = `${hostname()} ${randomUUID()}`
   #scope: ScanScope = 'all'
   #isHeld = false
+  #beganMs = Number.NEGATIVE_INFINITY
+  /** When the last walk over all addresses that reached its end began. */
   #comparedMs = Number.NEGATIVE_INFINITY
+  /** When there were changes last that the journal did not tell one by one. */
+  #missedMs = Number.NEGATIVE_INFINITY
   #keptUpMs = Number.NEGATIVE_INFINITY
 
   constructor(link: PgLink, history: PgHistory, journal: PgJournal) {
@@ -45,15 +49,21 @@ export class PgLease {
   async beginScan(): Promise<ScanScope> {
     this.#isHeld = await this.renew()
     const nowMs = performance.now()
-    if (this.#isHeld) {
-      this.#scope = 'all'
-      this.#comparedMs = nowMs
-      if (nowMs - this.#keptUpMs > UPKEEP_MS) await this.#keepUp(nowMs)
-    } else if (nowMs - this.#comparedMs >= COMPARE_MS) {
-      this.#scope = 'hosts'
-      this.#comparedMs = nowMs
-    } else this.#scope = 'nothing'
+    this.#beganMs = nowMs
+    const isDue = nowMs - this.#comparedMs >= COMPARE_MS || this.#missedMs >= this.#comparedMs
+    this.#scope = this.#isHeld ? 'all' : isDue ? 'hosts' : 'nothing'
+    if (this.#isHeld && nowMs - this.#keptUpMs > UPKEEP_MS) await this.#keepUp(nowMs)
     return this.#scope
+  }
+
+  /** The walk that began last has seen every address. */
+  noteCompared(): void {
+    this.#comparedMs = this.#beganMs
+  }
+
+  /** Something changed that only a walk over all addresses can tell: the next scan is one, whoever holds the lease. */
+  noteMissed(): void {
+    this.#missedMs = performance.now()
   }
 
   /** Takes the lease or keeps it; false while another gateway has it. */

@@ -243,6 +243,7 @@ export class PgStore implements Store {
     if (after !== undefined && scope === 'all') await this.#lease.renew()
     const { dueAt, whiteSince } = options
     const slice = await readScanSlice(this.#link, after, limit, { dueAt, isHostsOnly: scope === 'hosts' })
+    if (slice.next === undefined && whiteSince === undefined) this.#lease.noteCompared()
     if (dueAt === undefined || whiteSince === undefined) return slice
     return { ...slice, entries: slice.entries.filter((entry) => isSoughtBriefly(entry, dueAt, whiteSince)) }
   }
@@ -267,8 +268,13 @@ export class PgStore implements Store {
     return hostChangesOf(await this.#transactions.decide('applySync', now, selectSync(changes), decision))
   }
 
-  readJournal(after: number, limit: number): Promise<JournalSlice> {
-    return this.#journal.read(after, limit)
+  async readJournal(after: number, limit: number): Promise<JournalSlice> {
+    const slice = await this.#journal.read(after, limit)
+    const { rows, newest, isBehind } = slice
+    const isCut = (rows.at(-1)?.seq ?? newest) < newest
+    if (limit > 0 && (isBehind || isCut || rows.some(({ key }) => key === undefined)))
+      this.#lease.noteMissed()
+    return slice
   }
 
   journalPosition(name: string): Promise<number | undefined> {

@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { passwordFor } from '../../../src/db/postgres/password-file.js'
 import { parseTarget } from '../../../src/db/postgres/target.js'
 import { hasPassword, isPostgresLocation, shownLocation } from '../../../src/platform/postgres-location.js'
 import { resolveDbPath } from '../../../src/platform/settings.js'
@@ -66,5 +67,53 @@ describe('a location on a server', () => {
     }
     expect(hasPassword('postgres://a@h/x')).toBe(false)
     expect(isPostgresLocation('/var/lib/spamd/spamd.sqlite')).toBe(false)
+  })
+})
+
+describe('the file of passwords', () => {
+  const wanted = { host: 'db1.example.org', port: 5432, database: 'spamd', user: 'gateway1' }
+  const ask = (text: string, changes: Partial<typeof wanted> = {}, mode = 0o600): string => {
+    const path = join(scratch.folder(), 'pgpass')
+    writeFileSync(path, text)
+    chmodSync(path, mode)
+    return passwordFor({ ...wanted, ...changes }, { PGPASSFILE: path })
+  }
+
+  test.each([
+    ['all fields', 'db1.example.org:5432:spamd:gateway1:secret', {}, 'secret'],
+    [
+      'the first line that matches',
+      '#*:*:*:*:no\n*:*:*:other:no\n*:*:*:gateway1:yes\n*:*:*:*:no\n',
+      {},
+      'yes',
+    ],
+    ['an end of line of another system', '*:*:*:*:secret\r\n', {}, 'secret'],
+    ['a colon and a backslash', 'a\\:b:5432:*:*:c:d\\\\e\\:f', { host: 'a:b' }, 'c:d\\e:f'],
+    ['IPv6', '2001\\:db8\\:\\:1:*:*:*:six', { host: '2001:db8::1' }, 'six'],
+    ['a socket', 'localhost:*:*:*:local', { host: '/run/postgresql' }, 'local'],
+  ])('tells the password by %s', (_, text, changes, password) => {
+    expect(ask(text, changes)).toBe(password)
+  })
+
+  test.each([
+    [
+      'no line',
+      'db2.example.org:5432:spamd:gateway1:geheim\n*:*:spamd\n',
+      0o600,
+      'is about this server, database and user',
+    ],
+    ['others can read it', '*:*:*:*:geheim', 0o640, 'others than its owner may read or write'],
+  ])('is refused when %s, and says why without a password', (_, text, mode, reason) => {
+    expect(() => ask(text, {}, mode)).toThrow(
+      expect.objectContaining({ code: 'ERR_DB_OPEN', message: expect.stringContaining(reason) }),
+    )
+    expect(() => ask(text, {}, mode)).not.toThrow(/geheim/)
+  })
+
+  test('that is not there is named', () => {
+    const missing = join(scratch.folder(), 'none')
+    expect(() => passwordFor(wanted, { PGPASSFILE: missing })).toThrow(
+      `${missing}: No such file or directory`,
+    )
   })
 })
