@@ -1,7 +1,8 @@
 /**
- * Runs this checkout on each supported Node: `npm run test:nodes [-- --node 22,24] [-- --quick]`. Each gets a clone of
- * HEAD of its own and an interpreter from the npm registry; `npm start` (install, build, tour) and `npm test` run there.
- * --quick leaves the tests out. Prints a line for each and fails when one failed.
+ * Runs this checkout on each supported Node: `npm run test:nodes -- [--node 22,24] [--quick] [TESTS...]`. Each gets a clone
+ * of HEAD of its own and an interpreter from the npm registry; `npm start` (install, build, tour) and `npm test` run there,
+ * of the tests only those named: `test/unit test/golden`. --quick leaves the tests out. Prints a line for each and fails
+ * when one failed.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -9,7 +10,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-const { values } = parseArgs({
+const { values, positionals: tests } = parseArgs({
+  allowPositionals: true,
   options: { node: { type: 'string', default: '20,22,24' }, quick: { type: 'boolean', default: false } },
 })
 const root = resolve(import.meta.dirname, '..')
@@ -35,16 +37,18 @@ function tryNode(major) {
     npm_package_config_node_gyp_nodedir: dirname(bin),
   }
   const version = spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()
-  const steps = values.quick ? ['start'] : ['start', 'test']
-  for (const step of steps) {
-    const { status, stdout, stderr } = spawnSync(join(bin, 'node'), [npmCli, step], {
+  const steps = values.quick ? [['start']] : [['start'], ['test', '--', ...tests]]
+  for (const words of steps) {
+    const { status, stdout, stderr } = spawnSync(join(bin, 'node'), [npmCli, ...words], {
       cwd: checkout,
       env: environment,
       encoding: 'utf8',
       maxBuffer: 256 * 1024 * 1024,
     })
     const count = /^\d+ passed, \d+ failed.*$/m.exec(stdout)?.[0] ?? ''
-    console.log(`Node ${version}: npm ${step}: ${status === 0 ? 'ok' : 'FAILED'} ${count}`.trimEnd())
+    console.log(
+      `Node ${version}: npm ${words.join(' ')}: ${status === 0 ? 'ok' : 'FAILED'} ${count}`.trimEnd(),
+    )
     if (status !== 0) {
       console.log(`${stdout}${stderr}`.split('\n').slice(-60).join('\n'))
       return false
