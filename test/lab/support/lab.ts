@@ -24,6 +24,8 @@ export const FRIEND = { domain: 'friend.example', ipv4: '198.51.100.80', ipv6: '
 
 export interface LabOptions extends GatewayOptions {
   senders: readonly Sender[]
+  /** Lines of main.cf for the senders. */
+  senderSettings?: readonly string[]
   /** A gateway that is set up in another way than by hand. */
   gateway?: Gateway
   /** Packages of scripts/setup-lab.sh that the outside machine has beside Postfix. */
@@ -54,6 +56,7 @@ export class Lab {
       domain: FRIEND.domain,
       hostname: 'mx.sender.example',
       senders: options.senders,
+      settings: options.senderSettings ?? [],
     })
     this.server = new Postfix(this.inside, {
       domain: 'example.org',

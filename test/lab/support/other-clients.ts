@@ -1,5 +1,6 @@
-/** Exim as a sender with a queue of its own, beside the Postfix of the outside machine. */
+/** Exim and OpenSMTPD as senders with queues of their own, beside the Postfix of the outside machine. */
 import type { Machine } from './machine.js'
+import { until } from './until.js'
 
 /** A mail server that only sends. */
 export interface OtherClient {
@@ -59,5 +60,47 @@ begin retry
       if (code !== 0) throw new Error(`exim4: ${stderr}`)
     },
     log: (machine) => machine.run('cat', '/var/log/exim/mainlog'),
+  }
+}
+
+/**
+ * OpenSMTPD; its users have Debian's names. Mail comes to it by SMTP, since `sendmail` is Postfix's here. Its first retry is
+ * 400 seconds away and no setting changes that, so that its queue is run by smtpctl(8).
+ */
+export function openSmtpd(address: string, server: string): OtherClient {
+  const configuration = `
+queue ttl 1h
+listen on lo port 2526
+action out relay host smtp://${server} src ${address} helo opensmtpd.sender.example
+match from local for any action out
+`
+  return {
+    name: 'OpenSMTPD',
+    address,
+    async start(machine) {
+      await machine.write('/etc/smtpd-lab.conf', configuration)
+      const script = `
+        for user in opensmtpd opensmtpq; do
+          getent passwd $user >/dev/null || useradd --system --home /var/lib/opensmtpd/empty --shell /bin/false $user
+        done
+        mkdir -p /var/lib/opensmtpd/empty
+        # It looks up names of both ends: with nobody at that address the answer is "no" at once.
+        echo nameserver 127.0.0.1 >/etc/resolv.conf
+        # Without its group, which the package gives it when it is installed, smtpctl refuses to work.
+        chgrp opensmtpq /usr/sbin/smtpctl && chmod 2755 /usr/sbin/smtpctl
+        setsid smtpd -dv -f /etc/smtpd-lab.conf >/var/log/opensmtpd 2>&1 </dev/null &`
+      await machine.run('sh', '-ec', script)
+      await until(
+        async () => (await machine.try('smtpctl', 'show', 'status')).code === 0,
+        () => 'OpenSMTPD',
+      )
+      machine.spawn('sh', '-c', 'while smtpctl schedule all >/dev/null 2>&1; do sleep 2; done')
+    },
+    async send(machine, from, to, message) {
+      const words = ['-s', 'smtp://127.0.0.1:2526', '-F', from, to]
+      const { code, stderr } = await machine.feed(message, 'smtp', ...words)
+      if (code !== 0) throw new Error(`smtp: ${stderr}`)
+    },
+    log: (machine) => machine.run('cat', '/var/log/opensmtpd'),
   }
 }
