@@ -95,7 +95,9 @@ function buildNativeModules(major) {
     cpSync(join(root, 'node_modules', name), source, { recursive: true })
     rmSync(join(source, 'build'), { recursive: true, force: true })
     if (name === 'pcap') cpSync(join(root, 'node_modules/nan'), join(source, '../nan'), { recursive: true })
-    run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], source)
+    // Without it the module for Node 24 ends the programs, as its head says.
+    const wrap = `-include ${join(root, OWN_NATIVE, 'object-wrap.h')}`
+    run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], source, { CXXFLAGS: wrap })
     cpSync(join(source, 'build/Release', file), join(target, file))
     run('strip', ['--strip-unneeded', join(target, file)])
     linkNative(join('node_modules', name), file)
@@ -233,10 +235,11 @@ function gzip(content) {
   return gzipSync(content, { level: 9 })
 }
 
-function run(program, argv, cwd = root) {
+function run(program, argv, cwd = root, variables = {}) {
   try {
     return execFileSync(program, argv, {
       cwd,
+      env: { ...process.env, ...variables },
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
       maxBuffer: 64 * 1024 * 1024,

@@ -91,6 +91,11 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e src/platform/n
   # it, spare that another download, which a machine without a way to nodejs.org could not make.
   headers=$(node scripts/find-node-headers.js)
   if [ -n "$headers" ]; then export npm_package_config_node_gyp_nodedir="$headers"; fi
+  # Node 24 needs it at once (object-wrap.h says why); compiled without it, better-sqlite3 would be compiled twice.
+  case $PWD in
+  *[[:space:]]*) ;;
+  *) export CXXFLAGS="${CXXFLAGS:-} -include $PWD/src/platform/native/object-wrap.h" ;;
+  esac
   npm ci --no-audit --no-fund >&2
   printf '%s' "$want" >"$stamp"
 fi

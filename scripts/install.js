@@ -1,0 +1,45 @@
+// Run by npm when the package has been installed: compiles the module user_ids, and better-sqlite3 once more when the
+// one that is there does not get along with this Node. Neither is a reason to fail: what is missing is told.
+import { spawnSync } from 'node:child_process'
+import { join, resolve } from 'node:path'
+
+const here = import.meta.dirname
+const root = resolve(here, '..')
+const native = join(root, 'src/platform/native')
+const say = (text) => process.stderr.write(`spamdctl: ${text}\n`)
+
+// A shell, since npm puts the node-gyp of its own into PATH, which is a script with another name on some systems.
+const built = spawnSync(`node-gyp rebuild --silent --directory="${native}"`, {
+  shell: true,
+  stdio: 'inherit',
+})
+if (built.status !== 0) {
+  say('the module user_ids is not built: root cannot change users where Node refuses to')
+}
+
+if (!survivesCollection()) {
+  say('compiling better-sqlite3 for this Node')
+  const npm = process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
+  const [program, ...words] = [...npm, 'rebuild', '--foreground-scripts', 'better-sqlite3']
+  const rebuilt = spawnSync(program, words, {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      npm_config_build_from_source: 'true',
+      CXXFLAGS: `${process.env.CXXFLAGS ?? ''} -include ${join(native, 'object-wrap.h')}`.trim(),
+    },
+  })
+  if (rebuilt.status !== 0 || !survivesCollection()) {
+    say(`warning: better-sqlite3 ends the programs with Node ${process.version}: use another Node`)
+  }
+}
+
+/** True when statements and databases can be collected as garbage between two events, in a process of their own. */
+function survivesCollection() {
+  const probe = spawnSync(process.execPath, ['--expose-gc', join(here, 'collect-garbage.js')], {
+    stdio: 'ignore',
+    timeout: 60_000,
+  })
+  return probe.status === 0
+}
