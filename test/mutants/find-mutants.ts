@@ -27,6 +27,9 @@ const OPERATORS: ReadonlyMap<ts.SyntaxKind, string> = new Map([
   [ts.SyntaxKind.MinusToken, '+'],
 ])
 
+/** Constants from here on are changed by much. */
+const LARGE_NUMBER = 1000
+
 /** Finds the mutants of a TypeScript source, in the order of the text. Types are left alone. */
 export function findMutants(fileName: string, text: string): Mutant[] {
   const file = ts.createSourceFile(fileName, text, ts.ScriptTarget.Latest, true)
@@ -46,8 +49,9 @@ export function findMutants(fileName: string, text: string): Mutant[] {
       const operator = isJoinOfTexts(node) ? undefined : OPERATORS.get(kind)
       if (operator !== undefined) add(node.operatorToken, operator, 'operator')
     } else if (ts.isNumericLiteral(node) && !ts.isLiteralTypeNode(node.parent)) {
-      add(node, `(${node.getText(file)} + 1)`, 'constant')
-      add(node, `(${node.getText(file)} - 1)`, 'constant')
+      // One more or less of a time-out or of half a gigabyte is no fault.
+      const others = Number(node.text) < LARGE_NUMBER ? ['+ 1', '- 1'] : ['* 10', '* 0']
+      for (const other of others) add(node, `(${node.getText(file)} ${other})`, 'constant')
     } else if (node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword) {
       add(node, node.kind === ts.SyntaxKind.TrueKeyword ? 'false' : 'true', 'constant')
     } else if (ts.isExpressionStatement(node) && isDroppable(node.expression)) {

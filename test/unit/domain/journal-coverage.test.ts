@@ -36,3 +36,11 @@ test('keeps a bounded number of stretches: the rest counts as missing', () => {
   expect(coverage.newest).toBe(401)
   expect(coverage.missingCount).toBe(401 - 64)
 })
+
+test('of too many stretches the lowest are kept, in whatever order they came', () => {
+  const coverage = new JournalCoverage(0, 0)
+  for (let from = 400; from >= 2; from -= 2) coverage.add(from, from + 1)
+  // The first 64 are those from 2 to 128: filling the gaps between them reaches behind the last.
+  for (let upTo = 1; upTo <= 128; upTo += 1) coverage.add(upTo - 1, upTo)
+  expect(coverage.position).toBe(129)
+})

@@ -9,6 +9,8 @@ function mutate(text: string): string[] {
 
 test.each([
   ['if (a) b = 1', ['if (!(a)) b = 1', 'if (a) ;', 'if (a) b = (1 + 1)', 'if (a) b = (1 - 1)']],
+  ['x(999)', [';', 'x((999 + 1))', 'x((999 - 1))']],
+  ['x(1_000)', [';', 'x((1_000 * 10))', 'x((1_000 * 0))']],
   ['const x = a < b', ['const x = a <= b']],
   ['const x = a >= b', ['const x = a > b']],
   ['const x = a === b', ['const x = a !== b']],
