@@ -66,73 +66,136 @@ const PROMOTION: Cause = { rule: 'promotion' }
 const LIMIT: Cause = { rule: 'limit' }
 
 function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): TupleOutcome {
-  const trapKeys = [attempt.trapKey, ...(attempt.otherTrapKeys ?? [])]
-  if (attempt.isDomainTrap || trapKeys.some((key) => draft.spamtrap(key).entry !== undefined)) {
-    const trapped = trap(draft, attempt, policy, 'trapped')
-    if (trapped !== undefined) return trapped
-  }
-  const text = tupleText(attempt.tuple)
-  const known = draft.tuple(text)
-  const epoch = laterStamp(draft.host(attempt.clientIp).marks?.reset, known.marks?.epoch)
-  // A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
-  // that was made while the clock stood too late: it would wait until that time comes.
-  const isVoid =
-    known.entry !== undefined &&
-    (known.entry.expire <= draft.now ||
-      known.entry.first > draft.now + CLOCK_TOLERANCE_SEC ||
-      isBeforeReset(draft, attempt.tuple.ip, known))
-  const pools = (attempt.pools ?? []).map((pool) => seePool(draft, pool, attempt.tuple, policy))
-  const isFirst = known.entry === undefined && pools.every(({ isKnown }) => !isKnown)
-  if (isFirst && attempt.isLowPriorityMx && !hasJustPassed(draft, attempt.clientIp, policy)) {
-    const trapped = trap(draft, attempt, policy, 'trapped-mx')
-    if (trapped !== undefined) return trapped
-  }
+  const trapped = trapByRecipient(draft, attempt, policy)
+  if (trapped !== undefined) return trapped
+  const seen = seeAttempt(draft, attempt, policy)
+  const trappedByMx = trapByMx(draft, attempt, seen, policy)
+  if (trappedByMx !== undefined) return trappedByMx
   const released = releaseAttempt(draft, attempt, policy)
   if (released !== undefined) return released
   let evictedCount = 0
-  for (const pool of pools) {
+  for (const pool of seen.pools) {
     if (!pool.isKnown) evictedCount += makeRoom(draft, pool.tuple.ip, policy.maxTuplesPerAddress)
     keepPool(draft, pool)
   }
-  const isOfOther = known.marks?.firstNode !== undefined && known.marks.firstNode !== draft.node
-  const isNew = known.entry === undefined || isVoid
-  const own = isNew
-    ? newTuple(policy.greyExpireSec, draft.now)
-    : repeatTuple(known.entry!, policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0), draft.now)
-  const passed = passedBy(draft, attempt, own, pools)
+  const own = ownTimes(draft, seen, policy)
+  const passed = passedBy(draft, attempt, own, seen.pools)
   const wasKnownHost = draft.host(attempt.clientIp).entry !== undefined
   const promotion = passed === undefined ? 'refused' : promote(draft, attempt.clientIp, passed, policy)
-  if (promotion === 'refused') {
-    if (known.entry === undefined) {
+  if (passed === undefined || promotion === 'refused') {
+    if (seen.known.entry === undefined) {
       evictedCount += makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress)
     }
-    const marks = isNew
-      ? marksOf(epoch, own.first, draft.now)
-      : { ...known.marks, last: draft.now, lastNode: undefined }
-    draft.putTuple(text, attempt.tuple, { entry: greyEntry(attempt.tuple, own), marks }, ATTEMPT)
-    const opened = isNew || policy.isLearning !== true ? undefined : learn(draft, attempt, own)
-    return {
-      result: isNew ? 'new' : 'repeated',
-      isNewHost: false,
-      evictedCount,
-      ...(opened === undefined ? {} : { opened: [opened] }),
-    }
+    const opened = keepWaiting(draft, attempt, seen, own, policy)
+    const result = seen.isNew ? 'new' : 'repeated'
+    return { result, isNewHost: false, evictedCount, ...openedPart(opened) }
   }
-  if (known.entry !== undefined) draft.putTuple(text, attempt.tuple, NO_TUPLE, PROMOTION)
-  const opened: string[] = []
+  if (seen.known.entry !== undefined) draft.putTuple(seen.text, attempt.tuple, NO_TUPLE, PROMOTION)
   // An address that was WHITE already shows no pool: it only came before its table knew.
-  for (const pool of wasKnownHost ? [] : pools) {
-    if (!hasPoolPassed(draft, pool, attempt.clientIp)) continue
-    const network = openPool(draft, pool, attempt.clientIp, own.bcount, policy)
-    if (network !== undefined) opened.push(network)
-  }
+  const opened = wasKnownHost ? [] : openPassed(draft, attempt, seen.pools, own, policy)
+  const waitedSec = draft.now - passed.first
   return {
     result: 'promoted',
     isNewHost: promotion === 'new',
     evictedCount,
-    waitedSec: draft.now - passed!.first,
-    ...(opened.length === 0 ? {} : { opened }),
+    waitedSec,
+    ...openedPart(opened),
   }
+}
+
+/** What is on record for an attempt. */
+interface SeenAttempt {
+  text: string
+  known: HeldTuple
+  /** The tuple is not there, or begins anew. */
+  isNew: boolean
+  epoch: Stamp | undefined
+  pools: readonly SeenPool[]
+}
+
+function seeAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): SeenAttempt {
+  const text = tupleText(attempt.tuple)
+  const known = draft.tuple(text)
+  return {
+    text,
+    known,
+    isNew: known.entry === undefined || isVoid(draft, attempt.tuple.ip, known.entry, known),
+    epoch: laterStamp(draft.host(attempt.clientIp).marks?.reset, known.marks?.epoch),
+    pools: (attempt.pools ?? []).map((pool) => seePool(draft, pool, attempt.tuple, policy)),
+  }
+}
+
+/**
+ * A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
+ * that was made while the clock stood too late: it would wait until that time comes.
+ */
+function isVoid(draft: Draft, ip: string, entry: GreyEntry, known: HeldTuple): boolean {
+  return (
+    entry.expire <= draft.now ||
+    entry.first > draft.now + CLOCK_TOLERANCE_SEC ||
+    isBeforeReset(draft, ip, known)
+  )
+}
+
+function trapByRecipient(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): TupleOutcome | undefined {
+  const isTrap =
+    attempt.isDomainTrap ||
+    [attempt.trapKey, ...(attempt.otherTrapKeys ?? [])].some((key) => draft.spamtrap(key).entry !== undefined)
+  return isTrap ? trap(draft, attempt, policy, 'trapped') : undefined
+}
+
+/** Who turns to the MX of low priority before any other is no mail server. */
+function trapByMx(
+  draft: Draft,
+  attempt: TupleAttempt,
+  { known, pools }: SeenAttempt,
+  policy: GreyPolicy,
+): TupleOutcome | undefined {
+  if (!attempt.isLowPriorityMx || known.entry !== undefined) return undefined
+  if (pools.some(({ isKnown }) => isKnown) || hasJustPassed(draft, attempt.clientIp, policy)) return undefined
+  return trap(draft, attempt, policy, 'trapped-mx')
+}
+
+/** The times of the client's own tuple with this attempt in it. */
+function ownTimes(draft: Draft, { known: { entry, marks }, isNew }: SeenAttempt, policy: GreyPolicy) {
+  if (entry === undefined || isNew) return newTuple(policy.greyExpireSec, draft.now)
+  const isOfOther = marks?.firstNode !== undefined && marks.firstNode !== draft.node
+  return repeatTuple(entry, policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0), draft.now)
+}
+
+/** Stores the tuple of a client that has to come again; the networks that this attempt opened all the same. */
+function keepWaiting(
+  draft: Draft,
+  attempt: TupleAttempt,
+  { text, known, isNew, epoch }: SeenAttempt,
+  own: EntryTimes,
+  policy: GreyPolicy,
+): string[] {
+  const marks = isNew
+    ? marksOf(epoch, own.first, draft.now)
+    : { ...known.marks, last: draft.now, lastNode: undefined }
+  draft.putTuple(text, attempt.tuple, { entry: greyEntry(attempt.tuple, own), marks }, ATTEMPT)
+  const learnt = isNew || policy.isLearning !== true ? undefined : learn(draft, attempt, own)
+  return learnt === undefined ? [] : [learnt]
+}
+
+/** The networks of the keys that have passed. */
+function openPassed(
+  draft: Draft,
+  { clientIp }: TupleAttempt,
+  pools: readonly SeenPool[],
+  own: EntryTimes,
+  policy: GreyPolicy,
+): string[] {
+  return pools
+    .filter((pool) => hasPoolPassed(draft, pool, clientIp))
+    .map((pool) => openPool(draft, pool, clientIp, own.bcount, policy))
+    .filter((network) => network !== undefined)
+}
+
+/** The part of an outcome that names opened networks: absent when there are none. */
+export function openedPart(opened: string[]): Pick<TupleOutcome, 'opened'> {
+  return opened.length === 0 ? {} : { opened }
 }
 
 /** The times of the key by which a client has waited, its own tuple first; undefined when it must go on waiting. */

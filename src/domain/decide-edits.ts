@@ -64,17 +64,17 @@ type AddEdit = Extract<ManualEdit, { operation: 'add' }>
 
 function addHost(
   draft: Draft,
-  { ip, kind, options }: Extract<AddEdit, { kind: 'WHITE' | 'TRAPPED' }>,
+  { ip, kind, options = {} }: Extract<AddEdit, { kind: 'WHITE' | 'TRAPPED' }>,
   cause: Cause,
 ): EditOutcome {
   const { entry } = draft.host(ip)
-  if (entry !== undefined && options?.ifMissing === true) return 'skipped'
-  const times = addHostByHand(entry, kind, options?.expire, draft.now)
-  const comment = options?.comment ?? entry?.comment
+  if (entry !== undefined && options.ifMissing === true) return 'skipped'
+  const times = addHostByHand(entry, kind, options.expire, draft.now)
+  const comment = options.comment ?? entry?.comment
   const stamp = draft.nextStamp()
   const pinned = times.expire === EXPIRE_NEVER
-  const isFixed = pinned || comment !== undefined || options?.expire !== undefined
-  const hand = isFixed ? { pinned, expire: options?.expire } : undefined
+  const isFixed = pinned || comment !== undefined || options.expire !== undefined
+  const hand = isFixed ? { pinned, expire: options.expire } : undefined
   const { first, pass, expire, bcount, pcount } = times
   const after = {
     kind,

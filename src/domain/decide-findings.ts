@@ -6,12 +6,12 @@
  * have been seen before, and passtime be over. `draft.now` is the time of the attempts, not of what was learnt.
  */
 import { type Cause, tupleText } from './change.js'
-import { isBeforeReset, makeRoom, promote, selectAttempts, trap } from './decide-attempts.js'
+import { isBeforeReset, makeRoom, openedPart, promote, selectAttempts, trap } from './decide-attempts.js'
 import { hasPoolPassed, keepPool, openFurther, openPool, type SeenPool, seePool } from './decide-pools.js'
 import type { Draft, Selection } from './draft.js'
 import type { EntryTimes } from './entry.js'
 import { hasPassed, newTuple } from './greylist-rules.js'
-import { NO_TUPLE } from './held.js'
+import { type HeldTuple, NO_TUPLE } from './held.js'
 import { openedNetwork, poolKeyText, poolTuple } from './pool-key.js'
 import type { AttemptFinding, GreyPolicy, PoolAttempt, TupleOutcome } from './requests.js'
 
@@ -60,13 +60,10 @@ function spfPools({ spfPass }: AttemptFinding): PoolAttempt[] {
 }
 
 function decideFinding(draft: Draft, finding: AttemptFinding, policy: GreyPolicy): TupleOutcome {
-  const { attempt, isSpfFail = false, isAllowListed = false } = finding
-  const { clientIp, tuple, mayPromote } = attempt
-  // A server that forwards mail fails the SPF of its senders, and one that is WHITE is known to be a server.
-  if (isSpfFail && draft.host(clientIp).entry?.kind !== 'WHITE') {
-    const trapped = trap(draft, attempt, policy, 'trapped-spf')
-    if (trapped !== undefined) return trapped
-  }
+  const { attempt } = finding
+  const { clientIp, tuple } = attempt
+  const trapped = trapBySpf(draft, finding, policy)
+  if (trapped !== undefined) return trapped
   let evictedCount = 0
   const shared = (attempt.pools ?? []).flatMap((pool) => knownPool(draft, pool, finding))
   const [spf] = spfPools(finding).map((pool) => seePool(draft, pool, tuple, policy))
@@ -75,31 +72,54 @@ function decideFinding(draft: Draft, finding: AttemptFinding, policy: GreyPolicy
     keepPool(draft, spf)
   }
   const waiting: TupleOutcome = { result: 'repeated', isNewHost: false, evictedCount }
-  if (!mayPromote) return waiting
-  const pools = spf === undefined ? shared : [...shared, spf]
+  if (!attempt.mayPromote) return waiting
   const text = tupleText(tuple)
   const own = draft.tuple(text)
-  const isOwnVoid = own.entry === undefined || isBeforeReset(draft, tuple.ip, own)
+  const pools = spf === undefined ? shared : [...shared, spf]
   const passed = pools.filter((pool) => hasPoolPassed(draft, pool, clientIp))
-  const seen = !isOwnVoid && hasPassed(own.entry!, draft.now) ? own.entry! : passed[0]?.entry
+  const seen = ownPassed(draft, tuple.ip, own) ?? passed[0]?.entry
   const wasKnown = draft.host(clientIp).entry !== undefined
-  const first = own.entry ?? newTuple(policy.greyExpireSec, draft.now)
-  const times: EntryTimes | undefined = seen ?? (isAllowListed ? { ...first, pass: draft.now } : undefined)
-  const promotion =
-    times === undefined
-      ? 'refused'
-      : promote(draft, clientIp, times, policy, seen === undefined ? DNS_LIST : PROMOTION)
+  const promotion = letIn(draft, finding, own.entry, seen, policy)
   const opened = openBy(draft, finding, { passed, spf, wasKnown, ownCount: own.entry?.bcount ?? 0 }, policy)
-  const openedPart = opened.length === 0 ? {} : { opened }
-  if (promotion === 'refused') return { ...waiting, ...openedPart }
+  if (promotion === 'refused') return { ...waiting, ...openedPart(opened) }
   if (own.entry !== undefined) draft.putTuple(text, tuple, NO_TUPLE, PROMOTION)
   return {
     result: 'promoted',
     isNewHost: promotion === 'new',
     evictedCount,
     ...(seen === undefined ? {} : { waitedSec: draft.now - seen.first }),
-    ...openedPart,
+    ...openedPart(opened),
   }
+}
+
+/** A server that forwards mail fails the SPF of its senders, and one that is WHITE is known to be a server. */
+function trapBySpf(
+  draft: Draft,
+  { attempt, isSpfFail }: AttemptFinding,
+  policy: GreyPolicy,
+): TupleOutcome | undefined {
+  if (isSpfFail !== true || draft.host(attempt.clientIp).entry?.kind === 'WHITE') return undefined
+  return trap(draft, attempt, policy, 'trapped-spf')
+}
+
+/** The client's own tuple when it has waited long enough. */
+function ownPassed(draft: Draft, ip: string, own: HeldTuple): EntryTimes | undefined {
+  if (own.entry === undefined || isBeforeReset(draft, ip, own)) return undefined
+  return hasPassed(own.entry, draft.now) ? own.entry : undefined
+}
+
+/** Promotes by the times `seen` that have passed, or at once who is on a list of good senders. */
+function letIn(
+  draft: Draft,
+  { attempt: { clientIp }, isAllowListed }: AttemptFinding,
+  own: EntryTimes | undefined,
+  seen: EntryTimes | undefined,
+  policy: GreyPolicy,
+): ReturnType<typeof promote> {
+  if (seen !== undefined) return promote(draft, clientIp, seen, policy, PROMOTION)
+  if (isAllowListed !== true) return 'refused'
+  const first = own ?? newTuple(policy.greyExpireSec, draft.now)
+  return promote(draft, clientIp, { ...first, pass: draft.now }, policy, DNS_LIST)
 }
 
 /** A key that the attempt was counted under when it was recorded. */

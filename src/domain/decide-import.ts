@@ -33,39 +33,55 @@ export function decideImport(
 }
 
 function decideEntry(draft: Draft, entry: Entry, ifMissing: boolean): keyof UpsertCounts {
+  const isKnown = isOnRecord(draft, entry)
+  if (isKnown && ifMissing) return 'skipped'
+  putEntry(draft, entry)
+  return isKnown ? 'updated' : 'added'
+}
+
+function isOnRecord(draft: Draft, entry: Entry): boolean {
+  switch (entry.kind) {
+    case 'WHITE':
+    case 'TRAPPED':
+      return draft.host(entry.ip).entry !== undefined
+    case 'SPAMTRAP':
+      return draft.spamtrap(entry.address).entry !== undefined
+    case 'POOL':
+      return draft.pool(entry.ip).entry !== undefined
+    case 'GREY':
+      return draft.tuple(tupleText(entry)).entry !== undefined
+  }
+}
+
+function putEntry(draft: Draft, entry: Entry): void {
   switch (entry.kind) {
     case 'WHITE':
     case 'TRAPPED': {
-      const { entry: known } = draft.host(entry.ip)
-      if (known !== undefined && ifMissing) return 'skipped'
       const stamp = draft.nextStamp()
-      const after: HostEntry = known?.comment === undefined ? entry : { comment: known.comment, ...entry }
+      const after = withComment(entry, draft.host(entry.ip).entry?.comment)
       draft.putHost(entry.ip, { entry: after, marks: importedMarks(after, stamp) }, stamp, IMPORT)
-      return known === undefined ? 'added' : 'updated'
+      return
     }
     case 'SPAMTRAP': {
-      const { entry: known } = draft.spamtrap(entry.address)
-      if (known !== undefined && ifMissing) return 'skipped'
       const stamp = draft.nextStamp()
-      const after = known?.comment === undefined ? entry : { comment: known.comment, ...entry }
+      const after = withComment(entry, draft.spamtrap(entry.address).entry?.comment)
       draft.putSpamtrap(entry.address, { entry: after, stamp }, stamp, IMPORT)
-      return known === undefined ? 'added' : 'updated'
+      return
     }
-    case 'POOL': {
-      const { entry: known } = draft.pool(entry.ip)
-      if (known !== undefined && ifMissing) return 'skipped'
+    case 'POOL':
       draft.putPool(entry.ip, { entry, reset: undefined }, draft.nextStamp(), IMPORT)
-      return known === undefined ? 'added' : 'updated'
-    }
+      return
     case 'GREY': {
       const text = tupleText(entry)
-      const { entry: known, marks } = draft.tuple(text)
-      if (known !== undefined && ifMissing) return 'skipped'
-      const epoch = marks?.epoch
+      const epoch = draft.tuple(text).marks?.epoch
       draft.putTuple(text, entry, { entry, marks: epoch === undefined ? undefined : { epoch } }, IMPORT)
-      return known === undefined ? 'added' : 'updated'
     }
   }
+}
+
+/** An entry that comes without a comment keeps the one on record. */
+function withComment<E extends { comment?: string }>(entry: E, known: string | undefined): E {
+  return known === undefined ? entry : { comment: known, ...entry }
 }
 
 /** What an import says counts as said by hand: it replaces what gateways had before. */

@@ -186,15 +186,17 @@ function open(
   const known = held.entry !== undefined && held.entry.expire > draft.now ? held.entry : undefined
   const pool = poolKeyText(key)
   if (known === undefined && draft.opened(pool).count >= MOST_OPENED[key.kind]) return false
+  const fresh = { first: seen.first, pass: draft.now, expire: 0, bcount: 0, pcount: -1 }
+  const { first, pass, expire: knownExpire, bcount, pcount } = known ?? fresh
   const after: PoolEntry = {
     kind: 'POOL',
     ip: network,
     pool,
-    first: known?.first ?? seen.first,
-    pass: known?.pass ?? draft.now,
-    expire: Math.max(known?.expire ?? 0, expire),
-    bcount: (known?.bcount ?? 0) + seen.bcount,
-    pcount: known === undefined ? 0 : known.pcount + 1,
+    first,
+    pass,
+    expire: Math.max(knownExpire, expire),
+    bcount: bcount + seen.bcount,
+    pcount: pcount + 1,
   }
   draft.putPool(network, { entry: after, reset: undefined }, draft.nextStamp(), cause)
   return true

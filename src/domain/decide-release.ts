@@ -97,10 +97,21 @@ export function releaseAttempt(
   draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
   const used: Release = { ...release, used: release.used + 1 }
   draft.putRelease(release.id, { entry: used, stamp }, stamp, cause)
-  const network =
-    release.scope === 'pool' && attempt.mayOpenAround === true
-      ? openForRelease(draft, releasedNetwork(release, ip), release, { seen: white, expire: white.expire })
-      : undefined
+  const network = openAround(draft, attempt, release, white)
   const opened = network === undefined ? {} : { opened: [network] }
   return { result: 'promoted', isNewHost: true, evictedCount: 0, ...opened }
+}
+
+/** Lets the network around a released address in where the release says so and no list forbids it. */
+function openAround(
+  draft: Draft,
+  { clientIp, mayOpenAround }: TupleAttempt,
+  release: Release,
+  white: HostEntry,
+): string | undefined {
+  if (release.scope !== 'pool' || mayOpenAround !== true) return undefined
+  return openForRelease(draft, releasedNetwork(release, clientIp), release, {
+    seen: white,
+    expire: white.expire,
+  })
 }

@@ -4,7 +4,7 @@ import { isBeforeReset, promote } from './decide-attempts.js'
 import { selectKey } from './decide-edits.js'
 import { closePool, expirePool } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
-import type { Tuple } from './entry.js'
+import type { EntryKey, Tuple } from './entry.js'
 import { hasPassed, isHostExpired } from './greylist-rules.js'
 import { NO_TUPLE } from './held.js'
 import { expiredMarks, resetMarks } from './host-marks.js'
@@ -38,25 +38,41 @@ export function decideScan(
 ): { deletedCount: number; promoted: string[] } {
   let deletedCount = 0
   for (const key of changes.expired) {
-    if (key.kind === 'host' && expireHost(draft, key.ip)) deletedCount += 1
-    if (key.kind === 'tuple' && expireTuple(draft, key)) deletedCount += 1
-    if (key.kind === 'pool' && expirePool(draft, key.ip)) deletedCount += 1
+    if (expireKey(draft, key)) deletedCount += 1
   }
   const promoted: string[] = []
   for (const tuple of changes.promoted) {
     if (promotePassed(draft, tuple, policy)) promoted.push(tuple.ip)
   }
   for (const ip of changes.blocked) {
-    const { entry } = draft.host(ip)
-    if (entry === undefined || isTrapped(entry) || isPinned(entry)) continue
-    const stamp = draft.nextStamp()
-    draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
-    deletedCount += 1
+    if (deleteBlocked(draft, ip)) deletedCount += 1
   }
   for (const network of changes.closedPools ?? []) {
     if (closePool(draft, network, BLOCKED)) deletedCount += 1
   }
   return { deletedCount, promoted }
+}
+
+/** A block list takes WHITE addresses, but not those that people pinned. */
+function deleteBlocked(draft: Draft, ip: string): boolean {
+  const { entry } = draft.host(ip)
+  if (entry === undefined || isTrapped(entry) || isPinned(entry)) return false
+  const stamp = draft.nextStamp()
+  draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
+  return true
+}
+
+function expireKey(draft: Draft, key: EntryKey): boolean {
+  switch (key.kind) {
+    case 'host':
+      return expireHost(draft, key.ip)
+    case 'tuple':
+      return expireTuple(draft, key)
+    case 'pool':
+      return expirePool(draft, key.ip)
+    case 'spamtrap':
+      return false
+  }
 }
 
 function expireHost(draft: Draft, ip: string): boolean {

@@ -47,6 +47,39 @@ export interface HourlyCount {
   count: number
 }
 
+type Rule = Change['cause']['rule']
+
+/** What a change that is not of a tuple adds to, by its cause. */
+const COUNTED_OF_OTHERS: Partial<Record<Rule, (counter: ChangeCounter, change: Change) => void>> = {
+  manual: countByHand,
+  import: countByHand,
+  undo: countByHand,
+  trap: countTrapped,
+  'low-priority-mx': countTrapped,
+  'spf-fail': countTrapped,
+  expiry: (counter, { key, before }) => {
+    if (key.kind === 'host') counter.count('expired', before.entry?.kind)
+  },
+  sighting: (counter, { before }) => {
+    if (before.entry === undefined) counter.count('sighted')
+  },
+  pool: (counter, { before, after }) => {
+    if (after.entry?.kind === 'POOL' && before.entry === undefined)
+      counter.count('pool', parsePoolKey(after.entry.pool)?.kind)
+  },
+  'block-list': (counter, { after }) => {
+    if (after.entry === undefined) counter.count('blocked')
+  },
+}
+
+function countByHand(counter: ChangeCounter, { cause }: Change): void {
+  counter.count('by-hand', cause.rule)
+}
+
+function countTrapped(counter: ChangeCounter, { before, cause }: Change): void {
+  if (before.entry?.kind !== 'TRAPPED') counter.count('trapped', cause.rule)
+}
+
 /** Adds up changes; keys are name and label with a blank between. */
 export class ChangeCounter {
   readonly counts = new Map<string, number>()
@@ -57,73 +90,54 @@ export class ChangeCounter {
       // The key of a pool counts attempts that their own tuples count too.
       if (change.key.kind === 'tuple' && poolKeyOf(change.key) !== undefined) continue
       if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange, nowSec)
-      else this.#addOther(change)
+      else COUNTED_OF_OTHERS[change.cause.rule]?.(this, change)
     }
   }
 
-  #count(name: string, label: string | number = '', by = 1): void {
+  /** Adds to one counter. */
+  count(name: string, label: string | number = '', by = 1): void {
     const key = `${name} ${label}`
     this.counts.set(key, (this.counts.get(key) ?? 0) + by)
   }
 
-  #addOther({ key, before, after, cause }: Change): void {
+  #addTuple(change: TupleChange, nowSec: number): void {
+    const { before, after, cause } = change
     switch (cause.rule) {
+      case 'attempt':
+        this.#addAttempt(change, nowSec)
+        return
+      case 'promotion':
+        this.#addPromotion(change, nowSec)
+        return
+      case 'expiry':
+        if (before.entry !== undefined && after.entry === undefined) {
+          const { first } = before.entry
+          this.#addLost(first, before.marks?.last ?? first)
+        }
+        return
+      case 'limit':
+        this.count('evicted')
+        return
       case 'manual':
       case 'import':
       case 'undo':
-        this.#count('by-hand', cause.rule)
-        return
-      case 'trap':
-      case 'low-priority-mx':
-      case 'spf-fail':
-        if (before.entry?.kind !== 'TRAPPED') this.#count('trapped', cause.rule)
-        return
-      case 'expiry':
-        if (key.kind === 'host') this.#count('expired', before.entry?.kind ?? '')
-        return
-      case 'sighting':
-        if (before.entry === undefined) this.#count('sighted')
-        return
-      case 'pool':
-        if (after.entry?.kind === 'POOL' && before.entry === undefined) {
-          this.#count('pool', parsePoolKey(after.entry.pool)?.kind)
-        }
-        return
-      case 'block-list':
-        if (after.entry === undefined) this.#count('blocked')
+        countByHand(this, change)
         return
       default:
     }
   }
 
-  #addTuple({ before, after, cause }: TupleChange, nowSec: number): void {
-    const { entry, marks } = before
-    const isAgain = entry !== undefined && entry.first !== after.entry?.first && after.entry !== undefined
-    switch (cause.rule) {
-      case 'attempt':
-        if (entry === undefined || isAgain) this.#count('new')
-        else this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
-        return
-      case 'promotion':
-        if (entry === undefined) return
-        this.#count('passed')
-        this.#count('delay', Math.min(MAX_DELAY_MINUTES, Math.ceil((nowSec - entry.first) / MINUTE)))
-        this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
-        return
-      case 'expiry':
-        if (entry !== undefined && after.entry === undefined)
-          this.#addLost(entry.first, marks?.last ?? entry.first)
-        return
-      case 'limit':
-        this.#count('evicted')
-        return
-      case 'manual':
-      case 'import':
-      case 'undo':
-        this.#count('by-hand', cause.rule)
-        return
-      default:
-    }
+  #addAttempt({ before: { entry, marks }, after }: TupleChange, nowSec: number): void {
+    const isAgain = entry !== undefined && after.entry !== undefined && entry.first !== after.entry.first
+    if (entry === undefined || isAgain) this.count('new')
+    else this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
+  }
+
+  #addPromotion({ before: { entry, marks } }: TupleChange, nowSec: number): void {
+    if (entry === undefined) return
+    this.count('passed')
+    this.count('delay', Math.min(MAX_DELAY_MINUTES, Math.ceil((nowSec - entry.first) / MINUTE)))
+    this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
   }
 
   /** A try is the first that a passtime would let pass when the one before came too early for it. */
@@ -133,15 +147,15 @@ export class ChangeCounter {
       const passSec = minutes * MINUTE
       if (delaySec < passSec) return
       if (lastSec - firstSec >= passSec) continue
-      this.#count('reach', minutes)
-      this.#count('reach-seconds', minutes, delaySec)
+      this.count('reach', minutes)
+      this.count('reach-seconds', minutes, delaySec)
     }
   }
 
   #addLost(firstSec: number, lastSec: number): void {
-    this.#count('lost', lastSec > firstSec ? 'retried' : 'once')
+    this.count('lost', lastSec > firstSec ? 'retried' : 'once')
     for (const minutes of CANDIDATE_MINUTES) {
-      if (lastSec - firstSec >= minutes * MINUTE) this.#count('lost-reach', minutes)
+      if (lastSec - firstSec >= minutes * MINUTE) this.count('lost-reach', minutes)
     }
   }
 }

@@ -76,14 +76,33 @@ function withoutVoid({ reset, white, trap, hand, bcount, pcount }: HostRegisters
 export function visibleHost(ip: string, registers: HostRegisters, now: number): HostEntry | undefined {
   const { white, trap, hand, bcount, pcount } = withoutVoid(registers)
   const comment = hand?.comment === undefined ? {} : { comment: hand.comment }
-  const isTrapped = trap !== undefined && trap.expire > now
   if (hand?.pinned === true) {
-    const first = (hand.kind === 'WHITE' ? white : trap)?.first ?? Math.floor(hand.stamp.time / 1000)
-    const pass = hand.kind === 'WHITE' ? (white?.pass ?? first) : 0
-    const passes = hand.kind === 'WHITE' ? Math.max(0, pcount) : TRAPPED_PCOUNT
-    return { kind: hand.kind, ip, first, pass, expire: EXPIRE_NEVER, bcount, pcount: passes, ...comment }
+    const times = hand.kind === 'WHITE' ? white : trap
+    const first = times?.first ?? Math.floor(hand.stamp.time / 1000)
+    if (hand.kind === 'TRAPPED')
+      return {
+        kind: 'TRAPPED',
+        ip,
+        first,
+        pass: 0,
+        expire: EXPIRE_NEVER,
+        bcount,
+        pcount: TRAPPED_PCOUNT,
+        ...comment,
+      }
+    const pass = white?.pass ?? first
+    return {
+      kind: 'WHITE',
+      ip,
+      first,
+      pass,
+      expire: EXPIRE_NEVER,
+      bcount,
+      pcount: Math.max(0, pcount),
+      ...comment,
+    }
   }
-  if (isTrapped) {
+  if (trap !== undefined && trap.expire > now) {
     const { first, expire } = trap
     return { kind: 'TRAPPED', ip, first, pass: expire, expire, bcount, pcount: TRAPPED_PCOUNT, ...comment }
   }
@@ -97,29 +116,34 @@ export function visibleHost(ip: string, registers: HostRegisters, now: number): 
 /** The registers of an address on record. */
 export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   const hidden = marks ?? {}
+  if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, bcount: 0, pcount: 0 }
+  const { kind, first, pass, expire, bcount } = entry
   // That of a TRAPPED entry is a mark, not a count.
-  const counts = { bcount: entry?.bcount ?? 0, pcount: Math.max(0, entry?.pcount ?? 0) }
-  if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
-  const { kind, first, pass, expire, comment } = entry
+  const counts = { bcount, pcount: Math.max(0, entry.pcount) }
   // An entry of before stamps: its creation stands for every change of it.
   const old = oldStamp(first)
   const registers: HostRegisters = { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
-  const isFixed = isPinned(entry)
   // A pin shows its kind without a register of that kind, when another one was stronger.
-  const isShownByHand =
-    hidden.hand?.pinned === true && (kind === 'WHITE' ? hidden.white : hidden.trap) === undefined
-  if (!isShownByHand && kind === 'WHITE') {
-    const { grant = old, stamp = old } = hidden.white ?? {}
-    registers.white = { grant, stamp, first, pass, expire }
+  const shown = kind === 'WHITE' ? hidden.white : hidden.trap
+  if (shown !== undefined || hidden.hand?.pinned !== true) {
+    if (kind === 'WHITE') {
+      const { grant = old, stamp = old } = hidden.white ?? {}
+      registers.white = { grant, stamp, first, pass, expire }
+    } else registers.trap = { stamp: hidden.trap ?? old, first, expire }
   }
-  if (!isShownByHand && kind === 'TRAPPED') registers.trap = { stamp: hidden.trap ?? old, first, expire }
-  if (hidden.hand !== undefined) {
-    const { stamp, pinned, kind: handKind, expire: handExpire } = hidden.hand
-    registers.hand = { stamp, pinned, kind: handKind, expire: handExpire, comment }
-  } else if (isFixed || comment !== undefined) {
-    registers.hand = { stamp: old, pinned: isFixed, kind, comment }
-  }
+  const handRegister = handOf(entry, hidden)
+  if (handRegister !== undefined) registers.hand = handRegister
   return registers
+}
+
+/** What people said about an address on record. */
+function handOf(entry: HostEntry, { hand }: HostMarks): HostRegisters['hand'] {
+  const { kind, first, comment } = entry
+  if (hand !== undefined) {
+    return { stamp: hand.stamp, pinned: hand.pinned, kind: hand.kind, expire: hand.expire, comment }
+  }
+  const pinned = isPinned(entry)
+  return pinned || comment !== undefined ? { stamp: oldStamp(first), pinned, kind, comment } : undefined
 }
 
 function hiddenRegisters({
