@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches the mail servers that the lab's machines run (test/lab), Prometheus, and Chromium, which looks at reports, into
+# Fetches the mail servers that the lab's machines run (test/lab), Prometheus, pgbouncer, and Chromium, which looks at reports, into
 # .lab, one folder for each package and what it needs beside this system. Nothing is installed: packages are unpacked
 # only, so that no service starts, nothing conflicts, and the machine stays as it is. Safe to run again.
 #
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup-lab: %s\n' "$*" >&2; }
 
-wanted='postfix prometheus'
+wanted='postfix prometheus pgbouncer'
 [ -x /lib/systemd/systemd ] || wanted="$wanted systemd"
 if [ "${1:-}" = all ]; then
   wanted="$wanted exim4-daemon-light opensmtpd haproxy chromium prometheus-node-exporter openssh-server ucarp conntrackd keepalived"

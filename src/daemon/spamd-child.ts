@@ -29,18 +29,19 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
   const slowLog = new RateLimitedLog(logger, systemClock)
   const alone: { sinceSec: number | undefined } = { sinceSec: undefined }
   const isSynchronised = config.sync.targets.length > 0 || config.sync.listen !== undefined
-  return new SpamdService({
+  const service = new SpamdService({
     config,
     clock: systemClock,
     logger,
     debug: config.isDebug ? openProcessDebugOutput() : undefined,
     firewall,
     resources,
-    openStore: () => openDaemonStore(config, slowLog, logger, alone),
+    openStore: () => openDaemonStore(config, slowLog, logger, alone, () => service.lookForChanges()),
     aloneSinceSec: () => alone.sinceSec,
     loadSavedLists: () => readDeliveredLists(config.settings.stateDir, runInSlices),
     createSync: isSynchronised ? createSyncService : undefined,
   })
+  return service
 })
 // Handles that are still closing must not keep a process that has said goodbye.
 process.exit()
@@ -50,6 +51,7 @@ async function openDaemonStore(
   slowLog: RateLimitedLog,
   logger: Logger,
   alone: { sinceSec: number | undefined },
+  onAlarm: () => void,
 ): Promise<OpenedStore> {
   const { settings, passSec, maxTuples, maxTuplesPerAddress, maxTupleBytes } = config
   const isCreated = !isPostgresLocation(settings.db) && !existsSync(settings.db)
@@ -67,6 +69,7 @@ async function openDaemonStore(
     onAlone: (sinceSec) => {
       alone.sinceSec = sinceSec
     },
+    onAlarm,
     onSlowCall: ({ call, durationMs }) =>
       slowLog.log('slow-store', 'notice', `${settings.db}: ${call} took ${Math.round(durationMs)} ms`),
   })

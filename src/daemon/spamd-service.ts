@@ -239,6 +239,11 @@ export class SpamdService {
     this.#hourlyTotals?.start()
   }
 
+  /** Looks now for what other programs changed. */
+  lookForChanges(): void {
+    void this.#follower?.poll()
+  }
+
   /** See `SpamdInstance`. */
   async filled(): Promise<void> {
     await this.#filled

@@ -17,6 +17,8 @@ export interface OpenStoreOptions {
   /** Of a server: longest wait for one answer, and what an administrator should know of it. */
   queryTimeoutMs?: number
   onNotice?: (text: string) => void
+  /** Of a server: told that another gateway may have changed addresses; a look every now and then is needed all the same. */
+  onAlarm?: () => void
   /** Told of each call that took longer than `slowCallMs`. */
   onSlowCall?: (slow: SlowCall) => void
   slowCallMs?: number

@@ -47,6 +47,8 @@ export interface PostgresOptions {
   hba?: readonly string[]
   /** Survive a crash of the machine: for benchmarks and crashes of the server. */
   isDurable?: boolean
+  /** Folder in which it is made, in place of that for temporary files. */
+  parent?: string
 }
 
 export class PostgresServer {
@@ -63,7 +65,7 @@ export class PostgresServer {
 
   /** Makes a cluster and starts it; `from` makes it the standby of another one. */
   static async start(options: PostgresOptions = {}, from?: PostgresServer): Promise<PostgresServer> {
-    const folder = mkdtempSync(join(tmpdir(), 'spamdctl-pg-'))
+    const folder = mkdtempSync(join(options.parent ?? tmpdir(), 'spamdctl-pg-'))
     chmodSync(folder, 0o755)
     if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY)
     const server = new PostgresServer(folder, options)
@@ -195,10 +197,14 @@ export class PostgresServer {
     return Number(readFileSync(join(this.dataFolder, 'postmaster.pid'), 'utf8').split('\n')[0])
   }
 
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+
   /** Ends the server as an administrator, a crash or the kernel would, and waits until it is gone. */
   async stop(how: 'fast' | 'immediate' | 'kill' = 'fast'): Promise<void> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || !this.isRunning) return
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
     child.kill(how === 'fast' ? 'SIGINT' : how === 'immediate' ? 'SIGQUIT' : 'SIGKILL')
     await ended

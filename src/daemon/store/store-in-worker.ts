@@ -22,8 +22,8 @@ export async function openStoreInWorker(
   path: string,
   options: WorkerStoreOptions & StoreWatcher,
 ): Promise<DaemonStore> {
-  const { onSlowCall, onNotice, onAlone, ...storeOptions } = options
-  const thread = new StoreThread({ onSlowCall, onNotice, onAlone })
+  const { onSlowCall, onNotice, onAlone, onAlarm, ...storeOptions } = options
+  const thread = new StoreThread({ onSlowCall, onNotice, onAlone, onAlarm })
   try {
     await thread.ask({ call: 'open', path, options: storeOptions })
   } catch (error) {
@@ -52,6 +52,8 @@ export interface StoreWatcher {
   onSlowCall?: ((slow: SlowCall) => void) | undefined
   /** Of a server: what an administrator should know. */
   onNotice?: ((text: string) => void) | undefined
+  /** Another gateway may have changed something: a look at the journal is worth it. */
+  onAlarm?: (() => void) | undefined
   /** Since when the gateway goes on without its server, seconds since the Epoch; undefined: no longer. */
   onAlone?: ((sinceSec: number | undefined) => void) | undefined
 }
@@ -96,6 +98,9 @@ class StoreThread {
         break
       case 'notice':
         this.#watcher.onNotice?.(message.text)
+        break
+      case 'alarm':
+        this.#watcher.onAlarm?.()
         break
       case 'alone':
         this.#watcher.onAlone?.(message.sinceSec)

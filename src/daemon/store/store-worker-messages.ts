@@ -31,7 +31,7 @@ export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 export type DaemonStore = Pick<Store, 'location' | 'close' | DaemonStoreCall>
 
 /** How the daemons open it; `onSlowCall` is told through a message. */
-export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice'> & {
+export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice' | 'onAlarm'> & {
   /** With a database on a server: how the gateway goes on alone while that is away. */
   gateway?: { localPath: string; policy: MergePolicy; name: string }
 }
@@ -52,4 +52,6 @@ export type StoreWorkerMessage =
   | { kind: 'slow'; call: string; durationMs: number }
   /** What an administrator should know of the server, and since when the gateway is alone. */
   | { kind: 'notice'; text: string }
+  /** Another gateway may have changed something. */
+  | { kind: 'alarm' }
   | { kind: 'alone'; sinceSec: number | undefined }

@@ -35,7 +35,12 @@ async function open({
   }
   if (gateway !== undefined && isPostgresLocation(path)) {
     return GatewayStore.open({
-      openServer: () => openStore(path, { queryTimeoutMs: SERVER_TIMEOUT_MS, ...watched }),
+      openServer: () =>
+        openStore(path, {
+          queryTimeoutMs: SERVER_TIMEOUT_MS,
+          ...watched,
+          onAlarm: () => post({ kind: 'alarm' }),
+        }),
       local: await openStore(gateway.localPath, { ...watched, create: true }),
       policy: gateway.policy,
       name: gateway.name,

@@ -15,6 +15,7 @@ export async function openPgStore(location: string, options: OpenStoreOptions): 
     mode: options.mode,
     queryTimeoutMs: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     onNotice: options.onNotice,
+    onAlarm: options.onAlarm,
     slowCallMs: options.slowCallMs ?? DEFAULT_SLOW_CALL_MS,
     onSlowCall: options.onSlowCall,
   })

@@ -56,13 +56,14 @@ interface Window {
   rows: JournalRow[]
 }
 
-/** Adds the changes of a transaction to the journal: those of tuples would double it, and concern no other gateway. */
+/** Adds the changes of a transaction to the journal: those of tuples would double it, and concern no other gateway. True when there was something. */
 export function appendJournal(
   changes: readonly Change[],
   send: (sql: string, values: readonly unknown[]) => void,
-): void {
+): boolean {
   const rows = changes.filter(({ key }) => key.kind !== 'tuple').map((change) => encodeChange(change, NODES))
   if (rows.length > 0) send(APPEND, [Buffer.from(rows.join(''), 'latin1')])
+  return rows.length > 0
 }
 
 /** One row for more changes than are worth a row each. */

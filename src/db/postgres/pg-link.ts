@@ -6,6 +6,7 @@ import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { shownLocation } from '../../platform/postgres-location.js'
 import { openError } from '../db-error.js'
+import { NOTIFY, PgAlarm } from './pg-alarm.js'
 import { connectTo, type PgClient } from './pg-driver.js'
 import { isLost, isTransient, toPgError } from './pg-error.js'
 import { parseTarget, type Target, type TargetHost } from './target.js'
@@ -26,6 +27,8 @@ export interface LinkOptions {
   queryTimeoutMs: number
   /** Told of what an administrator should know of the server: a clock that is off, another server than before. */
   onNotice?: ((text: string) => void) | undefined
+  /** Told that another connection may have changed addresses. */
+  onAlarm?: (() => void) | undefined
   slowCallMs: number
   onSlowCall?: ((slow: { call: string; durationMs: number }) => void) | undefined
 }
@@ -61,6 +64,10 @@ export class PgLink {
   #client: PgClient | undefined
   #server: ServerIdentity | undefined
   #lastHost = 0
+  readonly #heard: PgAlarm | undefined
+  readonly #told = new PgAlarm(() => {
+    this.read('notify', (statements) => statements.rows(NOTIFY)).catch(() => undefined)
+  })
   #last: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
@@ -69,6 +76,7 @@ export class PgLink {
     this.location = shownLocation(location)
     this.#target = parseTarget(location)
     this.#options = options
+    this.#heard = options.onAlarm === undefined ? undefined : new PgAlarm(options.onAlarm)
   }
 
   /** Runs statements outside a transaction, each one on its own. */
@@ -103,7 +111,14 @@ export class PgLink {
     })
   }
 
+  /** Tells other gateways that addresses may have changed, behind what runs now; soon and at most a few times a second. */
+  tellOthers(): void {
+    this.#told.ring()
+  }
+
   async close(): Promise<void> {
+    this.#told.stop()
+    this.#heard?.stop()
     this.#isClosed = true
     await this.#last.catch(() => {})
     const client = this.#client
@@ -200,6 +215,7 @@ export class PgLink {
       if (isReadOnly === 't' && this.#options.mode === 'write') {
         throw new AppError('ERR_DB_READONLY', 'the server is a standby or read-only')
       }
+      await this.#heard?.listenOn(client)
       this.#meet(host, { timeline: `${system}/${timeline}`, skewSec: Number(serverSec) - nowSec })
       return client
     } catch (error) {

@@ -180,6 +180,7 @@ export class PgStore implements Store {
         const sent = this.#settle(balance, statements)
         commit()
         await sent
+        this.#link.tellOthers()
         return counts
       },
       { isRepeatable: false },

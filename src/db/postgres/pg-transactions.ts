@@ -170,13 +170,14 @@ export class PgTransactions {
     also?.(send)
     sendReleases(draft, send)
     const { added, removed } = sendEntries(draft, send)
-    appendJournal(draft.changes, send)
+    const isTold = appendJournal(draft.changes, send)
     await this.#history.append(draft, send, statements)
     const balance = balanceOf(added, removed)
     this.sendCounts(draft, balance, send)
     commit()
     await Promise.all(sent)
     this.#limits.note(added, removed)
+    if (isTold) this.link.tellOthers()
   }
 
   /** Adds to the counters of the hour and to the totals of tuples. */
