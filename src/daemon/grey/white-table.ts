@@ -200,7 +200,9 @@ export class WhiteTable {
     const changes = this.#takeUnwritten()
     if (changes.size === 0) return
     const startedMs = this.#clock.monotonicMs()
-    if (this.#file !== undefined) await this.#file.write(await contentOf(this.#wanted()))
+    // Of a kept table nobody here knows all that it holds: a file of the changes alone would shut everyone else out.
+    if (this.#file !== undefined && !this.#isKept) await this.#file.write(await contentOf(this.#wanted()))
+    let isPutOff = false
     try {
       for (const isIn of [true, false]) {
         const content = await contentOf(gather(changes, isIn))
@@ -213,9 +215,11 @@ export class WhiteTable {
       // Some may have been there: the scan knows the number for sure.
       this.counters.addressCount =
         (await this.#firewall.countTable(WHITE_TABLE)) ?? this.counters.addressCount
-    } catch {
+    } catch (error) {
       this.#isInStep = false
-      this.#needsReplace = true
+      isPutOff = this.#isKept
+      if (isPutOff) this.#putOff(changes, error)
+      else this.#needsReplace = true
     }
     const endedMs = this.#clock.monotonicMs()
     const gapMs = Math.min(
@@ -223,7 +227,23 @@ export class WhiteTable {
       Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * GAP_PER_WRITE),
     )
     this.#earliestMs = endedMs + gapMs
-    if (this.#needsReplace || this.#unwritten.size > 0) this.#schedule()
+    if (this.#needsReplace || (!isPutOff && this.#unwritten.size > 0)) this.#schedule()
+  }
+
+  /** What a kept table holds nobody here knows: it must not be replaced, and the next scan has the changes written again. */
+  #putOff(changes: ReadonlyMap<string, boolean>, error: unknown): void {
+    for (const [ip, isIn] of changes) if (!this.#unwritten.has(ip)) this.#unwritten.set(ip, isIn)
+    this.#noteFailure(error)
+  }
+
+  #noteFailure(error: unknown): void {
+    this.counters.failures += 1
+    // The line begins as the original's: `/sbin/pfctl returned status 1`.
+    const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
+    this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} is unchanged until the next scan`, {
+      event: 'table-failed',
+      table: WHITE_TABLE.name,
+    })
   }
 
   async #replaceTable(): Promise<void> {
@@ -241,14 +261,8 @@ export class WhiteTable {
       this.#isInStep = true
       this.counters.addressCount = content.ipv4.count + content.ipv6.count
     } catch (error) {
-      this.counters.failures += 1
       this.#isInStep = false
-      // The line begins as the original's: `/sbin/pfctl returned status 1`.
-      const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
-      this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} is unchanged until the next scan`, {
-        event: 'table-failed',
-        table: WHITE_TABLE.name,
-      })
+      this.#noteFailure(error)
     }
     const endedMs = this.#clock.monotonicMs()
     this.#earliestMs = endedMs + MIN_UPDATE_GAP_MS

@@ -92,7 +92,7 @@ export class TupleLimits {
   #evictOldest(wantedCount: number, ofPools: boolean | undefined): number {
     const { ages } = this.#tuples
     ages.flush()
-    const total = ages.total()
+    const total = ages.total() + ages.totalPools()
     const isSmall = total <= STRETCH_TUPLES
     const candidateCount = isSmall ? wantedCount : Math.max(wantedCount, Math.ceil(total * CANDIDATE_SHARE))
     const createdBefore = isSmall ? Number.MAX_SAFE_INTEGER : ages.createdBefore(candidateCount)

@@ -100,3 +100,24 @@ describe('a flood of tuples', () => {
     expect((await store.check()).problems).toEqual([])
   })
 })
+
+test('keys of pools that all stand behind 4096 tuples of addresses keep within the limit', async () => {
+  const store = await scratch.store({ durability: 'normal' })
+  const times = { first: NOW, pass: NOW + 14_400, expire: NOW + 14_400, bcount: 1, pcount: 0 }
+  const texts = { from: '<a@example.com>', to: '<b@example.org>' }
+  const numbers = Array.from({ length: 4096 }, (_, n) => n)
+  const waiting = numbers.map((n) => ({
+    ...{ kind: 'GREY' as const, ip: `10.${n >> 8}.${n & 255}.1`, helo: 'mail.example.com' },
+    ...{ ...texts, ...times },
+  }))
+  const pools = numbers.map((n) => ({
+    ...{ kind: 'GREY' as const, ip: `spf:d${n}.example.com`, helo: '' },
+    ...{ ...texts, ...times },
+  }))
+  await store.upsert([...waiting, ...pools], { ifMissing: false, now: NOW })
+  const attempt = { ...attemptOf('10.0.0.1'), mayPromote: false }
+  const finding = { attempt, spfPass: { domain: 'new.example.com', isOfDomain: false } }
+  const { outcomes } = await store.recordFindings([finding], { ...policy, maxTuples: 4096 }, NOW + 10)
+  expect(outcomes.map(({ evictedCount }) => evictedCount)).toEqual([1])
+  expect((await store.count()).GREY).toBe(8192)
+})

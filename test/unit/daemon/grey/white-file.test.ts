@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -71,4 +71,15 @@ test('a missing file is made empty at the start, so that a balancer can start; o
   await table.replace(setOf('192.0.2.2'))
   await ensure()
   expect(read()).toBe('192.0.2.2/32\n')
+})
+
+test('a table of which nobody knows all leaves the file of an earlier run as it is', async () => {
+  const { table, path, read } = harness()
+  writeFileSync(path, '203.0.113.1/32\n')
+  table.beginScan()
+  table.keep()
+  table.add('192.0.2.9')
+  await vi.waitFor(() => expect(table.counters.changes).toBe(1), PATIENCE)
+  await table.close()
+  expect(read()).toBe('203.0.113.1/32\n')
 })

@@ -63,6 +63,27 @@ test('a scan that says nothing leaves the table as it is, and what changes after
   expect(content()).toEqual(['192.0.2.8/32', '192.0.2.9/32'])
 })
 
+test('a change that fails in a table that was kept empties nothing and waits for the next scan', async () => {
+  const { table, content, firewall, logger } = harness()
+  firewall.tables.set('spamd-white', ['203.0.113.1/32'])
+  table.beginScan()
+  table.keep()
+  const changeTable = firewall.changeTable.bind(firewall)
+  firewall.changeTable = async () => {
+    firewall.changeTable = changeTable
+    throw new AppError('ERR_FIREWALL_FAILED', '/sbin/pfctl returned status 1')
+  }
+  table.add('192.0.2.9')
+  await vi.waitFor(() => expect(logger.lines).toHaveLength(1), PATIENCE)
+  expect(logger.lines[0]?.message).toBe(
+    '/sbin/pfctl returned status 1, table spamd-white is unchanged until the next scan',
+  )
+  expect(content()).toEqual(['203.0.113.1/32'])
+  table.beginScan()
+  table.keep()
+  await vi.waitFor(() => expect(content()).toEqual(['192.0.2.9/32', '203.0.113.1/32']), PATIENCE)
+})
+
 test('promotions while a scan runs are in its table, and one scan later they are what the scan says', async () => {
   const { table, content } = harness()
   await table.replace(setOf('192.0.2.1'))
