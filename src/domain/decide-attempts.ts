@@ -278,7 +278,10 @@ export function trap(
   }
 }
 
-/** Makes the address WHITE unless it is TRAPPED; one that is WHITE already stays as it is. */
+/**
+ * Makes the address WHITE unless it is TRAPPED; one that is WHITE already stays as it is, unless it passed in the future: no
+ * table takes an entry that was made while the clock stood too late before that time comes.
+ */
 export function promote(
   draft: Draft,
   ip: string,
@@ -287,9 +290,12 @@ export function promote(
   cause = PROMOTION,
 ): 'new' | 'known' | 'refused' {
   const { entry, marks } = draft.host(ip)
-  if (entry !== undefined) return entry.kind === 'TRAPPED' ? 'refused' : 'known'
+  if (entry?.kind === 'TRAPPED') return 'refused'
+  const hasPassedHere = entry !== undefined && entry.pass <= draft.now + CLOCK_TOLERANCE_SEC
+  if (entry !== undefined && (hasPassedHere || isPinned(entry))) return 'known'
   const stamp = draft.nextStamp()
   const white: HostEntry = { ...promoteTuple(tuple, policy.whiteExpireSec, draft.now), kind: 'WHITE', ip }
+  if (entry?.comment !== undefined) white.comment = entry.comment
   draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
   return 'new'
 }

@@ -83,6 +83,29 @@ describe('attempts', () => {
     expect((await store.check()).problems).toEqual([])
   })
 
+  test('an address that became WHITE while the clock stood a year ahead passes now when its client came back', async () => {
+    const store = await withTrap()
+    const year = 365 * 86_400
+    const attempt = attemptOf('192.0.2.1')
+    await store.recordAttempts([attempt], POLICY, NOW + year)
+    await store.recordAttempts([attempt], POLICY, NOW + year + 1501)
+    await store.edit(
+      [{ operation: 'add', kind: 'WHITE', ip: '192.0.2.2', options: { expire: 0 } }],
+      NOW + year,
+    )
+    const pinned = attemptOf('192.0.2.2')
+    await store.recordAttempts([attempt, pinned], POLICY, NOW)
+    expect(await resultsOf(store, [attempt, pinned], NOW + 1501)).toEqual(['promoted', 'promoted'])
+    expect(await store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({
+      kind: 'WHITE',
+      first: NOW,
+      pass: NOW + 1501,
+      expire: NOW + 1501 + POLICY.whiteExpireSec,
+    })
+    expect(await store.get({ kind: 'host', ip: '192.0.2.2' })).toMatchObject({ pass: NOW + year, expire: 0 })
+    expect((await store.check()).problems).toEqual([])
+  })
+
   test('the key of a pool promotes the client that came and stays for the others', async () => {
     const store = await withTrap()
     const key = { kind: 'network', network: '192.0.2.0/24' } as const
