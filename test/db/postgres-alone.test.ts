@@ -29,8 +29,12 @@ class Gateway {
     this.store = store
   }
 
-  static async open(location: string, localPath = scratch.create()): Promise<Gateway> {
-    const local = await openStore(localPath, { mode: 'write', durability: 'normal' })
+  static async open(
+    location: string,
+    localPath = scratch.create(),
+    watched: (local: Store) => Store = (local) => local,
+  ): Promise<Gateway> {
+    const local = watched(await openStore(localPath, { mode: 'write', durability: 'normal' }))
     let gateway: Gateway | undefined
     const notices: string[] = []
     const store = await GatewayStore.open({
@@ -138,6 +142,52 @@ describe('alone', () => {
         ['192.0.2.9', 'TRAPPED'],
       ]),
     )
+    await gateway.store.close()
+  })
+
+  test('what was on its way to the file when the server came back is handed over as well', async () => {
+    const location = await server.createDatabase()
+    let letGo = (): void => {}
+    const isLetGo = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const slowly = (local: Store): Store =>
+      new Proxy(local, {
+        get: (target, name) => {
+          const value = Reflect.get(target, name) as unknown
+          if (typeof value !== 'function') return value
+          const call = (...parameters: unknown[]): unknown =>
+            (value as (...parameters: unknown[]) => unknown).apply(target, parameters)
+          return name === 'recordAttempts'
+            ? (...parameters: unknown[]) => isLetGo.then(() => call(...parameters))
+            : call
+        },
+      })
+    const gateway = await Gateway.open(location, scratch.create(), slowly)
+    gateway.isCut = true
+    await gateway.call('tupleCount')
+    const recorded = gateway.call('recordAttempts', [attemptOf('192.0.2.7')], POLICY, NOW)
+    gateway.isCut = false
+    await expect.poll(() => gateway.store.aloneSinceSec, { timeout: 60_000 }).toBeUndefined()
+    letGo()
+    await recorded
+    await gateway.store.settled()
+    const other = await scratch.open(location)
+    expect(await other.get({ kind: 'tuple', ...attemptOf('192.0.2.7').tuple })).toBeDefined()
+    await gateway.store.close()
+  })
+
+  test('a release that was made before the server went is known, however many tuples wait there', async () => {
+    const location = await server.createDatabase()
+    const other = await scratch.open(location)
+    const attempts = Array.from({ length: 600 }, (_, n) => attemptOf(`10.0.${n >> 8}.${n & 255}`))
+    await other.recordAttempts(attempts, POLICY, NOW)
+    const release = { kind: 'RELEASE', id: 'abc', from: 'example.com', scope: 'address', first: NOW } as const
+    const made = { operation: 'make', release: { ...release, expire: NOW + 3600, used: 0 } } as const
+    await other.editReleases([made], NOW)
+    const gateway = await Gateway.open(location)
+    await gateway.store.mirrorNow()
+    expect(await gateway.local.readReleases()).toMatchObject([{ id: 'abc' }])
     await gateway.store.close()
   })
 

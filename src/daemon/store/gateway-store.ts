@@ -54,6 +54,8 @@ export class GatewayStore {
   #timer: NodeJS.Timeout | undefined
   #mirrorTimer: NodeJS.Timeout | undefined
   #working: Promise<void> = Promise.resolve()
+  /** Calls that were begun on the file. */
+  readonly #aloneCalls = new Set<Promise<unknown>>()
   #isClosed = false
 
   private constructor(options: GatewayStoreOptions) {
@@ -92,7 +94,13 @@ export class GatewayStore {
         await this.#goAlone(error)
       }
     }
-    return this.#callAlone(name, parameters)
+    const answer = this.#callAlone(name, parameters)
+    this.#aloneCalls.add(answer)
+    try {
+      return await answer
+    } finally {
+      this.#aloneCalls.delete(answer)
+    }
   }
 
   async close(): Promise<void> {
@@ -152,10 +160,14 @@ export class GatewayStore {
 
   #planReturn(): void {
     if (this.#isClosed) return
+    clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#working = this.#tryReturn().then((isBack) => {
-        if (!isBack) this.#planReturn()
-      })
+      this.#working = this.#working
+        .catch(() => undefined)
+        .then(() => this.#tryReturn())
+        .then((isBack) => {
+          if (!isBack) this.#planReturn()
+        })
     }, this.#options.retryMs ?? RETRY_MS)
   }
 
@@ -176,13 +188,36 @@ export class GatewayStore {
   async #handOver(): Promise<void> {
     const { local, nowSec, onNotice, onAlone } = this.#options
     const counts = { host: 0, tuple: 0, spamtrap: 0, pool: 0, release: 0 }
+    await this.#bringChanges(counts)
+    // From now on calls go to the server; what was begun on the file before is waited for and brought as well.
+    const since = this.#aloneSince
+    this.#aloneSince = undefined
+    try {
+      await Promise.allSettled(this.#aloneCalls)
+      await this.#bringChanges(counts)
+    } catch (error) {
+      this.#aloneSince ??= since
+      throw error
+    }
+    if (this.#aloneSince !== undefined) throw new AppError('ERR_DB_AWAY', 'the server went away again')
+    await local.saveJournalPosition(this.#reader, undefined, nowSec())
+    onAlone(undefined)
+    const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
+    onNotice(
+      `the database server is reachable again${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
+    )
+  }
+
+  /** Brings what changed since the position that is kept, until there is nothing more. */
+  async #bringChanges(counts: Record<string, number>): Promise<void> {
+    const { local, nowSec } = this.#options
     let position = (await local.journalPosition(this.#reader)) ?? 0
     for (;;) {
       const { rows, isBehind, newest } = await local.readJournal(position, SLICE)
       if (isBehind || rows.some(({ key }) => key === undefined)) {
         await this.#bringAll(counts)
         position = newest
-      } else if (rows.length === 0) break
+      } else if (rows.length === 0) return
       else {
         const keys = new Map(rows.map(({ key }) => [JSON.stringify(key), key!]))
         await this.#bring(await local.readRecords([...keys.values()]), counts)
@@ -190,15 +225,6 @@ export class GatewayStore {
       }
       await local.saveJournalPosition(this.#reader, position, nowSec())
     }
-    // Nothing may come between the last look and this.
-    const since = this.#aloneSince
-    this.#aloneSince = undefined
-    await local.saveJournalPosition(this.#reader, undefined, nowSec())
-    onAlone(undefined)
-    const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
-    onNotice(
-      `the database server is reachable again${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
-    )
   }
 
   async #bringAll(counts: Record<string, number>): Promise<void> {

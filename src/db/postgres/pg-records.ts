@@ -28,7 +28,7 @@ const PARTS = {
     WHERE ip >= $1 AND (ip, digest) > ($1, $2::uuid) ORDER BY ip, digest LIMIT $3`,
 } as const
 type Part = keyof typeof PARTS
-/** Releases, few by their nature, come with the last of them. */
+/** Releases, few by their nature, come with the last pools: whoever wants no tuples stops before these. */
 const ORDER: readonly Part[] = ['hosts', 'spamtraps', 'pools', 'tuples']
 const NO_DIGEST = '00000000-0000-0000-0000-000000000000'
 
@@ -93,7 +93,7 @@ export async function listRecords(
     }
   }
   const next = ORDER[ORDER.indexOf(name) + 1]
-  if (next === undefined) {
+  if (name === 'pools') {
     const releases = await transactions.link.read('listRecords', readReleases)
     for (const held of releases) records.push(recordOfRelease(held.entry.id, held)!)
   }
