@@ -40,7 +40,6 @@ const STILL_COMPLEX = [
   'src/codec/decode-sync-records.ts',
   'src/codec/lists/list-line.ts',
   'src/codec/smtp/proxy-header.ts',
-  'src/codec/spamd-conf/spamd-conf.ts',
   'src/codec/system/ifconfig.ts',
   'src/codec/system/nft-ruleset.ts',
   'src/codec/system/pf-rules.ts',

@@ -1,11 +1,6 @@
 import { resolve } from 'node:path'
-import {
-  type ConfDiagnostic,
-  type ListEntry,
-  MAX_CONF_BYTES,
-  parseSpamdConf,
-  type SpamdList,
-} from '../../codec/spamd-conf/spamd-conf.js'
+import { MAX_CONF_BYTES, parseSpamdConf } from '../../codec/spamd-conf/spamd-conf.js'
+import type { ConfDiagnostic, ListEntry, SpamdList } from '../../codec/spamd-conf/spamd-list.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { closeFile, openFile, readStart, readUpTo } from '../../platform/file-io.js'

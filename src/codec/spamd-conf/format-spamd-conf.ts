@@ -1,6 +1,6 @@
 import { encodeCapabilityString } from './getcap.js'
-import type { ListEntry, SpamdList } from './spamd-conf.js'
 import type { ListMessage } from './spamd-conf-fields.js'
+import type { ListEntry, SpamdList } from './spamd-list.js'
 
 /**
  * Writes the usable lists as a spamd.conf in which everything that `tc=` includes is in place: what

@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatSpamdConf } from '../../../../src/codec/spamd-conf/format-spamd-conf.js'
 import {
-  type ListEntry,
   MAX_CONF_BYTES,
   parseSpamdConf,
   type SpamdConf,
 } from '../../../../src/codec/spamd-conf/spamd-conf.js'
+import type { ListEntry } from '../../../../src/codec/spamd-conf/spamd-list.js'
 
 const parse = (text: string): SpamdConf =>
   parseSpamdConf(Buffer.from(text, 'latin1'), { fileName: 'spamd.conf' })
