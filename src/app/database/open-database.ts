@@ -243,6 +243,8 @@ export async function initServerDatabase(
 
 async function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode: number): Promise<void> {
   if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return
+  // The group of the daemons reads it, such as the user for pulls, whatever the administrator's own files are like.
+  const previousMask = process.umask(0)
   try {
     await inRightsFor(folder, () => {
       mkdirSync(folder, { mode })
@@ -251,6 +253,8 @@ async function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode
   } catch (error) {
     if (error instanceof AppError) throw unsafeAsOpenError(error)
     throw new AppError('ERR_DB_OPEN', reasonOf(error), { cause: error })
+  } finally {
+    process.umask(previousMask)
   }
 }
 

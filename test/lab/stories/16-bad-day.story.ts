@@ -2,13 +2,10 @@
  * Story 16: the clock is set wrong, the disk fills up, the database is damaged, all while mail flows. Whoever is known
  * gets through the whole time, strangers are answered 451 and nothing else, and afterwards everything is on record.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Lab, NET } from '../support/lab.js'
-import { CHECKOUT, whyNoLab } from '../support/machine.js'
+import { whyNoLab } from '../support/machine.js'
+import { installClock, setClock } from '../support/machine-clock.js'
 import { probe } from '../support/smtp-probe.js'
 import { until } from '../support/until.js'
 
@@ -24,20 +21,7 @@ describe.skipIf(skipReason !== undefined)('story 16: clock, disk, damage', () =>
 
   beforeAll(async () => {
     await lab.start()
-    const work = mkdtempSync(join(tmpdir(), 'clock-'))
-    const library = join(work, 'clock.so')
-    execFileSync('cc', [
-      '-shared',
-      '-fPIC',
-      '-O1',
-      '-o',
-      library,
-      join(CHECKOUT, 'test/lab/support/clock-offset.c'),
-    ])
-    await machine.write('/usr/lib/clock-offset.so', readFileSync(library), '755')
-    rmSync(work, { recursive: true })
-    await machine.write('/etc/clock-offset', '0')
-    await machine.write('/etc/ld.so.preload', '/usr/lib/clock-offset.so\n')
+    await installClock(machine)
     // A small disk of its own for the database.
     await machine.run('systemctl', 'stop', 'spamd', 'spamlogd')
     await machine.run('mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', '/var/lib/spamd')
@@ -61,11 +45,10 @@ describe.skipIf(skipReason !== undefined)('story 16: clock, disk, damage', () =>
     expect(await probe(lab.outside, NET.inside.ipv4, KNOWN)).toMatchObject({ code: 250 })
   }
 
-  const setClock = (seconds: number): Promise<void> => machine.write('/etc/clock-offset', String(seconds))
   const scan = (): Promise<string> => machine.run('spamdctl', 'scan')
 
   test('a clock that is set ahead by two months ends no entry', async () => {
-    await setClock(60 * DAY)
+    await setClock(machine, 60 * DAY)
     await scan()
     await scan()
     expect(await lab.gateway.entries('--kind', 'WHITE')).toContain(`WHITE|${KNOWN}|`)
@@ -77,16 +60,16 @@ describe.skipIf(skipReason !== undefined)('story 16: clock, disk, damage', () =>
   })
 
   test('and back again, as if nothing had been; also behind the last change on record', async () => {
-    await setClock(0)
+    await setClock(machine, 0)
     await scan()
     await knownGetsThrough()
-    await setClock(-2 * 3600)
+    await setClock(machine, -2 * 3600)
     await scan()
     const { address, code } = await stranger()
     expect(code).toBe(451)
     await lab.gateway.awaitEntry(`GREY|${address}|`)
     await knownGetsThrough()
-    await setClock(0)
+    await setClock(machine, 0)
     await scan()
     expect(await lab.gateway.entries('--kind', 'WHITE')).toContain(`WHITE|${KNOWN}|`)
   })

@@ -38,7 +38,7 @@ export const FAILOVER_UNITS = {
   keepalived: ['keepalived.service'],
 } as const
 
-/** Writes what the plan prints for a gateway where it says. */
+/** Writes what the plan prints for a gateway where it says; what is as wanted stays. */
 export async function installPlan(
   lab: TwoGateways,
   index: 0 | 1,
@@ -49,10 +49,12 @@ export async function installPlan(
   await machine.write('/tmp/plan.toml', planFor(program))
   const words = ['failover', 'plan', '/tmp/plan.toml', '--node', NAMES[index], '--json', '--show-passphrase']
   const plan = JSON.parse(await machine.run('spamdctl', ...words)) as {
-    nodes: { name: string; files: { path: string; text: string; mode: string }[] }[]
+    nodes: { name: string; files: { path: string; text?: string; mode: string }[] }[]
   }
   const { files } = plan.nodes.find(({ name }) => name === NAMES[index])!
-  for (const { path, text, mode } of files) await machine.write(path, text, mode)
+  for (const { path, text, mode } of files) {
+    if (text !== undefined) await machine.write(path, text, mode)
+  }
   await machine.run('sh', '-c', 'mkdir -p /var/lock /run/lock; systemctl daemon-reload')
 }
 

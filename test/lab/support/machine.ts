@@ -134,6 +134,16 @@ export class Machine {
     this.#inKeeper('nft', 'flush', 'ruleset')
   }
 
+  get isOn(): boolean {
+    return this.#boot !== undefined
+  }
+
+  /** Writes a file on its disk while it is switched off; the folder must be there. */
+  writeToDisk(path: string, text: string): void {
+    const words = ['-t', this.networkPid, '-m', 'sh', '-c', 'cat >"$1"', 'sh']
+    execFileSync('nsenter', [...words, join(this.#scratch, 'upper', path)], { input: text })
+  }
+
   /** Takes it away with everything that was its own. */
   async remove(): Promise<void> {
     if (this.#keeper === undefined) return

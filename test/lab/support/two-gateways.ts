@@ -36,6 +36,8 @@ export interface TwoGatewaysOptions {
   /** Words behind the shipped command line of spamd, beside those of the synchronisation. */
   spamd: readonly string[]
   packages?: readonly string[]
+  /** `init`: set up by `spamdctl init --peer`, and by what it prints to be done by hand; else by the shipped files. */
+  setUp?: 'init'
 }
 
 /** See the head of the file. */
@@ -45,8 +47,10 @@ export class TwoGateways {
   readonly inside = new Machine('inside', { init: 'plain', packages: ['postfix'] })
   readonly sender: Postfix
   readonly server: Postfix
+  readonly #setUp: TwoGatewaysOptions['setUp']
 
-  constructor({ senders, spamd, packages = [] }: TwoGatewaysOptions) {
+  constructor({ senders, spamd, packages = [], setUp }: TwoGatewaysOptions) {
+    this.#setUp = setUp
     this.gateways = [0, 1].map((index) => {
       const words = ['-y', OWN[index]!.sync, '-Y', OWN[1 - index]!.sync, '--require-sync-key', ...spamd]
       return new Gateway({ spamd: words, packages: ['openssh-server', ...packages] }, NAMES[index]!)
@@ -78,7 +82,11 @@ export class TwoGateways {
     this.outside.network('sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1')
     for (const pool of NET.pools) this.outside.network('ip', 'route', 'add', 'local', pool, 'dev', 'lo')
     await Promise.all(machines.map((one) => one.boot()))
-    await Promise.all([this.sender.start(), this.server.start(), this.#install()])
+    await Promise.all([
+      this.sender.start(),
+      this.server.start(),
+      this.#setUp === 'init' ? this.#init() : this.#install(),
+    ])
   }
 
   /** Takes the power from a gateway: its cables are dead at once, and what it had learned of addresses is gone. */
@@ -149,6 +157,45 @@ export class TwoGateways {
     machine.network('ip', 'address', 'add', `${ipv6}/64`, 'dev', name, 'nodad')
   }
 
+  /** As docs/failover.md says in section 3: init on one, what it prints, init on the other one, what that prints. */
+  async #init(): Promise<void> {
+    for (const [index, { machine }] of this.gateways.entries()) {
+      await this.gateways[index]!.installPrograms()
+      await machine.write('/etc/nftables.conf', 'flush ruleset\ntable inet filter { }\n')
+      await machine.run('sh', '-ec', SSH_OF_ROOT)
+    }
+    for (const [index, { machine }] of this.gateways.entries()) {
+      const other = this.gateways[1 - index]!.machine
+      await other.write('/tmp/root.pub', await machine.run('cat', '/root/.ssh/id_ed25519.pub'))
+      await other.run('sh', '-c', 'umask 077; cat /tmp/root.pub >>/root/.ssh/authorized_keys')
+    }
+    const printed = [await this.#runInit(0)]
+    // The first line of each copies the key, so that the other one makes none of its own.
+    await this.#runByHand(0, printed[0]!.slice(0, 1))
+    printed.push(await this.#runInit(1))
+    for (const index of [0, 1]) await this.#runByHand(index, printed[index]!.slice(1))
+  }
+
+  /** Lines of the part "by hand". */
+  async #runInit(index: number): Promise<string[]> {
+    const { machine } = this.gateways[index]!
+    const words = ['--outside', 'outside0', '--mail-server', NET.inside.ipv4, '--list', 'none', '--yes']
+    const said = await machine.try('spamdctl', 'init', '--peer', OWN[1 - index]!.sync, ...words)
+    const failed = said.stdout.match(/^failed: .*/gm)
+    if (failed !== null) throw new Error(failed.join('\n'))
+    const byHand = /^-- by hand\n((?:.+\n)+?)(?=done:|not needed:|$)/m.exec(said.stdout)?.[1]
+    if (byHand === undefined) throw new Error(`nothing by hand: ${said.stdout}${said.stderr}`)
+    return byHand.trimEnd().split('\n')
+  }
+
+  /** Types them, but for init on the other gateway, and the last one, which is to be tried when both have done theirs. */
+  async #runByHand(index: number, lines: readonly string[]): Promise<void> {
+    for (const line of lines) {
+      if (/spamdctl init|spamd-pull\.service/.test(line)) continue
+      await this.gateways[index]!.machine.run('bash', '-o', 'pipefail', '-ec', line)
+    }
+  }
+
   /** As docs/failover.md says: the same key on both, a user for pulls on each, keys of ssh both ways. */
   async #install(): Promise<void> {
     await Promise.all(this.gateways.map((gateway) => gateway.install()))
@@ -175,6 +222,17 @@ export class TwoGateways {
   }
 }
 
+/** Administrators log in to both from both. */
+const SSH_OF_ROOT = `
+  getent passwd sshd >/dev/null || useradd --system --home /run/sshd --shell /usr/sbin/nologin sshd
+  mkdir -p -m 0700 /root/.ssh
+  ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+  printf 'StrictHostKeyChecking no\\nLogLevel ERROR\\n' >/root/.ssh/config
+  mkdir -p /etc/ssh /run/sshd
+  rm -f /etc/ssh/ssh_host_*
+  ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+  printf 'HostKey /etc/ssh/ssh_host_ed25519_key\\nUsePAM no\\nPasswordAuthentication no\\nPermitRootLogin yes\\n' >/etc/ssh/sshd_lab
+  systemd-run -q --unit sshd-lab -p RuntimeDirectory=sshd /usr/sbin/sshd -D -e -f /etc/ssh/sshd_lab`
 const PREPARE_SSH = `
   getent passwd sshd >/dev/null || useradd --system --home /run/sshd --shell /usr/sbin/nologin sshd
   useradd --system --home /var/lib/spamd-pull --create-home --shell /bin/sh -g _spamd -p '*' _spamdpull

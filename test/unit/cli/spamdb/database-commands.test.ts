@@ -299,6 +299,19 @@ describe('init-db', () => {
     expect((await run(DATABASE_OPTIONS, [], runInitDb, path)).stdout).toBe(`${path}: exists already\n`)
   })
 
+  test('the group can read both under a closed umask, which stays as it is', async () => {
+    const mask = process.umask(0o077)
+    try {
+      const path = join(folder, 'closed', 'spamd.sqlite')
+      await run(DATABASE_OPTIONS, [], runInitDb, path)
+      expect(statSync(join(path, '..')).mode & 0o777).toBe(0o750)
+      expect(statSync(path).mode & 0o777).toBe(0o640)
+      expect(process.umask()).toBe(0o077)
+    } finally {
+      process.umask(mask)
+    }
+  })
+
   test('does not make folders above, and touches no other file', async () => {
     const deep = join(folder, 'no', 'such', 'spamd.sqlite')
     await expect(run(DATABASE_OPTIONS, [], runInitDb, deep)).rejects.toMatchObject({
