@@ -6,13 +6,16 @@ import { GuideScratch, guideBlocks, outputPattern } from '../support/guide-block
 
 const DOCS = join(import.meta.dirname, '../../docs')
 /** Those whose commands a story of the lab runs on a machine of its own. */
-const OF_THE_LAB = ['guide-debian.md']
-const GUIDES = readdirSync(DOCS).filter((name) =>
-  /^(guide-.*|scripts|migrating|articles|failover)\.md$/.test(name),
-)
+const OF_THE_LAB = ['docs/guide-debian.md']
+const GUIDES = [
+  ...readdirSync(DOCS)
+    .filter((name) => /^(guide-.*|scripts|migrating|articles|failover)\.md$/.test(name))
+    .map((name) => `docs/${name}`),
+  'README.md',
+]
 
-describe.each(GUIDES)('docs/%s', (name) => {
-  const blocks = guideBlocks(readFileSync(join(DOCS, name), 'utf8'))
+describe.each(GUIDES)('%s', (name) => {
+  const blocks = guideBlocks(readFileSync(join(DOCS, '..', name), 'utf8'))
   const scratch = new GuideScratch()
   afterAll(() => scratch.remove())
 
