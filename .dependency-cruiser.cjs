@@ -11,7 +11,7 @@ const FOLDERS = {
     ...['sync', 'lists', 'database'],
   ],
   cli: [
-    ...['allow', 'database', 'spamdb', 'losing', 'report', 'operations', 'release'],
+    ...['allow', 'database', 'spamdb', 'report', 'losing', 'operations', 'release'],
     ...['failover', 'init', 'setup', 'spamd', 'spamlogd', 'completion'],
   ],
   codec: ['spf', 'dns', 'spamd-conf', 'lists', 'config-line', 'smtp', 'capture', 'system', 'database'],

@@ -1,4 +1,5 @@
 /** What `spamdctl report` shows, made up: a month of an ordinary gateway, and one whose every text is hostile. */
+import type { AdvisedLosing, LosingRow } from '../../src/app/losing/advise-senders.js'
 import type { ReportData } from '../../src/app/report/report-data.js'
 import { COLUMNS, type Column } from '../../src/app/stats.js'
 
@@ -20,6 +21,62 @@ export const HOSTILE = [
   'x'.repeat(400),
   '{{7*7}}<%= 7*7 %>',
 ] as const
+
+function madeLosing(word: (usual: string) => string): AdvisedLosing {
+  const addresses = (network: string, count: number) =>
+    Array.from({ length: count }, (_, at) => ({
+      ip: `${network}${at + 1}`,
+      helo: word(`out-${at}.bigmail.example`),
+    }))
+  const sender: LosingRow = {
+    domain: word('bigmail.example'),
+    mails: 12,
+    tries: 40,
+    firstSec: MADE - 2 * DAY,
+    lastSec: MADE - 1200,
+    recipients: [word('ann@example.org'), word('ben@example.org')],
+    clients: addresses('203.0.113.', 17),
+    addressCount: 17,
+    networks: ['203.0.113.0/24'],
+    releasedBy: undefined,
+    allowedBy: undefined,
+    identity: {
+      spf: { state: 'usable', passing: 17 },
+      names: { asked: 16, unanswered: 0, named: 16, greeting: 15, example: word('out-0.bigmail.example') },
+    },
+    command: word('spamdctl allow add bigmail.example'),
+  }
+  return {
+    senders: [
+      sender,
+      {
+        ...sender,
+        domain: word('shop.example'),
+        mails: 1,
+        tries: 3,
+        recipients: [word('ann@example.org')],
+        clients: addresses('198.51.100.', 3),
+        addressCount: 3,
+        networks: ['198.51.100.0/24'],
+        identity: {
+          spf: { state: 'unusable', reason: word('no SPF record') },
+          names: { asked: 3, unanswered: 0, named: 0, greeting: 0, example: undefined },
+        },
+        command: word('spamdctl release --from shop.example --to ann@example.org --for 1d --pool'),
+      },
+      {
+        ...sender,
+        domain: word('lists.example'),
+        releasedBy: 'k3v9x2ab',
+        identity: undefined,
+        command: undefined,
+      },
+    ],
+    isCut: false,
+    history: 'full',
+    isIdentified: true,
+  }
+}
 
 /** The report with each text that strangers, lists, peers or systems give replaced by what `word` gives. */
 export function madeReport(word: (usual: string) => string = (usual) => usual): ReportData {
@@ -117,7 +174,8 @@ export function madeReport(word: (usual: string) => string = (usual) => usual): 
         },
       },
       tarpit: steps.map((startSec, day) => ({ startSec, seconds: 90_000 + 30_000 * Math.cos(day / 3) })),
-      losing: [{ senderDomain: word('bigmail.example'), network: '203.0.113.0/24', addressCount: 17 }],
+      losing: madeLosing(word),
+      losingSec: 3 * 86_400,
     },
     lists: [
       {

@@ -9,6 +9,11 @@ import { groupLosing, type LosingSender } from './losing-senders.js'
 /** Mails that are looked at: a flood of forged ones must not take all memory. */
 const MAX_MAILS = 20_000
 
+/** What is looked at unless told otherwise. */
+export const LOSING_SINCE_SEC = 3 * 86_400
+/** See `LOSING_SINCE_SEC`. */
+export const LOSING_ADDRESSES = 3
+
 export interface LosingQuery {
   nowSec: number
   sinceSec: number

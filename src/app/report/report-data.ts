@@ -12,7 +12,9 @@ import type { Finding } from '../doctor/finding.js'
 import { prepareDoctor, runDoctor } from '../doctor/run-doctor.js'
 import { recentRows } from '../history.js'
 import { computeListStatistics, type ListStatistics, readDeliveredOrNone } from '../lists/list-statistics.js'
-import { computeStats, type PoolCandidate, PoolFinder, type Stats, TopCounter } from '../stats.js'
+import type { AdvisedLosing } from '../losing/advise-senders.js'
+import { findLosing, LOSING_ADDRESSES, LOSING_SINCE_SEC, type LosingReport } from '../losing/find-losing.js'
+import { computeStats, type Stats, TopCounter } from '../stats.js'
 import { readStatus, type SuiteStatus } from '../status.js'
 
 /** Tuples that began between two ages. */
@@ -41,7 +43,9 @@ export interface ReportData {
         waiting: WaitingAge[]
         stats: Stats
         tarpit: { startSec: UnixSec; seconds: number }[]
-        losing: PoolCandidate[]
+        losing: AdvisedLosing
+        /** Seconds of the tries that `losing` is of. */
+        losingSec: number
       }
     | undefined
   lists: ListStatistics[]
@@ -54,11 +58,17 @@ const HOUR_SEC = 3600
 /** Times up to this are shown by hours, longer ones by days. */
 const MAX_HOURS_SHOWN = 72
 
+export interface ReportOptions {
+  spanSec: number
+  /** Finds a command for each sender that is losing mail. */
+  advise(found: LosingReport): Promise<AdvisedLosing>
+}
+
 /** Looks at everything once. What cannot be seen is missing, and a finding says why; never throws for a sick system. */
 export async function gatherReport(
   probe: SystemProbe,
   settings: Settings,
-  spanSec: number,
+  { spanSec, advise }: ReportOptions,
 ): Promise<ReportData> {
   const status = await readStatus(probe, settings)
   const { findings } = await runDoctor(await prepareDoctor(probe, settings, undefined))
@@ -67,6 +77,7 @@ export async function gatherReport(
   const stepSec = spanSec <= MAX_HOURS_SHOWN * HOUR_SEC ? HOUR_SEC : DAY_SEC
   const time = { madeSec, sinceSec: madeSec - spanSec, stepSec, passSec }
   const found = await readOrNothing(settings.db, time, status)
+  const losing = found === undefined ? undefined : await advise(found.losing)
   const delivered = await readDeliveredOrNone(settings.stateDir)
   return {
     ...time,
@@ -74,14 +85,15 @@ export async function gatherReport(
     version: programVersion(),
     status,
     findings,
-    database: found?.database,
+    database: found && losing && { ...found.database, losing },
     lists: computeListStatistics(found?.counts ?? [], status.lists ?? [], delivered, madeSec),
   }
 }
 
 type Time = Pick<ReportData, 'madeSec' | 'sinceSec' | 'stepSec' | 'passSec'>
 interface Found {
-  database: NonNullable<ReportData['database']>
+  database: Omit<NonNullable<ReportData['database']>, 'losing'>
+  losing: LosingReport
   counts: HourlyCount[]
 }
 
@@ -99,12 +111,11 @@ async function readOrNothing(path: string, time: Time, status: SuiteStatus): Pro
 
 async function readStore(store: Store, time: Time, entries: EntryCounts): Promise<Found> {
   const top = new TopCounter()
-  const pools = new PoolFinder()
   for await (const row of recentRows(store, time.sinceSec)) {
     top.add(row)
-    pools.add(row)
   }
   const counts = await store.readCounts(time.sinceSec)
+  const losingSec = Math.min(LOSING_SINCE_SEC, time.madeSec - time.sinceSec)
   return {
     counts,
     database: {
@@ -112,8 +123,13 @@ async function readStore(store: Store, time: Time, entries: EntryCounts): Promis
       waiting: await readWaiting(store, time, entries.GREY),
       stats: computeStats(counts, top.top(), time.stepSec),
       tarpit: tarpitSteps(counts, time.stepSec),
-      losing: pools.pools(),
+      losingSec,
     },
+    losing: await findLosing(store, {
+      nowSec: time.madeSec,
+      sinceSec: time.madeSec - losingSec,
+      minAddresses: LOSING_ADDRESSES,
+    }),
   }
 }
 

@@ -1,4 +1,4 @@
-/** What `spamdctl losing` touches of its process beside the database: DNS. */
+/** What `losing` and `report` touch of their process beside the database: DNS. */
 import { type AdvisedLosing, adviseSenders } from '../../app/losing/advise-senders.js'
 import type { LosingReport } from '../../app/losing/find-losing.js'
 import { IDENTIFY_MS } from '../../app/losing/identify-senders.js'
@@ -10,7 +10,7 @@ import type { OptionValues } from '../base-command.js'
 export async function adviseWithDns(
   found: LosingReport,
   options: OptionValues,
-  { minAddresses, isBrief }: { minAddresses: number; isBrief: boolean },
+  { minAddresses, isBrief = false }: { minAddresses: number; isBrief?: boolean },
 ): Promise<AdvisedLosing> {
   const places = { db: options.last('db'), dns: options.all('dns') }
   if (isBrief || options.has('no-dns')) {

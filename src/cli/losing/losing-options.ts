@@ -1,7 +1,19 @@
+import { LOSING_ADDRESSES, LOSING_SINCE_SEC } from '../../app/losing/find-losing.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+
+/** Whether and whom DNS is asked about senders, in `losing` and `report`. */
+export const DNS_OPTIONS: readonly OptionSpec[] = [
+  { long: 'no-dns', summary: 'send no DNS queries: check no SPF and look up no names' },
+  {
+    long: 'dns',
+    value: 'ADDRESS[:PORT]',
+    isRepeatable: true,
+    summary: "name server to use instead of the system's",
+  },
+]
 
 export const LOSING_OPTIONS: readonly OptionSpec[] = [
   { long: 'since', value: 'DURATION', summary: 'look at tries since this long ago (default 3d)' },
@@ -11,25 +23,16 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
     summary: 'report mail tried from at least this many addresses (default 3)',
   },
   { long: 'check', summary: 'print one line for monitoring; exit code 1 if anyone is losing mail' },
-  { long: 'no-dns', summary: 'send no DNS queries: check no SPF and look up no names' },
-  {
-    long: 'dns',
-    value: 'ADDRESS[:PORT]',
-    isRepeatable: true,
-    summary: "name server to use instead of the system's",
-  },
+  ...DNS_OPTIONS,
   { long: 'json', summary: 'print one JSON object' },
   { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
-const DEFAULT_SINCE_SEC = 3 * 86_400
-const DEFAULT_MIN_ADDRESSES = 3
-
 /** What to look for. Throws `AppError` `ERR_USAGE`. */
 export function losingQueryOf(options: OptionValues): { forSec: number; minAddresses: number } {
   const since = options.last('since')
-  const forSec = since === undefined ? DEFAULT_SINCE_SEC : parseDuration(since)
+  const forSec = since === undefined ? LOSING_SINCE_SEC : parseDuration(since)
   if (since !== undefined && hasNoUnit(since)) {
     throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} has no unit`, {
       hint: hintForUnit(since),
@@ -46,5 +49,5 @@ export function losingQueryOf(options: OptionValues): { forSec: number; minAddre
       hint: 'a whole number from 1',
     })
   }
-  return { forSec, minAddresses: text === undefined ? DEFAULT_MIN_ADDRESSES : Number(text) }
+  return { forSec, minAddresses: text === undefined ? LOSING_ADDRESSES : Number(text) }
 }

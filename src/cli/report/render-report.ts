@@ -9,6 +9,8 @@ import { formatUtcTime } from '../../codec/utc-time.js'
 import { MAX_DELAY_MINUTES } from '../../domain/hourly-counts.js'
 import { type Bar, barChart, rowChart } from './charts.js'
 import { type Html, html } from './html.js'
+import { losingSection } from './losing-section.js'
+import { nothing, section, table } from './page-parts.js'
 import { REPORT_STYLE } from './report-style.js'
 
 /** Minutes of a bar of the histogram of delays. */
@@ -35,7 +37,7 @@ ${[
   waiting(data),
   funnel(data),
   delays(data),
-  losing(data),
+  losingSection(data),
   activity(data),
   lists(data),
   tarpit(data),
@@ -59,37 +61,6 @@ function time(sec: number): string {
 
 function number(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f')
-}
-
-function section(title: string, body: Html | readonly Html[], isWide = false): Html {
-  return html`<section${isWide ? html` class="wide"` : undefined}><h2>${title}</h2>${body}</section>
-`
-}
-
-function nothing(text: string): Html {
-  return html`<p class="dim">${text}</p>`
-}
-
-interface Cell {
-  value: string | Html
-  isNumber?: boolean
-}
-
-/** A table that becomes a stack of rows on a telephone. */
-function table(heads: readonly string[], rows: readonly (readonly Cell[])[]): Html {
-  const isNumber = (column: number): boolean => rows.some((row) => row[column]?.isNumber === true)
-  const head = heads.map((text, column) =>
-    isNumber(column) ? html`<th class="number">${text}</th>` : html`<th>${text}</th>`,
-  )
-  const body = rows.map((row) => {
-    const cells = row.map(({ value, isNumber: right }, column) =>
-      right === true
-        ? html`<td class="number" data-head="${heads[column]}">${value}</td>`
-        : html`<td data-head="${heads[column]}">${value}</td>`,
-    )
-    return html`<tr>${cells}</tr>`
-  })
-  return html`<table class="stack"><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table>`
 }
 
 function tiles({ status, database }: ReportData): Html {
@@ -208,19 +179,6 @@ function delays({ database, passSec }: ReportData): Html {
     }),
     html`<p>Half within ${found.p50} minutes, 90 % within ${found.p90}, 99 % within ${found.p99}. <span class="dim"><code>spamdctl advise</code> compares passtimes.</span></p>`,
   ])
-}
-
-function losing({ database }: ReportData): Html {
-  const title = 'Who is losing mail'
-  const found = database?.losing ?? []
-  if (found.length === 0)
-    return section(title, nothing('No sender was seen to change its address with each try.'))
-  const rows = found.map(({ senderDomain, network, addressCount }) => [
-    { value: toDisplayText(senderDomain) },
-    { value: `${number(addressCount)} addresses of ${network} with the same mail` },
-    { value: html`<code>spamdctl why ${toDisplayText(senderDomain)}</code>` },
-  ])
-  return section(title, table(['sender domain', 'seen', 'command'], rows))
 }
 
 const ACTIVITY: readonly { name: Column; title: string; series: number }[] = [

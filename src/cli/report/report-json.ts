@@ -1,6 +1,7 @@
 import type { ReportData } from '../../app/report/report-data.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
+import { sendersJson } from '../losing/render-losing.js'
 
 /** The data behind every picture of the report as one object; times are ISO 8601 in UTC, durations seconds. */
 export function reportJson(data: ReportData): string {
@@ -26,7 +27,7 @@ export function reportJson(data: ReportData): string {
     top: database?.stats.top ?? null,
     tarpit:
       database?.tarpit.map(({ startSec, seconds }) => ({ start: formatUtcTime(startSec), seconds })) ?? null,
-    losing: database?.losing ?? null,
+    losing: database === undefined ? null : sendersJson(database.losing),
     lists: lists.map((list) => ({ ...list, name: toDisplayText(list.name) })),
     sync: (status.spamd.state === 'running' ? status.spamd.status.sync : undefined) ?? null,
     findings: findings.map(({ fix, ...finding }) => ({ ...finding, fix: fix ?? null })),

@@ -1,5 +1,6 @@
 /** `spamdctl report`: the page made once, or again and again for a web server to show. */
 import { setTimeout as pause } from 'node:timers/promises'
+import { LOSING_ADDRESSES } from '../../app/losing/find-losing.js'
 import { gatherReport, type ReportData } from '../../app/report/report-data.js'
 import { writeTrustedFile } from '../../app/write-trusted-file.js'
 import { AppError } from '../../platform/app-error.js'
@@ -7,6 +8,8 @@ import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import { adviseWithDns } from '../losing/advise-with-dns.js'
+import { DNS_OPTIONS } from '../losing/losing-options.js'
 import { PLACE_OPTIONS } from '../operations/operation-options.js'
 import { sinceSeconds } from '../operations/stats-commands.js'
 import { EXIT, formatFailure } from '../report-error.js'
@@ -17,6 +20,7 @@ export const REPORT_OPTIONS: readonly OptionSpec[] = [
   { long: 'output', value: 'FILE', summary: 'write the page to this file, replacing it atomically' },
   { long: 'since', value: 'DURATION', summary: 'look this far back (default 30d)' },
   { long: 'watch', value: 'SECONDS', summary: 'write the page again every SECONDS until stopped' },
+  ...DNS_OPTIONS,
   { long: 'json', summary: 'print the data behind the charts as one JSON object instead of the page' },
   ...PLACE_OPTIONS,
 ]
@@ -50,7 +54,10 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
     throw new AppError('ERR_USAGE', '--watch goes with --output')
   }
   const make = async (): Promise<void> => {
-    const data: ReportData = await gatherReport(parts.probe, parts.settings, spanSec)
+    const data: ReportData = await gatherReport(parts.probe, parts.settings, {
+      spanSec,
+      advise: (found) => adviseWithDns(found, options, { minAddresses: LOSING_ADDRESSES }),
+    })
     const text = isJson ? reportJson(data) : renderReport(data)
     if (output === undefined) parts.write(text)
     else await writeTrustedFile(output, text, 'ERR_REPORT_WRITE')

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { adviseSenders } from '../../../../src/app/losing/advise-senders.js'
 import { gatherReport } from '../../../../src/app/report/report-data.js'
 import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
@@ -111,7 +112,12 @@ describe('the page', () => {
       '<code>pfctl -f /etc/pf.conf</code>',
       'heard 40s ago',
       'not heard',
-      '17 addresses of 203.0.113.0/24 with the same mail',
+      '40 of 12 mails from 17 addresses in 1 network, the first 2d ago, the last 20m ago',
+      'SPF: all 17 addresses pass SPF of bigmail.example',
+      '<code>spamdctl allow add bigmail.example</code>',
+      'SPF: not usable: no SPF record',
+      '<code>spamdctl release --from shop.example --to ann@example.org --for 1d --pool</code>',
+      'none is needed: release k3v9x2ab covers this mail',
     ]) {
       expect(page.includes(text), text).toBe(true)
     }
@@ -168,7 +174,10 @@ describe('gathering', () => {
 
   test('reads what waits, what passed, what lists did', async () => {
     await fill()
-    const data = await gatherReport(new SystemAt(), settings(), 86_400)
+    const data = await gatherReport(new SystemAt(), settings(), {
+      spanSec: 86_400,
+      advise: (found) => adviseSenders(found, { identify: undefined, minAddresses: 3 }),
+    })
     const { database, lists, stepSec } = data
     expect(stepSec).toBe(3600)
     expect(database?.waiting.map(({ fromSec, count }) => [fromSec, count])).toEqual([
@@ -182,8 +191,13 @@ describe('gathering', () => {
     ])
     expect(database?.stats.funnel).toMatchObject({ grey: 4, white: 1 })
     expect(database?.tarpit.map(({ seconds }) => seconds)).toEqual([60])
-    expect(database?.losing).toEqual([
-      { senderDomain: 'sender.example', network: '192.0.2.0/24', addressCount: 4 },
+    expect(database?.losing.senders).toMatchObject([
+      {
+        domain: 'sender.example',
+        networks: ['192.0.2.0/24'],
+        addressCount: 4,
+        command: expect.stringContaining('spamdctl release --from sender.example '),
+      },
     ])
     expect(lists).toMatchObject([{ name: 'bl', hits: 2, tarpitSec: 60 }])
   })
