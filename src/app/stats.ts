@@ -143,7 +143,9 @@ export interface Candidate {
   minutes: number
   /** Tuples that would have passed, those of the lost among them. */
   passing: number
-  /** How long the mail among them would have waited, in seconds. */
+  /** Those that would, if mail that passed earlier came back once more: only beyond the passtime in force more than `passing`. */
+  passingAtMost: number
+  /** How long the mail among them would have waited, in seconds; beyond the passtime in force at least so long. */
   meanWaitSec: number | undefined
   /** Clients that never passed, and would have. */
   lostPassing: number
@@ -173,15 +175,20 @@ export function computeAdvice(counts: readonly HourlyCount[], presentPassSec: nu
       0,
     )
   const presentMinutes = presentPassSec / 60
+  const delays = counts.filter(({ name }) => name === 'delay')
   const candidates = CANDIDATE_MINUTES.map((minutes): Candidate => {
     const label = String(minutes)
+    if (minutes > presentMinutes) {
+      return { minutes, ...waitLonger(delays, minutes), lostPassing: sum('lost-reach', label), isSeen: false }
+    }
     const passing = sum('reach', label)
     return {
       minutes,
       passing,
+      passingAtMost: passing,
       meanWaitSec: passing === 0 ? undefined : sum('reach-seconds', label) / passing,
       lostPassing: sum('lost-reach', label),
-      isSeen: minutes <= presentMinutes,
+      isSeen: true,
     }
   })
   const lost = sum('lost')
@@ -198,56 +205,21 @@ export function computeAdvice(counts: readonly HourlyCount[], presentPassSec: nu
   }
 }
 
-/** Networks from which a sender keeps coming with new addresses: candidates for an exception of their own. */
-export interface PoolCandidate {
-  senderDomain: string
-  network: string
-  addressCount: number
-}
-
-/** Least addresses of one network that tried to deliver the same mail. */
-const POOL_ADDRESSES = 3
-
-/** Different mails that are kept apart. */
-const MAX_MAILS = 100_000
-
-/** Finds mail (sender and recipient) that came from several addresses, in rows of the history as they are read. */
-export class PoolFinder {
-  /** The address, or all of them when there are several. */
-  readonly #byMail = new Map<string, string | Set<string>>()
-
-  add({ key, rule, before }: HistoryRow): void {
-    if (rule !== 'attempt' || before !== undefined || key?.kind !== 'tuple' || key.ip.includes('/')) return
-    // Neither holds a line feed.
-    const mail = `${key.from}\n${key.to}`
-    const known = this.#byMail.get(mail)
-    if (known === undefined) {
-      if (this.#byMail.size < MAX_MAILS) this.#byMail.set(mail, key.ip)
-    } else if (typeof known === 'object') known.add(key.ip)
-    else if (known !== key.ip) this.#byMail.set(mail, new Set([known, key.ip]))
+/**
+ * What a longer passtime would do to mail that passed: what came back late enough passes as it did, the rest has to come
+ * back once more, at an hour that nobody saw.
+ */
+function waitLonger(
+  delays: readonly HourlyCount[],
+  minutes: number,
+): Pick<Candidate, 'passing' | 'passingAtMost' | 'meanWaitSec'> {
+  let [passing, all, waitMinutes] = [0, 0, 0]
+  for (const { label, count } of delays) {
+    // Rounded up: a delay of so many minutes may be shorter.
+    const delay = Number(label)
+    if (delay > minutes) passing += count
+    all += count
+    waitMinutes += count * Math.max(delay, minutes)
   }
-
-  /** By sender domain and network, the largest first. */
-  pools(): PoolCandidate[] {
-    const pools = new Map<string, { pool: PoolCandidate; addresses: Set<string> }>()
-    for (const [mail, addresses] of this.#byMail) {
-      if (typeof addresses !== 'object' || addresses.size < POOL_ADDRESSES) continue
-      const senderDomain = trapKeyOf(mail.slice(0, mail.indexOf('\n'))).replace(/^.*@/, '')
-      if (senderDomain === '') continue
-      for (const ip of addresses) {
-        const network = networkText(ip)
-        const known = pools.get(`${senderDomain} ${network}`) ?? {
-          pool: { senderDomain, network, addressCount: 0 },
-          addresses: new Set<string>(),
-        }
-        pools.set(`${senderDomain} ${network}`, known)
-        known.addresses.add(ip)
-        known.pool.addressCount = known.addresses.size
-      }
-    }
-    return [...pools.values()]
-      .map(({ pool }) => pool)
-      .sort((a, b) => b.addressCount - a.addressCount)
-      .slice(0, MAX_TOP)
-  }
+  return { passing, passingAtMost: all, meanWaitSec: all === 0 ? undefined : (waitMinutes * 60) / all }
 }

@@ -48,9 +48,9 @@ const PERSONAL_KINDS: ReadonlySet<number> = new Set(
 
 /**
  * One change in a chunk: positions in KINDS and CHANGE_RULES, actor, fields before and after, and the parts of its key.
- * 0 for one that was removed. deferred-mails.ts reads them too.
+ * 0 for one that was removed. deferred-history.ts reads them too.
  */
-type ChunkRow = [number, number, string | null, EntryFields, EntryFields, ...string[]] | 0
+export type ChunkRow = [number, number, string | null, EntryFields, EntryFields, ...string[]] | 0
 type Chunk = [last: number, first: number, event: number, at: number, rows: string]
 
 /** The history of one open database. */

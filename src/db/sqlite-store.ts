@@ -395,6 +395,11 @@ export class SqliteStore implements Store {
     )
   }
 
+  async countTuplesBefore(times: readonly number[]): Promise<number[]> {
+    const { countTuplesBefore } = await import('./listing/listing.js')
+    return this.#connection.read('count', () => countTuplesBefore(this.#connection, times))
+  }
+
   async tupleCount(): Promise<number> {
     return this.#connection.read('tupleCount', () => this.#transactions.tuples.ages.total())
   }

@@ -299,6 +299,8 @@ export interface Store {
     now: number,
     options?: { actor?: string | undefined },
   ): Promise<Changed<ReleaseOutcome>>
+  /** For each time how many tuples, those of pools among them, began before it; one pass over all of them. */
+  countTuplesBefore(times: readonly number[]): Promise<number[]>
   /** Number of tuples, from a counter that the database keeps. */
   tupleCount(): Promise<number>
   /** What tells whether a clock that says `now`, in seconds, can be right. */

@@ -12,7 +12,7 @@ export interface DeferredMail {
   lastSec: number
   /** When an address or a network became WHITE by this mail, the last time; undefined: not yet. */
   passedSec: number | undefined
-  /** Number of addresses that it came from. */
+  /** Number of addresses that it came from; of very many at least so many. */
   addressCount: number
   /** Those addresses with their HELO, of very many not all. */
   clients: { ip: string; helo: WireText }[]

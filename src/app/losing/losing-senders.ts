@@ -92,7 +92,7 @@ function hasPassed(
 }
 
 /** The domain of a sender as releases compare it. */
-function senderDomain(from: WireText): WireText {
+export function senderDomain(from: WireText): WireText {
   const sender = trapKeyOf(from)
   return sender.slice(sender.lastIndexOf('@') + 1).replace(/\.$/, '')
 }

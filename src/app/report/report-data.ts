@@ -139,10 +139,7 @@ const AGE_MINUTES = [5, 15, 60, 120, 240]
 async function readWaiting(store: Store, { madeSec, passSec }: Time, grey: number): Promise<WaitingAge[]> {
   const edges = [...new Set([...AGE_MINUTES.map((minutes) => minutes * 60), passSec])].sort((a, b) => a - b)
   /** Tuples older than each edge. */
-  const older: number[] = []
-  for (const edge of edges) {
-    older.push((await store.count({ kinds: ['GREY'], createdBefore: madeSec - edge })).GREY)
-  }
+  const older = await store.countTuplesBefore(edges.map((edge) => madeSec - edge))
   return [0, ...edges].map((fromSec, index) => ({
     fromSec,
     toSec: edges[index],

@@ -1,7 +1,7 @@
 /** `spamdctl stats` and `advise` for people. */
 import plot from 'simple-ascii-chart'
 import type { ListStatistics } from '../../app/lists/list-statistics.js'
-import { type Advice, COLUMNS, type PoolCandidate, type Stats } from '../../app/stats.js'
+import { type Advice, COLUMNS, type Stats } from '../../app/stats.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -140,20 +140,20 @@ function chart(histogram: Stats['histogram'], passSec: number, width: number): s
 }
 
 /** The comparison of passtimes, and what follows from it. */
-export function renderAdvice(advice: Advice, pools: readonly PoolCandidate[], terminal: Terminal): string {
+export function renderAdvice(advice: Advice, terminal: Terminal): string {
   const { candidates, bestMinutes, presentMinutes, passed, lost } = advice
   const rows = [
     ['passtime', 'mail would pass', 'after waiting', 'lost clients would pass'],
-    ...candidates.map(({ minutes, passing, meanWaitSec, lostPassing, isSeen }) => [
+    ...candidates.map(({ minutes, passing, passingAtMost, meanWaitSec, lostPassing, isSeen }) => [
       `${minutes}m`,
-      isSeen ? String(passing) : '-',
-      isSeen && meanWaitSec !== undefined ? formatDuration(Math.round(meanWaitSec)) : '-',
-      isSeen ? String(lostPassing) : '-',
+      passing === passingAtMost ? String(passing) : `${passing} to ${passingAtMost}`,
+      meanWaitSec === undefined ? '-' : `${isSeen ? '' : 'at least '}${waitText(meanWaitSec)}`,
+      String(lostPassing),
     ]),
   ]
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const lines = rows.map((row) => row.map((cell, column) => cell.padStart(widths[column]!)).join('  '))
-  const known = `${passed} mails passed and ${lost} were lost with the current passtime of ${presentMinutes}m; longer ones cannot be estimated`
+  const known = `${passed} mails passed and ${lost} were lost with the current passtime of ${presentMinutes}m; with a longer one, mail that passed sooner has to be tried once more`
   const best = candidates.find(({ minutes }) => minutes === bestMinutes)
   const present = candidates.findLast(({ minutes, isSeen }) => isSeen && minutes <= presentMinutes)
   const sentences: string[] = []
@@ -163,11 +163,6 @@ export function renderAdvice(advice: Advice, pools: readonly PoolCandidate[], te
   else {
     sentences.push(
       `advice: spamd -G ${best.minutes}m:4h:36d: mail waits ${waitText(best.meanWaitSec)} instead of ${waitText(present?.meanWaitSec)}, and ${best.lostPassing} of ${lost} lost clients would have passed (${present?.lostPassing ?? 0} now)`,
-    )
-  }
-  for (const { senderDomain, network, addressCount } of pools) {
-    sentences.push(
-      `advice: ${toDisplayText(senderDomain)} sends the same mail from ${addressCount} addresses of ${network}: put ${network} into nospamd, or use --grey-prefix4 24`,
     )
   }
   const texts = [known, ...sentences].map((sentence) => wrapped(terminal, '', escapeControl(sentence)))

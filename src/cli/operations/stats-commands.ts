@@ -4,13 +4,17 @@ import { recentRows } from '../../app/history.js'
 import type { DeliveredList } from '../../app/lists/delivered-lists.js'
 import type { ListState } from '../../app/lists/list-states.js'
 import { computeListStatistics } from '../../app/lists/list-statistics.js'
-import { computeAdvice, computeStats, PoolFinder, TopCounter } from '../../app/stats.js'
+import { LOSING_ADDRESSES } from '../../app/losing/find-losing.js'
+import { computePoolAdvice } from '../../app/pool-advice.js'
+import { computeAdvice, computeStats, TopCounter } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
+import { allowStateOf } from '../../domain/allow.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { PLACE_OPTIONS } from './operation-options.js'
+import { poolsJson, renderPoolAdvice } from './render-pool-advice.js'
 import { renderAdvice, renderStats } from './render-stats.js'
 import type { Terminal } from './terminal.js'
 
@@ -35,6 +39,8 @@ export interface StatsParts {
   nowSec: number
   /** Of the running spamd, else its default. */
   passSec: number
+  /** True when spamd knows pools by their networks already. */
+  hasPoolKeys: boolean
   terminal: Terminal
   /** Block lists of spamd.conf, and those that spamd was given. */
   readLists(): Promise<{ states: ListState[]; delivered: DeliveredList[] }>
@@ -42,6 +48,8 @@ export interface StatsParts {
 
 const DAY_SEC = 86_400
 const HOUR_SEC = 3600
+/** Mails from several addresses that are looked at. */
+const MAX_POOL_MAILS = 20_000
 
 /** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
 export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
@@ -66,13 +74,15 @@ export async function runStats(options: OptionValues, parts: StatsParts): Promis
 export async function runAdvise(options: OptionValues, parts: StatsParts): Promise<string> {
   const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), 30 * DAY_SEC)
   const { counts, pools } = await useDatabase(parts.dbPath, 'read', async (store) => {
-    const finder = new PoolFinder()
-    for await (const row of recentRows(store, sinceSec)) finder.add(row)
-    return { counts: await store.readCounts(sinceSec), pools: finder.pools() }
+    const query = { sinceSec, minAddresses: LOSING_ADDRESSES, limit: MAX_POOL_MAILS }
+    const { mails } = await store.readDeferred(query)
+    const exceptions = await store.readAllowed()
+    const inForce = exceptions.filter((source) => allowStateOf(source, parts.nowSec) === 'in force')
+    return { counts: await store.readCounts(sinceSec), pools: computePoolAdvice(mails, inForce) }
   })
   const advice = computeAdvice(counts, parts.passSec)
-  if (options.has('json')) return `${JSON.stringify({ ...advice, pools }, undefined, 2)}\n`
-  return renderAdvice(advice, pools, parts.terminal)
+  if (options.has('json')) return `${JSON.stringify({ ...advice, pools: poolsJson(pools) }, undefined, 2)}\n`
+  return renderAdvice(advice, parts.terminal) + renderPoolAdvice(pools, parts)
 }
 
 /** Seconds of `--since`; usage errors are thrown as `ERR_USAGE`. */

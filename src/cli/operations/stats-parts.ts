@@ -3,7 +3,7 @@ import { readConfiguredLists } from '../../app/status.js'
 import { LiveSystem } from '../../platform/system-probe.js'
 import type { OptionValues } from '../base-command.js'
 import { settingsOf } from './operation-options.js'
-import { presentPassSec } from './present-passtime.js'
+import { presentPolicy } from './present-policy.js'
 import type { StatsParts } from './stats-commands.js'
 import { standardTerminal } from './terminal.js'
 
@@ -14,7 +14,7 @@ export async function liveStatsParts(options: OptionValues): Promise<StatsParts>
   return {
     dbPath: settings.db,
     nowSec: probe.nowSec(),
-    passSec: await presentPassSec(settings.controlSocket),
+    ...(await presentPolicy(settings.controlSocket)),
     terminal: standardTerminal(),
     readLists: async () => ({
       states: (await readConfiguredLists(probe, settings)) ?? [],

@@ -37,6 +37,13 @@ export function* listInKeyOrder(connection: Connection, query: EntryQuery): Gene
 /** Tuples as every writer counts them in its transaction; `checkDatabase` compares this with the rows. */
 export const COUNTED_TUPLES = 'SELECT coalesce(sum(tuple_count), 0) FROM tuple_ages WHERE age IN (-1, -3)'
 
+/** See `Store.countTuplesBefore`. */
+export function countTuplesBefore(connection: Connection, times: readonly number[]): number[] {
+  if (times.length === 0) return []
+  const columns = times.map(() => 'count(*) FILTER (WHERE first < ?)')
+  return connection.prepareRaw(`SELECT ${columns.join(', ')} FROM tuples`).get(...times) as number[]
+}
+
 /** How many entries of each kind match; `sort` and `limit` play no part. */
 export function countEntries(connection: Connection, query: EntryQuery): EntryCounts {
   const counts: EntryCounts = { WHITE: 0, TRAPPED: 0, SPAMTRAP: 0, GREY: 0, POOL: 0 }

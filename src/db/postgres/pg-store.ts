@@ -69,6 +69,7 @@ import { readReleases } from './pg-releases.js'
 import { readScanSlice } from './pg-scan.js'
 import {
   addCounts,
+  countTuplesBefore,
   readClock,
   readCounts,
   readSyncState,
@@ -372,6 +373,10 @@ export class PgStore implements Store {
   ): Promise<Changed<ReleaseOutcome>> {
     const decision = (draft: Draft): ReleaseOutcome[] => decideReleases(draft, edits, actor)
     return this.#transactions.decide('editReleases', now, selectReleases(), decision)
+  }
+
+  countTuplesBefore(times: readonly number[]): Promise<number[]> {
+    return countTuplesBefore(this.#link, times)
   }
 
   tupleCount(): Promise<number> {

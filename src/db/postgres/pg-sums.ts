@@ -32,6 +32,19 @@ export function readTupleCount(link: PgLink): Promise<number> {
   })
 }
 
+/** See `Store.countTuplesBefore`. */
+export function countTuplesBefore(link: PgLink, times: readonly number[]): Promise<number[]> {
+  if (times.length === 0) return Promise.resolve([])
+  const columns = times.map((_, index) => `count(*) FILTER (WHERE first < $${index + 1})`)
+  return link.read('count', async (statements) => {
+    const [row] = await statements.rows(
+      `SELECT ${columns.join(', ')} FROM spamd.tuples WHERE NOT is_removed`,
+      [...times],
+    )
+    return row as number[]
+  })
+}
+
 /** See `Store.readCounts`. */
 export function readCounts(link: PgLink, sinceSec: number): Promise<HourlyCount[]> {
   return link.read('readCounts', async (statements) => {

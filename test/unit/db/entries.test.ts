@@ -197,3 +197,24 @@ describe('upsert', () => {
     expect(await store.upsertAll([[white('10.0.0.1', 0)]], { ifMissing: false })).toMatchObject({ added: 1 })
   })
 })
+
+test('tuples are counted by the time at which they began', async () => {
+  const store = await scratch.store()
+  const tuple = (ip: string, first: number): GreyEntry => ({
+    kind: 'GREY',
+    ip,
+    helo: 'mx',
+    from: '<a@b>',
+    to: '<c@d>',
+    first,
+    pass: NOW + 60,
+    expire: NOW + 60,
+    bcount: 1,
+    pcount: 0,
+  })
+  await store.upsert([tuple('192.0.2.1', NOW - 60), tuple('192.0.2.2', NOW), tuple('2001:db8::1', NOW)], {
+    ifMissing: false,
+  })
+  expect(await store.countTuplesBefore([NOW - 60, NOW, NOW + 1])).toEqual([0, 1, 3])
+  expect(await store.countTuplesBefore([])).toEqual([])
+})

@@ -1,0 +1,55 @@
+/** What `spamdctl advise` says of mail from many addresses, for people and for programs. */
+import type { AllowCandidate, PoolAdvice, PoolMail } from '../../app/pool-advice.js'
+import { toDisplayText } from '../../app/wire-text.js'
+import { formatDuration } from '../../codec/duration.js'
+import { escapeControl } from '../../codec/escape.js'
+import { type Terminal, wrapped } from './terminal.js'
+
+/** Sentences, each with the numbers behind it; empty when no mail came from several addresses. */
+export function renderPoolAdvice(
+  { oneNetwork, spread, candidates }: PoolAdvice,
+  { terminal, hasPoolKeys }: { terminal: Terminal; hasPoolKeys: boolean },
+): string {
+  const sentences: string[] = []
+  if (oneNetwork.mails > 0) {
+    const seen = `${ofSenders(oneNetwork)} came from three or more addresses of one /24 or /64: ${outcome(oneNetwork)}`
+    sentences.push(
+      hasPoolKeys
+        ? `pools: ${seen}; spamd knows such pools by their networks already`
+        : `advice: spamd --grey-prefix4 24 --grey-prefix6 64: ${seen}`,
+    )
+  }
+  if (spread.mails > 0) {
+    sentences.push(
+      `pools: ${ofSenders(spread)} came from several networks, which no pool key knows again: ${outcome(spread)}`,
+    )
+  }
+  for (const candidate of candidates) sentences.push(candidateText(candidate))
+  return sentences.map((sentence) => wrapped(terminal, '', escapeControl(sentence))).join('')
+}
+
+/** Whether the SPF record fits only DNS knows, which is asked by the command. */
+function candidateText(candidate: AllowCandidate): string {
+  const { domain, addresses, networks, mails } = candidate
+  const name = toDisplayText(domain)
+  return `advice: ${name} sent ${countText(mails, 'mail')} from ${countText(addresses, 'address', 'addresses')} in ${countText(networks, 'network')}: ${outcome(candidate)}; whether its SPF record names them: spamdctl allow add --dry-run ${name}`
+}
+
+function ofSenders({ mails, senders }: PoolMail): string {
+  return `${countText(mails, 'mail')} of ${countText(senders, 'sender')}`
+}
+
+function outcome({ mails, lost, meanWaitSec }: Pick<PoolMail, 'mails' | 'lost' | 'meanWaitSec'>): string {
+  const passed = mails - lost
+  const wait = meanWaitSec === undefined ? '' : ` after ${formatDuration(Math.round(meanWaitSec))} on average`
+  return `${passed} passed${wait}, ${lost} did not`
+}
+
+function countText(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
+/** The same as plain data. */
+export function poolsJson({ candidates, ...sums }: PoolAdvice): object {
+  return { ...sums, candidates: candidates.map((row) => ({ ...row, domain: toDisplayText(row.domain) })) }
+}
