@@ -167,21 +167,25 @@ export function isSoundRecord(record: SyncRecord): boolean {
   switch (record.kind) {
     case 'host':
       return isWireComment(record.registers.hand?.comment)
-    case 'tuple': {
-      const { ip, helo, from, to } = record.tuple
-      return from !== '' && to !== '' && isTupleKey(ip) && [helo, from, to].every((text) => isWireText(text))
-    }
+    case 'tuple':
+      return isSoundTuple(record.tuple)
     case 'spamtrap':
       return record.address !== '' && isWireText(record.address) && isWireComment(record.entry?.comment)
     case 'pool':
       return isNetworkText(record.network) && (record.entry === undefined || isTupleKey(record.entry.pool))
-    case 'release': {
-      const { from, to, network, author } = record.entry
-      if (from === undefined && to === undefined) return false
-      if (network !== undefined && !isNetworkText(network)) return false
-      return (
-        isReleaseId(record.id) && [from, to].every((text) => isWireText(text ?? '')) && isWireComment(author)
-      )
-    }
+    case 'release':
+      return isReleaseId(record.id) && isSoundRelease(record.entry)
   }
+}
+
+/** A tuple has a client, a sender and a recipient; its HELO may be empty. */
+function isSoundTuple({ ip, helo, from, to }: WireTuple['tuple']): boolean {
+  return from !== '' && to !== '' && isTupleKey(ip) && [helo, from, to].every((text) => isWireText(text))
+}
+
+/** A release names a sender or a recipient, and a whole network if any. */
+function isSoundRelease({ from, to, network, author }: WireRelease['entry']): boolean {
+  if (from === undefined && to === undefined) return false
+  if (network !== undefined && !isNetworkText(network)) return false
+  return [from, to].every((text) => isWireText(text ?? '')) && isWireComment(author)
 }
