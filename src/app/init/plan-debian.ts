@@ -1,7 +1,7 @@
 /** A gateway on Debian or its like: nftables and systemd. */
 import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
-import { pullSetupOf } from './pull-setup.js'
+import { pullSetupOf, syncKeyCommands } from './pull-setup.js'
 import {
   friendsFile,
   ownersFile,
@@ -11,7 +11,6 @@ import {
   variableLine,
 } from './shared-files.js'
 
-const KEY = '/etc/spamd/spamd.key'
 const EXCEPTIONS = '/etc/spamd/nospamd.nft'
 const UNITS = [
   'spamd.service',
@@ -49,9 +48,7 @@ export function debianPlan(input: InitInput): InitPlan {
       true,
     ),
     command([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
-    ...(answers.peer === undefined || isThere(KEY)
-      ? []
-      : [command([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
+    ...syncKeyCommands('debian', input),
     command(['nft', '-c', '-f', '/etc/spamd/nftables.conf'], 'check the rules', true),
     command(['systemctl', 'daemon-reload'], 'read the units', true),
     command(['systemctl', 'enable', '--now', ...daemons], 'start the daemons, now and at boot', true),

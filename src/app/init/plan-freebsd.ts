@@ -1,7 +1,7 @@
 /** A gateway on FreeBSD: pf with rdr, rc.d in /usr/local. */
 import type { InitInput, InitPlan } from './init-types.js'
 import { run } from './plan-openbsd.js'
-import { PULL_VARIABLE, pullSetupOf } from './pull-setup.js'
+import { PULL_VARIABLE, pullSetupOf, syncKeyCommands } from './pull-setup.js'
 import {
   cronText,
   friendsFile,
@@ -14,7 +14,6 @@ import {
 } from './shared-files.js'
 
 const FOLDER = '/usr/local/etc/spamd'
-const KEY = `${FOLDER}/spamd.key`
 
 /** Files below /usr/local/etc and lines of rc.conf; pf.conf whole, since its translation rules come before the others. */
 export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'freebsd'): InitPlan {
@@ -85,9 +84,7 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
         unless: ['pw', 'usershow', user] as const,
       })),
       run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
-      ...(answers.peer === undefined || isThere(KEY)
-        ? []
-        : [run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
+      ...syncKeyCommands(system, input),
       ...pulls.commands,
       ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`, true)),
       run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),

@@ -1,7 +1,7 @@
 /** A gateway on OpenBSD: pf with divert-to, rc.d. */
 import type { InitCommand, InitInput, InitPlan } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
-import { pullSetupOf } from './pull-setup.js'
+import { pullSetupOf, syncKeyCommands } from './pull-setup.js'
 import {
   cronText,
   friendsFile,
@@ -14,7 +14,6 @@ import {
 } from './shared-files.js'
 
 const RULES = '/etc/mail/pf.spamd.conf'
-const KEY = '/etc/mail/spamd.key'
 
 /** Files of /etc/mail, the log device, rc.d scripts; rules that are included at the end of pf.conf. */
 export function openbsdPlan(input: InitInput): InitPlan {
@@ -76,9 +75,7 @@ export function openbsdPlan(input: InitInput): InitPlan {
       },
       ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'create the log device', true)] : []),
       run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
-      ...(answers.peer === undefined || input.isThere(KEY)
-        ? []
-        : [run([`${input.programFolder}/spamdctl`, 'sync-key'], 'create the synchronisation key', true)]),
+      ...syncKeyCommands('openbsd', input),
       ...pulls.commands,
       run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'disable the daemons of the base system', false),
       run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),

@@ -2,6 +2,7 @@
  * What a gateway needs so that it and another one can pull from one another (docs/failover.md): the key and settings of ssh,
  * a user for the other one's pulls, and what starts a pull at boot, before the shared address is taken, and after a gap.
  */
+import { dirname } from 'node:path'
 import { shellWords } from '../../codec/shell-words.js'
 import type { System } from './detect-system.js'
 import type { InitCommand, InitInput } from './init-types.js'
@@ -41,6 +42,23 @@ const UNITS = ['spamd-pull.service', 'spamd-pull.path']
 export function pullSetupOf(system: System, input: InitInput): PullSetup {
   const { peer } = input.answers
   return peer === undefined ? { files: [], commands: [], byHand: [] } : pullSetup(system, { ...input, peer })
+}
+
+/** Makes the key of the synchronisation, unless it was copied, and gives it to the daemons, who must be able to read it. */
+export function syncKeyCommands(
+  system: System,
+  { answers, isThere, programFolder }: InitInput,
+): InitCommand[] {
+  const { syncKey } = PLACES[system]
+  if (answers.peer === undefined) return []
+  const owned: InitCommand = {
+    argv: ['chown', '_spamd', syncKey],
+    purpose: 'let the daemons read the key of the synchronisation',
+    isNeeded: true,
+  }
+  if (isThere(syncKey)) return [owned]
+  const argv = [`${programFolder}/spamdctl`, 'sync-key'] as const
+  return [{ argv, purpose: 'make the key of the synchronisation', isNeeded: true }, owned]
 }
 
 /** The whole set-up of one gateway for pulls from `peer` and by `peer`. */
@@ -90,12 +108,12 @@ function exchange(system: System, { peer, ownAddress = 'ADDRESS', programFolder 
   const forced = `restrict,command="${programFolder}/spamdctl serve-pull"`
   const hostKey = '/etc/ssh/ssh_host_ed25519_key.pub'
   return [
-    `scp -p ${syncKey} root@${peer}:${syncKey}    # the same on both: spamdctl sync-key --show`,
+    `ssh root@${peer} mkdir -p ${dirname(syncKey)} && scp -p ${syncKey} root@${peer}:${syncKey}    # the same on both: spamdctl sync-key --show`,
     `ssh root@${peer} ${programFolder}/spamdctl init --peer ${ownAddress} ...    # unless that is done`,
     `ssh-keyscan -t ed25519 ${peer} >${settings}/pull/known_hosts`,
     `ssh-keygen -lf ${settings}/pull/known_hosts    # must be what "ssh-keygen -lf ${hostKey}" prints on ${peer}`,
     `sed 's|^|${forced} |' ${settings}/pull/key.pub | ssh root@${peer} 'cat >>${home}/.ssh/authorized_keys'`,
-    `${tryPull(system, settings)}    # "entries read", when both gateways have done this`,
+    `${tryPull(system, settings)}    # "changes read", when both gateways have done this`,
   ]
 }
 

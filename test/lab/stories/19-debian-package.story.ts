@@ -150,6 +150,34 @@ describe.skipIf(skipReason !== undefined)('story 19: the Debian package', () => 
     expect(must('spamdctl init --outside eth0 --dry-run')).toContain('/etc/spamd/nftables.conf')
   })
 
+  test('the SBOM and the licence list name every bundled package', () => {
+    const folder = join(root, 'usr/share/doc/spamdctl')
+    const sbom = JSON.parse(readFileSync(join(folder, 'sbom.cdx.json'), 'utf8')) as {
+      bomFormat: string
+      components: { name: string; group?: string }[]
+    }
+    expect(sbom.bomFormat).toBe('CycloneDX')
+    const named = new Set(sbom.components.map(({ name }) => name))
+    const licences = readFileSync(join(folder, 'copyright'), 'utf8')
+    const modules = join(root, 'usr/lib/spamdctl/node_modules')
+    const bundled = readdirSync(modules)
+      .filter((name) => !name.startsWith('.'))
+      .flatMap((name) =>
+        name.startsWith('@') ? readdirSync(join(modules, name)).map((part) => `${name}/${part}`) : [name],
+      )
+    expect(bundled.length).toBeGreaterThan(50)
+    for (const name of bundled) {
+      expect(named.has(name) || named.has(name.split('/').at(-1)!), `${name} in the SBOM`).toBe(true)
+      expect(licences.includes(name), `${name} in the licence list`).toBe(true)
+    }
+  })
+
+  test('lintian finds no error', () => {
+    must('apt-get install -y -q --no-install-recommends lintian')
+    const { code, output } = inside('lintian --allow-root --fail-on error /root/spamdctl.deb')
+    expect(code, output).toBe(0)
+  })
+
   test('an upgrade and a removal keep database and settings', () => {
     must('echo "# mine" >> /etc/spamd/spamd.conf && apt-get install -y -q --reinstall /root/spamdctl.deb')
     expect(must('tail -1 /etc/spamd/spamd.conf')).toBe('# mine\n')

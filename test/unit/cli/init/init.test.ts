@@ -236,6 +236,16 @@ describe('with a second gateway', () => {
       `sed 's|^|restrict,command="/usr/bin/spamdctl serve-pull" |' /${settings}/pull/key.pub | ssh root@172.16.0.2 'cat >>/${home}/.ssh/authorized_keys'\n`,
     )
     expect(out).toContain('spamdctl init --peer 172.16.0.1 ...')
+    // A key that the daemons cannot read would keep spamd from starting.
+    expect(out).toMatch(/^\S+spamdctl sync-key .*\nchown _spamd \S+spamd\.key /m)
+  })
+
+  test('a key that was copied stays, and is given to the daemons', async () => {
+    plant('debian')
+    put('etc/spamd/spamd.key', 'of the other one\n')
+    const { out } = await init(flags)
+    expect(out).not.toMatch(/^\S+spamdctl sync-key /m)
+    expect(out).toMatch(/^chown _spamd \/etc\/spamd\/spamd\.key /m)
   })
 
   test.each(names)('%s: nothing of it without one', async (name) => {
