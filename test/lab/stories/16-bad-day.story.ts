@@ -1,5 +1,5 @@
 /**
- * Story 16: the clock is set wrong, the disk fills up, the database is damaged, all while mail flows. Whoever is known
+ * Story 16: the key cannot be read, the clock is set wrong, the disk fills up, the database is damaged, all while mail flows. Whoever is known
  * gets through the whole time, strangers are answered 451 and nothing else, and afterwards everything is on record.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -14,8 +14,10 @@ const KNOWN = '198.51.100.70'
 const DATABASE = '/var/lib/spamd/spamd.sqlite'
 const DAY = 86_400
 
-describe.skipIf(skipReason !== undefined)('story 16: clock, disk, damage', () => {
-  const lab = new Lab({ senders: [], spamd: ['-S', '0', '-s', '0', '--scan-interval', '5s'] })
+const WORDS = ['-S', '0', '-s', '0', '--scan-interval', '5s']
+
+describe.skipIf(skipReason !== undefined)('story 16: key, clock, disk, damage', () => {
+  const lab = new Lab({ senders: [], spamd: WORDS })
   const { machine } = lab.gateway
   let strangers = 0
 
@@ -46,6 +48,25 @@ describe.skipIf(skipReason !== undefined)('story 16: clock, disk, damage', () =>
   }
 
   const scan = (): Promise<string> => machine.run('spamdctl', 'scan')
+
+  test('a synchronisation key that cannot be read stops no mail, whether it is needed or not', async () => {
+    await machine.run('mkdir', '/etc/spamd/spamd.key')
+    await machine.run('systemctl', 'restart', 'spamd')
+    expect((await stranger()).code).toBe(451)
+    await lab.gateway.addWords('spamd.service', [...WORDS, '-y', NET.gatewayInside.ipv4, '-Y', '192.0.2.250'])
+    await machine.run('systemctl', 'daemon-reload')
+    await machine.run('systemctl', 'restart', 'spamd')
+    expect((await stranger()).code).toBe(451)
+    await knownGetsThrough()
+    expect(await lab.gateway.journal('spamd')).toContain('failed to open sync key')
+    const { code, stdout } = await machine.try('spamdctl', 'doctor')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^error\s.*key/m)
+    await machine.run('rmdir', '/etc/spamd/spamd.key')
+    await lab.gateway.addWords('spamd.service', WORDS)
+    await machine.run('systemctl', 'daemon-reload')
+    await machine.run('systemctl', 'restart', 'spamd')
+  })
 
   test('a clock that is set ahead by two months ends no entry', async () => {
     await setClock(machine, 60 * DAY)

@@ -231,7 +231,7 @@ const SSH_OF_ROOT = `
   mkdir -p /etc/ssh /run/sshd
   rm -f /etc/ssh/ssh_host_*
   ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
-  printf 'HostKey /etc/ssh/ssh_host_ed25519_key\\nUsePAM no\\nPasswordAuthentication no\\nPermitRootLogin yes\\n' >/etc/ssh/sshd_lab
+  printf 'HostKey /etc/ssh/ssh_host_ed25519_key\\nUsePAM no\\nPasswordAuthentication no\\nPermitRootLogin yes\\nSubsystem sftp internal-sftp\\n' >/etc/ssh/sshd_lab
   systemd-run -q --unit sshd-lab -p RuntimeDirectory=sshd /usr/sbin/sshd -D -e -f /etc/ssh/sshd_lab`
 const PREPARE_SSH = `
   getent passwd sshd >/dev/null || useradd --system --home /run/sshd --shell /usr/sbin/nologin sshd
