@@ -34,59 +34,71 @@ export type GetoptResult =
 
 /** Parses argv as getopt(3) does; long options (`--name value`, `--name=value`) may stand among the short ones. */
 export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): GetoptResult {
-  const options: ParsedOption[] = []
-  let index = 0
-  while (index < argv.length) {
-    const word = argv[index]!
-    if (word === '--') {
-      index += 1
-      break
-    }
+  const scan: Scan = { argv, specs, index: 0, options: [] }
+  while (scan.index < argv.length) {
+    const word = argv[scan.index]!
     if (word === '-' || !word.startsWith('-')) break
-    index += 1
-    if (word.startsWith('--')) {
-      const [longName = '', ...rest] = word.slice(2).split('=')
-      const spec = specs.find((candidate) => candidate.long === longName)
-      if (spec === undefined)
-        return { ok: false, message: `unknown option -- ${escapeControl(longName)}`, options }
-      let value: string | undefined = rest.length > 0 ? rest.join('=') : undefined
-      if (spec.value === undefined && value !== undefined) {
-        return { ok: false, message: `option doesn't take an argument -- ${longName}`, options }
-      }
-      if (spec.value !== undefined && value === undefined) {
-        value = argv[index]
-        if (value === undefined)
-          return { ok: false, message: `option requires an argument -- ${longName}`, options }
-        index += 1
-      }
-      options.push({ name: nameOf(spec), value })
-      continue
-    }
-    for (let position = 1; position < word.length; position += 1) {
-      const letter = String.fromCodePoint(word.codePointAt(position)!)
-      // A dash at the end of a cluster ends the options, and the word itself is the first operand.
-      if (letter === '-' && position === word.length - 1) {
-        return { ok: true, options, operands: argv.slice(index - 1) }
-      }
-      const spec = specs.find((candidate) => candidate.short === letter)
-      if (spec === undefined)
-        return { ok: false, message: `unknown option -- ${escapeControl(letter)}`, options }
-      if (spec.value === undefined) {
-        options.push({ name: nameOf(spec), value: undefined })
-        continue
-      }
-      let value: string | undefined = word.slice(position + 1)
-      if (value === '') {
-        value = argv[index]
-        if (value === undefined)
-          return { ok: false, message: `option requires an argument -- ${letter}`, options }
-        index += 1
-      }
-      options.push({ name: nameOf(spec), value })
+    scan.index += 1
+    if (word === '--') break
+    const end = word.startsWith('--') ? readLong(scan, word) : readCluster(scan, word)
+    if (end === 'operand') {
+      scan.index -= 1
       break
     }
+    if (end !== undefined) return { ok: false, message: end.mistake, options: scan.options }
   }
-  return { ok: true, options, operands: argv.slice(index) }
+  return { ok: true, options: scan.options, operands: argv.slice(scan.index) }
+}
+
+/** Where the parser stands: `index` is that of the next word. */
+interface Scan {
+  argv: readonly string[]
+  specs: readonly OptionSpec[]
+  index: number
+  options: ParsedOption[]
+}
+
+/** Why parsing ends here. */
+type ScanEnd = { mistake: string } | 'operand' | undefined
+
+function readLong(scan: Scan, word: string): ScanEnd {
+  const [longName = '', ...rest] = word.slice(2).split('=')
+  const spec = scan.specs.find((candidate) => candidate.long === longName)
+  if (spec === undefined) return { mistake: `unknown option -- ${escapeControl(longName)}` }
+  const joined = rest.length > 0 ? rest.join('=') : undefined
+  if (spec.value === undefined && joined !== undefined) {
+    return { mistake: `option doesn't take an argument -- ${longName}` }
+  }
+  return takeOption(scan, spec, longName, joined)
+}
+
+/** A word of letters, of which the first that takes a value takes the rest of the word. */
+function readCluster(scan: Scan, word: string): ScanEnd {
+  for (let position = 1; position < word.length; position += 1) {
+    const letter = String.fromCodePoint(word.codePointAt(position)!)
+    // A dash at the end of a cluster ends the options, and the word itself is the first operand.
+    if (letter === '-' && position === word.length - 1) return 'operand'
+    const spec = scan.specs.find((candidate) => candidate.short === letter)
+    if (spec === undefined) return { mistake: `unknown option -- ${escapeControl(letter)}` }
+    if (spec.value !== undefined) {
+      const rest = word.slice(position + 1)
+      return takeOption(scan, spec, letter, rest === '' ? undefined : rest)
+    }
+    takeOption(scan, spec, letter, undefined)
+  }
+  return undefined
+}
+
+/** Notes an option; a value that is not joined to it is the next word. */
+function takeOption(scan: Scan, spec: OptionSpec, given: string, joined: string | undefined): ScanEnd {
+  let value = joined
+  if (spec.value !== undefined && value === undefined) {
+    value = scan.argv[scan.index]
+    if (value === undefined) return { mistake: `option requires an argument -- ${given}` }
+    scan.index += 1
+  }
+  scan.options.push({ name: nameOf(spec), value })
+  return undefined
 }
 
 /** As `getopt`, but options may also stand behind operands, up to `--`: for commands that no original had. */

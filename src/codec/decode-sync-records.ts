@@ -160,6 +160,7 @@ function readPool(flags: number, reader: ByteReader): WirePool | RecordRefusal {
   return { kind: 'pool', network, reset, entry: { kind: 'POOL', ip: network, pool, ...times, ...counts } }
 }
 
+// eslint-disable-next-line complexity -- a wire format: one field behind the other, each may be absent or bad
 function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRefusal {
   const id = readText(reader, MAX_KEY_BYTES)
   if (reader.isShort) return 'entry length'
@@ -172,17 +173,18 @@ function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRef
   const network = has(RELEASE_FLAG.network) ? readText(reader, MAX_KEY_BYTES) : undefined
   const author = has(RELEASE_FLAG.author) ? readComment(reader) : undefined
   if (reader.isShort) return 'entry length'
-  if (from === false || to === false || author === false || (from === undefined && to === undefined))
-    return 'string'
+  if (from === false || to === false || author === false) return 'string'
+  if (from === undefined && to === undefined) return 'string'
   if (network === false || (network !== undefined && !isNetworkText(network))) return 'address'
-  const terms = {
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-    ...(network === undefined ? {} : { network }),
-    ...(author === undefined ? {} : { author }),
-  }
   const scope = has(RELEASE_FLAG.forPool) ? 'pool' : 'address'
+  const terms = present({ from, to, network, author })
   return { kind: 'release', id, stamp: changed, entry: { kind: 'RELEASE', id, scope, ...times, ...terms } }
+}
+
+/** The fields that are not undefined. */
+function present<F extends Record<string, string | undefined>>(fields: F): { [K in keyof F]?: string } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof F]?: string }
 }
 
 function readTime(reader: ByteReader): number {

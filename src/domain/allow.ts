@@ -50,7 +50,7 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
 const MAX_NAMED = 10
 
 /** What the history says of an edit, for people; undefined when it only found again what was there. */
-export function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): string | undefined {
+function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): string | undefined {
   if (edit.operation === 'remove') {
     return before === undefined ? undefined : `${edit.name}: removed, ${countText(before.networks.length)}`
   }

@@ -42,27 +42,36 @@ export async function addAllowed(
         hint: 'remove one with "spamdctl allow remove"',
       })
     }
-    const isNetwork = isAllowedNetwork(wanted.name)
-    const source: AllowSource = {
-      first: before?.first ?? nowSec,
-      checked: isNetwork ? nowSec : (before?.checked ?? 0),
-      networks: isNetwork ? [wanted.name] : (before?.networks ?? []),
-      ...wanted,
-      ...((wanted.comment ?? before?.comment) === undefined
-        ? {}
-        : { comment: wanted.comment ?? before?.comment }),
-    }
+    const source = sourceOf(wanted, before, nowSec)
     const [change] = await planSync([source], (domain) => walkDomain(dns, domain), nowSec)
     if (change!.failure !== undefined && !change!.isPassing) {
       throw new AppError('ERR_ALLOW', `cannot allow ${wanted.name}: ${change!.failure}`, {
         hint: 'name its networks instead, such as spamdctl allow add 192.0.2.0/24',
       })
     }
-    if (isNetwork && before === undefined) change!.added.push(wanted.name)
+    if (before === undefined && isAllowedNetwork(wanted.name)) change!.added.push(wanted.name)
     if (!isDryRun) await store.editAllowed([{ operation: 'put', source: change!.source }], nowSec, actor)
     return { changes: [change!], sources: await store.readAllowed() }
   })
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
+}
+
+/** The source as it is stored before its domain is asked for; what is not given anew stays as it was. */
+function sourceOf(
+  wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
+  before: AllowSource | undefined,
+  nowSec: number,
+): AllowSource {
+  const comment = wanted.comment ?? before?.comment
+  const { first, checked, networks } = before ?? { first: nowSec, checked: 0, networks: [] }
+  const isNetwork = isAllowedNetwork(wanted.name)
+  return {
+    first,
+    checked: isNetwork ? nowSec : checked,
+    networks: isNetwork ? [wanted.name] : networks,
+    ...wanted,
+    ...(comment === undefined ? {} : { comment }),
+  }
 }
 
 /** Takes sources away; names that are not there are returned, and nothing is done then. */

@@ -1,6 +1,7 @@
 /** Synchronisation: the key, who can read it, whether peers have the same; and the clocks of all. */
 import { formatDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
+import type { SyncStatus } from '../control-protocol.js'
 import { fingerprintOf, readSyncKeyFile } from '../sync/sync-key.js'
 import { type DoctorContext, findProgram, outputOf } from './context.js'
 import { startCommand } from './daemon-checks.js'
@@ -26,44 +27,54 @@ export async function checkSync(context: DoctorContext, findings: Findings): Pro
   }
   await checkKey(context, findings, sync?.keyFingerprint)
   if (sync === undefined) return
-  const refused = sync.received?.refused ?? {}
-  if ((refused.hmac ?? 0) > 0) {
+  checkRefused(context, findings, sync)
+  if (sync.listening !== undefined || sync.multicast !== undefined)
+    checkHeard(context, findings, sync.heard ?? [])
+  checkMissed(findings, sync)
+}
+
+function checkRefused({ settings }: DoctorContext, findings: Findings, { received }: SyncStatus): void {
+  const { hmac = 0, clock = 0 } = received?.refused ?? {}
+  if (hmac > 0) {
     findings.error(
       'key.same',
-      `${refused.hmac} messages were signed with another key`,
-      `compare "spamdctl sync-key --show" on all gateways, copy ${context.settings.key}`,
+      `${hmac} messages were signed with another key`,
+      `compare "spamdctl sync-key --show" on all gateways, copy ${settings.key}`,
     )
   }
-  if ((refused.clock ?? 0) > 0) {
+  if (clock > 0) {
     findings.error(
       'peers.skew',
-      `${refused.clock} messages were refused, since the clocks differ by more than an hour`,
+      `${clock} messages were refused, since the clocks differ by more than an hour`,
       'start the time daemon on all gateways',
     )
   }
-  const heard = sync.heard ?? []
-  if (sync.listening !== undefined || sync.multicast !== undefined) {
-    if (heard.length === 0)
-      findings.warning('peers', 'no peer has been heard from since spamd started', 'spamdctl sync-status')
-    for (const { address, lastSec, skewSec } of heard) {
-      const ageSec = context.probe.nowSec() - lastSec
-      if (ageSec > SILENT_SEC)
-        findings.warning(
-          'peers',
-          `${address} was last heard ${formatDuration(ageSec)} ago`,
-          `ssh ${address} spamdctl doctor`,
-        )
-      else findings.ok('peers', `${address} was last heard ${formatDuration(ageSec)} ago`)
-      if (Math.abs(skewSec) > NOTICED_SKEW_SEC) {
-        findings.warning(
-          'peers.skew',
-          `the clock of ${address} is ${formatDuration(Math.abs(skewSec))} ${skewSec > 0 ? 'ahead' : 'behind'}, or its messages are late`,
-          'start the time daemon on all gateways',
-        )
-      }
+}
+
+function checkHeard(
+  context: DoctorContext,
+  findings: Findings,
+  heard: NonNullable<SyncStatus['heard']>,
+): void {
+  if (heard.length === 0)
+    findings.warning('peers', 'no peer has been heard from since spamd started', 'spamdctl sync-status')
+  for (const { address, lastSec, skewSec } of heard) {
+    const ageSec = context.probe.nowSec() - lastSec
+    const message = `${address} was last heard ${formatDuration(ageSec)} ago`
+    if (ageSec > SILENT_SEC) findings.warning('peers', message, `ssh ${address} spamdctl doctor`)
+    else findings.ok('peers', message)
+    if (Math.abs(skewSec) > NOTICED_SKEW_SEC) {
+      findings.warning(
+        'peers.skew',
+        `the clock of ${address} is ${formatDuration(Math.abs(skewSec))} ${skewSec > 0 ? 'ahead' : 'behind'}, or its messages are late`,
+        'start the time daemon on all gateways',
+      )
     }
   }
-  for (const { address, missingCount, missingSinceSec } of sync.state?.peers ?? []) {
+}
+
+function checkMissed(findings: Findings, { state }: SyncStatus): void {
+  for (const { address, missingCount, missingSinceSec } of state?.peers ?? []) {
     if (missingSinceSec === undefined) continue
     findings.warning(
       'peers.missed',

@@ -1,7 +1,7 @@
 /** One sentence: what happens now, when that changes, and the command that changes it. Pure. */
 import { formatDuration } from '../../codec/duration.js'
 import { shellWord } from '../../codec/shell-word.js'
-import type { PoolEntry } from '../../domain/entry.js'
+import type { HostEntry, PoolEntry } from '../../domain/entry.js'
 import { isPinned } from '../../domain/host-state.js'
 import { poolKeyText } from '../../domain/pool-key.js'
 import { trapKeyOf } from '../../domain/recipient.js'
@@ -26,81 +26,137 @@ export function judge(facts: Facts, settings: Settings): Verdict {
     : judgeRecipient(facts)
 }
 
+/** An address and what decides about it. */
+interface AddressView {
+  facts: Facts
+  settings: Settings
+  ip: string
+  /** The packet filter could be asked. */
+  isFilterSeen: boolean
+  isWhiteInFilter: boolean
+  /** True when the address is in a table of the packet filter. */
+  holds(table: string): boolean
+  host: HostEntry | undefined
+  /** Seconds between scans. */
+  scanSec: number
+}
+
+/** What is decided first: rules are asked in this order, the first that has a verdict decides. */
+const ADDRESS_RULES: readonly ((view: AddressView) => Verdict | undefined)[] = [
+  judgeNospamd,
+  judgeException,
+  judgeLists,
+  judgeTrapped,
+  judgeOpened,
+  judgeWhite,
+  judgeTableAlone,
+]
+
 function judgeAddress(facts: Facts, settings: Settings, ip: string): Verdict {
+  const { tables } = facts
   const holds = (name: string): boolean =>
-    Array.isArray(facts.tables) && facts.tables.some(({ table, isIn }) => table === name && isIn)
-  const scanSec = 'pid' in facts.daemon ? facts.daemon.scanIntervalSec : DEFAULT_SCAN_SEC
-  if (holds('nospamd')) {
-    const command =
-      settings.firewall === 'pf'
-        ? `pfctl -t nospamd -T delete ${ip}`
-        : `nft delete element inet spamd nospamd${ip.includes(':') ? '6' : ''} { ${ip} }`
-    return verdict(
-      'passes',
-      `${ip} reaches the mail server: it is in nospamd, your own exceptions`,
-      undefined,
-      `${command} (and in its file)`,
-    )
+    Array.isArray(tables) && tables.some(({ table, isIn }) => table === name && isIn)
+  const view: AddressView = {
+    facts,
+    settings,
+    ip,
+    isFilterSeen: Array.isArray(tables),
+    isWhiteInFilter: holds('spamd-white'),
+    holds,
+    host: 'host' in facts.database ? facts.database.host : undefined,
+    scanSec: 'pid' in facts.daemon ? facts.daemon.scanIntervalSec : DEFAULT_SCAN_SEC,
   }
-  const exception = 'exceptions' in facts.database ? facts.database.exceptions[0] : undefined
-  if (exception !== undefined && (holds('spamd-allow') || !Array.isArray(facts.tables))) {
-    return verdict(
-      'passes',
-      `${ip} reaches the mail server: it belongs to ${exception}, one of your exceptions`,
-      undefined,
-      `spamdctl allow remove ${exception}`,
-    )
-  }
-  const blocking = blockingLists(facts)
-  const isWhiteInFilter = holds('spamd-white')
-  if (holds('spamd') && blocking.length === 0) {
-    return verdict(
-      'refused',
-      `${ip} is sent to spamd, because it is in the packet filter's table spamd, although it is on no list now`,
-      undefined,
-      'spamd-setup -b',
-    )
-  }
-  if (blocking.length > 0) return judgeListed(facts, ip, blocking, holds('spamd'), isWhiteInFilter)
-  const host = 'host' in facts.database ? facts.database.host : undefined
-  if (host?.kind === 'TRAPPED') {
-    return verdict(
-      'refused',
-      `${ip} is tarpitted and refused: it is TRAPPED ${until(host, facts.timeSec)}${isWhiteInFilter ? `; the packet filter still lets it pass until the next scan, within ${scanSec} seconds` : ''}`,
-      isPinned(host) ? undefined : host.expire,
-      `spamdb -t -d ${ip}`,
-    )
-  }
-  const pool = 'pools' in facts.database ? facts.database.pools[0] : undefined
-  if (pool !== undefined && !isWhiteInFilter && (holds('spamd-white-net') || host === undefined)) {
-    return judgePool(facts, ip, pool, holds('spamd-white-net'))
-  }
-  if (host !== undefined) {
-    const isSeen = Array.isArray(facts.tables)
-    if (isWhiteInFilter || !isSeen) {
-      return verdict(
-        'passes',
-        `${ip} reaches the mail server: it is WHITE ${until(host, facts.timeSec)}`,
-        isPinned(host) ? undefined : host.expire,
-        `spamdb -d ${ip}`,
-      )
-    }
-    return verdict(
-      'waits',
-      `${ip} is WHITE, but not yet in the packet filter's table: it passes after the next scan, within ${scanSec} seconds`,
-      facts.timeSec + scanSec,
-      'spamdctl doctor, if this does not change',
-    )
-  }
-  if (isWhiteInFilter) {
-    return verdict(
-      'passes',
-      `${ip} reaches the mail server, because it is in the packet filter's table; it is not in the database, so the next scan, within ${scanSec} seconds, removes it`,
-      facts.timeSec + scanSec,
-      `spamdb -a ${ip}`,
-    )
+  for (const rule of ADDRESS_RULES) {
+    const found = rule(view)
+    if (found !== undefined) return found
   }
   return judgeStranger(facts, ip)
+}
+
+function judgeNospamd({ ip, settings, holds }: AddressView): Verdict | undefined {
+  if (!holds('nospamd')) return undefined
+  const command =
+    settings.firewall === 'pf'
+      ? `pfctl -t nospamd -T delete ${ip}`
+      : `nft delete element inet spamd nospamd${ip.includes(':') ? '6' : ''} { ${ip} }`
+  return verdict(
+    'passes',
+    `${ip} reaches the mail server: it is in nospamd, your own exceptions`,
+    undefined,
+    `${command} (and in its file)`,
+  )
+}
+
+function judgeException({ facts, ip, isFilterSeen, holds }: AddressView): Verdict | undefined {
+  const exception = 'exceptions' in facts.database ? facts.database.exceptions[0] : undefined
+  if (exception === undefined || (isFilterSeen && !holds('spamd-allow'))) return undefined
+  return verdict(
+    'passes',
+    `${ip} reaches the mail server: it belongs to ${exception}, one of your exceptions`,
+    undefined,
+    `spamdctl allow remove ${exception}`,
+  )
+}
+
+function judgeLists({ facts, ip, isWhiteInFilter, holds }: AddressView): Verdict | undefined {
+  const blocking = blockingLists(facts)
+  if (blocking.length > 0) return judgeListed(facts, ip, blocking, holds('spamd'), isWhiteInFilter)
+  if (!holds('spamd')) return undefined
+  return verdict(
+    'refused',
+    `${ip} is sent to spamd, because it is in the packet filter's table spamd, although it is on no list now`,
+    undefined,
+    'spamd-setup -b',
+  )
+}
+
+function judgeTrapped({ facts, ip, host, isWhiteInFilter, scanSec }: AddressView): Verdict | undefined {
+  if (host?.kind !== 'TRAPPED') return undefined
+  const stillPasses = isWhiteInFilter
+    ? `; the packet filter still lets it pass until the next scan, within ${scanSec} seconds`
+    : ''
+  return verdict(
+    'refused',
+    `${ip} is tarpitted and refused: it is TRAPPED ${until(host, facts.timeSec)}${stillPasses}`,
+    isPinned(host) ? undefined : host.expire,
+    `spamdb -t -d ${ip}`,
+  )
+}
+
+function judgeOpened({ facts, ip, host, isWhiteInFilter, holds }: AddressView): Verdict | undefined {
+  const pool = 'pools' in facts.database ? facts.database.pools[0] : undefined
+  if (pool === undefined || isWhiteInFilter) return undefined
+  const isInFilter = holds('spamd-white-net')
+  return isInFilter || host === undefined ? judgePool(facts, ip, pool, isInFilter) : undefined
+}
+
+function judgeWhite(view: AddressView): Verdict | undefined {
+  const { facts, ip, host, isFilterSeen, isWhiteInFilter, scanSec } = view
+  if (host === undefined) return undefined
+  if (isWhiteInFilter || !isFilterSeen) {
+    return verdict(
+      'passes',
+      `${ip} reaches the mail server: it is WHITE ${until(host, facts.timeSec)}`,
+      isPinned(host) ? undefined : host.expire,
+      `spamdb -d ${ip}`,
+    )
+  }
+  return verdict(
+    'waits',
+    `${ip} is WHITE, but not yet in the packet filter's table: it passes after the next scan, within ${scanSec} seconds`,
+    facts.timeSec + scanSec,
+    'spamdctl doctor, if this does not change',
+  )
+}
+
+function judgeTableAlone({ facts, ip, isWhiteInFilter, scanSec }: AddressView): Verdict | undefined {
+  if (!isWhiteInFilter) return undefined
+  return verdict(
+    'passes',
+    `${ip} reaches the mail server, because it is in the packet filter's table; it is not in the database, so the next scan, within ${scanSec} seconds, removes it`,
+    facts.timeSec + scanSec,
+    `spamdb -a ${ip}`,
+  )
 }
 
 /** An address that passes by the network that a pool of senders opened. */
@@ -203,12 +259,7 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
 
 function judgeRecipient(facts: Facts): Verdict {
   const { subject, allowedDomains } = facts
-  const name =
-    subject.kind === 'email'
-      ? toDisplayText(subject.address)
-      : subject.kind === 'domain'
-        ? toDisplayText(subject.domain)
-        : ''
+  const name = nameOf(subject)
   const policy = 'pid' in facts.daemon ? facts.daemon.policy : undefined
   const traps = 'spamtraps' in facts.database ? facts.database.spamtraps : []
   const trapText = `hosts that are not WHITE and mail to it are trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}`
@@ -225,18 +276,24 @@ function judgeRecipient(facts: Facts): Verdict {
     )
   }
   const waiting = 'tuples' in facts.database ? facts.database.tuples.length : 0
-  const more = 'tuples' in facts.database && facts.database.hasMoreTuples ? 'more than ' : ''
-  const waits =
-    waiting === 0 ? 'no mail from or to it is waiting' : `${more}${waiting} mails from or to it are waiting`
-  const passSec = policy?.passSec ?? DEFAULT_PASS_SEC
+  const release = releaseCommand(facts) ?? 'spamdb -a ADDRESS, with the address of a host above'
   return verdict(
     'mail-waits',
-    `${name} is not a spamtrap; ${waits}; mail from unknown hosts waits ${formatDuration(passSec)}`,
+    `${name} is not a spamtrap; ${waitingText(facts, waiting)}; mail from unknown hosts waits ${formatDuration(policy?.passSec ?? DEFAULT_PASS_SEC)}`,
     undefined,
-    waiting === 0
-      ? undefined
-      : (releaseCommand(facts) ?? 'spamdb -a ADDRESS, with the address of a host above'),
+    waiting === 0 ? undefined : release,
   )
+}
+
+function nameOf(subject: Facts['subject']): string {
+  if (subject.kind === 'email') return toDisplayText(subject.address)
+  return subject.kind === 'domain' ? toDisplayText(subject.domain) : ''
+}
+
+function waitingText({ database }: Facts, waiting: number): string {
+  if (waiting === 0) return 'no mail from or to it is waiting'
+  const more = 'tuples' in database && database.hasMoreTuples ? 'more than ' : ''
+  return `${more}${waiting} mails from or to it are waiting`
 }
 
 /** The command that releases the mail that waits; undefined where no word of a shell names it. */

@@ -132,6 +132,7 @@ function readRule(expressions: readonly Record<string, unknown>[], tableFamily: 
   return rule
 }
 
+// eslint-disable-next-line complexity -- a grammar: one case for each statement of a rule
 function readExpression(rule: NftRule, name: string, value: Record<string, unknown> | null): void {
   switch (name) {
     case 'match':
@@ -178,6 +179,7 @@ interface Match {
   right: unknown
 }
 
+// eslint-disable-next-line complexity -- a grammar: one branch for each field that a match can look at
 function readMatch(rule: NftRule, { op, left, right }: Match): void {
   const not = op === '!=' ? '!' : ''
   const { payload, meta, ct } = left

@@ -61,6 +61,7 @@ const CONDITION = /\b(?:user|group) [=!<>]| probability | os "| received-on |\bf
 
 const DIRECTION = /^(?:pass|match|(?:rdr-)?anchor|block(?: drop| return\S*(?: ?\([^)]*\))?)?) (in|out)\b/
 
+// eslint-disable-next-line complexity -- a flat table: one pattern for each field of a rule, each may be absent
 function parseRule(text: string): PfRule | undefined {
   const action = /^(pass|block|match|no rdr|rdr-anchor|rdr|anchor)(?=\s)/.exec(text)?.[1] as
     | PfRule['action']

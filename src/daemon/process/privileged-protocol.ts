@@ -133,12 +133,19 @@ export function readChildMessage(
     return bytes instanceof Uint8Array && bytes.length <= PIECE_BYTES ? { kind, id, bytes } : undefined
   }
   const table = tables.find(({ name }) => name === message.table)
-  if (table === undefined) return undefined
+  return table && readTableMessage(message, id, table)
+}
+
+/** A request about one table. */
+function readTableMessage(
+  { kind, change, ...parts }: Readonly<Record<string, unknown>>,
+  id: number,
+  table: TableSpec,
+): ChildMessage | undefined {
   if (kind === 'read-table' || kind === 'count-table') return { kind, id, table }
-  const [ipv4, ipv6] = [readPart(message.ipv4), readPart(message.ipv6)]
+  const [ipv4, ipv6] = [readPart(parts.ipv4), readPart(parts.ipv6)]
   if (!ipv4 || !ipv6) return undefined
   if (kind === 'replace-table') return { kind, id, table, ipv4, ipv6 }
-  const { change } = message
   const isChange = kind === 'change-table' && (change === 'add' || change === 'delete')
   return isChange ? { kind, id, table, change, ipv4, ipv6 } : undefined
 }
