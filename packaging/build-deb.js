@@ -90,6 +90,12 @@ function buildNativeModules(major) {
   const target = join(library, 'native', abi)
   mkdirSync(target, { recursive: true })
   const gyp = join(dirname(npmCli()), '../node_modules/node-gyp/bin/node-gyp.js')
+  // A setting of npm would win over an argument.
+  const compile = (folder, variables = {}) =>
+    run(process.execPath, [gyp, 'rebuild', '--release'], folder, {
+      npm_config_nodedir: headers,
+      ...variables,
+    })
   for (const [name, file] of Object.entries(NATIVE)) {
     const source = join(work, `build-${abi}`, 'node_modules', name)
     cpSync(join(root, 'node_modules', name), source, { recursive: true })
@@ -97,14 +103,16 @@ function buildNativeModules(major) {
     if (name === 'pcap') cpSync(join(root, 'node_modules/nan'), join(source, '../nan'), { recursive: true })
     // Without it the module for Node 24 ends the programs, as its head says.
     const wrap = `-include ${join(root, OWN_NATIVE, 'object-wrap.h')}`
-    run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], source, { CXXFLAGS: wrap })
+    compile(source, { CXXFLAGS: wrap })
+    const module = readFileSync(join(source, 'build/Release', file), 'latin1')
+    if (!module.includes(`node_register_module_v${abi}`)) fail(`${file} was not compiled for Node ${major}`)
     cpSync(join(source, 'build/Release', file), join(target, file))
     run('strip', ['--strip-unneeded', join(target, file)])
     linkNative(join('node_modules', name), file)
   }
   const own = join(work, `build-${abi}`, 'user-ids')
   cpSync(join(root, OWN_NATIVE), own, { recursive: true })
-  run(process.execPath, [gyp, 'rebuild', '--release', `--nodedir=${headers}`], own)
+  compile(own)
   cpSync(join(own, 'build/Release/user_ids.node'), join(target, 'user_ids.node'))
   run('strip', ['--strip-unneeded', join(target, 'user_ids.node')])
   linkNative(OWN_NATIVE, 'user_ids.node')
