@@ -1,11 +1,21 @@
 /** What the programs say before any of ours runs, and what must not happen meanwhile. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAMS = ['spamdctl', 'spamdb', 'spamlogd', 'spamd-setup', 'spamd']
@@ -38,6 +48,46 @@ test.each(['spamdctl', 'spamd'])('%s that was updated and not built again: one l
   expect({ status, stderr }).toEqual({
     status: 1,
     stderr: `${program}: the programs were built from other sources\n${program}: hint: run "npm run setup" in ${older}\n`,
+  })
+})
+
+describe('a native module that was built for another Node', () => {
+  const other = join(folder, 'other')
+  const DB = ['--db', join(other, 'db.sqlite')]
+  beforeAll(() => {
+    for (const part of ['bin', 'dist', 'package.json', 'oclif.manifest.json'])
+      cpSync(join(ROOT, part), join(other, part), { recursive: true })
+    mkdirSync(join(other, 'node_modules'))
+    for (const name of readdirSync(join(ROOT, 'node_modules')))
+      symlinkSync(join(ROOT, 'node_modules', name), join(other, 'node_modules', name))
+    const sqlite = join(other, 'node_modules/better-sqlite3')
+    rmSync(sqlite)
+    cpSync(join(ROOT, 'node_modules/better-sqlite3'), sqlite, { recursive: true })
+    rmSync(join(sqlite, 'build'), { recursive: true })
+    mkdirSync(join(sqlite, 'build/Release'), { recursive: true })
+    writeFileSync(join(sqlite, 'build/Release/better_sqlite3.node'), 'of another Node')
+    const made = spawnSync(process.execPath, [join(ROOT, 'bin/spamdctl.js'), 'init-db', ...DB])
+    expect(made.status).toBe(0)
+  })
+
+  test.each([
+    ['spamdctl', ['check-db', ...DB]],
+    ['spamdb', DB],
+    ['spamlogd', ['-D', '-r', join(ROOT, 'docs/examples/sample.pcap'), ...DB]],
+    ['spamd-setup', ['--offline', '--conf', '/dev/null', '--state-dir', join(other, 'state')]],
+    ['spamd', ['--check', '--firewall', 'none', '--user', userInfo().username, ...DB]],
+  ])('%s: one line that says so, and the command that helps', (program, args) => {
+    const { status, stderr } = spawnSync(process.execPath, [join(other, 'bin', `${program}.js`), ...args], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    expect(status).toBe(1)
+    const lines = stderr.split('\n').filter((line) => line !== '' && !line.includes(': warning: '))
+    expect(lines.filter((line) => line.includes('better-sqlite3 was not built for this Node'))).toHaveLength(
+      1,
+    )
+    expect(lines).toContain(`${program}: hint: run "npm rebuild better-sqlite3" in ${other}`)
+    expect(stderr).not.toMatch(/^ +at /m)
   })
 })
 

@@ -36,7 +36,8 @@ function checkSqlite(fault: string | undefined, findings: Findings): void {
     findings.ok('node.sqlite', 'better-sqlite3 loads')
     return
   }
-  const isOtherNode = /compiled against a different Node|NODE_MODULE_VERSION/.test(fault)
+  const isOtherNode =
+    /compiled against a different Node|NODE_MODULE_VERSION|was not built for this Node/.test(fault)
   findings.error(
     'node.sqlite',
     isOtherNode

@@ -36,6 +36,19 @@ const RUNTIME: BrokenGateway[] = [
   },
   {
     system: 'linux',
+    name: 'better-sqlite3 was built for another Node, as opening a database says it',
+    break: ({ context }) => {
+      context.sqliteFault = () => 'better-sqlite3 was not built for this Node (v22.12.0, x64)'
+    },
+    finding: {
+      id: 'node.sqlite',
+      level: 'error',
+      message: 'better-sqlite3 was built for another Node',
+      fix: 'npm rebuild better-sqlite3',
+    },
+  },
+  {
+    system: 'linux',
     name: 'better-sqlite3 is missing',
     break: ({ context }) => {
       context.sqliteFault = () => "Cannot find module 'better-sqlite3'"

@@ -579,6 +579,35 @@ describe('TLS', () => {
     expect(client.received.split(OK_RCPT)).toHaveLength(2)
   })
 
+  test('a certificate that is loaded or taken away by SIGHUP counts for the clients that come then', async () => {
+    const { port, server } = await start()
+    const offer = async (): Promise<boolean> => {
+      const client = await connect(port)
+      client.send('EHLO a\r\nQUIT\r\n')
+      await ends(client)
+      return client.received.includes('STARTTLS')
+    }
+    expect(await offer()).toBe(false)
+    server.reload({ secureContext })
+    expect(await offer()).toBe(true)
+    // A reload of something else keeps it.
+    server.reload({ dialogue: DIALOGUE })
+    expect(await offer()).toBe(true)
+    server.reload({ secureContext: undefined })
+    expect(await offer()).toBe(false)
+  })
+
+  test('each connection has a number of its own in the list of connections, the oldest first', async () => {
+    const { port, server } = await start()
+    for (const address of ['127.0.0.1', '127.0.0.2', '127.0.0.3']) {
+      const client = await connect(port, address)
+      await hears(client, '220 ')
+    }
+    const shown = server.snapshot()
+    expect(shown.map(({ ip }) => ip)).toEqual(['127.0.0.1', '127.0.0.2', '127.0.0.3'])
+    expect(shown.map(({ id }) => id)).toEqual([1, 2, 3])
+  })
+
   test('with stutter whole replies come late, not byte by byte', async () => {
     const { port, clock } = await start({ stutterSec: 5, greyStutterSec: 90 }, { secureContext, tickMs: 5 })
     const client = await connect(port)
