@@ -25,7 +25,7 @@ const OPTIONS: readonly OptionSpec[] = [
 const USAGE = 'doctor [--json] [--quiet] [--peer FILE]'
 const STANDARD_INPUT = 0
 
-/** `spamdctl doctor`: what is wrong, and the command that mends it. Manual: docs/man/spamdctl.8. */
+/** `spamdctl doctor`: show what is wrong, and the command that fixes it. Manual: docs/man/spamdctl.8. */
 export default class Doctor extends BaseCommand {
   static override summary = 'check everything mail depends on, and print the command that fixes each problem'
   static override description =

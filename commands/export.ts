@@ -4,7 +4,7 @@ import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'export [OPTIONS]'
 
-/** `spamdctl export`: print entries as import reads them. Manual: docs/man/spamdctl.8. */
+/** `spamdctl export`: print entries as text that import can read. Manual: docs/man/spamdctl.8. */
 export default class Export extends BaseCommand {
   static override summary = 'print the database as text that import can read'
   static override description =

@@ -39,7 +39,7 @@ export default class Init extends BaseCommand {
         findLocalAddress,
       })
       if (end === 'declined' || end === 'failed') process.exitCode = EXIT.failure
-      // The verdict: what init could not do, or did not mend.
+      // The verdict: what init could not do or fix.
       if (end === 'ready' || end === 'failed') await this.config.runCommand('doctor')
     } finally {
       lines?.close()

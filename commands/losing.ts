@@ -12,7 +12,7 @@ import { writeFully } from '../src/platform/standard-output.js'
 
 const USAGE = 'losing [--since DURATION] [--min-addresses N] [--no-dns] [--json | --check]'
 
-/** `spamdctl losing`: whose mail does not get through, and the command that helps. Manual: docs/man/spamdctl.8. */
+/** `spamdctl losing`: show who is losing mail, and the command that helps. Manual: docs/man/spamdctl.8. */
 export default class Losing extends BaseCommand {
   static override summary =
     'show who is losing mail by retrying from many addresses, and the command that lets it pass'

@@ -10,7 +10,7 @@ import { LiveSystem } from '../src/platform/system-probe.js'
 
 const USAGE = 'metrics [--textfile FILE]'
 
-/** `spamdctl metrics`: everything as metrics of Prometheus. Manual: docs/man/spamdctl.8. */
+/** `spamdctl metrics`: print everything as Prometheus metrics. Manual: docs/man/spamdctl.8. */
 export default class Metrics extends BaseCommand {
   static override summary = 'print metrics for Prometheus, of all programs and lists'
   static override description =

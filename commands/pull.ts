@@ -5,7 +5,7 @@ import { writeFully, writeMessage } from '../src/platform/standard-output.js'
 
 const USAGE = 'pull [--since] [--ssh-config FILE] HOST...'
 
-/** `spamdctl pull`: take over what other gateways know. Manual: docs/man/spamdctl.8. */
+/** `spamdctl pull`: merge the databases of other gateways. Manual: docs/man/spamdctl.8. */
 export default class Pull extends BaseCommand {
   static override summary = 'merge the database of another gateway over ssh'
   static override description =

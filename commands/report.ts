@@ -6,7 +6,7 @@ import { LiveSystem } from '../src/platform/system-probe.js'
 
 const USAGE = 'report --output FILE [--since DURATION] [--watch SECONDS] [--json]'
 
-/** `spamdctl report`: one page to look at. Manual: docs/man/spamdctl.8. */
+/** `spamdctl report`: write one HTML page. Manual: docs/man/spamdctl.8. */
 export default class Report extends BaseCommand {
   static override summary = 'write one HTML page about mail, lists, peers and faults'
   static override description =

@@ -2,7 +2,9 @@ import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { SPAMLOGD_OPTIONS } from '../src/cli/spamlogd/spamlogd-options.js'
 import { program } from '../src/programs/spamlogd.js'
 
-/** `spamlogd`: watch the packet filter's log and keep the white list alive. Manual: docs/man/spamlogd.8. */
+/**
+ * `spamlogd`: watch the packet filter's log and keep the white list up to date. Manual: docs/man/spamlogd.8.
+ */
 export default class Spamlogd extends BaseCommand {
   static override summary = "watch the packet filter's log and keep the white list up to date"
   static override flags = flagsForHelp(SPAMLOGD_OPTIONS)

@@ -27,7 +27,10 @@ const OPTIONS: readonly OptionSpec[] = [
 ]
 const USAGE = 'status [--check [--warning NAME=RANGE] [--critical NAME=RANGE]] [--json]'
 
-/** `spamdctl status`: one screen of what runs and what it holds. Manual: docs/man/spamdctl.8. */
+/**
+ * `spamdctl status`: show daemons, database, tables, lists and peers on one screen. Manual:
+ * docs/man/spamdctl.8.
+ */
 export default class Status extends BaseCommand {
   static override summary = 'show daemons, database, tables, lists and peers on one screen'
   static override usage = USAGE

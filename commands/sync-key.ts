@@ -12,7 +12,7 @@ const OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
-/** `spamdctl sync-key`: make the key that gateways share. Manual: docs/man/spamdctl.8. */
+/** `spamdctl sync-key`: create the key that gateways share. Manual: docs/man/spamdctl.8. */
 export default class SyncKey extends BaseCommand {
   static override summary = 'create the synchronisation key and print its fingerprint'
   static override description =

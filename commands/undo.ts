@@ -3,7 +3,7 @@ import { liveHistoryParts, runUndo, UNDO_OPTIONS } from '../src/cli/operations/h
 
 const USAGE = 'undo [--dry-run] [--force] [ID|last]'
 
-/** `spamdctl undo`: take a manual change or an import back. Manual: docs/man/spamdctl.8. */
+/** `spamdctl undo`: undo a manual change or an import. Manual: docs/man/spamdctl.8. */
 export default class Undo extends BaseCommand {
   static override summary = 'undo a manual change or an import'
   static override usage = USAGE

@@ -10,7 +10,7 @@ import { LiveSystem } from '../src/platform/system-probe.js'
 const OPTIONS: readonly OptionSpec[] = [{ long: 'json', summary: 'print one JSON object' }, ...PLACE_OPTIONS]
 const USAGE = 'why [--json] ADDRESS|EMAIL|DOMAIN'
 
-/** `spamdctl why`: what decides about a host, a mail address or a domain. Manual: docs/man/spamdctl.8. */
+/** `spamdctl why`: explain how a host, a mail address or a domain is treated. Manual: docs/man/spamdctl.8. */
 export default class Why extends BaseCommand {
   static override summary = 'explain how a host, address or domain is treated, and what changes it'
   static override usage = USAGE

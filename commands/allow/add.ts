@@ -5,7 +5,10 @@ import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 
 const USAGE = 'allow add [--expire DURATION] [--comment TEXT] [--dry-run] DOMAIN|CIDR'
 
-/** `spamdctl allow add`: let a sender past spamd by its SPF record, or a network. Manual: docs/man/spamdctl.8. */
+/**
+ * `spamdctl allow add`: let a sender, by its SPF record, or a network bypass spamd. Manual:
+ * docs/man/spamdctl.8.
+ */
 export default class AllowAdd extends BaseCommand {
   static override summary = "let a network, or the servers that a domain's SPF record names, bypass spamd"
   static override usage = USAGE

@@ -5,7 +5,7 @@ import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 
 const USAGE = 'allow remove [--json] DOMAIN|CIDR ...'
 
-/** `spamdctl allow remove`: take exceptions away. Manual: docs/man/spamdctl.8. */
+/** `spamdctl allow remove`: remove exceptions. Manual: docs/man/spamdctl.8. */
 export default class AllowRemove extends BaseCommand {
   static override summary = 'remove exceptions'
   static override usage = USAGE

@@ -2,7 +2,7 @@ import { formatCatalogue } from '../../src/app/lists/list-catalogue.js'
 import { BaseCommand } from '../../src/cli/base-command.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-/** `spamdctl lists catalogue`: ready records for spamd.conf. Manual: docs/man/spamdctl.8. */
+/** `spamdctl lists catalogue`: records for spamd.conf. Manual: docs/man/spamdctl.8. */
 export default class ListsCatalogue extends BaseCommand {
   static override summary =
     'print spamd.conf records for maintained public lists, with format, fetch interval and terms'

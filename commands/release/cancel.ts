@@ -8,7 +8,7 @@ import { writeFully } from '../../src/platform/standard-output.js'
 
 const USAGE = 'release cancel [--json] ID'
 
-/** `spamdctl release cancel`: end a release before its time. Manual: docs/man/spamdctl.8. */
+/** `spamdctl release cancel`: cancel a release. Manual: docs/man/spamdctl.8. */
 export default class ReleaseCancel extends BaseCommand {
   static override summary = 'cancel a release'
   static override usage = USAGE

@@ -8,7 +8,7 @@ import { writeFully } from '../../src/platform/standard-output.js'
 
 const USAGE = 'release [--to ADDR] [--from ADDR|DOMAIN] [--ip CIDR] [--for DURATION] [--pool]'
 
-/** `spamdctl release`: let a waiting mail pass with its next try but one. Manual: docs/man/spamdctl.8. */
+/** `spamdctl release`: let waiting mail pass at the second try from now. Manual: docs/man/spamdctl.8. */
 export default class ReleaseMail extends BaseCommand {
   static override summary = 'let waiting mail pass, whatever address it is retried from'
   static override usage = USAGE

@@ -1,6 +1,6 @@
 /**
- * Exceptions that keep themselves up to date: domains whose servers never wait, by what their SPF records name, and
- * networks. Times are seconds since the Epoch.
+ * Exceptions that are kept up to date: domains whose servers never wait, by the networks in their SPF
+ * records, and single networks. Times are seconds since the Epoch.
  */
 import { isInNetwork, parseCidr } from '../ip/cidr.js'
 import { EXPIRE_NEVER } from './times.js'
@@ -9,47 +9,47 @@ export interface AllowSource {
   /** A domain in lower case, or CIDR text. */
   name: string
   first: number
-  /** Removal time; 0 (EXPIRE_NEVER) for good. */
+  /** Removal time; 0 (EXPIRE_NEVER) for none. */
   expire: number
   /** When its networks were last found; 0: not yet. */
   checked: number
   comment?: string | undefined
-  /** Canonical CIDR text, ascending, IPv4 first: what was last found. */
+  /** The networks last found: canonical CIDR text, ascending, IPv4 first. */
   networks: readonly string[]
 }
 
-/** A source is stored whole, with its networks, or removed. */
+/** A source is stored as a whole, with its networks, or removed. */
 export type AllowEdit = { operation: 'put'; source: AllowSource } | { operation: 'remove'; name: string }
 
-/** Sources at most: a list of all senders of the world is another thing. */
+/** Maximum number of sources: exceptions are not meant for a list of all senders. */
 export const MAX_ALLOW_SOURCES = 500
-/** Networks of one source at most; the largest sender needs some hundreds. */
+/** Maximum number of networks per source; the largest sender needs a few hundred. */
 export const MAX_ALLOW_NETWORKS = 20_000
-/** Networks of a domain that could not be asked for so long are dropped. */
+/** Networks of a domain that could not be looked up for this long are dropped. */
 export const KEEP_NETWORKS_SEC = 30 * 86_400
 
-/** What a source stands for now. */
+/** The current state of a source. */
 export type AllowState =
-  /** Its networks are let through. */
+  /** Its networks pass. */
   | 'in force'
-  /** It has none: never found, or none that could be kept. */
+  /** It has no networks: none was found, or none could be kept. */
   | 'empty'
-  /** Not found for too long: its networks are let through no more. */
+  /** Not found for too long: its networks no longer pass. */
   | 'dropped'
   /** Its own time is over. */
   | 'ended'
 
-/** Tells what a source is at a time. */
+/** Returns the state of a source at a time. */
 export function allowStateOf({ name, expire, checked, networks }: AllowSource, now: number): AllowState {
   if (expire !== EXPIRE_NEVER && expire <= now) return 'ended'
   if (networks.length === 0) return 'empty'
   return !isAllowedNetwork(name) && checked + KEEP_NETWORKS_SEC <= now ? 'dropped' : 'in force'
 }
 
-/** Networks that the history names of one change. */
+/** Maximum number of networks that the history names per change. */
 const MAX_NAMED = 10
 
-/** What the history says of an edit, for people; undefined when it only found again what was there. */
+/** Text of an edit for the history; undefined when nothing changed. */
 function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): string | undefined {
   if (edit.operation === 'remove') {
     return before === undefined ? undefined : `${edit.name}: removed, ${countText(before.networks.length)}`
@@ -72,7 +72,7 @@ function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): st
   return named.length === 0 ? undefined : `${name}: ${named.join(' ')}`
 }
 
-/** The same of several edits in order; `known` is what is on record, by name, and is brought along. */
+/** The same for several edits in order; `known` is what is on record, by name, and is updated. */
 export function tellAllowEdits(known: Map<string, AllowSource>, edits: readonly AllowEdit[]): string[] {
   return edits.flatMap((edit) => {
     const name = edit.operation === 'put' ? edit.source.name : edit.name
@@ -87,7 +87,7 @@ function countText(count: number): string {
   return `${count} ${count === 1 ? 'network' : 'networks'}`
 }
 
-/** True when the networks of a source hold a canonical address. */
+/** True when a canonical address is in one of the networks of a source. */
 export function holdsAddress({ networks }: Pick<AllowSource, 'networks'>, ip: string): boolean {
   return networks.some((text) => {
     const network = parseCidr(text)
@@ -95,7 +95,7 @@ export function holdsAddress({ networks }: Pick<AllowSource, 'networks'>, ip: st
   })
 }
 
-/** True for a source that is a network by itself and needs no DNS. */
+/** True for a source that is itself a network and needs no DNS. */
 export function isAllowedNetwork(name: string): boolean {
   return name.includes('/')
 }

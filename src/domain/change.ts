@@ -10,7 +10,7 @@ export const CHANGE_RULES = [
   'import',
   /** A delivery attempt made, counted or restarted a tuple. */
   'attempt',
-  /** A tuple that waited and came back made its address WHITE. */
+  /** A tuple that was retried after passtime made its address WHITE. */
   'promotion',
   /** A spamtrap or a domain that is not allowed. */
   'trap',
@@ -18,13 +18,13 @@ export const CHANGE_RULES = [
   'low-priority-mx',
   /** The log watcher saw the address. */
   'sighting',
-  /** The same, and its option released a TRAPPED address. */
+  /** The same, with the option that releases a TRAPPED address. */
   'untrap',
-  /** The time of the entry is over. */
+  /** The entry expired. */
   'expiry',
-  /** A WHITE address is on a block list, or a tuple of one. */
+  /** A WHITE address, or the address of a tuple, is on a block list. */
   'block-list',
-  /** Evicted to stay within the limits of tuples. */
+  /** Evicted to stay within the limits on tuples. */
   'limit',
   /** A message of a sync peer. */
   'peer',
@@ -32,11 +32,11 @@ export const CHANGE_RULES = [
   'merge',
   'undo',
   'release',
-  /** A pool of senders came back, or an attempt was counted for its key. */
+  /** A pool of senders retried, or an attempt was counted for its key. */
   'pool',
   /** SPF says that the sender is forged. */
   'spf-fail',
-  /** A list of good senders that is asked through DNS holds the address. */
+  /** The address is on a DNS allow list. */
   'dns-list',
   /** An exception of `spamdctl allow`. */
   'allow',
@@ -46,9 +46,9 @@ export type ChangeRule = (typeof CHANGE_RULES)[number]
 /** What made a change. */
 export interface Cause {
   rule: ChangeRule
-  /** Who: address of a peer, name of a user; undefined when the rule says all. */
+  /** Who: address of a peer, name of a user; undefined when the rule is enough. */
   actor?: string | undefined
-  /** The recipient that was a trap, for the history alone. */
+  /** The recipient that was a trap; only for the history. */
   recipient?: WireText | undefined
 }
 
@@ -58,11 +58,11 @@ interface ChangeOf<Key, Held> {
   after: Held
   stamp: Stamp
   cause: Cause
-  /** Which request of the batch made it, counted from 0. */
+  /** Index of the request in the batch that made the change. */
   request: number
 }
 
-/** A change under each kind of key. */
+/** A change for each kind of key. */
 export type HostChange = ChangeOf<{ kind: 'host'; ip: string }, HeldHost>
 /** See `HostChange`. */
 export type TupleChange = ChangeOf<{ kind: 'tuple' } & Tuple, HeldTuple>
@@ -72,12 +72,12 @@ export type SpamtrapChange = ChangeOf<{ kind: 'spamtrap'; address: WireText }, H
 /** See `HostChange`. */
 export type PoolChange = ChangeOf<{ kind: 'pool'; ip: string }, HeldPool>
 
-/** See `HostChange`; a release is no entry, but is told of in the same way. */
+/** See `HostChange`; a release is not an entry, but is reported in the same way. */
 export type ReleaseChange = ChangeOf<{ kind: 'release'; id: string }, HeldRelease>
 
-/** One change of one entry: what is on record before and after it, when, and why. */
+/** One change of one entry: the entry before and after, when, and why. */
 export type Change = HostChange | TupleChange | SpamtrapChange | PoolChange | ReleaseChange
-/** What a change can be of. */
+/** What can change. */
 export type ChangeKey = Change['key']
 
 /** True for a change of a WHITE or TRAPPED entry. */
@@ -85,7 +85,10 @@ export function isHostChange(change: Change): change is HostChange {
   return change.key.kind === 'host'
 }
 
-/** A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be mixed up (a pool has `/`). */
+/**
+ * A key as one text, for maps: no field of a key holds NUL, and the kinds cannot be confused (a pool has
+ * `/`).
+ */
 export function keyText(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':

@@ -29,7 +29,7 @@ import { poolTuple } from './pool-key.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 
-/** What has to be on hand to decide delivery attempts. */
+/** What must be loaded to decide delivery attempts. */
 export function selectAttempts(
   attempts: readonly TupleAttempt[],
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
@@ -49,7 +49,7 @@ export function selectAttempts(
   return selection
 }
 
-/** Decides attempts in order; outcomes in the same order. The limit of all tuples is the store's to keep. */
+/** Decides attempts in order; outcomes in the same order. The store enforces the limit on all tuples. */
 export function decideAttempts(
   draft: Draft,
   attempts: readonly TupleAttempt[],
@@ -91,7 +91,8 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
     return { result, isNewHost: false, evictedCount, ...openedPart(opened) }
   }
   if (seen.known.entry !== undefined) draft.putTuple(seen.text, attempt.tuple, NO_TUPLE, PROMOTION)
-  // An address that was WHITE already shows no pool: it only came before its table knew.
+  // An address that was WHITE already is no sign of a pool: it only came before the packet filter's table was
+  // updated.
   const opened = wasKnownHost ? [] : openPassed(draft, attempt, seen.pools, own, policy)
   const waitedSec = draft.now - passed.first
   return {
@@ -107,7 +108,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
 interface SeenAttempt {
   text: string
   known: HeldTuple
-  /** The tuple is not there, or begins anew. */
+  /** The tuple does not exist, or starts again. */
   isNew: boolean
   epoch: Stamp | undefined
   pools: readonly SeenPool[]
@@ -126,8 +127,9 @@ function seeAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy): Se
 }
 
 /**
- * A tuple past its time that no scan has removed yet begins anew, one of before its address was deleted, and one
- * that was made while the clock stood too late: it would wait until that time comes.
+ * A tuple starts again if it has expired but no scan has removed it yet, if it is older than a deletion of
+ * its address, or if it was created while the clock was too far ahead (it would have to wait until that
+ * time).
  */
 function isVoid(draft: Draft, ip: string, entry: GreyEntry, known: HeldTuple): boolean {
   return (
@@ -144,7 +146,7 @@ function trapByRecipient(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy
   return isTrap ? trap(draft, attempt, policy, 'trapped') : undefined
 }
 
-/** Who turns to the MX of low priority before any other is no mail server. */
+/** A client that tries the low-priority MX before any other is not a mail server. */
 function trapByMx(
   draft: Draft,
   attempt: TupleAttempt,
@@ -156,14 +158,14 @@ function trapByMx(
   return trap(draft, attempt, policy, 'trapped-mx')
 }
 
-/** The times of the client's own tuple with this attempt in it. */
+/** The times of the client's own tuple, including this attempt. */
 function ownTimes(draft: Draft, { known: { entry, marks }, isNew }: SeenAttempt, policy: GreyPolicy) {
   if (entry === undefined || isNew) return newTuple(policy.greyExpireSec, draft.now)
   const isOfOther = marks?.firstNode !== undefined && marks.firstNode !== draft.node
   return repeatTuple(entry, policy.passSec + (isOfOther ? OTHER_NODE_SEC : 0), draft.now)
 }
 
-/** Stores the tuple of a client that has to come again; the networks that this attempt opened all the same. */
+/** Stores the tuple of a client that must retry; networks that this attempt opened are stored too. */
 function keepWaiting(
   draft: Draft,
   attempt: TupleAttempt,
@@ -193,12 +195,15 @@ function openPassed(
     .filter((network) => network !== undefined)
 }
 
-/** The part of an outcome that names opened networks: absent when there are none. */
+/** The part of an outcome that lists opened networks: absent when there are none. */
 export function openedPart(opened: string[]): Pick<TupleOutcome, 'opened'> {
   return opened.length === 0 ? {} : { opened }
 }
 
-/** The times of the key by which a client has waited, its own tuple first; undefined when it must go on waiting. */
+/**
+ * The times of the key by which a client has waited, its own tuple first; undefined when it must keep
+ * waiting.
+ */
 function passedBy(
   draft: Draft,
   { mayPromote, clientIp }: TupleAttempt,
@@ -210,7 +215,7 @@ function passedBy(
   return pools.find((pool) => hasPoolPassed(draft, pool, clientIp))?.entry
 }
 
-/** Learn-only mode lets whoever came back through, unless a list or a trap says otherwise. */
+/** In learn-only mode every client that retries passes, unless a list or a trap forbids it. */
 function learn(draft: Draft, { clientIp, mayPromote }: TupleAttempt, seen: EntryTimes): string | undefined {
   if (!mayPromote || draft.host(clientIp).entry !== undefined) return undefined
   return openForLearning(draft, clientIp, seen)
@@ -221,7 +226,7 @@ function greyEntry({ ip, helo, from, to }: Tuple, times: EntryTimes): GreyEntry 
   return { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount }
 }
 
-/** True when the address of a tuple was deleted after the tuple was made: it must not undo that. */
+/** True when the address of a tuple was deleted after the tuple was created: the tuple must not undo that. */
 export function isBeforeReset(draft: Draft, ip: string, { marks }: HeldTuple): boolean {
   const host = draft.host(ip)
   return host.entry === undefined && compareStamps(marks?.epoch, host.marks?.reset) < 0
@@ -231,7 +236,7 @@ function marksOf(epoch: Stamp | undefined, first: number, now: number): TupleMar
   return epoch === undefined && first === now ? undefined : { epoch, last: now }
 }
 
-/** Removes the first tuples of an address until there is room for one more; returns how many. */
+/** Removes the oldest tuples of an address until there is space for one more; returns how many. */
 export function makeRoom(draft: Draft, ip: string, maxTuples: number): number {
   let evictedCount = 0
   while (draft.tupleCount(ip) >= maxTuples && draft.takeFirstTuple(ip, LIMIT) !== undefined) {
@@ -245,7 +250,7 @@ function hasJustPassed(draft: Draft, ip: string, policy: GreyPolicy): boolean {
   return entry !== undefined && isFreshlyPromoted(entry, policy, draft.now)
 }
 
-/** What may be a trap, as a result of the attempt and as a cause. */
+/** Kinds of trap, as result of an attempt and as cause. */
 const TRAPS = {
   trapped: 'trap',
   'trapped-mx': 'low-priority-mx',
@@ -279,8 +284,9 @@ export function trap(
 }
 
 /**
- * Makes the address WHITE unless it is TRAPPED; one that is WHITE already stays as it is, unless it passed in the future: no
- * table takes an entry that was made while the clock stood too late before that time comes.
+ * Makes the address WHITE unless it is TRAPPED. An address that is WHITE already is left unchanged, unless
+ * its `pass` is in the future: such an entry, created while the clock was too far ahead, would not enter any
+ * table until then.
  */
 export function promote(
   draft: Draft,

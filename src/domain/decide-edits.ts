@@ -9,7 +9,7 @@ import { addHostByHand } from './manual-host.js'
 import type { EditOutcome, ManualEdit } from './requests.js'
 import { EXPIRE_NEVER } from './times.js'
 
-/** What has to be on hand to decide edits. */
+/** What must be loaded to decide edits. */
 export function selectEdits(edits: readonly ManualEdit[]): Selection {
   const selection = emptySelection()
   for (const edit of edits) {
@@ -33,7 +33,7 @@ export function selectEdits(edits: readonly ManualEdit[]): Selection {
   return selection
 }
 
-/** Adds a key to what has to be on hand. */
+/** Adds a key to the selection. */
 export function selectKey(selection: Selection, key: EntryKey): void {
   if (key.kind === 'host') selection.hosts.add(key.ip)
   else if (key.kind === 'spamtrap') selection.spamtraps.add(key.address)
@@ -111,7 +111,7 @@ function addSpamtrap(
   return entry === undefined ? 'added' : 'updated'
 }
 
-/** Deletes whatever is on record under a key; false when there is nothing. */
+/** Deletes what is on record under a key; false when there is nothing. */
 export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
   switch (key.kind) {
     case 'host': {
@@ -146,7 +146,7 @@ function deleteTuples(draft: Draft, ip: string, isAll: boolean, cause: Cause): b
   return hasDeleted
 }
 
-/** What tells other gateways that a tuple was deleted by hand; see mergeTuples. */
+/** Tells other gateways that a tuple was deleted by hand; see mergeTuples. */
 function deletedTuple(draft: Draft): HeldTuple {
   return { entry: undefined, marks: { epoch: draft.nextStamp() } }
 }

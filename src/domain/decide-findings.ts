@@ -1,9 +1,9 @@
 /**
- * What DNS said about attempts after their answers, as values: SPF lets the servers of a domain wait together, lists of
- * good senders let a client in, and lists of bad ones let it wait on.
- *
- * A first attempt never passes by SPF alone, since anybody can publish a record: the domain, sender and recipient must
- * have been seen before, and passtime be over. `draft.now` is the time of the attempts, not of what was learnt.
+ * Decides what DNS answered about attempts after their reply: SPF lets the servers of a domain count as one
+ * client, DNS allow lists let a client pass, and DNS block lists keep it waiting.
+ * ¶ A first attempt never passes by SPF alone, because anyone can publish a record: domain, sender and
+ * recipient must have been seen before, and passtime must have elapsed. `draft.now` is the time of the
+ * attempts, not of the answers.
  */
 import { type Cause, tupleText } from './change.js'
 import { isBeforeReset, makeRoom, openedPart, promote, selectAttempts, trap } from './decide-attempts.js'
@@ -18,7 +18,7 @@ import type { AttemptFinding, GreyPolicy, PoolAttempt, TupleOutcome } from './re
 const PROMOTION: Cause = { rule: 'promotion' }
 const DNS_LIST: Cause = { rule: 'dns-list' }
 
-/** What has to be on hand to decide findings. */
+/** What must be loaded to decide findings. */
 export function selectFindings(
   findings: readonly AttemptFinding[],
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
@@ -42,7 +42,7 @@ export function selectFindings(
   return selection
 }
 
-/** Decides findings in order; outcomes in the same order. `repeated`: the client goes on waiting. */
+/** Decides findings in order; outcomes in the same order. `repeated`: the client keeps waiting. */
 export function decideFindings(
   draft: Draft,
   findings: readonly AttemptFinding[],
@@ -54,7 +54,7 @@ export function decideFindings(
   })
 }
 
-/** What counts for a pass by SPF; the address opens nothing but itself, so that no list has to be asked. */
+/** What counts for a pass by SPF. The address opens only itself, so no list has to be checked. */
 function spfPools({ spfPass }: AttemptFinding): PoolAttempt[] {
   return spfPass === undefined ? [] : [{ key: { kind: 'spf', domain: spfPass.domain }, mayOpen: true }]
 }
@@ -92,7 +92,7 @@ function decideFinding(draft: Draft, finding: AttemptFinding, policy: GreyPolicy
   }
 }
 
-/** A server that forwards mail fails the SPF of its senders, and one that is WHITE is known to be a server. */
+/** A server that forwards mail fails the SPF of its senders; one that is WHITE is known to be a server. */
 function trapBySpf(
   draft: Draft,
   { attempt, isSpfFail }: AttemptFinding,
@@ -108,7 +108,7 @@ function ownPassed(draft: Draft, ip: string, own: HeldTuple): EntryTimes | undef
   return hasPassed(own.entry, draft.now) ? own.entry : undefined
 }
 
-/** Promotes by the times `seen` that have passed, or at once who is on a list of good senders. */
+/** Promotes the client if one of the times `seen` has passed, or at once if it is on an allow list. */
 function letIn(
   draft: Draft,
   { attempt: { clientIp }, isAllowListed }: AttemptFinding,
@@ -150,7 +150,8 @@ function openBy(
     if (pool !== spf && !wasKnown) opened.push(openPool(draft, pool, clientIp, ownCount, policy))
   }
   if (spf !== undefined && spfPass?.isOfDomain === true) {
-    // A domain is known by any server of its own that came back: its record tells the others from strangers.
+    // Any server that retried makes its domain known: the record distinguishes the domain's other servers
+    // from other hosts.
     opened.push(
       passed.includes(spf)
         ? openPool(draft, spf, clientIp, 0, policy)

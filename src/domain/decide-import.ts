@@ -9,7 +9,7 @@ import { isPinned } from './host-state.js'
 import type { UpsertCounts } from './requests.js'
 import type { Stamp } from './stamp.js'
 
-/** What has to be on hand to decide an import. */
+/** What must be loaded to decide an import. */
 export function selectEntries(entries: readonly Entry[]): Selection {
   const selection = emptySelection()
   for (const entry of entries) selectKey(selection, keyOf(entry))
@@ -18,7 +18,7 @@ export function selectEntries(entries: readonly Entry[]): Selection {
 
 const IMPORT: Cause = { rule: 'import' }
 
-/** Decides about whole entries: each replaces what is under its key, or is skipped with `ifMissing`. */
+/** Decides about whole entries: each replaces the entry with its key, or is skipped with `ifMissing`. */
 export function decideImport(
   draft: Draft,
   entries: readonly Entry[],
@@ -79,12 +79,12 @@ function putEntry(draft: Draft, entry: Entry): void {
   }
 }
 
-/** An entry that comes without a comment keeps the one on record. */
+/** An imported entry without a comment keeps the existing one. */
 function withComment<E extends { comment?: string }>(entry: E, known: string | undefined): E {
   return known === undefined ? entry : { comment: known, ...entry }
 }
 
-/** What an import says counts as said by hand: it replaces what gateways had before. */
+/** An import counts as a manual change: it overrides what gateways knew before. */
 export function importedMarks(entry: HostEntry, stamp: Stamp): HostMarks {
   const pinned = isPinned(entry)
   const isFixed = pinned || entry.comment !== undefined

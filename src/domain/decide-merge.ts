@@ -1,4 +1,4 @@
-/** What another gateway knows, laid over what is on record here; the rules of joining are in merge.ts. */
+/** Merges what another gateway knows into what is on record here; the rules are in merge.ts. */
 import { type Cause, tupleText } from './change.js'
 import { makeRoom } from './decide-attempts.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
@@ -23,7 +23,7 @@ import type { GreyPolicy } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
 import { KEEP_RESET_SEC } from './times.js'
 
-/** Everything that one gateway knows under one key, as gateways tell it to one another. */
+/** Everything that one gateway knows under one key, in the form in which gateways exchange it. */
 export type MergeRecord =
   | { kind: 'host'; ip: string; registers: HostRegisters }
   | { kind: 'tuple'; tuple: Tuple; state: TupleState | DeletedTuple }
@@ -34,15 +34,15 @@ export type MergeRecord =
   | { kind: 'release'; id: string; stamp: Stamp; entry: Release }
 
 /**
- * `ahead`: changed at a time that is more than five minutes in our future; nothing was stored, and it has to be asked
- * for again later.
+ * `ahead`: dated more than five minutes in the future; nothing was stored, and the record must be fetched
+ * again later.
  */
 export type MergeOutcome = 'applied' | 'unchanged' | 'ahead'
 
-/** Clocks of gateways may differ by so much; a stamp from further ahead would push ours there. */
+/** Clocks of gateways may differ by this much; a later stamp would push our own clock there. */
 const MAX_AHEAD_SEC = 300
 
-/** What has to be on hand to merge records. */
+/** What must be loaded to merge records. */
 export function selectMerge(
   records: readonly MergeRecord[],
   policy: Pick<GreyPolicy, 'maxTuplesPerAddress'>,
@@ -143,7 +143,8 @@ function mergeHost(draft: Draft, ip: string, registers: HostRegisters, cause: Ca
   const held = draft.host(ip)
   const known = registersOf(held)
   const merged = mergeHosts(known, registers)
-  // What won is handed on as it is: nothing new is in what is made of known registers alone. Counts alone are no news.
+  // The winning record is passed on unchanged: a combination of known registers contains nothing new. Counts
+  // alone are not reported.
   const isKnown =
     merged.reset === known.reset &&
     merged.white === known.white &&
@@ -156,7 +157,7 @@ function mergeHost(draft: Draft, ip: string, registers: HostRegisters, cause: Ca
   return 'applied'
 }
 
-/** Nothing shows any more: as after an expiry, the reset alone is kept. */
+/** Nothing is visible any more: as after an expiry, only the reset is kept. */
 function mergeNothing(draft: Draft, ip: string, held: HeldHost, after: HeldHost, cause: Cause): MergeOutcome {
   const marks = expiredMarks(after.marks, draft.now, KEEP_RESET_SEC)
   if (held.entry === undefined && compareStamps(held.marks?.reset, marks?.reset) === 0) return 'unchanged'
@@ -182,7 +183,7 @@ function mergeTuple(
     draft.putTuple(text, tuple, { entry: undefined, marks: { epoch: merged.epoch } }, cause)
     return 'applied'
   }
-  // One that is over, of before a reset, or of an address that is WHITE has done its work.
+  // A tuple that expired, is older than a reset, or belongs to a WHITE address is no longer needed.
   const isUseless = merged.expire <= draft.now || host?.kind === 'WHITE'
   if (isUseless || compareStamps(merged.epoch, reset) < 0) return 'unchanged'
   if (held.entry === undefined) makeRoom(draft, tuple.ip, maxTuplesPerAddress)
@@ -215,15 +216,15 @@ function mergeSpamtrap(
 ): MergeOutcome {
   const held = draft.spamtrap(address)
   const order = compareStamps(stamp, spamtrapStamp(held))
-  // Stamps are unique but for those of entries from before stamps.
+  // Stamps are unique, except those of entries older than stamps.
   if (order < 0 || (order === 0 && (entry?.comment ?? '') <= (held.entry?.comment ?? ''))) return 'unchanged'
   draft.putSpamtrap(address, { entry, stamp }, draft.nextStamp(), cause)
   return 'applied'
 }
 
 /**
- * The later closing, and the network that was opened later: of one opening the longer one. One that was opened before it
- * was closed, or that holds a TRAPPED address here, stays closed.
+ * Takes the later closing, and the network that was opened later, or of one opening the longer one. A network
+ * that was opened before it was closed, or that contains an address TRAPPED here, stays closed.
  */
 function mergePool(draft: Draft, network: string, { reset, entry }: HeldPool, cause: Cause): MergeOutcome {
   const held = draft.pool(network)
@@ -264,7 +265,7 @@ function spamtrapStamp({ entry, stamp }: HeldSpamtrap): Stamp | undefined {
   return stamp ?? (entry && oldStamp(entry.first))
 }
 
-/** What is on record under a key as other gateways are told; undefined when there is nothing to tell. */
+/** What is on record under a key, as sent to other gateways; undefined when there is nothing to send. */
 export function recordOfHost(ip: string, held: HeldHost): MergeRecord | undefined {
   if (held.entry === undefined && held.marks === undefined) return undefined
   return { kind: 'host', ip, registers: registersOf(held) }

@@ -1,9 +1,9 @@
 /**
- * Pools of senders, as values: attempts are counted by key, and the network that came back after passtime is let in.
- *
- * Against abuse (one rented machine must not admit its neighbours): the network opens only when the attempts of the key
- * came from more than one place, is never wider than a /24 or /64, holds no TRAPPED or block-listed address, and is closed by
- * a trap; a key opens 64 of them at most; nothing but another completed retry prolongs it.
+ * Pools of senders: attempts are counted by key, and the network that retried after passtime is opened.
+ * ¶ Against abuse (a rented machine must not open the network for its neighbours): the network is opened only
+ * if the attempts of the key came from more than one place, is never wider than a /24 or /64, contains no
+ * TRAPPED or block-listed address, and is closed by a trap; a key opens at most 64 of them; only another
+ * completed retry extends it.
  */
 import { type Cause, tupleText } from './change.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
@@ -15,8 +15,8 @@ import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
 import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
 
 /**
- * Most networks that one key opens. A provider with more networks of servers is better named by its SPF record, and a
- * domain with more servers by hand.
+ * Maximum number of networks that one key opens. For a provider with more networks use its SPF record, for a
+ * domain with more servers an exception.
  */
 export const MOST_OPENED: Readonly<Record<PoolKeyKind, number>> = {
   network: 64,
@@ -29,8 +29,8 @@ const POOL: Cause = { rule: 'pool' }
 const EXPIRY: Cause = { rule: 'expiry' }
 
 /**
- * What else has to be on hand, now that tuples and spamtraps are: networks matter to the few attempts that may open or
- * close one.
+ * What else must be loaded, once tuples and spamtraps are: networks matter only to the few attempts that may
+ * open or close one.
  */
 export function selectPools(
   draft: Draft,
@@ -79,7 +79,10 @@ export interface SeenPool {
   entry: GreyEntry
 }
 
-/** Counts an attempt under a key without storing it yet. A key past its time, or of a wrong clock, begins anew. */
+/**
+ * Counts an attempt under a key without storing it yet. A key that has expired, or was created with a wrong
+ * clock, starts again.
+ */
 export function seePool(
   draft: Draft,
   attempt: PoolAttempt,
@@ -99,15 +102,18 @@ export function seePool(
   return { attempt, text, tuple, isKnown, entry }
 }
 
-/** Stores what `seePool` counted; the tuple stays when it passes: it speaks for the other servers of the pool too. */
+/**
+ * Stores what `seePool` counted. The tuple is kept when it passes, because it stands for the other servers of
+ * the pool too.
+ */
 export function keepPool(draft: Draft, { text, tuple, isKnown, entry }: SeenPool): void {
   const marks = isKnown ? { ...draft.tuple(text).marks, last: draft.now, lastNode: undefined } : undefined
   draft.putTuple(text, tuple, { entry, marks }, POOL)
 }
 
 /**
- * True when a key has waited and came back, so that the client may become WHITE by it: not when the address was deleted
- * or trapped since the key began, which must last.
+ * True when a key has waited and was retried, so that the client may become WHITE: not when the address was
+ * deleted or trapped since the key began.
  */
 export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: string): boolean {
   if (!hasPassed(entry, draft.now)) return false
@@ -117,9 +123,9 @@ export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: strin
 }
 
 /**
- * Opens the network of a key that has passed through a client, or prolongs it; undefined when it stays closed.
- * `ownCount`: attempts that the client's exact tuple counts. When they are all that the key has seen, a single server
- * came back, which its own address is enough for.
+ * Opens the network of a key that has passed through a client, or extends it; undefined when it stays closed.
+ * `ownCount`: attempts that the client's exact tuple counts. If these are all attempts of the key, a single
+ * server retried, for which its own address is enough.
  */
 export function openPool(
   draft: Draft,
@@ -137,8 +143,8 @@ export function openPool(
 }
 
 /**
- * Lets a further address of a domain in whose key has passed, as long as what that opened stays open: only another
- * completed retry makes it longer. undefined when there is nothing to do, or it must not be.
+ * Opens a further address of a domain whose key has passed, for as long as the existing opening lasts: only
+ * another completed retry extends it. undefined when there is nothing to do, or it is not allowed.
  */
 export function openFurther(
   draft: Draft,
@@ -154,7 +160,9 @@ export function openFurther(
   return open(draft, network, key, seen, lastExpire) ? network : undefined
 }
 
-/** Learn-only mode: lets a client that came back through for a day; undefined when its entry is there or must not be. */
+/**
+ * Learn-only mode: opens a client that retried for a day; undefined when its entry exists or is not allowed.
+ */
 export function openForLearning(draft: Draft, clientIp: string, seen: EntryTimes): string | undefined {
   const network = openedNetwork(LEARN_KEY, clientIp)
   const { entry } = draft.pool(network)
@@ -162,7 +170,7 @@ export function openForLearning(draft: Draft, clientIp: string, seen: EntryTimes
   return open(draft, network, LEARN_KEY, seen, draft.now + LEARN_EXPIRE_SEC) ? network : undefined
 }
 
-/** Lets the network around a released attempt in; undefined when it must not be, or too many are open. */
+/** Opens the network around a released attempt; undefined when that is not allowed, or too many are open. */
 export function openForRelease(
   draft: Draft,
   network: string,
@@ -202,14 +210,14 @@ function open(
   return true
 }
 
-/** Closes the networks on hand that hold an address which is TRAPPED now; their texts. */
+/** Closes the loaded networks that contain an address which is TRAPPED now; returns their texts. */
 export function closePoolsAround(draft: Draft, ip: string, cause: Cause): string[] {
   const networks = draft.poolsAround(ip)
   for (const network of networks) closePool(draft, network, cause)
   return networks
 }
 
-/** Closes a network for good: keys of before do not open it again. False when it is not open. */
+/** Closes a network permanently: older keys do not open it again. False when it is not open. */
 export function closePool(draft: Draft, network: string, cause: Cause): boolean {
   if (draft.pool(network).entry === undefined) return false
   const stamp = draft.nextStamp()
@@ -217,7 +225,7 @@ export function closePool(draft: Draft, network: string, cause: Cause): boolean 
   return true
 }
 
-/** Removes a network whose time is over; false when it is not. */
+/** Removes an expired network; false when it has not expired. */
 export function expirePool(draft: Draft, network: string): boolean {
   const { entry } = draft.pool(network)
   if (entry === undefined || entry.expire > draft.now) return false

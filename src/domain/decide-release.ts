@@ -1,4 +1,4 @@
-/** Releases made, cancelled and used, as values. */
+/** Releases created, cancelled and used. */
 import { tupleText } from './change.js'
 import { openForRelease } from './decide-pools.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
@@ -18,14 +18,14 @@ import {
 } from './release.js'
 import type { GreyPolicy, ReleaseEdit, ReleaseOutcome, TupleAttempt, TupleOutcome } from './requests.js'
 
-/** What has to be on hand to change releases: all of them. */
+/** What must be loaded to change releases: all of them. */
 export function selectReleases(): Selection {
   return { ...emptySelection(), releases: true }
 }
 
 /**
- * Decides in order; outcomes in the same order. A release under a name that is taken is `refused`, and so is one more
- * than may be in force. Those that ended long ago are forgotten on the way.
+ * Decides in order; outcomes in the same order. A release is `refused` when its name is taken or too many are
+ * in force. Releases that ended long ago are removed.
  */
 export function decideReleases(
   draft: Draft,
@@ -62,9 +62,10 @@ function decideRelease(draft: Draft, edit: ReleaseEdit, actor: string | undefine
 }
 
 /**
- * Makes the address of an attempt WHITE when a release names its mail; undefined when none does, or when the address is
- * on a block list or TRAPPED. It stays WHITE for as long as a tuple would wait for its retry, and longer only when the
- * log watcher sees it send. With `--pool` its /24 or /64 is let in for as long, unless an address in it must not be.
+ * Makes the address of an attempt WHITE when a release matches its mail; undefined when none does, or when
+ * the address is on a block list or TRAPPED. It stays WHITE for as long as a tuple would wait for its retry,
+ * and longer only if the log watcher sees mail from it. With `--pool` its /24 or /64 is opened for the same
+ * time, unless it contains a forbidden address.
  */
 export function releaseAttempt(
   draft: Draft,
@@ -80,7 +81,7 @@ export function releaseAttempt(
   const cause = { rule: 'release', actor: release.author } as const
   const text = tupleText(tuple)
   const known = draft.tuple(text).entry
-  // A tuple of a whole network speaks for the other hosts of that network too.
+  // A tuple of a whole network stands for the other hosts in that network too.
   if (known !== undefined && tuple.ip === ip) draft.putTuple(text, tuple, NO_TUPLE, cause)
   if (entry !== undefined && !isHostExpired(entry, draft.now))
     return { result: 'promoted', isNewHost: false, evictedCount: 0 }
@@ -102,7 +103,7 @@ export function releaseAttempt(
   return { result: 'promoted', isNewHost: true, evictedCount: 0, ...opened }
 }
 
-/** Lets the network around a released address in where the release says so and no list forbids it. */
+/** Opens the network around a released address if the release says so and no list forbids it. */
 function openAround(
   draft: Draft,
   { clientIp, mayOpenAround }: TupleAttempt,

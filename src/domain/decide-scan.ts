@@ -1,4 +1,4 @@
-/** What a scan found due, each tested again, as values. */
+/** Decides what a scan found due, each entry tested again. */
 import { type Cause, tupleText } from './change.js'
 import { isBeforeReset, promote } from './decide-attempts.js'
 import { selectKey } from './decide-edits.js'
@@ -13,7 +13,7 @@ import { namesNoAddress } from './pool-key.js'
 import type { GreyPolicy, ScanChanges } from './requests.js'
 import { KEEP_RESET_SEC } from './times.js'
 
-/** What has to be on hand to decide what a scan found. */
+/** What must be loaded to decide what a scan found. */
 export function selectScan({ expired, promoted, blocked, closedPools = [] }: ScanChanges): Selection {
   const selection = emptySelection()
   for (const key of expired) selectKey(selection, key)
@@ -53,7 +53,7 @@ export function decideScan(
   return { deletedCount, promoted }
 }
 
-/** A block list takes WHITE addresses, but not those that people pinned. */
+/** A block list removes WHITE addresses, but not those that an administrator pinned. */
 function deleteBlocked(draft: Draft, ip: string): boolean {
   const { entry } = draft.host(ip)
   if (entry === undefined || isTrapped(entry) || isPinned(entry)) return false
@@ -92,9 +92,9 @@ function expireTuple(draft: Draft, tuple: Tuple): boolean {
 }
 
 /**
- * True when the address became WHITE. The tuple of an address that is WHITE already has done its work and
- * is removed as well; one whose address is TRAPPED stays, and so does that of a pool, which names
- * no address to promote, and one from before the address was reset.
+ * True when the address became WHITE. The tuple of an address that is already WHITE is no longer needed and
+ * is removed too. Tuples stay if their address is TRAPPED, if they belong to a pool (which names no address
+ * to promote), or if they are older than a reset of the address.
  */
 function promotePassed(draft: Draft, tuple: Tuple, policy: Pick<GreyPolicy, 'whiteExpireSec'>): boolean {
   const text = tupleText(tuple)

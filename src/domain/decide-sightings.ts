@@ -6,7 +6,7 @@ import { isPinned } from './host-state.js'
 import type { Sighting, SightingOptions, SightingOutcome } from './requests.js'
 import { applySighting } from './sighting.js'
 
-/** What has to be on hand to decide sightings. */
+/** What must be loaded to decide sightings. */
 export function selectSightings(sightings: readonly Sighting[]): Selection {
   const selection = emptySelection()
   for (const { ip } of sightings) selection.hosts.add(ip)
@@ -36,7 +36,7 @@ export function decideSightings(
         draft.putHost(ip, { entry: after, marks: grantedMarks(marks, stamp) }, stamp, SEEN)
         break
       case 'refreshed': {
-        // Nobody but an administrator moves the registers of a pinned entry: it was only counted.
+        // Only an administrator changes the registers of a pinned entry: it was only counted.
         const isFixed = entry !== undefined && isPinned(entry)
         draft.putHost(
           ip,

@@ -7,7 +7,7 @@ import { EXPIRE_NEVER } from './times.js'
 /** The time of a scan, in seconds since the Epoch. */
 export interface ScanTime {
   nowSec: number
-  /** Compare `pass` of WHITE entries with this: the latest time that this daemon has seen. */
+  /** Compare `pass` of WHITE entries with this: the latest time this daemon has seen. */
   passedSec: number
   /** False shortly after a step of the clock: delete nothing. */
   mayExpire: boolean
@@ -15,23 +15,23 @@ export interface ScanTime {
 
 export interface ScanDecisions {
   changes: ScanChanges
-  /** Canonical addresses for the table of white hosts. */
+  /** Canonical addresses for the table of WHITE hosts. */
   white: string[]
   /** Canonical addresses for the trap list. */
   trapped: string[]
   /** Passed tuples of addresses that a block list holds: to be deleted. */
   blockedTuples: Tuple[]
-  /** Tuples that passed, of addresses that a list asked through DNS may hold: they wait for its answer. */
+  /** Tuples that have waited, of addresses that may be on a DNS list: they wait for its answer. */
   heldTuples: Tuple[]
   /** Open networks of pools. */
   pools: PoolEntry[]
 }
 
 /**
- * For each entry the first rule that fits: expired ones go; TRAPPED addresses are trapped; tuples that passed are
- * promoted; WHITE addresses that passed are white; both go instead when `isListed` (a pinned WHITE stays). Tuples wait on
- * while `mayPromote` is false.
- * Nothing expires while `time.mayExpire` is false, and a tuple past its life is never promoted. Tuples of pools
+ * The first matching rule applies to each entry: expired ones are removed; TRAPPED addresses are trapped;
+ * tuples that have waited are promoted; WHITE addresses that passed are white; the latter two are removed
+ * instead when `isListed` (a pinned WHITE entry stays). Tuples keep waiting while `mayPromote` is false.
+ * Nothing expires while `time.mayExpire` is false, and an expired tuple is never promoted. Tuples of pools
  * (`192.0.2.0/24`) are left to the retry that names the address.
  */
 export function decideSlice(
@@ -57,7 +57,10 @@ export function decideSlice(
   return decisions
 }
 
-/** True for what a brief scan looks at: addresses that are over or WHITE since a time, and all that is no address. */
+/**
+ * True for what a brief scan examines: addresses that have expired or were WHITE since a time, and everything
+ * that is not an address.
+ */
 export function isSoughtBriefly(entry: Entry, dueAt: number, whiteSince: number): boolean {
   if (entry.kind !== 'WHITE' && entry.kind !== 'TRAPPED') return true
   if (entry.expire !== EXPIRE_NEVER && entry.expire <= dueAt) return true

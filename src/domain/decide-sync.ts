@@ -7,7 +7,7 @@ import { isPinned } from './host-state.js'
 import type { GreyPolicy, SyncChange, SyncOutcome } from './requests.js'
 import { applyPeerHost, canPeerDelete } from './sync-rules.js'
 
-/** What has to be on hand to decide messages of peers. */
+/** What must be loaded to decide messages of peers. */
 export function selectSync(changes: readonly SyncChange[]): Selection {
   const selection = emptySelection()
   for (const { ip, type } of changes) {
@@ -17,10 +17,13 @@ export function selectSync(changes: readonly SyncChange[]): Selection {
   return selection
 }
 
-/** How long entries live that are made here. */
+/** Lifetimes of entries created here. */
 type LifeTimes = Pick<GreyPolicy, 'whiteExpireSec' | 'trapExpireSec'>
 
-/** Decides messages of version 2 from peers, in order: local events with a stamp of receipt; see sync-rules.ts. */
+/**
+ * Decides messages of version 2 from peers, in order: they become local events, stamped on receipt; see
+ * sync-rules.ts.
+ */
 export function decideSync(draft: Draft, changes: readonly SyncChange[], policy: LifeTimes): SyncOutcome[] {
   return changes.map((change, index) => {
     draft.begin(index)
@@ -38,7 +41,7 @@ function decideMessage(draft: Draft, change: SyncChange, policy: LifeTimes): Syn
     draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, cause)
     return 'applied'
   }
-  // A peer's entry lasts no longer than one of our own would: its clock or its pins are not ours.
+  // A peer's entry lasts no longer than one of our own would, because its clock or its pins are not ours.
   const lifeSec = change.type === 'WHITE' ? policy.whiteExpireSec : policy.trapExpireSec
   const expire = Math.min(change.expire, draft.now + lifeSec)
   const host = applyPeerHost(entry, change.type, expire, draft.now)

@@ -1,20 +1,20 @@
-/** Mail that was told to come back, put together from its tries: same sender, same recipient. */
+/** Deferred mail, reconstructed from its tries: same sender, same recipient. */
 import type { WireText } from './entry.js'
 
 /** One mail. Times are seconds since the Epoch. */
 export interface DeferredMail {
-  /** As they stand in tuples. */
+  /** As stored in tuples. */
   from: WireText
   to: WireText
-  /** Deferred tries that are known of. */
+  /** Known deferred tries. */
   tries: number
   firstSec: number
   lastSec: number
-  /** When an address or a network became WHITE by this mail, the last time; undefined: not yet. */
+  /** The last time an address or a network became WHITE by this mail; undefined: not yet. */
   passedSec: number | undefined
-  /** Number of addresses that it came from; of very many at least so many. */
+  /** Number of addresses it came from; a lower bound if there are very many. */
   addressCount: number
-  /** Those addresses with their HELO, of very many not all. */
+  /** Those addresses with their HELO; not all if there are very many. */
   clients: { ip: string; helo: WireText }[]
 }
 
@@ -22,9 +22,9 @@ export interface DeferredMail {
 export interface DeferredQuery {
   /** Tries from then on, seconds since the Epoch. */
   sinceSec: number
-  /** Only mail from so many addresses or more. */
+  /** Only mail from at least this many addresses. */
   minAddresses: number
-  /** Only so many mails, those from the most addresses. */
+  /** At most this many mails, those from the most addresses. */
   limit: number
 }
 

@@ -15,29 +15,29 @@ import { networksAround } from './pool-key.js'
 import { type HeldRelease, NO_RELEASE, type Release } from './release.js'
 import type { HybridClock, Stamp } from './stamp.js'
 
-/** Which entries have to be on hand before a decision. */
+/** Which entries must be loaded before a decision. */
 export interface Selection {
   hosts: Set<string>
   spamtraps: Set<WireText>
   /** By their `tupleText`. */
   tuples: Map<string, Tuple>
-  /** Addresses of which so many of their oldest tuples are needed; Infinity for all. */
+  /** Addresses of which this many of the oldest tuples are needed; Infinity for all. */
   tuplesOf: Map<string, number>
-  /** Most tuples that an address may have; with it the tuples in the way of new ones are needed too. */
+  /** Maximum number of tuples per address; the tuples that would be evicted are then needed too. */
   maxTuplesPerAddress?: number | undefined
   /** All releases. */
   releases?: boolean | undefined
   /** Networks of pools by their text. */
   pools: Set<string>
-  /** Addresses of which the networks of pools that hold them are needed. */
+  /** Addresses for which the networks of pools that contain them are needed. */
   poolsAround: Set<string>
-  /** Networks of which it must be known whether they hold a TRAPPED address. */
+  /** Networks for which it must be known whether they contain a TRAPPED address. */
   trapsIn: Set<string>
-  /** Texts of keys of which it must be known what they have opened. */
+  /** Texts of keys for which it must be known what they have opened. */
   poolCounts: Set<string>
 }
 
-/** A selection of nothing, to be filled. */
+/** An empty selection, to be filled. */
 export function emptySelection(): Selection {
   return {
     hosts: new Set(),
@@ -66,7 +66,7 @@ interface AddressTuples {
 export class Draft {
   /** Everything decided, in order. */
   readonly changes: Change[] = []
-  /** Each entry that changed, once: the first change of it, and what it is in the end. */
+  /** Each entry that changed, once: its first change, with its final state. */
   readonly touched: Touched[] = []
   /** Wall clock, seconds since the Epoch. */
   readonly now: number
@@ -91,14 +91,14 @@ export class Draft {
     this.node = node
   }
 
-  /** Tells which request of the batch is decided now. */
+  /** Sets the index of the request that is decided now. */
   begin(request: number): void {
     this.#request = request
   }
 
   /**
-   * When the changes are made, seconds since the Epoch: stamps are no clock, they stay ahead for as long as the clock once
-   * was. Of a draft without a time that of its first stamp.
+   * When the changes are made, seconds since the Epoch. Stamps cannot serve as a clock, because they stay
+   * ahead if the clock once was. For a draft without a time, that of its first stamp.
    */
   get changedSec(): number {
     return this.now > 0 ? this.now : Math.floor((this.changes[0]?.stamp.time ?? 0) / 1000)
@@ -108,12 +108,12 @@ export class Draft {
     return this.#clock.next(this.now)
   }
 
-  /** Makes the next stamp later than one that came from elsewhere. */
+  /** Makes the next stamp later than one received from elsewhere. */
   observe(stamp: Stamp): void {
     this.#clock.observe(stamp)
   }
 
-  // What was loaded; an entry that a decision changed already stays as decided.
+  // Adds a loaded entry; an entry that a decision has already changed stays as decided.
 
   holdHost(ip: string, held: HeldHost): void {
     if (!this.#hosts.has(ip)) this.#hosts.set(ip, { held, touched: undefined })
@@ -131,12 +131,12 @@ export class Draft {
     if (!this.#pools.has(network)) this.#pools.set(network, { held, touched: undefined })
   }
 
-  /** Tells what a key has opened; what this draft opens and closes is counted on. */
+  /** Adds what a key has opened; openings and closings of this draft are counted on top. */
   holdOpened(pool: string, opened: OpenedByKey): void {
     if (!this.#poolKeys.has(pool)) this.#poolKeys.set(pool, { ...opened })
   }
 
-  /** Tells that a TRAPPED address is on record inside a network. */
+  /** Records that a TRAPPED address is on record inside a network. */
   holdTrapIn(network: string): void {
     this.#networksWithTraps.add(network)
   }
@@ -166,7 +166,7 @@ export class Draft {
     return this.#releases.get(id)?.held ?? NO_RELEASE
   }
 
-  /** Every release on record, those that ended among them. */
+  /** Every release on record, including those that ended. */
   *releases(): Generator<Release> {
     for (const { held } of this.#releases.values()) if (held.entry !== undefined) yield held.entry
   }
@@ -175,7 +175,7 @@ export class Draft {
     return this.#pools.get(network)?.held ?? NO_POOL
   }
 
-  /** Networks of pools on hand that are open and hold an address. */
+  /** Loaded networks of pools that are open and contain an address. */
   poolsAround(ip: string): string[] {
     if (this.#pools.size === 0) return []
     return networksAround(ip).filter((network) => this.pool(network).entry !== undefined)
@@ -206,7 +206,10 @@ export class Draft {
     return this.#takenCounts.get(ip) ?? 0
   }
 
-  /** Removes and returns the tuple of an address that is to go first; undefined when none is left. `after` is what stays. */
+  /**
+   * Removes and returns the tuple of an address that must go first; undefined when none is left. `after` is
+   * what remains.
+   */
   takeFirstTuple(ip: string, cause: Cause, after?: () => HeldTuple): HeldTuple | undefined {
     const known = this.#byAddress.get(ip)
     while (known !== undefined && known.queue.length > 0) {
@@ -215,7 +218,7 @@ export class Draft {
       const held = this.tuple(text)
       if (held.entry === undefined) continue
       if (held.entry.first !== queued.first) {
-        // It began anew meanwhile.
+        // It started again in the meantime.
         queueTuple(known.queue, held)
         continue
       }
@@ -313,7 +316,7 @@ function slotOf<Held>(slots: Map<string, Slot<Held>>, name: string, nothing: Hel
   return slot
 }
 
-/** Puts a tuple where it belongs among others: oldest first, those of one second by key. */
+/** Inserts a tuple among others: oldest first, those of the same second by key. */
 function queueTuple(queue: HeldTuple[], held: HeldTuple): void {
   const entry = held.entry!
   let at = queue.length

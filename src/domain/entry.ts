@@ -3,13 +3,13 @@
  * Source: spamdb(8); an address is WHITE or TRAPPED, never both, with any number of GREY tuples beside it.
  */
 export const ENTRY_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY', 'POOL'] as const
-/** Those of the original: what is meant where no kind is named. */
+/** The kinds of the original, which are meant where no kind is named. */
 export const CLASSIC_KINDS = ['WHITE', 'TRAPPED', 'SPAMTRAP', 'GREY'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
 /**
- * Text as it came over the wire: one character for one byte (latin-1), so that any byte survives storing
- * and printing unchanged. Convert with `Buffer.from(text, 'latin1')`.
+ * Text as received over the wire: one character per byte (latin-1), so that any byte survives storing and
+ * printing unchanged. Convert with `Buffer.from(text, 'latin1')`.
  */
 export type WireText = string
 
@@ -17,7 +17,7 @@ export type WireText = string
 export interface EntryTimes {
   /** Creation. */
   first: number
-  /** GREY: from when the host counts as passed (equal to `expire` means not yet). */
+  /** GREY: time at which the host passed (equal to `expire`: not yet). */
   pass: number
   /** Removal time; 0 (EXPIRE_NEVER) pins a WHITE or TRAPPED entry. */
   expire: number
@@ -27,7 +27,7 @@ export interface EntryTimes {
   pcount: number
 }
 
-/** Longest comment, as UTF-8: a note is one line for people, as long as one field of a tuple. */
+/** Maximum length of a comment in bytes of UTF-8: as long as one field of a tuple. */
 export const MAX_COMMENT_BYTES = 1023
 
 /** A whole address that is WHITE or TRAPPED. `ip` is canonical (see `canonicalIp`). */
@@ -60,8 +60,8 @@ export interface GreyEntry extends Tuple, EntryTimes {
 }
 
 /**
- * A network whose mail passes spamd because a pool of senders in it came back; see pool-key.ts. `bcount` counts the
- * attempts of its key, `pcount` how often a further retry prolonged it.
+ * A network whose mail bypasses spamd because a pool of senders in it retried; see pool-key.ts. `bcount`
+ * counts the attempts of its key, `pcount` the retries that extended it.
  */
 export interface PoolEntry extends EntryTimes {
   kind: 'POOL'

@@ -1,12 +1,12 @@
 /**
- * What the greylister makes of one delivery attempt and of what its scan finds. All times are seconds since
- * the Epoch, all life times seconds.
- * Source: greyupdate and greyscan of spamd's grey.c, with the corrections of greylisting.md sections 4 and 6.
+ * Rules for one delivery attempt and for what a scan finds. All times are seconds since the Epoch, all
+ * lifetimes seconds. Source: greyupdate and greyscan of spamd's grey.c, with the corrections of
+ * greylisting.md sections 4 and 6.
  */
 import type { EntryTimes } from './entry.js'
 import { isPinned, isTrapped, laterExpire, TRAPPED_PCOUNT } from './host-state.js'
 
-/** Gateways that share tuples may differ by so much. */
+/** Clocks of gateways that share tuples may differ by this much. */
 export const CLOCK_TOLERANCE_SEC = 300
 
 /** A tuple never seen before: `pass` equals `expire`, which means "not yet". */
@@ -28,7 +28,7 @@ export function repeatTuple(tuple: EntryTimes, passSec: number, now: number): En
   }
 }
 
-/** True when a tuple has waited and come back in time; `pass` and `expire` decide alone. */
+/** True when a tuple has waited and was retried in time; only `pass` and `expire` decide. */
 export function hasPassed(tuple: EntryTimes, now: number): boolean {
   return tuple.pass <= now && now < tuple.expire
 }
@@ -50,8 +50,9 @@ export function promoteTuple(tuple: EntryTimes, whiteExpireSec: number, now: num
 }
 
 /**
- * True for a WHITE address that came by a tuple which would be on record still, had its promotion not removed it.
- * A sender whose retry was seen tries the next MX at once: it must not look like one that began there.
+ * True for a WHITE address that came from a tuple which would still be on record if its promotion had not
+ * removed it. A sender whose retry was seen tries the next MX at once and must not be mistaken for one that
+ * started there.
  */
 export function isFreshlyPromoted(
   host: EntryTimes,
@@ -63,11 +64,10 @@ export function isFreshlyPromoted(
 }
 
 /**
- * The record of an address that wrote to a trap, or tried the low-priority MX first: TRAPPED until
- * `trapExpireSec` from this hit, never shorter than before, pinned stays pinned. WHITE becomes TRAPPED with
- * the trap's life time, not with what was left of its white one.
- *
- * undefined for a pinned WHITE entry: an administrator's word is stronger than a trap.
+ * The record of an address that sent to a trap, or tried the low-priority MX first: TRAPPED until
+ * `trapExpireSec` from this hit, never shorter than before; a pinned one stays pinned. WHITE becomes TRAPPED
+ * with the lifetime of traps, not with the remaining time of the WHITE entry.
+ * ¶ undefined for a pinned WHITE entry: an administrator's decision takes precedence over a trap.
  */
 export function trapHost(
   existing: EntryTimes | undefined,

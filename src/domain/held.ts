@@ -1,13 +1,13 @@
 /**
- * What is on record under one key: the entry as listings show it, and beside it the stamps by which two gateways
- * agree on it. Values are never changed in place.
+ * What is on record under one key: the entry as shown by listings, and the stamps by which two gateways merge
+ * it. Values are never changed in place.
  */
 import type { GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from './entry.js'
 import type { Stamp } from './stamp.js'
 
 /**
- * Stamps of an address. A register whose fields the entry shows needs no more than its stamps here; the fields of
- * one that something stronger hides are kept beside them.
+ * Stamps of an address. For a register whose fields the entry shows, only its stamps are kept here; the
+ * fields of a register that is hidden by a stronger one are kept beside them.
  */
 export interface HostMarks {
   /** R: the last reset (deletion, manual add or trap, removal because of a block list). */
@@ -36,7 +36,7 @@ export interface HandMark {
 
 /** Stamps of a tuple. */
 export interface TupleMarks {
-  /** The last reset of its address when the tuple was made. */
+  /** The last reset of its address when the tuple was created. */
   readonly epoch?: Stamp | undefined
   /** Last sighting, seconds since the Epoch; that of creation when undefined. */
   readonly last?: number | undefined
@@ -45,14 +45,14 @@ export interface TupleMarks {
   readonly lastNode?: number | undefined
 }
 
-/** `marks` without an entry is a deletion that other gateways must hear of. */
+/** `marks` without an entry is a deletion that other gateways must receive. */
 export interface HeldHost {
   readonly entry: HostEntry | undefined
   /** undefined with an entry: older than stamps. */
   readonly marks: HostMarks | undefined
 }
 
-/** `marks` without an entry is a deletion by hand that other gateways must hear of. */
+/** `marks` without an entry is a manual deletion that other gateways must receive. */
 export interface HeldTuple {
   readonly entry: GreyEntry | undefined
   readonly marks: TupleMarks | undefined
@@ -66,11 +66,11 @@ export interface HeldSpamtrap {
 
 export interface HeldPool {
   readonly entry: PoolEntry | undefined
-  /** When it was last closed, by a trap or by hand: a key of before does not open it again. */
+  /** When it was last closed, by a trap or by hand: an older key does not open it again. */
   readonly reset: Stamp | undefined
 }
 
-/** What is on record under a key that nobody has used. */
+/** What is on record under an unused key. */
 export const NO_HOST: HeldHost = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_TUPLE: HeldTuple = Object.freeze({ entry: undefined, marks: undefined })
 export const NO_SPAMTRAP: HeldSpamtrap = Object.freeze({ entry: undefined, stamp: undefined })

@@ -1,4 +1,4 @@
-/** The history for people: what each event did to which entry, and taking a manual one back. */
+/** The history for people: what each event did to which entry, and undoing a manual event. */
 import { type Cause, type ChangeKey, type ChangeRule, tupleText } from './change.js'
 import { deleteKey, selectKey } from './decide-edits.js'
 import { importedMarks } from './decide-import.js'
@@ -6,27 +6,27 @@ import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { Entry, EntryKey } from './entry.js'
 import type { Release } from './release.js'
 
-/** What is kept: nothing, addresses alone, or senders and recipients as well. */
+/** What is kept: nothing, only addresses, or senders and recipients too. */
 export const HISTORY_MODES = ['off', 'hosts', 'full'] as const
 export type HistoryMode = (typeof HISTORY_MODES)[number]
 
 export interface HistorySettings {
   mode: HistoryMode
-  /** Rows older than this go. */
+  /** Older rows are deleted. */
   keepSec: number
-  /** The oldest go beyond so many. */
+  /** Beyond this number the oldest are deleted. */
   keepRows: number
 }
 
 /** A month of events, and at most a million. */
 export const DEFAULT_HISTORY: HistorySettings = { mode: 'full', keepSec: 30 * 86_400, keepRows: 1_000_000 }
 
-/** Rules whose events can be taken back: those of people. */
+/** Rules whose events can be undone: those by people. */
 export const UNDOABLE_RULES: readonly ChangeRule[] = ['manual', 'import', 'undo']
 
 /** One entry changed by an event. Times are seconds since the Epoch. */
 export interface HistoryRow {
-  /** Goes up by one from row to row. */
+  /** Increases by one from row to row. */
   seq: number
   /** Number of the event: all rows of one command, or one transaction of a daemon, share it. */
   event: number
@@ -34,7 +34,7 @@ export interface HistoryRow {
   rule: ChangeRule
   /** Peer or user, where known; of a trap the recipient. */
   actor: string | undefined
-  /** Undefined where the event is of no entry, or was too large for a row each: `summary` tells of it. */
+  /** Undefined for an event that concerns no entry, or was too large for one row per entry: see `summary`. */
   key: ChangeKey | undefined
   before: Entry | Release | undefined
   after: Entry | Release | undefined
@@ -67,20 +67,23 @@ export interface UndoStep {
 }
 
 export interface UndoOutcome {
-  /** Entries that were put back as they were. */
+  /** Entries that were restored. */
   restored: UndoStep[]
-  /** Keys that changed since, or vanished. Without `force` they keep everything from being done. */
+  /** Keys that have changed since, or no longer exist. Without `force` they prevent everything. */
   changedSince: EntryKey[]
 }
 
-/** The keys that taking these steps back reads. */
+/** The keys that undoing these steps reads. */
 export function selectUndo(steps: readonly UndoStep[]): Selection {
   const selection = emptySelection()
   for (const { key } of steps) selectKey(selection, key)
   return selection
 }
 
-/** Puts each entry back as it was before the event; all or, when one changed since and without `force`, none. */
+/**
+ * Restores each entry to its state before the event: all of them, or none when one has changed since and
+ * `force` is not set.
+ */
 export function decideUndo(
   draft: Draft,
   steps: readonly UndoStep[],
@@ -138,7 +141,7 @@ function putBack(draft: Draft, { key, before }: UndoStep, cause: Cause): void {
   }
 }
 
-/** True when both are none, or equal in every field. */
+/** True when both are undefined, or equal in every field. */
 function isSameEntry(one: Entry | undefined, other: Entry | undefined): boolean {
   return textOf(one) === textOf(other)
 }

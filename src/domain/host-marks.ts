@@ -1,4 +1,4 @@
-/** How each local event moves the registers of an address; see merge.ts for what two gateways make of them. */
+/** How each local event changes the registers of an address; see merge.ts for how two gateways merge them. */
 import type { HandMark, HostMarks } from './held.js'
 import { compareStamps, type Stamp } from './stamp.js'
 
@@ -37,7 +37,9 @@ export function manualMarks(
   }
 }
 
-/** What is left of an address whose entry has expired: its reset, while other gateways may hold older entries. */
+/**
+ * What remains of an address whose entry has expired: its reset, while other gateways may have older entries.
+ */
 export function expiredMarks(
   marks: HostMarks | undefined,
   now: number,
@@ -47,7 +49,7 @@ export function expiredMarks(
   return reset === undefined || reset.time / 1000 + keepSec <= now ? undefined : { reset }
 }
 
-/** A comment outlives what the address becomes, as long as nothing reset it. */
+/** A comment survives changes of kind, as long as nothing reset it. */
 function keptByHand(marks: HostMarks | undefined): Pick<HostMarks, 'hand'> {
   const hand = marks?.hand
   return hand === undefined || compareStamps(hand.stamp, marks?.reset) < 0 ? {} : { hand }

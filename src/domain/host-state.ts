@@ -9,7 +9,7 @@ export function isTrapped(host: EntryTimes): boolean {
   return host.pcount === TRAPPED_PCOUNT
 }
 
-/** True when an administrator made the entry stay for good; only another manual change undoes that. */
+/** True when an administrator made the entry permanent; only another manual change undoes that. */
 export function isPinned(host: EntryTimes): boolean {
   return host.expire === EXPIRE_NEVER
 }

@@ -32,10 +32,10 @@ import { parsePoolKey, poolKeyOf } from './pool-key.js'
 /** Passtimes that are compared, in minutes. */
 export const CANDIDATE_MINUTES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60] as const
 
-/** Retries that came later are counted with those that came then. */
+/** Later retries are counted with those of this time. */
 export const MAX_DELAY_MINUTES = 240
 const MINUTE = 60
-/** Seconds of one counter. */
+/** Seconds covered by one counter. */
 export const HOUR_SEC = 3600
 
 /** One counter of one hour. */
@@ -49,7 +49,7 @@ export interface HourlyCount {
 
 type Rule = Change['cause']['rule']
 
-/** What a change that is not of a tuple adds to, by its cause. */
+/** What a change that does not concern a tuple is counted as, by its cause. */
 const COUNTED_OF_OTHERS: Partial<Record<Rule, (counter: ChangeCounter, change: Change) => void>> = {
   manual: countByHand,
   import: countByHand,
@@ -87,7 +87,7 @@ export class ChangeCounter {
   /** `nowSec`: when they were made, seconds since the Epoch. */
   add(changes: readonly Change[], nowSec: number): void {
     for (const change of changes) {
-      // The key of a pool counts attempts that their own tuples count too.
+      // The key of a pool counts attempts that are also counted by their own tuples.
       if (change.key.kind === 'tuple' && poolKeyOf(change.key) !== undefined) continue
       if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange, nowSec)
       else COUNTED_OF_OTHERS[change.cause.rule]?.(this, change)
@@ -140,7 +140,7 @@ export class ChangeCounter {
     this.#addRetry(entry.first, marks?.last ?? entry.first, nowSec)
   }
 
-  /** A try is the first that a passtime would let pass when the one before came too early for it. */
+  /** A try is the first that a passtime would let pass if the previous one came too early for it. */
   #addRetry(firstSec: number, lastSec: number, nowSec: number): void {
     const delaySec = nowSec - firstSec
     for (const minutes of CANDIDATE_MINUTES) {

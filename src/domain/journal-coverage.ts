@@ -1,11 +1,11 @@
-/** Which changes of another gateway's journal have arrived, in whatever order its messages came. */
+/** Which changes of another gateway's journal have arrived, regardless of the order of its messages. */
 export class JournalCoverage {
   #position: number
   #newest: number
-  /** Stretches beyond a gap, in order, apart from one another. */
+  /** Ranges after a gap, in order, not adjacent. */
   #ahead: { from: number; upTo: number }[] = []
 
-  /** `position`: everything up to there is known; `newest`: the highest number heard of. */
+  /** `position`: everything up to it is known; `newest`: the highest number heard of. */
   constructor(position: number, newest: number) {
     this.#position = position
     this.#newest = Math.max(position, newest)
@@ -26,7 +26,7 @@ export class JournalCoverage {
     return this.#newest - this.#position - arrived
   }
 
-  /** The changes behind `from`, up to `upTo`, have arrived; equal numbers only tell that there are so many. */
+  /** The changes after `from`, up to `upTo`, have arrived; equal numbers only mean that this many exist. */
   add(from: number, upTo: number): void {
     this.#newest = Math.max(this.#newest, upTo)
     if (upTo <= this.#position || from === upTo) return
@@ -44,11 +44,11 @@ export class JournalCoverage {
     this.#ahead = kept.sort((one, other) => one.from - other.from).slice(0, MAX_STRETCHES)
   }
 
-  /** Everything up to a number is known from elsewhere (a pull). */
+  /** Everything up to a number is known from another source (a pull). */
   reach(position: number): void {
     this.add(Math.min(position, this.#position), position)
   }
 }
 
-/** Beyond so many gaps the rest counts as not arrived: a pull fetches it again. */
+/** Beyond this many gaps the rest counts as missing: a pull fetches it again. */
 const MAX_STRETCHES = 64

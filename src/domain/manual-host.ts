@@ -7,9 +7,8 @@ import { EXPIRE_NEVER, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from './times.js'
  * under that address, undefined when there is none. Times in seconds since the Epoch.
  *
  * `expire` is the administrator's own removal time (0 pins); undefined stands for the kind's default from
- * `now`, except that a pinned entry of the same kind stays pinned, so that a script which repeats its `-a`
- * does not take the pin away.
- * Source: dbupdate of spamdb.c; database.md section 6.1.
+ * `now`, except that a pinned entry of the same kind stays pinned, so that a script that repeats its `-a`
+ * does not remove the pin. Source: dbupdate of spamdb.c; database.md section 6.1.
  */
 export function addHostByHand(
   existing: EntryTimes | undefined,

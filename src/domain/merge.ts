@@ -1,7 +1,8 @@
 /**
- * How two gateways become equal: each entry is a few registers, of which the larger wins on its own, and what an
- * address or tuple is follows from the registers and the time. The functions are commutative, associative and
- * idempotent, so that neither the order nor the number of messages matters; see docs/protocol/journal.md.
+ * How two gateways become equal: each entry consists of a few registers, of which the larger wins
+ * independently, and the state of an address or tuple follows from the registers and the time. The functions
+ * are commutative, associative and idempotent, so neither order nor number of messages matters; see
+ * docs/protocol/journal.md.
  */
 import type { GreyEntry, HostEntry, Tuple } from './entry.js'
 import type { HeldHost, HeldTuple, HostMarks } from './held.js'
@@ -15,7 +16,7 @@ export interface HostRegisters {
   white?: WhiteRegister | undefined
   trap?: TrapRegister | undefined
   hand?: HandRegister | undefined
-  /** Counted, never compared: they play no part in whether two gateways are equal. */
+  /** Only counted, never compared: they do not affect whether two gateways are equal. */
   bcount: number
   pcount: number
 }
@@ -43,7 +44,7 @@ export interface HandRegister {
   comment?: string | undefined
 }
 
-/** What two gateways know of one address, together. */
+/** Merges what two gateways know of one address. */
 export function mergeHosts(one: HostRegisters, other: HostRegisters): HostRegisters {
   return withoutVoid({
     reset: larger(one.reset, other.reset, compareStamps),
@@ -55,7 +56,7 @@ export function mergeHosts(one: HostRegisters, other: HostRegisters): HostRegist
   })
 }
 
-/** Registers that can never show again are left out: they would only take room. */
+/** Registers that can never show again are dropped, to save space. */
 function withoutVoid({ reset, white, trap, hand, bcount, pcount }: HostRegisters): HostRegisters {
   const isAlive = (stamp: Stamp): boolean => compareStamps(stamp, reset) >= 0
   const keepsTrap = trap !== undefined && isAlive(trap.stamp)
@@ -72,7 +73,7 @@ function withoutVoid({ reset, white, trap, hand, bcount, pcount }: HostRegisters
   }
 }
 
-/** What an address is at a time; undefined is nothing. */
+/** The state of an address at a time; undefined is nothing. */
 export function visibleHost(ip: string, registers: HostRegisters, now: number): HostEntry | undefined {
   const { white, trap, hand, bcount, pcount } = withoutVoid(registers)
   const comment = hand?.comment === undefined ? {} : { comment: hand.comment }
@@ -118,12 +119,12 @@ export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   const hidden = marks ?? {}
   if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, bcount: 0, pcount: 0 }
   const { kind, first, pass, expire, bcount } = entry
-  // That of a TRAPPED entry is a mark, not a count.
+  // In a TRAPPED entry it is a mark, not a count.
   const counts = { bcount, pcount: Math.max(0, entry.pcount) }
-  // An entry of before stamps: its creation stands for every change of it.
+  // An entry older than stamps: its creation stands for every change.
   const old = oldStamp(first)
   const registers: HostRegisters = { ...hiddenRegisters(hidden), reset: hidden.reset, ...counts }
-  // A pin shows its kind without a register of that kind, when another one was stronger.
+  // A pin shows its kind even without a register of that kind, if another one was stronger.
   const shown = kind === 'WHITE' ? hidden.white : hidden.trap
   if (shown !== undefined || hidden.hand?.pinned !== true) {
     if (kind === 'WHITE') {
@@ -136,7 +137,7 @@ export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   return registers
 }
 
-/** What people said about an address on record. */
+/** What administrators set for an address on record. */
 function handOf(entry: HostEntry, { hand }: HostMarks): HostRegisters['hand'] {
   const { kind, first, comment } = entry
   if (hand !== undefined) {
@@ -160,7 +161,7 @@ function hiddenRegisters({
   }
 }
 
-/** How registers go on record at a time: the entry that they show, and the marks beside it. */
+/** How registers are stored at a time: the entry that they show, and the marks beside it. */
 export function heldHostOf(ip: string, registers: HostRegisters, now: number): HeldHost {
   const { reset, white, trap, hand } = withoutVoid(registers)
   const entry = visibleHost(ip, registers, now)
@@ -185,7 +186,7 @@ export function heldHostOf(ip: string, registers: HostRegisters, now: number): H
   return { entry, marks: isEmpty ? undefined : marks }
 }
 
-/** Stamp of an entry from before there were stamps: that of its creation. */
+/** Stamp of an entry that is older than stamps: that of its creation. */
 export function oldStamp(first: number): Stamp {
   return { time: Math.max(0, first) * 1000, counter: 0, node: 0 }
 }
@@ -199,7 +200,7 @@ function larger<Register>(
   return compare(one, other) >= 0 ? one : other
 }
 
-// Stamps are unique, so that fields decide between entries of before stamps alone.
+// Stamps are unique, so fields decide only between entries older than stamps.
 
 function compareWhite(one: WhiteRegister, other: WhiteRegister): number {
   return (
@@ -225,36 +226,36 @@ function compareHand(one: HandRegister, other: HandRegister): number {
 
 /** When and where a tuple was seen. */
 export interface SeenAt {
-  /** Seconds since the Epoch, by the clock of the gateway to which the client came. */
+  /** Seconds since the Epoch, by the clock of the gateway to which the client connected. */
   time: number
   node: number
 }
 
 /** The registers of a tuple. */
 export interface TupleState {
-  /** The last reset of its address when the tuple was made. */
+  /** The last reset of its address when the tuple was created. */
   epoch?: Stamp | undefined
   first: SeenAt
   last: SeenAt
-  /** End of its life, which goes with `first`. */
+  /** End of its lifetime, which belongs to `first`. */
   expire: number
   count: number
 }
 
-/** A tuple that was deleted by hand: those of before are void, one that is seen later has this stamp as its epoch. */
+/** A tuple that was deleted by hand: older ones are void, one seen later has this stamp as its epoch. */
 export interface DeletedTuple {
   epoch: Stamp
   first?: undefined
 }
 
-/** What two gateways know of one tuple, together: the one after the later reset wins whole. */
+/** Merges what two gateways know of one tuple: the one after the later reset wins as a whole. */
 export function mergeTuples(
   one: TupleState | DeletedTuple,
   other: TupleState | DeletedTuple,
 ): TupleState | DeletedTuple {
   const difference = compareStamps(one.epoch, other.epoch)
   if (difference !== 0) return difference > 0 ? one : other
-  // Of one epoch: whoever has seen it again knows more than that it was deleted.
+  // Within one epoch, a gateway that has seen it again knows more than that it was deleted.
   if (one.first === undefined || other.first === undefined) return one.first === undefined ? other : one
   const isFirst = compareSeen(one.first, other.first) || other.expire - one.expire
   const { first, expire } = isFirst <= 0 ? one : other
@@ -267,7 +268,7 @@ export function mergeTuples(
   }
 }
 
-/** A tuple that two gateways have seen waits so much longer: their clocks may differ. */
+/** A tuple seen by two gateways waits this much longer, because their clocks may differ. */
 export const OTHER_NODE_SEC = 120
 
 /** True when a tuple has waited; `reset` is the last reset of its address. */
@@ -289,7 +290,7 @@ export function tupleStateOf({ entry, marks }: HeldTuple & { entry: GreyEntry },
   }
 }
 
-/** How a tuple goes on record in the database of `node`. */
+/** How a tuple is stored in the database of `node`. */
 export function heldTupleOf(
   { ip, helo, from, to }: Tuple,
   state: TupleState,

@@ -1,7 +1,7 @@
 /**
- * What the mail of a pool of senders is known by, beside the exact address. Many servers of one sender take turns, so
- * the first attempt and the retry come from different addresses, each with a HELO of its own; their network, or the
- * domain whose SPF record names them, is what they have in common.
+ * How the mail of a pool of senders is identified, besides the exact address. Many servers of one sender take
+ * turns, so the first attempt and the retry come from different addresses, each with its own HELO; what they
+ * have in common is their network, or the domain whose SPF record contains them.
  */
 import { familyOf } from '../ip/address.js'
 import { formatCidr, networkOf, parseCidr } from '../ip/cidr.js'
@@ -11,18 +11,20 @@ import type { Tuple, WireText } from './entry.js'
 export type PoolKey =
   | { readonly kind: 'network'; readonly network: string }
   | { readonly kind: 'spf'; readonly domain: string }
-  /** Learn-only mode: every client that comes back is let through, so nothing is shared but the address itself. */
+  /** Learn-only mode: every client that retries passes, so only the address itself is identified. */
   | { readonly kind: 'learn' }
-  /** What a release with `--pool` names. */
+  /** The target of a release with `--pool`. */
   | { readonly kind: 'release'; readonly id: string }
 export type PoolKeyKind = PoolKey['kind']
 
-/** In front of a domain; a colon behind letters begins no address. */
+/** Prefix of a domain; no address has a colon after these letters. */
 const SPF_PREFIX = 'spf:'
 const RELEASE_PREFIX = 'release:'
 const LEARN = 'learn'
 
-/** The key as it is stored, in the place of an address: `192.0.2.0/24`, `spf:example.org`, `learn`, `release:7kx2m9qa`. */
+/**
+ * The key as stored instead of an address: `192.0.2.0/24`, `spf:example.org`, `learn`, `release:7kx2m9qa`.
+ */
 export function poolKeyText(key: PoolKey): string {
   switch (key.kind) {
     case 'network':
@@ -36,7 +38,7 @@ export function poolKeyText(key: PoolKey): string {
   }
 }
 
-/** The key behind a stored text, undefined for an address or anything else. */
+/** The key of a stored text, undefined for an address or anything else. */
 export function parsePoolKey(text: string): PoolKey | undefined {
   if (text === LEARN) return { kind: 'learn' }
   if (text.startsWith(SPF_PREFIX)) return { kind: 'spf', domain: text.slice(SPF_PREFIX.length) }
@@ -50,24 +52,24 @@ export function poolTuple(key: PoolKey, { from, to }: { from: WireText; to: Wire
 }
 
 /**
- * The key of a stored tuple; undefined for that of an address. A tuple of version 0.2 that is keyed by network has a
- * HELO and is none: it ends by time.
+ * The key of a stored tuple; undefined for that of an address. A tuple of version 0.2 that is keyed by
+ * network has a HELO and is not a key: it expires.
  */
 export function poolKeyOf({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): PoolKey | undefined {
   return helo === '' ? parsePoolKey(ip) : undefined
 }
 
-/** True when a tuple names no address that could become WHITE. */
+/** True when a tuple has no address that could become WHITE. */
 export function namesNoAddress(ip: string): boolean {
   return ip.includes('/') || ip.startsWith(SPF_PREFIX)
 }
 
-/** What one completed retry opens at most: what one customer, or one host with IPv6, has at hand. */
+/** The most that one completed retry opens: what one customer, or one IPv6 host, has available. */
 export const WIDEST_OPENED = { 4: 24, 6: 64 } as const
 
 /**
- * The network that is let in when a key has passed through `clientIp`: its /24 or /64, never wider than the key, and
- * for a key that is no network the address alone.
+ * The network that is opened when a key has passed through `clientIp`: its /24 or /64, never wider than the
+ * key, and only the address for a key that is not a network.
  */
 export function openedNetwork(key: PoolKey, clientIp: string): string {
   const family = familyOf(clientIp)

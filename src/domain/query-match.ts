@@ -6,8 +6,8 @@ import type { EntryQuery } from './query.js'
 import { EXPIRE_NEVER } from './times.js'
 
 /**
- * A test whether an entry meets every condition of a query; `sort` and `limit` play no part. Conditions on
- * a field that a kind does not have are not met: only GREY has `helo`, `from` and `to`, a SPAMTRAP has no
+ * A test whether an entry meets every condition of a query; `sort` and `limit` are ignored. Conditions on a
+ * field that a kind does not have are not met: only GREY has `helo`, `from` and `to`, a SPAMTRAP has no
  * address and never expires. Throws RangeError for a `network` that is not `ADDRESS/LENGTH`.
  */
 export function compileQuery(query: EntryQuery): (entry: Entry) => boolean {
@@ -38,13 +38,13 @@ export function compileQuery(query: EntryQuery): (entry: Entry) => boolean {
   return (entry) => tests.every((test) => test(entry))
 }
 
-/** True when a query leaves entries out by anything but their kind or number. */
+/** True when a query selects by anything but kind or number. */
 export function hasConditions(query: EntryQuery): boolean {
   const { kinds: _kinds, sort: _sort, isDescending: _isDescending, limit: _limit, ...conditions } = query
   return Object.values(conditions).some((condition) => condition !== undefined)
 }
 
-/** Pools are keyed by network: those lie inside when all their addresses do. */
+/** Pools are keyed by network: they match if all their addresses do. */
 function isKeyInNetwork(ip: string, network: Network): boolean {
   if (!namesNoAddress(ip)) return isInNetwork(ip, network)
   const own = parseCidr(ip)
@@ -66,13 +66,16 @@ export function isGlob(pattern: WireText): boolean {
   return /[*?]/.test(pattern)
 }
 
-/** Text without its angle brackets, ASCII letters in lower case: what patterns are compared with. */
+/** Text without its angle brackets, ASCII letters in lower case, for comparison with patterns. */
 export function foldText(text: WireText): WireText {
   const bare = text.startsWith('<') && text.endsWith('>') ? text.slice(1, -1) : text
   return bare.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
-/** Glob with `*` and `?` in linear space and without regular expressions, so that no pattern runs away. */
+/**
+ * Glob with `*` and `?` in linear space and without regular expressions, so that no pattern takes exponential
+ * time.
+ */
 function matchesGlob(text: string, pattern: string): boolean {
   let textIndex = 0
   let patternIndex = 0
@@ -100,8 +103,8 @@ function matchesGlob(text: string, pattern: string): boolean {
 }
 
 /**
- * What an entry is ordered by: addresses by family and number, everything else by the field itself.
- * undefined where the kind has no such field; those come last.
+ * The sort key of an entry: addresses by family and number, everything else by the field itself. undefined if
+ * the kind has no such field; those come last.
  */
 export function sortKeyOf(entry: Entry, field: NonNullable<EntryQuery['sort']>): string | number | undefined {
   if (field === 'kind') return entry.kind

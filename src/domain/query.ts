@@ -20,7 +20,7 @@ export interface EntryQuery {
   kinds?: readonly EntryKind[]
   /** Entries of this one address (of this network, for tuples that are keyed by one), as it is stored. */
   ip?: string
-  /** Canonical address with prefix length, `192.0.2.0/24`: entries whose address lies inside. */
+  /** Canonical address with prefix length, `192.0.2.0/24`: entries whose address is inside. */
   network?: string
   /** Suffix (`example.org`) or glob with `*` and `?`, case-insensitive, of the field without angle brackets. */
   from?: string

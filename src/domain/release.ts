@@ -1,6 +1,6 @@
 /**
- * Releases: what an administrator lets through once it was sent again, named by its recipient, its sender or both. A
- * matching attempt is answered as any other, and makes its address WHITE, so that the next try of the mail passes.
+ * Releases: mail that an administrator lets pass when it is retried, named by recipient, sender or both. A
+ * matching attempt is answered like any other, and makes its address WHITE, so that the next try passes.
  */
 import { familyOf } from '../ip/address.js'
 import { formatCidr, isInNetwork, networkOf, parseCidr } from '../ip/cidr.js'
@@ -9,17 +9,20 @@ import { WIDEST_OPENED } from './pool-key.js'
 import { trapKeyOf } from './recipient.js'
 import type { Stamp } from './stamp.js'
 
-/** What becomes WHITE: the address of the attempt, or its /24 or /64. Stored by position: append, never reorder. */
+/**
+ * What becomes WHITE: the address of the attempt, or its /24 or /64. Stored by position: append, never
+ * reorder.
+ */
 export const RELEASE_SCOPES = ['address', 'pool'] as const
 export type ReleaseScope = (typeof RELEASE_SCOPES)[number]
 
-/** Terms that a mail must meet, all of those that are given; at least a sender or a recipient. */
+/** Terms that mail must match, all of those given; at least a sender or a recipient. */
 export interface ReleaseTerms {
   /** `user@example.org`, the domain `example.org` alone, `.example.org` with its subdomains, or '' for `<>`. */
   from?: WireText | undefined
-  /** Whole address, as `trapKeyOf` has it. */
+  /** Whole address, as returned by `trapKeyOf`. */
   to?: WireText | undefined
-  /** CIDR text in which the client must be. */
+  /** CIDR text of the network in which the client must be. */
   network?: string | undefined
 }
 
@@ -29,7 +32,7 @@ export interface Release extends ReleaseTerms {
   id: string
   scope: ReleaseScope
   first: number
-  /** From then on it lets nothing through; one that was cancelled has the time of that here. */
+  /** End of the release; for a cancelled one, the time it was cancelled. */
   expire: number
   /** Attempts that made an address or a network WHITE. */
   used: number
@@ -46,42 +49,42 @@ export interface HeldRelease {
 /** What is on record under an unused name. */
 export const NO_RELEASE: HeldRelease = Object.freeze({ entry: undefined, stamp: undefined })
 
-/** So many may be in force at a time: each attempt is compared with all of them. */
+/** Maximum number in force at a time: each attempt is compared with all of them. */
 export const MAX_RELEASES = 200
-/** So many addresses or networks may become WHITE by one release. */
+/** Maximum number of addresses or networks that one release makes WHITE. */
 export const MAX_RELEASE_USES = 256
-/** How long one that ended is kept to be shown, and for other gateways to hear of its end. */
+/** How long an ended release is kept, to be shown and to inform other gateways. */
 export const KEEP_RELEASE_SEC = 7 * 86_400
-/** The longest life: what is to last longer is an exception of its own. */
+/** The longest lifetime; for longer, use an exception. */
 export const MAX_RELEASE_SEC = 7 * 86_400
 
-/** True while a release lets mail through. */
+/** True while a release is in force. */
 export function isInForce({ first, expire, used }: Release, now: number): boolean {
   return first <= now && now < expire && used < MAX_RELEASE_USES
 }
 
-/** What of an attempt releases are compared with. */
+/** The parts of an attempt that releases are compared with. */
 export interface ReleasableMail {
   tuple: Pick<Tuple, 'from' | 'to'>
-  /** The recipient as a mail server reads it. */
+  /** The recipient as a mail server would read it. */
   trapKey: WireText
 }
 
-/** True when a mail meets the terms, but for the network, which is the caller's to test. */
+/** True when mail matches the terms, except for the network, which the caller tests. */
 export function meetsTerms({ from, to }: ReleaseTerms, { tuple, trapKey }: ReleasableMail): boolean {
   if (from === undefined && to === undefined) return false
   if (to !== undefined && to !== trapKey && to !== trapKeyOf(tuple.to)) return false
   return from === undefined || isSender(from, trapKeyOf(tuple.from))
 }
 
-/** True when the terms name no network, or one that holds the canonical address. */
+/** True when the terms name no network, or one that contains the canonical address. */
 export function isInReleaseNetwork({ network }: Pick<ReleaseTerms, 'network'>, ip: string): boolean {
   if (network === undefined) return true
   const parsed = parseCidr(network)
   return parsed !== undefined && isInNetwork(ip, parsed)
 }
 
-/** The first release in force that names the mail of an attempt. */
+/** The first release in force that matches the mail of an attempt. */
 export function findRelease(
   draft: { readonly now: number; releases(): Iterable<Release> },
   attempt: ReleasableMail & { clientIp: string },

@@ -1,4 +1,4 @@
-/** What programs ask to be done to entries, and what comes of it. */
+/** What programs request for entries, and the outcome. */
 import type { EntryKey, Tuple, WireText } from './entry.js'
 import type { PoolKey } from './pool-key.js'
 import type { Release } from './release.js'
@@ -12,9 +12,9 @@ export type ManualEdit =
   | { operation: 'delete-tuples'; ip: string; all: boolean }
 
 export interface AddOptions {
-  /** Leave an existing entry of any kind under that key as it is. */
+  /** Leave an existing entry of any kind with that key unchanged. */
   ifMissing?: boolean
-  /** Removal time in place of the kind's default, seconds since the Epoch; 0 pins the entry. */
+  /** Removal time instead of the kind's default, seconds since the Epoch; 0 pins the entry. */
   expire?: number
   comment?: string
 }
@@ -22,7 +22,7 @@ export interface AddOptions {
 /** `missing`: nothing to delete. `skipped`: `ifMissing` found an entry. */
 export type EditOutcome = 'added' | 'updated' | 'deleted' | 'missing' | 'skipped'
 
-/** An address seen by the log watcher, with how often since the last batch. */
+/** An address seen by the log watcher, and how often since the last batch. */
 export interface Sighting {
   ip: string
   count: number
@@ -37,7 +37,7 @@ export interface SightingOptions {
 
 export type SightingOutcome = 'added' | 'refreshed' | 'untrapped' | 'left-trapped'
 
-/** Settings of the greylister that decide on tuples; all life times in seconds. */
+/** Settings of the greylister that affect tuples; all lifetimes in seconds. */
 export interface GreyPolicy {
   passSec: number
   greyExpireSec: number
@@ -49,16 +49,16 @@ export interface GreyPolicy {
   maxTuples: number
   /** The same for the bytes of all HELOs, senders and recipients; 1 GiB when undefined. */
   maxTupleBytes?: number | undefined
-  /** How long the network of a pool stays open after a completed retry; a week when undefined. */
+  /** Time that the network of a pool stays open after a completed retry; a week when undefined. */
   poolExpireSec?: number | undefined
-  /** Learn-only mode: every client that comes back is let through for a day, whatever greylisting says. */
+  /** Learn-only mode: every client that retries passes for a day, regardless of greylisting. */
   isLearning?: boolean | undefined
 }
 
-/** A key by which an attempt is known beside its exact tuple. */
+/** A key by which an attempt is identified besides its exact tuple. */
 export interface PoolAttempt {
   key: PoolKey
-  /** False when a block list holds an address of the network that this attempt would open. */
+  /** False when an address in the network that this attempt would open is on a block list. */
   mayOpen: boolean
 }
 
@@ -68,15 +68,15 @@ export interface TupleAttempt {
   tuple: Tuple
   /** Further keys of this attempt. */
   pools?: readonly PoolAttempt[]
-  /** True when no block list holds an address of the /24 or /64 around the client. */
+  /** True when no address in the /24 or /64 around the client is on a block list. */
   mayOpenAround?: boolean
   /** Canonical client address: what is whitelisted or trapped. */
   clientIp: string
   /** Recipient as normalised for the trap test (greylisting.md section 3). */
   trapKey: WireText
-  /** Further texts that a spamtrap may be stored under for the same recipient. */
+  /** Further texts under which a spamtrap for the same recipient may be stored. */
   otherTrapKeys?: readonly WireText[]
-  /** The recipient's domain is not an allowed one: trap. */
+  /** The recipient's domain is not allowed: trap. */
   isDomainTrap: boolean
   /** The low-priority MX was tried first: trap, unless the tuple is known already. */
   isLowPriorityMx: boolean
@@ -84,47 +84,50 @@ export interface TupleAttempt {
   mayPromote: boolean
 }
 
-/** What was learnt about an attempt after its answer, from DNS. */
+/** What DNS told about an attempt after its reply. */
 export interface AttemptFinding {
-  /** The attempt as it was recorded; `mayPromote` is false while a list says that it must go on waiting. */
+  /** The attempt as it was recorded; `mayPromote` is false while a list says that it must keep waiting. */
   attempt: TupleAttempt
   /** SPF passes for this domain, in lower case. */
   spfPass?:
     | {
         domain: string
-        /** The record names the address itself: a pass by `ptr`, `exists` or a macro says nothing of other mail. */
+        /**
+         * The record contains the address itself: a pass by `ptr`, `exists` or a macro does not count for
+         * other mail.
+         */
         isOfDomain: boolean
       }
     | undefined
-  /** SPF says that the client must not send for the domain, and that is to be a trap. */
+  /** SPF says that the client must not send for the domain, and that is a trap. */
   isSpfFail?: boolean | undefined
-  /** A list of good senders holds the client. */
+  /** The client is on an allow list. */
   isAllowListed?: boolean | undefined
 }
 
 export interface TupleOutcome {
   result: 'new' | 'repeated' | 'promoted' | 'trapped' | 'trapped-mx' | 'trapped-spf'
-  /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M wrote over. */
+  /** The address got an entry, WHITE or TRAPPED, where it had none, or one that -M replaced. */
   isNewHost: boolean
   /** Tuples evicted to stay within the limits. */
   evictedCount: number
-  /** Of a promotion: seconds since the first attempt. */
+  /** For a promotion: seconds since the first attempt. */
   waitedSec?: number
-  /** Networks that were opened, or prolonged. */
+  /** Networks that were opened or extended. */
   opened?: string[]
   /** Networks that were closed because the address is TRAPPED now. */
   closed?: string[]
 }
 
-/** What a scan decided for one slice. Each change is re-checked against the entry as it is by then. */
+/** What a scan decided for one slice. Each change is checked again against the current entry. */
 export interface ScanChanges {
-  /** Entries whose `expire` has come: deleted when still expired at `now`. */
+  /** Entries whose `expire` has come: deleted if still expired at `now`. */
   expired: EntryKey[]
   /** Tuples to promote: WHITE entry made from the tuple, tuple removed, unless the address is TRAPPED. */
   promoted: Tuple[]
   /** WHITE addresses found on a block list: deleted unless pinned. */
   blocked: string[]
-  /** Networks of pools that hold a TRAPPED or block-listed address: closed. */
+  /** Networks of pools that contain a TRAPPED or block-listed address: closed. */
   closedPools?: string[]
 }
 

@@ -8,13 +8,13 @@ export type SightingDecision =
   | { outcome: 'left-trapped'; host?: never }
 
 /**
- * The record of an address after the log watcher saw it `count` times (1 or more) since its last update.
- * The first sighting makes the record, each further one adds to `pcount`. A pinned entry stays pinned.
+ * The record of an address after the log watcher saw it `count` times (1 or more) since its last update. The
+ * first sighting makes the record, each further one adds to `pcount`. A pinned entry stays pinned.
  *
- * Unlike the original, TRAPPED stays TRAPPED: whoever is trapped got there by writing to a trap, and a
- * reply of ours does not undo that. With `untrap` it becomes WHITE with `pass` now, so that the next scan
- * opens the firewall for it; a pinned TRAPPED entry is an administrator's word and stays.
- * Source: dbupdate of spamlogd.c; spamlogd.md section 3.
+ * Unlike the original, TRAPPED stays TRAPPED: such a host sent mail to a trap, and our reply does not change
+ * that. With `untrap` it becomes WHITE with `pass` now, so that the next scan opens the firewall for it; a
+ * pinned TRAPPED entry was set by an administrator and stays. Source: dbupdate of spamlogd.c; spamlogd.md
+ * section 3.
  */
 export function applySighting(
   existing: EntryTimes | undefined,

@@ -2,9 +2,9 @@ import type { WireText } from './entry.js'
 import { normaliseSpamtrap } from './spamtrap.js'
 
 /**
- * True for text that a recipient can be equal to, so that it is worth keeping as a spamtrap: a local part and a
- * domain around the last `@`, and no angle bracket left when one pair around it is removed. `@example.org` (a whole domain) and
- * `Name <a@example.org>` (as a mail client shows it) never match.
+ * True for text that can equal a recipient, so that it is useful as a spamtrap: a local part and a domain
+ * around the last `@`, and no angle bracket left after removing one pair around it. `@example.org` (a whole
+ * domain) and `Name <a@example.org>` (as shown by mail clients) never match.
  */
 export function canBeSpamtrap(address: WireText): boolean {
   const text = normaliseSpamtrap(address)

@@ -2,8 +2,8 @@ import type { WireText } from './entry.js'
 
 /**
  * A spamtrap address as it is stored and compared: one pair of surrounding angle brackets removed, ASCII
- * letters in lower case. The original keeps brackets when adding and folds case only then, so that such
- * entries never match or cannot be deleted.
+ * letters in lower case. The original keeps brackets when adding and converts case only then, so such entries
+ * never match or cannot be deleted.
  */
 export function normaliseSpamtrap(address: WireText): WireText {
   let text = address.startsWith('<') ? address.slice(1) : address

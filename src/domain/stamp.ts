@@ -1,12 +1,12 @@
 /**
- * When and where a change was made: a hybrid logical clock. Stamps of one database never go back and are never
- * given twice, whatever its wall clock does; a stamp received from another gateway moves the clock forward, so
- * that what is changed afterwards counts as later.
+ * When and where a change was made: a hybrid logical clock. Stamps of one database never go back and are
+ * never repeated, whatever its wall clock does; a stamp received from another gateway advances the clock, so
+ * that later changes have later stamps.
  */
 export interface Stamp {
   /** Milliseconds since the Epoch. */
   readonly time: number
-  /** Tells apart changes of one moment. */
+  /** Distinguishes changes within one millisecond. */
   readonly counter: number
   /** Random 32-bit number of the database that made the change; 0 for entries older than stamps. */
   readonly node: number
@@ -25,16 +25,19 @@ export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): St
   return compareStamps(one, other) >= 0 ? one : other
 }
 
-/** Where a clock stands: the last stamp it gave or saw. */
+/** State of a clock: the last stamp it issued or received. */
 export interface ClockState {
   time: number
   counter: number
 }
 
-/** Changes of one millisecond; the next one counts as a millisecond later, so that stamps stay small numbers. */
+/**
+ * Maximum number of changes per millisecond; the next one counts as a millisecond later, so that stamps stay
+ * small numbers.
+ */
 const MAX_COUNTER = 2047
 
-/** Gives the stamps of one database; its state is stored with it. */
+/** Issues the stamps of one database; its state is stored with it. */
 export class HybridClock {
   readonly node: number
   #time: number
@@ -64,7 +67,7 @@ export class HybridClock {
     return { time: this.#time, counter: this.#counter, node: this.node }
   }
 
-  /** Makes the next stamp later than one that came from elsewhere. */
+  /** Makes the next stamp later than one received from elsewhere. */
   observe(stamp: Stamp): void {
     if (stamp.time < this.#time || (stamp.time === this.#time && stamp.counter <= this.#counter)) return
     this.#time = stamp.time

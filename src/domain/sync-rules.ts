@@ -1,7 +1,7 @@
 /**
- * What an entry received from a sync peer does to the record of its address: the recommended receiver.
- * Times are seconds since the Epoch. A pinned entry is never changed by a peer.
- * Source: sync_recv of spamd's sync.c; greylisting.md section 9.
+ * What an entry received from a sync peer does to the record of its address. Times are seconds since the
+ * Epoch. A pinned entry is never changed by a peer. Source: sync_recv of spamd's sync.c; greylisting.md
+ * section 9.
  */
 import type { EntryTimes } from './entry.js'
 import { isPinned, isTrapped, laterExpire, TRAPPED_PCOUNT } from './host-state.js'

@@ -1,4 +1,4 @@
-/** Default life times of the greylister, all in seconds. Source: grey.h of OpenBSD spamd. */
+/** Default lifetimes of the greylister, all in seconds. Source: grey.h of OpenBSD spamd. */
 export const PASS_SEC = 25 * 60
 /** Life of a GREY tuple, from its first sighting. */
 export const GREY_EXPIRE_SEC = 4 * 60 * 60
@@ -15,17 +15,17 @@ export const MAX_FIELD_BYTES = 1023
 /** Value of `expire` that means "never": pinned entries, and every SPAMTRAP. */
 export const EXPIRE_NEVER = 0
 /**
- * How long the mark of a deletion is kept: as long as any automatic entry that it speaks about can live. A gateway
- * that was away for longer takes a fresh copy instead of merging.
+ * How long the mark of a deletion is kept: as long as any automatic entry that it concerns can live. A
+ * gateway that was away for longer must fetch a fresh copy instead of merging.
  */
 export const KEEP_RESET_SEC = 36 * 24 * 60 * 60
 
 /** How many tuples there may be unless an administrator says otherwise. */
 export const DEFAULT_TUPLE_LIMITS = {
-  /** About 1 GB of tuples; a flood beyond it evicts its own oldest. */
+  /** About 1 GB of tuples; a flood beyond it evicts its own oldest tuples. */
   maxTuples: 5_000_000,
-  /** Texts of five million tuples of the usual length, twice over. */
+  /** Twice the texts of five million tuples of usual length. */
   maxTupleBytes: 2 ** 30,
-  /** A mailing list host with as many recipients still passes. */
+  /** A mailing list host with this many recipients still passes. */
   maxTuplesPerAddress: 10_000,
 } as const

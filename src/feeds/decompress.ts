@@ -1,22 +1,23 @@
-/** Gzip recognised by its first bytes, as the original does with every source. */
+/** Gzip detection by the first bytes, as in the original, for every source. */
 import { FeedError } from './feed.js'
 
 /** Source: RFC 1952 section 2.3.1. */
 const GZIP_MAGIC_BYTES = 2
 
-/** A `.gz` file that the server compressed once more for the transfer is two layers; nobody means three. */
+/** A `.gz` file that the server compresses again for the transfer has two layers; three are not intended. */
 const MAX_LAYERS = 2
 
 /**
- * Address lists shrink by 3 to 30. Deflate reaches 1032 on repeated bytes, which no list has: beyond this
- * ratio a document is a bomb. Small documents are let through, they cannot hurt.
+ * Address lists compress by a factor of 3 to 30. Deflate reaches 1032 on repeated bytes, which no list
+ * consists of: beyond this ratio a document is a decompression bomb. Small documents are always accepted,
+ * because they are harmless.
  */
 const MAX_RATIO = 250
 const RATIO_CHECKED_FROM_BYTES = 16 * 1024 * 1024
 
 /**
  * Passes bytes through, decompressed when they begin with the gzip magic; concatenated members are read in
- * sequence and bytes behind the last member ignored, as by gzread(3).
+ * sequence and bytes after the last member ignored, as by gzread(3).
  *
  * Errors: `ERR_FEED_TOO_BIG` beyond `maxBytes` before or after decompression, `ERR_FEED_GZIP` for damaged
  * data, a bomb, and a stream without its trailer.
@@ -50,7 +51,7 @@ async function* unwrapLayer(
     while (head.length < GZIP_MAGIC_BYTES) {
       const next = await iterator.next()
       if (next.done === true) break
-      // What is kept over another read is copied: the source may reuse its memory.
+      // Data kept across another read is copied, because the source may reuse its memory.
       head =
         head.length === 0 && next.value.length >= GZIP_MAGIC_BYTES
           ? next.value
@@ -63,7 +64,7 @@ async function* unwrapLayer(
     if (layersLeft === 0) {
       throw new FeedError('ERR_FEED_GZIP', `compressed more than ${MAX_LAYERS} times`)
     }
-    // Loaded when first needed: most lists of a run over local files are plain text.
+    // Loaded when first needed: most lists in a run over local files are plain text.
     const { gunzip } = await import('./gunzip.js')
     let compressedBytes = 0
     const counted = limitBytes(rest(head, iterator), maxBytes, (sizeBytes) => {

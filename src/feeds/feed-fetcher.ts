@@ -9,16 +9,16 @@ import type { OpenedSource } from './opened-source.js'
 export interface FeedFetcherOptions {
   limits: FeedLimits
   clock: Clock
-  /** `spamdctl/VERSION`: what servers see. Called when the first server is asked. */
+  /** `spamdctl/VERSION`, sent to servers. Called before the first request. */
   userAgent(): string
   environment: Readonly<Record<string, string | undefined>>
-  /** Whom `exec` and `ftp` programs run as; called once, when the first of them is needed. */
+  /** User for `exec` and `ftp` programs; called once, when the first one is needed. */
   findProgramUser(): Promise<SystemUser | undefined>
-  /** Sources that root opened for us before; see `sourceKey`. */
+  /** Sources that root opened for us; see `sourceKey`. */
   opened?: ReadonlyMap<string, OpenedSource> | undefined
-  /** Takes what programs that succeeded wrote to standard error, one character a byte. */
+  /** Receives the standard error of programs that succeeded, one character per byte. */
   onMessages?: ((text: string) => void) | undefined
-  /** Of the HTTP client, in place of the system's; for tests. */
+  /** For the HTTP client, instead of the system's; for tests. */
   lookup?: HttpClientOptions['lookup']
   isInside?: HttpClientOptions['isInside']
   sleep(durationMs: number): Promise<void>
@@ -30,7 +30,7 @@ export type FetchResult<Content> =
   | { kind: 'body'; content: Content; validator: Validator; freshUntilSec: UnixSec | undefined }
   | { kind: 'unchanged'; freshUntilSec: UnixSec | undefined }
 
-/** Fetches sources by any method, with retries. One fetcher serves a run; close it afterwards. */
+/** Fetches sources by any method, with retries. One fetcher per run; close it afterwards. */
 export class FeedFetcher {
   readonly #options: FeedFetcherOptions
   #http: Promise<HttpClient> | undefined
@@ -41,9 +41,9 @@ export class FeedFetcher {
   }
 
   /**
-   * Fetches one source and hands its decompressed bytes to `consume`, which is called anew for every
-   * attempt: what an earlier attempt left must be thrown away. A chunk is valid until the next is asked for.
-   * Throws `FeedError` of the last attempt, or what `consume` threw.
+   * Fetches one source and hands its decompressed bytes to `consume`, which is called again for every
+   * attempt: the result of an earlier attempt must be discarded. A chunk is valid until the next is asked
+   * for. Throws `FeedError` of the last attempt, or what `consume` threw.
    */
   async fetch<Content>(
     request: FeedRequest,
@@ -64,7 +64,7 @@ export class FeedFetcher {
     }
   }
 
-  /** Ends what is still open, so that the process can end. */
+  /** Closes what is still open, so that the process can end. */
   async close(): Promise<void> {
     const http = await this.#http?.catch(() => undefined)
     await http?.close()
@@ -100,7 +100,7 @@ export class FeedFetcher {
     return { limits, environment, user: await this.#programUser, onMessages }
   }
 
-  /** Loaded when first needed: undici costs more than everything else in a run over local files. */
+  /** Loaded when first needed: undici takes longer to load than everything else in a run over local files. */
   #httpClient(): Promise<HttpClient> {
     this.#http ??= import('./http-feed.js').then(({ createHttpClient }) =>
       createHttpClient({ ...this.#options, userAgent: this.#options.userAgent() }),

@@ -1,18 +1,18 @@
 /**
- * What the methods of spamd.conf have in common: a source is opened and hands out its bytes as they come,
- * or says that nothing has changed since the last good copy.
+ * What the methods of spamd.conf have in common: a source is opened and delivers its bytes as they arrive, or
+ * reports that nothing has changed since the last good copy.
  */
 import { AppError } from '../platform/app-error.js'
 import type { UnixSec } from '../platform/clock.js'
 
 export type FeedMethod = 'file' | 'exec' | 'http' | 'https' | 'ftp'
 
-/** Methods that ask a machine of somebody else: pace, validators and back-off are for these. */
+/** Methods that contact someone else's server: rate limits, validators and back-off apply to these. */
 export function isRemote(method: FeedMethod): boolean {
   return method === 'http' || method === 'https' || method === 'ftp'
 }
 
-/** What a server gave to recognise an unchanged document. Source: RFC 9110 section 8.8. */
+/** The validators by which a server recognises an unchanged document. Source: RFC 9110 section 8.8. */
 export interface Validator {
   etag?: string
   lastModified?: string
@@ -20,32 +20,32 @@ export interface Validator {
 
 export interface FeedRequest {
   method: FeedMethod
-  /** Path, URL without scheme, or command line, as `file=` of spamd.conf holds it. */
+  /** Path, URL without scheme, or command line, as in `file=` of spamd.conf. */
   location: string
-  /** Of the last good copy of the very same source; absent: ask unconditionally. */
+  /** Validators of the last good copy of the same source; absent: request unconditionally. */
   validator?: Validator
-  /** `:allow_private:`: a server on the Internet may redirect to an address of the inside. */
+  /** `:allow_private:`: a server on the Internet may redirect to a private address. */
   isPrivateAllowed?: boolean | undefined
 }
 
-/** Bounds of one fetch, each a guard against a source that is slow, huge or hostile. */
+/** Limits of one fetch, each against a source that is slow, huge or hostile. */
 export interface FeedLimits {
   /** To a connection, TLS included. */
   connectTimeoutMs: number
-  /** Between two pieces of an answer. */
+  /** Between two parts of an answer. */
   idleTimeoutMs: number
-  /** One attempt from the request to the last byte; also of `exec` and `ftp` programs. */
+  /** One attempt from the request to the last byte; also for `exec` and `ftp` programs. */
   totalTimeoutMs: number
-  /** Most bytes of a list, both as sent and after decompression. */
+  /** Maximum size of a list in bytes, both as sent and after decompression. */
   maxBytes: number
   maxRedirects: number
-  /** Attempts at a source that fails in a way that may pass. */
+  /** Number of attempts if a source fails temporarily. */
   maxAttempts: number
   /** Pause before the second attempt; doubles with each further one, plus up to half of it at random. */
   backoffMs: number
 }
 
-/** The limits of a run without flags. 256 MiB hold about fifteen million lines. */
+/** The limits of a run without flags. 256 MiB are about fifteen million lines. */
 export const DEFAULT_FEED_LIMITS: FeedLimits = {
   connectTimeoutMs: 15_000,
   idleTimeoutMs: 30_000,
@@ -60,12 +60,12 @@ export type FeedAnswer =
   | {
       kind: 'body'
       /**
-       * The bytes as sent, perhaps gzip. Ends only when the source is known to be complete: a short or
+       * The bytes as sent, possibly gzip. Ends only when the source is known to be complete: a short or
        * broken transfer, or a program that failed, throws `FeedError` instead.
        */
       body: AsyncIterable<Uint8Array>
       validator: Validator
-      /** The server's word that nothing changes before this time. */
+      /** The server says that nothing changes before this time. */
       freshUntilSec: UnixSec | undefined
     }
   | { kind: 'unchanged'; freshUntilSec: UnixSec | undefined }
@@ -87,12 +87,12 @@ export type FeedErrorCode =
   | 'ERR_FEED_NO_CLIENT'
   | 'ERR_FEED_CONTENT'
 
-/** A source that could not be had, or whose content was refused. */
+/** A source that could not be fetched, or whose content was refused. */
 export class FeedError extends AppError {
   declare readonly code: FeedErrorCode
   /** Worth another attempt within this run. */
   readonly isTransient: boolean
-  /** The server does not want to be asked before this time. */
+  /** The server does not want another request before this time. */
   readonly notBeforeSec: UnixSec | undefined
 
   constructor(

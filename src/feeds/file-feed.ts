@@ -4,12 +4,12 @@ import { errnoText } from '../platform/errno-text.js'
 import { closeFile, openFile, readChunk } from '../platform/file-io.js'
 import { type FeedAnswer, FeedError, type FeedRequest } from './feed.js'
 
-/** Large reads keep the number of system calls of a big list small. */
+/** Large reads, to keep the number of system calls for a big list small. */
 const READ_BYTES = 1024 * 1024
 
 /**
- * Method `file`: the bytes of a path, which counts from `/` when it is relative. Devices and pipes are read
- * to their end. The chunks share one buffer: each is valid until the next is asked for.
+ * Method `file`: the bytes of a path; a relative one starts at `/`. Devices and pipes are read to their end.
+ * The chunks share one buffer: each is valid until the next is asked for.
  *
  * Errors: `ERR_FEED_OPEN`, `ERR_FEED_READ` (a directory, for one), with the system's error as cause.
  */
@@ -18,12 +18,12 @@ export async function openFileFeed(request: FeedRequest): Promise<FeedAnswer> {
   return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
 }
 
-/** A change within this time of a reading may leave the time of a file as it was. */
+/** A change within this time of a read may leave the file's time unchanged. */
 const STAMP_DOUBT_MS = 2_000
 
 /**
- * What changes whenever a local file is written or replaced; undefined when that cannot be told: it is missing, no file,
- * or was changed within two seconds of `nowMs`.
+ * A value that changes whenever a local file is written or replaced; undefined when that cannot be
+ * determined: the file is missing, is not a regular file, or was changed within two seconds of `nowMs`.
  */
 export function fileStamp(location: string, nowMs: number): string | undefined {
   const facts = statSync(resolve('/', location), { bigint: true, throwIfNoEntry: false })

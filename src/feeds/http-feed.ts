@@ -14,19 +14,19 @@ const MAX_VALIDATOR_BYTES = 1_024
 
 const PROXY_VARIABLES = ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY'] as const
 
-/** Answers that a second attempt may mend. */
+/** Answers after which a second attempt may succeed. */
 const TRANSIENT_STATUS: readonly number[] = [408, 425, 500, 502, 503, 504]
-/** Answers by which a server tells a client to stay away. */
+/** Answers by which a server tells a client not to come back soon. */
 const REFUSAL_STATUS: readonly number[] = [403, 429]
 const REDIRECT_STATUS: readonly number[] = [301, 302, 303, 307, 308]
 
 export interface HttpClient {
   /**
-   * Asks for a document, following redirects within the limits and never from https to http. Errors:
-   * `FeedError`; `isTransient` for those that may pass within seconds.
+   * Requests a document, following redirects within the limits and never from https to http. Errors:
+   * `FeedError`; `isTransient` for temporary ones.
    */
   open(request: FeedRequest): Promise<FeedAnswer>
-  /** Ends idle connections, so that the process can end. */
+  /** Closes idle connections, so that the process can end. */
   close(): Promise<void>
 }
 
@@ -34,25 +34,25 @@ export interface HttpClientOptions {
   limits: FeedLimits
   clock: Clock
   userAgent: string
-  /** Where the proxy variables are looked up. */
+  /** Where the proxy variables are read. */
   environment: Readonly<Record<string, string | undefined>>
-  /** In place of the system's; for tests. */
+  /** Instead of the system's; for tests. */
   lookup?: LookupFunction | undefined
-  /** In place of `isInsideAddress`; for tests. */
+  /** Instead of `isInsideAddress`; for tests. */
   isInside?: ((address: string) => boolean) | undefined
 }
 
-/** How documents are asked for: `open` at any address, `outside` only at addresses of the Internet. */
+/** How documents are requested: `open` from any address, `outside` only from addresses on the Internet. */
 interface Connections {
   open: Dispatcher
   outside: Dispatcher
-  /** Whether the server of a URL that was asked is on the Internet. */
+  /** Whether the server of a requested URL is on the Internet. */
   isOutside(url: URL): Promise<boolean>
-  /** Throws when a URL leads to the inside, as far as that can be told before it is asked. */
+  /** Throws when a URL leads to a private address, as far as that is known before the request. */
   checkOutside(url: URL): Promise<void>
 }
 
-/** One client serves all lists of a run. Throws `ERR_FEED_URL` when a proxy variable holds no URL. */
+/** One client serves all lists in a run. Throws `ERR_FEED_URL` when a proxy variable is not a URL. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const connections = connectionsFor(options)
   return {
@@ -79,7 +79,7 @@ function connectionsFor(options: HttpClientOptions): Connections {
     if (await leadsInside(url)) throw insideRefused(url.hostname)
   }
   if (hasProxy) {
-    // The proxy looks names up and connects: ours can only be a guess at what it will find.
+    // The proxy looks up names and connects: our own lookup can only guess the result.
     const proxied = proxyDispatcher(options)
     return {
       open: proxied,
@@ -102,7 +102,7 @@ function connectionsFor(options: HttpClientOptions): Connections {
         callback(...result)
       }),
   })
-  // A name is looked up anew for the connection itself, so this is where its answer counts.
+  // A name is looked up again for the connection itself, so its answer must be checked here.
   const outside = new Agent({
     ...timeouts,
     connect: { ...connector, lookup: lookupOutside(lookup, isInside) },
@@ -117,7 +117,7 @@ function connectionsFor(options: HttpClientOptions): Connections {
   }
 }
 
-/** A lookup that leaves out addresses of the inside, and fails when there are no others. */
+/** A lookup that ignores private addresses, and fails if there are no others. */
 function lookupOutside(lookup: LookupFunction, isInside: (address: string) => boolean): LookupFunction {
   return (name, lookupOptions, callback) => {
     lookup(name, { ...lookupOptions, all: true }, (error, found) => {
@@ -189,7 +189,7 @@ async function openDocument(
     limits.totalTimeoutMs,
   )
   let isBodyHandedOut = false
-  // Once a server on the Internet has sent us on, no further one may be of the inside.
+  // Once a server on the Internet has redirected us, no further one may be at a private address.
   let wasOutside = false
   try {
     let url = firstUrl
@@ -243,7 +243,7 @@ async function openDocument(
   }
 }
 
-/** A body that nobody wants: its error, if any, is nobody's either. */
+/** A body that is not needed: its errors are not needed either. */
 function discard(body: Dispatcher.ResponseData['body']): void {
   body.on('error', () => undefined)
   body.destroy()
@@ -258,7 +258,7 @@ function requestHeaders(
   const headers: Record<string, string> = { 'user-agent': userAgent, 'accept-encoding': 'gzip' }
   if (validator?.etag !== undefined) headers['if-none-match'] = validator.etag
   if (validator?.lastModified !== undefined) headers['if-modified-since'] = validator.lastModified
-  // The user and password of spamd.conf are for the server named there, not for where it sends us.
+  // The user and password in spamd.conf are for the server named there, not for a redirect target.
   if (firstUrl.username !== '' && url.origin === firstUrl.origin) {
     const credentials = `${decodeURIComponent(firstUrl.username)}:${decodeURIComponent(firstUrl.password)}`
     headers.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`
@@ -319,7 +319,7 @@ function statusFailure(statusCode: number, headers: HttpHeaders, nowSec: UnixSec
   }
   return new FeedError('ERR_FEED_STATUS', `the server answered with status ${statusCode}`, {
     ...(statusCode === 404 || statusCode === 410 ? { hint: 'the list has moved or is gone' } : {}),
-    // A server that names a time is not bothered again within this run.
+    // A server that names a time is not contacted again in this run.
     isTransient: TRANSIENT_STATUS.includes(statusCode) && askedSec === undefined,
     notBeforeSec: askedSec,
   })
@@ -329,7 +329,7 @@ function timedOut(message: string): FeedError {
   return new FeedError('ERR_FEED_TIMEOUT', message, { isTransient: true })
 }
 
-/** Errors of undici and of the system by their codes. Source: undici docs, api/Errors. */
+/** Errors of undici and of the system, by code. Source: undici docs, api/Errors. */
 function toFeedError(error: unknown, signal: AbortSignal): FeedError {
   if (error instanceof FeedError) return error
   if (signal.aborted && signal.reason instanceof FeedError) return signal.reason

@@ -1,18 +1,18 @@
-/** How long a server lets an answer be used, and when it wants to be asked again. All pure. */
+/** How long a server lets an answer be used, and when it may be contacted again. All pure. */
 import type { UnixSec } from '../platform/clock.js'
 
 /** Header fields as undici gives them, names in lower case. */
 export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-/** A server that says "never ask again" is asked again after this time all the same. */
+/** A server that says "never again" is contacted again after this time anyway. */
 export const MAX_PATIENCE_SEC = 7 * 86_400
 
-/** A refused client stays away at least this long, also when midnight is near. */
+/** A refused client waits at least this long, even shortly before midnight. */
 const MIN_REFUSAL_SEC = 12 * 3_600
 
 /**
  * The time until which the answer is fresh, at most a week from now; undefined when the server says nothing
- * or wants every use checked. Source: RFC 9111 sections 4.2.1, 4.2.3 and 5.2.2.
+ * or requires revalidation. Source: RFC 9111 sections 4.2.1, 4.2.3 and 5.2.2.
  */
 export function freshUntil(headers: HttpHeaders, nowSec: UnixSec): UnixSec | undefined {
   const lifetimeSec = lifetimeOf(headers, nowSec)
@@ -50,7 +50,7 @@ export function retryAfter(headers: HttpHeaders, nowSec: UnixSec): UnixSec | und
   return Math.min(whenSec, nowSec + MAX_PATIENCE_SEC)
 }
 
-/** When a server that refused us (403, 429) may be asked again: on the next day, local time. */
+/** When a server that refused us (403, 429) may be contacted again: on the next day, local time. */
 export function nextDay(nowSec: UnixSec): UnixSec {
   const midnight = new Date(nowSec * 1000)
   midnight.setHours(24, 0, 0, 0)

@@ -1,4 +1,4 @@
-/** Which addresses are those of the inside: where a server on the Internet must not send us. */
+/** Private addresses, to which a server on the Internet must not redirect us. */
 import { BlockList, isIP, isIPv4 } from 'node:net'
 import { parseIpv6Groups } from '../ip/address.js'
 
@@ -18,7 +18,7 @@ const INSIDE: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] = [
   ['ff00::', 8, 'ipv6'],
 ]
 
-/** Prefixes in which an IPv4 address is written: mapped, NAT64, 6to4; the groups that hold it. */
+/** Prefixes in which an IPv4 address is embedded: mapped, NAT64, 6to4; and the groups that contain it. */
 const EMBEDDED: readonly (readonly [RegExp, number])[] = [
   [/^0:0:0:0:0:(?:0|ffff):/, 6],
   [/^64:ff9b:0:0:0:0:/, 6],

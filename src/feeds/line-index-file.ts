@@ -1,4 +1,7 @@
-/** The file `NAME.lines` beside the last good copy of a list (codec/lists/line-index.ts), and single lines of the copy. */
+/**
+ * The file `NAME.lines` beside the last good copy of a list (codec/lists/line-index.ts), and access to single
+ * lines of the copy.
+ */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { replaceFileWith } from '../platform/replace-file.js'
@@ -6,7 +9,7 @@ import { listFileName } from './list-file-name.js'
 import { HEADER_BYTES } from './list-store.js'
 
 const FILE_MODE = 0o644
-/** What is shown of a line; JSON records and CSV rows stay below. */
+/** Maximum length of the excerpt of a line; JSON records and CSV rows are shorter. */
 const MAX_SHOWN_BYTES = 1024
 const LINE_FEED = 0x0a
 
@@ -24,7 +27,10 @@ export function readLineIndexFile(folder: string, listName: string): Uint8Array 
   }
 }
 
-/** The start of the line at a byte of the list's text, one character a byte; undefined when it cannot be read. */
+/**
+ * The start of the line at a byte of the list's text, one character per byte; undefined when it cannot be
+ * read.
+ */
 export function readListLine(folder: string, listName: string, offset: number): string | undefined {
   let descriptor: number | undefined
   try {

@@ -58,21 +58,21 @@ export interface ListCopy {
 export interface SourceState {
   method: FeedMethod
   location: string
-  /** Start of the last run that asked. */
+  /** Start of the last run that contacted the server. */
   lastTrySec?: UnixSec
-  /** Last time the source was received whole, or unchanged. */
+  /** Last time the source was received completely, or unchanged. */
   lastSuccessSec?: UnixSec
-  /** Not asked before: the server's freshness, Retry-After, or a refusal. */
+  /** Not contacted before: the server's freshness, Retry-After, or a refusal. */
   notBeforeSec?: UnixSec
-  /** The most entries on each of the last days. */
+  /** The largest number of entries on each of the last days. */
   largest?: readonly { day: number; entries: number }[]
-  /** True when it was told that the list is far below that. */
+  /** True when it was reported that the list is far below that. */
   isShrinkTold?: boolean
-  /** Of the last try, when it failed. */
+  /** Error of the last attempt, if it failed. */
   failure?: { sec: UnixSec; reason: string }
 }
 
-/** A copy being written; it takes its place only with `commit`. */
+/** A copy being written; it replaces the old one only with `commit`. */
 export interface CopyWriter {
   write(chunk: Uint8Array): Promise<void>
   /** Resolves with the SHA-256 of the content. */
@@ -93,7 +93,7 @@ export class ListStore {
     return this.#folder
   }
 
-  /** Creates the folder when it is missing, and refuses one that everybody may write to. */
+  /** Creates the folder when it is missing, and refuses one that every user may write to. */
   prepare(): void {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: FOLDER_MODE })
@@ -103,7 +103,7 @@ export class ListStore {
           hint: `chmod o-w ${this.#folder}`,
         })
       }
-      // Root follows no path that a lesser user can bend.
+      // Root follows no path that a less privileged user can change.
       if (process.geteuid?.() === 0 && (facts.uid !== 0 || !isSafeFolder(this.#folder))) {
         throw new AppError(
           'ERR_LISTS_WRITE',
@@ -119,7 +119,7 @@ export class ListStore {
     }
   }
 
-  /** Removes what killed runs left half-written. Only while no other run is at work. */
+  /** Removes files left half-written by killed runs. Only while no other run is active. */
   removeLeftovers(): void {
     try {
       removeLeftovers(this.#folder)
@@ -128,7 +128,7 @@ export class ListStore {
     }
   }
 
-  /** Facts of the copy, without reading its content; undefined when there is none or it is not one of ours. */
+  /** Facts about the copy, without reading its content; undefined when there is none or it is not ours. */
   async readCopyFacts(listName: string): Promise<ListCopy | undefined> {
     const fd = await this.#openCopyFile(listName)
     if (fd === undefined) return undefined
@@ -223,7 +223,7 @@ export class ListStore {
       const value: unknown = JSON.parse(content.toString('utf8'))
       return isSourceState(value) ? value : undefined
     } catch {
-      // Losing it costs one request; the copies themselves do not depend on it.
+      // Losing it costs one request; the copies do not depend on it.
       return undefined
     }
   }
@@ -231,7 +231,7 @@ export class ListStore {
   async writeState(listName: string, state: SourceState): Promise<void> {
     const path = this.#path(listName, 'state')
     try {
-      // Losing it costs one request, so it need not wait for the disk.
+      // Losing it costs one request, so there is no need to wait for the disk.
       await replaceFileWith(path, Buffer.from(`${JSON.stringify(state)}\n`), FILE_MODE, 'quick')
     } catch (error) {
       throw this.#writeFailure(path, error)
@@ -270,7 +270,7 @@ export class ListStore {
   }
 }
 
-/** Fetched when first needed: a dry run over local files needs no checksum. */
+/** Loaded when first needed: a dry run over local files needs no checksum. */
 function startHash() {
   const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256')

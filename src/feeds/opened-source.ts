@@ -1,4 +1,4 @@
-/** `:as_root:` sources: opened, or run to their end, while we are root; read when we are not any more. */
+/** `:as_root:` sources: opened, or run to completion, as root; read after root was given up. */
 import { closeSync } from 'node:fs'
 import { mkdtemp, rmdir, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,15 +11,18 @@ import { openExecFeed } from './program-feed.js'
 
 const READ_BYTES = 256 * 1024
 
-/** A descriptor, or why there is none. */
+/** A descriptor, or the reason why there is none. */
 export type OpenedSource = { fd: number } | { error: AppError }
 
-/** By what `opened` sources are found again. */
+/** The key of `opened` sources. */
 export function sourceKey({ method, location }: Pick<FeedRequest, 'method' | 'location'>): string {
   return `${method} ${location}`
 }
 
-/** Opens a file, or runs a command to its end as root, its output into a nameless file. Never throws for the source's sake. */
+/**
+ * Opens a file, or runs a command to completion as root, its output into an unnamed file. Never throws
+ * because of the source.
+ */
 export async function openSourceAsRoot(
   source: Pick<FeedRequest, 'method' | 'location'>,
   limits: { maxBytes: number; timeoutMs: number },

@@ -1,16 +1,16 @@
-/** How often somebody else's server is asked. Pure. */
+/** How often someone else's server is contacted. Pure. */
 import type { UnixSec } from '../platform/clock.js'
 import { type FeedMethod, isRemote } from './feed.js'
 import { MAX_PATIENCE_SEC } from './http-freshness.js'
 import type { SourceState } from './list-store.js'
 
-/** Least time between two requests for one list: what the providers of public lists ask for at the least. */
+/** Minimum time between two requests for one list: the least that providers of public lists ask for. */
 const MIN_INTERVAL_SEC = 3_600
 
 /**
  * The time before which the source must not be asked again, or undefined when it may be asked now. Local
- * methods may always be asked, and so may a source that was never asked under this method and location. A
- * state from the future (the clock went back) does not count.
+ * methods may always be used, and so may a source that was never requested with this method and location. A
+ * state from the future (the clock went back) is ignored.
  */
 export function notBefore(
   source: { method: FeedMethod; location: string },

@@ -7,10 +7,10 @@ import type { SystemUser } from '../platform/privileges.js'
 import { type ProcessEnd, startProcess } from '../platform/run-process.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest } from './feed.js'
 
-/** Longest excerpt of what a failed program said: one line on a terminal. */
+/** Maximum excerpt of a failed program's output: one line on a terminal. */
 const MAX_EXCERPT = 200
 
-/** Clients of the file transfer protocol that print to stdout, with their arguments before the URL. */
+/** FTP clients that print to stdout, with their arguments before the URL. */
 const FTP_CLIENTS: readonly { program: string; args: readonly string[] }[] = [
   { program: 'curl', args: ['--silent', '--show-error', '--fail', '--globoff', '--proto', '=ftp', '--'] },
   { program: 'ftp', args: ['-V', '-o', '-'] },
@@ -18,23 +18,23 @@ const FTP_CLIENTS: readonly { program: string; args: readonly string[] }[] = [
 
 export interface ProgramFeedOptions {
   limits: Pick<FeedLimits, 'totalTimeoutMs'>
-  /** Whom to become for the program; undefined: nobody else. */
+  /** User to run the program as; undefined: the current one. */
   user: SystemUser | undefined
   environment: Readonly<Record<string, string | undefined>>
-  /** Takes what a program that succeeded wrote to standard error, one character a byte. */
+  /** Receives the standard error of a program that succeeded, one character per byte. */
   onMessages?: ((text: string) => void) | undefined
 }
 
-/** Where commands are looked for when our own environment does not say. */
+/** Where commands are searched if our own environment does not say. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-/** How long what a command started may go on printing after its end. */
+/** How long processes started by a command may continue to print after it has ended. */
 const ORPHAN_MS = 2_000
 
 /**
  * Method `exec`: the words of the command line, split at blanks and tabs, without shell, quoting or
- * expansion. The command has PATH, HOME and LANG as its whole environment and a process group of its own, which ends
- * with it: whatever it leaves running is killed. A non-zero exit, a signal and the time-out are failures (`ERR_FEED_PROGRAM`,
- * `ERR_FEED_TIMEOUT`), known only after the last byte.
+ * expansion. The command has PATH, HOME and LANG as its whole environment and its own process group, which
+ * ends with it: processes that it leaves running are killed. A non-zero exit, a signal and the time-out are
+ * failures (`ERR_FEED_PROGRAM`, `ERR_FEED_TIMEOUT`), known only after the last byte.
  */
 export async function openExecFeed(request: FeedRequest, options: ProgramFeedOptions): Promise<FeedAnswer> {
   const [program, ...args] = request.location.split(/[ \t]+/).filter((word) => word !== '')

@@ -1,7 +1,7 @@
 /**
- * Whose the state folder is. spamd-setup works there as its unprivileged user; only root and that user may be able to
- * rename anything in it or above it. What root does here happens before that user exists as a process, in folders that
- * nobody but root can write.
+ * The owner of the state folder. spamd-setup uses it as its unprivileged user; only root and that user may be
+ * able to rename anything in it or above it. What root does here happens before any process of that user
+ * exists, in folders that only root can write.
  */
 import {
   chmodSync,
@@ -26,13 +26,13 @@ const FOLDER_MODE = 0o755
 const FILE_MODE = 0o644
 const WRITABLE_BY_OTHERS = 0o022
 const READ_BYTES = 1024 * 1024
-/** A few files for each of at most some hundred lists. */
+/** A few files for each of at most a few hundred lists. */
 const MAX_FORMER_FILES = 4_096
 
 /** Names that spamd-setup gives to its files. */
 const OWN_NAME =
   /^(?:(?:loaded|told)\.json|run\.lock(?:\..*|-.*)?|.+\.(?:list|state|lines?)|\..*\.spamdctl-tmp-.*)$/
-/** What is worth taking over from the folder of an earlier version. */
+/** The files worth taking over from the folder of an earlier version. */
 const KEPT_NAME = /^(?:loaded\.json|[^.].*\.(?:list|state|line))$/
 
 /** The files of an earlier version's folder, opened while that was possible. */
@@ -40,7 +40,7 @@ export interface FormerState {
   files: { name: string; fd: number }[]
 }
 
-/** True when nobody but root and we can put something else in the place of what is in `folder`. */
+/** True when only root and we can replace what is in `folder`. */
 export function isSafeFolder(folder: string): boolean {
   try {
     return distrustOf(folder) === undefined
@@ -50,8 +50,9 @@ export function isSafeFolder(folder: string): boolean {
 }
 
 /**
- * As root: makes the folder, or gives one that root made earlier, to `user`. Nothing is done where a lesser user could
- * meddle, nor with a folder that holds anything but our files: the first write as `user` then says what is wrong.
+ * As root: creates the folder, or gives one that root created earlier to `user`. Nothing is done if a less
+ * privileged user could interfere, or if a folder contains anything but our files: the first write as `user`
+ * then reports the error.
  */
 export function giveStateFolder(path: string, user: SystemUser): void {
   const folder = resolve(path)
@@ -73,7 +74,7 @@ export function giveStateFolder(path: string, user: SystemUser): void {
     if (uid !== 0 || (mode & WRITABLE_BY_OTHERS) !== 0) return
     const names = readdirSync(folder)
     if (!isNew && !names.every((name) => OWN_NAME.test(name))) return
-    // Until the folder changes hands, root alone can put anything there.
+    // Until the folder changes owner, only root can put anything there.
     for (const name of names) lchownSync(join(folder, name), user.uid, user.gid)
     if (isNew) chmodSync(folder, FOLDER_MODE)
     fchownSync(fd, user.uid, user.gid)
@@ -83,9 +84,10 @@ export function giveStateFolder(path: string, user: SystemUser): void {
 }
 
 /**
- * Opens the files of an earlier version's folder, none when there is no such folder or it is not root's or ours alone.
- * The folder may lie in one that a lesser user can write (/var/lib/spamd of _spamd), so it is opened once, without
- * following a link, and everything in it is reached through that descriptor; files belong to the folder's owner.
+ * Opens the files of an earlier version's folder, none when there is no such folder or it does not belong to
+ * root or us alone. The folder may be in one that a less privileged user can write (/var/lib/spamd of
+ * _spamd), so it is opened once, without following a link, and everything in it is reached through that
+ * descriptor; files belong to the folder's owner.
  */
 export function openFormerState(path: string): FormerState | undefined {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW
@@ -118,7 +120,7 @@ export function openFormerState(path: string): FormerState | undefined {
   }
 }
 
-/** True when nothing was ever stored in the folder: then an earlier version's may be taken over. */
+/** True when nothing was ever stored in the folder, so an earlier version's may be taken over. */
 export function isStateFolderUnused(path: string): boolean {
   try {
     return !readdirSync(path).some((name) => KEPT_NAME.test(name))

@@ -1,4 +1,7 @@
-/** How all back ends run their program: by a fixed argument vector, input from a private file, errors as ours. */
+/**
+ * How all back ends run their program: with a fixed argument vector, input from a private file, and our own
+ * errors.
+ */
 import { constants } from 'node:os'
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
@@ -6,7 +9,7 @@ import { reasonOf } from '../platform/errno-text.js'
 import type { ProcessEnd, ProcessResult, ProcessRunner } from '../platform/run-process.js'
 import { withSpooledInput } from '../platform/spooled-input.js'
 
-/** The largest listing that is read back: some ten million prefixes. */
+/** Maximum size of a listing that is read back: about ten million prefixes. */
 const MAX_LISTING_BYTES = 512 * 1024 * 1024
 
 export interface FirewallTool {
@@ -33,7 +36,7 @@ export async function runFirewallTool(
     args,
     timeoutMs: tool.timeoutMs,
     maxStdoutBytes: MAX_LISTING_BYTES,
-    // Messages in English, whatever the administrator's own language: some are told apart by their text.
+    // Messages in English, regardless of the administrator's language: some are recognised by their text.
     env: { ...process.env, LC_ALL: 'C' },
   }
   let result: ProcessResult
@@ -55,7 +58,7 @@ export async function runFirewallTool(
   return result
 }
 
-/** The error of a run that did not succeed: how it ended and what the program said last. */
+/** The error of a failed run: how it ended and the program's last words. */
 export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string): AppError {
   const ending =
     end.signal === null
@@ -67,13 +70,13 @@ export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string):
   })
 }
 
-/** The same error, its message led by what was being done. */
+/** The same error, with the task at the start of its message. */
 export function withContext(error: unknown, task: string): unknown {
   if (!(error instanceof AppError)) return error
   return new AppError(error.code, `${task}: ${error.message}`, { hint: error.hint, cause: error })
 }
 
-/** The last lines of a program's stderr as one safe line; empty when it was silent. */
+/** The last lines of a program's stderr as one safe line; empty when there were none. */
 export function lastWords(stderrTail: string): string {
   const lines = stderrTail.split('\n').filter((line) => line.trim() !== '')
   return lines.slice(-3).map(escapeControl).join('; ')

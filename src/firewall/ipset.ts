@@ -9,12 +9,12 @@ import { familySetNames } from './nft-script.js'
 import { sortPrefixes, splitLines } from './prefix-lines.js'
 import { checkTable, checkTableName, FAMILIES } from './table-content.js'
 
-/** ipset's own default; a smaller ceiling would only surprise those who add by hand. */
+/** ipset's own default; a smaller limit would only surprise administrators who add entries by hand. */
 const LEAST_MAXELEM = 65_536
 
 const LF = 0x0a
 
-/** See the head of the file. `limits` has none to tell. */
+/** See the head of the file. There are no `limits`. */
 export class IpsetFirewall implements Firewall {
   readonly name = 'ipset'
   readonly #tool: FirewallTool
@@ -26,7 +26,7 @@ export class IpsetFirewall implements Firewall {
 
   async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
     checkTable(table, content)
-    // Of its own for every call, so that two at once do not fill the same set.
+    // Different for every call, so that two at once do not fill the same set.
     this.#fillCount += 1
     const mark = `${(process.pid % 36 ** 4).toString(36)}${(this.#fillCount % 36).toString(36)}`
     const filling = { ipv4: `${table.name}:${mark}`, ipv6: `${table.name}6:${mark}` }
@@ -46,7 +46,8 @@ export class IpsetFirewall implements Firewall {
   async changeTable(table: TableSpec, change: TableChange, content: TableContent): Promise<void> {
     checkTable(table, content)
     try {
-      // -exist: adding what is there, deleting what is not, and making a set that exists are no errors.
+      // -exist: adding an existing entry, deleting a missing one, and creating an existing set are not
+      // errors.
       const script = changeScript(table, change, content)
       const result = await runFirewallTool(this.#tool, ['restore', '-exist'], script)
       if (result.exitCode !== 0) throw toolFailure(this.#tool, result, hintFor(result.stderrTail))
@@ -55,7 +56,7 @@ export class IpsetFirewall implements Firewall {
     }
   }
 
-  /** The count in the header of a set is no longer kept by every kernel; the content is listed at each scan. */
+  /** Not every kernel maintains the count in the header of a set; the content is listed at each scan. */
   async countTable(): Promise<undefined> {
     return undefined
   }
@@ -77,7 +78,7 @@ export class IpsetFirewall implements Firewall {
     }
   }
 
-  /** Every set is made as large as its content needs. */
+  /** Every set is created as large as its content requires. */
   async limits(): Promise<TableLimits> {
     return { maxEntries: undefined, maxRequest: undefined }
   }
@@ -102,8 +103,8 @@ export class IpsetFirewall implements Firewall {
   }
 
   /**
-   * Families whose set does not exist. Throws when one of ours cannot be swapped with what is there, before
-   * the other family is.
+   * Families whose set does not exist. Throws when one of ours cannot be swapped with the existing one,
+   * before the other family is changed.
    */
   async #checkSets(table: TableSpec): Promise<ReadonlySet<IpFamilyName>> {
     const result = await runFirewallTool(this.#tool, ['list', '-t'])
@@ -124,7 +125,7 @@ export class IpsetFirewall implements Firewall {
     return missing
   }
 
-  /** Sets that a failed call left behind; some may not have come into being. */
+  /** Sets left behind by a failed call; some may not have been created. */
   async #destroy(filling: { ipv4: string; ipv6: string }): Promise<void> {
     for (const family of FAMILIES) await runFirewallTool(this.#tool, ['destroy', filling[family]])
   }
@@ -163,7 +164,7 @@ function* restoreScript(
     const size = `maxelem ${Math.max(LEAST_MAXELEM, count)}`
     yield Buffer.from(`create ${filling[family]} ${kind} ${size}\nflush ${filling[family]}\n`)
     yield addLines(filling[family], text, count)
-    // Made empty, so that there is something to swap with. One that exists is left as it is.
+    // Created empty, so that there is something to swap with. An existing one is left unchanged.
     if (missing.has(family)) yield Buffer.from(`create ${names[family]} ${kind}\n`)
   }
   for (const family of FAMILIES) yield Buffer.from(`swap ${filling[family]} ${names[family]}\n`)
@@ -184,7 +185,7 @@ function addLines(setName: string, lines: Uint8Array, count: number): Uint8Array
   return prefixLines(`add ${setName} `, lines, count)
 }
 
-/** The lines with the same words in front of each. */
+/** The lines with the same words before each. */
 function prefixLines(words: string, lines: Uint8Array, count: number): Uint8Array {
   const verb = Buffer.from(words)
   const text = new Uint8Array(lines.length + count * verb.length)

@@ -7,22 +7,22 @@ import type { TableChange, TableContent, TableSpec } from './backend.js'
 import { splitLines } from './prefix-lines.js'
 import { FAMILIES } from './table-content.js'
 
-/** Table that holds our sets; rules of the administrator refer to the sets from within it. */
+/** Table that contains our sets; the administrator's rules refer to the sets from within it. */
 export const NFT_TABLE = 'inet spamd'
 
 const LF = 0x0a
 const SLASH = 0x2f
 const COMMA = 0x2c
 
-/** Set names of a table: IPv4 under its own name, IPv6 with a `6` behind it. */
+/** Set names of a table: IPv4 under its own name, IPv6 with a `6` appended. */
 export function familySetNames(table: TableSpec): { ipv4: string; ipv6: string } {
   return { ipv4: table.name, ipv6: `${table.name}6` }
 }
 
 /**
- * A transaction that makes table and sets where they are missing and replaces their whole content. One
- * `add element` with a single list for each set: nft reads a list of many short statements at half the pace.
- * Sets of single addresses have no `interval` flag, since every later call of nft reads all interval sets.
+ * A transaction that creates missing table and sets and replaces their whole content. One `add element` with
+ * a single list for each set: nft reads many short statements at half the speed. Sets of single addresses
+ * have no `interval` flag, because every later call of nft reads all interval sets.
  */
 export function* nftReplaceScript(table: TableSpec, content: TableContent): Generator<Uint8Array> {
   const names = familySetNames(table)
@@ -32,8 +32,8 @@ export function* nftReplaceScript(table: TableSpec, content: TableContent): Gene
 }
 
 /**
- * A transaction that adds or deletes elements, whether they are there or not. nft refuses to delete what is missing, and
- * only newer ones know `destroy`: what is to go is added first.
+ * A transaction that adds or deletes elements, whether or not they exist. nft refuses to delete a missing
+ * element, and only newer versions support `destroy`: elements to delete are added first.
  */
 export function* nftChangeScript(
   table: TableSpec,
@@ -73,7 +73,7 @@ function joinWithCommas(lines: Uint8Array): Uint8Array {
   return joined
 }
 
-/** `a/32\nb/32\n` as `a,b`: a set without intervals takes no prefixes. */
+/** `a/32\nb/32\n` as `a,b`: a set without intervals accepts no prefixes. */
 function joinHosts(lines: Uint8Array): Uint8Array {
   const joined = new Uint8Array(lines.length)
   let length = 0
@@ -94,7 +94,7 @@ function joinHosts(lines: Uint8Array): Uint8Array {
 
 /**
  * Canonical prefixes of the elements in `nft -j list set`: addresses, prefixes, ranges, and any of them with
- * attributes such as a time-out. Other elements are passed over: our sets hold none.
+ * attributes such as a time-out. Other elements are ignored: our sets have none.
  */
 export function parseNftElements(json: string): string[] {
   const prefixes: string[] = []

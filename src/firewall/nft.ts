@@ -13,7 +13,7 @@ import { sortPrefixes } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 import { watchNftTable } from './watch-nft.js'
 
-/** See the head of the file. One call of nft for each change: every call reads all interval sets. */
+/** See the head of the file. One call of nft per change: every call reads all interval sets. */
 export class NftFirewall implements Firewall {
   readonly name = 'nft'
   readonly #tool: FirewallTool
@@ -37,7 +37,7 @@ export class NftFirewall implements Firewall {
     return undefined
   }
 
-  /** Sees a table go by `flush ruleset`, also when the same rules bring it back. */
+  /** Detects that a table was removed by `flush ruleset`, even if the same rules recreate it. */
   watchLoss(onLost: () => void): () => void {
     return watchNftTable(this.#tool, onLost)
   }

@@ -1,7 +1,7 @@
 import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { checkTable } from './table-content.js'
 
-/** No packet filter: tables are checked and then left alone, for gateways that divert in another way. */
+/** No packet filter: tables are checked but not loaded, for gateways that redirect in another way. */
 export class NoFirewall implements Firewall {
   readonly name = 'none'
 

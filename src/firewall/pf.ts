@@ -1,7 +1,7 @@
 /**
- * Tables of pf(4) through pfctl(8), on OpenBSD and FreeBSD. Success is exit status 0; texts are for people.
- * Source: pfctl(8); the facts about limits, requests and dangerous input are those of OpenBSD's and FreeBSD's
- * sources and were observed with OpenBSD's pfctl.
+ * Tables of pf(4) through pfctl(8), on OpenBSD and FreeBSD. Success is exit status 0; texts are only shown.
+ * Source: pfctl(8); the facts about limits, requests and dangerous input come from the sources of OpenBSD and
+ * FreeBSD and were observed with OpenBSD's pfctl.
  */
 import { isIP } from 'node:net'
 import { formatIpv6, parseIpv6Groups } from '../ip/address.js'
@@ -11,17 +11,19 @@ import { type FirewallTool, lastWords, runFirewallTool, toolFailure, withContext
 import { cutIntoPortions, missingFrom } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
 
-/** pfctl's buffer for addresses begins with this many and doubles until all fit. Source: pfctl_radix.c, buf_grow. */
+/**
+ * Initial size of pfctl's buffer for addresses, which doubles until all fit. Source: pfctl_radix.c, buf_grow.
+ */
 const PFCTL_BUFFER_START = 64
 
 export interface PfOptions {
   /** sysctl(8) on FreeBSD, whose kernel limits the size of a request; absent elsewhere. */
   sysctl?: FirewallTool
-  /** Told about what worked but should be mended, one line without program name. */
+  /** Receives notices about what worked but should be fixed, one line without program name. */
   onNotice?: (message: string) => void
 }
 
-/** See the head of the file. Notices go to `onNotice`, each text once until another one comes. */
+/** See the head of the file. Notices go to `onNotice`, each text only once until another one appears. */
 export class PfFirewall implements Firewall {
   readonly name = 'pf'
   readonly #tool: FirewallTool
@@ -60,7 +62,7 @@ export class PfFirewall implements Firewall {
     }
   }
 
-  /** `Addresses:` of `pfctl -vvsTables`, which the kernel keeps. */
+  /** `Addresses:` in `pfctl -vvsTables`, which the kernel maintains. */
   async countTable(table: TableSpec): Promise<number | undefined> {
     checkTableName(table)
     const result = await runFirewallTool(this.#tool, ['-q', '-vvsTables'])
@@ -77,7 +79,7 @@ export class PfFirewall implements Firewall {
     try {
       const result = await runFirewallTool(this.#tool, ['-q', '-t', table.name, '-T', 'show'])
       if (result.exitCode === 0) return parseShow(result.stdout.toString('latin1'))
-      // A table that does not exist and a device that cannot be read differ in their texts only, so ask again.
+      // A missing table and an unreadable device differ only in their texts, so ask again.
       const tables = await runFirewallTool(this.#tool, ['-q', '-sT'])
       if (tables.exitCode === 0 && !tables.stdout.toString('latin1').split('\n').includes(table.name))
         return undefined
@@ -87,7 +89,7 @@ export class PfFirewall implements Firewall {
     }
   }
 
-  /** Limits that cannot be read count as none: the change itself will then say what is wrong. */
+  /** Limits that cannot be read count as none: the change itself will then fail with the reason. */
   async limits(): Promise<TableLimits> {
     const memory = await runFirewallTool(this.#tool, ['-sm'])
     const maxEntries =
@@ -133,7 +135,8 @@ export class PfFirewall implements Firewall {
       parts,
     )
     if (result.exitCode === 0) {
-      // Done; what it says nevertheless, such as a table of the same name in an anchor, is for the administrator.
+      // It succeeded; anything it still prints, such as a table of the same name in an anchor, is for the
+      // administrator.
       if (result.stderrTail.trim() !== '')
         this.#notice(`${this.#tool.program}: ${lastWords(result.stderrTail)}`)
       return
@@ -148,7 +151,7 @@ export class PfFirewall implements Firewall {
       : failure
   }
 
-  /** The daemon loads a table every minute: the same words are worth hearing once. */
+  /** The daemon loads a table every minute: the same message is logged once. */
   #notice(text: string): void {
     if (text === this.#lastNotice) return
     this.#lastNotice = text
@@ -156,8 +159,9 @@ export class PfFirewall implements Firewall {
   }
 
   /**
-   * For a kernel that refuses so large a replace: first adds what is new, then deletes what is gone, so that no
-   * wanted address is missing in between. An error leaves a table that holds at least what it held.
+   * For a kernel that refuses such a large replace: first adds new entries, then deletes removed ones, so
+   * that no wanted address is missing in between. After an error the table contains at least its previous
+   * entries.
    */
   async #replaceInPortions(
     table: TableSpec,
@@ -181,14 +185,14 @@ export class PfFirewall implements Firewall {
 
 const ROOT_HINT = 'pfctl needs root, and the pf device /dev/pf'
 
-/** Only what speaks of a missing right, or of the device, is mended by root. */
+/** Only errors about a missing privilege, or about the device, can be fixed by running as root. */
 function hintFor(stderrTail: string): string | undefined {
   return /permission denied|operation not permitted|\/dev\/pf/i.test(stderrTail) ? ROOT_HINT : undefined
 }
 
 /**
- * Replacing needs room for the old and the new entries at once. The limit counts the entries of all tables, and those of
- * the others are somewhere below the limit in force: that much and twice ours is enough.
+ * Replacing needs space for the old and the new entries at once. The limit applies to the entries of all
+ * tables, and those of the others are below the current limit: this much plus twice ours is sufficient.
  */
 function limitHint(entryCount: number, limitInForce = 0): string {
   const roundedTo = 10_000
@@ -196,14 +200,17 @@ function limitHint(entryCount: number, limitInForce = 0): string {
   return `add "set limit table-entries ${limit}" to pf.conf and load it with pfctl -f`
 }
 
-/** Entries that a replace of so many asks the kernel for: the capacity of pfctl's buffer. */
+/** Number of entries that such a replace requests from the kernel: the capacity of pfctl's buffer. */
 function replaceRequestSize(entryCount: number): number {
   let capacity = PFCTL_BUFFER_START
   while (capacity < entryCount) capacity *= 2
   return capacity
 }
 
-/** pf takes the all-zeros host but never stores it (its key is a sentinel of the kernel's tree); leave it out. */
+/**
+ * pf accepts the all-zeros host but never stores it (its key is a sentinel of the kernel's tree): leave it
+ * out.
+ */
 function withoutHost(text: Uint8Array, hostLine: string): Uint8Array {
   const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength)
   const lineFeed = 0x0a
@@ -214,7 +221,9 @@ function withoutHost(text: Uint8Array, hostLine: string): Uint8Array {
   return text
 }
 
-/** The count of a table's addresses; 0 for a table that is not there. Source: pfctl(8), print_tstats of pfctl_table.c. */
+/**
+ * The number of addresses in a table; 0 for a missing table. Source: pfctl(8), print_tstats of pfctl_table.c.
+ */
 function parseTableCount(listing: string, name: string): number | undefined {
   const lines = listing.split('\n')
   const start = lines.findIndex((line) => /^\S+\t(\S+)$/.exec(line)?.[1] === name)
@@ -230,7 +239,7 @@ function parseShow(listing: string): string[] {
     const [, sign = '', address = '', length] = /^ {2}([ !])([0-9a-f.:]+)(\/[0-9]{1,3})?$/i.exec(line) ?? []
     const family = isIP(address)
     if (family === 0) continue
-    // Not folded: for pf an IPv4-mapped entry is IPv6 and matches no IPv4 packet.
+    // Not folded: in pf an IPv4-mapped entry is IPv6 and matches no IPv4 packet.
     const canonical = family === 4 ? address : formatIpv6(parseIpv6Groups(address))
     entries.push(`${sign.trim()}${canonical}${length ?? (family === 4 ? '/32' : '/128')}`)
   }

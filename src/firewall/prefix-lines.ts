@@ -1,4 +1,7 @@
-/** Prefix lines as strings and portions: for listings and for the rare ways that cannot take a table whole. */
+/**
+ * Prefix lines as strings and in parts: for listings and for the rare cases in which a table cannot be loaded
+ * at once.
+ */
 import { formatIpv4, ipv4ToNumber } from '../ip/address.js'
 import { parseCidr } from '../ip/cidr.js'
 
@@ -27,7 +30,7 @@ export function* cutIntoPortions(parts: Iterable<Uint8Array>, maxLines: number):
   }
 }
 
-/** LF-terminated text of those prefixes that are no line of `wanted`. */
+/** LF-terminated text of the prefixes that are not lines of `wanted`. */
 export function missingFrom(prefixes: readonly string[], wanted: Iterable<Uint8Array>): Uint8Array {
   const kept = new Set<string>()
   for (const text of wanted) for (const line of splitLines(text)) kept.add(line)

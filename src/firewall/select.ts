@@ -7,13 +7,13 @@ import { NftFirewall } from './nft.js'
 import { NoFirewall } from './none.js'
 import { PfFirewall } from './pf.js'
 
-/** A table change that takes longer hangs. Source: replacing 190,000 pf entries takes 1.3 s. */
+/** A table change that takes longer is considered hung. Source: replacing 190,000 pf entries takes 1.3 s. */
 const PFCTL_TIMEOUT_MS = 60_000
-/** nft needs 1.4 s for 100,000 networks and more than in proportion for a million. */
+/** nft needs 1.4 s for 100,000 networks, and disproportionately more for a million. */
 const NFT_TIMEOUT_MS = 180_000
 const SYSCTL_TIMEOUT_MS = 10_000
 
-/** What `selectFirewall` goes by. */
+/** What `selectFirewall` depends on. */
 export interface FirewallOptions {
   choice: FirewallName
   /** Paths of the programs. */
@@ -21,12 +21,12 @@ export interface FirewallOptions {
   nft: string
   ipset?: string
   system: SystemName
-  /** Told about what worked but should be mended, one line without program name. */
+  /** Receives notices about what worked but should be fixed, one line without program name. */
   onNotice?: (message: string) => void
   runner?: ProcessRunner
 }
 
-/** The back end of the chosen packet filter. Nothing is run before its first call. */
+/** The back end of the selected packet filter. Nothing is run before its first call. */
 export function selectFirewall(options: FirewallOptions): Firewall {
   const runner = options.runner ?? runProcess
   const tool = (program: string, setting: string, timeoutMs: number): FirewallTool => ({

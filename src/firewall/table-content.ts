@@ -1,6 +1,6 @@
 /**
- * The last look at a table's content before a packet filter reads it. pfctl asks DNS for whatever is not a
- * number, and a `/0` blocks or white-lists everybody, so nothing but canonical prefixes may pass.
+ * The last check of a table's content before a packet filter reads it. pfctl looks up anything that is not a
+ * number in DNS, and a `/0` blocks or whitelists every host, so only canonical prefixes may pass.
  */
 import type { IpFamily } from '../ip/address.js'
 import { AppError } from '../platform/app-error.js'
@@ -12,8 +12,8 @@ const SLASH = 0x2f
 const COLON = 0x3a
 
 /**
- * Letters, digits, dash and underscore: valid for pf and for nft and ipset with what we append. pf names end at
- * 31 bytes (PF_TABLE_NAME_SIZE); 24 leave room for `6` and a mark of the set that is being filled.
+ * Letters, digits, dash and underscore: valid for pf and for nft and ipset with what we append. pf names end
+ * at 31 bytes (PF_TABLE_NAME_SIZE); 24 leave space for `6` and the suffix of a set that is being filled.
  */
 const TABLE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,23}$/
 
@@ -23,8 +23,8 @@ export const FAMILIES = ['ipv4', 'ipv6'] as const
 /**
  * Checks name and content of a table; throws `AppError` `ERR_FIREWALL_CONTENT` that names the first bad line.
  * Every line must be an RFC 5952 or dotted-quad address, `/`, a prefix length other than 0 with no bit set
- * behind it, and LF; hosts /32 and /128 only. Order and overlaps are left to the packet filter, which they
- * cannot harm.
+ * after it, and LF; hosts /32 and /128 only. Order and overlaps are not checked, because the packet filter
+ * handles them.
  */
 export function checkTable(table: TableSpec, content: TableContent): void {
   checkTableName(table)
@@ -45,14 +45,14 @@ export function checkTable(table: TableSpec, content: TableContent): void {
   }
 }
 
-/** Throws `AppError` `ERR_FIREWALL_CONTENT` for a table name that not every packet filter takes. */
+/** Throws `AppError` `ERR_FIREWALL_CONTENT` for a table name that not every packet filter accepts. */
 export function checkTableName(table: TableSpec): void {
   if (!TABLE_NAME.test(table.name)) {
     throw contentError(table, 'a table name has 1 to 24 letters, digits, "-" and "_", a letter first')
   }
 }
 
-/** Offset behind the line that starts at `start`, or -1 when it is not a canonical IPv4 prefix. */
+/** Offset after the line that starts at `start`, or -1 when it is not a canonical IPv4 prefix. */
 function readIpv4Line(text: Uint8Array, start: number, content: TableSpec['content']): number {
   let at = start
   let value = 0
@@ -74,7 +74,7 @@ function readIpv4Line(text: Uint8Array, start: number, content: TableSpec['conte
   return at + decimalLength(prefixLength) + 1
 }
 
-/** Offset behind the line that starts at `start`, or -1 when it is not a canonical IPv6 prefix. */
+/** Offset after the line that starts at `start`, or -1 when it is not a canonical IPv6 prefix. */
 // eslint-disable-next-line complexity -- one loop over a byte grammar, run for each entry of a table
 function readIpv6Line(text: Uint8Array, start: number, content: TableSpec['content']): number {
   const groups = new Uint16Array(8)
@@ -142,7 +142,10 @@ function hasBitsBehind(groups: Uint16Array, prefixLength: number): boolean {
   return false
 }
 
-/** The prefix length at `at`, LF behind it; -1 for 0, a leading zero, a length too large or not of a host. */
+/**
+ * The prefix length at `at`, followed by LF; -1 for 0, a leading zero, a length too large or not that of a
+ * host.
+ */
 function readPrefixLength(
   text: Uint8Array,
   at: number,
@@ -179,7 +182,7 @@ function hexLength(value: number): number {
   return value < 0x10 ? 1 : value < 0x100 ? 2 : value < 0x1000 ? 3 : 4
 }
 
-/** What is shown of a bad line: the longest good one has 43 bytes. */
+/** Length of the excerpt of a bad line: the longest valid one has 43 bytes. */
 const SHOWN_BYTES = 60
 
 function badLine(table: TableSpec, text: Uint8Array, start: number, lineIndex: number): AppError {

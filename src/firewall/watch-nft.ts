@@ -1,7 +1,7 @@
 import { type FirewallTool, runFirewallTool } from './firewall-tool.js'
 import { NFT_TABLE } from './nft-script.js'
 
-/** An empty set of ours in the table: when it is gone, so is all that was in the table. */
+/** An empty set of ours in the table: when it is gone, so is everything else in the table. */
 const WATCH_SET = `${NFT_TABLE} spamd-watch`
 const INTERVAL_MS = 2000
 
@@ -10,10 +10,11 @@ const LOOK = words(`list set ${WATCH_SET}`)
 const MAKE = words(`add table ${NFT_TABLE} ; add set ${WATCH_SET} { type ipv4_addr ; }`)
 
 /**
- * Calls `onLost` within two seconds after the table went, also when rules with a table of that name were loaded at once,
- * until the returned function is called. It looks for a set of its own: to list that one costs four milliseconds whatever
- * the table holds. `nft monitor`, which would tell at once, reads all sets when it starts and keeps each element of each
- * later transaction: 7 MB for every replacement of 20,000 addresses (nft 1.0.6).
+ * Calls `onLost` within two seconds after the table was removed, even if rules with a table of that name were
+ * loaded at once, until the returned function is called. It looks for a set of its own, because listing that
+ * takes four milliseconds regardless of the content of the table. `nft monitor`, which would report at once,
+ * reads all sets when it starts and keeps each element of each later transaction: 7 MB for every replacement
+ * of 20,000 addresses (nft 1.0.6).
  */
 export function watchNftTable(tool: FirewallTool, onLost: () => void): () => void {
   let isStopped = false
@@ -28,11 +29,11 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void): () => voi
     if (!stderrTail.includes('No such file or directory')) return
     const wasMade = isMade
     isMade = (await runFirewallTool(tool, MAKE)).exitCode === 0
-    // Told once the set is back: what goes from now on is another loss.
+    // Reported once the set is back: a later removal is another loss.
     if (wasMade && !isStopped) onLost()
   }
   const run = (): void => {
-    // What cannot be run tells nothing; whoever writes the table says so.
+    // If it cannot be run, nothing is reported; whoever writes the table reports the error.
     void look()
       .catch(() => undefined)
       .then(() => {

@@ -2,9 +2,9 @@ import type { IpRangeSet } from './ip-range-set.js'
 import { Ipv4CidrWriter } from './ipv4-cidr-writer.js'
 import { Ipv6CidrWriter } from './ipv6-cidr-writer.js'
 
-/** Size of the pieces that a large set is written in: few system calls, and small beside the set. */
+/** Size of the pieces in which a large set is written: few system calls, and small compared with the set. */
 const CHUNK_BYTES = 512 * 1024
-/** The first piece is short, so that a writer has run through once before its loop is compiled. */
+/** The first piece is short, so that a writer has run once before its loop is compiled. */
 const FIRST_CHUNK_BYTES = 2048
 
 /** CIDR blocks as text, with how many there are. */
@@ -13,20 +13,20 @@ export interface CidrText {
   count: number
 }
 
-/** What both families' writers do: fill one buffer after the other with whole blocks. */
+/** What the writers of both families do: fill one buffer after the other with whole blocks. */
 interface CidrWriter {
-  /** Writes as many blocks as fit and returns the bytes written; 0 when none is left. */
+  /** Writes as many blocks as fit, and returns the number of bytes written; 0 when none is left. */
   fill(target: Uint8Array): number
   /** Blocks written so far. */
   readonly count: number
-  /** Room that is enough for `blocks` blocks. */
+  /** Space that is sufficient for `blocks` blocks. */
   bytesFor(blocks: number): number
 }
 
 /**
- * The fewest CIDR blocks that cover a set exactly, ascending, each followed by `separator` (one ASCII
- * byte, a line feed unless told); empty text for no address. A prefix length of 0 is never written, since
- * nothing that takes our output accepts it: the whole address space comes as its two halves.
+ * The fewest CIDR blocks that cover a set exactly, ascending, each followed by `separator` (one ASCII byte, a
+ * line feed by default); empty text for no address. A prefix length of 0 is never written, because no reader
+ * of our output accepts it: the whole address space is written as its two halves.
  */
 export function formatCidrs(set: IpRangeSet, separator = '\n'): { ipv4: CidrText; ipv6: CidrText } {
   const blocks = countCidrs(set)
@@ -38,8 +38,8 @@ export function formatCidrs(set: IpRangeSet, separator = '\n'): { ipv4: CidrText
 }
 
 /**
- * The text of `formatCidrs`, IPv4 before IPv6, in pieces of up to half a megabyte that end after a
- * separator. A piece is overwritten by the next one: use it up before asking for more.
+ * The text of `formatCidrs`, IPv4 before IPv6, in pieces of up to half a megabyte that end after a separator.
+ * A piece is overwritten by the next one: use it before asking for more.
  */
 export function* cidrChunks(set: IpRangeSet, separator = '\n'): Generator<Uint8Array> {
   const separatorByte = separator.charCodeAt(0)

@@ -26,14 +26,14 @@ export interface Network {
   bytes: Uint8Array
 }
 
-/** What `parseCidr` found, with a note of what it had to put right. */
+/** Result of `parseCidr`, with a note of what was corrected. */
 export interface ParsedCidr extends Network {
-  /** True when bits behind the prefix length were set in the text (`10.1.2.3/24`); they are zero here. */
+  /** True when bits after the prefix length were set in the text (`10.1.2.3/24`); they are zero here. */
   hadHostBits: boolean
 }
 
 /**
- * Reads `ADDRESS` (taken as /32 or /128) or `ADDRESS/LENGTH`. Addresses are read as by `canonicalIp`, so
+ * Reads `ADDRESS` (as /32 or /128) or `ADDRESS/LENGTH`. Addresses are read as by `canonicalIp`, so
  * IPv4-mapped IPv6 becomes IPv4 (with a prefix of 96 or more). Host bits are cleared. `undefined` for
  * anything else, such as short forms (`10/8`), netmasks, leading zeros or blanks.
  */
@@ -118,8 +118,8 @@ export function ipToBytes(canonicalText: string): Uint8Array {
 }
 
 /**
- * Canonical text of 4 or 16 big-endian bytes; RangeError for another length. Sixteen bytes always give
- * IPv6 text, also for an IPv4-mapped address: pass the result to `canonicalIp` to fold that.
+ * Canonical text of 4 or 16 big-endian bytes; RangeError for another length. Sixteen bytes always give IPv6
+ * text, even for an IPv4-mapped address: pass the result to `canonicalIp` to fold that.
  */
 export function bytesToIp(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,4 +1,6 @@
-/** The lines of a table that holds single addresses, made in small steps so that an event loop stays free. */
+/**
+ * The lines of a table of single addresses, produced in small steps so that the event loop is not blocked.
+ */
 import { formatIpv4, formatIpv6 } from './address.js'
 import type { IpRangeSet } from './ip-range-set.js'
 import { addBlockSize, compareWords, WORDS_PER_ADDRESS } from './ipv6-words.js'
@@ -8,7 +10,7 @@ const LONGEST_IPV4_LINE = 19
 /** `ffff:` eight times less one colon, `/128` and a line feed. */
 const LONGEST_IPV6_LINE = 44
 
-/** Lines of one family: text with a line feed behind each line, and how many lines. */
+/** Lines of one family: text with a line feed after each line, and the number of lines. */
 export interface HostLines {
   text: Uint8Array
   count: number

@@ -14,7 +14,7 @@ import {
 } from './ipv6-range-set.js'
 import { WORDS_PER_ADDRESS } from './ipv6-words.js'
 
-/** A set of addresses of both families. Sets never change once made, so they may be shared. */
+/** A set of addresses of both families. Sets are immutable, so they may be shared. */
 export interface IpRangeSet {
   readonly ipv4: Ipv4RangeSet
   readonly ipv6: Ipv6RangeSet
@@ -29,7 +29,7 @@ const MAPPED_PREFIX_BITS = 96
 
 /**
  * Gathers addresses, networks and ranges of both families in any order; `takeSet` sorts and merges them.
- * IPv4-mapped IPv6 goes to IPv4.
+ * IPv4-mapped IPv6 becomes IPv4.
  */
 export class IpRangeCollector {
   readonly ipv4 = new Ipv4Collector()
@@ -60,7 +60,7 @@ export class IpRangeCollector {
   }
 }
 
-/** The addresses of `black` that are not in `white`, whatever order and overlap they came in. */
+/** The addresses of `black` that are not in `white`, regardless of their order and overlap. */
 export function subtractSet(black: IpRangeSet, white: IpRangeSet): IpRangeSet {
   return { ipv4: subtractIpv4(black.ipv4, white.ipv4), ipv6: subtractIpv6(black.ipv6, white.ipv6) }
 }
@@ -74,7 +74,7 @@ export function unionOf(sets: readonly IpRangeSet[]): IpRangeSet {
   }
 }
 
-/** As `unionOf`, a few milliseconds at a time: every yield is a place to pause. */
+/** As `unionOf`, a few milliseconds at a time: every yield is an opportunity to pause. */
 export function* unionInSteps(sets: readonly IpRangeSet[]): Generator<undefined, IpRangeSet> {
   let round = [...sets]
   while (round.length > 1) {
@@ -101,7 +101,10 @@ export function isEmptySet(set: IpRangeSet): boolean {
   return set.ipv4.length === 0 && set.ipv6.length === 0
 }
 
-/** True for an IPv4-mapped address with a prefix length that takes in all of `::ffff:0:0/96`, `0.0.0.0/0` in IPv6. */
+/**
+ * True for an IPv4-mapped address with a prefix length that includes all of `::ffff:0:0/96`, `0.0.0.0/0` in
+ * IPv6.
+ */
 export function isMappedSpace(words: Uint32Array, prefixLength: number): boolean {
   return prefixLength <= MAPPED_PREFIX_BITS && isMapped(words, 0)
 }

@@ -2,7 +2,7 @@ import { IPV4_BLOCK_SIZES, type Ipv4RangeSet, largestIpv4Block } from './ipv4-ra
 
 /** `255.255.255.255/32` and a separator. */
 const MAX_BLOCK_BYTES = 19
-/** Every store writes four bytes, so the last block may need this much more room than its text. */
+/** Every store writes four bytes, so the last block may need this much more space than its text. */
 const STORE_SLACK_BYTES = 4
 
 /** Four ASCII bytes, first one lowest, and how many of them count. */
@@ -33,7 +33,7 @@ function textTable(size: number, textOf: (value: number) => string): TextTable {
 export class Ipv4CidrWriter {
   readonly #set: Ipv4RangeSet
   readonly #prefixes: TextTable
-  /** Range that is being written, and the first address of it that is not. */
+  /** Range being written, and its first address that is not written yet. */
   #range = 0
   #first: number
   count = 0
@@ -92,7 +92,7 @@ export class Ipv4CidrWriter {
     return at
   }
 
-  /** How many blocks the whole set has; independent of what is written already. */
+  /** How many blocks the whole set has, regardless of what is already written. */
   countBlocks(): number {
     const { firsts, lasts, length } = this.#set
     let blocks = 0

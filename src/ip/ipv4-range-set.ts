@@ -1,9 +1,9 @@
 import { sortPairs } from './radix-sort.js'
 
 /**
- * IPv4 addresses as inclusive ranges of unsigned numbers: the first `length` entries of `firsts` and
- * `lasts` are ascending, disjoint and never adjacent, so equal sets have equal entries. Read-only for
- * everyone but its maker.
+ * IPv4 addresses as inclusive ranges of unsigned numbers: the first `length` entries of `firsts` and `lasts`
+ * are ascending, disjoint and never adjacent, so equal sets have equal entries. Read-only, except for its
+ * creator.
  */
 export interface Ipv4RangeSet {
   readonly length: number
@@ -116,10 +116,10 @@ function mergeSorted(
   return { length: length + 1, firsts, lasts }
 }
 
-/** Entries of two sets that are joined between two pauses: a millisecond's work. */
+/** Number of entries of two sets merged between two pauses: about a millisecond. */
 const UNION_STEP_ENTRIES = 65_536
 
-/** Every address of either set. Every yield is a place to pause. */
+/** Every address of either set. Every yield is an opportunity to pause. */
 export function* unionIpv4(left: Ipv4RangeSet, right: Ipv4RangeSet): Generator<undefined, Ipv4RangeSet> {
   if (left.length === 0) return right
   if (right.length === 0) return left

@@ -3,7 +3,7 @@ import { addBlockSize, compareWords, copyWords, largestIpv6Block, WORDS_PER_ADDR
 
 /** Eight groups of four digits, seven colons, `/128` and a separator. */
 const MAX_BLOCK_BYTES = 44
-/** A group is stored as four bytes, so a short address may write this far behind its end for a moment. */
+/** A group is stored as four bytes, so a short address may temporarily write this far past its end. */
 const STORE_SLACK_BYTES = 4
 
 const COLON = 0x3a
@@ -23,7 +23,7 @@ const DIGIT_PAIRS = Uint16Array.from({ length: 256 }, (_, byte) => {
 export class Ipv6CidrWriter {
   readonly #set: Ipv6RangeSet
   readonly #separatorByte: number
-  /** Range that is being written, and the first address of it that is not. */
+  /** Range being written, and its first address that is not written yet. */
   #range = 0
   readonly #first = new Uint32Array(WORDS_PER_ADDRESS)
   count = 0
@@ -74,7 +74,7 @@ export class Ipv6CidrWriter {
     return Math.max(1, largestIpv6Block(this.#first, 0, this.#set.lasts, this.#range * WORDS_PER_ADDRESS))
   }
 
-  /** Steps behind the block, to the next range when it was the last of its own. */
+  /** Moves past the block, to the next range if it was the last of its own. */
   #advance(prefixLength: number): void {
     const hasNext = addBlockSize(this.#first, 0, prefixLength)
     if (hasNext && compareWords(this.#first, 0, this.#set.lasts, this.#range * WORDS_PER_ADDRESS) <= 0) return
@@ -89,8 +89,8 @@ export class Ipv6CidrWriter {
 }
 
 /**
- * Writes the address of four words; returns the end. Words are made signed, since an unsigned one above 2^31
- * would be boxed on each call.
+ * Writes the address of four words; returns the end. Words are converted to signed, because an unsigned one
+ * above 2^31 would be boxed on each call.
  */
 function writeAddress(view: DataView, start: number, words: Uint32Array, wordsAt: number): number {
   const word0 = words[wordsAt]! | 0

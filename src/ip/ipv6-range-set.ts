@@ -14,8 +14,8 @@ import { type PrefixArrays, sortIpv6Prefixes } from './sort-ipv6.js'
 
 /**
  * IPv6 addresses as inclusive ranges: entry `i` reaches from the address at `firsts[4 * i]` to that at
- * `lasts[4 * i]` (four words each, most significant first). The `length` entries are ascending, disjoint
- * and never adjacent. Read-only for everyone but its maker.
+ * `lasts[4 * i]` (four words each, most significant first). The `length` entries are ascending, disjoint and
+ * never adjacent. Read-only, except for its creator.
  */
 export interface Ipv6RangeSet {
   readonly length: number
@@ -105,8 +105,8 @@ function mergeAscending(prefixes: PrefixArrays, count: number): Ipv6RangeSet {
 }
 
 /**
- * Joins a range, whose first address is not below that of the last entry, to the end of a set; returns
- * the new length. The range may stand behind that end already.
+ * Joins a range, whose first address is not below that of the last entry, to the end of a set; returns the
+ * new length. The range may already be stored after that end.
  */
 function appendRange(
   firsts: Uint32Array,
@@ -134,10 +134,10 @@ function appendRange(
   return length + 1
 }
 
-/** Entries of two sets that are joined between two pauses: a few milliseconds' work. */
+/** Number of entries of two sets merged between two pauses: a few milliseconds. */
 const UNION_STEP_ENTRIES = 32_768
 
-/** Every address of either set. Every yield is a place to pause. */
+/** Every address of either set. Every yield is an opportunity to pause. */
 export function* unionIpv6(left: Ipv6RangeSet, right: Ipv6RangeSet): Generator<undefined, Ipv6RangeSet> {
   if (left.length === 0) return right
   if (right.length === 0) return left

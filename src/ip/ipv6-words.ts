@@ -61,14 +61,14 @@ export function addBlockSize(words: Uint32Array, at: number, prefixLength: numbe
   return addToWords(words, at, word, 0x80000000 >>> ((prefixLength - 1) & 31))
 }
 
-/** Clears every bit behind the prefix length, in place. */
+/** Clears every bit after the prefix length, in place. */
 export function clearHostBits(words: Uint32Array, at: number, prefixLength: number): void {
   for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
     words[at + word] = words[at + word]! & ~hostMaskOf(word, prefixLength)
   }
 }
 
-/** Sets every bit behind the prefix length, in place. */
+/** Sets every bit after the prefix length, in place. */
 export function setHostBits(words: Uint32Array, at: number, prefixLength: number): void {
   for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
     words[at + word] = words[at + word]! | hostMaskOf(word, prefixLength)
@@ -97,7 +97,7 @@ export function largestIpv6Block(
   return Math.max(sharedBits + 1, 128 - trailingZeroBits(firsts, firstAt))
 }
 
-/** True when any bit behind the prefix length is one. */
+/** True when any bit after the prefix length is one. */
 export function hasHostBits(words: Uint32Array, at: number, prefixLength: number): boolean {
   for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
     if ((words[at + word]! & hostMaskOf(word, prefixLength)) !== 0) return true
@@ -105,7 +105,7 @@ export function hasHostBits(words: Uint32Array, at: number, prefixLength: number
   return false
 }
 
-/** True when every bit behind the prefix length is one. */
+/** True when every bit after the prefix length is one. */
 function hasAllHostBits(words: Uint32Array, at: number, prefixLength: number): boolean {
   for (let word = prefixLength >>> 5; word < WORDS_PER_ADDRESS; word += 1) {
     if ((~words[at + word]! & hostMaskOf(word, prefixLength)) !== 0) return false
@@ -113,7 +113,7 @@ function hasAllHostBits(words: Uint32Array, at: number, prefixLength: number): b
   return true
 }
 
-/** The bits of one word that lie behind the prefix length. */
+/** The bits of one word that come after the prefix length. */
 function hostMaskOf(word: number, prefixLength: number): number {
   const networkBits = prefixLength - word * 32
   if (networkBits >= 32) return 0

@@ -1,6 +1,6 @@
 /**
- * Tells numeric addresses by their text, as `isIPv4` and `isIPv6` of node:net do, without loading node:net: that
- * module alone would cost a one-key spamdb a tenth of its run.
+ * Recognises numeric addresses by their text, as `isIPv4` and `isIPv6` of node:net do, without loading
+ * node:net: that module alone would take a tenth of the run time of a one-key spamdb.
  */
 const OCTET = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
 const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)

@@ -1,4 +1,4 @@
-/** Sets made from columns of prefixes, as config lines bring them. */
+/** Sets built from columns of prefixes, as received in config lines. */
 import { IpRangeCollector, type IpRangeSet, unionInSteps } from './ip-range-set.js'
 import { WORDS_PER_ADDRESS } from './ipv6-words.js'
 
@@ -10,7 +10,7 @@ export interface PrefixArrays {
   readonly prefixLengths: Uint8Array
 }
 
-/** Prefixes that are sorted between two pauses: a few milliseconds' work. */
+/** Number of prefixes sorted between two pauses: a few milliseconds. */
 const STEP_PREFIXES = 32_768
 
 /** The addresses of all the prefixes, host bits cleared, in any order and with any overlap. */
@@ -21,7 +21,7 @@ export function setOfPrefixes(ipv4: PrefixArrays, ipv6: PrefixArrays): IpRangeSe
   return collector.takeSet()
 }
 
-/** As `setOfPrefixes`, a few milliseconds at a time: every yield is a place to pause. */
+/** As `setOfPrefixes`, a few milliseconds at a time: every yield is an opportunity to pause. */
 export function* setOfPrefixesInSteps(
   ipv4: PrefixArrays,
   ipv6: PrefixArrays,

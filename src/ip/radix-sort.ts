@@ -3,22 +3,25 @@ const DIGIT_BITS = 11
 const DIGIT_SPAN = 1 << DIGIT_BITS
 const DIGIT_MASK = DIGIT_SPAN - 1
 
-/** Up to so many keys the platform's own sort is faster: the loops of this module would run uncompiled. */
+/**
+ * Up to this many keys the platform's own sort is faster, because the loops of this module would run
+ * uncompiled.
+ */
 const MAX_PLATFORM_SORTED = 30_000
-/** Where the higher half of a 64-bit number stands among its two words. */
+/** Index of the higher half of a 64-bit number among its two words. */
 const HIGH_WORD = new Uint32Array(BigUint64Array.of(1n).buffer)[0] === 1 ? 1 : 0
 
-/** Keys in ascending order with the values that belong to them, at the front of the arrays. */
+/** Keys in ascending order with their values, at the front of the arrays. */
 export interface SortedPairs {
   keys: Uint32Array
   values: Uint32Array | undefined
 }
 
 /**
- * Sorts the first `count` unsigned 32-bit keys ascending; `values[i]`, when given, moves with `keys[i]`.
- * The order of equal keys is not defined. The result is either the given arrays or new ones of `count` entries; the
- * given ones are scratch space afterwards. Already ascending keys, as published lists mostly have, cost
- * one look.
+ * Sorts the first `count` unsigned 32-bit keys ascending; `values[i]`, when given, moves with `keys[i]`. The
+ * order of equal keys is not defined. The result is either the given arrays or new ones of `count` entries;
+ * the given ones are scratch space afterwards. Keys that are already ascending, as in most published lists,
+ * cost one pass.
  */
 export function sortPairs(keys: Uint32Array, values: Uint32Array | undefined, count: number): SortedPairs {
   if (isAscending(keys, count)) return { keys, values }

@@ -34,7 +34,7 @@ export class RangeTable {
     return this.#set
   }
 
-  /** True when the set holds an address of the network. */
+  /** True when an address of the network is in the set. */
   overlaps({ family, bytes, prefixLength }: Network): boolean {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (family === 4) {

@@ -1,7 +1,7 @@
 import { type IpRangeSet, subtractSet } from './ip-range-set.js'
 import { compareWords, WORDS_PER_ADDRESS } from './ipv6-words.js'
 
-/** How many addresses of each family a set holds; IPv6 to the precision of a double. */
+/** How many addresses of each family a set holds; IPv6 with the precision of a double. */
 export function countAddresses(set: IpRangeSet): { ipv4: number; ipv6: number } {
   let ipv4 = 0
   for (let range = 0; range < set.ipv4.length; range += 1) {

@@ -6,20 +6,20 @@ export interface PrefixArrays {
   lengths: Uint8Array
 }
 
-/** Stretches up to this long are sorted by insertion, longer ones by the digits of their words. */
+/** Ranges up to this length are sorted by insertion, longer ones by the digits of their words. */
 const INSERTION_LIMIT = 32
-/** Fewer prefixes fit the cache, so that dividing them first would cost more than it saves. */
+/** Fewer prefixes fit into the cache, so dividing them first would cost more than it saves. */
 const PARTITION_COUNT = 8192
-/** Bits behind the 16 that the prefixes are divided by. */
+/** Bits after the 16 by which the prefixes are divided. */
 const PARTITION_SHIFT = 16
-/** Digits of 11 bits take three passes, of 8 bits four, but go over fewer counts: better for short stretches. */
+/** Digits of 11 bits need three passes, of 8 bits four, but with fewer counters: better for short ranges. */
 const LONG_DIGIT_BITS = 11
 const SHORT_DIGIT_BITS = 8
 const SHORT_COUNT = 2048
 
 /**
- * The first `count` prefixes ascending by address: the given arrays when they are so already, else new
- * ones. The work is bounded by the count alone, whatever the addresses.
+ * The first `count` prefixes ascending by address: the given arrays if they are already in order, else new
+ * ones. The work depends only on the count, not on the addresses.
  */
 export function sortIpv6Prefixes(prefixes: PrefixArrays, count: number): PrefixArrays {
   if (isAscending(prefixes.words, count)) return prefixes
@@ -39,7 +39,7 @@ function isAscending(words: Uint32Array, count: number): boolean {
   return true
 }
 
-/** Divides the prefixes by their leading 16 bits, which leaves parts that fit the cache, and sorts each. */
+/** Divides the prefixes by their leading 16 bits into parts that fit into the cache, and sorts each. */
 function sortParts(prefixes: PrefixArrays, count: number): PrefixArrays {
   const places = countParts(prefixes.words, count)
   const longest = places.reduce((most, size) => Math.max(most, size), 0)
@@ -88,7 +88,7 @@ function moveToParts(prefixes: PrefixArrays, count: number, places: Uint32Array,
   }
 }
 
-/** Sorts stretches of prefixes in place, with scratch space for the longest that is made only once. */
+/** Sorts ranges of prefixes in place, with scratch space for the longest that is allocated only once. */
 class StretchSorter {
   readonly #words: Uint32Array
   readonly #lengths: Uint8Array

@@ -1,8 +1,8 @@
 /**
- * Address space that no mail server on the public network can have: private, loopback, link-local, shared,
- * benchmarking, multicast and reserved addresses, and all of IPv6 outside 2000::/3. A block list that holds it can only
- * hurt the site itself. Documentation prefixes are left out: they hurt nobody.
- * Source: IANA special-purpose address registries (RFC 6890), IANA IPv6 address space.
+ * Address space that no public mail server can have: private, loopback, link-local, shared, benchmarking,
+ * multicast and reserved addresses, and all of IPv6 outside 2000::/3. A block list that contains it can only
+ * harm the site itself. Documentation prefixes are left out, because they are harmless. Source: IANA
+ * special-purpose address registries (RFC 6890), IANA IPv6 address space.
  */
 import { parseCidr } from './cidr.js'
 import { IpRangeCollector, type IpRangeSet } from './ip-range-set.js'
@@ -13,7 +13,7 @@ const SPECIAL_USE = [
   ...['192.0.0.0/24', '192.168.0.0/16', '198.18.0.0/15', '224.0.0.0/3', '::/3', '4000::/2', '8000::/1'],
 ]
 
-/** What IANA has given to the regional registries of 2000::/3, in whole blocks. */
+/** What IANA has assigned to the regional registries of 2000::/3, in whole blocks. */
 const ASSIGNED_IPV6 = [
   '2001::/16',
   '2002::/15',
@@ -32,12 +32,12 @@ export function specialUseSpace(): IpRangeSet {
   return specialUse
 }
 
-/** The part of IPv6 that is in use anywhere; empty in IPv4. */
+/** The part of IPv6 that is in use; empty for IPv4. */
 export function assignedIpv6Space(): IpRangeSet {
   return setOfCidrs(ASSIGNED_IPV6)
 }
 
-/** The addresses of CIDR texts as `parseCidr` reads them; what is none is left out. */
+/** The addresses of CIDR texts as read by `parseCidr`; anything else is ignored. */
 export function setOfCidrs(texts: readonly string[]): IpRangeSet {
   const collector = new IpRangeCollector()
   for (const text of texts) {

@@ -1,28 +1,28 @@
 import type { Network } from './cidr.js'
 
-/** A stretch of texts in the order of their bytes: `low` belongs to it, `high` does not. */
+/** A range of texts in byte order: `low` included, `high` excluded. */
 export interface TextRange {
   low: string
   high: string
 }
 
-/** Where the keys of a network stand in a table that is ordered by the text of the address. */
+/** Where the keys of a network are in a table that is ordered by the text of the address. */
 export interface NetworkRanges {
   /** Disjoint, in order; every key inside the network is in one of them. */
   ranges: TextRange[]
-  /** False when other addresses may be in them too. */
+  /** False when they may contain other addresses too. */
   isExact: boolean
 }
 
-/** Behind every text that starts with `prefix` and goes on with `/`, `.` or nothing, and before digits. */
+/** After every text that starts with `prefix` and continues with `/`, `.` or nothing, and before digits. */
 const BEHIND_SLASH = '0'
-/** Behind every hexadecimal digit and colon. */
+/** After every hexadecimal digit and colon. */
 const BEHIND_HEX = 'g'
 
 /**
- * The texts of canonical addresses inside a network, and of networks (`ADDRESS/LENGTH`) whose lowest address lies
- * inside: their length has still to be looked at. An octet or group that the prefix parts becomes ranges of its
- * values, 128 of them at most.
+ * The texts of canonical addresses inside a network, and of networks (`ADDRESS/LENGTH`) whose lowest address
+ * is inside: their length must still be checked. An octet or group that the prefix splits becomes ranges of
+ * its values, at most 128.
  */
 export function textRangesOf(network: Network): NetworkRanges {
   if (network.prefixLength === 0) return { ranges: [{ low: '', high: BEHIND_HEX }], isExact: false }
@@ -47,8 +47,8 @@ function ipv4Ranges({ bytes, prefixLength }: Network): NetworkRanges {
 }
 
 /**
- * IPv6 text leaves out zeros in two ways, so from the first group of zero on, and within a group, the ranges hold
- * more than the network.
+ * IPv6 text omits zeros in two ways, so from the first group of zero on, and within a group, the ranges
+ * contain more than the network.
  */
 function ipv6Ranges({ bytes, prefixLength }: Network): NetworkRanges {
   const groups = Array.from({ length: 8 }, (_, index) => (bytes[index * 2]! << 8) | bytes[index * 2 + 1]!)
@@ -67,7 +67,7 @@ function ipv6Ranges({ bytes, prefixLength }: Network): NetworkRanges {
   const lowest = groups[wholeCount]!
   const highest = lowest | (0xffff >> restBits)
   const ranges: TextRange[] = lowest === 0 ? [startingWith(`${prefix}:`)] : []
-  // Numbers of as many digits have the order of their texts.
+  // Numbers with the same number of digits sort like their texts.
   for (let limit = 16; limit <= 0x10000; limit *= 16) {
     const from = Math.max(lowest, limit === 16 ? 0 : limit / 16)
     const to = Math.min(highest, limit - 1)
