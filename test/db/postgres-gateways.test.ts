@@ -74,6 +74,23 @@ describe('batches at once', () => {
     expect((await stores[1]!.check()).problems).toEqual([])
   })
 
+  test('into new tables find each key by its index: none is read from end to end for it', async () => {
+    const { location, stores } = await gateways(1)
+    for (let batch = 0; batch < 3; batch += 1) {
+      const attempts = Array.from({ length: 300 }, (_, n) => attemptOf(numbered(batch * 300 + n)))
+      await stores[0]!.recordAttempts(attempts, POLICY, NOW)
+    }
+    const used = async (pattern: string): Promise<number> => {
+      const sum = `SELECT coalesce(sum(idx_scan), 0)::bigint FROM pg_stat_user_indexes WHERE indexrelname LIKE '${pattern}'`
+      return Number((await server.sql(sum, databaseOf(location)))[0]![0])
+    }
+    await stores[0]!.recordAttempts([attemptOf(numbered(1))], POLICY, NOW)
+    // The server tells of what a connection used when it ends, or seconds later.
+    await stores[0]!.close()
+    await expect.poll(() => used('tuples_%_pkey'), { timeout: 60_000 }).toBeGreaterThan(0)
+    expect(await used('tuples_%_expire_ip_idx')).toBe(0)
+  })
+
   test('a first try at one and the retry at another make an address WHITE, once', async () => {
     const { stores } = await gateways(3)
     await stores[0]!.recordAttempts([attemptOf('192.0.2.1')], POLICY, NOW)

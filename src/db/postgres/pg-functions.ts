@@ -48,6 +48,12 @@ const createWriter = (name: string, parameterList: string, statement: string): s
     `DECLARE done bigint; BEGIN\n  ${statement};\n  ${CHANGED}\n  END;`,
   )
 
+/**
+ * Tuples that were not deleted, said so that no partial index fits: while a table is new and its statistics are empty, one of
+ * those would be read from end to end for each key.
+ */
+const IS_HELD = (alias: string): string => `${alias}.is_removed::int = 0`
+
 const TUPLE_KEY = 't.net = k.net AND t.ip = k.ip AND t.digest = k.digest'
 
 /** The functions through which batches are loaded and stored; made anew at every step of the schema. */
@@ -94,7 +100,7 @@ export const FUNCTIONS: readonly string[] = [
     'nets text[], ips text[]',
     'TABLE (n int, tuple_count bigint)',
     `RETURN QUERY SELECT k.n::int, (SELECT count(*) FROM tuples t
-      WHERE t.net = k.net AND t.ip = k.ip AND NOT t.is_removed)
+      WHERE t.net = k.net AND t.ip = k.ip AND ${IS_HELD('t')})
     FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n);`,
   ),
   createFunction(
@@ -103,7 +109,7 @@ export const FUNCTIONS: readonly string[] = [
     'SETOF spamd.found_tuple',
     `RETURN QUERY SELECT convert_from(t.helo, ${LATIN1}), convert_from(t.sender, ${LATIN1}),
     convert_from(t.recipient, ${LATIN1}), ${names(TUPLE_COLUMNS, 't.')} FROM tuples t
-    WHERE t.net = of_net AND t.ip = of_ip AND NOT t.is_removed ORDER BY t.first, t.helo, t.sender, t.recipient LIMIT at_most FOR NO KEY UPDATE OF t;`,
+    WHERE t.net = of_net AND t.ip = of_ip AND ${IS_HELD('t')} ORDER BY t.first, t.helo, t.sender, t.recipient LIMIT at_most FOR NO KEY UPDATE OF t;`,
   ),
   createWriter(
     'insert_hosts',
@@ -232,7 +238,7 @@ export const FUNCTIONS: readonly string[] = [
     WITH gone AS (
       DELETE FROM tuples t WHERE (t.ip, t.digest, t.net) IN (
         SELECT c.ip, c.digest, c.net FROM tuples c
-        WHERE c.net = nets[i] AND c.ip >= lows[i] AND c.ip < highs[i] AND NOT c.is_removed
+        WHERE c.net = nets[i] AND c.ip >= lows[i] AND c.ip < highs[i] AND ${IS_HELD('c')}
         ORDER BY c.bcount > 1, c.first LIMIT left_count FOR UPDATE SKIP LOCKED)
       RETURNING octet_length(t.helo) + octet_length(t.sender) + octet_length(t.recipient) AS size, ${IS_POOL_TUPLE} AS is_pool)
     SELECT count(*), count(*) FILTER (WHERE is_pool), coalesce(sum(size), 0) INTO gone_count, gone_pools, gone_bytes FROM gone;
