@@ -1,4 +1,3 @@
-import { escapeControl } from '../escape.js'
 import { findDeadSource } from './dead-sources.js'
 import {
   type CapabilityDatabase,
@@ -9,6 +8,7 @@ import {
   type TextPosition,
 } from './getcap.js'
 import type { RecordIndex } from './resolve-record.js'
+import { shown } from './spamd-conf-fields.js'
 
 /** Takes one warning: its place, what is wrong, and what to write. */
 type Report = (position: TextPosition, message: string, fix: string) => void
@@ -50,7 +50,7 @@ export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, 
   for (const { position, text } of database.swallowedLines) {
     report(
       position,
-      `this line belongs to the comment above, which ends in a backslash: "${escapeControl(text.slice(0, 40))}"`,
+      `this line belongs to the comment above, which ends in a backslash: "${shown(text.slice(0, 40))}"`,
       'remove the backslash at the end of the comment',
     )
   }
@@ -85,7 +85,7 @@ function warnAboutStrayRecord(
   } else if (/^[ \t]/.test(record.names)) {
     report(
       record.position,
-      `the blanks before "${escapeControl(record.names.trim())}" are part of the name`,
+      `the blanks before "${shown(record.names.trim())}" are part of the name`,
       'begin the record at the start of the line',
     )
   }
@@ -104,7 +104,7 @@ function warnAboutShadowedNames(record: CapabilityRecord, index: RecordIndex, re
     if (name.trim() === '' || first === undefined || first === record) continue
     report(
       record.position,
-      `a record "${escapeControl(name)}" is already defined on line ${first.position.line}; this one is not used`,
+      `a record "${shown(name)}" is already defined on line ${first.position.line}; this one is not used`,
       'keep one of them',
     )
   }
@@ -130,7 +130,7 @@ export function warnAboutUnused(
     if (colour === undefined) continue
     report(
       record.position,
-      `${colour} list "${escapeControl(name)}" is not named in "all"`,
+      `${colour} list "${shown(name)}" is not named in "all"`,
       `name it in "all", or remove the record`,
     )
   }
@@ -138,7 +138,7 @@ export function warnAboutUnused(
 
 /** Warns about a list that can be used but is probably not what its author meant. */
 export function warnAboutList(list: CheckedList, report: Report): void {
-  const name = escapeControl(list.name)
+  const name = shown(list.name)
   if (list.colour === 'white' && list.black === undefined && !list.isNever) {
     const fix = `name it in "all" right after the black list that it corrects`
     report(list.namedAt, `white list "${name}" comes before any black list and has no effect`, fix)
@@ -174,7 +174,7 @@ function warnAboutCapabilities({ fields, record }: CheckedList, report: Report):
         known === undefined
           ? 'remove it; write a colon inside a value as \\c'
           : `write ${name.trim()}${known}${known === '' ? '' : 'VALUE'} without blanks before it`
-      report(position, `"${escapeControl(text.slice(0, 40))}" is not a capability and has no effect`, fix)
+      report(position, `"${shown(text.slice(0, 40))}" is not a capability and has no effect`, fix)
     } else if (seen.has(name) && isOwn(position)) {
       report(position, `${name} is given twice; the first one is used`, 'keep one of them')
     }
@@ -186,32 +186,31 @@ function warnAboutCapabilities({ fields, record }: CheckedList, report: Report):
 function warnAboutMessage(value: string, position: TextPosition, report: Report): void {
   const text = decodeCapabilityString(value)
   if (text.startsWith('/') || (text.startsWith('"') && text.endsWith('"'))) return
-  const shown = escapeControl(text.slice(0, 40))
-  const message = `msg is not in double quotes, so it names a file: "${shown}"`
+  const message = `msg is not in double quotes, so it names a file: "${shown(text.slice(0, 40))}"`
   report(position, message, 'write msg="TEXT", or a path that begins with /')
 }
 
 function warnAboutLocation({ method, location }: CheckedList, position: TextPosition, report: Report): void {
-  const shown = escapeControl(location)
+  const place = shown(location)
   const isRemote = method !== 'file' && method !== 'exec'
   const dead = urlsOf(method, location)
     .map(findDeadSource)
     .find((found) => found !== undefined)
   if (dead !== undefined) {
-    report(position, `${dead.name} ${dead.fate}: ${shown}`, `use ${dead.replacement}`)
+    report(position, `${dead.name} ${dead.fate}: ${place}`, `use ${dead.replacement}`)
   }
   if (method === 'file' && /^(?:[a-z][a-z0-9+.-]*:\/\/|[a-z0-9-]+(?:\.[a-z0-9-]+)+\/)/i.test(location)) {
     const fix = 'add :method=https: (or http, ftp), or write a path that begins with /'
-    report(position, `"${shown}" looks like a host, but the method is file`, fix)
+    report(position, `"${place}" looks like a host, but the method is file`, fix)
   } else if (method === 'file' && !location.startsWith('/')) {
-    report(position, `"${shown}" is relative to the root directory`, 'write a path that begins with /')
+    report(position, `"${place}" is relative to the root directory`, 'write a path that begins with /')
   }
   if (isRemote && /^[a-z]+:\/\//i.test(location)) {
-    report(position, `the URL "${shown}" has a scheme, which method= gives`, 'leave the scheme out')
+    report(position, `the URL "${place}" has a scheme, which method= gives`, 'leave the scheme out')
   } else if (isRemote && location.startsWith('/')) {
     report(
       position,
-      `"${shown}" begins with / but should be a host and a path`,
+      `"${place}" begins with / but should be a host and a path`,
       'write :method=file: for a local file',
     )
   }

@@ -368,6 +368,11 @@ const warned: { name: string; conf: string; finding: string }[] = [
     finding: 'warning 2:9 msg is not in double quotes, so it names a file: "Your address %A is bad"',
   },
   {
+    name: 'quotes of a word processor, shown as they are',
+    conf: 'all:a:\na:black:msg=\xe2\x80\x9cbad\xe2\x80\x9d:file=/etc/list:\n',
+    finding: 'warning 2:9 msg is not in double quotes, so it names a file: "\u201cbad\u201d"',
+  },
+  {
     name: 'a message without its closing quote',
     conf: 'all:a:\na:black:file=/etc/list:msg="bad:\n',
     finding: 'warning 2:24 msg is not in double quotes, so it names a file: ""bad:"',

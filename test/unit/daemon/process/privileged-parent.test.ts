@@ -12,7 +12,7 @@ import {
   PIECE_BYTES,
   readChildMessage,
 } from '../../../../src/daemon/process/privileged-protocol.js'
-import type { PrivilegedResources } from '../../../../src/daemon/process/spamd-resources.js'
+import type { PrivilegedResources, TlsMaterial } from '../../../../src/daemon/process/spamd-resources.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { MemoryFirewall } from '../../../support/memory-firewall.js'
 
@@ -21,6 +21,8 @@ const WHITE = { name: 'spamd-white', content: 'hosts' } as const
 class TrialResources implements PrivilegedResources {
   controlRemovals = 0
   key: Buffer | undefined = Buffer.from('secret')
+  tls: TlsMaterial | undefined = { certificate: Buffer.from('certificate'), key: Buffer.from('tls key') }
+  domains: Buffer | undefined = Buffer.from('@example.net\n')
   failure: AppError | undefined
 
   async openSmtpListeners(): Promise<Server[]> {
@@ -33,11 +35,11 @@ class TrialResources implements PrivilegedResources {
       this.controlRemovals += 1
     }
   }
-  async readTls(): Promise<undefined> {
-    return undefined
+  async readTls(): Promise<TlsMaterial | undefined> {
+    return this.tls
   }
-  async readAllowedDomains(): Promise<undefined> {
-    return undefined
+  async readAllowedDomains(): Promise<Buffer | undefined> {
+    return this.domains
   }
   async readSpfDomains(): Promise<Buffer> {
     return Buffer.from('example.org\n')
@@ -141,6 +143,20 @@ describe('files', () => {
     expect(await client.readSyncKey()).toBeUndefined()
     resources.failure = new AppError('ERR_SPAMD_FILE', 'cannot read /key: Permission denied')
     await expect(client.readSyncKey()).rejects.toThrow('cannot read /key: Permission denied')
+  })
+
+  test('each request brings its own file, or that there is none', async () => {
+    const { client, resources } = join()
+    const tls = await client.readTls()
+    expect([Buffer.from(tls!.certificate), Buffer.from(tls!.key)]).toEqual([
+      Buffer.from('certificate'),
+      Buffer.from('tls key'),
+    ])
+    expect(await client.readAllowedDomains()).toEqual(Buffer.from('@example.net\n'))
+    expect(await client.readSpfDomains()).toEqual(Buffer.from('example.org\n'))
+    resources.tls = undefined
+    resources.domains = undefined
+    expect([await client.readTls(), await client.readAllowedDomains()]).toEqual([undefined, undefined])
   })
 })
 
