@@ -1,5 +1,5 @@
 /** `spamdctl allow`: each command stores first, and then fills the table of the packet filter with what is stored. */
-import { type AllowSource, isAllowedNetwork, MAX_ALLOW_SOURCES } from '../../domain/allow.js'
+import { type AllowSource, allowStateOf, isAllowedNetwork, MAX_ALLOW_SOURCES } from '../../domain/allow.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import type { DnsClient } from '../../platform/dns-client.js'
@@ -123,13 +123,20 @@ export async function syncAllowed(
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
 }
 
-/** What was removed while DNS was asked stays removed. */
+/** What was removed while DNS was asked stays removed; an end or a note that was given meanwhile stays as well. */
 async function storePlan(
   store: AllowStore,
   changes: readonly SourceChange[],
   { nowSec, actor }: AllowWorld,
 ): Promise<void> {
-  const names = new Set((await store.readAllowed()).map(({ name }) => name))
-  const edits = editsOf(changes.filter(({ source }) => names.has(source.name)))
+  const stored = new Map((await store.readAllowed()).map((source) => [source.name, source]))
+  const edits = editsOf(
+    changes.flatMap((change) => {
+      const source = stored.get(change.source.name)
+      if (source === undefined || change.isEnded !== (allowStateOf(source, nowSec) === 'ended')) return []
+      const { networks, checked } = change.source
+      return [{ ...change, source: { ...source, networks, checked } }]
+    }),
+  )
   if (edits.length > 0) await store.editAllowed(edits, nowSec, actor)
 }

@@ -12,8 +12,9 @@ import type { DnsClient } from '../../platform/dns-client.js'
 const CHECK_TIMEOUT_MS = 2_000
 /** As long as DNS answers of an untold time to live. */
 const RANGES_TTL_MS = 300_000
-/** Ranges of all domains that are kept, at most 32 bytes each. */
+/** Ranges of all domains that are kept, at most 32 bytes each, and what a domain takes beside its own: 1 KiB. */
 const MAX_RANGES = 100_000
+const RANGES_OF_DOMAIN = 32
 
 /** Of a `pass`: for which domain, and whether the record names the address itself. */
 export type SpfOpinion =
@@ -78,7 +79,7 @@ export class SpfChecker {
 
   #keep(domain: string, table: RangeTable): void {
     this.#forget(domain)
-    const count = table.set.ipv4.length + table.set.ipv6.length
+    const count = table.set.ipv4.length + table.set.ipv6.length + RANGES_OF_DOMAIN
     this.#ranges.set(domain, { table, count, untilMs: this.#clock.monotonicMs() + RANGES_TTL_MS })
     this.#rangeCount += count
     for (const oldest of this.#ranges.keys()) {
@@ -95,7 +96,7 @@ export class SpfChecker {
 
 interface KeptRanges {
   table: RangeTable
-  /** Ranges in it. */
+  /** Ranges in it, with those that stand for the entry itself. */
   count: number
   untilMs: number
 }

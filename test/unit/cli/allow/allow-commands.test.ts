@@ -257,6 +257,28 @@ example.org: 3 networks; its SPF record also has terms that cannot be listed as 
     expect(await list(NOW + KEEP_NETWORKS_SEC)).toBe('example.org: 3 networks, dropped, found 30d ago\n')
   })
 
+  test('an end and a note that were given while DNS was asked stay', async () => {
+    await add('example.org')
+    server.zone.set('example.org', spf('v=spf1 ip4:203.0.113.0/24 -all'))
+    const asking = new DnsClient({ clock: systemClock, servers: [server.place] })
+    io.dns = {
+      run: async (dialogue, timeoutMs) => {
+        io.dns = dns
+        const quiet = { ...io, write: () => undefined, writeError: () => undefined, firewall: undefined }
+        await runAllowAdd(
+          'example.org',
+          optionsOf(['--expire', '9d', '--comment', 'new'], ALLOW_ADD_OPTIONS),
+          quiet,
+        )
+        return await asking.run(dialogue, timeoutMs)
+      },
+    }
+    await sync(NOW + DAY)
+    asking.close()
+    expect(await table()).toEqual(['203.0.113.0/24'])
+    expect(await list(NOW + DAY)).toBe('example.org: 1 network, found 0s ago, for another 9d, new\n')
+  })
+
   test('--offline fills the table after a reboot, and asks nobody', async () => {
     await add('example.org')
     io.firewall = new MemoryFirewall()

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { setOfNetworks } from '../../../../src/app/allow/network-set.js'
 import { SpfChecker } from '../../../../src/daemon/checks/spf-checker.js'
 import { DnsClient } from '../../../../src/platform/dns-client.js'
 import { inStrings, TestDnsServer, type ZoneName } from '../../../support/dns-server.js'
@@ -112,4 +113,20 @@ describe('the SPF of a sender through DNS', () => {
     expect(checker.isWanted({ clientIp: '192.0.2.1', from, helo: 'h.example' })).toBe(isWanted)
     expect(checker.isWanted({ clientIp: '192.0.2.1', from: '<>', helo: '[192.0.2.1]' })).toBe(false)
   })
+})
+
+test('domains without end take no memory without end: the first of them are forgotten', async () => {
+  const sure = setOfNetworks(['192.0.2.1/32'])
+  let askedCount = 0
+  const run = async (): Promise<unknown> => {
+    askedCount += 1
+    return { result: 'pass', sure, isOfDomain: true }
+  }
+  const checker = new SpfChecker({ dns: { run } as unknown as DnsClient, clock: new ManualClock() })
+  const ask = (n: number) => checker.check({ clientIp: '192.0.2.1', helo: 'h', from: `<a@d${n}.example>` })
+  for (let n = 0; n < 4000; n += 1) await ask(n)
+  await ask(3999)
+  expect(askedCount).toBe(4000)
+  await ask(0)
+  expect(askedCount).toBe(4001)
 })
