@@ -63,3 +63,18 @@ describe('move-db', () => {
     await expect(moveDatabase(file, shared, NOW + 3000)).rejects.toMatchObject({ code: 'ERR_MOVE_NOT_EMPTY' })
   })
 })
+
+test('takes exceptions and the settings of the history along', async () => {
+  const from = await scratch.store()
+  const source = { first: NOW, expire: 0, checked: NOW, networks: ['192.0.2.0/24', '2001:db8::/32'] }
+  await from.editAllowed(
+    [{ operation: 'put', source: { ...source, name: 'example.org', comment: 'why' } }],
+    NOW,
+  )
+  await from.saveHistorySettings({ mode: 'hosts', keepSec: 86_400, keepRows: 5000 })
+  const to = await scratch.open(await server.createDatabase())
+  expect(await moveDatabase(from, to, NOW)).toMatchObject({ addresses: 0, exceptions: 1 })
+  expect(await to.readAllowed()).toEqual(await from.readAllowed())
+  expect(await to.historySettings()).toEqual({ mode: 'hosts', keepSec: 86_400, keepRows: 5000 })
+  await expect(moveDatabase(from, to, NOW)).rejects.toMatchObject({ code: 'ERR_MOVE_NOT_EMPTY' })
+})

@@ -14,6 +14,8 @@ export interface MoveReport {
   spamtraps: number
   pools: number
   releases: number
+  /** Sources of `spamdctl allow`. */
+  exceptions: number
   /** Entries and marks of deletions that say nothing any more, and tuples of addresses that are WHITE. */
   left: number
   /** Of what was moved, the same in both databases. */
@@ -32,18 +34,20 @@ const NAMES = {
 } as const
 
 /**
- * Copies everything from one store into an empty one in slices, and compares what is there then. The first stays as it is.
+ * Copies everything from one store into an empty one in slices, and compares what is there then; of the history its
+ * settings alone. The first stays as it is.
  * Throws `AppError`: `ERR_MOVE_NOT_EMPTY`, `ERR_MOVE_CLOCK` for entries from more than five minutes in the future,
  * `ERR_MOVE_DIFFERS`, and the codes of `Store`.
  */
 export async function moveDatabase(from: Store, to: Store, nowSec: number): Promise<MoveReport> {
   const counts = await to.count({ kinds: ENTRY_KINDS })
-  if (Object.values(counts).some((count) => count > 0)) {
+  const isTaken = Object.values(counts).some((count) => count > 0) || (await to.readAllowed()).length > 0
+  if (isTaken) {
     throw new AppError('ERR_MOVE_NOT_EMPTY', `${to.location} holds entries already`, {
       hint: 'use a database that "spamdctl init-db" has just created',
     })
   }
-  const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, left: 0 }
+  const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, exceptions: 0, left: 0 }
   const sent = new OrderlessDigest(nowSec)
   for await (const records of slicesOf(from)) {
     const { outcomes } = await to.merge(records, { policy: POLICY }, nowSec)
@@ -63,7 +67,24 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
       { hint: 'stop the programs that use either database, empty the second one and start again' },
     )
   }
+  report.exceptions = await moveExceptions(from, to, nowSec)
+  await to.saveHistorySettings(await from.historySettings())
   return { ...report, digest: sent.text }
+}
+
+/** They are no entries and have no stamps: each is stored as it is. */
+async function moveExceptions(from: Store, to: Store, nowSec: number): Promise<number> {
+  const sources = await from.readAllowed()
+  if (sources.length === 0) return 0
+  await to.editAllowed(
+    sources.map((source) => ({ operation: 'put', source })),
+    nowSec,
+  )
+  const stored = await to.readAllowed()
+  if (JSON.stringify(stored) === JSON.stringify(sources)) return sources.length
+  throw new AppError('ERR_MOVE_DIFFERS', `${to.location} does not hold the exceptions that were sent`, {
+    hint: 'stop the programs that use either database, empty the second one and start again',
+  })
 }
 
 async function* slicesOf(store: Store): AsyncGenerator<MergeRecord[], void, undefined> {

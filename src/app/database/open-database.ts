@@ -52,11 +52,17 @@ async function openWithRights(
       error.code === 'ERR_DB_CORRUPT'
         ? BACKUP_HINT
         : (hintForRights(error, path, rights?.user) ?? error.hint ?? hintFor(error.errno, path))
-    throw new AppError(error.code, `cannot open ${path} for ${purpose}: ${error.message}`, {
-      hint,
-      cause: error,
-    })
+    throw withName(error, `cannot open ${path} for ${purpose}: ${error.message}`, hint)
   }
+}
+
+/** Errors that name their database: where two are in use, one must not be told as that of the other. */
+const named = new WeakSet<Error>()
+
+function withName(cause: AppError, message: string, hint: string | undefined): AppError {
+  const error = new AppError(cause.code, message, { hint, cause })
+  named.add(error)
+  return error
 }
 
 /**
@@ -74,11 +80,8 @@ export async function useDatabase<Result>(
   try {
     return await use(store, (action) => rights.lift(action))
   } catch (error) {
-    if (!isStoreFailure(error)) throw error
-    throw new AppError(error.code, `cannot ${mode} ${path}: ${error.message}`, {
-      hint: error.hint,
-      cause: error,
-    })
+    if (!isStoreFailure(error) || named.has(error)) throw error
+    throw withName(error, `cannot ${mode} ${path}: ${error.message}`, error.hint)
   } finally {
     await store.close()
   }

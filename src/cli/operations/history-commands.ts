@@ -6,6 +6,7 @@ import { type HistoryFilter, isChangeRule, readMatching, toRecord } from '../../
 import { toWireText } from '../../app/wire-text.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
+import { CHANGE_RULES } from '../../domain/change.js'
 import { HISTORY_MODES, type HistoryMode } from '../../domain/history.js'
 import { canonicalIp } from '../../ip/address.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
@@ -135,10 +136,7 @@ function filterOf(options: OptionValues, nowSec: number): HistoryFilter {
   const rules = options.all('cause').flatMap((text) => text.split(','))
   const wrong = rules.find((word) => !isChangeRule(word))
   if (wrong !== undefined)
-    throw usage(
-      `--cause: ${JSON.stringify(wrong)} is not a cause`,
-      'manual, import, attempt, promotion, trap, sighting, expiry, block-list, peer, undo',
-    )
+    throw usage(`--cause: ${JSON.stringify(wrong)} is not a cause`, CHANGE_RULES.join(', '))
   const given = options.last('ip')
   const ip = given === undefined ? undefined : canonicalIp(given)
   const network = given === undefined || ip !== undefined ? undefined : parseCidr(given)

@@ -51,8 +51,8 @@ export async function runMoveDb(
   const report = await useDatabase(source, 'read', (fromStore) =>
     useDatabase(target, 'write', (toStore) => moveDatabase(fromStore, toStore, parts.clock.nowSec())),
   )
-  const { addresses, tuples, spamtraps, pools, releases, left, digest } = report
-  const moved = `${addresses} addresses, ${tuples} tuples, ${spamtraps} spamtraps, ${pools} pools, ${releases} releases`
+  const { addresses, tuples, spamtraps, pools, releases, exceptions, left, digest } = report
+  const moved = `${addresses} addresses, ${tuples} tuples, ${spamtraps} spamtraps, ${pools} pools, ${releases} releases, ${exceptions} exceptions`
   const text = options.has('json')
     ? JSON.stringify({ from: source, to: target, ...report })
     : `${moved} moved and verified (digest ${digest}), ${left} expired and left behind`
