@@ -33,18 +33,18 @@ export class OptionValues {
 }
 
 export abstract class BaseCommand extends Command {
-  /** Options and operands go through our own getopt, so oclif must not judge them. */
+  /** Options and operands are parsed by our own getopt, so oclif must not check them. */
   static override strict = false
   static override enableJsonFlag = false
-  /** Tells oclif that its own parser is not missing here. */
+  /** Tells oclif that its own parser is intentionally not used. */
   override parsed = true
 
-  /** Name in front of every message; `spamdctl` unless the command has a program of its own. */
+  /** Name at the start of every message; `spamdctl` unless the command has its own program. */
   protected readonly program: string = 'spamdctl'
 
   /**
-   * Parses a new command's words; `-h` shows the help as `--help` does. On a usage error prints it with the usage line, sets exit code 64 and
-   * returns `undefined`.
+   * Parses the arguments of a new command; `-h` shows the help as `--help` does. On a usage error prints it
+   * with the usage line, sets exit code 64 and returns `undefined`.
    */
   protected parseWords(
     specs: readonly OptionSpec[],
@@ -78,7 +78,10 @@ export abstract class BaseCommand extends Command {
     await this.config.runCommand('help', (this.id ?? '').split(':'))
   }
 
-  /** A failure that we understand is two short lines and exit code 1; anything else is a bug with its stack. */
+  /**
+   * An expected failure is reported in two short lines with exit code 1; anything else is a bug and shows its
+   * stack.
+   */
   protected override async catch(error: Interfaces.CommandError): Promise<void> {
     const text = formatFailure(this.program, error)
     if (text === undefined) throw error
@@ -93,7 +96,7 @@ export function flagsForHelp(specs: readonly OptionSpec[]): Interfaces.FlagInput
   for (const spec of specs) {
     const common = {
       summary: spec.summary,
-      // An option without a long name is shown by its letter alone.
+      // An option without a long name is listed only by its letter.
       ...(spec.short === undefined ? {} : { char: spec.short as Interfaces.AlphabetLowercase }),
       helpLabel: [spec.short && `-${spec.short}`, spec.long && `--${spec.long}`].filter(Boolean).join(', '),
     }

@@ -27,12 +27,15 @@ export interface ParsedOption {
 export type GetoptResult =
   | { ok: true; options: ParsedOption[]; operands: string[] }
   /**
-   * `message` is the original's text, without program name and safe for a terminal: `unknown option -- x`. `options`
-   * are those before the mistake: the original acts on each as it comes, so that an earlier bad value is reported first.
+   * `message` is the original's text, without program name and safe for a terminal: `unknown option -- x`.
+   * `options` are those before the mistake: the original processes each in order, so an earlier bad value is
+   * reported first.
    */
   | { ok: false; message: string; options: ParsedOption[] }
 
-/** Parses argv as getopt(3) does; long options (`--name value`, `--name=value`) may stand among the short ones. */
+/**
+ * Parses argv like getopt(3); long options (`--name value`, `--name=value`) may be mixed with the short ones.
+ */
 export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): GetoptResult {
   const scan: Scan = { argv, specs, index: 0, options: [] }
   while (scan.index < argv.length) {
@@ -50,7 +53,7 @@ export function getopt(argv: readonly string[], specs: readonly OptionSpec[]): G
   return { ok: true, options: scan.options, operands: argv.slice(scan.index) }
 }
 
-/** Where the parser stands: `index` is that of the next word. */
+/** Position of the parser: `index` is that of the next word. */
 interface Scan {
   argv: readonly string[]
   specs: readonly OptionSpec[]
@@ -89,7 +92,7 @@ function readCluster(scan: Scan, word: string): ScanEnd {
   return undefined
 }
 
-/** Notes an option; a value that is not joined to it is the next word. */
+/** Records an option; a value that is not joined to it is the next word. */
 function takeOption(scan: Scan, spec: OptionSpec, given: string, joined: string | undefined): ScanEnd {
   let value = joined
   if (spec.value !== undefined && value === undefined) {
@@ -101,7 +104,10 @@ function takeOption(scan: Scan, spec: OptionSpec, given: string, joined: string 
   return undefined
 }
 
-/** As `getopt`, but options may also stand behind operands, up to `--`: for commands that no original had. */
+/**
+ * As `getopt`, but options may also come after operands, up to `--`: for commands that the original does not
+ * have.
+ */
 export function getoptAnywhere(argv: readonly string[], specs: readonly OptionSpec[]): GetoptResult {
   const options: ParsedOption[] = []
   const operands: string[] = []

@@ -2,12 +2,12 @@ import { outputFailure, writeMessage } from '../platform/standard-output.js'
 import { EXIT, formatFailure } from './report-error.js'
 
 /**
- * For programs that print through the streams of Node, as oclif does with help: when standard output cannot be
- * written, one line of `program` on standard error and exit code 1; silence when its reader is gone. Node
- * tells of a failed write on the next turn of the event loop.
+ * For programs that print through the streams of Node, as oclif does with help: when standard output cannot
+ * be written, one line of `program` on standard error and exit code 1; silence when its reader is gone. Node
+ * reports a failed write on the next turn of the event loop.
  */
 export function guardStandardOutput(program: string): void {
-  // The listener of oclif throws, which ends in a stack.
+  // oclif's listener throws, which prints a stack.
   process.stdout.removeAllListeners('error')
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return

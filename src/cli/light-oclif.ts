@@ -1,19 +1,19 @@
 /**
- * What our commands use of oclif, without oclif: in the bundle of the commands it stands in for `@oclif/core`, since loading
- * that takes twice as long as Node itself. Whatever is not a plain call of a command is left to oclif: help, wrong
- * words, the version, commands that want more of it.
+ * The parts of oclif that our commands use, without oclif: in the bundle of the commands this replaces
+ * `@oclif/core`, because loading that takes twice as long as Node itself. Anything but a plain call of a
+ * command is left to oclif: help, wrong usage, the version, commands that need more of it.
  */
 
 /** The module of a command; its default export is the class. */
 export type LightLoader = () => Promise<{ default: LightCommandClass }>
 type LightCommandClass = new (argv: string[], config: LightConfig) => Command
 
-/** What a command may ask of the whole program. */
+/** What a command may need from the whole program. */
 interface LightConfig {
   runCommand(id: string, argv?: readonly string[]): Promise<void>
 }
 
-/** Base of every command; its names are those of oclif's. */
+/** Base of every command; its names are those of oclif. */
 export abstract class Command {
   argv: string[]
   config: LightConfig
@@ -30,7 +30,7 @@ export abstract class Command {
     throw error
   }
 
-  /** As oclif runs a command: what it throws is its own matter first. */
+  /** As in oclif, a command handles its own errors first. */
   async runCaught(): Promise<void> {
     try {
       await this.run()
@@ -49,8 +49,8 @@ export const Flags = { boolean: noFlag, string: noFlag, option: () => noFlag }
 const MAX_NAME_WORDS = 2
 
 /**
- * Runs the command whose name the words begin with. False, and nothing done, for what oclif has to look at. `runOclif` runs
- * what a command asks for and is not here.
+ * Runs the command whose name the words begin with. Returns false, having done nothing, for calls that oclif
+ * must handle. `runOclif` runs what a command requests and is not available here.
  */
 export async function runLightly(
   words: readonly string[],
@@ -73,7 +73,7 @@ export async function runLightly(
   return true
 }
 
-/** The longest name of a command in front of the words, its own words joined by colons. */
+/** The longest command name at the start of the words, its own words joined by colons. */
 function commandOf(words: readonly string[], loaders: Readonly<Record<string, unknown>>): string | undefined {
   for (let count = Math.min(MAX_NAME_WORDS, words.length); count > 0; count -= 1) {
     const name = words.slice(0, count)

@@ -1,4 +1,4 @@
-/** What bin/load-program.js needs of oclif, and of ours around it. */
+/** What bin/load-program.js needs of oclif, and the code around it. */
 
 import { readFileSync } from 'node:fs'
 import { type Command, Config, run } from '@oclif/core'
@@ -15,8 +15,8 @@ export type CommandLoaders = Readonly<
 >
 
 /**
- * Runs oclif with the words of a call; not its `execute`, which writes to standard output once more and dies of that
- * on a full disk. Commands that `loaders` know are not searched for in the files of the package.
+ * Runs oclif with the arguments of a call; not with its `execute`, which writes to standard output once more
+ * and fails on a full disk. Commands that `loaders` has are not searched for in the files of the package.
  */
 export async function runOclif(
   argv: readonly string[],
@@ -39,10 +39,13 @@ export async function runOclif(
   await run([...argv], config)
 }
 
-/** Exit code that oclif gives to wrong calls, of which an unknown command is the only one that reaches it. */
+/** Exit code of oclif for wrong usage, of which only an unknown command gets here. */
 const OCLIF_USAGE = 2
 
-/** Tells of an unknown command as all our errors are told and sets the exit code; false for any other failure. */
+/**
+ * Reports an unknown command in the form of all our errors and sets the exit code; false for any other
+ * failure.
+ */
 export function tellUnknownCommand(program: string, error: Error & { oclif?: { exit?: number } }): boolean {
   if (error.oclif?.exit !== OCLIF_USAGE) return false
   const { message, words } = plainRefusal(error.message)
@@ -59,8 +62,8 @@ export function tellUnknownCommand(program: string, error: Error & { oclif?: { e
 }
 
 /**
- * What oclif says of a wrong call as we say it, and the words that it was about: oclif joins the words of a command with
- * colons, which nobody typed.
+ * oclif's message for wrong usage in our own words, and the words it refers to: oclif joins the words of a
+ * command with colons, which nobody typed.
  */
 export function plainRefusal(text: string): { message: string; words: string | undefined } {
   const message = text.replace(/^C/, 'c').replace(/\.$/, '')
@@ -77,19 +80,19 @@ function commandNames(): string[] {
         id.replaceAll(':', ' '),
       )
     } catch {
-      // Built without it: there is just no suggestion.
+      // Built without it: there is no suggestion then.
     }
   }
   return []
 }
 
-/** Letters that may be wrong in a short and in a long word. */
+/** Number of letters that may be wrong in a short and in a long word. */
 const MAX_DISTANCE = 2
 const SHORT_WORD = 4
 
 /**
- * The name that was probably meant: the one that begins so, or differs in a letter or two; or the only command of a topic
- * that does.
+ * The name that was probably meant: one that begins the same, or differs in a letter or two; or the only
+ * command of a topic that does.
  */
 export function nearestCommand(word: string, names: readonly string[]): string | undefined {
   const begun = names.filter((name) => word.length >= 2 && name.startsWith(word))
@@ -110,7 +113,7 @@ function nearestName(word: string, names: readonly string[]): string | undefined
   return ranked[0]?.name
 }
 
-/** Least number of letters put in, left out or changed that makes one word of the other. */
+/** Minimum number of insertions, deletions and substitutions that turn one word into the other. */
 function editDistance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index)
   for (const [index, letter] of [...one].entries()) {

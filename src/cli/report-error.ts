@@ -1,7 +1,7 @@
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
 
-/** Exit codes of the new commands (sysexits(3)); the cloned programs keep the originals' own. */
+/** Exit codes of the new commands (sysexits(3)); the cloned programs keep those of the originals. */
 export const EXIT = {
   ok: 0,
   failure: 1,
@@ -13,8 +13,8 @@ export const EXIT = {
 } as const
 
 /**
- * What a program prints for a failure that it understands: `PROGRAM: MESSAGE` and, where the fix is known, `PROGRAM: hint: HINT`, each with a line end.
- * `undefined` for a bug: that deserves its stack.
+ * What a program prints for an expected failure: `PROGRAM: MESSAGE` and, where the fix is known,
+ * `PROGRAM: hint: HINT`, each with a line end. `undefined` for a bug, which should show its stack.
  */
 export function formatFailure(program: string, error: unknown): string | undefined {
   if (!(error instanceof AppError)) return undefined

@@ -1,15 +1,15 @@
 import type { ErrorCode } from './error-codes.js'
 
 /**
- * An operational failure that a user can understand and perhaps mend. Programs print it as
- * `PROGRAM: MESSAGE` and, when there is a known fix, `PROGRAM: hint: HINT`.
+ * An operational failure that a user can understand and possibly fix. Programs print it as `PROGRAM: MESSAGE`
+ * and, when there is a known fix, `PROGRAM: hint: HINT`.
  *
- * `code` and `errno` are what callers branch on, never `message`, which is lower case, has no full stop and says what
- * failed, on what and why.
+ * `code` and `errno` are what callers branch on, never `message`, which is lower case, has no full stop and
+ * says what failed, on what and why.
  */
 export class AppError extends Error {
   readonly code: ErrorCode
-  /** The error of the system behind it, such as `ENOENT`: told, or that of the cause. */
+  /** Name of the underlying system error, such as `ENOENT`: as given, or that of the cause. */
   readonly errno: string | undefined
   readonly hint: string | undefined
 
@@ -33,7 +33,7 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException & 
   )
 }
 
-/** Name of the system's error that a thrown value is or stands for, such as `ENOENT`. */
+/** Name of the system error that a thrown value is or stands for, such as `ENOENT`. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof AppError) return error.errno
   return isSystemError(error) ? error.code : undefined

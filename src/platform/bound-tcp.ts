@@ -1,7 +1,8 @@
 /**
- * A TCP socket that has a local port but no connection yet. bind(2) below 1024 needs root and connect(2) does not, but
- * Node's public interface only does both at once; its handle class has done them one by one in every release so far
- * (docs/adr/0008-setup-without-root.md). Where it is gone `bindTcp` throws `ERR_NO_BIND`.
+ * A TCP socket that has a local port but no connection yet. bind(2) below 1024 needs root and connect(2) does
+ * not, but Node's public interface only does both at once; its handle class has done them one by one in every
+ * release so far (docs/adr/0008-setup-without-root.md). If that is no longer possible, `bindTcp` throws
+ * `ERR_NO_BIND`.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
@@ -24,7 +25,9 @@ interface TcpBinding {
   constants?: { SOCKET?: number }
 }
 
-/** Binds an IPv4 address and port. Errors: the system's own, as of `net.connect`; `AppError` `ERR_NO_BIND`. */
+/**
+ * Binds an IPv4 address and port. Errors: the system's own, as for `net.connect`; `AppError` `ERR_NO_BIND`.
+ */
 export function bindTcp(address: string, port: number): BoundTcp {
   const handle = newHandle()
   const status = handle.bind(address, port)

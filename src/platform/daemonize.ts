@@ -1,6 +1,7 @@
 /**
- * Leaving the terminal. Node cannot fork, so the program starts itself again in a session of its own, shows
- * what that prints on stderr while it starts, and ends with its verdict: the caller's exit code tells success.
+ * Detaching from the terminal. Node cannot fork, so the program starts itself again in a new session, shows
+ * what that process prints on stderr while it starts, and exits with its result: the caller's exit code shows
+ * success.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
@@ -8,9 +9,9 @@ import { guardedExecArgv } from './inspector-guard.js'
 import { interpreterPath } from './interpreter.js'
 import { spawnDetached } from './run-process.js'
 
-/** Tells the second start that it is the background one; holds nothing else. */
+/** Tells the second process that it is the background one; has no other content. */
 const BACKGROUND_VARIABLE = 'SPAMD_IN_BACKGROUND'
-/** Descriptor on which the background process says that it is ready. */
+/** Descriptor on which the background process reports that it is ready. */
 const READY_FD = 3
 
 /** True in the process that `startInBackground` started. */
@@ -19,8 +20,9 @@ export function isBackgroundProcess(environment: NodeJS.ProcessEnv = process.env
 }
 
 /**
- * Starts this program again in the background, same arguments, and resolves with the exit code for the caller: 0 as soon as the
- * background process called `reportReady`, else its own exit code (1 when a signal ended it).
+ * Starts this program again in the background, same arguments, and resolves with the exit code for the
+ * caller: 0 as soon as the background process has called `reportReady`, else its own exit code (1 when a
+ * signal ended it).
  */
 export async function startInBackground(
   argv: readonly string[] = process.argv.slice(1),
@@ -44,15 +46,16 @@ export async function startInBackground(
 }
 
 /**
- * In the background process: everything is open, let the caller's shell go on. From here on stderr goes nowhere, and the working
- * directory is `/`, unless relative paths of the command line are still to be opened (`keepsFolder`). Does nothing in the foreground.
+ * In the background process: everything is open, so let the caller's shell continue. From here on stderr is
+ * discarded, and the working directory is `/`, unless relative paths of the command line are still to be
+ * opened (`keepsFolder`). Does nothing in the foreground.
  */
 export function reportReady(
   environment: NodeJS.ProcessEnv = process.env,
   { keepsFolder = false } = {},
 ): void {
   if (!isBackgroundProcess(environment)) return
-  // Programs that we start must not take themselves for the background process.
+  // Programs that we start must not believe to be the background process.
   delete environment[BACKGROUND_VARIABLE]
   writeSync(READY_FD, 'ready\n')
   closeSync(READY_FD)
@@ -62,7 +65,10 @@ export function reportReady(
   if (!keepsFolder) process.chdir('/')
 }
 
-/** True when a path is relative: a daemon that opens or removes it later on must stay in the folder of its start. */
+/**
+ * True when a path is relative: a daemon that opens or removes it later must stay in the folder in which it
+ * was started.
+ */
 export function hasRelativePath(paths: readonly (string | undefined)[]): boolean {
   return paths.some((path) => path !== undefined && !isAbsolute(path))
 }

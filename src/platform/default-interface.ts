@@ -3,7 +3,7 @@ import { type ProcessRunner, runProcess } from './run-process.js'
 import { currentSystem } from './settings.js'
 
 /**
- * Name of the interface of the default IPv4 route, undefined when there is none or it cannot be told. Linux:
+ * Name of the interface of the default IPv4 route, undefined when there is none or it is unknown. Linux:
  * /proc/net/route, elsewhere route(8): `interface: em0`.
  */
 export async function findDefaultInterface(run: ProcessRunner = runProcess): Promise<string | undefined> {

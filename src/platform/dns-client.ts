@@ -1,9 +1,8 @@
 /**
- * The one owner of the resolver of node:dns: asks the machine's name servers, or those it was told, without blocking and within named
- * limits, and keeps the answers for as long as they may be kept.
- *
- * node:dns tells the time to live of addresses alone: other answers are kept for five minutes, which is what busy mail
- * domains publish (docs/adr/0013-spf-and-dns.md).
+ * The only user of the resolver of node:dns: queries the machine's name servers, or given ones, without
+ * blocking and within limits, and caches the answers.
+ * ¶ node:dns reports the time to live only for addresses: other answers are cached for five minutes, which is
+ * what busy mail domains publish (docs/adr/0013-spf-and-dns.md).
  */
 import { promises as dns, type MxRecord } from 'node:dns'
 import type { DnsAnswer, DnsDialogue, DnsQuestion } from '../codec/dns/dns-question.js'
@@ -11,13 +10,13 @@ import type { Clock } from './clock.js'
 
 /** Bounds of one client. */
 export interface DnsLimits {
-  /** Time for one try at one server, and tries at each. */
+  /** Time for one attempt at one server, and attempts at each. */
   tryMs: number
   tries: number
-  /** Questions at a time on the network; further ones wait, and beyond `maxWaiting` fail at once. */
+  /** Number of queries on the network at a time; further ones wait, and beyond `maxWaiting` fail at once. */
   maxOpen: number
   maxWaiting: number
-  /** Estimate of the memory that kept answers take; the oldest go first. */
+  /** Estimated memory of cached answers; the oldest are removed first. */
   maxCacheBytes: number
 }
 
@@ -29,35 +28,39 @@ const DEFAULT_LIMITS: DnsLimits = {
   maxCacheBytes: 16 * 1024 * 1024,
 }
 
-/** Longest time that an answer is kept, and shortest: a check asks for the same name again within a second. */
+/**
+ * Maximum and minimum time that an answer is cached: a check asks for the same name again within a second.
+ */
 const MAX_TTL_SEC = 3600
 const MIN_TTL_SEC = 1
-/** For answers whose time to live node:dns does not tell. */
+/** For answers whose time to live node:dns does not report. */
 const UNTOLD_TTL_SEC = 300
-/** That a name or a record is not there. Source: RFC 2308 section 5 leaves hours; a new record should show soon. */
+/** For negative answers. Source: RFC 2308 section 5 allows hours; a new record should show soon. */
 const NONE_TTL_SEC = 60
-/** A server that fails is not asked the same again at once. */
+/** A failed query is not repeated at once. */
 const FAILED_TTL_SEC = 5
-/** The system's list of servers is read again after so long. */
+/** The system's list of servers is read again after this time. */
 const RENEW_MS = 60_000
-/** What an entry of the cache takes beside its texts. */
+/** Size of a cache entry without its texts. */
 const ENTRY_BYTES = 200
-/** Codes of node:dns for a name, or a record, that is not there; names that nobody can ask for among them. */
+/**
+ * Codes of node:dns for a name, or a record, that does not exist; including names that cannot be looked up.
+ */
 const NONE_CODES: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME'])
-/** Characters of names that are asked for: a backslash would be read as the beginning of an escape. */
+/** Characters of names that can be queried: a backslash would be read as the start of an escape. */
 const ASKED_NAME = /^[a-z0-9_.-]+$/
 
 /** Counted since the start. */
 export interface DnsCounters {
   /** Questions that went out. */
   asked: number
-  /** Of those: answered, if only that there is none. */
+  /** Of those: answered, including negative answers. */
   answered: number
-  /** Answered from the cache, or together with the same question of another. */
+  /** Answered from the cache, or together with the same query by another caller. */
   cached: number
-  /** Of those asked: without an answer. */
+  /** Of the queries sent: without an answer. */
   failed: number
-  /** Not asked, since too many were waiting. */
+  /** Not sent, because too many were waiting. */
   refused: number
 }
 
@@ -74,12 +77,12 @@ interface Told {
 
 export interface DnsClientOptions {
   clock: Clock
-  /** `ADDRESS` or `ADDRESS:PORT`, IPv6 in brackets with a port; none: those of the system. */
+  /** `ADDRESS` or `ADDRESS:PORT`, IPv6 in brackets with a port; empty: those of the system. */
   servers?: readonly string[] | undefined
   limits?: Partial<DnsLimits> | undefined
 }
 
-/** Asks DNS for whoever has it; close it at the end. */
+/** Sends DNS queries for all users; close it at the end. */
 export class DnsClient {
   readonly counters: DnsCounters = { asked: 0, answered: 0, cached: 0, failed: 0, refused: 0 }
   readonly #clock: Clock
@@ -102,18 +105,18 @@ export class DnsClient {
     this.#resolverMs = clock.monotonicMs()
   }
 
-  /** Bytes that the kept answers take, as estimated. */
+  /** Estimated size of the cached answers in bytes. */
   get cacheBytes(): number {
     return this.#cacheBytes
   }
 
-  /** The answer that is kept; undefined when there is none. */
+  /** The cached answer; undefined when there is none. */
   peek({ type, name }: DnsQuestion): DnsAnswer | undefined {
     const kept = this.#cache.get(`${type} ${name}`)
     return kept !== undefined && kept.untilMs > this.#clock.monotonicMs() ? kept.answer : undefined
   }
 
-  /** The answer, from the cache when it is there. Never rejects: what goes wrong is `failed`. */
+  /** The answer, from the cache if possible. Never rejects: errors are `failed`. */
   ask(question: DnsQuestion): Promise<DnsAnswer> {
     const kept = this.peek(question)
     if (kept !== undefined) {
@@ -132,7 +135,7 @@ export class DnsClient {
     return asking
   }
 
-  /** Feeds a dialogue until it has its result; undefined when that takes longer than `timeoutMs`. */
+  /** Runs a dialogue until it has its result; undefined when that takes longer than `timeoutMs`. */
   async run<Result>(dialogue: DnsDialogue<Result>, timeoutMs: number): Promise<Result | undefined> {
     let isLate = false
     const feed = async (): Promise<Result | undefined> => {
@@ -154,7 +157,7 @@ export class DnsClient {
     return await Promise.race([feed(), late]).finally(() => clearTimeout(timer))
   }
 
-  /** Ends what is open as `failed`; nothing is asked afterwards. */
+  /** Ends open queries as `failed`; no further ones are sent. */
   close(): void {
     this.#isClosed = true
     this.#resolver.cancel()
@@ -179,7 +182,7 @@ export class DnsClient {
       this.#keep(key, answer, ttlSec)
       return answer
     } finally {
-      // The place goes to the one who waits longest.
+      // The slot goes to the caller that has waited longest.
       const next = this.#waiting.shift()
       if (next === undefined) this.#onNetwork -= 1
       else next()
@@ -197,7 +200,7 @@ export class DnsClient {
     }
   }
 
-  /** A new one reads the system's list of servers, which may change while a daemon runs for years. */
+  /** A new one reads the system's list of servers, which may change while a daemon runs. */
   #currentResolver(): dns.Resolver {
     const nowMs = this.#clock.monotonicMs()
     if (this.#servers.length === 0 && nowMs - this.#resolverMs >= RENEW_MS) {

@@ -127,7 +127,7 @@ export type ErrorCode = (typeof ERROR_CODES)[number]
 
 const KNOWN: ReadonlySet<unknown> = new Set(ERROR_CODES)
 
-/** For what another process, thread or version says. */
+/** For errors reported by another process, thread or version. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return KNOWN.has(value)
 }

@@ -1,14 +1,14 @@
 import { escapeControl } from '../codec/escape.js'
 import type { Logger } from './log.js'
 
-/** Longest wait for a log that does not take its last line. */
+/** Maximum wait for a log that does not accept its last line. */
 const FLUSH_MS = 1_000
-/** Frames of the stack that are logged: where it happened, not how Node came there. */
+/** Number of stack frames that are logged: where it happened, not how Node got there. */
 const MAX_FRAMES = 3
 
 /**
- * From now on an error that nobody handles ends the process with exit code 1 and a line in the log that names it, where
- * Node would write to standard error, which a daemon does not have.
+ * From now on an unhandled error ends the process with exit code 1 and a line in the log that names it; Node
+ * would write to standard error, which a daemon does not have.
  */
 export function logFatalErrors(logger: Logger): void {
   let isEnding = false

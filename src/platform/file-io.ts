@@ -1,6 +1,6 @@
 /**
- * Files by descriptor, asynchronous. `node:fs/promises` would do, but loading it brings streams and readline
- * with it and costs a fifth of the start of a program. Errors are the system's own.
+ * Files by descriptor, asynchronous. `node:fs/promises` would do, but loading it also loads streams and
+ * readline and takes a fifth of the start of a program. Errors are the system's own.
  */
 import {
   close,
@@ -39,13 +39,16 @@ export const removeFile: (path: string) => Promise<void> = promisify(unlink)
 const readSome = promisify(read)
 const writeSome = promisify(write)
 
-/** Fills `buffer` from `position` (null: where the last read ended) with one read(2): the bytes read, 0 at the end. */
+/**
+ * Fills `buffer` from `position` (null: where the last read ended) with one read(2); returns the bytes read,
+ * 0 at the end.
+ */
 export async function readChunk(fd: number, buffer: Uint8Array, position: number | null): Promise<number> {
   const { bytesRead } = await readSome(fd, buffer, 0, buffer.length, position)
   return bytesRead
 }
 
-/** Writes all of `bytes` at `position` (null: behind the last write). */
+/** Writes all of `bytes` at `position` (null: after the last write). */
 export async function writeAll(fd: number, bytes: Uint8Array, position: number | null): Promise<void> {
   let done = 0
   while (done < bytes.length) {
@@ -65,7 +68,7 @@ export async function readStart(path: string, maxBytes: number): Promise<Buffer>
   }
 }
 
-/** At most `maxBytes` from where an open file stands. */
+/** At most `maxBytes` from the current position of an open file. */
 export async function readUpTo(fd: number, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let leftBytes = maxBytes
@@ -80,8 +83,9 @@ export async function readUpTo(fd: number, maxBytes: number): Promise<Buffer> {
 }
 
 /**
- * Opens a file that a program of ours stored, for reading: never a link, and only what belongs to root, to us or to
- * the owner of its folder. Errors: the system's own, and an `Error` without code for somebody else's file.
+ * Opens a file stored by one of our programs, for reading: never a link, and only what belongs to root, to us
+ * or to the owner of its folder. Errors: the system's own, and an `Error` without code for somebody else's
+ * file.
  */
 export async function openStored(path: string): Promise<number> {
   const fd = await openFile(path, STORED_FLAGS)
@@ -116,7 +120,7 @@ function checkStored(fd: number, path: string): void {
   throw new Error(`it belongs to user ${uid}, who does not own the folder`)
 }
 
-/** The bytes of a stored file, piece by piece; see `openStored`. */
+/** The bytes of a stored file, in parts; see `openStored`. */
 export async function* readStoredChunks(path: string): AsyncGenerator<Uint8Array> {
   const fd = await openStored(path)
   try {

@@ -1,16 +1,16 @@
 import { pipeline, Transform, type TransformCallback } from 'node:stream'
 
-/** Pieces are handed on at the latest when they hold so much. */
+/** Data is passed on at the latest when it reaches this size. */
 const MAX_GATHERED_BYTES = 4 * 1_048_576
-/** Input that pauses for so long has nothing more to join. */
+/** Input that pauses for this long is passed on. */
 const IDLE_MS = 2
-/** No byte waits longer than this for others. */
+/** No byte waits longer than this. */
 const MAX_WAIT_MS = 20
 
 /**
- * Joins what comes without pause to larger pieces: the system hands over 64 KiB at a time, and who pays for each
- * piece (a transaction on the disk) wants fewer. What trickles in is handed on as it comes. The end, errors and a
- * reader that gives up are passed on between the two streams.
+ * Joins input that arrives without a pause into larger parts: the system delivers 64 KiB at a time, and a
+ * reader for which each part is expensive (a transaction on disk) wants fewer. Slow input is passed on as it
+ * arrives. The end, errors and a reader that stops are passed on between the two streams.
  */
 export function gatheredInput(input: NodeJS.ReadableStream): AsyncIterable<Uint8Array> {
   const gatherer = new Gatherer({ readableHighWaterMark: MAX_GATHERED_BYTES })

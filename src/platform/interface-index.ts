@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import type { Clock } from './clock.js'
 
 const NETWORK_FOLDER = '/sys/class/net'
-/** An interface that is made again gets a new index; a second is soon enough to notice. */
+/** An interface that is recreated gets a new index; checking every second is enough. */
 const MAX_AGE_MS = 1_000
 
 /** Kernel indexes of network interfaces by name, as NFLOG records carry them (Linux). */
@@ -34,7 +34,7 @@ export class InterfaceIndexes {
   }
 }
 
-/** Names of the network interfaces that exist, sorted: for messages. */
+/** Names of the existing network interfaces, sorted: for messages. */
 export function listInterfaces(folder = NETWORK_FOLDER): string[] {
   try {
     return readdirSync(folder).sort()

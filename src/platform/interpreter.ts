@@ -1,7 +1,7 @@
 /**
- * The path of the Node that runs us, for starting it again. Where the system does not know the file of a running program
- * (OpenBSD), Node makes `process.execPath` of the word by which it was called and the current folder: a file `node` that
- * somebody put there would then be run, with our rights.
+ * The path of the running Node, for starting it again. If the system does not know the file of a running
+ * program (OpenBSD), Node builds `process.execPath` from the word by which it was called and the current
+ * folder: a file `node` that someone put there would then be run with our privileges.
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
@@ -16,7 +16,7 @@ export interface InterpreterTraces {
   searchPath: string
 }
 
-/** Systems that tell the file of a running program. Source: uv_exepath() of libuv. */
+/** Systems that know the file of a running program. Source: uv_exepath() of libuv. */
 const EXACT_SYSTEMS: readonly string[] = ['linux', 'freebsd', 'darwin', 'netbsd', 'sunos', 'android']
 
 /** Throws `AppError` `ERR_INTERPRETER` when the path cannot be known for certain. */
@@ -35,7 +35,7 @@ export function interpreterPath(
   if (argv0.includes('/')) return isAbsolute(argv0) ? argv0 : execPath
   for (const folder of searchPath.split(':')) {
     const path = join(folder, argv0)
-    // A relative entry of PATH would be looked up in the folder of the moment.
+    // A relative entry of PATH would be resolved in the current folder.
     if (isAbsolute(folder) && isProgram(path)) return path
   }
   throw new AppError('ERR_INTERPRETER', 'cannot tell which node runs this program', {

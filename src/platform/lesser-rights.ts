@@ -1,6 +1,6 @@
 /**
- * Root at work in a folder that a lesser user can write: whatever lies there may be a link of that user's to a file of
- * root's. So root becomes that user first, and the system itself refuses what the user may not do.
+ * Root in a folder that a less privileged user can write: any file there may be a link of that user to a file
+ * of root. So root becomes that user first, and the system itself refuses what the user may not do.
  */
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -9,27 +9,28 @@ import { reasonOf } from './errno-text.js'
 import { dropPrivileges, isRoot, stepDown } from './privileges.js'
 import { type Distrust, findDistrust } from './trusted-folder.js'
 
-/** Whose rights are enough, and why. */
+/** As which user to work, and why. */
 export interface LesserUser {
   name: string
   uid: number
   gid: number
-  /** What belongs to that user. */
+  /** The path that belongs to that user. */
   owned: string
 }
 
 /** `nobody`'s group, for a user without an entry in passwd(5). */
 const NO_GROUP = 65_534
-/** Source: MAXSYMLINKS and its like, 32 to 40 on all systems. */
+/** Source: MAXSYMLINKS and similar limits, 32 to 40 on all systems. */
 const MAX_LINKS = 32
 
 /**
- * The user as whom root must work on the file at `path` (there already or not) and beside it; undefined where nobody
- * but root could put anything in its way, and when we are not root. In a folder that all may write but where each
- * keeps his own files (/tmp), that is the owner of the file; a new one is root's. `daemonUser` works where a group
- * writes and the file is not there yet.
+ * The user as whom root must work on the file at `path` (whether or not it exists) and beside it; undefined
+ * when only root could interfere, and when we are not root. In a folder with the sticky bit (/tmp), that is
+ * the owner of the file; a new one is root's. `daemonUser` is used in a folder that a group may write, for a
+ * file that does not exist yet.
  *
- * Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone, where no single user's rights would do.
+ * Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone, when no single user's rights are
+ * sufficient.
  */
 export function lesserUserAt(path: string, daemonUser?: () => string | undefined): LesserUser | undefined {
   if (!isRoot()) return undefined
@@ -54,7 +55,7 @@ export function lesserUserAt(path: string, daemonUser?: () => string | undefined
   throw new AppError('ERR_UNSAFE_FOLDER', 'too many symbolic links in a chain')
 }
 
-/** What SQLite would read or write beside a file of root's in /tmp, if somebody else put it there. */
+/** What SQLite would read or write beside a file of root in /tmp, if someone else put it there. */
 function refuseForeignCompanions(file: string): void {
   for (const suffix of ['-wal', '-shm', '-journal']) {
     const status = orMissing(() => lstatSync(file + suffix))
@@ -65,7 +66,7 @@ function refuseForeignCompanions(file: string): void {
   }
 }
 
-/** The same words as for a folder in which no database is made. */
+/** The same words as for a folder in which no database is created. */
 function unsafe({ reason, path, isLast }: Distrust): AppError {
   const isGroup = reason.includes(' by the group ')
   return new AppError('ERR_UNSAFE_FOLDER', isLast ? reason.replace(path, 'the folder') : reason, {
@@ -73,7 +74,7 @@ function unsafe({ reason, path, isLast }: Distrust): AppError {
   })
 }
 
-/** What is missing tells nothing; the one who opens it says so. */
+/** If the file is missing, the caller that opens it reports this. */
 function orMissing<Result>(look: () => Result): Result | undefined {
   try {
     return look()
@@ -98,7 +99,7 @@ function userNamed(name: string | undefined, owned: string): LesserUser | undefi
   return name === undefined ? undefined : findInPasswd((fields) => fields[0] === name, owned)
 }
 
-/** Reads passwd(5) at once: the program waits for nothing else, and its start must stay short. */
+/** Reads passwd(5) synchronously: the program has nothing else to wait for, and must start fast. */
 function findInPasswd(isWanted: (fields: string[]) => boolean, owned: string): LesserUser | undefined {
   for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
     const fields = line.split(':')
@@ -109,8 +110,8 @@ function findInPasswd(isWanted: (fields: string[]) => boolean, owned: string): L
 }
 
 /**
- * The rights of one task. `lift` runs something that needs the rights of before; `release` takes these back for good. Both
- * do nothing special where root never stepped down, or did so for good.
+ * The privileges during one task. `lift` runs something with the previous privileges; `release` restores them
+ * permanently. Both do nothing special when root did not change users, or did so permanently.
  */
 export class TaskRights {
   readonly user: LesserUser | undefined
@@ -149,7 +150,7 @@ export class TaskRights {
   }
 }
 
-/** Runs `action` on the file at `path` with the rights that `lesserUserAt` allows. */
+/** Runs `action` on the file at `path` as the user that `lesserUserAt` determines. */
 export async function inRightsFor<Result>(
   path: string,
   action: (rights: TaskRights) => Result | Promise<Result>,

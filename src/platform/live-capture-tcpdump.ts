@@ -9,7 +9,7 @@ import { isRoot } from './privileges.js'
 import { type RunningProcess, startProcess } from './run-process.js'
 import { endsWithin } from './within.js'
 
-/** How long the end waits for tcpdump; it may be somebody else's by then, whom our signals do not reach. */
+/** How long to wait for tcpdump to end; it may run as another user by then, whom our signals do not reach. */
 const END_WAIT_MS = 1_000
 /** Kernel buffer, as for libpcap: 8 MiB. */
 const BUFFER_KIB = '8192'
@@ -62,7 +62,7 @@ export async function openTcpdumpCapture(
     close: async () => {
       isClosed = true
       running.kill('SIGTERM')
-      // It ends by itself when it finds its pipe closed.
+      // It ends by itself when its pipe is closed.
       if (!(await endsWithin(running.ended, END_WAIT_MS))) running.leave()
       await reading.catch(() => undefined)
     },
@@ -71,14 +71,14 @@ export async function openTcpdumpCapture(
 
 function tcpdumpArguments(request: LiveCaptureRequest, platform: string, isRoot: boolean): string[] {
   const common = ['-n', '-p', '-i', request.device, '-s', String(snapLengthBytes(request.device)), '-w', '-']
-  // OpenBSD's own tcpdump has none of these and writes packets as they come.
+  // OpenBSD's own tcpdump does not support these, and writes packets as they arrive.
   const prompt = platform === 'openbsd' ? [] : ['-U', '--immediate-mode', '-B', BUFFER_KIB]
-  // Its default is a user of its own, whom we could not end once we are another one as well.
+  // By default it runs as its own user, which we could not signal once we have changed users too.
   const becoming = platform === 'linux' && isRoot && request.user !== undefined ? ['-Z', request.user] : []
   return [...prompt, ...becoming, ...common, ...(request.filter === '' ? [] : [request.filter])]
 }
 
-/** Hands out the records that are complete; returns the reason of a damage. */
+/** Delivers complete records; returns the reason if the data is damaged. */
 function deliver(reader: CaptureFileReader, request: LiveCaptureRequest): string | undefined {
   for (let item = reader.next(); item !== undefined; item = reader.next()) {
     if (item.kind === 'damage') return item.reason
@@ -97,7 +97,7 @@ function damagedText(reason: string): string {
   return `tcpdump sent damaged data: ${reason}`
 }
 
-/** What tcpdump said last, without its name. */
+/** The last message of tcpdump, without its name. */
 function lastLine(text: string): string | undefined {
   const lines = text.split('\n').filter((line) => line !== '')
   return lines.at(-1)?.replace(/^tcpdump: /, '')

@@ -1,7 +1,7 @@
 /**
- * Live capture through libpcap, by the npm package `pcap`, which is optional and has traps that this adapter
- * knows: its poll handle dies without a word after an overflow (so a timer reads too), close() does not close
- * (so one more dispatch follows), a dispatch after that crashes (so stats() is asked first), one buffer serves
+ * Live capture through libpcap, with the optional npm package `pcap`, whose problems this adapter works
+ * around: its poll handle dies silently after an overflow (so a timer reads too), close() does not close (so
+ * one more dispatch follows), a dispatch after that crashes (so stats() is called first), one buffer serves
  * all packets, and no error is ever reported.
  */
 import { endianness } from 'node:os'
@@ -14,7 +14,7 @@ import {
   snapLengthBytes,
 } from './live-capture-source.js'
 
-/** What the package offers beyond its own type declarations. */
+/** What the package offers beyond its type declarations. */
 export interface PcapModule {
   warningHandler: (text: string) => void
   createSession(device: string, options: Record<string, unknown>): PcapSession
@@ -27,29 +27,29 @@ export interface PcapSession {
   /** One packet and its libpcap header (seconds, microseconds, captured, length; host order), reused. */
   buf: Buffer
   header: Buffer
-  /** Reads of the poll handle that brought no packet. */
+  /** Reads of the poll handle that delivered no packet. */
   empty_reads: number
   on(event: 'packet', listener: (packet: { buf: Buffer; header: Buffer }) => void): unknown
   stats(): { ps_drop: number }
   close(): void
 }
 
-/** SO_RCVBUF asked for; the kernel caps it at net.core.rmem_max. */
+/** SO_RCVBUF requested; the kernel limits it to net.core.rmem_max. */
 const BUFFER_BYTES = 8 * 1024 * 1024
-/** How often the timer reads beside the poll handle: what a dead handle costs in latency. */
+/** How often the timer reads besides the poll handle: the latency caused by a dead handle. */
 const TICK_MS = 100
-/** The same while nothing comes: a daemon that has nothing to do wakes up seldom. */
+/** The same while idle: a daemon with nothing to do wakes up rarely. */
 const QUIET_TICK_MS = 500
-/** So long without a packet is quiet. */
+/** Time without a packet that counts as idle. */
 const QUIET_AFTER_MS = 5_000
 /**
- * How often it reads while packets come that nobody announces: a kernel buffer of 200 KiB holds those of 10 ms at 100,000 a
- * second, so that a tick alone lost half of them with three quarters of the processor idle.
+ * How often it reads while packets arrive unannounced: a kernel buffer of 200 KiB holds those of 10 ms at
+ * 100,000 per second; reading only once per tick lost half of them with three quarters of the CPU idle.
  */
 const UNANNOUNCED_READ_MS = 2
-/** Milliseconds of ticks in a row after which a finding is believed. */
+/** Milliseconds of consecutive ticks after which a finding is accepted. */
 const BELIEVE_MS = 1_000
-/** Link types by the package's names; all others come as `Unknown linktype N`. */
+/** Link types by the package's names; all others are `Unknown linktype N`. */
 const LINK_TYPES: Readonly<Record<string, number>> = {
   LINKTYPE_NULL: 0,
   LINKTYPE_ETHERNET: 1,
@@ -57,7 +57,10 @@ const LINK_TYPES: Readonly<Record<string, number>> = {
   LINKTYPE_LINUX_SLL: 113,
   LINKTYPE_IEEE802_11_RADIO: 127,
 }
-/** Empty reads within a tick, without a packet, that mean that libpcap spins on a message it cannot read. */
+/**
+ * Number of empty reads within a tick, without a packet, that mean that libpcap is spinning on a message it
+ * cannot read.
+ */
 const SPINNING_READS = 1_000
 const UNKNOWN_LINK_TYPE = -1
 
@@ -76,7 +79,7 @@ export async function loadPcap(): Promise<PcapModule> {
 
 /** Opens `request.device` with libpcap. Errors: `ERR_CAPTURE_OPEN` with libpcap's reason. */
 export async function openPcapCapture(request: LiveCaptureRequest, pcap: PcapModule): Promise<LiveCapture> {
-  // Told at every opening of an nflog group, which has no address to look up.
+  // Printed at every opening of an nflog group, which has no address to look up.
   pcap.warningHandler = () => undefined
   let session: PcapSession
   try {
@@ -104,7 +107,7 @@ class PcapCapture implements LiveCapture {
   readonly #session: PcapSession
   readonly #request: LiveCaptureRequest
   #timer: NodeJS.Timeout | undefined
-  /** Runs while packets come without being announced. */
+  /** Runs while packets arrive without being announced. */
   #fastTimer: NodeJS.Timeout | undefined
   #tickMs = TICK_MS
   #quietMs = 0
@@ -137,7 +140,7 @@ class PcapCapture implements LiveCapture {
     this.#stopTimers()
     this.#session.close()
     await nextTurn()
-    // Only this read makes libpcap see that it is to end; once it has, another one would crash.
+    // Only this read makes libpcap notice that it must end; after that, another read would crash.
     if (!this.#hasEnded()) this.#dispatch()
   }
 
@@ -148,7 +151,7 @@ class PcapCapture implements LiveCapture {
     const isLittle = this.byteOrder === 'little'
     const timeSec = isLittle ? header.readUInt32LE(0) : header.readUInt32BE(0)
     const capturedBytes = isLittle ? header.readUInt32LE(8) : header.readUInt32BE(8)
-    // Beyond the captured bytes lie those of earlier packets.
+    // After the captured bytes there are those of earlier packets.
     this.#request.onPacket(buffer.subarray(0, Math.min(capturedBytes, buffer.length)), timeSec)
   }
 
@@ -175,7 +178,7 @@ class PcapCapture implements LiveCapture {
       this.#session.empty_reads - this.#emptyReads >= SPINNING_READS && this.#packetsByPoll === 0
     this.#emptyReads = this.#session.empty_reads
     this.#spinningMs = isSpinning ? this.#spinningMs + this.#tickMs : 0
-    // On nflog every idle read gives -1; elsewhere it means that the device is gone.
+    // On nflog every idle read returns -1; elsewhere it means that the device is gone.
     if (result < 0 && !isNflogDevice(this.#request.device)) this.#errorMs += this.#tickMs
     else this.#errorMs = 0
     this.#checkPoll()
@@ -197,7 +200,7 @@ class PcapCapture implements LiveCapture {
     try {
       droppedCount = this.#session.stats().ps_drop
     } catch {
-      // The read above may have met the end; the next tick will say so.
+      // The read above may have reached the end; the next tick will report it.
       return
     }
     if (droppedCount === this.#lostCount) return
@@ -205,7 +208,7 @@ class PcapCapture implements LiveCapture {
     this.#request.onTrouble('the kernel lost packets: they came faster than they could be read')
   }
 
-  /** Packets come by the timer alone for a second: the poll handle has died. Reading goes on by timer. */
+  /** Packets arrived only by the timer for a second: the poll handle has died. Reading continues by timer. */
   #checkPoll(): void {
     const isUnannounced = this.#packetsByTimer > 0 && this.#packetsByPoll === 0
     if (isUnannounced) this.#deadPollMs += this.#tickMs

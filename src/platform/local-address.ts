@@ -4,7 +4,10 @@ import { once } from 'node:events'
 /** Any port does: nothing is sent. */
 const PORT = 9
 
-/** The IPv4 address of this machine that `host` is reached from; undefined without a route, or for a name that nobody knows. */
+/**
+ * The IPv4 address of this machine from which `host` is reached; undefined without a route, or for an unknown
+ * name.
+ */
 export async function findLocalAddress(host: string): Promise<string | undefined> {
   const socket = createSocket('udp4')
   try {

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream'
 
 /**
- * Lets lines that a stream cannot take (a full disk, a reader that has gone) be lost instead of ending the process:
- * for the log and the chatter of a daemon, which nobody may miss so much. Returns the stream.
+ * Loses lines that a stream cannot accept (a full disk, a closed reader) instead of ending the process: for
+ * the log and the output of a daemon. Returns the stream.
  */
 export function losesUnwritable<Stream extends Writable>(stream: Stream): Stream {
   if (!stream.listeners('error').includes(forget)) stream.on('error', forget)
@@ -10,5 +10,5 @@ export function losesUnwritable<Stream extends Writable>(stream: Stream): Stream
 }
 
 function forget(): void {
-  // What could not be written cannot be told either.
+  // What could not be written cannot be reported either.
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Most descriptors this process may have, or undefined when there is no limit: the hard limit, to which Node raises
- * the soft one at its start. Source: getrlimit(2) RLIMIT_NOFILE, as Linux shows it in /proc and Node in its report.
+ * Maximum number of descriptors of this process, or undefined when there is no limit: the hard limit, to
+ * which Node raises the soft one at startup. Source: getrlimit(2) RLIMIT_NOFILE, as shown by Linux in /proc
+ * and by Node in its report.
  */
 export function maxOpenFiles(limitsPath = '/proc/self/limits'): number | undefined {
   let text: string
@@ -15,7 +16,7 @@ export function maxOpenFiles(limitsPath = '/proc/self/limits'): number | undefin
   return hard === undefined || hard === 'unlimited' ? undefined : Number(hard)
 }
 
-/** For systems without /proc; slow, since it gathers a whole diagnostic report. */
+/** For systems without /proc; slow, because it collects a whole diagnostic report. */
 function reportedLimit(): number | undefined {
   const report = process.report.getReport() as { userLimits?: { open_files?: { hard?: unknown } } }
   const hard = report.userLimits?.open_files?.hard

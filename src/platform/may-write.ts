@@ -3,8 +3,8 @@ import { accessSync, constants, statSync } from 'node:fs'
 const [OWNER_WRITES, GROUP_WRITES, OTHERS_WRITE] = [0o200, 0o020, 0o002]
 
 /**
- * True when this process may write the file or folder. access(2) asks for the real user, which is root also while root
- * has stepped down, so the mode has to tell then.
+ * True when this process may write the file or folder. access(2) checks the real user, which is still root
+ * while root has changed its effective user, so the mode must be checked then.
  */
 export function mayWrite(path: string): boolean {
   try {

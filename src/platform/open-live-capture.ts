@@ -4,10 +4,10 @@ import { loadPcap, openPcapCapture } from './live-capture.js'
 import { isNflogDevice, type LiveCapture, type LiveCaptureRequest } from './live-capture-source.js'
 import { openTcpdumpCapture } from './live-capture-tcpdump.js'
 
-/** The kernel says "not permitted" for a group that another process has, too. */
+/** The kernel also reports "not permitted" for a group that another process uses. */
 const GROUP_TAKEN = /group index/i
 const DENIAL = /not permitted|permission/i
-/** Most interface names in a message. */
+/** Maximum number of interface names in a message. */
 const MAX_LISTED_INTERFACES = 16
 
 /**

@@ -2,10 +2,10 @@ import { networkInterfaces } from 'node:os'
 import { canonicalIp } from '../ip/address.js'
 import type { Clock } from './clock.js'
 
-/** Addresses come and go with DHCP; asking the system costs about 0.1 ms. */
+/** Addresses change with DHCP; asking the system takes about 0.1 ms. */
 const REFRESH_MS = 10_000
 
-/** The addresses of this host, asked for again at most every 10 seconds, and only for an address not yet known. */
+/** The addresses of this host, read again at most every 10 seconds, and only for an unknown address. */
 export class OwnAddressSet {
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #read: () => string[]

@@ -9,8 +9,8 @@ const MAX_OUTPUT_BYTES = 64 * 1024
 const ROUTE_UP_GATEWAY = 0x3
 
 /**
- * The addresses of this host's interfaces and of its default gateways, as the system writes them, without zones. What
- * cannot be found out is left out.
+ * The addresses of this host's interfaces and of its default gateways, as written by the system, without
+ * zones. Unknown ones are left out.
  */
 export async function findOwnAddresses(run: ProcessRunner = runProcess): Promise<string[]> {
   const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? [])
@@ -81,7 +81,7 @@ async function bsdGateways(run: ProcessRunner): Promise<string[]> {
       const gateway = /^\s*gateway: ([0-9a-fA-F.:]+)/m.exec(stdout.toString('latin1'))?.[1]
       if (gateway !== undefined) gateways.push(gateway)
     } catch {
-      // Without route(8) there is nothing to be learnt.
+      // Without route(8) nothing is known.
     }
   }
   return gateways

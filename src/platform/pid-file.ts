@@ -15,9 +15,9 @@ import { hasRights } from './privileges.js'
 import { distrustOf } from './trusted-folder.js'
 
 /**
- * Writes our process id to a file (mode 0644), in one step, never through a symbolic link. Returns what removes it again,
- * which leaves the file alone when another process has written its own id meanwhile.
- * A process with rights writes none where another user could put something in its way. Errors: `AppError` `ERR_PIDFILE`.
+ * Writes our process id to a file (mode 0644), in one step, never through a symbolic link. Returns a function
+ * that removes it again, unless another process has written its own id in the meantime. A privileged process
+ * writes none where another user could interfere. Errors: `AppError` `ERR_PIDFILE`.
  */
 export function writePidFile(path: string, pid: number = process.pid): () => void {
   const temporaryPath = `${path}.${pid}`
@@ -39,12 +39,14 @@ export function writePidFile(path: string, pid: number = process.pid): () => voi
     try {
       if (readFileSync(path, 'latin1') === `${pid}\n`) unlinkSync(path)
     } catch {
-      // Gone already, or the unprivileged user may not remove it: a stale pid file harms nobody.
+      // Already removed, or the unprivileged user may not remove it: a stale pid file is harmless.
     }
   }
 }
 
-/** Throws the `ERR_PIDFILE` with which `writePidFile` would fail, as far as the folder shows it; writes nothing. */
+/**
+ * Throws the `ERR_PIDFILE` with which `writePidFile` would fail, as far as the folder shows; writes nothing.
+ */
 export function checkPidFile(path: string): void {
   try {
     refuseForeignFolder(path)

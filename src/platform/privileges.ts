@@ -1,4 +1,4 @@
-/** Giving up root for good. Source: setusercontext(3)/setresuid(2) order as in OpenBSD daemons. */
+/** Permanently giving up root. Source: setusercontext(3)/setresuid(2) order as in OpenBSD daemons. */
 import { readFileSync } from 'node:fs'
 import { AppError } from './app-error.js'
 import { runProcess } from './run-process.js'
@@ -8,7 +8,7 @@ export interface SystemUser {
   name: string
   uid: number
   gid: number
-  /** Home directory, where passwd(5) tells it. */
+  /** Home directory, if passwd(5) has it. */
   home?: string
 }
 
@@ -22,7 +22,7 @@ export interface ProcessRights {
   hasNetAdmin: boolean
 }
 
-/** The rights of this process. */
+/** The privileges of this process. */
 export function ownRights(statusPath = '/proc/self/status'): ProcessRights {
   let hasNetAdmin = false
   try {
@@ -34,7 +34,7 @@ export function ownRights(statusPath = '/proc/self/status'): ProcessRights {
   return { isRoot: process.geteuid?.() === 0, hasNetAdmin }
 }
 
-/** This process may do what other users may not. */
+/** This process may do what ordinary users may not. */
 export function hasRights(): boolean {
   const { isRoot, hasNetAdmin } = ownRights()
   return isRoot || hasNetAdmin
@@ -54,7 +54,7 @@ export async function findUser(name: string, passwdPath = '/etc/passwd'): Promis
     const [userName, , uid, gid, , home] = line.split(':')
     if (userName === name) return { name, uid: Number(uid), gid: Number(gid), ...(home ? { home } : {}) }
   }
-  // Anything else could be read by id(1) as an option.
+  // Anything else could be parsed by id(1) as an option.
   if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) return undefined
   const [uid, gid] = await Promise.all([numberOf(['-u', name]), numberOf(['-g', name])])
   return uid === undefined || gid === undefined ? undefined : { name, uid, gid }
@@ -67,8 +67,8 @@ async function numberOf(args: string[]): Promise<number | undefined> {
 }
 
 /**
- * Becomes `user` for good: groups (its own and `moreGroups`, as numbers), then gid, then uid. Throws `AppError`
- * `ERR_PRIVILEGES_DROP` when the system refuses, or when root could still be taken back afterwards.
+ * Becomes `user` permanently: groups (its own and `moreGroups`, as numbers), then gid, then uid. Throws
+ * `AppError` `ERR_PRIVILEGES_DROP` when the system refuses, or when root could still be regained afterwards.
  */
 export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] = []): void {
   let ids: UserIds
@@ -96,8 +96,9 @@ export function dropPrivileges(user: SystemUser, moreGroups: readonly number[] =
 }
 
 /**
- * Runs `action` (which must not wait for anything) with the rights of `user` on files, when we are root. Everything that
- * it opens is opened as that user would; nobody gets power over us meanwhile, since only the effective ids change.
+ * Runs `action` (which must not be asynchronous) with the file permissions of `user`, when we are root.
+ * Everything it opens is opened as that user would; nobody gains power over us in the meantime, because only
+ * the effective ids change.
  */
 export function actAs<Result>(user: SystemUser, action: () => Result): Result {
   if (!isRoot()) return action()
@@ -109,7 +110,7 @@ export function actAs<Result>(user: SystemUser, action: () => Result): Result {
   }
 }
 
-/** Takes the rights of `user` on files for as long as it likes, as root; the result takes root back. */
+/** Takes the file permissions of `user` for any length of time, as root; the result restores root. */
 export function stepDown(user: Pick<SystemUser, 'uid' | 'gid'>): () => void {
   const [gid, groups] = [process.getegid!(), process.getgroups!()]
   const ids = userIds()

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { decodeSurrogateEscape } from '../codec/surrogate-escape.js'
 
-/** What Node puts in place of bytes of an argument that are not UTF-8. */
+/** What Node substitutes for bytes of an argument that are not UTF-8. */
 const REPLACEMENT = '\ufffd'
 
 /**
- * The words of the call with every byte kept: Node decodes them as UTF-8 and loses what is not, so where
- * that happened they are read again from the system (Linux) with byte NN as lone surrogate U+DCNN. Elsewhere
- * they stay as Node gives them.
+ * The arguments with every byte preserved: Node decodes them as UTF-8 and loses other bytes, so in that case
+ * they are read again from the system (Linux), with byte NN as lone surrogate U+DCNN. Elsewhere they stay as
+ * Node delivers them.
  */
 export function rawArguments(words: readonly string[]): readonly string[] {
   if (!words.some((word) => word.includes(REPLACEMENT))) return words

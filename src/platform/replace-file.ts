@@ -1,12 +1,12 @@
-/** Files that are replaced whole: a reader sees the old content or the new one, also after a crash. */
+/** Files that are replaced atomically: a reader sees the old content or the new one, even after a crash. */
 import { fchmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { closeFile, openFile, removeFile, renameFile, syncFile, writeAll } from './file-io.js'
 
-/** Marks what a killed writer may have left behind. */
+/** Marks files that a killed writer may have left behind. */
 const TEMPORARY_MARK = '.spamdctl-tmp-'
 
-/** Tells the temporary files of one process apart. */
+/** Distinguishes the temporary files of one process. */
 let temporaryCount = 0
 
 /** A new content for a file, invisible until `commit`. Every error is the system's own. */
@@ -15,18 +15,18 @@ export interface FileReplacement {
   /** Overwrites bytes that are already written, from `offset` on. */
   writeAt(chunk: Uint8Array, offset: number): Promise<void>
   /**
-   * The new content takes its place; afterwards nothing more can be done with this object. `durable`: it is on
-   * the disk when this resolves; `quick`: a power cut may still bring the old content back.
+   * Replaces the old content; afterwards this object cannot be used any more. `durable`: it is on disk when
+   * this resolves; `quick`: a power failure may restore the old content.
    */
   commit(durability: 'durable' | 'quick'): Promise<void>
-  /** Gives up: the old file stays. Never fails; does nothing after `commit`. */
+  /** Gives up: the old file is kept. Never fails; does nothing after `commit`. */
   discard(): Promise<void>
 }
 
 /**
- * Starts to replace `path` (which need not exist). The folder must exist; the mode is that of the new file, whatever the
- * umask: what one program writes another user's daemon reads. A device or
- * a pipe is never replaced, least of all /dev/null by root: what is written goes into it at once.
+ * Starts to replace `path` (which need not exist). The folder must exist; the new file has this mode
+ * regardless of the umask, because another user's daemon must read it. A device or a pipe is never replaced
+ * (imagine /dev/null and root): data is written into it directly.
  */
 export async function replaceFile(path: string, mode: number): Promise<FileReplacement> {
   if (isDeviceOrPipe(path)) return writeThrough(path)
@@ -34,7 +34,7 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
   temporaryCount += 1
   const unique = `${process.pid}-${Date.now().toString(36)}-${temporaryCount}`
   const temporary = join(folder, `.${basename(path)}${TEMPORARY_MARK}${unique}`)
-  // Exclusive: never through a link that somebody put there.
+  // Exclusive: never through a link that someone else created.
   const fd = await openFile(temporary, 'wx', mode)
   fchmodSync(fd, mode)
   let isOpen = true
@@ -61,7 +61,7 @@ export async function replaceFile(path: string, mode: number): Promise<FileRepla
         await close()
         await removeFile(temporary)
       } catch {
-        // What cannot be removed now is removed by removeLeftovers.
+        // If it cannot be removed now, removeLeftovers will.
       }
     },
   }
@@ -88,7 +88,7 @@ async function writeThrough(path: string): Promise<FileReplacement> {
   }
 }
 
-/** Replaces a file by small content in one call. */
+/** Replaces a file with small content in one call. */
 export async function replaceFileWith(
   path: string,
   content: Uint8Array,
@@ -104,7 +104,7 @@ export async function replaceFileWith(
   }
 }
 
-/** Removes what killed writers left in a folder. Only while no writer can be at work there. */
+/** Removes files that killed writers left in a folder. Only while no writer can be active there. */
 export function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
     if (name.startsWith('.') && name.includes(TEMPORARY_MARK)) unlinkSync(join(folder, name))

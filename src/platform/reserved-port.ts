@@ -19,9 +19,9 @@ export interface ReservedPortTarget {
 
 /**
  * Connects from the highest free source port from 1023 down to 512. Rejects with the system's error of the
- * connection (`ECONNREFUSED` and so on), with `EACCES` when ports below 1024 are not ours to use, and with
- * the last `EADDRINUSE` when all are taken. A port whose old connection to the same target still lingers
- * counts as taken.
+ * connection (`ECONNREFUSED` and so on), with `EACCES` when ports below 1024 may not be used, and with the
+ * last `EADDRINUSE` when all are taken. A port whose old connection to the same target still lingers counts
+ * as taken.
  */
 export async function connectFromReservedPort(target: ReservedPortTarget): Promise<Socket> {
   for (let localPort = HIGHEST_RESERVED_PORT; ; localPort -= 1) {
@@ -33,13 +33,13 @@ export async function connectFromReservedPort(target: ReservedPortTarget): Promi
   }
 }
 
-/** Sockets bound while we were root, for connections that are made when we are not any more. */
+/** Sockets bound as root, for connections made after root was given up. */
 export class ReservedSockets {
   readonly #waiting: BoundTcp[] = []
 
   /**
-   * Binds up to `count` sockets to free source ports from 1023 down to 512 at `localAddress`; fewer when there are
-   * not so many. Throws the system's error when not even one can be bound.
+   * Binds up to `count` sockets to free source ports from 1023 down to 512 at `localAddress`; fewer if there
+   * are not enough. Throws the system's error when not even one can be bound.
    */
   constructor(localAddress: string, count: number) {
     let lastError: unknown
@@ -70,7 +70,7 @@ export class ReservedSockets {
     }
   }
 
-  /** Gives back what was not used. */
+  /** Closes the unused ones. */
   close(): void {
     for (const bound of this.#waiting.splice(0)) bound.close()
   }

@@ -1,6 +1,6 @@
 /**
- * The only place that starts programs. No shell, ever: a program by absolute path or PATH name and a fixed
- * argument vector; lists travel on stdin.
+ * The only place that starts programs. Never through a shell: a program by absolute path or PATH name, and a
+ * fixed argument vector; lists are passed on stdin.
  */
 import { type ChildProcess, fork, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,9 +12,9 @@ import { interpreterPath } from './interpreter.js'
 
 export type { ChildProcess }
 
-/** Time between SIGTERM and SIGKILL for a program that overran its time-out. */
+/** Time between SIGTERM and SIGKILL for a program that exceeded its time-out. */
 const KILL_GRACE_MS = 2_000
-/** What is kept of a program's stderr: enough for the last lines of any diagnosis. */
+/** How much of a program's stderr is kept: enough for the last lines of any diagnostic. */
 const STDERR_TAIL_BYTES = 8_192
 
 export interface ProcessRequest {
@@ -22,8 +22,9 @@ export interface ProcessRequest {
   args: readonly string[]
   /**
    * What the program reads. Absent: a pipe that is closed at once. When the source throws, the program is
-   * killed before its pipe is closed, so that it never takes half an input for the whole (pfctl.md section 11).
-   * `{ fd }` is an open file at offset 0: the program gets all of it even when we are killed meanwhile.
+   * killed before its pipe is closed, so that it never mistakes half an input for the whole (pfctl.md section
+   * 11). `{ fd }` is an open file at offset 0: the program gets all of it even if we are killed in the
+   * meantime.
    */
   stdin?: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array> | { fd: number }
   /** SIGTERM after this time, SIGKILL 2 s later; Infinity for a program that runs as long as we do. */
@@ -34,8 +35,8 @@ export interface ProcessRequest {
   uid?: number
   gid?: number
   /**
-   * What the program leaves running in its group ends with it: it may go on printing for this long after the program's
-   * end and is then killed. Absent: it is left alone.
+   * Processes that the program leaves running in its group may continue to print for this long after its end
+   * and are then killed. Absent: they are left alone.
    */
   orphanMs?: number
   /** Aborting kills the program with SIGKILL. */
@@ -47,7 +48,7 @@ export interface ProcessEnd {
   exitCode: number | null
   signal: NodeJS.Signals | null
   hasTimedOut: boolean
-  /** The last 8 KiB of stderr, one character a byte; pass through `escapeControl` before showing. */
+  /** The last 8 KiB of stderr, one character per byte; pass it through `escapeControl` before showing. */
   stderrTail: string
 }
 
@@ -55,15 +56,18 @@ export interface ProcessResult extends ProcessEnd {
   stdout: Buffer
 }
 
-/** A running program whose stdout is read as it comes. */
+/** A running program whose stdout is read as it arrives. */
 export interface RunningProcess {
   readonly pid: number
   /** Chunks of stdout; leaving the loop early kills the program. */
   readonly stdout: AsyncIterable<Uint8Array>
-  /** Resolves when the program has ended and stdout is drained or abandoned; rejects when its stdin source threw. */
+  /**
+   * Resolves when the program has ended and stdout is drained or abandoned; rejects when its stdin source
+   * threw.
+   */
   readonly ended: Promise<ProcessEnd>
   kill(signal: NodeJS.Signals): void
-  /** Closes its pipes and forgets it, when it does not end although it was told to. */
+  /** Closes its pipes and forgets it, if it does not end although it was told to. */
   leave(): void
 }
 
@@ -98,7 +102,7 @@ export const runProcess: ProcessRunner = async (request) => {
 export async function startProcess(request: ProcessRequest): Promise<RunningProcess> {
   const source = request.stdin
   const child = spawn(request.program, [...request.args], {
-    // A process group of its own: a time-out must also end what the program started.
+    // A separate process group: a time-out must also end what the program started.
     detached: true,
     stdio: [source !== undefined && 'fd' in source ? source.fd : 'pipe', 'pipe', 'pipe'],
     ...(request.env === undefined ? {} : { env: request.env }),
@@ -113,7 +117,7 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   }
   // Attached before anything is awaited: the events of a short program come early.
   const stdout = child.stdout!
-  // When a program ends, Node throws away what nobody listens for; ours may be read only later.
+  // When a program ends, Node discards what nobody listens for; our reader may come later.
   stdout.on('readable', () => undefined)
   const exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   const closed = once(child, 'close')
@@ -124,7 +128,7 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
   const kill = (signal: NodeJS.Signals) => killGroup(child, signal)
   const giveUp = () => {
     kill('SIGKILL')
-    // What left the group may still hold our pipes open.
+    // Processes that left the group may still hold our pipes open.
     timers.push(setTimeout(closePipes, KILL_GRACE_MS))
   }
   const closePipes = () => {
@@ -163,7 +167,7 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
     await feeding
     return { exitCode, signal, hasTimedOut, stderrTail }
   })()
-  // The caller may be reading stdout when stdin's source fails; the rejection is still theirs to see.
+  // The caller may be reading stdout when stdin's source fails; the rejection must still reach it.
   ended.catch(() => undefined)
 
   const leave = (): void => {
@@ -177,7 +181,10 @@ export async function startProcess(request: ProcessRequest): Promise<RunningProc
 /** Groups that must not outlive us. */
 const runningGroups = new Set<number>()
 
-/** Kills every program that was started with `orphanMs`, and what it started: for a process that is about to die. */
+/**
+ * Kills every program that was started with `orphanMs`, and what it started: for a process that is about to
+ * end.
+ */
 export function killRunningPrograms(): void {
   for (const pid of runningGroups) {
     try {
@@ -189,8 +196,9 @@ export function killRunningPrograms(): void {
 }
 
 /**
- * Starts another Node program of ours with an IPC channel for text; stdio is inherited unless given. `launcher` is a
- * program that does something to itself and then becomes the one named by its last arguments. Its inspector stays shut.
+ * Starts another of our Node programs with an IPC channel for text; stdio is inherited unless given.
+ * `launcher` is a program that changes its own state and then becomes the one named by its last arguments.
+ * Its inspector stays disabled.
  */
 export function forkProgram(
   modulePath: string,
@@ -215,14 +223,14 @@ export function forkProgram(
   })
 }
 
-/** Starts another Node program of ours without such a channel; its inspector stays shut. */
+/** Starts another of our Node programs without such a channel; its inspector stays disabled. */
 export function spawnProgram(modulePath: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
   return spawn(interpreterPath(), [...guardedExecArgv(), modulePath, ...args], { stdio })
 }
 
 /**
- * Starts a program in a session of its own, without a terminal, that outlives us: stdin and stdout are
- * /dev/null, we read its stderr and what it writes to descriptor 3.
+ * Starts a program in a new session, without a terminal, that outlives us: stdin and stdout are /dev/null,
+ * and we read its stderr and what it writes to descriptor 3.
  */
 export function spawnDetached(
   program: string,
@@ -260,7 +268,7 @@ async function feedStdin(
   source: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array> | undefined,
   exit: Promise<unknown>,
 ): Promise<void> {
-  // A program that stops reading (EPIPE) has an exit status that says why; that is what the caller gets.
+  // A program that stops reading (EPIPE) has an exit status that explains why; the caller gets that.
   let isClosed = false
   let wake = () => {}
   const wakeUp = () => wake()
@@ -291,7 +299,7 @@ async function feedStdin(
   stdin.end()
 }
 
-/** Ends when stdout does, also when that is our own doing: how the program ended says the rest. */
+/** Ends when stdout does, even if we closed it: how the program ended explains the rest. */
 async function* readThenKill(
   stdout: Readable,
   giveUp: () => void,

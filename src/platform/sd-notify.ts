@@ -1,10 +1,9 @@
 import { runProcess } from './run-process.js'
 
 /**
- * Tells systemd what the service does, when it asked to be told (`NOTIFY_SOCKET`); nothing otherwise. Node
- * has no datagram Unix sockets, so systemd-notify(1) carries the message: the unit needs
- * `NotifyAccess=all`. A failure is not ours to act on: systemd's own time-out reports it.
- * Source: sd_notify(3).
+ * Reports the state of the service to systemd if requested (`NOTIFY_SOCKET`). Node has no datagram Unix
+ * sockets, so systemd-notify(1) sends the message: the unit needs `NotifyAccess=all`. A failure is ignored:
+ * systemd's own time-out reports it. Source: sd_notify(3).
  */
 export async function notifySystemd(
   state: 'READY=1' | 'RELOADING=1' | 'STOPPING=1',

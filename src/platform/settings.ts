@@ -1,6 +1,6 @@
 /**
- * Settings common to all programs: each is a flag and an environment variable with a default of the system.
- * The table here is the only one; the manual pages print it.
+ * Settings common to all programs: each is a flag and an environment variable with a default for the system.
+ * This is the only table; the manual pages print it.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { AppError } from './app-error.js'
@@ -9,13 +9,13 @@ import { hasPassword, shownLocation } from './postgres-location.js'
 
 export type FirewallChoice = 'pf' | 'nft' | 'ipset' | 'none'
 
-/** The systems whose conventions we follow; anything else is treated as Linux. */
+/** The systems whose conventions are supported; anything else is treated as Linux. */
 export type SystemName = 'openbsd' | 'freebsd' | 'linux'
 
 export interface Settings {
   /** The shared database: a path, or `postgres://…` for a server. */
   db: string
-  /** Where a gateway goes on while the server of `db` is away: a SQLite file of its own. */
+  /** The local SQLite file used while the server of `db` is unreachable. */
   localDb: string
   /** spamd.conf(5). */
   conf: string
@@ -33,11 +33,11 @@ export interface Settings {
   cfgPort: number
   /** UDP port of the sync protocol. */
   syncPort: number
-  /** Unprivileged user that the daemons become. */
+  /** Unprivileged user of the daemons. */
   user: string
-  /** Unprivileged user that spamd-setup becomes. */
+  /** Unprivileged user of spamd-setup. */
   feedUser: string
-  /** Unix socket through which set-up and status commands reach the running spamd. */
+  /** Unix socket through which setup and status commands reach the running spamd. */
   controlSocket: string
 }
 
@@ -154,12 +154,12 @@ export const SETTING_TABLE: Readonly<Record<keyof Settings, SettingRow>> = {
   },
 }
 
-/** Values given by flags; they win over the environment. */
+/** Values given by flags; they take precedence over the environment. */
 export type SettingOverrides = { readonly [Name in keyof Settings]?: string | undefined }
 
 /**
- * Every setting, from flags, else environment, else services(5) for ports, else the system's default.
- * Throws `AppError` `ERR_SETTING_INVALID` naming the flag or variable that holds a bad value.
+ * Every setting, from flags, else environment, else services(5) for ports, else the system's default. Throws
+ * `AppError` `ERR_SETTING_INVALID` naming the flag or variable that has a bad value.
  */
 export function resolveSettings(
   overrides: SettingOverrides = {},
@@ -200,7 +200,7 @@ export function resolveSettings(
   }
 }
 
-/** Path or location of the database alone: what the fast path of spamdb needs, without reading services(5). */
+/** Path or location of the database only: what the fast path of spamdb needs, without reading services(5). */
 export function resolveDbPath(
   flag: string | undefined,
   environment: Environment = process.env,
@@ -217,8 +217,8 @@ export function resolveDbPath(
 }
 
 /**
- * The database where none is named. Until "spamdctl init-db" has taken over one that version 0.1.0 made, that one is
- * used: nobody may find an empty database after an update.
+ * The default database. Until "spamdctl init-db" has taken over one created by version 0.1.0, that one is
+ * used, so that the database is not empty after an update.
  */
 export function defaultDbPath(system: SystemName, exists: (path: string) => boolean = existsSync): string {
   const path = SETTING_TABLE.db.defaults[system]
@@ -227,8 +227,8 @@ export function defaultDbPath(system: SystemName, exists: (path: string) => bool
 }
 
 /**
- * Where earlier versions kept the last good copies by default, or undefined when another folder than the default one
- * is in use.
+ * Where earlier versions kept the last good copies by default, or undefined when a folder other than the
+ * default is in use.
  */
 export function formerStateDir(stateDir: string, system: SystemName = currentSystem()): string | undefined {
   if (stateDir !== SETTING_TABLE.stateDir.defaults[system]) return undefined

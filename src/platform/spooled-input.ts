@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Writes the parts to a nameless private file and hands its descriptor, at offset 0, to `use`; the file is
- * gone when `use` has settled. A program that reads its input from there gets the whole of it or is not
- * started at all: neither a full disk nor the death of our process can hand it the first half, which is
- * what a pipe would do. Rejects with the system's error when the file cannot be written.
+ * Writes the parts to an unnamed private file and passes its descriptor, at offset 0, to `use`; the file is
+ * gone when `use` has settled. A program that reads its input from it gets all of it or is not started at
+ * all: unlike with a pipe, neither a full disk nor the end of our process can leave it with the first half.
+ * Rejects with the system's error when the file cannot be written.
  */
 export async function withSpooledInput<Result>(
   parts: Iterable<Uint8Array>,
@@ -23,7 +23,7 @@ export async function withSpooledInput<Result>(
     for (const part of parts) {
       let written = 0
       while (written < part.length) {
-        // By position, so that the offset which the program inherits stays 0.
+        // By position, so that the offset that the program inherits stays 0.
         const { bytesWritten } = await file.write(part, written, part.length - written, position)
         written += bytesWritten
         position += bytesWritten

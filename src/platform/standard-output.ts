@@ -4,13 +4,13 @@ import { toTerminalText } from '../codec/terminal-text.js'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
 
-/** Milliseconds between two tries on a non-blocking descriptor that is full. */
+/** Milliseconds between two attempts on a full non-blocking descriptor. */
 const RETRY_MS = 5
 
 /**
- * Writes all bytes to a descriptor and returns when they are taken: results must be on their way before
- * the exit code is given, whatever the descriptor is. A terminal gets nothing that it would obey
- * (`toTerminalText`), anything else the bytes as they are. A reader that is gone ends the program as SIGPIPE
+ * Writes all bytes to a descriptor and returns when they are accepted: results must be written before the
+ * exit code is set, whatever the descriptor is. For a terminal, control characters are escaped
+ * (`toTerminalText`); anything else gets the bytes unchanged. A closed reader ends the program as SIGPIPE
  * would (see `dieOfBrokenPipe`); other failures throw `AppError` `ERR_OUTPUT`.
  */
 export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
@@ -32,22 +32,22 @@ export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
 }
 
 /**
- * The same as isatty(3), which Node has in a module that brings its whole network with it: what is no device, or is the one
- * to which a cron job writes, is told by its kind.
+ * The same as isatty(3), which in Node is in a module that loads all of its network code: a descriptor that
+ * is not a device, or is the null device of a cron job, is recognised by its kind.
  */
 function isTerminal(descriptor: 1 | 2): boolean {
   try {
     const status = fstatSync(descriptor)
     if (!status.isCharacterDevice() || status.rdev === statSync('/dev/null').rdev) return false
   } catch {
-    // A descriptor that is closed, or a system without that device: isatty says what it is.
+    // A closed descriptor, or a system without that device: isatty decides.
   }
   return isatty(descriptor)
 }
 
 /**
- * Writes messages to standard error. What it cannot take (a log on a full disk) is lost, as in a C program: the work
- * that is being told about must not stop half-way for it.
+ * Writes messages to standard error. What it cannot accept (a log on a full disk) is lost, as in a C program:
+ * the actual work must not stop for it.
  */
 export function writeMessage(text: string): void {
   try {
@@ -57,7 +57,7 @@ export function writeMessage(text: string): void {
   }
 }
 
-/** `ERR_OUTPUT`: what is told when standard output or standard error cannot be written. */
+/** `ERR_OUTPUT`: the message when standard output or standard error cannot be written. */
 export function outputFailure(descriptor: 1 | 2, error: unknown): AppError {
   const name = descriptor === 1 ? 'standard output' : 'standard error'
   return new AppError('ERR_OUTPUT', `cannot write to ${name}: ${reasonOf(error)}`, { cause: error })

@@ -1,6 +1,6 @@
 /**
  * The loggers of the daemons: stderr in the foreground, the journal under systemd, else syslog. Node has no
- * datagram Unix sockets, so logger(1), which every system has, carries the lines to syslogd.
+ * datagram Unix sockets, so logger(1), which every system has, passes the lines to syslogd.
  */
 import type { Writable } from 'node:stream'
 import { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from './log.js'
@@ -11,11 +11,11 @@ import { endsWithin } from './within.js'
 /** Facility daemon, and the numbers of the levels. Source: syslog(3), sys/syslog.h. */
 const FACILITY_DAEMON = 3
 const SEVERITY: Readonly<Record<LogLevel, number>> = { err: 3, warning: 4, notice: 5, info: 6, debug: 7 }
-/** Unwritten log text we hold when syslogd stalls; beyond it lines are dropped and counted. */
+/** Maximum size of unwritten log text when syslogd stalls; beyond it lines are dropped and counted. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024
-/** How long an end waits for the lines to be taken. */
+/** How long to wait at the end for the lines to be accepted. */
 const FLUSH_WAIT_MS = 1_000
-/** util-linux's logger cuts messages at 1 KiB unless told. */
+/** util-linux's logger truncates messages at 1 KiB by default. */
 const MAX_MESSAGE_BYTES = '8192'
 
 export type LogFormat = 'classic' | 'json'
@@ -26,7 +26,7 @@ export interface LogOptions {
   format: LogFormat
   /** Foreground: lines go to stderr (with `<N>` level prefixes when that is the systemd journal). */
   toStderr: boolean
-  /** Least severe level that is written; default `debug`, since syslogd filters by itself. */
+  /** Least severe level that is written; default `debug`, because syslogd filters by itself. */
   threshold?: LogLevel
 }
 
@@ -84,8 +84,8 @@ class StreamSink implements Sink {
 }
 
 /**
- * One logger(1) child: util-linux's reads the level of each line from a prefix; elsewhere there is one child a
- * level. A child that died is started again with the next line.
+ * One logger(1) child: that of util-linux reads the level of each line from a prefix; elsewhere there is one
+ * child per level. A child that died is restarted with the next line.
  */
 class SyslogSink implements Sink {
   readonly #tag: string
@@ -115,12 +115,13 @@ class SyslogSink implements Sink {
     const children = [...this.#children.values()]
     this.#children.clear()
     for (const { child, stdin } of children) {
-      // Waited for from here on: a program without anything else to do would end in the middle of this call.
+      // Waited for from here on: a program with nothing else to do would otherwise end in the middle of this
+      // call.
       child.ref()
       stdin.end()
     }
     await endsWithin(Promise.all(children.map((child) => child.ended)), FLUSH_WAIT_MS)
-    // A logger(1) that does not read keeps nobody: it is left with what it has.
+    // A logger(1) that does not read is left behind with what it has.
     for (const { child, stdin } of children) {
       stdin.destroy()
       child.unref()

@@ -1,8 +1,8 @@
 /**
- * The one seam through which the state of the machine is looked at: programs that only print, files, users, disk
- * space, processes, ports. `spamdctl doctor`, `status` and `why` see the system through nothing else, so that tests
- * can stand in recorded outputs of any system. A probe changes nothing and never throws: what could not be seen is a
- * result.
+ * The only interface through which the state of the machine is read: programs that only print, files, users,
+ * disk space, processes, ports. `spamdctl doctor`, `status` and `why` use nothing else, so tests can
+ * substitute recorded outputs of any system. A probe changes nothing and never throws: what could not be read
+ * is a result.
  */
 import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -12,7 +12,7 @@ import { findUser, isRoot, type SystemUser } from './privileges.js'
 import { runProcess } from './run-process.js'
 import { currentSystem, type SystemName } from './settings.js'
 
-/** What a program printed, or why there is nothing. `reason` is for people. */
+/** What a program printed, or why there is no output. `reason` is for people. */
 export type CommandOutput =
   | { kind: 'ended'; status: number; stdout: string; stderr: string }
   | { kind: 'missing'; reason: string }
@@ -24,7 +24,7 @@ export type FileText =
   | { kind: 'missing' }
   | { kind: 'unreadable'; reason: string }
 
-/** Rights of a file or folder, or why they are not known. */
+/** Permissions of a file or folder, or why they are unknown. */
 export type FileFacts =
   | { kind: 'found'; uid: number; gid: number; mode: number; isFolder: boolean; sizeBytes: number }
   | { kind: 'missing' }
@@ -34,7 +34,7 @@ export type FileFacts =
 export interface ProcessFacts {
   pid: number
   parentPid: number
-  /** Name, or the number when it has none. */
+  /** Name, or the number if it has none. */
   user: string
   /** Seconds since the Epoch; undefined when unknown. */
   startedSec: number | undefined
@@ -53,18 +53,18 @@ export interface SystemProbe {
   run(program: string, args: readonly string[]): Promise<CommandOutput>
   readFile(path: string): FileText
   stat(path: string): FileFacts
-  /** True when we may read the file. */
+  /** True when this process may read the file. */
   canRead(path: string): boolean
-  /** Bytes that are free and in all on the file system of `path`; undefined when unknown. */
+  /** Free and total bytes on the file system of `path`; undefined when unknown. */
   diskSpace(path: string): { freeBytes: number; totalBytes: number } | undefined
   findUser(name: string): Promise<SystemUser | undefined>
   /** All processes; undefined when they cannot be listed. */
   processes(): Promise<ProcessFacts[] | undefined>
-  /** Whether something accepts TCP connections there; a text says why not. */
+  /** Whether something accepts TCP connections there; otherwise a text says why not. */
   answersTcp(host: string, port: number): Promise<true | string>
 }
 
-/** Where system programs are, whatever PATH the caller has. */
+/** Where system programs are, regardless of the caller's PATH. */
 const PROGRAM_PATH = '/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin'
 const RUN_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 2_000
@@ -161,13 +161,16 @@ export class LiveSystem implements SystemProbe {
   }
 }
 
-/** What ps(1) of OpenBSD, FreeBSD and Linux all understand; `lstart` is the only start time that all print alike. */
+/**
+ * Options of ps(1) that OpenBSD, FreeBSD and Linux all support; `lstart` is the only start time that all
+ * print alike.
+ */
 const PS_ARGUMENTS = ['-axww', '-o', 'pid=', '-o', 'ppid=', '-o', 'user=', '-o', 'lstart=', '-o', 'args=']
 
 const PS_LINE =
   /^\s*([0-9]+)\s+([0-9]+)\s+(\S+)\s+([A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]+ [0-9:]{8} [0-9]{4})\s+(.*)$/
 
-/** Lines of ps(1) as called with `PS_ARGUMENTS` in UTC; lines of another form are left out. */
+/** Lines of ps(1) as called with `PS_ARGUMENTS` in UTC; lines in another format are ignored. */
 export function parsePs(listing: string): ProcessFacts[] {
   return listing.split('\n').flatMap((line) => {
     const [, pid, parentPid, user, started, command] = PS_LINE.exec(line) ?? []

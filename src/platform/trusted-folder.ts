@@ -1,6 +1,6 @@
 /**
- * Whether a folder is safe ground for a process with rights. Whoever may write a folder may put a symbolic link where
- * we are about to open, make, rename or remove something, so we never name a path in such a folder.
+ * Whether a folder is safe for a privileged process. A user who may write a folder may put a symbolic link
+ * where we are about to open, create, rename or remove something, so we never use a path in such a folder.
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { dirname, parse, resolve, sep } from 'node:path'
@@ -8,10 +8,10 @@ import { dirname, parse, resolve, sep } from 'node:path'
 const WRITABLE_BY_GROUP = 0o020
 const WRITABLE_BY_ALL = 0o002
 const STICKY = 0o1000
-/** Source: MAXSYMLINKS and its like, 32 to 40 on all systems. */
+/** Source: MAXSYMLINKS and similar limits, 32 to 40 on all systems. */
 const MAX_LINKS = 32
 
-/** What is looked at: `lstat` and `readlink`, which tests replace. */
+/** System calls used: `lstat` and `readlink`, which tests replace. */
 export interface FolderView {
   lstat(path: string): Pick<Stats, 'uid' | 'gid' | 'mode' | 'isDirectory' | 'isSymbolicLink'>
   readlink(path: string): string
@@ -19,29 +19,30 @@ export interface FolderView {
 
 const realView: FolderView = { lstat: (path) => lstatSync(path), readlink: (path) => readlinkSync(path) }
 
-/** What makes a folder unsafe: the first thing on the way to it that somebody else owns or writes. */
+/** What makes a folder unsafe: the first part of its path that someone else owns or can write. */
 export interface Distrust {
   reason: string
-  /** What somebody else owns or writes. */
+  /** The path that someone else owns or can write. */
   path: string
-  /** The owner, when that is somebody else. */
+  /** The owner, if that is someone else. */
   uid?: number
   /** It is the folder itself, not one above it. */
   isLast: boolean
-  /** Others may put files there, but none in the place of somebody else's (/tmp). */
+  /** Others may put files there, but cannot replace anyone else's (/tmp). */
   isSticky: boolean
 }
 
 /**
- * Why a user other than root and us could change what paths in `folder` lead to, or undefined when nobody could: the
- * folder and all above it belong to root or us and are written by nobody else. In a folder with the sticky bit (/tmp)
- * what belongs to root or us is safe, but the folder itself is not. Throws the system's error when one is missing.
+ * Why a user other than root and us could change what paths in `folder` refer to, or undefined when nobody
+ * could: the folder and all above it belong to root or us and nobody else can write them. In a folder with
+ * the sticky bit (/tmp), files of root or us are safe, but the folder itself is not. Throws the system's
+ * error when one is missing.
  */
 export function distrustOf(folder: string, ownUid?: number, view?: FolderView): string | undefined {
   return findDistrust(folder, ownUid, view)?.reason
 }
 
-/** The same with what is behind it. */
+/** The same with the details. */
 export function findDistrust(
   folder: string,
   ownUid: number = process.geteuid?.() ?? 0,
@@ -96,7 +97,7 @@ function ownedBy(path: string, uid: number): Distrust {
   }
 }
 
-/** Who else may write there. The group of root (wheel) is root's own. */
+/** Who else may write there. The group of root (wheel) counts as root. */
 function writersOf({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | undefined {
   if ((mode & WRITABLE_BY_ALL) !== 0) return 'every user'
   if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== 0) return `the group with number ${gid}`

@@ -1,8 +1,8 @@
 /**
- * The system calls that change users and groups. Node refuses them when it cannot tell whether io_uring is in use, since
- * a kernel thread of it would keep the rights of before (CVE-2024-22017). A Node linked with the system's libuv, such
- * as that of Debian 13, cannot tell and refuses always; there a small module of ours makes the calls, after it was made
- * sure that io_uring is off. ADR 12.
+ * The system calls that change users and groups. Node refuses them when it cannot tell whether io_uring is in
+ * use, because one of its kernel threads would keep the previous privileges (CVE-2024-22017). A Node linked
+ * with the system's libuv, such as that of Debian 13, cannot tell and always refuses; there a small native
+ * module makes the calls, after making sure that io_uring is off. ADR 12.
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ const NATIVE = [
 
 let known: UserIds | undefined
 
-/** The calls that work here. Throws `AppError` `ERR_PRIVILEGES_DROP` where none does. */
+/** The calls that work here. Throws `AppError` `ERR_PRIVILEGES_DROP` if none does. */
 export function userIds(): UserIds {
   known ??= refusesUserIds() ? loadNative() : ofNode()
   return known
@@ -41,7 +41,10 @@ function ofNode(): UserIds {
   }
 }
 
-/** Asks for what is so already. What the system refuses names the system call; Node's own refusal does not. */
+/**
+ * Sets the ids to their current values. An error of the system names the system call; Node's own refusal does
+ * not.
+ */
 function refusesUserIds(): boolean {
   try {
     process.seteuid!(process.geteuid!())
@@ -77,8 +80,8 @@ function loadNative(): UserIds {
 }
 
 /**
- * Whether libuv of this version, with this value of UV_USE_IO_URING, may use io_uring: from 1.45 on unless told not to,
- * from 1.49 on only when told to. Source: libuv, ChangeLog.
+ * Whether libuv of this version, with this value of UV_USE_IO_URING, may use io_uring: from 1.45 on by
+ * default, from 1.49 on only when enabled. Source: libuv, ChangeLog.
  */
 export function mayUseIoUring(uvVersion: string, setting: string | undefined): boolean {
   const [major = 0, minor = 0] = uvVersion.split('.').map(Number)

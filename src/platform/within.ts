@@ -1,4 +1,4 @@
-/** Waits for the end of `work`, whichever it is, but not longer; true when it ended in time. */
+/** Waits until `work` has settled, but not longer than this; true when it ended in time. */
 export async function endsWithin(work: Promise<unknown>, waitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {

@@ -1,4 +1,4 @@
-/** `spamdctl allow` and what is below it, on an opened world: tests bring their own DNS, firewall and clock. */
+/** `spamdctl allow` and its subcommands, on given parts: tests provide their own DNS, firewall and clock. */
 import { parseAllowName } from '../../app/allow/allow-name.js'
 import {
   type AllowRun,
@@ -20,13 +20,13 @@ import { EXIT } from '../report-error.js'
 import { problemOfComment } from '../spamdb/spamdb-request.js'
 import { expireOf } from './allow-options.js'
 
-/** Where results and messages go. */
+/** Where results and messages are written. */
 export interface AllowIo extends AllowWorld {
   write(text: string): void
   writeError(text: string): void
 }
 
-/** Adds a domain or network. Returns the exit code: 1 when the domain could not be asked for yet. */
+/** Adds a domain or network. Returns the exit code: 1 when the domain could not be looked up yet. */
 export async function runAllowAdd(word: string, options: OptionValues, io: AllowIo): Promise<number> {
   const name = parseAllowName(word)
   const comment = options.last('comment')
@@ -36,7 +36,7 @@ export async function runAllowAdd(word: string, options: OptionValues, io: Allow
   return tell(await addAllowed(wanted, options.has('dry-run'), io), options, io)
 }
 
-/** Removes all of the named, or nothing when one is not there. */
+/** Removes all of the named exceptions, or none if one does not exist. */
 export async function runAllowRemove(
   words: readonly string[],
   options: OptionValues,
@@ -51,7 +51,7 @@ export async function runAllowRemove(
   return tell(run, options, io)
 }
 
-/** Brings everything up to date. Returns the exit code: 1 when a domain kept what it had. */
+/** Looks everything up again. Returns the exit code: 1 when a domain kept its old networks. */
 export async function runAllowSync(options: OptionValues, io: AllowIo): Promise<number> {
   const modes = { isDryRun: options.has('dry-run'), isOffline: options.has('offline') }
   return tell(await syncAllowed(modes, io), options, io)

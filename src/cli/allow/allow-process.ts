@@ -1,4 +1,4 @@
-/** What `spamdctl allow` touches of its process: DNS, packet filter, output. */
+/** What `spamdctl allow` needs from its process: DNS, packet filter, output. */
 import { actorOf } from '../../app/actor.js'
 import { openAllowFirewall } from '../../app/allow/open-allow-firewall.js'
 import { escapeControl } from '../../codec/escape.js'
@@ -9,7 +9,7 @@ import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { OptionValues } from '../base-command.js'
 import type { AllowIo } from './allow-commands.js'
 
-/** Runs one command with the machine's DNS and packet filter, and closes DNS behind it. */
+/** Runs one command with the machine's DNS and packet filter, and closes DNS afterwards. */
 export async function withAllowIo(
   options: OptionValues,
   run: (io: AllowIo) => Promise<number>,

@@ -92,7 +92,7 @@ export function topWords(commands: readonly CompletionCommand[]): string[] {
   return [...new Set(commands.map(({ words }) => words[0]!))]
 }
 
-/** Topics with the second words behind them: `lists` with `catalogue`. */
+/** Topics with the second words after them: `lists` with `catalogue`. */
 export function topicsOf(commands: readonly CompletionCommand[]): [string, string[]][] {
   const topics = new Map<string, string[]>()
   for (const { words } of commands) {

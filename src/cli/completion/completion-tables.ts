@@ -1,4 +1,6 @@
-/** What the shells complete: the programs of the suite, their commands and options, as the option tables say. */
+/**
+ * What the shells complete: the programs of the suite, their commands and options, from the option tables.
+ */
 
 export interface CompletionOption {
   /** One letter, without the dash. */
@@ -8,18 +10,18 @@ export interface CompletionOption {
   summary: string
   /** Name of the value in the help (`FILE`, `CIDR`); undefined for a switch. */
   value: string | undefined
-  /** The values that the option takes; empty when it takes others. */
+  /** The allowed values of the option; empty for any value. */
   choices: readonly string[]
 }
 
 export interface CompletionCommand {
-  /** Words behind `spamdctl`: `lists catalogue`. */
+  /** Words after `spamdctl`: `lists catalogue`. */
   words: readonly string[]
   summary: string
   options: readonly CompletionOption[]
 }
 
-/** A program of its own name that runs one command of spamdctl. */
+/** A separately named program that runs one command of spamdctl. */
 export const PROGRAM_COMMANDS: Readonly<Record<string, string>> = {
   spamdb: 'spamdb',
   spamlogd: 'spamlogd',
@@ -52,7 +54,7 @@ export function completionCommands(cached: readonly CachedCommand[]): Completion
     .map(({ id, summary, flags }) => ({
       words: id.split(':'),
       summary: summary ?? '',
-      // Every renderer adds --help itself: not every command lists it among its options.
+      // Every renderer adds --help itself, because not every command lists it among its options.
       options: Object.values(flags)
         .filter(({ name }) => name !== 'help')
         .map(optionOf),
@@ -61,7 +63,7 @@ export function completionCommands(cached: readonly CachedCommand[]): Completion
 }
 
 function optionOf(flag: CachedFlag): CompletionOption {
-  // An option without a long name is known to oclif by its letter.
+  // oclif knows an option without a long name by its letter.
   const hasLong = flag.helpLabel === undefined ? flag.name.length > 1 : flag.helpLabel.includes('--')
   const helpValue = Array.isArray(flag.helpValue) ? flag.helpValue[0] : flag.helpValue
   return {

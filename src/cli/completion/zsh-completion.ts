@@ -74,7 +74,7 @@ function optionSpecs(option: CompletionOption): string[] {
     option.choices.length > 0 ? `(${option.choices.join(' ')})` : takesPath(option) ? '_files' : ' '
   return spellings.map((spelling) => {
     const value = option.value === undefined ? '' : `:${option.value.replaceAll(':', '\\:')}:${action}`
-    // A long option takes its value behind a blank or an equals sign.
+    // A long option takes its value after a blank or an equals sign.
     const joint =
       option.value !== undefined && spelling.startsWith('--') ? '=' : option.value === undefined ? '' : '+'
     return `*${spelling}${joint}[${summary}]${value}`

@@ -1,4 +1,7 @@
-/** What `spamdctl import`, `export`, `backup`, `check-db` and `init-db` do between their words and their exit code. */
+/**
+ * What `spamdctl import`, `export`, `backup`, `check-db` and `init-db` do, from their arguments to their exit
+ * code.
+ */
 import { statSync } from 'node:fs'
 import { addAllowedDomains } from '../../app/database/add-allowed-domains.js'
 import { exportEntries } from '../../app/database/export-entries.js'
@@ -82,10 +85,10 @@ export const DATABASE_OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
-/** Problems of an import that are printed one by one; more only lengthen the same story. */
+/** Maximum number of problems of an import that are printed one by one. */
 const MAX_SHOWN_PROBLEMS = 20
 
-/** Imports from a file or `-`; exit code 1 when anything was bad. */
+/** Imports from a file or `-`; exit code 1 when anything was invalid. */
 export async function runImport(file: string, options: OptionValues, parts: SpamdbParts): Promise<number> {
   const domainsFile = options.last('allowed-domains')
   const domains: WireText[] = []
@@ -177,7 +180,7 @@ function usageError(message: string, hint?: string): AppError {
   return new AppError('ERR_USAGE', message, { hint })
 }
 
-/** Prints the database as `runImport` reads it; exit code 1 when damage hides a part of it. */
+/** Prints the database in a form that `runImport` can read; exit code 1 when damage hides a part of it. */
 export async function runExport(options: OptionValues, parts: SpamdbParts): Promise<number> {
   const kinds = options.all('kind').flatMap((text) => text.split(',').map(kindOf))
   const path = resolveDbPath(options.last('db'), parts.environment)
@@ -250,8 +253,8 @@ export async function runCheckDb(options: OptionValues, parts: SpamdbParts): Pro
 }
 
 /**
- * Creates an empty database; one that is there already is left alone and is no error. As root it is given to
- * the user of the daemons. One that version 0.1.0 made at its default place is taken over.
+ * Creates an empty database; an existing one is left unchanged, without an error. As root it is given to the
+ * user of the daemons. One that version 0.1.0 created at its default place is taken over.
  */
 export async function runInitDb(options: OptionValues, parts: SpamdbParts): Promise<number> {
   const location = resolveDbPath(options.last('db'), parts.environment)
@@ -261,7 +264,7 @@ export async function runInitDb(options: OptionValues, parts: SpamdbParts): Prom
   const mode = modeOf(options.last('mode'))
   const owner = isRoot() ? await findUser(user) : undefined
   const found = resolveDbPath(options.last('db'), parts.environment)
-  // Only where no flag and no variable names it: then the old place is the answer because the old file is there.
+  // Only if no flag and no variable names it: then the old place is used because the old file exists.
   const isFormer = found === FORMER_BSD_DATABASE && resolveDbPath(undefined, {}) === found
   const path = isFormer ? BSD_DATABASE : found
   if (isFormer) await takeOverDatabase(found, path, owner, mode)
@@ -278,7 +281,7 @@ export async function runInitDb(options: OptionValues, parts: SpamdbParts): Prom
   return EXIT.ok
 }
 
-/** Owner reads and writes, nobody executes, and others never write. */
+/** The owner reads and writes, nobody executes, and others never write. */
 function modeOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   if (!/^0?(600|640|644|660|664)$/.test(text)) {

@@ -1,10 +1,10 @@
 import type { FailoverPlan, PlannedNode } from '../../app/failover/failover-use-case.js'
 import { escapeControl } from '../../codec/escape.js'
 
-/** Stands in a printed plan where the passphrase stands in the file. */
+/** Appears in a printed plan instead of the passphrase in the file. */
 export const PASSPHRASE_MARK = '<passphrase>'
 
-/** The plan as text: for each node its files as diffs, then what is done by hand. */
+/** The plan as text: for each node its files as diffs, then the steps to do by hand. */
 export function renderFailoverPlan(
   plan: Extract<FailoverPlan, { ok: true }>,
   isShowingPassphrase: boolean,
@@ -31,12 +31,12 @@ function renderNode({ name, isHere, steps, commands }: PlannedNode): string {
   return lines.join('\n')
 }
 
-/** Tabs stay: configuration files are full of them. */
+/** Tabs are kept: configuration files are full of them. */
 function printable(line: string): string {
   return line.split('\t').map(escapeControl).join('\t')
 }
 
-/** The same as one JSON object; the passphrase is marked unless it was asked for. */
+/** The same as one JSON object; the passphrase is hidden unless requested. */
 export function failoverPlanJson(plan: FailoverPlan, isShowingPassphrase: boolean): string {
   if (!plan.ok) return JSON.stringify({ ok: false, faults: plan.faults }, null, 2)
   const nodes = plan.nodes.map(({ name, isHere, steps, commands }) => ({

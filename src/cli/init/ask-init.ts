@@ -1,16 +1,16 @@
-/** The questions of `spamdctl init`; what a flag answers is not asked. */
+/** The questions of `spamdctl init`; a question answered by a flag is not asked. */
 import type { System } from '../../app/init/detect-system.js'
 import type { InitAnswers } from '../../app/init/init-types.js'
 import { STARTER_LISTS } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 
-/** Asks one question; the answer without blanks at its ends, '' for none. */
+/** Asks one question; returns the trimmed answer, '' for none. */
 export type Ask = (question: string) => Promise<string>
 
 /**
- * The answers from flags, and from at most six questions where `ask` is given. Without it (no terminal, or --yes) defaults
- * stand; `ERR_USAGE` when there is none for the outside interface.
+ * The answers from flags, and from at most six questions where `ask` is given. Without it (no terminal, or
+ * --yes) defaults are used; `ERR_USAGE` when there is none for the outside interface.
  */
 export async function collectAnswers(
   options: OptionValues,

@@ -1,7 +1,7 @@
 import { SYSTEMS } from '../../app/init/detect-system.js'
 import type { OptionSpec } from '../getopt.js'
 
-/** Options of `spamdctl init`: one for each question, and how it goes about it. */
+/** Options of `spamdctl init`: one for each question, and those for its mode of operation. */
 export const INIT_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'os',

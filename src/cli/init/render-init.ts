@@ -9,7 +9,7 @@ const ACTIONS = {
   'write-beside': 'differs: written beside it',
 } as const
 
-/** Every file as a diff, every command, and what is left to do by hand. */
+/** Every file as a diff, every command, and the steps to do by hand. */
 export function renderPreparedInit({ steps, plan }: PreparedInit): string {
   const lines: string[] = []
   for (const step of steps) {
@@ -23,14 +23,14 @@ export function renderPreparedInit({ steps, plan }: PreparedInit): string {
   return `${lines.join('\n')}\n`
 }
 
-/** One line for a command that has ended. */
+/** One line for a finished command. */
 export function renderCommandEnd({ command, result, output }: CommandEnd): string {
   const text =
     output === '' || result !== 'failed' ? '' : `\n    ${escapeControl(output.split('\n').at(-1)!)}`
   return `${result}: ${shellWords(command.argv)}${text}\n`
 }
 
-/** Tabs stay: configuration files are full of them. */
+/** Tabs are kept: configuration files are full of them. */
 function printable(line: string): string {
   return line.split('\t').map(escapeControl).join('\t')
 }

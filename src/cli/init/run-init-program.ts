@@ -1,4 +1,4 @@
-/** The course of `spamdctl init`: detect, ask, show, write with consent, run with consent. */
+/** The steps of `spamdctl init`: detect, ask, show, write after confirmation, run after confirmation. */
 import { detectSystem, SYSTEMS, type System } from '../../app/init/detect-system.js'
 import { prepareInit, runCommands, writeFiles } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
@@ -6,18 +6,18 @@ import type { OptionValues } from '../base-command.js'
 import { type Ask, collectAnswers } from './ask-init.js'
 import { renderCommandEnd, renderPreparedInit } from './render-init.js'
 
-/** What the program uses of the machine. */
+/** What the program needs from the machine. */
 export interface InitParts {
   write: (text: string) => void
   writeError: (text: string) => void
   /** undefined without a terminal. */
   ask: Ask | undefined
   findDefaultInterface: () => Promise<string | undefined>
-  /** The address of this machine that a host is reached from. */
+  /** The address of this machine from which a host is reached. */
   findLocalAddress: (peer: string) => Promise<string | undefined>
 }
 
-/** How it ended: `ready` is also the end of a run that had nothing to do. */
+/** The result: `ready` also when there was nothing to do. */
 export type InitEnd = 'ready' | 'files-only' | 'dry-run' | 'declined' | 'failed'
 
 /** Runs init. Errors as in `prepareInit`, `collectAnswers` and `writeFiles`. */

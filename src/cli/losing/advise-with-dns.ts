@@ -1,4 +1,4 @@
-/** What `losing` and `report` touch of their process beside the database: DNS. */
+/** What `losing` and `report` need besides the database: DNS. */
 import { type AdvisedLosing, adviseSenders } from '../../app/losing/advise-senders.js'
 import type { LosingReport } from '../../app/losing/find-losing.js'
 import { IDENTIFY_MS } from '../../app/losing/identify-senders.js'
@@ -6,7 +6,10 @@ import { systemClock } from '../../platform/clock.js'
 import { DnsClient } from '../../platform/dns-client.js'
 import type { OptionValues } from '../base-command.js'
 
-/** Commands for the senders found; DNS is asked unless `--no-dns` says not to, or the output, being brief, has no use for it. */
+/**
+ * Commands for the senders found; DNS is queried unless `--no-dns` is given, or the short output does not
+ * need it.
+ */
 export async function adviseWithDns(
   found: LosingReport,
   options: OptionValues,

@@ -4,7 +4,7 @@ import { AppError } from '../../platform/app-error.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 
-/** Whether and whom DNS is asked about senders, in `losing` and `report`. */
+/** Whether and where to send DNS queries about senders, in `losing` and `report`. */
 export const DNS_OPTIONS: readonly OptionSpec[] = [
   { long: 'no-dns', summary: 'send no DNS queries: check no SPF and look up no names' },
   {

@@ -1,4 +1,4 @@
-/** `spamdctl losing` for people, for programs and for monitoring. */
+/** `spamdctl losing`: output for people, for programs and for monitoring. */
 import type { AdvisedLosing, LosingRow } from '../../app/losing/advise-senders.js'
 import type { LosingReport } from '../../app/losing/find-losing.js'
 import { toDisplayText } from '../../app/wire-text.js'
@@ -16,14 +16,14 @@ export interface LosingFrame {
 }
 
 const LABEL_WIDTH = 12
-/** Addresses and recipients of one sender that are shown; JSON has more. */
+/** Maximum number of addresses and recipients shown per sender; JSON has more. */
 const MAX_SHOWN = 8
 /** Senders that are shown. */
 const MAX_SENDERS = 50
-/** Senders named in the line for monitoring. */
+/** Maximum number of senders named in the line for monitoring. */
 const MAX_NAMED = 5
 
-/** A block for each sender, the command that lets it pass last. */
+/** A block for each sender, with the command that lets its mail pass at the end. */
 export function renderLosing(
   report: AdvisedLosing,
   { nowSec, forSec }: LosingFrame,
@@ -123,7 +123,10 @@ export function losingJson(report: AdvisedLosing, { nowSec, forSec, minAddresses
   return `${JSON.stringify(value, undefined, 2)}\n`
 }
 
-/** One line in the form of a plug-in of Nagios; those that a release or an exception lets pass are no alarm. */
+/**
+ * One line in the format of a Nagios plugin; senders covered by a release or an exception do not cause an
+ * alarm.
+ */
 export function losingCheck(report: LosingReport): { text: string; isAlarm: boolean } {
   const alarming = report.senders.filter((sender) => !passesAlready(sender))
   const named = alarming
@@ -135,7 +138,7 @@ export function losingCheck(report: LosingReport): { text: string; isAlarm: bool
     ? `${countText(alarming.length, 'sender is', 'senders are')} losing mail: ${named.join(', ')}${more}`
     : 'nobody is losing mail'
   const note = report.history === 'full' ? '' : `; ${historyNote(report)}`
-  // A bar would begin the performance data.
+  // A vertical bar would start the performance data.
   const line = escapeControl(`SPAMD ${isAlarm ? 'WARNING' : 'OK'} - ${said}${note}`).replaceAll('|', '/')
   return { text: `${line} | losing=${alarming.length};0;;0\n`, isAlarm }
 }

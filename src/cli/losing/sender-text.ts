@@ -1,4 +1,6 @@
-/** What is said of one sender that is losing mail, in `losing` and on the page of `report`. None of it is escaped. */
+/**
+ * Texts about a sender that is losing mail, in `losing` and on the page of `report`. They are not escaped.
+ */
 import type { LosingRow } from '../../app/losing/advise-senders.js'
 import type { SenderIdentity } from '../../app/losing/identify-senders.js'
 import type { LosingSender } from '../../app/losing/losing-senders.js'
@@ -14,7 +16,7 @@ export function triesText(
   return `${tries} of ${countText(mails, 'mail', 'mails')} from ${countText(addressCount, 'address', 'addresses')} in ${countText(networks.length, 'network', 'networks')}, ${ages}`
 }
 
-/** True when something lets its mail pass already. */
+/** True when something already lets its mail pass. */
 export function passesAlready({ releasedBy, allowedBy }: LosingSender): boolean {
   return releasedBy !== undefined || allowedBy !== undefined
 }
@@ -50,7 +52,7 @@ function namesText({ asked, unanswered, named, greeting, example }: SenderIdenti
   return unanswered === 0 ? found : `${found}; DNS gave no answer about ${unanswered}`
 }
 
-/** A command is one line however long: it is there to be copied. */
+/** A command is always one line, so that it can be copied. */
 export function commandText({ command, releasedBy, allowedBy }: LosingRow): string {
   if (releasedBy !== undefined) return `none is needed: release ${releasedBy} covers this mail`
   if (allowedBy !== undefined) return `none is needed: the exception ${allowedBy} covers its addresses`

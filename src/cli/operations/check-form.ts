@@ -1,6 +1,7 @@
 /**
- * `spamdctl status --check`: the form of a plug-in of Nagios, Icinga and their like: one line, performance data, exit
- * code 0 ok, 1 warning, 2 critical, 3 unknown. Source: Monitoring Plugins Development Guidelines.
+ * `spamdctl status --check`: the format of plugins for Nagios, Icinga and similar systems: one line,
+ * performance data, exit code 0 ok, 1 warning, 2 critical, 3 unknown. Source: Monitoring Plugins Development
+ * Guidelines.
  */
 import { type SuiteStatus, wantedWhite } from '../../app/status.js'
 import { parseDuration } from '../../codec/duration.js'
@@ -20,7 +21,7 @@ const METRICS = {
 } as const
 export type Metric = keyof typeof METRICS
 
-/** A range of good values: outside of it is an alarm; `isInside` turns it round. */
+/** A range of good values: alert outside of it; `isInside` inverts it. */
 export interface Range {
   text: string
   low: number
@@ -31,7 +32,7 @@ export interface Range {
 export type Thresholds = ReadonlyMap<Metric, Range>
 
 /**
- * Reads `NAME=RANGE[,NAME=RANGE]`, the ranges as the guidelines have them: `10` (0 to 10), `10:`, `~:10`, `10:20`,
+ * Reads `NAME=RANGE[,NAME=RANGE]`, ranges as in the guidelines: `10` (0 to 10), `10:`, `~:10`, `10:20`,
  * `@10:20`; ages may have units (`2d`). Throws `AppError` `ERR_USAGE`.
  */
 export function parseThresholds(option: string, texts: readonly string[]): Map<Metric, Range> {
@@ -67,7 +68,7 @@ function isAlarm(range: Range | undefined, value: number): boolean {
   return range.isInside ? !isOutside : isOutside
 }
 
-/** What is measured of a status; what cannot be seen is missing. */
+/** Measurements of a status; unknown values are missing. */
 function measure(status: SuiteStatus): Map<Metric, number> {
   const values = new Map<Metric, number>()
   if (status.spamd.state === 'running') {
@@ -120,7 +121,7 @@ export function checkForm(
     const critical = limits.critical.get(name)?.text ?? ''
     return `${name}=${value}${METRICS[name]};${warning};${critical};0`
   })
-  // A bar would begin the performance data.
+  // A vertical bar would start the performance data.
   const line = escapeControl(`SPAMD ${WORDS[exitCode]} - ${text}`).replaceAll('|', '/')
   return { text: `${line}${data.length === 0 ? '' : ` | ${data.join(' ')}`}\n`, exitCode }
 }

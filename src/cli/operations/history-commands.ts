@@ -1,4 +1,4 @@
-/** `spamdctl log` and `spamdctl undo`: tests bring their own output and clock. */
+/** `spamdctl log` and `spamdctl undo`: tests provide their own output and clock. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { actorOf } from '../../app/actor.js'
 import { useDatabase } from '../../app/database/open-database.js'
@@ -73,7 +73,7 @@ export interface HistoryParts {
   actor: string | undefined
   /** Ends `--follow`. */
   signal?: AbortSignal
-  /** Pause between two looks of `--follow`. */
+  /** Pause between two polls of `--follow`. */
   followMs?: number
 }
 

@@ -1,4 +1,4 @@
-/** Options that the commands for operation share: which system they look at. */
+/** Options shared by the operation commands: which system they examine. */
 import { resolveSettings, type Settings } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
@@ -13,7 +13,7 @@ export const PLACE_OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
-/** Settings with the places that were given. */
+/** Settings with the given paths. */
 export function settingsOf(options: OptionValues): Settings {
   return resolveSettings({
     db: options.last('db'),

@@ -1,16 +1,16 @@
 import { readDaemonAnswer } from '../../app/doctor/context.js'
 
-/** What the running spamd does now, or would by its defaults when it cannot be asked. */
+/** The current settings of the running spamd, or its defaults when it cannot be queried. */
 export interface PresentPolicy {
   passSec: number
-  /** It knows pools of senders by their networks. */
+  /** It recognises pools of senders by their networks. */
   hasPoolKeys: boolean
 }
 
 /** Source: spamd(8), -G. */
 const DEFAULT_PASS_SEC = 1500
 
-/** Asks the running spamd; never throws. */
+/** Queries the running spamd; never throws. */
 export async function presentPolicy(controlSocket: string): Promise<PresentPolicy> {
   const answer = await readDaemonAnswer(controlSocket)
   if (answer.kind !== 'status') return { passSec: DEFAULT_PASS_SEC, hasPoolKeys: false }

@@ -1,4 +1,4 @@
-/** What `spamdctl pull` and `serve-pull` do between their words and their exit code. */
+/** What `spamdctl pull` and `serve-pull` do, from their arguments to their exit code. */
 import { useDatabase } from '../../app/database/open-database.js'
 import type { PullReport } from '../../app/sync/merge-pull.js'
 import { checkPullHost, pullHost } from '../../app/sync/pull-hosts.js'
@@ -13,7 +13,7 @@ import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT, formatFailure } from '../report-error.js'
 
-/** A request comes at once; sshd must not keep a process for a caller that sends nothing. */
+/** A request arrives at once; sshd must not keep a process for a caller that sends nothing. */
 const REQUEST_WAIT_MS = 60_000
 
 const DB_OPTION: OptionSpec = {
@@ -45,7 +45,7 @@ interface PullIo {
   err(text: string): void
 }
 
-/** Pulls from each host; one that fails does not keep the others from being asked. Exit code 1 when anything failed. */
+/** Pulls from each host; a failed one does not prevent the others. Exit code 1 when any failed. */
 export async function runPull(hosts: readonly string[], options: OptionValues, io: PullIo): Promise<number> {
   for (const host of hosts) checkPullHost(host)
   let exitCode: number = EXIT.ok
@@ -56,7 +56,7 @@ export async function runPull(hosts: readonly string[], options: OptionValues, i
         ssh: options.last('ssh') ?? 'ssh',
         sshConfig: options.last('ssh-config'),
         isSince: options.has('since'),
-        // How long a tuple waits is for spamd to know: its next attempt decides.
+        // How long a tuple waits is decided by spamd at its next attempt.
         policy: { passSec: Number.POSITIVE_INFINITY, ...DEFAULT_TUPLE_LIMITS },
         clock: io.clock,
       })

@@ -8,7 +8,7 @@ import { type Style, styled, type Terminal, wrapped } from './terminal.js'
 const STYLES: Readonly<Record<Level, Style>> = { ok: 'green', info: 'blue', warning: 'yellow', error: 'red' }
 const LEVEL_WIDTH = 9
 
-/** A line a check, the command that mends it below, and a last line with the counts. */
+/** A line per check, the command that fixes it below, and a last line with the counts. */
 export function renderDoctor(report: DoctorReport, terminal: Terminal, isQuiet: boolean): string {
   const shown = report.findings.filter(({ level }) => !isQuiet || level === 'warning' || level === 'error')
   const lines = shown.map(({ level, id, message, fix }) => {

@@ -1,11 +1,11 @@
-/** What `spamdctl advise` says of mail from many addresses, for people and for programs. */
+/** Advice of `spamdctl advise` on mail from many addresses, for people and for programs. */
 import type { AllowCandidate, PoolAdvice, PoolMail } from '../../app/pool-advice.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { type Terminal, wrapped } from './terminal.js'
 
-/** Sentences, each with the numbers behind it; empty when no mail came from several addresses. */
+/** Sentences, each with its numbers; empty when no mail came from several addresses. */
 export function renderPoolAdvice(
   { oneNetwork, spread, candidates }: PoolAdvice,
   { terminal, hasPoolKeys }: { terminal: Terminal; hasPoolKeys: boolean },
@@ -28,7 +28,7 @@ export function renderPoolAdvice(
   return sentences.map((sentence) => wrapped(terminal, '', escapeControl(sentence))).join('')
 }
 
-/** Whether the SPF record fits only DNS knows, which is asked by the command. */
+/** Only DNS knows whether the SPF record fits; the printed command queries it. */
 function candidateText(candidate: AllowCandidate): string {
   const { domain, addresses, networks, mails } = candidate
   const name = toDisplayText(domain)

@@ -11,10 +11,10 @@ import { type Terminal, wrapped } from './terminal.js'
 const PIPED_WIDTH = 80
 const MAX_CHART_WIDTH = 120
 const CHART_HEIGHT = 8
-/** Room of the labels at the left and right of a chart. */
+/** Space for the labels at the left and right of a chart. */
 const CHART_MARGIN = 14
 
-/** Table of hours or days, delays with their histogram, the way of tuples, and the tops. */
+/** Table of hours or days, delays with their histogram, the fate of tuples, and the most frequent items. */
 export function renderStats(
   stats: Stats,
   lists: readonly ListStatistics[],
@@ -27,7 +27,7 @@ export function renderStats(
   if (delays !== undefined) {
     const text = `delay of mail that passed: half within ${delays.p50} minutes, 90 % within ${delays.p90}, 99 % within ${delays.p99}; passtime ${formatDuration(passSec)}`
     parts.push(wrapped(terminal, '', text))
-    // Pictures are for people; programs take --json.
+    // Charts are for people; programs use --json.
     if (terminal.width !== undefined) parts.push(chart(histogram, passSec, width))
   }
   const share = (count: number): string =>
@@ -53,7 +53,7 @@ export function renderStats(
   return parts.join('\n')
 }
 
-/** What each block list did, and which did nothing. */
+/** The effect of each block list, and those without any. */
 function listTable(lists: readonly ListStatistics[], terminal: Terminal): string {
   const name = (text: string): string => escapeControl(toDisplayText(text))
   const rows = lists.map((list) => [
@@ -139,7 +139,7 @@ function chart(histogram: Stats['histogram'], passSec: number, width: number): s
     .trim()}\n`
 }
 
-/** The comparison of passtimes, and what follows from it. */
+/** The comparison of passtimes, and the resulting advice. */
 export function renderAdvice(advice: Advice, terminal: Terminal): string {
   const { candidates, bestMinutes, presentMinutes, passed, lost } = advice
   const rows = [

@@ -10,7 +10,7 @@ import { styled, type Terminal, wrapped } from './terminal.js'
 const MIB = 1024 * 1024
 const LABEL_WIDTH = 11
 
-/** One screen; ages count from the time of the look. */
+/** One screen; ages are relative to the current time. */
 export function renderStatus(status: SuiteStatus, terminal: Terminal): string {
   const lines: string[] = []
   const add = (label: string, text: string): void => {
@@ -116,7 +116,7 @@ function addTables(status: SuiteStatus, add: Add): void {
   add('tables', texts.join(', ') || 'none of our tables exists')
 }
 
-/** Where pools of senders are known, or clients are let through to learn. */
+/** Whether pools of senders are recognised, or learn-only mode is on. */
 function addPools({ spamd }: SuiteStatus, add: Add): void {
   if (spamd.state !== 'running') return
   const { greyPrefix4, greyPrefix6, poolExpireSec, pools, senders } = spamd.status
@@ -133,7 +133,7 @@ function addPools({ spamd }: SuiteStatus, add: Add): void {
   )
 }
 
-/** What DNS is asked about senders, and whether it answers. */
+/** Which DNS queries about senders are used, and whether they are answered. */
 function addSenders({ spamd }: SuiteStatus, add: Add): void {
   const senders = spamd.state === 'running' ? spamd.status.senders : undefined
   if (senders === undefined) return
@@ -146,7 +146,7 @@ function addSenders({ spamd }: SuiteStatus, add: Add): void {
   add('dns', `${asked.join(', ')}; ${answered} queries answered, ${failed} not`)
 }
 
-/** Exceptions of `spamdctl allow`, where there are some. */
+/** Exceptions of `spamdctl allow`, if there are any. */
 function addExceptions({ database, timeSec }: SuiteStatus, add: Add): void {
   if (!('allowed' in database) || database.allowed.sourceCount === 0) return
   const { sourceCount, networkCount, oldestSec } = database.allowed

@@ -14,10 +14,10 @@ import { historyJson, historyLine } from './render-history.js'
 import { styled, type Terminal, wrapped } from './terminal.js'
 
 const LABEL_WIDTH = 10
-/** Lines of one list that are shown. */
+/** Maximum number of lines of one list that are shown. */
 const MAX_LINES = 5
 
-/** Facts in the order in which they decide, then the sentence, and the command that changes it. */
+/** Facts in order of precedence, then the conclusion, and the command that changes it. */
 export function renderWhy(report: WhyReport, terminal: Terminal): string {
   const rows: [string, string][] = []
   addTables(report, rows)
@@ -135,7 +135,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
   for (const row of history) rows.push(['history', historyLine(toRecord(row)).trimEnd()])
 }
 
-/** `2026-11-26 15:04:05` in the time zone of the caller, as spamdb --human has it. */
+/** `2026-11-26 15:04:05` in the time zone of the caller, as in spamdb --human. */
 function localTime(timeSec: number): string {
   const time = new Date(timeSec * 1000)
   const two = (value: number): string => String(value).padStart(2, '0')

@@ -37,18 +37,18 @@ export const ADVISE_OPTIONS: readonly OptionSpec[] = [
 export interface StatsParts {
   dbPath: string
   nowSec: number
-  /** Of the running spamd, else its default. */
+  /** That of the running spamd, else its default. */
   passSec: number
-  /** True when spamd knows pools by their networks already. */
+  /** True when spamd already recognises pools by their networks. */
   hasPoolKeys: boolean
   terminal: Terminal
-  /** Block lists of spamd.conf, and those that spamd was given. */
+  /** Block lists of spamd.conf, and those that spamd received. */
   readLists(): Promise<{ states: ListState[]; delivered: DeliveredList[] }>
 }
 
 const DAY_SEC = 86_400
 const HOUR_SEC = 3600
-/** Mails from several addresses that are looked at. */
+/** Maximum number of mails from several addresses that are examined. */
 const MAX_POOL_MAILS = 20_000
 
 /** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */

@@ -7,7 +7,7 @@ import { presentPolicy } from './present-policy.js'
 import type { StatsParts } from './stats-commands.js'
 import { standardTerminal } from './terminal.js'
 
-/** What `stats` and `advise` look at: this machine, with the places that were given. */
+/** What `stats` and `advise` use: this machine, with the given paths. */
 export async function liveStatsParts(options: OptionValues): Promise<StatsParts> {
   const settings = settingsOf(options)
   const probe = new LiveSystem()

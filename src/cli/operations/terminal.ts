@@ -1,7 +1,7 @@
-/** The terminal as the commands for operation see it: how wide it is and whether it shows colours. */
+/** The terminal for the operation commands: its width and whether it shows colours. */
 
 export interface Terminal {
-  /** Columns to fit into; undefined when the output goes to a file or a program. */
+  /** Columns available; undefined when the output goes to a file or a program. */
   width: number | undefined
   hasColour: boolean
 }
@@ -19,17 +19,17 @@ export function standardTerminal(environment: NodeJS.ProcessEnv = process.env): 
 const CODES = { red: 31, green: 32, yellow: 33, blue: 34, bold: 1, dim: 2 } as const
 export type Style = keyof typeof CODES
 
-/** The text in a colour, where there are colours. */
+/** The text in a colour, if colours are on. */
 export function styled(terminal: Terminal, style: Style, text: string): string {
   return terminal.hasColour ? `\x1b[${CODES[style]}m${text}\x1b[0m` : text
 }
 
-/** Narrower than this a terminal is not fitted into: every word would have a line. */
+/** A narrower terminal is not fitted into: every word would get its own line. */
 const MIN_WIDTH = 40
 
 /**
- * `text` behind `lead`, broken between words so that no line is wider than the terminal; further lines begin below
- * the start of the text. Words longer than a line stay whole, so that commands can be copied.
+ * `text` after `lead`, broken between words so that no line is wider than the terminal; further lines begin
+ * below the start of the text. Words longer than a line stay whole, so that commands can be copied.
  */
 export function wrapped(terminal: Terminal, lead: string, text: string, leadWidth = lead.length): string {
   if (terminal.width === undefined) return `${lead}${text}\n`

@@ -1,4 +1,4 @@
-/** `spamdctl release` and what is below it, on an opened world: tests bring their own output and clock. */
+/** `spamdctl release` and its subcommands, on given parts: tests provide their own output and clock. */
 import { useDatabase } from '../../app/database/open-database.js'
 import {
   cancelRelease,
@@ -20,7 +20,7 @@ export interface ReleaseWorld {
   actor: string | undefined
 }
 
-/** Makes a release, or tells what it would name; the result is what to print. */
+/** Creates a release, or shows what it would match; returns the text to print. */
 export async function runRelease(
   options: OptionValues,
   { dbPath, nowSec, actor }: ReleaseWorld,
@@ -50,7 +50,7 @@ export async function runRelease(
   })
 }
 
-/** Lists those in force, with --all also those that ended. */
+/** Lists those in force, with --all also those that have ended. */
 export async function runReleaseList(
   options: OptionValues,
   { dbPath, nowSec }: ReleaseWorld,
@@ -69,7 +69,7 @@ export async function runReleaseList(
   return releases.map((release) => `${escapeControl(describeRelease(release, nowSec))}\n`).join('')
 }
 
-/** Ends a release before its time. */
+/** Cancels a release. */
 export async function runReleaseCancel(
   id: string,
   options: OptionValues,

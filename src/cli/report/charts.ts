@@ -1,12 +1,14 @@
-/** Charts as inline SVG. Numbers stand beside them as text, so that they can be read on a telephone and on paper. */
+/**
+ * Charts as inline SVG. Numbers are also shown as text, so that they can be read on a telephone and on paper.
+ */
 import { type Html, html } from './html.js'
 
-/** Units of the drawings; they are stretched to the width of the page. */
+/** Units of the drawings, which are stretched to the width of the page. */
 const WIDTH = 1000
 const HEIGHT = 100
 
 export interface Bar {
-  /** What the bar stands for, told when one points at it. */
+  /** Tooltip of the bar. */
   label: string
   value: number
 }
@@ -16,11 +18,11 @@ export interface BarChart {
   /** Of the largest bar. */
   maxLabel: string
   bars: readonly Bar[]
-  /** Below the first, the middle and the last bar. */
+  /** Labels below the first, the middle and the last bar. */
   axis: readonly [string, string, string]
   /** `series-1` to `series-5`. */
   series: number
-  /** A line at a place between 0 and 1, with its label. */
+  /** A line at a position between 0 and 1, with its label. */
   line?: { at: number; label: string } | undefined
 }
 
@@ -29,7 +31,7 @@ export function barChart({ title, maxLabel, bars, axis, series, line }: BarChart
   const largest = Math.max(1, ...bars.map(({ value }) => value))
   const step = WIDTH / Math.max(1, bars.length)
   const rects = bars.map(({ label, value }, index) => {
-    // What is there must be seen, however small.
+    // Every value must be visible, however small.
     const height = value === 0 ? 0 : Math.max(1.5, (value / largest) * HEIGHT)
     return html`<rect class="series-${series}" x="${round(index * step + step * 0.1)}" y="${round(HEIGHT - height)}" width="${round(step * 0.8)}" height="${round(height)}"><title>${label}</title></rect>`
   })
@@ -50,7 +52,7 @@ export interface Row extends Bar {
   series: number
 }
 
-/** Horizontal bars with their numbers, one below the other, all on one scale. */
+/** Horizontal bars with their numbers, one per row, all to the same scale. */
 export function rowChart(title: string, rows: readonly Row[]): Html {
   const largest = Math.max(1, ...rows.map(({ value }) => value))
   const lines = rows.map(({ label, value, text, series }) => {

@@ -1,6 +1,6 @@
 /**
- * HTML in which text stays text: `html` escapes whatever is put into it, unless it is HTML that `html` itself made. So no
- * page can forget to.
+ * HTML in which text stays text: `html` escapes everything that is inserted, unless it is HTML made by `html`
+ * itself. So no page can forget it.
  */
 export class Html {
   readonly text: string
@@ -35,8 +35,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Text for HTML. Controls and characters that turn the direction of reading are shown by their numbers: a page must not
- * show another name than the one that is there.
+ * Text for HTML. Control characters and those that change the direction of text are shown by number: a page
+ * must not display another name than the real one.
  */
 function escapeHtml(text: string): string {
   return text

@@ -1,4 +1,4 @@
-/** Who is losing mail, with the command that helps beside each. */
+/** Who is losing mail, each with the command that helps. */
 import type { AdvisedLosing, LosingRow } from '../../app/losing/advise-senders.js'
 import type { ReportData } from '../../app/report/report-data.js'
 import { formatDuration } from '../../codec/duration.js'
@@ -13,7 +13,7 @@ import {
 import { type Html, html } from './html.js'
 import { nothing, section, table } from './page-parts.js'
 
-/** Senders that are shown; `spamdctl losing` has more. */
+/** Maximum number of senders shown; `spamdctl losing` has more. */
 const MAX_SENDERS = 25
 
 /** The section of the page. */

@@ -6,7 +6,7 @@ export function section(title: string, body: Html | readonly Html[], isWide = fa
 `
 }
 
-/** What stands where there is nothing to show. */
+/** Shown when there is no data. */
 export function nothing(text: string): Html {
   return html`<p class="dim">${text}</p>`
 }

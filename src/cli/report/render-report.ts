@@ -1,4 +1,4 @@
-/** The page of `spamdctl report`: one file that asks nobody for anything, and needs no script. */
+/** The page of `spamdctl report`: one file without outside resources or scripts. */
 import { createHash } from 'node:crypto'
 import { LEVELS } from '../../app/doctor/finding.js'
 import type { ReportData } from '../../app/report/report-data.js'
@@ -13,7 +13,7 @@ import { losingSection } from './losing-section.js'
 import { nothing, section, table } from './page-parts.js'
 import { REPORT_STYLE } from './report-style.js'
 
-/** Minutes of a bar of the histogram of delays. */
+/** Minutes covered by a bar of the histogram of delays. */
 const DELAY_STEP = 5
 
 /** The whole file. */
@@ -126,7 +126,7 @@ function waiting({ database, passSec }: ReportData): Html {
         : `${formatDuration(fromSec)} to ${formatDuration(toSec)}`,
     value: count,
     text: number(count),
-    // Those that could pass with their next try stand out.
+    // Those that could pass at their next try are highlighted.
     series: fromSec < passSec ? 1 : 5,
   }))
   return section(title, [
@@ -210,7 +210,7 @@ function activity(data: ReportData): Html {
   return section(title, body, true)
 }
 
-/** A bar for each hour or day of the report, those without a count among them. */
+/** A bar for each hour or day of the report, including those without a count. */
 function timeChart(
   { sinceSec, madeSec, stepSec }: ReportData,
   title: string,

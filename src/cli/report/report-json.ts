@@ -3,7 +3,7 @@ import { toDisplayText } from '../../app/wire-text.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { sendersJson } from '../losing/render-losing.js'
 
-/** The data behind every picture of the report as one object; times are ISO 8601 in UTC, durations seconds. */
+/** The data behind every chart of the report as one object; times are ISO 8601 in UTC, durations seconds. */
 // eslint-disable-next-line complexity -- a flat table: what a closed database leaves out is null, field by field
 export function reportJson(data: ReportData): string {
   const { madeSec, sinceSec, stepSec, host, version, passSec, status, findings, database, lists } = data

@@ -1,6 +1,6 @@
 /**
- * The style of the page: light and dark, from 360 pixels to paper. The colours of the series are told apart with every
- * colour blindness. Source: Okabe and Ito, "Color Universal Design", 2008.
+ * The style of the page: light and dark, from 360 pixels to paper. The colours of the series can be
+ * distinguished with any colour blindness. Source: Okabe and Ito, "Color Universal Design", 2008.
  */
 export const REPORT_STYLE = `
 :root { color-scheme: light dark; --ground: #fbfbfa; --card: #fff; --text: #1c1f23; --dim: #5a626b; --edge: #dcdfe3;

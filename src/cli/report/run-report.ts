@@ -1,4 +1,4 @@
-/** `spamdctl report`: the page made once, or again and again for a web server to show. */
+/** `spamdctl report`: writes the page once, or repeatedly for a web server. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { LOSING_ADDRESSES } from '../../app/losing/find-losing.js'
 import { gatherReport, type ReportData } from '../../app/report/report-data.js'
@@ -35,7 +35,7 @@ export interface ReportParts {
 }
 
 const DAY_SEC = 86_400
-/** A page a second would only keep the machine busy. */
+/** A page every second would only keep the machine busy. */
 const MIN_WATCH_SEC = 5
 const MAX_WATCH_SEC = 7 * DAY_SEC
 
@@ -72,7 +72,7 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
     try {
       await make()
     } catch (error) {
-      // A full disk today is no reason to show the page of today for ever.
+      // A full disk must not stop the program: the page is written again later.
       const text = formatFailure('spamdctl', error)
       if (text === undefined) throw error
       parts.writeError(text)

@@ -9,7 +9,7 @@ import { alignColumns } from './setup-table.js'
 
 const HEADINGS = ['list', 'colour', 'entries', 'age', 'last success', 'next fetch', 'last error'] as const
 
-/** One row a list; ages count from `nowSec`, times are UTC. */
+/** One row per list; ages are relative to `nowSec`, times are UTC. */
 export function listStatesTable(states: readonly ListState[], nowSec: number): string {
   const rows = states.map((state) => [
     escapeControl(toDisplayText(state.name)),
@@ -39,7 +39,7 @@ export function listStatesJson(states: readonly ListState[]): string {
   return `${JSON.stringify(list, undefined, 2)}\n`
 }
 
-/** `2026-11-22 12:00:00Z`: for eyes. */
+/** `2026-11-22 12:00:00Z`: for people. */
 function blankTime(timeSec: number | undefined): string | undefined {
   return timeSec === undefined ? undefined : formatUtcTime(timeSec).replace('T', ' ')
 }

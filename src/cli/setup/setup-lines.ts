@@ -8,20 +8,23 @@ import { escapeControl } from '../../codec/escape.js'
 
 const PROGRAM = 'spamd-setup'
 
-/** A problem as one line, and one more with the way out where it is known. */
+/** A problem as one line, and one more with the fix if it is known. */
 export function problemLines(problem: Problem, program = PROGRAM): string {
   const hint = problem.hint === undefined ? '' : `${program}: hint: ${escapeControl(problem.hint)}\n`
   return `${program}: ${escapeControl(problem.message)}\n${hint}`
 }
 
-/** What a command wrote to standard error, one character a byte: as it came, but for what would move a terminal. */
+/**
+ * What a command wrote to standard error, one character per byte: unchanged, except for terminal control
+ * characters.
+ */
 export function messageLines(text: string, isOnTerminal: boolean): string {
   const whole = text.endsWith('\n') ? text : `${text}\n`
   const shown = isOnTerminal ? whole.split('\n').map(escapeControl).join('\n') : whole
   return toDisplayText(shown)
 }
 
-/** What the original says with -d of a list that it has, and after it what was odd about its lines. */
+/** What the original prints with -d for a received list, followed by anything unusual in its lines. */
 export function verboseLines(report: ListReport): string {
   const { source, entries, firstUnknown } = report
   let text = ''
@@ -43,7 +46,7 @@ export function verboseLines(report: ListReport): string {
   return text
 }
 
-/** With -n and -d: what a real run would change, one line a list and one for the table. */
+/** With -n and -d: planned changes, one line per list and one for the table. */
 export function changeLines(report: RefreshReport): string {
   let text = ''
   for (const { name, change, heldBy, outcome } of report.combined) {

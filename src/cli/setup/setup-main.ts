@@ -1,4 +1,4 @@
-/** `spamd-setup` from words to exit code: what bin/spamd-setup.js and `spamdctl setup` both run. */
+/** `spamd-setup` from arguments to exit code: run by both bin/spamd-setup.js and `spamdctl setup`. */
 import type { ReadConfiguration } from '../../app/lists/read-configuration.js'
 import { readConfiguration } from '../../app/lists/read-configuration.js'
 import type { ListReport, RefreshReport } from '../../app/lists/refresh-report.js'
@@ -12,13 +12,13 @@ import { changeLines, messageLines, problemLines, verboseLines } from './setup-l
 import { parseSetupArguments, type SetupArguments } from './setup-options.js'
 import type { SetupProgress } from './setup-progress.js'
 
-/** What the program touches of its process, so that tests can run it in theirs. */
+/** What the program needs from its process, so that tests can run it in theirs. */
 export interface SetupProgramParts {
-  /** Writes results; returns when they are taken. */
+  /** Writes results; returns when they are accepted. */
   writeOut(bytes: Uint8Array): void
   /** Writes messages, whole lines. */
   writeError(text: string): void
-  /** The size of the terminal behind standard error; undefined when that is something else. */
+  /** The size of the terminal behind standard error; undefined when it is not a terminal. */
   terminal: { rows: number; columns: number } | undefined
   environment: Environment
   clock: Clock
@@ -27,21 +27,23 @@ export interface SetupProgramParts {
   /** Prints the help; loads oclif only then. */
   showHelp(): Promise<void>
   /**
-   * Leaves the terminal (-D): the exit code for the caller, or undefined in the process that goes on in the
-   * background, where `writeError` from then on goes to the system log.
+   * Detaches from the terminal (-D): the exit code for the caller, or undefined in the process that continues
+   * in the background, where `writeError` from then on writes to the system log.
    */
   goToBackground(): Promise<number | undefined>
-  /** Where root is really given up; see `SetupWorld`. */
+  /** Where root is actually given up; see `SetupWorld`. */
   startFirewallHelper?: SetupParts['startFirewallHelper']
   wrapFetcher?: SetupParts['wrapFetcher']
   ownAddresses?: SetupParts['ownAddresses']
   deliveryTimeouts?: SetupParts['deliveryTimeouts']
 }
 
-/** Exit code of a wrong call, as the original's. */
+/** Exit code for wrong usage, as in the original. */
 const EXIT_FAILURE = 1
 
-/** Runs spamd-setup with the words after its name; the result is the exit code. Never throws for a user's error. */
+/**
+ * Runs spamd-setup with the arguments after its name; returns the exit code. Never throws for a user's error.
+ */
 export async function runSetupProgram(argv: readonly string[], parts: SetupProgramParts): Promise<number> {
   try {
     const parsed = parseSetupArguments(argv)
@@ -95,7 +97,7 @@ async function checkConfiguration(
   return 0
 }
 
-/** A white list is named behind each black list that it corrects, but is one list. */
+/** A white list is named after each black list that it corrects, but is one list. */
 function countLists({ lists }: ReadConfiguration): string {
   const colours = new Map(lists.map(({ name, colour }) => [name, colour]))
   const count = colours.size
@@ -122,7 +124,7 @@ async function refresh(
   parts: SetupProgramParts,
 ): Promise<number> {
   const progress = await openProgress(call, configuration, parts)
-  // On a terminal the progress lines stand where messages would go, so these wait for its end.
+  // On a terminal the progress lines occupy the place of messages, so these wait until the end.
   const waiting: string[] = []
   const say = (text: string): void => {
     if (progress === undefined) parts.writeError(text)
@@ -175,8 +177,8 @@ async function refresh(
 }
 
 /**
- * What spamd.conf could be better in is told by --check and -d: cron(8) would send it at every run. Only where no list
- * is named at all it may be what explains that nothing is done.
+ * Warnings about spamd.conf are printed with --check and -d: cron(8) would mail them at every run. Only if no
+ * list is named at all they may explain why nothing is done.
  */
 function withoutWarnings(configuration: ReadConfiguration): ReadConfiguration {
   if (configuration.lists.length === 0) return configuration
@@ -190,7 +192,7 @@ function isFeedUserGiven(call: SetupArguments, parts: SetupProgramParts): boolea
 function listLines(list: ListReport, isVerbose: boolean): string {
   const problems = list.problems.map((problem) => problemLines(problem)).join('')
   if (!isVerbose) return problems
-  // The original says what it has before it goes on to what is wrong with the next list.
+  // The original reports what it has received before it reports the error of the next list.
   return `${verboseLines(list)}${problems}`
 }
 

@@ -47,7 +47,7 @@ export interface SetupArguments {
   isBackground: boolean
   isVerbose: boolean
   isDryRun: boolean
-  /** `run`, unless an option asks for less. */
+  /** `run`, unless an option requests less. */
   action: 'run' | 'check' | 'print-config' | 'help' | 'version'
   isForced: boolean
   isOffline: boolean
@@ -66,7 +66,7 @@ export interface SetupArguments {
 export type SetupArgumentsResult = { ok: true; arguments: SetupArguments } | { ok: false; stderr: string }
 
 /**
- * Parses the words behind `spamd-setup`. Throws `ERR_USAGE` for a value of our own options that cannot be
+ * Parses the arguments of `spamd-setup`. Throws `ERR_USAGE` for a value of our own options that cannot be
  * used.
  */
 export function parseSetupArguments(argv: readonly string[]): SetupArgumentsResult {

@@ -27,7 +27,7 @@ export function systemSetupParts(
       if (!isBackgroundProcess()) return startInBackground()
       const { openLog } = await import('../../platform/syslog.js')
       reportReady(process.env, { keepsFolder: true })
-      // Nobody sees stderr any more; the original says nothing at all from here on.
+      // Nobody sees stderr any more; the original prints nothing at all from here on.
       const log = openLog({ program: 'spamd-setup', format: 'classic', toStderr: false })
       parts.terminal = undefined
       parts.writeError = (text) => {
@@ -41,7 +41,7 @@ export function systemSetupParts(
   return parts
 }
 
-/** The programs of method `exec` are in process groups of their own: a signal for us does not reach them. */
+/** The programs of method `exec` are in their own process groups: a signal for us does not reach them. */
 function endProgramsWithUs(): void {
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     const end = (): void => {
@@ -51,11 +51,11 @@ function endProgramsWithUs(): void {
     }
     process.on(signal, end)
   }
-  // Node would open its inspector to whoever may signal us, which the commands of method exec may.
+  // Node would open its inspector to anyone who may signal us, which the commands of method exec may.
   process.on('SIGUSR1', () => undefined)
 }
 
-/** Node's stream for stderr takes milliseconds to set up, so it is asked only where there may be a terminal. */
+/** Node's stream for stderr takes milliseconds to set up, so it is used only if there may be a terminal. */
 function terminalOfStderr(): SetupProgramParts['terminal'] {
   if (!fstatSync(2).isCharacterDevice()) return undefined
   const { isTTY, rows, columns } = process.stderr

@@ -1,9 +1,9 @@
 import type { ListReport } from '../../app/lists/refresh-report.js'
 import { escapeControl } from '../../codec/escape.js'
 
-/** Redrawing more often only costs time. */
+/** Redrawing more often only takes time. */
 const REDRAW_MS = 100
-/** A name column that leaves room for the rest of the line. */
+/** A name column that leaves space for the rest of the line. */
 const MAX_NAME_WIDTH = 32
 
 /** A terminal: its size and a way to write to it. */
@@ -15,8 +15,8 @@ export interface ProgressTerminal {
 }
 
 /**
- * One line a list on a terminal, redrawn in place while the lists come in, gone when `clear` is called. With more
- * lists than the terminal has rows only the unfinished ones that fit are shown.
+ * One line per list on a terminal, redrawn in place while the lists arrive, gone when `clear` is called. With
+ * more lists than the terminal has rows only the unfinished ones that fit are shown.
  */
 export class SetupProgress {
   readonly #terminal: ProgressTerminal
@@ -29,7 +29,7 @@ export class SetupProgress {
     for (const { name } of lists) this.#states.set(name, 'waiting')
   }
 
-  /** Bytes that have come so far. */
+  /** Bytes received so far. */
   received(name: string, receivedBytes: number): void {
     this.#states.set(name, `${formatBytes(receivedBytes)} received`)
     this.#draw()
@@ -41,7 +41,7 @@ export class SetupProgress {
     this.#draw()
   }
 
-  /** Takes the lines away, so that something else can be written. */
+  /** Removes the lines, so that something else can be written. */
   clear(): void {
     if (this.#drawnLines > 0) this.#terminal.write(`\x1b[${this.#drawnLines}A\x1b[J`)
     this.#drawnLines = 0

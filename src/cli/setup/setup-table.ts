@@ -1,4 +1,4 @@
-/** What people see at the end of a run on a terminal, and scripts with --json. Pure. */
+/** The summary at the end of a run on a terminal, and for scripts with --json. Pure. */
 import { describeAge } from '../../app/lists/describe-failure.js'
 import { describeSource } from '../../app/lists/list-source.js'
 import type { CombinedReport, ListReport, RefreshReport } from '../../app/lists/refresh-report.js'
@@ -7,14 +7,14 @@ import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 
 const HEADINGS = ['list', 'source', 'entries', 'cidrs', 'age', 'status'] as const
-/** Sources are long; the end of a URL says less than its start. */
+/** Sources are long; the end of a URL is less informative than its start. */
 const MAX_SOURCE_WIDTH = 48
 /** A reason on one line of a terminal. */
 const MAX_STATUS_WIDTH = 120
-/** Numbers are easier to compare when they end below each other. */
+/** Right-aligned numbers are easier to compare. */
 const RIGHT_ALIGNED: readonly string[] = ['entries', 'cidrs']
 
-/** The summary: one row a list, columns as wide as they need. */
+/** The summary: one row per list, columns as wide as needed. */
 export function summaryTable(report: RefreshReport): string {
   const rows = report.lists.map((list) => rowOf(list, report))
   return alignColumns([[...HEADINGS], ...rows], RIGHT_ALIGNED)
@@ -39,7 +39,7 @@ export function alignColumns(rows: readonly string[][], rightAligned: readonly s
     .join('')
 }
 
-/** In the words of the issue: `new`, `unchanged 304`, `kept last good (2 d old): reason`. */
+/** The status texts: `new`, `unchanged 304`, `kept last good (2 d old): reason`. */
 function statusWords(list: ListReport, nowSec: number, combined: CombinedReport | undefined): string {
   const reason = list.failure?.reason ?? list.problems.find((problem) => problem.isError)?.message ?? ''
   const ageText = list.currentSec === undefined ? '' : describeAge(nowSec - list.currentSec)

@@ -1,6 +1,6 @@
 /**
- * Turns the command line of spamd into its configuration. Options are judged in the order in which they were
- * given, as getopt(3) programs do; errors are the original's, byte for byte.
+ * Turns the command line of spamd into its configuration. Options are checked in the given order, as in
+ * getopt(3) programs; errors are the original's, byte for byte.
  */
 
 import { noSenderChecks } from '../../app/sender-check-config.js'
@@ -22,27 +22,27 @@ import { SPAMD_OPTIONS } from './spamd-options.js'
 
 /** Default of -c and -B. Source: MAXCON of spamd.c. */
 const DEFAULT_MAX_CONNECTIONS = 800
-/** Descriptors kept for other uses, and the fewest connections worth running for. Source: get_maxfiles(). */
+/** Descriptors kept for other uses, and the minimum number of connections. Source: get_maxfiles(). */
 const RESERVED_FILES = 200
 const FEWEST_CONNECTIONS = 10
-/** How far effective maxblack stays below maxcon. Source: spamd.c. */
+/** Minimum distance of effective maxblack below maxcon. Source: spamd.c. */
 const BLACK_MARGIN = 100
 const INT_MAX = 2_147_483_647
 const DEFAULT_BANNER_NAME = 'spamd IP-based SPAM blocker'
 const DEFAULT_LISTEN_ADDRESS = '127.0.0.1'
-/** What RFC 5321 section 4.5.3.1.8 asks a server to take at least. */
+/** Minimum that RFC 5321 section 4.5.3.1.8 requires of a server. */
 const DEFAULT_MAX_RECIPIENTS = 100
-/** A hundred recipients, a long header and ten lines of text fit well. */
+/** A hundred recipients, a long header and ten lines of text are well within this. */
 const DEFAULT_MAX_COMMANDS = 500
 /** A dialogue of 1,000 bytes at the slowest stutter takes less than three hours. */
 const DEFAULT_MAX_SESSION_SEC = 4 * 3600
 const DEFAULT_SCAN_INTERVAL_SEC = 60
 const DEFAULT_SYNC_SKEW_SEC = 3_600
 
-/** The machine as far as options depend on it. */
+/** The properties of the machine on which options depend. */
 export interface SpamdOptionParts {
   hostname: string
-  /** Most descriptors a process may open; undefined when there is no limit. */
+  /** Maximum number of descriptors of a process; undefined when there is no limit. */
   maxFiles: number | undefined
   environment: Environment
 }
@@ -51,7 +51,7 @@ export type SpamdOptionsResult =
   | { ok: true; config: SpamdConfig; asks?: 'help' | 'version' }
   | { ok: false; stderr: string }
 
-/** Parses the words behind the program name. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
+/** Parses the arguments. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
 export function parseSpamdOptions(argv: readonly string[], parts: SpamdOptionParts): SpamdOptionsResult {
   try {
     return { ok: true, ...configFrom(argv, parts) }

@@ -3,10 +3,10 @@ import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 
 const HEADINGS = ['address', 'port', 'class', 'state', 'age', 'stutter', 'tls', 'in', 'out', 'lists']
-/** Columns of numbers, which are aligned to the right. */
+/** Columns of numbers, which are right-aligned. */
 const RIGHT_ALIGNED = new Set([1, 4, 5, 7, 8])
 
-/** A table with a heading, columns two blanks apart, each line with its end. */
+/** A table with a header, columns two blanks apart, each line with its line end. */
 export function renderConnections(rows: readonly ConnectionSnapshot[]): string {
   const lines = [HEADINGS, ...rows.map(cellsOf)]
   const widths = HEADINGS.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)))

@@ -2,7 +2,7 @@ import type { StateStatus, SyncStatus } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 
-/** What the counters of sending are called. */
+/** Names of the counters for sending. */
 const SENT_NAMES: Readonly<Record<string, string>> = {
   announced: 'events announced',
   sent: 'datagrams sent',
@@ -11,7 +11,7 @@ const SENT_NAMES: Readonly<Record<string, string>> = {
   ipv6: 'events not sent: IPv6',
 }
 
-/** One fact a line, `name: value`, each line with its end. */
+/** One fact per line, `name: value`, each line with its line end. */
 export function renderSyncStatus(status: SyncStatus): string {
   const lines: [string, string | number][] = [
     ['key', status.keyFingerprint ?? 'none: anyone can forge messages'],

@@ -1,4 +1,4 @@
-/** Options of spamd about what DNS says of senders. */
+/** Options of spamd for DNS checks of senders. */
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { SenderCheckConfig } from '../../app/sender-check-config.js'
@@ -38,7 +38,10 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
   },
 ]
 
-/** Applies one of these options; false when it is none of them. Throws what `fail` makes of a bad value and a hint. */
+/**
+ * Applies one of these options; false when it is none of them. Throws the error made by `fail` from a bad
+ * value and a hint.
+ */
 export function applySenderOption(
   config: SenderCheckConfig,
   name: string,
@@ -48,7 +51,7 @@ export function applySenderOption(
   switch (name) {
     case 'grey-spf':
       if (value === '') throw fail(`--${name}: neither "all" nor a file`)
-      // The daemon works in another folder than the caller.
+      // The daemon runs in another folder than the caller.
       config.spf = value === 'all' ? { domainsFile: undefined } : { domainsFile: resolve(value) }
       return true
     case 'spf-fail':

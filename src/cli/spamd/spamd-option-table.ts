@@ -16,12 +16,12 @@ const MAX_HOSTNAME_BYTES = 255
 /** Seconds of a unit-less field of -G: minutes, hours, hours. */
 const G_FIELD_UNIT_SEC = [60, 3600, 3600] as const
 const MAX_SCAN_INTERVAL_SEC = 86_400
-/** More than any disk of a gateway holds. */
+/** More than the disk of any gateway. */
 const MAX_TUPLE_BYTES = 2 ** 50
 
-/** What the options have said so far. */
+/** The values of the options so far. */
 export interface SpamdDraft {
-  /** Most descriptors that connections may take. */
+  /** Maximum number of descriptors for connections. */
   readonly maxFiles: number
   config: Omit<SpamdConfig, 'settings'>
   overrides: { -readonly [Name in keyof SettingOverrides]: SettingOverrides[Name] }
@@ -40,14 +40,14 @@ type NumberField =
   | 'maxRecipients'
   | 'maxCommands'
 
-/** A number that goes into the configuration as it is. */
+/** A number that is stored in the configuration unchanged. */
 function numberInto(field: NumberField, range: readonly [number, number]): ApplyOption<SpamdDraft> {
   return ({ config }, value, name) => {
     config[field] = numberOf(`--${name}`, value, range)
   }
 }
 
-/** A value in place of a common setting. */
+/** A value that overrides a common setting. */
 function settingInto(setting: keyof SettingOverrides): ApplyOption<SpamdDraft> {
   return ({ overrides }, value) => {
     overrides[setting] = value
@@ -191,7 +191,7 @@ export const SPAMD_OPTION_TABLE: OptionTable<SpamdDraft> = {
     config.isForeground = true
   },
   'white-file': ({ config }, value) => {
-    // The daemon works in another folder than the caller.
+    // The daemon runs in another folder than the caller.
     config.whiteFile = resolve(value)
   },
   metrics: ({ config }, value) => {
@@ -232,8 +232,8 @@ export const SPAMD_OPTION_TABLE: OptionTable<SpamdDraft> = {
 }
 
 /**
- * -G: numbers as sscanf(3) reads them, minutes, hours and hours; each field may carry a unit instead.
- * Behind the third number the original reads no further.
+ * -G: numbers as sscanf(3) reads them, minutes, hours and hours; each field may have a unit instead. The
+ * original ignores anything after the third number.
  */
 function applyTimes(config: SpamdDraft['config'], value: string): void {
   const fields = /^\s*([^:]+):\s*([^:]+):\s*([^:]+)/.exec(value)
@@ -286,7 +286,7 @@ function cidrOf(name: string, value: string): string {
   return value
 }
 
-/** The process that serves them has no rights, so that ports below 1024 are not its own. */
+/** The process that serves them is unprivileged, so it cannot use ports below 1024. */
 function metricsPlaceOf(value: string): NonNullable<SpamdConfig['metrics']> {
   if (value.startsWith('unix:') && value.length > 5) return { path: resolve(value.slice(5)) }
   const [, host = '', portText = ''] = /^(.+):([0-9]{1,5})$/.exec(value) ?? []

@@ -1,13 +1,16 @@
 import type { OptionSpec } from '../getopt.js'
 import { SENDER_OPTIONS } from './sender-options.js'
 
-/** The usage text of the original, which every wrong call prints. */
+/** The usage text of the original, printed for any wrong usage. */
 export const SPAMD_USAGE = `usage: spamd [-45bdv] [-B maxblack] [-C file] [-c maxcon] [-G passtime:greyexp:whiteexp]
 \t[-h hostname] [-K file] [-l address] [-M address] [-n name]
 \t[-p port] [-S secs] [-s secs] [-w window] [-Y synctarget] [-y synclisten]
 `
 
-/** Every option of spamd: the letters of the original and our long ones. Parser, help and manual test read it. */
+/**
+ * Every option of spamd: the letters of the original and our long ones. Used by the parser, the help and the
+ * test of the manual.
+ */
 export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   { short: '4', summary: 'refuse block-listed clients with 450 (default)' },
   { short: '5', summary: 'refuse block-listed clients with 550' },

@@ -1,4 +1,4 @@
-/** What the commands share that ask the running spamd and print its answer. */
+/** Shared by the commands that query the running spamd and print its answer. */
 import { askDaemon } from '../../app/ask-daemon.js'
 import type { AnswerTo, ControlRequest } from '../../app/control-protocol.js'
 import { resolveSettings } from '../../platform/settings.js'
@@ -11,7 +11,7 @@ export const STATUS_EXAMPLES = [
   '<%= config.bin %> <%= command.id %> --json',
 ]
 
-/** The options of such a command; `jsonSummary` says what --json prints. */
+/** The options of such a command; `jsonSummary` describes the output of --json. */
 export function statusOptions(jsonSummary: string): readonly OptionSpec[] {
   return [
     {
@@ -29,8 +29,8 @@ type PlainRequest = Exclude<ControlRequest, 'lookup'>
 
 export abstract class StatusCommand extends BaseCommand {
   /**
-   * Sends the request, which has the command's name; prints `select` of its answer as JSON or by `render`. Resolves with the
-   * answer, or undefined when the call was wrong.
+   * Sends the request, which has the command's name; prints `select` of its answer as JSON or by `render`.
+   * Resolves with the answer, or undefined for wrong usage.
    */
   protected async printStatus<Request extends PlainRequest, Shown>(
     request: Request,

@@ -24,7 +24,10 @@ interface DeletionParts {
   ask?: ((question: string) => Promise<string>) | undefined
 }
 
-/** Runs it on an open store; `announce` is told of what was deleted. Returns the exit code, 1 when nothing matched. */
+/**
+ * Runs it on an open store; `announce` receives what was deleted. Returns the exit code, 1 when nothing
+ * matched.
+ */
 export async function deleteByFilter(
   store: DeletionStore,
   { query, isDryRun, isAgreed }: FilterDeletion,

@@ -6,19 +6,19 @@ import type { WireText } from '../../domain/entry.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 import type { AppError } from '../../platform/app-error.js'
 
-/** Keys longer than any real one are shown cut to this many characters. */
+/** Keys longer than any real one are shown truncated to this many characters. */
 const MAX_SHOWN_CHARS = 131_072
 const SHORT_SHOWN_CHARS = 64
 /** 1.0.0.0: no host has an address below it. Source: RFC 1122 section 3.2.1.3. */
 const LOWEST_LONE_NUMBER = 0x0100_0000
 
-/** A key of which the database could not say whether it is there. */
+/** A key that could not be looked up in the database. */
 export interface UnreadableKey {
   reason: 'unreadable'
   error: AppError
 }
 
-/** Text of the original for a key that failed, without program name, and how to mend it where that is known. */
+/** Text of the original for a key that failed, without program name, and how to fix it if that is known. */
 export function describeKeyFailure(failure: KeyFailure | UnreadableKey): {
   message: string
   hint: string | undefined
@@ -43,7 +43,7 @@ export function describeKeyFailure(failure: KeyFailure | UnreadableKey): {
   }
 }
 
-/** Which of several keys are in the database, for a script to go on with the others. */
+/** Which of several keys were processed, so that a script can continue with the others. */
 function hintForUndone({ keyCount, doneCount }: { keyCount: number; doneCount: number }): string | undefined {
   if (keyCount + doneCount === 1) return undefined
   return doneCount === 0
@@ -51,7 +51,7 @@ function hintForUndone({ keyCount, doneCount }: { keyCount: number; doneCount: n
     : `the first ${doneCount} keys were processed; the remaining keys were not`
 }
 
-/** The hint for a key that is an option behind the keys, where getopt(3) of BSD does not look. */
+/** The hint for a key that is an option after the keys, which getopt(3) of BSD does not recognise. */
 export function hintForMisplacedOption(key: WireText): string | undefined {
   return /^-[a-zA-Z-]/.test(key) ? 'put options before the keys' : undefined
 }
@@ -84,8 +84,9 @@ function hintForAny(key: WireText): string | undefined {
 }
 
 /**
- * True for an IPv4 address as inet_aton(3) takes it: fewer than four numbers, of which the last stands for the rest
- * of the address, hexadecimal ones too (`10.1`, `0x7f000001`). A lone number below 1.0.0.0 may be anything.
+ * True for an IPv4 address in the form of inet_aton(3): fewer than four numbers, the last of which stands for
+ * the rest of the address, possibly hexadecimal (`10.1`, `0x7f000001`). A lone number below 1.0.0.0 may be
+ * anything.
  */
 function isShortIpv4(key: WireText): boolean {
   if (!/^(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:\.(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})){0,3}$/.test(key)) {

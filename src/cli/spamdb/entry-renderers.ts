@@ -1,4 +1,4 @@
-/** The listing formats beside the classic one. All text here is latin-1: one character for one byte. */
+/** The listing formats besides the classic one. All text here is latin-1: one character per byte. */
 import { releaseFields } from '../../app/release/release-terms.js'
 import { toWireText } from '../../app/wire-text.js'
 import { formatSpamdbLine } from '../../codec/database/spamdb-text.js'
@@ -19,20 +19,23 @@ import { isInForce, type Release } from '../../domain/release.js'
 import { HumanTable } from './human-table.js'
 import type { OutputFormat } from './spamdb-request.js'
 
-/** Writes a list piece by piece: what comes first, each entry with its line end, and what comes last. */
+/** Writes a list in parts: the start, each entry with its line end, and the end. */
 export interface EntryRenderer {
   start(): string
   render(entry: Entry): string
   end(): string
 }
 
-/** What --human needs to know: from when it counts the time left, and how wide the terminal is, if there is one. */
+/**
+ * What --human needs: the time from which the time left is counted, and the width of the terminal, if there
+ * is one.
+ */
 export interface HumanSetting {
   nowSec: number
   width: number | undefined
 }
 
-/** The renderer of a format. Rows may come later than they were given, the last ones with `end`. */
+/** The renderer of a format. Rows may be output later than they were given, the last ones with `end`. */
 export function openRenderer(format: OutputFormat, { nowSec, width }: HumanSetting): EntryRenderer {
   switch (format) {
     case 'classic':
@@ -48,7 +51,7 @@ export function openRenderer(format: OutputFormat, { nowSec, width }: HumanSetti
   }
 }
 
-/** A whole list as the table of --human, in pieces. */
+/** A whole list as the table of --human, in parts. */
 export async function* renderHuman(
   chunks: AsyncIterable<readonly Entry[]>,
   { nowSec, width }: HumanSetting,
@@ -63,7 +66,7 @@ export async function* renderHuman(
   yield table.end()
 }
 
-/** The part of a store that makes lines by itself. */
+/** The part of a store that produces lines by itself. */
 interface LineSource {
   listText(
     query: EntryQuery,
@@ -81,7 +84,10 @@ export async function shownReleases(
   return (await store.readReleases()).filter((release) => isInForce(release, nowSec))
 }
 
-/** A whole list in a format for programs, in pieces, as fast as the store makes them; releases behind the entries. */
+/**
+ * A whole list in a format for programs, in parts, as fast as the store produces them; releases after the
+ * entries.
+ */
 export async function* renderLines(
   format: 'json' | 'ndjson' | 'csv',
   store: LineSource,
@@ -92,7 +98,7 @@ export async function* renderLines(
   if (format === 'json') yield Buffer.from('[')
   let isFirst = true
   for await (const lines of store.listText(query, { name: format, render: RENDER_LINES[format] })) {
-    // The first entry of an array has no comma in front.
+    // The first entry of an array has no comma before it.
     yield format === 'json' && isFirst ? lines.subarray(1) : lines
     isFirst = false
   }

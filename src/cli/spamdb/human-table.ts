@@ -1,6 +1,7 @@
 /**
- * `spamdb --human`: a table with a header, streamed. Widths are those of the rows at hand; when later rows need other ones
- * (the first IPv6 address, the first tuple), the table begins anew with a header. Text is latin-1, one character for one byte.
+ * `spamdb --human`: a table with a header, streamed. Widths are those of the current rows; when later rows
+ * need others (the first IPv6 address, the first tuple), a new table starts with a header. Text is latin-1,
+ * one character per byte.
  */
 import { toWireText } from '../../app/wire-text.js'
 import { escapeField } from '../../codec/database/spamdb-text.js'
@@ -10,20 +11,20 @@ import { EXPIRE_NEVER } from '../../domain/times.js'
 import { LineBytes } from './line-bytes.js'
 import { LOCAL_TIME_CHARS, openLocalTime } from './local-time.js'
 
-/** Rows that are looked at together. */
+/** Number of rows that are laid out together. */
 const ROWS_AT_ONCE = 2000
 const GAP = '  '
 const KIND_CHARS = 'SPAMTRAP'.length
-/** Room of an IPv4 address, so that short ones do not make a table of their own. */
+/** Width of an IPv4 address, so that short ones do not start a new table. */
 const LEAST_ADDRESS_CHARS = 15
 const LEAST_LEFT_CHARS = 7
-/** What is kept for sender and recipient, or the comment, before columns that say less. */
+/** Width reserved for sender and recipient, or the comment, before less important columns. */
 const LEAST_DETAIL_CHARS = 24
-/** Less than this says nothing of either. */
+/** Anything narrower is useless for both. */
 const LEAST_SHOWN_CHARS = 12
 const DETAIL_HEAD = 'SENDER -> RECIPIENT (HELO), OR COMMENT'
 
-/** Columns that are left out where the terminal has no room, the last ones first. */
+/** Columns that are omitted if the terminal is too narrow, the last ones first. */
 const OPTIONAL = [
   { name: 'blocked', head: 'BLOCKED', chars: 7 },
   { name: 'passed', head: 'PASSED', chars: 6 },
@@ -37,11 +38,11 @@ interface Layout {
   leftChars: number
   columns: readonly (typeof OPTIONAL)[number][]
   hasDetail: boolean
-  /** Columns for the detail; undefined: all of it is shown. */
+  /** Columns for the detail; undefined: show all of it. */
   detailRoom: number | undefined
 }
 
-/** A table on its way: rows go in one by one, lines come out when enough of them have come. */
+/** A table being written: rows go in one by one, lines come out when there are enough of them. */
 export class HumanTable {
   readonly #nowSec: number
   readonly #width: number | undefined
@@ -56,13 +57,13 @@ export class HumanTable {
     this.#width = width
   }
 
-  /** Takes a row; the bytes are those of the caller until the next call. */
+  /** Adds a row; the bytes belong to the caller until the next call. */
   add(entry: Entry): Uint8Array {
     this.#waiting.push(entry)
     return this.#waiting.length < ROWS_AT_ONCE ? NOTHING : this.end()
   }
 
-  /** The lines of the rows that wait. */
+  /** The lines of the pending rows. */
   end(): Uint8Array {
     const entries = this.#waiting
     this.#waiting = []
@@ -109,7 +110,7 @@ function isEnough(layout: Layout, needed: Needed): boolean {
   )
 }
 
-/** What did fit before goes on to fit, so that few tables become of a long list. */
+/** What fitted before still fits, so that a long list has few tables. */
 function layoutFor(needed: Needed, before: Layout | undefined, width: number | undefined): Layout {
   const addressChars = Math.max(needed.addressChars, before?.addressChars ?? 0)
   const leftChars = Math.max(needed.leftChars, before?.leftChars ?? 0)
@@ -143,7 +144,7 @@ function isNumber(chars: number): boolean {
   return chars !== LOCAL_TIME_CHARS
 }
 
-/** Kinds with the blanks behind them. */
+/** Kinds, padded with blanks. */
 const KINDS = Object.fromEntries(ENTRY_KINDS.map((kind) => [kind, kind.padEnd(KIND_CHARS) + GAP])) as Record<
   EntryKind,
   string
@@ -163,7 +164,7 @@ function addRow(
   lines.text(address)
   lines.blanks(addressChars - cells + GAP.length + leftChars - left.length)
   lines.text(left)
-  // Blanks are kept back until something comes behind them: no line ends with any.
+  // Blanks are held back until something follows: no line ends with any.
   let gap = GAP.length
   for (const { name, chars } of columns) {
     const value = cellOf(entry, name, localTime)
@@ -201,13 +202,15 @@ function cellOf(
   }
 }
 
-/** Time until the entry ends: `35d 4h`, `never`, and `-2m` for one that ended and was not removed yet. */
+/**
+ * Time until the entry ends: `35d 4h`, `never`, and `-2m` for one that has expired and was not removed yet.
+ */
 function leftOf(entry: Entry, nowSec: number): string {
   if (entry.kind === 'SPAMTRAP' || entry.expire === EXPIRE_NEVER) return 'never'
   return durationText(entry.expire - nowSec)
 }
 
-/** Of durations of days, which have no minutes: each is written once. */
+/** Durations of days, which have no minutes: each is formatted once. */
 const DAYS_TEXTS = new Map<number, string>()
 const MAX_DAYS_TEXTS = 100_000
 
@@ -250,14 +253,14 @@ function addDetail(lines: LineBytes, entry: Entry, room: number | undefined, gap
     return
   }
   const half = Math.max(0, Math.floor((room - ARROW.length) / 2))
-  // What one of the two does not need is the other's.
+  // Space that one of the two does not need is given to the other.
   const shownFrom = cut(from, Math.max(half, room - ARROW.length - cellCount(to)))
   lines.text(shownFrom)
   lines.text(ARROW)
   lines.text(cut(to, Math.max(0, room - ARROW.length - cellCount(shownFrom))))
 }
 
-/** The text in at most `room` cells; never a part of a character. */
+/** The text in at most `room` cells; characters are never split. */
 function cut(text: WireText, room: number): WireText {
   if (cellCount(text) <= room) return text
   const wanted = Math.max(0, room - CUT.length)
@@ -272,7 +275,9 @@ function cut(text: WireText, room: number): WireText {
   return text.slice(0, end) + CUT.slice(0, room)
 }
 
-/** Columns of a terminal that UTF-8 takes: one for most characters, two for those of three bytes and more, to be safe. */
+/**
+ * Terminal columns of UTF-8 text: one for most characters, two for those of three bytes or more, to be safe.
+ */
 function cellCount(text: WireText): number {
   if (!/[\x80-\xff]/.test(text)) return text.length
   let cells = 0

@@ -2,8 +2,8 @@ const FIRST_BYTES = 256 * 1024
 const BLANK = 0x20
 
 /**
- * Lines in the making, byte by byte: of a million of them, strings that are joined and copied would cost several times as
- * much as the fields themselves.
+ * Lines being built byte by byte: for a million of them, joining and copying strings would cost several times
+ * as much as the fields themselves.
  */
 export class LineBytes {
   #bytes = new Uint8Array(FIRST_BYTES)
@@ -23,7 +23,7 @@ export class LineBytes {
     this.#length = at
   }
 
-  /** Adds so many blanks; none for less than one. */
+  /** Adds this many blanks; none for less than one. */
   blanks(count: number): void {
     if (count <= 0) return
     this.#reserve(count)

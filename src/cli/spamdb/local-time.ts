@@ -1,14 +1,14 @@
 /** Characters of a local time, a year of four digits provided. */
 export const LOCAL_TIME_CHARS = '2026-11-22T11:30+01:00'.length
 
-/** Farthest time that a Date holds, in seconds. Source: ECMA-262, time values. */
+/** Latest time that a Date can represent, in seconds. Source: ECMA-262, time values. */
 const MAX_DATE_SEC = 8_640_000_000_000
-/** Minutes that are kept: more than the life of a WHITE entry and the age of the oldest together. */
+/** Number of minutes that are cached: more than the lifetime of a WHITE entry plus the age of the oldest. */
 const MAX_KNOWN = 262_144
 
 /**
- * What writes a time as local ISO 8601 to the minute, with its offset: `2026-11-22T11:30+01:00`; beyond what a date holds,
- * the number. It remembers each minute: a million entries are written within few of them.
+ * Formats a time as local ISO 8601 to the minute, with its offset: `2026-11-22T11:30+01:00`; beyond the range
+ * of a date, as a number. It caches each minute: a million entries fall into few of them.
  */
 export function openLocalTime(): (timeSec: number) => string {
   const known = new Map<number, string>()
@@ -16,7 +16,7 @@ export function openLocalTime(): (timeSec: number) => string {
   let lastText = ''
   return (timeSec) => {
     const minute = Math.floor(timeSec / 60)
-    // A tuple passes when it expires: half of all times are the one before.
+    // A tuple passes when it expires: half of all times equal the previous one.
     if (minute === lastMinute) return lastText
     let text = known.get(minute)
     if (text === undefined) {

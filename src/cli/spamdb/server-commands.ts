@@ -16,7 +16,7 @@ export const MOVE_DB_OPTIONS: readonly OptionSpec[] = [
 
 const MAX_PARTITIONS = 1024
 
-/** Makes the tables or brings them up to date, and prints what each gateway is to be granted. */
+/** Creates or upgrades the tables, and prints what to grant to each gateway. */
 export async function runInitServer(
   location: string,
   options: OptionValues,
@@ -39,7 +39,7 @@ export async function runInitServer(
   return EXIT.ok
 }
 
-/** Moves everything from one database into an empty one; exit code 1 when they differ in the end. */
+/** Moves everything from one database into an empty one; exit code 1 when they differ afterwards. */
 export async function runMoveDb(
   from: string,
   to: string,

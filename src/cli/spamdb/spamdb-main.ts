@@ -1,4 +1,4 @@
-/** `spamdb` from words to exit code: what bin/spamdb.js and `spamdctl spamdb` both run. */
+/** `spamdb` from arguments to exit code: run by both bin/spamdb.js and `spamdctl spamdb`. */
 
 import { actorOf } from '../../app/actor.js'
 import type { KeyFailure } from '../../app/database/edit-entries.js'
@@ -18,9 +18,9 @@ import type { HumanSetting } from './entry-renderers.js'
 import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
 
-/** What a program touches of its process, so that tests can run it in theirs. */
+/** What a program needs from its process, so that tests can run it in theirs. */
 export interface SpamdbParts {
-  /** Writes results; returns when they are taken. */
+  /** Writes results; returns when they are accepted. */
   writeOut(bytes: Uint8Array): void
   /** Writes messages, whole lines. */
   writeError(text: string): void
@@ -29,13 +29,13 @@ export interface SpamdbParts {
   clock: Clock
   /** Prints the help; loads oclif only then. */
   showHelp(): Promise<void>
-  /** Columns of the terminal behind `writeOut`; undefined, also when missing, when there is none. */
+  /** Columns of the terminal behind `writeOut`; undefined or missing when there is none. */
   terminalWidth?(): number | undefined
   /** Asks on the terminal; undefined when there is none. */
   ask?: ((question: string) => Promise<string>) | undefined
   /**
-   * Opens the way to the gateways given with -Y; the function it gives is called with every stored change,
-   * and `finish` once at the end. A failed send is a warning, never an error.
+   * Opens the connection to the gateways given with -Y; the returned function is called with every stored
+   * change, and `finish` once at the end. A failed send is a warning, never an error.
    */
   openAnnouncer?(targets: readonly string[]): Promise<{
     announce(changes: readonly Change[]): void | Promise<void>
@@ -43,7 +43,7 @@ export interface SpamdbParts {
   }>
 }
 
-/** Exit code of a wrong call, and of an add without keys. Source: spamdb.c of OpenBSD. */
+/** Exit code for wrong usage, and for adding without keys. Source: spamdb.c of OpenBSD. */
 const EXIT_USAGE = 1
 const EXIT_NO_KEYS = 2
 /** An address without `@` after -T ends the original with errx(-1). */
@@ -60,7 +60,7 @@ type DeleteCall = Extract<SpamdbRequest, { type: 'delete' }>
 type ShowCall = Extract<SpamdbRequest, { type: 'show' }>
 type ListCall = Extract<SpamdbRequest, { type: 'list' }>
 
-/** Runs spamdb with the words after its name; the result is the exit code. Never throws for a user's error. */
+/** Runs spamdb with the arguments after its name; returns the exit code. Never throws for a user's error. */
 export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Promise<number> {
   try {
     const request = parseSpamdbArguments(argv)
@@ -106,7 +106,7 @@ async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
     const announcer =
       call.syncTargets.length === 0 || call.isDryRun
         ? undefined
-        : // The key of the synchronisation may be root's.
+        : // The synchronisation key may belong to root.
           await asCaller(() => openAnnouncer(call.syncTargets, parts))
     try {
       const batches = readKeys(call.keys, parts)
@@ -163,7 +163,7 @@ async function runDelete(call: DeleteCall, parts: SpamdbParts): Promise<number> 
   )
 }
 
-/** The query with its times counted from now. */
+/** The query with its times made absolute. */
 function queryOf({ query, expiresWithinSec, olderThanSec }: DeleteCall['filter'], now: number): EntryQuery {
   if (expiresWithinSec !== undefined) query.expiresBy = now + expiresWithinSec
   if (olderThanSec !== undefined) query.createdBefore = now - olderThanSec
@@ -184,7 +184,7 @@ async function openAnnouncer(
 
 const NO_KEYS = 'no addresses specified'
 
-/** Why a call changes nothing whatever the database holds. */
+/** Why a call changes nothing, whatever the database contains. */
 interface Refusal {
   messages: string[]
   hint: string | undefined
@@ -217,7 +217,7 @@ function findRefusal(call: EditCall, now: number): Refusal | undefined {
   return refusal(message, EXIT_BAD_TRAP, hint)
 }
 
-/** What the original says of the keys that fail by themselves, among them the options: then nothing is changed. */
+/** The original's messages for keys that fail by themselves, including options: nothing is changed then. */
 function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: number): Refusal {
   const messages: string[] = []
   for (const word of keys) {
@@ -256,7 +256,7 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
     const reporter = new FailureReporter(parts, call.hasLiteralKeys)
     const header = rendering?.start() ?? ''
     if (header !== '') parts.writeOut(Buffer.from(header, 'latin1'))
-    // An entry that cannot be read is told and counts as missing, and the next key is tried.
+    // An entry that cannot be read is reported and counts as missing, and the next key is tried.
     const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
       try {
         return await store.get(key)
@@ -293,11 +293,11 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
 async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
   const now = parts.clock.nowSec()
   const query = queryOf(call.filter, now)
-  // Programs see everything that is on record; the lines of the original have no place for pools.
+  // Programs see everything that is on record; the line format of the original has no place for pools.
   const isForPrograms = call.format === 'json' || call.format === 'ndjson'
   const isOfAllKinds = query.kinds === undefined
   if (isForPrograms && query.kinds === undefined) query.kinds = ENTRY_KINDS
-  // Loaded first: who may read the database need not be allowed to read the programs.
+  // Loaded first: a user who may read the database need not be allowed to read the programs.
   const renderers =
     call.isCount || call.format !== 'classic' ? await import('./entry-renderers.js') : undefined
   const list: DatabaseUse = async (store) => {
@@ -320,7 +320,9 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
   return await useDatabase(resolveDbPath(call.dbPath, parts.environment), 'read', list, FOR_GOOD)
 }
 
-/** The keys as wire text: the words of the call in one batch, with `-` the lines of standard input as they come. */
+/**
+ * The keys as wire text: the arguments in one batch, or with `-` the lines of standard input as they arrive.
+ */
 async function* readKeys(words: readonly string[], parts: SpamdbParts): AsyncGenerator<WireText[]> {
   let batch: WireText[] = []
   for (const word of words) {

@@ -1,11 +1,11 @@
 import type { OptionSpec } from '../getopt.js'
 
-/** The usage line of the original, which every wrong call prints. */
+/** The usage line of the original, printed for any wrong usage. */
 export const SPAMDB_USAGE = 'usage: spamdb [-adGTt] [keys ...]'
 
 /**
- * Every option of spamdb: the letters of the original and our long ones. The plain run, oclif's help and the
- * test of the manual all read this table.
+ * Every option of spamdb: the letters of the original and our long ones. Used by the fast path, oclif's help
+ * and the test of the manual.
  */
 export const SPAMDB_OPTIONS: readonly OptionSpec[] = [
   { short: 'a', summary: 'add or update the entries of the given keys' },

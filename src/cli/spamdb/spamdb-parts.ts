@@ -3,7 +3,7 @@ import { systemClock } from '../../platform/clock.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { SpamdbParts } from './spamdb-main.js'
 
-/** The running process as the parts of spamdb; standard input is touched only when it is read. */
+/** The running process as the parts of spamdb; standard input is used only when it is read. */
 export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
   return {
     writeOut: (bytes) => writeFully(1, bytes),
@@ -13,7 +13,7 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
     clock: systemClock,
     showHelp,
     terminalWidth: () => (process.stdout.isTTY === true ? process.stdout.columns || 80 : undefined),
-    // Looked at when it is needed: isatty brings Node's network with it, which costs more than a lookup.
+    // Determined when needed: isatty loads Node's network code, which costs more than a lookup.
     get ask() {
       return isatty(0) && isatty(2) ? askOnTerminal : undefined
     },
@@ -28,7 +28,7 @@ export function systemSpamdbParts(showHelp: () => Promise<void>): SpamdbParts {
   }
 }
 
-/** Nothing is read, nor even loaded, before the first piece is asked for: most runs have no use for it. */
+/** Nothing is read, nor even loaded, before the first part is requested: most runs do not need it. */
 async function* readStdin(): AsyncGenerator<Uint8Array> {
   const { gatheredInput } = await import('../../platform/gathered-input.js')
   yield* gatheredInput(process.stdin)
@@ -37,7 +37,7 @@ async function* readStdin(): AsyncGenerator<Uint8Array> {
 async function askOnTerminal(question: string): Promise<string> {
   const { createInterface } = await import('node:readline/promises')
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  // The end of input is no answer.
+  // End of input is not an answer.
   const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')))
   try {
     return await Promise.race([terminal.question(question), ended])

@@ -12,7 +12,7 @@ export type OutputFormat = 'classic' | 'human' | 'json' | 'ndjson' | 'csv'
 export type SpamdbRequest =
   | { type: 'help' }
   | { type: 'version' }
-  /** Wrong call: the lines before the usage line, possibly none. */
+  /** Wrong usage: the lines before the usage line, possibly none. */
   | { type: 'usage'; problem: string | undefined; hint?: string | undefined }
   | {
       type: 'edit'
@@ -32,7 +32,7 @@ export type SpamdbRequest =
       hasLiteralKeys: boolean
       dbPath: string | undefined
     }
-  /** -d with filters in place of keys. */
+  /** -d with filters instead of keys. */
   | {
       type: 'delete'
       filter: ListFilter
@@ -50,7 +50,7 @@ export interface ListFilter {
   olderThanSec: number | undefined
 }
 
-/** What chooses entries, for listings and for -d. */
+/** Options that select entries, for listings and for -d. */
 const CONDITION_OPTIONS = ['kind', 'ip', 'from', 'to', 'helo', 'expires-within', 'older-than']
 const LIST_OPTIONS = ['sort', 'limit', 'count']
 const FILTER_OPTIONS = [...CONDITION_OPTIONS, ...LIST_OPTIONS]
@@ -67,7 +67,7 @@ class UsageProblem extends Error {
   }
 }
 
-/** Parses the words after the program name. Of -a and -d, and of -t, -T and -G, the last one wins. */
+/** Parses the arguments. Of -a and -d, and of -t, -T and -G, the last one is used. */
 export function parseSpamdbArguments(argv: readonly string[]): SpamdbRequest {
   const parsed = getopt(argv, SPAMDB_OPTIONS)
   if (!parsed.ok) return { type: 'usage', problem: parsed.message }
@@ -91,7 +91,7 @@ class GivenOptions {
     return this.list.some((option) => option.name === name)
   }
 
-  /** The last value, as getopt(3) programs take it. */
+  /** The last value, as in getopt(3) programs. */
   value(name: string): string | undefined {
     return this.list.findLast((option) => option.name === name)?.value
   }
@@ -155,13 +155,13 @@ function buildDeletion(
   }
 }
 
-/** `--` as it is typed, and as word processors and web pages write it. */
+/** `--` as typed, and as written by word processors and web pages. */
 const LONG_OPTION = /^(?:--|-?[\u2010-\u2015\u2212])/
 
 /**
- * Words behind the first key that getopt(3) leaves among the keys and that nobody means as one: every long option,
- * and `-t`, `-T`, `-G` where they are all that stands behind one key (`spamdb -a IP -t`, as pfSense calls it). Other
- * letters behind keys fail as in the original, while the keys beside them are done.
+ * Words after the first key that getopt(3) leaves among the keys and that nobody means as a key: every long
+ * option, and `-t`, `-T`, `-G` if they are all that follows one key (`spamdb -a IP -t`, as pfSense calls it).
+ * Other letters after keys fail as in the original, while the keys beside them are processed.
  */
 function findMisplacedOptions(keys: readonly string[]): ReadonlySet<string> {
   const words = keys.slice(1)
@@ -197,7 +197,7 @@ function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: Ent
     allTuples: options.has('all-tuples'),
     ifMissing: options.has('if-missing'),
     lifetime: lifetime as number | 'never' | undefined,
-    // Bytes that are no text become U+FFFD.
+    // Bytes that are not text become U+FFFD.
     comment: comment === undefined ? undefined : Buffer.from(comment).toString(),
   }
 }

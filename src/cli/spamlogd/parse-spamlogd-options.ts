@@ -1,6 +1,6 @@
 /**
- * Turns the command line of spamlogd into its options. They are judged in the order in which they were given,
- * as getopt(3) programs do; unlike in the original, a word that is no option is refused.
+ * Turns the command line of spamlogd into its options. They are checked in the given order, as in getopt(3)
+ * programs; unlike in the original, an unexpected argument is refused.
  */
 import { resolve } from 'node:path'
 import { INBOUND_PREFIXES, OUTBOUND_PREFIXES } from '../../app/read-sighting.js'
@@ -16,20 +16,23 @@ import { SPAMLOGD_OPTIONS, SPAMLOGD_USAGE } from './spamlogd-options.js'
 
 const MAX_WHITE_EXPIRE_HOURS = 2_160
 const SMTP_PORT = 25
-/** A busy server of a mailing list reaches some hundred hosts a minute; one who sprays, thousands. */
+/** A busy mailing list server reaches a few hundred hosts per minute; a spammer, thousands. */
 const DEFAULT_OUTBOUND_RATE = 600
 const MAX_OUTBOUND_RATE = 1_000_000
-/** IFNAMSIZ less its terminator, on every system. */
+/** IFNAMSIZ minus its terminator, on every system. */
 const MAX_INTERFACE_NAME_BYTES = 15
 const MAX_NFLOG_GROUP = 65_535
 /** A prefix of nft(8) has at most 127 bytes. */
 const MAX_PREFIX_BYTES = 127
-/** Values of one repeatable option: each is looked at for every packet. */
+/** Maximum number of values of a repeatable option: each is tested for every packet. */
 export const MAX_REPEATED_VALUES = 256
 
 export type SpamlogdOptionsResult =
   | { ok: true; options: SpamlogdOptions; asks?: 'help' | 'version' }
-  /** `isReplay`: a replay was meant, as far as the words were read, so root is not needed to be told of it. */
+  /**
+   * `isReplay`: a replay was meant, as far as the arguments were read, so root is not needed to report the
+   * error.
+   */
   | { ok: false; stderr: string; isReplay: boolean }
 
 interface Draft {
@@ -42,7 +45,7 @@ interface Draft {
   asks: 'help' | 'version' | undefined
 }
 
-/** Parses the words behind the program name. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
+/** Parses the arguments. Throws `AppError` `ERR_SETTING_INVALID` for a bad setting. */
 export function parseSpamlogdOptions(
   argv: readonly string[],
   environment: Environment = process.env,
@@ -188,7 +191,7 @@ const SPAMLOGD_OPTION_TABLE: OptionTable<Draft> = {
     rules.outboundPrefixes = withPrefix(rules.outboundPrefixes, OUTBOUND_PREFIXES, '--out-prefix', value)
   },
   'metrics-textfile': ({ options }, value) => {
-    // The daemon works in another folder than the caller.
+    // The daemon runs in another folder than the caller.
     options.metricsFile = resolve(value)
   },
   'stats-interval': ({ options }, value) => {
@@ -234,7 +237,7 @@ const SPAMLOGD_OPTION_TABLE: OptionTable<Draft> = {
   },
 }
 
-/** The first word given replaces the words that are known by default. */
+/** The first word given replaces the default ones. */
 function withPrefix(
   current: readonly string[],
   known: readonly string[],

@@ -3,15 +3,15 @@ import { programVersion } from '../../platform/program-version.js'
 import { formatFailure } from '../report-error.js'
 import { parseSpamlogdOptions } from './parse-spamlogd-options.js'
 
-/** What `spamlogd` touches of its process. */
+/** What `spamlogd` needs from its process. */
 export interface SpamlogdCallParts {
   writeOut(text: string): void
   writeError(text: string): void
   /** Prints the help; loads oclif only then. */
   showHelp(): Promise<void>
-  /** Root, or a capability in its place. */
+  /** Root, or a capability instead. */
   mayCapture(): boolean
-  /** Runs the daemon to its end; loaded only when the call is right. */
+  /** Runs the daemon to its end; loaded only when the usage is correct. */
   run(options: SpamlogdOptions): Promise<number>
 }
 
@@ -20,7 +20,7 @@ const RIGHTS_HINT =
     ? 'spamlogd: hint: start it as root, or with the capability CAP_NET_ADMIN (nflog) or CAP_NET_RAW (other log devices)\n'
     : 'spamlogd: hint: start it as root: it becomes the user of --user by itself\n'
 
-/** `spamlogd` from words to exit code: what bin/spamlogd.js and `spamdctl spamlogd` both run. */
+/** `spamlogd` from arguments to exit code: run by both bin/spamlogd.js and `spamdctl spamlogd`. */
 export async function runSpamlogdCall(argv: readonly string[], parts: SpamlogdCallParts): Promise<number> {
   try {
     const parsed = parseSpamlogdOptions(argv)
@@ -33,7 +33,7 @@ export async function runSpamlogdCall(argv: readonly string[], parts: SpamlogdCa
       await parts.showHelp()
       return 0
     }
-    // The original's first test of all; a replay captures nothing.
+    // The original's very first check; a replay captures nothing.
     if (!isReplay && !parts.mayCapture()) {
       parts.writeError(`spamlogd: need root privileges\n${RIGHTS_HINT}`)
       return 1

@@ -1,6 +1,6 @@
 import type { OptionSpec } from '../getopt.js'
 
-/** The usage text of the original, which every wrong call prints. */
+/** The usage text of the original, printed for any wrong usage. */
 export const SPAMLOGD_USAGE =
   'usage: spamlogd [-DI] [-i interface] [-l pflog_interface] [-W whiteexp] [-Y synctarget]\n'
 
