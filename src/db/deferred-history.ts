@@ -89,7 +89,8 @@ function bucketOf(from: string, to: string): number {
  */
 export function leastCount(counters: Uint8Array, minAddresses: number, maxRows = MAX_ROWS): number {
   const rowsWith = new Float64Array(MAX_COUNT + 1)
-  for (const count of counters) rowsWith[count]! += count
+  for (let bucket = 0; bucket < counters.length; bucket += 1)
+    rowsWith[counters[bucket]!]! += counters[bucket]!
   let rows = 0
   let least = MAX_COUNT
   while (least > Math.min(minAddresses, MAX_COUNT) && rows + rowsWith[least]! <= maxRows) {

@@ -34,6 +34,8 @@ export interface WhyReport {
         hasMoreTuples: boolean
         spamtraps: SpamtrapEntry[]
         history: HistoryRow[]
+        /** Older rows than were searched may tell more. */
+        hasOlderHistory: boolean
         /** In force, and naming the subject or mail that waits from it. */
         releases: Release[]
       }

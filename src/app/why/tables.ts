@@ -9,10 +9,10 @@ export interface TableHit {
   isIn: boolean
 }
 
-/** In the order in which the example rules ask them; the last two only where pools and exceptions are in use. */
-const TABLES = ['nospamd', 'spamd', 'spamd-white'] as const
 const POOLS = 'spamd-white-net'
 const ALLOWED = 'spamd-allow'
+/** In the order in which the example rules ask them; two of them only where pools and exceptions are in use. */
+const TABLES = ['nospamd', ALLOWED, 'spamd', 'spamd-white', POOLS] as const
 
 /** Asks each table that is there; `ip` is canonical. `reason` says why the packet filter cannot be seen. */
 export async function testTables(
@@ -21,7 +21,9 @@ export async function testTables(
   ip: string,
   uses: { pools: boolean; exceptions: boolean },
 ): Promise<TableHit[] | { reason: string }> {
-  const tables = [...TABLES, ...(uses.pools ? [POOLS] : []), ...(uses.exceptions ? [ALLOWED] : [])]
+  const tables = TABLES.filter(
+    (name) => (name !== POOLS || uses.pools) && (name !== ALLOWED || uses.exceptions),
+  )
   if (settings.firewall === 'pf') return testPf(probe, settings, tables, ip)
   if (settings.firewall === 'nft') return testNft(probe, settings, tables, ip)
   return { reason: `SPAMD_FIREWALL is ${settings.firewall}` }

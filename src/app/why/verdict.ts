@@ -1,9 +1,9 @@
 /** One sentence: what happens now, when that changes, and the command that changes it. Pure. */
 import { formatDuration } from '../../codec/duration.js'
 import { shellWord } from '../../codec/shell-word.js'
-import type { HostEntry, PoolEntry } from '../../domain/entry.js'
+import type { GreyEntry, HostEntry, PoolEntry } from '../../domain/entry.js'
 import { isPinned } from '../../domain/host-state.js'
-import { poolKeyText } from '../../domain/pool-key.js'
+import { poolKeyOf, poolKeyText } from '../../domain/pool-key.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { meetsTerms } from '../../domain/release.js'
 import type { Settings } from '../../platform/settings.js'
@@ -219,7 +219,8 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
     )
   }
   const passSec = 'pid' in facts.daemon ? facts.daemon.policy.passSec : DEFAULT_PASS_SEC
-  const tuples = 'tuples' in facts.database ? facts.database.tuples : []
+  const tuples =
+    'tuples' in facts.database ? facts.database.tuples.filter((tuple) => decides(tuple, facts.timeSec)) : []
   if (tuples.length === 0) {
     return verdict(
       'unknown-host',
@@ -255,6 +256,11 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
     readySec,
     `spamdb -a ${ip}`,
   )
+}
+
+/** One that is over begins anew with the next try; that of SPF is of use to clients alone that pass it. */
+function decides(tuple: GreyEntry, nowSec: number): boolean {
+  return tuple.expire > nowSec && poolKeyOf(tuple)?.kind !== 'spf'
 }
 
 function judgeRecipient(facts: Facts): Verdict {

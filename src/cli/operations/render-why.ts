@@ -21,6 +21,7 @@ const MAX_LINES = 5
 export function renderWhy(report: WhyReport, terminal: Terminal): string {
   const rows: [string, string][] = []
   addTables(report, rows)
+  addExceptions(report, rows)
   addLists(report, rows)
   addDatabase(report, rows)
   if (report.allowedDomains !== undefined) {
@@ -63,6 +64,12 @@ function addTables({ tables, subject }: WhyReport, rows: [string, string][]): vo
   }
 }
 
+/** Asked before block lists by the example rules. */
+function addExceptions({ database }: WhyReport, rows: [string, string][]): void {
+  if ('reason' in database) return
+  for (const name of database.exceptions) rows.push(['exception', `${name} (spamdctl allow)`])
+}
+
 function addLists(report: WhyReport, rows: [string, string][]): void {
   if (report.subject.kind !== 'address') return
   for (const { source, fetchedSec, lines, cutOutBy, isBlocking } of report.lists) {
@@ -97,7 +104,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     rows.push(['database', database.reason])
     return
   }
-  const { host, exceptions, pools, tuples, hasMoreTuples, spamtraps, history, releases } = database
+  const { host, pools, tuples, hasMoreTuples, spamtraps, history, hasOlderHistory, releases } = database
   if (host !== undefined) {
     const end = host.expire === 0 ? 'pinned' : `until ${localTime(host.expire)}`
     const counts =
@@ -105,7 +112,6 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     const comment = host.comment === undefined ? '' : `, ${host.comment}`
     rows.push(['database', `${host.kind} since ${localTime(host.first)} ${end}${counts}${comment}`])
   }
-  for (const name of exceptions) rows.push(['exception', `${name} (spamdctl allow)`])
   for (const { ip, pool, pass, expire } of pools) {
     const key = pool === ip ? '' : ` by ${pool}`
     rows.push(['database', `POOL ${ip}${key}, open since ${localTime(pass)} until ${localTime(expire)}`])
@@ -133,6 +139,8 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
   }
   for (const release of releases) rows.push(['release', describeRelease(release, timeSec)])
   for (const row of history) rows.push(['history', historyLine(toRecord(row)).trimEnd()])
+  if (hasOlderHistory && subject.kind === 'address')
+    rows.push(['history', `only the newest changes were searched: spamdctl log --ip ${subject.ip} shows all`])
 }
 
 /** `2026-11-26 15:04:05` in the time zone of the caller, as in spamdb --human. */
@@ -182,6 +190,7 @@ export function whyJson(report: WhyReport): string {
             tuples: database.tuples.map(entryJson),
             hasMoreTuples: database.hasMoreTuples,
             releases: database.releases.map(releaseFields),
+            hasOlderHistory: database.hasOlderHistory,
             history: database.history.map((row) => JSON.parse(historyJson(toRecord(row))) as unknown),
             spamtraps: database.spamtraps.map(({ address, comment }) => ({
               address: toDisplayText(address),

@@ -1,7 +1,8 @@
 /**
  * Story 21: a sender like Outlook, whose servers are spread over a /16, so that no network of theirs is known. With
  * --grey-spf its SPF record tells that they belong together; without it none of two rounds passes. Anybody can publish
- * a record: `+all` lets nobody in. With DNS dead all is plain greylisting.
+ * a record: `+all` lets nobody in. A client on a DNS block list waits for as long as it is listed. With DNS dead all is
+ * plain greylisting.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Lab, NET } from '../support/lab.js'
@@ -13,7 +14,10 @@ import { until } from '../support/until.js'
 const skipReason = whyNoLab('postfix')
 const PASS_MS = 6000
 const SHARED = ['-G', '6s:4h:36d', '-S', '0', '-s', '0', '--scan-interval', '2s']
-const CHECKS = ['--grey-spf', 'all', '--dnswl', 'good.example', '--dns-server', NAME_SERVER]
+const CHECKS = [
+  ...['--grey-spf', 'all', '--dnswl', 'good.example', '--dnsbl', 'bad.example'],
+  ...['--dns-server', NAME_SERVER],
+]
 const SIZE = 12
 const SERVERS = [
   {
@@ -43,6 +47,8 @@ const ZONE = {
   'six.example': txt('v=spf1 redirect=spf.protection.example'),
   'spf.protection.example': txt('v=spf1 ip4:44.128.0.0/16 ip6:2a00:db8::/32 -all'),
   'open.example': txt('v=spf1 +all'),
+  // Of a second: what it says is asked again with each try.
+  '66.1.128.44.bad.example': { records: [{ type: 'A', value: '127.0.0.2', ttl: 1 } as const] },
   '9.1.128.44.good.example': { records: [{ type: 'A', value: '127.0.5.3' } as const] },
 }
 
@@ -112,6 +118,27 @@ describe.skipIf(skipReason !== undefined)('story 21: SPF and DNS lists', () => {
     expect(await attempt(NET.inside.ipv4, '44.128.1.9', 'news@nowhere.example')).toBe(451)
     await lab.gateway.awaitInSet('spamd-white', '44.128.1.9')
     expect(await attempt(NET.inside.ipv4, '44.128.1.9', 'news@nowhere.example')).toBe(250)
+  })
+
+  test('a client on a DNS block list waits beyond passtime, and passes when it is listed no more', async () => {
+    const [listed, other] = ['44.128.1.66', '44.128.1.67']
+    const send = (source: string) => attempt(NET.inside.ipv4, source, `news@of-${source}.example`)
+    const startedMs = performance.now()
+    for (const source of [listed, other]) expect(await send(source)).toBe(451)
+    await elapsed(startedMs, PASS_MS + 2000)
+    for (const source of [listed, other]) expect(await send(source)).toBe(451)
+    // The other one was told the same, and is in by now: so has the listed one been looked at.
+    await lab.gateway.awaitInSet('spamd-white', other)
+    expect(await send(listed)).toBe(451)
+    expect(await send(other)).toBe(250)
+    expect(await lab.gateway.isInSet('spamd-white', listed)).toBe(false)
+    expect(await lab.gateway.entries('--ip', listed)).toContain(`GREY|${listed}|`)
+    await stopNameServer()
+    const { '66.1.128.44.bad.example': _listed, ...without } = ZONE
+    stopNameServer = await startNameServer(lab.gateway.machine, without)
+    expect(await send(listed)).toBe(451)
+    await lab.gateway.awaitInSet('spamd-white', listed)
+    expect(await send(listed)).toBe(250)
   })
 
   test('with DNS dead all is plain greylisting: the address that comes back passes, another does not', async () => {

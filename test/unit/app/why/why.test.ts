@@ -450,6 +450,64 @@ describe('a mail address or a domain', () => {
     expect(JSON.parse(whyJson(report))).toMatchObject({ database: { exceptions: ['example.org'] } })
   })
 
+  test('all lines stand in the order in which they decide, with one sentence at the end', async () => {
+    const ip = '198.51.100.9'
+    const key = (network: string, from = '<sender@example.net>') => ({
+      ...tuple(network, 600, { from }),
+      helo: '',
+    })
+    const { report } = await why(ip, {
+      loaded: ['drop'],
+      entries: [tuple(ip, 600), key('198.51.100.0/24'), key('spf:example.net')],
+      prepare: async ({ settings, status, probe }) => {
+        status.greyPrefix4 = 24
+        status.pools = { networkCount: 1, replacements: 1, failures: 0 }
+        const store = await openStore(settings.db, { mode: 'write' })
+        const source = { name: 'example.net', first: TEST_NOW, expire: 0, checked: TEST_NOW }
+        const put = { operation: 'put' as const, source: { ...source, networks: ['198.51.100.0/24'] } }
+        await store.editAllowed([put], TEST_NOW)
+        const plan = planRelease(
+          { terms: { to: 'user@example.org' }, scope: 'address', forSec: 60, actor: 'anna' },
+          TEST_NOW,
+        )
+        await makeRelease(store, { ...plan, id: 'abcdefgh' }, TEST_NOW)
+        await store.close()
+        for (const table of ['spamd-allow', 'spamd-white-net'])
+          probe.set(`pfctl -t ${table} -T test ${ip}`, 'status 2\nstderr 0/1 addresses match.')
+      },
+    })
+    const lines = renderWhy(report, PLAIN).split('\n')
+    expect(lines[0]).toBe(
+      'filter    nospamd: no, spamd-allow: no, spamd: no, spamd-white: no, spamd-white-net: no',
+    )
+    const labels = lines.map((line) => line.slice(0, 10).trim()).filter((label) => label !== '')
+    expect(labels).toEqual([
+      'filter',
+      'exception',
+      'list',
+      'loaded',
+      'database',
+      'release',
+      'history',
+      'peers',
+      'now',
+      'change',
+    ])
+    const greyKeys = lines.flatMap((line) => / GREY (\S+), /.exec(line)?.[1] ?? [])
+    expect(greyKeys).toEqual([ip, '198.51.100.0/24', 'spf:example.net'])
+  })
+
+  test('a tuple that is over says nothing, and neither does one of SPF alone', async () => {
+    const over = tuple('203.0.113.9', 20_000)
+    expect((await why('203.0.113.9', { loaded: [], entries: [over] })).report.verdict.state).toBe(
+      'unknown-host',
+    )
+    const entries = [tuple('203.0.113.9', 60), { ...tuple('spf:example.net', 3000), helo: '' }]
+    expect((await why('203.0.113.9', { loaded: [], entries })).report.verdict.sentence).toContain(
+      'passes when it is retried in 24m or later',
+    )
+  })
+
   describe('releases', () => {
     const entries = [tuple('203.0.113.9', 60)]
     const released = (terms: ReleaseTerms): GatewayState => ({
