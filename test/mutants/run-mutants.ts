@@ -37,6 +37,11 @@ const USED_BY: Readonly<Record<string, readonly string[]>> = {
   platform: ['feeds', 'firewall', 'app'],
 }
 
+/** Tests that start the changed files in processes of their own, so that they import none of them. */
+const STARTED_BY: Readonly<Record<string, string>> = {
+  'daemon/process': 'test/unit/daemon/process/two-processes.test.ts',
+}
+
 interface Candidate extends Mutant {
   layer: string
   /** Relative to the work tree. */
@@ -107,18 +112,18 @@ async function runTests(
   path: string,
   include: string[],
   stdio: 'ignore' | 'inherit' = 'ignore',
+  selection = ['related', path],
 ): Promise<Result> {
   const config = join(copy, 'vitest.mutants.config.mjs')
   writeFileSync(config, `export default { test: ${JSON.stringify({ include, testTimeout: 30_000 })} }\n`)
   const vitest = join(copy, 'node_modules/vitest/vitest.mjs')
   const words = [
-    'related',
+    ...selection,
     '--run',
     '--bail=1',
     '--passWithNoTests',
     '--reporter=dot',
     `--config=${config}`,
-    path,
   ]
   // A group of its own, so that the workers end with it.
   const child = spawn(process.execPath, [vitest, ...words], { cwd: copy, stdio, detached: true })
@@ -159,6 +164,9 @@ async function measure(copy: string, layer: string): Promise<void> {
     if (result === 'slow') slow += 1
     if (result === 'passed') {
       result = await runTests(copy, path, furtherTests)
+      const starter = STARTED_BY[layer]
+      if (result === 'passed' && starter !== undefined)
+        result = await runTests(copy, path, [starter], 'ignore', ['run'])
       if (result === 'slow') result = 'undecided'
     }
     writeFileSync(join(copy, path), text)

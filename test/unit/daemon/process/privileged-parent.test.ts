@@ -237,6 +237,15 @@ describe('a child that is not ours any more', () => {
     )
   })
 
+  test('an answered request makes room for another', async () => {
+    const { client } = join()
+    for (let count = 0; count < 2 * MAX_OPEN_REQUESTS; count += 1) await client.readSyncKey()
+    // The room for the last answers is given back as they are sent.
+    await new Promise(setImmediate)
+    const all = Array.from({ length: MAX_OPEN_REQUESTS }, () => client.readSyncKey())
+    expect(await Promise.all(all)).toHaveLength(MAX_OPEN_REQUESTS)
+  })
+
   test.each(['control-listener', 'config-listener'] as const)('%s is given once a start', async (name) => {
     const { parent, resources } = join()
     parent.take({ kind: 'request', id: 1, name })
