@@ -35,6 +35,7 @@ const USED_BY: Readonly<Record<string, readonly string[]>> = {
   firewall: ['daemon/grey'],
   feeds: ['app/lists'],
   platform: ['feeds', 'firewall', 'app'],
+  cli: ['app', 'daemon/process'],
 }
 
 /** Tests that start the changed files in processes of their own, so that they import none of them. */

@@ -114,7 +114,9 @@ export async function runImport(file: string, options: OptionValues, parts: Spam
       const newDomains =
         domainsFile === undefined ? undefined : await asCaller(() => addAllowedDomains(domainsFile, domains))
       if (report.bad > MAX_SHOWN_PROBLEMS) {
-        parts.writeError(`spamdctl: ${report.bad - MAX_SHOWN_PROBLEMS} more problems are not shown\n`)
+        const hidden = report.bad - MAX_SHOWN_PROBLEMS
+        const words = hidden === 1 ? 'problem is' : 'problems are'
+        parts.writeError(`spamdctl: ${hidden} more ${words} not shown\n`)
       }
       if (report.bad > 0 && input.type === 'text' && settings.list === undefined && isNothing(report)) {
         parts.writeError(

@@ -92,7 +92,5 @@ test('plain text passes, also when it is shorter than the magic', async () => {
 })
 
 test('three layers are refused', async () => {
-  await expect(readAll(gzipSync(gzipSync(gzipSync('x'))))).rejects.toThrow(
-    'compressed more than 2 times over',
-  )
+  await expect(readAll(gzipSync(gzipSync(gzipSync('x'))))).rejects.toThrow('compressed more than 2 times')
 })

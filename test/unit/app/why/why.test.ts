@@ -612,6 +612,15 @@ describe('output', () => {
     expect(renderWhy(report, PLAIN)).toContain('<\\x1b]0;x\\x07@example.net>')
   })
 
+  test('which lists spamd has loaded with it', async () => {
+    const lines = async (loaded: string[]) =>
+      renderWhy((await why('203.0.113.9', { loaded })).report, PLAIN).split('\n')
+    expect(await lines([])).toContainEqual(expect.stringMatching(/^loaded +spamd has it on no list$/))
+    expect(await lines(['drop', 'own'])).toContainEqual(
+      expect.stringMatching(/^loaded +spamd has it on drop, own$/),
+    )
+  })
+
   test('fits into 80 columns', async () => {
     const { report } = await why('203.0.113.9', { loaded: [], entries: [tuple('203.0.113.9', 60)] })
     for (const line of renderWhy(report, { width: 80, hasColour: false }).split('\n'))

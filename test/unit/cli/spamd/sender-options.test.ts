@@ -30,13 +30,15 @@ describe('what DNS is asked about senders', () => {
     const { dnswl, dnsbl } = senders(
       '--dnswl',
       'a.example=127.0.*.2-3',
+      '--dnswl',
+      'd.example',
       '--dnsbl',
       'b.example',
       '--dnsbl',
       'c.example',
     )
     expect([dnswl.map(({ zone }) => zone), dnsbl.map(({ zone }) => zone)]).toEqual([
-      ['a.example'],
+      ['a.example', 'd.example'],
       ['b.example', 'c.example'],
     ])
     const servers = ['192.0.2.53', '192.0.2.53:5353', '2001:db8::53', '[2001:db8::53]', '[2001:db8::53]:5353']

@@ -67,6 +67,15 @@ describe('import', () => {
     expect(stderr).toContain('spamdctl: 10 more problems are not shown\n')
   })
 
+  test('as many bad lines as are shown leave nothing unsaid', async () => {
+    const { path } = await openScene(folder)
+    const { stderr } = await importing([], `TRAPPED|192.0.2.1|5\n${'bad\n'.repeat(20)}`, path)
+    expect(stderr.trimEnd().split('\n')).toHaveLength(20)
+    expect(stderr).not.toContain('not shown')
+    const more = await importing([], `TRAPPED|192.0.2.1|5\n${'bad\n'.repeat(21)}`, path)
+    expect(more.stderr).toContain('spamdctl: 1 more problem is not shown\n')
+  })
+
   test('a plain list without --kind is told so', async () => {
     const { path } = await openScene(folder)
     expect((await importing([], '192.0.2.1\n', path)).stderr).toContain(
