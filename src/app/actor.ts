@@ -1,6 +1,6 @@
 import type { Environment } from '../platform/settings.js'
 
-/** The user who gave a command, also through sudo(8) and doas(1); undefined when nobody knows. For the history. */
+/** The user who gave a command, even through sudo(8) or doas(1); undefined when unknown. For the history. */
 export function actorOf(environment: Environment): string | undefined {
   for (const name of ['SUDO_USER', 'DOAS_USER', 'LOGNAME', 'USER']) {
     const value = environment[name]

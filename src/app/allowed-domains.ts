@@ -1,8 +1,8 @@
 /**
- * The allowed domains file: recipients outside of the domains listed there are spamtraps.
- * One suffix a line, surrounding white space removed, empty lines and lines that start with `#` skipped.
- * Source: spamd(8), "GREYTRAPPING"; a suffix without `@` or `.` in front matches at a label boundary only
- * (the original lets `example.org` allow `notexample.org` as well).
+ * The allowed domains file: recipients outside of the domains listed there are spamtraps. One suffix per
+ * line, surrounding white space removed, empty lines and lines that start with `#` skipped. Source: spamd(8),
+ * "GREYTRAPPING"; a suffix without `@` or `.` in front matches at a label boundary only (the original lets
+ * `example.org` allow `notexample.org` as well).
  */
 import type { WireText } from '../domain/entry.js'
 import { MAX_FIELD_BYTES } from '../domain/times.js'
@@ -12,14 +12,14 @@ import { AppError } from '../platform/app-error.js'
 export interface AllowedDomains {
   /** As written, in the order of the file: what is logged. */
   readonly suffixes: readonly string[]
-  /** True when a suffix fits the recipient, which is in the form that `trapKeyOf` returns. */
+  /** True when a suffix matches the recipient, which is in the form returned by `trapKeyOf`. */
   allows(recipient: WireText): boolean
 }
 
 /**
- * Suffixes of a file's content, or undefined when it holds no usable line (no restriction). `path` is for the
- * error: `AppError` `ERR_ALLOWED_DOMAINS_LINE`, with the original's text, when a suffix is longer than an address
- * can be; the whole file is then ignored.
+ * Suffixes of a file's content, or undefined when it has no usable line (no restriction). `path` is for the
+ * error: `AppError` `ERR_ALLOWED_DOMAINS_LINE`, with the original's text, when a suffix is longer than an
+ * address can be; the whole file is then ignored.
  */
 export function parseAllowedDomains(content: Uint8Array, path: string): AllowedDomains | undefined {
   const suffixes: string[] = []
@@ -41,7 +41,7 @@ export function parseAllowedDomains(content: Uint8Array, path: string): AllowedD
 
 const LABEL_BORDERS = '@.'
 
-/** Looks the tails of an address up in a set, so that the cost does not grow with the list. */
+/** Looks up the suffixes of an address in a set, so that the cost does not grow with the list. */
 class SuffixSet implements AllowedDomains {
   readonly suffixes: readonly string[]
   readonly #folded: ReadonlySet<string>

@@ -1,18 +1,19 @@
-/** Asks the running spamd through its Unix socket. Source: docs/protocol/control-socket.md. */
+/** Queries the running spamd through its Unix socket. Source: docs/protocol/control-socket.md. */
 import { connect } from 'node:net'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
 import { isErrorCode } from '../platform/error-codes.js'
 import type { AnswerTo, ControlRequest, ControlRequests } from './control-protocol.js'
 
-/** A list of 100,000 connections takes some 30 MB; more is no answer of ours. */
+/** A list of 100,000 connections takes about 30 MB; more is not a valid answer. */
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024
 /** The daemon answers from memory. */
 const ANSWER_TIMEOUT_MS = 10_000
 
 /**
- * The result of one request, which may have fields. Errors: `AppError` `ERR_DAEMON_GONE` (nobody answers there), `ERR_DAEMON_DENIED`
- * (no right to the socket), `ERR_DAEMON_ANSWER` (not an answer, or late), or the daemon's own code.
+ * The result of one request, which may have fields. Errors: `AppError` `ERR_DAEMON_GONE` (no answer),
+ * `ERR_DAEMON_DENIED` (no permission for the socket), `ERR_DAEMON_ANSWER` (not an answer, or late), or the
+ * daemon's own code.
  */
 export async function askDaemon<Request extends ControlRequest>(
   socketPath: string,
@@ -26,7 +27,7 @@ export async function askDaemon<Request extends ControlRequest>(
   } catch {
     throw new AppError('ERR_DAEMON_ANSWER', `${socketPath}: the reply is not from spamd`)
   }
-  // It is from our own daemon, whose handlers have these types; an older one may leave fields out.
+  // It comes from our own daemon, whose handlers have these types; an older one may omit fields.
   if (answer.ok === true) return answer.result as AnswerTo<Request>
   throw new AppError(
     isErrorCode(answer.error?.code) ? answer.error.code : 'ERR_DAEMON_ANSWER',

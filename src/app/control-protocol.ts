@@ -1,8 +1,8 @@
 /**
- * Every request of spamd's Unix socket with its fields and its answer: what the daemon answers, who asks, and what is
- * shown of it all use these types. Source: docs/protocol/control-socket.md.
+ * Every request of spamd's Unix socket with its fields and its answer: the daemon, its clients and the
+ * renderers use these types. Source: docs/protocol/control-socket.md.
  *
- * Answers travel as JSON: what is undefined is absent. Fields may be added; a reader must bear that some are missing.
+ * Answers are JSON: undefined fields are absent. Fields may be added; a reader must accept missing ones.
  */
 import type { MetricFamily } from '../codec/metrics-text.js'
 import type { UnixSec } from '../platform/clock.js'
@@ -16,52 +16,52 @@ export interface ConnectionSnapshot {
   id: number
   ip: string
   port: number
-  /** The address that the client meant. */
+  /** The address that the client connected to. */
   localIp: string
   /** BLACK, GREY or OPEN. */
   class: string
   state: string
   lists: string[]
   ageSec: number
-  /** Seconds between bytes of a reply, 0 when they are written at once. */
+  /** Seconds between bytes of a reply, 0 when they are sent at once. */
   stutterSec: number
   tls: boolean
   bytesIn: number
   bytesOut: number
 }
 
-/** One walk of the scanner over the database. */
+/** One scan of the database. */
 export interface ScanReport {
   /** When it began. */
   atSec: UnixSec
   isComplete: boolean
-  /** The clock may be wrong, and most of the white list would expire: nothing was looked at. */
+  /** The clock may be wrong, and most of the white list would expire: nothing was changed. */
   isWaiting: boolean
   whiteCount: number
   trappedCount: number
   /** Open networks of pools. */
   poolCount: number
-  /** Tuples that wait, when it ended. */
+  /** Waiting tuples at the end. */
   greyCount: number
   deletedCount: number
   promotedCount: number
   durationMs: number
 }
 
-/** What the synchronisation did; parts that do not apply are undefined. */
+/** Counters of the synchronisation; parts that do not apply are undefined. */
 export interface SyncStatus {
   listening?: string | undefined
   multicast?: { interface: string; ttl: number; group: string; sends: boolean; receives: boolean } | undefined
   peers: readonly { name: string; address: string }[]
   keyFingerprint?: string | undefined
   sent?: SyncSenderCounters | undefined
-  /** Datagrams, those of ourselves left out; `refused` by reason. */
+  /** Datagrams, except our own; `refused` by reason. */
   received?: { received: number; accepted: number; refused: Counters } | undefined
-  /** The last message of each peer that was believed; the skew is its clock less ours. */
+  /** The last authentic message of each peer; the skew is its clock minus ours. */
   heard?: readonly { address: string; lastSec: UnixSec; skewSec: number }[] | undefined
-  /** What became of the entries that were received. */
+  /** Entries received, by result. */
   entries?: { applied: number; ignored: number; dropped: number } | undefined
-  /** Version 3; undefined when it is not spoken: no key, -b, or switched off. */
+  /** Version 3; undefined when not in use: no key, -b, or switched off. */
   state?: StateStatus | undefined
 }
 
@@ -71,21 +71,21 @@ export interface StatePeer {
   node: number
   address: string
   lastSec: UnixSec
-  /** Its clock less ours when it was heard last. */
+  /** Its clock minus ours when it was last heard. */
   skewSec: number
-  /** It says in version 3 what it says in version 2. */
+  /** It sends in version 3 what it would send in version 2. */
   isTellingAll: boolean
-  /** Changes that were told of and have not arrived. */
+  /** Changes that were announced and have not arrived. */
   missingCount: number
   /** Since when; undefined while nothing is missing. */
   missingSinceSec?: UnixSec | undefined
 }
 
-/** What version 3 has done since the start. */
+/** Counters of version 3 since the start. */
 export interface StateStatus {
   peers: readonly StatePeer[]
   sent: { messages: number; records: number; skippedChanges: number }
-  /** Records by what became of them, and how often changes were found missing. */
+  /** Records by result, and how often changes were found missing. */
   received: {
     applied: number
     unchanged: number
@@ -101,7 +101,7 @@ interface ListSummary {
   entryCount: number
 }
 
-/** What a running spamd says of itself: for `spamdctl status`, `doctor` and `why`. */
+/** Status of a running spamd: for `spamdctl status`, `doctor` and `why`. */
 export interface DaemonStatus {
   /** Of the process that talks to clients. */
   pid: number
@@ -112,7 +112,7 @@ export interface DaemonStatus {
   configPort: number
   /** Path of the database; undefined with -b. */
   database: string | undefined
-  /** Since when it goes on without the server of its database; undefined: it does not. */
+  /** Time since which it has used its local database; undefined: it does not. */
   aloneSinceSec: UnixSec | undefined
   stateDir: string
   user: string
@@ -120,7 +120,7 @@ export interface DaemonStatus {
   greyPrefix4: number | undefined
   greyPrefix6: number | undefined
   poolExpireSec: number
-  /** Why the clock may be wrong, so that entries are kept beyond their time; undefined while it is believed. */
+  /** Why the clock may be wrong, so that entries do not expire; undefined while it is trusted. */
   clockDoubt?: string | undefined
   /** Learn-only mode. */
   isLearning: boolean
@@ -129,11 +129,11 @@ export interface DaemonStatus {
   lists: ListSummary[]
   lastScan: ScanReport | undefined
   scanIntervalSec: number
-  /** The packet filter's table of WHITE as spamd wrote it last; undefined with -b. */
+  /** The packet filter's table of WHITE addresses as last written by spamd; undefined with -b. */
   table: { addressCount: number; replacements: number; failures: number } | undefined
   /** Its table of networks that pools opened. */
   pools: { networkCount: number; replacements: number; failures: number } | undefined
-  /** What DNS is asked about senders, and how it answers; undefined when it is not asked. */
+  /** Which DNS queries about senders are used, and how they are answered; undefined when there are none. */
   senders?: SenderStatus | undefined
   /** Undefined when nothing is synchronised. */
   sync: SyncStatus | undefined
@@ -141,17 +141,17 @@ export interface DaemonStatus {
 
 /** See spamd(8), "Senders and DNS". */
 export interface SenderStatus {
-  /** Whose SPF is checked; undefined: nobody's. */
+  /** Domains whose SPF is checked; undefined: none. */
   spf: 'all' | 'file' | undefined
   /** Zones. */
   dnswl: string[]
   dnsbl: string[]
-  /** Questions that were answered, and those that were not, since the start. */
+  /** Answered and unanswered queries since the start. */
   answered: number
   failed: number
 }
 
-/** Counters of the daemon, and what it holds. */
+/** Counters of the daemon, and its contents. */
 export interface DaemonStats {
   connections: { total: number; black: number }
   smtp: Counters
@@ -168,12 +168,15 @@ export interface DaemonStats {
 export interface ControlRequests {
   connections: { fields: NoFields; answer: { connections: ConnectionSnapshot[] } }
   status: { fields: NoFields; answer: DaemonStatus }
-  /** `ip`: a canonical address. The names of the loaded block lists that hold it, `spamd-greytrap` for trapped hosts. */
+  /**
+   * `ip`: a canonical address. The names of the loaded block lists that contain it, `spamd-greytrap` for
+   * trapped hosts.
+   */
   lookup: { fields: { ip: string }; answer: { lists: string[] } }
   stats: { fields: NoFields; answer: DaemonStats }
   /** Scans now. Errors: `ERR_SCAN_OFF` with -b. */
   scan: { fields: NoFields; answer: ScanReport }
-  /** Believes the clock from now on, and scans. */
+  /** Trusts the clock from now on, and scans. */
   'accept-clock': { fields: NoFields; answer: { wasDoubted: boolean } }
   /** The families of Prometheus. */
   metrics: { fields: NoFields; answer: MetricFamily[] }
@@ -186,7 +189,7 @@ type NoFields = Readonly<Record<string, never>>
 export type ControlRequest = keyof ControlRequests
 export type AnswerTo<Request extends ControlRequest> = ControlRequests[Request]['answer']
 
-/** What answers each request. Fields came from outside: anything may be in them. */
+/** The handler of each request. Fields come from outside: they may have any value. */
 export type ControlHandlers = {
   readonly [Request in ControlRequest]: (
     fields: Readonly<Record<string, unknown>>,

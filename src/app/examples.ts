@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../platform/app-error.js'
 
-/** Text of a file below docs/examples. `ERR_INIT_EXAMPLES` when this installation has lost them. */
+/** Text of a file below docs/examples. `ERR_INIT_EXAMPLES` if this installation lacks them. */
 export function readExample(path: string): string {
   return readFileSync(join(examplesFolder(), path), 'utf8')
 }

@@ -1,4 +1,4 @@
-/** Reading the history: which events somebody wants to see, and what they say. */
+/** Reading the history: selecting events, and their text. */
 
 import type { Store } from '../db/store.js'
 import { CHANGE_RULES, type ChangeRule } from '../domain/change.js'
@@ -25,7 +25,7 @@ export function isChangeRule(word: string): word is ChangeRule {
   return CHANGE_RULES.some((rule) => rule === word)
 }
 
-/** Matching rows behind `after`, oldest first, in batches; the last value of `position` is where to go on. */
+/** Matching rows after `after`, oldest first, in batches; continue with the last value of `position`. */
 export async function* readMatching(
   store: Pick<Store, 'readHistory'>,
   filter: HistoryFilter,

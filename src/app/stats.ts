@@ -1,4 +1,4 @@
-/** What the counters of the hours and the history say: `spamdctl stats` and `advise`. Pure. */
+/** Evaluation of the hourly counters and the history: `spamdctl stats` and `advise`. Pure. */
 import type { HistoryRow } from '../domain/history.js'
 import { CANDIDATE_MINUTES, type HourlyCount, MAX_DELAY_MINUTES } from '../domain/hourly-counts.js'
 import { trapKeyOf } from '../domain/recipient.js'
@@ -158,13 +158,15 @@ export interface Advice {
   passed: number
   lost: number
   presentMinutes: number
-  /** The shortest passtime that lets no more of the lost pass; undefined while too little is known. */
+  /**
+   * The shortest passtime that does not let more of the lost clients pass; undefined with too little data.
+   */
   bestMinutes: number | undefined
 }
 
-/** Fewer tuples than this say nothing. */
+/** With fewer tuples there is no advice. */
 const MIN_KNOWN = 50
-/** So many of the lost in a hundred more may pass with a shorter passtime. */
+/** Percentage of the lost clients that may additionally pass with a shorter passtime. */
 const TOLERATED_SHARE = 0.01
 
 /** Compares passtimes by the retries that were seen with the present one. */

@@ -1,4 +1,4 @@
-/** What `spamdctl status` shows: the daemons, the database, tables, lists and peers at this moment. Reads only. */
+/** What `spamdctl status` shows: the current daemons, database, tables, lists and peers. Reads only. */
 import { statSync } from 'node:fs'
 import { formatDuration } from '../codec/duration.js'
 import type { EntryCounts } from '../db/store.js'
@@ -18,7 +18,7 @@ import { type ListState, readListStates } from './lists/list-states.js'
 import { readConfiguration } from './lists/read-configuration.js'
 import { toDisplayText } from './wire-text.js'
 
-/** A list that was not received for so long is worth a warning. */
+/** A list that was not fetched for this long causes a warning. */
 const STALE_LIST_SEC = 3 * 86_400
 const OVERDUE_SCANS = 5
 /** As in doctor: promotions are written within a second. */
@@ -43,7 +43,7 @@ export interface SuiteStatus {
   troubles: { level: 'critical' | 'warning' | 'unknown'; message: string }[]
 }
 
-/** Looks at everything once. What cannot be seen is told in its place; never throws for it. */
+/** Reads everything once. What cannot be read is reported in its place; never throws for it. */
 export async function readStatus(probe: SystemProbe, settings: Settings): Promise<SuiteStatus> {
   const timeSec = probe.nowSec()
   const [answer, processes] = await Promise.all([readDaemonAnswer(settings.controlSocket), probe.processes()])

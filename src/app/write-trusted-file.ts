@@ -5,8 +5,8 @@ import { replaceFileWith } from '../platform/replace-file.js'
 import { distrustOf } from '../platform/trusted-folder.js'
 
 /**
- * Replaces a file that can be made again at any time whole, readable by everybody. `AppError` with the given code; root
- * writes in no folder that others can write.
+ * Atomically replaces a file that can be recreated at any time, readable by everyone. `AppError` with the
+ * given code; root writes in no folder that others can write.
  */
 export async function writeTrustedFile(
   path: string,

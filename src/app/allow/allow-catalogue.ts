@@ -1,8 +1,8 @@
 /**
- * Large senders that are known to retry from pools of addresses, with a domain whose SPF record names the networks of
- * their servers. Written down in November 2026 without asking DNS: what a record names today is what
- * `spamdctl allow add --dry-run` shows. Retrying from another address is allowed; whether to exempt somebody is the
- * administrator's choice.
+ * Large senders that are known to retry from pools of addresses, with a domain whose SPF record names the
+ * networks of their servers. Collected in November 2026 without DNS queries: the current networks are what
+ * `spamdctl allow add --dry-run` shows. Retrying from another address is legitimate; whether to exempt a
+ * sender is the administrator's choice.
  */
 
 interface CatalogueSender {
@@ -29,7 +29,7 @@ const ALLOW_CATALOGUE: readonly CatalogueSender[] = [
   { domain: 'sendgrid.net', who: 'SendGrid', what: 'mail that companies send through it' },
 ]
 
-/** The catalogue as commands with remarks, for people to choose from. */
+/** The catalogue as commands with comments, for people to choose from. */
 export function formatAllowCatalogue(): string {
   const width = Math.max(...ALLOW_CATALOGUE.map(({ domain }) => domain.length))
   const lines = ALLOW_CATALOGUE.map(

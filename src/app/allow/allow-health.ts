@@ -1,19 +1,19 @@
-/** What is wrong with exceptions: networks that grow old, and sources that let nobody through. Pure. */
+/** Problems with exceptions: outdated networks, and sources without effect. Pure. */
 import { formatDuration } from '../../codec/duration.js'
 import { type AllowSource, allowStateOf, isAllowedNetwork, KEEP_NETWORKS_SEC } from '../../domain/allow.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
 import { setOfNetworks } from './network-set.js'
 
-/** The timer asks twice a day: networks that are older were missed for days. */
+/** The timer runs twice a day: older networks mean that it has failed for days. */
 const STALE_SEC = 3 * 86_400
 
 export interface AllowHealth {
   sourceCount: number
   /** Domains among them: those that need the timer. */
   domainCount: number
-  /** Networks that the table should hold, both families together. */
+  /** Networks that should be in the table, both families together. */
   networkCount: number
-  /** When the domain that was not found for longest was last found, seconds since the Epoch; undefined without any. */
+  /** The oldest time at which a domain was last found, seconds since the Epoch; undefined without domains. */
   oldestSec: number | undefined
   /** One line each; a name is the administrator's own, canonical. */
   troubles: string[]
@@ -52,7 +52,9 @@ function troubleOf(source: AllowSource, nowSec: number): string | undefined {
   }
 }
 
-/** What the table of the packet filter should hold at a time: the networks of all sources in force, collapsed. */
+/**
+ * Expected content of the packet filter's table at a time: the networks of all sources in force, collapsed.
+ */
 export function allowContent(
   sources: readonly AllowSource[],
   nowSec: number,

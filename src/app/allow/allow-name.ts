@@ -1,4 +1,4 @@
-/** What may be named by `spamdctl allow`. */
+/** Names accepted by `spamdctl allow`. */
 import { domainToASCII } from 'node:url'
 import { isHostName } from '../../codec/dns/dns-name.js'
 import { isTooWide } from '../../codec/spf/collect-ranges.js'
@@ -19,7 +19,7 @@ export function parseAllowName(text: string): string {
     }
     return name
   }
-  // What a URL would read as something else than a name is none.
+  // Text that a URL parser would read differently is not a name.
   const domain = /[\s%/?#@:\\[\]\0-\x1f\x7f]/.test(text) ? '' : domainToASCII(text.replace(/\.$/, ''))
   if (isHostName(domain) && /^[a-z0-9_]/.test(domain) && !isAllowedNetwork(domain)) return domain
   throw usage(
@@ -28,7 +28,10 @@ export function parseAllowName(text: string): string {
   )
 }
 
-/** The word of `spamdctl allow add` that names exactly this domain, a text of a stranger; undefined when none does. */
+/**
+ * The argument of `spamdctl allow add` that names exactly this domain, which is text from outside; undefined
+ * when none does.
+ */
 export function allowWordOf(domain: WireText): string | undefined {
   try {
     return !isAllowedNetwork(domain) && parseAllowName(domain) === domain ? domain : undefined

@@ -1,4 +1,6 @@
-/** `spamdctl allow`: each command stores first, and then fills the table of the packet filter with what is stored. */
+/**
+ * `spamdctl allow`: each command stores first, and then fills the packet filter's table from the database.
+ */
 import { type AllowSource, allowStateOf, isAllowedNetwork, MAX_ALLOW_SOURCES } from '../../domain/allow.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
@@ -12,21 +14,21 @@ export interface AllowWorld {
   nowSec: number
   /** Who gave the command, for the history. */
   actor: string | undefined
-  /** Undefined where there is none to fill. */
+  /** Undefined when there is no table to fill. */
   firewall: Firewall | undefined
-  /** Asked for networks of domains. */
+  /** Queried for networks of domains. */
   dns: Pick<DnsClient, 'run'>
 }
 
 export interface AllowRun {
   changes: SourceChange[]
-  /** Networks in the table now; undefined when it was left alone. */
+  /** Networks in the table now; undefined when it was not changed. */
   tableCount: number | undefined
 }
 
 /**
- * Adds a source, or replaces one of the same name, with the networks that it stands for. A domain that cannot be
- * asked for now is stored all the same; one that names too much, or nothing, is refused: `ERR_ALLOW`.
+ * Adds a source, or replaces one of the same name, with its networks. A domain that cannot be looked up at
+ * the moment is stored anyway; one that names too many networks, or none, is refused: `ERR_ALLOW`.
  */
 export async function addAllowed(
   wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
@@ -56,7 +58,7 @@ export async function addAllowed(
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
 }
 
-/** The source as it is stored before its domain is asked for; what is not given anew stays as it was. */
+/** The source as stored before its domain is looked up; values that are not given keep their old value. */
 function sourceOf(
   wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
   before: AllowSource | undefined,
@@ -74,7 +76,7 @@ function sourceOf(
   }
 }
 
-/** Takes sources away; names that are not there are returned, and nothing is done then. */
+/** Removes sources; unknown names are returned, and nothing is removed then. */
 export async function removeAllowed(
   names: readonly string[],
   world: AllowWorld,
@@ -123,7 +125,7 @@ export async function syncAllowed(
   return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
 }
 
-/** What was removed while DNS was asked stays removed; an end or a note that was given meanwhile stays as well. */
+/** A source that was removed during the DNS queries stays removed; a new end or note is kept too. */
 async function storePlan(
   store: AllowStore,
   changes: readonly SourceChange[],

@@ -5,7 +5,7 @@ import { formatCidrs } from '../../ip/cidr-text.js'
 import { IpRangeCollector, type IpRangeSet } from '../../ip/ip-range-set.js'
 import { overlaps } from '../../ip/set-size.js'
 
-/** The addresses of canonical CIDR text; what is none is left out. */
+/** The addresses of canonical CIDR text; anything else is ignored. */
 export function setOfNetworks(networks: readonly string[]): IpRangeSet {
   const collector = new IpRangeCollector()
   for (const text of networks) {

@@ -1,32 +1,32 @@
-/** Brings the networks of all sources up to date, and the packet filter's table with them. */
+/** Updates the networks of all sources, and the packet filter's table with them. */
 import type { Store } from '../../db/store.js'
 import { type AllowEdit, type AllowSource, allowStateOf, isAllowedNetwork } from '../../domain/allow.js'
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
 import { allowContent } from './allow-health.js'
 import type { DomainNetworks } from './walk-domain.js'
 
-/** The table that the rules send past spamd, beside the administrator's own `nospamd`. */
+/** The table that the rules let bypass spamd, besides the administrator's own `nospamd`. */
 export const ALLOW_TABLE: TableSpec = { name: 'spamd-allow', content: 'networks' }
 
-/** Domains that are walked at a time. */
+/** Number of domains looked up at a time. */
 const AT_A_TIME = 8
 
 /** What became of one source. */
 export interface SourceChange {
-  /** As it is stored from now on; as it was when it is removed. */
+  /** As stored from now on; unchanged when it is removed. */
   source: AllowSource
   added: string[]
   removed: string[]
-  /** Why its networks are not new; those of last time stay in force. Escape it. */
+  /** Why its networks were not updated; the previous ones stay in force. Escape it. */
   failure: string | undefined
-  /** The failure may be over at the next try. */
+  /** The failure may be temporary. */
   isPassing: boolean
   /** Its own time is over. */
   isEnded: boolean
   hasClientTerms: boolean
 }
 
-/** Looks every domain up; without `walk` only ends what is over. Stores nothing. */
+/** Looks every domain up; without `walk` only removes expired sources. Stores nothing. */
 export async function planSync(
   sources: readonly AllowSource[],
   walk: ((domain: string) => Promise<DomainNetworks>) | undefined,
@@ -71,7 +71,7 @@ async function planSource(
   }
 }
 
-/** What has to be stored of a plan: what was found, and the end of what is over. */
+/** What must be stored from a plan: the networks found, and the end of expired sources. */
 export function editsOf(changes: readonly SourceChange[]): AllowEdit[] {
   const edits: AllowEdit[] = []
   for (const { source, failure, isEnded } of changes) {
@@ -82,8 +82,8 @@ export function editsOf(changes: readonly SourceChange[]): AllowEdit[] {
 }
 
 /**
- * Fills the table with what is stored now, in one step; returns how many networks it holds, undefined without a packet
- * filter.
+ * Fills the table from the database, in one step; returns how many networks it has, undefined without a
+ * packet filter.
  */
 export async function fillAllowTable(
   firewall: Firewall | undefined,

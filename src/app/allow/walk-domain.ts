@@ -1,12 +1,12 @@
-/** The networks of a domain, as its SPF record and what that includes name them. */
+/** The networks of a domain, according to its SPF record and the records that it includes. */
 import { collectRanges, isTooWide } from '../../codec/spf/collect-ranges.js'
 import { MAX_ALLOW_NETWORKS } from '../../domain/allow.js'
 import type { DnsClient } from '../../platform/dns-client.js'
 import { networksOf } from './network-set.js'
 
 /**
- * More than the ten terms that a check of one client may ask for: some senders need more, and here nobody waits for an
- * answer. Source of the ten: RFC 7208 section 4.6.4.
+ * More than the ten terms that a check of one client may use: some senders need more, and nobody waits for an
+ * answer here. Source of the ten: RFC 7208 section 4.6.4.
  */
 const LIMITS = { lookupTerms: 60, voidTerms: 10 }
 const WALK_MS = 20_000
@@ -14,10 +14,10 @@ const WALK_MS = 20_000
 /** `hasClientTerms`: further clients may pass by `exists`, `ptr` or a macro, which name no network. */
 export type DomainNetworks =
   | { ok: true; networks: string[]; hasClientTerms: boolean }
-  /** `isPassing`: it may be otherwise at the next try. The reason may quote a record: escape it. */
+  /** `isPassing`: the next attempt may succeed. The reason may quote a record: escape it. */
   | { ok: false; reason: string; isPassing: boolean }
 
-/** Asks DNS for the networks of a domain. Nothing that is unsure, and nothing that is too wide, is taken. */
+/** Looks up the networks of a domain. Uncertain or too wide results are not accepted. */
 export async function walkDomain(
   dns: Pick<DnsClient, 'run'>,
   domain: string,

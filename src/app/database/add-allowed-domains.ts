@@ -5,8 +5,8 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { inRightsFor } from '../../platform/lesser-rights.js'
 
 /**
- * Appends to a file of allowed domains (one suffix a line) those that it does not have yet, in any case; a missing file
- * is made. Gives how many were added. Throws `AppError` `ERR_IMPORT_OUTPUT`.
+ * Appends to a file of allowed domains (one suffix a line) those that are missing, ignoring case; a missing
+ * file is created. Returns how many were added. Throws `AppError` `ERR_IMPORT_OUTPUT`.
  */
 export async function addAllowedDomains(path: string, domains: readonly WireText[]): Promise<number> {
   try {

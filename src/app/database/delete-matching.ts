@@ -7,12 +7,13 @@ import type { EntryQuery } from '../../domain/query.js'
 /** What a deletion needs of a store. */
 export type DeletionStore = Pick<Store, 'list' | 'count' | 'edit' | 'load'>
 
-/** Entries that one transaction deletes, so that the daemons get their turn. */
+/** Number of entries deleted per transaction, so that the daemons are not blocked. */
 const MAX_ENTRIES_PER_TRANSACTION = 10_000
 
 /**
- * Deletes what matches, in transactions of bounded size, and returns how many entries went. One open store makes one event
- * of it, which `undo` takes back as a whole. `onChanged` gets what each transaction changed, after it is stored.
+ * Deletes what matches, in transactions of bounded size, and returns the number of deleted entries. Within
+ * one open store this is one event, which `undo` reverts as a whole. `onChanged` receives the changes of each
+ * transaction after they are stored.
  */
 export async function deleteMatching(
   store: Pick<Store, 'list'>,

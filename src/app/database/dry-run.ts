@@ -1,4 +1,4 @@
-/** `spamdb --dry-run`: the same decisions as an edit, told instead of stored. */
+/** `spamdb --dry-run`: the same decisions as for an edit, printed instead of stored. */
 import { escapeField } from '../../codec/database/spamdb-text.js'
 import type { Changed, EditOutcome, ManualEdit, Store } from '../../db/store.js'
 import { type Change, isHostChange } from '../../domain/change.js'
@@ -8,9 +8,9 @@ import type { EntryKind, WireText } from '../../domain/entry.js'
 import { HybridClock } from '../../domain/stamp.js'
 
 /**
- * Takes edits as a store does and prints a line for each thing that it would do: `add WHITE 192.0.2.1`,
- * `update WHITE 192.0.2.1`, `change WHITE 192.0.2.1 to TRAPPED`, `skip ...`, `delete ...`. A key that stands
- * twice, also in another batch, is judged as if the first change had been made.
+ * Accepts edits like a store and prints a line for each planned change: `add WHITE 192.0.2.1`,
+ * `update WHITE 192.0.2.1`, `change WHITE 192.0.2.1 to TRAPPED`, `skip ...`, `delete ...`. A key that appears
+ * twice, even in another batch, is handled as if the first change had been made.
  */
 export function openDryRun(
   store: Pick<Store, 'load'>,
@@ -50,7 +50,7 @@ function describeChange(change: Change): WireText {
   return isHostChange(change) && was !== is ? `change ${was} ${name} to ${is}` : `update ${was} ${name}`
 }
 
-/** An addition that finds its entry there and leaves it. */
+/** An addition whose entry exists already. */
 function describeUnchanged(draft: Draft, edit: ManualEdit, outcome: EditOutcome): WireText {
   const verb = outcome === 'skipped' ? 'skip' : 'update'
   let kind: EntryKind | undefined

@@ -10,12 +10,12 @@ import { readTypedSpamtrap } from './typed-spamtrap.js'
 
 export interface EditRequest {
   operation: 'add' | 'delete'
-  /** What -t, -T and -G choose; a deletion looks only whether it is GREY. */
+  /** The kind selected by -t, -T and -G; a deletion only distinguishes GREY. */
   kind: EntryKind
   /** With a GREY deletion: every tuple of the address. */
   allTuples: boolean
   ifMissing: boolean
-  /** Life time in seconds in place of the default, `never` to pin. */
+  /** Lifetime in seconds instead of the default, `never` to pin. */
   lifetime: number | 'never' | undefined
   comment: string | undefined
 }
@@ -23,7 +23,7 @@ export interface EditRequest {
 /** Why a key changed nothing; `key` is the text as typed. */
 export type KeyFailure =
   | { reason: 'invalid-ip' | 'no-entry'; key: WireText }
-  /** Ends the run: keys behind it are not looked at. */
+  /** Ends the run: the remaining keys are not processed. */
   | { reason: 'not-email'; key: WireText }
   /** Ends the run: nothing of this batch is stored. */
   | { reason: 'storage'; error: AppError; operation: 'add' | 'delete'; keyCount: number; doneCount: number }
@@ -37,15 +37,15 @@ export interface EditResult {
 }
 
 /**
- * One transaction takes at most so many keys, so that readers and the daemon get their turn within a second or two. Fewer would
- * write the pages of a large table once more for each transaction.
+ * Maximum number of keys per transaction, so that readers and the daemon are served within a second or two.
+ * With fewer, the pages of a large table would be written more often.
  */
 const MAX_KEYS_PER_TRANSACTION = 300_000
 
 /**
- * Edits the entries under `batches` of keys, each batch in transactions of its own and stored for good
- * before the next one is taken. `onFailure` is called in the order of keys. `onChanged` gets what each
- * transaction changed, after it is stored: there the news go to other gateways. `actor` is for the history.
+ * Edits the entries under `batches` of keys, each batch in transactions of its own and stored before the next
+ * one is processed. `onFailure` is called in the order of keys. `onChanged` gets what each transaction
+ * changed, after it is stored: there they are sent to other gateways. `actor` is for the history.
  */
 export async function editEntries(
   store: Pick<Store, 'edit'>,
@@ -86,7 +86,7 @@ export async function editEntries(
   return result
 }
 
-/** What one batch of keys asks for. Slots are in the order of keys: an edit's index, or a failure. */
+/** Edits for one batch of keys. Slots are in the order of keys: an edit's index, or a failure. */
 interface EditPlan {
   edits: ManualEdit[]
   slots: ({ key: WireText; editIndex: number } | KeyFailure)[]

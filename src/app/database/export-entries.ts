@@ -6,10 +6,11 @@ import { poolKeyOf } from '../../domain/pool-key.js'
 import { toWireText } from '../wire-text.js'
 
 /**
- * The database as text that `importEntries` reads back to the same entries, in pieces of latin-1: spamdb's
- * lines, and a comment line behind each entry that has a comment. Pools are left out: the original knows none, and they
- * are soon earned again. Only what those lines have no field for is lost: creation and counters of TRAPPED, creation of SPAMTRAP. From a damaged database comes all that can be
- * read; each stretch that cannot is described to `onGap`.
+ * The database as text that `importEntries` reads back to the same entries, in parts of latin-1 text:
+ * spamdb's lines, and a comment line after each entry that has a comment. Pools are left out: the original
+ * has none, and they are soon opened again. Only what those lines have no field for is lost: creation and
+ * counters of TRAPPED, creation of SPAMTRAP. From a damaged database everything readable is exported; each
+ * unreadable range is reported to `onGap`.
  */
 export async function* exportEntries(
   store: Store,

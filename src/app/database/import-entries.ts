@@ -25,9 +25,9 @@ export interface ImportOptions {
         comment: string | undefined
       }
     | undefined
-  /** Leave entries that exist as they are. */
+  /** Leave existing entries unchanged. */
   ifMissing: boolean
-  /** Set: allowed domains among the entries are handed over; else they are bad lines. */
+  /** Set: allowed domains among the entries are passed on; else they are invalid lines. */
   onDomain?: ((domain: WireText) => void) | undefined
 }
 
@@ -38,22 +38,25 @@ export interface ImportReport {
   bad: number
 }
 
-/** A line, or a place of a database, that brought no entry. */
+/** A line, or a place in a database, that gave no entry. */
 export interface ImportProblem {
   /** `line 12`, `offset 4096`, `entry KEY`, or `end of the file`. */
   place: string
   reason: string
 }
 
-/** Entries handed over at a time: enough for speed, few enough for the memory. */
+/** Number of entries passed on at a time: enough for speed, few enough for memory. */
 const BATCH_ENTRIES = 5000
-/** Longest line: three fields of 64 KiB, or one key as long as spamdb takes it with every byte escaped. */
+/**
+ * Maximum line length: three fields of 64 KiB, or one key as long as spamdb accepts it with every byte
+ * escaped.
+ */
 export const MAX_IMPORT_LINE_BYTES = 524_288
 
 /**
- * Reads everything and stores the good entries, whatever else is bad; each problem goes to `onProblem`. Lines of
- * spamdb and files of OpenBSD are stored at once when all of them are read, a plain list as it comes.
- * Rejects with an `AppError` when the input breaks off or the store fails.
+ * Reads everything and stores the valid entries, even if others are not; each problem is reported to
+ * `onProblem`. Lines of spamdb and files of OpenBSD are stored when all of them are read, a plain list as it
+ * is read. Rejects with an `AppError` when the input is incomplete or the store fails.
  */
 export async function importEntries(
   store: Store,
@@ -86,7 +89,7 @@ interface Reading {
   now: number
   onDomain: ImportOptions['onDomain']
   onProblem: (problem: ImportProblem) => void
-  /** Entries that are well-formed and not worth keeping. */
+  /** Entries that are well-formed but not worth keeping. */
   skipped: number
 }
 
@@ -103,7 +106,7 @@ function openBatches(input: ImportInput, reading: Reading): AsyncGenerator<Entry
 
 const NO_DOMAINS = 'an allowed domain: use --allowed-domains FILE'
 
-/** Hands an allowed domain over, or says that there is nobody to take it. */
+/** Passes an allowed domain on, or reports that it is not wanted. */
 function takeDomain(domain: WireText, place: string, { onDomain, onProblem }: Reading): void {
   if (onDomain === undefined) onProblem({ place, reason: NO_DOMAINS })
   else onDomain(domain)
@@ -124,7 +127,7 @@ async function* readGreyd(items: Iterable<GreydItem>, reading: Reading): AsyncGe
   if (batch.length > 0) yield batch
 }
 
-/** Lines of one piece of input and the number of the first one, counted from 1. */
+/** Lines of one part of the input and the number of the first one, counted from 1. */
 interface NumberedLines {
   lines: string[]
   firstNumber: number
@@ -164,7 +167,7 @@ async function* readText(chunks: AsyncIterable<Buffer>, reading: Reading): Async
         }
         continue
       }
-      // A full batch waits for the next entry, since a comment line may follow its last one.
+      // A full batch waits for the next entry, because a comment line may follow its last one.
       if (batch.length >= BATCH_ENTRIES) {
         yield batch
         batch = []
@@ -191,7 +194,7 @@ function addComment(entry: Entry | undefined, escaped: string): string | undefin
   return undefined
 }
 
-/** Spamtraps come as they were written; they are keyed in lower case and without brackets. */
+/** Spamtraps arrive as they were written; their keys are in lower case without angle brackets. */
 function normalised(entry: Entry): Entry {
   if (entry.kind === 'SPAMTRAP') entry.address = normaliseSpamtrap(entry.address)
   return entry
@@ -221,7 +224,7 @@ async function* readBerkeley(
   if (batch.length > 0) yield batch
 }
 
-/** Edits for the lines of a plain list; every bad line is reported and left out. */
+/** Edits for the lines of a plain list; every invalid line is reported and skipped. */
 async function* readPlainList(
   chunks: AsyncIterable<Buffer>,
   request: EditRequest,

@@ -20,17 +20,18 @@ export type ImportInput =
   | { type: 'greyd'; items(nowSec: number): Generator<GreydItem>; close(): Promise<void> }
 
 /**
- * Most bytes of a database that comes through a pipe and so must be kept in a temporary file: a hash
- * file has at most some 65,000 overflow pages, and a real one of a million entries is 200 MB.
+ * Maximum size of a database that is read through a pipe and must be kept in a temporary file: a hash file
+ * has at most about 65,000 overflow pages, and a real one with a million entries has 200 MB.
  */
 const MAX_SPOOLED_BYTES = 4_294_967_296
-/** Piece of a file that is read at once: fewer, larger reads are faster, more than this gains nothing. */
+/** Size of a read: larger reads are faster up to this size. */
 const READ_BYTES = 262_144
 
 /**
- * Opens what to import and looks at its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file and a database of
- * greyd recognised, a format that cannot be read named, anything else is text. `file` is a path, or `-` for `stdin`.
- * Throws `AppError` `ERR_IMPORT_INPUT` when it cannot be read; reading the chunks may do so as well.
+ * Opens the input and examines its first bytes: gzip is unpacked, a Berkeley DB 1.85 hash file and a database
+ * of greyd are recognised, an unsupported format is named, anything else is text. `file` is a path, or `-`
+ * for `stdin`. Throws `AppError` `ERR_IMPORT_INPUT` when it cannot be read; reading the chunks may do so as
+ * well.
  */
 export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Array>): Promise<ImportInput> {
   const name = file === '-' ? 'standard input' : file
@@ -46,7 +47,7 @@ export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Ar
       file !== '-' && !isGzip && lesserUserAt(file) === undefined
         ? { path: file, remove: async () => undefined }
         : await spool(unpacked)
-    // Beside a file of a lesser user root has nothing to look for or to make.
+    // Root must not look for or create anything beside a file of a less privileged user.
     if (place.path !== file && file !== '-' && !isGzip) await spoolLog(file, place).catch(noLog)
     return format.type === 'berkeley-hash' ? await openBerkeley(place) : await openGreyd(place, name)
   } catch (error) {
@@ -73,7 +74,7 @@ async function peek(input: AsyncIterable<Uint8Array>): Promise<[Buffer, AsyncIte
         yield Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       }
     } finally {
-      // A consumer that gives up must not leave the input open: the process would wait for its writer.
+      // A consumer that stops must not leave the input open: the process would wait for its writer.
       await iterator.return?.()
     }
   }
@@ -103,7 +104,7 @@ function explain(error: unknown, name: string): unknown {
   return new AppError('ERR_IMPORT_INPUT', `cannot read ${name}: ${reason}`, { cause: error })
 }
 
-/** Throws for a format that is only named, and for our own. */
+/** Throws for an unsupported format, and for our own. */
 function refuseUnreadable(format: ReturnType<typeof detectFileFormat>, name: string, file: string): void {
   if (format.type === 'foreign')
     throw new AppError('ERR_IMPORT_INPUT', `cannot import ${name}: it is ${format.name}`, {
@@ -115,7 +116,7 @@ function refuseUnreadable(format: ReturnType<typeof detectFileFormat>, name: str
   })
 }
 
-/** A file with random access, and how it is done with. */
+/** A file with random access, and how to release it. */
 interface Place {
   path: string
   remove(): Promise<void>
@@ -147,7 +148,7 @@ async function spool(chunks: AsyncIterable<Buffer>): Promise<Place> {
   return { path, remove }
 }
 
-/** Takes along what SQLite has not yet put into the file itself. */
+/** Includes what SQLite has not yet written to the file itself. */
 async function spoolLog(file: string, place: Place): Promise<void> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const log = await open(`${file}-wal`, flags)
@@ -208,7 +209,7 @@ async function openGreyd({ path, remove }: Place, name: string): Promise<ImportI
   }
 }
 
-/** What is wrong with greyd's database must not look like a fault of ours. */
+/** Errors in greyd's database must not look like errors in ours. */
 function explainGreyd(error: unknown, name: string): unknown {
   if (!(error instanceof AppError)) return error
   return new AppError('ERR_IMPORT_INPUT', `cannot read ${name}: ${error.message}`, { cause: error })

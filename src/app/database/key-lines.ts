@@ -3,9 +3,9 @@ import type { WireText } from '../../domain/entry.js'
 import { MAX_KEY_BYTES } from './typed-key.js'
 
 /**
- * Keys from standard input, one a line: blanks around a key, `#` at the start of a line and ` #` behind a
+ * Keys from standard input, one per line: blanks around a key, `#` at the start of a line and ` #` behind a
  * key with what follows, empty lines and the carriage return of CRLF are left out. One batch for each piece
- * of input, so that keys which trickle in are stored as they come.
+ * of input, so that keys that arrive slowly are stored as they arrive.
  */
 export async function* readKeyLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<WireText[]> {
   const splitter = new LineSplitter(MAX_KEY_BYTES)
@@ -26,7 +26,7 @@ export function keyOfLine(line: string): WireText {
   return isPlain ? line : withoutComment(line)
 }
 
-/** Only ASCII blanks are cut: other white space may be part of a UTF-8 sequence. */
+/** Only ASCII blanks are removed: other white space may be part of a UTF-8 sequence. */
 function withoutComment(line: string): string {
   let end = line.search(/(?:^|[ \t])#/)
   if (end < 0) end = line.length

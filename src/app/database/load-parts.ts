@@ -1,4 +1,7 @@
-/** Loads what else would be loaded on first use: for root who steps down to a user that may not read our programs. */
+/**
+ * Loads modules that would otherwise be loaded on first use: for root who changes to a user that may not read
+ * our programs.
+ */
 export async function loadParts(): Promise<void> {
   await Promise.all([
     import('../../db/bulk-load.js'),

@@ -7,7 +7,7 @@ import { ENTRY_KINDS } from '../../domain/entry.js'
 import { heldHostOf, mergeHosts, registersOf } from '../../domain/merge.js'
 import { AppError } from '../../platform/app-error.js'
 
-/** What was moved, and what was left because its time is over. */
+/** What was moved, and what was left because it has expired. */
 export interface MoveReport {
   addresses: number
   tuples: number
@@ -16,14 +16,14 @@ export interface MoveReport {
   releases: number
   /** Sources of `spamdctl allow`. */
   exceptions: number
-  /** Entries and marks of deletions that say nothing any more, and tuples of addresses that are WHITE. */
+  /** Entries and marks of deletions that are no longer needed, and tuples of addresses that are WHITE. */
   left: number
   /** Of what was moved, the same in both databases. */
   digest: string
 }
 
 const SLICE = 2000
-/** A database that is moved keeps to no limits: those of the daemons apply to what comes later. */
+/** A database being moved has no limits: the daemons enforce theirs later. */
 const POLICY = { passSec: 0, maxTuples: 2 ** 40, maxTuplesPerAddress: 2 ** 40, maxTupleBytes: 2 ** 50 }
 const NAMES = {
   host: 'addresses',
@@ -34,10 +34,9 @@ const NAMES = {
 } as const
 
 /**
- * Copies everything from one store into an empty one in slices, and compares what is there then; of the history its
- * settings alone. The first stays as it is.
- * Throws `AppError`: `ERR_MOVE_NOT_EMPTY`, `ERR_MOVE_CLOCK` for entries from more than five minutes in the future,
- * `ERR_MOVE_DIFFERS`, and the codes of `Store`.
+ * Copies everything from one store into an empty one in slices, and compares the result; of the history only
+ * its settings. The first is not changed. Throws `AppError`: `ERR_MOVE_NOT_EMPTY`, `ERR_MOVE_CLOCK` for
+ * entries from more than five minutes in the future, `ERR_MOVE_DIFFERS`, and the codes of `Store`.
  */
 export async function moveDatabase(from: Store, to: Store, nowSec: number): Promise<MoveReport> {
   const counts = await to.count({ kinds: ENTRY_KINDS })
@@ -72,7 +71,7 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
   return { ...report, digest: sent.text }
 }
 
-/** They are no entries and have no stamps: each is stored as it is. */
+/** They are not entries and have no stamps: each is stored unchanged. */
 async function moveExceptions(from: Store, to: Store, nowSec: number): Promise<number> {
   const sources = await from.readAllowed()
   if (sources.length === 0) return 0
@@ -97,7 +96,7 @@ async function* slicesOf(store: Store): AsyncGenerator<MergeRecord[], void, unde
   } while (cursor !== undefined)
 }
 
-/** The sum of the hashes of records: two databases list them in different orders. */
+/** The sum of the hashes of records, because two databases list them in different orders. */
 class OrderlessDigest {
   count = 0
   readonly #nowSec: number
@@ -111,7 +110,7 @@ class OrderlessDigest {
     return this.#sum.toString(16).padStart(32, '0')
   }
 
-  /** False for an address that no longer shows and whose marks are of no use. */
+  /** False for an address that no longer shows and whose marks are not needed. */
   add(record: MergeRecord): boolean {
     const seen = record.kind === 'host' ? shownHost(record, this.#nowSec) : record
     if (seen === undefined) return false

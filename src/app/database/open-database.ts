@@ -28,9 +28,9 @@ export async function openDatabase(
   return (await openWithRights(path, mode, options)).store
 }
 
-/** How root gives its rights up where a lesser user can write. */
+/** How root drops its privileges where a less privileged user can write. */
 interface OpenDatabaseOptions {
-  /** Nothing that comes after needs root: it is not taken back when the store is closed. */
+  /** Nothing after this needs root, which is not taken back when the store is closed. */
   isForGood?: boolean
 }
 
@@ -56,7 +56,7 @@ async function openWithRights(
   }
 }
 
-/** Errors that name their database: where two are in use, one must not be told as that of the other. */
+/** Errors that name their database: if two are in use, one must not be reported as that of the other. */
 const named = new WeakSet<Error>()
 
 function withName(cause: AppError, message: string, hint: string | undefined): AppError {
@@ -66,9 +66,9 @@ function withName(cause: AppError, message: string, hint: string | undefined): A
 }
 
 /**
- * Opens the database for one command, uses it and closes it. What the store complains of meanwhile becomes
- * `cannot read FILE: REASON` or `cannot write FILE: REASON`, code and hint kept. `asCaller` does what root alone may do
- * elsewhere while root has stepped down for the database.
+ * Opens the database for one command, uses it and closes it. Its errors become `cannot read FILE: REASON` or
+ * `cannot write FILE: REASON`, code and hint kept. `asCaller` does what only root may do elsewhere while root
+ * has changed users for the database.
  */
 export async function useDatabase<Result>(
   path: string,
@@ -87,7 +87,7 @@ export async function useDatabase<Result>(
   }
 }
 
-/** Steps down to the user who can write where the database is, see src/platform/lesser-rights.ts. */
+/** Becomes the user who can write where the database is, see src/platform/lesser-rights.ts. */
 async function takeRights(path: string, isForGood: boolean): Promise<TaskRights> {
   try {
     const user = lesserUserAt(path, daemonUser)
@@ -102,7 +102,7 @@ async function takeRights(path: string, isForGood: boolean): Promise<TaskRights>
 
 const daemonUser = (): string => resolveSettings({}).user
 
-/** A checkout in /root is for root alone. */
+/** A checkout in /root can only be read by root. */
 function mayReadPrograms(user: LesserUser): boolean {
   try {
     actAs(user, () => closeSync(openSync(fileURLToPath(import.meta.url), 'r')))
@@ -117,12 +117,12 @@ function hintForRights(error: AppError, path: string, user: LesserUser | undefin
   return `${user.owned} belongs to ${user.name}, so root uses it as that user, who must be able to read and write ${path}`
 }
 
-/** True for what the store itself throws; its message is the reason alone. */
+/** True for errors that the store itself throws; their message is only the reason. */
 export function isStoreFailure(error: unknown): error is AppError {
   return error instanceof AppError && error.code.startsWith('ERR_DB_')
 }
 
-/** True for a file of no bytes that a write would make a database: a refused request must leave it as it is. */
+/** True for an empty file that a write would make a database: a refused request must leave it unchanged. */
 export function isWritableEmptyFile(path: string): boolean {
   if (isPostgresLocation(path)) return false
   try {
@@ -166,7 +166,10 @@ function hintForForeignFile(path: string): string {
   return 'this is not a database: name it with --db or SPAMD_DB; "spamdctl import" reads lists and listings'
 }
 
-/** The first bytes of a file; undefined for what cannot be read or is no file (reading a pipe would wait). */
+/**
+ * The first bytes of a file; undefined when it cannot be read or is not a regular file (reading a pipe would
+ * wait).
+ */
 function readStart(path: string): Buffer | undefined {
   let descriptor: number | undefined
   try {
@@ -181,18 +184,17 @@ function readStart(path: string): Buffer | undefined {
   }
 }
 
-/** The user whom a new database belongs to: the one that the daemons become. */
+/** The owner of a new database: the user of the daemons. */
 export interface DatabaseOwner {
   uid: number
   gid: number
 }
 
 /**
- * Creates an empty database, owned by `owner` when given, and its folder when only that is missing (mode 0750, or 0755
- * for a database that all may read):
- * SQLite keeps files beside the database, so the folder has to be the daemons' own. False when there is a
- * database already, which stays as it is. Throws `AppError` `ERR_DB_OPEN`: `cannot create FILE: REASON`, also
- * for a file that is not a database.
+ * Creates an empty database, owned by `owner` when given, and its folder when only that is missing (mode
+ * 0750, or 0755 for a database that all may read): SQLite keeps files beside the database, so the folder must
+ * belong to the daemons. False when there is a database already, which is left unchanged. Throws `AppError`
+ * `ERR_DB_OPEN`: `cannot create FILE: REASON`, also for a file that is not a database.
  */
 export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: number): Promise<boolean> {
   let rights: TaskRights | undefined
@@ -225,8 +227,8 @@ export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: n
 }
 
 /**
- * Makes schema, roles and tables on a server, or brings them to this version; see src/db/postgres/init-server.ts. Throws
- * `AppError`: `cannot prepare LOCATION: REASON`.
+ * Creates schema, roles and tables on a server, or upgrades them to this version; see
+ * src/db/postgres/init-server.ts. Throws `AppError`: `cannot prepare LOCATION: REASON`.
  */
 export async function initServerDatabase(
   location: string,
@@ -246,7 +248,7 @@ export async function initServerDatabase(
 
 async function makeFolder(folder: string, owner: DatabaseOwner | undefined, mode: number): Promise<void> {
   if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return
-  // The group of the daemons reads it, such as the user for pulls, whatever the administrator's own files are like.
+  // The group of the daemons may read it, such as the user for pulls, whatever the administrator's umask.
   const previousMask = process.umask(0)
   try {
     await inRightsFor(folder, () => {

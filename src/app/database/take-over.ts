@@ -1,4 +1,4 @@
-/** Moves the database of version 0.1.0 from the folder that it shared with others to one of its own. */
+/** Moves the database of version 0.1.0 from the folder that it shared with others to its own. */
 import {
   chownSync,
   closeSync,
@@ -21,9 +21,9 @@ import { type DatabaseOwner, openDatabase } from './open-database.js'
 const COMPANIONS = ['', '-wal', '-shm', '-journal']
 
 /**
- * Copies the database whole, gives copy and folder to `owner`, and renames the former one to `.old`. The copy is made
- * while the folder is still ours: as root nothing is named inside a folder that another user can write. Throws
- * `AppError` `ERR_DB_OPEN` and others of the store; then the former database is where it was.
+ * Copies the database whole, gives copy and folder to `owner`, and renames the former one to `.old`. The copy
+ * is made while the folder is still ours: root uses no path inside a folder that another user can write.
+ * Throws `AppError` `ERR_DB_OPEN` and others of the store; then the former database is where it was.
  */
 export async function takeOverDatabase(
   from: string,

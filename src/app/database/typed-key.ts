@@ -4,14 +4,14 @@ import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 
 /**
- * Longest key that is looked at: what one argument of a program may hold on Linux (MAX_ARG_STRLEN), so only
- * a line of standard input can be longer, and no real address or tuple is near it.
+ * Maximum length of a key: what one argument of a program may hold on Linux (MAX_ARG_STRLEN), so only a line
+ * of standard input can be longer, and no real address or tuple comes near it.
  */
 export const MAX_KEY_BYTES = 131_072
 
 /**
- * The entry that a typed key names: an ip address a host, a network that of a pool, text with line feeds a tuple
- * (`IP LF helo LF from LF to`, or without helo as older releases wrote it), anything else a spamtrap.
+ * The entry that a typed key names: an ip address is a host, a network that of a pool, text with line feeds a
+ * tuple (`IP LF helo LF from LF to`, or without helo as older releases wrote it), anything else a spamtrap.
  * `undefined` for text that can name no entry (one line feed, NUL, too long).
  */
 export function parseTypedKey(text: WireText): EntryKey | undefined {

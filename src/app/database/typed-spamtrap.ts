@@ -9,9 +9,10 @@ import { MAX_KEY_BYTES } from './typed-key.js'
 const QUOTED = /"(?:[^"\\]|\\.)*"|\\./g
 
 /**
- * The spamtrap that `key` names, as it is stored; undefined for text that the recipients people have in mind never
- * equal: part of an address, two addresses, a pattern, or an address that mail servers write in another way (blanks
- * around it, a trailing dot, a comment, a source route). Quoted text stays as it is: the original stores it so.
+ * The spamtrap that `key` names, as it is stored; undefined for text that never equals the intended
+ * recipient: part of an address, two addresses, a pattern, or an address that mail servers write in another
+ * way (blanks around it, a trailing dot, a comment, a source route). Quoted text is kept: the original stores
+ * it so.
  */
 export function readTypedSpamtrap(key: WireText): WireText | undefined {
   if (!canBeSpamtrap(key) || /[\0\n]/.test(key) || key.length > MAX_KEY_BYTES) return undefined
@@ -21,7 +22,10 @@ export function readTypedSpamtrap(key: WireText): WireText | undefined {
   return unquoted === trap && canonicalOf(trap) !== trap ? undefined : trap
 }
 
-/** The one address that `key` holds in another spelling, as it would be stored; undefined for none or several. */
+/**
+ * The one address that `key` contains in another spelling, as it would be stored; undefined for none or
+ * several.
+ */
 export function plainSpamtrap(key: WireText): WireText | undefined {
   if (/[\0\n]/.test(key)) return undefined
   const trap = normaliseSpamtrap(key.replace(/^\s*mailto:/i, ''))
@@ -31,7 +35,7 @@ export function plainSpamtrap(key: WireText): WireText | undefined {
   return canonicalOf(plain) === plain ? plain : undefined
 }
 
-/** What a mail server makes of an address, in brackets or without. */
+/** How a mail server reads an address, in brackets or without. */
 function canonicalOf(address: WireText): WireText {
   return formatRecipient(readRecipient(address.includes('<') ? address : `<${address}>`))
 }
@@ -41,7 +45,7 @@ function isPattern(text: WireText): boolean {
   return /^\*@|\*[^@]*$/.test(text)
 }
 
-/** `a@example.org, b@example.org`: a separator behind an `@`. */
+/** `a@example.org, b@example.org`: a separator after an `@`. */
 function hasTextBehind(text: WireText): boolean {
   return /@[^\s,;]*[\s,;]/.test(text)
 }

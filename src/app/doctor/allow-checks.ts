@@ -1,4 +1,4 @@
-/** Exceptions of `spamdctl allow`: fresh, in the packet filter's table, and brought up to date by somebody. */
+/** Exceptions of `spamdctl allow`: up to date, in the packet filter's table, and updated regularly. */
 import { formatDuration } from '../../codec/duration.js'
 import type { AllowSource } from '../../domain/allow.js'
 import { type AllowHealth, judgeAllowed } from '../allow/allow-health.js'
@@ -10,7 +10,7 @@ import { countTables } from './table-counts.js'
 
 const SYNC = 'spamdctl allow sync'
 
-/** Checks `allow`, `allow.filled`, `allow.schedule`; nothing is said where there is no exception. */
+/** Checks `allow`, `allow.filled`, `allow.schedule`; nothing is reported if there are no exceptions. */
 export async function checkAllowed(
   context: DoctorContext,
   findings: Findings,
@@ -39,7 +39,7 @@ async function checkFilled(
 ): Promise<void> {
   const { name } = ALLOW_TABLE
   const tables = await countTables(probe, settings, [name])
-  // Told by the checks of the packet filter.
+  // Reported by the checks of the packet filter.
   if (tables.kind === 'unseen') return
   const held = tables.counts.get(name)
   if (held === undefined) {

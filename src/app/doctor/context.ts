@@ -28,21 +28,21 @@ export interface DoctorContext {
   processes: readonly ProcessFacts[] | undefined
   /** Why SQLite cannot be used; undefined when it can. */
   sqliteFault: () => string | undefined
-  /** What `doctor --json` of the other gateway said, with --peer. */
+  /** Output of `doctor --json` on the other gateway, with --peer. */
   peer: NodeReport | undefined
 }
 
-/** What the checks of the packet filter need of the database; nothing of it when that cannot be read. */
+/** What the checks of the packet filter need from the database; undefined when it cannot be read. */
 export interface StoredFacts {
   /** WHITE entries. */
   white: number | undefined
   exceptions: readonly AllowSource[]
 }
 
-/** One group of checks. What it throws is told as a check that could not be made. */
+/** One group of checks. An error that it throws is reported as a check that could not be made. */
 export type CheckGroup = (context: DoctorContext, findings: Findings) => Promise<void> | void
 
-/** Asks spamd for its status; never throws. */
+/** Queries spamd for its status; never throws. */
 export async function readDaemonAnswer(controlSocket: string): Promise<DaemonAnswer> {
   try {
     return { kind: 'status', status: await askDaemon(controlSocket, 'status') }
@@ -52,12 +52,12 @@ export async function readDaemonAnswer(controlSocket: string): Promise<DaemonAns
   }
 }
 
-/** Words of a command line that may stand before the name of our program. */
+/** Words of a command line that may come before the name of our program. */
 const LEADING_WORDS = 8
 
 /**
- * Processes that run a program of ours: `node …/spamlogd -l pflog1`, whatever the folder. Of spamd's two processes
- * both are named.
+ * Processes that run one of our programs: `node …/spamlogd -l pflog1`, in any folder. For spamd both
+ * processes are returned.
  */
 export function findProgram(processes: readonly ProcessFacts[] | undefined, name: string): RunningProgram[] {
   return (processes ?? []).flatMap((process) => {
@@ -65,7 +65,7 @@ export function findProgram(processes: readonly ProcessFacts[] | undefined, name
     const at = words
       .slice(0, LEADING_WORDS)
       .findIndex((word) => word.replace(/^.*\//, '').replace(/\.(?:js|cjs|mjs|ts)$|:$/, '') === name)
-    // The name must be what is run: of "vi /etc/spamd" or "grep spamd" it is an argument.
+    // The name must be the program: in "vi /etc/spamd" or "grep spamd" it is an argument.
     const isRun = at === 0 || (at > 0 && /(?:^|\/)(?:node|env|sh|ksh|tsx)[0-9]*$/.test(words[0]!))
     return isRun ? { process, words: words.slice(at + 1) } : []
   })
@@ -91,7 +91,7 @@ export function isDenied(output: CommandOutput): boolean {
   )
 }
 
-/** Why a probe gave nothing, for people. */
+/** Why a probe gave no result, for people. */
 export function whyNothing(program: string, output: CommandOutput): string {
   if (output.kind === 'missing') return `${program} is not installed`
   if (output.kind === 'failed') return output.reason

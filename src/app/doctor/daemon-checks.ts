@@ -5,7 +5,7 @@ import type { DaemonStatus } from '../control-protocol.js'
 import { type DoctorContext, findProgram, outputOf } from './context.js'
 import type { Findings } from './finding.js'
 
-/** A scan that is overdue by this much hangs. */
+/** A scan that is overdue by this much has hung. */
 const OVERDUE_FACTOR = 5
 
 /** Checks `spamd`, `spamd.database`, `spamd.scan`, `spamd.config-port`, `spamlogd`, `services`, `boot`. */
@@ -181,7 +181,7 @@ function checkSpamlogd(context: DoctorContext, findings: Findings): void {
   } else findings.ok('spamlogd', `spamlogd runs (pid ${running.process.pid})`)
 }
 
-/** Whether the daemons come back after a boot, and none of the base system or a port stands in their way. */
+/** Whether the daemons start at boot, and no daemon of the base system or a port conflicts with them. */
 async function checkBoot(context: DoctorContext, findings: Findings): Promise<void> {
   const { probe } = context
   const enabled: string[] = []

@@ -1,4 +1,4 @@
-/** The database: there, ours, sound, whose, and on a disk with room. */
+/** The database: exists, is ours, is sound, has the right owner, and its disk has free space. */
 import { dirname } from 'node:path'
 import { formatDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
@@ -11,7 +11,7 @@ const OTHERS = 0o007
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
 const MIB = 1024 * 1024
-/** SQLite's log grows to 32 MiB and an import may need as much as the database again. */
+/** SQLite's log grows to 32 MiB, and an import may need as much space as the database itself. */
 const SCARCE_MIB = 500
 const EMPTY_MIB = 50
 
@@ -71,7 +71,10 @@ async function checkContent(path: string, findings: Findings): Promise<void> {
   }
 }
 
-/** The database and the files of SQLite beside it that are there: no pattern, which a name in the folder could be made for. */
+/**
+ * The database and the existing SQLite files beside it: no pattern, because names in the folder could match
+ * it.
+ */
 function databaseFiles(probe: DoctorContext['probe'], path: string): string[] {
   const beside = [`${path}-wal`, `${path}-shm`].filter((file) => probe.stat(file).kind === 'found')
   return [path, ...beside]

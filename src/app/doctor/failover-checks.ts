@@ -14,13 +14,13 @@ import { startCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 import type { NodeReport } from './node-report.js'
 
-/** What is seen of fail-over on this machine, for `--json` and the other gateway. */
+/** What is known of fail-over on this machine, for `--json` and the other gateway. */
 export interface FailoverFacts {
   carp: NodeReport['carp']
   preempt: boolean | null
 }
 
-/** Checks `carp.*` and `pfsync` on BSD, `failover` on Linux; nothing where no shared address is found. */
+/** Checks `carp.*` and `pfsync` on BSD, `failover` on Linux; none if no shared address is found. */
 export async function checkFailover(context: DoctorContext, findings: Findings): Promise<FailoverFacts> {
   if (context.probe.system === 'linux') {
     checkLinux(context, findings)
@@ -132,7 +132,7 @@ async function checkDemotion(
   findings.warning('carp.demotion', `the demotion counter is ${count}: this gateway yields to the other`, fix)
 }
 
-/** A wrong passphrase is seen only in what is thrown away. */
+/** A wrong passphrase shows only in the counters of discarded packets. */
 async function checkAuthentication({ probe }: DoctorContext, findings: Findings): Promise<void> {
   const text = outputOf(await probe.run('netstat', ['-s', '-p', 'carp']))
   if (text === undefined) return
@@ -185,7 +185,7 @@ function checkPfsync(
     )
 }
 
-/** With rdr to the loopback any address will do; a socket bound to one address must be the shared one. */
+/** With rdr to the loopback any address works; a socket bound to one address must have the shared one. */
 function checkListening(context: DoctorContext, findings: Findings, nodes: readonly CarpNode[]): void {
   if (context.daemon.kind !== 'status') return
   const { listen, database } = context.daemon.status

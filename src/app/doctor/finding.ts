@@ -1,6 +1,9 @@
-/** What a check of `spamdctl doctor` says. */
+/** A result of a check of `spamdctl doctor`. */
 
-/** `error`: mail suffers or is let through, now or at the next start; `warning`: it will, or could. */
+/**
+ * `error`: mail is delayed, lost or unchecked, now or after the next start; `warning`: it will be, or could
+ * be.
+ */
 export const LEVELS = ['ok', 'info', 'warning', 'error'] as const
 export type Level = (typeof LEVELS)[number]
 
@@ -10,7 +13,7 @@ export interface Finding {
   level: Level
   /** One line, lower case, no full stop, not yet escaped for a terminal. */
   message: string
-  /** The command that mends it, or where to look; undefined when nothing has to be done. */
+  /** The command that fixes it, or where to look; undefined when nothing has to be done. */
   fix: string | undefined
 }
 
@@ -22,7 +25,7 @@ export class Findings {
     this.#add(id, 'ok', message)
   }
 
-  /** Something to know that is no fault, such as what could not be seen. */
+  /** Information that is not an error, such as what could not be checked. */
   info(id: string, message: string, fix?: string): void {
     this.#add(id, 'info', message, fix)
   }

@@ -1,4 +1,7 @@
-/** spamd.conf and its lists: valid, files there, all used, sources alive, copies fresh; and who fetches them. */
+/**
+ * spamd.conf and its lists: valid, files exist, all used, sources available, copies up to date; and who
+ * fetches them.
+ */
 import { formatDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
 import { describeSource } from '../lists/list-source.js'
@@ -10,7 +13,7 @@ import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
 import { findSchedule } from './schedule.js'
 
-/** A list of a daily source that is older than this was missed twice. */
+/** A list from a daily source that is older than this was missed twice. */
 const STALE_SEC = 3 * 86_400
 const SETUP_TIMER = 'spamd-setup.timer'
 

@@ -3,13 +3,13 @@ import type { IpFamily } from '../../ip/address.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
 
-/** Promotions are written within a second, and a scan every minute: more than this apart is a fault. */
+/** Promotions are written within a second, and a scan runs every minute: a larger difference is an error. */
 const TOLERATED_SHARE = 0.02
 const TOLERATED_COUNT = 10
 
 /**
- * Compares the table of white hosts with what spamd wrote last, or else with the database's number of WHITE entries:
- * check `ID.filled`.
+ * Compares the table of WHITE hosts with what spamd wrote last, or else with the database's number of WHITE
+ * entries: check `ID.filled`.
  */
 export function checkFilled(
   context: DoctorContext,
@@ -42,7 +42,7 @@ export function checkFilled(
   }
 }
 
-/** True when spamd listens where connections for this address and port arrive; undefined when it cannot be told. */
+/** True when spamd listens where connections to this address and port arrive; undefined when unknown. */
 export function listensAt(
   context: DoctorContext,
   address: string | undefined,
@@ -64,7 +64,7 @@ export function listenText(context: DoctorContext): string {
   return context.daemon.status.listen.map(({ address, port }) => `${address} port ${port}`).join(', ')
 }
 
-/** True when spamd opens networks of this family, so that the rules have to let them pass. */
+/** True when spamd opens networks of this family, so that the rules must let them pass. */
 export function opensPools({ daemon }: DoctorContext, family: IpFamily): boolean {
   if (daemon.kind !== 'status' || daemon.status.mode === 'block-lists') return false
   const { greyPrefix4, greyPrefix6, isLearning, senders } = daemon.status

@@ -1,4 +1,7 @@
-/** nftables: sets there and filled, strangers sent to spamd and white hosts not, chains there once, the packet log. */
+/**
+ * nftables: sets exist and are filled, unknown hosts are sent to spamd and WHITE hosts are not, no duplicate
+ * chains, the packet log.
+ */
 import {
   evaluateNftChain,
   type NftChain,
@@ -106,7 +109,7 @@ function checkTwice(findings: Findings, ruleset: NftRuleset): void {
   }
 }
 
-/** The port that spamd listens on, or would. */
+/** The port on which spamd listens, or would. */
 function portOf({ daemon, settings }: DoctorContext): number {
   return (daemon.kind === 'status' ? daemon.status.listen[0]?.port : undefined) ?? settings.port
 }
@@ -129,7 +132,8 @@ function checkWays(
       for (const chain of chains) {
         const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25, interface: outside })
         if (rule === undefined) continue
-        // Of nat chains the first that translates binds the connection; accept goes on to the next chain.
+        // Of nat chains, the first that translates determines the connection; accept continues with the next
+        // chain.
         if (rule.verdict === 'redirect' || rule.verdict === 'dnat') return rule.redirectPort
       }
       return undefined

@@ -1,6 +1,6 @@
 /**
- * What `spamdctl doctor --json` tells of its gateway for the doctor of the other one (`--peer FILE`): whether both agree
- * can only be seen with the facts of both.
+ * What `spamdctl doctor --json` reports about its gateway for the doctor of the other one (`--peer FILE`):
+ * whether both agree can only be decided with the facts of both.
  */
 import { AppError } from '../../platform/app-error.js'
 
@@ -30,7 +30,7 @@ export function parseNodeReport(text: string): NodeReport {
       }
     }
   } catch {
-    // Told below, as what is JSON but no report.
+    // Reported below, like JSON that is not a report.
   }
   throw new AppError('ERR_DOCTOR_PEER', 'this is not the report of another gateway', {
     hint: 'ssh OTHER spamdctl doctor --json | spamdctl doctor --peer -',

@@ -1,4 +1,4 @@
-/** The rules of pf with those of its anchors in their places. Source: pf.conf(5), ANCHORS; pfctl(8), -a. */
+/** The rules of pf with those of its anchors inserted. Source: pf.conf(5), ANCHORS; pfctl(8), -a. */
 import { type PfRule, parsePfRules } from '../../codec/system/pf-rules.js'
 import type { CommandOutput } from '../../platform/system-probe.js'
 import { outputOf } from './context.js'
@@ -7,10 +7,10 @@ type Pfctl = (...args: string[]) => Promise<CommandOutput>
 
 /** Anchors in anchors; pf itself allows 64. */
 const MAX_DEPTH = 8
-/** Anchors that are asked for: each is a run of pfctl, and proxies make one for each client. */
+/** Maximum number of anchors read: each is a run of pfctl, and proxies create one for each client. */
 const MAX_ANCHORS = 64
 
-/** Filter rules, or translation rules of FreeBSD, in the order in which pf looks at them. */
+/** Filter rules, or translation rules of FreeBSD, in the order in which pf evaluates them. */
 export async function readPfRules(pfctl: Pfctl, sort: 'rules' | 'nat'): Promise<PfRule[]> {
   let askedCount = 0
   const read = async (path: string, within: readonly PfRule[]): Promise<PfRule[]> => {
@@ -32,7 +32,7 @@ export async function readPfRules(pfctl: Pfctl, sort: 'rules' | 'nat'): Promise<
   return await read('', [])
 }
 
-/** The whole paths that the name of an anchor stands for; absolute with a slash in front, else below `path`. */
+/** The full paths that the name of an anchor stands for; absolute with a leading slash, else below `path`. */
 async function namesOf(pfctl: Pfctl, path: string, name: string): Promise<string[]> {
   const whole = name.startsWith('/') ? name.slice(1) : path === '' ? name : `${path}/${name}`
   if (!whole.endsWith('*')) return [whole]

@@ -1,6 +1,6 @@
 /**
- * pf(4): enabled, tables there, filled and within the limit, strangers sent to spamd and white hosts not, the log
- * of white connections, its interface, and what spamlogd listens to.
+ * pf(4): enabled, tables exist, are filled and within the limit, unknown hosts are sent to spamd and WHITE
+ * hosts are not, the log of WHITE connections, its interface, and spamlogd's device.
  */
 import { parseIfconfig } from '../../codec/system/ifconfig.js'
 import { evaluateFilter, findTranslation, type MailPacket, type PfRule } from '../../codec/system/pf-rules.js'
@@ -54,7 +54,7 @@ export async function checkPf(
   findings.ok('pf', 'pf is enabled')
   await checkTables(context, findings, white)
   const filter = await readPfRules(pfctl, 'rules')
-  // OpenBSD's pfctl knows no -s nat: translation is part of its filter rules.
+  // OpenBSD's pfctl has no -s nat: translation is part of its filter rules.
   const translation = probe.system === 'freebsd' ? await readPfRules(pfctl, 'nat') : []
   if (filter.length === 0) {
     findings.error('pf.redirect', 'pf has no rules: all mail bypasses spamd', RELOAD)
@@ -94,7 +94,8 @@ async function checkTables(
   const limit = parsePfLimit(outputOf(await probe.run(settings.pfctl, ['-s', 'memory'])) ?? '')
   if (limit === undefined) return
   const total = [...tables.values()].reduce((sum, count) => sum + count, 0)
-  // A replace holds the old and the new entries at once, and what WHITE needs is known better from the database.
+  // A replace needs the old and the new entries at once, and the database knows better how many WHITE entries
+  // there will be.
   const needed = total + Math.max(tables.get(WHITE) ?? 0, tables.get('spamd') ?? 0, white ?? 0)
   const fix = `put "set limit table-entries ${roundUp(needed * 2)}" into pf.conf; ${RELOAD}`
   if (total >= limit)
@@ -113,7 +114,7 @@ function roundUp(count: number): number {
   return Math.ceil(count / step) * step
 }
 
-/** What becomes of a connection: translation first (FreeBSD), then the filter. */
+/** What happens to a connection: translation first (FreeBSD), then the filter. */
 interface Way {
   decided: PfRule | undefined
   isBlocked: boolean

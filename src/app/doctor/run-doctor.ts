@@ -1,4 +1,4 @@
-/** All checks of `spamdctl doctor`, in the order in which one builds on another. Reads only. */
+/** All checks of `spamdctl doctor`, ordered by their dependencies. Reads only. */
 import { hostname } from 'node:os'
 import { sqliteFault } from '../../db/sqlite-fault.js'
 import { AppError } from '../../platform/app-error.js'
@@ -39,7 +39,7 @@ export async function prepareDoctor(
   return { probe, settings, daemon, processes, sqliteFault, peer }
 }
 
-/** Makes every check. Never throws for a sick system: a check that fails itself is a finding. */
+/** Makes every check. Never throws for a broken system: a check that fails itself is a finding. */
 export async function runDoctor(context: DoctorContext): Promise<DoctorReport> {
   const findings = new Findings()
   let failover: FailoverFacts = { carp: [], preempt: null }

@@ -4,7 +4,7 @@ import type { Findings } from './finding.js'
 
 /** Source: `engines` of package.json. */
 const OLDEST_NODE = [20, 19] as const
-/** Oldest release line that its makers still mend. Source: nodejs.org, releases; 20 ended in April 2026. */
+/** Oldest release line that still gets fixes. Source: nodejs.org, releases; 20 ended in April 2026. */
 const OLDEST_MAINTAINED = 22
 
 /** Checks `node.version`, `node.sqlite`, `user`. */

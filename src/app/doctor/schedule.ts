@@ -12,7 +12,7 @@ const CRON_TABLES = [
   '/var/spool/cron/crontabs/root',
 ]
 
-/** Who runs a command regularly: `unseen` when no table names it and one cannot be read. */
+/** What runs a command regularly: `unseen` when no table names it and one cannot be read. */
 export async function findSchedule(
   probe: Pick<SystemProbe, 'system' | 'run' | 'readFile'>,
   { timer, command }: { timer: string; command: RegExp },

@@ -1,9 +1,9 @@
-/** What spamd was told to do about senders beyond greylisting: learn-only mode, and checks that need DNS. */
+/** Options of spamd beyond greylisting: learn-only mode, and checks that need DNS. */
 import type { DoctorContext } from './context.js'
 import { logCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 
-/** Fewer questions without an answer say nothing: servers of spammers' domains are often dead. */
+/** Fewer unanswered queries mean nothing: servers of spammers' domains are often dead. */
 const MIN_FAILED = 20
 
 /** Checks `spamd.learn` and `spamd.dns`. */

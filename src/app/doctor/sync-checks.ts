@@ -8,7 +8,7 @@ import { startCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
 
 const READABLE_BY_OTHERS = 0o004
-/** Peers that have not been heard for a day are probably gone: every mail is an event. */
+/** Peers that have not been heard from for a day are probably gone: every mail is an event. */
 const SILENT_SEC = 86_400
 /** Times in entries are compared between gateways. */
 const NOTICED_SKEW_SEC = 5

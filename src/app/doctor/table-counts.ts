@@ -1,4 +1,4 @@
-/** How many entries the packet filter holds now, through the seam of probes. */
+/** The current number of entries in the packet filter, read through the probe. */
 import { parseNftRuleset } from '../../codec/system/nft-ruleset.js'
 import { parsePfTables } from '../../codec/system/pf-state.js'
 import type { Settings } from '../../platform/settings.js'
@@ -7,7 +7,7 @@ import { isDenied, outputOf, whyNothing } from './context.js'
 
 const NFT_TABLE = ['inet', 'spamd']
 
-/** Entries by table of ours that is there (both families together), or why they cannot be seen. */
+/** Entries of each of our tables that exists (both families together), or why they cannot be read. */
 export type TableCounts = { kind: 'counts'; counts: Map<string, number> } | { kind: 'unseen'; reason: string }
 
 /** Tables that the suite fills, and the administrator's own exceptions. */

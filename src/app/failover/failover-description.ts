@@ -1,4 +1,4 @@
-/** The description that `spamdctl failover plan` reads: two gateways, what they share, and how they decide. */
+/** The description read by `spamdctl failover plan`: two gateways, what they share, and who is master. */
 import { parse, TomlError } from 'smol-toml'
 import { familyOf } from '../../ip/address.js'
 import { parseCidr } from '../../ip/cidr.js'
@@ -17,13 +17,13 @@ export interface FailoverNode {
   advskew: number
   /** Address with prefix length on the interface between the two. */
   syncAddress: string
-  /** A working master keeps its place unless preempt is on; both nodes must agree. */
+  /** A working master stays master unless preempt is on; both nodes must agree. */
   preempt: boolean
   /** Fingerprint of the node's synchronisation key (`spamdctl sync-key --show`), when it was given. */
   keyFingerprint: string | undefined
 }
 
-/** An address that both gateways answer for, one at a time. */
+/** An address that both gateways hold, one at a time. */
 export interface SharedAddress {
   interfaceName: string
   /** 1 to 255, once on each segment. */
@@ -38,11 +38,11 @@ export interface SharedAddress {
 
 export interface FailoverDescription {
   system: FailoverSystem
-  /** On Linux: which program speaks for the shared addresses. */
+  /** On Linux: the program that manages the shared addresses. */
   program: 'keepalived' | 'ucarp'
-  /** The interface to the outside: state synchronisation must not run there. */
+  /** The outside interface: state synchronisation must not use it. */
   outside: string
-  /** The interface between the two gateways, a cable of their own. */
+  /** The interface between the two gateways, on a dedicated cable. */
   syncInterface: string
   /** File whose first line is the passphrase of CARP; VRRP, which keepalived speaks, has none. */
   passphraseFile: string | undefined
@@ -64,8 +64,8 @@ const NODE_KEYS = ['name', 'advskew', 'sync-address', 'preempt', 'key-fingerprin
 const SHARED_KEYS = ['interface', 'vhid', 'address', 'address6', 'own']
 
 /**
- * Reads a description (TOML). `ERR_FAILOVER_FORMAT` names the key and what is wrong with it. What is well formed may
- * still be a plan that cannot work: see `findFailoverFaults`.
+ * Reads a description (TOML). `ERR_FAILOVER_FORMAT` names the key and the error. A well-formed plan may still
+ * be one that cannot work: see `findFailoverFaults`.
  */
 export function parseFailoverDescription(text: string): FailoverDescription {
   let table: Record<string, unknown>
@@ -143,7 +143,7 @@ export function findFailoverFaults(plan: FailoverDescription, passphrase: string
   return faults
 }
 
-/** True when shared addresses are spoken for by ucarp. */
+/** True when ucarp manages the shared addresses. */
 export function isUcarp({ system, program }: FailoverDescription): boolean {
   return system === 'linux' && program === 'ucarp'
 }
@@ -153,7 +153,7 @@ export function needsPassphrase(plan: FailoverDescription): boolean {
   return plan.system !== 'linux' || isUcarp(plan)
 }
 
-/** Missing, or with characters that ifconfig(8), rc.conf(5) or ucarp would cut or read as something else. */
+/** Missing, or with characters that ifconfig(8), rc.conf(5) or ucarp would truncate or interpret. */
 function passphraseFaults(passphrase: string | undefined, file: string | undefined): string[] {
   if (file === undefined)
     return ['passphrase-file is missing: without one anyone on the segment could take over']

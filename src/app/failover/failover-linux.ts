@@ -6,7 +6,9 @@ import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 const NOTIFY = '/usr/local/sbin/spamd-failover-notify'
 const CONNTRACKD = '/etc/conntrackd/conntrackd.conf'
 
-/** Files for the program that speaks for the shared addresses, and for conntrackd, which carries the states. */
+/**
+ * Files for the program that manages the shared addresses, and for conntrackd, which transfers the states.
+ */
 export function linuxPlan(input: PlanInput): NodePlan {
   const isUsingUcarp = isUcarp(input.plan)
   const own = isUsingUcarp ? ucarpFiles(input) : [keepalivedFile(input)]
@@ -55,7 +57,8 @@ function keepalivedFile({ plan, node }: PlanInput): PlannedFile {
       ...(node.preempt ? [] : ['    nopreempt']),
       `    interface ${shared.interfaceName}`,
       `    virtual_router_id ${shared.vhid}`,
-      // VRRP takes the higher priority, CARP the lower skew; 255 is for the owner of the address, 0 means "I go".
+      // VRRP prefers the higher priority, CARP the lower skew; 255 is for the owner of the address, 0 means
+      // "I am leaving".
       `    priority ${Math.max(1, 254 - node.advskew)}`,
       '    advert_int 1',
       '    virtual_ipaddress {',
@@ -131,7 +134,7 @@ function ucarpFiles({ plan, node, passphrase }: PlanInput): PlannedFile[] {
             '# Written by "spamdctl failover plan".',
             '[Unit]',
             `Description=CARP for ${address} on ${interfaceName}`,
-            // A master that comes back is in step before it takes the address.
+            // A returning master is synchronised before it takes over the address.
             'After=network-online.target spamd-pull.service',
             'Wants=network-online.target',
             '',
@@ -151,7 +154,7 @@ function ucarpFiles({ plan, node, passphrase }: PlanInput): PlannedFile[] {
   return files
 }
 
-/** ucarp speaks IPv4 only: its script moves the IPv6 address of the same interface along. */
+/** ucarp supports only IPv4: its script moves the IPv6 address of the same interface too. */
 function ucarpScript(address: string, address6: string | undefined): string {
   return `#!/bin/sh
 # Written by "spamdctl failover plan". Called with: up|down INTERFACE

@@ -4,7 +4,7 @@ import type { PlannedFile } from '../init/planned-file.js'
 import type { SharedAddress } from './failover-description.js'
 import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
-/** hostname.carpN, hostname.pfsync0, sysctl.conf, and the rules that let both protocols pass. */
+/** hostname.carpN, hostname.pfsync0, sysctl.conf, and the rules that pass both protocols. */
 export function openbsdPlan(input: PlanInput): NodePlan {
   const { plan, node, peer, passphrase, pulls } = input
   const carps: PlannedFile[] = plan.shared.map((shared, index) => ({
@@ -103,7 +103,7 @@ export function pfRules(syncInterface: string, interfaces: readonly string[], pe
   ].join('\n')
 }
 
-/** A line of sysctl.conf(5); one that sets the name otherwise is told by the diff of what comes behind it. */
+/** A line of sysctl.conf(5); an existing line with another value shows in the diff. */
 export function sysctlLine(
   name: string,
   isOn: boolean,

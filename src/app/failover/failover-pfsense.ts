@@ -1,4 +1,7 @@
-/** pfSense writes its own configuration from its pages: the plan is what to enter there. Source: pfSense 2.7 and later. */
+/**
+ * pfSense writes its own configuration from its web pages: the plan lists what to enter there. Source:
+ * pfSense 2.7 and later.
+ */
 import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 /** Steps on the pages of pfSense; no file of its own is written. The passphrase is named by its file. */

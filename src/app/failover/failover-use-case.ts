@@ -1,4 +1,7 @@
-/** `spamdctl failover plan`: reads the description, checks it, and holds each node's files against what is there. */
+/**
+ * `spamdctl failover plan`: reads the description, checks it, and compares each node's files with the
+ * installed ones.
+ */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -21,14 +24,17 @@ const MAX_DESCRIPTION_BYTES = 256 * 1024
 /** One node's part of the plan. */
 export interface PlannedNode {
   name: string
-  /** True when the files were held against those of this machine; else every file is shown whole. */
+  /** True when the files were compared with those of this machine; else every file is shown whole. */
   isHere: boolean
   steps: FileStep[]
-  /** What is done by hand behind the files, in order. */
+  /** Manual steps after the files, in order. */
   commands: string[]
 }
 
-/** The plan, or why it cannot work. `passphrase` is in the text of the files and must not reach a terminal unasked. */
+/**
+ * The plan, or why it cannot work. `passphrase` is in the text of the files and must not reach a terminal
+ * unless requested.
+ */
 export type FailoverPlan =
   | { ok: true; nodes: PlannedNode[]; passphrase: string | undefined }
   | { ok: false; faults: string[] }
@@ -80,7 +86,7 @@ export function planFailover(
   return { ok: true, nodes, passphrase }
 }
 
-/** Host names are equal when one is the other with a domain behind it. */
+/** Host names are equal when one is the other with a domain appended. */
 function isSameHost(one: string, other: string): boolean {
   const short = (name: string) => name.toLowerCase().split('.')[0]
   return short(one) === short(other)

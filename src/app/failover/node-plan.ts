@@ -1,10 +1,10 @@
-/** What a planner of one system takes and gives. */
+/** Input and output of a planner for one system. */
 import { shellWords } from '../../codec/shell-words.js'
 import type { PlannedFile } from '../init/planned-file.js'
 import type { PullSetup } from '../init/pull-setup.js'
 import type { FailoverDescription, FailoverNode } from './failover-description.js'
 
-/** Configuration of one node: files, and what is done by hand behind them. */
+/** Configuration of one node: files, and manual steps after them. */
 export interface NodePlan {
   files: PlannedFile[]
   /** One line each, in the order in which they are done. */
@@ -17,13 +17,13 @@ export interface PlanInput {
   node: FailoverNode
   peer: FailoverNode
   passphrase: string
-  /** What lets both pull from one another, as "spamdctl init --peer" sets it up. */
+  /** What lets both pull from each other, as set up by "spamdctl init --peer". */
   pulls: PullSetup
-  /** The present text of a file on the node; undefined when there is none. */
+  /** The current text of a file on the node; undefined when there is none. */
   present: (path: string) => string | undefined
 }
 
-/** Steps that make both know the same, before one of them has a shared address: the daemons first, then the pulls. */
+/** Steps that synchronise both before one of them has a shared address: the daemons first, then the pulls. */
 export function pullSteps({ node, peer, pulls }: PlanInput): string[] {
   const [own, other] = [node, peer].map(({ syncAddress }) => syncAddress.split('/')[0])
   return [

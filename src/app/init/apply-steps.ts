@@ -1,4 +1,4 @@
-/** Reads what is there and writes what was agreed to, below a root folder. */
+/** Reads the existing files and writes the confirmed ones, below a root folder. */
 import { lstat, mkdir, readFile, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '../../platform/app-error.js'
@@ -7,12 +7,12 @@ import { inRightsFor } from '../../platform/lesser-rights.js'
 import { replaceFileWith } from '../../platform/replace-file.js'
 import { type FileStep, type PlannedFile, planFileStep } from './planned-file.js'
 
-/** Largest file that lines are added to: a configuration file that a person wrote. */
+/** Maximum size of a file that lines are added to: a hand-written configuration file. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024
 
 /**
- * What is to be done about each file. `ERR_INIT_READ` (`cannot read PATH: reason`) for a file that cannot be read, is no
- * regular file, or is larger than 4 MiB.
+ * What to do about each file. `ERR_INIT_READ` (`cannot read PATH: reason`) for a file that cannot be read, is
+ * not a regular file, or is larger than 4 MiB.
  */
 export async function planSteps(root: string, files: readonly PlannedFile[]): Promise<FileStep[]> {
   return Promise.all(files.map(async (file) => planFileStep(file, await presentText(join(root, file.path)))))
@@ -37,13 +37,13 @@ async function presentText(path: string): Promise<string | undefined> {
 }
 
 /**
- * Writes one step; missing folders are made with mode 0755. A file that is there keeps its mode, and a link to it
- * stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); what was there is whole then.
+ * Writes one step; missing folders are made with mode 0755. An existing file keeps its mode, and a link to it
+ * stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); the old file is then unchanged.
  */
 export async function applyStep(root: string, step: FileStep): Promise<void> {
   if (step.action === 'keep') return
   const path = join(root, step.path)
-  // Daemons of other users read these files, whatever the administrator's own files are like.
+  // Daemons of other users read these files, whatever the administrator's umask.
   const mask = process.umask(0)
   try {
     await inRightsFor(path, async () => {

@@ -1,4 +1,7 @@
-/** Which system a gateway runs, from files that each brings; below a root folder, so that a tree can be prepared. */
+/**
+ * Which system a gateway runs, recognised by files of each; below a root folder, so that a tree can be
+ * prepared.
+ */
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -7,8 +10,8 @@ export const SYSTEMS = ['openbsd', 'freebsd', 'pfsense', 'debian'] as const
 export type System = (typeof SYSTEMS)[number]
 
 /**
- * Files that tell a system, in the order in which they are looked for: pfSense is a FreeBSD as well.
- * Source: hier(7) of OpenBSD and FreeBSD, /etc/platform of pfSense, base-files of Debian.
+ * Files by which a system is recognised, in this order: pfSense is a FreeBSD as well. Source: hier(7) of
+ * OpenBSD and FreeBSD, /etc/platform of pfSense, base-files of Debian.
  */
 const MARKS: readonly { system: System; paths: readonly string[] }[] = [
   { system: 'pfsense', paths: ['etc/platform', 'conf.default/config.xml'] },

@@ -1,13 +1,16 @@
-/** What `spamdctl init` asks, what its planners take, and what they give. */
+/** The questions of `spamdctl init`, and the input and output of its planners. */
 import type { PlannedFile } from './planned-file.js'
 
-/** The answers, at most one a question. */
+/** The answers, at most one per question. */
 export interface InitAnswers {
-  /** Interface to the outside: strangers' mail comes in there. */
+  /** Outside interface: mail from the Internet arrives there. */
   outside: string
-  /** The site's own mail servers, addresses or networks: whom they write to becomes WHITE. May be empty. */
+  /**
+   * The site's own mail servers, addresses or networks: hosts that they send mail to become WHITE. May be
+   * empty.
+   */
   mailServers: readonly string[]
-  /** `blacklist`: nobody is greylisted, only listed hosts go to spamd. */
+  /** `blacklist`: no greylisting, only listed hosts go to spamd. */
   mode: 'greylist' | 'blacklist'
   /** Names of the catalogue, in the order in which they are applied. */
   lists: readonly string[]
@@ -17,13 +20,13 @@ export interface InitAnswers {
   log: string
 }
 
-/** A program that is run behind the files, by argument vector. */
+/** A program that is run after writing the files, by argument vector. */
 export interface InitCommand {
   argv: readonly [string, ...string[]]
   purpose: string
-  /** The command is left out when this one succeeds: what it makes is there. */
+  /** The command is skipped when this one succeeds: what it creates exists already. */
   unless?: readonly [string, ...string[]]
-  /** Going on is pointless when it fails; else the failure is told and the rest is done. */
+  /** If it fails, the run stops; else the failure is reported and the rest is done. */
   isNeeded: boolean
 }
 
@@ -31,18 +34,18 @@ export interface InitCommand {
 export interface InitPlan {
   files: PlannedFile[]
   commands: InitCommand[]
-  /** One line each: what cannot be done for the administrator. */
+  /** One line each: steps that the administrator must do. */
   byHand: string[]
 }
 
 /** What a planner is given. */
 export interface InitInput {
   answers: InitAnswers
-  /** Address of this machine that the second gateway is reached from; undefined when that cannot be told. */
+  /** Address of this machine from which the second gateway is reached; undefined when unknown. */
   ownAddress: string | undefined
   /** Text of a file below docs/examples. */
   example: (path: string) => string
-  /** True when something is there under this path of the machine that is set up. */
+  /** True when this path exists on the machine that is set up. */
   isThere: (path: string) => boolean
   /** Folder of the installed programs: `/usr/bin`. */
   programFolder: string

@@ -22,7 +22,7 @@ const UNITS = [
   'spamd-rules.service',
 ]
 
-/** spamd.conf, nftables rules that a unit of their own loads, unit drop-ins; then the daemons, the rules last. */
+/** spamd.conf, nftables rules loaded by a separate unit, unit drop-ins; then the daemons, the rules last. */
 export function debianPlan(input: InitInput): InitPlan {
   const { answers, isThere } = input
   const isGreylisting = answers.mode === 'greylist'
@@ -72,7 +72,7 @@ export function debianPlan(input: InitInput): InitPlan {
       'ask DNS twice a day for the networks of exceptions',
       false,
     ),
-    // Last: until here strangers' mail goes where it always went. The unit loads the rules when the sets are full.
+    // Last: until here mail takes its previous path. The unit loads the rules when the sets are filled.
     command(['systemctl', 'enable', 'spamd-rules.service'], 'load the rules at boot, after spamd', true),
     command(['systemctl', 'restart', 'spamd-rules.service'], 'send unknown hosts to spamd', true),
   ]
@@ -120,7 +120,7 @@ function nftRules({ answers, example }: InitInput): PlannedFile {
     mode: 0o644,
     content: {
       kind: 'whole',
-      // Without greylisting only what a list names goes to spamd.
+      // Without greylisting, only hosts on a list go to spamd.
       text: `${answers.mode === 'blacklist' ? withoutGreylisting(text) : text}\ninclude "${EXCEPTIONS}"\n`,
     },
   }
@@ -144,7 +144,9 @@ function units({ example, isThere, programFolder }: InitInput): PlannedFile[] {
   }))
 }
 
-/** Flags in a drop-in: those of the unit with what the answers add; `replaced` is taken out of the unit's own. */
+/**
+ * Flags in a drop-in: those of the unit plus those of the answers; `replaced` is removed from the unit's own.
+ */
 function dropIn(
   { example, programFolder }: InitInput,
   unit: string,
@@ -166,7 +168,7 @@ function dropIn(
   }
 }
 
-/** Refuses to go on silently when a shipped example no longer has what is to be set in it. */
+/** Throws when a shipped example no longer contains what must be set in it. */
 function replaceOnce(text: string, pattern: RegExp, replacement: string): string {
   if (!pattern.test(text)) throw new TypeError(`the example lacks ${pattern}`)
   return text.replace(pattern, () => replacement)

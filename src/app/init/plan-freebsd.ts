@@ -15,7 +15,10 @@ import {
 
 const FOLDER = '/usr/local/etc/spamd'
 
-/** Files below /usr/local/etc and lines of rc.conf; pf.conf whole, since its translation rules come before the others. */
+/**
+ * Files below /usr/local/etc and lines of rc.conf; pf.conf as a whole, because its translation rules come
+ * before the others.
+ */
 export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'freebsd'): InitPlan {
   const { answers, example, isThere } = input
   const isGreylisting = answers.mode === 'greylist'
@@ -100,7 +103,10 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
   }
 }
 
-/** Variables of rc.conf(5); spamd must listen on an address of its own for IPv6, which the administrator adds. */
+/**
+ * Variables of rc.conf(5); for IPv6 spamd must listen on an address of an interface, which the administrator
+ * adds.
+ */
 function rcVariables(input: InitInput): [string, string][] {
   const { answers } = input
   const flags = ['-v', '-l', '127.0.0.1', ...spamdFlags(input)].join(' ')

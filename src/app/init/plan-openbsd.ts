@@ -117,7 +117,7 @@ function mailRules({ answers, example }: InitInput): string {
   return `# Written by "spamdctl init".\n${tables.join('\n')}\n\n${rules.replaceAll('pflog1', answers.log)}`
 }
 
-/** Lines that are added to a file unless they stand there letter by letter. */
+/** Lines to add to a file unless it already contains them literally. */
 function lines(path: string, purpose: string, wanted: readonly string[]): PlannedFile {
   return {
     path,

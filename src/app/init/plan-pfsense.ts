@@ -1,4 +1,4 @@
-/** pfSense writes pf.conf and rc.conf itself: files of ours, and what is entered on its pages. */
+/** pfSense writes pf.conf and rc.conf itself: our own files, and what to enter on its web pages. */
 import type { InitInput, InitPlan } from './init-types.js'
 import { freebsdPlan } from './plan-freebsd.js'
 import { pullSetupOf } from './pull-setup.js'

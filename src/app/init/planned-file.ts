@@ -1,7 +1,7 @@
-/** Files that `spamdctl init` wants, what it finds in their place, and the difference as a person reads it. */
+/** Files that `spamdctl init` needs, what exists in their place, and the difference in readable form. */
 import { createTwoFilesPatch } from 'diff'
 
-/** A file as it is wanted: whole, or with lines added to what an administrator wrote. */
+/** A wanted file: whole, or with lines added to what an administrator wrote. */
 export interface PlannedFile {
   /** Absolute path on the machine that is set up. */
   path: string
@@ -10,19 +10,19 @@ export interface PlannedFile {
   /** Permission bits of a file that is made. */
   mode: number
   content: WantedContent
-  /** The text with which a package installs it: nobody has written that, so that it can be replaced. */
+  /** The text with which a package installs it: no administrator has written it, so it can be replaced. */
   shipped?: string
 }
 
 /**
- * `whole`: exactly this text. `lines`: the file as it is, with the lines that it lacks at the end; a line counts as
- * there when `isThere` says so of one of the file's lines.
+ * `whole`: exactly this text. `lines`: the existing file with missing lines appended; a line counts as
+ * present when `isThere` accepts one of the file's lines.
  */
 export type WantedContent =
   | { kind: 'whole'; text: string }
   | { kind: 'lines'; lines: readonly WantedLine[]; ifMissing: string }
 
-/** A line to be added, and how to see that something of the kind is there already. */
+/** A line to add, and how to recognise that an equivalent one exists. */
 export interface WantedLine {
   text: string
   isThere: (line: string) => boolean
@@ -31,7 +31,7 @@ export interface WantedLine {
 /** What is to be done about one file. */
 export type FileStep =
   | { action: 'keep'; file: PlannedFile }
-  /** `path` is the file itself, or FILE.new beside one that holds something else. */
+  /** `path` is the file itself, or FILE.new beside one with other contents. */
   | {
       action: 'create' | 'replace' | 'write-beside' | 'extend'
       file: PlannedFile
@@ -41,9 +41,9 @@ export type FileStep =
     }
 
 /**
- * Decides about a file from its present text (undefined: none). A file that holds something else is never written
- * over: the wanted text goes to FILE.new, for the administrator to merge; adding lines keeps all that is there. A file
- * that is still as a package installed it is replaced.
+ * Decides about a file from its present text (undefined: none). A file with other contents is never
+ * overwritten: the new text goes to FILE.new, for the administrator to merge; adding lines keeps everything.
+ * A file that is unchanged since a package installed it is replaced.
  */
 export function planFileStep(file: PlannedFile, present: string | undefined): FileStep {
   const { content, path } = file

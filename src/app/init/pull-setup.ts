@@ -1,6 +1,7 @@
 /**
- * What a gateway needs so that it and another one can pull from one another (docs/failover.md): the key and settings of ssh,
- * a user for the other one's pulls, and what starts a pull at boot, before the shared address is taken, and after a gap.
+ * What a gateway needs so that it and another one can pull from each other (docs/failover.md): the ssh key
+ * and settings, a user for the other one's pulls, and what starts a pull at boot, before the shared address
+ * is taken over, and after a gap.
  */
 import { dirname } from 'node:path'
 import { shellWords } from '../../codec/shell-words.js'
@@ -9,7 +10,7 @@ import type { InitCommand, InitInput } from './init-types.js'
 import type { PlannedFile } from './planned-file.js'
 import { ownersFile, variableLine, wholeFile } from './shared-files.js'
 
-/** Files, commands in their order, and what two gateways are needed for. */
+/** Files, commands in order, and steps that involve both gateways. */
 export interface PullSetup {
   files: PlannedFile[]
   commands: InitCommand[]
@@ -38,13 +39,16 @@ const PLACES: Readonly<Record<System, { settings: string; home: string; syncKey:
 }
 const UNITS = ['spamd-pull.service', 'spamd-pull.path']
 
-/** The set-up that the answers of init ask for; empty without a second gateway. */
+/** The set-up for the answers of init; empty without a second gateway. */
 export function pullSetupOf(system: System, input: InitInput): PullSetup {
   const { peer } = input.answers
   return peer === undefined ? { files: [], commands: [], byHand: [] } : pullSetup(system, { ...input, peer })
 }
 
-/** Makes the key of the synchronisation, unless it was copied, and gives it to the daemons, who must be able to read it. */
+/**
+ * Creates the synchronisation key, unless it was copied, and gives it to the daemons, which must be able to
+ * read it.
+ */
 export function syncKeyCommands(
   system: System,
   { answers, isThere, programFolder }: InitInput,
@@ -74,7 +78,7 @@ export function pullSetup(system: System, input: PullInput): PullSetup {
         0o644,
         input.example('spamd-ssh_config').replaceAll('/etc/spamd', settings),
       ),
-      // Of root, who alone decides what the key of another gateway may do.
+      // Owned by root, so that only root decides what the key of another gateway may do.
       ownersFile(`${home}/.ssh/authorized_keys`, 'keys of the gateways that may pull from here', [
         'Keys of the gateways that may pull from here: restrict,command="spamdctl serve-pull" ssh-ed25519 ...',
       ]),
@@ -102,7 +106,9 @@ export function pullSetup(system: System, input: PullInput): PullSetup {
   }
 }
 
-/** What takes both gateways, as it is typed on this one by someone who may log in to the other one. */
+/**
+ * Steps that involve both gateways, as commands typed on this one by someone who may log in to the other one.
+ */
 function exchange(system: System, { peer, ownAddress = 'ADDRESS', programFolder }: PullInput): string[] {
   const { settings, home, syncKey } = PLACES[system]
   const forced = `restrict,command="${programFolder}/spamdctl serve-pull"`
@@ -223,7 +229,7 @@ function freebsdStarters(input: PullInput, settings: string): PullSetup {
 /** The variable of rc.conf(5) that switches both scripts of FreeBSD on. */
 export const PULL_VARIABLE = variableLine('spamdctl_pull_enable', 'YES')
 
-/** Its own pages keep what is run at boot and by cron. */
+/** pfSense's own pages manage what is run at boot and by cron. */
 function pfsenseStarters(input: PullInput, settings: string): PullSetup {
   const pull = `su -m _spamd -c 'sh ${settings}/pull-peers'`
   return {

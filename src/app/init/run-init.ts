@@ -1,4 +1,4 @@
-/** `spamdctl init`: finds out, plans, and after consent writes and runs. */
+/** `spamdctl init`: detects, plans, and after confirmation writes and runs. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseCidr } from '../../ip/cidr.js'
@@ -15,7 +15,7 @@ import type { FileStep } from './planned-file.js'
 /** Starting a daemon may take a while; a rule set is loaded at once. */
 const COMMAND_TIMEOUT_MS = 120_000
 
-/** Lists for a gateway whose administrator has not chosen yet: alive, small, without known false alarms. */
+/** Lists for an administrator who has not chosen yet: available, small, without known false positives. */
 export const STARTER_LISTS = ['spamhaus-drop', 'spamhaus-drop6', 'blocklist-de-mail'] as const
 
 /** What was found out and planned. */
@@ -25,8 +25,8 @@ export interface PreparedInit {
 }
 
 /**
- * Plans and compares with the files below `root`; `findLocalAddress` tells from which address the second gateway is
- * reached. Errors: `ERR_INIT_ANSWER` (an answer that cannot be used) and those of
+ * Plans and compares with the files below `root`; `findLocalAddress` returns the address from which the
+ * second gateway is reached. Errors: `ERR_INIT_ANSWER` (an answer that cannot be used) and those of
  * `planSteps`.
  */
 export async function prepareInit(
@@ -67,19 +67,21 @@ function answerError(message: string): AppError {
   return new AppError('ERR_USAGE', message)
 }
 
-/** Writes every file that is not as wanted; stops at the first that fails. */
+/** Writes every file that is not up to date; stops at the first failure. */
 export async function writeFiles(root: string, steps: readonly FileStep[]): Promise<void> {
   for (const step of steps) await applyStep(root, step)
 }
 
-/** How a command ended; `output` is what it said on stderr, for `escapeControl`. */
+/** How a command ended; `output` is its stderr, for `escapeControl`. */
 export interface CommandEnd {
   command: InitCommand
   result: 'done' | 'not needed' | 'failed'
   output: string
 }
 
-/** Runs the commands in order, telling each end; stops behind a needed one that fails. True when none failed. */
+/**
+ * Runs the commands in order, reporting each; stops after a required one that fails. True when none failed.
+ */
 export async function runCommands(
   commands: readonly InitCommand[],
   onEnd: (end: CommandEnd) => void,

@@ -1,9 +1,9 @@
-/** Files that are alike on every system but for their folder. */
+/** Files that are the same on every system except for their folder. */
 import { formatCatalogue, LIST_CATALOGUE } from '../lists/list-catalogue.js'
 import type { InitAnswers, InitInput } from './init-types.js'
 import type { PlannedFile, WantedLine } from './planned-file.js'
 
-/** spamd.conf with the chosen lists, each followed by the list of those who are never blocked. */
+/** spamd.conf with the chosen lists, each followed by the list of hosts that are never blocked. */
 export function spamdConf(
   path: string,
   friendsPath: string,
@@ -35,7 +35,10 @@ export function spamdConf(
   }
 }
 
-/** A file that belongs to the administrator: made with a word of explanation when it is missing, else left alone. */
+/**
+ * A file that belongs to the administrator: created with an explanation when it is missing, else left
+ * unchanged.
+ */
 export function ownersFile(path: string, purpose: string, explanation: readonly string[]): PlannedFile {
   const text = explanation.map((line) => `# ${line}\n`).join('')
   return { path, purpose, mode: 0o644, content: { kind: 'lines', lines: [], ifMissing: text } }
@@ -49,8 +52,8 @@ export function friendsFile(path: string): PlannedFile {
 }
 
 /**
- * Flags of spamd that the answers ask for. With a second gateway it listens on the address of its own that the other one
- * is reached from, and on all when that is not known.
+ * Flags of spamd for the answers. With a second gateway it listens on its own address from which the other
+ * one is reached, and on all when that is unknown.
  */
 export function spamdFlags({ answers: { mode, peer }, ownAddress = '0.0.0.0' }: InitInput): string[] {
   return [
@@ -59,12 +62,12 @@ export function spamdFlags({ answers: { mode, peer }, ownAddress = '0.0.0.0' }: 
   ]
 }
 
-/** Flags of spamlogd that the answers ask for; another gateway is told by spamd. */
+/** Flags of spamlogd for the answers; spamd sends changes to the other gateway. */
 export function spamlogdFlags({ log, mailServers }: InitAnswers): string[] {
   return [
     '-l',
     log,
-    // Who named none has the mail server here.
+    // If none is named, the mail server is on this host.
     ...(mailServers.length === 0 ? ['self'] : mailServers).flatMap((network) => [
       '--outbound-source',
       network,
@@ -72,7 +75,7 @@ export function spamlogdFlags({ log, mailServers }: InitAnswers): string[] {
   ]
 }
 
-/** A variable of a file that sh(1) reads; another value of the administrator counts as there. */
+/** A variable in a file read by sh(1); another value set by the administrator is kept. */
 export function variableLine(name: string, value: string): WantedLine {
   return { text: `${name}="${value}"`, isThere: (line) => line.trimStart().startsWith(`${name}=`) }
 }

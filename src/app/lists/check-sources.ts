@@ -1,4 +1,4 @@
-/** Whether what spamd.conf names on this machine is there, and can be read by whom spamd-setup becomes. */
+/** Whether the local sources in spamd.conf exist, and can be read by the user of spamd-setup. */
 import { accessSync, constants, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -22,7 +22,7 @@ function checkSource(source: ListSource, user: SystemUser | undefined): Problem 
   const { method, location } = source
   if (method !== 'file' && method !== 'exec') return undefined
   const program = location.split(/[ \t]+/).find((word) => word !== '') ?? ''
-  // A program without a slash is looked for in PATH, which need not be ours.
+  // A program without a slash is searched in PATH, which need not be ours.
   if (method === 'exec' && !program.includes('/')) return undefined
   const path = resolve('/', method === 'file' ? location : program)
   try {

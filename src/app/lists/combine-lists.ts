@@ -1,10 +1,10 @@
-/** From settled sources to what spamd and the firewall get. Pure. */
+/** From processed sources to what spamd and the firewall receive. Pure. */
 import { EMPTY_SET, type IpRangeSet, isEmptySet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 
 /** One list of `all`, in its place: what became of it. */
 export interface ListPart {
   name: string
-  /** `unknown`: its record cannot be read, so it may have been meant as either. */
+  /** `unknown`: its record cannot be read, so it may have been either. */
   colour: 'black' | 'white' | 'unknown'
   /** Undefined when there is nothing to use, not even a last good copy. */
   set: IpRangeSet | undefined
@@ -14,36 +14,39 @@ export interface ListPart {
   entries: number | undefined
   /** The list comes from a server. */
   isDownloaded: boolean
-  /** Its addresses are taken out of every downloaded black list. */
+  /** Its addresses are removed from every downloaded black list. */
   isNever: boolean
   /** It is a white list of the black list before it. */
   isException: boolean
 }
 
-/** The addresses that are cut from downloaded black lists, and the `:never:` lists that could not be had. */
+/**
+ * The addresses that are removed from downloaded black lists, and the `:never:` lists that could not be
+ * fetched.
+ */
 export interface Protection {
   set: IpRangeSet
   failed: string[]
 }
 
-/** A black list with its exceptions taken out. */
+/** A black list with its exceptions removed. */
 export interface CombinedList {
   name: string
-  /** Undefined when the list must stay as it was last loaded. */
+  /** Undefined when the list must stay as last loaded. */
   set: IpRangeSet | undefined
   /** Names of the lists that failed, of this black list and its exceptions; empty when `set` is there. */
   heldBy: string[]
-  /** Its white lists, when they leave nothing of what it held; else empty. */
+  /** Its white lists, if they leave nothing of it; else empty. */
   emptiedBy: string[]
   /** `set` is absent because the stored config line, with this SHA-256, says the same. */
   unchangedLine?: string | undefined
 }
 
 /**
- * Applies each white list to the black list in front of it. A black list that failed, or one of whose
- * exceptions failed, is held: without its exceptions it would block those who must not be. White lists in
- * front of the first black list apply to nothing. What is protected is taken out of every downloaded black list, which
- * is held as well when a `:never:` list failed.
+ * Applies each white list to the black list before it. A black list that failed, or one of whose exceptions
+ * failed, is held: without its exceptions it would block hosts that must not be blocked. White lists before
+ * the first black list have no effect. Protected addresses are removed from every downloaded black list,
+ * which is held as well when a `:never:` list failed.
  */
 export function combineLists(parts: readonly ListPart[], protection: Protection): CombinedList[] {
   const combined: CombinedList[] = []

@@ -1,7 +1,7 @@
 import { isRemote } from '../../feeds/feed.js'
 import type { ListSource } from './list-source.js'
 
-/** Something for people to know: one line, and one more when the fix is known. */
+/** A message for people: one line, and one more when the fix is known. */
 export interface Problem {
   /** Lower case, no full stop (except the original's own texts), not yet escaped for a terminal. */
   message: string
@@ -18,9 +18,9 @@ export interface ConfiguredList {
   colour: 'black' | 'white' | 'unknown'
   /** Undefined when the record does not say where the list comes from. */
   source: ListSource | undefined
-  /** What spamd tells clients of a black list, one character a byte; undefined when there is none to be had. */
+  /** What spamd sends to clients on a black list, one character per byte; undefined when there is none. */
   message: string | undefined
-  /** `:never:`: what it holds is taken out of every downloaded black list. */
+  /** `:never:`: its addresses are removed from every downloaded black list. */
   isNever: boolean
   /** It is a white list for the black list before it; false for a `:never:` list that is nothing else. */
   isException: boolean
@@ -33,7 +33,7 @@ export interface Configuration {
   lists: ConfiguredList[]
   /** What is wrong with the file as a whole. */
   problems: Problem[]
-  /** False when nothing can be done with it: there is no `all`. */
+  /** False when the file is unusable: there is no `all`. */
   isUsable: boolean
 }
 

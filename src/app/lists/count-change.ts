@@ -2,7 +2,7 @@ import { countCidrs } from '../../ip/cidr-text.js'
 import { type IpRangeSet, subtractSet } from '../../ip/ip-range-set.js'
 import type { Change } from './refresh-report.js'
 
-/** How many networks (CIDR blocks) are new, gone and the same between two sets. Pure. */
+/** How many networks (CIDR blocks) are added, removed and unchanged between two sets. Pure. */
 export function countChange(before: IpRangeSet, after: IpRangeSet): Change {
   const added = subtractSet(after, before)
   return {

@@ -1,4 +1,4 @@
-/** Hands config lines to the running spamd, one connection a line, as the original does. */
+/** Sends config lines to the running spamd, one connection per line, like the original. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { escapeControl } from '../../codec/escape.js'
@@ -6,11 +6,11 @@ import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { connectFromReservedPort, type ReservedSockets } from '../../platform/reserved-port.js'
 
-/** How long spamd may take without a sign of life. */
+/** How long spamd may take without any activity. */
 export interface DeliveryTimeouts {
   /** To read on. */
   sendMs: number
-  /** To close the connection, which it does when it has taken the line. */
+  /** To close the connection, which it does when it has accepted the line. */
   closeMs: number
 }
 
@@ -19,7 +19,7 @@ const DEFAULT_TIMEOUTS: DeliveryTimeouts = { sendMs: 60_000, closeMs: 10_000 }
 
 const SILENT_HINT = 'see which program listens there and whether it works, then run spamd-setup again'
 
-/** Most bytes of an answer that are looked at: a few lines of JSON. */
+/** Maximum size of an answer that is examined: a few lines of JSON. */
 const MAX_ANSWER_BYTES = 65_536
 
 /** A config line in pieces. */
@@ -31,13 +31,13 @@ type ConfigPlace =
   /** The Unix socket of our own spamd, which answers each line with a JSON object. */
   | { kind: 'socket'; path: string }
 
-/** Where the running spamd takes config lines; other `timeouts` than the default ones are for tests. */
+/** Where the running spamd accepts config lines; other `timeouts` than the default ones are for tests. */
 export type ConfigTarget = ConfigPlace & { timeouts?: DeliveryTimeouts | undefined }
 
 /**
  * Sends one config line on a connection of its own; its pieces may be overwritten by the next one. Errors:
- * `ERR_SPAMD_CONNECT` with the original's text, whose cause is the system's error; `ERR_SPAMD_SILENT` when spamd
- * neither reads on nor ends the connection; `ERR_SPAMD_REFUSED` when it answers that it does not take the line.
+ * `ERR_SPAMD_CONNECT` with the original's text, whose cause is the system's error; `ERR_SPAMD_SILENT` when
+ * spamd neither reads nor closes the connection; `ERR_SPAMD_REFUSED` when it refuses the line.
  */
 export async function sendConfigLine(target: ConfigTarget, line: LineBytes): Promise<void> {
   let answer: string
@@ -54,7 +54,7 @@ export async function sendConfigLine(target: ConfigTarget, line: LineBytes): Pro
   if (target.kind === 'socket') checkAnswer(answer)
 }
 
-/** True when nobody listens: then there is no spamd that could hold a list. */
+/** True when nobody listens: then there is no spamd that could have a list. */
 export function isSpamdAbsent(error: unknown): boolean {
   if (!(error instanceof AppError) || !isSystemError(error.cause)) return false
   return error.cause.code === 'ECONNREFUSED' || error.cause.code === 'ENOENT'
@@ -78,7 +78,7 @@ async function sendAndClose(socket: Socket, line: LineBytes, target: ConfigTarge
   const { sendMs, closeMs } = target.timeouts ?? DEFAULT_TIMEOUTS
 
   const closed = once(socket, 'close')
-  // Seen by `closed` too; without this it would be nobody's while the line is still being written.
+  // Also handled by `closed`; without this it would be unhandled while the line is still being written.
   closed.catch(() => undefined)
   let silence = `read nothing for ${sendMs / 1000} s`
   socket.setTimeout(sendMs)
@@ -121,7 +121,7 @@ function checkAnswer(answer: string): void {
     if (result !== 'refused' && result !== undefined) return
     reason = given
   } catch {
-    // Not the answer of a spamd that took the line.
+    // Not the answer of a spamd that accepted the line.
   }
   throw new AppError('ERR_SPAMD_REFUSED', `spamd did not accept the list: ${escapeControl(String(reason))}`)
 }

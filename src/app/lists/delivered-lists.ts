@@ -13,9 +13,9 @@ export interface DeliveredList {
 }
 
 /**
- * The block lists that spamd-setup delivered last, in their order, from its state folder: what spamd has again
- * after a restart. None when nothing was ever delivered. Rejects when the folder cannot be read. `drive` runs a step of
- * the work to its end: a daemon lets other events in between.
+ * The block lists that spamd-setup delivered last, in their order, from its state folder: what spamd loads
+ * after a restart. None when nothing was ever delivered. Rejects when the folder cannot be read. `drive` runs
+ * a step of the work to its end: a daemon processes other events in between.
  */
 export async function readDeliveredLists(
   stateDir: string,

@@ -5,8 +5,8 @@ import type { ListSource } from './list-source.js'
 import type { SettledSource } from './settled-source.js'
 
 /**
- * What is told of a source that failed, in the original's words as far as it has any, and what that means
- * for what is in force. `heldList`: the black list that stays as it was because this white list failed.
+ * The message for a source that failed, in the original's words where it has any, and what that means for the
+ * lists in use. `heldList`: the black list that stays unchanged because this white list failed.
  */
 export function describeFailure(
   settled: SettledSource,
@@ -27,7 +27,7 @@ export function describeFailure(
   return { message, hint: failure.hint, isError: true }
 }
 
-/** What is told when good content could not be stored. */
+/** The message when valid content could not be stored. */
 export function describeStoreFailure(settled: SettledSource): Problem | undefined {
   const { source, storeFailure } = settled
   if (storeFailure === undefined) return undefined
@@ -38,7 +38,7 @@ export function describeStoreFailure(settled: SettledSource): Problem | undefine
   }
 }
 
-/** What is told of a list that became small in steps that no single run found remarkable. */
+/** The message for a list that shrank in small steps. */
 export function describeShrinking(settled: SettledSource): Problem | undefined {
   const { source, shrunkFrom, summary } = settled
   if (shrunkFrom === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * What a run of spamd-setup that root started does with its rights: it takes what needs them, and then becomes an
- * unprivileged user for good, before it touches the network or the state folder.
+ * What a run of spamd-setup started by root does with its privileges: it uses them where needed, and then
+ * becomes an unprivileged user permanently, before it uses the network or the state folder.
  */
 import { join } from 'node:path'
 import { escapeControl } from '../../codec/escape.js'
@@ -27,7 +27,7 @@ import type { Configuration, Problem } from './configured-list.js'
 /** Sockets for lists that vanished from spamd.conf and are to be cleared; more wait for the next run. */
 const SPARE_SOCKETS = 16
 
-/** The packet filter in the hands of a process that keeps root. */
+/** The packet filter, accessed through a process that keeps root. */
 export interface FirewallHelper {
   firewall: Firewall
   /** Ends that process. */
@@ -39,7 +39,7 @@ export type StartFirewallHelper = (settings: Settings) => Promise<FirewallHelper
 
 /** What is left of the rights. */
 export interface Unprivileged {
-  /** Whom we have become; undefined when we are who we were. */
+  /** The user we have become; undefined when unchanged. */
   user: SystemUser | undefined
   sockets: ReservedSockets | undefined
   helper: FirewallHelper | undefined
@@ -66,12 +66,12 @@ export interface LeaveRootRequest {
   maxSourceBytes: number
   sourceTimeoutMs: number
   startFirewallHelper: StartFirewallHelper
-  /** Takes what `:as_root:` commands that succeeded wrote to standard error, one character a byte. */
+  /** Receives the standard error of `:as_root:` commands that succeeded, one character per byte. */
   onMessages(text: string): void
 }
 
 /**
- * Gives up root. Without root nothing happens; where the user is missing neither, with a warning. Errors:
+ * Gives up root. Without root, or if the user is missing (with a warning), nothing happens. Errors:
  * `ERR_SETUP_USER`, and those of what is opened.
  */
 export async function leaveRoot(request: LeaveRootRequest): Promise<Unprivileged> {
@@ -149,7 +149,7 @@ async function groupOf(userName: string): Promise<number[]> {
   return user === undefined ? [] : [user.gid]
 }
 
-/** Root without a lesser user to become writes no state where another user could put links in its way. */
+/** Root without an unprivileged user to become writes no state where another user could put links. */
 function refuseForeignFolder(stateDir: string): void {
   const owner = lesserUserAt(join(stateDir, 'run.lock'))
   if (owner === undefined) return

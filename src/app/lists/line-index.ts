@@ -1,4 +1,4 @@
-/** Which lines of a list's last good copy name an address: through the index that spamd-setup leaves beside it. */
+/** Which lines of a list's last good copy contain an address: through the index beside it. */
 import { type IndexedLine, LineIndex, LineIndexBuilder } from '../../codec/lists/line-index.js'
 import { readLineIndexFile, readListLine, writeLineIndexFile } from '../../feeds/line-index-file.js'
 import { ListStore } from '../../feeds/list-store.js'
@@ -11,8 +11,8 @@ export interface CopyLine extends IndexedLine {
 }
 
 /**
- * Makes the index of a copy that was just stored. An index that cannot be written is no failure of the list: whoever
- * needs it reads the copy instead.
+ * Creates the index of a copy that was just stored. If it cannot be written, the list is still valid: readers
+ * search the copy instead.
  */
 export async function keepLineIndex(source: ListSource, stateDir: string): Promise<void> {
   try {
@@ -33,7 +33,7 @@ export async function findCopyLines(
   if (facts === undefined) return undefined
   const stored = readLineIndexFile(stateDir, source.name)
   let index = stored && LineIndex.decode(stored)
-  // Of a copy from before there were indexes, or one whose index could not be written.
+  // For a copy older than indexes, or one whose index could not be written.
   if (index?.sha256 !== facts.sha256) {
     const built = await buildIndex(source, stateDir)
     index = built && LineIndex.decode(built)

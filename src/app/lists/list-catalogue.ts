@@ -1,6 +1,6 @@
 /**
- * Public lists that were alive in November 2026, as records of spamd.conf. What a provider says about how
- * often to ask and what may be done with its list is for people to read before they use it.
+ * Public lists that were available in November 2026, as records of spamd.conf. Read each provider's terms
+ * before use.
  */
 
 export interface CatalogueEntry {
@@ -13,7 +13,7 @@ export interface CatalogueEntry {
   location: string
   families: '4' | '6' | '4+6'
   format: string
-  /** How often its provider wants to be asked at most. */
+  /** How often its provider allows requests. */
   pace: string
   terms: string
   /** Further capabilities: column, min, empty_ok. */
@@ -206,7 +206,7 @@ export const LIST_CATALOGUE: readonly CatalogueEntry[] = [
   },
 ]
 
-/** Ready spamd.conf records with what people should know as comments; `all` is left to them. */
+/** spamd.conf records with comments for people, who write `all` themselves. */
 export function formatCatalogue(entries: readonly CatalogueEntry[] = LIST_CATALOGUE): string {
   return entries.map(formatEntry).join('\n')
 }

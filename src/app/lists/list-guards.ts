@@ -1,19 +1,21 @@
 import type { ListSummary } from '../../codec/lists/list-lines.js'
 import type { ListSource } from './list-source.js'
 
-/** A list shorter than this part of the last good copy is refused until somebody has looked. */
+/**
+ * A list shorter than this fraction of the last good copy is refused until an administrator has checked it.
+ */
 const SHRINK_LIMIT = 0.5
 
-/** Why content is refused, and what to do when it is genuine. */
+/** Why content is refused, and what to do if it is correct. */
 export interface Refusal {
   reason: string
   hint?: string
 }
 
 /**
- * The reason to refuse what a source gave, or undefined. Damage shows in any list; that it is empty or has
- * shrunk says something only of downloads and commands, a local file that can be read is taken at its word.
- * `previousEntries`: of the last good copy of the very same source.
+ * The reason to refuse what a source gave, or undefined. Damage is checked in any list; empty or shrunken
+ * content only in downloads and commands, not in local files. `previousEntries`: of the last good copy of the
+ * very same source.
  */
 export function findRefusal(
   source: ListSource,

@@ -1,4 +1,4 @@
-/** By what a list that was settled and sent before is recognised. */
+/** How a list that was processed and sent before is recognised. */
 import type { TableContent } from '../../firewall/backend.js'
 import { type ConfiguredList, isDownloaded } from './configured-list.js'
 import type { SettledSource } from './settled-source.js'
@@ -43,7 +43,7 @@ export function protectionKey(
   return JSON.stringify(parts)
 }
 
-/** Each black list of `all` with the white lists behind it, by its name; names that come twice are left out. */
+/** Each black list of `all` with the white lists after it, by name; names that appear twice are left out. */
 export function groupsByName(lists: readonly ConfiguredList[]): Map<string, ConfiguredList[]> {
   const groups = new Map<string, ConfiguredList[]>()
   const repeated = new Set<string>()

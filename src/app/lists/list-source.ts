@@ -21,7 +21,7 @@ export interface ListSource {
   isWideOk: boolean
 }
 
-/** What people call the source: a path, a command or a URL without the user and password in it. */
+/** The display name of a source: a path, a command or a URL without the user and password in it. */
 export function describeSource(source: Pick<ListSource, 'method' | 'location'>): string {
   if (source.method === 'file' || source.method === 'exec') return source.location
   return `${source.method}://${source.location.replace(/^[^/@]*@/, '')}`

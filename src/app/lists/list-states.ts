@@ -17,9 +17,9 @@ export interface ListState {
   /** When the content was last known to be current. */
   lastSuccessSec: UnixSec | undefined
   lastTrySec: UnixSec | undefined
-  /** Of the last try, when it failed. */
+  /** Error of the last attempt, if it failed. */
   lastError: string | undefined
-  /** When the source may be asked again; undefined: now. */
+  /** When the source may be requested again; undefined: now. */
   nextFetchSec: UnixSec | undefined
 }
 

@@ -1,4 +1,4 @@
-/** What each block list did in a time, and what it holds: `spamdctl stats` and `report`. */
+/** The effect of each block list in a period, and its content: `spamdctl stats` and `report`. */
 import type { HourlyCount } from '../../domain/hourly-counts.js'
 import { countAddresses, intersectSet } from '../../ip/set-size.js'
 import { AppError } from '../../platform/app-error.js'
@@ -8,9 +8,9 @@ import type { ListState } from './list-states.js'
 
 export interface ListStatistics {
   name: string
-  /** Connections of clients that the list held. */
+  /** Connections of clients on the list. */
   hits: number
-  /** Time for which these clients waited for single bytes. */
+  /** Time that these clients waited for single bytes. */
   tarpitSec: number
   /** Addresses of IPv4 as delivered to spamd; undefined when it was not delivered. */
   addresses: number | undefined
@@ -21,7 +21,7 @@ export interface ListStatistics {
   overlaps: { name: string; share: number }[]
 }
 
-/** Overlaps that are told of one list. */
+/** Maximum number of overlaps reported per list. */
 const MAX_OVERLAPS = 3
 /** Of more lists than this, overlaps are left out: each is compared with each. */
 const MAX_COMPARED = 60

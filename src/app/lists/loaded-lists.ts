@@ -30,9 +30,9 @@ const MAX_INDEX_BYTES = 1024 * 1024
 export interface LoadedIndex {
   /** Lists that spamd has, in the order in which it got them. */
   names: string[]
-  /** Lists no longer wanted that a running spamd may still have. */
+  /** Lists no longer used that a running spamd may still have. */
   toClear: string[]
-  /** True once a run had the addresses of every list: from then on the firewall holds nothing that we do not know. */
+  /** True once a run had the addresses of every list: from then on the firewall contains nothing unknown. */
   wasComplete: boolean
   /** Time of the first run that loaded something. */
   firstRunSec: UnixSec | undefined

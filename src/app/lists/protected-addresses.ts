@@ -1,4 +1,6 @@
-/** What no downloaded list may block: the site itself, and what its administrator says. Pure. */
+/**
+ * Addresses that no downloaded list may block: the site itself, and what its administrator specifies. Pure.
+ */
 import { canonicalIp } from '../../ip/address.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
 import { EMPTY_SET, unionOf } from '../../ip/ip-range-set.js'
@@ -11,7 +13,10 @@ import type { Problem } from './configured-list.js'
 /** Networks that are named; more are only counted. */
 const MAX_NAMED = 3
 
-/** Protects what the `:never:` lists hold and `ownAddresses`, in any spelling; what is no address is left out. */
+/**
+ * Protects the addresses of the `:never:` lists and `ownAddresses`, in any spelling; anything that is not an
+ * address is ignored.
+ */
 export function protectionOf(parts: readonly ListPart[], ownAddresses: readonly string[]): Protection {
   const never = parts.filter(({ isNever }) => isNever)
   const own = ownAddresses.map(canonicalIp).filter((address) => address !== undefined)

@@ -8,7 +8,7 @@ import { toDisplayText } from '../wire-text.js'
 import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'
 
-/** Most that is read of a message file: what spamd takes of a message. */
+/** Maximum size of a message file: what spamd accepts. */
 const MAX_MESSAGE_BYTES = 1024 * 1024
 
 /** What the configuration was read from, with the lists as the parser gave them: for printing them again. */
@@ -17,13 +17,13 @@ export interface ReadConfiguration extends Configuration {
 }
 
 /**
- * Reads spamd.conf and the message files that it names. What is wrong is told in the problems, in the
- * original's words where it has any, with the place and the way out as their hint.
+ * Reads spamd.conf and the message files that it names. Errors are returned as problems, in the original's
+ * words where it has any, with place and fix as their hint.
  */
 export async function readConfiguration(path: string): Promise<ReadConfiguration> {
   let content: Buffer
   try {
-    // One byte more than allowed, so that the parser sees that there is more.
+    // One byte more than allowed, so that the parser notices the excess.
     content = await readStart(path, MAX_CONF_BYTES + 1)
   } catch (error) {
     const reason = reasonOf(error)

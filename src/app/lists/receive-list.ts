@@ -1,4 +1,4 @@
-/** The content of a list on its way in: parsed, and stored beside as the copy that may become the last good one. */
+/** The content of a list being received: parsed, and stored as the copy that may become the last good one. */
 import { createListParser, type ListSummary } from '../../codec/lists/list-lines.js'
 import { isRemote, type Validator } from '../../feeds/feed.js'
 import type { CopyWriter, ListCopy, ListStore } from '../../feeds/list-store.js'

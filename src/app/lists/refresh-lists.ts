@@ -1,6 +1,6 @@
 /**
- * A run of spamd-setup: settle every source, take the white lists out, then give the result to spamd and to
- * the firewall. Nothing is changed anywhere before every list is settled.
+ * A run of spamd-setup: fetch every source, remove the white lists, then send the result to spamd and to the
+ * firewall. Nothing is changed until every list has been processed.
  */
 import { join } from 'node:path'
 import { formatUtcTime } from '../../codec/utc-time.js'
@@ -38,9 +38,9 @@ export interface RefreshOptions {
   isDryRun: boolean
   /** With `isDryRun`: what would change is counted. */
   wantsChanges: boolean
-  /** Nothing but problems is told: what is as it was is not read. */
+  /** Only problems are reported: unchanged content is not read. */
   isQuiet: boolean
-  /** Networks are counted although nothing is sent: it takes a while with millions. */
+  /** Networks are counted although nothing is sent, which takes a while with millions. */
   wantsCounts: boolean
   /** The table of blocked networks is loaded too; undefined: it is not. */
   firewall: Firewall | undefined
@@ -67,7 +67,10 @@ export interface RefreshParts {
   version(): string
 }
 
-/** Runs once. Throws `AppError` when nothing could be begun (another run at work, the state folder unusable). */
+/**
+ * Runs once. Throws `AppError` when it could not start (another run is in progress, the state folder is
+ * unusable).
+ */
 export async function refreshLists(options: RefreshOptions, parts: RefreshParts): Promise<RefreshReport> {
   const store = new ListStore(options.stateDir)
   if (options.isDryRun) return new Run(options, parts, store).execute()
@@ -139,7 +142,8 @@ class Run {
     const changedParts = parts.filter(({ name }) => !unchanged.has(name))
     await this.#tellNews('protected', describeProtected(changedParts, protection))
     for (const problem of describeEmptied(parts, combined)) this.#tell(problem)
-    // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have vanished.
+    // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have
+    // been removed.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
     const isTableAsGiven = await this.#table.isAsGiven(combined, keepsVanished)
     const effective = isTableAsGiven ? [] : await this.#effectiveSets(combined)
@@ -156,7 +160,7 @@ class Run {
       sent = await previewLists(combined, parts)
       if (wantsChanges && configuration.lists.length > 0) toClear = await previewClearing(combined, parts)
     } else if (configuration.lists.length === 0) {
-      // More likely a slip in spamd.conf than the wish to unblock everybody.
+      // More likely a mistake in spamd.conf than the intention to unblock every host.
       sent = []
     } else {
       const messages = new Map(configuration.lists.map((list) => [list.name, list.message ?? '']))
@@ -180,7 +184,7 @@ class Run {
     return this.#report({ lists, combined: sent, cleared, toClear, table })
   }
 
-  /** Tells what may be so for weeks only when it is new. */
+  /** Reports long-lasting conditions only when they are new. */
   async #tellNews(topic: string, problems: ReadonlyMap<string, Problem | undefined>): Promise<void> {
     if (problems.size === 0) return
     const { stateDir, isDryRun } = this.#options
@@ -191,7 +195,7 @@ class Run {
     for (const [name, problem] of named) if (problem !== undefined && news.has(name)) this.#tell(problem)
   }
 
-  /** The addresses of this host, when there is a list that could hold them. */
+  /** The addresses of this host, if a list could contain them. */
   async #ownAddresses(): Promise<readonly string[]> {
     const { lists } = this.#options.configuration
     return lists.some(isDownloadedBlack) ? this.#parts.ownAddresses() : []
@@ -252,7 +256,7 @@ class Run {
     return effective
   }
 
-  /** What was loaded of lists that spamd.conf does not name any more. */
+  /** What was loaded from lists that spamd.conf no longer names. */
   async #vanishedSets(combined: readonly CombinedList[]): Promise<{ name: string; set: IpRangeSet }[]> {
     const loaded = await this.#openLoaded()
     const vanished: { name: string; set: IpRangeSet }[] = []

@@ -72,7 +72,10 @@ export interface RefreshReport {
   exitCode: 0 | 1
 }
 
-/** Told during a run what happens, for progress and messages; all in the order of `all` but `onProgress`. */
+/**
+ * Receives what happens during a run, for progress and messages; all in the order of `all` except
+ * `onProgress`.
+ */
 export interface RefreshObserver {
   onProgress(list: { name: string }, receivedBytes: number): void
   onList(report: ListReport): void

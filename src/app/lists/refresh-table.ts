@@ -1,4 +1,4 @@
-/** The packet filter's table of blocked networks in one run of spamd-setup. */
+/** The packet filter's table of blocked networks in a run of spamd-setup. */
 import type { Firewall } from '../../firewall/backend.js'
 import { countCidrs } from '../../ip/cidr-text.js'
 import { EMPTY_SET, type IpRangeSet } from '../../ip/ip-range-set.js'
@@ -10,8 +10,8 @@ import type { LoadedLists } from './loaded-lists.js'
 import type { TableReport } from './refresh-report.js'
 
 /**
- * How long the table keeps what it held before our first run while a list has never been had: long enough to mend
- * the list, short enough that nobody is blocked for ever by what nothing refreshes.
+ * How long the table keeps its content from before our first run while a list has never been fetched: long
+ * enough to repair the list, short enough that no host is blocked forever by outdated content.
  */
 const FOREIGN_CONTENT_SEC = 7 * 86_400
 
@@ -41,7 +41,7 @@ export class RefreshTable {
     this.#parts = parts
   }
 
-  /** True when every list is as it was and the table holds what it was given for them. */
+  /** True when every list is unchanged and the table contains what was loaded for them. */
   async isAsGiven(combined: readonly CombinedList[], keepsVanished: boolean): Promise<boolean> {
     const { firewall, isDryRun, hasOutput } = this.#parts
     if (isDryRun || hasOutput || combined.length === 0) return false
@@ -80,7 +80,7 @@ export class RefreshTable {
       const present = await this.#parts.attempt(() => readBlockedTable(firewall))
       return { ...report, outcome: 'left alone', change: countChange(present ?? EMPTY_SET, union) }
     }
-    // Until then the table may hold what another program loaded for a list that we could never get.
+    // Until then the table may contain what another program loaded for a list that we could never fetch.
     const { wasComplete, firstRunSec = this.#parts.startedSec } = (await this.#parts.openLoaded()).index
     const keepsPresent = !wasComplete && this.#parts.startedSec - firstRunSec < FOREIGN_CONTENT_SEC
     const loaded = await this.#parts.openLoaded()
@@ -97,7 +97,7 @@ export class RefreshTable {
     return { ...report, outcome: result.outcome, cidrs }
   }
 
-  /** Says so when a table becomes larger than nft is good at, not at every run from then on. */
+  /** Prints a warning when a table becomes too large for nft, but not at every later run. */
   #tellOfLargeSet(firewall: Firewall, count: number, countBefore = 0): void {
     if (firewall.name !== 'nft' || count < LARGE_NFT_SET || countBefore >= LARGE_NFT_SET) return
     this.#parts.tell({

@@ -1,4 +1,4 @@
-/** Puts a run of spamd-setup together from its settings. */
+/** Assembles a run of spamd-setup from its settings. */
 import { DEFAULT_FEED_LIMITS, FeedError } from '../../feeds/feed.js'
 import { FeedFetcher } from '../../feeds/feed-fetcher.js'
 import type { FormerState } from '../../feeds/state-folder.js'
@@ -12,7 +12,7 @@ import { type RefreshOptions, refreshLists } from './refresh-lists.js'
 import type { RefreshObserver, RefreshReport } from './refresh-report.js'
 import type { ListFetcher } from './settle-options.js'
 
-/** Whom programs run as while we are root, when the user of spamd does not exist. */
+/** User to run programs as while we are root, if the user of spamd does not exist. */
 const FALLBACK_USER = 'nobody'
 
 export interface SetupRequest
@@ -41,7 +41,7 @@ export interface SetupRequest
   timeoutMs: number | undefined
 }
 
-/** What a run touches of the machine, so that tests can stand in for it. */
+/** What a run needs from the machine, so that tests can replace it. */
 export interface SetupParts {
   clock: Clock
   environment: Environment
@@ -119,7 +119,7 @@ async function giveUpRights(request: SetupRequest, parts: SetupParts): Promise<U
   return rights
 }
 
-/** Loads what the run will need while its files can surely be read: a checkout may be closed to other users. */
+/** Loads what the run will need while its files can be read: a checkout may be closed to other users. */
 async function loadProgram({
   configuration,
   isDryRun,

@@ -27,9 +27,9 @@ export interface SendOptions {
 }
 
 /**
- * Gives every list that can be made to spamd, in order, clears those that vanished from spamd.conf, and
- * keeps a record of it. When spamd cannot be reached, or not any more, this is told once, with the lists that it did
- * not get, and the record is brought up to date all the same: our spamd reads it at its start.
+ * Sends every available list to spamd, in order, clears those removed from spamd.conf, and records this. If
+ * spamd cannot be reached, this is reported once, with the lists that it did not get, and the record is
+ * updated anyway: our spamd reads it at startup.
  */
 export async function sendLists(
   combined: readonly CombinedList[],

@@ -22,7 +22,10 @@ import {
 import { addDay, readHistory, shrunkFrom } from './shrink-history.js'
 import { findWidthRefusal, withoutSpecialUse } from './width-guards.js'
 
-/** Gets the content of one list: from its source when it may and can be asked, else the last good copy. Never throws for a failing source. */
+/**
+ * Gets the content of one list: from its source if it may and can be requested, else the last good copy.
+ * Never throws for a failing source.
+ */
 export async function settleSource(source: ListSource, options: SettleOptions): Promise<SettledSource> {
   const { store } = options
   const state = await store.readState(source.name)
@@ -269,7 +272,7 @@ function historyOf(state: SourceState | undefined): History {
   return { largest: state.largest, isShrinkTold: state.isShrinkTold === true }
 }
 
-/** Compares a list with what it was within 30 days; tells of shrinking once, until the list has grown again. */
+/** Compares a list with its sizes within 30 days; reports shrinking once, until the list has grown again. */
 function watchShrinking(
   source: ListSource,
   options: SettleOptions,

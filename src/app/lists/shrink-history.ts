@@ -1,4 +1,4 @@
-/** The largest size of a list on each of the last days, so that shrinking step by step is seen. Pure. */
+/** The largest size of a list on each of the last days, so that shrinking in small steps is noticed. Pure. */
 import type { UnixSec } from '../../platform/clock.js'
 
 /** The most entries that a list had on one day. */

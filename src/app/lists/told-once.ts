@@ -7,8 +7,9 @@ const FILE_MODE = 0o644
 const MAX_BYTES = 65_536
 
 /**
- * The topics whose message is not the one that was told last; undefined stands for nothing to tell. Remembered in the
- * state folder unless the run may change nothing. A note that cannot be read or written makes it news again.
+ * The topics whose message is not the one that was told last; undefined means no message. Stored in the state
+ * folder unless the run may change nothing. If the note cannot be read or written, the message is reported
+ * again.
  */
 export async function findNews(
   stateDir: string,

@@ -1,6 +1,7 @@
 /**
- * Guards against lists that suddenly hold far too much: a slip in a public list must not lock out half the world. They
- * judge downloads; of local files and commands it is only told. Figures: docs/protocol/list-formats.md.
+ * Guards against lists that suddenly contain far too much: a mistake in a public list must not block half the
+ * world. They apply to downloads; for local files and commands the findings are only reported. Figures:
+ * docs/protocol/list-formats.md.
  */
 import type { ListNote, ListSummary, WideItem } from '../../codec/lists/list-lines.js'
 import { MAX_WIDE_ITEMS } from '../../codec/lists/list-lines.js'

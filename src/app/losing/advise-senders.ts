@@ -1,11 +1,11 @@
-/** Senders that are losing mail, each with what DNS says of it and the command that lets it pass. */
+/** Senders that are losing mail, each with what DNS says about it and the command that lets its mail pass. */
 import type { LosingReport } from './find-losing.js'
 import { type IdentifyParts, identifySenders, type SenderIdentity } from './identify-senders.js'
 import { type CommandPlaces, commandFor } from './losing-command.js'
 import type { LosingSender } from './losing-senders.js'
 
 export interface LosingRow extends LosingSender {
-  /** Undefined where DNS was not asked. */
+  /** Undefined when DNS was not queried. */
   identity: SenderIdentity | undefined
   /** Undefined where none can name it, or where something lets it pass already. */
   command: string | undefined
@@ -24,7 +24,7 @@ export interface AdviseOptions {
   places?: CommandPlaces
 }
 
-/** Asks DNS, where that is wanted, about senders that nothing lets pass yet, and chooses a command for each. */
+/** Queries DNS, if enabled, about senders whose mail does not pass yet, and chooses a command for each. */
 export async function adviseSenders(
   report: LosingReport,
   { identify, minAddresses, places }: AdviseOptions,

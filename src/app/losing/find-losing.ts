@@ -1,4 +1,4 @@
-/** `spamdctl losing`: reads the tries of the last days and puts them together. */
+/** `spamdctl losing`: reads the tries of the last days and groups them. */
 import type { Store } from '../../db/store.js'
 import { allowStateOf } from '../../domain/allow.js'
 import { Draft, emptySelection } from '../../domain/draft.js'

@@ -1,4 +1,4 @@
-/** What DNS says of senders that are losing mail: whose servers they are, by SPF and by their names. */
+/** What DNS says about senders that are losing mail: whose servers they are, by SPF and by their names. */
 import { clientNames } from '../../codec/dns/client-names.js'
 import type { Clock } from '../../platform/clock.js'
 import type { DnsClient } from '../../platform/dns-client.js'
@@ -7,9 +7,9 @@ import { holdsAddress, setOfNetworks } from '../allow/network-set.js'
 import { walkDomain } from '../allow/walk-domain.js'
 import type { LosingSender } from './losing-senders.js'
 
-/** All questions together take no longer: what is not answered by then is told as unanswered. */
+/** Maximum time for all queries; what is not answered by then is reported as unanswered. */
 export const IDENTIFY_MS = 5000
-/** Senders that are asked about, those with the most tries, and how many at a time. */
+/** Number of senders looked up, those with the most tries, and how many at a time. */
 const MAX_SENDERS = 50
 const SENDERS_AT_A_TIME = 8
 /** Addresses of one sender whose names are asked for. */
@@ -31,7 +31,7 @@ export interface SenderIdentity {
     /** Addresses that were asked about, and those of them for which nobody answered. */
     asked: number
     unanswered: number
-    /** Addresses with a name that leads back to them; those that greet with it. */
+    /** Addresses with a name that resolves back to them; those that use it in HELO. */
     named: number
     greeting: number
     /** One such name, lower case: text of a stranger. */

@@ -1,4 +1,7 @@
-/** The one command that lets the mail of a sender pass. A sender is a stranger's text: it must not become a shell's. */
+/**
+ * The one command that lets the mail of a sender pass. The sender is text from outside and must be quoted for
+ * the shell.
+ */
 import { shellWord } from '../../codec/shell-word.js'
 import type { WireText } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'

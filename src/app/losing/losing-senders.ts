@@ -1,4 +1,4 @@
-/** Who is losing mail: senders whose mail comes from one address after another and has not passed. Pure. */
+/** Who is losing mail: senders whose mail comes from changing addresses and has not passed. Pure. */
 import type { AllowSource } from '../../domain/allow.js'
 import type { DeferredMail } from '../../domain/deferred-mail.js'
 import type { HostEntry, WireText } from '../../domain/entry.js'

@@ -1,4 +1,4 @@
-/** `spamdb -Y`: tells other gateways what was changed by hand. */
+/** `spamdb -Y`: sends manual changes to other gateways. */
 import type { Change } from '../../domain/change.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { Clock } from '../../platform/clock.js'
@@ -7,14 +7,17 @@ import type { Logger } from '../../platform/log.js'
 import { type Environment, resolveSettings } from '../../platform/settings.js'
 import { openSendOnlySync, type SendOnlySync } from './send-only-sync.js'
 
-/** A pinned entry lasts as long as every receiver can tell: the last second of a signed 32-bit time. */
+/**
+ * A pinned entry is sent with the latest expiry that every receiver supports: the last second of a signed
+ * 32-bit time.
+ */
 const FAR_EXPIRE_SEC = 0x7fffffff
-/** Datagrams on their way at a time: more would overflow the buffers of the receivers. */
+/** Maximum number of datagrams in flight: more would overflow the buffers of the receivers. */
 const MAX_IN_FLIGHT = 50
 
 export interface EditAnnouncer {
   announce(changes: readonly Change[]): Promise<void>
-  /** Sends what is left and warns of what could not be sent. */
+  /** Sends what is left and prints a warning about what could not be sent. */
   finish(): Promise<void>
 }
 

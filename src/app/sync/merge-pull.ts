@@ -1,11 +1,11 @@
-/** The asking side of a pull: joins what another gateway knows with what is on record here. */
+/** The requesting side of a pull: merges what another gateway knows into this database. */
 import { PullDecoder, type PullHeader, type PullRequest } from '../../codec/pull-stream.js'
 import type { MergePolicy, Store, SyncPeer } from '../../db/store.js'
 import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
 import { KEEP_RESET_SEC } from '../../domain/times.js'
 import { AppError } from '../../platform/app-error.js'
 
-/** Records of one transaction: large enough to be quick, small enough that mail waits for none. */
+/** Number of records per transaction: large enough to be fast, small enough that mail does not wait. */
 const BATCH_RECORDS = 2000
 
 export interface PullReport {
@@ -16,9 +16,9 @@ export interface PullReport {
   read: number
   /** Of these, what was new here. */
   changed: number
-  /** Not taken, because their time is more than five minutes in our future. */
+  /** Skipped, because they are dated more than five minutes in our future. */
   ahead: number
-  /** Of kinds that this version does not know. */
+  /** Of kinds unknown to this version. */
   unknown: number
 }
 
@@ -33,8 +33,9 @@ export async function pullRequestOf(store: Pick<Store, 'syncState'>, isSince: bo
 }
 
 /**
- * Merges an answer as it comes. What was merged stays when the answer is cut, but counts as not seen; then rejects with
- * `ERR_PULL_ANSWER`. `ERR_PULL_OLD`: this database was away for longer than marks of deletions are kept.
+ * Merges an answer as it comes. What was merged is kept if the answer is incomplete, but counts as not
+ * received; then rejects with `ERR_PULL_ANSWER`. `ERR_PULL_OLD`: this database was away for longer than marks
+ * of deletions are kept.
  */
 export async function mergePull(
   store: MergeStore,
@@ -75,7 +76,7 @@ export async function mergePull(
   return report
 }
 
-/** What was refused has to be asked for again: the position stays then. */
+/** Skipped records must be requested again: the position is not advanced then. */
 function reachedBy(
   { node, newest }: PullHeader,
   { ahead, unknown }: PullReport,
@@ -85,7 +86,7 @@ function reachedBy(
   return { node, name: '', position: newest, newest, number: 0, heard: now }
 }
 
-/** Deletions are remembered for so long: what an older database holds may have been deleted and forgotten. */
+/** Deletions are kept for this long: entries of an older database may have been deleted and forgotten. */
 async function refuseOld(store: MergeStore, { node }: PullHeader, now: number): Promise<void> {
   const { newestSec } = await store.readClock(now)
   const { peers } = await store.syncState()

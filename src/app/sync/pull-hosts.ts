@@ -1,4 +1,4 @@
-/** `spamdctl pull`: asks other gateways over ssh, one after the other, and merges what they know. */
+/** `spamdctl pull`: fetches from other gateways over ssh, one after the other, and merges. */
 
 import { escapeControl } from '../../codec/escape.js'
 import { formatPullRequest } from '../../codec/pull-stream.js'
@@ -9,7 +9,7 @@ import { type RunningProcess, startProcess } from '../../platform/run-process.js
 import { useDatabase } from '../database/open-database.js'
 import { mergePull, type PullReport, pullRequestOf } from './merge-pull.js'
 
-/** A million entries take a minute; a gateway that hangs must not hold up a start for ever. */
+/** A million entries take a minute; a gateway that hangs must not delay a start forever. */
 const TIMEOUT_MS = 15 * 60_000
 /** What a host may be called: a name, an address or a name of ssh_config(5), with a user in front. */
 const HOST = /^[A-Za-z0-9_.%:@[\]-]+$/
@@ -27,7 +27,7 @@ export interface PullOptions {
   clock: Clock
 }
 
-/** Refuses what ssh would take for an option or what is no host. `AppError` `ERR_PULL_HOST`. */
+/** Refuses what ssh would parse as an option or what is not a host. `AppError` `ERR_PULL_HOST`. */
 export function checkPullHost(host: string): void {
   if (!host.startsWith('-') && HOST.test(host) && host.length <= MAX_HOST_BYTES) return
   throw new AppError('ERR_PULL_HOST', `"${escapeControl(host)}" is not a host`, {
@@ -36,7 +36,7 @@ export function checkPullHost(host: string): void {
 }
 
 /**
- * Pulls from one host. Authentication and transport are ssh's: nobody is asked for a password. Rejects with
+ * Pulls from one host. ssh does authentication and transport, without asking for a password. Rejects with
  * `AppError` `ERR_PULL_SSH` with what ssh said, `ERR_PULL_ANSWER`, `ERR_PULL_OLD`, or as `useDatabase` does.
  */
 export async function pullHost(host: string, options: PullOptions): Promise<PullReport> {

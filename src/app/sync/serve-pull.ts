@@ -1,4 +1,4 @@
-/** The answering side of a pull: what this gateway knows, read without changing anything. */
+/** The answering side of a pull: the content of this gateway, read without changing anything. */
 import {
   encodePullEnd,
   encodePullRecords,

@@ -1,4 +1,4 @@
-/** The key file that sync peers share: made by `spamdctl sync-key`, checked by whoever reads it. */
+/** The key file that sync peers share: created by `spamdctl sync-key`, checked by its readers. */
 import { createHash, randomBytes } from 'node:crypto'
 import {
   closeSync,
@@ -22,8 +22,9 @@ const READABLE_BY_OTHERS = 0o004
 const MAX_KEY_FILE_BYTES = 1024 * 1024
 
 /**
- * Writes a new random key, one line of hexadecimal digits, mode 0600, owned by `owner` when given, and returns its fingerprint. An existing file
- * stays as it is: `AppError` `ERR_SYNC_KEY_EXISTS`; `ERR_SYNC_KEY_WRITE` for everything else.
+ * Writes a new random key, one line of hexadecimal digits, mode 0600, owned by `owner` when given, and
+ * returns its fingerprint. An existing file is not changed: `AppError` `ERR_SYNC_KEY_EXISTS`;
+ * `ERR_SYNC_KEY_WRITE` for everything else.
  */
 export function createSyncKey(path: string, owner?: { uid: number; gid: number }): string {
   const content = Buffer.from(`${randomBytes(KEY_BYTES).toString('hex')}\n`, 'latin1')
@@ -86,7 +87,7 @@ export function syncKeyFingerprint(path: string): string {
   })
 }
 
-/** What identifies a key without giving it away: the start of the SHA-256 of the file, in hexadecimal. */
+/** Identifies a key without revealing it: the start of the SHA-256 of the file, in hexadecimal. */
 export function fingerprintOf(content: Uint8Array): string {
   return `SHA256:${createHash('sha256').update(content).digest('hex').slice(0, 32)}`
 }

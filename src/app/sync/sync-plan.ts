@@ -43,7 +43,7 @@ export interface SyncPlan {
   multicast: SyncMulticast | undefined
 }
 
-/** The machine as the plan sees it; tests bring their own. */
+/** The machine as the plan sees it; tests provide their own. */
 export interface SyncPlanParts {
   /** First IPv4 address of a host name, undefined when it has none. */
   resolve(name: string): Promise<string | undefined>
@@ -67,8 +67,9 @@ export const systemSyncPlanParts: SyncPlanParts = {
 }
 
 /**
- * Reads the options. An existing interface is taken before a host of the same name, so that a wildcard in DNS
- * cannot make a host of `em0`. Throws `AppError` `ERR_SYNC_INIT` whose message is the original's reason.
+ * Reads the options. An existing interface takes precedence over a host of the same name, so that a wildcard
+ * in DNS cannot make a host of `em0`. Throws `AppError` `ERR_SYNC_INIT` whose message is the original's
+ * reason.
  */
 export async function planSync(
   options: { targets: readonly string[]; listen: string | undefined },

@@ -1,7 +1,7 @@
 /**
- * Sends local events to the sync peers: each event one signed datagram, to the multicast group and to every peer.
- * Nothing is acknowledged; what cannot be sent is counted and dropped. Entries of IPv6 hosts have no place in
- * version 2 of the protocol and are counted only.
+ * Sends local events to the sync peers: each event one signed datagram, to the multicast group and to every
+ * peer. Nothing is acknowledged; what cannot be sent is counted and dropped. Version 2 of the protocol has no
+ * IPv6 entries; they are only counted.
  */
 import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'

@@ -1,5 +1,5 @@
 /**
- * Everything that bears on an address, an e-mail address or a domain, in the order in which it decides: the packet
+ * Everything that affects an address, an e-mail address or a domain, in order of precedence: the packet
  * filter, block lists, the database, spamtraps and allowed domains. Reads only.
  */
 import type { Store } from '../../db/store.js'
@@ -48,7 +48,7 @@ export function parseWhySubject(text: string): WhySubject {
   })
 }
 
-/** Looks everywhere. What cannot be seen is told in its place. */
+/** Reads everything. What cannot be read is reported in its place. */
 export async function explainWhy(
   probe: SystemProbe,
   settings: Settings,
@@ -193,7 +193,7 @@ function withoutWildcards(address: string): string {
   return address.replaceAll('*', '?')
 }
 
-/** A filter by end of text also finds longer names; those are others. */
+/** A filter by suffix also finds longer names, which are different ones. */
 function concerns({ from, to }: GreyEntry, subject: WhySubject): boolean {
   if (subject.kind === 'address') return true
   const names = [trapKeyOf(from), trapKeyOf(to)]

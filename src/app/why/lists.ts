@@ -1,4 +1,4 @@
-/** Which lists of spamd.conf name an address, where in their last good copies, and what takes it out again. */
+/** Which lists of spamd.conf contain an address, where in their last good copies, and what excludes it. */
 
 import { ListStore } from '../../feeds/list-store.js'
 import { AppError } from '../../platform/app-error.js'

@@ -1,4 +1,4 @@
-/** Which releases bear on what somebody asks about. Pure. */
+/** Which releases affect the subject of a query. Pure. */
 import type { GreyEntry } from '../../domain/entry.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { isInReleaseNetwork, meetsTerms, type Release } from '../../domain/release.js'

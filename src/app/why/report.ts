@@ -1,4 +1,4 @@
-/** What `spamdctl why` found, and the judgement on it. */
+/** The result of `spamdctl why`, and the conclusion. */
 import type { GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
 import type { Release } from '../../domain/release.js'
@@ -15,11 +15,13 @@ export type WhySubject =
 export interface WhyReport {
   timeSec: UnixSec
   subject: WhySubject
-  /** What the packet filter holds now; a text says why that cannot be seen. Empty unless it is an address. */
+  /**
+   * Whether the packet filter has it now; a text says why that cannot be read. Empty unless it is an address.
+   */
   tables: TableHit[] | { reason: string }
   /** Lists of spamd.conf that name it, with the lines of their last good copies. */
   lists: ListReason[]
-  /** Lists that the running spamd has it in; undefined when spamd cannot be asked. */
+  /** Lists on which the running spamd has it; undefined when spamd cannot be queried. */
   loadedLists: string[] | undefined
   daemon: DaemonStatus | { reason: string }
   /** `reason`: why the database cannot be read. */
@@ -51,7 +53,7 @@ export interface Verdict {
   state: VerdictState
   /** Without full stop, not yet escaped. */
   sentence: string
-  /** When that changes by itself; undefined: not, or nobody knows when. */
+  /** When that changes by itself; undefined: never, or unknown. */
   changesSec: UnixSec | undefined
   /** The command that changes it. */
   command: string | undefined

@@ -12,14 +12,14 @@ import { toDisplayText } from '../wire-text.js'
 import { namesTuple } from './releases.js'
 import type { Verdict, VerdictState, WhyReport } from './report.js'
 
-/** spamd's own defaults, for when it cannot be asked. Source: spamd(8). */
+/** spamd's own defaults, for when it cannot be queried. Source: spamd(8). */
 const DEFAULT_PASS_SEC = 1500
 const DEFAULT_SCAN_SEC = 60
 const TRAP_LIST = 'spamd-greytrap'
 
 type Facts = Omit<WhyReport, 'verdict'>
 
-/** Judges in the order in which the example rules and spamd decide. */
+/** Evaluates in the order of the example rules and spamd. */
 export function judge(facts: Facts, settings: Settings): Verdict {
   return facts.subject.kind === 'address'
     ? judgeAddress(facts, settings, facts.subject.ip)
@@ -41,7 +41,7 @@ interface AddressView {
   scanSec: number
 }
 
-/** What is decided first: rules are asked in this order, the first that has a verdict decides. */
+/** Rules are evaluated in this order; the first that has a verdict decides. */
 const ADDRESS_RULES: readonly ((view: AddressView) => Verdict | undefined)[] = [
   judgeNospamd,
   judgeException,
