@@ -1,4 +1,4 @@
-/** `spamd --check`: reads and tries everything that a start would, and changes nothing. */
+/** `spamd --check`: reads and tests everything that a start would, and changes nothing. */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
@@ -25,7 +25,7 @@ import type { SpamdResources } from './process/spamd-resources.js'
 import { secureContextOf } from './smtp/secure-context.js'
 
 /**
- * Rejects with the `AppError` of the first thing that would stop spamd, or let it run without what it needs.
+ * Rejects with the `AppError` of the first error that would stop spamd, or let it run incompletely.
  * `becomeUser` is called before anything that the unprivileged process opens by itself.
  */
 export async function checkSpamd(parts: {
@@ -35,7 +35,7 @@ export async function checkSpamd(parts: {
   /** Main module of the unprivileged process. */
   childModule: string
   becomeUser: (user: SystemUser) => void
-  /** Takes what hinders no start, a line each. */
+  /** Receives warnings that do not prevent a start, one line each. */
   warn: (line: string) => void
 }): Promise<void> {
   const { config, resources, firewall } = parts
@@ -52,7 +52,7 @@ export async function checkSpamd(parts: {
   if (domains !== undefined) parseAllowedDomains(domains, settings.allowedDomains)
   if (!config.isBlackOnly) await readSpfDomains(config.senders, resources)
   if (!config.isBlackOnly) for (const table of DAEMON_TABLES) await firewall.readTable(table)
-  // What follows belongs to others, or may: nothing there is touched with our rights.
+  // What follows belongs to others, or may: it must not be accessed with our privileges.
   if (user !== undefined) {
     checkProgramsFor(user, parts.childModule)
     parts.becomeUser(user)
@@ -71,7 +71,7 @@ export async function checkSpamd(parts: {
   if (config.whiteFile !== undefined) checkWhiteFile(config.whiteFile)
 }
 
-/** A key is looked at where it is used: one that cannot be read stops no mail, but is a fault all the same. */
+/** A key is checked when it is used: an unreadable one does not stop mail, but is an error all the same. */
 async function checkSyncKey(
   { sync, settings }: SpamdConfig,
   resources: SpamdResources,
@@ -87,7 +87,7 @@ async function checkSyncKey(
   })
 }
 
-/** Opens the SMTP sockets for a moment. An address in use is taken for that of a running spamd. */
+/** Opens the SMTP sockets briefly. An address in use is assumed to be that of a running spamd. */
 async function checkListeners(resources: SpamdResources): Promise<void> {
   try {
     for (const server of await resources.openSmtpListeners()) server.close()
@@ -98,8 +98,8 @@ async function checkListeners(resources: SpamdResources): Promise<void> {
 }
 
 /**
- * Opens the Unix socket for a moment when a start would need it, unless its folder is one that the start makes. One
- * that is in use is taken for that of a running spamd.
+ * Opens the Unix socket briefly if a start would need it, unless the start creates its folder. One in use is
+ * assumed to be that of a running spamd.
  */
 async function checkControlSocket(config: SpamdConfig, resources: SpamdResources): Promise<void> {
   const folder = dirname(config.settings.controlSocket)
@@ -114,7 +114,10 @@ async function checkControlSocket(config: SpamdConfig, resources: SpamdResources
   }
 }
 
-/** The database and its folder, where SQLite keeps two more files; a folder that a start would make may be missing. */
+/**
+ * The database and its folder, where SQLite keeps two more files; a folder that a start would create may be
+ * missing.
+ */
 function checkWritable(path: string, userName: string): void {
   const folder = dirname(path)
   const wanted = existsSync(folder) ? [folder, ...(existsSync(path) ? [path] : [])] : []

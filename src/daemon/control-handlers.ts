@@ -14,7 +14,7 @@ import type { WhiteTable } from './grey/white-table.js'
 import type { BlockLists } from './lists/block-lists.js'
 import type { SmtpServer } from './smtp/smtp-server.js'
 
-/** What is asked for answers; greylister, scanner and tables are undefined with -b. */
+/** The parts that provide answers; greylister, scanner and tables are undefined with -b. */
 export interface ControlHandlerParts {
   config: SpamdConfig
   smtp: Pick<SmtpServer, 'snapshot' | 'counts' | 'counters' | 'addresses'>
@@ -23,13 +23,13 @@ export interface ControlHandlerParts {
   scanner: Pick<Scanner, 'scan' | 'acceptClock' | 'clockDoubt' | 'lastReport'> | undefined
   whiteTable: Pick<WhiteTable, 'counters'> | undefined
   pools: Pick<PoolNetworks, 'counters'> | undefined
-  /** Undefined when DNS is asked nothing about senders. */
+  /** Undefined when no DNS queries about senders are made. */
   senders: { dns: { counters: Pick<DnsCounters, 'answered' | 'failed'> } } | undefined
   metrics: { families(): MetricFamily[] }
   /** Undefined when nothing is synchronised. */
   sync: { status(): SyncStatus } | undefined
   startedSec: () => UnixSec
-  /** Since when the gateway goes on without the server of its database. */
+  /** Time since which the gateway has used its local database. */
   aloneSinceSec: () => UnixSec | undefined
 }
 
@@ -62,7 +62,10 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
   }
 }
 
-/** A client of the socket may have sent anything as its address; "on no list" would be a wrong answer to most of it. */
+/**
+ * A client of the socket may send anything as an address; "on no list" would be a wrong answer to invalid
+ * text.
+ */
 function addressOf(ip: unknown): string {
   const address = typeof ip === 'string' ? canonicalIp(ip) : undefined
   if (address === undefined) throw new AppError('ERR_REQUEST_FIELD', 'lookup: "ip" is no address')

@@ -1,12 +1,13 @@
 /**
- * The Unix socket of the running spamd, for set-up and the status commands; who may use it is a matter of the file's
- * permissions. A connection whose first byte is `{` carries one request, a JSON object on a line:
+ * The Unix socket of the running spamd, for setup and the status commands; the file's permissions decide who
+ * may use it. A connection whose first byte is `{` carries one request, a JSON object on a line:
  *
  *     {"request":"stats"}
  *
- * and is answered with one JSON object on a line, `{"ok":true,"result":…}` or `{"ok":false,"error":…}`. Any other
- * connection carries config lines as on the configuration port; they take effect when the client closes its side,
- * and each is answered with one JSON object on a line. Documented in docs/protocol/control-socket.md.
+ * and is answered with one JSON object on a line, `{"ok":true,"result":…}` or `{"ok":false,"error":…}`. Any
+ * other connection carries config lines as on the configuration port; they take effect when the client closes
+ * its side, and each is answered with one JSON object on a line. Documented in
+ * docs/protocol/control-socket.md.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { escapeControl } from '../codec/escape.js'
@@ -17,7 +18,7 @@ import { type ConfigSessionOptions, runConfigSession } from './lists/config-sess
 
 /** Requests are a word and a few options. */
 export const MAX_REQUEST_BYTES = 64 * 1024
-/** More clients at a time than this are no people and no monitors. */
+/** More clients at a time than people and monitoring need. */
 const MAX_CONTROL_CONNECTIONS = 32
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
@@ -103,7 +104,7 @@ async function replyTo(line: string, handlers: ControlServerOptions['handlers'])
     return refusal('ERR_REQUEST_SYNTAX', 'the request is not an object')
   }
   const fields = request as { readonly [name: string]: unknown; request?: unknown }
-  // A word of the client's own making may be anything, also an object that cannot be made a text.
+  // A value sent by the client may be anything, even an object that cannot be converted to text.
   const name = typeof fields.request === 'string' ? fields.request : JSON.stringify(fields.request)
   const handler =
     typeof fields.request === 'string' && Object.hasOwn(handlers, name) ? handlers[name] : undefined

@@ -1,4 +1,4 @@
-/** What a Unix signal asks of a daemon. */
+/** What a Unix signal means to a daemon. */
 export type DaemonSignal = 'stop' | 'reload' | 'statistics'
 
 /** Calls the handler for every such signal of this process until the returned function is called. */

@@ -1,6 +1,6 @@
 /**
- * The chatter of `-d`: what the original prints on its standard output and standard error when it stays in
- * the foreground. Lines carry no line end; untrusted parts have passed `escapeControl`.
+ * The output of `-d`: what the original prints on standard output and standard error in the foreground. Lines
+ * carry no line end; untrusted parts have passed `escapeControl`.
  */
 export interface DebugOutput {
   /** A line on standard output (the SMTP and configuration side). */

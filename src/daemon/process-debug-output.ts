@@ -1,7 +1,7 @@
 import { losesUnwritable } from '../platform/lossy-output.js'
 import type { DebugOutput } from './debug-output.js'
 
-/** The chatter of -d on this process's standard output and standard error; what they do not take is lost. */
+/** The output of -d on this process's standard output and standard error; what they do not accept is lost. */
 export function openProcessDebugOutput(): DebugOutput {
   const out = losesUnwritable(process.stdout)
   const err = losesUnwritable(process.stderr)

@@ -4,7 +4,7 @@ import type { Logger, LogLevel } from '../platform/log.js'
 /** Lines of one kind come at most this often. */
 const INTERVAL_MS = 60_000
 
-/** Logs a kind of event at most once a minute, then with the number of events that were left out. */
+/** Logs a kind of event at most once a minute, with the number of events that were left out. */
 export class RateLimitedLog {
   readonly #logger: Logger
   readonly #clock: Clock
@@ -30,7 +30,7 @@ export class RateLimitedLog {
     return true
   }
 
-  /** Forgets a kind, so that its next event is logged at once: call when the trouble is over. */
+  /** Forgets a kind, so that its next event is logged at once: call when the error is over. */
   reset(kind: string): void {
     this.#kinds.delete(kind)
   }

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** Work that runs longer than this without a pause would be felt by clients. */
+/** Work that runs longer than this without a pause would be noticed by clients. */
 const SLICE_MS = 8
 
-/** Drives a generator to its end, letting other events in between whenever a slice of time is used up. */
+/** Runs a generator to its end, processing other events whenever a slice of time is used up. */
 export async function runInSlices<Result>(work: Iterator<unknown, Result>): Promise<Result> {
   let sliceEndMs = performance.now() + SLICE_MS
   for (;;) {

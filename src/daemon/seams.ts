@@ -1,6 +1,6 @@
 /**
- * Where the parts of spamd meet: the SMTP side knows the greylister, the block lists and the packet
- * filter only through these, so that each can be tested with a stand-in.
+ * The interfaces between the parts of spamd: the SMTP side uses the greylister, the block lists and the
+ * packet filter only through these, so that each can be tested with a substitute.
  */
 import type { Tuple, WireText } from '../domain/entry.js'
 import type { TupleAttempt } from '../domain/requests.js'
@@ -14,7 +14,7 @@ export interface BlockListMatch {
 
 /** The block lists in memory, greytrap included. */
 export interface BlockListLookup {
-  /** All lists that hold the canonical address, in the order in which lists were first received. */
+  /** All lists that contain the canonical address, in the order in which lists were first received. */
   match(ip: string): readonly BlockListMatch[]
   /** True when a list holds an address of the network, which is canonical CIDR text. */
   overlaps(network: string): boolean
@@ -28,7 +28,9 @@ export interface GreylistedRecipient {
   helo: WireText
   from: WireText
   to: WireText
-  /** All that stood behind the colon of RCPT: a path may hold blanks, where `to` ends; undefined: `to` is all. */
+  /**
+   * Everything after the colon of RCPT: a path may contain blanks, where `to` ends; undefined: `to` is all.
+   */
   toArgument?: WireText
 }
 
@@ -50,9 +52,9 @@ export interface RecordedAttempt {
   isRepeated: boolean
 }
 
-/** What DNS has to say of greylisted clients, off the reply path; never fails and never waits. */
+/** DNS checks of greylisted clients, off the reply path; never fails and never waits. */
 export interface SenderCheckSink {
-  /** False while a list keeps the address waiting, or whether one does is not known yet. */
+  /** False while a list keeps the address waiting, or it is not known yet whether one does. */
   mayPromote(ip: string): boolean
   /** An attempt was recorded, and did not end in a trap. */
   noteRecorded(recorded: RecordedAttempt): void
@@ -60,7 +62,7 @@ export interface SenderCheckSink {
   recheck(tuple: Tuple): void
 }
 
-/** Tells the sync peers about local events; never fails and never waits. */
+/** Reports local events to the sync peers; never fails and never waits. */
 export interface SyncAnnouncer {
   /** A local tuple was handled without a trap. `ip` is the client, also when tuples are keyed by network. */
   announceGrey(tuple: { ip: string; helo: WireText; from: WireText; to: WireText }): void

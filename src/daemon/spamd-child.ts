@@ -43,7 +43,7 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
   })
   return service
 })
-// Handles that are still closing must not keep a process that has said goodbye.
+// Handles that are still closing must not keep a finished process alive.
 process.exit()
 
 async function openDaemonStore(

@@ -1,7 +1,7 @@
 /**
- * Puts spamd together: the SMTP server, the block lists with their configuration port and Unix socket, and, unless
- * -b, the greylister and the scanner on the database. It owns no privilege: sockets and files come from
- * `SpamdResources`, the packet filter from `Firewall`.
+ * Assembles spamd: the SMTP server, the block lists with their configuration port and Unix socket, and,
+ * unless -b, the greylister and the scanner on the database. It has no privileges: sockets and files come
+ * from `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
 import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
@@ -84,7 +84,7 @@ export interface SpamdServiceParts {
   loadSavedLists?: () => Promise<DeliveredList[]>
   /** Present with -Y or -y. */
   createSync?: ((parts: SyncParts) => SyncService) | undefined
-  /** False: changes by other programs wait for the scan, as with the original (its transcripts). */
+  /** False: changes by other programs wait for the scan, as in the original (its transcripts). */
   followsChanges?: boolean
   /** Real time between ticks of the stutter wheel, for clocks that run faster than time (tests). */
   tickMs?: number
@@ -231,7 +231,7 @@ export class SpamdService {
     this.#startedSec = this.#parts.clock.nowSec()
     this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
     this.#parts.debug?.out('listening for incoming connections.')
-    // Before the first scan: what changes while it runs must not be missed.
+    // Before the first scan: changes while it runs must not be missed.
     await this.#follower?.start()
     this.#stopWatching = this.#whiteTable && this.#parts.firewall.watchLoss(() => this.#refillTable())
     await this.#whiteFile?.ensure()
@@ -239,7 +239,7 @@ export class SpamdService {
     this.#hourlyTotals?.start()
   }
 
-  /** Looks now for what other programs changed. */
+  /** Checks now for changes by other programs. */
   lookForChanges(): void {
     void this.#follower?.poll()
   }
@@ -265,7 +265,7 @@ export class SpamdService {
         if (isLetIn) whiteTable.add(ip)
         else if (wasWhite) whiteTable.remove(ip)
         this.blockLists.noteTrapped(ip, host?.kind === 'TRAPPED')
-        // What trapped it may not have looked at networks: an import, or a merge with another gateway.
+        // What trapped it may not have considered networks: an import, or a merge with another gateway.
         if (host?.kind === 'TRAPPED') for (const network of networksAround(ip)) onPool(network, false)
       },
       onPool,
@@ -318,12 +318,12 @@ export class SpamdService {
       // Another spamd on the same machine would share database and tables with this one.
       const isTaken = error instanceof AppError && error.code === 'ERR_CONTROL_SOCKET_TAKEN'
       if (config.isControlSocketGiven || isTaken) throw error
-      // The original has no such socket: mail must not stop for one that nobody asked for.
+      // The original has no such socket: mail must not stop because of one that was not requested.
       logger.log('warning', `${reasonOf(error)}: setup and status commands cannot reach this daemon`)
     }
   }
 
-  /** Mail must not stop because nobody can watch it. */
+  /** Mail must not stop because monitoring fails. */
   async #startMetrics(): Promise<void> {
     try {
       await this.#metrics.start()
@@ -335,7 +335,7 @@ export class SpamdService {
     }
   }
 
-  /** Without its list --grey-spf checks no domain: mail goes on as before. */
+  /** Without its list --grey-spf checks no domain: mail continues as before. */
   async #loadSpfDomains(): Promise<void> {
     const { resources, logger } = this.#parts
     try {
@@ -348,7 +348,7 @@ export class SpamdService {
     }
   }
 
-  /** A key that cannot be read is no reason to stop mail: spamd runs without synchronisation then. */
+  /** A key that cannot be read is no reason to stop mail: spamd then runs without synchronisation. */
   async #startSync(): Promise<void> {
     try {
       await this.#sync?.start()
@@ -365,7 +365,10 @@ export class SpamdService {
     }
   }
 
-  /** SIGHUP: allowed domains, certificate and key, synchronisation key, block lists. What fails stays as it was. */
+  /**
+   * SIGHUP: allowed domains, certificate and key, synchronisation key, block lists. If one fails, the current
+   * content is kept.
+   */
   async reload(): Promise<void> {
     const { logger, resources } = this.#parts
     const steps: [string, () => Promise<void>][] = [
@@ -386,7 +389,7 @@ export class SpamdService {
     logger.log('info', 'reloaded', { event: 'reloaded' })
   }
 
-  /** Ends all connections, writes what waits and closes the database. The tables stay as they are. */
+  /** Ends all connections, writes pending data and closes the database. The tables are left unchanged. */
   async stop(): Promise<void> {
     this.#metrics.stop()
     this.smtp.close()
@@ -439,7 +442,7 @@ export class SpamdService {
       const content = await resources.readAllowedDomains()
       domains = content && parseAllowedDomains(content, config.settings.allowedDomains)
     } catch (error) {
-      // As the original: a file that cannot be used is reported and restricts nothing.
+      // As in the original: a file that cannot be used is reported and restricts nothing.
       logger.log('err', escapeControl(reasonOf(error)))
       return
     }
@@ -460,7 +463,7 @@ export class SpamdService {
   }
 }
 
-/** The commonest mistake of a first start: file or folder belong to root. */
+/** The most common mistake at a first start: file or folder belong to root. */
 function hintForRights(error: unknown, { settings }: SpamdConfig): string | undefined {
   if (errnoOf(error) !== 'EACCES') return undefined
   return databaseOwnerHint(settings.user, settings.db)

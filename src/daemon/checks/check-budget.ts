@@ -2,15 +2,15 @@ import { familyOf } from '../../ip/address.js'
 import { formatCidr, networkOf } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 
-/** How much may be checked: so many at once, refilled at so many a second. */
+/** How much may be checked: this many at once, refilled at this rate per second. */
 export interface Allowance {
   burst: number
   perSec: number
 }
 
-/** Clients that share a budget: what one customer, or one host with IPv6, has at hand. */
+/** Clients that share a budget: what one customer, or one IPv6 host, has available. */
 const CLIENT_PREFIX = { 4: 24, 6: 64 } as const
-/** Networks that are remembered; those that have not asked for longest are forgotten, with a full budget. */
+/** Maximum number of networks tracked; those idle longest are dropped, with a full budget. */
 const MAX_CLIENTS = 20_000
 
 interface Bucket {
@@ -18,7 +18,7 @@ interface Bucket {
   sinceMs: number
 }
 
-/** Says whether DNS may be asked on behalf of a client: strangers decide how much work there would be. */
+/** Limits DNS queries on behalf of clients, which otherwise could cause any amount of work. */
 export class CheckBudget {
   readonly #clock: Clock
   readonly #overall: Allowance
@@ -33,7 +33,10 @@ export class CheckBudget {
     this.#all = { left: this.#overall.burst, sinceMs: clock.monotonicMs() }
   }
 
-  /** Takes one check of the client's network and of all; false, and nothing taken, when either has none left. */
+  /**
+   * Uses one check of the budget of the client's network and of the total; false, and nothing used, when
+   * either is exhausted.
+   */
   take(clientIp: string): boolean {
     const nowMs = this.#clock.monotonicMs()
     const name = formatCidr(networkOf(clientIp, CLIENT_PREFIX[familyOf(clientIp)]))

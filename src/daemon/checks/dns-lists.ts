@@ -1,4 +1,4 @@
-/** Asks lists of addresses through DNS, whether an answer is at hand or has to be fetched. */
+/** Queries address lists through DNS, from the cache or the network. */
 import {
   type DnsList,
   type DnsListing,
@@ -14,7 +14,7 @@ import { RateLimitedLog } from '../rate-limited-log.js'
 /** Time for all lists together, as for SPF. */
 const ANSWER_TIMEOUT_MS = 2_000
 
-/** `unknown`: no answer is at hand. */
+/** `unknown`: no cached answer. */
 export type KnownListing = 'listed' | 'unlisted' | 'unknown'
 
 export class DnsLists {
@@ -28,12 +28,12 @@ export class DnsLists {
     this.#limited = new RateLimitedLog(parts.logger, parts.clock)
   }
 
-  /** False when there is no list to ask. */
+  /** False when there is no list to query. */
   get isInUse(): boolean {
     return this.#lists.length > 0
   }
 
-  /** What the answers at hand say; `listed` as soon as one does. */
+  /** The result from cached answers; `listed` as soon as one says so. */
   known(ip: string): KnownListing {
     let known: KnownListing = 'unlisted'
     for (const list of this.#lists) {
@@ -44,7 +44,7 @@ export class DnsLists {
     return known
   }
 
-  /** True when a list holds the address. No answer in time is no listing. */
+  /** True when the address is on a list. No answer in time means not listed. */
   async has(ip: string): Promise<boolean> {
     if (this.#lists.length === 0) return false
     const answers = await this.#dns.run(askAll(this.#lists, ip), ANSWER_TIMEOUT_MS)

@@ -8,15 +8,20 @@ import { readSpfDomains } from './read-spf-domains.js'
 import { SenderChecks, type SenderChecksOptions } from './sender-checks.js'
 import { SpfChecker } from './spf-checker.js'
 
-/** What a running daemon has for asking DNS about senders. */
+/** What a running daemon needs to query DNS about senders. */
 export interface OpenedSenderChecks {
   checks: SenderChecks
   dns: DnsClient
-  /** Reads the domains of --grey-spf FILE, again at each call; what cannot be used changes nothing, and rejects. */
+  /**
+   * Reads the domains of --grey-spf FILE again at each call; if the file cannot be used nothing changes, and
+   * it rejects.
+   */
   loadDomains(resources: Pick<SpamdResources, 'readSpfDomains'>): Promise<void>
 }
 
-/** Puts the checks together; undefined when no option asks for any. Before `loadDomains` a file names no domain. */
+/**
+ * Assembles the checks; undefined when no option needs any. Before `loadDomains` a file contains no domain.
+ */
 export function openSenderChecks(
   { senders }: Pick<SpamdConfig, 'senders'>,
   options: Omit<SenderChecksOptions, 'dns' | 'spf' | 'trapsSpfFail' | 'goodLists' | 'waitLists'>,

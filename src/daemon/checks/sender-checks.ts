@@ -1,7 +1,8 @@
 /**
- * What DNS says of greylisted clients: SPF of the sender, lists of good senders, lists that keep a client waiting. All
- * of it happens after the attempt is recorded and its client answered, within a budget, and what it finds goes into the
- * database as a finding about that attempt. Whatever DNS does not answer in time is ordinary greylisting.
+ * DNS checks of greylisted clients: SPF of the sender, allow lists, and block lists that keep a client
+ * waiting. They are made after the attempt is recorded and the client answered, within a budget, and the
+ * result is stored in the database as a finding about that attempt. If DNS does not answer in time, ordinary
+ * greylisting applies.
  *
  * An attempt is not checked when its client has used up its budget or too many wait: the next one is.
  */
@@ -23,16 +24,16 @@ import { CheckBudget } from './check-budget.js'
 import type { DnsLists } from './dns-lists.js'
 import type { SpfChecker, SpfOpinion } from './spf-checker.js'
 
-/** Checks at a time, and those that wait for their turn. */
+/** Maximum number of concurrent checks, and of those waiting. */
 const MAX_RUNNING = 32
 const MAX_WAITING = 1_000
-/** A small site's mail in all, and what a server that sends to many recipients at once asks for. */
+/** The mail of a small site in total, and the needs of a server that sends to many recipients at once. */
 const BUDGET = { overall: { burst: 500, perSec: 50 }, perClient: { burst: 60, perSec: 0.5 } }
-/** Findings that may wait for the database. */
+/** Maximum number of findings waiting for the database. */
 const QUEUE_LIMITS = { maxCount: 10_000, maxBytes: 16 * 1024 * 1024 }
-/** Nobody waits for these: findings that come within 50 ms are written together. */
+/** Nobody waits for these: findings within 50 ms are written together. */
 const PACE: WriterPace = { fullBatch: 500, companyMs: 50, companyFrom: 2 }
-/** How long the end waits for a database that is locked. */
+/** How long to wait at the end for a locked database. */
 const CLOSE_WAIT_MS = 2_000
 const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
 
@@ -53,13 +54,13 @@ export interface SenderCheckCounters {
   spf: Record<(typeof SPF_RESULTS)[number], number>
   /** Attempts that were not checked: budget or queue were full. */
   skipped: number
-  /** Clients that a list of good senders holds. */
+  /** Clients on an allow list. */
   allowListed: number
-  /** Attempts of clients that a list keeps waiting. */
+  /** Attempts of clients that a block list keeps waiting. */
   held: number
-  /** Addresses that became WHITE by what was found. */
+  /** Addresses that became WHITE by a finding. */
   promoted: number
-  /** Further addresses of domains that were let in, or prolonged. */
+  /** Further addresses of domains that were opened or extended. */
   opened: number
   trapped: number
 }
@@ -89,7 +90,7 @@ export interface SenderChecksOptions {
 interface WaitingCheck {
   attempt: TupleAttempt
   atSec: UnixSec
-  /** It may pass when no list keeps it. */
+  /** It may pass unless a list forbids it. */
   isDue: boolean
   /** False for a tuple that only a list kept from passing. */
   asksSender: boolean
@@ -150,7 +151,7 @@ export class SenderChecks implements SenderCheckSink {
     })
   }
 
-  /** Checks that wait or are under way, and findings that wait for the database. */
+  /** Checks that are waiting or running, and findings that wait for the database. */
   get openCount(): number {
     return this.#waiting.length + this.#running.size + this.#queue.length
   }
@@ -175,7 +176,7 @@ export class SenderChecks implements SenderCheckSink {
     this.#enqueue({ attempt, atSec: this.#options.clock.nowSec(), isDue: true, asksSender: false })
   }
 
-  /** Begins no more checks, and writes what was found as far as the database lets it. */
+  /** Starts no more checks, and writes findings as far as the database permits. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#waiting.length = 0
@@ -195,7 +196,7 @@ export class SenderChecks implements SenderCheckSink {
     this.#fill()
   }
 
-  /** False when nothing that DNS could say would make a difference to an attempt that may pass already. */
+  /** False when DNS cannot make a difference, because the attempt may pass already. */
   #hasQuestions({ ip, helo, from }: Tuple): boolean {
     const { goodLists, spf } = this.#options
     return goodLists.isInUse || spf?.isWanted({ clientIp: ip, helo, from }) === true

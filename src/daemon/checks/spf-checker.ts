@@ -1,4 +1,4 @@
-/** SPF of the senders of greylisted mail, through DNS, with the ranges of domains that pass kept for a while. */
+/** SPF of the senders of greylisted mail, through DNS; the ranges of passing domains are cached. */
 import { isHostName } from '../../codec/dns/dns-name.js'
 import { readRecipient } from '../../codec/smtp/recipient-address.js'
 import type { SpfResult } from '../../codec/spf/check-host.js'
@@ -8,11 +8,13 @@ import { RangeTable } from '../../ip/range-table.js'
 import type { Clock } from '../../platform/clock.js'
 import type { DnsClient } from '../../platform/dns-client.js'
 
-/** Time for one sender in all. The next attempt is checked anew. */
+/** Maximum time per sender. The next attempt is checked again. */
 const CHECK_TIMEOUT_MS = 2_000
-/** As long as DNS answers of an untold time to live. */
+/** The same time as for DNS answers without a known time to live. */
 const RANGES_TTL_MS = 300_000
-/** Ranges of all domains that are kept, at most 32 bytes each, and what a domain takes beside its own: 1 KiB. */
+/**
+ * Maximum number of cached ranges of all domains, at most 32 bytes each, and the overhead per domain: 1 KiB.
+ */
 const MAX_RANGES = 100_000
 const RANGES_OF_DOMAIN = 32
 
@@ -21,7 +23,7 @@ export type SpfOpinion =
   | { result: 'pass'; domain: string; isOfDomain: boolean }
   | { result: Exclude<SpfResult, 'pass'> | 'too-wide'; domain: string }
 
-/** Who sent the mail; texts as they came. */
+/** The sender of the mail; texts as received. */
 export interface MailSender {
   clientIp: string
   helo: WireText
@@ -47,12 +49,12 @@ export class SpfChecker {
     this.#domains = domains
   }
 
-  /** Takes the list of a file that was read again. */
+  /** Takes the domains of a file that was read again. */
   replaceDomains(domains: SpfDomains | undefined): void {
     this.#domains = domains
   }
 
-  /** True when the mail is one whose SPF is to be checked. */
+  /** True when the SPF of this mail is to be checked. */
   isWanted(sender: MailSender): boolean {
     const { domain } = identityOf(sender)
     return isHostName(domain) && (this.#domains?.has(domain) ?? true)
@@ -96,12 +98,12 @@ export class SpfChecker {
 
 interface KeptRanges {
   table: RangeTable
-  /** Ranges in it, with those that stand for the entry itself. */
+  /** Number of ranges, plus those that stand for the entry itself. */
   count: number
   untilMs: number
 }
 
-/** Of the null sender the host itself is asked about. Source: RFC 7208 section 2.4. */
+/** For the null sender, the host itself is checked. Source: RFC 7208 section 2.4. */
 function identityOf({ from, helo }: MailSender): { domain: string; localPart: string } {
   const { local, domain } = readRecipient(from)
   if (domain !== '') return { domain, localPart: local }

@@ -4,7 +4,7 @@ import type { BlockLists } from '../lists/block-lists.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { WhiteTable } from './white-table.js'
 
-/** The last whole scan that was completed, and what it was made from. */
+/** The last complete whole scan, and its inputs. */
 export interface WholeScan {
   /** When it began, seconds since the Epoch. */
   atSec: number
@@ -24,12 +24,12 @@ export interface BriefScanOptions {
   blockLists: Pick<BlockLists, 'revision'>
 }
 
-/** Of so many scans in a row one is a whole one, whatever happened: an hour with the usual interval. */
+/** One of this many consecutive scans is always a whole one: an hour with the usual interval. */
 const WHOLE_SCAN_EVERY = 60
 
 /**
- * True when all that the next scan has to find is what became due. With -d each scan shows every white address; pools
- * are closed by what is TRAPPED or listed anywhere.
+ * True when the next scan only has to find what became due. With -d each scan shows every WHITE address;
+ * pools are closed by any TRAPPED or listed address.
  */
 export function isBriefEnough(
   whole: WholeScan | undefined,

@@ -16,13 +16,13 @@ const MAX_STEP_SEC = 120
 const HOLD_MS = 10 * 60 * 1000
 
 export interface GuardedTime extends ScanTime {
-  /** Why the clock may be wrong: a mass of expired entries is not to be believed. */
+  /** Why the clock may be wrong: a mass expiry of entries is then not accepted. */
   doubt: string | undefined
 }
 
-/** How long a clock is doubted before it is believed all the same. */
+/** How long a clock is doubted before it is trusted anyway. */
 const DOUBT_MS = 60 * 60 * 1000
-/** A gateway that starts may have been off for so long. */
+/** A gateway may have been off for this long before a start. */
 const MAX_PAUSE_SEC = 24 * 60 * 60
 
 export class ClockGuard {
@@ -42,7 +42,7 @@ export class ClockGuard {
     this.#lastMonotonicMs = clock.monotonicMs()
   }
 
-  /** At a start: compares the clock with the newest change on record, seconds since the Epoch, 0 for none. */
+  /** At startup: compares the clock with the newest recorded change, seconds since the Epoch, 0 for none. */
   compareWith(newestSec: UnixSec): void {
     const awaySec = this.#clock.nowSec() - newestSec
     if (newestSec === 0 || (awaySec >= -MAX_STEP_SEC && awaySec <= MAX_PAUSE_SEC)) return
@@ -53,7 +53,7 @@ export class ClockGuard {
     this.#doubt = { text, sinceMs: this.#clock.monotonicMs() }
   }
 
-  /** An administrator says that the clock is right; false when nobody doubted it. */
+  /** An administrator says that the clock is right; false when it was not in doubt. */
   accept(): boolean {
     const wasDoubted = this.#doubt !== undefined || this.#clock.monotonicMs() < this.#heldUntilMs
     this.#doubt = undefined
@@ -61,7 +61,10 @@ export class ClockGuard {
     return wasDoubted
   }
 
-  /** Why the clock may be wrong, and nothing or no mass of entries expires; undefined while it is believed. */
+  /**
+   * Why the clock may be wrong, so that nothing, or no mass of entries, expires; undefined while it is
+   * trusted.
+   */
   get doubt(): string | undefined {
     return this.#doubt?.text
   }

@@ -1,13 +1,13 @@
 /**
- * Decides about clients that are on no block list: records their tuples, promotes those that come back in
- * time and traps those that write to a spamtrap.
+ * Decides about clients on no block list: records their tuples, promotes those that retry in time and traps
+ * those that send to a spamtrap.
  *
  * Tuples are written in batches, and `submit` resolves after the commit: a tuple that is answered with 451 is
- * in the database file before the answer, where it survives a crash of the daemon (the last second may be lost
- * when the power fails; fsync for every client would make a flood stop the disk). When the database fails or is slow
- * the client gets its 451 all the same; the attempt waits in a bounded queue with the time at which it was made. In
- * the queue networks and their clients take turns, so that a flood waits behind itself.
- * Source: greylisting rules of spamd(8) and spamd's grey.c, with the corrections listed in docs/man/spamd.8.
+ * in the database file before the answer, where it survives a crash of the daemon (the last second may be
+ * lost when the power fails; with fsync for every client a flood would block the disk). When the database
+ * fails or is slow the client gets its 451 anyway; the attempt waits in a bounded queue with its original
+ * time. Networks and their clients take turns in the queue, so a flood delays only itself. Source:
+ * greylisting rules of spamd(8) and spamd's grey.c, with the corrections listed in docs/man/spamd.8.
  */
 
 import type { AllowedDomains } from '../../app/allowed-domains.js'
@@ -37,26 +37,29 @@ import { networkPools, reportPools } from './network-pools.js'
 import { recipientKeysOf } from './trap-keys.js'
 import { describeTuple, fieldOf } from './tuple-fields.js'
 
-/** Attempts that may wait; at 1,000 RCPTs a second that bridges a minute without a database. */
+/** Maximum number of waiting attempts; at 1,000 RCPTs per second this bridges a minute without a database. */
 const MAX_QUEUED_ATTEMPTS = 60_000
-/** Bytes of text that may wait: three fields of 1,023 bytes make a long queue of hostile tuples large. */
+/** Maximum size of waiting texts: with fields of 1,023 bytes a queue of hostile tuples becomes large. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 /**
- * A full batch is large enough for a flood and small enough that a 451 waits less than 100 ms for it. A batch waits
- * for company from 400 attempts a second on: below that a commit for each costs less than the wait.
+ * A full batch is large enough for a flood and small enough that a 451 waits less than 100 ms for it. From
+ * 400 attempts per second on, a batch waits for more; below that, a commit for each is cheaper than waiting.
  */
 const PACE: WriterPace = { fullBatch: 2000, companyMs: 10, companyFrom: 20 }
-/** Longest wait of a client for its tuple to be stored; a server may be away, and then the gateway goes on alone. */
+/**
+ * Maximum time that a client waits for its tuple to be stored; a server may be unreachable, and then the
+ * gateway switches to its local database.
+ */
 const MAX_HOLD_MS = { file: 1_000, server: 300 } as const
-/** How long the end waits for a database that is locked. */
+/** How long to wait at the end for a locked database. */
 const CLOSE_WAIT_MS = 2_000
-/** Networks that take turns in the queue: what one customer or one host with IPv6 has at hand. */
+/** Networks that take turns in the queue: what one customer or one IPv6 host has available. */
 const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
 /** Tuples of all sync peers take turns as one network: they must not push out local clients. */
 const SYNC_SOURCE = 'sync'
-/** Minutes in which mail servers come back, then the hours in which the slow ones do. */
+/** Minutes in which mail servers retry, then the hours in which the slow ones do. */
 const RETRY_DELAY_BOUNDS_SEC = [60, 300, 600, 900, 1200, 1500, 1800, 2400, 3600, 7200, 14_400]
-/** -M is not applied so shortly after a start: the primary MX may have been down as well. Source: grey.c. */
+/** -M is not applied this soon after a start: the primary MX may have been down as well. Source: grey.c. */
 const LOW_PRIORITY_MX_GRACE_MS = 60_000
 
 export interface GreylisterOptions {
@@ -72,13 +75,13 @@ export interface GreylisterOptions {
   allowedDomains?: AllowedDomains | undefined
   /** Addresses given with -M. */
   lowPriorityMx?: readonly string[]
-  /** --recipient-delimiter: characters that begin a detail of a recipient (`+`). */
+  /** --recipient-delimiter: characters that start a subaddress of a recipient (`+`). */
   recipientDelimiter?: string | undefined
-  /** Prefix lengths of the networks by which pools are known beside the exact key; undefined: not at all. */
+  /** Prefix lengths of the networks by which pools are identified besides the exact key; undefined: none. */
   greyPrefix4?: number | undefined
   greyPrefix6?: number | undefined
   sync?: SyncAnnouncer | undefined
-  /** Told of every recorded attempt: what DNS says of its sender. */
+  /** Receives every recorded attempt, for DNS checks of its sender. */
   checks?: SenderCheckSink | undefined
   /** Called with each address that became white because its retry was seen. */
   onPromoted?: (ip: string) => void
@@ -94,7 +97,7 @@ export interface GreylisterCounters {
   created: number
   repeated: number
   promoted: number
-  /** Networks that pools opened, or prolonged. */
+  /** Networks that pools opened or extended. */
   opened: number
   trapped: number
   /** Tuples without HELO: never recorded. */
@@ -103,7 +106,7 @@ export interface GreylisterCounters {
   dropped: number
   /** Attempts whose client was answered before they were stored. */
   unstored: number
-  /** Tuples removed to keep within the limits of the policy. */
+  /** Tuples removed to stay within the limits of the policy. */
   evicted: number
 }
 
@@ -111,10 +114,10 @@ interface QueuedAttempt {
   attempt: TupleAttempt
   /** The client address of the tuple as logged and synced. */
   logged: Tuple
-  /** Address that the client connected to; undefined when a peer told of the tuple. */
+  /** Address that the client connected to; undefined for a tuple from a peer. */
   destinationIp: string | undefined
   atSec: UnixSec
-  /** Lets the client have its answer; the first call counts. */
+  /** Lets the client have its answer; only the first call counts. */
   settle: (isStored: boolean) => void
 }
 
@@ -174,12 +177,12 @@ export class Greylister implements GreylistSink {
     })
   }
 
-  /** Attempts that wait for the database. */
+  /** Attempts waiting for the database. */
   get waitingCount(): number {
     return this.#queue.length
   }
 
-  /** False from a failed write to the next one that went well. */
+  /** False after a failed write, until the next one succeeds. */
   get isStoring(): boolean {
     return !this.#writer.isFailing
   }
@@ -189,7 +192,7 @@ export class Greylister implements GreylistSink {
     return this.#writer.counters
   }
 
-  /** Takes the list of a reloaded file; undefined lifts the restriction. */
+  /** Takes the domains of a reloaded file; undefined removes the restriction. */
   replaceAllowedDomains(allowedDomains: AllowedDomains | undefined): void {
     this.#allowedDomains = allowedDomains
   }
@@ -199,12 +202,12 @@ export class Greylister implements GreylistSink {
     return this.#enqueue({ ip: clientIp, helo, from, to }, toArgument ?? to, destinationIp)
   }
 
-  /** Takes a tuple of a sync peer: as a local one, but without the test of -M and never sent on. */
+  /** Takes a tuple from a sync peer: like a local one, but without the test of -M, and never sent on. */
   receive(tuple: Tuple): Promise<void> {
     return this.#enqueue(tuple, tuple.to, undefined)
   }
 
-  /** Writes what waits, as far as the database lets it, and refuses to wait longer. */
+  /** Writes what is waiting, as far as the database permits, and accepts no more. */
   async close(): Promise<void> {
     const lostCount = await this.#writer.close(CLOSE_WAIT_MS)
     for (const { settle } of this.#queue.items()) settle(false)
@@ -221,7 +224,7 @@ export class Greylister implements GreylistSink {
       from: fieldOf(received.from),
       to: fieldOf(received.to),
     }
-    // As the original, which drops it without a word.
+    // As in the original, which drops it silently.
     if (logged.helo === '') {
       this.counters.refused += 1
       logger.log('debug', `tuple of ${logged.ip} not recorded: no HELO`, {
@@ -256,12 +259,12 @@ export class Greylister implements GreylistSink {
         )
       }
       this.#writer.notify()
-      // Nobody waits for a database that fails: the client gets its answer, the attempt stays.
+      // Nobody waits for a failing database: the client gets its answer, the attempt is kept.
       if (this.#writer.isFailing) queued.settle(false)
     })
   }
 
-  /** What ends the wait of one client: its tuple is stored, cannot be, or the longest wait is over. */
+  /** Ends the wait of one client: its tuple is stored, cannot be, or the maximum wait is over. */
   #patience(resolve: () => void): (isStored: boolean) => void {
     let isSettled = false
     const settle = (isStored: boolean): void => {
@@ -371,7 +374,7 @@ export class Greylister implements GreylistSink {
     sync?.announceGrey(logged)
   }
 
-  /** An address that is WHITE already gets no entry, and no line. */
+  /** An address that is WHITE already gets no entry, and no line is logged. */
   #reportWhitelisting(ip: string): void {
     const { logger, databasePath } = this.#options
     logger.log('debug', `queueing add of ${ip}`)

@@ -1,27 +1,27 @@
 /**
- * Brings every change of a WHITE or TRAPPED entry, by whatever program, into the packet filter's table and the trap list
- * at once: it reads the change journal of the database. What it cannot follow, a scan looks up.
+ * Applies every change of a WHITE or TRAPPED entry, by any program, to the packet filter's table and the trap
+ * list at once: it reads the change journal of the database. What it cannot follow is left to a scan.
  */
 import type { JournalRow, JournalSlice } from '../../db/store.js'
 import type { HostEntry } from '../../domain/entry.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 
-/** A change is in force within a second: half of it passes until it is seen. */
+/** A change takes effect within a second: half of that until it is noticed. */
 const POLL_MS = 500
-/** Rows that are followed one by one; behind more of them a scan is quicker. */
+/** Maximum number of rows that are followed one by one; for more a scan is faster. */
 const MAX_ROWS = 1000
-/** The packet filter is asked for its count so often, where it can tell. */
+/** How often the packet filter is asked for its count, if it has one. */
 const COUNT_INTERVAL_MS = 10_000
 
 export interface HostFollowerOptions {
   keeper: Pick<StoreKeeper, 'use'>
   clock: Clock
-  /** A host as it is now, or that it has no entry; `wasWhite`: a table may hold it. */
+  /** The current state of a host, or that it has no entry; `wasWhite`: a table may contain it. */
   onHost: (ip: string, host: HostEntry | undefined, wasWhite: boolean) => void
   /** A network of a pool was opened or closed, or may have been. */
   onPool?: (network: string, isOpen: boolean) => void
-  /** So much changed that only a scan can tell. */
+  /** So much changed that a scan is needed. */
   onEverything: () => void
   /** Called every ten seconds. */
   onInterval: () => void
@@ -29,7 +29,7 @@ export interface HostFollowerOptions {
 
 export class HostFollower {
   readonly #options: HostFollowerOptions
-  /** Up to where the journal was read; undefined: nothing read yet. */
+  /** Position up to which the journal was read; undefined: nothing read yet. */
   #position: number | undefined
   #timer: NodeJS.Timeout | undefined
   #polling: Promise<void> | undefined
@@ -41,7 +41,7 @@ export class HostFollower {
     this.#lastIntervalMs = options.clock.monotonicMs()
   }
 
-  /** Begins to follow from now on; what was before is the first scan's. */
+  /** Starts to follow from now on; the first scan covers what was before. */
   async start(): Promise<void> {
     await this.poll()
     this.#plan()
@@ -53,7 +53,7 @@ export class HostFollower {
     await this.#polling
   }
 
-  /** Looks once, now. Never rejects: a database that cannot be read is the scan's to report. */
+  /** Polls once. Never rejects: if the database cannot be read, the scan reports it. */
   async poll(): Promise<void> {
     this.#polling ??= this.#look()
       .catch(() => undefined)
@@ -97,7 +97,7 @@ export class HostFollower {
       const entry = await this.#options.keeper.use((store) => store.get({ kind: 'pool', ip: network }))
       this.#options.onPool?.(network, entry !== undefined)
     }
-    // Only now: a look that failed in the middle is done again from the same place.
+    // Only now: a poll that failed in the middle is repeated from the same position.
     this.#position = last
   }
 
@@ -107,8 +107,8 @@ export class HostFollower {
 }
 
 /**
- * Addresses whose entry came, went or changed its kind, each once, and whether one of them was WHITE before. Times and
- * counts are of no concern to a table.
+ * Addresses whose entry was added, removed or changed its kind, each once, and whether one of them was WHITE
+ * before. Times and counts do not matter for a table.
  */
 function changedHosts(rows: readonly JournalRow[]): Map<string, boolean> {
   const hosts = new Map<string, boolean>()
@@ -119,7 +119,7 @@ function changedHosts(rows: readonly JournalRow[]): Map<string, boolean> {
   return hosts
 }
 
-/** Networks of pools that came or went, each once. */
+/** Networks of pools that were opened or closed, each once. */
 function changedPools(rows: readonly JournalRow[]): Set<string> {
   const networks = new Set<string>()
   for (const { key, before, after } of rows)

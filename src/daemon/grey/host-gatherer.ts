@@ -3,7 +3,7 @@ import { ipToBytes } from '../../ip/cidr.js'
 import { IpRangeCollector, type IpRangeSet } from '../../ip/ip-range-set.js'
 import { WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 
-/** Gathers canonical addresses, a few bytes each, into a set. */
+/** Collects canonical addresses, a few bytes each, into a set. */
 export class HostGatherer {
   readonly #collector = new IpRangeCollector()
   readonly #words = new Uint32Array(WORDS_PER_ADDRESS)
@@ -21,7 +21,7 @@ export class HostGatherer {
     this.#collector.addIpv6Prefix(this.#words, 0, 128)
   }
 
-  /** The gathered addresses; the gatherer is empty afterwards. */
+  /** The collected addresses; the collector is empty afterwards. */
   takeSet(): IpRangeSet {
     this.count = 0
     return this.#collector.takeSet()

@@ -1,4 +1,4 @@
-/** Pools that are known by network: the keys of an attempt, and what the log says of what came of them. */
+/** Pools identified by network: the keys of an attempt, and log lines about the results. */
 import type { Tuple } from '../../domain/entry.js'
 import { openedNetwork } from '../../domain/pool-key.js'
 import type { PoolAttempt, TupleOutcome } from '../../domain/requests.js'
@@ -23,7 +23,7 @@ export function networkPools(
   return [{ key, mayOpen: !options.blockLists.overlaps(openedNetwork(key, clientIp)) }]
 }
 
-/** Tells of networks that an attempt opened or closed; returns how many it opened. */
+/** Logs networks that an attempt opened or closed; returns how many it opened. */
 export function reportPools(
   logged: Tuple,
   { opened = [], closed = [] }: TupleOutcome,

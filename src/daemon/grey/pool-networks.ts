@@ -1,6 +1,7 @@
 /**
- * Keeps the packet filter's table of networks that pools of senders opened as the database says. There are few of them,
- * so every change writes the whole table, changes that come close together at once; a scan brings the list as a whole.
+ * Keeps the packet filter's table of networks opened by pools in step with the database. There are few of
+ * them, so every change writes the whole table, combining changes in quick succession; a scan provides the
+ * complete list.
  */
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
@@ -10,11 +11,11 @@ import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import type { WhiteFile } from './white-file.js'
 
-/** Beside `spamd-white`, which holds single addresses: nft keeps those in a set of another kind. */
+/** Besides `spamd-white`, which holds single addresses: nft needs another type of set for networks. */
 const POOL_TABLE: TableSpec = { name: 'spamd-white-net', content: 'networks' }
 
 const MIN_UPDATE_GAP_MS = 300
-/** Writing takes one part in so many of the time, at most. */
+/** Maximum fraction of the time spent writing: one part in this many. */
 const DUTY_DIVISOR = 20
 
 export class PoolNetworks {
@@ -31,7 +32,7 @@ export class PoolNetworks {
   #writing: Promise<unknown> = Promise.resolve()
   #earliestMs = 0
 
-  /** `file`: gets the same content (--white-file). */
+  /** `file`: receives the same content (--white-file). */
   constructor(options: { firewall: Firewall; clock: Clock; logger: Logger; file?: WhiteFile | undefined }) {
     this.#firewall = options.firewall
     this.#clock = options.clock
@@ -52,7 +53,7 @@ export class PoolNetworks {
     await this.#inTurn()
   }
 
-  /** Empties a table that an earlier daemon, which knew pools, has left; runs nothing else. Never rejects. */
+  /** Empties a table left by an earlier daemon that used pools; runs nothing else. Never rejects. */
   async clearLeft(): Promise<void> {
     try {
       const left = await this.#firewall.readTable(POOL_TABLE)
@@ -70,12 +71,12 @@ export class PoolNetworks {
     this.#schedule()
   }
 
-  /** Somebody flushed the table: it is written again at once. */
+  /** The table was flushed: it is written again at once. */
   rewrite(): void {
     this.#schedule()
   }
 
-  /** Stops writing; the table stays as it is. Resolves when a write under way has ended. */
+  /** Stops writing; the table is left unchanged. Resolves when a write in progress has ended. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#isScanned = false
@@ -121,7 +122,7 @@ export class PoolNetworks {
   }
 }
 
-/** The networks as a packet filter takes them: those beside and inside each other are joined. */
+/** The networks in the form that a packet filter accepts: adjacent and nested ones are merged. */
 function contentOf(networks: ReadonlySet<string>): ReturnType<typeof formatCidrs> {
   return formatCidrs(setOfCidrs([...networks]))
 }

@@ -2,7 +2,7 @@ import type { ScanReport } from '../../app/control-protocol.js'
 import type { PoolEntry } from '../../domain/entry.js'
 import { type PoolKeyKind, parsePoolKey } from '../../domain/pool-key.js'
 
-/** The report of a scan that begins, in seconds since the Epoch. */
+/** The initial report of a scan, times in seconds since the Epoch. */
 export function newReport(atSec: number): ScanReport {
   return {
     atSec,

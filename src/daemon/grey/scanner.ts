@@ -1,9 +1,9 @@
 /**
- * The periodic scan of the database: removes what has expired, promotes tuples that passed, takes addresses off
- * the white list that a block list holds, and then brings the packet filter's table and the trap list up to date.
+ * The periodic scan of the database: removes what has expired, promotes tuples that passed, removes addresses
+ * on a block list from the white list, and then updates the packet filter's table and the trap list.
  *
- * A whole scan looks at every address; between two of them brief ones, which cost a tenth, look only at what is due. They
- * are enough while the journal brings changes of addresses and block lists stay as they are.
+ * A whole scan looks at every address; between two of them brief ones, which cost a tenth, look only at what
+ * is due. They are enough while the journal brings changes of addresses and block lists stay as they are.
  *
  * It walks the database in slices and lets other events in between, so that clients are served while a large
  * database is scanned. When the walk fails the table and the trap list are left as they are.
@@ -40,16 +40,16 @@ import type { WhiteTable } from './white-table.js'
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
 const SCAN_INTERVAL_MS = 60_000
 
-/** A step of the scan aims to take no longer than this, a third of what is felt. */
+/** Target duration of a step of the scan, a third of what would be noticeable. */
 const STEP_TARGET_MS = 12
 const FIRST_SLICE = 500
 const SMALLEST_SLICE = 50
 const LARGEST_SLICE = 4000
 /** Rows that are not due are not even fetched. */
 const LARGEST_BRIEF_SLICE = 20_000
-/** Fewer entries than this expire whatever the clock says: they are soon earned again. */
+/** Fewer entries than this expire even if the clock is in doubt: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
-/** Marks of deletions that one scan looks at. */
+/** Number of marks of deletions examined per scan. */
 const MARKS_SLICE = 2000
 
 export interface ScannerOptions {
@@ -64,11 +64,11 @@ export interface ScannerOptions {
   blockLists: BlockLists
   whiteTable: WhiteTable
   pools: PoolNetworks
-  /** What DNS says of senders: lists may keep a tuple waiting. */
+  /** DNS checks of senders: lists may keep a tuple waiting. */
   checks?: Pick<SenderCheckSink, 'mayPromote' | 'recheck'> | undefined
-  /** Keys by which pools are known: what those of an earlier daemon left open is closed. */
+  /** Keys by which pools are identified: pools left open by an earlier daemon with other keys are closed. */
   poolKinds: ReadonlySet<PoolKeyKind>
-  /** The journal is followed: what other programs change needs no scan. */
+  /** The journal is followed: changes by other programs need no scan. */
   followsChanges?: boolean
   intervalMs?: number
 }
@@ -94,7 +94,7 @@ export class Scanner {
   #isBrief = false
   #whole: WholeScan | undefined
   #isStopped = false
-  /** Where the next look at marks of deletions begins. */
+  /** Where the next examination of marks of deletions starts. */
   #marksAfter: ScanCursor | undefined
   #isClockCompared = false
   #isPoolTableCleared = false
@@ -122,27 +122,27 @@ export class Scanner {
     return this.#guard.doubt
   }
 
-  /** Scans now and then again and again, an interval after the end of each; resolves after the first scan. */
+  /** Scans now and then repeatedly, an interval after the end of each; resolves after the first scan. */
   async start(): Promise<void> {
     await this.scanAgain()
     if (this.#isStopped) return
     this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs ?? SCAN_INTERVAL_MS)
   }
 
-  /** Ends the repetition; a scan under way stops at its next step and changes no table. */
+  /** Ends the repetition; a scan in progress stops at its next step and changes no table. */
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#timer)
     await this.#running
   }
 
-  /** One whole scan; while one is under way, that one. Never rejects. */
+  /** One whole scan; if one is in progress, that one. Never rejects. */
   scan(): Promise<ScanReport> {
     if (this.#running !== undefined && this.#isBrief) return this.#running.then(() => this.scan())
     return this.#running ?? this.#begin(false)
   }
 
-  /** A brief scan where that is enough, else a whole one. Never rejects. */
+  /** A brief scan if that is sufficient, else a whole one. Never rejects. */
   scanAgain(): Promise<ScanReport> {
     const isBrief = this.#running === undefined && isBriefEnough(this.#whole, this.#lastReport, this.#options)
     return isBrief ? this.#begin(true) : this.scan()
@@ -198,7 +198,7 @@ export class Scanner {
     return report
   }
 
-  /** A database that cannot be asked is the walk's to report. */
+  /** If the database cannot be queried, the walk reports it. */
   async #beginScan(): Promise<ScanScope> {
     return await this.#options.keeper.use((store) => store.beginScan()).catch(() => 'all' as const)
   }
@@ -217,7 +217,7 @@ export class Scanner {
     return this.#options.keeper.use((store) => store.readClock(nowSec))
   }
 
-  /** True when a clock that may be wrong would end most of the white list: nothing is touched then. */
+  /** True when a clock that may be wrong would expire most of the white list: nothing is changed then. */
   async #mustWait({ nowSec, doubt }: GuardedTime): Promise<boolean> {
     if (doubt === undefined) return false
     const { whiteCount, expiringCount } = await this.#readClock(nowSec)
@@ -230,14 +230,16 @@ export class Scanner {
     return true
   }
 
-  /** Believes the clock from now on and scans again; false when it was believed already. */
+  /** Trusts the clock from now on and scans again; false when it was trusted already. */
   acceptClock(): boolean {
     const wasDoubted = this.#guard.accept()
     if (wasDoubted) void this.scan()
     return wasDoubted
   }
 
-  /** What became due, and what became WHITE since the last whole scan; what goes is told by the journal. */
+  /**
+   * What became due, and what became WHITE since the last whole scan; removals are reported by the journal.
+   */
   async #walkBriefly(time: GuardedTime, report: ScanReport): Promise<boolean> {
     const whole = this.#whole!
     const found: Found = { white: this.#options.whiteTable, trapped: { add: () => undefined }, pools: [] }
@@ -249,7 +251,10 @@ export class Scanner {
     return true
   }
 
-  /** Goes through the entries in slices: all, or with `whiteSince` those of a brief scan. False when it was stopped. */
+  /**
+   * Goes through the entries in slices: all, or with `whiteSince` those of a brief scan. False when it was
+   * stopped.
+   */
   async #walk(
     time: GuardedTime,
     report: ScanReport,
@@ -290,7 +295,9 @@ export class Scanner {
     return true
   }
 
-  /** Marks of deletions that no entry of another gateway can be older than: one slice a scan, round and round. */
+  /**
+   * Marks of deletions that no entry of another gateway can be older than: one slice per scan, in rotation.
+   */
   async #dropMarks(nowSec: number): Promise<void> {
     const { policy, keeper } = this.#options
     const keepSec = Math.max(KEEP_RESET_SEC, policy.whiteExpireSec, policy.trapExpireSec)
@@ -339,13 +346,13 @@ export class Scanner {
     }
   }
 
-  /** Writers wait for each other; the scan is the patient one. */
+  /** Writers wait for each other; the scan yields. */
   #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
     const isStopped = (): boolean => this.#isStopped
     return retryWhileBusy(() => this.#options.keeper.use(action), isStopped)
   }
 
-  /** The next slice is sized by what this one cost. */
+  /** The size of the next slice depends on the cost of this one. */
   #adaptSlice(tookMs: number, limit: number, largest = LARGEST_SLICE): void {
     if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
     else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(largest, limit + FIRST_SLICE)
@@ -364,7 +371,7 @@ export class Scanner {
     const isEmpty = isEmptySet(whiteSet)
     if (!isEmpty) this.#whiteGeneration = keeper.generation
     if (isEmpty && keeper.isFresh && this.#whiteGeneration !== keeper.generation) {
-      // A database that was just created says nothing about who was white before.
+      // A newly created database says nothing about which hosts were WHITE before.
       logger.log('info', `${databasePath} is new and holds no WHITE addresses: leaving the table unchanged`)
       whiteTable.keep()
     } else await whiteTable.replace(whiteSet)
@@ -373,7 +380,10 @@ export class Scanner {
     await this.#publishPools(report, pools, new RangeTable(trappedSet))
   }
 
-  /** Closes networks that hold a TRAPPED or block-listed address, and those of keys that are no longer in use. */
+  /**
+   * Closes networks that contain a TRAPPED or block-listed address, and those of keys that are no longer in
+   * use.
+   */
   async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
     const { blockLists, policy, poolKinds, pools, logger } = this.#options
     const isBarred = (network: string): boolean =>
@@ -386,7 +396,7 @@ export class Scanner {
       try {
         await this.#retryWhileBusy((store) => store.applyScan(changes, policy, report.atSec))
       } catch (error) {
-        // They leave the table all the same, and the next scan tries again.
+        // They are removed from the table anyway, and the next scan tries again.
         logger.log('notice', `cannot close pools (${escapeControl(reasonOf(error))})`)
       }
     }

@@ -1,26 +1,26 @@
-/** Under which texts a recipient is looked for among the spamtraps and allowed domains. */
+/** The texts under which a recipient is looked up among the spamtraps and allowed domains. */
 import { formatRecipient, type RecipientAddress, readRecipient } from '../../codec/smtp/recipient-address.js'
 import type { WireText } from '../../domain/entry.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 
 export interface RecipientKeys {
-  /** What a mail server would make of the recipient: what the allowed domains are compared with. */
+  /** The recipient as a mail server would read it: compared with the allowed domains. */
   address: WireText
   /** The recipient has no domain and belongs to every mail server: `<postmaster>`, `<>`. */
   isOfAnyDomain: boolean
-  /** Each is looked for among the spamtraps, `address` first. */
+  /** Each is looked up among the spamtraps, `address` first. */
   spamtraps: readonly WireText[]
 }
 
 /**
- * Keys of a recipient. `to` is its word in the tuple, `argument` all that stood behind the colon of its command;
- * `delimiters` are the characters that begin a detail (`+`), if any.
+ * Keys of a recipient. `to` is its word in the tuple, `argument` everything after the colon of its command;
+ * `delimiters` are the characters that start a subaddress (`+`), if any.
  */
 export function recipientKeysOf(to: WireText, argument: WireText, delimiters: string): RecipientKeys {
   const recipient = readRecipient(argument)
   const address = formatRecipient(recipient)
   const forms: RecipientAddress[] = [recipient]
-  // A server that is the last domain goes on with the address in front of it.
+  // A server that is responsible for the last domain continues with the address before it.
   const innerAt = recipient.local.lastIndexOf('@')
   if (innerAt > 0) {
     forms.push({ local: recipient.local.slice(0, innerAt), domain: recipient.local.slice(innerAt + 1) })
@@ -30,7 +30,7 @@ export function recipientKeysOf(to: WireText, argument: WireText, delimiters: st
     spamtraps.add(formatRecipient(form))
     spamtraps.add(formatRecipient({ ...form, local: withoutDetail(form.local, delimiters) }))
   }
-  // The rule of the original: a spamtrap that was stored in a strange spelling fits that spelling.
+  // The rule of the original: a spamtrap stored in an unusual spelling matches that spelling.
   spamtraps.add(trapKeyOf(to))
   return { address, isOfAnyDomain: address === '' || address === 'postmaster', spamtraps: [...spamtraps] }
 }

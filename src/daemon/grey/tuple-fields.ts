@@ -4,8 +4,8 @@ import type { Tuple, WireText } from '../../domain/entry.js'
 import { MAX_FIELD_BYTES } from '../../domain/times.js'
 
 /**
- * A field as it is recorded: cut to its length and, where it holds a control character, escaped, so that such a client
- * passes as any other and a line feed never parts a key. Bytes above 0x7f are names in UTF-8.
+ * A field as recorded: truncated to its length and, if it contains a control character, escaped, so that such
+ * a client passes like any other and a line feed never splits a key. Bytes above 0x7f are UTF-8.
  */
 export function fieldOf(text: WireText): WireText {
   const safe = /[\u0000-\u001f\u007f]/.test(text) ? escapeControl(text) : text

@@ -1,7 +1,8 @@
 /**
- * A copy of the white list as a file, one CIDR a line, for a load balancer in front of spamd: it alone sees who comes
- * in, so it alone can send white clients to the real mail server (`src -f` of haproxy). Written by the unprivileged
- * process, in a folder that its user may write; readers see the old list or the new one.
+ * A copy of the white list as a file, one CIDR per line, for a load balancer in front of spamd: only the load
+ * balancer sees the clients, so only it can send WHITE ones to the real mail server (`src -f` of haproxy).
+ * Written by the unprivileged process, in a folder that its user may write; readers see the old list or the
+ * new one.
  */
 import { accessSync, constants } from 'node:fs'
 import { access } from 'node:fs/promises'
@@ -12,17 +13,17 @@ import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { replaceFile } from '../../platform/replace-file.js'
 
-/** The balancer runs as another user. */
+/** The load balancer runs as another user. */
 const FILE_MODE = 0o644
 
 /**
- * Throws the `AppError` `ERR_WHITE_FILE` of a place where the file could not be written by the user who runs this; writes
- * nothing. For `--check`: a running spamd logs the same and goes on.
+ * Throws the `AppError` `ERR_WHITE_FILE` if the current user could not write the file; writes nothing. For
+ * `--check`: a running spamd logs the same and continues.
  */
 export function checkWhiteFile(path: string): void {
   const folder = dirname(path)
   try {
-    // Replaced by a rename: what stands there need not be writable.
+    // Replaced by a rename: an existing file need not be writable.
     accessSync(folder, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new AppError('ERR_WHITE_FILE', `cannot write ${path}: ${reasonOf(error)}`, {
@@ -50,7 +51,10 @@ export class WhiteFile {
     this.#logger = options.logger
   }
 
-  /** Makes an empty file where there is none: a balancer that names a missing file does not start. Never rejects. */
+  /**
+   * Creates an empty file if there is none: a load balancer does not start if its file is missing. Never
+   * rejects.
+   */
   async ensure(): Promise<void> {
     try {
       await access(this.#path)
@@ -59,20 +63,23 @@ export class WhiteFile {
     }
   }
 
-  /** Replaces the file where the list has changed. Never rejects: a row of failures is logged once, the file stays. */
+  /**
+   * Replaces the file if the list has changed. Never rejects: consecutive failures are logged once, the file
+   * is kept.
+   */
   async write(hosts: Families): Promise<void> {
     this.#hosts = hosts
     await this.#writeBoth()
   }
 
-  /** The same with the networks that pools opened, which stand behind the addresses. */
+  /** The same for the networks opened by pools, which follow the addresses. */
   async writeNetworks(networks: Families): Promise<void> {
     this.#networks = networks
     await this.#writeBoth()
   }
 
   async #writeBoth(): Promise<void> {
-    // Before the first scan told both there is nothing to say.
+    // Nothing is written before the first scan has reported both.
     if (this.#hosts === undefined) return
     const parts = [this.#hosts, ...(this.#networks === undefined ? [] : [this.#networks])]
     const content = Buffer.concat(parts.flatMap(({ ipv4, ipv6 }) => [ipv4.text, ipv6.text]))
@@ -85,7 +92,7 @@ export class WhiteFile {
       const replacement = await replaceFile(this.#path, FILE_MODE)
       try {
         await replacement.write(content)
-        // It is made again at the next start.
+        // It is created again at the next start.
         await replacement.commit('quick')
       } finally {
         await replacement.discard()

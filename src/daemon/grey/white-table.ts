@@ -1,11 +1,10 @@
 /**
- * Keeps the packet filter's table of white hosts as the database says.
- *
- * A scan replaces the whole table, also when nothing changed, so that a table edited by hand is whole again within a
- * minute, or within RENEW_DUTY_DIVISOR times as long as a replacement takes; where the packet filter tells the number of
- * its entries, that is asked for instead between whole scans. A change between two scans is written soon after, by adding
- * and deleting single entries; when that fails, or there are many, the whole table is replaced. Writing never takes more
- * than a fifth of the time.
+ * Keeps the packet filter's table of WHITE hosts in step with the database.
+ * ¶ A scan replaces the whole table, even if nothing changed, so that a table edited by hand is restored
+ * within a minute, or within RENEW_DUTY_DIVISOR times the duration of a replacement; if the packet filter
+ * knows the number of its entries, that is checked instead between whole scans. A change between two scans is
+ * written soon after, by adding and deleting single entries; when that fails, or there are many, the whole
+ * table is replaced. Writing never takes more than a fifth of the time.
  */
 import type { Firewall, TableContent, TableSpec } from '../../firewall/backend.js'
 import { hostLines } from '../../ip/host-lines.js'
@@ -20,21 +19,24 @@ import type { WhiteFile } from './white-file.js'
 /** Source: spamd(8): the pass rule of pf.conf names `<spamd-white>`. */
 const WHITE_TABLE: TableSpec = { name: 'spamd-white', content: 'hosts' }
 
-/** Changes that come close together are written together. */
+/** Changes in quick succession are written together. */
 const MIN_UPDATE_GAP_MS = 300
-/** An nft call with large interval sets takes long: changes wait so many times as long, up to MAX_UPDATE_GAP_MS. */
+/**
+ * An nft call with large interval sets takes long: changes wait this many times as long, up to
+ * MAX_UPDATE_GAP_MS.
+ */
 const GAP_PER_WRITE = 4
 const MAX_UPDATE_GAP_MS = 4000
-/** Share of time that whole replaces between scans may take: one part in so many. */
+/** Maximum fraction of the time for whole replaces between scans: one part in this many. */
 const REPLACE_DUTY_DIVISOR = 20
-/** Share of time that writing a table anew that nothing changed may take: an idle gateway stays idle. */
+/** Maximum fraction of the time for rewriting an unchanged table: an idle gateway stays idle. */
 const RENEW_DUTY_DIVISOR = 400
 /** More changes than this are written as a whole table. */
 const MAX_SINGLE_CHANGES = 2000
 const LINES_PER_STEP = 2000
 
 export interface WhiteTableCounters {
-  /** Addresses that the table holds, as far as we know. */
+  /** Addresses that the table contains, as far as we know. */
   addressCount: number
   replacements: number
   /** Addresses that were added or deleted without replacing the table. */
@@ -56,13 +58,13 @@ export class WhiteTable {
   /** Not yet written. */
   #unwritten = new Map<string, boolean>()
   #isScanned = false
-  /** It holds what no scan has found: its count means nothing. */
+  /** Its content was not found by a scan: its count means nothing. */
   #isKept = false
-  /** A change failed, or the table was lost: only a whole one helps. */
+  /** A change failed, or the table was lost: it must be replaced as a whole. */
   #needsReplace = false
   /** The last write went well. */
   #isInStep = false
-  /** The packet filter told its count when it was last asked. */
+  /** The packet filter reported its count when it was last asked. */
   #isCounted = false
   #lastWriteSec: number | undefined
   #timer: NodeJS.Timeout | undefined
@@ -71,7 +73,7 @@ export class WhiteTable {
   #earliestReplaceMs = 0
   #earliestRenewMs = 0
 
-  /** `file`: gets the same content (--white-file). */
+  /** `file`: receives the same content (--white-file). */
   constructor(options: { firewall: Firewall; clock: Clock; logger: Logger; file?: WhiteFile | undefined }) {
     this.#file = options.file
     this.#firewall = options.firewall
@@ -79,7 +81,7 @@ export class WhiteTable {
     this.#logger = options.logger
   }
 
-  /** False before the first write, and from one that failed to the next that went well. */
+  /** False before the first write, and after a failed one until the next succeeds. */
   get isInStep(): boolean {
     return this.#isInStep
   }
@@ -89,12 +91,12 @@ export class WhiteTable {
     return this.#lastWriteSec
   }
 
-  /** The last write went well, and nobody said that the table was lost. */
+  /** The last write succeeded, and the table was not reported lost. */
   get isWhole(): boolean {
     return this.#isInStep && !this.#needsReplace
   }
 
-  /** Writes what the table is to hold once more, where the packet filter does not tell when others changed it. */
+  /** Writes the wanted content of the table again, if the packet filter does not report changes by others. */
   async renew(): Promise<void> {
     if (!this.#isCounted && !this.#isFresh()) await this.#inTurn(() => this.#replaceTable())
   }
@@ -117,8 +119,8 @@ export class WhiteTable {
   }
 
   /**
-   * A scan of a database that cannot tell who was WHITE before: what the table holds stays until the next whole scan, and
-   * changes from now on are written into it.
+   * A scan of a database that does not know which hosts were WHITE before: the table's content is kept until
+   * the next whole scan, and changes from now on are written into it.
    */
   keep(): void {
     this.#changes = this.#changesDuringScan
@@ -128,23 +130,23 @@ export class WhiteTable {
     if (this.#unwritten.size > 0) this.#schedule()
   }
 
-  /** Lets an address in before the next scan. Before the first scan it only remembers it. */
+  /** Adds an address before the next scan. Before the first scan it is only remembered. */
   add(ip: string): void {
     this.#note(ip, true)
   }
 
-  /** Takes an address out before the next scan. */
+  /** Removes an address before the next scan. */
   remove(ip: string): void {
     this.#note(ip, false)
   }
 
-  /** Somebody flushed the table, or its count is wrong: it is written again at once. */
+  /** The table was flushed, or its count is wrong: it is written again at once. */
   rewrite(): void {
     this.#needsReplace = true
     this.#schedule()
   }
 
-  /** False when the packet filter counts another number of entries than were written. */
+  /** False when the packet filter counts a different number of entries than were written. */
   async hasRightCount(): Promise<boolean> {
     if (!this.#isScanned || this.#isKept || this.#unwritten.size > 0) return true
     const expected = this.counters.addressCount
@@ -153,20 +155,20 @@ export class WhiteTable {
     return found === undefined || found === expected || expected !== this.counters.addressCount
   }
 
-  /** Stops writing; the table stays as it is. Resolves when a write under way has ended. */
+  /** Stops writing; the table is left unchanged. Resolves when a write in progress has ended. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#isScanned = false
     await this.#writing
   }
 
-  /** The whole table was written not long ago, measured by what that took, and nobody said that it was lost. */
+  /** The whole table was written recently, relative to the time that took, and was not reported lost. */
   #isFresh(): boolean {
     return this.isWhole && this.#clock.monotonicMs() < this.#earliestRenewMs
   }
 
   #note(ip: string, isIn: boolean): void {
-    // Told before, by the greylister itself or by the journal; the table holds it or is about to.
+    // Reported before, by the greylister itself or by the journal; the table has it or is about to.
     const isKnown = this.#changes.get(ip) === isIn
     this.#changesDuringScan.set(ip, isIn)
     if (isKnown) return
@@ -200,7 +202,8 @@ export class WhiteTable {
     const changes = this.#takeUnwritten()
     if (changes.size === 0) return
     const startedMs = this.#clock.monotonicMs()
-    // Of a kept table nobody here knows all that it holds: a file of the changes alone would shut everyone else out.
+    // The content of a kept table is not fully known: a file of the changes alone would exclude everything
+    // else.
     if (this.#file !== undefined && !this.#isKept) await this.#file.write(await contentOf(this.#wanted()))
     let isPutOff = false
     try {
@@ -212,7 +215,7 @@ export class WhiteTable {
         this.counters.changes += count
         this.#lastWriteSec = this.#clock.nowSec()
       }
-      // Some may have been there: the scan knows the number for sure.
+      // Some may have existed: the scan knows the exact number.
       this.counters.addressCount =
         (await this.#firewall.countTable(WHITE_TABLE)) ?? this.counters.addressCount
     } catch (error) {
@@ -230,7 +233,10 @@ export class WhiteTable {
     if (this.#needsReplace || (!isPutOff && this.#unwritten.size > 0)) this.#schedule()
   }
 
-  /** What a kept table holds nobody here knows: it must not be replaced, and the next scan has the changes written again. */
+  /**
+   * The content of a kept table is unknown: it must not be replaced, and the next scan has the changes
+   * written again.
+   */
   #putOff(changes: ReadonlyMap<string, boolean>, error: unknown): void {
     for (const [ip, isIn] of changes) if (!this.#unwritten.has(ip)) this.#unwritten.set(ip, isIn)
     this.#noteFailure(error)

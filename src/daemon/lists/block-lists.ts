@@ -1,6 +1,7 @@
 /**
- * The block lists in memory, in the order in which their names were first received, and the trap list of the
- * greylister among them. A list is built whole and then put in place, so that a lookup never sees half of one.
+ * The block lists in memory, in the order in which their names were first received, including the
+ * greylister's trap list. A list is built completely before it replaces the old one, so that a lookup never
+ * sees half of one.
  */
 import { type ConfigLine, MAX_NAME_BYTES } from '../../codec/config-line/config-line-decoder.js'
 import type { PrefixColumns } from '../../codec/config-line/config-prefixes.js'
@@ -18,12 +19,12 @@ import type { BlockListLookup, BlockListMatch } from '../seams.js'
 
 /** Name of the list of trapped hosts. Source: spamd(8), "GREYTRAPPING". */
 export const TRAP_LIST_NAME = 'spamd-greytrap'
-/** Message of that list as a config line carries it: a backslash and an n end it. Source: spamd's grey.c. */
+/** Message of that list as in a config line: it ends in a backslash and an n. Source: spamd's grey.c. */
 export const TRAP_LIST_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
-/** Lists that may be known by name: each is asked for every client; the largest collections have a hundred. */
+/** Maximum number of lists: each is searched for every client; the largest collections have a hundred. */
 export const MAX_LISTS = 4096
 
-/** What became of one config line: the answer of the Unix socket. */
+/** Result of one config line: the answer of the Unix socket. */
 export type ConfigOutcome =
   | { result: 'added' | 'replaced'; name: WireText; entryCount: number }
   | { result: 'cleared'; name: WireText; isKnown: boolean }
@@ -65,7 +66,10 @@ export class BlockLists implements BlockListLookup {
     return matches
   }
 
-  /** Goes up with each change of a list other than the trap list: who was not listed before may be now. */
+  /**
+   * Incremented with each change of a list other than the trap list: a host that was not listed before may be
+   * now.
+   */
   get revision(): number {
     return this.#revision
   }
@@ -75,12 +79,12 @@ export class BlockLists implements BlockListLookup {
     return parsed !== undefined && this.#lists.some(({ table }) => table.overlaps(parsed))
   }
 
-  /** A scan begins: what `noteTrapped` tells from now on may be missing in its trap list. */
+  /** A scan begins: later calls of `noteTrapped` may be missing in its trap list. */
   beginTrapScan(): void {
     this.#trapChangesDuringScan = new Map()
   }
 
-  /** Puts an address on the trap list, or takes it off, until the next scan brings the list as a whole. */
+  /** Adds an address to the trap list, or removes it, until the next scan provides the whole list. */
   noteTrapped(ip: string, isTrapped: boolean): void {
     this.#trapChanges.set(ip, isTrapped)
     this.#trapChangesDuringScan.set(ip, isTrapped)
@@ -90,7 +94,7 @@ export class BlockLists implements BlockListLookup {
     else known.message = TRAP_LIST_MESSAGE
   }
 
-  /** Puts the trap list of a whole scan in place, with what changed since it began. */
+  /** Replaces the trap list by that of a whole scan, with the changes since it began. */
   replaceTrapList(set: IpRangeSet, entryCount: number): void {
     this.#trapChanges = this.#trapChangesDuringScan
     this.#trapChangesDuringScan = new Map()
@@ -99,8 +103,8 @@ export class BlockLists implements BlockListLookup {
   }
 
   /**
-   * True when a list other than the trap list holds the address. The trap list is left out because it is made
-   * from the database: there an address that was set to WHITE by hand is no longer TRAPPED.
+   * True when a list other than the trap list contains the address. The trap list is ignored because it is
+   * built from the database: an address that was made WHITE by hand is no longer TRAPPED there.
    */
   isListed(ip: string): boolean {
     return this.#lists.some(({ listName, table }) => listName !== TRAP_LIST_NAME && table.has(ip))
@@ -111,8 +115,9 @@ export class BlockLists implements BlockListLookup {
   }
 
   /**
-   * Applies a config line and says so in the log and, with -d, on standard output as the original does. `set` holds
-   * the addresses of the line when they were sorted before: a million takes longer than clients should wait.
+   * Applies a config line and reports it in the log and, with -d, on standard output as the original does.
+   * `set` contains the addresses of the line if they were sorted before: a million takes longer than clients
+   * should wait.
    */
   apply(line: ConfigLine, set?: IpRangeSet): ConfigOutcome {
     switch (line.kind) {

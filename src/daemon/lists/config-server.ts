@@ -1,7 +1,7 @@
 /**
- * The configuration port: a TCP server for loopback whose clients show by a source port below 1024 that root
- * started them. Nothing is ever answered. One connection is served at a time, the others wait.
- * Source: spamd(8), CONFIGURATION CONNECTIONS.
+ * The configuration port: a TCP server for loopback whose clients prove by a source port below 1024 that root
+ * started them. It never sends an answer. One connection is served at a time, the others wait. Source:
+ * spamd(8), CONFIGURATION CONNECTIONS.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { escapeControl } from '../../codec/escape.js'
@@ -10,11 +10,11 @@ import { type ConfigSessionOptions, runConfigSession } from './config-session.js
 
 /** Source ports that only root may bind. Source: IPPORT_RESERVED of netinet/in.h. */
 const RESERVED_PORT_END = 1024
-/** Connections that wait for their turn; set-up opens one after the other. */
+/** Connections waiting for their turn; setup opens one after the other. */
 const MAX_WAITING_CONFIG_CONNECTIONS = 64
 
 export interface ConfigServerOptions extends ConfigSessionOptions {
-  /** Off only where the right to configure is shown in another way. */
+  /** Off only if the permission to configure is proved in another way. */
   needsReservedPort?: boolean
 }
 

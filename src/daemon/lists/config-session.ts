@@ -1,7 +1,6 @@
 /**
- * One configuration connection: reads config lines as they arrive and applies them when the client has closed its
- * side, so that a connection that breaks half-way changes nothing.
- * Source: spamd(8), CONFIGURATION CONNECTIONS.
+ * One configuration connection: reads config lines as they arrive and applies them when the client has closed
+ * its side, so that an aborted connection changes nothing. Source: spamd(8), CONFIGURATION CONNECTIONS.
  */
 import type { Socket } from 'node:net'
 import { type ConfigLine, ConfigLineDecoder } from '../../codec/config-line/config-line-decoder.js'
@@ -13,12 +12,15 @@ import type { DebugOutput } from '../debug-output.js'
 import { runInSlices } from '../run-in-slices.js'
 import type { BlockLists, ConfigOutcome } from './block-lists.js'
 
-/** The original waits for ever and lets one idle client block all others; set-up never pauses so long. */
+/** The original waits forever and lets one idle client block all others; setup never pauses this long. */
 const CONFIG_IDLE_TIMEOUT_MS = 60_000
 /** Ten million IPv6 prefixes as text: more is not a block list. */
 const MAX_CONFIG_BYTES = 1024 * 1024 * 1024
 
-/** Bytes read before other events have their turn, some milliseconds' work: a socket brings up to 2 MiB at once. */
+/**
+ * Bytes read before other events are processed, a few milliseconds of work: a socket delivers up to 2 MiB at
+ * once.
+ */
 const TURN_BYTES = 256 * 1024
 
 export interface ConfigSessionOptions {
@@ -32,8 +34,8 @@ export interface ConfigSessionOptions {
 
 /**
  * Reads `socket` to its end. Resolves with the outcome of each line, in order, or with undefined when the
- * connection failed, timed out or sent too much: then nothing was changed. The socket is left open for an answer
- * in the first case and destroyed in the second. `firstBytes` were read from it before.
+ * connection failed, timed out or sent too much; nothing was changed then. The socket is left open for an
+ * answer in the first case and destroyed in the second. `firstBytes` were read from it before.
  */
 export function runConfigSession(
   socket: Socket,
@@ -46,7 +48,7 @@ export function runConfigSession(
   const decoder = new ConfigLineDecoder((line) => lines.push(line))
   let totalBytes = 0
   let turnBytes = 0
-  /** All has arrived: what becomes of the connection changes nothing any more. */
+  /** Everything has arrived: later errors of the connection do not matter. */
   let isWhole = false
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {

@@ -1,6 +1,7 @@
 /**
- * Adds what spamd counts in memory to the counters of the hours, so that it outlives the process and `spamdctl stats`
- * can tell of months: clients by block list, the time that they were kept busy, and who was turned away.
+ * Adds spamd's in-memory counters to the hourly counters, so that they outlive the process and
+ * `spamdctl stats` can cover months: clients by block list, their time in the tarpit, and refused
+ * connections.
  */
 import type { HourlyCount } from '../../domain/hourly-counts.js'
 import { AppError } from '../../platform/app-error.js'
@@ -37,7 +38,10 @@ export class HourlyTotals {
     this.#timer.unref()
   }
 
-  /** Stores what was counted since the last time; a failure is the database's, told by its writers, and tried again. */
+  /**
+   * Stores what was counted since the last time; a failure of the database is reported by its writers, and
+   * retried.
+   */
   async flush(): Promise<void> {
     this.#running ??= this.#store().finally(() => {
       this.#running = undefined

@@ -1,7 +1,8 @@
 /**
- * The HTTP server of --metrics, for Prometheus and for load balancers: `/metrics`, `/healthz` and `/readyz`, GET and HEAD
- * only. It belongs to the unprivileged process and is bounded in all: a client can hold one of a few connections for
- * some seconds, and however many ask, the numbers are gathered once a second.
+ * The HTTP server of --metrics, for Prometheus and for load balancers: `/metrics`, `/healthz` and `/readyz`,
+ * GET and HEAD only. It runs in the unprivileged process and is limited in every respect: a client can occupy
+ * one of a few connections for some seconds, and the numbers are collected at most once per second, however
+ * many requests there are.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -20,9 +21,9 @@ const MAX_HEADER_BYTES = 8 * 1024
 const REQUEST_TIMEOUT_MS = 5_000
 /** How often that is looked at. */
 const CHECK_INTERVAL_MS = 1_000
-/** Life of a connection, whatever it does: one request is answered on each. */
+/** Lifetime of a connection: it serves one request. */
 const CONNECTION_LIFE_MS = 15_000
-/** Numbers are not gathered again before. */
+/** Minimum time between two collections of the numbers. */
 const CACHE_MS = 1_000
 
 export interface MetricsServerOptions {
@@ -30,7 +31,7 @@ export interface MetricsServerOptions {
   clock: Clock
   /** The text of `/metrics`. */
   metrics: () => string
-  /** Why `/readyz` says no; nothing when it says yes. */
+  /** Why `/readyz` fails; empty when it succeeds. */
   notReadyReasons: () => string[]
 }
 
@@ -109,7 +110,7 @@ export class MetricsServer {
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { status, text, type, allow } = this.#answerTo(request)
-    // One request a connection: a body that may follow is never read.
+    // One request per connection: a body is never read.
     response.writeHead(status, {
       'content-type': type ?? 'text/plain; charset=utf-8',
       'content-length': Buffer.byteLength(text),

@@ -1,10 +1,13 @@
-/** What the process itself costs. `process_…`, the usual names, are node_exporter's own, which refuses a file with them. */
+/**
+ * Resources used by the process. The usual names `process_…` belong to node_exporter, which refuses a file
+ * with them.
+ */
 import { readdirSync } from 'node:fs'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { type MetricFamily, single } from '../../codec/metrics-text.js'
 
 const NS_PER_SEC = 1e9
-/** How long delays are remembered: a scrape every minute sees each of them once or twice. */
+/** How long delays are remembered: a scrape every minute sees each once or twice. */
 const WINDOW_MS = 120_000
 const DELAY_RESOLUTION_MS = 50
 

@@ -1,4 +1,4 @@
-/** What spamd tells Prometheus of what DNS says about senders. */
+/** Prometheus metrics of the DNS checks of senders. */
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
 import type { OpenedSenderChecks } from '../checks/open-sender-checks.js'
 

@@ -1,6 +1,7 @@
 /**
- * What spamd tells Prometheus: the counters that its parts keep anyway, under names and in units of Prometheus. No label
- * holds an address, a host or a sender; names of block lists are the administrator's, and limited in number.
+ * Prometheus metrics of spamd: the counters that its parts keep anyway, with names and units of Prometheus.
+ * No label contains an address, a host or a sender; names of block lists are chosen by the administrator, and
+ * limited in number.
  */
 import type { StateStatus, SyncStatus } from '../../app/control-protocol.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
@@ -17,13 +18,13 @@ import type { SmtpServer } from '../smtp/smtp-server.js'
 import type { ProcessMetrics } from './process-metrics.js'
 import { senderMetrics } from './sender-metrics.js'
 
-/** Lists that get a label of their own; further ones are counted together. */
+/** Maximum number of lists with their own label; further ones are counted together. */
 const MAX_LIST_LABELS = 200
 const OTHER_LISTS = 'other'
-/** A scan is late when so many intervals have gone by since the last complete one began. */
+/** A scan is late when this many intervals have passed since the last complete one began. */
 const OVERDUE_SCANS = 5
 
-/** What is asked, the parts of one spamd. */
+/** The parts of one spamd that are queried. */
 export interface MetricSources {
   config: SpamdConfig
   clock: Clock
@@ -42,7 +43,7 @@ export interface MetricSources {
   process: ProcessMetrics
 }
 
-/** Why spamd does not do its work as it should, nothing when it does: what `/readyz` answers. */
+/** Why spamd does not work properly, empty when it does: the answer of `/readyz`. */
 export function notReadyReasons({ config, clock, greylister, scanner, whiteTable }: MetricSources): string[] {
   if (greylister === undefined || scanner === undefined || whiteTable === undefined) return []
   const reasons: string[] = []
@@ -52,7 +53,7 @@ export function notReadyReasons({ config, clock, greylister, scanner, whiteTable
   else if (clock.nowSec() - lastSec > OVERDUE_SCANS * config.scanIntervalSec) {
     reasons.push('the last complete scan of the database is too old')
   }
-  // A new database without a white address leaves the table as it is.
+  // A new database without WHITE addresses leaves the table unchanged.
   if (!whiteTable.isInStep && (scanner.lastReport?.whiteCount ?? 0) > 0) {
     reasons.push('the packet filter did not accept the table spamd-white')
   }

@@ -1,11 +1,11 @@
-/** Says at the start, not at the first scan, that the packet filter will refuse us. */
+/** Reports at startup, not at the first scan, that the packet filter will refuse access. */
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError } from '../../platform/app-error.js'
 import type { ProcessRights } from '../../platform/privileges.js'
 
 /**
- * Throws `ERR_SPAMD_ROOT` (the original's text) when greylisting would fail for want of rights on the packet
- * filter. Without a packet filter, or with -b, spamd needs no rights.
+ * Throws `ERR_SPAMD_ROOT` (the original's text) when greylisting would fail because there is no access to the
+ * packet filter. Without a packet filter, or with -b, spamd needs no privileges.
  */
 export function checkPrivileges(config: SpamdConfig, rights: ProcessRights): void {
   const { firewall } = config.settings

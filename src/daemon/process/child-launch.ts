@@ -1,4 +1,7 @@
-/** Starts the unprivileged process with as little as it needs: no rights, no way to more, no environment of ours. */
+/**
+ * Starts the unprivileged process with as little as possible: no privileges, no way to regain them, and a
+ * clean environment.
+ */
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { escapeControl } from '../../codec/escape.js'
@@ -11,14 +14,18 @@ import { type ChildProcess, forkProgram, type ProcessRunner, runProcess } from '
 
 const SETPRIV = '/usr/bin/setpriv'
 const TRIAL_TIMEOUT_MS = 10_000
-/** Variables that the child keeps: time zone and language of log lines, and whether stderr is the journal. */
+/** Variables that are kept: time zone and language of log lines, and whether stderr is the journal. */
 const KEPT_VARIABLES: ReadonlySet<string> = new Set(['TZ', 'LANG', 'LC_ALL', 'LC_TIME', 'JOURNAL_STREAM'])
-/** Those of a database on a server: where the file of passwords is, and the like. Source: PostgreSQL manual, "Environment Variables". */
+/**
+ * Variables for a database on a server: the location of the password file, etc. Source: PostgreSQL manual,
+ * "Environment Variables".
+ */
 const SERVER_VARIABLE = /^PG[A-Z]+$/
 const CHILD_PATH = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin'
 /**
- * How glibc hands memory back: lists and tables come and go in pieces of megabytes, and by itself it raises the size from which
- * it does so with each that is freed, and gives each thread a heap of its own. Other systems do not know these names.
+ * How glibc returns memory: lists and tables are allocated in blocks of megabytes, and by default it raises
+ * the threshold with each freed block, and gives each thread its own heap. Other systems ignore these
+ * variables.
  */
 const MEMORY_VARIABLES = {
   MALLOC_ARENA_MAX: '1',
@@ -28,15 +35,16 @@ const MEMORY_VARIABLES = {
 /** What the child loads besides its own modules, by name as seen from them. */
 const NATIVE_PACKAGE = 'better-sqlite3/package.json'
 
-/** A program that takes rights from itself and then becomes the one named behind its arguments. */
+/** A program that drops its own privileges and then becomes the one named after its arguments. */
 export interface Launcher {
   program: string
   args: readonly string[]
 }
 
 /**
- * setpriv(1) of util-linux with all that it can take here, or undefined where it is missing or refuses, which is logged:
- * Node itself can change the user, but cannot give up capabilities, the bounding set and the way to setuid programs.
+ * setpriv(1) of util-linux with all options supported here, or undefined if it is missing or refuses, which
+ * is logged: Node itself can change the user, but cannot drop capabilities, the bounding set and setuid
+ * programs.
  */
 export async function findLauncher(
   user: SystemUser | undefined,
@@ -49,7 +57,7 @@ export async function findLauncher(
   const always = ['--no-new-privs', '--inh-caps=-all', '--ambient-caps=-all']
   const attempts = [
     [...becoming, ...always, '--bounding-set=-all', '--'],
-    // The bounding set can be emptied by those only who hold CAP_SETPCAP.
+    // Only a holder of CAP_SETPCAP can empty the bounding set.
     [...becoming, ...always, '--'],
   ]
   let failure = `${program} is missing (package util-linux)`
@@ -72,7 +80,7 @@ export async function findLauncher(
   return undefined
 }
 
-/** Runs the launcher on a program that does nothing; what went wrong, or undefined. */
+/** Runs the launcher with a program that does nothing; returns the error, or undefined. */
 async function trial(
   run: ProcessRunner,
   program: string,
@@ -94,8 +102,8 @@ async function trial(
 }
 
 /**
- * Throws `AppError` `ERR_SPAMD_PROGRAMS` when the user cannot read what the child is made of, as in a checkout below
- * /root: Node would end with a page of its own words.
+ * Throws `AppError` `ERR_SPAMD_PROGRAMS` when the user cannot read the child's program files, as in a
+ * checkout below /root: Node would end with a long message of its own.
  */
 export function checkProgramsFor(user: SystemUser, childModule: string): void {
   const paths = [interpreterPath(), childModule, createRequire(childModule).resolve(NATIVE_PACKAGE)]

@@ -5,15 +5,16 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { hasRights, type SystemUser } from '../../platform/privileges.js'
 import { distrustOf } from '../../platform/trusted-folder.js'
 
-/** The daemon's user writes there (the database makes files beside itself), its group may look. */
+/** The daemon's user writes there (the database creates files beside itself), its group may list it. */
 const DATABASE_FOLDER_MODE = 0o750
-/** The socket in it says by its own mode who may use it. */
+/** The mode of the socket in it decides who may use it. */
 const SOCKET_FOLDER_MODE = 0o755
 
 /**
- * Makes the folder of the database for the unprivileged user when it is missing. A folder that is there is left alone,
- * and none is made where its own parent is missing, forbidden, or can be written by others: whoever opens the file says
- * what is wrong. Throws `AppError` `ERR_SPAMD_FOLDER` when the folder could be made but not given to the user.
+ * Creates the folder of the database for the unprivileged user if it is missing. An existing folder is left
+ * unchanged, and none is created if its own parent is missing, not accessible, or can be written by others:
+ * the caller that opens the file reports the error. Throws `AppError` `ERR_SPAMD_FOLDER` when the folder was
+ * created but could not be given to the user.
  */
 export function prepareDatabaseFolder(path: string, user: SystemUser | undefined): void {
   const folder = dirname(path)
@@ -27,7 +28,10 @@ export function prepareDatabaseFolder(path: string, user: SystemUser | undefined
   }
 }
 
-/** Makes the folder of the Unix socket, as above; it stays ours, so that nobody else can put anything into it. */
+/**
+ * Creates the folder of the Unix socket in the same way; it stays ours, so that nobody else can put anything
+ * into it.
+ */
 export function prepareSocketFolder(path: string): void {
   makeFolder(dirname(path), SOCKET_FOLDER_MODE)
 }

@@ -6,27 +6,30 @@ import { errnoText, reasonOf } from '../../platform/errno-text.js'
 import { distrustOf } from '../../platform/trusted-folder.js'
 import { userIds } from '../../platform/user-ids.js'
 
-/** Leaves 0660: group members may use the socket, who are those of the daemon's user. */
+/** Results in 0660: members of the group, that of the daemon's user, may use the socket. */
 const SOCKET_MASK = 0o117
 
-/** A longer path would be cut in silence. Source: sun_path of struct sockaddr_un, sys/un.h, less its NUL. */
+/**
+ * A longer path would be truncated silently. Source: sun_path of struct sockaddr_un, sys/un.h, minus its NUL.
+ */
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
 export interface PathOptions {
   /** Group of the socket; needs root. Absent: the one that the system gives it. */
   gid?: number | undefined
-  /** We hold rights that others lack: the folder must then be one that nobody else can write. */
+  /** We have privileges that others lack: the folder must then be one that nobody else can write. */
   isPrivileged?: boolean
 }
 
 /**
- * Listens on a path, mode 0660 from the first moment on, and returns what removes the socket again, which leaves
- * another's alone. A socket left behind by a daemon that is gone is replaced. `AppError` `ERR_CONTROL_SOCKET_TAKEN`
- * when another daemon answers there, `ERR_CONTROL_SOCKET` for everything else.
+ * Listens on a path, mode 0660 from the first moment on, and returns a function that removes the socket
+ * again, unless another process owns it by then. A socket left behind by a dead daemon is replaced.
+ * `AppError` `ERR_CONTROL_SOCKET_TAKEN` when another daemon answers there, `ERR_CONTROL_SOCKET` for
+ * everything else.
  *
- * The socket is made under a name of our own and then gets the wanted one beside it: so there is never a moment in which two
- * daemons could both believe that the path is theirs, and closing the server, which removes the name that it was bound to,
- * removes nothing of anybody's.
+ * The socket is created under a private name and then linked to the wanted one: so there is never a moment in
+ * which two daemons could both believe that they own the path, and closing the server, which removes the name
+ * to which it was bound, does not remove another's socket.
  */
 export async function listenOnPath(
   server: Server,
@@ -40,7 +43,7 @@ export async function listenOnPath(
   checkFolder(path, options.isPrivileged === true)
   await removeStaleSocket(path)
   try {
-    // Of an earlier process with our number.
+    // From an earlier process with our process id.
     if (statusOf(ownName)?.isSocket() === true) unlinkSync(ownName)
     await bind(server, ownName, options.gid)
     try {
@@ -52,20 +55,23 @@ export async function listenOnPath(
     }
   } catch (error) {
     server.close()
-    // Another one came while we made ours.
+    // Another one appeared while we created ours.
     if (isSystemError(error) && error.code === 'EEXIST') throw taken(path, error)
     throw cannotListen(path, reasonOf(error), undefined, error)
   }
 }
 
-/** The path of a file beside `path`, always with a slash: Node takes a bare name such as `.123` for a port number. */
+/**
+ * The path of a file beside `path`, always with a slash: Node takes a bare name such as `.123` for a port
+ * number.
+ */
 function withFolder(path: string, name = basename(path)): string {
   return `${dirname(path)}/${name}`
 }
 
 function checkFolder(path: string, isPrivileged: boolean): void {
   const folder = dirname(path)
-  // libuv calls a missing folder a missing right.
+  // libuv reports a missing folder as a missing permission.
   if (!existsSync(folder)) {
     throw cannotListen(path, errnoText('ENOENT'), `create its folder first: mkdir -p ${folder}`)
   }
@@ -78,7 +84,7 @@ function checkFolder(path: string, isPrivileged: boolean): void {
   )
 }
 
-/** Mode and group are set for the moment in which the socket is made: a change by name could hit something else. */
+/** Mode and group are set while the socket is created: a later change by name could affect another file. */
 function bind(server: Server, path: string, gid: number | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -105,13 +111,13 @@ async function removeStaleSocket(path: string): Promise<void> {
   removeOwn(path, identityOf(path))
 }
 
-/** What tells one socket from another that took its name: numbers of files are used again. */
+/** What distinguishes one socket from another with the same name: inode numbers are reused. */
 function identityOf(path: string): string {
   const { dev, ino, mtimeNs } = lstatSync(path, { bigint: true })
   return `${dev}:${ino}:${mtimeNs}`
 }
 
-/** Removes the file at `path` if it is still that one. */
+/** Removes the file at `path` if it is still the same one. */
 function removeOwn(path: string, identity: string): void {
   try {
     if (identityOf(path) === identity) unlinkSync(path)
@@ -128,7 +134,10 @@ function statusOf(path: string): Stats | undefined {
   }
 }
 
-/** Only a refused connection tells that nobody listens any more; a full queue or a missing right is a daemon's. */
+/**
+ * Only a refused connection shows that nobody listens any more; a full queue or a missing permission means a
+ * running daemon.
+ */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(withFolder(path))

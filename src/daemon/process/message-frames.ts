@@ -1,14 +1,14 @@
 /**
- * How messages travel between spamd's two processes: a frame is the length of its words and of its bytes (32 bits each,
- * big-endian), the words as JSON, and the bytes. Lengths are judged before anything is kept, so that a process that is no
- * longer ours can claim what it likes.
+ * How messages travel between spamd's two processes: a frame is the length of its words and of its bytes (32
+ * bits each, big-endian), the words as JSON, and the bytes. Lengths are checked before anything is stored, so
+ * that a compromised process can claim any length.
  */
 
 import type { Writable } from 'node:stream'
 
 const HEADER_BYTES = 8
 
-/** What one side takes from the other; beyond it the connection is of no use any more. */
+/** Limits on what one side accepts from the other; beyond them the connection is closed. */
 export interface FrameLimits {
   maxWordsBytes: number
   maxBytes: number
@@ -38,7 +38,7 @@ export function writeFrame(stream: Writable, frame: Frame): Promise<void> {
   })
 }
 
-/** Cuts what comes in into frames; it never holds more than one frame of the greatest size and one chunk. */
+/** Splits the input into frames; it never holds more than one frame of maximum size and one chunk. */
 export class FrameReader {
   readonly #limits: FrameLimits
   #chunks: Uint8Array[] = []

@@ -1,4 +1,4 @@
-/** Opens spamd's sockets and files in this process: the parent serves its child with it. */
+/** Opens spamd's sockets and files in this process: used by the parent on behalf of its child. */
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -10,7 +10,9 @@ import { actAs, findUser, hasRights } from '../../platform/privileges.js'
 import { listenOnPath, type PathOptions } from './listen-on-path.js'
 import type { PrivilegedResources, TlsMaterial } from './spamd-resources.js'
 
-/** Clients that may wait to be accepted: the kernel's usual ceiling; a burst of thousands must not be lost. */
+/**
+ * Clients that may wait to be accepted: the kernel's usual maximum; a burst of thousands must not be lost.
+ */
 export const LISTEN_BACKLOG = 4096
 const LOOPBACK = '127.0.0.1'
 const LISTEN_FD_HINT = 'must be a listening socket passed by the starting program'
@@ -123,8 +125,8 @@ async function resolveAddress(name: string): Promise<string> {
 }
 
 /**
- * For listening sockets on their way to the process that serves them: who connects meanwhile is better told at once
- * to come again than left without an answer.
+ * For listening sockets being passed to the serving process: clients that connect in the meantime get a
+ * temporary error instead of no answer.
  */
 export function sendAway(socket: Socket): void {
   socket.destroy()

@@ -1,4 +1,7 @@
-/** The child's side of `privileged-protocol.ts`: sockets, files and the packet filter by request to the parent. */
+/**
+ * The child's side of `privileged-protocol.ts`: requests sockets, files and the packet filter from the
+ * parent.
+ */
 import { createServer, type Server } from 'node:net'
 import type {
   Firewall,
@@ -41,7 +44,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     this.#send = send
   }
 
-  /** Takes a message of the parent that answers a request, with the socket that came along. */
+  /** Takes a message of the parent that answers a request, with the socket passed along. */
   take(message: Extract<ParentMessage, { id: number }>, handle: Server | undefined): void {
     const request = this.#open.get(message.id)
     if (request === undefined) {
@@ -115,7 +118,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
 
   watchLoss(onLost: () => void): () => void {
     this.#onLost = onLost
-    // Without the parent nothing is lost that could be mended.
+    // Without the parent nothing can be done about it.
     void this.#request('watch-tables').catch(() => undefined)
     return () => {
       this.#onLost = undefined
@@ -150,7 +153,7 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     const partOf = ({ text, count }: TableContent['ipv4']) => ({ count, lengthBytes: text.length })
     const answered = this.#ask({ ...message, ipv4: partOf(ipv4), ipv6: partOf(ipv6) })
     const id = this.#lastId
-    // Awaited at the end: until then a refusal must not count as unhandled.
+    // Awaited at the end: until then a rejection must not count as unhandled.
     answered.catch(() => undefined)
     for (const { text } of [ipv4, ipv6]) {
       for (let start = 0; start < text.length; start += PIECE_BYTES) {
@@ -191,7 +194,7 @@ function listenOnHandle(server: Server, handle: Server, backlog?: number): Promi
 }
 
 /**
- * Lets `server` have the connections of a Unix socket: Node cannot move a listening one from server to server.
+ * Gives `server` the connections of a Unix socket: Node cannot move a listening one from server to server.
  * Both close together.
  */
 function passConnections(handle: Server, server: Server): void {

@@ -1,7 +1,7 @@
 /**
- * The privileged side of spamd: answers the fixed requests of `privileged-protocol.ts` and does nothing else. It
- * parses no byte that came from the network, and of what the child sends only table text, byte by byte, in
- * the firewall layer.
+ * The privileged side of spamd: answers the fixed requests of `privileged-protocol.ts` and does nothing else.
+ * It parses no data from the network, and of the child's data only table text, byte by byte, in the firewall
+ * layer.
  */
 import { setMaxListeners } from 'node:events'
 import { createServer, type Server } from 'node:net'
@@ -23,31 +23,31 @@ import {
 import type { PrivilegedResources } from './spamd-resources.js'
 
 /**
- * Sends a message, and a listening socket along with it; resolves when it has left. Messages of sockets, and what
- * follows them, arrive in their order.
+ * Sends a message, and a listening socket along with it; resolves when it was sent. Messages with sockets,
+ * and those after them, arrive in order.
  */
 export type SendToChild = (message: ParentMessage, handle?: Server) => Promise<void>
 
 export interface PrivilegedParentParts {
   resources: PrivilegedResources
   firewall: Firewall
-  /** How the Unix socket for set-up and status commands is made. */
+  /** How the Unix socket for setup and status commands is created. */
   controlSocket: PathOptions
-  /** The tables that the child may touch; those of spamd unless told otherwise. */
+  /** The tables that the child may change; by default those of spamd. */
   tables?: readonly TableSpec[]
   send: SendToChild
   /** Milliseconds that only grow. */
   monotonicMs?: () => number
 }
 
-/** What a start needs once: a child that asks again wants something else. */
+/** Each of these is needed once at startup: a child that requests one again is compromised. */
 const ASKED_ONCE: ReadonlySet<SimpleRequest> = new Set([
   'config-listener',
   'control-listener',
   'watch-tables',
 ])
 
-/** Their answers follow the sockets that they are about. */
+/** Their answers follow the sockets that they concern. */
 const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
   'smtp-listeners',
   'config-listener',
@@ -83,7 +83,7 @@ export class PrivilegedParent {
   }
 
   /**
-   * Takes one message of the child and returns what concerns its life: `hello`, `ready` or `failed`. Throws
+   * Takes one message of the child and returns messages about its state: `hello`, `ready` or `failed`. Throws
    * `AppError` `ERR_SPAMD_CHILD` for anything that our child would never send; it must then be killed.
    */
   take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
@@ -122,14 +122,14 @@ export class PrivilegedParent {
   }
 
   /**
-   * Answers what the packet filter has under way, and all that is asked of it from now on, with a refusal: a program that
-   * hangs must not hold up our end. It goes on by itself with the complete list that it was given.
+   * Rejects all pending and further requests for the packet filter: a hung program must not delay our end. It
+   * continues by itself with the complete list that it received.
    */
   abandonHelpers(): void {
     this.#abandoned.abort()
   }
 
-  /** Removes what was made for the child in the file system. */
+  /** Removes what was created for the child in the file system. */
   close(): void {
     this.#removeControlSocket?.()
     this.#stopWatching?.()
@@ -188,7 +188,7 @@ export class PrivilegedParent {
       } catch (error) {
         answer = { kind: 'refused', id, error: toErrorMessage(error) }
       }
-      // A child that is gone is noticed by the one who started it. One that reads no answers makes no requests.
+      // The caller that started the child notices its end. A child that reads no answers makes no requests.
       await this.#parts.send(answer).catch(() => undefined)
       this.#openRequests.delete(id)
     })()
@@ -200,7 +200,8 @@ export class PrivilegedParent {
       case 'smtp-listeners': {
         const servers = await resources.openSmtpListeners()
         for (const server of servers) await this.#handOver(id, server, servers.length)
-        // A process without a free descriptor loses sockets on their way in silence: it must be able to count.
+        // A process without a free descriptor silently loses sockets that are being passed to it: it must be
+        // able to count them.
         return servers.length
       }
       case 'config-listener': {
@@ -231,7 +232,7 @@ export class PrivilegedParent {
     }
   }
 
-  /** Gives a listening socket away; ours is closed, or we would take connections too. */
+  /** Passes a listening socket on; ours is closed, or we would accept connections too. */
   async #handOver(id: number, server: Server, count: number): Promise<void> {
     try {
       await this.#parts.send({ kind: 'handle', id, count }, server)

@@ -1,5 +1,5 @@
 /**
- * What the two processes of spamd say to each other. The parent holds root and trusts nothing that the child
+ * The protocol between the two processes of spamd. The parent is root and trusts nothing that the child
  * sends: every message is read by `readChildMessage`, and a request is one of the fixed names here. The child
  * names no path, no address and no program; the parent knows those from the command line.
  */
@@ -27,24 +27,24 @@ const SIMPLE_REQUESTS = [
 ] as const
 export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]
 
-/** The only tables that the daemon may touch. */
+/** The only tables that the daemon may change. */
 export const DAEMON_TABLES: readonly TableSpec[] = [
   { name: 'spamd-white', content: 'hosts' },
   { name: 'spamd-white-net', content: 'networks' },
 ]
 
-/** The only table that spamd-setup may touch. */
+/** The only table that spamd-setup may change. */
 export const SETUP_TABLES: readonly TableSpec[] = [{ name: 'spamd', content: 'networks' }]
 
 /** Table text of one family at most: some ten million hosts. */
 export const MAX_TABLE_BYTES = 256 * 1024 * 1024
-/** A table travels in pieces of this size, so that neither process stands still for it. */
+/** A table is sent in parts of this size, so that neither process blocks. */
 export const PIECE_BYTES = 256 * 1024
 /** Requests under way at a time; the child makes a handful. */
 export const MAX_OPEN_REQUESTS = 32
 /** Words of a message: an error with its hint, every character escaped, is the longest. */
 export const MAX_WORDS_BYTES = 64 * 1024
-/** Messages that are no piece of a table: at most so many at once, and so many a second on the whole. */
+/** Messages other than parts of a table: at most this many at once, and this many per second on average. */
 export const MESSAGE_BURST = 500
 export const MESSAGES_PER_SEC = 50
 /** Error texts of the child end up in the parent's log. */
@@ -56,7 +56,7 @@ export interface TablePart {
   lengthBytes: number
 }
 
-/** An `AppError` on its way to the other process. */
+/** An `AppError` sent to the other process. */
 export interface ErrorMessage {
   code: ErrorCode
   message: string
@@ -87,11 +87,11 @@ export type ParentMessage =
   /** Answer to `hello`. `user` is absent when the parent is not root: then the child is what it stays. */
   | { kind: 'start'; config: SpamdConfig; user: SystemUser | undefined }
   | { kind: 'signal'; signal: DaemonSignal }
-  /** Somebody flushed the rules: our tables are gone. After a request `watch-tables`. */
+  /** The rules were flushed: our tables are gone. Follows a request `watch-tables`. */
   | { kind: 'tables-lost' }
   /** One of `count` sockets, sent along with the message, for a request. */
   | { kind: 'handle'; id: number; count: number }
-  /** `follows`: sockets were sent before it, so it takes the same way. */
+  /** `follows`: sockets were sent before it, so it uses the same channel. */
   | { kind: 'answer'; id: number; value: unknown; follows?: true }
   | { kind: 'refused'; id: number; error: ErrorMessage }
 
@@ -111,7 +111,10 @@ export function decodeChildMessage({ words, bytes }: Frame): unknown {
   }
 }
 
-/** A message of the child about one of `tables`, or undefined when it is none: the child is then no longer ours. */
+/**
+ * A message of the child about one of `tables`, or undefined when it is invalid: the child is then
+ * compromised.
+ */
 export function readChildMessage(
   message: unknown,
   tables: readonly TableSpec[] = DAEMON_TABLES,
@@ -150,7 +153,7 @@ function readTableMessage(
   return isChange ? { kind, id, table, change, ipv4, ipv6 } : undefined
 }
 
-/** Any thrown value as it is sent; what is no `AppError` loses its stack. */
+/** Any thrown value in the form in which it is sent; anything but an `AppError` loses its stack. */
 export function toErrorMessage(error: unknown): ErrorMessage {
   const isOurs = error instanceof AppError
   return {

@@ -1,4 +1,6 @@
-/** The process that keeps root for the packet filter while spamd-setup has none: see setup-firewall.ts. */
+/**
+ * The process that keeps root for the packet filter after spamd-setup has given it up: see setup-firewall.ts.
+ */
 import { Socket } from 'node:net'
 import { serialize } from 'node:v8'
 import { escapeControl } from '../../codec/escape.js'
@@ -34,7 +36,7 @@ messages.on('data', (chunk: Buffer) => {
   try {
     for (const frame of frames.push(chunk)) parent.take(decodeChildMessage(frame))
   } catch {
-    // Nothing of ours speaks like that.
+    // Our own process never sends that.
     process.exit(1)
   }
 })

@@ -1,6 +1,6 @@
 /**
- * The packet filter for a spamd-setup that has given up root: a process of our own keeps it and answers the requests
- * of `privileged-protocol.ts` about the one table of spamd-setup, and no other.
+ * The packet filter for a spamd-setup that has given up root: a separate process of ours keeps it and answers
+ * the requests of `privileged-protocol.ts` about the one table of spamd-setup, and no other.
  */
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -19,10 +19,10 @@ const HELPER = fileURLToPath(new URL('./setup-firewall-helper.js', import.meta.u
 
 /** Descriptor of the helper's messages. */
 export const HELPER_MESSAGES_FD = 3
-/** The helper is believed; a listing of a full table is the longest of its messages. */
+/** The helper is trusted; a listing of a full table is its longest message. */
 const MAX_ANSWER_BYTES = 1024 * 1024 * 1024
 
-/** What the helper is told on its command line, as JSON. */
+/** Parameters of the helper on its command line, as JSON. */
 export type HelperSettings = Pick<Settings, 'firewall' | 'pfctl' | 'nft'>
 
 /** Starts the helper, as the user that we are now. Requests to one that has ended reject with `ERR_SETUP_HELPER`. */

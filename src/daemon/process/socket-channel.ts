@@ -1,8 +1,8 @@
 /**
- * The parent's end of the channel on which sockets go to the child. Node's channel is made for processes that trust each
- * other: what comes back is put together in memory without bounds and decoded by Node itself. A socket can travel in no
- * other way, so this lets in what Node must hear, byte for byte, and nothing else; everything that the child has to say
- * comes through `message-frames.ts`.
+ * The parent's end of the channel on which sockets go to the child. Node's channel is made for processes that
+ * trust each other: incoming data is collected in memory without limits and decoded by Node itself. A socket
+ * can be passed in no other way, so this lets in exactly the replies that Node expects, byte for byte, and
+ * nothing else; all messages of the child arrive through `message-frames.ts`.
  */
 
 import type { ChildProcess } from '../../platform/run-process.js'
@@ -23,18 +23,21 @@ export class SocketChannel {
   readonly #child: ChildProcess
   readonly #onForeign: () => void
   #partial = ''
-  /** Sockets that Node has sent or will send, and still waits to have answered: an answer beyond them ends Node. */
+  /**
+   * Sockets that Node has sent or will send, and whose reply is outstanding: a reply beyond them would end
+   * Node.
+   */
   #unanswered = 0
   #losses = 0
   #isForeign = false
 
-  /** `onForeign` is called once, when anything else than an answer comes in; it must kill the child. */
+  /** `onForeign` is called once, when anything but a reply arrives; it must kill the child. */
   constructor(child: ChildProcess, onForeign: () => void) {
     this.#child = child
     this.#onForeign = onForeign
   }
 
-  /** Starts to watch; false when this Node keeps its channel in another way, which leaves it unguarded. */
+  /** Starts to watch; false when this Node stores its channel in an unknown way, so that it is unguarded. */
   guard(): boolean {
     const handle = channelHandleOf(this.#child)
     if (handle === undefined) return false

@@ -15,7 +15,7 @@ import { PrivilegedClient } from './privileged-client.js'
 import { encodeChildMessage, type ParentMessage, toErrorMessage } from './privileged-protocol.js'
 import type { SpamdResources } from './spamd-resources.js'
 
-/** A put-together spamd; `SpamdService` is one. */
+/** An assembled spamd; `SpamdService` is one. */
 export interface SpamdInstance {
   /** Opens everything; rejects with `AppError` when something cannot be. */
   start(): Promise<void>
@@ -26,7 +26,7 @@ export interface SpamdInstance {
   logStatistics(): void
 }
 
-/** Puts spamd together in the child. */
+/** Assembles spamd in the child. */
 export type BuildSpamd = (surroundings: {
   config: SpamdConfig
   resources: SpamdResources
@@ -35,11 +35,11 @@ export type BuildSpamd = (surroundings: {
 
 /** Descriptor of the messages; sockets come through Node's own channel. */
 const MESSAGES_FD = 4
-/** The parent is believed; a listing of a full table is the longest of its messages. */
+/** The parent is trusted; a listing of a full table is its longest message. */
 const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
-/** How long the start waits for the first filling of the tables: what is started next sends mail here. */
+/** How long startup waits for the first filling of the tables: services started next send mail here. */
 const FILL_LIMIT_MS = 10_000
-/** How long a stop may take when the parent is gone and cannot kill us. */
+/** Maximum duration of a stop when the parent is gone and cannot kill us. */
 const ORPHAN_STOP_MS = 4_000
 
 /**
@@ -117,7 +117,7 @@ class SpamdChild {
       await this.#stop(this.#stopCode)
       return
     }
-    // So that rules which are loaded when we are ready find every white address in place.
+    // So that rules loaded when we are ready find every WHITE address in place.
     await Promise.race([this.#instance.filled(), pause(FILL_LIMIT_MS, undefined, { ref: false })])
     if (this.#isStopping) return
     // A parent that is gone is noticed by the disconnection.
@@ -144,7 +144,7 @@ class SpamdChild {
     try {
       await this.#instance?.stop()
     } catch {
-      // It has logged what went wrong; the exit code says that the end was not clean.
+      // The error has been logged; the exit code shows that the end was not clean.
       code = 1
     }
     this.#end(Math.max(code, this.#stopCode ?? 0))
@@ -156,7 +156,7 @@ class SpamdChild {
   }
 }
 
-/** We were started as the user that we are to be, and never were anybody else. */
+/** We were started as the intended user and have never been another. */
 function checkIdentity(user: SystemUser | undefined): void {
   if (user === undefined || (process.getuid!() === user.uid && process.geteuid!() === user.uid)) return
   throw new AppError('ERR_PRIVILEGES_DROP', `failed to drop privs: this is not ${user.name}`)

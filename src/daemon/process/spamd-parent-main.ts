@@ -1,6 +1,6 @@
 /**
- * The life of spamd's privileged process: starts the unprivileged one, serves its requests, passes signals on, and
- * ends when it ends. It loads neither the database nor anything that reads what strangers send.
+ * The life of spamd's privileged process: starts the unprivileged one, serves its requests, passes signals
+ * on, and ends when it ends. It loads neither the database nor any parser of data from outside.
  */
 import type { Server, Socket } from 'node:net'
 import { resolve } from 'node:path'
@@ -40,9 +40,9 @@ const MESSAGES_FD = 4
 /** What the child prints on stderr in the background is logged by lines of at most this length. */
 const MAX_STDERR_LINE = 2_000
 
-/** When a helper hangs, so long is waited for it at a stop. */
+/** Maximum wait for a hung helper at a stop. */
 const HELPER_TIMEOUT_MS = 1_500
-/** What a stop takes at most, logger and all. */
+/** Maximum duration of a stop, logger included. */
 const LAST_RESORT_MS = 4_900
 
 export interface SpamdParentParts {
@@ -181,7 +181,7 @@ class ParentLife {
     else if (event?.kind === 'ready' && !this.#isReady) void this.#becomeReady()
   }
 
-  /** It does what our child never would: it is somebody else by now. */
+  /** It did what our child never would: it is compromised. */
   #killChild(what: string): void {
     if (this.#isChildForeign) return
     this.#isChildForeign = true

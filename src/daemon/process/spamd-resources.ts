@@ -18,7 +18,7 @@ export interface SpamdResources {
   openSmtpListeners(): Promise<Server[]>
   /** Makes `server` listen on the configuration port, loopback only. */
   listenConfig(server: Server): Promise<void>
-  /** Makes `server` listen on the Unix socket for set-up and status commands. */
+  /** Makes `server` listen on the Unix socket for setup and status commands. */
   listenControl(server: Server): Promise<void>
   /** Certificate and key of -C and -K; undefined without them. Read again at each call. */
   readTls(): Promise<TlsMaterial | undefined>
@@ -43,7 +43,7 @@ const refuse = async (): Promise<never> => {
   throw new AppError('ERR_SPAMD_RESOURCE', 'this process opens nothing for another')
 }
 
-/** Opens nothing: for a privileged process that is asked for the packet filter only. */
+/** Opens nothing: for a privileged process that only provides the packet filter. */
 export const NO_RESOURCES: PrivilegedResources = {
   openSmtpListeners: refuse,
   listenConfig: refuse,

@@ -1,11 +1,11 @@
-/** What works, but hardly as the administrator meant it: told by `spamd --check` and at the start. */
+/** Settings that work, but are probably not intended: reported by `spamd --check` and at startup. */
 import { networkInterfaces } from 'node:os'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 
 /** Ports below it belong to root. */
 const FIRST_OPEN_PORT = 1024
 
-/** The machine as far as warnings depend on it. */
+/** The properties of the machine on which warnings depend. */
 export interface StartWarningParts {
   platform: string
   ownAddresses: readonly string[]
@@ -43,7 +43,7 @@ export function startWarnings(
   return warnings
 }
 
-/** Times of -G with which nobody gets through. All three below zero is how tests of the original call it. */
+/** Times in -G with which no client can pass. All three negative is how tests of the original call it. */
 function timeWarnings({ passSec, greyExpireSec, whiteExpireSec }: SpamdConfig): string[] {
   if (passSec >= 0 && greyExpireSec <= passSec) {
     return [
@@ -56,7 +56,7 @@ function timeWarnings({ passSec, greyExpireSec, whiteExpireSec }: SpamdConfig): 
   return []
 }
 
-/** A network that wide is shared by customers who have nothing to do with each other. */
+/** A network this wide is shared by unrelated customers. */
 const WIDE_PREFIX = { 4: 20, 6: 48 } as const
 
 function poolWarnings({ greyPrefix4, greyPrefix6, isLearning }: SpamdConfig): string[] {
@@ -71,7 +71,7 @@ function poolWarnings({ greyPrefix4, greyPrefix6, isLearning }: SpamdConfig): st
   return warnings
 }
 
-/** Redirection hides the address that a client meant, but for sockets of TPROXY and for divert-to of OpenBSD's pf. */
+/** Redirection hides the original destination, except with TPROXY sockets and divert-to of OpenBSD's pf. */
 function seesNoDestination(config: SpamdConfig, { platform }: StartWarningParts): boolean {
   if (platform === 'openbsd' || config.settings.firewall === 'none' || config.listenFds.length > 0)
     return false

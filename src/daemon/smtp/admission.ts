@@ -1,6 +1,6 @@
 /**
- * Who gets one of the `-c` connections: one address (one /64 with IPv6) and one network have a share each, so that
- * nobody takes them all. Whoever is turned away is counted and told in the log, and so is crowding.
+ * Who gets one of the `-c` connections: one address (one /64 with IPv6) and one network have a share each, so
+ * that no client takes them all. Refused clients are counted and logged, and so is crowding.
  */
 import { familyOf } from '../../ip/address.js'
 import { formatCidr, isInNetwork, type Network, networkOf, parseCidr } from '../../ip/cidr.js'
@@ -11,7 +11,7 @@ import type { SmtpCounters } from './connection-parts.js'
 
 /** Slots left when the daemon counts as crowded. Source: spamd.c (clients + 5 < maxcon). */
 const CROWDED_MARGIN = 5
-/** Crowding has ended when so much of the slots is taken at most, so that the log does not flicker. */
+/** Crowding ends when at most this fraction of the slots is in use, with hysteresis for the log. */
 const RELAXED_SHARE = 0.9
 /** Default of --max-per-ip: a sixteenth of -c, but ten at least; mail servers open up to 20 at a time. */
 const DEFAULT_SHARE = 16
@@ -27,7 +27,7 @@ export interface AdmissionOptions {
   maxConnections: number
   /** --max-per-ip; undefined: the default, which leaves loopback out. */
   maxPerIp: number | undefined
-  /** Balancers speak for many clients: their own addresses are not limited. */
+  /** Load balancers connect for many clients: their own addresses are not limited. */
   proxyPeers: readonly Network[]
   counters: SmtpCounters
   clock: Clock
@@ -74,7 +74,7 @@ export class Admission {
     return true
   }
 
-  /** Gives the client a slot, or says why not. */
+  /** Gives the client a slot, or returns why not. */
   enter(clientIp: string): boolean {
     const { counters } = this.#options
     if (!this.#isExempt(clientIp)) {

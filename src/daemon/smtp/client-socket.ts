@@ -1,6 +1,6 @@
 /**
- * The socket of one SMTP client: who hears of it, pausing and resuming, and the step into TLS. The listeners are
- * shared functions that find their owner on the socket, since there may be tens of thousands of clients.
+ * The socket of one SMTP client: events, pausing and resuming, and the switch to TLS. The listeners are
+ * shared functions that find their owner on the socket, because there may be tens of thousands of clients.
  */
 import type { Socket } from 'node:net'
 
@@ -111,7 +111,7 @@ function onEnd(this: OwnedSocket): void {
   this[ownerKey]?.inputEnded()
 }
 
-/** A socket error is the client's affair: it ends this connection only, and 'close' follows. */
+/** A socket error concerns only its client: it ends this connection, and 'close' follows. */
 function onError(this: OwnedSocket): void {
   this[ownerKey]?.socketClosed()
 }

@@ -8,7 +8,7 @@ import type { GreylistSink } from '../seams.js'
 import type { DialogueSettings } from './smtp-session.js'
 import type { StutterWheel } from './stutter-wheel.js'
 
-/** Limits and habits of the SMTP side; see the options of spamd(8). */
+/** Limits and behaviour of the SMTP side; see the options of spamd(8). */
 export interface SmtpOptions {
   /** -b: no greylisting. */
   isBlackOnly: boolean
@@ -24,7 +24,7 @@ export interface SmtpOptions {
   maxSessionSec: number
   /** -s: seconds between bytes. */
   stutterSec: number
-  /** -S: how long a grey client is stuttered, from its arrival. */
+  /** -S: how long a greylisted client is stuttered, from its arrival. */
   greyStutterSec: number
   /** -w: bytes a second at which message text is read. */
   windowBytes: number | undefined
@@ -46,7 +46,7 @@ export interface SmtpCounters {
   recipients: number
 }
 
-/** What clients were kept busy with, since the start. */
+/** Time and bytes spent on stuttering, since the start. */
 export interface DialogueTotals {
   /** Connections that ended, and their lengths, by whether the client was BLACK. */
   endedCount: { black: number; other: number }

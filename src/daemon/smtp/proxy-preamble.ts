@@ -6,13 +6,16 @@ import {
   type ProxiedEndpoints,
 } from '../../codec/smtp/proxy-header.js'
 
-/** A balancer sends its header at once; a client that reached us past it must not hold a slot for long. */
+/**
+ * A load balancer sends its header at once; a client that reached us directly must not occupy a slot for
+ * long.
+ */
 const PREAMBLE_TIMEOUT_MS = 10_000
 /** Everything a header can take, with the first line of a client that came along. */
 const MAX_PREAMBLE_BYTES = MAX_PROXY_V2_REST_BYTES + 64 * 1024
 
 export type PreambleResult =
-  /** `endpoints` undefined: the balancer speaks for itself. `rest`: bytes behind the header. */
+  /** `endpoints` undefined: a health check of the load balancer itself. `rest`: bytes after the header. */
   { ok: true; endpoints: ProxiedEndpoints | undefined; rest: Uint8Array } | { ok: false; reason: string }
 
 /** Resolves when the header is complete or cannot be; the socket is left paused, without our listeners. */

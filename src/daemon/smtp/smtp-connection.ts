@@ -2,8 +2,9 @@
  * One SMTP client: what it has sent, and the reply that is being written. The dialogue itself is in
  * smtp-session.ts, the socket in client-socket.ts; here are stutter, flow control, time-outs and log lines.
  *
- * A client never costs more than one received chunk, one batch of replies and one tuple that waits for the database:
- * while a reply waits to be written, nothing is read, and while a tuple waits, no further line is looked at.
+ * A client never needs more memory than one received chunk, one batch of replies and one tuple waiting for
+ * the database: while a reply is being written, nothing is read, and while a tuple waits, no further line is
+ * processed.
  */
 import type { Socket } from 'node:net'
 import { SmtpLineReader } from '../../codec/smtp/smtp-line.js'
@@ -17,15 +18,15 @@ import type { WheelItem } from './stutter-wheel.js'
 
 /** Longest wait for a complete line, and for the client to take a byte of a reply. Source: MAXTIME of spamd.c. */
 const IDLE_TIMEOUT_MS = 400_000
-/** Replies to pipelined commands are gathered up to this size and written at once. */
+/** Replies to pipelined commands are collected up to this size and written at once. */
 const MAX_BATCH_BYTES = 16 * 1024
-/** What a stuttered client may send ahead: at a byte a second it would wait for hours to be answered. */
+/** Maximum data that a stuttered client may send ahead: at a byte per second it would wait for hours. */
 const MAX_AHEAD_BYTES = 16 * 1024
 /** How often a socket that takes no more bytes is looked at again. */
 const BLOCKED_POLL_MS = 250
 /** Longest pause of -w between two reads, so that the client does not run into our time-out. */
 const MAX_READ_PAUSE_MS = 300_000
-/** Time for the client to read the last reply and close before the socket is taken away. */
+/** Time for the client to read the last reply and close before the socket is destroyed. */
 const LINGER_MS = 2_000
 
 /** What the connection waits for. */
@@ -201,7 +202,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     else this.#waitForInput()
   }
 
-  /** Back-pressure: a client that sends faster than the database stores waits for it. */
+  /** Back-pressure: a client that sends faster than the database can store waits for it. */
   #holdLine(line: string, storing: Promise<void>): void {
     this.#heldLine = line
     this.phase = 'storing'
@@ -304,7 +305,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     }
   }
 
-  /** All is said: log the end, let the client read the last reply, throw away what it still sends. */
+  /** The dialogue is over: log the end, let the client read the last reply, discard what it still sends. */
   #linger(): void {
     this.#finishAccounting()
     if (this.#hasEnded || !this.#parts.mayLinger()) {
@@ -327,7 +328,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
       return
     }
     this.phase = 'handshake'
-    // What came in clear ahead of the handshake must not count as sent inside it.
+    // Plain text received before the handshake must not count as sent inside TLS.
     this.#reader.clear()
     this.#socket.startTls(
       (plain) => this.#parts.secure(plain, secureContext),
@@ -376,7 +377,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     this.#parts.ended(this, formatListNames(this.lists))
   }
 
-  /** -S: a grey client is stuttered for its first seconds only. */
+  /** -S: a greylisted client is stuttered only for its first seconds. */
   #currentStutterMs(): number {
     if (this.#stutterMs > 0 && this.clientClass === 'GREY') {
       const ageMs = this.#parts.clock.monotonicMs() - this.acceptedMs

@@ -1,5 +1,5 @@
 /**
- * The SMTP side of spamd: accepts clients, decides how each is treated, keeps the limits and the accounts.
+ * The SMTP side of spamd: accepts clients, decides how each is treated, and enforces limits and counts.
  * Listening sockets are opened elsewhere (by the privileged parent) and handed in.
  */
 import type { Server, Socket } from 'node:net'
@@ -347,7 +347,7 @@ export class SmtpServer implements ConnectionParts {
     if (this.#servers.length > 0) this.#probeDescriptors()
   }
 
-  /** The event loop sheds clients in silence when descriptors run out, so we look for ourselves. */
+  /** The event loop silently drops clients when descriptors run out, so we check ourselves. */
   #probeDescriptors(): void {
     const shortage = descriptorShortage(this.#probe)
     if (shortage === undefined) this.#troubleLog.reset('descriptors')

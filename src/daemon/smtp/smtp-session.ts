@@ -111,7 +111,7 @@ export class SmtpSession {
     return `220 ${this.#settings.hostname} ESMTP ${this.#settings.bannerName}; ${date}\r\n`
   }
 
-  /** Answers one line (without its end). After a step that closes, no more lines may come. */
+  /** Answers one line (without its line end). After a step that closes, no more lines may follow. */
   receiveLine(line: string): SessionStep {
     this.#lineCount += 1
     if (this.#lineCount <= this.#settings.maxCommands) {

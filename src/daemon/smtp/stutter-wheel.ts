@@ -14,8 +14,8 @@ export interface WheelItem {
 }
 
 /**
- * One timer for the pauses of all connections: a ring of slots, each holding the items due in its 20 ms. Adding and
- * cancelling cost the same whatever the number of items. The timer only runs while items wait.
+ * One timer for the pauses of all connections: a ring of slots, each with the items due in its 20 ms. Adding
+ * and cancelling cost the same whatever the number of items. The timer only runs while items wait.
  */
 export class StutterWheel {
   readonly #clock: Clock

@@ -1,4 +1,4 @@
-/** Keeps the live capture of spamlogd open: what vanishes is opened again, at growing intervals. */
+/** Keeps the live capture of spamlogd open: if it is lost, it is reopened at growing intervals. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { escapeControl } from '../../codec/escape.js'
 import { AppError } from '../../platform/app-error.js'

@@ -1,4 +1,7 @@
-/** The heart of spamlogd: takes records of the packet log, logs what counts and hands it to the recorder. */
+/**
+ * The core of spamlogd: takes records of the packet log, logs those that count and passes them to the
+ * recorder.
+ */
 import {
   readSighting,
   type SightingDirection,
@@ -25,7 +28,7 @@ export interface LogWatcherOptions {
   host: SightingParts
   /** Log a debug line for each accepted packet. */
   logsPackets: boolean
-  /** Let the capture time of a packet count, not the time of writing. */
+  /** Use the capture time of a packet, not the time of writing. */
   useCaptureTime: boolean
   /** What one source may whitelist by connecting out; absent: all. */
   outboundLimit?: OutboundLimit

@@ -1,6 +1,6 @@
 /**
- * Bounds what one machine behind the gateway can whitelist by connecting out: every local user can send SYNs to
- * thousands of addresses in seconds, none of which has to answer.
+ * Limits what one machine behind the gateway can whitelist by outbound connections: every local user can send
+ * SYNs to thousands of addresses in seconds, none of which has to answer.
  */
 import type { Clock } from '../../platform/clock.js'
 

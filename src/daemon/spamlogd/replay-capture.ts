@@ -1,4 +1,4 @@
-/** Reads a capture file or pipe to its end without holding up timers and signals. */
+/** Reads a capture file or pipe to its end without blocking timers and signals. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isLogLinkType } from '../../app/read-sighting.js'
 import { CaptureFileReader } from '../../codec/capture/capture-file.js'

@@ -1,4 +1,4 @@
-/** The life of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
+/** The life cycle of spamlogd: start, watch or replay, and a clean end. Manual: docs/man/spamlogd.8. */
 
 import type { SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { writeTrustedFile } from '../../app/write-trusted-file.js'
@@ -29,7 +29,7 @@ import { watcherMetrics } from './watcher-metrics.js'
 
 /** How long the end of a replay may wait for a locked database. */
 const REPLAY_WAIT_MS = 5_000
-/** The same when a signal ends us: whoever sent it waits five seconds and not more. */
+/** The same when a signal ends us: its sender should not wait more than five seconds. */
 const STOP_WAIT_MS = 2_500
 /** As often as Prometheus usually asks. */
 const METRICS_INTERVAL_MS = 60_000
@@ -197,8 +197,8 @@ class Spamlogd {
   }
 
   /**
-   * A database that is not there yet (spamd makes it) or locked is waited for; one that can never be used
-   * ends the start, while somebody is looking.
+   * A database that does not exist yet (spamd creates it) or is locked is waited for; one that can never be
+   * used ends the start, while someone is watching.
    */
   async #checkDatabase(dbPath: string): Promise<void> {
     try {
@@ -276,7 +276,7 @@ class Spamlogd {
     })
   }
 
-  /** Nobody's mail depends on it: a failure is logged once a while. */
+  /** No mail depends on it: a failure is logged occasionally. */
   async #writeMetrics(path: string, facts: WatcherFacts): Promise<void> {
     try {
       await writeTrustedFile(path, formatMetrics(watcherMetrics(facts)), 'ERR_METRICS_WRITE')
@@ -288,7 +288,7 @@ class Spamlogd {
   #endInTime(): void {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
-    // What hangs may be a helper, the log or the disk; the database is written in transactions.
+    // A helper, the log or the disk may hang; the database is written in transactions.
     this.#lastResort = setTimeout(() => this.#parts.endNow(1), LAST_RESORT_MS).unref()
   }
 

@@ -1,6 +1,6 @@
 /**
- * Carries sightings from the packet log into the database: gathers them for a moment, writes them in
- * transactions of bounded size, and keeps them while the database cannot be written.
+ * Writes sightings from the packet log to the database: collects them briefly, writes them in transactions of
+ * bounded size, and keeps them while the database cannot be written.
  */
 import type { SightingOutcome, Store } from '../../db/store.js'
 import type { Clock } from '../../platform/clock.js'

@@ -14,7 +14,7 @@ import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { DaemonStoreCall } from './store-worker-messages.js'
 
-/** What a server that is away answers with; a lock that is held or an entry that is wrong is none of it. */
+/** Error codes of an unreachable server; a lock or a wrong entry is not among them. */
 const AWAY_CODES: ReadonlySet<string> = new Set([
   'ERR_DB_AWAY',
   'ERR_DB_OPEN',
@@ -23,12 +23,12 @@ const AWAY_CODES: ReadonlySet<string> = new Set([
   'ERR_DB_IO',
   'ERR_DB_CORRUPT',
 ])
-/** So often the server is tried again. */
+/** How often the connection to the server is retried. */
 const RETRY_MS = 2000
-/** So often the file is compared with the server as a whole. */
+/** How often the file is compared with the server as a whole. */
 const MIRROR_MS = 600_000
 const SLICE = 500
-/** A WHITE entry whose time ends while the gateway is alone is shown as one of so much longer. */
+/** A WHITE entry that expires while the gateway is alone is extended by this much. */
 const SUSPENDED_SEC = 3600
 
 export interface GatewayStoreOptions {
@@ -125,7 +125,7 @@ export class GatewayStore {
 
   async #callAlone(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
     const { local, nowSec } = this.#options
-    // What is WHITE stays so while nobody can tell whether another gateway has seen it.
+    // WHITE entries are kept while it is unknown whether another gateway has seen their hosts.
     if (name === 'applyScan') {
       const [changes, ...rest] = parameters as Parameters<Store['applyScan']>
       const expired = changes.expired.filter(({ kind }) => kind !== 'host')
@@ -184,7 +184,10 @@ export class GatewayStore {
     }
   }
 
-  /** Brings to the server what changed while it was away; calls go on meanwhile, and what they change is brought as well. */
+  /**
+   * Transfers to the server what changed while it was unreachable; calls continue in the meantime, and their
+   * changes are transferred too.
+   */
   async #handOver(): Promise<void> {
     const { local, nowSec, onNotice, onAlone } = this.#options
     const counts = { host: 0, tuple: 0, spamtrap: 0, pool: 0, release: 0 }

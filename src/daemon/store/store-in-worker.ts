@@ -1,6 +1,6 @@
 /**
- * The database in a thread of its own: SQLite waits for disks and locks, and while the event loop waits with it no
- * client is served and no packet is read; a kernel buffer of packets lasts no longer than a second or two.
+ * The database in its own thread: SQLite waits for disks and locks, and if the event loop waited with it, no
+ * client would be served and no packet read; a kernel buffer of packets lasts only a second or two.
  */
 import { Worker } from 'node:worker_threads'
 import type { SlowCall } from '../../db/connection.js'

@@ -1,6 +1,6 @@
 /**
- * Keeps a daemon's database open: opens it on first use, and again when the file was deleted or replaced
- * under the daemon. Greylister, scanner and sync receiver reach the store only through `use`.
+ * Keeps a daemon's database open: opens it on first use, and again if the file was deleted or replaced.
+ * Greylister, scanner and sync receiver use the store only through `use`.
  */
 import type { Store } from '../../db/store.js'
 import { AppError } from '../../platform/app-error.js'

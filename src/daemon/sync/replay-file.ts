@@ -1,6 +1,7 @@
 /**
- * The messages that were taken, kept over a restart and a kill: eight bytes each, appended before a message takes
- * effect. Two files, as the memory has two tables; the older goes when the newer begins anew.
+ * The messages that were accepted, kept across restarts and kills: eight bytes each, appended before a
+ * message takes effect. Two files, like the two tables in memory; the older is dropped when the newer starts
+ * again.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { isSystemError } from '../../platform/app-error.js'

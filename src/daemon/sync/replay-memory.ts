@@ -1,7 +1,8 @@
 /**
- * Remembers which messages were taken lately by the first eight bytes of their HMAC, in fixed memory: two tables, of
- * which the older is emptied when the newer is full or old enough. So a message is remembered for at least the
- * given time, or, in a flood of authentic messages, among the last `capacity`. With a file the memory outlives the process.
+ * Remembers recently accepted messages by the first eight bytes of their HMAC, in fixed memory: two tables,
+ * of which the older is emptied when the newer is full or old enough. So a message is remembered for at least
+ * the given time, or, in a flood of authentic messages, among the last `capacity`. With a file the memory
+ * outlives the process.
  */
 import type { ReplayFile } from './replay-file.js'
 

@@ -1,6 +1,7 @@
 /**
- * Decides which messages of version 3 are believed: HMAC, clock, and a number that was not used before. The highest
- * number of each gateway is kept with the database, so that a restart takes no message a second time.
+ * Decides which messages of version 3 are accepted: HMAC, clock, and a number that was not used before. The
+ * highest number of each gateway is kept with the database, so that no message is accepted twice, even across
+ * a restart.
  */
 import { decodeStateMessage, type StateMessage } from '../../codec/sync-state-message.js'
 import { isInNetwork, type Network } from '../../ip/cidr.js'

@@ -1,6 +1,6 @@
 /**
- * Version 3 of the synchronisation in a running spamd: sender and receiver on the socket that version 2 has too, and
- * the file whose change starts a pull when something was missed. Documented in docs/protocol/sync.md.
+ * Version 3 of the synchronisation in a running spamd: sender and receiver on the socket shared with version
+ * 2, and the file whose change starts a pull when changes were missed. Documented in docs/protocol/sync.md.
  */
 import type { Socket } from 'node:dgram'
 import { writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Takes what other gateways of this suite tell: merges their records, keeps how far each was followed with them, and
- * says when changes were missed, which only a pull brings back.
+ * Processes what other gateways of this suite send: merges their records, stores with them how far each was
+ * followed, and reports missed changes, which only a pull can recover.
  */
 import type { StatePeer } from '../../app/control-protocol.js'
 import type { StateMessage } from '../../codec/sync-state-message.js'
@@ -18,7 +18,7 @@ const GRACE_MS = 3000
 const MAX_WAITING = 5000
 const MAX_BATCH_RECORDS = 1000
 const RETRY_MS = 500
-/** A group of gateways is a handful; a copied key must not fill the memory with numbers of databases. */
+/** A group of gateways is small; a copied key must not fill the memory with database numbers. */
 const MAX_PEERS = 64
 
 export interface StateReceiverOptions {
@@ -29,7 +29,7 @@ export interface StateReceiverOptions {
   onHeard: (address: string) => void
   /** Changes of a gateway were missed; told again while they are. */
   onMissed: (peer: Readonly<StatePeer>) => void
-  /** Told once for each row of failures. */
+  /** Reported once for consecutive failures. */
   onTrouble: (error: unknown) => void
 }
 

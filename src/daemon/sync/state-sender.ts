@@ -1,7 +1,8 @@
 /**
- * Tells other gateways of this suite what changed here, by any program: follows the journal from a position of its own
- * that outlives restarts, and sends what is on record under each key that changed. What came from other gateways is
- * not sent on. What it cannot tell (an import of many entries, a long absence) it passes over; receivers find the gap.
+ * Sends changes made here, by any program, to other gateways of this suite: follows the journal from its own
+ * position, which survives restarts, and sends what is on record under each key that changed. Changes from
+ * other gateways are not sent on. What it cannot send (an import of many entries, a long absence) is skipped;
+ * receivers detect the gap.
  */
 import { encodeSoundRecord } from '../../codec/encode-sync-record.js'
 import { encodeStateMessage, USUAL_RECORD_BYTES } from '../../codec/sync-state-message.js'
@@ -16,7 +17,7 @@ const POLL_MS = 200
 const HEARTBEAT_MS = 10_000
 /** Rows of one look; as many datagrams as these make fit into the usual receive buffer of a peer. */
 const MAX_ROWS = 500
-/** Further behind than this, peers are faster with a pull than with datagrams. */
+/** If it is further behind than this, peers are faster with a pull than with datagrams. */
 const MAX_BEHIND = 20_000
 /** Without any peer of this version changes wait so long for one to be heard. */
 const WAIT_FOR_PEERS_MS = 30_000
@@ -34,7 +35,7 @@ export interface StateSenderOptions {
   key: () => Uint8Array | undefined
   /** True while another gateway speaks this version. */
   hasListeners: () => boolean
-  /** Hands a datagram on: to those that speak this version, or to all others. */
+  /** Sends a datagram: to gateways of this version, or to all others. */
   send: (datagram: Uint8Array, to: 'listeners' | 'others') => void
   /** Told of each look's rows, for what version 2 has to be told as well. */
   onRows?: ((rows: readonly JournalRow[]) => Promise<void>) | undefined

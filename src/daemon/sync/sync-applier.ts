@@ -1,7 +1,8 @@
 /**
- * Puts what peers sent into the database, in batches: tuples through the greylister, which tests them with this
- * host's spamtraps and allowed domains, addresses directly. What does not fit into the bounded queue is dropped and
- * counted, that of the busiest peer first: a peer's flood must push out neither local clients nor other peers.
+ * Applies what peers sent to the database, in batches: tuples through the greylister, which tests them with
+ * this host's spamtraps and allowed domains, addresses directly. What does not fit into the bounded queue is
+ * dropped and counted, that of the busiest peer first: a peer's flood must displace neither local clients nor
+ * other peers.
  */
 import { escapeControl } from '../../codec/escape.js'
 import type { SyncAddress, SyncEntry, SyncGrey } from '../../codec/sync-message.js'

@@ -1,6 +1,7 @@
 /**
- * Decides which datagrams of sync peers are believed: own packets and strangers are passed over, the HMAC is
- * checked before anything is parsed, and messages with a wrong clock or seen before are counted and ignored.
+ * Decides which datagrams of sync peers are accepted: our own and those of unknown hosts are ignored, the
+ * HMAC is checked before anything is parsed, and messages with a wrong clock or seen before are counted and
+ * ignored.
  */
 import { decodeSyncMessage, HMAC_BYTES, type SyncEntry, type SyncRefusal } from '../../codec/sync-message.js'
 import type { StateRefusal } from '../../codec/sync-state-message.js'
@@ -97,7 +98,7 @@ export class SyncGate {
     return [...this.#heard.values()]
   }
 
-  /** The entries of a datagram to be applied, or undefined when it is not believed. Never throws. */
+  /** The entries of a datagram to be applied, or undefined when it is not accepted. Never throws. */
   admit(datagram: Uint8Array, peerAddress: string): readonly SyncEntry[] | undefined {
     const { ownAddress, peers, key, debug } = this.#options
     if (datagram.length === 0) return this.#refuse('empty')
@@ -130,7 +131,7 @@ export class SyncGate {
     return entries
   }
 
-  /** Counts a message of a version that is not spoken here; that our own gateways try it is nothing to tell. */
+  /** Counts a message of a version that is not supported here; that our own gateways try it is not logged. */
   passOver(): void {
     this.counters.received += 1
     this.#refuse('version')

@@ -163,7 +163,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     await this.#startState(plan, socket, gate, isSending)
   }
 
-  /** Version 3 needs a database, and a key: whoever is not known gets no say in whole entries. */
+  /** Version 3 needs a database, and a key: unauthenticated hosts must not send whole entries. */
   async #startState(plan: SyncPlan, socket: Socket, gate: SyncGate, isSending: boolean): Promise<void> {
     const { config, clock, logger, grey, policy } = this.#parts
     const { sync, settings } = config
@@ -267,8 +267,9 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   }
 
   /**
-   * Reads the key for the start. Without one messages are exchanged as by the original, with a warning; the caller may
-   * go on without synchronisation where it cannot be read (`ERR_SYNC_KEY`). --require-sync-key refuses both.
+   * Reads the key at startup. Without one, messages are exchanged as in the original, with a warning; the
+   * caller may continue without synchronisation if it cannot be read (`ERR_SYNC_KEY`). --require-sync-key
+   * refuses both.
    */
   async #readFirstKey(): Promise<void> {
     const { logger, config } = this.#parts
@@ -304,7 +305,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     }
     this.#key = syncKeyOf(content)
     this.#keyFingerprint = content && fingerprintOf(content)
-    // The key of an empty file is known to everybody.
+    // The key of an empty file is known to everyone.
     this.#stateKey = content !== undefined && content.length > 0 ? stateKeyOf(content) : undefined
   }
 }
