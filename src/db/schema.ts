@@ -1,3 +1,4 @@
+import { chunkHistory } from './chunk-history.js'
 import type { SqliteDatabase } from './sqlite-driver.js'
 
 /** Marks a SQLite file as ours (`PRAGMA application_id`): the letters `spmD`. */
@@ -9,6 +10,15 @@ export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
 
 /** SQL: a row of `tuples` counts the attempts of a pool; see poolKeyOf. */
 export const IS_POOL_TUPLE = `(helo = '' AND (instr(ip, '/') > 0 OR ip LIKE 'spf:%' OR ip = 'learn'))`
+
+const HISTORY_TABLE = `CREATE TABLE history (
+     last INTEGER PRIMARY KEY,
+     first INTEGER NOT NULL,
+     event INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     by_hand INTEGER NOT NULL,
+     rows TEXT NOT NULL
+   ) STRICT`
 
 /**
  * Steps from one `user_version` to the next; the version of a file is how many of them it has seen. Never
@@ -26,6 +36,9 @@ export const IS_POOL_TUPLE = `(helo = '' AND (instr(ip, '/') > 0 OR ip LIKE 'spf
  * changed; NULL, which is every entry from before, stands for its creation. `removed` keeps them for what was deleted (host-marks.ts).
  * `sync_peers` says how far other gateways were followed (sync-state.ts). `journal` has a row for every change (journal.ts), `history` the same for people. `pool_networks`, `releases`,
  * `allow_sources`, `allow_ranges` and `hourly_counts` are there so that what uses them needs no step of its own.
+ *
+ * Step 3: `history` in chunks. Files that saw step 2 have it so already, or with a row of the table for each row of the
+ * history, which `chunkHistory` puts into chunks.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE hosts (
@@ -106,14 +119,7 @@ export const MIGRATIONS: readonly string[] = [
      number INTEGER NOT NULL,
      heard INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
-   CREATE TABLE history (
-     last INTEGER PRIMARY KEY,
-     first INTEGER NOT NULL,
-     event INTEGER NOT NULL,
-     at INTEGER NOT NULL,
-     by_hand INTEGER NOT NULL,
-     rows TEXT NOT NULL
-   ) STRICT;
+   ${HISTORY_TABLE};
    CREATE TABLE pool_networks (
      network TEXT NOT NULL PRIMARY KEY,
      pool TEXT NOT NULL,
@@ -157,6 +163,7 @@ export const MIGRATIONS: readonly string[] = [
      count INTEGER NOT NULL,
      PRIMARY KEY (hour, name, label)
    ) STRICT, WITHOUT ROWID;`,
+  '',
 ]
 
 /** `user_version` of a file that has seen every step. */
@@ -172,6 +179,7 @@ export function migrate(database: SqliteDatabase): void {
     const version = database.pragma('user_version', { simple: true }) as number
     if (version === 0) database.pragma(`application_id = ${APPLICATION_ID}`)
     for (const step of MIGRATIONS.slice(version)) database.exec(step)
+    if (version === 2) chunkHistory(database, HISTORY_TABLE)
     if (version < SCHEMA_VERSION) database.pragma(`user_version = ${SCHEMA_VERSION}`)
     database.exec('COMMIT')
   } catch (error) {

@@ -87,3 +87,63 @@ test('a writer that is killed while it migrates leaves the old schema or the new
     counts: { GREY: 100_000 },
   })
 })
+
+/** The table of the history in schema 2, as databases from before chunks have it. */
+const HISTORY_BEFORE = `CREATE TABLE history (seq INTEGER PRIMARY KEY, event INTEGER NOT NULL, at INTEGER NOT NULL, program TEXT,
+  rule INTEGER NOT NULL, actor TEXT, kind INTEGER NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT) STRICT`
+
+test('a history with a row for each change is kept, can be taken back, and goes on', async () => {
+  const path = join(scratch.folder(), 'spamd.sqlite')
+  const database = new Database(path)
+  database.pragma(`application_id = ${APPLICATION_ID}`)
+  database.exec(MIGRATIONS[0]! + MIGRATIONS[1]!)
+  database.exec(`DROP TABLE history; ${HISTORY_BEFORE}`)
+  const add = database.prepare(
+    'INSERT INTO history (seq, event, at, rule, actor, kind, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  )
+  const settings = { mode: 'full', keepSec: 86_400 * 400, keepRows: 5000 }
+  add.run(0, 0, 0, 0, null, -1, '', null, JSON.stringify(settings))
+  const host = JSON.stringify(['WHITE', NOW, NOW, NOW + 9999, 1, 0])
+  const tuple = JSON.stringify(['GREY', NOW, NOW + 9, NOW + 9, 1, 0])
+  const key = `192.0.2.2 ${JSON.stringify(['mx', '<a b@c>', '<d@e>'])}`
+  add.run(7, 7, NOW, 2, null, 1, key, null, tuple)
+  add.run(8, 8, NOW, 0, 'root', 0, '192.0.2.1', null, host)
+  add.run(9, 9, NOW, 0, 'root', 2, '@trap@example.org', JSON.stringify(['SPAMTRAP', 5, null]), null)
+  add.run(10, 10, NOW, 1, null, 3, '12000 entries', null, null)
+  database.exec(
+    `INSERT INTO hosts (ip, first, pass, expire, bcount, pcount) VALUES ('192.0.2.1', ${NOW}, ${NOW}, ${NOW + 9999}, 1, 0)`,
+  )
+  database.pragma('user_version = 2')
+  database.pragma('journal_mode = WAL')
+  database.close()
+
+  const store = await scratch.open(path)
+  const rows = await store.readHistory({ after: 0, limit: 10 })
+  expect(rows.map(({ seq, event, at, rule, actor }) => [seq, event, at, rule, actor])).toEqual([
+    [7, 7, NOW, 'attempt', undefined],
+    [8, 8, NOW, 'manual', 'root'],
+    [9, 9, NOW, 'manual', 'root'],
+    [10, 10, NOW, 'import', undefined],
+  ])
+  expect(rows.map((row) => row.key)).toEqual([
+    { kind: 'tuple', ip: '192.0.2.2', helo: 'mx', from: '<a b@c>', to: '<d@e>' },
+    { kind: 'host', ip: '192.0.2.1' },
+    { kind: 'spamtrap', address: 'trap@example.org' },
+    undefined,
+  ])
+  expect(rows[1]).toMatchObject({
+    before: undefined,
+    after: { kind: 'WHITE', ip: '192.0.2.1', expire: NOW + 9999 },
+  })
+  expect(rows[2]).toMatchObject({ before: { kind: 'SPAMTRAP', first: 5 }, after: undefined })
+  expect(rows[3]!.summary).toBe('12000 entries')
+  expect(await store.historySettings()).toEqual(settings)
+  await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9' }], NOW)
+  const appended = await store.readHistory({ after: 10, limit: 10 })
+  expect(appended.map(({ seq, event }) => [seq, event])).toEqual([[11, 11]])
+  expect(await listingOf(store)).toContain('WHITE|192.0.2.1|')
+  const options = { force: false, isDryRun: false, actor: 'root' }
+  expect((await store.undo(8, options, NOW)).restored).toHaveLength(1)
+  expect(await listingOf(store)).not.toContain('WHITE|192.0.2.1|')
+  expect((await store.check()).problems).toEqual([])
+})
