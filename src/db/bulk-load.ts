@@ -17,8 +17,8 @@ import type { Transactions } from './transactions.js'
 const STAGING_THRESHOLD = 20_000
 
 /**
- * Where entries are put aside: a database of its own in a nameless temporary file, since leaving it costs
- * nothing, while dropping its tables would read every page again. Losing it loses nothing: no journal.
+ * Where entries are staged: a separate database in an unnamed temporary file, because discarding it is free,
+ * while dropping its tables would read every page again. Losing it is harmless: no journal.
  */
 const OPEN_STAGING = "ATTACH '' AS staging"
 const CREATE_STAGING = `
@@ -32,8 +32,8 @@ const CREATE_STAGING = `
   CREATE TABLE staging.staged_spamtraps (address TEXT, first INTEGER, comment TEXT)`
 const CLOSE_STAGING = 'DETACH staging'
 /**
- * Cache of the database while the merge runs, in KiB. SQLite sorts in runs of this size: those that fit into the
- * processor's own cache take a tenth less time, and rows that come in the order of their keys need no more.
+ * Cache of the database while the merge runs, in KiB. SQLite sorts in runs of this size: those that fit into
+ * the processor's own cache take a tenth less time, and rows that arrive in key order need no more.
  */
 const MERGE_CACHE_KIB = 4096
 /** Source: https://sqlite.org/tempfiles.html section 5. */
@@ -94,10 +94,10 @@ const RECOUNT_AGES = `
   ${COUNT_TUPLE_BYTES}`
 
 /**
- * Stores any number of entries in one transaction; see `Store.upsertAll`. More than a few are first put
- * aside, then merged in the order of their keys: the pages of the database are then
- * filled once and in full, which takes a quarter of the time and less space than their order of arrival.
- * The write lock is held for the merge only.
+ * Stores any number of entries in one transaction; see `Store.upsertAll`. More than a few are first staged,
+ * then merged in the order of their keys: the pages of the database are then filled once and in full, which
+ * takes a quarter of the time and less space than their order of arrival. The write lock is held for the
+ * merge only.
  */
 export async function loadEntries(
   connection: Connection,
@@ -135,7 +135,7 @@ export async function loadEntries(
 type MarkValues = Record<'notedWhite' | 'notedTrapped' | 'pinnedWhite' | 'pinnedTrapped' | 'stamp', Buffer> &
   Record<'packed' | 'granted' | 'node', number | null>
 
-/** Entries put aside, and how they get into the database. */
+/** Staged entries, and how they get into the database. */
 class Staging {
   readonly #connection: Connection
   readonly #transactions: Transactions
@@ -163,7 +163,7 @@ class Staging {
     }
   }
 
-  /** Waits for nobody, and nobody for it: the database itself is not touched. */
+  /** Waits for nobody and blocks nobody: the database itself is not used. */
   add(entries: readonly Entry[]): void {
     try {
       this.#connection.read('upsertAll', () => this.#addInTransaction(entries))
@@ -196,7 +196,7 @@ class Staging {
       const tables = [this.#hosts, this.#tuples, this.#spamtraps]
       const added = tables.reduce((sum, table) => sum + table.addedCount, 0)
       const rest = tables.reduce((sum, table) => sum + table.rowCount, -added)
-      // Tuples that were there have other ages now, which only a look at all of them tells.
+      // Existing tuples have other ages now, which only reading all of them reveals.
       if (this.#tuples.addedCount < this.#tuples.rowCount) this.#connection.database.exec(RECOUNT_AGES)
       else this.#noteAges()
       const counts = { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
@@ -249,7 +249,7 @@ class Staging {
         this.#tupleTimes.set(age, (this.#tupleTimes.get(age) ?? 0) + 1)
         return
       }
-      // They are made by daemons and no file brings them.
+      // Daemons create them, and no file contains them.
       case 'POOL':
     }
   }
@@ -302,20 +302,20 @@ class Staging {
   }
 }
 
-/** What is put aside fills another file system than the database does. */
+/** Staged data fills another file system than the database. */
 function withTemporaryHint(error: unknown): unknown {
   if (!(error instanceof AppError) || error.code !== 'ERR_DB_FULL') return error
   return new AppError(error.code, error.message, { hint: TEMPORARY_HINT, cause: error.cause })
 }
 
-/** Rows that one statement stores: more gain nothing. */
+/** Maximum number of rows per statement: more gain nothing. */
 const ROWS_PER_STATEMENT = 32
 
-/** One table of entries put aside, filled many rows at a time. */
+/** One table of staged entries, filled many rows at a time. */
 class StagedTable {
   readonly name: string
   rowCount = 0
-  /** Rows that the merge found to be new. */
+  /** Rows that were new in the merge. */
   addedCount = 0
   readonly #values: SqlValue[] = []
   readonly #columnCount: number
@@ -345,7 +345,7 @@ class StagedTable {
     if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount) this.flush()
   }
 
-  /** Stores the rows that still wait for more. */
+  /** Stores the remaining rows. */
   flush(): void {
     if (this.#values.length === ROWS_PER_STATEMENT * this.#columnCount && !this.#hasBytes) {
       this.#insertMany.run(...this.#values)

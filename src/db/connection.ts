@@ -12,7 +12,7 @@ export interface SlowCall {
   durationMs: number
 }
 
-/** How a connection behaves; `file` is what its path led to when it was opened. */
+/** How a connection behaves; `file` is the file to which its path led when it was opened. */
 export interface ConnectionOptions {
   file: FileIdentity & { realPath: string }
   mode: 'read' | 'write'
@@ -24,22 +24,25 @@ export interface ConnectionOptions {
 }
 
 /**
- * Size of the write-ahead log from which a writer takes time to empty it. SQLite's own checkpoints wait for
- * nobody, so they never start the log over while several programs write without pause: it grew to 844 MB in
- * six seconds.
+ * Size of the write-ahead log at which a writer takes time to empty it. SQLite's own checkpoints do not wait,
+ * so they never restart the log while several programs write continuously: it grew to 844 MB in six seconds.
  */
 export const WAL_LIMIT_BYTES = 32 * 1024 * 1024
 /**
- * How long such a writer waits for readers and other writers, and how far the log grows before it tries again. With each
- * limit more in the log it waits twice as long and tries at each commit, so that writers make room for one of them.
+ * How long such a writer waits for readers and other writers, and how far the log grows before it tries
+ * again. For each further multiple of the limit it waits twice as long and tries at each commit, so that
+ * other writers yield.
  */
 const CHECKPOINT_WAIT_MS = 100
 const LONGEST_CHECKPOINT_WAIT_MS = 1600
 const CHECKPOINT_RETRY_BYTES = 4 * 1024 * 1024
-/** So many waits in a row without success, then as if the log were small. */
+/** Maximum number of consecutive waits without success; then the log is treated as small. */
 const MAX_PATIENT_CHECKPOINTS = 12
 
-/** A clock that never goes back. The first use of `performance` would load a module, which is felt in `spamdb KEY`. */
+/**
+ * A clock that never goes back. The first use of `performance` would load a module, which is noticeable in
+ * `spamdb KEY`.
+ */
 const uptimeMs = (): number => process.uptime() * 1000
 
 /**
@@ -54,7 +57,7 @@ export class Connection {
   readonly #rawStatements = new Map<string, SqliteStatement>()
   #home: string | undefined
   #checkpointAtBytes = WAL_LIMIT_BYTES
-  /** Attempts to empty the log in a row that somebody stood in the way of. */
+  /** Consecutive attempts to empty the log that another program prevented. */
   #blockedCount = 0
   #temporaryCount = 0
 
@@ -64,18 +67,21 @@ export class Connection {
     this.#options = options
   }
 
-  /** False for a database that only a writer will bring to the schema with marks and journal. */
+  /** False for a database whose schema a writer must first upgrade with marks and journal. */
   get hasMarks(): boolean {
     return this.#options.schemaVersion >= 2
   }
 
-  /** Tells this database from copies of it. Asked for by those who write: a lookup does without the host's name. */
+  /**
+   * Distinguishes this database from copies of it. Needed only for writing: a lookup does not read the host's
+   * name.
+   */
   get home(): string {
     this.#home ??= homeOf(this.#options.file)
     return this.#home
   }
 
-  /** True for the file that this is the database in, however it was named. */
+  /** True for the file of this database, however it was named. */
   isSameFile({ dev, ino }: FileIdentity): boolean {
     const { file } = this.#options
     return file.dev === dev && file.ino === ino
@@ -107,7 +113,7 @@ export class Connection {
     return this.#temporaryCount
   }
 
-  /** Runs a call that only reads; each statement in it sees its own moment. */
+  /** Runs a call that only reads; each statement in it sees its own snapshot. */
   read<Result>(call: string, body: () => Result): Result {
     return this.#timed(call, body)
   }
@@ -161,7 +167,7 @@ export class Connection {
       if (logBytes < WAL_LIMIT_BYTES) this.#checkpointAtBytes = WAL_LIMIT_BYTES
       return
     }
-    // Who is in the way for so long is a reader that stays, not a writer: waiting for it would only hold up mail.
+    // What blocks for this long is a reader, not a writer: waiting for it would only delay mail.
     const isHopeless = this.#blockedCount >= MAX_PATIENT_CHECKPOINTS
     const limitsOver = isHopeless ? 0 : Math.floor(logBytes / WAL_LIMIT_BYTES) - 1
     this.#checkpointAtBytes = limitsOver > 0 ? WAL_LIMIT_BYTES : logBytes + CHECKPOINT_RETRY_BYTES
@@ -173,12 +179,12 @@ export class Connection {
       if (!isBlocked) this.#checkpointAtBytes = WAL_LIMIT_BYTES
       this.#blockedCount = isBlocked ? this.#blockedCount + 1 : 0
     } catch (error) {
-      // The call itself is committed: a checkpoint that failed is tried again when the log has grown.
+      // The call itself is committed: a failed checkpoint is tried again when the log has grown.
       if (sqliteCodeOf(error) === undefined) throw error
     } finally {
       this.database.pragma(`busy_timeout = ${this.#options.busyTimeoutMs}`)
     }
-    // SQLite refuses at once while another program tries the same: it gets its turn only when we stand back.
+    // SQLite refuses at once while another program tries the same: it gets its turn only when we retry later.
     if (isBlocked && limitsOver > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs)
   }
 

@@ -2,7 +2,7 @@ import { AppError, isSystemError } from '../platform/app-error.js'
 import { errnoText } from '../platform/errno-text.js'
 import type { ErrorCode } from '../platform/error-codes.js'
 
-/** Errno of a file that is no database of ours, as of the original. Source: db(3). */
+/** Errno of a file that is not one of our databases, as in the original. Source: db(3). */
 export const NOT_OURS = 'EFTYPE'
 
 interface SqliteReason {
@@ -16,7 +16,7 @@ interface SqliteReason {
 
 const NO_ROOM = 'free space on the file system of the database'
 
-/** SQLite's result codes by their beginning, first match wins, as our codes and reasons. */
+/** SQLite's result codes by prefix, first match wins, with our codes and reasons. */
 const REASONS: readonly SqliteReason[] = [
   {
     prefix: 'SQLITE_BUSY',
@@ -51,8 +51,8 @@ const REASONS: readonly SqliteReason[] = [
 ]
 
 /**
- * An `AppError` for anything SQLite or the file system threw: its message is the reason alone, for callers
- * to put behind what they wanted to do. Errors that are neither are bugs and come back unchanged.
+ * An `AppError` for anything SQLite or the file system threw: its message is only the reason, which callers
+ * append to what they wanted to do. Errors that are neither are bugs and come back unchanged.
  */
 export function toDbError(error: unknown): unknown {
   if (error instanceof AppError) return error
@@ -63,7 +63,7 @@ export function toDbError(error: unknown): unknown {
   return known === undefined ? error : errorOf(known, error)
 }
 
-/** Damage that was found by looking for it; the same as what SQLite's own finding becomes. */
+/** Damage that was found by a check; the same as SQLite's own finding. */
 export function damageError(): AppError {
   return errorOf(REASONS.find(({ prefix }) => prefix === 'SQLITE_CORRUPT')!)
 }

@@ -1,7 +1,8 @@
 /**
- * Mail that came from several addresses, as the history of an SQLite file tells of it. A million rows are read twice, in
- * about a second and a half: first only a counter for each mail, by a hash, is kept, then the mails that may have come from
- * enough addresses. SQLite's own JSON functions would take ten times as long, and a map of all mails hundreds of megabytes.
+ * Mail that came from several addresses, according to the history in an SQLite file. A million rows are read
+ * twice, in about a second and a half: first only a counter for each mail, by a hash, is kept, then the mails
+ * that may have come from enough addresses. SQLite's own JSON functions would take ten times as long, and a
+ * map of all mails hundreds of megabytes.
  */
 import { CHANGE_RULES, type ChangeRule } from '../domain/change.js'
 import type { DeferredMail, DeferredQuery } from '../domain/deferred-mail.js'
@@ -11,14 +12,17 @@ import { KINDS } from './history-rows.js'
 
 const CHUNKS = 'SELECT at, rows FROM history WHERE last > 0 AND at >= ? ORDER BY last'
 
-/** Clients of one mail that are told. */
+/** Maximum number of clients reported per mail. */
 export const MAX_CLIENTS = 500
-/** Addresses of one mail that are told apart: a flood of one mail must not take all memory. */
+/**
+ * Maximum number of addresses of one mail that are distinguished: a flood of one mail must not take all
+ * memory.
+ */
 const MAX_ADDRESSES = 10_000
 /** Counters, by the low bits of the hash: of a million mails two thousand share one with two others. */
 const BUCKETS = 2 ** 22
 const MAX_COUNT = 255
-/** Rows whose mails are put together: 50 MB. */
+/** Maximum number of rows whose mails are grouped: 50 MB. */
 const MAX_ROWS = 250_000
 
 const TUPLE = KINDS.indexOf('tuple')
@@ -29,7 +33,10 @@ const PASSING: ReadonlySet<number> = new Set(
 
 type Visit = (at: number, isTry: boolean, ip: string, helo: string, from: string, to: string) => void
 
-/** Up to `limit` and one more mails, those from the most addresses first; `isCut` when others were not looked at. */
+/**
+ * Up to `limit` and one more mails, those from the most addresses first; `isCut` when others were not
+ * examined.
+ */
 export function readDeferredHistory(
   connection: Connection,
   { sinceSec, minAddresses, limit }: DeferredQuery,

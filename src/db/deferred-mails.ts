@@ -1,6 +1,7 @@
 /**
- * Mail that came from several addresses. Tuples tell of the last hours and how often each was tried, and SQLite groups a
- * million of them in a second and a half, within its page cache; the history tells of the days before, once for each address.
+ * Mail that came from several addresses. Tuples cover the last hours, with the number of tries, and SQLite
+ * groups a million of them in a second and a half, within its page cache; the history covers the days before,
+ * once for each address.
  */
 import type { DeferredMail, DeferredMails, DeferredQuery } from '../domain/deferred-mail.js'
 import type { Connection } from './connection.js'
@@ -37,7 +38,7 @@ export function readDeferredMails(connection: Connection, query: DeferredQuery):
   return joinDeferred(history, tuples, limit)
 }
 
-/** What history and tuples tell together; of each up to `limit` mails, one more says that there are others. */
+/** Combines history and tuples; up to `limit` mails of each, one more means that there are others. */
 export function joinDeferred(
   { mails: told, isCut }: DeferredMails,
   tuples: readonly DeferredTuples[],
@@ -48,7 +49,7 @@ export function joinDeferred(
   return { mails: [...mails.values()], isCut: isCut || told.length > limit || tuples.length > limit }
 }
 
-/** Adds what the tuples of a mail tell beyond the history, which has a row for the first try of each. */
+/** Adds what the tuples of a mail contain beyond the history, which has a row for the first try of each. */
 function addTuples(mails: Map<string, DeferredMail>, row: DeferredTuples): void {
   const [from, to, addressCount, tries, tupleCount, firstSec, lastSec, clientText] = row
   const clients = clientsOf(clientText, (helo) => helo)

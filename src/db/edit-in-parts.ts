@@ -4,7 +4,10 @@ import type { EditOutcome, ManualEdit } from '../domain/requests.js'
 import type { Changed, EditOptions } from './store.js'
 import type { Transactions } from './transactions.js'
 
-/** What one part loads and decides dies young: of 50,000 edits at once, garbage collection was a fifth of the time. */
+/**
+ * What one part loads and decides is short-lived: for 50,000 edits at once, garbage collection took a fifth
+ * of the time.
+ */
 const PART_EDITS = 2000
 /** Bits of a sorted number that hold the place of its edit; what is left of 53 holds the beginning of its key. */
 const PLACE_BITS = 20
@@ -12,8 +15,8 @@ const SORTED_CHARS = 4
 const CHAR_BITS = 8
 
 /**
- * Edits in one transaction. Many of them are taken in the order of their keys, as far as the first characters tell, so that
- * a page of the table is read and written once; edits of one key stay in the order in which they came.
+ * Edits in one transaction. Large numbers of them are processed in key order, by their first characters, so
+ * that a page of the table is read and written once; edits of one key stay in the order in which they came.
  */
 export function editInParts(
   transactions: Transactions,

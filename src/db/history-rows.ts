@@ -1,4 +1,4 @@
-/** How rows of the history for people are written and read, whatever the database; history.ts says what is kept. */
+/** How rows of the history are written and read, in any database; history.ts defines what is kept. */
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import type { Entry } from '../domain/entry.js'
 import {
@@ -15,7 +15,7 @@ import type { Release } from '../domain/release.js'
 export const KINDS = ['host', 'tuple', 'spamtrap', 'summary', 'release', 'pool'] as const
 export const SUMMARY = KINDS.indexOf('summary')
 
-/** Settings from their text; what it does not say is the default. */
+/** Settings from their text; missing values are the defaults. */
 export function parseSettings(text: string): HistorySettings {
   const { mode, keepSec, keepRows } = JSON.parse(text) as Partial<HistorySettings>
   return {
@@ -51,7 +51,7 @@ export interface EventSteps {
 export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
   const steps = new Map<string, UndoStep>()
   for (const { key, before, after } of rows) {
-    // Events of releases are not undone, but cancelled.
+    // Events of releases cannot be undone; releases are cancelled instead.
     if (key === undefined || key.kind === 'release') continue
     if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
     const text = encodeKey(key)
@@ -66,13 +66,13 @@ export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
   }
 }
 
-/** True for a change that the history keeps; see the head of this file. */
+/** True for a change that is kept in the history; see the head of this file. */
 export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
-  // The key of a pool counts what its own tuples tell.
+  // The key of a pool counts what its own tuples already show.
   if (key.kind === 'tuple' && poolKeyOf(key) !== undefined) return false
   if (key.kind !== 'host' && key.kind !== 'pool' && mode === 'hosts') return false
   const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
-  // How often one was used is told by the addresses that became WHITE.
+  // How often one was used shows in the addresses that became WHITE.
   if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
   if (cause.rule === 'attempt' || cause.rule === 'sighting') return !isRepeat
   if (key.kind === 'tuple')
@@ -119,7 +119,10 @@ function decodeKey(kind: number, text: string): ChangeKey | undefined {
   }
 }
 
-/** An entry without what its key tells: the last field is the comment, or the key of a pool. null without an entry. */
+/**
+ * An entry without the information in its key: the last field is the comment, or the key of a pool. null
+ * without an entry.
+ */
 export function fieldsOf(entry: Change['before']['entry']): EntryFields {
   if (entry === undefined) return null
   if (entry.kind === 'RELEASE') return entry

@@ -1,11 +1,13 @@
 /**
- * The history for people, written in the transaction of the change. What only repeats (a tuple tried again, a white host
- * seen again) leaves no row, and neither does a tuple that ends by time or for want of room: the counters of the hour have these.
+ * The history for people, written in the transaction of the change. Repetitions (a retried tuple, a WHITE
+ * host seen again) leave no row, and neither does a tuple that expires or is evicted: the hourly counters
+ * have these.
  *
- * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for each change would
- * cost as much as the change itself. Row 0 holds the settings, so that all programs keep to the same. No index finds an
- * address: its pages, one for each change of an address at random, would cost every batch of attempts or sightings a third
- * more, and a million rows are read through in a fifth of a second.
+ * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for
+ * each change would cost as much as the change itself. Row 0 holds the settings, so that all programs keep to
+ * the same. No index finds an address: its pages, one for each change of an address at random, would cost
+ * every batch of attempts or sightings a third more, and a million rows are read through in a fifth of a
+ * second.
  */
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import { DEFAULT_HISTORY, type HistoryRow, type HistorySettings, UNDOABLE_RULES } from '../domain/history.js'
@@ -30,7 +32,7 @@ const DROP = 'DELETE FROM history WHERE last > 0 AND last <= ?'
 const DROP_OLD = `${DROP} AND at < ?`
 const COLUMNS = 'last, first, event, at, rows'
 const NEXT = `SELECT ${COLUMNS} FROM history WHERE last > ? ORDER BY last LIMIT 1`
-/** The text of an address is looked for in all rows at once, before they are taken apart. */
+/** The text of an address is searched in all rows at once, before they are parsed. */
 const NEXT_WITH = `SELECT ${COLUMNS} FROM history WHERE last > ? AND instr(rows, ?) > 0 ORDER BY last LIMIT 1`
 const OF_EVENT = `SELECT ${COLUMNS} FROM history WHERE last >= ? AND event = ? ORDER BY last`
 const LAST_EVENT = 'SELECT event FROM history WHERE last > 0 AND by_hand = 1 ORDER BY last DESC LIMIT 1'
@@ -39,9 +41,12 @@ const REPLACE = 'UPDATE history SET rows = ? WHERE last = ?'
 
 /** Changes that share one row of the table. */
 const CHUNK_ROWS = 500
-/** Rows that one transaction removes at most, unless it made more, and after how many new ones it looks. */
+/**
+ * Maximum number of rows removed per transaction, unless it added more, and after how many new ones this is
+ * checked.
+ */
 const TRIM_ROWS = 2000
-/** Kinds whose rows tell of senders and recipients. */
+/** Kinds whose rows contain senders and recipients. */
 const PERSONAL_KINDS: ReadonlySet<number> = new Set(
   (['tuple', 'spamtrap', 'release'] as const).map((kind) => KINDS.indexOf(kind)),
 )
@@ -56,7 +61,7 @@ type Chunk = [last: number, first: number, event: number, at: number, rows: stri
 /** The history of one open database. */
 export class History {
   readonly #connection: Connection
-  /** Event of all that people change through this connection: a command is one event. */
+  /** Event of all manual changes through this connection: a command is one event. */
   #commandEvent: number | undefined
   /** The settings as they were last read, with their text. */
   #known: { text: string; settings: HistorySettings } | undefined
@@ -82,7 +87,10 @@ export class History {
     this.#trim(settings, newest + kept.length, nowSec)
   }
 
-  /** A row a text, CHUNK_ROWS at most, for an event that is of no entry, or too large for a row each. */
+  /**
+   * One row per text, at most CHUNK_ROWS, for an event that concerns no entry, or is too large for a row
+   * each.
+   */
   appendSummaries(rule: ChangeRule, at: number, summaries: readonly string[], actor?: string): void {
     const { settings, newest } = this.#state()
     if (summaries.length === 0 || settings.mode === 'off') return
@@ -112,7 +120,7 @@ export class History {
     return this.#connection.hasMarks ? this.#state().settings : DEFAULT_HISTORY
   }
 
-  /** Stores the settings, and removes what they say shall not be kept. */
+  /** Stores the settings, and removes what must no longer be kept. */
   saveSettings(settings: HistorySettings): void {
     if (settings.mode === 'off') this.#connection.prepare(DROP_ALL).run()
     if (settings.mode === 'hosts') this.#dropPersonal()
@@ -140,7 +148,7 @@ export class History {
     return stepsOfRows(chunks.flatMap((chunk) => [...rowsOf(chunk)]))
   }
 
-  /** The last event that can be taken back. */
+  /** The last event that can be undone. */
   lastUndoable(): number | undefined {
     if (!this.#connection.hasMarks) return undefined
     return this.#connection.prepare(LAST_EVENT).pluck().get() as number | undefined
@@ -185,7 +193,7 @@ export class History {
     return this.#commandEvent
   }
 
-  /** Rows keep their numbers: those that go leave a hole. */
+  /** Rows keep their numbers: removed ones leave a gap. */
   #dropPersonal(): void {
     for (let last = 0; ; ) {
       const chunk = this.#next(last, undefined)

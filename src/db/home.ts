@@ -1,6 +1,9 @@
 import { hostname } from 'node:os'
 
-/** Where a database lives. A copy, on another host or beside the first, lives elsewhere and is a node of its own. */
+/**
+ * Identifies where a database is. A copy, on another host or beside the first, is elsewhere and is a separate
+ * node.
+ */
 export function homeOf(file: { ino: number }): string {
   return `${hostname()}:${file.ino}`
 }

@@ -5,7 +5,7 @@ import type { Connection } from './connection.js'
 const ADD = `INSERT INTO hourly_counts (hour, name, label, count) VALUES (?, ?, ?, ?)
   ON CONFLICT (hour, name, label) DO UPDATE SET count = count + excluded.count`
 const READ = 'SELECT hour, name, label, count FROM hourly_counts WHERE hour >= ? ORDER BY hour, name, label'
-/** A few hours at a time: a clock that stands years ahead for an hour must not take all. */
+/** A few hours at a time: a clock that is years ahead for an hour must not delete everything. */
 const DROP = `DELETE FROM hourly_counts WHERE hour < ?
   AND hour IN (SELECT DISTINCT hour FROM hourly_counts ORDER BY hour LIMIT 3)`
 /** A year and a month: the same weeks of two years can be compared. */

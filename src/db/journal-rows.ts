@@ -8,20 +8,21 @@ import type { EntryKind } from '../domain/entry.js'
 import type { Stamp } from '../domain/stamp.js'
 import type { NodeNumbers } from './tables/marks-codec.js'
 
-/** One change, as those who keep something in step see it. */
+/** One change, as seen by readers that follow the journal. */
 export interface JournalRow {
-  /** Goes up by one from row to row, over all programs and restarts. */
+  /** Increases by one from row to row, over all programs and restarts. */
   seq: number
   stamp: Stamp
   /**
-   * What changed. undefined: so much at once that no key is named (a large import, a merge): compare everything.
+   * What changed. undefined: so much at once that no key is named (a large import, a merge): compare
+   * everything.
    */
   key: ChangeKey | undefined
   /** Kind of the entry before and after; undefined is none, and for a release always so. Equal for a change of times, counts or comment. */
   before: EntryKind | undefined
   after: EntryKind | undefined
   rule: ChangeRule
-  /** Peer or user, where the rule does not say who. */
+  /** Peer or user, if the rule does not imply it. */
   actor: string | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
  * The change journal: one row for every change of an entry, written in the transaction of the change, so that
- * whoever keeps something in step with the entries reads what happened since its last look and nothing else.
+ * a reader that follows the entries sees exactly what happened since its last poll.
  */
 import type { Change, ChangeRule } from '../domain/change.js'
 import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
@@ -16,17 +16,21 @@ export interface JournalSlice {
   /** Number of the newest change of all. Equal to the last row's: there is nothing more. */
   newest: number
   /**
-   * Changes behind `after` are gone from the journal, or the database is another one than before: look at
-   * everything once (listings are consistent with `newest` or newer), then go on from `newest`.
+   * Changes after `after` are gone from the journal, or this is a different database: read everything once
+   * (listings are consistent with `newest` or newer), then continue from `newest`.
    */
   isBehind: boolean
 }
 
-/** So many changes are kept for readers that register no position, also when every other has read them. */
+/**
+ * This many changes are kept for readers without a registered position, even when all others have read them.
+ */
 const KEPT_ROWS = 20_000
-/** Longest journal: a consumer that is further behind is faster with a full comparison. */
+/** Maximum length of the journal: a consumer that is further behind is faster with a full comparison. */
 const MAX_ROWS = 1_000_000
-/** Rows older than this go whoever waits for them; consumers that were not seen for so long do not count. */
+/**
+ * Older rows are removed even if a consumer has not read them; consumers not seen for this long are ignored.
+ */
 const MAX_AGE_SEC = 7 * 24 * 60 * 60
 /** Rows that one transaction removes at most, and how many must be due before it does. */
 const TRIM_ROWS = 4000
@@ -127,7 +131,7 @@ export class JournalWriter {
   append(changes: readonly Change[]): void {
     for (const change of changes) {
       const { key, cause } = change
-      // That tuples end by time or for want of room is told by no message, and would double the journal.
+      // Expiries and evictions of tuples are not sent to anyone, and would double the journal.
       if (key.kind === 'tuple' && (cause.rule === 'expiry' || cause.rule === 'limit')) continue
       this.#add(encodeChange(change, this.#nodes))
     }
@@ -162,7 +166,7 @@ export class JournalWriter {
     this.#connection.prepare(SAVE).run(node, home, time, counter, seq, this.#state.trimmed)
   }
 
-  /** Removes rows that nobody needs any more, a slice at a time. */
+  /** Removes rows that are no longer needed, a slice at a time. */
   #trim(): void {
     const { seq, trimmed } = this.#state
     if (seq - trimmed < KEPT_ROWS + TRIM_ROWS) return

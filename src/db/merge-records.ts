@@ -1,4 +1,4 @@
-/** Entries with their stamps, as gateways tell them to one another. */
+/** Entries with their stamps, in the form in which gateways exchange them. */
 import { type ChangeKey, keyText, tupleText } from '../domain/change.js'
 import { selectKey } from '../domain/decide-edits.js'
 import {
@@ -18,7 +18,7 @@ import { decodeHostMarks, decodeStamp } from './tables/marks-codec.js'
 import { removedKeyOf } from './tables/removed-table.js'
 import type { Transactions } from './transactions.js'
 
-/** What is on record under each key; keys without anything to tell are left out. */
+/** What is on record under each key; keys without anything to send are left out. */
 export function recordsOf(transactions: Transactions, keys: Iterable<ChangeKey>): MergeRecord[] {
   const node = transactions.journal.identity().node ?? 0
   const draft = new Draft(new HybridClock(node, { time: 0, counter: 0 }), 0)
@@ -178,7 +178,7 @@ export function dropOldMarks(
       }),
     }
   })
-  // Between the two, one of them may have been replaced by a younger one: only what is unchanged goes.
+  // In between, one of them may have been replaced by a newer one: only unchanged ones are removed.
   if (old.length > 0) {
     connection.write('dropOldMarks', () => {
       for (const { key, marks } of old) {

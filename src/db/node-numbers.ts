@@ -6,7 +6,7 @@ const ALL = 'SELECT number, id FROM nodes'
 const ADD = 'INSERT INTO nodes (id) VALUES (?) RETURNING number'
 const MAX_NODE = 2 ** 32
 
-/** The nodes that a database has heard of, each with the small number under which its stamps are stored. */
+/** The nodes known to a database, each with the small number under which its stamps are stored. */
 export class StoredNodes implements NodeNumbers {
   readonly #connection: Connection
   readonly #numbers = new Map<number, number>()

@@ -20,14 +20,15 @@ import type { OpenStoreOptions } from './store-options.js'
 
 export type { OpenStoreOptions }
 
-/** Long enough for a large import of another program; nobody wants to see a lock. */
+/** Long enough for a large import by another program; users should not see lock errors. */
 const DEFAULT_BUSY_TIMEOUT_MS = 15_000
 const DEFAULT_SLOW_CALL_MS = 50
 
 /**
- * Opens the database at `location`, a path or `postgres://…` (src/db/postgres). A file of zero bytes becomes a database when it is opened for writing.
+ * Opens the database at `location`, a path or `postgres://…` (src/db/postgres). A file of zero bytes becomes
+ * a database when it is opened for writing.
  *
- * Throws `ERR_DB_OPEN` whose message is the reason alone, in the words of strerror(3): no such file, no
+ * Throws `ERR_DB_OPEN` whose message is only the reason, in the words of strerror(3): no such file, no
  * permission, a directory, a file of another program (which stays as it is), a schema newer than ours.
  */
 export async function openStore(location: string, options: OpenStoreOptions): Promise<Store> {
@@ -69,15 +70,15 @@ export async function openStore(location: string, options: OpenStoreOptions): Pr
   return new SqliteStore(connection, options.rights)
 }
 
-/** Who owns a new database, the user that the daemons become, and who may read it. */
+/** Owner of a new database, the user of the daemons, and who may read it. */
 export interface CreateOptions {
   owner?: { uid: number; gid: number }
   mode?: number
 }
 
 /**
- * Makes a new, empty database, of mode 0640 unless told otherwise. It appears whole or not at all. Throws `ERR_DB_OPEN`: the file
- * exists, the folder is missing or lets every user replace files, no permission.
+ * Creates a new, empty database, by default with mode 0640. It appears whole or not at all. Throws
+ * `ERR_DB_OPEN`: the file exists, the folder is missing or lets every user replace files, no permission.
  */
 export function createDatabase(location: string, options: CreateOptions = {}): void {
   const path = resolve(location)
@@ -93,7 +94,7 @@ export function createDatabase(location: string, options: CreateOptions = {}): v
   placeNewFile(path, options.owner, fill, options.mode)
 }
 
-/** Another program may make it at the same moment: then that one is as good. */
+/** Another program may create it at the same time: that one is equally good. */
 function createUnlessThere(path: string): void {
   try {
     createDatabase(path)
@@ -103,8 +104,8 @@ function createUnlessThere(path: string): void {
 }
 
 /**
- * Whoever may write opens for writing even to read: only then does SQLite tidy up the two files that it
- * shares between programs. Who may not can use those of a running daemon. Without them, nobody writes the
+ * A process that may write opens for writing even to read: only then does SQLite clean up the two files that
+ * it shares between programs. Others can use those of a running daemon. Without them, nobody is writing the
  * database, and a copy of it is read.
  */
 function openForReading(file: InspectedFile, busyTimeoutMs: number): SqliteDatabase {
@@ -117,7 +118,7 @@ function openForReading(file: InspectedFile, busyTimeoutMs: number): SqliteDatab
   return openCopy(path)
 }
 
-/** Readers pass through the file once: pages kept would be memory without use. */
+/** Readers pass through the file once: caching pages would waste memory. */
 const READ_CACHE_KIB = 2048
 
 function prepareForReading(database: SqliteDatabase): void {

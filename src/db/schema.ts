@@ -170,7 +170,7 @@ export const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /**
- * Brings an open, writable database to the current schema; a file of zero bytes becomes a database. Safe
+ * Upgrades an open, writable database to the current schema; a file of zero bytes becomes a database. Safe
  * when several processes do it at once. The file must not be newer than we are.
  */
 export function migrate(database: SqliteDatabase): void {

@@ -1,7 +1,7 @@
 /**
- * The only door to better-sqlite3. It is loaded through `require` with the path of its compiled part, since
- * both the search of its `bindings` package and Node's analysis of a CommonJS package for ESM cost a
- * one-key `spamdb` more than the query itself.
+ * The only user of better-sqlite3. It is loaded through `require` with the path of its compiled part, because
+ * both the search of its `bindings` package and Node's analysis of a CommonJS package for ESM cost a one-key
+ * `spamdb` more than the query itself.
  */
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

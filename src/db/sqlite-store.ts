@@ -51,7 +51,10 @@ import { type Decided, Transactions } from './transactions.js'
 const READ_CLOCK = `SELECT (SELECT time FROM journal_state), count(*),
   count(*) FILTER (WHERE expire <> 0 AND expire <= ?) FROM hosts WHERE pcount <> -1`
 
-/** What daemons call all the time: asking the loader for a module that it has already costs as much as a lookup in the table. */
+/**
+ * Called by daemons all the time: asking the loader for a loaded module costs as much as a lookup in the
+ * table.
+ */
 const attemptRules = once(() => import('../domain/decide-attempts.js'))
 const poolRules = once(() => import('../domain/decide-pools.js'))
 const sightingRules = once(() => import('../domain/decide-sightings.js'))
@@ -70,8 +73,8 @@ function once<Module>(load: () => Promise<Module>): () => Module | Promise<Modul
 }
 
 /**
- * The store on one SQLite file. Every method hands its work to a module of its own; what a one-key `spamdb`
- * does not need is loaded on first use, since loading it would cost that call more than its query.
+ * The store on one SQLite file. Every method delegates its work to a separate module; what a one-key `spamdb`
+ * does not need is loaded on first use, because loading it would cost that call more than its query.
  */
 export class SqliteStore implements Store {
   readonly location: string

@@ -8,20 +8,23 @@ export interface OpenStoreOptions {
   /** How long a call waits for another program's lock before `ERR_DB_BUSY`; the event loop waits with it. */
   busyTimeoutMs?: number
   /**
-   * `full` (the default): what a call stored survives a power loss. `normal`: it survives `kill -9`, and a
-   * power loss takes at most the last moments; for daemons, which write all the time.
+   * `full` (the default): what a call stored survives a power failure. `normal`: it survives `kill -9`, and a
+   * power failure loses at most the last moments; for daemons, which write all the time.
    */
   durability?: 'full' | 'normal'
-  /** Makes the database when there is none; only with `write`. */
+  /** Creates the database if there is none; only with `write`. */
   create?: boolean
   /** Of a server: longest wait for one answer, and what an administrator should know of it. */
   queryTimeoutMs?: number
   onNotice?: (text: string) => void
-  /** Of a server: told that another gateway may have changed addresses; a look every now and then is needed all the same. */
+  /**
+   * For a server: called when another gateway may have changed addresses; occasional polling is needed
+   * anyway.
+   */
   onAlarm?: () => void
-  /** Told of each call that took longer than `slowCallMs`. */
+  /** Receives each call that took longer than `slowCallMs`. */
   onSlowCall?: (slow: SlowCall) => void
   slowCallMs?: number
-  /** With which rights of root all this happens: given back when the store is closed. */
+  /** The privileges of root during all this: restored when the store is closed. */
   rights?: StoreRights
 }

@@ -1,11 +1,13 @@
 /**
- * The one door to the greylist database, for every program. Each call is one transaction and is
- * asynchronous, since a shared database server may stand behind it (src/db/postgres); time is always an argument.
+ * The only interface to the greylist database, for every program. Each call is one transaction and is
+ * asynchronous, because a shared database server may be behind it (src/db/postgres); time is always an
+ * argument.
  *
- * Errors: calls reject with `AppError`, codes `ERR_DB_OPEN`, `ERR_DB_BUSY` (locked past the busy
- * time-out), `ERR_DB_FULL`, `ERR_DB_READONLY`, `ERR_DB_CORRUPT`, `ERR_DB_GONE` (file vanished or replaced), `ERR_DB_AWAY` (no server answers),
- * `ERR_DB_IO`. Their message is the reason alone (`No space left on device`), for callers to put behind
- * what they wanted to do. After a rejection nothing of that call is stored.
+ * Errors: calls reject with `AppError`, codes `ERR_DB_OPEN`, `ERR_DB_BUSY` (locked past the busy time-out),
+ * `ERR_DB_FULL`, `ERR_DB_READONLY`, `ERR_DB_CORRUPT`, `ERR_DB_GONE` (file vanished or replaced),
+ * `ERR_DB_AWAY` (no server answers), `ERR_DB_IO`. Their message is the reason alone (`No space left on
+ * device`), for callers to put behind what they wanted to do. After a rejection nothing of that call is
+ * stored.
  */
 import type { AllowEdit, AllowSource } from '../domain/allow.js'
 import type { Change, ChangeKey, HostChange } from '../domain/change.js'
@@ -44,11 +46,11 @@ export type { JournalRow, JournalSlice }
 export interface EditOptions {
   /** The user, when known; for the history. */
   actor?: string | undefined
-  /** Nobody looks at the changes: the result may have none. */
+  /** The changes are not needed: the result may have none. */
   forgetsChanges?: boolean | undefined
 }
 
-/** What came of each request, in order, and every change that was stored. */
+/** The outcome of each request, in order, and every change that was stored. */
 export interface Changed<Outcome, Kind = Change> {
   outcomes: Outcome[]
   changes: Kind[]
@@ -56,7 +58,7 @@ export interface Changed<Outcome, Kind = Change> {
 
 export type ScanScope = 'all' | 'hosts' | 'nothing'
 
-/** Where a scan goes on; opaque, made by the store. */
+/** Where a scan continues; opaque, made by the store. */
 export type ScanCursor = string
 
 /** Entries in scan order, possibly none, and where to go on; `next` is undefined at the end. */
@@ -72,7 +74,7 @@ export interface CheckReport {
   /** Findings of SQLite's integrity check; empty when sound. */
   problems: string[]
   schemaVersion: number
-  /** undefined when damage hinders counting. */
+  /** undefined when damage prevents counting. */
   counts: EntryCounts | undefined
   sizeBytes: number
 }
@@ -84,7 +86,7 @@ export interface DamagedGap {
   before: Entry | undefined
 }
 
-/** The database's own idea of the time, and what would expire if the clock were believed. */
+/** The database's view of the time, and what would expire if the clock were trusted. */
 export interface ClockReading {
   /** Newest change on record, seconds since the Epoch; 0 when there is none. */
   newestSec: number
@@ -115,9 +117,12 @@ export interface SyncPeer {
   name: string
   /** All its changes up to this number of its journal were merged. */
   position: number
-  /** The newest number that it told of: more than `position` when changes were missed. */
+  /** The newest number that it announced: greater than `position` when changes were missed. */
   newest: number
-  /** Messages up to this number were taken or are too old; of this database: numbers up to here may have been used. */
+  /**
+   * Messages up to this number were accepted or are too old; for this database: numbers up to here may have
+   * been used.
+   */
   number: number
   /** When it was last heard, seconds since the Epoch. */
   heard: number
@@ -141,22 +146,23 @@ export interface Store {
    */
   listText(query?: EntryQuery, form?: LineForm): AsyncIterable<Uint8Array>
   /**
-   * All that can be read of the given kinds, in bounded chunks, whatever else of the file is damaged: a kind
-   * with damage is read from both ends, and what lies between is told to `onGap`.
+   * Everything readable of the given kinds, in bounded chunks, even if the file is damaged: a kind with
+   * damage is read from both ends, and the gap is reported to `onGap`.
    */
   listReadable(kinds: readonly EntryKind[], onGap: (gap: DamagedGap) => void): AsyncIterable<Entry[]>
   get(key: EntryKey): Promise<Entry | undefined>
   count(query?: EntryQuery): Promise<EntryCounts>
   /**
-   * Puts what is on record for a selection into a draft, for a decision that nobody stores (a dry run). What the
-   * draft holds already stays as it is.
+   * Loads what is on record for a selection into a draft, for a decision that is not stored (a dry run). What
+   * the draft already contains is kept.
    */
   load(selection: Selection, draft: Draft): Promise<void>
   /** Applies edits within one transaction, those of one key in order. */
   edit(edits: readonly ManualEdit[], now: number, options?: EditOptions): Promise<Changed<EditOutcome>>
   /**
    * Stores whole entries (import): replaces what is under the same key, or skips it with `ifMissing`. A
-   * comment stays when the new entry has none. `now` stamps the changes; without it they are later than any other.
+   * comment is kept when the new entry has none. `now` stamps the changes; without it they are later than any
+   * other.
    */
   upsert(entries: readonly Entry[], options: { ifMissing: boolean; now?: number }): Promise<UpsertCounts>
   /**
@@ -181,8 +187,8 @@ export interface Store {
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>>
   /**
-   * What DNS said of attempts that were recorded (decide-findings.ts); `now` is the time of the attempts, so that it
-   * makes no difference how long DNS took.
+   * DNS results for attempts that were recorded (decide-findings.ts); `now` is the time of the attempts, so
+   * the duration of the queries does not matter.
    */
   recordFindings(
     findings: readonly AttemptFinding[],
@@ -190,14 +196,15 @@ export interface Store {
     now: number,
   ): Promise<Changed<TupleOutcome, HostChange>>
   /**
-   * What a scan that begins now is to look at: on a server one gateway at a time removes what is over (`all`), every other
-   * compares its tables with all addresses from time to time (`hosts`) and has nothing to do otherwise.
+   * What a scan that begins now must do: on a server one gateway at a time removes expired entries (`all`),
+   * every other occasionally compares its tables with all addresses (`hosts`) and otherwise has nothing to
+   * do.
    */
   beginScan(): Promise<ScanScope>
   /**
-   * Looks at the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
-   * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap. With
-   * `whiteSince` as well, so are addresses that did not expire by then, but for those WHITE since that time.
+   * Examines the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
+   * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.
+   * With `whiteSince` too, so are addresses that did not expire by then, except those WHITE since that time.
    */
   readScanSlice(
     after: ScanCursor | undefined,
@@ -231,15 +238,18 @@ export interface Store {
   readJournal(after: number, limit: number): Promise<JournalSlice>
   /** The stored position of a reader; undefined when it has none. */
   journalPosition(name: string): Promise<number | undefined>
-  /** Stores up to where a reader has done its work; undefined forgets the reader. */
+  /** Stores the position up to which a reader has processed changes; undefined removes the reader. */
   saveJournalPosition(name: string, position: number | undefined, now: number): Promise<void>
-  /** What is on record under keys, with its stamps, as other gateways are told; keys without anything are left out. */
+  /**
+   * What is on record under keys, with its stamps, as sent to other gateways; keys without anything are left
+   * out.
+   */
   readRecords(keys: readonly ChangeKey[]): Promise<MergeRecord[]>
   /** The next `limit` records of all, in no order that matters; `next` is undefined at the end. */
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**
-   * Joins records of another gateway with what is on record, each by the rules of domain/merge.ts; in the same
-   * transaction `peer`, when given, is added to what is known of that gateway.
+   * Merges records of another gateway with what is on record, each by the rules of domain/merge.ts; in the
+   * same transaction `peer`, if given, is added to what is known of that gateway.
    */
   merge(
     records: readonly MergeRecord[],
@@ -248,7 +258,10 @@ export interface Store {
   ): Promise<Changed<MergeOutcome, HostChange>>
   /** Number of this database, its newest change, and how far other gateways were followed. */
   syncState(): Promise<SyncState>
-  /** Adds what is known of gateways (numbers only grow); makes a number for a database that has none, also with an empty list. */
+  /**
+   * Adds what is known of gateways (numbers only increase); assigns a number to a database that has none,
+   * even with an empty list.
+   */
   saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void>
   /**
    * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older
@@ -266,13 +279,14 @@ export interface Store {
   newestHistory(): Promise<number>
   /** Counters of the hours from `sinceSec` on; see domain/hourly-counts.ts. */
   readCounts(sinceSec: number): Promise<HourlyCount[]>
-  /** Adds to the counters of the hour of `now`, seconds since the Epoch: what no change of an entry tells. */
+  /** Adds to the hourly counters of `now`, seconds since the Epoch, what no change of an entry shows. */
   addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void>
   historySettings(): Promise<HistorySettings>
   saveHistorySettings(settings: HistorySettings): Promise<void>
   /**
-   * Puts back what an event of people did (`last`: the last one), in one transaction, as an event of its own. With
-   * `isDryRun` only tells. Rejects with `ERR_HISTORY_EVENT` for an event that is not there or cannot be taken back.
+   * Undoes an event by people (`last`: the last one), in one transaction, as an event of its own. With
+   * `isDryRun` only reports. Rejects with `ERR_HISTORY_EVENT` for an event that does not exist or cannot be
+   * undone.
    */
   undo(
     event: number | 'last',
@@ -282,8 +296,8 @@ export interface Store {
   /** Sources of exceptions with their networks, by name. */
   readAllowed(): Promise<AllowSource[]>
   /**
-   * Stores and removes sources in order, within one transaction, and tells the history what changed and by whom; false
-   * where there was nothing to remove.
+   * Stores and removes sources in order, within one transaction, and records in the history what changed and
+   * by whom; false where there was nothing to remove.
    */
   editAllowed(edits: readonly AllowEdit[], now: number, actor?: string): Promise<boolean[]>
   /**
@@ -293,7 +307,7 @@ export interface Store {
   readDeferred(query: DeferredQuery): Promise<DeferredMails>
   /** All releases on record, the oldest first: also those that ended within the last week. */
   readReleases(): Promise<Release[]>
-  /** Makes and cancels releases in order, within one transaction. `actor` is the user, when known. */
+  /** Creates and cancels releases in order, within one transaction. `actor` is the user, when known. */
   editReleases(
     edits: readonly ReleaseEdit[],
     now: number,
@@ -303,7 +317,7 @@ export interface Store {
   countTuplesBefore(times: readonly number[]): Promise<number[]>
   /** Number of tuples, from a counter that the database keeps. */
   tupleCount(): Promise<number>
-  /** What tells whether a clock that says `now`, in seconds, can be right. */
+  /** The data by which one decides whether a clock that says `now`, in seconds, can be right. */
   readClock(now: number): Promise<ClockReading>
   /** Copies the live database to a new file with SQLite's online backup. */
   backup(targetPath: string): Promise<void>

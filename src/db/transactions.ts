@@ -33,13 +33,13 @@ export interface Decided<Outcome> {
 }
 
 interface DecideOptions<Outcome> {
-  /** What else has to be loaded, now that the selection is on hand. */
+  /** What else must be loaded, once the selection is. */
   further?: (draft: Draft) => Selection
   /** Does what is left to do before the commit. */
   after?: (outcomes: Outcome) => void
 }
 
-/** The tables of an open database and their only writer. It knows no rule. */
+/** The tables of an open database and their only writer. It contains no rules. */
 export class Transactions {
   readonly journal: Journal
   readonly history: History
@@ -101,7 +101,7 @@ export class Transactions {
     return { outcomes, changes: draft.changes }
   }
 
-  /** One transaction; whatever `body` changes, its journal row is the body's matter. */
+  /** One transaction; the caller's `body` is responsible for its journal row. */
   write<Result>(call: string, now: number, body: (journal: JournalWriter) => Result): Result {
     try {
       return this.#connection.write(call, () => {
@@ -191,7 +191,7 @@ export class Transactions {
     }
   }
 
-  /** Stores what a changed entry is in the end. */
+  /** Stores the final state of a changed entry. */
   #store({ before }: Change, { key, after }: Change): void {
     const { nodes } = this.journal
     switch (key.kind) {

@@ -35,7 +35,7 @@ export function undoEvent(
   return { event, ...outcomes }
 }
 
-/** Throws for an event that is not there or cannot be taken back. */
+/** Throws for an event that does not exist or cannot be undone. */
 export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
   if (rule === undefined) throw eventError(`no such event: ${event}`)
   if (!UNDOABLE_RULES.includes(rule)) {
@@ -51,7 +51,7 @@ export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole
   }
 }
 
-/** The history holds no event that can be taken back. */
+/** The history has no event that can be undone. */
 export function nothingToUndo(): AppError {
   return eventError('nothing to undo: the history has no manual change or import')
 }

@@ -2,11 +2,11 @@
  * The periodic scan of the database: removes what has expired, promotes tuples that passed, removes addresses
  * on a block list from the white list, and then updates the packet filter's table and the trap list.
  *
- * A whole scan looks at every address; between two of them brief ones, which cost a tenth, look only at what
- * is due. They are enough while the journal brings changes of addresses and block lists stay as they are.
+ * A whole scan examines every address; between them brief scans, which cost a tenth, examine only what is
+ * due. They are sufficient while the journal reports changes of addresses and block lists do not change.
  *
- * It walks the database in slices and lets other events in between, so that clients are served while a large
- * database is scanned. When the walk fails the table and the trap list are left as they are.
+ * It reads the database in slices and processes other events in between, so that clients are served while a
+ * large database is scanned. When the walk fails the table and the trap list are left as they are.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ScanReport } from '../../app/control-protocol.js'

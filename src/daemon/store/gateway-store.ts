@@ -1,9 +1,11 @@
 /**
- * The store of a gateway whose database is on a server: while the server is away it goes on alone on a SQLite file of its
- * own, and hands over by the same join as gateways that catch up with each other (docs/protocol/cluster.md).
+ * The store of a gateway whose database is on a server: while the server is unreachable it uses its own
+ * SQLite file, and transfers the changes by the same merge as gateways that catch up with each other
+ * (docs/protocol/cluster.md).
  *
- * While the server is there, the file follows what addresses and spamtraps are, so that tables and traps stay as they were
- * when it goes. Tuples of the server it does not know: their clients wait anew, and nobody passes without having waited.
+ * While the server is reachable, the file follows addresses and spamtraps, so that tables and traps are kept
+ * when it is lost. It does not have the server's tuples: their clients wait again, and no client passes
+ * without having waited.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { JournalSlice, MergePolicy, ScanSlice, Store } from '../../db/store.js'

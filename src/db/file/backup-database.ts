@@ -8,13 +8,13 @@ import { openSqlite } from '../sqlite-driver.js'
 import type { StoreRights } from '../store-rights.js'
 import { DATABASE_MODE, inspectFile, refuseForeignSymlink, syncFolder } from './database-file.js'
 
-/** All pages in one step: SQLite starts a backup over whenever another process writes between two steps. */
+/** All pages in one step: SQLite restarts a backup whenever another process writes between two steps. */
 const ALL_PAGES = 0x7fffffff
 
 /**
  * Copies the live database to a file that appears whole or not at all. An earlier backup under that name is
- * replaced, any other file is refused. The copy is made with the rights of before the database was opened, or with those
- * of the user who could put something in its way.
+ * replaced, any other file is refused. The copy is made with the privileges held before the database was
+ * opened, or as the user who could interfere with its path.
  */
 export async function backupDatabase(
   connection: Connection,
@@ -25,7 +25,8 @@ export async function backupDatabase(
   const target = resolve(targetPath)
   const write = (): Promise<void> => inRightsFor(target, () => writeBackup(connection, target)).catch(rethrow)
   if (rights === undefined) return await write()
-  // A reader that has begun names nothing beside the database any more, so the rights may be others meanwhile.
+  // A reader that has started uses no paths beside the database any more, so the privileges may change in the
+  // meantime.
   database.exec('BEGIN')
   try {
     database.prepare('SELECT count(*) FROM sqlite_schema').get()
@@ -63,7 +64,7 @@ async function writeBackup(connection: Connection, target: string): Promise<void
 }
 
 /**
- * Looks whether the copy is sound, so that no damage ever takes the place of a good backup, and makes it one file,
+ * Checks that the copy is sound, so that damage never replaces a good backup, and makes it a single file,
  * also for readers; the first opening for writing undoes that.
  */
 function finishCopy(path: string): void {

@@ -6,7 +6,7 @@ import { toDbError } from '../db-error.js'
 import { COUNTED_TUPLES, countEntries } from '../listing/listing.js'
 import type { CheckReport } from '../store.js'
 
-/** Findings listed at most, so that a badly damaged file does not flood a terminal. */
+/** Maximum number of findings listed, so that a badly damaged file does not flood a terminal. */
 const MAX_PROBLEMS = 100
 
 /** Runs SQLite's integrity check and compares the count of tuples that limits rely on; see `Store.check`. */
@@ -15,7 +15,7 @@ export function checkDatabase(connection: Connection): CheckReport {
     const problems: string[] = []
     const { database, location } = connection
     unlessDamaged(problems, () => {
-      // Row by row: damage that stops the check itself must not take the findings before it along.
+      // Row by row: damage that stops the check itself must not lose the findings before it.
       const check = database.prepare<[], { integrity_check: string }>(
         `PRAGMA integrity_check(${MAX_PROBLEMS})`,
       )
@@ -34,7 +34,7 @@ export function checkDatabase(connection: Connection): CheckReport {
     }
     const bytes = unlessDamaged(problems, () => database.prepare(TUPLE_BYTES).pluck().get())
     const countedBytes = unlessDamaged(problems, () => database.prepare(COUNTED_BYTES).pluck().get())
-    // Databases that only a newer writer will bring up to date have no such count.
+    // Databases that only a newer writer will upgrade have no such count.
     if (problems.length === 0 && countedBytes !== undefined && countedBytes !== bytes) {
       problems.push(`tuples hold ${String(bytes)} bytes, but ${String(countedBytes)} were counted`)
     }

@@ -1,4 +1,4 @@
-/** The file below the database: whether it is ours, and where and how one may be made. */
+/** The file of the database: whether it is ours, and where and how one may be created. */
 import {
   closeSync,
   constants,
@@ -19,7 +19,7 @@ import { basename, dirname, join } from 'node:path'
 import { NOT_OURS, openErrno, openError, toDbError } from '../db-error.js'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../schema.js'
 
-/** Owner may write, group may read: addresses of correspondents are nobody else's business. */
+/** The owner may write, the group may read: addresses of correspondents are private. */
 export const DATABASE_MODE = 0o640
 
 /** Fixed header of a SQLite file. Source: sqlite.org/fileformat2.html section 1.3. */
@@ -33,25 +33,25 @@ const WAL_VERSION = 2
 const USER_VERSION_OFFSET = 60
 const APPLICATION_ID_OFFSET = 68
 
-/** Which file a path led to, to notice later that it leads elsewhere. */
+/** The file to which a path led, to detect later that it leads elsewhere. */
 export interface FileIdentity {
   dev: number
   ino: number
 }
 
-/** What was found before SQLite may touch the file. */
+/** What was determined before SQLite may open the file. */
 export interface InspectedFile extends FileIdentity {
   /** Path without symbolic links, beside which SQLite puts its files. */
   realPath: string
   isEmpty: boolean
-  /** The file says that it is written through a log beside it. */
+  /** The file says that it uses a write-ahead log. */
   isWal: boolean
 }
 
 /**
- * Looks at a database file without changing anything on disk. Throws `ERR_DB_OPEN` for a missing file, one that
- * may not be read (or written, with `write`), a directory, a file of another program, or a newer schema: in this
- * order, which is that of the original.
+ * Examines a database file without changing anything on disk. Throws `ERR_DB_OPEN` for a missing file, one
+ * that may not be read (or written, with `write`), a directory, a file of another program, or a newer schema:
+ * in this order, which is that of the original.
  */
 export function inspectFile(path: string, mode: 'read' | 'write'): InspectedFile {
   let file: number
@@ -85,7 +85,7 @@ function checkHeader(file: number): boolean {
   return header[JOURNAL_VERSIONS_OFFSET] === WAL_VERSION
 }
 
-/** Throws `ERR_DB_OPEN` for a schema that only a later version of ours understands, and for one that none wrote. */
+/** Throws `ERR_DB_OPEN` for a schema that only a later version understands, and for an unknown one. */
 export function refuseOtherSchema(version: number): void {
   if (version < 1) {
     throw openErrno(NOT_OURS, {
@@ -121,9 +121,9 @@ export function isSameFile(path: string, identity: FileIdentity): boolean {
 }
 
 /**
- * Puts a new file, of DATABASE_MODE unless told otherwise, at `path`, its content made by `fill` under a temporary name in the same
- * folder, so that no other program ever sees half of it. Throws `ERR_DB_OPEN`: the file exists, the folder
- * is missing, is no folder, or lets other users replace files.
+ * Creates a new file, with DATABASE_MODE by default, at `path`; `fill` writes its content under a temporary
+ * name in the same folder, so that no other program ever sees half of it. Throws `ERR_DB_OPEN`: the file
+ * exists, the folder is missing, is not a folder, or lets other users replace files.
  */
 export function placeNewFile(
   path: string,
@@ -140,7 +140,7 @@ export function placeNewFile(
     try {
       fill(temporaryPath)
       fchmodSync(file, mode)
-      // Last of all: from now on that user may do with the name what he likes.
+      // Last of all: from now on that user controls the file.
       if (owner !== undefined) fchownSync(file, owner.uid, owner.gid)
       fsyncSync(file)
       removeStaleLogs(staleLogs)
@@ -162,20 +162,20 @@ interface StaleLog {
 }
 
 /**
- * What SQLite left beside a database that was deleted while it was open. It would be taken for the log of
- * the new database and spoil it.
+ * Files that SQLite left beside a database that was deleted while it was open. They would be mistaken for the
+ * log of the new database and corrupt it.
  */
 function findStaleLogs(path: string): StaleLog[] {
   const logs = ['-wal', '-shm', '-journal'].flatMap((suffix) => {
     const stats = statSync(path + suffix, { throwIfNoEntry: false })
     return stats === undefined ? [] : [{ path: path + suffix, ino: stats.ino, ctimeMs: stats.ctimeMs }]
   })
-  // Looked for after the logs: when there is a database, they may well be its own.
+  // Checked after the logs: if there is a database, they may be its own.
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw openErrno('EEXIST')
   return logs
 }
 
-/** Leaves logs alone that belong to a database which another program has made meanwhile. */
+/** Leaves logs that belong to a database which another program has created in the meantime. */
 function removeStaleLogs(logs: readonly StaleLog[]): void {
   for (const log of logs) {
     const stats = statSync(log.path, { throwIfNoEntry: false })
@@ -183,7 +183,7 @@ function removeStaleLogs(logs: readonly StaleLog[]): void {
   }
 }
 
-/** Makes a new or replaced name in a folder survive a power loss. */
+/** Makes a new or replaced name in a folder survive a power failure. */
 export function syncFolder(folder: string): void {
   const file = openSync(folder, 'r')
   try {
@@ -196,7 +196,10 @@ export function syncFolder(folder: string): void {
 const OTHERS_MAY_WRITE = 0o002
 const STICKY = 0o1000
 
-/** Throws `ERR_DB_OPEN` for a folder in which no database is made: one that is missing, or where anybody may put files. */
+/**
+ * Throws `ERR_DB_OPEN` for a folder in which no database may be created: a missing one, or one that everyone
+ * may write.
+ */
 export function checkFolder(folder: string): void {
   let stats: Stats
   try {

@@ -14,7 +14,7 @@ export type GreydItem =
   | { type: 'bad'; key: WireText; reason: string }
 
 export interface GreydDatabase {
-  /** Everything in it, as it lies there; throws `ERR_DB_...` of `toDbError` for a damaged file. */
+  /** All its content, unchanged; throws `ERR_DB_...` of `toDbError` for a damaged file. */
   items(nowSec: number): Generator<GreydItem>
   close(): void
 }
@@ -31,7 +31,7 @@ interface EntryRow {
   pcount: number
 }
 
-/** Opens the file for reading alone; `undefined` when it is not greyd's. */
+/** Opens the file read-only; `undefined` when it is not greyd's. */
 export function openGreydDatabase(path: string): GreydDatabase | undefined {
   let database: SqliteDatabase
   try {

@@ -14,12 +14,12 @@ import { AppError } from '../../platform/app-error.js'
 import { openSqlite, type SqliteDatabase } from '../sqlite-driver.js'
 import { JOURNAL_VERSIONS_OFFSET, ROLLBACK_JOURNAL_VERSIONS } from './database-file.js'
 
-/** Copies that are begun before giving up, when another program writes at the same time. */
+/** Maximum number of attempts to copy while another program writes. */
 const MAX_ATTEMPTS = 5
 
 /**
- * Opens a copy of a database that is in WAL mode but has no log, for a reader who may not make one. SQLite
- * can neither open such a file in place nor, as better-sqlite3 builds it, be told that nobody writes it. The
+ * Opens a copy of a database that is in WAL mode but has no log, for a reader who may not create one. SQLite
+ * cannot open such a file in place, nor can the build in better-sqlite3 be told that nobody writes it. The
  * copy is deleted at once and lives as long as it is open; it is marked to need no log.
  */
 export function openCopy(path: string): SqliteDatabase {

@@ -1,13 +1,13 @@
 /**
  * A lock between runs of one program. It is a lock of the kernel on a file (through SQLite, since Node has
- * none of its own), so it ends with its holder however that ends, and nobody has to guess whether it is stale.
+ * none of its own), so it ends with its holder in any case and cannot become stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { loadDriver, openSqlite, type SqliteDatabase } from '../sqlite-driver.js'
 
-/** How often a waiting run looks again. */
+/** How often a waiting run checks again. */
 const RETRY_MS = 100
 
 export interface RunLock {
@@ -79,7 +79,7 @@ function writeHolder(path: string, holder: string): void {
   try {
     writeFileSync(holderPath(path), `${holder}\n`)
   } catch {
-    // It only makes a message clearer; the lock itself is held.
+    // It only improves a message; the lock itself is held.
   }
 }
 

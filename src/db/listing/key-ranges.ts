@@ -22,7 +22,7 @@ export interface KeyRange extends EntryRows {
 /** A part of a kind: what one address has, or all whose address has a text from `low` to before `high`. */
 export type KeyScope = { ip: string } | TextRange
 
-/** Columns of what users see of an entry: a sort carries no others. */
+/** Columns of the visible part of an entry: a sort needs no others. */
 const ENTRY_COLUMNS: Readonly<Record<RowTable, string>> = {
   hosts: 'ip, first, pass, expire, bcount, pcount, comment',
   spamtraps: 'address, first, comment',
@@ -172,8 +172,8 @@ export function* walkRanges<Value>(
 }
 
 /**
- * The condition of a scope. Behind the first rows of it, where the key itself is the lower bound, `low` is left
- * out: with two lower bounds SQLite may start from the lesser one and skip rows.
+ * The condition of a scope. After its first rows, where the key itself is the lower bound, `low` is left out:
+ * with two lower bounds SQLite may start from the lesser one and skip rows.
  */
 function scopeCondition(
   scope: KeyScope | undefined,
@@ -189,8 +189,8 @@ function scopeCondition(
 }
 
 /**
- * Text in ASCII is bound as it is: SQLite then seeks by all columns of a key at once. With a CAST, which
- * other bytes need, it seeks by the address alone and skips rows from there.
+ * ASCII text is bound unchanged: SQLite then seeks by all columns of a key at once. With a CAST, which other
+ * bytes need, it seeks only by the address and skips rows from there.
  */
 function asBound(bytes: Buffer): SqlValue {
   return wireValue(bytes.toString('latin1'))

@@ -6,20 +6,20 @@ import { parseCidr } from '../../ip/cidr.js'
 import { textRangesOf } from '../../ip/text-ranges.js'
 import type { KeyScope } from './key-ranges.js'
 
-/** How SQLite finds what a query wants of one kind. */
+/** How SQLite finds the entries of one kind that a query selects. */
 export interface KindPlan {
   /** Where to look, in the order of the key; undefined is everywhere. */
   scopes: readonly (KeyScope | undefined)[]
   /** SQL condition on the rows found there; undefined is true. */
   filter: string | undefined
-  /** False when `compileQuery` has to look at what is left: SQLite has let through more than is wanted. */
+  /** False when `compileQuery` must check the rest: SQLite returns more than is wanted. */
   isExact: boolean
 }
 
 /** Longer patterns are left to `compileQuery`: SQLite refuses those of 50,000 bytes. */
 const MAX_LIKE_CHARS = 1000
 
-/** The plan for one kind; undefined when the query wants nothing of it. */
+/** The plan for one kind; undefined when the query selects nothing of it. */
 export function planKind(query: EntryQuery, kind: EntryKind): KindPlan | undefined {
   const wanted: readonly EntryKind[] = query.kinds ?? CLASSIC_KINDS
   if (!wanted.includes(kind)) return undefined

@@ -1,6 +1,6 @@
 import type { EntryKind } from '../../domain/entry.js'
 
-/** The forms of lines that SQLite makes by itself. */
+/** Line formats that SQLite produces by itself. */
 export type LineFormName = 'classic' | 'json' | 'ndjson' | 'csv'
 
 /** One form of one kind: what SQLite joins, and how many of its rows need more care than SQLite takes. */

@@ -7,9 +7,8 @@ import { entriesOfRange } from '../tables/entry-rows.js'
 import { findRange, findRangeBefore, firstKey, type KeyRange, RANGE_ROWS } from './key-ranges.js'
 
 /**
- * All that can be read of whole kinds, in chunks that are never empty: WHITE, TRAPPED, SPAMTRAP, GREY, each by
- * key. Where a kind is damaged it is read from its end as well, down to the damage; what lies between is
- * told to `onGap`.
+ * Everything readable of whole kinds, in chunks that are never empty: WHITE, TRAPPED, SPAMTRAP, GREY, each by
+ * key. If a kind is damaged it is also read from its end, down to the damage; the gap is reported to `onGap`.
  */
 export function* listReadable(
   connection: Connection,

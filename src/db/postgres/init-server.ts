@@ -15,15 +15,17 @@ export interface InitializedServer {
   grants: readonly string[]
 }
 
-/** Only one program at a time changes the tables: the number of the lock is `APPLICATION_ID` of schema.ts. */
+/**
+ * Only one program at a time may change the tables: the number of the lock is `APPLICATION_ID` of schema.ts.
+ */
 const LOCK = 'SELECT pg_advisory_xact_lock(1936747844)'
 const FIRST_PARTITION = "SELECT spamd.keep_history($1::date, 'epoch')"
 const QUERY_TIMEOUT_MS = 600_000
 
 /**
- * Makes schema, roles and tables on a server, or brings them to this version; one runner at a time, all or nothing. The
- * caller must own the database and may have to make roles. Rejects with `ERR_DB_OPEN` when the tables are newer than this
- * program, and with the codes of `Store`.
+ * Creates schema, roles and tables on a server, or upgrades them to this version; one program at a time, all
+ * or nothing. The caller must own the database and be allowed to create roles if needed. Rejects with
+ * `ERR_DB_OPEN` when the tables are newer than this program, and with the codes of `Store`.
  */
 export async function initServer(
   location: string,
@@ -126,7 +128,7 @@ async function refuseOtherEncoding(statements: Statements): Promise<void> {
   }
 }
 
-/** Two programs that make it at once: the later one finds it made. */
+/** Two programs creating it at once: the later one finds it done. */
 async function makeRole(statements: Statements, role: string): Promise<void> {
   const [found] = await statements.rows('SELECT 1 FROM pg_roles WHERE rolname = $1', [role])
   if (found === undefined) await statements.rows(`CREATE ROLE ${role} NOLOGIN`)

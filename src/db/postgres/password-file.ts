@@ -1,6 +1,6 @@
 /**
- * The file of passwords: lines `HOST:PORT:DATABASE:USER:PASSWORD`, in which `*` stands for anything and a backslash takes the
- * meaning from a colon or a backslash. Source: PostgreSQL manual, "The Password File".
+ * The file of passwords: lines `HOST:PORT:DATABASE:USER:PASSWORD`, in which `*` matches anything and a
+ * backslash escapes a colon or a backslash. Source: PostgreSQL manual, "The Password File".
  */
 import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'

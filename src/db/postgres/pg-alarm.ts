@@ -1,13 +1,17 @@
 /**
- * An alarm clock for gateways that follow changes, and nothing else: it says that there may be something to read, never what.
- * Whoever hears nothing, as through pgbouncer in transaction mode, learns of it at the next look all the same.
+ * A notification for gateways that follow changes: it only says that there may be something to read. Gateways
+ * that do not receive it, as through pgbouncer in transaction mode, find the change at their next poll
+ * anyway.
  */
 import type { PgClient } from './pg-driver.js'
 
 const LISTEN = 'LISTEN spamd'
-/** In a transaction of its own: a commit with NOTIFY in it waits for every other one, and would hold the batch up. */
+/** In a separate transaction: a commit with NOTIFY waits for every other one, and would delay the batch. */
 export const NOTIFY = 'NOTIFY spamd'
-/** One alarm for all that happens within so long: with many gateways each of them makes every one of them look. */
+/**
+ * One notification for everything within this time: with many gateways each of them would make every one
+ * poll.
+ */
 const GAP_MS = 250
 
 /** Calls `action` at once, then at most once in `GAP_MS` however often it is wanted; the last wish is not lost. */

@@ -1,4 +1,4 @@
-/** Sources of exceptions on a server; few, so that they are read whole. */
+/** Sources of exceptions on a server; few, so they are read as a whole. */
 import { type AllowEdit, type AllowSource, tellAllowEdits } from '../../domain/allow.js'
 import type { PgHistory } from './pg-history.js'
 import type { PgLink, Statements } from './pg-link.js'

@@ -1,4 +1,4 @@
-/** The only door to `pg`, an optional dependency that is loaded for a location on a server alone. */
+/** The only user of `pg`, an optional dependency that is loaded only for a location on a server. */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import type { Target, TargetHost } from './target.js'
 
 export type PgClient = Client
 
-/** A call that takes longer than this stands for a connection that is half open. */
+/** A call that takes longer than this indicates a half-open connection. */
 const KEEPALIVE_MS = 10_000
 /** OIDs of types whose text is a number that JavaScript holds exactly: int8, int4, int2. */
 const NUMBER_TYPES = new Set([20, 23, 21])
@@ -57,7 +57,7 @@ export async function connectTo(
   let failure: unknown
   for (const ssl of isSocket ? [false] : sslChoices(target)) {
     const client = new pg.Client({ ...config, ssl })
-    // What happens to an idle connection shows at its next use.
+    // What happens to an idle connection is noticed at its next use.
     client.on('error', () => {})
     try {
       await client.connect()
@@ -71,7 +71,7 @@ export async function connectTo(
   throw failure
 }
 
-/** What to try in turn. Only `prefer` and `allow` take a connection that anybody on the way can read. */
+/** Modes to try in turn. Only `prefer` and `allow` accept an unencrypted connection. */
 function sslChoices({ sslMode, sslRootCert, sslCert, sslKey }: Target): (ConnectionOptions | false)[] {
   if (sslMode === 'disable') return [false]
   const own = {
@@ -94,7 +94,9 @@ function sslChoices({ sslMode, sslRootCert, sslCert, sslKey }: Target): (Connect
 
 const ANY_NAME: ConnectionOptions = { checkServerIdentity: () => undefined }
 
-/** Who must have signed the certificate: the authorities of a file, or with `system` those that Node knows. */
+/**
+ * Who must have signed the certificate: the authorities in a file, or with `system` those that Node trusts.
+ */
 function authorityOf(path = join(homedir(), '.postgresql', 'root.crt')): ConnectionOptions {
   return path === 'system'
     ? { rejectUnauthorized: true }

@@ -23,7 +23,7 @@ const CODES: readonly (readonly [prefix: string, code: ErrorCode, hint?: string]
   ['XX002', 'ERR_DB_CORRUPT', 'REINDEX the database'],
 ]
 
-/** Codes after which the connection is of no use any more: it ended, or this server is no longer the one to write to. */
+/** Codes after which the connection is unusable: it ended, or this server is no longer the writable one. */
 const LOST_CODES: ReadonlySet<string> = new Set([
   'ERR_DB_AWAY',
   'ERR_DB_OPEN',
@@ -36,7 +36,7 @@ export function isLost(error: unknown): boolean {
   return error instanceof AppError && LOST_CODES.has(error.code)
 }
 
-/** True for what goes well when the whole transaction is done again. */
+/** True for errors that disappear when the whole transaction is repeated. */
 export function isTransient(error: unknown): boolean {
   const state = sqlStateOf(error)
   return state === '40P01' || state === '40001' || state === '23505'

@@ -1,6 +1,7 @@
 /**
- * The functions on a server through which batches are loaded and stored. They are made anew at every step of the schema. A
- * function keeps its plans for a connection, also through pgbouncer, where prepared statements are lost between transactions.
+ * The functions on a server through which batches are loaded and stored. They are recreated at every step of
+ * the schema. A function keeps its plans for a connection, also through pgbouncer, where prepared statements
+ * are lost between transactions.
  */
 import {
   type Columns,
@@ -36,7 +37,7 @@ BEGIN
 ${body}
 END $$;`
 
-/** Another transaction made a row with the same key first, or took it away: the batch is decided anew. */
+/** Another transaction inserted or removed a row with the same key first: the batch is decided again. */
 const CHANGED = `GET DIAGNOSTICS done = ROW_COUNT;
   IF done <> wanted THEN RAISE EXCEPTION 'changed by another transaction' USING ERRCODE = '40001'; END IF;`
 
@@ -247,7 +248,8 @@ export const FUNCTIONS: readonly string[] = [
   END LOOP;
   END;`,
   ),
-  // Partitions are made and dropped with the rights of who owns the tables: a daemon needs no right to change tables.
+  // Partitions are created and dropped with the privileges of the owner of the tables: a daemon needs no
+  // permission to change tables.
   `CREATE OR REPLACE FUNCTION spamd.keep_history(day date, drop_before date) RETURNS void LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = spamd, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE part text := 'history_' || to_char(day, 'YYYYMMDD'); old record;

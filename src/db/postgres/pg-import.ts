@@ -31,7 +31,7 @@ const STAGE_TUPLES = `INSERT INTO staged_tuples SELECT n, net, ip, digest, conve
     k(n, net, ip, digest, helo, sender, recipient, first, pass, expire, bcount, pcount)`
 const ANALYZE = 'ANALYZE staged_hosts; ANALYZE staged_spamtraps; ANALYZE staged_tuples'
 
-/** The last of several under one key counts. */
+/** The last of several with one key is used. */
 const LAST_HOSTS = 'SELECT DISTINCT ON (ip, net) * FROM staged_hosts ORDER BY ip, net, n DESC'
 const LAST_SPAMTRAPS = 'SELECT DISTINCT ON (address) * FROM staged_spamtraps ORDER BY address, n DESC'
 const LAST_TUPLES =

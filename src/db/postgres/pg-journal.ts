@@ -1,7 +1,8 @@
 /**
- * The changes of addresses and spamtraps by any gateway, as each store reads them: rows of transactions that its previous
- * look could not see. A transaction that runs for hours holds back nobody, and one that ends late is not missed: what decides
- * is the list of transactions under way in the snapshot of the previous look, not a number that grows.
+ * The changes of addresses and spamtraps by any gateway, as each store reads them: rows of transactions that
+ * its previous look could not see. A transaction that runs for hours blocks nobody, and one that ends late is
+ * not missed: the list of running transactions in the snapshot of the previous poll decides, not an
+ * increasing number.
  */
 import type { Change, ChangeRule } from '../../domain/change.js'
 import type { Stamp } from '../../domain/stamp.js'
@@ -29,7 +30,7 @@ const SAVE_POSITION = `INSERT INTO spamd.journal_readers (name, position, snapsh
   ON CONFLICT (name) DO UPDATE SET position = excluded.position, snapshot = excluded.snapshot, timeline = excluded.timeline,
     at = excluded.at`
 const DROP_POSITION = 'DELETE FROM spamd.journal_readers WHERE name = $1'
-/** Rows go after an hour when nobody registered waits for them, and after a week whoever does. */
+/** Rows are removed after an hour if no registered reader waits for them, and after a week in any case. */
 const TRIM = `DELETE FROM spamd.journal WHERE ctid IN (SELECT ctid FROM spamd.journal WHERE at < greatest(
     now() - interval '7 days',
     least(now() - interval '1 hour',

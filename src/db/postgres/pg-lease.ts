@@ -1,4 +1,7 @@
-/** Which gateway does what one of them is to do for all: a row that another one takes over when it was not renewed. */
+/**
+ * Which gateway does the work that one must do for all: a row that another one takes over when it was not
+ * renewed.
+ */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { ScanScope } from '../store.js'

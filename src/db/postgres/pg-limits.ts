@@ -1,6 +1,7 @@
 /**
- * Keeps the number of tuples on a server within the limits: what is over goes from the heaviest networks first, as in
- * tables/tuple-limits.ts. Each gateway knows the weights for itself; the server keeps the total.
+ * Keeps the number of tuples on a server within the limits: what exceeds the limit is removed from the
+ * heaviest networks first, as in tables/tuple-limits.ts. Each gateway knows the weights for itself; the
+ * server keeps the total.
  */
 import type { Tuple } from '../../domain/entry.js'
 import { poolKeyOf } from '../../domain/pool-key.js'

@@ -1,6 +1,6 @@
 /**
- * The connection of one store: made on first use, again after a loss, always to a server that can be written. Calls run
- * one behind the other; the statements of a transaction are sent without waiting for each other's answers.
+ * The connection of one store: opened on first use, again after a loss, always to a writable server. Calls
+ * run one after the other; the statements of a transaction are sent without waiting for each other's answers.
  */
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -25,7 +25,7 @@ export interface LinkOptions {
   mode: 'read' | 'write'
   /** Longest wait for an answer. */
   queryTimeoutMs: number
-  /** Told of what an administrator should know of the server: a clock that is off, another server than before. */
+  /** Receives messages for the administrator about the server: a wrong clock, another server than before. */
   onNotice?: ((text: string) => void) | undefined
   /** Told that another connection may have changed addresses. */
   onAlarm?: (() => void) | undefined
@@ -33,10 +33,10 @@ export interface LinkOptions {
   onSlowCall?: ((slow: { call: string; durationMs: number }) => void) | undefined
 }
 
-/** A transaction that lost against another is done again so often, after pauses that grow to this. */
+/** A transaction that lost against another is retried this many times, after growing pauses up to this. */
 const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
-/** What a gateway that stopped in the middle of a transaction may hold others up for. */
+/** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const BEGIN = 'BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */
 const SKEW_SEC = 2
@@ -111,7 +111,10 @@ export class PgLink {
     })
   }
 
-  /** Tells other gateways that addresses may have changed, behind what runs now; soon and at most a few times a second. */
+  /**
+   * Notifies other gateways that addresses may have changed, after the current statements; soon, and at most
+   * a few times per second.
+   */
   tellOthers(): void {
     this.#told.ring()
   }

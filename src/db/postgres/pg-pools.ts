@@ -1,4 +1,4 @@
-/** Networks that pools of senders opened, on a server. */
+/** Networks opened by pools of senders, on a server. */
 import type { Draft, Selection } from '../../domain/draft.js'
 import { NO_POOL } from '../../domain/held.js'
 import { networksAround } from '../../domain/pool-key.js'

@@ -1,13 +1,15 @@
 /**
- * The tables on a server, all in the schema `spamd`. Steps as in schema.ts: never change a published one, append another.
+ * The tables on a server, all in the schema `spamd`. Steps as in schema.ts: never change a published one,
+ * append another.
  *
- * `hosts` and `tuples` carry the client's network (`net`, the /24 or /64 of the address) in their key and are partitioned by
- * it. Texts from the wire are bytes; `digest` stands for the three of a tuple and for a spamtrap, since an index takes no row of 3 KB. An
- * address that has no entry but marks (a deletion) keeps its row with the kind `-`: whoever changes it locks it.
+ * `hosts` and `tuples` carry the client's network (`net`, the /24 or /64 of the address) in their key and are
+ * partitioned by it. Texts from the wire are bytes; `digest` stands for the three of a tuple and for a
+ * spamtrap, because an index does not accept a row of 3 KB. An address that has no entry but marks (a
+ * deletion) keeps its row with the kind `-`: whoever changes it locks it.
  *
- * Stamps are two columns: time in milliseconds * 2048 + counter, and the node. `journal` has one row for each transaction
- * that changed addresses or spamtraps; `xid` tells who has seen it (pg-journal.ts). Counters have a row for each
- * gateway (`slot`), so that gateways do not wait for each other.
+ * Stamps are two columns: time in milliseconds * 2048 + counter, and the node. `journal` has one row for each
+ * transaction that changed addresses or spamtraps; `xid` tells who has seen it (pg-journal.ts). Counters have
+ * a row for each gateway (`slot`), so that gateways do not wait for each other.
  */
 
 /** Partitions of `hosts` and of `tuples`, unless init-db is told otherwise. */

@@ -255,7 +255,7 @@ export class PgStore implements Store {
     policy: Pick<GreyPolicy, 'whiteExpireSec'>,
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }> {
-    // What is over is removed by the gateway that holds the lease; each one looks at its own block lists.
+    // Expired entries are removed by the gateway that holds the lease; each one checks its own block lists.
     const wanted = this.#lease.scope === 'hosts' ? { ...changes, expired: [] } : changes
     const decision = (draft: Draft) => decideScan(draft, wanted, policy)
     return (await this.#transactions.decide('applyScan', now, selectScan(wanted), decision)).outcomes

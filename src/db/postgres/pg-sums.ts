@@ -1,4 +1,4 @@
-/** What a server keeps beside entries: counters, times, and how far other gateways were followed. */
+/** Data that a server keeps beside entries: counters, times, and how far other gateways were followed. */
 import { HOUR_SEC, type HourlyCount } from '../../domain/hourly-counts.js'
 import type { ClockReading, SyncPeer, SyncState } from '../store.js'
 import type { PgLink } from './pg-link.js'
@@ -11,7 +11,7 @@ const READ_COUNTS = `SELECT hour, name, label, sum(count)::bigint FROM spamd.hou
   GROUP BY hour, name, label ORDER BY hour, name COLLATE "C", label COLLATE "C"`
 const ADD_COUNTS = 'SELECT spamd.add_counts($1, $2, $3, $4, $5, 0, 0, 0)'
 const READ_PEERS = 'SELECT node, name, position, newest, number, heard FROM spamd.sync_peers ORDER BY node'
-/** Numbers only grow: a daemon and a pull may both know something. A pull knows no address. */
+/** Numbers only increase: a daemon and a pull may both know something. A pull knows no address. */
 const PUT_PEER = `INSERT INTO spamd.sync_peers AS p VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (node) DO UPDATE SET
   name = CASE WHEN excluded.name = '' THEN p.name ELSE excluded.name END,
   ${['position', 'newest', 'number', 'heard'].map((column) => `${column} = greatest(p.${column}, excluded.${column})`).join(', ')}`

@@ -51,7 +51,7 @@ export class PgTransactions {
   /** Stamps of this process. Its node is its own: no two processes give the same stamp, and none has to ask the server. */
   readonly #clock = new HybridClock(newNode(), { time: 0, counter: 0 })
 
-  /** `slot` tells the counters of this gateway from those of others. */
+  /** `slot` distinguishes the counters of this gateway from those of others. */
   constructor(
     link: PgLink,
     history: PgHistory,

@@ -1,6 +1,7 @@
 /**
- * What a location `postgres://USER@HOST,HOST:PORT/NAME?OPTIONS` says, completed from the service file and the environment
- * as libpq does it. Source: PostgreSQL manual, "Connection URIs", "The Connection Service File", "Environment Variables".
+ * Parses a location `postgres://USER@HOST,HOST:PORT/NAME?OPTIONS`, completed from the service file and the
+ * environment like libpq. Source: PostgreSQL manual, "Connection URIs", "The Connection Service File",
+ * "Environment Variables".
  */
 import { readFileSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
@@ -36,7 +37,7 @@ const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
 const DEFAULT_PORT = 5432
 const DEFAULT_CONNECT_TIMEOUT_SEC = 3
 const LOCATION = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/
-/** Options of a location, named as libpq names them, with the variable that stands in for each. */
+/** Options of a location, named as in libpq, with the variable that replaces each. */
 const VARIABLES: Readonly<Record<string, string>> = {
   host: 'PGHOST',
   port: 'PGPORT',
@@ -56,7 +57,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Throws `ERR_DB_OPEN` for a location that is none, holds a password or names an unknown option or service. */
+/** Throws `ERR_DB_OPEN` for an invalid location, one with a password, or an unknown option or service. */
 export function parseTarget(location: string, environment: Environment = process.env): Target {
   if (hasPassword(location)) {
     throw openError('the location contains a password, which would show in process lists and logs', {

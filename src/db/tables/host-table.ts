@@ -21,7 +21,7 @@ const COLUMN_COUNT = 10
 
 type HostRow = [number, number, number, number, number, string | null, ...HostMarkColumns]
 
-/** Records of addresses, one statement a method; the caller owns the transaction. */
+/** Records of addresses, one statement per method; the caller owns the transaction. */
 export class HostTable {
   readonly #connection: Connection
   readonly #nodes: NodeNumbers
@@ -56,7 +56,7 @@ export class HostTable {
     return { entry, marks: hostMarksOf(kind, [stamp, granted, node, bytes], this.#nodes) }
   }
 
-  /** True when a TRAPPED address lies inside a network, which is canonical CIDR text. */
+  /** True when a TRAPPED address is inside a network, which is canonical CIDR text. */
   hasTrapIn(network: string): boolean {
     const parsed = parseCidr(network)!
     const { ranges, isExact } = textRangesOf(parsed)

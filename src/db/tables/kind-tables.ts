@@ -5,7 +5,7 @@ import type { Connection } from '../connection.js'
 /** What can be walked: one kind, or the records of addresses whatever their kind. */
 export type RangeKind = EntryKind | 'HOST'
 
-/** Rows that SQL can be evaluated over, whichever way they were chosen. */
+/** Rows on which SQL can be evaluated, however they were selected. */
 export interface EntryRows {
   /** Evaluates SQL aggregates, separated by commas, over those of the rows that meet `filter`. */
   select(aggregates: string, filter?: string): readonly unknown[]
@@ -39,7 +39,7 @@ const ROW_SOURCES: Readonly<Record<RowTable, string>> = {
   pools: '(SELECT network AS ip, pool, first, pass, expire, bcount, pcount FROM pool_networks)',
 }
 
-/** A database of before pools, opened to be read, has no table of them. */
+/** A database older than pools, opened read-only, has no table of them. */
 const NO_POOLS =
   "(SELECT '' AS ip, '' AS pool, 0 AS first, 0 AS pass, 0 AS expire, 0 AS bcount, 0 AS pcount WHERE 0)"
 

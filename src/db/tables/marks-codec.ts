@@ -1,7 +1,7 @@
 /**
- * Stamps as the database keeps them: short, since every entry has one. A stamp is its time (6 bytes, most
- * significant first, so that the bytes of stamps sort by time), then number of the node and counter as varints.
- * Nodes have small numbers of their own in each database (table `nodes`).
+ * Stamps as stored in the database: short, because every entry has one. A stamp is its time (6 bytes, most
+ * significant first, so that the bytes of stamps sort by time), then number of the node and counter as
+ * varints. Nodes have small numbers in each database (table `nodes`).
  */
 import type { HostMarks, TupleMarks } from '../../domain/held.js'
 import { compareStamps, type Stamp } from '../../domain/stamp.js'
@@ -129,7 +129,9 @@ export function decodeStamp(bytes: Buffer, nodes: NodeNumbers): Stamp {
   return new Reader(bytes, nodes).stamp()
 }
 
-/** Columns of an address: stamp, granted, node, marks. Numbers where they are enough, since reading bytes costs more. */
+/**
+ * Columns of an address: stamp, granted, node, marks. Numbers if possible, because reading bytes costs more.
+ */
 export type HostMarkColumns = [number | null, number | null, number | null, Buffer | null]
 
 /** Values of `granted`: the register is older than stamps; the entry was made by hand, its reset is `stamp` too. */

@@ -19,7 +19,7 @@ function poolOf(ip: string, [pool, first, pass, expire, bcount, pcount]: PoolRow
   return { kind: 'POOL', ip, pool: pool.toString('latin1'), first, pass, expire, bcount, pcount }
 }
 
-/** Networks that pools of senders opened; the caller owns the transaction. */
+/** Networks opened by pools of senders; the caller owns the transaction. */
 export class PoolTable {
   readonly #connection: Connection
 

@@ -18,8 +18,8 @@ const OLDEST = `SELECT age, tuple_count FROM tuple_ages WHERE age > ${TOTAL_AGE}
 const DROP_EMPTY = `DELETE FROM tuple_ages WHERE tuple_count <= 0 AND age > ${TOTAL_AGE}`
 
 /**
- * Counts the tuples of the database by age. Every change of the table of tuples within a transaction is told
- * here, and `flush` writes the sums before the commit: a few rows, whatever the size of the batch.
+ * Counts the tuples of the database by age. Every change of the table of tuples within a transaction is
+ * recorded here, and `flush` writes the sums before the commit: a few rows, whatever the size of the batch.
  */
 export class TupleAges {
   readonly #connection: Connection
@@ -48,12 +48,12 @@ export class TupleAges {
     this.#note(first, -1)
   }
 
-  /** Tells of tuples of pools that came or, below 0, went: they are counted apart. */
+  /** Records tuples of pools that were added or, below 0, removed: they are counted separately. */
   notePools(change: number): void {
     this.#poolChange += change
   }
 
-  /** Tells how many bytes of HELO, sender and recipient came or, below 0, went. */
+  /** Records how many bytes of HELO, sender and recipient were added or, below 0, removed. */
   noteBytes(change: number): void {
     this.#bytesChange += change
   }

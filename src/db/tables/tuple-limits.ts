@@ -20,12 +20,12 @@ const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
 const SOURCES_LIFE_SEC = 600
 
 /**
- * Keeps number and size of the tuples within the limits, so that a flood can neither fill the disk nor push out
- * the tuples of others. What is over goes from the heaviest sources (a /24 or /64 each) first, until none takes
- * more than its fair share; within a source those that have come back go last. Only then, or when nobody stands
- * out, the oldest of all go: the candidates are the oldest 1/32 of all tuples (all, when there are few), those
- * that have come back last again, and the search for them goes round the keys from where it left off, so that the
- * cost of one eviction does not grow with the database and no index has to be kept for it.
+ * Keeps number and size of the tuples within the limits, so that a flood can neither fill the disk nor
+ * displace the tuples of others. The excess is removed from the heaviest sources (a /24 or /64 each) first,
+ * until none has more than its fair share; within a source those that were retried go last. Only then, or
+ * when no source stands out, the oldest of all are removed: the candidates are the oldest 1/32 of all tuples
+ * (all, if there are few), again those that were retried last, and the search for them rotates through the
+ * keys, so that the cost of one eviction does not grow with the database and no index has to be kept for it.
  *
  * The limit of a single address is kept by the rules, exactly.
  */
@@ -40,12 +40,16 @@ export class TupleLimits {
     this.#tuples = tuples
   }
 
-  /** Evicts what is over the limits of all tuples; how many. Call once a transaction, after its changes. */
+  /**
+   * Evicts what exceeds the limits on all tuples; returns how many. Call once per transaction, after its
+   * changes.
+   */
   evictOverLimits(policy: Pick<GreyPolicy, 'maxTuples' | 'maxTupleBytes'>, now: number): number {
     const { ages } = this.#tuples
     const maxBytes = policy.maxTupleBytes ?? DEFAULT_MAX_TUPLE_BYTES
     let count = ages.total()
-    // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself.
+    // Every attempt may have a tuple of its address and one of its pool: the limit applies to each kind
+    // separately.
     let poolCount = ages.totalPools()
     let bytes = ages.totalBytes()
     const isOver = (): boolean => count > policy.maxTuples || poolCount > policy.maxTuples || bytes > maxBytes

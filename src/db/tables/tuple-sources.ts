@@ -11,7 +11,7 @@ const FAIR_SHARE = 1 / 1000
 const LEAST_FAIR = 4
 const MOST_FAIR = 32
 
-/** The weight up to which a source is nobody's flood. */
+/** The weight up to which a source does not count as a flood. */
 export function fairWeight(maxTuples: number): number {
   return USUAL_WEIGHT * Math.min(MOST_FAIR, Math.max(LEAST_FAIR, maxTuples * FAIR_SHARE))
 }
@@ -28,7 +28,7 @@ const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAS
 const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
   AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
 
-/** A source and the room that its tuples take, in bytes. */
+/** A source and the size of its tuples in bytes. */
 export interface SourceWeight {
   source: string
   weight: number
@@ -38,8 +38,8 @@ export interface SourceWeight {
 type Candidate = StoredTuple & { bcount: number }
 
 /**
- * How much room each source, the /24 or /64 of an address, takes among the tuples. Read from the table when the
- * limits are first reached and kept in memory from then on: below the limits it costs nothing.
+ * How much space each source, the /24 or /64 of an address, uses among the tuples. Read from the table when
+ * the limits are first reached and kept in memory from then on: below the limits it costs nothing.
  */
 export class TupleSources {
   readonly #connection: Connection
@@ -72,8 +72,8 @@ export class TupleSources {
   }
 
   /**
-   * Deletes the tuple of a source that is to go next: the oldest that has not come back, then the oldest that has.
-   * undefined when it has none.
+   * Deletes the tuple of a source that is to be removed next: the oldest that was not retried, then the
+   * oldest that was. undefined when it has none.
    */
   evictFrom(source: string): StoredTuple | undefined {
     for (let refills = 0; refills < 2; ) {

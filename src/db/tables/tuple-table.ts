@@ -40,7 +40,7 @@ type KeyedRow = [Buffer, Buffer, Buffer, Buffer, ...TimesRow]
 /** GREY tuples, one statement a method; the caller owns the transaction and flushes `ages` in it. */
 export class TupleTable {
   readonly ages: TupleAges
-  /** Who takes how much room; there while the limits are near. */
+  /** The space used by each source; present while the limits are near. */
   sources: TupleSources | undefined
   readonly #connection: Connection
   readonly #nodes: NodeNumbers

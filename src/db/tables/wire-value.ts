@@ -3,8 +3,8 @@ import type { SqlValue } from '../sqlite-driver.js'
 
 /**
  * Binds text as the bytes it stands for; statements take it as `CAST(? AS TEXT)`. Plain ASCII, which is
- * nearly all, goes as a string. Throws TypeError for NUL, which separates fields in our own queries, and
- * for characters that are no bytes; callers refuse both before they come here.
+ * nearly all, goes as a string. Throws TypeError for NUL, which separates fields in our own queries, and for
+ * characters that are not bytes; callers refuse both beforehand.
  */
 export function wireValue(text: WireText): SqlValue {
   if (PLAIN_ASCII.test(text)) return text
