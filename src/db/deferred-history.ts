@@ -31,7 +31,8 @@ const PASSING: ReadonlySet<number> = new Set(
   (['promotion', 'release', 'pool'] satisfies ChangeRule[]).map((rule) => CHANGE_RULES.indexOf(rule)),
 )
 
-type Visit = (at: number, isTry: boolean, ip: string, helo: string, from: string, to: string) => void
+/** `key`: address, HELO, sender, recipient. */
+type Visit = (at: number, isTry: boolean, key: readonly [string, string, string, string]) => void
 
 /**
  * Up to `limit` and one more mails, those from the most addresses first; `isCut` when others were not
@@ -42,14 +43,14 @@ export function readDeferredHistory(
   { sinceSec, minAddresses, limit }: DeferredQuery,
 ): { mails: DeferredMail[]; isCut: boolean } {
   const counters = new Uint8Array(BUCKETS)
-  visitTries(connection, sinceSec, (_at, isTry, _ip, _helo, from, to) => {
+  visitTries(connection, sinceSec, (_at, isTry, [, , from, to]) => {
     if (!isTry) return
     const bucket = bucketOf(from, to)
     if (counters[bucket]! < MAX_COUNT) counters[bucket]! += 1
   })
   const least = leastCount(counters, minAddresses)
   const groups = new Map<string, Group>()
-  visitTries(connection, sinceSec, (at, isTry, ip, helo, from, to) => {
+  visitTries(connection, sinceSec, (at, isTry, [ip, helo, from, to]) => {
     if (counters[bucketOf(from, to)]! < least) return
     const key = `${from}\0${to}`
     const group = groups.get(key) ?? new Group(from, to)
@@ -73,7 +74,7 @@ function visitTries(connection: Connection, sinceSec: number, visit: Visit): voi
       if (row === 0 || row[0] !== TUPLE) continue
       const [, rule, , before, , ip = '', helo = '', from = '', to = ''] = row
       const isTry = rule === ATTEMPT && before === null && helo !== ''
-      if (isTry || PASSING.has(rule)) visit(at, isTry, ip, helo, from, to)
+      if (isTry || PASSING.has(rule)) visit(at, isTry, [ip, helo, from, to])
     }
   }
 }
