@@ -5,12 +5,14 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { makeRelease, planRelease } from '../src/app/release/release-mail.js'
 import { noSenderChecks } from '../src/app/sender-check-config.js'
 import { openSenderChecks } from '../src/daemon/checks/open-sender-checks.js'
 import { Greylister } from '../src/daemon/grey/greylister.js'
 import { BlockLists } from '../src/daemon/lists/block-lists.js'
 import { SmtpServer } from '../src/daemon/smtp/smtp-server.js'
 import { StoreKeeper } from '../src/daemon/store/store-keeper.js'
+import { openStore } from '../src/db/open-store.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, TRAP_EXPIRE_SEC, WHITE_EXPIRE_SEC } from '../src/domain/times.js'
 import { setOfPrefixes } from '../src/ip/prefix-ranges.js'
 import { systemClock } from '../src/platform/clock.js'
@@ -24,6 +26,8 @@ const { openStoreInWorker } = (await import(
 
 const [mode = '', databasePath = ''] = process.argv.slice(2)
 const LIST_SIZE = 100_000
+/** In force in `grey-all`. */
+const RELEASES = 20
 /** The clients of the stutter runs, 127.66.0.0/16, are on the list. */
 const CLIENT_NETWORK = 0x7f420000
 
@@ -55,6 +59,21 @@ function report(): void {
     open: measured.open(),
     waiting: measured.waiting(),
   })
+}
+
+/** Releases in force that name none of the mail. */
+async function makeReleases(): Promise<void> {
+  const store = await openStore(databasePath, { mode: 'write' })
+  const nowSec = systemClock.nowSec()
+  for (let number = 0; number < RELEASES; number += 1) {
+    const terms = { from: `other${number}.example`, to: `user${number}@example.net` }
+    await makeRelease(
+      store,
+      planRelease({ terms, scope: 'pool', forSec: 3600, actor: undefined }, nowSec),
+      nowSec,
+    )
+  }
+  await store.close()
 }
 
 /** Takes questions and never answers. */
@@ -94,9 +113,10 @@ async function startSpamd(): Promise<Measured> {
     maxTuples: 5_000_000,
     maxTuplesPerAddress: 10_000,
   }
+  if (mode === 'grey-all') await makeReleases()
   const common = { useStore: keeper.use, databasePath, policy, clock: systemClock, logger, blockLists }
   const senders =
-    mode === 'grey-dead-dns'
+    mode === 'grey-dead-dns' || mode === 'grey-all'
       ? openSenderChecks(
           {
             senders: {
@@ -112,7 +132,7 @@ async function startSpamd(): Promise<Measured> {
   const greylister = new Greylister({
     ...common,
     checks: senders?.checks,
-    ...(mode === 'grey-pools' ? { greyPrefix4: 24, greyPrefix6: 64 } : {}),
+    ...(mode === 'grey-pools' || mode === 'grey-all' ? { greyPrefix4: 24, greyPrefix6: 64 } : {}),
   })
   let port = 0
   const server = new SmtpServer({
