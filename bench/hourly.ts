@@ -33,7 +33,6 @@ function writeLists(): string {
   const names = Array.from({ length: LISTS }, (_unused, index) => `list${index}`)
   for (const [index, name] of names.entries()) {
     writeFileSync(join(folder, name), listText(index))
-    // A file of this very moment is read again: it may still be written.
     utimesSync(join(folder, name), OLD_SEC, OLD_SEC)
   }
   const records = names.map((name) => `${name}:black:msg="x":method=file:file=${join(folder, name)}:\n`)
@@ -55,7 +54,8 @@ try {
   const run = (firewall: string): string =>
     `"${process.execPath}" "${join(root, 'bin/spamd-setup.js')}" ${firewall} --user root --conf "${conf}" --cfg-port ${text.toString().trim()}`
   const compareRuns = (name: string, ours: string, peer: string, limit: string): void =>
-    compare({ name, ours, peer, limit }, rounds, environment)
+    // A file that changed within the last seconds is read again.
+    compare({ name, ours, peer, limit, before: 'sleep 3' }, rounds, environment)
   const states = (name: string): string => `--state-dir "${join(folder, `state-${name}`)}"`
   const plain = run(states('none'))
   spawnSync('sh', ['-c', plain], { env: environment, stdio: 'inherit' })

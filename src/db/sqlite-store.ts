@@ -105,6 +105,9 @@ export class SqliteStore implements Store {
     const wanted = form ?? CLASSIC_FORM
     if (query.sort === undefined && query.limit === undefined) {
       yield* listTextOf(this.#connection, query, wanted)
+    } else if (query.sort !== undefined) {
+      const { listSortedText } = await import('./listing/sorted-listing.js')
+      yield* listSortedText(this.#connection, query, query.sort, wanted)
     } else {
       for await (const entries of this.list(query)) yield renderEntries(wanted, entries)
     }

@@ -115,7 +115,8 @@ export function sortKeyOf(entry: Entry, field: NonNullable<EntryQuery['sort']>):
   return entry.kind === 'GREY' ? entry[field] : undefined
 }
 
-function addressSortKey(ip: string): string {
+/** A text by which addresses and networks sort by family and number; what is neither stands for itself. */
+export function addressSortKey(ip: string): string {
   const network = parseCidr(ip)
   if (network === undefined) return ip
   let digits = ''

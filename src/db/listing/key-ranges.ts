@@ -66,6 +66,19 @@ export function selectWhole(
   return statement.raw().get(...within.values) as unknown[]
 }
 
+/** SQL from FROM on, with its values: the rows of a kind inside `scope` that meet `filter`. */
+export function sourceOf(
+  connection: Connection,
+  kind: RangeKind,
+  scope: KeyScope | undefined,
+  filter: string | undefined,
+): { sql: string; values: readonly SqlValue[] } {
+  const { table, condition } = KIND_TABLES[kind]
+  const within = scopeCondition(scope, true)
+  const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
+  return { sql: `FROM ${rowSourceOf(connection, table)} WHERE ${where}`, values: within.values }
+}
+
 /** What `findFirst` sorts by and how many rows it takes. */
 export interface FirstOf {
   /** SQL terms in front of the key; empty for the order of the key. */
@@ -84,16 +97,15 @@ export function findFirst(
   filter: string | undefined,
   { order, limit }: FirstOf,
 ): KeyRange {
-  const { table, columns, condition } = KIND_TABLES[kind]
-  const within = scopeCondition(scope, true)
-  const where = `${condition}${within.sql}${filter === undefined ? '' : ` AND (${filter})`}`
+  const { table, columns } = KIND_TABLES[kind]
+  const { sql, values } = sourceOf(connection, kind, scope, filter)
   const orderBy = [...(order === '' ? [] : [order]), ...columns].join(', ')
-  const rows = `SELECT ${ENTRY_COLUMNS[table]} FROM ${rowSourceOf(connection, table)} WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
+  const rows = `SELECT ${ENTRY_COLUMNS[table]} ${sql} ORDER BY ${orderBy} LIMIT ${limit}`
   return {
     end: undefined,
     select: (aggregates) => {
       const statement = connection.prepare(`SELECT ${aggregates} FROM (${rows})`)
-      return statement.raw().get(...within.values) as unknown[]
+      return statement.raw().get(...values) as unknown[]
     },
   }
 }

@@ -59,7 +59,8 @@ function linesOfRange(
   return renderEntries(form, entriesOfRange(kind, range, filter))
 }
 
-function isFinished({ name }: LineForm, bytes: Buffer, lineCount: number): boolean {
+/** True when lines without special bytes are as `form` would render them. */
+export function isFinished({ name }: LineForm, bytes: Buffer, lineCount: number): boolean {
   if (name === 'classic') return true
   if (name === 'csv') return !hasCsvToQuote(bytes, lineCount)
   // JSON is UTF-8: other bytes are written as escapes.

@@ -3,10 +3,13 @@ import type { EntryQuery, SortField } from '../../domain/query.js'
 import { sortKeyOf } from '../../domain/query-match.js'
 import type { Connection } from '../connection.js'
 import type { SqliteStatement } from '../sqlite-driver.js'
+import type { LineForm } from '../store.js'
 import { entriesOfRange } from '../tables/entry-rows.js'
 import { findFirst, RANGE_ROWS } from './key-ranges.js'
 import { planKind } from './kind-plan.js'
 import { listInKeyOrder } from './listing.js'
+import { renderEntries } from './listing-text.js'
+import { SortedRows } from './sorted-rows.js'
 
 /**
  * Matching entries by one field, ties in the usual order of a listing, entries without that field last. A
@@ -21,12 +24,41 @@ export function* listSorted(connection: Connection, query: EntryQuery, field: So
       return
     }
   }
+  const rows = SortedRows.open(connection, query, field)
+  if (rows !== undefined) {
+    try {
+      yield* rows.entries()
+    } finally {
+      rows.close()
+    }
+    return
+  }
   const sorter = new EntrySorter(connection, field)
   try {
     for (const entries of listInKeyOrder(connection, conditions)) sorter.add(entries)
     yield* sorter.sorted(limit, isDescending === true ? 'DESC' : 'ASC')
   } finally {
     sorter.close()
+  }
+}
+
+/** The same as lines: made by SQLite where it can tell exactly what is wanted. */
+export function* listSortedText(
+  connection: Connection,
+  query: EntryQuery,
+  field: SortField,
+  form: LineForm,
+): Generator<Uint8Array> {
+  const isFirstOnly = query.limit !== undefined && query.limit <= MAX_FIRST
+  const rows = isFirstOnly ? undefined : SortedRows.open(connection, query, field)
+  if (rows === undefined) {
+    for (const entries of listSorted(connection, query, field)) yield renderEntries(form, entries)
+    return
+  }
+  try {
+    yield* rows.lines(form)
+  } finally {
+    rows.close()
   }
 }
 
