@@ -35,6 +35,7 @@ class FakeSession implements PcapSession {
   droppedCount = 0
   state: 'open' | 'closing' | 'ended' = 'open'
   dispatchCount = 0
+  packetsPerRead = Number.POSITIVE_INFINITY
   #listener: ((packet: { buf: Buffer; header: Buffer }) => void) | undefined
 
   readonly session = { dispatch: () => this.#dispatch() }
@@ -64,7 +65,7 @@ class FakeSession implements PcapSession {
       this.state = 'ended'
       return -2
     }
-    for (const packet of this.waiting.splice(0)) {
+    for (const packet of this.waiting.splice(0, this.packetsPerRead)) {
       this.buf.set(packet.subarray(0, this.buf.length))
       const write = endianness() === 'LE' ? 'writeUInt32LE' : 'writeUInt32BE'
       this.header[write](1_700_000_000, 0)
@@ -174,6 +175,17 @@ describe('the libpcap adapter', () => {
     const before = session.dispatchCount
     vi.advanceTimersByTime(TICK_MS)
     expect(session.dispatchCount - before).toBe(1)
+  })
+
+  test('trap 1: a read brings one message of the kernel, and reading goes on until none is left', async () => {
+    const { session, packets } = await open()
+    session.packetsPerRead = 2
+    session.waiting.push(...Array.from({ length: 500 }, (_unused, index) => Uint8Array.of(index & 255)))
+    vi.advanceTimersByTime(TICK_MS)
+    expect(packets).toHaveLength(2)
+    vi.advanceTimersByTime(2)
+    expect(packets).toHaveLength(202)
+    await vi.waitFor(() => expect(packets).toHaveLength(500))
   })
 
   test('a capture without packets is read twice a second, and as before with the first packet', async () => {
