@@ -8,7 +8,7 @@ const USAGE = 'report --output FILE [--since DURATION] [--watch SECONDS] [--json
 
 /** `spamdctl report`: write one HTML page. Manual: docs/man/spamdctl.8. */
 export default class Report extends BaseCommand {
-  static override summary = 'write one HTML page about mail, lists, peers and faults'
+  static override summary = 'write one HTML page about mail, lists, peers and problems'
   static override description =
     'One file without scripts or outside resources, for browser, telephone or paper. Reads only.'
   static override usage = USAGE

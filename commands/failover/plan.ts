@@ -12,11 +12,11 @@ export default class FailoverPlan extends BaseCommand {
   static override usage = 'failover plan FILE [--node NAME] [--show-passphrase] [--json]'
   static override examples = [
     {
-      description: 'show the passphrase, for copying to the other node',
+      description: 'plan both nodes',
       command: 'spamdctl failover plan /etc/spamd/failover.toml',
     },
     {
-      description: 'with the passphrase, for copying to the other node',
+      description: 'show the passphrase, for copying to the other node',
       command: 'spamdctl failover plan --node mx2 --show-passphrase failover.toml',
     },
   ]

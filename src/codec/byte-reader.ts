@@ -1,8 +1,7 @@
 /**
- * Bounds-checked reading of untrusted bytes: the only way in which our binary decoders look at them.
- *
- * Reading past the end never throws: it gives 0 (or an empty array) and sets `isShort`, which stays set. A
- * decoder reads what it needs and then looks at `isShort` once, before it trusts anything.
+ * Bounds-checked reading of untrusted bytes: the only way in which our binary decoders read them.
+ * ¶ Reading past the end never throws: it returns 0 (or an empty array) and sets `isShort`, which stays set.
+ * A decoder reads what it needs and then checks `isShort` once, before it trusts anything.
  */
 export class ByteReader {
   /** True once anything was asked for that is not there. */
@@ -81,7 +80,7 @@ export class ByteReader {
     return this.#bytes.subarray(at, at + lengthBytes)
   }
 
-  /** Text of a field of fixed size up to its first NUL, one character a byte. */
+  /** Text of a fixed-size field up to its first NUL, one character per byte. */
   paddedText(lengthBytes: number): string {
     const fieldEnd = this.position + lengthBytes
     if (lengthBytes < 0 || fieldEnd > this.#end) {

@@ -29,8 +29,8 @@ import {
 } from './sync-record.js'
 
 /**
- * Reads records up to `end`. One that is not whole, or holds an address or text that no entry may have, refuses all of
- * them; records of a type that is not known are passed over and counted.
+ * Reads records up to `end`. If one is incomplete, or contains an address or text that no entry may have, all
+ * are refused; records of an unknown type are skipped and counted.
  */
 export function decodeRecords(
   bytes: Uint8Array,
@@ -195,7 +195,7 @@ function readStamp(reader: ByteReader): WireStamp {
   return { time: readTime(reader), counter: reader.u16be(), node: reader.u32be() }
 }
 
-/** Bytes without control characters, as text of one character a byte; false for others. */
+/** Bytes without control characters, as text of one character per byte; false for others. */
 function readText(reader: ByteReader, maxBytes: number): string | false {
   const bytes = reader.take(reader.u16be())
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')

@@ -1,6 +1,6 @@
 /**
- * Cuts a stream of bytes into lines of wire text (latin-1) without their line feed. A line beyond the cap
- * is delivered cut to one character more than the cap, so that the consumer sees that it is too long while
+ * Splits a stream of bytes into lines of wire text (latin-1) without their line feed. A line beyond the limit
+ * is truncated to one character more than the limit, so that the consumer sees that it is too long while
  * memory stays bounded.
  */
 export class LineSplitter {

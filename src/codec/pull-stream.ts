@@ -1,7 +1,7 @@
 /**
- * What two gateways say to one another in a pull, over the standard input and output of a program at the other end
- * (ssh). The asking side sends one line of JSON; the answer is a line that names the format, then frames: one byte of
- * type, four of length (big-endian), and so many bytes.
+ * The protocol between two gateways in a pull, over the standard input and output of a program at the other
+ * end (ssh). The requesting side sends one line of JSON; the answer is a line that names the format, then
+ * frames: one byte of type, four of length (big-endian), and that many bytes.
  *
  * | type | holds                                                                          |
  * | ---  | ---                                                                            |
@@ -16,7 +16,7 @@ import { encodeSoundRecord } from './encode-sync-record.js'
 import type { SyncRecord } from './sync-record.js'
 
 const PULL_MAGIC = 'spamdctl pull 1\n'
-/** Longest line of a request: positions of more gateways than anybody has. */
+/** Maximum length of a request: enough for the positions of any number of gateways in use. */
 export const MAX_REQUEST_BYTES = 16 * 1024
 /** Records of one frame; one record more may stand behind them. */
 const FRAME_BYTES = 32 * 1024
@@ -34,7 +34,7 @@ export interface PullHeader {
   node: number | null
   newest: number
   nowSec: number
-  /** False: only what changed behind the position that was asked for. */
+  /** False: only changes after the requested position. */
   isWhole: boolean
 }
 

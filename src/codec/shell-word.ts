@@ -1,9 +1,11 @@
-/** Words that every shell takes as they are. A leading `-` would be an option, `=` and `~` mean something to some. */
+/**
+ * Words that need no quoting in any shell. A leading `-` would be an option, `=` and `~` are special in some.
+ */
 const PLAIN = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+:,./=-]*$/
 
 /**
- * Characters that cannot be copied from a terminal as they are: controls, separators, what changes the order of
- * reading, and the replacement character, which stands for bytes that were no text.
+ * Characters that cannot be copied from a terminal: control characters, separators, those that change the
+ * direction of text, and the replacement character, which stands for invalid bytes.
  */
 const NOT_COPIED = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\ufffd]/u
 

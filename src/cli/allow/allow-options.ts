@@ -11,7 +11,7 @@ const SHARED: readonly OptionSpec[] = [
 const FIREWALL: OptionSpec = {
   long: 'firewall',
   value: 'NAME',
-  summary: 'packet filter',
+  summary: 'packet filter to use',
   choices: ['pf', 'nft', 'ipset', 'none'],
 }
 const DNS: OptionSpec = {

@@ -16,7 +16,7 @@ export const DNS_OPTIONS: readonly OptionSpec[] = [
 ]
 
 export const LOSING_OPTIONS: readonly OptionSpec[] = [
-  { long: 'since', value: 'DURATION', summary: 'look at tries since this long ago (default 3d)' },
+  { long: 'since', value: 'DURATION', summary: 'look back this long (default 3d)' },
   {
     long: 'min-addresses',
     value: 'N',

@@ -9,7 +9,12 @@ export const PLACE_OPTIONS: readonly OptionSpec[] = [
   { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
   { long: 'key', value: 'FILE', summary: 'synchronisation key instead of SPAMD_KEY' },
   { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd instead of SPAMD_CONTROL_SOCKET' },
-  { long: 'firewall', value: 'NAME', summary: 'packet filter', choices: ['pf', 'nft', 'ipset', 'none'] },
+  {
+    long: 'firewall',
+    value: 'NAME',
+    summary: 'packet filter to use',
+    choices: ['pf', 'nft', 'ipset', 'none'],
+  },
   { long: 'help', summary: 'show this help' },
 ]
 

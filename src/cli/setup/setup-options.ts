@@ -9,7 +9,7 @@ export const SETUP_USAGE = 'usage: spamd-setup [-bDdn]\n'
 
 export const SETUP_OPTIONS: readonly OptionSpec[] = [
   { short: 'b', summary: 'also load the firewall table spamd (blacklist-only mode)' },
-  { short: 'D', summary: 'go to the background' },
+  { short: 'D', summary: 'run in the background' },
   { short: 'd', summary: 'report progress; with -n, planned changes' },
   { short: 'n', summary: 'fetch and check everything, but change nothing' },
   { long: 'check', summary: 'check spamd.conf and exit' },
@@ -17,7 +17,7 @@ export const SETUP_OPTIONS: readonly OptionSpec[] = [
   { long: 'force', summary: 'refetch all lists, ignoring server limits' },
   { long: 'offline', summary: 'load everything from the last good copies' },
   { long: 'accept-shrink', summary: 'accept lists that shrank by more than half' },
-  { long: 'accept-growth', summary: 'accept lists that grew a lot or hold very wide networks' },
+  { long: 'accept-growth', summary: 'accept lists that grew a lot or contain very wide networks' },
   {
     long: 'max-bytes',
     value: 'N',
@@ -31,10 +31,15 @@ export const SETUP_OPTIONS: readonly OptionSpec[] = [
   },
   { long: 'format', value: 'FORMAT', summary: 'format of --output', choices: OUTPUT_FORMATS },
   { long: 'json', summary: 'print the whole report as JSON' },
-  { long: 'wait', value: 'SECONDS', summary: 'wait for the end of another run (default 0)' },
+  { long: 'wait', value: 'SECONDS', summary: 'wait this many seconds for another run to end (default 0)' },
   { long: 'cfg-port', value: 'PORT', summary: 'configuration port of spamd' },
   { long: 'config-socket', value: 'PATH', summary: 'reach spamd through its Unix socket' },
-  { long: 'firewall', value: 'NAME', summary: 'packet filter', choices: ['pf', 'nft', 'ipset', 'none'] },
+  {
+    long: 'firewall',
+    value: 'NAME',
+    summary: 'packet filter to use',
+    choices: ['pf', 'nft', 'ipset', 'none'],
+  },
   { long: 'conf', value: 'FILE', summary: 'spamd.conf to use instead of the default' },
   { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
   { long: 'user', value: 'NAME', summary: 'user to run as when started by root (default _spamdfeed)' },

@@ -22,7 +22,7 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
     long: 'dnswl',
     value: 'ZONE[=CODES]',
     isRepeatable: true,
-    summary: 'let clients on this DNS allow list pass at their first attempt',
+    summary: 'make clients on this DNS allow list WHITE at their first attempt',
   },
   {
     long: 'dnsbl',
@@ -34,7 +34,7 @@ export const SENDER_OPTIONS: readonly OptionSpec[] = [
     long: 'dns-server',
     value: 'ADDRESS[:PORT]',
     isRepeatable: true,
-    summary: 'name server to use for these instead of resolv.conf(5)',
+    summary: 'name server for SPF and DNS lists instead of resolv.conf(5)',
   },
 ]
 

@@ -123,7 +123,7 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
     summary: 'inherited listening socket (socket activation, TPROXY)',
   },
   { long: 'cfg-port', value: 'PORT', summary: 'configuration port instead of SPAMD_CFG_PORT' },
-  { long: 'config-socket', value: 'PATH', summary: 'Unix socket for set-up and status commands' },
+  { long: 'config-socket', value: 'PATH', summary: 'Unix socket for setup and status commands' },
   { long: 'sync-port', value: 'PORT', summary: 'synchronisation port instead of SPAMD_SYNC_PORT' },
   { long: 'sync-max-skew', value: 'DURATION', summary: 'maximum age of an accepted message (default 1h)' },
   {

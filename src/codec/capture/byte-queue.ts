@@ -2,8 +2,8 @@
 const INITIAL_BYTES = 64 * 1024
 
 /**
- * Bytes of a stream that arrive in chunks and leave in pieces of our choice. Chunks are copied into one buffer
- * that holds what is unread only: its size is bounded by the largest piece asked for plus one chunk.
+ * Bytes of a stream that arrive in chunks and are taken in parts of any size. Chunks are copied into one
+ * buffer that holds only unread bytes: its size is bounded by the largest part requested plus one chunk.
  */
 export class ByteQueue {
   /** Offset in the stream of the next unread byte. */

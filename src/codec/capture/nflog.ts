@@ -47,7 +47,7 @@ export interface NflogRecord {
   /** Interface indexes, or undefined when not given. */
   inputIndex: number | undefined
   outputIndex: number | undefined
-  /** Text of the rule, without its NUL; one character a byte; '' when absent. */
+  /** Text of the rule, without its NUL; one character per byte; '' when absent. */
   prefix: string
   /** The packet from its IP header on, a view into the given bytes. */
   payload: Uint8Array

@@ -44,7 +44,7 @@ export class PcapFileReader implements CaptureFormatReader {
   readonly #queue: ByteQueue
   readonly byteOrder: ByteOrder
 
-  /** `queue` stands at the magic number, whose byte order is given. */
+  /** `queue` is positioned at the magic number, whose byte order is given. */
   constructor(queue: ByteQueue, byteOrder: ByteOrder) {
     this.#queue = queue
     this.byteOrder = byteOrder

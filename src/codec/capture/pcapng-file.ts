@@ -27,7 +27,7 @@ const MIN_BLOCK_BYTES = 12
 const MIN_SECTION_BYTES = 28
 /** Blocks that we read whole: a packet of the largest size with room for its options. */
 const MAX_READ_BLOCK_BYTES = MAX_CAPTURED_BYTES + 65_536
-/** Interfaces of one section; a capture of every interface of a large router stays far below. */
+/** Interfaces of one section; a capture of every interface of a large router stays well below. */
 export const MAX_PCAPNG_INTERFACES = 4_096
 const OPTION_END = 0
 const OPTION_TIME_RESOLUTION = 9
@@ -49,7 +49,7 @@ export class PcapngFileReader implements CaptureFormatReader {
   /** Rest of a block that is being skipped. */
   #skipBytes = 0
 
-  /** `queue` stands at the first section header. */
+  /** `queue` is positioned at the first section header. */
   constructor(queue: ByteQueue) {
     this.#queue = queue
   }

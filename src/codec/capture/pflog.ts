@@ -66,7 +66,7 @@ export interface PflogRecord {
 export type PflogReason = 'truncated' | 'header-length' | 'family' | 'no-packet'
 
 /**
- * Decodes the header and finds the packet behind it. The padding differs between systems, so the version
+ * Decodes the header and finds the packet after it. The padding differs between systems, so the version
  * nibble at the place must fit the family, else the other places in use are tried.
  */
 export function decodePflog(bytes: Uint8Array): Decoded<PflogRecord, PflogReason> {

@@ -30,7 +30,8 @@ export function* configLineChunks(list: {
     let leftBlocks = count
     for (const chunk of cidrChunks(family, ';')) {
       leftBlocks -= countSeparators(chunk)
-      // Every block is followed by a separator; behind the last one the next keyword or the line end brings it.
+      // Every block is followed by a separator; after the last one the next keyword or the line end provides
+      // it.
       yield leftBlocks === 0 ? chunk.subarray(0, chunk.length - 1) : chunk
     }
   }

@@ -1,13 +1,16 @@
 /**
- * Reads config lines (grammar in `config-line.ts`) as their bytes arrive, cut anywhere, in bounded memory:
- * nothing but the addresses themselves, in typed arrays, is kept of a line.
- * Source: spamd(8), CONFIGURATION CONNECTIONS; what the original does with each kind of bad line.
+ * Reads config lines (grammar in `config-line.ts`) as their bytes arrive, split anywhere, in bounded memory:
+ * only the addresses of a line are kept, in typed arrays. Source: spamd(8), CONFIGURATION CONNECTIONS; what
+ * the original does with each kind of bad line.
  */
 import { type PrefixCollector as Collector, PrefixCollector, type PrefixColumns } from './config-prefixes.js'
 
 /** Longest list name: names come from capability records, which are far shorter. */
 export const MAX_NAME_BYTES = 4096
-/** Longest message; each client of the list is sent it a byte a second, so this is two weeks of patience. */
+/**
+ * Maximum length of a message; each client on the list receives it at a byte per second, so this would take
+ * two weeks.
+ */
 export const MAX_MESSAGE_BYTES = 1024 * 1024
 /** Longest address item; the longest that means anything has 49 bytes. */
 export const MAX_ITEM_BYTES = 256
@@ -33,7 +36,10 @@ export interface ReceivedList {
 export type ConfigLine =
   | ({ kind: 'replace' } & ReceivedList)
   | { kind: 'clear'; name: string }
-  /** Structure fine, but an item is no address: `ipv4` and `ipv6` hold the good ones in front of the first bad one. */
+  /**
+   * The structure is valid, but an item is not an address: `ipv4` and `ipv6` hold the valid ones before the
+   * first bad one.
+   */
   | ({ kind: 'bad-address'; item: string; reason: string; debugTexts: string[] } & ReceivedList)
   /** Bad structure. `name` is empty when the line had none. */
   | { kind: 'bad-structure'; name: string; reason: string; debugTexts: string[] }
@@ -109,12 +115,12 @@ export class ConfigLineDecoder {
   readonly #message = new Field(MAX_MESSAGE_BYTES)
   readonly #token = new Field(MAX_ITEM_BYTES)
   #isEscaped = false
-  /** Where the text between the quotes ends in `#message`, which also holds what `bad message:` shows. */
+  /** Where the text between the quotes ends in `#message`, which also contains what `bad message:` shows. */
   #messageLength = 0
   #lineBytes = 0
   #isBehindNul = false
   #family: 4 | 6 = 4
-  /** The family was there before: refused behind its addresses, as the original does. */
+  /** The family appeared before: refused after its addresses, like the original does. */
   #isDuplicate = false
   #announced = 0
   #remaining = 0
@@ -322,7 +328,7 @@ export class ConfigLineDecoder {
     return { kind: 'bad-address', ...list, item, reason, debugTexts: [`sdl_add: parse error, "${item}"`] }
   }
 
-  /** Refuses a line that ends where it must not. */
+  /** Refuses a line that ends too early. */
   #checkEnd(): void {
     switch (this.#state) {
       case 'name':

@@ -15,7 +15,7 @@ export interface PrefixColumns {
 /** Address text as long as an IPv6 address can be written (INET6_ADDRSTRLEN without its NUL). */
 const ADDRESS_TEXT = /^([^/]{1,45})\/[ \t\n\v\f\r]*\+?([0-9]{1,10})/
 
-/** `::ffff:0:0/96` holds the IPv4-mapped addresses, which stand for IPv4. */
+/** `::ffff:0:0/96` contains the IPv4-mapped addresses, which stand for IPv4. */
 const MAPPED_PREFIX_LENGTH = 96
 
 const SLASH = 0x2f
@@ -56,8 +56,8 @@ export class PrefixCollector {
   }
 
   /**
-   * Takes up to `most` plainly written items from `bytes[start]` on, each ended by `;`. Stops in front
-   * of the first that is written otherwise, may be cut by the end of the bytes, or ends the line. Returns
+   * Takes up to `most` plainly written items from `bytes[start]` on, each ended by `;`. Stops before the
+   * first that is written differently, may be cut off by the end of the bytes, or ends the line. Returns
    * where it stopped and how many it took; the separator `;` of each is consumed.
    */
   takePlainItems(bytes: Uint8Array, start: number, most: number): { next: number; taken: number } {
@@ -73,7 +73,9 @@ export class PrefixCollector {
     return { next, taken }
   }
 
-  /** Takes one item of any spelling that spamd reads: blanks or `+` before the length, anything behind it. */
+  /**
+   * Takes one item in any spelling that spamd accepts: blanks or `+` before the length, anything after it.
+   */
   takeItem(item: string): boolean {
     const [, address = '', lengthText = ''] = ADDRESS_TEXT.exec(item) ?? []
     const prefixLength = Number(lengthText)

@@ -22,7 +22,7 @@ export interface ByteSource {
 export type HashFileItem =
   /** `offset`: of the page on which the pair starts. */
   | { type: 'record'; offset: number; key: Uint8Array; data: Uint8Array; littleEndian: boolean }
-  /** Something unreadable; the reader goes on with the next chain. `offset` is in bytes of the file. */
+  /** Unreadable data; the reader continues with the next chain. `offset` is in bytes of the file. */
   | { type: 'damage'; offset: number; reason: string }
 
 const BERKELEY_HASH_MAGIC = 0x061561

@@ -22,7 +22,7 @@ export function isDbDumpStart(line: string): boolean {
   return /^VERSION=[0-9]+$/.test(line)
 }
 
-/** Reads the lines behind the first one. */
+/** Reads the lines after the first one. */
 export class DbDumpReader {
   readonly #times: ImportTimes
   #isHeader = true

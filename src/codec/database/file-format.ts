@@ -1,5 +1,6 @@
 /**
- * What a database file of greylisting software is, told by its first bytes, so that an import can read it or name it.
+ * The type of a database file of greylisting software, determined by its first bytes, so that an import can
+ * read it or name it.
  *
  *   SQLite        "SQLite format 3\0" at 0; big-endian application id at 68 (sqlite.org/fileformat2.html)
  *   Berkeley DB   1.85: magic at 0, any byte order; 2 and later: magic at 12 (dbopen(3), db_page.h of Berkeley DB)
@@ -14,7 +15,7 @@ export type FileFormat =
   /** A format that is only named. */
   | { type: 'foreign'; name: string; hint: string }
 
-/** Bytes that `detectFileFormat` wants to see where the file has so many. */
+/** Number of bytes that `detectFileFormat` needs, if the file has that many. */
 export const FORMAT_BYTES = 512
 
 const HASH_MAGIC = 0x00061561
@@ -26,7 +27,7 @@ const APPLICATION_ID_OFFSET = 68
 const BY_TEXT =
   'import its text: on the host that wrote it "spamdb | ..." or "greydb | ..."; of postgrey "db_dump -p postgrey_clients.db | spamdctl import -"'
 
-/** Formats that hold a listing inside: place and bytes of the magic, name, way out. */
+/** Formats that contain a listing: position and bytes of the magic, name, fix. */
 const PACKED = [
   [0, '\xfd7zXZ\0', 'compressed by xz(1)', 'xz -dc FILE | spamdctl import -'],
   [0, '\x28\xb5\x2f\xfd', 'compressed by zstd(1)', 'zstd -dc FILE | spamdctl import -'],

@@ -13,8 +13,8 @@ import type { ImportedLine, ImportTimes } from './imported-line.js'
 import { COMMENT_LINE_PREFIX, type GreyLine, parseSpamdbLine } from './spamdb-text.js'
 
 /**
- * Stands in an export in front of the first tuple without angle brackets, where a reader would else take the file for
- * one of greydb, which prints all tuples so.
+ * Precedes, in an export, the first tuple without angle brackets; otherwise a reader would assume a file of
+ * greydb, which prints all tuples that way.
  */
 export const EXACT_LINE = '#exact'
 
@@ -26,9 +26,12 @@ export class ImportTextReader {
   readonly #times: ImportTimes
   #isFirstLine = true
   #dump: DbDumpReader | undefined
-  /** Set as soon as a tuple shows that sender and recipient are written as they came over the wire. */
+  /** Set as soon as a tuple shows that sender and recipient are written as received over the wire. */
   #hasBrackets = false
-  /** Until when milter-greylist lets an address pass: it has a line for each tuple, we have one for the address. */
+  /**
+   * Time until which milter-greylist lets an address pass: it has a line for each tuple, we have one for the
+   * address.
+   */
   readonly #autoWhite = new Map<string, number>()
 
   constructor(times: ImportTimes) {

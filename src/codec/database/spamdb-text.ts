@@ -58,8 +58,8 @@ const BAR = 0x7c
 /** Distance of the minus sign from the digit 0. */
 const MINUS = 0x2d - 0x30
 /**
- * Starts a line of `spamdctl export` that holds the comment of the entry on the line before; spamdb itself
- * prints no comments, since the original's lines have no place for them.
+ * Starts a line of `spamdctl export` that contains the comment of the entry on the line before; spamdb itself
+ * prints no comments, because the original's lines have no place for them.
  */
 export const COMMENT_LINE_PREFIX = '#comment|'
 /** Words between bars of a tuple: all ways to part them are tried, so their number is bounded. */
@@ -125,7 +125,7 @@ export function escapeField(text: string): string {
   )
 }
 
-/** Inverse of `escapeField`; also reads `\x7c`. Other backslashes stay as they are. */
+/** Inverse of `escapeField`; also reads `\x7c`. Other backslashes are kept. */
 export function unescapeField(text: string): string {
   if (!text.includes('\\x')) return text
   return text.replace(/\\x(0[1-9a-f]|1[0-9a-f]|7f|5c|7c)/g, (_, digits: string) =>

@@ -7,15 +7,15 @@ const MAX_PTR_NAMES = 10
 
 /** What DNS calls an address. */
 export interface ClientNames {
-  /** Of the reverse look-up: `failed` when nobody answered. */
+  /** Result of the reverse look-up: `failed` when nobody answered. */
   status: DnsAnswer['status']
   /** Lower case; only names whose own addresses hold the client. */
   names: readonly string[]
 }
 
 /**
- * The names of a canonical address that lead back to it: anybody can write a name into his own reverse zone. Whatever
- * fails makes fewer names. Source: RFC 7208 section 5.5.
+ * The names of a canonical address that resolve back to it: anyone can put any name into their own reverse
+ * zone. Failures only reduce the number of names. Source: RFC 7208 section 5.5.
  */
 export function* clientNames(clientIp: string): DnsDialogue<ClientNames> {
   const type = familyOf(clientIp) === 4 ? 'A' : 'AAAA'

@@ -11,11 +11,14 @@ import type { DnsAnswer, DnsQuestion } from './dns-question.js'
 export interface DnsList {
   /** Lower case. */
   zone: string
-  /** Ranges of the four numbers of an answer, lowest and highest; none: every answer that is no error. */
+  /** Ranges of the four numbers of an answer, lowest and highest; none: every answer except errors. */
   codes: readonly (readonly (readonly [number, number])[])[]
 }
 
-/** What a list says of an address; `unusable`: the zone refuses whoever asks, or answers what no list answers. */
+/**
+ * What a list says about an address; `unusable`: the zone refuses the query, or its answer is not that of a
+ * list.
+ */
 export type DnsListing = 'listed' | 'unlisted' | 'unusable'
 
 /** Numbers of one answer. */
@@ -68,8 +71,8 @@ export function readDnsListAnswer({ codes }: DnsList, answer: DnsAnswer): DnsLis
 }
 
 /**
- * Answers that are none: outside of 127/8 (a zone that was sold), 127.0.0.1 (RFC 5782 section 5), 127.255.255.0/24
- * (Spamhaus: who asks is refused) and 127.0.0.255 (dnswl.org: the same).
+ * Answers that do not count: outside of 127/8 (a zone that was sold), 127.0.0.1 (RFC 5782 section 5),
+ * 127.255.255.0/24 (Spamhaus: the query is refused) and 127.0.0.255 (dnswl.org: the same).
  */
 function isRefusal(value: string): boolean {
   const number = ipv4ToNumber(value)

@@ -1,6 +1,6 @@
 /**
- * What is asked of DNS, as values: rules that need DNS are generators that ask and are fed the answers, so that they
- * stay pure and whoever runs them owns the sockets, the time-outs and the cache.
+ * DNS queries as values: rules that need DNS are generators that yield queries and receive the answers, so
+ * that they stay pure and their runner owns the sockets, the time-outs and the cache.
  */
 
 /** The types of record that are ever asked for. */
@@ -13,9 +13,10 @@ export interface DnsQuestion {
 }
 
 /**
- * `found`: at least one value, in the order of the answer. A and AAAA: canonical addresses. MX: host names, the most
- * preferred first. PTR: host names. TXT: the joined strings of a record, one character a byte.
- * `none`: the name does not exist, or has no record of that type. `failed`: time-out, refusal, a server's failure.
+ * `found`: at least one value, in the order of the answer. A and AAAA: canonical addresses. MX: host names,
+ * the most preferred first. PTR: host names. TXT: the joined strings of a record, one character per byte.
+ * `none`: the name does not exist, or has no record of that type. `failed`: time-out, refusal, a server's
+ * failure.
  */
 export type DnsAnswer =
   | { status: 'found'; values: readonly string[] }

@@ -100,7 +100,7 @@ class WordList {
   }
 }
 
-/** Ranges as they came, with the place of their lines. */
+/** Ranges in the order of the text, with the position of their lines. */
 class Recorded {
   readonly firsts = new WordList()
   readonly lasts = new WordList()
@@ -113,7 +113,7 @@ export class LineIndexBuilder {
   readonly #reader: ListLineReader
   readonly #ipv4 = new Recorded()
   readonly #ipv6 = new Recorded()
-  /** The beginning of a line whose end has not come yet; of one that is too long, no more than shows that. */
+  /** The beginning of an unfinished line; of one that is too long, only enough to show that. */
   #pending: Uint8Array = new Uint8Array(0)
   /** Bytes of that line that are not kept. */
   #droppedBytes = 0
@@ -251,7 +251,7 @@ export class LineIndex {
     this.#ipv6Count = ipv6Count
   }
 
-  /** The index in a file's content; undefined when it is none of ours or was cut short. */
+  /** The index in a file's content; undefined when it is not ours or is truncated. */
   static decode(bytes: Uint8Array): LineIndex | undefined {
     if (bytes.length < HEADER_BYTES) return undefined
     const header = Buffer.from(bytes.buffer, bytes.byteOffset, HEADER_BYTES)

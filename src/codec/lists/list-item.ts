@@ -13,7 +13,7 @@ const HEX_DIGITS = 8
 
 /**
  * Reads an address, network or range at the start of a stretch of bytes and adds it to a collector. Never
- * takes in more than the text says: what it leaves out is told in the remark. Grammar and its reasons:
+ * accepts more than the text says: what it ignores is reported in the remark. Grammar and its reasons:
  * docs/protocol/list-formats.md.
  */
 export class ListItemReader {

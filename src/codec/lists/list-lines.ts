@@ -39,7 +39,7 @@ type WholeNoteKind = 'wide' | 'special-use' | 'special-use-cut'
 /** A kind of note about a list. */
 export type ListNoteKind = LineNoteKind | WholeNoteKind
 
-/** One kind of notable line, told once for the whole list. */
+/** One kind of notable line, reported once for the whole list. */
 export interface ListNote {
   kind: ListNoteKind
   count: number
@@ -63,7 +63,7 @@ export interface ListFailure {
   message: string
 }
 
-/** What a list holds and what was odd about it. */
+/** The content of a list and anything unusual in it. */
 export interface ListSummary {
   /** Every address of the accepted lines, without the excluded ones. */
   set: IpRangeSet

@@ -20,7 +20,7 @@ type Token =
   /** Text as it is meant: quotes and quoted pairs resolved. */
   { kind: 'text'; value: string } | { kind: 'space' } | { kind: 'literal'; value: string } | { kind: Special }
 
-/** Reads what stands behind the colon of `RCPT TO:`, parameters behind the path included; latin-1 text. */
+/** Reads the text after the colon of `RCPT TO:`, including parameters after the path; latin-1 text. */
 export function readRecipient(argument: string): RecipientAddress {
   const path = withoutRoute(pathOf(tokensOf(argument)))
   const at = path.findLastIndex(({ kind }) => kind === '@')
@@ -90,7 +90,7 @@ function readQuoted(text: string, start: number): [string, number] {
   let index = start + 1
   while (index < text.length && text[index] !== '"') {
     if (text[index] === '\\') index += 1
-    // Folding inside quotes is taken away, its blanks are content.
+    // Folding inside quotes is removed, its blanks are content.
     const character = text[index] ?? ''
     if (character !== '\r' && character !== '\n') value += character
     index += 1
@@ -113,7 +113,7 @@ function skipComment(text: string, start: number): number {
   return text.length
 }
 
-/** What stands in the innermost brackets, or the first word where there are none. */
+/** The text in the innermost brackets, or the first word if there are none. */
 function pathOf(tokens: readonly Token[]): readonly Token[] {
   const open = tokens.findLastIndex(
     ({ kind }, index) => kind === '<' && !tokens.slice(0, index).some((token) => token.kind === '>'),

@@ -56,7 +56,7 @@ export function parseMailPath(line: string): string | undefined {
   return colon < 0 ? undefined : firstWord(line, colon + 1)
 }
 
-/** All that stands behind the first colon, for `readRecipient`; empty without a colon. */
+/** Everything after the first colon, for `readRecipient`; empty without a colon. */
 export function parseMailArgument(line: string): string {
   const colon = line.indexOf(':')
   return colon < 0 ? '' : detachText(line.slice(colon + 1))

@@ -42,7 +42,7 @@ export interface Refusal {
   original: string | undefined
 }
 
-/** A list with the record that it was read from, or why there is none and what can be told all the same. */
+/** A list with its record, or why there is none and what is known anyway. */
 export type ReadList =
   | { ok: true; list: SpamdList; record: CapabilityRecord; fields: readonly CapabilityField[] }
   | { ok: false; refusal: Refusal; colour: Colour; isNever: boolean }
@@ -59,7 +59,10 @@ interface ListRecord {
   messageField: MessageField
 }
 
-/** Reads the list `name`, which `all` names at `position`. The first fault in the order of the original is told. */
+/**
+ * Reads the list `name`, which `all` names at `position`. The first error in the order of the original is
+ * reported.
+ */
 export function readList(name: string, position: TextPosition, context: ListContext): ReadList {
   const record = context.index.find(name)
   const notFound = `Can't find "${name}" in spamd config: ${NOT_FOUND}`

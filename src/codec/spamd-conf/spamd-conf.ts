@@ -20,7 +20,7 @@ const MAX_LISTS = 4096
 /** Findings that are reported: a file with more is not a spamd.conf. */
 const MAX_DIAGNOSTICS = 1000
 /**
- * Reads a spamd.conf. Never throws: what cannot be used is told in `diagnostics`, and `lists` keeps its
+ * Reads a spamd.conf. Never throws: what cannot be used is reported in `diagnostics`, and `lists` keeps its
  * place. `fileName` is only for the diagnostics.
  */
 export function parseSpamdConf(bytes: Uint8Array, options: { fileName: string }): SpamdConf {

@@ -10,7 +10,7 @@ export type ListMethod = (typeof LIST_METHODS)[number]
 /** A list of spamd.conf that can be fetched. */
 export interface SpamdList {
   isUsable: true
-  /** Latin-1, one character a byte; no semicolon, which would end it on the way to spamd. */
+  /** Latin-1, one character per byte; no semicolon, which ends it in the protocol of spamd. */
   name: string
   colour: 'black' | 'white'
   /** Present for black lists only. */
@@ -18,7 +18,7 @@ export interface SpamdList {
   method: ListMethod
   /** Path, URL without scheme, or command line. */
   location: string
-  /** `:column#N:`, from 1: the column of a table that holds the addresses. */
+  /** `:column#N:`, from 1: the column of a table that contains the addresses. */
   column: number | undefined
   /** `:min#N:`: fewer entries mean that something is wrong with the source. */
   minEntries: number | undefined
@@ -34,7 +34,7 @@ export interface SpamdList {
   isNever: boolean
   /** A white list for the black list before it; false for black lists, and for a `:never:` list without `:white:`. */
   isException: boolean
-  /** The black list that a white list takes addresses out of; undefined for one before any black list. */
+  /** The black list from which a white list removes addresses; undefined for one before any black list. */
   appliesTo: string | undefined
   /** Where `all` names it. */
   position: TextPosition
@@ -44,7 +44,7 @@ export interface SpamdList {
 export interface UnusableList {
   isUsable: false
   name: string
-  /** Undefined when not even that can be told: it must be taken for a white list that failed. */
+  /** Undefined when not even that is known: it must be treated as a white list that failed. */
   colour: 'black' | 'white' | undefined
   /** For a white list the black list before it, as in `SpamdList`. */
   appliesTo: string | undefined
@@ -59,6 +59,9 @@ export type ListEntry = SpamdList | UnusableList
 export interface ConfDiagnostic extends Diagnostic {
   /** The list that it is about; undefined for the file as a whole. */
   list: string | undefined
-  /** What the original says before it gives up, without its name and not yet escaped; undefined when it goes on. */
+  /**
+   * The original's last message before it gives up, without its name and not yet escaped; undefined when it
+   * continues.
+   */
   original: string | undefined
 }

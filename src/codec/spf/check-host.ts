@@ -1,9 +1,10 @@
 /**
- * Says what a domain's SPF record makes of a client: check_host() of RFC 7208, as a dialogue that asks DNS and is fed
- * the answers. It reads no clock: whoever runs the dialogue ends it when it takes too long.
+ * Evaluates a domain's SPF record for a client: check_host() of RFC 7208, as a dialogue that yields DNS
+ * queries and receives the answers. It reads no clock: the runner of the dialogue ends it when it takes too
+ * long.
  *
- * The text behind `exp=` is never asked for, since nobody is shown it; its form is checked as that of all terms.
- * Source: RFC 7208 sections 4 to 7.
+ * The text behind `exp=` is never asked for, since nobody is shown it; its form is checked as that of all
+ * terms. Source: RFC 7208 sections 4 to 7.
  */
 import { familyOf } from '../../ip/address.js'
 import { isInNetwork, networkOf } from '../../ip/cidr.js'
@@ -31,7 +32,7 @@ export interface SpfRequest {
   clientIp: string
   /** Domain whose record is asked: of the sender, or of HELO for the null sender. */
   domain: string
-  /** Part of the sender in front of the `@`; empty or undefined: `postmaster`. */
+  /** The part of the sender before the `@`; empty or undefined: `postmaster`. */
   localPart?: string | undefined
   helo: string
 }

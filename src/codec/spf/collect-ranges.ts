@@ -1,10 +1,10 @@
 /**
- * Walks the SPF record of a domain and gathers the addresses that pass for it, whoever the client is: what one check
- * says of one address, said of all addresses at once.
+ * Evaluates the SPF record of a domain and collects the addresses that pass for it, for any client: the
+ * result of a check for all addresses at once.
  *
- * A range is sure when every client in it passes: no earlier term has decided about it otherwise, and none that hangs
- * on the client (`ptr`, `exists`, a macro that names client or sender) stands in front of it that could.
- * Source: RFC 7208, as check-host.ts.
+ * A range is sure when every client in it passes: no earlier term has decided about it otherwise, and none
+ * that hangs on the client (`ptr`, `exists`, a macro that names client or sender) stands in front of it that
+ * could. Source: RFC 7208, as check-host.ts.
  */
 import { familyOf } from '../../ip/address.js'
 import { networkOf, parseCidr } from '../../ip/cidr.js'
@@ -46,7 +46,10 @@ export interface WalkLimits {
 const MOST_IPV4_ADDRESSES = 2 ** 20
 const MOST_IPV6_ADDRESSES = 2 ** 100
 
-/** True when so many addresses pass for a domain that a pass says nothing (`+all`, half of the address space). */
+/**
+ * True when so many addresses pass for a domain that a pass means nothing (`+all`, half of the address
+ * space).
+ */
 export function isTooWide({ sure, possible }: RangePair): boolean {
   const { ipv4, ipv6 } = countAddresses(unionOf([sure, possible]))
   return ipv4 > MOST_IPV4_ADDRESSES || ipv6 > MOST_IPV6_ADDRESSES

@@ -19,7 +19,7 @@ export interface RangePair {
 export class GatheredRanges {
   #sure = EMPTY_SET
   #possible = EMPTY_SET
-  /** Clients about whom a directive has decided. */
+  /** Clients decided by a directive. */
   #decided = EMPTY_SET
   /** A directive that does not pass may match clients that nobody can name. */
   #isDoubtful = false

@@ -12,7 +12,7 @@ import { collectRanges, isTooWide } from './collect-ranges.js'
 export type SenderJudgement =
   | {
       result: 'pass'
-      /** All addresses that pass for the domain, whoever the client is. */
+      /** All addresses that pass for the domain, for any client. */
       sure: IpRangeSet
       /** The client is one of them; false: it passed by `ptr`, `exists` or a macro. */
       isOfDomain: boolean
