@@ -197,10 +197,10 @@ export interface Store {
   ): Promise<Changed<TupleOutcome, HostChange>>
   /**
    * What a scan that begins now must do: on a server one gateway at a time removes expired entries (`all`),
-   * every other occasionally compares its tables with all addresses (`hosts`) and otherwise has nothing to
-   * do.
+   * every other compares its tables with all addresses occasionally and when `isAsked` (`hosts`), and
+   * otherwise has nothing to do.
    */
-  beginScan(): Promise<ScanScope>
+  beginScan(options?: { isAsked?: boolean }): Promise<ScanScope>
   /**
    * Examines the next `limit` rows (addresses, then tuples; spamtraps are never due). With `dueAt`, tuples
    * that neither expired nor passed by then are left out, which makes a scan of many waiting tuples cheap.

@@ -242,6 +242,7 @@ describe('the scan', () => {
     expect(await stores[1]!.beginScan()).toBe('hosts')
     await walk(stores[1]!)
     expect(await stores[1]!.beginScan()).toBe('nothing')
+    expect(await stores[1]!.beginScan({ isAsked: true })).toBe('hosts')
     expect(await stores[0]!.beginScan()).toBe('all')
     expect(await stores[0]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 1 })
     // A gateway that is gone renews nothing.

@@ -27,11 +27,24 @@ export interface BriefScanOptions {
 /** One of this many consecutive scans is always a whole one: an hour with the usual interval. */
 const WHOLE_SCAN_EVERY = 60
 
+/** On a server that many gateways share a whole scan may find that it has nothing to do; one that is asked for may not. */
+export type ScanKind = 'brief' | 'whole' | 'asked'
+
+/** What the next scan is. New lists are as good as somebody who asks: what they hold must leave the table here. */
+export function nextScanKind(
+  whole: WholeScan | undefined,
+  last: ScanReport | undefined,
+  options: BriefScanOptions,
+): ScanKind {
+  if (isBriefEnough(whole, last, options)) return 'brief'
+  return whole !== undefined && whole.listRevision !== options.blockLists.revision ? 'asked' : 'whole'
+}
+
 /**
  * True when the next scan only has to find what became due. With -d each scan shows every WHITE address;
  * pools are closed by any TRAPPED or listed address.
  */
-export function isBriefEnough(
+function isBriefEnough(
   whole: WholeScan | undefined,
   last: ScanReport | undefined,
   { followsChanges, debug, poolKinds, whiteTable, keeper, blockLists }: BriefScanOptions,

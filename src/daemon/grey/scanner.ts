@@ -29,7 +29,7 @@ import type { SenderCheckSink } from '../seams.js'
 import { retryWhileBusy } from '../store/retry-while-busy.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
-import { isBriefEnough, type WholeScan } from './brief-scan.js'
+import { nextScanKind, type ScanKind, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
@@ -139,33 +139,33 @@ export class Scanner {
   /** One whole scan; if one is in progress, that one. Never rejects. */
   scan(): Promise<ScanReport> {
     if (this.#running !== undefined && this.#isBrief) return this.#running.then(() => this.scan())
-    return this.#running ?? this.#begin(false)
+    return this.#running ?? this.#begin('asked')
   }
 
   /** A brief scan if that is sufficient, else a whole one. Never rejects. */
   scanAgain(): Promise<ScanReport> {
-    const isBrief = this.#running === undefined && isBriefEnough(this.#whole, this.#lastReport, this.#options)
-    return isBrief ? this.#begin(true) : this.scan()
+    if (this.#running !== undefined) return this.scan()
+    return this.#begin(nextScanKind(this.#whole, this.#lastReport, this.#options))
   }
 
-  #begin(isBrief: boolean): Promise<ScanReport> {
-    this.#isBrief = isBrief
-    this.#running = this.#scan(isBrief).finally(() => {
+  #begin(kind: ScanKind): Promise<ScanReport> {
+    this.#isBrief = kind === 'brief'
+    this.#running = this.#scan(kind).finally(() => {
       this.#running = undefined
     })
     return this.#running
   }
 
-  async #scan(wantsBrief: boolean): Promise<ScanReport> {
+  async #scan(kind: ScanKind): Promise<ScanReport> {
     const { clock, logger, databasePath, whiteTable, keeper, blockLists } = this.#options
     const [listRevision, startedMs] = [blockLists.revision, clock.monotonicMs()]
     const report = newReport(clock.nowSec())
     const white = new HostGatherer()
     const trapped = new HostGatherer()
     const pools: PoolEntry[] = []
-    const scope = await this.#beginScan()
+    const scope = await this.#beginScan(kind)
     if (scope === 'nothing' && this.#lastReport !== undefined) return this.#lastReport
-    let isBrief = wantsBrief && scope === 'all'
+    let isBrief = kind === 'brief' && scope === 'all'
     try {
       const time = await this.#readTime()
       isBrief = isBrief && time.mayExpire && time.doubt === undefined
@@ -199,8 +199,9 @@ export class Scanner {
   }
 
   /** If the database cannot be queried, the walk reports it. */
-  async #beginScan(): Promise<ScanScope> {
-    return await this.#options.keeper.use((store) => store.beginScan()).catch(() => 'all' as const)
+  async #beginScan(kind: ScanKind): Promise<ScanScope> {
+    const begun = this.#options.keeper.use((store) => store.beginScan({ isAsked: kind === 'asked' }))
+    return await begun.catch(() => 'all' as const)
   }
 
   /** At the first scan the clock is compared with the database as well. */

@@ -49,11 +49,11 @@ export class PgLease {
   }
 
   /** See `Store.beginScan`. */
-  async beginScan(): Promise<ScanScope> {
+  async beginScan({ isAsked = false }: { isAsked?: boolean }): Promise<ScanScope> {
     this.#isHeld = await this.renew()
     const nowMs = performance.now()
     this.#beganMs = nowMs
-    const isDue = nowMs - this.#comparedMs >= COMPARE_MS || this.#missedMs >= this.#comparedMs
+    const isDue = isAsked || nowMs - this.#comparedMs >= COMPARE_MS || this.#missedMs >= this.#comparedMs
     this.#scope = this.#isHeld ? 'all' : isDue ? 'hosts' : 'nothing'
     if (this.#isHeld && nowMs - this.#keptUpMs > UPKEEP_MS) await this.#keepUp(nowMs)
     return this.#scope

@@ -232,8 +232,8 @@ export class PgStore implements Store {
     return readDeferred(this.#link, query)
   }
 
-  beginScan(): Promise<ScanScope> {
-    return this.#lease.beginScan()
+  beginScan(options: { isAsked?: boolean } = {}): Promise<ScanScope> {
+    return this.#lease.beginScan(options)
   }
 
   async readScanSlice(

@@ -527,3 +527,34 @@ describe('networks of pools', () => {
     expect([later.pools(), await left(later.keeper)]).toEqual([['192.0.2.0/24'], ['192.0.2.0/24']])
   })
 })
+
+describe('where another gateway removes what is over', () => {
+  test('a scan that is asked for, or that new lists need, looks at all addresses; others look at none', async () => {
+    const asked: unknown[] = []
+    const wrap = (store: Store): Store =>
+      new Proxy(store, {
+        get: (target, name) => {
+          if (name === 'beginScan') {
+            return async ({ isAsked }: { isAsked: boolean }) => {
+              asked.push(isAsked)
+              return isAsked ? 'hosts' : 'nothing'
+            }
+          }
+          const value = Reflect.get(target, name) as unknown
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+    const { scanner, add, table, blockLists } = daemon({ wrap })
+    await add('WHITE', '192.0.2.1')
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.1/32'])
+    await add('WHITE', '192.0.2.2')
+    await scanner.scanAgain()
+    expect(table()).toEqual(['192.0.2.1/32'])
+    await scanner.scan()
+    expect(table()).toEqual(['192.0.2.1/32', '192.0.2.2/32'])
+    blockLists.apply({ kind: 'clear', name: 'bl' })
+    await scanner.scanAgain()
+    expect(asked).toEqual([true, false, true, true])
+  })
+})
