@@ -27,6 +27,7 @@ import type { DebugOutput } from './debug-output.js'
 import { Greylister } from './grey/greylister.js'
 import { HostFollower } from './grey/host-follower.js'
 import { PoolNetworks } from './grey/pool-networks.js'
+import { isPoolInUse } from './grey/scan-parts.js'
 import { Scanner } from './grey/scanner.js'
 import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
@@ -255,7 +256,8 @@ export class SpamdService {
     whiteTable: WhiteTable,
     onPool: (network: string, isOpen: boolean) => void,
   ): HostFollower {
-    const { clock } = this.#parts
+    const { clock, config } = this.#parts
+    const poolKinds = poolKindsOf(config)
     return new HostFollower({
       keeper,
       clock,
@@ -268,7 +270,7 @@ export class SpamdService {
         // What trapped it may not have considered networks: an import, or a merge with another gateway.
         if (host?.kind === 'TRAPPED') for (const network of networksAround(ip)) onPool(network, false)
       },
-      onPool,
+      onPool: (network, entry) => onPool(network, entry !== undefined && isPoolInUse(entry, poolKinds)),
       onEverything: () => void this.scanner?.scan(),
       onInterval: () => {
         void whiteTable.hasRightCount().then((isRight) => {

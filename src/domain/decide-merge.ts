@@ -17,7 +17,7 @@ import {
   type TupleState,
   tupleStateOf,
 } from './merge.js'
-import { poolKeyOf } from './pool-key.js'
+import { parsePoolKey, poolKeyOf } from './pool-key.js'
 import { type HeldRelease, KEEP_RELEASE_SEC, type Release } from './release.js'
 import type { GreyPolicy } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
@@ -289,9 +289,10 @@ export function recordOfSpamtrap(address: WireText, held: HeldSpamtrap): MergeRe
   return stamp && { kind: 'spamtrap', address, stamp, entry: held.entry }
 }
 
-/** See `recordOfHost`. */
+/** See `recordOfHost`. What learn-only mode lets in is a matter of this gateway alone. */
 export function recordOfPool(network: string, { entry, reset }: HeldPool): MergeRecord | undefined {
-  return entry === undefined && reset === undefined ? undefined : { kind: 'pool', network, reset, entry }
+  const told = entry !== undefined && parsePoolKey(entry.pool)?.kind === 'learn' ? undefined : entry
+  return told === undefined && reset === undefined ? undefined : { kind: 'pool', network, reset, entry: told }
 }
 
 /** See `recordOfHost`. */

@@ -3,7 +3,7 @@
  * list at once: it reads the change journal of the database. What it cannot follow is left to a scan.
  */
 import type { JournalRow, JournalSlice } from '../../db/store.js'
-import type { HostEntry } from '../../domain/entry.js'
+import type { HostEntry, PoolEntry } from '../../domain/entry.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 
@@ -19,8 +19,8 @@ export interface HostFollowerOptions {
   clock: Clock
   /** The current state of a host, or that it has no entry; `wasWhite`: a table may contain it. */
   onHost: (ip: string, host: HostEntry | undefined, wasWhite: boolean) => void
-  /** A network of a pool was opened or closed, or may have been. */
-  onPool?: (network: string, isOpen: boolean) => void
+  /** The current state of a network of a pool, or that it has no entry. */
+  onPool?: (network: string, entry: PoolEntry | undefined) => void
   /** So much changed that a scan is needed. */
   onEverything: () => void
   /** Called every ten seconds. */
@@ -95,7 +95,7 @@ export class HostFollower {
     }
     for (const network of changedPools(slice.rows)) {
       const entry = await this.#options.keeper.use((store) => store.get({ kind: 'pool', ip: network }))
-      this.#options.onPool?.(network, entry !== undefined)
+      this.#options.onPool?.(network, entry?.kind === 'POOL' ? entry : undefined)
     }
     // Only now: a poll that failed in the middle is repeated from the same position.
     this.#position = last

@@ -18,15 +18,11 @@ export function newReport(atSec: number): ScanReport {
   }
 }
 
-/** Networks of pools to close: barred ones, and those of keys that are no longer in use. */
-export function unfitPools(
-  entries: readonly PoolEntry[],
-  poolKinds: ReadonlySet<PoolKeyKind>,
-  isBarred: (network: string) => boolean,
-): string[] {
-  const isUnfit = ({ ip, pool }: PoolEntry): boolean => {
-    const kind = parsePoolKey(pool)?.kind
-    return kind === undefined || !poolKinds.has(kind) || isBarred(ip)
-  }
-  return entries.filter(isUnfit).map(({ ip }) => ip)
+/**
+ * True for the network of a key that is in use here. Networks of other keys stay in the database until they
+ * expire: another gateway may use them.
+ */
+export function isPoolInUse({ pool }: PoolEntry, poolKinds: ReadonlySet<PoolKeyKind>): boolean {
+  const kind = parsePoolKey(pool)?.kind
+  return kind !== undefined && poolKinds.has(kind)
 }

@@ -34,7 +34,7 @@ import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
 import type { PoolNetworks } from './pool-networks.js'
-import { newReport, unfitPools } from './scan-parts.js'
+import { isPoolInUse, newReport } from './scan-parts.js'
 import type { WhiteTable } from './white-table.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
@@ -66,7 +66,7 @@ export interface ScannerOptions {
   pools: PoolNetworks
   /** DNS checks of senders: lists may keep a tuple waiting. */
   checks?: Pick<SenderCheckSink, 'mayPromote' | 'recheck'> | undefined
-  /** Keys by which pools are identified: pools left open by an earlier daemon with other keys are closed. */
+  /** Keys by which pools are identified here: networks of other keys stay out of the table. */
   poolKinds: ReadonlySet<PoolKeyKind>
   /** The journal is followed: changes by other programs need no scan. */
   followsChanges?: boolean
@@ -382,14 +382,15 @@ export class Scanner {
   }
 
   /**
-   * Closes networks that contain a TRAPPED or block-listed address, and those of keys that are no longer in
-   * use.
+   * Closes networks that contain a TRAPPED or block-listed address, and puts the others whose key is in use into
+   * the table.
    */
   async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
     const { blockLists, policy, poolKinds, pools, logger } = this.#options
     const isBarred = (network: string): boolean =>
       blockLists.overlaps(network) || trapped.overlaps(parseCidr(network)!)
-    const closedPools = unfitPools(entries, poolKinds, isBarred)
+    const used = entries.filter((entry) => isPoolInUse(entry, poolKinds))
+    const closedPools = used.map(({ ip }) => ip).filter(isBarred)
     if (closedPools.length > 0) {
       for (const network of closedPools)
         logger.log('info', `pool ${network} closed`, { event: 'pool-closed', network })
@@ -402,10 +403,10 @@ export class Scanner {
       }
     }
     const closed = new Set(closedPools)
-    const open = entries.filter(({ ip }) => !closed.has(ip))
+    const open = used.filter(({ ip }) => !closed.has(ip))
     report.poolCount = open.length
     report.deletedCount += closed.size
-    if (poolKinds.size > 0 || closed.size > 0) await pools.replace(open.map(({ ip }) => ip))
+    if (poolKinds.size > 0) await pools.replace(open.map(({ ip }) => ip))
     else if (!this.#isPoolTableCleared) await pools.clearLeft()
     this.#isPoolTableCleared = true
   }

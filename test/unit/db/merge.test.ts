@@ -175,6 +175,18 @@ describe('merging another gateway', () => {
     expect(await other.readReleases()).toEqual([{ ...release, expire: NOW + 8 }])
   })
 
+  test('tells nobody of networks that learn-only mode lets in', async () => {
+    const [one] = await gateways()
+    const open = (ip: string, pool: string) =>
+      ({ kind: 'POOL', ip, pool, first: 1, pass: NOW, expire: NOW + 9000, bcount: 2, pcount: 0 }) as const
+    await one.upsert([open('192.0.2.7/32', 'learn'), open('198.51.100.0/24', 'spf:example.org')], {
+      ifMissing: false,
+    })
+    const told = (await recordsOf(one)).flatMap((record) => (record.kind === 'pool' ? [record.network] : []))
+    expect(told).toEqual(['198.51.100.0/24'])
+    expect(await one.readRecords([{ kind: 'pool', ip: '192.0.2.7/32' }])).toEqual([])
+  })
+
   test('keeps what is known of a gateway in the transaction of its records', async () => {
     const [one, other] = await gateways()
     if (!isOnServer()) expect((await other.syncState()).node).toBeUndefined()

@@ -47,6 +47,8 @@ test('the network of a pool that is closed by hand, and by an address in it that
     ({ kind: 'POOL', ip, pool: ip, first: 1, pass: 2, bcount: 2, pcount: 0 }) as const
   const expire = systemClock.nowSec() + 9999
   const scan = scans()
+  // Another gateway goes by SPF; this one does not.
+  await other.upsert([{ ...pool('192.0.7.0/24'), pool: 'spf:example.org', expire }], { ifMissing: false })
   await other.upsert(
     ['192.0.3.0/24', '192.0.4.0/24', '192.0.5.0/24'].map((ip) => ({ ...pool(ip), expire })),
     { ifMissing: false },
