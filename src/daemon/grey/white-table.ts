@@ -205,7 +205,18 @@ export class WhiteTable {
     // The content of a kept table is not fully known: a file of the changes alone would exclude everything
     // else.
     if (this.#file !== undefined && !this.#isKept) await this.#file.write(await contentOf(this.#wanted()))
-    let isPutOff = false
+    const isPutOff = !(await this.#changeTable(changes)) && this.#isKept
+    const endedMs = this.#clock.monotonicMs()
+    const gapMs = Math.min(
+      MAX_UPDATE_GAP_MS,
+      Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * GAP_PER_WRITE),
+    )
+    this.#earliestMs = endedMs + gapMs
+    if (this.#needsReplace || (!isPutOff && this.#unwritten.size > 0)) this.#schedule()
+  }
+
+  /** Adds and deletes single addresses; false when that failed, and what is to be done about it is noted. */
+  async #changeTable(changes: ReadonlyMap<string, boolean>): Promise<boolean> {
     try {
       for (const isIn of [true, false]) {
         const content = await contentOf(gather(changes, isIn))
@@ -218,19 +229,13 @@ export class WhiteTable {
       // Some may have existed: the scan knows the exact number.
       this.counters.addressCount =
         (await this.#firewall.countTable(WHITE_TABLE)) ?? this.counters.addressCount
+      return true
     } catch (error) {
       this.#isInStep = false
-      isPutOff = this.#isKept
-      if (isPutOff) this.#putOff(changes, error)
+      if (this.#isKept) this.#putOff(changes, error)
       else this.#needsReplace = true
+      return false
     }
-    const endedMs = this.#clock.monotonicMs()
-    const gapMs = Math.min(
-      MAX_UPDATE_GAP_MS,
-      Math.max(MIN_UPDATE_GAP_MS, (endedMs - startedMs) * GAP_PER_WRITE),
-    )
-    this.#earliestMs = endedMs + gapMs
-    if (this.#needsReplace || (!isPutOff && this.#unwritten.size > 0)) this.#schedule()
   }
 
   /**
