@@ -86,6 +86,7 @@ export function readSighting(
   return UNDECODABLE
 }
 
+// eslint-disable-next-line complexity -- tests in order, the first that fails decides
 function readPflog(bytes: Uint8Array, rules: SightingRules, parts: SightingParts): SightingVerdict {
   const header = decodePflog(bytes)
   if (!header.ok) {
@@ -138,6 +139,7 @@ function readNflog(
 }
 
 /** The first that decides: group, prefix word, hook, watched interface, the only interface given. */
+// eslint-disable-next-line complexity -- hints in order, the first that decides
 function nflogDirection(
   record: NflogRecord,
   rules: SightingRules,

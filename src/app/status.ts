@@ -135,6 +135,7 @@ export function wantedWhite(status: SuiteStatus): number | undefined {
   return 'counts' in status.database ? status.database.counts.WHITE : undefined
 }
 
+// eslint-disable-next-line complexity -- one line for each state that is trouble
 function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
   const troubles: SuiteStatus['troubles'] = []
   const tell = (level: 'critical' | 'warning' | 'unknown', message: string) =>

@@ -121,23 +121,9 @@ export class Transactions {
 
   /** Puts the entries of a selection into a draft. */
   load(selection: Selection, draft: Draft): void {
-    const { nodes } = this.journal
     const mayBeRemoved = !this.removed.isEmpty
-    for (const ip of selection.hosts) {
-      const held = this.hosts.get(ip)
-      const marks = held === undefined && mayBeRemoved ? this.removed.get(ip) : undefined
-      if (marks === undefined) draft.holdHost(ip, held ?? NO_HOST)
-      else draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, nodes) })
-    }
-    for (const address of selection.spamtraps) {
-      const held = this.spamtraps.get(address)
-      const stamp =
-        held === undefined && mayBeRemoved
-          ? this.removed.get(keyText({ kind: 'spamtrap', address }))
-          : undefined
-      if (stamp === undefined) draft.holdSpamtrap(address, held ?? NO_SPAMTRAP)
-      else draft.holdSpamtrap(address, { entry: undefined, stamp: decodeStamp(stamp, nodes) })
-    }
+    for (const ip of selection.hosts) this.#loadHost(draft, ip, mayBeRemoved)
+    for (const address of selection.spamtraps) this.#loadSpamtrap(draft, address, mayBeRemoved)
     /** Addresses of new tuples, with how many. */
     const newTuples = new Map<string, number>()
     for (const [text, tuple] of selection.tuples) {
@@ -153,6 +139,21 @@ export class Transactions {
     if (selection.maxTuplesPerAddress !== undefined) {
       this.#loadInTheWay(draft, newTuples, selection.maxTuplesPerAddress)
     }
+  }
+
+  #loadHost(draft: Draft, ip: string, mayBeRemoved: boolean): void {
+    const held = this.hosts.get(ip)
+    const marks = held === undefined && mayBeRemoved ? this.removed.get(ip) : undefined
+    if (marks === undefined) draft.holdHost(ip, held ?? NO_HOST)
+    else draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, this.journal.nodes) })
+  }
+
+  #loadSpamtrap(draft: Draft, address: string, mayBeRemoved: boolean): void {
+    const held = this.spamtraps.get(address)
+    const key = keyText({ kind: 'spamtrap', address })
+    const stamp = held === undefined && mayBeRemoved ? this.removed.get(key) : undefined
+    if (stamp === undefined) draft.holdSpamtrap(address, held ?? NO_SPAMTRAP)
+    else draft.holdSpamtrap(address, { entry: undefined, stamp: decodeStamp(stamp, this.journal.nodes) })
   }
 
   #removedTuple(tuple: Tuple): HeldTuple {
@@ -193,64 +194,68 @@ export class Transactions {
 
   /** Stores the final state of a changed entry. */
   #store({ before }: Change, { key, after }: Change): void {
-    const { nodes } = this.journal
     switch (key.kind) {
-      case 'host': {
-        const was = before as HeldHost
-        const is = after as HeldHost
-        if (is.entry === undefined) {
-          if (was.entry !== undefined) this.hosts.delete(key.ip)
-          this.#keepRemoved(key.ip, encodeHostMarks(is.marks, nodes), was.entry === undefined)
-        } else if (was.entry === undefined) {
-          this.hosts.insert(is.entry, is.marks)
-          if (was.marks !== undefined) this.removed.delete(key.ip)
-        } else this.hosts.update(is.entry, is.marks)
+      case 'host':
+        this.#storeHost(key.ip, before as HeldHost, after as HeldHost)
         return
-      }
-      case 'spamtrap': {
-        const was = before as HeldSpamtrap
-        const is = after as HeldSpamtrap
-        const text = keyText(key)
-        if (is.entry === undefined) {
-          if (was.entry !== undefined) this.spamtraps.delete(key.address)
-          const stamp = is.stamp === undefined ? null : encodeStamp(is.stamp, nodes)
-          this.#keepRemoved(text, stamp, was.entry === undefined)
-        } else if (was.entry === undefined) {
-          this.spamtraps.insert(is.entry, is.stamp)
-          if (was.stamp !== undefined) this.removed.delete(text)
-        } else this.spamtraps.update(is.entry, is.stamp)
+      case 'spamtrap':
+        this.#storeSpamtrap(key.address, before as HeldSpamtrap, after as HeldSpamtrap)
         return
-      }
-      case 'pool': {
-        const was = before as HeldPool
-        const is = after as HeldPool
-        if (is.entry !== undefined) this.pools.put(is.entry)
-        else if (was.entry !== undefined) this.pools.delete(key.ip)
-        const stamp = is.reset === undefined ? null : encodeStamp(is.reset, nodes)
-        this.#keepRemoved(key.ip, stamp, was.reset !== undefined)
+      case 'pool':
+        this.#storePool(key.ip, before as HeldPool, after as HeldPool)
         return
-      }
-      case 'tuple': {
-        const was = before as HeldTuple
-        const is = after as HeldTuple
-        if (is.entry === undefined) {
-          if (was.entry !== undefined) this.tuples.delete(key)
-          const epoch = is.marks?.epoch
-          const wasRemoved = was.entry === undefined && was.marks !== undefined
-          if (epoch !== undefined) this.removed.put(removedTupleKey(key), encodeStamp(epoch, nodes))
-          else if (wasRemoved) this.removed.delete(removedTupleKey(key))
-        } else if (was.entry === undefined) {
-          this.tuples.insert(is.entry, is.marks)
-          if (was.marks !== undefined) this.removed.delete(removedTupleKey(key))
-        } else this.tuples.update(is.entry, was.entry.first, is.marks)
+      case 'tuple':
+        this.#storeTuple(key, before as HeldTuple, after as HeldTuple)
         return
-      }
       case 'release': {
         const { entry, stamp } = after as HeldRelease
         if (entry === undefined || stamp === undefined) this.releases.delete(key.id)
         else this.releases.put(entry, stamp)
       }
     }
+  }
+
+  #storeHost(ip: string, was: HeldHost, is: HeldHost): void {
+    if (is.entry === undefined) {
+      if (was.entry !== undefined) this.hosts.delete(ip)
+      this.#keepRemoved(ip, encodeHostMarks(is.marks, this.journal.nodes), was.entry === undefined)
+    } else if (was.entry === undefined) {
+      this.hosts.insert(is.entry, is.marks)
+      if (was.marks !== undefined) this.removed.delete(ip)
+    } else this.hosts.update(is.entry, is.marks)
+  }
+
+  #storeSpamtrap(address: string, was: HeldSpamtrap, is: HeldSpamtrap): void {
+    const text = keyText({ kind: 'spamtrap', address })
+    if (is.entry === undefined) {
+      if (was.entry !== undefined) this.spamtraps.delete(address)
+      const stamp = is.stamp === undefined ? null : encodeStamp(is.stamp, this.journal.nodes)
+      this.#keepRemoved(text, stamp, was.entry === undefined)
+    } else if (was.entry === undefined) {
+      this.spamtraps.insert(is.entry, is.stamp)
+      if (was.stamp !== undefined) this.removed.delete(text)
+    } else this.spamtraps.update(is.entry, is.stamp)
+  }
+
+  #storePool(network: string, was: HeldPool, is: HeldPool): void {
+    if (is.entry !== undefined) this.pools.put(is.entry)
+    else if (was.entry !== undefined) this.pools.delete(network)
+    const stamp = is.reset === undefined ? null : encodeStamp(is.reset, this.journal.nodes)
+    this.#keepRemoved(network, stamp, was.reset !== undefined)
+  }
+
+  #storeTuple(tuple: Tuple, was: HeldTuple, is: HeldTuple): void {
+    if (is.entry === undefined) {
+      if (was.entry !== undefined) this.tuples.delete(tuple)
+      const epoch = is.marks?.epoch
+      const wasRemoved = was.entry === undefined && was.marks !== undefined
+      if (epoch !== undefined)
+        this.removed.put(removedTupleKey(tuple), encodeStamp(epoch, this.journal.nodes))
+      else if (wasRemoved) this.removed.delete(removedTupleKey(tuple))
+    } else if (was.entry === undefined) {
+      this.tuples.insert(is.entry, is.marks)
+      if (was.marks !== undefined) this.removed.delete(removedTupleKey(tuple))
+    } else this.tuples.update(is.entry, was.entry.first, is.marks)
   }
 
   #keepRemoved(text: string, marks: Buffer | null, wasRemoved: boolean): void {

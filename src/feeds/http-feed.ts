@@ -330,6 +330,7 @@ function timedOut(message: string): FeedError {
 }
 
 /** Errors of undici and of the system, by code. Source: undici docs, api/Errors. */
+// eslint-disable-next-line complexity -- the first kind of error that fits, one branch each
 function toFeedError(error: unknown, signal: AbortSignal): FeedError {
   if (error instanceof FeedError) return error
   if (signal.aborted && signal.reason instanceof FeedError) return signal.reason

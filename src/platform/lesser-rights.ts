@@ -32,6 +32,7 @@ const MAX_LINKS = 32
  * Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone, when no single user's rights are
  * sufficient.
  */
+// eslint-disable-next-line complexity -- one walk along a path, in which each step rests on the one before
 export function lesserUserAt(path: string, daemonUser?: () => string | undefined): LesserUser | undefined {
   if (!isRoot()) return undefined
   let file = resolve(path)

@@ -71,6 +71,7 @@ export const systemSyncPlanParts: SyncPlanParts = {
  * in DNS cannot make a host of `em0`. Throws `AppError` `ERR_SYNC_INIT` whose message is the original's
  * reason.
  */
+// eslint-disable-next-line complexity -- tests in the order of the original
 export async function planSync(
   options: { targets: readonly string[]; listen: string | undefined },
   parts: SyncPlanParts = systemSyncPlanParts,

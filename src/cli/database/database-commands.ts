@@ -140,6 +140,7 @@ function formatReport({ added, updated, skipped, bad }: ImportReport): string {
   return `${added} added, ${updated} updated, ${skipped} skipped, ${bad} bad`
 }
 
+// eslint-disable-next-line complexity -- one check for each option, in the order in which they are told
 function importOptionsOf(options: OptionValues): ImportOptions {
   const kindText = options.last('kind')
   const ifMissing = options.has('if-missing')

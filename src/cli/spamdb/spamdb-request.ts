@@ -101,6 +101,7 @@ class GivenOptions {
   }
 }
 
+// eslint-disable-next-line complexity -- the order in which options decide what a call is
 function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boolean): SpamdbRequest {
   if (options.has('help')) return { type: 'help' }
   if (options.has('version')) return { type: 'version' }

@@ -226,6 +226,7 @@ interface BigPair {
 }
 
 /** A pair that spans pages, from its first page on. Source: hash_bigkey.c __big_return, collect_key, collect_data. */
+// eslint-disable-next-line complexity -- one state machine over the pages of a pair
 function readBigPair(
   reader: PageReader,
   header: HashHeader,

@@ -247,6 +247,7 @@ interface CountsPlace {
  * the original's. Whole numbers with an optional minus sign, cut to what a JS number holds exactly. By hand: a
  * migration has millions of them.
  */
+// eslint-disable-next-line complexity -- one loop over bytes, run for each of millions of lines
 function scanCounts(line: string): CountsPlace {
   let index = line.length - 1
   let areNumbers = true

@@ -50,6 +50,7 @@ function startsLike(buffer: Buffer, prefix: Buffer): boolean {
   return buffer.compare(prefix, 0, length, 0, length) === 0
 }
 
+// eslint-disable-next-line complexity -- a grammar: one test for each part of a line
 function decodeVersion1(buffer: Buffer): ProxyHeaderResult {
   const lineFeed = buffer.subarray(0, MAX_PROXY_V1_BYTES).indexOf(10)
   if (lineFeed < 0) {

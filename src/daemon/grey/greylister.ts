@@ -324,6 +324,7 @@ export class Greylister implements GreylistSink {
     )
   }
 
+  // eslint-disable-next-line complexity -- one case for each outcome
   #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
     const { logger, policy, onPromoted, checks } = this.#options
     const { logged, destinationIp, atSec } = queued

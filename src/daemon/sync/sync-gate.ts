@@ -99,6 +99,7 @@ export class SyncGate {
   }
 
   /** The entries of a datagram to be applied, or undefined when it is not accepted. Never throws. */
+  // eslint-disable-next-line complexity -- tests in order, the first that fails decides
   admit(datagram: Uint8Array, peerAddress: string): readonly SyncEntry[] | undefined {
     const { ownAddress, peers, key, debug } = this.#options
     if (datagram.length === 0) return this.#refuse('empty')

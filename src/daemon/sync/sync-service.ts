@@ -122,16 +122,8 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       logger,
       ...(receives(plan)
         ? {
-            onMessage: (datagram: Uint8Array, peerAddress: string) => {
-              if (datagram[0] === STATE_VERSION) {
-                if (this.#state === undefined) gate.passOver()
-                else this.#state.take(datagram, peerAddress)
-                return
-              }
-              const entries = gate.admit(datagram, peerAddress)
-              for (const entry of entries ?? []) showReceived(debug, entry, peerAddress)
-              if (entries !== undefined) applier?.take(entries, peerAddress)
-            },
+            onMessage: (datagram: Uint8Array, peerAddress: string) =>
+              this.#receive(datagram, peerAddress, gate, applier),
           }
         : {}),
     })
@@ -141,16 +133,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       this.#applier = applier
     }
     const isSending = plan.peers.length > 0 || plan.multicast?.isSending === true
-    const planParts = this.#planParts
-    if (isSending) {
-      const key = () => this.#key
-      const isOnly3 = sync.version === 3
-      const isToldOtherwise = (address: string): boolean =>
-        isOnly3 || this.#state?.isListener(address) === true
-      const plan2 = isOnly3 ? { ...plan, multicast: undefined } : plan
-      const common = { socket, port, key, planParts, clock, logger, debug }
-      this.#sender = new SyncSender({ ...common, plan: plan2, isToldOtherwise })
-    }
+    if (isSending) this.#sender = this.#openSender(plan, socket)
     for (const { name, address } of plan.peers) {
       debug?.err(escapeControl(`added spam sync host ${name} (address ${address}, port ${port})`))
     }
@@ -237,6 +220,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     return [...heard.values()]
   }
 
+  // eslint-disable-next-line complexity -- a flat table: one number each
   statistics(): string[] {
     const { sent, received, entries, state } = this.status()
     const refused = Object.entries(received?.refused ?? {}).map(
@@ -260,6 +244,38 @@ class SpamdSync implements SyncService, SyncAnnouncer {
             `sync_gaps=${state.received.gaps}`,
           ]),
     ]
+  }
+
+  #openSender(plan: SyncPlan, socket: Socket): SyncSender {
+    const { config, clock, logger, debug } = this.#parts
+    const isOnly3 = config.sync.version === 3
+    return new SyncSender({
+      socket,
+      port: config.settings.syncPort,
+      key: () => this.#key,
+      planParts: this.#planParts,
+      clock,
+      logger,
+      debug,
+      plan: isOnly3 ? { ...plan, multicast: undefined } : plan,
+      isToldOtherwise: (address) => isOnly3 || this.#state?.isListener(address) === true,
+    })
+  }
+
+  #receive(
+    datagram: Uint8Array,
+    peerAddress: string,
+    gate: SyncGate,
+    applier: SyncApplier | undefined,
+  ): void {
+    if (datagram[0] === STATE_VERSION) {
+      if (this.#state === undefined) gate.passOver()
+      else this.#state.take(datagram, peerAddress)
+      return
+    }
+    const entries = gate.admit(datagram, peerAddress)
+    for (const entry of entries ?? []) showReceived(this.#parts.debug, entry, peerAddress)
+    if (entries !== undefined) applier?.take(entries, peerAddress)
   }
 
   get #active(): SyncAnnouncer {

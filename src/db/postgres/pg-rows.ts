@@ -41,6 +41,7 @@ function stampOf(at: unknown, node: unknown): Stamp | undefined {
 }
 
 /** The columns of an address behind its key; it has an entry or marks. */
+// eslint-disable-next-line complexity -- a flat table: one column each
 export function hostCells({ entry, marks }: HeldHost): Cell[] {
   const { reset, white, trap, hand, hiddenWhite, hiddenTrap } = marks ?? {}
   return [
@@ -114,6 +115,7 @@ function hostMarksOf(cells: Row): HostMarks | undefined {
 }
 
 /** The columns of a tuple behind its key and texts; it has an entry or the mark of its deletion. */
+// eslint-disable-next-line complexity -- a flat table: one column each
 export function tupleCells({ entry, marks }: HeldTuple): Cell[] {
   return [
     entry === undefined,

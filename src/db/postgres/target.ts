@@ -58,6 +58,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Throws `ERR_DB_OPEN` for an invalid location, one with a password, or an unknown option or service. */
+// eslint-disable-next-line complexity -- one option each, from the location, the service file or the environment
 export function parseTarget(location: string, environment: Environment = process.env): Target {
   if (hasPassword(location)) {
     throw openError('the location contains a password, which would show in process lists and logs', {

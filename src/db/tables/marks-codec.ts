@@ -142,6 +142,7 @@ const BY_HAND = -1
  * The columns of an address. `stamp` is that of the register that the entry shows, `granted` the grant of a WHITE
  * entry when it is another one; whatever is more than that is in `marks`, the others NULL.
  */
+// eslint-disable-next-line complexity -- the packed shapes of a mark, tried one after the other
 export function hostMarkColumns(
   kind: 'WHITE' | 'TRAPPED',
   marks: HostMarks | undefined,
@@ -203,6 +204,7 @@ export function unpackStamp(packed: number, node: number): Stamp {
 }
 
 /** The bytes of host marks; null when there are none. */
+// eslint-disable-next-line complexity -- a flat record: one flag and one field each
 export function encodeHostMarks(marks: HostMarks | undefined, nodes: NodeNumbers): Buffer | null {
   if (marks === undefined) return null
   const { reset, white, trap, hand, hiddenWhite, hiddenTrap } = marks
