@@ -1,4 +1,5 @@
 import type { Entry } from '../../domain/entry.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { ScanCursor, ScanSlice } from '../store.js'
 import type { PgLink, Row } from './pg-link.js'
 import { readPage } from './pg-listing.js'
@@ -23,13 +24,19 @@ export async function readScanSlice(
   link: PgLink,
   after: ScanCursor | undefined,
   limit: number,
-  { dueAt, isHostsOnly }: { dueAt: number | undefined; isHostsOnly: boolean },
+  {
+    dueAt,
+    whiteSince,
+    isHostsOnly,
+  }: { dueAt: number | undefined; whiteSince: number | undefined; isHostsOnly: boolean },
 ): Promise<ScanSlice> {
   const { part, key } = after === undefined ? { part: PARTS[0], key: undefined } : parseCursor(after)
   const { entries, end } =
     part === 'PASSED' || part === 'EXPIRED'
       ? await readDue(link, part, Math.floor(dueAt ?? 0), key ?? BEFORE_ALL, limit)
-      : await readPage(link, 'readScanSlice', part, key, limit)
+      : await readPage(link, 'readScanSlice', part, key, limit, {
+          conditions: part === 'HOST' ? soughtBriefly(dueAt, whiteSince) : [],
+        })
   if (end !== undefined) return { entries, next: formatCursor(part, end) }
   const parts: readonly Part[] = isHostsOnly
     ? ['HOST', 'POOL']
@@ -38,6 +45,13 @@ export async function readScanSlice(
       : ['HOST', 'PASSED', 'EXPIRED', 'POOL']
   const nextPart = parts[parts.indexOf(part) + 1]
   return { entries, next: nextPart === undefined ? undefined : formatCursor(nextPart, undefined) }
+}
+
+/** The same of addresses as `isSoughtBriefly`: on a server, so that a million that are of no interest do not travel. */
+function soughtBriefly(dueAt: number | undefined, whiteSince: number | undefined): string[] {
+  if (dueAt === undefined || whiteSince === undefined) return []
+  const isDue = `expire <> ${EXPIRE_NEVER} AND expire <= ${Math.floor(dueAt)}`
+  return [`(${isDue} OR kind = 'WHITE' AND pass >= ${Math.ceil(whiteSince)})`]
 }
 
 async function readDue(

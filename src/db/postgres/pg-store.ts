@@ -11,7 +11,6 @@ import { selectPools } from '../../domain/decide-pools.js'
 import { decideReleases, selectReleases } from '../../domain/decide-release.js'
 import { decideScan, selectScan } from '../../domain/decide-scan.js'
 import { decideSightings, selectSightings } from '../../domain/decide-sightings.js'
-import { isSoughtBriefly } from '../../domain/decide-slice.js'
 import { decideSync, selectSync } from '../../domain/decide-sync.js'
 import type { DeferredMails, DeferredQuery } from '../../domain/deferred-mail.js'
 import { type Draft, emptySelection, type Selection } from '../../domain/draft.js'
@@ -239,15 +238,14 @@ export class PgStore implements Store {
   async readScanSlice(
     after: ScanCursor | undefined,
     limit: number,
-    options: { dueAt?: number; whiteSince?: number } = {},
+    { dueAt, whiteSince }: { dueAt?: number; whiteSince?: number } = {},
   ): Promise<ScanSlice> {
     const { scope } = this.#lease
     if (after !== undefined && scope === 'all') await this.#lease.renew()
-    const { dueAt, whiteSince } = options
-    const slice = await readScanSlice(this.#link, after, limit, { dueAt, isHostsOnly: scope === 'hosts' })
+    const options = { dueAt, whiteSince, isHostsOnly: scope === 'hosts' }
+    const slice = await readScanSlice(this.#link, after, limit, options)
     if (slice.next === undefined && whiteSince === undefined) this.#lease.noteCompared()
-    if (dueAt === undefined || whiteSince === undefined) return slice
-    return { ...slice, entries: slice.entries.filter((entry) => isSoughtBriefly(entry, dueAt, whiteSince)) }
+    return slice
   }
 
   async applyScan(

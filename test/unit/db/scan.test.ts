@@ -28,11 +28,12 @@ const grey = (ip: string, changes: Partial<GreyEntry> = {}): GreyEntry => ({
 const tupleOf = ({ ip, helo, from, to }: GreyEntry): Tuple => ({ ip, helo, from, to })
 const keyOfTuple = (entry: GreyEntry) => ({ kind: 'tuple' as const, ...tupleOf(entry) })
 
-async function scanAll(store: Store, limit: number, dueAt?: number): Promise<Entry[]> {
+async function scanAll(store: Store, limit: number, dueAt?: number, whiteSince?: number): Promise<Entry[]> {
   const entries: Entry[] = []
   let next: string | undefined
   do {
-    const slice = await store.readScanSlice(next, limit, dueAt === undefined ? {} : { dueAt })
+    const due = { ...(dueAt !== undefined && { dueAt }), ...(whiteSince !== undefined && { whiteSince }) }
+    const slice = await store.readScanSlice(next, limit, due)
     expect(slice.entries.length).toBeLessThanOrEqual(limit)
     entries.push(...slice.entries)
     next = slice.next
@@ -68,6 +69,27 @@ describe('reading a scan', () => {
     const fresh = white('192.0.2.4', { pass: NOW + 50 })
     await store.upsert([waiting, passed, expired, fresh], { ifMissing: false })
     expect(await scanAll(store, 1, NOW)).toEqual([fresh, passed, expired])
+  })
+
+  test('with whiteSince as well, leaves out addresses that are not over and were WHITE before', async () => {
+    const store = await scratch.store()
+    const since = NOW - 60
+    const trapped = (ip: string, expire: number): Entry => ({
+      ...white(ip, { expire }),
+      kind: 'TRAPPED',
+      pcount: -1,
+    })
+    const old = white('192.0.2.1', { pass: since - 1, expire: NOW + 1 })
+    const pinned = white('192.0.2.2', { pass: since - 1, expire: 0 })
+    const recent = white('192.0.2.3', { pass: since, expire: NOW + 1 })
+    const over = white('192.0.2.4', { pass: since - 1, expire: NOW })
+    const [held, released] = [trapped('192.0.2.5', NOW + 1), trapped('192.0.2.6', NOW)]
+    const passed = grey('192.0.2.7', { pass: NOW })
+    const all = [old, pinned, recent, over, held, released, passed, grey('192.0.2.8')]
+    await store.upsert(all, { ifMissing: false })
+    for (const limit of [1, 3, 100]) {
+      expect(await scanAll(store, limit, NOW, since)).toEqual([recent, over, released, passed])
+    }
   })
 
   test('a cursor that is none is refused', async () => {
