@@ -253,6 +253,25 @@ describe('the scan', () => {
     expect(await stores[0]!.beginScan()).toBe('all')
   })
 
+  test('trims the history to its limit of rows, however many came since', async () => {
+    const { location, stores } = await gateways(1)
+    await stores[0]!.saveHistorySettings({ mode: 'full', keepSec: 86_400, keepRows: 1000 })
+    await server.sql(
+      `INSERT INTO spamd.history (event, at, rule, kind, key) SELECT n, ${Math.floor(Date.now() / 1000)}, 0, 0, 'k' || n FROM generate_series(1, 45000) n`,
+      databaseOf(location),
+    )
+    expect(await stores[0]!.beginScan()).toBe('all')
+    await expect
+      .poll(
+        async () => {
+          const rows = await stores[0]!.readHistory({ after: 0, limit: 2000 })
+          return [rows.length, rows.at(-1)?.event]
+        },
+        { timeout: 60_000 },
+      )
+      .toEqual([1000, 45_000])
+  })
+
   test('is one of all addresses where the journal could not tell each change, whoever holds the lease', async () => {
     const { stores } = await gateways(2)
     expect(await stores[0]!.beginScan()).toBe('all')

@@ -55,7 +55,8 @@ export class PgLease {
     this.#beganMs = nowMs
     const isDue = isAsked || nowMs - this.#comparedMs >= COMPARE_MS || this.#missedMs >= this.#comparedMs
     this.#scope = this.#isHeld ? 'all' : isDue ? 'hosts' : 'nothing'
-    if (this.#isHeld && nowMs - this.#keptUpMs > UPKEEP_MS) await this.#keepUp(nowMs)
+    // Nobody waits for it; what fails is done with the next scan.
+    if (this.#isHeld && nowMs - this.#keptUpMs > UPKEEP_MS) this.#keepUp(nowMs).catch(() => undefined)
     return this.#scope
   }
 
