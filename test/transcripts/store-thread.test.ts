@@ -31,6 +31,17 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
+test('of a gateway names the file of its own that cannot be opened, not the server', async () => {
+  const gateway = { localPath: join(folder, 'none', 'local'), policy: QUICK_POLICY, name: 'spamd' }
+  const opening = openStoreInWorker('postgres://gw@127.0.0.1:1/spamd', { ...OPTIONS, gateway })
+  await expect(opening).rejects.toMatchObject({
+    code: 'ERR_DB_OPEN',
+    message: `${join(folder, 'none', 'local')}, used while the server is unreachable: No such file or directory`,
+    hint: expect.stringContaining('SPAMD_LOCAL_DB') as string,
+    errno: undefined,
+  })
+})
+
 test('answers every call as the store itself does, in order', async () => {
   createDatabase(path)
   const thread = await openStoreInWorker(path, OPTIONS)

@@ -1,6 +1,7 @@
 /** The thread in which a daemon's database lives; see store-in-worker.ts. */
 import { parentPort } from 'node:worker_threads'
 import { type OpenStoreOptions, openStore } from '../../db/open-store.js'
+import type { Store } from '../../db/store.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
 import { systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -41,7 +42,7 @@ async function open({
           ...watched,
           onAlarm: () => post({ kind: 'alarm' }),
         }),
-      local: await openStore(gateway.localPath, { ...watched, create: true }),
+      local: await openLocal(gateway.localPath, watched),
       policy: gateway.policy,
       name: gateway.name,
       nowSec: systemClock.nowSec,
@@ -54,6 +55,17 @@ async function open({
     call: (name, parameters) =>
       (store[name] as (...parameters: readonly unknown[]) => Promise<unknown>).apply(store, [...parameters]),
     close: () => store.close(),
+  }
+}
+
+/** Whoever reads of a file that cannot be opened must not look for it on the server: the error has no errno of its own. */
+async function openLocal(path: string, options: OpenStoreOptions): Promise<Store> {
+  try {
+    return await openStore(path, { ...options, create: true })
+  } catch (error) {
+    throw new AppError('ERR_DB_OPEN', `${path}, used while the server is unreachable: ${reasonOf(error)}`, {
+      hint: 'its folder must exist and belong to the user of the daemons; SPAMD_LOCAL_DB names another file',
+    })
   }
 }
 
