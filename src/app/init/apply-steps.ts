@@ -38,7 +38,7 @@ async function presentText(path: string): Promise<string | undefined> {
 
 /**
  * Writes one step; missing folders are made with mode 0755. An existing file keeps its mode, and a link to it
- * stays a link. `ERR_INIT_WRITE` (`cannot write PATH: reason`); the old file is then unchanged.
+ * stays a link. Lines are added to what the file contains now, in any encoding. `ERR_INIT_WRITE` (`cannot write PATH: reason`); the old file is then unchanged.
  */
 export async function applyStep(root: string, step: FileStep): Promise<void> {
   if (step.action === 'keep') return
@@ -51,7 +51,8 @@ export async function applyStep(root: string, step: FileStep): Promise<void> {
       const isThere = step.action === 'extend' || step.action === 'replace'
       const target = isThere ? await realpath(path) : path
       const mode = isThere ? (await lstat(target)).mode & 0o7777 : step.file.mode
-      await replaceFileWith(target, Buffer.from(step.text), mode)
+      const bytes = step.action === 'extend' ? await extended(target, step.file) : Buffer.from(step.text)
+      if (bytes !== undefined) await replaceFileWith(target, bytes, mode)
     })
   } catch (error) {
     throw new AppError('ERR_INIT_WRITE', `cannot write ${path}: ${reasonOf(error)}`, {
@@ -61,4 +62,15 @@ export async function applyStep(root: string, step: FileStep): Promise<void> {
   } finally {
     process.umask(mask)
   }
+}
+
+/** The bytes of the file with missing lines appended; undefined when none is missing any more. */
+async function extended(path: string, file: PlannedFile): Promise<Buffer | undefined> {
+  const present = await readFile(path)
+  // One character per byte, so that the position of the added text is known.
+  const text = present.toString('latin1')
+  const step = planFileStep(file, text)
+  return step.action === 'keep'
+    ? undefined
+    : Buffer.concat([present, Buffer.from(step.text.slice(text.length))])
 }

@@ -56,6 +56,23 @@ describe('files of init', () => {
     expect(await run(whole)).toBe('keep')
   })
 
+  test('lines are added to a file of another encoding, and to what it became since the plan', async () => {
+    const path = join(root, lines.path)
+    const added = 'spamd 8025/tcp\nspamd-cfg 8026/tcp\n'
+    writeFileSync(path, Buffer.from('# caf\xe9', 'latin1'))
+    expect(await run(lines)).toBe('extend')
+    expect(readFileSync(path, 'latin1')).toBe(`# caf\xe9\n${added}`)
+    expect(await run(lines)).toBe('keep')
+    writeFileSync(path, 'one\n')
+    const [step] = await planSteps(root, [lines])
+    // While the administrator was asked.
+    writeFileSync(path, 'one\ntwo\nspamd 25/tcp')
+    await applyStep(root, step!)
+    expect(readFileSync(path, 'latin1')).toBe('one\ntwo\nspamd 25/tcp\nspamd-cfg 8026/tcp\n')
+    await applyStep(root, step!)
+    expect(readFileSync(path, 'latin1')).toBe('one\ntwo\nspamd 25/tcp\nspamd-cfg 8026/tcp\n')
+  })
+
   test('the mode is the wanted one, whatever the umask', async () => {
     const mask = process.umask(0o077)
     try {
