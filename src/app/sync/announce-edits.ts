@@ -55,8 +55,8 @@ export async function openEditAnnouncer(
       if (sync === undefined) return
       await sync.close()
       const { failed, ipv6 } = sync.sender.counters
-      if (failed > 0) warn(`${failed} messages to other gateways could not be sent`)
-      if (ipv6 > 0) warn(`${ipv6} IPv6 entries were not sent: the protocol supports only IPv4`)
+      if (failed > 0) warn(`warning: ${failed} messages to other gateways could not be sent`)
+      if (ipv6 > 0) warn(`warning: ${ipv6} IPv6 entries were not sent: the protocol supports only IPv4`)
     },
   }
 }

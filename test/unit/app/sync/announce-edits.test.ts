@@ -91,7 +91,7 @@ describe('spamdb -Y', () => {
       add('WHITE', '192.0.2.8'),
     ]
     expect(await told(edits, 1, [add('WHITE', '192.0.2.6')])).toMatchObject([[{ ip: '192.0.2.8' }]])
-    expect(warnings).toEqual(['1 IPv6 entries were not sent: the protocol supports only IPv4'])
+    expect(warnings).toEqual(['warning: 1 IPv6 entries were not sent: the protocol supports only IPv4'])
   })
   test('tells what is in the database: a pinned entry that is added again stays pinned', async () => {
     const pinned = add('WHITE', '192.0.2.1', 0)
