@@ -45,8 +45,11 @@ const STEP_TARGET_MS = 12
 const FIRST_SLICE = 500
 const SMALLEST_SLICE = 50
 const LARGEST_SLICE = 4000
-/** Rows that are not due are not even fetched. */
-const LARGEST_BRIEF_SLICE = 20_000
+/**
+ * Of a brief scan: rows that are not due are not even fetched, and so many are looked through in two milliseconds. Slices
+ * that follow the time they took would become small on a busy machine, and many small ones cost ten times as much.
+ */
+const BRIEF_SLICE = 5000
 /** Fewer entries than this expire even if the clock is in doubt: they are soon earned again. */
 const MASS_EXPIRY_COUNT = 1000
 /** Number of marks of deletions examined per scan. */
@@ -263,11 +266,11 @@ export class Scanner {
     whiteSince?: number,
   ): Promise<boolean> {
     const { clock, keeper, blockLists, checks } = this.#options
-    const largest = whiteSince === undefined ? LARGEST_SLICE : LARGEST_BRIEF_SLICE
+    let isMuchDue = whiteSince === undefined
     let cursor: ScanCursor | undefined
     do {
       if (this.#isStopped) return false
-      const limit = Math.min(this.#sliceLimit, largest)
+      const limit = isMuchDue ? Math.min(this.#sliceLimit, LARGEST_SLICE) : BRIEF_SLICE
       const startedMs = clock.monotonicMs()
       const due = { dueAt: time.nowSec, ...(whiteSince === undefined ? {} : { whiteSince }) }
       const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, due))
@@ -287,7 +290,8 @@ export class Scanner {
       }
       for (const ip of decisions.trapped) trapped.add(ip)
       pools.push(...decisions.pools)
-      this.#adaptSlice(readMs, limit, largest)
+      if (isMuchDue) this.#adaptSlice(readMs, limit)
+      isMuchDue ||= slice.entries.length > FIRST_SLICE
       await nextTurn()
       cursor = slice.next
     } while (cursor !== undefined)
@@ -354,9 +358,9 @@ export class Scanner {
   }
 
   /** The size of the next slice depends on the cost of this one. */
-  #adaptSlice(tookMs: number, limit: number, largest = LARGEST_SLICE): void {
+  #adaptSlice(tookMs: number, limit: number): void {
     if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
-    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(largest, limit + FIRST_SLICE)
+    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
   }
 
   async #publish(
