@@ -57,16 +57,6 @@ export function decideSlice(
   return decisions
 }
 
-/**
- * True for what a brief scan examines: addresses that have expired or were WHITE since a time, and everything
- * that is not an address.
- */
-export function isSoughtBriefly(entry: Entry, dueAt: number, whiteSince: number): boolean {
-  if (entry.kind !== 'WHITE' && entry.kind !== 'TRAPPED') return true
-  if (entry.expire !== EXPIRE_NEVER && entry.expire <= dueAt) return true
-  return entry.kind === 'WHITE' && entry.pass >= whiteSince
-}
-
 function decideTuple(
   entry: GreyEntry,
   time: ScanTime,

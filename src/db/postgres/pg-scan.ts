@@ -47,7 +47,10 @@ export async function readScanSlice(
   return { entries, next: nextPart === undefined ? undefined : formatCursor(nextPart, undefined) }
 }
 
-/** The same of addresses as `isSoughtBriefly`: on a server, so that a million that are of no interest do not travel. */
+/**
+ * What a brief scan looks at of the addresses: those that are over, or WHITE since a time. The server chooses, so that a million
+ * that are of no interest do not travel.
+ */
 function soughtBriefly(dueAt: number | undefined, whiteSince: number | undefined): string[] {
   if (dueAt === undefined || whiteSince === undefined) return []
   const isDue = `expire <> ${EXPIRE_NEVER} AND expire <= ${Math.floor(dueAt)}`
