@@ -47,7 +47,7 @@ export interface WhyReport {
   verdict: Verdict
 }
 
-export type VerdictState = 'passes' | 'refused' | 'waits' | 'unknown-host' | 'trap' | 'mail-waits'
+export type VerdictState = 'passes' | 'refused' | 'waits' | 'unknown-host' | 'trap' | 'mail-waits' | 'unseen'
 
 export interface Verdict {
   state: VerdictState

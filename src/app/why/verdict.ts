@@ -218,6 +218,7 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
       undefined,
     )
   }
+  if ('reason' in facts.database) return unseen(ip)
   const passSec = 'pid' in facts.daemon ? facts.daemon.policy.passSec : DEFAULT_PASS_SEC
   const tuples =
     'tuples' in facts.database ? facts.database.tuples.filter((tuple) => decides(tuple, facts.timeSec)) : []
@@ -263,6 +264,16 @@ function decides(tuple: GreyEntry, nowSec: number): boolean {
   return tuple.expire > nowSec && poolKeyOf(tuple)?.kind !== 'spf'
 }
 
+/** Without the database nobody can say: not that nothing is known of it. */
+function unseen(name: string): Verdict {
+  return verdict(
+    'unseen',
+    `what happens to ${name} cannot be told, since the database cannot be read`,
+    undefined,
+    'run it as root, or spamdctl doctor',
+  )
+}
+
 function judgeRecipient(facts: Facts): Verdict {
   const { subject, allowedDomains } = facts
   const name = nameOf(subject)
@@ -281,6 +292,7 @@ function judgeRecipient(facts: Facts): Verdict {
       `echo ${domain} >> ${allowedDomains.path}, then reload spamd`,
     )
   }
+  if ('reason' in facts.database) return unseen(name)
   const waiting = 'tuples' in facts.database ? facts.database.tuples.length : 0
   const release = releaseCommand(facts) ?? 'spamdb -a ADDRESS, with the address of a host above'
   return verdict(

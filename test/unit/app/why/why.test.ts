@@ -1,5 +1,5 @@
 /** `spamdctl why`: what it finds in filter, lists and database, and the sentence that it makes of that. */
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { makeRelease, planRelease } from '../../../../src/app/release/release-mail.js'
@@ -495,6 +495,21 @@ describe('a mail address or a domain', () => {
     ])
     const greyKeys = lines.flatMap((line) => / GREY (\S+), /.exec(line)?.[1] ?? [])
     expect(greyKeys).toEqual([ip, '198.51.100.0/24', 'spf:example.net'])
+  })
+
+  test('without a database that can be read nothing is claimed to be unknown', async () => {
+    const unreadable: GatewayState = { loaded: [], prepare: ({ settings }) => rmSync(settings.db) }
+    for (const subject of ['203.0.113.9', 'user@example.org']) {
+      const { verdict } = (await why(subject, unreadable)).report
+      expect(verdict).toMatchObject({ state: 'unseen', changesSec: undefined })
+      expect(verdict.sentence).toBe(
+        `what happens to ${subject} cannot be told, since the database cannot be read`,
+      )
+    }
+    // What the packet filter and the lists say is known all the same.
+    expect((await why('203.0.113.9', { ...unreadable, loaded: ['drop'] })).report.verdict.state).toBe(
+      'refused',
+    )
   })
 
   test('a tuple that is over says nothing, and neither does one of SPF alone', async () => {
