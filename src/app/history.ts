@@ -69,7 +69,7 @@ export function toRecord({ seq: _seq, rule, ...row }: HistoryRow): HistoryRecord
 }
 
 /** Newest rows that statistics look at. */
-const MAX_STATISTICS_ROWS = 100_000
+export const MAX_STATISTICS_ROWS = 100_000
 
 /** The rows since a time, oldest first, of the newest `MAX_STATISTICS_ROWS`. */
 export async function* recentRows(

@@ -36,6 +36,8 @@ export interface Stats {
   histogram: [minutes: number, count: number][]
   funnel: { grey: number; white: number; lostOnce: number; lostRetried: number }
   top: Record<'networks' | 'helos' | 'senderDomains' | 'trappedRecipients', [string, number][]>
+  /** Set when `top` is of the newest rows of the history alone: of those since then. */
+  topSinceSec: number | undefined
 }
 
 const MAX_TOP = 10
@@ -44,8 +46,12 @@ const MAX_COUNTED = 50_000
 const IPV4_NETWORK_BITS = 24
 const IPV6_NETWORK_BITS = 48
 
-/** Adds up counters by hours or days; `top` as counted from the history. */
-export function computeStats(counts: readonly HourlyCount[], top: Stats['top'], stepSec: number): Stats {
+/** Adds up counters by hours or days; `most` as counted from the history. */
+export function computeStats(
+  counts: readonly HourlyCount[],
+  most: Pick<Stats, 'top' | 'topSinceSec'>,
+  stepSec: number,
+): Stats {
   const byStart = new Map<number, StatsRow>()
   const totals = noCounts()
   const delays = new Map<number, number>()
@@ -70,7 +76,7 @@ export function computeStats(counts: readonly HourlyCount[], top: Stats['top'], 
     delays: percentiles(histogram),
     histogram,
     funnel,
-    top,
+    ...most,
   }
 }
 

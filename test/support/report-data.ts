@@ -166,6 +166,7 @@ export function madeReport(word: (usual: string) => string = (usual) => usual): 
           lostOnce: Math.round(totals.lost * 0.9),
           lostRetried: Math.round(totals.lost * 0.1),
         },
+        topSinceSec: SINCE + 20 * DAY,
         top: {
           networks: top('192.0.2.0/24', '198.51.100.0/24', '2001:db8:77::/48'),
           helos: top('ylmf-pc', 'mail.sender.example', 'localhost'),

@@ -10,11 +10,11 @@ import type { SystemProbe } from '../../platform/system-probe.js'
 import { useDatabase } from '../database/open-database.js'
 import type { Finding } from '../doctor/finding.js'
 import { prepareDoctor, runDoctor } from '../doctor/run-doctor.js'
-import { recentRows } from '../history.js'
 import { computeListStatistics, type ListStatistics, readDeliveredOrNone } from '../lists/list-statistics.js'
 import type { AdvisedLosing } from '../losing/advise-senders.js'
 import { findLosing, LOSING_ADDRESSES, LOSING_SINCE_SEC, type LosingReport } from '../losing/find-losing.js'
-import { computeStats, type Stats, TopCounter } from '../stats.js'
+import { readTop } from '../read-top.js'
+import { computeStats, type Stats } from '../stats.js'
 import { readStatus, type SuiteStatus } from '../status.js'
 
 /** Tuples that began between two ages. */
@@ -110,10 +110,7 @@ async function readOrNothing(path: string, time: Time, status: SuiteStatus): Pro
 }
 
 async function readStore(store: Store, time: Time, entries: EntryCounts): Promise<Found> {
-  const top = new TopCounter()
-  for await (const row of recentRows(store, time.sinceSec)) {
-    top.add(row)
-  }
+  const most = await readTop(store, time.sinceSec)
   const counts = await store.readCounts(time.sinceSec)
   const losingSec = Math.min(LOSING_SINCE_SEC, time.madeSec - time.sinceSec)
   return {
@@ -121,7 +118,7 @@ async function readStore(store: Store, time: Time, entries: EntryCounts): Promis
     database: {
       counts: entries,
       waiting: await readWaiting(store, time, entries.GREY),
-      stats: computeStats(counts, top.top(), time.stepSec),
+      stats: computeStats(counts, most, time.stepSec),
       tarpit: tarpitSteps(counts, time.stepSec),
       losingSec,
     },

@@ -50,6 +50,10 @@ export function renderStats(
     )
     parts.push(`most frequent ${heading}\n${texts.join('\n')}\n`)
   }
+  if (stats.topSinceSec !== undefined) {
+    const text = `the most frequent are those since ${formatUtcTime(stats.topSinceSec)}: older rows of the history were not read`
+    parts.push(wrapped(terminal, '', text))
+  }
   return parts.join('\n')
 }
 

@@ -1,12 +1,12 @@
 /** `spamdctl stats` and `spamdctl advise`. */
 import { useDatabase } from '../../app/database/open-database.js'
-import { recentRows } from '../../app/history.js'
 import type { DeliveredList } from '../../app/lists/delivered-lists.js'
 import type { ListState } from '../../app/lists/list-states.js'
 import { computeListStatistics } from '../../app/lists/list-statistics.js'
 import { LOSING_ADDRESSES } from '../../app/losing/find-losing.js'
 import { computePoolAdvice } from '../../app/pool-advice.js'
-import { computeAdvice, computeStats, TopCounter } from '../../app/stats.js'
+import { readTop } from '../../app/read-top.js'
+import { computeAdvice, computeStats } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { allowStateOf } from '../../domain/allow.js'
@@ -55,19 +55,18 @@ const MAX_POOL_MAILS = 20_000
 export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
   const byDay = options.last('by') === 'day'
   const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
-  const { counts, top } = await useDatabase(parts.dbPath, 'read', async (store) => {
-    const counter = new TopCounter()
-    for await (const row of recentRows(store, sinceSec)) counter.add(row)
-    return { counts: await store.readCounts(sinceSec), top: counter.top() }
-  })
-  const stats = computeStats(counts, top, byDay ? DAY_SEC : HOUR_SEC)
+  const { counts, most } = await useDatabase(parts.dbPath, 'read', async (store) => ({
+    counts: await store.readCounts(sinceSec),
+    most: await readTop(store, sinceSec),
+  }))
+  const stats = computeStats(counts, most, byDay ? DAY_SEC : HOUR_SEC)
   const { states, delivered } = await parts.readLists()
   const lists = computeListStatistics(counts, states, delivered, parts.nowSec)
   if (!options.has('json'))
     return renderStats(stats, lists, { terminal: parts.terminal, byDay, passSec: parts.passSec })
-  const { rows: steps, ...rest } = stats
+  const { rows: steps, topSinceSec, ...rest } = stats
   const shown = steps.map(({ startSec, counts: values }) => ({ start: formatUtcTime(startSec), ...values }))
-  return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest, lists }, undefined, 2)}\n`
+  return `${JSON.stringify({ since: formatUtcTime(sinceSec), steps: shown, ...rest, topSince: topSinceSec === undefined ? null : formatUtcTime(topSinceSec), lists }, undefined, 2)}\n`
 }
 
 /** The text that `advise` prints. */

@@ -270,7 +270,8 @@ function lists({ lists: all }: ReportData): Html {
 
 function tops({ database }: ReportData): Html[] {
   if (database === undefined) return []
-  const { top } = database.stats
+  const { top, topSinceSec } = database.stats
+  const since = topSinceSec === undefined ? '' : `, since ${time(topSinceSec)}: older changes were not read`
   const one = (title: string, entries: readonly [string, number][], caption = 'new tuples'): Html[] =>
     entries.length === 0
       ? []
@@ -278,7 +279,7 @@ function tops({ database }: ReportData): Html[] {
           section(
             title,
             rowChart(
-              caption,
+              `${caption}${since}`,
               entries.map(([key, count]) => ({
                 label: toDisplayText(key),
                 value: count,

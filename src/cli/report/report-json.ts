@@ -26,6 +26,7 @@ export function reportJson(data: ReportData): string {
     delays: database?.stats.delays ?? null,
     histogram: database?.stats.histogram ?? null,
     top: database?.stats.top ?? null,
+    topSince: database?.stats.topSinceSec === undefined ? null : formatUtcTime(database.stats.topSinceSec),
     tarpit:
       database?.tarpit.map(({ startSec, seconds }) => ({ start: formatUtcTime(startSec), seconds })) ?? null,
     losing: database === undefined ? null : sendersJson(database.losing),

@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ListState } from '../../../../src/app/lists/list-states.js'
+import { readTop } from '../../../../src/app/read-top.js'
 import { computeAdvice } from '../../../../src/app/stats.js'
 import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
@@ -14,6 +15,7 @@ import {
 } from '../../../../src/cli/operations/stats-commands.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store, TupleAttempt } from '../../../../src/db/store.js'
+import type { HistoryRow } from '../../../../src/domain/history.js'
 import { setOfPrefixes } from '../../../../src/ip/prefix-ranges.js'
 import { temporaryFolder } from '../../../support/program-run.js'
 import { POLICY } from '../../../support/scratch-database.js'
@@ -247,6 +249,32 @@ describe('stats', () => {
       'nothing was counted during this time\n',
     )
   })
+})
+
+test('says from when on the most frequent are, when the history is longer than what is read', async () => {
+  const row = (seq: number): HistoryRow => ({
+    seq,
+    event: seq,
+    at: NOW - 150_000 + seq,
+    rule: 'attempt',
+    actor: undefined,
+    key: { kind: 'tuple', ...attempt('192.0.2.1').tuple },
+    before: undefined,
+    after: undefined,
+    summary: undefined,
+  })
+  const store = (newest: number) => ({
+    newestHistory: () => Promise.resolve(newest),
+    readHistory: ({ after, limit }: { after: number; limit: number }) =>
+      Promise.resolve(Array.from({ length: Math.min(limit, newest - after) }, (_, n) => row(after + n + 1))),
+  })
+  expect(await readTop(store(100_001), 0)).toMatchObject({
+    top: { networks: [['192.0.2.0/24', 100_000]] },
+    topSinceSec: NOW - 150_000 + 2,
+  })
+  expect((await readTop(store(50_000), 0)).topSinceSec).toBeUndefined()
+  // All that was asked for was read.
+  expect((await readTop(store(100_001), NOW - 100_000)).topSinceSec).toBeUndefined()
 })
 
 describe('advise', () => {

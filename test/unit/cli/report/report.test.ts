@@ -113,6 +113,7 @@ describe('the page', () => {
       'heard 40s ago',
       'not heard',
       '40 of 12 mails from 17 addresses in 1 network, the first 2d ago, the last 20m ago',
+      'new tuples, since 2026-11-08 11:06 UTC: older changes were not read',
       'SPF: all 17 addresses pass SPF of bigmail.example',
       '<code>spamdctl allow add bigmail.example</code>',
       'SPF: not usable: no SPF record',
