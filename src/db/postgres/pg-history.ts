@@ -116,7 +116,7 @@ export class PgHistory {
     statements: Statements,
   ): Promise<void> {
     if (summaries.length === 0 || (await this.#settingsWithin(statements)).mode === 'off') return
-    const event = await this.#eventFor(rule, statements)
+    const event = (await this.#eventFor(rule, statements)) ?? (await newEvent(statements))
     const same = [event, Math.floor(at), CHANGE_RULES.indexOf(rule), actor ?? null, SUMMARY]
     send(APPEND, [
       ...same.map((value) => summaries.map(() => value)),
@@ -216,12 +216,14 @@ export class PgHistory {
 
   async #eventFor(rule: ChangeRule, statements: Statements): Promise<number | null> {
     if (!UNDOABLE_RULES.includes(rule)) return null
-    if (this.#commandEvent === undefined) {
-      const [row] = await statements.rows(NEXT_EVENT)
-      this.#commandEvent = row![0] as number
-    }
+    this.#commandEvent ??= await newEvent(statements)
     return this.#commandEvent
   }
+}
+
+async function newEvent(statements: Statements): Promise<number> {
+  const [row] = await statements.rows(NEXT_EVENT)
+  return row![0] as number
 }
 
 function dayOf(sec: number): string {

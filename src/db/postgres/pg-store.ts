@@ -27,6 +27,7 @@ import type {
   CheckReport,
   ClockReading,
   DamagedGap,
+  EditOptions,
   EditOutcome,
   EntryCounts,
   GreyPolicy,
@@ -141,14 +142,16 @@ export class PgStore implements Store {
     )
   }
 
-  edit(
+  async edit(
     edits: readonly ManualEdit[],
     now: number,
-    { actor }: { actor?: string | undefined } = {},
+    { actor, forgetsChanges }: EditOptions = {},
   ): Promise<Changed<EditOutcome>> {
     const cause = { rule: 'manual', actor } as const
     const decision = (draft: Draft): EditOutcome[] => decideEdits(draft, edits, cause)
-    return this.#transactions.decide('edit', now, selectEdits(edits), decision, { locksSpamtraps: true })
+    const options = { locksSpamtraps: true }
+    const decided = await this.#transactions.decide('edit', now, selectEdits(edits), decision, options)
+    return forgetsChanges === true ? { ...decided, changes: [] } : decided
   }
 
   async upsert(
