@@ -49,6 +49,8 @@ export class StateSender {
   readonly #options: StateSenderOptions
   #node = 0
   #position: number | undefined
+  /** The last row of the journal that `onRows` got. */
+  #handedOn = 0
   #number = 0
   #reservedNumber = 0
   #timer: NodeJS.Timeout | undefined
@@ -145,10 +147,12 @@ export class StateSender {
     const start = this.#position!
     const slice = await useStore((store) => store.readJournal(start, MAX_ROWS))
     if (slice.newest === start) return
-    const isAlone = !hasListeners()
-    if (isAlone && clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
-    await onRows?.(slice.rows)
-    if (isAlone) {
+    // Rows are read again while the start waits for gateways; each is handed on once.
+    const fresh = slice.rows.filter(({ seq }) => seq > this.#handedOn)
+    this.#handedOn = slice.rows.at(-1)?.seq ?? this.#handedOn
+    if (fresh.length > 0) await onRows?.(fresh)
+    if (!hasListeners()) {
+      if (clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
       await this.#savePosition(slice.rows.at(-1)?.seq ?? slice.newest)
       return
     }
