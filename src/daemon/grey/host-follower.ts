@@ -88,17 +88,22 @@ export class HostFollower {
       this.#options.onEverything()
       return
     }
-    for (const [ip, wasWhite] of changedHosts(slice.rows)) {
-      const host = await this.#options.keeper.use((store) => store.get({ kind: 'host', ip }))
-      const isHost = host !== undefined && (host.kind === 'WHITE' || host.kind === 'TRAPPED')
-      this.#options.onHost(ip, isHost ? host : undefined, wasWhite)
-    }
-    for (const network of changedPools(slice.rows)) {
-      const entry = await this.#options.keeper.use((store) => store.get({ kind: 'pool', ip: network }))
-      this.#options.onPool?.(network, entry?.kind === 'POOL' ? entry : undefined)
-    }
+    await this.#tell(slice.rows)
     // Only now: a poll that failed in the middle is repeated from the same position.
     this.#position = last
+  }
+
+  async #tell(rows: readonly JournalRow[]): Promise<void> {
+    const { keeper, onHost, onPool } = this.#options
+    for (const [ip, wasWhite] of changedHosts(rows)) {
+      const host = await keeper.use((store) => store.get({ kind: 'host', ip }))
+      const isHost = host !== undefined && (host.kind === 'WHITE' || host.kind === 'TRAPPED')
+      onHost(ip, isHost ? host : undefined, wasWhite)
+    }
+    for (const network of changedPools(rows)) {
+      const entry = await keeper.use((store) => store.get({ kind: 'pool', ip: network }))
+      onPool?.(network, entry?.kind === 'POOL' ? entry : undefined)
+    }
   }
 
   #read(after: number, limit: number): Promise<JournalSlice> {
