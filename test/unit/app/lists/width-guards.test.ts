@@ -99,7 +99,7 @@ describe('the whole list', () => {
   test('at most 1/16 of IPv4', async () => {
     expect(await reasonFor(slash8s(16))).toBeUndefined()
     expect(await reasonFor(`${slash8s(16)}11.0.0.1\n`)).toBe(
-      'the list holds 268435457 addresses, more than 1/16 of IPv4',
+      'the list covers 268435457 addresses, more than 1/16 of IPv4',
     )
     expect(await reasonFor(`${slash8s(16)}10.0.0.0/8\n224.0.0.0/3\n`)).toBeUndefined()
     expect(await reasonFor(`${slash8s(16)}11.0.0.1\n`, slash8s(2))).toBeUndefined()

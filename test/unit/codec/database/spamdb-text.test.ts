@@ -146,9 +146,9 @@ describe('refused lines', () => {
     ['GREY|1.2.3.4|h|f|t|1|2|3', '10 fields'],
     ['GREY|not an ip|h|f|t|1|2|3|4|0', 'not an ip address'],
     ['GREY|1.2.3.1/24|h|f|t|1|2|3|4|0', 'not an ip address'],
-    ['GREY|1.2.3.4|h|a|b|c|1|2|3|4|0', 'unclear'],
-    ['GREY|1.2.3.4|h|<a|<b>|<c>|<d>|1|2|3|4|0', 'unclear'],
-    [`GREY|1.2.3.4|h${'|x'.repeat(MAX_TUPLE_WORDS)}|<a>|<b>|1|2|3|4|0`, 'unclear'],
+    ['GREY|1.2.3.4|h|a|b|c|1|2|3|4|0', 'ambiguous'],
+    ['GREY|1.2.3.4|h|<a|<b>|<c>|<d>|1|2|3|4|0', 'ambiguous'],
+    [`GREY|1.2.3.4|h${'|x'.repeat(MAX_TUPLE_WORDS)}|<a>|<b>|1|2|3|4|0`, 'ambiguous'],
   ])('%j', (line, reason) => {
     const parsed = parseSpamdbLine(line, NOW)
     expect(parsed).toMatchObject({ ok: false })
