@@ -27,7 +27,7 @@ export interface PlanInput {
 export function pullSteps({ node, peer, pulls }: PlanInput): string[] {
   const [own, other] = [node, peer].map(({ syncAddress }) => syncAddress.split('/')[0])
   return [
-    `spamdctl init --peer ${other}    # unless that is done: spamd gets -y ${own} -Y ${other} --require-sync-key`,
+    `spamdctl init --peer ${other}    # unless that is done: spamd gets -y ${own} -Y ${other}`,
     ...pulls.commands.map(({ argv, unless }) =>
       unless === undefined
         ? shellWords(argv)

@@ -53,12 +53,13 @@ export function friendsFile(path: string): PlannedFile {
 
 /**
  * Flags of spamd for the answers. With a second gateway it listens on its own address from which the other
- * one is reached, and on all when that is unknown.
+ * one is reached, and on all when that is unknown. Without --require-sync-key: a key that was lost must not
+ * stop mail, and doctor tells of it.
  */
 export function spamdFlags({ answers: { mode, peer }, ownAddress = '0.0.0.0' }: InitInput): string[] {
   return [
     ...(mode === 'blacklist' ? ['-b'] : []),
-    ...(peer === undefined ? [] : ['-y', ownAddress, '-Y', peer, '--require-sync-key']),
+    ...(peer === undefined ? [] : ['-y', ownAddress, '-Y', peer]),
   ]
 }
 

@@ -302,7 +302,7 @@ describe('pulls', () => {
     const { commands } = result.nodes[0]!
     const at = (pattern: RegExp) => commands.findIndex((command) => pattern.test(command))
     expect(commands[0]).toBe(
-      'spamdctl init --peer 172.16.0.2    # unless that is done: spamd gets -y 172.16.0.1 -Y 172.16.0.2 --require-sync-key',
+      'spamdctl init --peer 172.16.0.2    # unless that is done: spamd gets -y 172.16.0.1 -Y 172.16.0.2',
     )
     expect(at(/ssh-keygen -q/)).toBeGreaterThan(0)
     expect(at(/authorized_keys/)).toBeGreaterThan(at(/ssh-keygen -q/))

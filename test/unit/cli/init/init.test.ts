@@ -221,7 +221,7 @@ describe('with a second gateway', () => {
     plant(name)
     const { settings, home } = places[name]
     const { out } = await init(flags)
-    if (name !== 'pfsense') expect(out).toContain('-y 172.16.0.1 -Y 172.16.0.2 --require-sync-key')
+    if (name !== 'pfsense') expect(out).toContain('-y 172.16.0.1 -Y 172.16.0.2')
     // spamd alone tells what was learned.
     expect(out).not.toMatch(/spamlogd.* -Y /)
     const config = read(`${settings}/ssh_config`)
@@ -313,7 +313,7 @@ describe('Debian', () => {
     await init(['--outside', 'eth0', '--yes', '--peer', 'mx2.example.org'])
     expect(existsSync(join(root, 'etc/systemd/system/spamd.service'))).toBe(false)
     expect(read('etc/systemd/system/spamd.service.d/init.conf')).toMatch(
-      /^ExecStart=\nExecStart=\/usr\/bin\/spamd .* -y 0\.0\.0\.0 -Y mx2\.example\.org --require-sync-key$/m,
+      /^ExecStart=\nExecStart=\/usr\/bin\/spamd .* -y 0\.0\.0\.0 -Y mx2\.example\.org$/m,
     )
   })
 
