@@ -28,6 +28,19 @@ const STILL_COMPLEX = [
   'src/db/tables/tuple-limits.ts',
 ]
 
+/** Selectors for parameters of exported functions that are boolean, by their type or by their default. */
+const EXPORTED_BOOLEANS = [
+  'FunctionDeclaration',
+  'VariableDeclaration > VariableDeclarator > ArrowFunctionExpression',
+]
+  .map((kind) => `:matches(ExportNamedDeclaration, ExportDefaultDeclaration) > ${kind}`)
+  .flatMap((kind) => [`${kind} > Identifier.params`, `${kind} > AssignmentPattern.params > Identifier.left`])
+  .flatMap((name) => [`${name} > TSTypeAnnotation`, `${name} > TSTypeAnnotation > TSUnionType`])
+  .map((type) => `${type} > TSBooleanKeyword`)
+  .concat(
+    'ExportNamedDeclaration > FunctionDeclaration > AssignmentPattern.params > Literal.right[raw=/^(true|false)$/]',
+  )
+
 export default tseslint.config(
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.lab/**'] },
@@ -77,6 +90,10 @@ export default tseslint.config(
             ":matches(PropertyDefinition, MethodDefinition[kind!='constructor'])[accessibility='private']",
           message: 'Private members begin with #, which also holds at run time.',
         },
+        ...EXPORTED_BOOLEANS.map((selector) => ({
+          selector,
+          message: 'Take a named option or a union of literals: a bare true says nothing where it is passed.',
+        })),
       ],
     },
   },

@@ -50,7 +50,7 @@ export default class Doctor extends BaseCommand {
     const report = await runDoctor(await prepareDoctor(new LiveSystem(), settingsOf(options), peer))
     const text = options.has('json')
       ? doctorJson(report)
-      : renderDoctor(report, standardTerminal(), options.has('quiet'))
+      : renderDoctor(report, standardTerminal(), { isQuiet: options.has('quiet') })
     writeFully(1, Buffer.from(text))
     if (report.counts.error > 0) process.exitCode = EXIT.failure
   }

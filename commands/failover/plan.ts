@@ -30,9 +30,9 @@ export default class FailoverPlan extends BaseCommand {
       root: options.last('root') ?? '/',
       nodeName: options.last('node'),
     })
-    const isShowing = options.has('show-passphrase')
-    if (options.has('json')) process.stdout.write(`${failoverPlanJson(plan, isShowing)}\n`)
-    else if (plan.ok) process.stdout.write(renderFailoverPlan(plan, isShowing))
+    const passphrase = options.has('show-passphrase') ? 'shown' : 'hidden'
+    if (options.has('json')) process.stdout.write(`${failoverPlanJson(plan, passphrase)}\n`)
+    else if (plan.ok) process.stdout.write(renderFailoverPlan(plan, passphrase))
     else for (const fault of plan.faults) process.stderr.write(`spamdctl: ${operands[0]}: ${fault}\n`)
     if (!plan.ok) process.exitCode = EXIT.failure
   }

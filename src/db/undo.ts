@@ -1,9 +1,9 @@
-import type { ChangeRule } from '../domain/change.js'
 import { Draft } from '../domain/draft.js'
 import { decideUndo, selectUndo, UNDOABLE_RULES, type UndoOutcome } from '../domain/history.js'
 import { HybridClock } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
+import type { EventSteps } from './history-rows.js'
 import type { Transactions } from './transactions.js'
 
 /** See `Store.undo`. */
@@ -19,9 +19,9 @@ export function undoEvent(
     if (found === undefined) {
       throw nothingToUndo()
     }
-    const { steps: known, isWhole, rule } = transactions.history.stepsOf(found)
-    refuseEvent(found, rule, isWhole)
-    return { event: found, steps: known }
+    const known = transactions.history.stepsOf(found)
+    refuseEvent(found, known)
+    return { event: found, steps: known.steps }
   })
   const selection = selectUndo(steps)
   if (options.isDryRun) {
@@ -36,7 +36,7 @@ export function undoEvent(
 }
 
 /** Throws for an event that does not exist or cannot be undone. */
-export function refuseEvent(event: number, rule: ChangeRule | undefined, isWhole: boolean): void {
+export function refuseEvent(event: number, { rule, isWhole }: Omit<EventSteps, 'steps'>): void {
   if (rule === undefined) throw eventError(`no such event: ${event}`)
   if (!UNDOABLE_RULES.includes(rule)) {
     throw eventError(

@@ -27,13 +27,13 @@ export interface AllowRun {
 }
 
 /**
- * Adds a source, or replaces one of the same name, with its networks. A domain that cannot be looked up at
+ * Adds a source, or replaces one of the same name, with its networks; a dry run stores nothing. A domain that cannot be looked up at
  * the moment is stored anyway; one that names too many networks, or none, is refused: `ERR_ALLOW`.
  */
 export async function addAllowed(
   wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
-  isDryRun: boolean,
   world: AllowWorld,
+  { isDryRun }: { isDryRun: boolean },
 ): Promise<AllowRun> {
   const { dbPath, nowSec, actor, dns } = world
   const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {

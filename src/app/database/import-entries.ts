@@ -210,7 +210,7 @@ async function* readBerkeley(
       onProblem({ place: `offset ${item.offset}`, reason: item.reason })
       continue
     }
-    const decoded = decodeBerkeleyRecord(item.key, item.data, item.littleEndian)
+    const decoded = decodeBerkeleyRecord(item)
     if (!decoded.ok) {
       onProblem({ place: `offset ${item.offset}`, reason: decoded.reason })
       continue

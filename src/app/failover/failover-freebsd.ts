@@ -51,7 +51,11 @@ export function freebsdPlan(input: PlanInput): NodePlan {
         path: '/etc/sysctl.conf',
         purpose: 'take over all shared addresses together, and give them back together',
         mode: 0o644,
-        content: { kind: 'lines', ifMissing: '', lines: [sysctlLine('net.inet.carp.preempt', node.preempt)] },
+        content: {
+          kind: 'lines',
+          ifMissing: '',
+          lines: [sysctlLine('net.inet.carp.preempt', node.preempt ? 1 : 0)],
+        },
       },
       {
         path: '/etc/pf.carp.conf',

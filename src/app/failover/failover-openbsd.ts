@@ -30,7 +30,7 @@ export function openbsdPlan(input: PlanInput): NodePlan {
         content: {
           kind: 'lines',
           ifMissing: '',
-          lines: [sysctlLine('net.inet.carp.preempt', node.preempt)],
+          lines: [sysctlLine('net.inet.carp.preempt', node.preempt ? 1 : 0)],
         },
       },
       {
@@ -104,10 +104,7 @@ export function pfRules(syncInterface: string, interfaces: readonly string[], pe
 }
 
 /** A line of sysctl.conf(5); an existing line with another value shows in the diff. */
-export function sysctlLine(
-  name: string,
-  isOn: boolean,
-): { text: string; isThere: (line: string) => boolean } {
-  const text = `${name}=${isOn ? 1 : 0}`
+export function sysctlLine(name: string, value: 0 | 1): { text: string; isThere: (line: string) => boolean } {
+  const text = `${name}=${value}`
   return { text, isThere: (line) => line.replace(/#.*/, '').trim() === text }
 }

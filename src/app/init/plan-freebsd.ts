@@ -82,16 +82,15 @@ export function freebsdPlan(input: InitInput, system: 'freebsd' | 'pfsense' = 'f
         ...run(
           ['pw', 'useradd', user, '-d', '/nonexistent', '-s', '/usr/sbin/nologin'],
           `create the user ${user}`,
-          true,
         ),
         unless: ['pw', 'usershow', user] as const,
       })),
-      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
+      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database'),
       ...syncKeyCommands(system, input),
       ...pulls.commands,
-      ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`, true)),
-      run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
-      run(['service', 'pf', 'reload'], 'send unknown hosts to spamd', true),
+      ...daemons.map((name) => run(['service', name, 'start'], `start ${name}`)),
+      run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules'),
+      run(['service', 'pf', 'reload'], 'send unknown hosts to spamd'),
     ],
     byHand: [
       ...(isThere('/etc/pf.conf')

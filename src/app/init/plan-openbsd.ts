@@ -69,29 +69,30 @@ export function openbsdPlan(input: InitInput): InitPlan {
         ...run(
           ['useradd', '-d', '/var/empty', '-s', '/sbin/nologin', '_spamdfeed'],
           'create the user that fetches block lists',
-          true,
         ),
         unless: ['id', '_spamdfeed'],
       },
-      ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'create the log device', true)] : []),
-      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database', true),
+      ...(isGreylisting ? [run(['sh', '/etc/netstart', answers.log], 'create the log device')] : []),
+      run([`${input.programFolder}/spamdctl`, 'init-db'], 'create the database'),
       ...syncKeyCommands('openbsd', input),
       ...pulls.commands,
-      run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'disable the daemons of the base system', false),
-      run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd', true),
+      {
+        ...run(['rcctl', 'disable', 'spamd', 'spamlogd'], 'disable the daemons of the base system'),
+        isNeeded: false,
+      },
+      run(['rcctl', 'set', 'spamdctl_spamd', 'flags', spamdWords], 'set the flags of spamd'),
       ...(isGreylisting
         ? [
             run(
               ['rcctl', 'set', 'spamdctl_spamlogd', 'flags', spamlogdFlags(answers).join(' ')],
               'set the flags of spamlogd',
-              true,
             ),
           ]
         : []),
-      run(['rcctl', 'enable', ...daemons], 'start them at boot', true),
-      run(['rcctl', 'start', ...daemons], 'start them now', true),
-      run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules', true),
-      run(['pfctl', '-f', '/etc/pf.conf'], 'send unknown hosts to spamd', true),
+      run(['rcctl', 'enable', ...daemons], 'start them at boot'),
+      run(['rcctl', 'start', ...daemons], 'start them now'),
+      run(['pfctl', '-nf', '/etc/pf.conf'], 'check the rules'),
+      run(['pfctl', '-f', '/etc/pf.conf'], 'send unknown hosts to spamd'),
     ],
     byHand: [
       ...workingLines(cronText(example('openbsd/crontab'), answers)).map(
@@ -131,7 +132,7 @@ function lines(path: string, purpose: string, wanted: readonly string[]): Planne
   }
 }
 
-/** A command by its argument vector. */
-export function run(argv: readonly [string, ...string[]], purpose: string, isNeeded: boolean): InitCommand {
-  return { argv, purpose, isNeeded }
+/** A command by its argument vector; one that may fail is given `isNeeded: false` beside it. */
+export function run(argv: readonly [string, ...string[]], purpose: string): InitCommand {
+  return { argv, purpose, isNeeded: true }
 }

@@ -21,7 +21,7 @@ export function findRefusal(
   source: ListSource,
   summary: ListSummary,
   previousEntries: number | undefined,
-  canShrink: boolean,
+  { canShrink }: { canShrink: boolean },
 ): Refusal | undefined {
   if (summary.failure !== undefined) return { reason: summary.failure.message }
   if (source.method === 'file' || source.isEmptyOk) return undefined

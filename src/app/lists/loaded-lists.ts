@@ -57,7 +57,7 @@ export interface StoredLine {
 export function vanishedLists(
   index: LoadedIndex,
   named: ReadonlySet<string>,
-  keepsVanished: boolean,
+  { keepsVanished }: { keepsVanished: boolean },
 ): string[] {
   const candidates = keepsVanished
     ? index.toClear.filter((name) => !index.names.includes(name))

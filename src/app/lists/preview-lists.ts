@@ -36,12 +36,13 @@ export async function previewLists(
 /** The lists that a real run would clear because spamd.conf does not name them any more. */
 export async function previewClearing(
   combined: readonly CombinedList[],
-  { openLoaded, keepsVanished }: PreviewParts,
+  parts: PreviewParts,
 ): Promise<ListToClear[]> {
   const { vanishedLists } = await import('./loaded-lists.js')
-  const loaded = await openLoaded()
+  const loaded = await parts.openLoaded()
+  const named = new Set(combined.map((list) => list.name))
   const toClear: ListToClear[] = []
-  for (const name of vanishedLists(loaded.index, new Set(combined.map((list) => list.name)), keepsVanished)) {
+  for (const name of vanishedLists(loaded.index, named, parts)) {
     const set = await loaded.readSet(name)
     const cidrs = set === undefined ? undefined : countCidrs(set)
     toClear.push({ name, networks: cidrs && cidrs.ipv4 + cidrs.ipv6 })

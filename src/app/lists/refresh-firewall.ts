@@ -21,8 +21,7 @@ export interface TableResult {
 export async function replaceBlockedTable(
   firewall: Firewall,
   wanted: IpRangeSet,
-  keepsPresent: boolean,
-  lastDigest: string | undefined,
+  { keepsPresent, lastDigest }: { keepsPresent: boolean; lastDigest: string | undefined },
 ): Promise<TableResult> {
   const present = keepsPresent ? await readBlockedTable(firewall) : undefined
   const set = keepsPresent ? unionOf([wanted, present ?? EMPTY_SET]) : wanted

@@ -191,7 +191,7 @@ class Run {
     const { findNews } = await import('./told-once.js')
     const named = [...problems].map(([name, problem]) => [`${topic} ${name}`, problem] as const)
     const messages = new Map(named.map(([name, problem]) => [name, problem?.message]))
-    const news = await findNews(stateDir, messages, isDryRun)
+    const news = await findNews(stateDir, messages, { isReadOnly: isDryRun })
     for (const [name, problem] of named) if (problem !== undefined && news.has(name)) this.#tell(problem)
   }
 

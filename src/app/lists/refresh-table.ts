@@ -85,7 +85,7 @@ export class RefreshTable {
     const keepsPresent = !wasComplete && this.#parts.startedSec - firstRunSec < FOREIGN_CONTENT_SEC
     const loaded = await this.#parts.openLoaded()
     const result = await this.#parts.attempt(() =>
-      replaceBlockedTable(firewall, union, keepsPresent, loaded.index.tableDigest),
+      replaceBlockedTable(firewall, union, { keepsPresent, lastDigest: loaded.index.tableDigest }),
     )
     if (result === undefined) return { ...report, outcome: 'failed' }
     const cidrs = countCidrs(result.set)

@@ -120,7 +120,7 @@ export async function sendLists(
     names.push(...loaded.index.names.filter((name) => !known.has(name)))
   }
   const named = new Set(combined.map(({ name }) => name))
-  for (const name of vanishedLists(loaded.index, named, options.keepsVanished)) {
+  for (const name of vanishedLists(loaded.index, named, options)) {
     if (await send(name, [encodeClearLine(name)], true)) cleared.push(name)
     else toClear.push(name)
   }

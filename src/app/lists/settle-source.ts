@@ -71,7 +71,7 @@ class Settling {
 
   async #settleOffline(): Promise<SettledSource> {
     const failure = { code: 'ERR_LISTS_READ', reason: 'there is no last good copy' }
-    return (await this.#fromCopy('offline')) ?? failed(this.#source, failure, false)
+    return (await this.#fromCopy('offline')) ?? failed(this.#source, failure, { wasAsked: false })
   }
 
   /** Undefined when the source may be asked now. */
@@ -91,7 +91,7 @@ class Settling {
     }
     if (this.#facts === undefined) {
       const reason = 'it was fetched less than an hour ago, but no copy could be stored'
-      return failed(this.#source, waiting(reason), false)
+      return failed(this.#source, waiting(reason), { wasAsked: false })
     }
     // A copy that was damaged since is worth a request out of turn.
     return this.#fromCopy('fresh')
@@ -171,10 +171,9 @@ class Settling {
   async #findRefusal(
     summary: ListSummary,
   ): Promise<{ reason: string; hint?: string | undefined } | undefined> {
-    const { canShrink, canGrow } = this.#options
     const own = this.#own
-    const refusal = findRefusal(this.#source, summary, own?.entries, canShrink)
-    if (refusal !== undefined || canGrow) return refusal
+    const refusal = findRefusal(this.#source, summary, own?.entries, this.#options)
+    if (refusal !== undefined || this.#options.canGrow) return refusal
     return findWidthRefusal(this.#source, summary, own?.size, async () =>
       own === undefined ? undefined : this.#parseCopy(),
     )
@@ -251,7 +250,7 @@ class Settling {
 
   async #fallBack(failure: SourceFailure, wasAsked: boolean): Promise<SettledSource> {
     const kept = await this.#fromCopy('kept', wasAsked)
-    return kept === undefined ? failed(this.#source, failure, wasAsked) : { ...kept, failure }
+    return kept === undefined ? failed(this.#source, failure, { wasAsked }) : { ...kept, failure }
   }
 
   #parseCopy(): Promise<ListSummary | undefined> {
@@ -296,7 +295,7 @@ export async function loadSettled(lazy: SettledSource, options: SettleOptions): 
   if (lazy.summary !== undefined || lazy.status === 'failed') return lazy
   const summary = await parseCopy(source, options.store, await options.store.readCopyFacts(source.name))
   if (summary !== undefined) return { ...lazy, summary: withoutSpecialUse(source, summary) }
-  if (failure !== undefined) return failed(source, failure, lazy.wasAsked)
+  if (failure !== undefined) return failed(source, failure, lazy)
   return settleSource(source, { ...options, isLazy: false, isForced: true })
 }
 

@@ -60,7 +60,11 @@ export function settled(
 }
 
 /** A source without any list. */
-export function failed(source: ListSource, failure: SourceFailure, wasAsked: boolean): SettledSource {
+export function failed(
+  source: ListSource,
+  failure: SourceFailure,
+  { wasAsked }: Pick<SettledSource, 'wasAsked'>,
+): SettledSource {
   return {
     source,
     status: 'failed',

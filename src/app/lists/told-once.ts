@@ -14,7 +14,7 @@ const MAX_BYTES = 65_536
 export async function findNews(
   stateDir: string,
   messages: ReadonlyMap<string, string | undefined>,
-  isReadOnly: boolean,
+  { isReadOnly }: { isReadOnly: boolean },
 ): Promise<Set<string>> {
   const news = new Set<string>()
   if (messages.size === 0) return news

@@ -25,7 +25,10 @@ export interface PullReport {
 type MergeStore = Pick<Store, 'syncState' | 'merge' | 'readClock'>
 
 /** What to ask the other side for; with `isSince` only what is not known yet. */
-export async function pullRequestOf(store: Pick<Store, 'syncState'>, isSince: boolean): Promise<PullRequest> {
+export async function pullRequestOf(
+  store: Pick<Store, 'syncState'>,
+  { isSince }: { isSince: boolean },
+): Promise<PullRequest> {
   const { node, peers } = await store.syncState()
   if (!isSince) return { positions: [] }
   const others = peers.filter((peer) => peer.node !== node)

@@ -41,8 +41,8 @@ export function checkPullHost(host: string): void {
  */
 export async function pullHost(host: string, options: PullOptions): Promise<PullReport> {
   checkPullHost(host)
-  const { databasePath, policy, clock, isSince } = options
-  const request = await useDatabase(databasePath, 'read', (store) => pullRequestOf(store, isSince))
+  const { databasePath, policy, clock } = options
+  const request = await useDatabase(databasePath, 'read', (store) => pullRequestOf(store, options))
   const running = await startSsh(host, options, formatPullRequest(request))
   let report: PullReport
   try {

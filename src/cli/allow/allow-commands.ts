@@ -33,7 +33,7 @@ export async function runAllowAdd(word: string, options: OptionValues, io: Allow
   const problem = comment === undefined ? undefined : problemOfComment(comment)
   if (problem !== undefined) throw new AppError('ERR_USAGE', `--comment: ${problem}`)
   const wanted = { name, expire: expireOf(options.last('expire'), io.nowSec), comment }
-  return tell(await addAllowed(wanted, options.has('dry-run'), io), options, io)
+  return tell(await addAllowed(wanted, io, { isDryRun: options.has('dry-run') }), options, io)
 }
 
 /** Removes all of the named exceptions, or none if one does not exist. */

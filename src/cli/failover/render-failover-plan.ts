@@ -7,10 +7,10 @@ export const PASSPHRASE_MARK = '<passphrase>'
 /** The plan as text: for each node its files as diffs, then the steps to do by hand. */
 export function renderFailoverPlan(
   plan: Extract<FailoverPlan, { ok: true }>,
-  isShowingPassphrase: boolean,
+  passphrase: 'shown' | 'hidden',
 ): string {
   const text = plan.nodes.map(renderNode).join('\n')
-  return isShowingPassphrase || plan.passphrase === undefined
+  return passphrase === 'shown' || plan.passphrase === undefined
     ? text
     : text.replaceAll(plan.passphrase, PASSPHRASE_MARK)
 }
@@ -37,7 +37,7 @@ function printable(line: string): string {
 }
 
 /** The same as one JSON object; the passphrase is hidden unless requested. */
-export function failoverPlanJson(plan: FailoverPlan, isShowingPassphrase: boolean): string {
+export function failoverPlanJson(plan: FailoverPlan, passphrase: 'shown' | 'hidden'): string {
   if (!plan.ok) return JSON.stringify({ ok: false, faults: plan.faults }, null, 2)
   const nodes = plan.nodes.map(({ name, isHere, steps, commands }) => ({
     name,
@@ -52,7 +52,7 @@ export function failoverPlanJson(plan: FailoverPlan, isShowingPassphrase: boolea
     commands,
   }))
   const text = JSON.stringify({ ok: true, nodes }, null, 2)
-  return isShowingPassphrase || plan.passphrase === undefined
+  return passphrase === 'shown' || plan.passphrase === undefined
     ? text
     : text.replaceAll(plan.passphrase, PASSPHRASE_MARK)
 }

@@ -9,7 +9,11 @@ const STYLES: Readonly<Record<Level, Style>> = { ok: 'green', info: 'blue', warn
 const LEVEL_WIDTH = 9
 
 /** A line per check, the command that fixes it below, and a last line with the counts. */
-export function renderDoctor(report: DoctorReport, terminal: Terminal, isQuiet: boolean): string {
+export function renderDoctor(
+  report: DoctorReport,
+  terminal: Terminal,
+  { isQuiet }: { isQuiet: boolean },
+): string {
   const shown = report.findings.filter(({ level }) => !isQuiet || level === 'warning' || level === 'error')
   const lines = shown.map(({ level, id, message, fix }) => {
     const lead = `${styled(terminal, STYLES[level], level)}${' '.repeat(LEVEL_WIDTH - level.length)}`

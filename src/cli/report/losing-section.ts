@@ -43,7 +43,7 @@ export function losingSection({ database, madeSec }: ReportData): Html {
       table(['sender domain', 'seen', 'command'], rows),
       ...notes(losing),
     ],
-    true,
+    'wide',
   )
 }
 

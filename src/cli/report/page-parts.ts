@@ -1,8 +1,8 @@
 import { type Html, html } from './html.js'
 
-/** A card of the page. */
-export function section(title: string, body: Html | readonly Html[], isWide = false): Html {
-  return html`<section${isWide ? html` class="wide"` : undefined}><h2>${title}</h2>${body}</section>
+/** A card of the page; a wide one takes the whole row. */
+export function section(title: string, body: Html | readonly Html[], width: 'half' | 'wide' = 'half'): Html {
+  return html`<section${width === 'wide' ? html` class="wide"` : undefined}><h2>${title}</h2>${body}</section>
 `
 }
 

@@ -112,7 +112,7 @@ function findings({ findings: all }: ReportData): Html {
       table(['', 'what', 'how to fix it'], rows),
       html`<p class="dim">${counts}; <code>spamdctl doctor</code> shows all checks.</p>`,
     ],
-    true,
+    'wide',
   )
 }
 
@@ -207,7 +207,7 @@ function activity(data: ReportData): Html {
     charts.length === 0
       ? nothing('Nothing was counted in this period.')
       : html`<div class="charts">${charts}</div>`
-  return section(title, body, true)
+  return section(title, body, 'wide')
 }
 
 /** A bar for each hour or day of the report, including those without a count. */
@@ -265,7 +265,7 @@ function lists({ lists: all }: ReportData): Html {
     },
   ])
   const heads = ['list', 'hits', 'tarpit', 'IPv4 addresses', 'age', 'notes']
-  return section(title, table(heads, rows), true)
+  return section(title, table(heads, rows), 'wide')
 }
 
 function tops({ database }: ReportData): Html[] {

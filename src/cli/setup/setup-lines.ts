@@ -15,12 +15,12 @@ export function problemLines(problem: Problem, program = PROGRAM): string {
 }
 
 /**
- * What a command wrote to standard error, one character per byte: unchanged, except for terminal control
- * characters.
+ * What a command wrote to standard error, one character per byte: unchanged, except for control
+ * characters on a terminal.
  */
-export function messageLines(text: string, isOnTerminal: boolean): string {
+export function messageLines(text: string, reader: 'terminal' | 'other'): string {
   const whole = text.endsWith('\n') ? text : `${text}\n`
-  const shown = isOnTerminal ? whole.split('\n').map(escapeControl).join('\n') : whole
+  const shown = reader === 'terminal' ? whole.split('\n').map(escapeControl).join('\n') : whole
   return toDisplayText(shown)
 }
 

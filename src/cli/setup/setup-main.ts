@@ -160,7 +160,7 @@ async function refresh(
             say(listLines(list, call.isVerbose))
           },
           onProblem: (problem) => say(problemLines(problem)),
-          onMessages: (text) => say(messageLines(text, parts.terminal !== undefined)),
+          onMessages: (text) => say(messageLines(text, parts.terminal === undefined ? 'other' : 'terminal')),
         },
         startFirewallHelper: parts.startFirewallHelper,
         deliveryTimeouts: parts.deliveryTimeouts,

@@ -15,14 +15,17 @@ const OLD_RECORD_BYTES = 20
 const PCOUNT_TRAPPED = -1
 const PCOUNT_SPAMTRAP = -2
 
+/** Key and data as stored; `littleEndian`: the byte order of the machine that wrote them. */
+interface RawRecord {
+  key: Uint8Array
+  data: Uint8Array
+  littleEndian: boolean
+}
+
 export type DecodedRecord = { ok: true; entry: EntryLine } | { ok: false; reason: string }
 
 /** One record as an entry: canonical IP addresses, wire text as latin-1, spamtraps as stored, times cut to +-(2^53 - 1). */
-export function decodeBerkeleyRecord(
-  key: Uint8Array,
-  data: Uint8Array,
-  littleEndian: boolean,
-): DecodedRecord {
+export function decodeBerkeleyRecord({ key, data, littleEndian }: RawRecord): DecodedRecord {
   const counts = decodeCounts(data, littleEndian)
   if (counts === undefined) return bad(`a record of ${data.length} bytes instead of 32 or 20`)
   const [ip = '', ...parts] = latin1Of(key).split('\n')

@@ -73,7 +73,7 @@ export class DbDumpReader {
     const keyText = key.toString('latin1').replace(/\0$/, '')
     const numbers = /^([0-9]{1,15}),([0-9]{1,15})\0?$/.exec(data.toString('latin1'))
     if (numbers !== null) return this.#decodePostgrey(keyText, Number(numbers[1]), Number(numbers[2]))
-    const record = decodeBerkeleyRecord(key, data, this.#littleEndian)
+    const record = decodeBerkeleyRecord({ key, data, littleEndian: this.#littleEndian })
     if (record.ok) return { type: 'entry', entry: record.entry }
     return { type: 'bad', reason: 'a record of neither postgrey nor spamd' }
   }

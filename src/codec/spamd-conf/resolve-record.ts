@@ -39,14 +39,15 @@ export class RecordIndex {
 
 /**
  * Puts the fields of the named record in place of each `tc=NAME`, again and again. Unlike in the original,
- * `:tc=` inside a quoted message is text. With `isUnquoted`, fields are split as in the record `all`.
+ * `:tc=` inside a quoted message is text. `fields`: where a field ends;
+ * in the record `all` quotes mean nothing.
  */
 export function resolveRecord(
   record: CapabilityRecord,
   index: RecordIndex,
-  isUnquoted = false,
+  fields: 'quoted' | 'unquoted' = 'quoted',
 ): ResolvedFields {
-  const resolver = new IncludeResolver(index, isUnquoted)
+  const resolver = new IncludeResolver(index, fields === 'unquoted')
   const failure = resolver.append(record, [record])
   return failure ?? { ok: true, fields: resolver.fields }
 }

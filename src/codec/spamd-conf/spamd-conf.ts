@@ -92,7 +92,7 @@ class ConfReader {
       }
       return []
     }
-    const resolved = resolveRecord(all, index, true)
+    const resolved = resolveRecord(all, index, 'unquoted')
     if (!resolved.ok) {
       this.#error(resolved.position, resolved.message, { fix: resolved.fix, original })
       return []

@@ -45,9 +45,9 @@ export async function undoOnServer(
   const { event, steps } = await link.read('undo', async (statements) => {
     const found = wanted === 'last' ? await history.lastUndoable(statements) : wanted
     if (found === undefined) throw nothingToUndo()
-    const { steps: known, isWhole, rule } = await history.stepsOf(found, statements)
-    refuseEvent(found, rule, isWhole)
-    return { event: found, steps: known }
+    const known = await history.stepsOf(found, statements)
+    refuseEvent(found, known)
+    return { event: found, steps: known.steps }
   })
   const selection = selectUndo(steps)
   if (options.isDryRun) {

@@ -22,7 +22,7 @@ export async function loadPools(
   statements: Statements,
   { pools, poolsAround, trapsIn, poolCounts }: Selection,
   draft: Draft,
-  isLocking: boolean,
+  locks: { hosts: boolean },
   clock: HybridClock,
 ): Promise<void> {
   const networks = [...new Set([...pools, ...[...poolsAround].flatMap(networksAround)])]
@@ -32,7 +32,7 @@ export async function loadPools(
   )
   const counted = [...poolCounts]
   const [poolRows, trapRows, countRows] = await Promise.all([
-    networks.length === 0 ? [] : statements.rows(LOAD, [networks.map(wireText), isLocking]),
+    networks.length === 0 ? [] : statements.rows(LOAD, [networks.map(wireText), locks.hosts]),
     ranges.length === 0
       ? []
       : statements.rows(TRAPS, [ranges.map(({ low }) => low), ranges.map(({ high }) => high)]),

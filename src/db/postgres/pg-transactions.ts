@@ -110,7 +110,7 @@ export class PgTransactions {
     const counted =
       selection.maxTuplesPerAddress === undefined ? [] : [...new Set(tuples.map(([, { ip }]) => ip))]
     // Sent at once: the server answers in this order.
-    const pools = loadPools(statements, selection, draft, locks.hosts, this.#clock)
+    const pools = loadPools(statements, selection, draft, locks, this.#clock)
     const [, releases, hostRows, tupleRows, countRows, spamtrapRows, ...oldest] = await Promise.all([
       pools,
       selection.releases === true ? readReleases(statements) : [],

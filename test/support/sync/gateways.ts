@@ -111,7 +111,7 @@ export class Gateway {
 
   /** `spamdctl pull`, without ssh. */
   async pull(other: Gateway, isSince: boolean) {
-    const request = await pullRequestOf(this.store, isSince)
+    const request = await pullRequestOf(this.store, { isSince })
     const answer = servePull(other.store, request, other.clock.nowSec())
     const now = (): number => this.clock.nowSec()
     return mergePull(this.store, answer, { host: addressOf(other.index), policy: POLICY, now })

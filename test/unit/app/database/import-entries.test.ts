@@ -287,8 +287,7 @@ describe('files of OpenBSD', () => {
     const items = [
       ...readBerkeleyHash({ sizeBytes: bytes.length, read: (at, length) => bytes.subarray(at, at + length) }),
     ]
-    const isEntry = (item: HashFileItem): boolean =>
-      item.type === 'record' && decodeBerkeleyRecord(item.key, item.data, item.littleEndian).ok
+    const isEntry = (item: HashFileItem): boolean => item.type === 'record' && decodeBerkeleyRecord(item).ok
     const entryCount = items.filter(isEntry).length
     expect(report).toMatchObject({
       added: entryCount - report.updated,

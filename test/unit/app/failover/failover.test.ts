@@ -331,7 +331,7 @@ describe('what is printed', () => {
     writeFileSync(join(root, 'etc/hostname.pfsync0'), 'syncdev em9\nup\n')
     const result = plan(description(), { nodeName: 'mx1' })
     if (!result.ok) throw new Error('refused')
-    const text = renderFailoverPlan(result, false)
+    const text = renderFailoverPlan(result, 'hidden')
     expect(text).toContain('differs: compare, and change it by hand')
     expect(text).toMatch(/-syncdev em9\n\+syncdev em2/)
   })
@@ -339,10 +339,10 @@ describe('what is printed', () => {
   test('the passphrase is marked unless it is asked for', () => {
     const result = plan(description(), { nodeName: 'mx1' })
     if (!result.ok) throw new Error('refused')
-    expect(renderFailoverPlan(result, false)).not.toContain(PASSPHRASE)
-    expect(renderFailoverPlan(result, false)).toContain(`pass ${PASSPHRASE_MARK} advskew`)
-    expect(failoverPlanJson(result, false)).not.toContain(PASSPHRASE)
-    expect(renderFailoverPlan(result, true)).toContain(`pass ${PASSPHRASE} advskew`)
+    expect(renderFailoverPlan(result, 'hidden')).not.toContain(PASSPHRASE)
+    expect(renderFailoverPlan(result, 'hidden')).toContain(`pass ${PASSPHRASE_MARK} advskew`)
+    expect(failoverPlanJson(result, 'hidden')).not.toContain(PASSPHRASE)
+    expect(renderFailoverPlan(result, 'shown')).toContain(`pass ${PASSPHRASE} advskew`)
   })
 
   test('the node that is this machine is compared with its files, the other one is not', () => {

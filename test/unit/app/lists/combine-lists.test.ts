@@ -129,9 +129,9 @@ test.each([
     isWideOk: false,
   } as const
   const summary = parse('192.0.2.1\n'.repeat(entries))
-  const reason = findRefusal(source, summary, previous, false)?.reason
+  const reason = findRefusal(source, summary, previous, { canShrink: false })?.reason
   if (want === undefined) expect(reason).toBeUndefined()
   else expect(reason).toMatch(want)
-  expect(findRefusal({ ...source, method: 'file' }, summary, previous, false)).toBeUndefined()
-  expect(findRefusal({ ...source, isEmptyOk: true }, summary, previous, false)).toBeUndefined()
+  expect(findRefusal({ ...source, method: 'file' }, summary, previous, { canShrink: false })).toBeUndefined()
+  expect(findRefusal({ ...source, isEmptyOk: true }, summary, previous, { canShrink: false })).toBeUndefined()
 })

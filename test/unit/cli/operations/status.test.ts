@@ -197,23 +197,25 @@ describe('doctor on a terminal', () => {
     const scene = await healthyScene('openbsd', parent)
     scene.probe.edit('pfctl -s info', 'Enabled', 'Disabled')
     const report = await scene.run()
-    const narrow = renderDoctor(report, { width: 80, hasColour: false }, true)
+    const narrow = renderDoctor(report, { width: 80, hasColour: false }, { isQuiet: true })
     expect(narrow).toBe(`error    pf: pf is disabled: no host is sent to spamd
          > pfctl -e
 ${report.counts.ok} ok, ${report.counts.info} info, 0 warnings, 1 errors
 `)
-    expect(renderDoctor(report, { width: 80, hasColour: true }, true)).toContain('\u001b[31merror\u001b[0m')
+    expect(renderDoctor(report, { width: 80, hasColour: true }, { isQuiet: true })).toContain(
+      '\u001b[31merror\u001b[0m',
+    )
     for (const width of [80, 200]) {
-      for (const line of renderDoctor(report, { width, hasColour: false }, false).split('\n')) {
+      for (const line of renderDoctor(report, { width, hasColour: false }, { isQuiet: false }).split('\n')) {
         expect(line.length).toBeLessThanOrEqual(width)
       }
     }
-    expect(renderDoctor(report, PLAIN, false)).not.toContain('\u001b')
+    expect(renderDoctor(report, PLAIN, { isQuiet: false })).not.toContain('\u001b')
   })
 
   test('--quiet is silent when all is well', async () => {
     const report = await (await healthyScene('freebsd', parent)).run()
-    expect(renderDoctor(report, PLAIN, true)).toBe('')
+    expect(renderDoctor(report, PLAIN, { isQuiet: true })).toBe('')
   })
 
   test('--json holds what the doctor of the other gateway needs', async () => {
