@@ -19,6 +19,7 @@ import type {
   EditOptions,
   EditOutcome,
   EntryCounts,
+  ExactForm,
   GreyPolicy,
   JournalSlice,
   LineForm,
@@ -116,9 +117,10 @@ export class SqliteStore implements Store {
   async *listReadable(
     kinds: readonly EntryKind[],
     onGap: (gap: DamagedGap) => void,
-  ): AsyncGenerator<Entry[], void, undefined> {
+    form: ExactForm,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const { listReadable } = await import('./listing/readable-entries.js')
-    yield* listReadable(this.#connection, kinds, onGap)
+    yield* listReadable(this.#connection, kinds, onGap, form)
   }
 
   async get(key: EntryKey): Promise<Entry | undefined> {

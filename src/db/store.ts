@@ -101,6 +101,16 @@ export interface LineForm {
   render(entries: readonly Entry[]): string
 }
 
+/**
+ * The form of an export, whose lines the store makes by itself where they are those of the classic listing; `render`
+ * gives all others, as latin-1, and is called in their order.
+ */
+export interface ExactForm {
+  render(entries: readonly Entry[]): string
+  /** True as long as lines of this kind depend on the entries before them, so that `render` must make them. */
+  needsEntries(kind: EntryKind): boolean
+}
+
 /** Limits and times that a merge needs. */
 export type MergePolicy = Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress' | 'maxTuples' | 'maxTupleBytes'>
 
@@ -146,10 +156,14 @@ export interface Store {
    */
   listText(query?: EntryQuery, form?: LineForm): AsyncIterable<Uint8Array>
   /**
-   * Everything readable of the given kinds, in bounded chunks, even if the file is damaged: a kind with
-   * damage is read from both ends, and the gap is reported to `onGap`.
+   * The lines of everything readable of the given kinds, in bounded chunks, even if the file is damaged: a kind
+   * with damage is read from both ends, and the gap is reported to `onGap`.
    */
-  listReadable(kinds: readonly EntryKind[], onGap: (gap: DamagedGap) => void): AsyncIterable<Entry[]>
+  listReadable(
+    kinds: readonly EntryKind[],
+    onGap: (gap: DamagedGap) => void,
+    form: ExactForm,
+  ): AsyncIterable<Uint8Array>
   get(key: EntryKey): Promise<Entry | undefined>
   count(query?: EntryQuery): Promise<EntryCounts>
   /**

@@ -1,37 +1,44 @@
 import { EXACT_LINE, hasBrackets, lacksBrackets } from '../../codec/database/import-text.js'
 import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../../codec/database/spamdb-text.js'
-import type { DamagedGap, Store } from '../../db/store.js'
+import type { DamagedGap, ExactForm, Store } from '../../db/store.js'
 import { CLASSIC_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
 import { poolKeyOf } from '../../domain/pool-key.js'
 import { toWireText } from '../wire-text.js'
 
 /**
- * The database as text that `importEntries` reads back to the same entries, in parts of latin-1 text:
+ * The database as text that `importEntries` reads back to the same entries, in parts of latin-1 bytes:
  * spamdb's lines, and a comment line after each entry that has a comment. Pools are left out: the original
  * has none, and they are soon opened again. Only what those lines have no field for is lost: creation and
  * counters of TRAPPED, creation of SPAMTRAP. From a damaged database everything readable is exported; each
  * unreadable range is reported to `onGap`.
  */
-export async function* exportEntries(
+export function exportEntries(
   store: Store,
   onGap: (description: WireText) => void,
   kinds: readonly Exclude<EntryKind, 'POOL'>[] = CLASSIC_KINDS,
-): AsyncGenerator<string> {
+): AsyncIterable<Uint8Array> {
+  return store.listReadable(kinds, (gap) => onGap(describeGap(gap)), exportForm())
+}
+
+/** The lines of one export. */
+export function exportForm(): ExactForm {
   let isTupleFormTold = false
-  for await (const chunk of store.listReadable(kinds, (gap) => onGap(describeGap(gap)))) {
+  const linesOf = (entry: Entry): string => {
+    if (entry.kind === 'POOL' || (entry.kind === 'GREY' && poolKeyOf(entry) !== undefined)) return ''
     let text = ''
-    for (const entry of chunk) {
-      if (entry.kind === 'POOL' || (entry.kind === 'GREY' && poolKeyOf(entry) !== undefined)) continue
-      if (entry.kind === 'GREY' && !isTupleFormTold) {
-        if (lacksBrackets(entry)) text += `${EXACT_LINE}\n`
-        isTupleFormTold = lacksBrackets(entry) || hasBrackets(entry)
-      }
-      text += `${formatExactLine(entry)}\n`
-      if (entry.kind !== 'GREY' && entry.comment !== undefined) {
-        text += `${COMMENT_LINE_PREFIX}${escapeField(toWireText(entry.comment))}\n`
-      }
+    if (entry.kind === 'GREY' && !isTupleFormTold) {
+      if (lacksBrackets(entry)) text = `${EXACT_LINE}\n`
+      isTupleFormTold = lacksBrackets(entry) || hasBrackets(entry)
     }
-    yield text
+    text += `${formatExactLine(entry)}\n`
+    if (entry.kind !== 'GREY' && entry.comment !== undefined) {
+      text += `${COMMENT_LINE_PREFIX}${escapeField(toWireText(entry.comment))}\n`
+    }
+    return text
+  }
+  return {
+    render: (entries) => entries.map(linesOf).join(''),
+    needsEntries: (kind) => kind === 'GREY' && !isTupleFormTold,
   }
 }
 

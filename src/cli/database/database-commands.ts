@@ -194,9 +194,7 @@ export async function runExport(options: OptionValues, parts: SpamdbParts): Prom
       parts.writeError(`spamdctl: cannot read ${escapeControl(path)}: damaged: ${escapeControl(gap)}\n`)
     }
     const wanted = kinds.length === 0 ? undefined : kinds.filter((kind) => kind !== 'POOL')
-    for await (const text of exportEntries(store, onGap, wanted)) {
-      parts.writeOut(Buffer.from(text, 'latin1'))
-    }
+    for await (const chunk of exportEntries(store, onGap, wanted)) parts.writeOut(chunk)
     if (gapCount === 0) return EXIT.ok
     parts.writeError(
       'spamdctl: hint: everything else was exported; a file made by "spamdctl backup" may hold the rest\n',

@@ -30,6 +30,7 @@ import type {
   EditOptions,
   EditOutcome,
   EntryCounts,
+  ExactForm,
   GreyPolicy,
   JournalSlice,
   LineForm,
@@ -120,8 +121,12 @@ export class PgStore implements Store {
     kinds: readonly EntryKind[],
     // A server that finds damage ends the query.
     _onGap: (gap: DamagedGap) => void,
-  ): AsyncGenerator<Entry[], void, undefined> {
-    for (const kind of ENTRY_KINDS) if (kinds.includes(kind)) yield* this.list({ kinds: [kind] })
+    { render }: ExactForm,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    for (const kind of ENTRY_KINDS) {
+      if (!kinds.includes(kind)) continue
+      for await (const entries of this.list({ kinds: [kind] })) yield Buffer.from(render(entries), 'latin1')
+    }
   }
 
   async get(key: EntryKey): Promise<Entry | undefined> {

@@ -56,11 +56,21 @@ function damage(path: string, pages: readonly number[]): void {
   closeSync(file)
 }
 
+/** Entries as lines of JSON, each made from the entry. */
+const AS_ENTRIES = {
+  render: (entries: readonly Entry[]) => entries.map((entry) => `${keyOf(entry)}\n`).join(''),
+  needsEntries: () => true,
+}
+
 async function readable(path: string): Promise<{ read: Entry[]; gaps: DamagedGap[] }> {
   const store = await openStore(path, { mode: 'read' })
   const gaps: DamagedGap[] = []
   const read: Entry[] = []
-  for await (const entries of store.listReadable(ENTRY_KINDS, (gap) => gaps.push(gap))) read.push(...entries)
+  const onGap = (gap: DamagedGap): number => gaps.push(gap)
+  for await (const chunk of store.listReadable(ENTRY_KINDS, onGap, AS_ENTRIES)) {
+    const lines = Buffer.from(chunk).toString('latin1').split('\n').slice(0, -1)
+    read.push(...lines.map((line) => JSON.parse(line) as Entry))
+  }
   await store.close()
   return { read, gaps }
 }

@@ -57,7 +57,8 @@ async function importBytes(
 
 async function exportText(store: Store): Promise<string> {
   let text = ''
-  for await (const piece of exportEntries(store, () => undefined)) text += piece
+  for await (const piece of exportEntries(store, () => undefined))
+    text += Buffer.from(piece).toString('latin1')
   return text
 }
 

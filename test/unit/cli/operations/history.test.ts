@@ -109,7 +109,7 @@ async function withStore<Result>(file: string, use: (store: Store) => Promise<Re
 async function exported(file: string): Promise<string> {
   return await withStore(file, async (store) => {
     const chunks: Buffer[] = []
-    for await (const chunk of exportEntries(store, () => undefined)) chunks.push(Buffer.from(chunk, 'latin1'))
+    for await (const chunk of exportEntries(store, () => undefined)) chunks.push(Buffer.from(chunk))
     for await (const chunk of store.listText()) chunks.push(Buffer.from(chunk))
     return Buffer.concat(chunks).toString('latin1')
   })
