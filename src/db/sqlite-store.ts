@@ -24,7 +24,7 @@ import type {
   JournalSlice,
   LineForm,
   ManualEdit,
-  MergePolicy,
+  MergeOptions,
   RecordSlice,
   ReleaseEdit,
   ReleaseOutcome,
@@ -277,10 +277,10 @@ export class SqliteStore implements Store {
 
   async merge(
     records: readonly MergeRecord[],
-    options: { policy: MergePolicy; actor?: string | undefined; peer?: SyncPeer | undefined },
+    options: MergeOptions,
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>> {
-    const { policy, actor, peer } = options
+    const { policy, actor, peer, isInHistory } = options
     const [{ decideMerge, selectMerge }, { putSyncPeer }, limits] = await Promise.all([
       import('../domain/decide-merge.js'),
       import('./sync-state.js'),
@@ -292,6 +292,7 @@ export class SqliteStore implements Store {
       selectMerge(records, policy),
       (draft) => decideMerge(draft, records, policy, { rule: 'merge', actor }),
       {
+        isInHistory,
         after: () => {
           limits.evictOverLimits(policy, now)
           if (peer !== undefined) putSyncPeer(this.#connection, peer)

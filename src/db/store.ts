@@ -145,6 +145,14 @@ export interface SyncState {
   peers: SyncPeer[]
 }
 
+/** See `Store.merge`. */
+export interface MergeOptions {
+  policy: MergePolicy
+  actor?: string | undefined
+  peer?: SyncPeer | undefined
+  isInHistory?: boolean
+}
+
 export interface Store {
   /** Path of the database as opened. */
   readonly location: string
@@ -263,11 +271,12 @@ export interface Store {
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**
    * Merges records of another gateway with what is on record, each by the rules of domain/merge.ts; in the
-   * same transaction `peer`, if given, is added to what is known of that gateway.
+   * same transaction `peer`, if given, is added to what is known of that gateway. The history keeps nothing of
+   * it with `isInHistory` false: a database that is moved would fill it.
    */
   merge(
     records: readonly MergeRecord[],
-    options: { policy: MergePolicy; actor?: string | undefined; peer?: SyncPeer | undefined },
+    options: MergeOptions,
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>>
   /** Number of this database, its newest change, and how far other gateways were followed. */

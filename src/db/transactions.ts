@@ -37,6 +37,8 @@ interface DecideOptions<Outcome> {
   further?: (draft: Draft) => Selection
   /** Does what is left to do before the commit. */
   after?: (outcomes: Outcome) => void
+  /** False for changes of which the history keeps nothing. */
+  isInHistory?: boolean | undefined
 }
 
 /** The tables of an open database and their only writer. It contains no rules. */
@@ -95,7 +97,7 @@ export class Transactions {
     const outcomes = decision(draft)
     for (const { first, last } of draft.touched) this.#store(first, last)
     journal.append(draft.changes)
-    this.history.append(draft.changes, draft.changedSec)
+    if (options.isInHistory !== false) this.history.append(draft.changes, draft.changedSec)
     this.counts.add(draft.changes, draft.changedSec)
     options.after?.(outcomes)
     return { outcomes, changes: draft.changes }

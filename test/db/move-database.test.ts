@@ -56,6 +56,26 @@ describe('move-db', () => {
     expect(outcomes[0]!.result).toBe('new')
   })
 
+  test('takes quotes, backslashes and braces as they are, and writes no history of it', async () => {
+    const file = await scratch.store()
+    const comment = '{"a\\",NULL}'
+    const tuple = { helo: 'a"b\\', from: '<"q\\"w"@example.org>', to: '<{NULL}@example.net>' }
+    const attempt = attemptOf('10.0.0.9')
+    await file.recordAttempts([{ ...attempt, tuple: { ...attempt.tuple, ...tuple } }], POLICY, NOW)
+    await file.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9', options: { comment } }], NOW)
+    const shared = await scratch.open(await server.createDatabase())
+    const back = await scratch.store()
+    expect(await moveDatabase(file, shared, NOW)).toMatchObject({ addresses: 1, tuples: 1 })
+    await moveDatabase(shared, back, NOW)
+    for (const store of [shared, back]) {
+      expect(await listingOf(store)).toBe(await listingOf(file))
+      expect((await store.readRecords([{ kind: 'host', ip: '192.0.2.9' }]))[0]).toMatchObject({
+        registers: { hand: { comment } },
+      })
+      expect(await store.newestHistory()).toBe(0)
+    }
+  })
+
   test('goes into an empty database only', async () => {
     const file = await filled()
     const shared = await scratch.open(await server.createDatabase())

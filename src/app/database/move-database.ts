@@ -1,8 +1,9 @@
 /** Moving a database between a file and a server, or between two of either: entries with their stamps, compared afterwards. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { readAhead } from '../../db/read-ahead.js'
 import type { RecordSlice, Store } from '../../db/store.js'
-import type { MergeRecord } from '../../domain/decide-merge.js'
+import type { MergeOutcome, MergeRecord } from '../../domain/decide-merge.js'
 import { ENTRY_KINDS } from '../../domain/entry.js'
 import { heldHostOf, mergeHosts, registersOf } from '../../domain/merge.js'
 import { AppError } from '../../platform/app-error.js'
@@ -22,7 +23,7 @@ export interface MoveReport {
   digest: string
 }
 
-const SLICE = 2000
+const SLICE = 5000
 /** A database being moved has no limits: the daemons enforce theirs later. */
 const POLICY = { passSec: 0, maxTuples: 2 ** 40, maxTuplesPerAddress: 2 ** 40, maxTupleBytes: 2 ** 50 }
 const NAMES = {
@@ -48,8 +49,9 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
   }
   const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, exceptions: 0, left: 0 }
   const sent = new OrderlessDigest(nowSec)
-  for await (const records of slicesOf(from)) {
-    const { outcomes } = await to.merge(records, { policy: POLICY }, nowSec)
+  // One slice is read and one is stored while the one before is added to the digest.
+  const stored = readAhead(mergedInto(to, readAhead(slicesOf(from)), nowSec))
+  for await (const { records, outcomes } of stored) {
     for (const [index, record] of records.entries()) {
       const outcome = outcomes[index]
       if (outcome === 'ahead') throw aheadError(from)
@@ -58,7 +60,7 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
     }
   }
   const found = new OrderlessDigest(nowSec)
-  for await (const records of slicesOf(to)) for (const record of records) found.add(record)
+  for await (const records of readAhead(slicesOf(to))) for (const record of records) found.add(record)
   if (found.text !== sent.text || found.count !== sent.count) {
     throw new AppError(
       'ERR_MOVE_DIFFERS',
@@ -84,6 +86,17 @@ async function moveExceptions(from: Store, to: Store, nowSec: number): Promise<n
   throw new AppError('ERR_MOVE_DIFFERS', `${to.location} does not hold the exceptions that were sent`, {
     hint: 'stop the programs that use either database, empty the second one and start again',
   })
+}
+
+async function* mergedInto(
+  to: Store,
+  slices: AsyncIterable<MergeRecord[]>,
+  nowSec: number,
+): AsyncGenerator<{ records: MergeRecord[]; outcomes: MergeOutcome[] }, void, undefined> {
+  for await (const records of slices) {
+    const { outcomes } = await to.merge(records, { policy: POLICY, isInHistory: false }, nowSec)
+    yield { records, outcomes }
+  }
 }
 
 async function* slicesOf(store: Store): AsyncGenerator<MergeRecord[], void, undefined> {
@@ -114,8 +127,8 @@ class OrderlessDigest {
   add(record: MergeRecord): boolean {
     const seen = record.kind === 'host' ? shownHost(record, this.#nowSec) : record
     if (seen === undefined) return false
-    const bytes = createHash('sha256').update(canonicalText(seen)).digest()
-    this.#sum = (this.#sum + bytes.readBigUInt64BE(0) * 2n ** 64n + bytes.readBigUInt64BE(8)) % 2n ** 128n
+    const digits = hash('sha256', canonicalText(seen), 'hex').slice(0, 32)
+    this.#sum = BigInt.asUintN(128, this.#sum + BigInt(`0x${digits}`))
     this.count += 1
     return true
   }
@@ -127,13 +140,17 @@ function shownHost({ kind, ip, registers }: Extract<MergeRecord, { kind: 'host' 
   return held.entry === undefined ? undefined : { kind, ip, registers: registersOf(held) }
 }
 
-/** JSON with the fields in order, those without a value left out. */
+/** JSON with the fields in order, those without a value left out; of what records consist of, without arrays. */
 function canonicalText(value: unknown): string {
-  return JSON.stringify(value, (_name, each: unknown) =>
-    typeof each === 'object' && each !== null && !Array.isArray(each)
-      ? Object.fromEntries(Object.entries(each).sort(([one], [other]) => (one < other ? -1 : 1)))
-      : each,
-  )
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  const fields = value as Readonly<Record<string, unknown>>
+  let text = ''
+  for (const name of Object.keys(fields).sort()) {
+    const field = fields[name]
+    if (field !== undefined) text += `${text === '' ? '' : ','}"${name}":${canonicalText(field)}`
+  }
+  return `{${text}}`
 }
 
 function aheadError({ location }: Store): AppError {

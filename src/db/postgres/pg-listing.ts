@@ -4,6 +4,7 @@ import { hostKindOf } from '../../domain/host-state.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { compileQuery } from '../../domain/query-match.js'
 import { EntrySorter } from '../listing/sorted-listing.js'
+import { readAhead } from '../read-ahead.js'
 import { openSqlite } from '../sqlite-driver.js'
 import type { EntryCounts } from '../store.js'
 import type { PgLink, Row } from './pg-link.js'
@@ -113,7 +114,8 @@ export async function* listOnServer(
   link: PgLink,
   query: EntryQuery,
 ): AsyncGenerator<Entry[], void, undefined> {
-  if (query.sort === undefined) yield* listInKeyOrder(link, query)
+  // The server makes the next page while this one is printed.
+  if (query.sort === undefined) yield* readAhead(listInKeyOrder(link, query))
   else yield* listSorted(link, query, query.sort)
 }
 

@@ -35,7 +35,7 @@ import type {
   JournalSlice,
   LineForm,
   ManualEdit,
-  MergePolicy,
+  MergeOptions,
   RecordSlice,
   ReleaseEdit,
   ReleaseOutcome,
@@ -303,14 +303,15 @@ export class PgStore implements Store {
 
   async merge(
     records: readonly MergeRecord[],
-    options: { policy: MergePolicy; actor?: string | undefined; peer?: SyncPeer | undefined },
+    options: MergeOptions,
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>> {
-    const { policy, actor, peer } = options
+    const { policy, actor, peer, isInHistory } = options
     const decision = (draft: Draft): MergeOutcome[] =>
       decideMerge(draft, records, policy, { rule: 'merge', actor })
     const decided = await this.#transactions.decide('merge', now, selectMerge(records, policy), decision, {
       locksSpamtraps: true,
+      isInHistory,
       also: peer === undefined ? undefined : (send) => sendSyncPeer(peer, send),
     })
     await this.#evict(policy)

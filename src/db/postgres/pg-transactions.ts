@@ -38,6 +38,8 @@ interface DecideOptions {
   further?: (draft: Draft) => Selection
   /** Sends what else belongs into the transaction. */
   also?: ((send: Send) => void) | undefined
+  /** False for changes of which the history keeps nothing. */
+  isInHistory?: boolean | undefined
 }
 
 /** What a batch reads and writes of the tables on a server. */
@@ -81,7 +83,7 @@ export class PgTransactions {
     now: number,
     selection: Selection,
     decision: (draft: Draft) => Outcome,
-    { locksSpamtraps = false, also, further }: DecideOptions = {},
+    { locksSpamtraps = false, also, further, isInHistory = true }: DecideOptions = {},
   ): Promise<Decided<Outcome>> {
     return this.link.write(call, async (statements, commit, { skewSec }) => {
       const draft = new Draft(this.#clock, now + skewSec, this.node)
@@ -91,7 +93,7 @@ export class PgTransactions {
         await this.load(statements, more, draft, { hosts: true, spamtraps: locksSpamtraps })
       }
       const outcomes = decision(draft)
-      await this.#store(statements, draft, commit, also)
+      await this.#store(statements, draft, commit, { also, isInHistory })
       return { outcomes, changes: draft.changes }
     })
   }
@@ -161,7 +163,7 @@ export class PgTransactions {
     statements: Statements,
     draft: Draft,
     commit: () => void,
-    also: DecideOptions['also'],
+    { also, isInHistory }: Pick<DecideOptions, 'also' | 'isInHistory'>,
   ): Promise<void> {
     const sent: Promise<unknown>[] = []
     const send: Send = (sql, values) => {
@@ -171,7 +173,7 @@ export class PgTransactions {
     sendReleases(draft, send)
     const { added, removed } = sendEntries(draft, send)
     const isTold = appendJournal(draft.changes, send)
-    await this.#history.append(draft, send, statements)
+    if (isInHistory === true) await this.#history.append(draft, send, statements)
     const balance = balanceOf(added, removed)
     this.sendCounts(draft, balance, send)
     commit()
