@@ -3,7 +3,7 @@
  * No label contains an address, a host or a sender; names of block lists are chosen by the administrator, and
  * limited in number.
  */
-import type { StateStatus, SyncStatus } from '../../app/control-protocol.js'
+import type { SyncStatus } from '../../app/control-protocol.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { toDisplayText } from '../../app/wire-text.js'
 import { byLabel, type MetricFamily, single } from '../../codec/metrics-text.js'
@@ -17,6 +17,8 @@ import type { BlockLists } from '../lists/block-lists.js'
 import type { SmtpServer } from '../smtp/smtp-server.js'
 import type { ProcessMetrics } from './process-metrics.js'
 import { senderMetrics } from './sender-metrics.js'
+import { smtpMetrics } from './smtp-metrics.js'
+import { syncMetrics } from './sync-metrics.js'
 
 /** Maximum number of lists with their own label; further ones are counted together. */
 const MAX_LIST_LABELS = 200
@@ -87,91 +89,6 @@ export function collectMetrics(sources: MetricSources): MetricFamily[] {
     ...(sources.senders === undefined ? [] : senderMetrics(sources.senders)),
     ...(sources.syncStatus === undefined ? [] : syncMetrics(sources.syncStatus())),
     ...sources.process.collect(clock.monotonicMs()),
-  ]
-}
-
-function smtpMetrics(smtp: SmtpServer, config: SpamdConfig): MetricFamily[] {
-  const { counts, counters, dialogues } = smtp
-  const open = config.isBlackOnly ? 'open' : 'grey'
-  const perClass = (black: number, all: number): [string, number][] => [
-    ['black', black],
-    [open, all - black],
-  ]
-  return [
-    byLabel(
-      'spamd_smtp_connections',
-      'gauge',
-      'Connections with a dialogue in progress.',
-      'class',
-      perClass(counts.black, counts.total),
-    ),
-    single(
-      'spamd_smtp_connections_limit',
-      'gauge',
-      'Maximum number of connections (-c).',
-      config.maxConnections,
-    ),
-    byLabel(
-      'spamd_smtp_connections_accepted_total',
-      'counter',
-      'Connections that started a dialogue.',
-      'class',
-      perClass(counters.blackAccepted, counters.accepted),
-    ),
-    byLabel(
-      'spamd_smtp_connections_refused_total',
-      'counter',
-      'Connections that were refused before a dialogue.',
-      'reason',
-      [
-        ['full', counters.refusedFull],
-        ['per_ip', counters.refusedPerIp],
-        ['per_network', counters.refusedPerNetwork],
-        ['proxy', counters.refusedProxy],
-      ],
-    ),
-    byLabel(
-      'spamd_smtp_connections_cut_total',
-      'counter',
-      'Connections that spamd closed before the client did.',
-      'reason',
-      [
-        ['timeout', counters.timedOut],
-        ['overlong', counters.overlong],
-      ],
-    ),
-    {
-      name: 'spamd_smtp_dialogue_seconds',
-      type: 'summary',
-      help: 'Duration of finished dialogues.',
-      samples: (['black', 'other'] as const).flatMap((group) => {
-        const labels = { class: group === 'black' ? 'black' : open }
-        return [
-          { suffix: '_sum', labels, value: dialogues.endedMs[group] / 1000 },
-          { suffix: '_count', labels, value: dialogues.endedCount[group] },
-        ]
-      }),
-    },
-    single(
-      'spamd_tarpit_seconds_total',
-      'counter',
-      'Time that clients waited for single bytes, over all clients.',
-      dialogues.stutterMs / 1000,
-    ),
-    single(
-      'spamd_tarpit_bytes_total',
-      'counter',
-      'Bytes that were sent one by one.',
-      dialogues.stutteredBytes,
-    ),
-    single('spamd_smtp_recipients_total', 'counter', 'Recipients that clients named.', counters.recipients),
-    single(
-      'spamd_smtp_accept_pauses_total',
-      'counter',
-      'Times that spamd stopped accepting because file descriptors ran out.',
-      counters.acceptPauses,
-    ),
-    single('spamd_smtp_accepting', 'gauge', '1 while spamd accepts connections.', smtp.isAccepting ? 1 : 0),
   ]
 }
 
@@ -362,75 +279,5 @@ function greyMetrics({
         { suffix: '_count', value: writes.batches },
       ],
     },
-  ]
-}
-
-// eslint-disable-next-line complexity -- a flat table: one number each, absent where nothing counts it
-function syncMetrics({ sent, received, entries, heard, peers, state }: SyncStatus): MetricFamily[] {
-  const heardSecs = (heard ?? []).map(({ lastSec }) => lastSec)
-  const skews = (heard ?? []).map(({ skewSec }) => Math.abs(skewSec))
-  return [
-    single('spamd_sync_peers', 'gauge', 'Gateways that messages are sent to.', peers.length),
-    single('spamd_sync_peers_heard', 'gauge', 'Gateways whose messages were authentic.', heardSecs.length),
-    single('spamd_sync_sent_total', 'counter', 'Messages sent.', sent?.sent),
-    byLabel('spamd_sync_unsent_total', 'counter', 'Messages that could not be sent.', 'reason', [
-      ['failed', sent?.failed],
-      ['too_long', sent?.tooLong],
-      ['ipv6', sent?.ipv6],
-    ]),
-    single('spamd_sync_received_total', 'counter', 'Messages received.', received?.received),
-    byLabel(
-      'spamd_sync_refused_total',
-      'counter',
-      'Messages rejected.',
-      'reason',
-      Object.entries(received?.refused ?? {}).map(([reason, count]) => [reason.replaceAll(' ', '_'), count]),
-    ),
-    byLabel('spamd_sync_entries_total', 'counter', 'Entries received, by result.', 'result', [
-      ['applied', entries?.applied],
-      ['ignored', entries?.ignored],
-      ['dropped', entries?.dropped],
-    ]),
-    single(
-      'spamd_sync_longest_silent_timestamp_seconds',
-      'gauge',
-      'Time of the last message from the gateway that has been silent longest.',
-      heardSecs.length === 0 ? undefined : Math.min(...heardSecs),
-    ),
-    single(
-      'spamd_sync_clock_skew_seconds',
-      'gauge',
-      'Largest clock difference to another gateway, network delay included.',
-      skews.length === 0 ? undefined : Math.max(...skews),
-    ),
-    ...(state === undefined ? [] : stateMetrics(state)),
-  ]
-}
-
-/** Version 3 of the synchronisation. */
-function stateMetrics({ peers, sent, received }: StateStatus): MetricFamily[] {
-  const { gaps, ...results } = received
-  const missing = peers.reduce((sum, { missingCount }) => sum + missingCount, 0)
-  return [
-    single(
-      'spamd_sync_records_sent_total',
-      'counter',
-      'Entries sent to gateways of version 3.',
-      sent.records,
-    ),
-    byLabel(
-      'spamd_sync_records_total',
-      'counter',
-      'Entries received from gateways of version 3, by result.',
-      'result',
-      Object.entries(results),
-    ),
-    single('spamd_sync_gaps_total', 'counter', 'Times that changes of another gateway were missed.', gaps),
-    single(
-      'spamd_sync_missing_changes',
-      'gauge',
-      'Missed changes of other gateways, which only a pull can fetch.',
-      missing,
-    ),
   ]
 }
