@@ -11,19 +11,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
-import type { ClockReading, GreyPolicy, ScanCursor, ScanScope } from '../../db/store.js'
+import type { ClockReading, ScanCursor, ScanScope } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { EntryKey, PoolEntry } from '../../domain/entry.js'
-import type { PoolKeyKind } from '../../domain/pool-key.js'
 import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
-import { parseCidr } from '../../ip/cidr.js'
-import { isEmptySet } from '../../ip/ip-range-set.js'
-import { RangeTable } from '../../ip/range-table.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
-import type { BlockLists } from '../lists/block-lists.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { SenderCheckSink } from '../seams.js'
 import { retryWhileBusy } from '../store/retry-while-busy.js'
@@ -33,9 +27,8 @@ import { nextScanKind, type ScanKind, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
-import type { PoolNetworks } from './pool-networks.js'
-import { isPoolInUse, newReport } from './scan-parts.js'
-import type { WhiteTable } from './white-table.js'
+import { newReport } from './scan-parts.js'
+import { type PublisherOptions, ScanPublisher } from './scan-publisher.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
 const SCAN_INTERVAL_MS = 60_000
@@ -55,22 +48,13 @@ const MASS_EXPIRY_COUNT = 1000
 /** Number of marks of deletions examined per scan. */
 const MARKS_SLICE = 2000
 
-export interface ScannerOptions {
+export interface ScannerOptions extends PublisherOptions {
   keeper: Pick<StoreKeeper, 'use' | 'isFresh' | 'generation'>
-  /** Path that log lines name. */
-  databasePath: string
-  policy: GreyPolicy
   clock: Clock
-  logger: Logger
   /** Set with -d. */
   debug?: DebugOutput | undefined
-  blockLists: BlockLists
-  whiteTable: WhiteTable
-  pools: PoolNetworks
   /** DNS checks of senders: lists may keep a tuple waiting. */
   checks?: Pick<SenderCheckSink, 'mayPromote' | 'recheck'> | undefined
-  /** Keys by which pools are identified here: networks of other keys stay out of the table. */
-  poolKinds: ReadonlySet<PoolKeyKind>
   /** The journal is followed: changes by other programs need no scan. */
   followsChanges?: boolean
   intervalMs?: number
@@ -89,9 +73,8 @@ export class Scanner {
   readonly #options: ScannerOptions
   readonly #guard: ClockGuard
   readonly #limited: RateLimitedLog
+  readonly #publisher: ScanPublisher
   #sliceLimit = FIRST_SLICE
-  /** The opened database that has held a white address. */
-  #whiteGeneration: number | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<ScanReport> | undefined
   #isBrief = false
@@ -100,7 +83,6 @@ export class Scanner {
   /** Where the next examination of marks of deletions starts. */
   #marksAfter: ScanCursor | undefined
   #isClockCompared = false
-  #isPoolTableCleared = false
   #lastReport: ScanReport | undefined
   #lastCompleteSec: number | undefined
 
@@ -108,6 +90,7 @@ export class Scanner {
     this.#options = options
     this.#guard = new ClockGuard(options.clock, options.logger)
     this.#limited = new RateLimitedLog(options.logger, options.clock)
+    this.#publisher = new ScanPublisher(options, (action) => this.#retryWhileBusy(action))
   }
 
   /** What the last finished scan found; undefined before the first. */
@@ -187,7 +170,7 @@ export class Scanner {
       logger.log('info', `dbopen failed (${escapeControl(reasonOf(error))})`)
     }
     if (report.isComplete && !isBrief) {
-      await this.#publish(report, white, trapped, pools)
+      await this.#publisher.publish(report, white, trapped, pools)
       this.#whole = { atSec: report.atSec, generation: keeper.generation, listRevision, briefCount: 0 }
     }
     report.durationMs = clock.monotonicMs() - startedMs
@@ -361,57 +344,5 @@ export class Scanner {
   #adaptSlice(tookMs: number, limit: number): void {
     if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
     else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
-  }
-
-  async #publish(
-    report: ScanReport,
-    white: HostGatherer,
-    trapped: HostGatherer,
-    pools: readonly PoolEntry[],
-  ): Promise<void> {
-    const { keeper, whiteTable, blockLists, logger, databasePath } = this.#options
-    Object.assign(report, { whiteCount: white.count, trappedCount: trapped.count })
-    const whiteSet = white.takeSet()
-    await nextTurn()
-    const isEmpty = isEmptySet(whiteSet)
-    if (!isEmpty) this.#whiteGeneration = keeper.generation
-    if (isEmpty && keeper.isFresh && this.#whiteGeneration !== keeper.generation) {
-      // A newly created database says nothing about which hosts were WHITE before.
-      logger.log('info', `${databasePath} is new and holds no WHITE addresses: leaving the table unchanged`)
-      whiteTable.keep()
-    } else await whiteTable.replace(whiteSet)
-    const trappedSet = trapped.takeSet()
-    blockLists.replaceTrapList(trappedSet, report.trappedCount)
-    await this.#publishPools(report, pools, new RangeTable(trappedSet))
-  }
-
-  /**
-   * Closes networks that contain a TRAPPED or block-listed address, and puts the others whose key is in use into
-   * the table.
-   */
-  async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
-    const { blockLists, policy, poolKinds, pools, logger } = this.#options
-    const isBarred = (network: string): boolean =>
-      blockLists.overlaps(network) || trapped.overlaps(parseCidr(network)!)
-    const used = entries.filter((entry) => isPoolInUse(entry, poolKinds))
-    const closedPools = used.map(({ ip }) => ip).filter(isBarred)
-    if (closedPools.length > 0) {
-      for (const network of closedPools)
-        logger.log('info', `pool ${network} closed`, { event: 'pool-closed', network })
-      const changes = { expired: [], promoted: [], blocked: [], closedPools }
-      try {
-        await this.#retryWhileBusy((store) => store.applyScan(changes, policy, report.atSec))
-      } catch (error) {
-        // They are removed from the table anyway, and the next scan tries again.
-        logger.log('notice', `cannot close pools (${escapeControl(reasonOf(error))})`)
-      }
-    }
-    const closed = new Set(closedPools)
-    const open = used.filter(({ ip }) => !closed.has(ip))
-    report.poolCount = open.length
-    report.deletedCount += closed.size
-    if (poolKinds.size > 0) await pools.replace(open.map(({ ip }) => ip))
-    else if (!this.#isPoolTableCleared) await pools.clearLeft()
-    this.#isPoolTableCleared = true
   }
 }
