@@ -4,15 +4,9 @@
  * from `SpamdResources`, the packet filter from `Firewall`.
  */
 import type { Server } from 'node:net'
-import { type AllowedDomains, parseAllowedDomains } from '../app/allowed-domains.js'
-import type { SyncStatus } from '../app/control-protocol.js'
 import type { DeliveredList } from '../app/lists/delivered-lists.js'
 import type { SpamdConfig } from '../app/spamd-config.js'
 import { escapeControl } from '../codec/escape.js'
-import type { GreyPolicy } from '../db/store.js'
-import type { PoolKeyKind } from '../domain/pool-key.js'
-import { networksAround } from '../domain/pool-key.js'
-import { EXPIRE_NEVER } from '../domain/times.js'
 import type { Firewall } from '../firewall/backend.js'
 import { type Network, parseCidr } from '../ip/cidr.js'
 import { AppError, errnoOf } from '../platform/app-error.js'
@@ -24,51 +18,23 @@ import { type OpenedSenderChecks, openSenderChecks } from './checks/open-sender-
 import { createControlHandlers } from './control-handlers.js'
 import { createControlServer } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
+import { followHosts } from './grey/follow-hosts.js'
 import { Greylister } from './grey/greylister.js'
-import { HostFollower } from './grey/host-follower.js'
+import type { HostFollower } from './grey/host-follower.js'
 import { PoolNetworks } from './grey/pool-networks.js'
-import { isPoolInUse } from './grey/scan-parts.js'
 import { Scanner } from './grey/scanner.js'
 import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
+import { policyOf, poolKindsOf } from './grey-policy.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
 import { HourlyTotals } from './metrics/hourly-totals.js'
 import { MetricsService } from './metrics/metrics-service.js'
 import type { SpamdResources } from './process/spamd-resources.js'
-import type { SyncAnnouncer } from './seams.js'
-import { secureContextOf } from './smtp/secure-context.js'
+import { ServiceFiles } from './service-files.js'
 import { SmtpServer } from './smtp/smtp-server.js'
 import { type OpenedStore, StoreKeeper } from './store/store-keeper.js'
-
-/** What the sync side is given, and what it gives back. */
-export interface SyncParts {
-  config: SpamdConfig
-  clock: Clock
-  logger: Logger
-  debug: DebugOutput | undefined
-  resources: SpamdResources
-  policy: GreyPolicy
-  /** Undefined with -b: what is received is checked, counted and dropped. */
-  grey:
-    | {
-        keeper: StoreKeeper
-        /** Where received tuples go; present once the service is assembled. */
-        greylister: () => Greylister
-      }
-    | undefined
-}
-export interface SyncService {
-  announcer: SyncAnnouncer
-  start(): Promise<void>
-  /** Reads the key again. */
-  reload(): Promise<void>
-  stop(): Promise<void>
-  /** Answer of the control request `sync-status`. */
-  status(): SyncStatus
-  /** Counters for the statistics line, `name=value` each. */
-  statistics(): string[]
-}
+import type { SyncParts, SyncService } from './sync/sync-parts.js'
 
 export interface SpamdServiceParts {
   config: SpamdConfig
@@ -114,6 +80,7 @@ export class SpamdService {
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
   readonly #metrics: MetricsService
+  readonly #files: ServiceFiles
   /** Undefined with -b. */
   readonly #hourlyTotals: HourlyTotals | undefined
   readonly #configServer: Server
@@ -167,7 +134,18 @@ export class SpamdService {
         followsChanges: parts.followsChanges !== false,
         intervalMs: config.scanIntervalSec * 1000,
       })
-      if (parts.followsChanges !== false) this.#follower = this.#createFollower(keeper, whiteTable, notePool)
+      if (parts.followsChanges !== false) {
+        this.#follower = followHosts({
+          keeper,
+          clock,
+          whiteTable,
+          blockLists: this.blockLists,
+          poolKinds: poolKindsOf(config),
+          notePool,
+          onEverything: () => void this.scanner?.scan(),
+          onTableLost: () => this.#refillTable(),
+        })
+      }
     }
     this.smtp = new SmtpServer({
       options: config,
@@ -199,6 +177,16 @@ export class SpamdService {
     const { smtp, greylister } = this
     if (keeper !== undefined && greylister !== undefined)
       this.#hourlyTotals = new HourlyTotals({ smtp, greylister, keeper, clock })
+    this.#files = new ServiceFiles({
+      config,
+      logger,
+      resources,
+      loadSavedLists: parts.loadSavedLists,
+      smtp,
+      blockLists: this.blockLists,
+      greylister,
+      senders: this.senders,
+    })
     const configuration = { blockLists: this.blockLists, logger, debug }
     this.#configServer = createConfigServer(configuration)
     const handlers = createControlHandlers({
@@ -250,36 +238,6 @@ export class SpamdService {
     await this.#filled
   }
 
-  /** Changes of host entries by any program, into the table and the trap list. */
-  #createFollower(
-    keeper: StoreKeeper,
-    whiteTable: WhiteTable,
-    onPool: (network: string, isOpen: boolean) => void,
-  ): HostFollower {
-    const { clock, config } = this.#parts
-    const poolKinds = poolKindsOf(config)
-    return new HostFollower({
-      keeper,
-      clock,
-      onHost: (ip, host, wasWhite) => {
-        const isPassed = host?.kind === 'WHITE' && host.pass <= clock.nowSec()
-        const isLetIn = isPassed && (host.expire === EXPIRE_NEVER || !this.blockLists.isListed(ip))
-        if (isLetIn) whiteTable.add(ip)
-        else if (wasWhite) whiteTable.remove(ip)
-        this.blockLists.noteTrapped(ip, host?.kind === 'TRAPPED')
-        // What trapped it may not have considered networks: an import, or a merge with another gateway.
-        if (host?.kind === 'TRAPPED') for (const network of networksAround(ip)) onPool(network, false)
-      },
-      onPool: (network, entry) => onPool(network, entry !== undefined && isPoolInUse(entry, poolKinds)),
-      onEverything: () => void this.scanner?.scan(),
-      onInterval: () => {
-        void whiteTable.hasRightCount().then((isRight) => {
-          if (!isRight) this.#refillTable()
-        })
-      },
-    })
-  }
-
   #refillTable(): void {
     this.#parts.logger.log(
       'notice',
@@ -294,7 +252,7 @@ export class SpamdService {
 
   async #open(): Promise<void> {
     const { resources, config, logger } = this.#parts
-    await this.#applyTls()
+    await this.#files.applyTls()
     if (this.#keeper !== undefined) {
       try {
         await this.#keeper.use(async () => undefined)
@@ -306,10 +264,10 @@ export class SpamdService {
           cause: error,
         })
       }
-      await this.#applyAllowedDomains()
+      await this.#files.applyAllowedDomains()
     }
-    await this.#loadSavedLists()
-    await this.#loadSpfDomains()
+    await this.#files.loadSavedLists()
+    await this.#files.loadSpfDomains()
     await this.#startSync()
     await this.#startMetrics()
     await this.smtp.start()
@@ -337,19 +295,6 @@ export class SpamdService {
     }
   }
 
-  /** Without its list --grey-spf checks no domain: mail continues as before. */
-  async #loadSpfDomains(): Promise<void> {
-    const { resources, logger } = this.#parts
-    try {
-      await this.senders?.loadDomains(resources)
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      const hint = error.hint === undefined ? '' : ` (${error.hint})`
-      const text = `SPF is not checked: ${escapeControl(error.message + hint)}`
-      logger.log('err', text, { event: 'spf-off' })
-    }
-  }
-
   /** A key that cannot be read is no reason to stop mail: spamd then runs without synchronisation. */
   async #startSync(): Promise<void> {
     try {
@@ -374,10 +319,11 @@ export class SpamdService {
   async reload(): Promise<void> {
     const { logger, resources } = this.#parts
     const steps: [string, () => Promise<void>][] = [
-      ['certificate', () => this.#applyTls()],
-      ['block lists', () => this.#loadSavedLists()],
+      ['certificate', () => this.#files.applyTls()],
+      ['block lists', () => this.#files.loadSavedLists()],
     ]
-    if (this.greylister !== undefined) steps.push(['allowed domains', () => this.#applyAllowedDomains()])
+    if (this.greylister !== undefined)
+      steps.push(['allowed domains', () => this.#files.applyAllowedDomains()])
     if (this.senders !== undefined) steps.push(['SPF domains', () => this.senders!.loadDomains(resources)])
     if (this.#sync !== undefined) steps.push(['synchronisation key', () => this.#sync!.reload()])
     for (const [name, step] of steps) {
@@ -429,71 +375,12 @@ export class SpamdService {
       { event: 'statistics', ...Object.fromEntries(counters) },
     )
   }
-
-  async #applyTls(): Promise<void> {
-    const material = await this.#parts.resources.readTls()
-    this.smtp.reload({
-      secureContext: material && secureContextOf(material.certificate, material.key),
-    })
-  }
-
-  async #applyAllowedDomains(): Promise<void> {
-    const { logger, resources, config } = this.#parts
-    let domains: AllowedDomains | undefined
-    try {
-      const content = await resources.readAllowedDomains()
-      domains = content && parseAllowedDomains(content, config.settings.allowedDomains)
-    } catch (error) {
-      // As in the original: a file that cannot be used is reported and restricts nothing.
-      logger.log('err', escapeControl(reasonOf(error)))
-      return
-    }
-    for (const suffix of domains?.suffixes ?? []) logger.log('info', `got suffix ${escapeControl(suffix)}`)
-    this.greylister?.replaceAllowedDomains(domains)
-  }
-
-  async #loadSavedLists(): Promise<void> {
-    const { loadSavedLists, logger } = this.#parts
-    if (loadSavedLists === undefined) return
-    try {
-      for (const { name, message, set, entryCount } of await loadSavedLists()) {
-        this.blockLists.replaceSet(name, message, set, entryCount)
-      }
-    } catch (error) {
-      logger.log('err', `cannot load the saved block lists: ${escapeControl(reasonOf(error))}`)
-    }
-  }
 }
 
 /** The most common mistake at a first start: file or folder belong to root. */
 function hintForRights(error: unknown, { settings }: SpamdConfig): string | undefined {
   if (errnoOf(error) !== 'EACCES') return undefined
   return databaseOwnerHint(settings.user, settings.db)
-}
-
-function policyOf(config: SpamdConfig): GreyPolicy {
-  const { passSec, greyExpireSec, whiteExpireSec, trapExpireSec } = config
-  const { maxTuples, maxTuplesPerAddress, maxTupleBytes, poolExpireSec, isLearning } = config
-  return {
-    passSec,
-    greyExpireSec,
-    whiteExpireSec,
-    trapExpireSec,
-    maxTuples,
-    maxTuplesPerAddress,
-    maxTupleBytes,
-    poolExpireSec,
-    isLearning,
-  }
-}
-
-/** Keys by which a pool of senders is known beside its addresses. */
-function poolKindsOf({ greyPrefix4, greyPrefix6, senders, isLearning }: SpamdConfig): Set<PoolKeyKind> {
-  const kinds = new Set<PoolKeyKind>(['release'])
-  if ((greyPrefix4 ?? greyPrefix6) !== undefined) kinds.add('network')
-  if (senders.spf !== undefined) kinds.add('spf')
-  if (isLearning) kinds.add('learn')
-  return kinds
 }
 
 function networkOfText(text: string): Network {

@@ -23,11 +23,11 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { databaseFileOf } from '../../platform/postgres-location.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
-import type { SyncParts, SyncService } from '../spamd-service.js'
 import { ReplayFile } from './replay-file.js'
 import { StateLink } from './state-link.js'
 import { SyncApplier, showReceived } from './sync-applier.js'
 import { type HeardPeer, SyncGate } from './sync-gate.js'
+import type { SyncParts, SyncService } from './sync-parts.js'
 
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {
