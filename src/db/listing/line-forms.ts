@@ -19,7 +19,7 @@ const TIMES = ['first', 'pass', 'expire', 'bcount', 'pcount'] as const
 export function lineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
   switch (form) {
     case 'classic':
-      return { line: `${CLASSIC[kind]} || char(10)`, special: '0' }
+      return { line: `${CLASSIC_SQL[kind]} || char(10)`, special: '0' }
     case 'json':
       return { line: `',' || char(10) || ${JSON_OBJECTS[kind]}`, special: specialOf(kind, true) }
     case 'ndjson':
@@ -32,7 +32,7 @@ export function lineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
 /** The lines of an export: the classic ones; special is a comment, and a tuple that may count the attempts of a pool. */
 export function exactSqlOf(kind: EntryKind): LineSql {
   return {
-    line: `${CLASSIC[kind]} || char(10)`,
+    line: `${CLASSIC_SQL[kind]} || char(10)`,
     special: kind === 'GREY' ? `total(${MAY_BE_POOL_TUPLE})` : specialOf(kind, false),
   }
 }
@@ -45,7 +45,8 @@ export function hasBarsInFields(bytes: Buffer, lineCount: number): boolean {
 /** See poolKeyOf, which decides. */
 const MAY_BE_POOL_TUPLE = `helo = '' AND (instr(ip, '/') > 0 OR ip = 'learn' OR ip LIKE 'spf:%' OR ip LIKE 'release:%')`
 const CLASSIC_TIMES = TIMES.join(` || '|' || `)
-const CLASSIC: Readonly<Record<EntryKind, string>> = {
+/** Classic lines without their end, as any SQL joins them. */
+export const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
   WHITE: `'WHITE|' || ip || '|||' || ${CLASSIC_TIMES}`,
   TRAPPED: "'TRAPPED|' || ip || '|' || expire",
   SPAMTRAP: "'SPAMTRAP|' || address",

@@ -3,10 +3,12 @@ import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
 import { hostKindOf } from '../../domain/host-state.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { compileQuery } from '../../domain/query-match.js'
+import { CLASSIC_SQL } from '../listing/line-forms.js'
+import { renderEntries } from '../listing/listing-text.js'
 import { EntrySorter } from '../listing/sorted-listing.js'
 import { readAhead } from '../read-ahead.js'
 import { openSqlite } from '../sqlite-driver.js'
-import type { EntryCounts } from '../store.js'
+import type { EntryCounts, LineForm } from '../store.js'
 import type { PgLink, Row } from './pg-link.js'
 import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
@@ -23,6 +25,11 @@ export interface Page {
   end: PageKey | undefined
 }
 
+interface Where {
+  scope?: { low: string; high: string } | undefined
+  conditions?: readonly string[]
+}
+
 /** The `limit` rows of a kind behind `after`, inside of a scope, that meet conditions. */
 export async function readPage(
   link: PgLink,
@@ -30,11 +37,46 @@ export async function readPage(
   kind: EntryKind | 'HOST',
   after: PageKey | undefined,
   limit: number,
-  {
-    scope,
-    conditions = [],
-  }: { scope?: { low: string; high: string } | undefined; conditions?: readonly string[] } = {},
+  where: Where = {},
 ): Promise<Page> {
+  const { key } = KIND_TABLES[kind]
+  const { from, values } = pageSql(kind, after, limit, where)
+  const sql = `SELECT ${key.map(({ asText }) => asText).join(', ')}, ${SHOWN_COLUMNS[kind]} ${from}`
+  const rows = await link.read(call, (statements) => statements.rows(sql, values))
+  const last = rows.length < limit ? undefined : rows.at(-1)
+  return {
+    entries: rows.map((row) => entryOf(kind, row)),
+    end: last?.slice(0, key.length) as PageKey | undefined,
+  }
+}
+
+/** Classic lines of addresses, one page of them as one text: no row becomes an object. Their texts have nothing to escape. */
+async function readLines(
+  link: PgLink,
+  kind: 'WHITE' | 'TRAPPED',
+  after: PageKey | undefined,
+  limit: number,
+  where: Where,
+): Promise<Part<Uint8Array>> {
+  const { from, values } = pageSql(kind, after, limit, where)
+  const sql = `SELECT string_agg(line, ''), count(*), max(ip)
+    FROM (SELECT ip, ${CLASSIC_SQL[kind]} || chr(10) AS line ${from}) AS page`
+  const [row] = await link.read('listText', (statements) => statements.rows(sql, values))
+  const [lines, count, last] = row as [string | null, number, string | null]
+  return {
+    item: lines === null ? undefined : Buffer.from(lines, 'latin1'),
+    count,
+    end: count < limit ? undefined : [last!],
+  }
+}
+
+/** From where a page takes its rows, and in which order. */
+function pageSql(
+  kind: EntryKind | 'HOST',
+  after: PageKey | undefined,
+  limit: number,
+  { scope, conditions = [] }: Where,
+): { from: string; values: (string | number)[] } {
   const { table, key, condition } = KIND_TABLES[kind]
   const values: (string | number)[] = [limit]
   const value = (text: string, index: number): string => {
@@ -44,20 +86,16 @@ export async function readPage(
   const terms = [condition, ...conditions]
   if (scope !== undefined)
     terms.push(`${key[0]!.column} >= ${value(scope.low, 0)}`, `${key[0]!.column} < ${value(scope.high, 0)}`)
+  const columns = key.map(({ column }) => column).join(', ')
   if (after !== undefined) {
-    const columns = key.map(({ column }) => column).join(', ')
     const bounds = after.map(value)
     // The first column on its own as well: the index on it leads to where the page begins.
     terms.push(`${key[0]!.column} >= ${bounds[0]}`)
     terms.push(`(${columns}) > (${bounds.join(', ')})`)
   }
-  const sql = `SELECT ${key.map(({ asText }) => asText).join(', ')}, ${SHOWN_COLUMNS[kind]} FROM spamd.${table}
-    WHERE ${terms.join(' AND ')} ORDER BY ${key.map(({ column }) => column).join(', ')} LIMIT $1`
-  const rows = await link.read(call, (statements) => statements.rows(sql, values))
-  const last = rows.length < limit ? undefined : rows.at(-1)
   return {
-    entries: rows.map((row) => entryOf(kind, row)),
-    end: last?.slice(0, key.length) as PageKey | undefined,
+    from: `FROM spamd.${table} WHERE ${terms.join(' AND ')} ORDER BY ${columns} LIMIT $1`,
+    values,
   }
 }
 
@@ -119,9 +157,54 @@ export async function* listOnServer(
   else yield* listSorted(link, query, query.sort)
 }
 
-async function* listInKeyOrder(link: PgLink, query: EntryQuery): AsyncGenerator<Entry[], void, undefined> {
-  let left = query.limit ?? Number.POSITIVE_INFINITY
+/** See `Store.listText`. */
+export async function* listTextOnServer(
+  link: PgLink,
+  query: EntryQuery,
+  form: LineForm,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const matches = compileQuery(query)
+  if (query.sort !== undefined || form.name !== 'classic') {
+    for await (const entries of listOnServer(link, query)) yield renderEntries(form, entries)
+    return
+  }
+  const lines = inKeyOrder(query, async (kind, after, limits, where) => {
+    if ((kind === 'WHITE' || kind === 'TRAPPED') && limits.isExact)
+      return readLines(link, kind, after, limits.rowCount, where)
+    const { item, count, end } = await readMatching(link, kind, after, limits, where, matches)
+    return { item: item && renderEntries(form, item), count, end }
+  })
+  yield* readAhead(lines)
+}
+
+/** What one page gave: nothing, or an item that stands for `count` entries. */
+interface Part<Item> {
+  item: Item | undefined
+  count: number
+  end: PageKey | undefined
+}
+
+interface PageLimits {
+  rowCount: number
+  /** Entries that are still wanted. */
+  left: number
+  /** True when every row of the page is wanted. */
+  isExact: boolean
+}
+
+type ReadPart<Item> = (
+  kind: EntryKind,
+  after: PageKey | undefined,
+  limits: PageLimits,
+  where: Where,
+) => Promise<Part<Item>>
+
+/** Page after page of what a query wants, without its `sort`, as `read` takes them. */
+async function* inKeyOrder<Item>(
+  query: EntryQuery,
+  read: ReadPart<Item>,
+): AsyncGenerator<Item, void, undefined> {
+  let left = query.limit ?? Number.POSITIVE_INFINITY
   for (const kind of ENTRY_KINDS) {
     const plan = planServerQuery(query, kind)
     if (plan === undefined) continue
@@ -131,15 +214,34 @@ async function* listInKeyOrder(link: PgLink, query: EntryQuery): AsyncGenerator<
       do {
         if (left <= 0) return
         const rowCount = isExact ? Math.min(PAGE_ROWS, left) : PAGE_ROWS
-        const { entries, end } = await readPage(link, 'list', kind, after, rowCount, { scope, conditions })
-        const wanted = isExact ? entries : entries.filter(matches)
-        if (wanted.length > left) wanted.length = left
-        left -= wanted.length
-        if (wanted.length > 0) yield wanted
-        after = end
+        const part = await read(kind, after, { rowCount, left, isExact }, { scope, conditions })
+        left -= part.count
+        if (part.item !== undefined) yield part.item
+        after = part.end
       } while (after !== undefined)
     }
   }
+}
+
+async function readMatching(
+  link: PgLink,
+  kind: EntryKind,
+  after: PageKey | undefined,
+  { rowCount, left, isExact }: PageLimits,
+  where: Where,
+  matches: (entry: Entry) => boolean,
+): Promise<Part<Entry[]>> {
+  const { entries, end } = await readPage(link, 'list', kind, after, rowCount, where)
+  const wanted = isExact ? entries : entries.filter(matches)
+  if (wanted.length > left) wanted.length = left
+  return { item: wanted.length > 0 ? wanted : undefined, count: wanted.length, end }
+}
+
+function listInKeyOrder(link: PgLink, query: EntryQuery): AsyncGenerator<Entry[], void, undefined> {
+  const matches = compileQuery(query)
+  return inKeyOrder(query, (kind, after, limits, where) =>
+    readMatching(link, kind, after, limits, where, matches),
+  )
 }
 
 /** Sorted on this machine, in a temporary file of SQLite: in the same order as the other store, and in bounded memory. */

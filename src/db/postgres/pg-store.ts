@@ -20,7 +20,7 @@ import type { HourlyCount } from '../../domain/hourly-counts.js'
 import type { EntryQuery } from '../../domain/query.js'
 import type { Release } from '../../domain/release.js'
 import { AppError } from '../../platform/app-error.js'
-import { CLASSIC_FORM, renderEntries } from '../listing/listing-text.js'
+import { CLASSIC_FORM } from '../listing/listing-text.js'
 import type {
   AttemptFinding,
   Changed,
@@ -63,7 +63,7 @@ import { PgJournal } from './pg-journal.js'
 import { PgLease } from './pg-lease.js'
 import { PgTupleLimits } from './pg-limits.js'
 import type { PgLink, Statements } from './pg-link.js'
-import { countOnServer, listOnServer } from './pg-listing.js'
+import { countOnServer, listOnServer, listTextOnServer } from './pg-listing.js'
 import { checkServer, undoOnServer } from './pg-maintenance.js'
 import { dropOldMarks, listRecords, readRecords } from './pg-records.js'
 import { readReleases } from './pg-releases.js'
@@ -110,11 +110,8 @@ export class PgStore implements Store {
     return listOnServer(this.#link, query)
   }
 
-  async *listText(
-    query: EntryQuery = {},
-    form: LineForm = CLASSIC_FORM,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const entries of this.list(query)) yield renderEntries(form, entries)
+  listText(query: EntryQuery = {}, form: LineForm = CLASSIC_FORM): AsyncIterable<Uint8Array> {
+    return listTextOnServer(this.#link, query, form)
   }
 
   async *listReadable(

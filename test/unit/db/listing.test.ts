@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
+import { formatSpamdbLine } from '../../../src/codec/database/spamdb-text.js'
 import type { Connection } from '../../../src/db/connection.js'
 import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/listing/key-ranges.js'
 import type { Store } from '../../../src/db/store.js'
@@ -183,4 +184,22 @@ sqliteTest('a stopped reader holds nothing: writers go on and the log can be emp
   }
   expect(rest.join('')).toContain('WHITE|255.0.0.1|')
   expect(all.length).toBeGreaterThan(RANGE_ROWS)
+})
+
+test('the text of 10,002 addresses and what a limit leaves of it is that of their entries', async () => {
+  const store = await scratch.store({ durability: 'normal' })
+  const times = { first: 1, pass: 2, bcount: 3 }
+  const hosts = Array.from({ length: 10_002 }, (_, n): Entry => {
+    const host = { ip: n % 100 === 0 ? `2001:db8::${n}` : `10.${n % 7}.${n >> 8}.${n & 255}`, ...times }
+    return n % 2500 === 0
+      ? { kind: 'TRAPPED', ...host, expire: NOW + n, pcount: -1 }
+      : { kind: 'WHITE', ...host, expire: n % 3 === 0 ? 0 : NOW + n, pcount: n }
+  })
+  await store.upsertAll([hosts], { ifMissing: false, now: NOW })
+  const lines = (await entriesOf(store)).map((entry) => `${formatSpamdbLine(entry)}\n`)
+  expect(lines).toHaveLength(10_002)
+  expect(await listingOf(store)).toBe(lines.join(''))
+  for (const limit of [9_996, 9_997, 9_998, 10_000, 10_001]) {
+    expect(await listingOf(store, { limit })).toBe(lines.slice(0, limit).join(''))
+  }
 })
