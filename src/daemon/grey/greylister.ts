@@ -33,6 +33,7 @@ import type {
 import { BatchWriter, type WriterCounters, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue, type QueueLimits } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
+import { type GreylisterCounters, newGreylisterCounters } from './greylister-counters.js'
 import { networkPools, reportPools } from './network-pools.js'
 import { recipientKeysOf } from './trap-keys.js'
 import { describeTuple, fieldOf } from './tuple-fields.js'
@@ -90,26 +91,6 @@ export interface GreylisterOptions {
   queueLimits?: QueueLimits
 }
 
-/** Counted since the start, for the statistics line and `spamdctl connections`. */
-export interface GreylisterCounters {
-  submitted: number
-  recorded: number
-  created: number
-  repeated: number
-  promoted: number
-  /** Networks that pools opened or extended. */
-  opened: number
-  trapped: number
-  /** Tuples without HELO: never recorded. */
-  refused: number
-  /** Attempts lost because the queue was full. */
-  dropped: number
-  /** Attempts whose client was answered before they were stored. */
-  unstored: number
-  /** Tuples removed to stay within the limits of the policy. */
-  evicted: number
-}
-
 interface QueuedAttempt {
   attempt: TupleAttempt
   /** The client address of the tuple as logged and synced. */
@@ -122,19 +103,7 @@ interface QueuedAttempt {
 }
 
 export class Greylister implements GreylistSink {
-  readonly counters: GreylisterCounters = {
-    submitted: 0,
-    recorded: 0,
-    created: 0,
-    repeated: 0,
-    promoted: 0,
-    opened: 0,
-    trapped: 0,
-    refused: 0,
-    dropped: 0,
-    unstored: 0,
-    evicted: 0,
-  }
+  readonly counters: GreylisterCounters = newGreylisterCounters()
   /** Seconds between the first attempt and the one that passed. */
   readonly retryDelays = new Histogram(RETRY_DELAY_BOUNDS_SEC)
   readonly #options: GreylisterOptions
