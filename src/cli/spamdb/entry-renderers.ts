@@ -18,6 +18,7 @@ import { hasConditions } from '../../domain/query-match.js'
 import { isInForce, type Release } from '../../domain/release.js'
 import { HumanTable } from './human-table.js'
 import type { OutputFormat } from './spamdb-request.js'
+import { WideTable } from './wide-table.js'
 
 /** Writes a list in parts: the start, each entry with its line end, and the end. */
 export interface EntryRenderer {
@@ -53,11 +54,16 @@ export function openRenderer(format: OutputFormat, { nowSec, width }: HumanSetti
 
 /** A whole list as the table of --human, in parts. */
 export async function* renderHuman(
-  chunks: AsyncIterable<readonly Entry[]>,
+  store: LineSource & { list(query: EntryQuery): AsyncIterable<readonly Entry[]> },
+  query: EntryQuery,
   { nowSec, width }: HumanSetting,
 ): AsyncGenerator<Uint8Array> {
+  if (width === undefined && query.sort === undefined && query.limit === undefined) {
+    yield* renderWide(store, query, nowSec)
+    return
+  }
   const table = new HumanTable(nowSec, width)
-  for await (const chunk of chunks) {
+  for await (const chunk of store.list(query)) {
     for (const entry of chunk) {
       const lines = table.add(entry)
       if (lines.length > 0) yield lines
@@ -66,11 +72,28 @@ export async function* renderHuman(
   yield table.end()
 }
 
+/** In place of lines: the entries that they would be made of. */
+const ENTRIES_INSTEAD = '\0'
+
+async function* renderWide(store: LineSource, query: EntryQuery, nowSec: number): AsyncGenerator<Uint8Array> {
+  const table = new WideTable(nowSec)
+  let entries: readonly Entry[] = []
+  const render = (odd: readonly Entry[]): string => {
+    entries = odd
+    return ENTRIES_INSTEAD
+  }
+  // A chunk is made when it is asked for, so the entries are those of this chunk.
+  for await (const chunk of store.listText(query, { name: 'wide', render })) {
+    yield* chunk[0] === 0 ? table.addEntries(entries) : table.addLines(chunk)
+  }
+  yield table.end()
+}
+
 /** The part of a store that produces lines by itself. */
 interface LineSource {
   listText(
     query: EntryQuery,
-    form: { name: 'json' | 'ndjson' | 'csv'; render(entries: readonly Entry[]): string },
+    form: { name: 'json' | 'ndjson' | 'csv' | 'wide'; render(entries: readonly Entry[]): string },
   ): AsyncIterable<Uint8Array>
 }
 

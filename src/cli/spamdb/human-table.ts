@@ -12,12 +12,12 @@ import { LineBytes } from './line-bytes.js'
 import { LOCAL_TIME_CHARS, openLocalTime } from './local-time.js'
 
 /** Number of rows that are laid out together. */
-const ROWS_AT_ONCE = 2000
-const GAP = '  '
+export const ROWS_AT_ONCE = 2000
+export const GAP = '  '
 const KIND_CHARS = 'SPAMTRAP'.length
 /** Width of an IPv4 address, so that short ones do not start a new table. */
-const LEAST_ADDRESS_CHARS = 15
-const LEAST_LEFT_CHARS = 7
+export const LEAST_ADDRESS_CHARS = 15
+export const LEAST_LEFT_CHARS = 7
 /** Width reserved for sender and recipient, or the comment, before less important columns. */
 const LEAST_DETAIL_CHARS = 24
 /** Anything narrower is useless for both. */
@@ -33,7 +33,7 @@ const OPTIONAL = [
   { name: 'first', head: 'FIRST SEEN', chars: LOCAL_TIME_CHARS },
 ] as const
 
-interface Layout {
+export interface Layout {
   addressChars: number
   leftChars: number
   columns: readonly (typeof OPTIONAL)[number][]
@@ -87,7 +87,8 @@ export class HumanTable {
 
 const NOTHING = new Uint8Array(0)
 
-type Needed = Pick<Layout, 'addressChars' | 'leftChars' | 'hasDetail'>
+/** What a table must have for some rows. */
+export type Needed = Pick<Layout, 'addressChars' | 'leftChars' | 'hasDetail'>
 
 function neededBy(entries: readonly Entry[], lefts: readonly string[]): Needed {
   let addressChars = LEAST_ADDRESS_CHARS
@@ -102,7 +103,8 @@ function neededBy(entries: readonly Entry[], lefts: readonly string[]): Needed {
   return { addressChars, leftChars, hasDetail }
 }
 
-function isEnough(layout: Layout, needed: Needed): boolean {
+/** True when rows that need this can go on in a table. */
+export function isEnough(layout: Layout, needed: Needed): boolean {
   return (
     needed.addressChars <= layout.addressChars &&
     needed.leftChars <= layout.leftChars &&
@@ -111,7 +113,7 @@ function isEnough(layout: Layout, needed: Needed): boolean {
 }
 
 /** What fitted before still fits, so that a long list has few tables. */
-function layoutFor(needed: Needed, before: Layout | undefined, width: number | undefined): Layout {
+export function layoutFor(needed: Needed, before: Layout | undefined, width: number | undefined): Layout {
   const addressChars = Math.max(needed.addressChars, before?.addressChars ?? 0)
   const leftChars = Math.max(needed.leftChars, before?.leftChars ?? 0)
   const { hasDetail } = needed
@@ -129,7 +131,8 @@ function layoutFor(needed: Needed, before: Layout | undefined, width: number | u
   return { addressChars, leftChars, columns, hasDetail, detailRoom: Math.max(0, room - GAP.length) }
 }
 
-function header({ addressChars, leftChars, columns, hasDetail, detailRoom }: Layout): string {
+/** The line with the names of the columns. */
+export function header({ addressChars, leftChars, columns, hasDetail, detailRoom }: Layout): string {
   const cells = ['KIND'.padEnd(KIND_CHARS), 'ADDRESS'.padEnd(addressChars), 'LEFT'.padStart(leftChars)]
   for (const { head, chars } of columns) cells.push(isNumber(chars) ? head : head.padEnd(chars))
   if (hasDetail && hasRoom(detailRoom)) cells.push(DETAIL_HEAD.slice(0, detailRoom))
@@ -145,10 +148,9 @@ function isNumber(chars: number): boolean {
 }
 
 /** Kinds, padded with blanks. */
-const KINDS = Object.fromEntries(ENTRY_KINDS.map((kind) => [kind, kind.padEnd(KIND_CHARS) + GAP])) as Record<
-  EntryKind,
-  string
->
+export const KINDS = Object.fromEntries(
+  ENTRY_KINDS.map((kind) => [kind, kind.padEnd(KIND_CHARS) + GAP]),
+) as Record<EntryKind, string>
 
 function addRow(
   lines: LineBytes,
@@ -210,22 +212,24 @@ function leftOf(entry: Entry, nowSec: number): string {
   return durationText(entry.expire - nowSec)
 }
 
-/** Durations of days, which have no minutes: each is formatted once. */
-const DAYS_TEXTS = new Map<number, string>()
-const MAX_DAYS_TEXTS = 100_000
+/** Durations of days have no minutes, those of hours no seconds: each text is made once. */
+const DURATION_TEXTS = new Map<number, string>()
+const MAX_DURATION_TEXTS = 100_000
 
-function durationText(seconds: number): string {
-  if (seconds < 86_400) return formatDuration(seconds)
-  const hours = Math.floor(seconds / 3600)
-  let text = DAYS_TEXTS.get(hours)
+/** As `formatDuration`, for many that are alike. */
+export function durationText(seconds: number): string {
+  const size = Math.abs(seconds)
+  const step = size >= 86_400 ? 3600 : size >= 3600 ? 60 : 1
+  const rounded = step === 1 ? seconds : Math.trunc(seconds / step) * step
+  let text = DURATION_TEXTS.get(rounded)
   if (text === undefined) {
-    text = formatDuration(seconds)
-    if (DAYS_TEXTS.size < MAX_DAYS_TEXTS) DAYS_TEXTS.set(hours, text)
+    text = formatDuration(rounded)
+    if (DURATION_TEXTS.size < MAX_DURATION_TEXTS) DURATION_TEXTS.set(rounded, text)
   }
   return text
 }
 
-const ARROW = ' -> '
+export const ARROW = ' -> '
 const CUT = '..'
 
 /** Adds the last column in at most `room` cells. */
@@ -278,7 +282,7 @@ function cut(text: WireText, room: number): WireText {
 /**
  * Terminal columns of UTF-8 text: one for most characters, two for those of three bytes or more, to be safe.
  */
-function cellCount(text: WireText): number {
+export function cellCount(text: WireText): number {
   if (!/[\x80-\xff]/.test(text)) return text.length
   let cells = 0
   for (let at = 0; at < text.length; at += 1) cells += cellsOfByte(text.charCodeAt(at))

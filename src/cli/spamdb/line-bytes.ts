@@ -23,6 +23,15 @@ export class LineBytes {
     this.#length = at
   }
 
+  /** Adds the bytes from `start` to before `end` of others; a few at a time, for which a call of `set` costs more. */
+  copy(source: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start)
+    const bytes = this.#bytes
+    let at = this.#length
+    for (let index = start; index < end; index += 1) bytes[at++] = source[index]!
+    this.#length = at
+  }
+
   /** Adds this many blanks; none for less than one. */
   blanks(count: number): void {
     if (count <= 0) return

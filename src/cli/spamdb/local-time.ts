@@ -1,3 +1,5 @@
+import type { LineBytes } from './line-bytes.js'
+
 /** Characters of a local time, a year of four digits provided. */
 export const LOCAL_TIME_CHARS = '2026-11-22T11:30+01:00'.length
 
@@ -27,6 +29,33 @@ export function openLocalTime(): (timeSec: number) => string {
     lastMinute = minute
     lastText = text
     return text
+  }
+}
+
+/** Minutes in the cache of `LocalTimeBytes`: those of three months. */
+const SLOTS = 131_072
+
+/** As `openLocalTime`, into lines of bytes: no text is made for a minute in the cache. */
+export class LocalTimeBytes {
+  readonly #minutes = new Float64Array(SLOTS).fill(Number.NaN)
+  readonly #texts = new Uint8Array(SLOTS * LOCAL_TIME_CHARS)
+
+  /** Adds a time; returns how many characters it has. */
+  addTo(lines: LineBytes, timeSec: number): number {
+    const minute = Math.floor(timeSec / 60)
+    const slot = minute & (SLOTS - 1)
+    const start = slot * LOCAL_TIME_CHARS
+    if (this.#minutes[slot] !== minute) {
+      const text = formatMinute(timeSec)
+      if (text.length !== LOCAL_TIME_CHARS) {
+        lines.text(text)
+        return text.length
+      }
+      this.#minutes[slot] = minute
+      this.#texts.set(Buffer.from(text, 'latin1'), start)
+    }
+    lines.copy(this.#texts, start, start + LOCAL_TIME_CHARS)
+    return LOCAL_TIME_CHARS
   }
 }
 

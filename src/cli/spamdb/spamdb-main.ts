@@ -311,7 +311,7 @@ async function runList(call: ListCall, parts: SpamdbParts): Promise<number> {
         parts.writeOut(lines)
       }
     } else {
-      for await (const lines of renderers.renderHuman(store.list(query), humanSetting(parts))) {
+      for await (const lines of renderers.renderHuman(store, query, humanSetting(parts))) {
         parts.writeOut(lines)
       }
     }

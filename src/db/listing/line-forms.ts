@@ -1,7 +1,7 @@
 import type { EntryKind } from '../../domain/entry.js'
 
 /** Line formats that SQLite produces by itself. */
-export type LineFormName = 'classic' | 'json' | 'ndjson' | 'csv'
+export type LineFormName = 'classic' | 'json' | 'ndjson' | 'csv' | 'wide'
 
 /** One form of one kind: what SQLite joins, and how many of its rows need more care than SQLite takes. */
 export interface LineSql {
@@ -26,6 +26,8 @@ export function lineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
       return { line: `${JSON_OBJECTS[kind]} || char(10)`, special: specialOf(kind, true) }
     case 'csv':
       return { line: `${CSV[kind]} || char(10)`, special: specialOf(kind, false) }
+    case 'wide':
+      return { line: `${WIDE[kind]} || char(10)`, special: specialOf(kind, false) }
   }
 }
 
@@ -74,6 +76,14 @@ const CSV: Readonly<Record<EntryKind, string>> = {
   SPAMTRAP: "'SPAMTRAP,,' || address || ',,,,' || first || ',,,,,'",
   POOL: `'POOL,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
   GREY: `'GREY,' || ip || ',,' || helo || ',' || "from" || ',' || "to" || ',' || ${CSV_TIMES} || ','`,
+}
+
+const WIDE: Readonly<Record<EntryKind, string>> = {
+  WHITE: `'WHITE,' || ip || ',' || ${CSV_TIMES} || ','`,
+  TRAPPED: `'TRAPPED,' || ip || ',' || first || ',0,' || expire || ',' || bcount || ',,'`,
+  SPAMTRAP: "'SPAMTRAP,,' || first || ',0,0,,,' || address",
+  POOL: `'POOL,' || ip || ',' || ${CSV_TIMES} || ','`,
+  GREY: `'GREY,' || ip || ',' || ${CSV_TIMES} || ',' || "from" || ' -> ' || "to" || ' (' || helo || ')'`,
 }
 
 /** Counts the rows that have a comment, or with `ofQuotes` a double quote in a field. */

@@ -61,7 +61,7 @@ function linesOfRange(
 
 /** True when lines without special bytes are as `form` would render them. */
 export function isFinished({ name }: LineForm, bytes: Buffer, lineCount: number): boolean {
-  if (name === 'classic') return true
+  if (name === 'classic' || name === 'wide') return true
   if (name === 'csv') return !hasCsvToQuote(bytes, lineCount)
   // JSON is UTF-8: other bytes are written as escapes.
   return isUtf8(bytes)
