@@ -26,7 +26,8 @@ const bytes = (column: string) => ({
 /** By kind, and all addresses whatever their kind. */
 export const KIND_TABLES: Readonly<Record<EntryKind | 'HOST', KindTable>> = {
   HOST: { table: 'hosts', key: [plain('ip')], condition: "kind <> '-'" },
-  WHITE: { table: 'hosts', key: [plain('ip')], condition: "kind = 'WHITE'" },
+  // Not "= 'WHITE'": of a table without statistics, the server expects so few of them that it sorts all for each page.
+  WHITE: { table: 'hosts', key: [plain('ip')], condition: "kind <> 'TRAPPED' AND kind <> '-'" },
   TRAPPED: { table: 'hosts', key: [plain('ip')], condition: "kind = 'TRAPPED'" },
   SPAMTRAP: { table: 'spamtraps', key: [bytes('address')], condition: 'NOT is_removed' },
   POOL: { table: 'pools', key: [plain('network')], condition: 'NOT is_removed' },
