@@ -77,14 +77,14 @@ const ENTRIES_INSTEAD = '\0'
 
 async function* renderWide(store: LineSource, query: EntryQuery, nowSec: number): AsyncGenerator<Uint8Array> {
   const table = new WideTable(nowSec)
-  let entries: readonly Entry[] = []
-  const render = (odd: readonly Entry[]): string => {
-    entries = odd
+  // In the order of their chunks, which a store may make before they are asked for.
+  const waiting: (readonly Entry[])[] = []
+  const render = (entries: readonly Entry[]): string => {
+    waiting.push(entries)
     return ENTRIES_INSTEAD
   }
-  // A chunk is made when it is asked for, so the entries are those of this chunk.
   for await (const chunk of store.listText(query, { name: 'wide', render })) {
-    yield* chunk[0] === 0 ? table.addEntries(entries) : table.addLines(chunk)
+    yield* chunk[0] === 0 ? table.addEntries(waiting.shift()!) : table.addLines(chunk)
   }
   yield table.end()
 }
