@@ -17,7 +17,7 @@ import { renderReport } from './render-report.js'
 import { reportJson } from './report-json.js'
 
 export const REPORT_OPTIONS: readonly OptionSpec[] = [
-  { long: 'output', value: 'FILE', summary: 'write the page to this file, replacing it atomically' },
+  { long: 'output', value: 'FILE', summary: 'write the page to this file, or to standard output (-)' },
   { long: 'since', value: 'DURATION', summary: 'look this far back (default 30d)' },
   { long: 'watch', value: 'SECONDS', summary: 'write the page again every SECONDS until stopped' },
   ...DNS_OPTIONS,
@@ -42,16 +42,17 @@ const MAX_WATCH_SEC = 7 * DAY_SEC
 /** Runs it; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
 export async function runReport(options: OptionValues, parts: ReportParts): Promise<number> {
   const spanSec = sinceSeconds(options.last('since'), 30 * DAY_SEC)
-  const output = options.last('output')
+  const named = options.last('output')
+  const output = named === '-' ? undefined : named
   const isJson = options.has('json')
-  if (output === undefined && !isJson) {
+  if (named === undefined && !isJson) {
     throw new AppError('ERR_USAGE', 'no file for the page', {
       hint: 'name one with --output FILE.html, or take --json',
     })
   }
   const watchSec = watchSeconds(options.last('watch'))
   if (watchSec !== undefined && output === undefined) {
-    throw new AppError('ERR_USAGE', '--watch goes with --output')
+    throw new AppError('ERR_USAGE', '--watch needs --output FILE')
   }
   const make = async (): Promise<void> => {
     const data: ReportData = await gatherReport(parts.probe, parts.settings, {

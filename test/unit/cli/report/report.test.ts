@@ -222,6 +222,14 @@ describe('gathering', () => {
     await runReport(optionsOf('--json', '--output', file), world)
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ stepSec: 86_400 })
   })
+
+  test('--output - prints the page and makes no file of that name', async () => {
+    await fill()
+    const { parts: world, out } = parts()
+    await runReport(optionsOf('--output', '-'), world)
+    expect(out.join('')).toMatch(/^<!doctype html>/i)
+    expect(existsSync('-')).toBe(false)
+  })
 })
 
 describe('the file', () => {
@@ -269,7 +277,8 @@ describe('the file', () => {
   test.each([
     [[], 'no file for the page'],
     [['--watch', '60'], 'no file for the page'],
-    [['--json', '--watch', '60'], '--watch goes with --output'],
+    [['--json', '--watch', '60'], '--watch needs --output FILE'],
+    [['--output', '-', '--watch', '60'], '--watch needs --output FILE'],
     [['--output', 'x', '--watch', '1'], '--watch: "1" is no number of seconds from 5 to 604800'],
     [['--output', 'x', '--since', 'x'], '--since: "x" is not a duration'],
   ])('%j is refused', async (argv, message) => {
