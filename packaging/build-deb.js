@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
+import { billOfMaterials } from './bill-of-materials.js'
 import { licenceList } from './licence-list.js'
 import { layOutProductionTree } from './production-tree.js'
 
@@ -186,7 +187,7 @@ function layOutDocumentation() {
   place('packaging/debian/README.Debian', `${folder}/README.Debian`)
   write(`${folder}/copyright`, licenceList(library, readFileSync(join(root, 'LICENSE'), 'utf8')))
   symlinkSync('../../../lib/spamdctl/docs/examples', join(stage, folder, 'examples'))
-  const sbom = run('npm', ['sbom', '--omit=dev', '--sbom-format=cyclonedx', '--package-lock-only'], library)
+  const sbom = billOfMaterials(library, run)
   write(`${folder}/sbom.cdx.json`, sbom)
 }
 

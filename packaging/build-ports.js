@@ -8,6 +8,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { billOfMaterials } from './bill-of-materials.js'
 import { licenceList } from './licence-list.js'
 import { portFiles } from './port-files.js'
 import { layOutProductionTree } from './production-tree.js'
@@ -29,7 +30,7 @@ try {
   mkdirSync(join(tree, 'packaging'))
   cpSync(join(root, 'packaging/remove-build-files'), join(tree, 'packaging/remove-build-files'))
   writeFileSync(join(tree, 'LICENCES'), licenceList(tree, readFileSync(join(root, 'LICENSE'), 'utf8')))
-  const sbom = run('npm', ['sbom', '--omit=dev', '--sbom-format=cyclonedx', '--package-lock-only'], tree)
+  const sbom = billOfMaterials(tree, run)
   writeFileSync(join(tree, 'sbom.cdx.json'), sbom)
   const files = portFiles(tree)
   layOutOpenbsd(files.openbsd)
