@@ -139,6 +139,14 @@ export class Gateway {
     )
   }
 
+  /** Waits until spamdb no longer lists an entry. */
+  async awaitNoEntry(text: string): Promise<void> {
+    await until(
+      async () => !(await this.entries()).includes(text),
+      () => `${text} is still in the database`,
+    )
+  }
+
   /** What a unit has logged. */
   journal(unit: string): Promise<string> {
     return this.machine.run('journalctl', '--no-pager', '-o', 'cat', '-u', unit)
