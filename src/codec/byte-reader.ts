@@ -1,6 +1,7 @@
 /**
  * Bounds-checked reading of untrusted bytes: the only way in which our binary decoders read them.
- * ¶ Reading past the end never throws: it returns 0 (or an empty array) and sets `isShort`, which stays set.
+ *
+ * Reading past the end never throws: it returns 0 (or an empty array) and sets `isShort`, which stays set.
  * A decoder reads what it needs and then checks `isShort` once, before it trusts anything.
  */
 export class ByteReader {

@@ -1,7 +1,8 @@
 /**
  * Decides what DNS answered about attempts after their reply: SPF lets the servers of a domain count as one
  * client, DNS allow lists let a client pass, and DNS block lists keep it waiting.
- * ¶ A first attempt never passes by SPF alone, because anyone can publish a record: domain, sender and
+ *
+ * A first attempt never passes by SPF alone, because anyone can publish a record: domain, sender and
  * recipient must have been seen before, and passtime must have elapsed. `draft.now` is the time of the
  * attempts, not of the answers.
  */

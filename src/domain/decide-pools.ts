@@ -1,6 +1,7 @@
 /**
  * Pools of senders: attempts are counted by key, and the network that retried after passtime is opened.
- * ¶ Against abuse (a rented machine must not open the network for its neighbours): the network is opened only
+ *
+ * Against abuse (a rented machine must not open the network for its neighbours): the network is opened only
  * if the attempts of the key came from more than one place, is never wider than a /24 or /64, contains no
  * TRAPPED or block-listed address, and is closed by a trap; a key opens at most 64 of them; only another
  * completed retry extends it.

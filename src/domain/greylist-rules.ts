@@ -67,7 +67,8 @@ export function isFreshlyPromoted(
  * The record of an address that sent to a trap, or tried the low-priority MX first: TRAPPED until
  * `trapExpireSec` from this hit, never shorter than before; a pinned one stays pinned. WHITE becomes TRAPPED
  * with the lifetime of traps, not with the remaining time of the WHITE entry.
- * ¶ undefined for a pinned WHITE entry: an administrator's decision takes precedence over a trap.
+ *
+ * undefined for a pinned WHITE entry: an administrator's decision takes precedence over a trap.
  */
 export function trapHost(
   existing: EntryTimes | undefined,

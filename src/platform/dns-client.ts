@@ -1,7 +1,8 @@
 /**
  * The only user of the resolver of node:dns: queries the machine's name servers, or given ones, without
  * blocking and within limits, and caches the answers.
- * ¶ node:dns reports the time to live only for addresses: other answers are cached for five minutes, which is
+ *
+ * node:dns reports the time to live only for addresses: other answers are cached for five minutes, which is
  * what busy mail domains publish (docs/adr/0013-spf-and-dns.md).
  */
 import { promises as dns, type MxRecord } from 'node:dns'

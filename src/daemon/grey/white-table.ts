@@ -1,6 +1,7 @@
 /**
  * Keeps the packet filter's table of WHITE hosts in step with the database.
- * ¶ A scan replaces the whole table, even if nothing changed, so that a table edited by hand is restored
+ *
+ * A scan replaces the whole table, even if nothing changed, so that a table edited by hand is restored
  * within a minute, or within RENEW_DUTY_DIVISOR times the duration of a replacement; if the packet filter
  * knows the number of its entries, that is checked instead between whole scans. A change between two scans is
  * written soon after, by adding and deleting single entries; when that fails, or there are many, the whole
