@@ -252,15 +252,21 @@ export class GatewayStore {
     }
   }
 
+  /** Plans the next comparison; one that is under way may have read what has changed since, and is not it. */
   #planMirror(inMs: number): void {
     if (this.#isClosed) return
     clearTimeout(this.#mirrorTimer)
     this.#mirrorTimer = setTimeout(() => {
-      this.#working = this.#mirror()
+      this.#mirrorTimer = undefined
+      this.#working = this.#working
+        .catch(() => undefined)
+        .then(() => this.#mirror())
         .catch((error: unknown) => {
           if (!(error instanceof AppError)) throw error
         })
-        .finally(() => this.#planMirror(MIRROR_MS))
+        .finally(() => {
+          if (this.#mirrorTimer === undefined) this.#planMirror(MIRROR_MS)
+        })
     }, inMs)
   }
 
@@ -299,7 +305,8 @@ export class GatewayStore {
         const records = await this.#server!.readRecords(keys as EntryKey[])
         await local.merge(records, { policy }, nowSec())
       })
-      .catch(() => undefined)
+      // The reader is told of these changes once: what could not be brought is found by comparing.
+      .catch(() => this.#planMirror(RETRY_MS))
   }
 }
 

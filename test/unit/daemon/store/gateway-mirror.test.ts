@@ -1,0 +1,109 @@
+/** The file of a gateway follows what another gateway changes on the server, whatever the order in which it hears of it. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { GatewayStore } from '../../../../src/daemon/store/gateway-store.js'
+import { openStore } from '../../../../src/db/open-store.js'
+import type { Store } from '../../../../src/db/store.js'
+import { entriesOf, POLICY, Scratch } from '../../../support/scratch-database.js'
+
+const scratch = new Scratch()
+const NOW = Math.floor(Date.now() / 1000)
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+class Latch {
+  open = (): void => {}
+  readonly opened = new Promise<void>((resolve) => {
+    this.open = resolve
+  })
+}
+
+type Method = (...parameters: unknown[]) => Promise<unknown>
+
+/** A store of which one call goes through `instead`. */
+function withCall(
+  store: Store,
+  name: 'merge' | 'listRecords',
+  instead: (call: () => Promise<unknown>) => Promise<unknown>,
+): Store {
+  return new Proxy(store, {
+    get: (target, key) => {
+      const value = Reflect.get(target, key) as unknown
+      if (typeof value !== 'function') return value
+      const method = (value as Method).bind(target)
+      return key === name ? (...parameters: unknown[]) => instead(() => method(...parameters)) : method
+    },
+  })
+}
+
+/** A gateway of which the "server" is a file as well: the rule does not ask what kind it is. */
+async function openGateway(server: (store: Store) => Store, file: (store: Store) => Store) {
+  const location = scratch.create()
+  const other = await scratch.open(location)
+  const local = file(await openStore(scratch.create(), { mode: 'write', durability: 'normal' }))
+  const gateway = await GatewayStore.open({
+    openServer: async () => server(await openStore(location, { mode: 'write' })),
+    local,
+    policy: POLICY,
+    name: 'spamd',
+    nowSec: () => NOW,
+    onNotice: () => {},
+    onAlone: () => {},
+  })
+  const addOnServer = (ip: string) => other.edit([{ operation: 'add', kind: 'WHITE', ip }], NOW)
+  const ownHosts = async () =>
+    (await entriesOf(local, { kinds: ['WHITE'] })).map((entry) => 'ip' in entry && entry.ip)
+  const pass = async (ms: number) => {
+    await vi.advanceTimersByTimeAsync(ms)
+    await gateway.settled()
+  }
+  return { gateway, addOnServer, ownHosts, pass }
+}
+
+const asItIs = (store: Store): Store => store
+
+test('what changed while the file was being compared is found by the comparison after it', async () => {
+  const isRead = new Latch()
+  const isLetGo = new Latch()
+  const slowly = (store: Store): Store =>
+    withCall(store, 'listRecords', async (call) => {
+      const page = await call()
+      isRead.open()
+      await isLetGo.opened
+      return page
+    })
+  const { gateway, addOnServer, ownHosts, pass } = await openGateway(slowly, asItIs)
+  await vi.advanceTimersByTimeAsync(1)
+  await isRead.opened
+  await addOnServer('192.0.2.1')
+  await gateway.call('readJournal', [0, 0])
+  isLetGo.open()
+  await gateway.settled()
+  expect(await ownHosts()).toEqual([])
+  await pass(1)
+  expect(await ownHosts()).toEqual(['192.0.2.1'])
+  await gateway.close()
+})
+
+test('a change that the file could not take is found by a comparison soon after it', async () => {
+  let isRefusing = false
+  const refusing = (store: Store): Store =>
+    withCall(store, 'merge', (call) => (isRefusing ? Promise.reject(new Error('locked')) : call()))
+  const { gateway, addOnServer, ownHosts, pass } = await openGateway(asItIs, refusing)
+  await pass(1)
+  const { newest } = (await gateway.call('readJournal', [0, 0])) as { newest: number }
+  await pass(1)
+  await addOnServer('192.0.2.1')
+  isRefusing = true
+  await gateway.call('readJournal', [newest, 10])
+  await gateway.settled()
+  isRefusing = false
+  expect(await ownHosts()).toEqual([])
+  await pass(2000)
+  expect(await ownHosts()).toEqual(['192.0.2.1'])
+  await gateway.close()
+})
