@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -7,6 +8,8 @@ export default defineConfig({
     setupFiles: ['./test/support/umask.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    // Much of a run is waiting for programs: one worker, which two cores get by default, leaves half of them idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ['default', './test/support/count-reporter.ts'],
   },
 })
