@@ -82,6 +82,14 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 ||
   exit 1
 }
 
+# The mail servers of the quick lab stories: unpacked, not installed, while the native modules are compiled. Without them (no
+# root, no network) the stories are skipped and say so.
+lab=''
+if [ "$(id -u)" -eq 0 ]; then
+  sh scripts/setup-lab.sh &
+  lab=$!
+fi
+
 # node_modules is right when it was made from this lock file for this Node.
 stamp=node_modules/.spamdctl-setup
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
@@ -108,6 +116,4 @@ if [ ! -f dist/.built ] || [ -n "$(find src commands scripts package.json tsconf
   touch dist/.built
 fi
 
-# The mail servers of the quick lab stories: unpacked, not installed. Without them (no root, no network) the stories are
-# skipped and say so.
-if [ "$(id -u)" -eq 0 ]; then sh scripts/setup-lab.sh || say 'the lab is not complete: its stories will be skipped'; fi
+if [ -n "$lab" ] && ! wait "$lab"; then say 'the lab is not complete: its stories will be skipped'; fi

@@ -1,5 +1,5 @@
 /** Whoever may signal spamd during its start must not get Node's inspector opened, in no process of it (SIGUSR1). */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -78,45 +78,45 @@ async function greets(port: number): Promise<boolean> {
   }
 }
 
-test.skipIf(!mayRun)(`no process of a starting spamd listens for a debugger${whySkipped}`, async () => {
+const caughtBy = (pid: number): boolean => {
+  const status = lookAt(`/proc/${pid}/status`, (path) => readFileSync(path, 'latin1'))
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status ?? '')?.[1] ?? '0'}`)
+  return ((caught >> BigInt(constants.signals.SIGUSR1 - 1)) & 1n) === 1n
+}
+
+/** Signals each process of a starting spamd until it greets or ends: how many signals, and ports that are not spamd's. */
+async function storm(): Promise<{ signalCount: number; foreignPorts: number[] }> {
   const folder = mkdtempSync(join(tmpdir(), 'signal-storm-'))
   chmodSync(folder, 0o755)
   mkdirSync(join(folder, 'db'))
   chownSync(join(folder, 'db'), NOBODY, NOBODY)
   const ports = [await reservePort(), await reservePort()]
-  let spamd: ChildProcess | undefined
   const seen = new Set<number>()
   let signalCount = 0
+  const spamd = spawn(join(root, 'bin/spamd.js'), ['-d', '-s', '0', '-S', '0'], {
+    stdio: 'ignore',
+    env: {
+      PATH: process.env.PATH,
+      SPAMD_USER: 'nobody',
+      SPAMD_DB: join(folder, 'db', 'spamd.sqlite'),
+      SPAMD_CONTROL_SOCKET: join(folder, 'spamd.sock'),
+      SPAMD_STATE_DIR: join(folder, 'lists'),
+      SPAMD_ALLOWEDDOMAINS: join(folder, 'allowed'),
+      SPAMD_KEY: join(folder, 'key'),
+      SPAMD_FIREWALL: 'none',
+      SPAMD_PORT: String(ports[0]),
+      SPAMD_CFG_PORT: String(ports[1]),
+    },
+  })
   try {
-    spamd = spawn(join(root, 'bin/spamd.js'), ['-d', '-s', '0', '-S', '0'], {
-      stdio: 'ignore',
-      env: {
-        PATH: process.env.PATH,
-        SPAMD_USER: 'nobody',
-        SPAMD_DB: join(folder, 'db', 'spamd.sqlite'),
-        SPAMD_CONTROL_SOCKET: join(folder, 'spamd.sock'),
-        SPAMD_STATE_DIR: join(folder, 'lists'),
-        SPAMD_ALLOWEDDOMAINS: join(folder, 'allowed'),
-        SPAMD_KEY: join(folder, 'key'),
-        SPAMD_FIREWALL: 'none',
-        SPAMD_PORT: String(ports[0]),
-        SPAMD_CFG_PORT: String(ports[1]),
-      },
-    })
-    const ended = once(spamd, 'exit').then(() => 'ended' as const)
-    const pid = spamd.pid!
-    /** The signal would simply end what does not catch it yet. */
-    const catches = (one: number): boolean => {
-      const status = lookAt(`/proc/${one}/status`, (path) => readFileSync(path, 'latin1'))
-      const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status ?? '')?.[1] ?? '0'}`)
-      return ((caught >> BigInt(constants.signals.SIGUSR1 - 1)) & 1n) === 1n
-    }
+    const ended = once(spamd, 'exit')
     let state: 'starting' | 'serving' | 'ended' = 'starting'
     void ended.then(() => {
       state = 'ended'
     })
     for (let isAsked = false; state === 'starting'; ) {
-      for (const one of familyOf(pid).filter(catches)) {
+      // The signal would simply end what does not catch it yet.
+      for (const one of familyOf(spamd.pid!).filter(caughtBy)) {
         if (lookAt(String(one), () => process.kill(one, 'SIGUSR1')) === true) signalCount += 1
         for (const port of listeningPorts(one)) seen.add(port)
       }
@@ -129,14 +129,24 @@ test.skipIf(!mayRun)(`no process of a starting spamd listens for a debugger${why
       }
       await new Promise((next) => setTimeout(next, 1))
     }
-    expect(signalCount).toBeGreaterThan(10)
-    expect([...seen].filter((port) => !ports.includes(port))).toEqual([])
     // A signal between fork and exec ends that process, as the system has it: then spamd ends, too.
-    if (state === 'ended') return
-    spamd.kill('SIGTERM')
-    await ended
+    if (state !== 'ended') {
+      spamd.kill('SIGTERM')
+      await ended
+    }
+    return { signalCount, foreignPorts: [...seen].filter((port) => !ports.includes(port)) }
   } finally {
-    spamd?.kill('SIGKILL')
+    spamd.kill('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+test.skipIf(!mayRun)(`no process of a starting spamd listens for a debugger${whySkipped}`, async () => {
+  // On a busy machine few signals arrive during one start.
+  for (let signalCount = 0; signalCount < 30; ) {
+    const { signalCount: more, foreignPorts } = await storm()
+    expect(more).toBeGreaterThan(0)
+    expect(foreignPorts).toEqual([])
+    signalCount += more
   }
 })
