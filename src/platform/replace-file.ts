@@ -1,13 +1,8 @@
 /** Files that are replaced atomically: a reader sees the old content or the new one, even after a crash. */
 import { fchmodSync, lstatSync, readdirSync, unlinkSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { closeFile, openFile, removeFile, renameFile, syncFile, writeAll } from './file-io.js'
-
-/** Marks files that a killed writer may have left behind. */
-const TEMPORARY_MARK = '.spamdctl-tmp-'
-
-/** Distinguishes the temporary files of one process. */
-let temporaryCount = 0
+import { TEMPORARY_MARK, temporaryPathFor } from './temporary-path.js'
 
 /** A new content for a file, invisible until `commit`. Every error is the system's own. */
 export interface FileReplacement {
@@ -31,9 +26,7 @@ export interface FileReplacement {
 export async function replaceFile(path: string, mode: number): Promise<FileReplacement> {
   if (isDeviceOrPipe(path)) return writeThrough(path)
   const folder = dirname(path)
-  temporaryCount += 1
-  const unique = `${process.pid}-${Date.now().toString(36)}-${temporaryCount}`
-  const temporary = join(folder, `.${basename(path)}${TEMPORARY_MARK}${unique}`)
+  const temporary = temporaryPathFor(path)
   // Exclusive: never through a link that someone else created.
   const fd = await openFile(temporary, 'wx', mode)
   fchmodSync(fd, mode)

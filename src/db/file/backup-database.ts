@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { AppError } from '../../platform/app-error.js'
 import { inRightsFor } from '../../platform/lesser-rights.js'
+import { temporaryPathFor } from '../../platform/temporary-path.js'
 import type { Connection } from '../connection.js'
 import { damageError, openErrno, toDbError } from '../db-error.js'
 import { openSqlite } from '../sqlite-driver.js'
@@ -45,7 +46,7 @@ function rethrow(error: unknown): never {
 async function writeBackup(connection: Connection, target: string): Promise<void> {
   refuseForeignSymlink(target)
   refuseOtherFile(connection, target)
-  const temporaryPath = join(dirname(target), `.${basename(target)}.${process.pid}.backup`)
+  const temporaryPath = temporaryPathFor(target)
   try {
     closeSync(openSync(temporaryPath, 'wx', DATABASE_MODE))
     chmodSync(temporaryPath, DATABASE_MODE)

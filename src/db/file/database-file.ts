@@ -15,7 +15,8 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname } from 'node:path'
+import { temporaryPathFor } from '../../platform/temporary-path.js'
 import { NOT_OURS, openErrno, openError, toDbError } from '../db-error.js'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../schema.js'
 
@@ -134,7 +135,7 @@ export function placeNewFile(
   const folder = dirname(path)
   checkFolder(folder)
   const staleLogs = findStaleLogs(path)
-  const temporaryPath = join(folder, `.${basename(path)}.${process.pid}.new`)
+  const temporaryPath = temporaryPathFor(path)
   try {
     const file = openSync(temporaryPath, 'wx', mode)
     try {

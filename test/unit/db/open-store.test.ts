@@ -12,11 +12,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { createDatabase, openStore } from '../../../src/db/open-store.js'
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/db/schema.js'
+import { temporaryPathFor } from '../../../src/platform/temporary-path.js'
 import { entriesOf, NOW, Scratch } from '../../support/scratch-database.js'
 import { skipUnlessRoot } from '../../support/skip-unless.js'
 
@@ -24,6 +25,24 @@ const scratch = new Scratch()
 const NOT_OURS = 'Inappropriate file type or format'
 
 describe('a new database', () => {
+  test('is not hindered by what a killed process with our process id left behind', async () => {
+    const path = join(scratch.folder(), 'spamd.sqlite')
+    const target = join(scratch.folder(), 'copy.sqlite')
+    for (const left of [path, target]) {
+      for (const end of ['new', 'backup']) {
+        writeFileSync(join(left, '..', `.${basename(left)}.${process.pid}.${end}`), 'half')
+      }
+      writeFileSync(temporaryPathFor(left), 'half')
+    }
+    createDatabase(path)
+    const store = await openStore(path, { mode: 'read' })
+    await store.backup(target)
+    await store.close()
+    expect(new Database(target, { readonly: true }).pragma('application_id', { simple: true })).toBe(
+      APPLICATION_ID,
+    )
+  })
+
   test('has mode 0640 whatever the umask, and is a marked WAL database without leftovers', () => {
     const path = join(scratch.folder(), 'spamd.sqlite')
     const before = process.umask(0o077)
