@@ -50,7 +50,10 @@ function tryNode(major) {
       `Node ${version}: npm ${words.join(' ')}: ${status === 0 ? 'ok' : 'FAILED'} ${count}`.trimEnd(),
     )
     if (status !== 0) {
-      console.log(`${stdout}${stderr}`.split('\n').slice(-60).join('\n'))
+      const lines = `${stdout}${stderr}`.split('\n')
+      // Failed tests are told with their reasons in one part of the output: from its head on, else the end.
+      const head = lines.findIndex((line) => line.includes('Failed Tests'))
+      console.log(lines.slice(head === -1 ? -60 : head).join('\n'))
       return false
     }
   }
