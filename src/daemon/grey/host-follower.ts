@@ -9,8 +9,11 @@ import type { StoreKeeper } from '../store/store-keeper.js'
 
 /** A change takes effect within a second: half of that until it is noticed. */
 const POLL_MS = 500
-/** Maximum number of rows that are followed one by one; for more a scan is faster. */
+/** Maximum number of changes of addresses and pools that are followed one by one; for more a scan is faster. */
 const MAX_ROWS = 1000
+const ROWS_PER_READ = 1000
+/** Reads of one poll. */
+const MAX_READS = 20
 /** How often the packet filter is asked for its count, if it has one. */
 const COUNT_INTERVAL_MS = 10_000
 
@@ -75,20 +78,27 @@ export class HostFollower {
   }
 
   async #look(): Promise<void> {
-    const slice = await this.#read(this.#position ?? 0, this.#position === undefined ? 0 : MAX_ROWS)
     if (this.#position === undefined) {
-      this.#position = slice.newest
+      this.#position = (await this.#read(0, 0)).newest
       return
     }
-    const last = slice.rows.at(-1)?.seq ?? slice.newest
-    const isEverything =
-      slice.isBehind || last < slice.newest || slice.rows.some(({ key }) => key === undefined)
-    if (isEverything) {
-      this.#position = slice.newest
-      this.#options.onEverything()
-      return
+    const rows: JournalRow[] = []
+    let last = this.#position
+    for (let readCount = 1; ; readCount += 1) {
+      const slice = await this.#read(last, ROWS_PER_READ)
+      const end = slice.rows.at(-1)?.seq ?? slice.newest
+      // Tuples, which no table contains, may be thousands a second: a flood must not make a scan follow another.
+      for (const row of slice.rows) if (row.key?.kind !== 'tuple') rows.push(row)
+      const isTooMuch = end < slice.newest && (rows.length > MAX_ROWS || readCount === MAX_READS)
+      if (slice.isBehind || isTooMuch || rows.some(({ key }) => key === undefined)) {
+        this.#position = slice.newest
+        this.#options.onEverything()
+        return
+      }
+      last = end
+      if (end === slice.newest) break
     }
-    await this.#tell(slice.rows)
+    await this.#tell(rows)
     // Only now: a poll that failed in the middle is repeated from the same position.
     this.#position = last
   }

@@ -3,7 +3,16 @@
  * message takes effect. Two files, like the two tables in memory; the older is dropped when the newer starts
  * again.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
 import { isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 
@@ -36,12 +45,11 @@ export class ReplayFile {
 
   append(mac: Uint8Array): void {
     this.#try(() => {
-      this.#descriptor ??= openSync(
-        this.#options.path,
-        O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW,
-        OWNER_ONLY,
-      )
-      writeSync(this.#descriptor, mac, 0, KEPT_MAC_BYTES)
+      this.#descriptor ??= openForAppending(this.#options.path)
+      if (writeSync(this.#descriptor, mac, 0, KEPT_MAC_BYTES) === KEPT_MAC_BYTES) return
+      // The next opening cuts off what a full disk took of it.
+      this.close()
+      throw new Error('a record was written in part')
     })
   }
 
@@ -91,6 +99,14 @@ export class ReplayFile {
       )
     }
   }
+}
+
+/** What was written in part is cut off: every record behind it would be read from the wrong byte on. */
+function openForAppending(path: string): number {
+  const descriptor = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, OWNER_ONLY)
+  const { size } = fstatSync(descriptor)
+  if (size % KEPT_MAC_BYTES !== 0) ftruncateSync(descriptor, size - (size % KEPT_MAC_BYTES))
+  return descriptor
 }
 
 function readRegularFile(path: string): Buffer {

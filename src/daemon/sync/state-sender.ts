@@ -147,10 +147,10 @@ export class StateSender {
     const start = this.#position!
     const slice = await useStore((store) => store.readJournal(start, MAX_ROWS))
     if (slice.newest === start) return
-    // Rows are read again while the start waits for gateways; each is handed on once.
+    // Rows are read again while the start waits for gateways; each is handed on once, when that goes well.
     const fresh = slice.rows.filter(({ seq }) => seq > this.#handedOn)
-    this.#handedOn = slice.rows.at(-1)?.seq ?? this.#handedOn
     if (fresh.length > 0) await onRows?.(fresh)
+    this.#handedOn = slice.rows.at(-1)?.seq ?? this.#handedOn
     if (!hasListeners()) {
       if (clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
       await this.#savePosition(slice.rows.at(-1)?.seq ?? slice.newest)

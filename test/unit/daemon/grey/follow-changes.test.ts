@@ -9,6 +9,7 @@ import type { ManualEdit, Store } from '../../../../src/db/store.js'
 import { setOfPrefixes } from '../../../../src/ip/prefix-ranges.js'
 import { systemClock } from '../../../../src/platform/clock.js'
 import { PATIENCE } from '../../../support/patience.js'
+import { attemptOf, POLICY } from '../../../support/scratch-database.js'
 import { createTestDaemon, daemonEnvironment, type TestDaemon } from '../../../support/spamd/test-daemon.js'
 
 let folder: string
@@ -114,4 +115,14 @@ test('more changes at once than are followed one by one are in the table as well
   })
   await edit(...edits)
   await vi.waitFor(() => expect(table()).toHaveLength(1501), PATIENCE)
+})
+
+test('a flood of tuples hides no change of an address, and makes no scan', async () => {
+  const scanCount = daemon.service.scanner!.counters.scans
+  const attempts = Array.from({ length: 4000 }, (_, n) => attemptOf(`10.0.${n >> 8}.${n & 255}`))
+  await other.recordAttempts(attempts.slice(0, 2000), POLICY, systemClock.nowSec())
+  await edit({ operation: 'add', kind: 'WHITE', ip: '192.0.2.7' })
+  await other.recordAttempts(attempts.slice(2000), POLICY, systemClock.nowSec())
+  await becomes(['192.0.2.1/32', '192.0.2.7/32'])
+  expect(daemon.service.scanner!.counters.scans).toBe(scanCount)
 })

@@ -227,3 +227,29 @@ test('what is undone is told to gateways of version 2 once', async () => {
   for (let look = 0; look < 5; look += 1) await sender.look()
   expect(told).toEqual(['manual'])
 })
+
+test('what could not be told to gateways of version 2 is told again', async () => {
+  const store = await scratch.store()
+  const told: string[] = []
+  let isFailing = false
+  const sender = new StateSender({
+    useStore: (action) => action(store),
+    clock: new ManualClock(NOW),
+    key: () => KEY,
+    hasListeners: () => false,
+    send: () => undefined,
+    onRows: async (rows) => {
+      if (isFailing) throw new Error('the database is locked')
+      told.push(...rows.map(({ rule }) => rule))
+    },
+    onTrouble: () => undefined,
+  })
+  await sender.look()
+  isFailing = true
+  await store.edit([white('192.0.2.1')], NOW)
+  await sender.look()
+  isFailing = false
+  await sender.look()
+  await sender.look()
+  expect(told).toEqual(['manual'])
+})
