@@ -54,10 +54,15 @@ export class GatewayStore {
   #server: Store | undefined
   #aloneSince: number | undefined
   #timer: NodeJS.Timeout | undefined
-  #mirrorTimer: NodeJS.Timeout | undefined
+  #mirror: { timer: NodeJS.Timeout; dueMs: number } | undefined
+  /** When a comparison that failed is tried again; longer with each failure. */
+  #mirrorRetryMs = RETRY_MS
   #working: Promise<void> = Promise.resolve()
   /** Calls that were begun on the file. */
   readonly #aloneCalls = new Set<Promise<unknown>>()
+  /** Under way: noting where the file's journal ends, before anything is written into it; and dropping that again. */
+  #leaving: Promise<void> | undefined
+  #dropping: Promise<void> | undefined
   #isClosed = false
 
   private constructor(options: GatewayStoreOptions) {
@@ -69,15 +74,25 @@ export class GatewayStore {
   static async open(options: GatewayStoreOptions): Promise<GatewayStore> {
     const store = new GatewayStore(options)
     try {
-      store.#server = await options.openServer()
+      await store.#begin()
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+    return store
+  }
+
+  async #begin(): Promise<void> {
+    const { openServer, local } = this.#options
+    try {
+      this.#server = await openServer()
+      if ((await local.journalPosition(this.#reader)) !== undefined) await this.#handOver()
     } catch (error) {
       if (!isAway(error)) throw error
-      await store.#goAlone(error)
-      return store
+      await this.#goAlone(error)
+      return
     }
-    if ((await options.local.journalPosition(store.#reader)) !== undefined) await store.#handOver()
-    store.#planMirror(0)
-    return store
+    this.#planMirror(0)
   }
 
   get aloneSinceSec(): number | undefined {
@@ -86,9 +101,10 @@ export class GatewayStore {
 
   /** Makes a call of the store, on the server or, while that is away, on the file. */
   async call(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
-    if (this.#server !== undefined && this.#aloneSince === undefined) {
+    // Between a failure and going alone the server may have been found again: whoever waited looks once more.
+    while (this.#aloneSince === undefined) {
       try {
-        const result = await invoke(this.#server, name, parameters)
+        const result = await invoke(this.#server!, name, parameters)
         if (name === 'readJournal') this.#follow(result as JournalSlice, parameters[1] === 0)
         return result
       } catch (error) {
@@ -105,11 +121,14 @@ export class GatewayStore {
     }
   }
 
+  /** What is being handed over or compared stops at its next slice, and goes on there after the next start. */
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    clearTimeout(this.#mirrorTimer)
+    clearTimeout(this.#mirror?.timer)
     await this.#working.catch(() => undefined)
+    await this.#leaving?.catch(() => undefined)
+    await Promise.allSettled(this.#aloneCalls)
     await this.#server?.close().catch(() => undefined)
     await this.#options.local.close()
   }
@@ -122,7 +141,7 @@ export class GatewayStore {
   /** Compares the file with the server now. */
   async mirrorNow(): Promise<void> {
     await this.settled()
-    await this.#mirror()
+    await this.#compare()
   }
 
   async #callAlone(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
@@ -147,15 +166,26 @@ export class GatewayStore {
     }
   }
 
-  async #goAlone(error: unknown): Promise<void> {
-    if (this.#aloneSince !== undefined) return
+  /** Rejects, and leaves everything as it was, when the file cannot be written: the next call tries again. */
+  #goAlone(error: unknown): Promise<void> {
+    this.#leaving ??= this.#leave(error).finally(() => {
+      this.#leaving = undefined
+    })
+    return this.#leaving
+  }
+
+  async #leave(error: unknown): Promise<void> {
     const { local, nowSec, onNotice, onAlone } = this.#options
-    this.#aloneSince = nowSec()
+    await this.#dropping?.catch(() => undefined)
+    if (this.#aloneSince !== undefined) return
+    const since = nowSec()
     if ((await local.journalPosition(this.#reader)) === undefined) {
       const { newest } = await local.readJournal(0, 0)
       await local.saveJournalPosition(this.#reader, newest, nowSec())
     }
-    onAlone(this.#aloneSince)
+    // Only now may calls go to the file: what they change is behind the position.
+    this.#aloneSince = since
+    onAlone(since)
     onNotice(`the database server is unreachable (${reasonOf(error)}): using ${local.location}`)
     this.#planReturn()
   }
@@ -191,7 +221,7 @@ export class GatewayStore {
    * changes are transferred too.
    */
   async #handOver(): Promise<void> {
-    const { local, nowSec, onNotice, onAlone } = this.#options
+    const { nowSec, onNotice, onAlone } = this.#options
     const counts = { host: 0, tuple: 0, spamtrap: 0, pool: 0, release: 0 }
     await this.#bringChanges(counts)
     // From now on calls go to the server; what was begun on the file before is waited for and brought as well.
@@ -200,12 +230,11 @@ export class GatewayStore {
     try {
       await Promise.allSettled(this.#aloneCalls)
       await this.#bringChanges(counts)
+      await this.#dropPosition()
     } catch (error) {
       this.#aloneSince ??= since
       throw error
     }
-    if (this.#aloneSince !== undefined) throw new AppError('ERR_DB_AWAY', 'the server went away again')
-    await local.saveJournalPosition(this.#reader, undefined, nowSec())
     onAlone(undefined)
     const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
     onNotice(
@@ -213,11 +242,26 @@ export class GatewayStore {
     )
   }
 
+  /** Whoever goes alone meanwhile waits, and keeps a position of its own; whoever began to before needs this one. */
+  async #dropPosition(): Promise<void> {
+    const { local, nowSec } = this.#options
+    if (this.#leaving !== undefined || this.#aloneSince !== undefined) {
+      throw new AppError('ERR_DB_AWAY', 'the server went away again')
+    }
+    this.#dropping = local.saveJournalPosition(this.#reader, undefined, nowSec())
+    try {
+      await this.#dropping
+    } finally {
+      this.#dropping = undefined
+    }
+  }
+
   /** Brings what changed since the position that is kept, until there is nothing more. */
   async #bringChanges(counts: Record<string, number>): Promise<void> {
     const { local, nowSec } = this.#options
     let position = (await local.journalPosition(this.#reader)) ?? 0
     for (;;) {
+      this.#stopIfClosed()
       const { rows, isBehind, newest } = await local.readJournal(position, SLICE)
       if (isBehind || rows.some(({ key }) => key === undefined)) {
         await this.#bringAll(counts)
@@ -235,6 +279,7 @@ export class GatewayStore {
   async #bringAll(counts: Record<string, number>): Promise<void> {
     let cursor: string | undefined
     do {
+      this.#stopIfClosed()
       const { records, next } = await this.#options.local.listRecords(cursor, SLICE)
       await this.#bring(records, counts)
       cursor = next
@@ -252,30 +297,52 @@ export class GatewayStore {
     }
   }
 
-  /** Plans the next comparison; one that is under way may have read what has changed since, and is not it. */
+  #stopIfClosed(): void {
+    if (this.#isClosed) throw new AppError('ERR_DB_GONE', 'the database is closed')
+  }
+
+  /**
+   * Plans the next comparison, unless one is planned earlier; one that is under way may have read what has
+   * changed since, and is not it.
+   */
   #planMirror(inMs: number): void {
-    if (this.#isClosed) return
-    clearTimeout(this.#mirrorTimer)
-    this.#mirrorTimer = setTimeout(() => {
-      this.#mirrorTimer = undefined
-      this.#working = this.#working
-        .catch(() => undefined)
-        .then(() => this.#mirror())
-        .catch((error: unknown) => {
-          if (!(error instanceof AppError)) throw error
-        })
-        .finally(() => {
-          if (this.#mirrorTimer === undefined) this.#planMirror(MIRROR_MS)
-        })
+    const dueMs = performance.now() + inMs
+    if (this.#isClosed || (this.#mirror !== undefined && this.#mirror.dueMs <= dueMs)) return
+    clearTimeout(this.#mirror?.timer)
+    const timer = setTimeout(() => {
+      this.#mirror = undefined
+      this.#working = this.#working.catch(() => undefined).then(() => this.#compareAndPlan())
     }, inMs)
+    this.#mirror = { timer, dueMs }
+  }
+
+  async #compareAndPlan(): Promise<void> {
+    try {
+      await this.#compare()
+      this.#mirrorRetryMs = RETRY_MS
+      this.#planMirror(MIRROR_MS)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      this.#planMirrorAgain()
+    }
+  }
+
+  /** What could not be compared or brought is found by the next comparison, soon. */
+  #planMirrorAgain(): void {
+    this.#planMirror(this.#mirrorRetryMs)
+    this.#mirrorRetryMs = Math.min(this.#mirrorRetryMs * 2, MIRROR_MS)
+  }
+
+  get #isFollowing(): boolean {
+    return this.#aloneSince === undefined && !this.#isClosed
   }
 
   /** Copies what addresses, spamtraps, pools and releases are on the server, and drops what is over. */
-  async #mirror(): Promise<void> {
+  async #compare(): Promise<void> {
     const { local, policy, nowSec } = this.#options
     let cursor: string | undefined
     do {
-      if (this.#aloneSince !== undefined || this.#isClosed) return
+      if (!this.#isFollowing) return
       const { records, next } = await this.#server!.listRecords(cursor, SLICE)
       const wanted = records.filter(({ kind }) => kind !== 'tuple')
       await local.merge(wanted, { policy }, nowSec())
@@ -285,12 +352,14 @@ export class GatewayStore {
     do {
       const slice = await local.readScanSlice(cursor, SLICE, { dueAt: nowSec() })
       const expired = slice.entries.filter(isOver(nowSec())).map(keyOf)
+      // Nothing ends while the gateway is alone.
+      if (!this.#isFollowing) return
       if (expired.length > 0) {
         await local.applyScan({ expired, promoted: [], blocked: [] }, { whiteExpireSec: 0 }, nowSec())
       }
       await nextTurn()
       cursor = slice.next
-    } while (cursor !== undefined && this.#aloneSince === undefined && !this.#isClosed)
+    } while (cursor !== undefined)
   }
 
   /** Brings into the file what the journal of the server tells; whoever begins to follow it needs all of before as well. */
@@ -306,7 +375,7 @@ export class GatewayStore {
         await local.merge(records, { policy }, nowSec())
       })
       // The reader is told of these changes once: what could not be brought is found by comparing.
-      .catch(() => this.#planMirror(RETRY_MS))
+      .catch(() => this.#planMirrorAgain())
   }
 }
 

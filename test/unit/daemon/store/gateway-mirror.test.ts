@@ -3,9 +3,12 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { GatewayStore } from '../../../../src/daemon/store/gateway-store.js'
 import { openStore } from '../../../../src/db/open-store.js'
 import type { Store } from '../../../../src/db/store.js'
+import { AppError } from '../../../../src/platform/app-error.js'
+import { intercepted, Latch } from '../../../support/intercepted-store.js'
 import { entriesOf, POLICY, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()
+const LOCKED = new AppError('ERR_DB_BUSY', 'database is locked')
 const NOW = Math.floor(Date.now() / 1000)
 
 beforeEach(() => {
@@ -14,31 +17,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers()
 })
-
-class Latch {
-  open = (): void => {}
-  readonly opened = new Promise<void>((resolve) => {
-    this.open = resolve
-  })
-}
-
-type Method = (...parameters: unknown[]) => Promise<unknown>
-
-/** A store of which one call goes through `instead`. */
-function withCall(
-  store: Store,
-  name: 'merge' | 'listRecords',
-  instead: (call: () => Promise<unknown>) => Promise<unknown>,
-): Store {
-  return new Proxy(store, {
-    get: (target, key) => {
-      const value = Reflect.get(target, key) as unknown
-      if (typeof value !== 'function') return value
-      const method = (value as Method).bind(target)
-      return key === name ? (...parameters: unknown[]) => instead(() => method(...parameters)) : method
-    },
-  })
-}
 
 /** A gateway of which the "server" is a file as well: the rule does not ask what kind it is. */
 async function openGateway(server: (store: Store) => Store, file: (store: Store) => Store) {
@@ -70,12 +48,16 @@ test('what changed while the file was being compared is found by the comparison 
   const isRead = new Latch()
   const isLetGo = new Latch()
   const slowly = (store: Store): Store =>
-    withCall(store, 'listRecords', async (call) => {
-      const page = await call()
-      isRead.open()
-      await isLetGo.opened
-      return page
-    })
+    intercepted(
+      store,
+      async (call) => {
+        const page = await call()
+        isRead.open()
+        await isLetGo.opened
+        return page
+      },
+      ['listRecords'],
+    )
   const { gateway, addOnServer, ownHosts, pass } = await openGateway(slowly, asItIs)
   await vi.advanceTimersByTimeAsync(1)
   await isRead.opened
@@ -92,7 +74,7 @@ test('what changed while the file was being compared is found by the comparison 
 test('a change that the file could not take is found by a comparison soon after it', async () => {
   let isRefusing = false
   const refusing = (store: Store): Store =>
-    withCall(store, 'merge', (call) => (isRefusing ? Promise.reject(new Error('locked')) : call()))
+    intercepted(store, (call) => (isRefusing ? Promise.reject(LOCKED) : call()), ['merge'])
   const { gateway, addOnServer, ownHosts, pass } = await openGateway(asItIs, refusing)
   await pass(1)
   const { newest } = (await gateway.call('readJournal', [0, 0])) as { newest: number }
@@ -105,5 +87,42 @@ test('a change that the file could not take is found by a comparison soon after 
   expect(await ownHosts()).toEqual([])
   await pass(2000)
   expect(await ownHosts()).toEqual(['192.0.2.1'])
+  await gateway.close()
+})
+
+test('a comparison that failed is made again soon, not at the next time it is due', async () => {
+  let isRefusing = true
+  const refusing = (store: Store): Store =>
+    intercepted(store, (call) => (isRefusing ? Promise.reject(LOCKED) : call()), ['merge'])
+  const { gateway, addOnServer, ownHosts, pass } = await openGateway(asItIs, refusing)
+  await addOnServer('192.0.2.1')
+  await pass(1)
+  isRefusing = false
+  expect(await ownHosts()).toEqual([])
+  await pass(2000)
+  expect(await ownHosts()).toEqual(['192.0.2.1'])
+  await gateway.close()
+})
+
+test('changes that cannot be taken one after the other do not put off the comparison that finds them', async () => {
+  let isRefusing = false
+  const refusing = (store: Store): Store =>
+    intercepted(store, (call) => (isRefusing ? Promise.reject(LOCKED) : call()), ['merge'])
+  const { gateway, addOnServer, ownHosts, pass } = await openGateway(asItIs, refusing)
+  await pass(1)
+  let { newest: position } = (await gateway.call('readJournal', [0, 0])) as { newest: number }
+  await pass(1)
+  isRefusing = true
+  const ips = ['192.0.2.1', '192.0.2.2']
+  for (const ip of ips) {
+    await addOnServer(ip)
+    const { newest } = (await gateway.call('readJournal', [position, 10])) as { newest: number }
+    position = newest
+    await gateway.settled()
+    if (ip === ips[0]) await pass(1900)
+  }
+  isRefusing = false
+  await pass(100)
+  expect(await ownHosts()).toEqual(ips)
   await gateway.close()
 })
