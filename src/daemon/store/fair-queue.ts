@@ -72,11 +72,15 @@ export class FairQueue<Item> implements WaitingWork<readonly Item[]> {
     const batch: Item[] = []
     let group: number | undefined
     const isWanted = (item: Item): boolean => groupOf(item) === group
-    // Whoever is served goes to the end of the map, and the walk comes to him again.
+    // Whoever is served goes to the end of the map, and the walk comes to him again; whoever has nothing wanted
+    // is passed over once.
+    const walks = new Map<Network<Item>, Iterator<Client<Item>>>()
     for (const network of this.#networks.values()) {
       if (batch.length === maxBatch) break
       group ??= groupOf(network.first()!)
-      const client = network.clientWith(isWanted)
+      const walk = walks.get(network) ?? network.clients.values()
+      walks.set(network, walk)
+      const client = nextWith(walk, isWanted)
       if (client === undefined) continue
       network.clients.toTheEnd(client)
       this.#networks.toTheEnd(network)
@@ -137,14 +141,17 @@ class Network<Item> implements Sized {
     for (const client of this.clients.values()) return client.items.first()
     return undefined
   }
+}
 
-  /** The first client in turn whose oldest item is wanted. */
-  clientWith(isWanted: (item: Item) => boolean): Client<Item> | undefined {
-    for (const client of this.clients.values()) {
-      if (isWanted(client.items.first()!)) return client
-    }
-    return undefined
+/** The next client of a walk whose oldest item is wanted. */
+function nextWith<Item>(
+  walk: Iterator<Client<Item>>,
+  isWanted: (item: Item) => boolean,
+): Client<Item> | undefined {
+  for (let step = walk.next(); step.done !== true; step = walk.next()) {
+    if (isWanted(step.value.items.first()!)) return step.value
   }
+  return undefined
 }
 
 /** Members in their turn, known by name, with the largest at hand; empty ones are forgotten. */

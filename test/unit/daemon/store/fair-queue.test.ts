@@ -57,6 +57,23 @@ describe('turns', () => {
     expect(take()).toEqual(['b.x.0'])
     expect(take()).toEqual(['a.x.2', 'a.x.3', 'a.x.4'])
   })
+  test('clients of another second are passed over once in a batch, not for each of its items', () => {
+    let lookCount = 0
+    const groupOf = ({ second }: Item): number => {
+      lookCount += 1
+      return second
+    }
+    const { push, next } = queueOf({
+      limits: { maxCount: 10_000, maxBytes: 10_000 },
+      groupOf,
+      maxBatch: 1000,
+    })
+    push('a.first.0', 1)
+    for (let index = 0; index < 2000; index += 1) push(`a.later${index}.0`, 2)
+    for (let index = 0; index < 1000; index += 1) push(`a.same${index}.0`, 1)
+    expect(next()).toHaveLength(1000)
+    expect(lookCount).toBeLessThan(10_000)
+  })
   test('a batch stays the same until it is removed', () => {
     const { queue, push, next } = queueOf()
     push('a.x.1')
