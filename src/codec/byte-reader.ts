@@ -1,18 +1,18 @@
 /**
  * Bounds-checked reading of untrusted bytes: the only way in which our binary decoders read them.
  *
- * Reading past the end never throws: it returns 0 (or an empty array) and sets `isShort`, which stays set.
- * A decoder reads what it needs and then checks `isShort` once, before it trusts anything.
+ * Reading past the end never throws: it returns 0 (or an empty array) and sets `isShort`, which stays set. A decoder
+ * reads what it needs, then checks `isShort` once before it uses any of the values.
  */
 export class ByteReader {
-  /** True once anything was asked for that is not there. */
+  /** True once more bytes were requested than there are. */
   isShort = false
   /** Offset of the next byte, from the start of the array. */
   position: number
   readonly #bytes: Uint8Array
   readonly #end: number
 
-  /** Reads `bytes[start..end)`; offsets beyond the array are pulled back to its end. */
+  /** Reads `bytes[start..end)`; offsets beyond the array are limited to its end. */
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
     this.#bytes = bytes
     this.#end = Math.min(end, bytes.length)
@@ -25,7 +25,7 @@ export class ByteReader {
     return this.#end - this.position
   }
 
-  /** Moves to an offset from the start of the array; beyond the end counts as short. */
+  /** Moves to an offset from the start of the array; an offset beyond the end sets `isShort`. */
   seek(offset: number): void {
     if (offset < 0 || offset > this.#end) this.#fail()
     else this.position = offset

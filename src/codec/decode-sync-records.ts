@@ -181,7 +181,7 @@ function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRef
   return { kind: 'release', id, stamp: changed, entry: { kind: 'RELEASE', id, scope, ...times, ...terms } }
 }
 
-/** The fields that are not undefined. */
+/** The object without fields that are undefined. */
 function present<F extends Record<string, string | undefined>>(fields: F): { [K in keyof F]?: string } {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as { [K in keyof F]?: string }
@@ -195,7 +195,7 @@ function readStamp(reader: ByteReader): WireStamp {
   return { time: readTime(reader), counter: reader.u16be(), node: reader.u32be() }
 }
 
-/** Bytes without control characters, as text of one character per byte; false for others. */
+/** Bytes as text of one character per byte; false if they contain control characters. */
 function readText(reader: ByteReader, maxBytes: number): string | false {
   const bytes = reader.take(reader.u16be())
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')

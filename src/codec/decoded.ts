@@ -1,6 +1,6 @@
 /**
- * What a decoder of untrusted bytes returns: never an exception. `bytesRead` is how far it looked, `offset`
- * is where from the start of the given bytes it gave up.
+ * Result of a decoder of untrusted bytes, which never throws. `bytesRead` is the number of bytes used; `offset` is
+ * where it gave up, from the start of the given bytes.
  */
 export type Decoded<Value, Reason extends string> =
   | { ok: true; value: Value; bytesRead: number }

@@ -1,11 +1,11 @@
-/** Something to tell about a file that people write. */
+/** A finding about a file that people write. */
 export interface Diagnostic {
   fileName: string
   /** From 1. */
   line: number
   /** From 1, in bytes. */
   column: number
-  /** An error makes what it is about unusable. */
+  /** `error` means that the list or file cannot be used. */
   severity: 'error' | 'warning'
   /** What is wrong: lower case, no full stop, safe for a terminal. */
   message: string

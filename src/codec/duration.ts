@@ -1,10 +1,10 @@
 /** Seconds of each unit of a duration; minutes and weeks as in sleep(1) and systemd. */
 const UNIT_SEC: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
-/** Longest accepted text: far beyond any sensible duration, short enough to be cheap. */
+/** Maximum length of the text: more than any sensible duration needs, and cheap to read. */
 const MAX_DURATION_CHARS = 64
 
-/** Longest duration, 1,000 years: sums with the time of day stay exact and far below every date limit. */
+/** Maximum duration, 1,000 years: sums with the current time stay exact and far below any limit of dates. */
 export const MAX_DURATION_SEC = 31_557_600_000
 
 /**
@@ -26,8 +26,8 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /**
- * Duration text with at most its two largest units: `36d`, `4h 30m`, `90s` as `1m 30s`, `0s`. For people,
- * so it is rounded down; negative durations as their distance with a leading `-`.
+ * Duration text for people, rounded down to its two largest units: `36d`, `4h 30m`, `1m 30s` for 90 seconds, `0s`. A
+ * negative duration has a leading `-`.
  */
 export function formatDuration(durationSec: number): string {
   const sign = durationSec < 0 ? '-' : ''
@@ -44,12 +44,12 @@ export function formatDuration(durationSec: number): string {
   return sign + (parts.join(' ') || '0s')
 }
 
-/** True for a bare number other than 0: 36 seconds are never meant as a life time, 36 days often are. */
+/** True for a bare number other than 0: whoever writes 36 as a lifetime hardly means seconds, but often days. */
 export function hasNoUnit(duration: string): boolean {
   return /^[0-9]+$/.test(duration) && Number(duration) !== 0
 }
 
-/** What to write in place of a duration without unit. */
+/** Suggestion in place of a duration without a unit. */
 export function hintForUnit(duration: string): string {
   return `write ${duration}d for days, ${duration}h for hours or ${duration}s for seconds`
 }

@@ -26,14 +26,14 @@ const scratch = Buffer.alloc(MAX_RECORD_BYTES)
 let at = 0
 
 /**
- * The bytes of a record that others take; undefined for one that they would refuse, and with it everything that came along:
- * an import may bring a tuple without sender, or a control character.
+ * The bytes of a record that peers accept; undefined for one that they would refuse, together with everything in the
+ * same message: an import may bring a tuple without sender, or a control character.
  */
 export function encodeSoundRecord(record: SyncRecord): Buffer | undefined {
   return isSoundRecord(record) ? encodeRecord(record) : undefined
 }
 
-/** The bytes of one record; undefined for one that is longer than any that this suite makes. */
+/** The bytes of one record; undefined if it is longer than any that this suite makes. */
 export function encodeRecord(record: SyncRecord): Buffer | undefined {
   at = HEAD_BYTES
   try {
@@ -42,7 +42,7 @@ export function encodeRecord(record: SyncRecord): Buffer | undefined {
     scratch[1] = flags
     scratch.writeUInt16BE(at, 2)
   } catch (error) {
-    // Node's own word for a write beyond the end of a buffer.
+    // Node's error code for a write beyond the end of a buffer.
     if (error instanceof RangeError) return undefined
     throw error
   }

@@ -1,7 +1,7 @@
 /**
- * Makes untrusted text (HELO names, addresses, list lines, peers' messages) safe for a terminal, a log line
- * or a message: control characters, DEL and the C1 range become `\xNN`, everything else is unchanged. The
- * result never contains a line break.
+ * Makes untrusted text (HELO names, addresses, list lines, peers' messages) safe for a terminal, a log line or a
+ * message: control characters, DEL and the C1 range become `\xNN`; everything else is unchanged. The result never
+ * contains a line break.
  */
 export function escapeControl(text: string): string {
   return text.replace(

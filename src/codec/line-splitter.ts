@@ -1,7 +1,6 @@
 /**
- * Splits a stream of bytes into lines of wire text (latin-1) without their line feed. A line beyond the limit
- * is truncated to one character more than the limit, so that the consumer sees that it is too long while
- * memory stays bounded.
+ * Splits a stream of bytes into lines of wire text (latin-1) without their line feed. A longer line than the limit is
+ * truncated to one character more, so that the consumer sees that it is too long while memory stays bounded.
  */
 export class LineSplitter {
   readonly #maxLineBytes: number

@@ -7,13 +7,13 @@
 export const METRICS_MEDIA_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 export interface MetricSample {
-  /** Behind the name of the family: `_bucket`, `_sum`, `_count` of histograms and summaries. */
+  /** Suffix of the family name: `_bucket`, `_sum`, `_count` of histograms and summaries. */
   suffix?: string
   labels?: Readonly<Record<string, string>>
   value: number
 }
 
-/** All samples of one name. Names and labels are ours, values of labels may be anything. */
+/** All samples of one name. Names and labels are ours; values of labels may be any text. */
 export interface MetricFamily {
   name: string
   type: 'counter' | 'gauge' | 'histogram' | 'summary'
@@ -21,7 +21,7 @@ export interface MetricFamily {
   samples: readonly MetricSample[]
 }
 
-/** The text of all families; those without a sample are left out, and so are later ones of a name that was there. */
+/** The text of all families, without those that have no sample and without repeated names. */
 export function formatMetrics(families: readonly MetricFamily[]): string {
   const seen = new Set<string>()
   let text = ''
@@ -36,7 +36,7 @@ export function formatMetrics(families: readonly MetricFamily[]): string {
   return text
 }
 
-/** A family with one sample, or with none when there is no value. */
+/** A family with one sample, or with none if there is no value. */
 export function single(
   name: string,
   type: 'counter' | 'gauge',
@@ -46,7 +46,7 @@ export function single(
   return { name, type, help, samples: value === undefined ? [] : [{ value }] }
 }
 
-/** A family with one sample for each value of a label; undefined values and later ones that look the same are left out. */
+/** A family with one sample for each value of a label, without undefined samples and repeated label values. */
 export function byLabel(
   name: string,
   type: 'counter' | 'gauge',
@@ -70,7 +70,7 @@ function formatLabels(labels: Readonly<Record<string, string>> = {}): string {
   return texts.length === 0 ? '' : `{${texts.join(',')}}`
 }
 
-/** A half of a surrogate pair has no form in UTF-8. */
+/** Half of a surrogate pair cannot be written in UTF-8. */
 function escapeLabel(value: string): string {
   return value
     .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')

@@ -16,21 +16,21 @@ import { encodeSoundRecord } from './encode-sync-record.js'
 import type { SyncRecord } from './sync-record.js'
 
 const PULL_MAGIC = 'spamdctl pull 1\n'
-/** Maximum length of a request: enough for the positions of any number of gateways in use. */
+/** Maximum length of a request: enough for the positions of any realistic number of gateways. */
 export const MAX_REQUEST_BYTES = 16 * 1024
-/** Records of one frame; one record more may stand behind them. */
+/** Limit of the records in one frame; one more record may follow them. */
 const FRAME_BYTES = 32 * 1024
 const MAX_FRAME_BYTES = 256 * 1024
 const HEAD_BYTES = 5
 const MAX_POSITIONS = 256
 
 export interface PullRequest {
-  /** Up to where the journals of databases are known here: node and number. Empty: everything is wanted. */
+  /** How far the journal of each database is known here: node and number. Empty: everything is requested. */
   positions: [node: number, position: number][]
 }
 
 export interface PullHeader {
-  /** null for a database that nothing was ever written to. */
+  /** null for a database to which nothing was ever written. */
   node: number | null
   newest: number
   nowSec: number
@@ -66,7 +66,7 @@ export function encodePullEnd(count: number): Buffer {
   return frame('E', Buffer.from(JSON.stringify({ count })))
 }
 
-/** Frames of records, without those that no gateway would take; returns how many are in them. */
+/** Writes records as frames, without those that no gateway would accept; returns how many were written. */
 export function* encodePullRecords(records: Iterable<SyncRecord>): Generator<Buffer, number> {
   let waiting: Buffer[] = []
   let waitingBytes = 0
@@ -99,7 +99,7 @@ export type PullPart =
   | { kind: 'records'; records: SyncRecord[]; unknownCount: number }
   | { kind: 'end'; count: number }
 
-/** Takes an answer apart as its bytes come. */
+/** Decodes an answer as its bytes arrive. */
 export class PullDecoder {
   #waiting = Buffer.alloc(0)
   #state: 'magic' | 'header' | 'records' | 'done' = 'magic'
@@ -109,7 +109,7 @@ export class PullDecoder {
     return this.#state === 'done'
   }
 
-  /** The parts that are complete with these bytes. */
+  /** The parts that these bytes complete. */
   take(chunk: Uint8Array): Decoded<PullPart[], PullRefusal> {
     this.#waiting = this.#waiting.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#waiting, chunk])
     const parts: PullPart[] = []

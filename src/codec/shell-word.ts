@@ -1,5 +1,5 @@
 /**
- * Words that need no quoting in any shell. A leading `-` would be an option, `=` and `~` are special in some.
+ * Words that need no quoting in any shell. A leading `-` would be an option; `=` and `~` are special in some shells.
  */
 const PLAIN = /^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+:,./=-]*$/
 
@@ -11,9 +11,9 @@ const NOT_COPIED = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\ufffd]/u
 
 /**
  * Text as one word of a command line that can be copied into sh, ksh, bash, zsh, csh or tcsh: as it is, or in single
- * quotes, `!` outside of them behind a backslash (csh expands it inside, too). undefined when no word that a terminal
- * shows would be the same text. A word that begins with a dash is quoted, but is still an option to the program:
- * callers put it behind an option or `--`.
+ * quotes, with `!` outside them and escaped by a backslash (csh expands it inside quotes, too). undefined if no word
+ * that a terminal can show would give the same text. A word that begins with a dash is quoted, but is still an option
+ * to the program: callers put it after an option or `--`.
  */
 export function shellWord(text: string): string | undefined {
   if (NOT_COPIED.test(text) || /[^\S ]/u.test(text)) return undefined

@@ -1,9 +1,9 @@
-/** What is wrong with a number, in the words of strtonum(3). */
+/** The problem with a number, in the words of strtonum(3). */
 export type NumberProblem = 'too small' | 'too large' | 'invalid'
 
 /**
- * Reads a decimal number as strtonum(3) does: leading blanks and a sign are fine, anything behind the digits
- * is not; then the limits, both inclusive.
+ * Reads a decimal number as strtonum(3) does: leading blanks and a sign are allowed, anything after the digits is
+ * not. Then checks the limits, both inclusive.
  */
 export function strtonum(
   text: string,

@@ -7,9 +7,9 @@ const LEAD_MASK = [0, 0x7f, 0x1f, 0x0f, 0x07] as const
 const INVALID_BYTE_BASE = 0xdc00
 
 /**
- * Text of bytes that are mostly UTF-8, without loss: well-formed sequences become their characters, every
- * other byte NN the lone surrogate U+DCNN, which JSON writes as `"\udcNN"`. `wire` is latin-1, one
- * character for one byte. Source: PEP 383 (surrogateescape), RFC 3629.
+ * Decodes bytes that are mostly UTF-8 without loss: well-formed sequences become their characters, every other byte
+ * NN the lone surrogate U+DCNN, which JSON writes as `"\udcNN"`. `wire` is latin-1, one character per byte. Source:
+ * PEP 383 (surrogateescape), RFC 3629.
  */
 export function decodeSurrogateEscape(wire: string): string {
   if (!/[\u0080-\u00ff]/.test(wire)) return wire
@@ -23,7 +23,10 @@ export function decodeSurrogateEscape(wire: string): string {
   })
 }
 
-/** Inverse of `decodeSurrogateEscape`: the bytes, as latin-1, of text that may hold lone surrogates U+DC80 to U+DCFF. */
+/**
+ * Inverse of `decodeSurrogateEscape`: the bytes, as latin-1, of text that may contain lone surrogates U+DC80 to
+ * U+DCFF.
+ */
 export function encodeSurrogateEscape(text: string): string {
   if (!/[\u0080-\uffff]/.test(text)) return text
   const encoder = new TextEncoder()

@@ -1,5 +1,5 @@
 /**
- * Messages of the spamd synchronisation protocol, version 2: one UDP datagram each, all numbers big-endian.
+ * Messages of spamd's synchronisation protocol, version 2: one UDP datagram each, all numbers big-endian.
  *
  * | offset | size | header field                                                                  |
  * | ---    | ---  | ---                                                                           |
@@ -26,7 +26,7 @@ import { formatIpv4, ipv4ToNumber } from '../ip/address.js'
 import { ByteReader } from './byte-reader.js'
 import type { Decoded } from './decoded.js'
 
-/** Source: SPAM_SYNC_MAXSIZE of sync.h; receivers get longer datagrams cut. */
+/** Maximum length of a datagram; receivers truncate longer ones. Source: SPAM_SYNC_MAXSIZE of sync.h. */
 export const MAX_SYNC_MESSAGE_BYTES = 1408
 /** Source: SPAM_SYNC_HMAC_LEN. */
 export const HMAC_BYTES = 20
@@ -43,10 +43,10 @@ const ADDRESS_TLV_BYTES = 16
 const GREY_HEAD_BYTES = 18
 /** Source: SPAM_ALIGNBYTES: GREY entries are padded to a multiple of 16. */
 const GREY_ALIGN_BYTES = 16
-/** Text of MAX_MAIL bytes, its NUL included. Source: grey.h. */
+/** Maximum length of a text with its NUL. Source: MAX_MAIL of grey.h. */
 const MAX_STRING_BYTES = 1024
 
-/** Entries whose data is an address and an expiry, by their type on the wire. */
+/** Entries that consist of an address and an expiry, by their type on the wire. */
 const ADDRESS_TYPES = { 2: 'WHITE', 3: 'TRAPPED', 4: 'DELETE-WHITE', 5: 'DELETE-TRAPPED' } as const
 type AddressType = (typeof ADDRESS_TYPES)[keyof typeof ADDRESS_TYPES]
 const TYPE_NUMBERS: Readonly<Record<AddressType, number>> = {
@@ -56,7 +56,7 @@ const TYPE_NUMBERS: Readonly<Record<AddressType, number>> = {
   'DELETE-TRAPPED': 5,
 }
 
-/** A tuple that the sender saw. Strings hold one character a byte. */
+/** A tuple that the sender saw. Strings hold one character per byte. */
 export interface SyncGrey {
   type: 'GREY'
   /** The sender's clock, seconds since the Epoch. */
@@ -83,7 +83,7 @@ export interface SyncMessage {
   entries: SyncEntry[]
 }
 
-/** Why a datagram is refused, in the order of the tests. */
+/** Why a datagram is refused, in the order of the checks. */
 export type SyncRefusal =
   | 'too long'
   | 'truncated'
@@ -95,8 +95,8 @@ export type SyncRefusal =
   | 'string'
 
 /**
- * The HMAC key made from the content of a key file: its SHA-1 as 40 lower-case hexadecimal digits. No file
- * (undefined) gives the empty key, with which anybody can forge messages. Source: sync_init of sync.c.
+ * The HMAC key made from the content of a key file: its SHA-1 as 40 lower-case hexadecimal digits. Without a file
+ * (undefined) the key is empty, and anybody can forge messages. Source: sync_init of sync.c.
  */
 export function syncKeyOf(fileContent: Uint8Array | undefined): Uint8Array {
   if (fileContent === undefined) return new Uint8Array(0)
@@ -104,8 +104,8 @@ export function syncKeyOf(fileContent: Uint8Array | undefined): Uint8Array {
 }
 
 /**
- * One message with one entry and an END. Undefined when it would be longer than receivers take. The entry's text
- * must hold no NUL, its address must be IPv4; times and counter are cut to 32 bits.
+ * One message with one entry and an END; undefined if it would be longer than receivers accept. The entry's text must
+ * not contain a NUL and its address must be IPv4; times and counter are truncated to 32 bits.
  */
 export function encodeSyncMessage(
   counter: number,
@@ -153,10 +153,10 @@ function writeGrey(bytes: Buffer, { ip, from, to, helo }: SyncGrey): void {
 const ZERO_HMAC = new Uint8Array(HMAC_BYTES)
 
 /**
- * Reads a datagram. The HMAC is checked before anything behind the length is looked at, in constant time. Bytes
- * behind the stated length are passed over, as is what follows an END; a missing END is taken at the exact end
- * of an entry. Stricter than the originals: one bad entry refuses the whole message, and each string must have its
- * only NUL as its last byte and hold no control character.
+ * Reads a datagram. The HMAC is checked in constant time before anything after the length is read. Bytes after the
+ * stated length or after an END are ignored; END may be missing at the exact end of an entry. Stricter than the
+ * originals: one bad entry refuses the whole message, and each string must have its only NUL as its last byte and no
+ * control character.
  */
 export function decodeSyncMessage(bytes: Uint8Array, key: Uint8Array): Decoded<SyncMessage, SyncRefusal> {
   if (bytes.length > MAX_SYNC_MESSAGE_BYTES) return refused('too long', MAX_SYNC_MESSAGE_BYTES)
@@ -228,12 +228,12 @@ function decodeGrey(reader: ByteReader): SyncGrey | SyncRefusal {
   const helo = reader.take(heloBytes)
   if (reader.isShort || reader.remaining >= GREY_ALIGN_BYTES) return 'entry length'
   if (!isText(from) || !isText(to) || !isText(helo)) return 'string'
-  // A tuple without sender or recipient is never made; one without HELO is, and dropped by the greylister.
+  // No gateway makes a tuple without sender or recipient. One without HELO may arrive; the greylister drops it.
   if (fromBytes === 1 || toBytes === 1) return 'string'
   return { type: 'GREY', timestamp, ip, from: textOf(from), to: textOf(to), helo: textOf(helo) }
 }
 
-/** True for 0 to 1023 bytes without control characters and the NUL that ends them. */
+/** True for 0 to 1023 bytes without control characters, followed by a NUL. */
 function isText(bytes: Uint8Array): boolean {
   const last = bytes.length - 1
   if (last < 0 || bytes.length > MAX_STRING_BYTES || bytes[last] !== 0) return false

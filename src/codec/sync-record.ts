@@ -1,5 +1,5 @@
 /**
- * Records of version 3 of the synchronisation protocol: everything that a gateway knows under one key, with its
+ * Records of version 3 of the synchronisation protocol: everything that a gateway knows about one key, with its
  * stamps. The same bytes travel in datagrams (sync-state-message.ts) and over ssh (pull-stream.ts). All numbers are
  * big-endian; docs/protocol/sync.md has the table.
  */
@@ -35,7 +35,7 @@ export interface WireHost {
   }
 }
 
-/** Sightings of a tuple, or that it was deleted by hand (`first` undefined). Texts hold one character a byte. */
+/** Sightings of a tuple, or its deletion by hand (`first` undefined). Texts hold one character per byte. */
 export interface WireTuple {
   kind: 'tuple'
   tuple: { ip: string; helo: string; from: string; to: string }
@@ -50,7 +50,7 @@ export interface WireTuple {
     | { epoch: WireStamp; first?: undefined }
 }
 
-/** A spamtrap, or that it was deleted (`entry` undefined). */
+/** A spamtrap, or its deletion (`entry` undefined). */
 export interface WireSpamtrap {
   kind: 'spamtrap'
   address: string
@@ -58,7 +58,7 @@ export interface WireSpamtrap {
   entry: { kind: 'SPAMTRAP'; address: string; first: number; comment?: string } | undefined
 }
 
-/** A network that a pool of senders opened, or when it was closed. Times in seconds since the Epoch. */
+/** A network that a pool of senders opened, or its closing. Times in seconds since the Epoch. */
 export interface WirePool {
   kind: 'pool'
   network: string
@@ -77,7 +77,7 @@ export interface WirePool {
     | undefined
 }
 
-/** What an administrator lets through. */
+/** A release: mail that an administrator lets through. */
 export interface WireRelease {
   kind: 'release'
   id: string
@@ -101,36 +101,36 @@ export type SyncRecord = WireHost | WireTuple | WireSpamtrap | WirePool | WireRe
 /** Why records are refused. */
 export type RecordRefusal = 'entry length' | 'address' | 'string'
 
-/** Type, flags and length. */
+/** Bytes of type, flags and length. */
 export const HEAD_BYTES = 4
 
 /** First byte of a record. */
 export const RECORD_TYPE = { host: 1, tuple: 2, spamtrap: 3, pool: 4, release: 5 } as const
-/** Which registers an address has, and its family. */
+/** Flags: which registers an address has, and its family. */
 export const HOST_FLAG = { ipv6: 1, reset: 2, white: 4, trap: 8, hand: 16 } as const
-/** What is fixed by hand. */
+/** Flags of an administrator's decision about an address. */
 export const HAND_FLAG = { pinned: 1, trapped: 2, expire: 4, comment: 8 } as const
-/** Of a tuple. */
+/** Flags of a tuple. */
 export const TUPLE_FLAG = { epoch: 1, deleted: 2 } as const
-/** Of a spamtrap. */
+/** Flags of a spamtrap. */
 export const SPAMTRAP_FLAG = { there: 1, comment: 2 } as const
-/** Of the network of a pool. */
+/** Flags of the network of a pool. */
 export const POOL_FLAG = { closed: 1, open: 2 } as const
-/** Which terms a release has. */
+/** Flags: which terms a release has. */
 export const RELEASE_FLAG = { from: 1, to: 2, network: 4, author: 8, forPool: 16 } as const
 
-/** Source: MAX_MAIL of grey.h, less its NUL; comments have the same bound. */
+/** Maximum length of a text: MAX_MAIL of grey.h without its NUL; comments have the same limit. */
 export const MAX_TEXT_BYTES = 1023
-/** Key of a tuple: an address, a network, or the name of a pool in a domain. */
+/** Maximum length of the key of a tuple: an address, a network, or the name of a pool in a domain. */
 export const MAX_KEY_BYTES = 300
 export const MAX_TIME = 2 ** 48 - 1
 export const MAX_U32 = 2 ** 32 - 1
-/** Longest record: a tuple of three full texts; every other one is shorter. */
+/** Maximum length of a record: a tuple with three texts of maximum length; all others are shorter. */
 export const MAX_RECORD_BYTES = HEAD_BYTES + 4 * 2 + MAX_KEY_BYTES + 3 * MAX_TEXT_BYTES + 12 + 2 * 10 + 6 + 4
 
-/** A name in lower case, which may have a domain behind it: the key of a pool. */
+/** The key of a pool: a name in lower case, optionally followed by a domain. */
 const POOL_KEY = /^[a-z]+(?::[a-z0-9._-]+)?$/
-/** A release has a name of letters and digits. */
+/** The name of a release: letters, digits, `_` and `-`. */
 const RELEASE_ID = /^[A-Za-z0-9_-]{1,64}$/
 const TEXT = /^[^\u0000-\u001f\u007f\u0100-\uffff]*$/
 const COMMENT = /^[^\u0000-\u001f\u007f-\u009f]*$/
@@ -152,17 +152,17 @@ export function isReleaseId(id: string): boolean {
   return RELEASE_ID.test(id)
 }
 
-/** True for bytes without control characters, as text of one character a byte. */
+/** True for text without control characters, one character per byte. */
 export function isWireText(text: string, maxBytes = MAX_TEXT_BYTES): boolean {
   return text.length <= maxBytes && TEXT.test(text)
 }
 
-/** True for a comment that others take. */
+/** True for a comment that peers accept. */
 export function isWireComment(comment: string | undefined): boolean {
   return comment === undefined || (Buffer.byteLength(comment) <= MAX_TEXT_BYTES && COMMENT.test(comment))
 }
 
-/** False for a record that others would refuse, together with all that it came with. */
+/** False for a record that peers would refuse, together with everything in the same message. */
 export function isSoundRecord(record: SyncRecord): boolean {
   switch (record.kind) {
     case 'host':
@@ -183,7 +183,7 @@ function isSoundTuple({ ip, helo, from, to }: WireTuple['tuple']): boolean {
   return from !== '' && to !== '' && isTupleKey(ip) && [helo, from, to].every((text) => isWireText(text))
 }
 
-/** A release names a sender or a recipient, and a whole network if any. */
+/** A release has a sender or a recipient; its network, if any, must be in canonical form. */
 function isSoundRelease({ from, to, network, author }: WireRelease['entry']): boolean {
   if (from === undefined && to === undefined) return false
   if (network !== undefined && !isNetworkText(network)) return false

@@ -1,6 +1,7 @@
 /**
  * Messages of version 3 of the synchronisation protocol, exchanged between gateways of this suite only: which changes
- * of a journal a datagram covers, and what came of them. Others refuse the version without looking further.
+ * of a journal a datagram covers, and the resulting records. Other programs refuse the version without reading
+ * further.
  *
  * | offset | size | field                                                                 |
  * | ---    | ---  | ---                                                                   |
@@ -29,12 +30,12 @@ const HMAC_OFFSET = 32
 const HMAC_BYTES = 32
 const IS_TOLD_ALL = 1
 
-/** Fits into a packet of Ethernet behind the headers of IP and UDP, with room for a tunnel. */
+/** Maximum length: fits into an Ethernet packet after the headers of IP and UDP, with room for a tunnel. */
 const USUAL_BYTES = 1400
-/** One record that is longer than that travels alone, in fragments. */
+/** Maximum length of a message with a single long record, which travels in fragments. */
 export const MAX_STATE_MESSAGE_BYTES = HEADER_BYTES + MAX_RECORD_BYTES
 
-/** What a message says beside its records. */
+/** The header fields of a message. */
 export interface StateHeader {
   node: number
   number: number
@@ -42,24 +43,24 @@ export interface StateHeader {
   clockMs: number
   from: number
   upTo: number
-  /** The sender tells the receiver everything in this version: what it says in version 2 is said here too. */
+  /** The sender sends everything to this receiver in version 3, so its messages of version 2 need not be applied. */
   isTellingAll: boolean
 }
 
 export interface StateMessage extends StateHeader {
   records: SyncRecord[]
-  /** Records of a type that is not known here. */
+  /** Number of records of an unknown type. */
   unknownCount: number
 }
 
 export type StateRefusal = 'too long' | 'truncated' | 'version' | 'hmac' | RecordRefusal
 
-/** The key of version 3, made from the content of the key file; that of version 2 says nothing about it. */
+/** The key of version 3, derived from the content of the key file; it cannot be derived from the key of version 2. */
 export function stateKeyOf(fileContent: Uint8Array): Uint8Array {
   return createHash('sha256').update('spamd sync version 3\0').update(fileContent).digest()
 }
 
-/** Bytes of records that one message takes; a single longer record is taken alone. */
+/** Bytes of records that fit into one message; a single longer record is sent alone. */
 export const USUAL_RECORD_BYTES = USUAL_BYTES - HEADER_BYTES
 
 /** One datagram. `records` are the bytes of encoded records. */
@@ -83,7 +84,7 @@ export function encodeStateMessage(
 
 const ZERO_HMAC = new Uint8Array(HMAC_BYTES)
 
-/** Reads a datagram; the HMAC is compared, in constant time, before anything behind the length is looked at. */
+/** Reads a datagram; the HMAC is compared in constant time before anything after the length is read. */
 export function decodeStateMessage(bytes: Uint8Array, key: Uint8Array): Decoded<StateMessage, StateRefusal> {
   if (bytes.length > MAX_STATE_MESSAGE_BYTES) return refused('too long', MAX_STATE_MESSAGE_BYTES)
   const reader = new ByteReader(bytes)

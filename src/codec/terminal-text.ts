@@ -4,14 +4,15 @@
  * isolates. Source: ECMA-48 section 5.3; Unicode Standard Annex 9 section 2.
  */
 const OBEYED = /[\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
-/** A whole sequence of UTF-8, a byte that is none, or ASCII. Source: RFC 3629 section 4. */
+/** A complete UTF-8 sequence, a byte that is not part of one, or ASCII. Source: RFC 3629 section 4. */
 const SEQUENCES =
   /[\x00-\x7f]+|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\x80-\xff]/g
 
 /**
- * Text for a terminal from text for a file, as bytes of UTF-8: what a terminal would obey is shown as `\u202e`, and a
- * byte from 0x80 to 0x9f outside a sequence of UTF-8 as `\x9b`. ASCII controls are the concern of whoever wrote the text,
- * for whom a line feed has a meaning. `bytes` must not end inside a sequence. The same bytes when nothing is to be shown.
+ * Makes UTF-8 text safe for a terminal: a character that a terminal would obey is shown as `\u202e`, and a byte from
+ * 0x80 to 0x9f outside a UTF-8 sequence as `\x9b`. ASCII controls are left to whoever wrote the text, since a line
+ * feed has a meaning there. `bytes` must not end inside a sequence. Returns the same bytes if nothing has to be
+ * escaped.
  */
 export function toTerminalText(bytes: Uint8Array): Uint8Array {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')

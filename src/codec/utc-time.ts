@@ -1,6 +1,6 @@
 /**
- * A time as ISO 8601 in UTC, to the second, as all JSON output but that of spamdb has it; `timeSec` counts from
- * 1970 and is whole.
+ * A time as ISO 8601 in UTC, to the second, as in all JSON output except that of spamdb; `timeSec` is in whole
+ * seconds since the Epoch.
  *
  * @example formatUtcTime(1_700_000_000) // '2023-11-14T22:13:20Z'
  */

@@ -30,7 +30,7 @@ export class ByteQueue {
     this.#end = neededBytes
   }
 
-  /** A view of the next bytes, which stay unread; undefined while fewer are there. Valid until the next push. */
+  /** A view of the next bytes, which stay unread; undefined while there are fewer. Valid until the next push. */
   peek(lengthBytes: number): Uint8Array | undefined {
     if (lengthBytes > this.available) return undefined
     return this.#buffer.subarray(this.#start, this.#start + lengthBytes)

@@ -1,6 +1,6 @@
 /**
- * A capture file or pipe, recognised by its first bytes: classic pcap or pcapng. Chunks go in as they come,
- * records come out one by one; damage ends the file and says where it is.
+ * A capture file or pipe, classic pcap or pcapng, recognised by its first bytes. Chunks go in as they arrive, records
+ * come out one by one. Damage ends the file; the result says where it is.
  *
  * @example
  * reader.push(chunk)
@@ -14,7 +14,7 @@ import { PcapFileReader, pcapByteOrder } from './pcap-file.js'
 import { BLOCK_SECTION_HEADER, PcapngFileReader } from './pcapng-file.js'
 
 const MAGIC_BYTES = 4
-/** First two bytes of gzip (RFC 1952) and of zstd and xz, which people keep captures in. */
+/** First two bytes of gzip (RFC 1952), zstd and xz: captures are often stored compressed. */
 const COMPRESSED_MAGICS: readonly (readonly [string, number])[] = [
   ['gzip', 0x1f8b],
   ['zstd', 0x28b5],
@@ -41,7 +41,7 @@ export class CaptureFileReader {
     if (this.#damage === undefined) this.#queue.push(chunk)
   }
 
-  /** The next record; a damage, again and again, where the file ends badly; undefined: push more or end. */
+  /** The next record; undefined: push more bytes, or end. Once the file is damaged, every call returns the damage. */
   next(): CaptureRecord | CaptureDamage | undefined {
     if (this.#damage !== undefined) return this.#damage
     this.#format ??= this.#recognise()
@@ -50,7 +50,9 @@ export class CaptureFileReader {
     return item ?? this.#damage
   }
 
-  /** Says that the stream has ended, once `next` gave undefined: the damage if it ended within something. */
+  /**
+   * Marks the end of the stream, after `next` has returned undefined. Returns the damage if it ended inside a record.
+   */
   end(): CaptureDamage | undefined {
     this.#damage ??= this.#format?.damageAtEnd()
     if (this.#format === undefined) {

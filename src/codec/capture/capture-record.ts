@@ -3,7 +3,7 @@ import type { ByteOrder } from './nflog.js'
 /** One captured packet of a capture file. */
 export interface CaptureRecord {
   kind: 'record'
-  /** What was captured, a view into the reader's buffer: copy what outlives the next push. */
+  /** The captured bytes, a view into the reader's buffer: copy them if they are needed after the next push. */
   bytes: Uint8Array
   /** Capture time in whole seconds since the Epoch. */
   timeSec: number
@@ -13,12 +13,12 @@ export interface CaptureRecord {
   byteOrder: ByteOrder
 }
 
-/** Where and why a capture file cannot be read on; nothing follows it. */
+/** Where and why reading of a capture file stops; no record follows it. */
 export interface CaptureDamage {
   kind: 'damage'
   /** Offset in the stream of the header or block that is damaged. */
   offset: number
-  /** In libpcap's words where it has them. */
+  /** In libpcap's words if it reports this damage. */
   reason: string
 }
 
@@ -28,9 +28,9 @@ export interface CaptureFormatReader {
   readonly linkType: number | undefined
   readonly byteOrder: ByteOrder
   next(): CaptureRecord | CaptureDamage | undefined
-  /** The damage that the end of the stream means here, or undefined when it ends between records. */
+  /** The damage if the stream ends here, or undefined if this is between two records. */
   damageAtEnd(): CaptureDamage | undefined
 }
 
-/** Largest captured packet that libpcap accepts (MAXIMUM_SNAPLEN); a longer claim is damage. */
+/** Largest captured packet that libpcap accepts (MAXIMUM_SNAPLEN); a larger stated length is damage. */
 export const MAX_CAPTURED_BYTES = 262_144

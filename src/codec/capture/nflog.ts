@@ -25,7 +25,7 @@ const NFULA_PAYLOAD = 9
 const NFULA_PREFIX = 10
 /** The two top bits of a type are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER). */
 const TYPE_MASK = 0x3fff
-/** The kernel knows 21 attributes and writes each once; more is not the kernel. */
+/** The kernel knows 21 attributes and writes each once; a record with more is not from the kernel. */
 export const MAX_NFLOG_TLVS = 64
 /** nft allows 127 bytes of prefix and a NUL. */
 export const MAX_PREFIX_BYTES = 128

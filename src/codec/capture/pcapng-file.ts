@@ -25,14 +25,14 @@ const BYTE_ORDER_MAGIC = 0x1a2b3c4d
 const BLOCK_HEAD_BYTES = 8
 const MIN_BLOCK_BYTES = 12
 const MIN_SECTION_BYTES = 28
-/** Blocks that we read whole: a packet of the largest size with room for its options. */
+/** Limit of a block that is read whole: a packet of maximum size, with room for its options. */
 const MAX_READ_BLOCK_BYTES = MAX_CAPTURED_BYTES + 65_536
-/** Interfaces of one section; a capture of every interface of a large router stays well below. */
+/** Maximum number of interfaces in one section; a capture of all interfaces of a large router has far fewer. */
 export const MAX_PCAPNG_INTERFACES = 4_096
 const OPTION_END = 0
 const OPTION_TIME_RESOLUTION = 9
 const DEFAULT_TICKS_PER_SEC = 1e6
-/** Later times cannot be real: they are cut to what a classic pcap can say. */
+/** Later times cannot be real: they are limited to what a classic pcap can hold. */
 const MAX_TIME_SEC = 0xffffffff
 
 interface PcapngInterface {
@@ -46,7 +46,7 @@ export class PcapngFileReader implements CaptureFormatReader {
   byteOrder: ByteOrder = 'little'
   readonly #queue: ByteQueue
   #interfaces: PcapngInterface[] = []
-  /** Rest of a block that is being skipped. */
+  /** Remaining bytes of the block that is being skipped. */
   #skipBytes = 0
 
   /** `queue` is positioned at the first section header. */
@@ -95,7 +95,7 @@ export class PcapngFileReader implements CaptureFormatReader {
     return this.#damage(`truncated pcapng block; only got ${this.#queue.available} bytes of it`)
   }
 
-  /** Type of the block; a section header sets the byte order, undefined when it names none. */
+  /** Type of the block. A section header sets the byte order; undefined if its byte-order magic is invalid. */
   #readBlockType(head: Uint8Array): number | undefined {
     // The section header's type reads the same in both orders.
     if (new ByteReader(head).u32be() !== BLOCK_SECTION_HEADER) return this.#u32(new ByteReader(head))

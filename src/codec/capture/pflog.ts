@@ -15,8 +15,8 @@
  * | 60 | 1 | direction, in headers of 61 bytes and more |
  * | 62 | 1 | family after translation, in headers of 100 bytes and more (OpenBSD) |
  *
- * Lengths met: 45 (old), 61 (FreeBSD to 13.0, NetBSD, macOS), 68, 69 (FreeBSD now), 100 (OpenBSD).
- * Source: net/if_pflog.h of OpenBSD, FreeBSD, NetBSD and macOS (struct pfloghdr).
+ * Lengths in use: 45 (old), 61 (FreeBSD up to 13.0, NetBSD, macOS), 68, 69 (current FreeBSD), 100 (OpenBSD). Source:
+ * net/if_pflog.h of OpenBSD, FreeBSD, NetBSD and macOS (struct pfloghdr).
  */
 import type { IpFamily } from '../../ip/address.js'
 import { ByteReader } from '../byte-reader.js'
@@ -27,15 +27,15 @@ export const LINK_TYPE_PFLOG = 117
 
 /** Smallest header that has all common fields: MIN_PFLOG_HDRLEN. */
 export const PFLOG_MIN_LENGTH = 45
-/** Largest length byte whose padded header still counts in one byte; above, no system writes it. */
+/** Largest length byte whose padded header length still fits into one byte; no system writes a larger one. */
 const PFLOG_MAX_LENGTH = 252
-/** Headers from this length on keep their direction at offset 60. */
+/** Headers of this length or more have their direction at offset 60. */
 const LONG_HEADER_LENGTH = 61
 const OPENBSD_HEADER_LENGTH = 100
 const SHORT_DIRECTION_OFFSET = 44
 const LONG_DIRECTION_OFFSET = 60
 const TRANSLATED_FAMILY_OFFSET = 62
-/** A header of 61 bytes was written with 68 by builds that had the new struct but the old length. */
+/** Builds with the new struct but the old length state 61 for a header of 68 bytes. */
 const FREEBSD_MIXED_HEADER_BYTES = 68
 
 /** Action of a rule that lets the packet pass: PF_PASS. */
@@ -66,8 +66,8 @@ export interface PflogRecord {
 export type PflogReason = 'truncated' | 'header-length' | 'family' | 'no-packet'
 
 /**
- * Decodes the header and finds the packet after it. The padding differs between systems, so the version
- * nibble at the place must fit the family, else the other places in use are tried.
+ * Decodes the header and finds the packet after it. The padding differs between systems: the version nibble at the
+ * expected offset must match the family; otherwise the other offsets in use are tried.
  */
 export function decodePflog(bytes: Uint8Array): Decoded<PflogRecord, PflogReason> {
   const reader = new ByteReader(bytes)
@@ -105,13 +105,13 @@ export function decodePflog(bytes: Uint8Array): Decoded<PflogRecord, PflogReason
   }
 }
 
-/** IP version of an address-family number of any of the systems, or undefined. */
+/** IP version of an address-family number of any supported system, or undefined. */
 export function pflogFamily(af: number): IpFamily | undefined {
   if (af === 2) return 4
   return af === 24 || af === 28 || af === 30 || af === 10 ? 6 : undefined
 }
 
-/** Where the packet would begin by the rule that every variant in use follows. */
+/** Where the packet begins by the rule that all variants in use follow. */
 export function pflogHeaderBytes(length: number): number {
   return roundUp(length, 4)
 }

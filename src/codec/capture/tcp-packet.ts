@@ -1,5 +1,5 @@
 /**
- * The head of a TCP segment inside a captured IP packet, as far as the log watcher needs it.
+ * The fields of a TCP segment inside a captured IP packet that the log watcher needs.
  *
  * | | IPv4 (RFC 791) | IPv6 (RFC 8200) |
  * |---|---|---|
@@ -25,7 +25,7 @@ const IPV4_MIN_HEADER_BYTES = 20
 const IPV6_HEADER_BYTES = 40
 /** Bytes of a TCP header up to and including its flags. */
 const TCP_HEAD_BYTES = 14
-/** RFC 8200 section 4.1 lets each of four kinds occur once, destination options twice; more is an attack. */
+/** RFC 8200 section 4.1 allows each of four kinds once, destination options twice; more is an attack. */
 export const MAX_EXTENSION_HEADERS = 8
 
 export interface TcpPacket {
@@ -48,9 +48,9 @@ export type TcpPacketReason =
   | 'too-many-headers'
 
 /**
- * Reads the packet that starts at `offset`. Only what was captured counts: the length fields of the packet
- * are not looked at, as the snap length may have cut it. Later fragments have no TCP header and are refused,
- * a first fragment is read.
+ * Reads the packet that starts at `offset`. Only the captured bytes count: the length fields of the packet are
+ * ignored, since the snap length may have truncated it. A first fragment is read; later ones have no TCP header and
+ * are refused.
  */
 export function decodeTcpPacket(bytes: Uint8Array, offset = 0): Decoded<TcpPacket, TcpPacketReason> {
   const reader = new ByteReader(bytes, offset)

@@ -6,8 +6,8 @@ import { encodeClearLine, encodeConfigMessage, isConfigListName } from './config
 
 /**
  * The config line of a set, as `encodeConfigLine` writes it, in pieces of up to half a megabyte, so that a list of
- * millions is never in memory as text. The line that clears the list for an empty set. A piece is overwritten
- * by the next one. RangeError for a name that `isConfigListName` refuses.
+ * millions is never in memory as text. An empty set gives the line that clears the list. A piece is overwritten by
+ * the next one. Throws RangeError for a name that `isConfigListName` refuses.
  */
 export function* configLineChunks(list: {
   name: string

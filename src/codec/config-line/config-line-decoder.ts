@@ -1,22 +1,22 @@
 /**
- * Reads config lines (grammar in `config-line.ts`) as their bytes arrive, split anywhere, in bounded memory:
- * only the addresses of a line are kept, in typed arrays. Source: spamd(8), CONFIGURATION CONNECTIONS; what
- * the original does with each kind of bad line.
+ * Reads config lines (grammar in `config-line.ts`) as their bytes arrive, split anywhere, in bounded memory: only the
+ * addresses of a line are kept, in typed arrays. Source: spamd(8), CONFIGURATION CONNECTIONS, and the original's
+ * behaviour for each kind of bad line.
  */
 import { type PrefixCollector as Collector, PrefixCollector, type PrefixColumns } from './config-prefixes.js'
 
-/** Longest list name: names come from capability records, which are far shorter. */
+/** Maximum length of a list name; names come from capability records and are far shorter. */
 export const MAX_NAME_BYTES = 4096
 /**
  * Maximum length of a message; each client on the list receives it at a byte per second, so this would take
  * two weeks.
  */
 export const MAX_MESSAGE_BYTES = 1024 * 1024
-/** Longest address item; the longest that means anything has 49 bytes. */
+/** Maximum length of an address item; the longest valid one has 49 bytes. */
 export const MAX_ITEM_BYTES = 256
-/** Most addresses of one decoder, that is, one connection: ten times the largest list in use, 50 MB for IPv4. */
+/** Maximum number of addresses of one decoder (one connection): ten times the largest list in use, 50 MB for IPv4. */
 const MAX_ADDRESSES = 10_000_000
-/** Most lines of one decoder: there are a few dozen lists in the world. */
+/** Maximum number of lines of one decoder; a few dozen lists exist in the world. */
 const MAX_LINES = 10_000
 
 /** What the original prints after the cause for every line of bad structure. */
@@ -32,7 +32,7 @@ export interface ReceivedList {
   ipv6: PrefixColumns
 }
 
-/** One line read to its end. */
+/** One complete line. */
 export type ConfigLine =
   | ({ kind: 'replace' } & ReceivedList)
   | { kind: 'clear'; name: string }
@@ -104,8 +104,8 @@ class Field {
 }
 
 /**
- * Push chunks as they come, then `end()`; `onLine` is called for each line when its LF (or the end) is seen.
- * Lines of no or one byte are passed over. Never throws, whatever the bytes.
+ * Push chunks as they come, then `end()`; `onLine` is called for each line when its LF (or the end) is seen. Lines of
+ * at most one byte are skipped. Never throws, whatever the bytes.
  */
 export class ConfigLineDecoder {
   readonly #onLine: (line: ConfigLine) => void
@@ -115,12 +115,12 @@ export class ConfigLineDecoder {
   readonly #message = new Field(MAX_MESSAGE_BYTES)
   readonly #token = new Field(MAX_ITEM_BYTES)
   #isEscaped = false
-  /** Where the text between the quotes ends in `#message`, which also contains what `bad message:` shows. */
+  /** Where the text between the quotes ends in `#message`, which also holds the text that `bad message:` shows. */
   #messageLength = 0
   #lineBytes = 0
   #isBehindNul = false
   #family: 4 | 6 = 4
-  /** The family appeared before: refused after its addresses, like the original does. */
+  /** The family appeared before: refused after its addresses, as by the original. */
   #isDuplicate = false
   #announced = 0
   #remaining = 0
@@ -233,7 +233,7 @@ export class ConfigLineDecoder {
     if (keyword === '') return
     if (keyword !== 'inet' && keyword !== 'inet6') {
       const shown = `unsupported address family: ${keyword}`
-      // The original names only what begins like a family it knows.
+      // The original quotes the family only if it begins like one that it knows.
       this.#refuse(shown, keyword.startsWith('inet') ? [shown] : [])
       return
     }
@@ -354,7 +354,7 @@ export class ConfigLineDecoder {
     this.#finishToken()
     if (this.#state === 'count') this.#refuse('missing address count', ['missing address count'])
     else if (this.#state === 'address') {
-      // The original counts the item that it missed.
+      // The original includes the missing item in the count.
       const got = this.#announced - this.#remaining + 1
       const shown = `expected ${this.#announced} addrs, got ${got}`
       this.#refuse(`${got - 1} of ${this.#announced} addresses`, [shown])

@@ -1,4 +1,4 @@
-/** Network prefixes as they arrive on a config line, in typed arrays: a list may hold a million of them. */
+/** Network prefixes as received on a config line, in typed arrays: a list may hold a million of them. */
 import { isIPv6 } from 'node:net'
 import { type IpFamily, ipv4ToNumber, parseIpv6Groups } from '../../ip/address.js'
 
@@ -6,13 +6,13 @@ import { type IpFamily, ipv4ToNumber, parseIpv6Groups } from '../../ip/address.j
 export interface PrefixColumns {
   readonly family: IpFamily
   readonly count: number
-  /** 32-bit words in host order, most significant first: one a prefix for IPv4, four for IPv6. */
+  /** 32-bit words in host order, most significant first: one per prefix for IPv4, four for IPv6. */
   readonly words: Uint32Array
   /** 1 to 32, or 1 to 128. */
   readonly prefixLengths: Uint8Array
 }
 
-/** Address text as long as an IPv6 address can be written (INET6_ADDRSTRLEN without its NUL). */
+/** Maximum length of an IPv6 address as text (INET6_ADDRSTRLEN without its NUL). */
 const ADDRESS_TEXT = /^([^/]{1,45})\/[ \t\n\v\f\r]*\+?([0-9]{1,10})/
 
 /** `::ffff:0:0/96` contains the IPv4-mapped addresses, which stand for IPv4. */
@@ -22,7 +22,7 @@ const SLASH = 0x2f
 const COLON = 0x3a
 const SEMICOLON = 0x3b
 
-/** Bytes that the longest plain item needs, its separator included: below that an item may be cut. */
+/** Bytes of the longest plain item with its separator: with fewer bytes left, an item may be incomplete. */
 const LONGEST_PLAIN_ITEM = { 4: '255.255.255.255/32;'.length, 6: 40 + '/128;'.length } as const
 
 /** Collects the prefixes of one family; the arrays double as they fill. */
@@ -45,7 +45,7 @@ export class PrefixCollector {
     return this.#count
   }
 
-  /** What was collected, without copying; the collector must not be used afterwards. */
+  /** The collected prefixes, not copied; the collector must not be used afterwards. */
   columns(): PrefixColumns {
     return {
       family: this.family,
@@ -56,9 +56,9 @@ export class PrefixCollector {
   }
 
   /**
-   * Takes up to `most` plainly written items from `bytes[start]` on, each ended by `;`. Stops before the
-   * first that is written differently, may be cut off by the end of the bytes, or ends the line. Returns
-   * where it stopped and how many it took; the separator `;` of each is consumed.
+   * Reads up to `most` items in plain notation from `bytes[start]` on, each ended by `;`, which is consumed. Stops
+   * before the first item that is written differently, may be cut off by the end of the bytes, or ends the line.
+   * Returns where it stopped and how many it read.
    */
   takePlainItems(bytes: Uint8Array, start: number, most: number): { next: number; taken: number } {
     const lastStart = bytes.length - LONGEST_PLAIN_ITEM[this.family]
@@ -73,9 +73,7 @@ export class PrefixCollector {
     return { next, taken }
   }
 
-  /**
-   * Takes one item in any spelling that spamd accepts: blanks or `+` before the length, anything after it.
-   */
+  /** Reads one item in any spelling that spamd accepts: blanks or `+` before the length, anything after it. */
   takeItem(item: string): boolean {
     const [, address = '', lengthText = ''] = ADDRESS_TEXT.exec(item) ?? []
     const prefixLength = Number(lengthText)
@@ -181,7 +179,7 @@ export class PrefixCollector {
     return at + 1
   }
 
-  /** IPv4-mapped, as which every IPv4 address would be on the list: a length of 0 in other words. */
+  /** The network of all IPv4-mapped addresses: it would list every IPv4 address, like a prefix length of 0. */
   #holdsAllOfIpv4(prefixLength: number): boolean {
     return (
       prefixLength === MAPPED_PREFIX_LENGTH &&
@@ -208,7 +206,7 @@ export class PrefixCollector {
   }
 }
 
-/** As inet_pton(3) of OpenBSD reads them: four decimal numbers to 255, leading zeros allowed and decimal. */
+/** As OpenBSD's inet_pton(3) reads them: four decimal numbers up to 255; leading zeros are allowed and ignored. */
 function isDottedQuad(text: string): boolean {
   return /^[0-9]+(\.[0-9]+){3}$/.test(text) && text.split('.').every((octet) => Number(octet) <= 255)
 }

@@ -2,15 +2,14 @@
  * Reads the hash files of Berkeley DB 1.85, the format of OpenBSD's /var/db/spamd: every key and datum,
  * whatever the byte order and bucket size, on overflow pages and as big pairs that span pages.
  *
- * Layout. Header (260 bytes, always big-endian): magic 0x061561, version, lorder (byte order of the pages),
- * bsize, bshift, dsize, ssize, sshift, ovfl_point, last_freed, max_bucket, high_mask, low_mask, ffactor,
- * nkeys, hdrpages, h_charkey, spares[32] (32 bits each), bitmaps[32] (16 bits each).
- * Page: 16-bit words in the order `lorder`: n, then n words in pairs, then free space and free offset;
- * keys and data grow down from the end of the page. A pair (k, d) with d >= 4: key at offset k up to the
- * previous pair's d (page end for the first), datum from d to k. d = 0: k is the address of the next page
- * of the chain. d = 1, 2, 3: the page is part of a big pair: its key goes on (1), its key ends here and the
- * datum starts on the next page (2), or a key or a datum ends here (3).
- * Source: hash.h, page.h, hash_page.c and hash_bigkey.c of 4.4BSD and OpenBSD (lib/libc/db/hash).
+ * Layout. Header (260 bytes, always big-endian): magic 0x061561, version, lorder (byte order of the pages), bsize,
+ * bshift, dsize, ssize, sshift, ovfl_point, last_freed, max_bucket, high_mask, low_mask, ffactor, nkeys, hdrpages,
+ * h_charkey, spares[32] (32 bits each), bitmaps[32] (16 bits each). Page: 16-bit words in the order `lorder`: n, then
+ * n words in pairs, then free space and free offset; keys and data grow down from the end of the page. A pair (k, d)
+ * with d >= 4: key at offset k up to the previous pair's d (page end for the first), datum from d to k. d = 0: k is
+ * the address of the next page of the chain. d = 1, 2, 3: the page is part of a big pair: its key continues (1), its
+ * key ends here and the datum starts on the next page (2), or a key or a datum ends here (3). Source: hash.h, page.h,
+ * hash_page.c and hash_bigkey.c of 4.4BSD and OpenBSD (lib/libc/db/hash).
  */
 
 /** Random access to the file: `length` bytes at `offset`, fewer at its end. */
@@ -20,7 +19,7 @@ export interface ByteSource {
 }
 
 export type HashFileItem =
-  /** `offset`: of the page on which the pair starts. */
+  /** `offset` is that of the page on which the pair starts. */
   | { type: 'record'; offset: number; key: Uint8Array; data: Uint8Array; littleEndian: boolean }
   /** Unreadable data; the reader continues with the next chain. `offset` is in bytes of the file. */
   | { type: 'damage'; offset: number; reason: string }
@@ -30,10 +29,10 @@ const HEADER_BYTES = 260
 const LITTLE_ENDIAN_ORDER = 1234
 const BIG_ENDIAN_ORDER = 4321
 const SPARES_COUNT = 32
-/** Smallest bucket that holds a page with one overflow link, and the largest that 16-bit offsets reach. */
+/** Smallest bucket size that holds a page with one overflow link, and the largest that 16-bit offsets can address. */
 const MIN_BUCKET_BYTES = 16
 const MAX_BUCKET_BYTES = 65_536
-/** A key and datum of spamd stay below 4 KiB; more is damage, and the cap bounds what we collect. */
+/** A key and datum of spamd stay below 4 KiB; more is damage. The limit bounds the memory that is used. */
 export const MAX_PAIR_BYTES = 1_048_576
 /** Bits of an overflow address that count pages; the rest is the split point. Source: hash.h SPLITSHIFT. */
 const SPLIT_SHIFT = 11
@@ -50,8 +49,8 @@ export function isBerkeleyHash(start: Uint8Array): boolean {
 }
 
 /**
- * All records of a hash file in file order, with damages in between where they were met. Never throws on
- * any content and reads each page at most once, so work and memory are bounded by the file's size.
+ * All records of a hash file in file order, with each damage at its position. Never throws, whatever the content, and
+ * reads each page at most once, so work and memory are bounded by the size of the file.
  */
 export function* readBerkeleyHash(source: ByteSource): Generator<HashFileItem> {
   const header = decodeHeader(source)
@@ -64,7 +63,7 @@ export function* readBerkeleyHash(source: ByteSource): Generator<HashFileItem> {
   let isShort = false
   for (let bucket = 0; bucket <= header.maxBucket; bucket += 1) {
     const pageNumber = pageOfBucket(header, bucket)
-    // The library never writes buckets that stayed empty: a file may end before its last bucket.
+    // The library does not write buckets that stayed empty: a file may end before its last bucket.
     isShort = pageNumber >= reader.pageCount
     if (isShort) break
     for (const item of readChain(reader, header, pageNumber)) {
@@ -72,7 +71,7 @@ export function* readBerkeleyHash(source: ByteSource): Generator<HashFileItem> {
       yield item
     }
   }
-  // Only a file that ends early is held to its count: deleting big pairs makes the library's own count drift.
+  // The count is checked only for a file that ends early: deleting big pairs makes the library's own count wrong.
   if (isShort && recordCount < header.keyCount) {
     yield {
       type: 'damage',
@@ -131,7 +130,7 @@ function ceilLog2(value: number): number {
   return value <= 1 ? 0 : 32 - Math.clz32(value - 1)
 }
 
-/** A page's words, checked so far that `words[0]` pairs lie within the page. */
+/** The words of a page; it is checked that `words[0]` pairs lie within the page. */
 interface HashPage {
   offset: number
   bytes: Uint8Array
@@ -153,7 +152,7 @@ class PageReader {
     this.#visited = new Uint8Array(this.pageCount)
   }
 
-  /** The page, or why it cannot be read. A page may be visited once: a second visit is a loop or a clash. */
+  /** The page, or why it cannot be read. A page may be visited once: a second visit means a loop or a conflict. */
   read(pageNumber: number): HashPage | { offset: number; reason: string } {
     const { bucketBytes, littleEndian } = this.#header
     const offset = pageNumber * bucketBytes
@@ -203,7 +202,7 @@ function* readChain(reader: PageReader, header: HashHeader, firstPage: number): 
       if (dataOffset > keyOffset || keyOffset > end || dataOffset < (page.count + 1) * 2) {
         const reason = `impossible offsets ${keyOffset} and ${dataOffset}`
         yield { type: 'damage', offset: page.offset + index * 2, reason }
-        // The link to the next page is the last pair: what hangs on it may still be sound.
+        // The link to the next page is the last pair: the pages that it leads to may still be intact.
         if (page.word(page.count) === OVERFLOW_PAGE) next = pageOfAddress(header, page.word(page.count - 1))
         break
       }

@@ -11,7 +11,7 @@ import type { EntryLine } from './spamdb-text.js'
 
 const RECORD_BYTES = 32
 const OLD_RECORD_BYTES = 20
-/** `pcount` of the kinds that are not WHITE. */
+/** `pcount` of the kinds other than WHITE. */
 const PCOUNT_TRAPPED = -1
 const PCOUNT_SPAMTRAP = -2
 
@@ -24,7 +24,10 @@ interface RawRecord {
 
 export type DecodedRecord = { ok: true; entry: EntryLine } | { ok: false; reason: string }
 
-/** One record as an entry: canonical IP addresses, wire text as latin-1, spamtraps as stored, times cut to +-(2^53 - 1). */
+/**
+ * One record as an entry: canonical IP addresses, wire text as latin-1, spamtraps as stored, times limited to +-(2^53
+ * - 1).
+ */
 export function decodeBerkeleyRecord({ key, data, littleEndian }: RawRecord): DecodedRecord {
   const counts = decodeCounts(data, littleEndian)
   if (counts === undefined) return bad(`a record of ${data.length} bytes instead of 32 or 20`)

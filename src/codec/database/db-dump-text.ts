@@ -1,5 +1,5 @@
 /**
- * The text of db_dump(1) of Berkeley DB, as far as greylisting software is found in it:
+ * The text of db_dump(1) of Berkeley DB, for the databases of greylisting software:
  *
  *   VERSION=3, format=print or bytevalue, type=..., db_lorder=1234 or 4321, HEADER=END, then a key and its data on a
  *   line each behind one blank, then DATA=END. In `print` a byte that is no printable character is `\xx`, a backslash `\\`.
@@ -17,7 +17,7 @@ import type { ImportedLine, ImportTimes } from './imported-line.js'
 /** Deliveries after which postgrey lets a client pass (--auto-whitelist-clients). */
 const POSTGREY_PASSED = 5
 
-/** True for the line with which such a text begins. */
+/** True for the first line of such a text. */
 export function isDbDumpStart(line: string): boolean {
   return /^VERSION=[0-9]+$/.test(line)
 }
@@ -35,7 +35,7 @@ export class DbDumpReader {
     this.#times = times
   }
 
-  /** What one line brings, latin-1. */
+  /** The entries and findings of one line, latin-1. */
   read(line: string): ImportedLine {
     if (this.#isHeader) {
       if (line === 'format=bytevalue') this.#isPrint = false
@@ -64,7 +64,7 @@ export class DbDumpReader {
     return this.#decode(key, bytes)
   }
 
-  /** What the end of the text shows: without DATA=END the rest of it is missing. */
+  /** The findings at the end of the text: without DATA=END, the rest of it is missing. */
   end(): ImportedLine {
     return this.#isComplete ? { type: 'nothing' } : { type: 'bad', reason: 'truncated: DATA=END is missing' }
   }

@@ -1,6 +1,6 @@
 /**
- * The type of a database file of greylisting software, determined by its first bytes, so that an import can
- * read it or name it.
+ * The type of a database file of greylisting software, recognised by its first bytes, so that an import can read it
+ * or say what it is.
  *
  *   SQLite        "SQLite format 3\0" at 0; big-endian application id at 68 (sqlite.org/fileformat2.html)
  *   Berkeley DB   1.85: magic at 0, any byte order; 2 and later: magic at 12 (dbopen(3), db_page.h of Berkeley DB)
@@ -12,7 +12,7 @@ export type FileFormat =
   | { type: 'text' }
   | { type: 'berkeley-hash' }
   | { type: 'sqlite'; applicationId: number }
-  /** A format that is only named. */
+  /** A format that is recognised but not read. */
   | { type: 'foreign'; name: string; hint: string }
 
 /** Number of bytes that `detectFileFormat` needs, if the file has that many. */

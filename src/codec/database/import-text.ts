@@ -1,10 +1,10 @@
 /**
- * Text that an import reads, line by line, whoever wrote it: spamdb and `spamdctl export` (spamdb-text.ts), greydb,
- * db_dump(1) (db-dump-text.ts), and the dump of milter-greylist:
+ * Text that an import reads, line by line: of spamdb and `spamdctl export` (spamdb-text.ts), greydb, db_dump(1)
+ * (db-dump-text.ts), and the dump of milter-greylist:
  *
  *   address TAB <sender> TAB <recipient> TAB time [AUTO] # comment
  *
- * where the time is when the tuple is accepted, with AUTO until when it is whitelisted. Source:
+ * where the time is when the tuple will be accepted, or, with AUTO, until when it is whitelisted. Source:
  * docs/protocol/database-text.md.
  */
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
@@ -13,7 +13,7 @@ import type { ImportedLine, ImportTimes } from './imported-line.js'
 import { COMMENT_LINE_PREFIX, type GreyLine, parseSpamdbLine } from './spamdb-text.js'
 
 /**
- * Precedes, in an export, the first tuple without angle brackets; otherwise a reader would assume a file of
+ * Written in an export before the first tuple without angle brackets; otherwise a reader would assume a file of
  * greydb, which prints all tuples that way.
  */
 export const EXACT_LINE = '#exact'
@@ -26,7 +26,7 @@ export class ImportTextReader {
   readonly #times: ImportTimes
   #isFirstLine = true
   #dump: DbDumpReader | undefined
-  /** Set as soon as a tuple shows that sender and recipient are written as received over the wire. */
+  /** Set once a tuple shows that sender and recipient are written as they were received. */
   #hasBrackets = false
   /**
    * Time until which milter-greylist lets an address pass: it has a line for each tuple, we have one for the
@@ -38,7 +38,7 @@ export class ImportTextReader {
     this.#times = times
   }
 
-  /** What one line brings. */
+  /** The entries and findings of one line. */
   read(rawLine: string): ImportedLine {
     const line = rawLine.endsWith('\r') ? rawLine.slice(0, -1) : rawLine
     if (this.#isFirstLine) {
@@ -51,7 +51,7 @@ export class ImportTextReader {
     return this.#dump === undefined ? this.#readEntry(line) : this.#dump.read(line)
   }
 
-  /** What the end of the file brings: `bad` where more had to follow. */
+  /** The findings at the end of the file: `bad` if the text is incomplete. */
   end(): ImportedLine {
     return this.#dump?.end() ?? NOTHING
   }
@@ -82,7 +82,7 @@ export class ImportTextReader {
     }
   }
 
-  /** greydb prints addresses without the brackets that the tuple of a live delivery has. */
+  /** greydb prints addresses without the angle brackets that a tuple of a live delivery has. */
   #withBrackets(entry: GreyLine): GreyLine {
     if (this.#hasBrackets) return entry
     if (!lacksBrackets(entry)) {
@@ -123,7 +123,9 @@ export class ImportTextReader {
   }
 }
 
-/** True for a tuple whose sender and recipient have no angle brackets: so greydb prints all, and spamdb hardly any. */
+/**
+ * True for a tuple whose sender and recipient have no angle brackets: greydb prints all tuples so, spamdb hardly any.
+ */
 export function lacksBrackets({ from, to }: { from: string; to: string }): boolean {
   return !/[<>]/.test(from) && !/[<>]/.test(to)
 }

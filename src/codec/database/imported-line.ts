@@ -1,7 +1,7 @@
 /** What the readers of import text share. */
 import type { EntryLine } from './spamdb-text.js'
 
-/** Now and the life times that foreign text does not hold, in seconds. */
+/** The current time and the lifetimes that text of other software does not contain, in seconds. */
 export interface ImportTimes {
   nowSec: number
   passSec: number
@@ -11,11 +11,11 @@ export interface ImportTimes {
 
 export type ImportedLine =
   | { type: 'entry'; entry: EntryLine }
-  /** The comment of the entry before it, escaped. */
+  /** The comment of the preceding entry, escaped. */
   | { type: 'comment'; text: string }
-  /** A domain for the file of allowed domains. */
+  /** A domain to be added to the file of allowed domains. */
   | { type: 'domain'; domain: string }
-  /** Well-formed, and not worth keeping: already expired, or never let through. */
+  /** Well-formed but not imported: already expired, or never let through. */
   | { type: 'skipped' }
   | { type: 'nothing' }
   | { type: 'bad'; reason: string }

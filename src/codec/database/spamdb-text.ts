@@ -15,7 +15,7 @@
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 
-/** A WHITE or TRAPPED line; times in seconds since the Epoch, `expire` 0 is never. */
+/** A WHITE or TRAPPED line; times in seconds since the Epoch; `expire` 0 means never. */
 export interface HostLine {
   kind: 'WHITE' | 'TRAPPED'
   ip: string
@@ -62,14 +62,14 @@ const MINUS = 0x2d - 0x30
  * prints no comments, because the original's lines have no place for them.
  */
 export const COMMENT_LINE_PREFIX = '#comment|'
-/** Words between bars of a tuple: all ways to part them are tried, so their number is bounded. */
+/** Maximum number of words between bars in a tuple: all ways to divide them are tried. */
 export const MAX_TUPLE_WORDS = 64
 
 /**
- * Reads one line, without its line feed, latin-1. IP addresses come out canonical, spamtraps as written.
- * `nowSec` becomes `first` where the line has no such field (TRAPPED, SPAMTRAP). Times beyond +-(2^53 - 1) are
- * cut to that. Bars inside HELO, sender and recipient are told apart by angle brackets where that has one
- * answer; else the line is refused.
+ * Reads one line, without its line feed, latin-1. IP addresses come out canonical, spamtraps as written. `nowSec`
+ * becomes `first` where the line has no such field (TRAPPED, SPAMTRAP). Times beyond +-(2^53 - 1) are limited to
+ * that. Bars inside HELO, sender and recipient are recognised by the angle brackets if that has one answer only;
+ * otherwise the line is refused.
  */
 export function parseSpamdbLine(line: string, nowSec: number): ParsedLine {
   if (line.includes('\0')) return bad('a NUL byte')
@@ -99,8 +99,8 @@ export function formatSpamdbLine(entry: EntryLine): string {
 }
 
 /**
- * As `formatSpamdbLine`, with bars inside the fields of a tuple as `\x7c` where the line would else be read
- * back differently: what export writes, so that import loses nothing.
+ * As `formatSpamdbLine`, with bars inside the fields of a tuple as `\x7c` if the line would otherwise be read back
+ * differently. Export writes this form, so that import loses nothing.
  */
 export function formatExactLine(entry: EntryLine): string {
   const line = formatSpamdbLine(entry)
@@ -116,7 +116,7 @@ export function formatExactLine(entry: EntryLine): string {
   return `GREY|${entry.ip}|${tuple}|${formatCounts(entry)}`
 }
 
-/** Field text with control characters and look-alike backslashes escaped; other bytes stay. */
+/** Field text with control characters, and backslashes that look like an escape, escaped; other bytes are unchanged. */
 export function escapeField(text: string): string {
   if (!/[\u0000-\u001f\u007f\\]/.test(text)) return text
   return text.replace(
@@ -141,7 +141,7 @@ function parseWhite(line: string): ParsedLine {
   const ipStart = 'WHITE|'.length
   const ipEnd = line.indexOf('|', ipStart)
   const { bar: countsBar, areNumbers } = scanCounts(line)
-  // Two empty fields: three bars in a row, the last of them in front of the counts.
+  // Two empty fields: three bars in a row, the last of them before the counts.
   if (ipEnd < 0 || countsBar !== ipEnd + 2 || line[ipEnd + 1] !== '|') {
     return bad('a WHITE line has 9 fields, the third and fourth empty')
   }
@@ -193,7 +193,10 @@ interface TupleText {
   to: string
 }
 
-/** The words from `start` to `end`, the first of which ends at `firstBar`: two have no helo, more than three held bars. */
+/**
+ * The words from `start` to `end`, the first of which ends at `firstBar`. With two words there is no helo; with more
+ * than three, a field contained bars.
+ */
 function parseTuple(line: string, start: number, firstBar: number, end: number): TupleText | undefined {
   const word = (from: number, to: number): string => unescapeField(line.slice(from, to))
   const secondBar = line.indexOf('|', firstBar + 1)
@@ -212,7 +215,7 @@ function canonicalNetwork(text: string): string | undefined {
   return network === undefined || network.hadHostBits ? undefined : formatCidr(network)
 }
 
-/** helo, from and to of more than three words between bars, where brackets part them in one way only. */
+/** helo, from and to of more than three words between bars, if angle brackets divide them in one way only. */
 function splitTuple(words: readonly string[]): TupleText | undefined {
   if (words.length > MAX_TUPLE_WORDS) return undefined
   const isBracketed = (start: number, end: number): boolean =>
@@ -231,21 +234,21 @@ function splitTuple(words: readonly string[]): TupleText | undefined {
   return { helo: join(0, found[0]), from: join(found[0], found[1]), to: join(found[1]) }
 }
 
-/** The numbers that `scanCounts` found, in the order of the line; made once, since a line has no other use for them. */
+/** The numbers that `scanCounts` found, in the order of the line; one array for all lines. */
 const scanned: number[] = [0, 0, 0, 0, 0]
 
 type Counts = [first: number, pass: number, expire: number, bcount: number, pcount: number]
 
 interface CountsPlace {
-  /** Position of the bar in front of the five numbers at the end, negative when there are fewer bars. */
+  /** Position of the bar before the five numbers at the end; negative if there are fewer bars. */
   bar: number
   areNumbers: boolean
 }
 
 /**
- * Reads the five numbers at the end of a line into `scanned`, from the end, since only there the bars are sure to be
- * the original's. Whole numbers with an optional minus sign, cut to what a JS number holds exactly. By hand: a
- * migration has millions of them.
+ * Reads the five numbers at the end of a line into `scanned`, from the end, since only there no bar can belong to a
+ * text. Whole numbers with an optional minus sign, limited to what a JS number holds exactly. Written by hand for
+ * speed: a migration has millions of them.
  */
 // eslint-disable-next-line complexity -- one loop over bytes, run for each of millions of lines
 function scanCounts(line: string): CountsPlace {
@@ -259,7 +262,7 @@ function scanCounts(line: string): CountsPlace {
     for (; index >= 0; index -= 1) {
       code = line.charCodeAt(index) - 0x30
       if (code < 0 || code > 9) break
-      // Sums below 2^53 are exact, those above are cut.
+      // Sums below 2^53 are exact; larger ones are limited.
       value += code * scale
       scale *= 10
     }

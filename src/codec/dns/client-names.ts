@@ -2,19 +2,19 @@ import { canonicalIp, familyOf } from '../../ip/address.js'
 import { fitName, isAskable, reverseName } from './dns-name.js'
 import { askDns, askDnsMany, type DnsAnswer, type DnsDialogue } from './dns-question.js'
 
-/** Names of one address that are looked at. Source: RFC 7208 section 4.6.4. */
+/** Maximum number of names of one address that are checked. Source: RFC 7208 section 4.6.4. */
 const MAX_PTR_NAMES = 10
 
-/** What DNS calls an address. */
+/** The names that DNS has for an address. */
 export interface ClientNames {
-  /** Result of the reverse look-up: `failed` when nobody answered. */
+  /** Result of the reverse look-up; `failed`: no server answered. */
   status: DnsAnswer['status']
-  /** Lower case; only names whose own addresses hold the client. */
+  /** In lower case; only names whose own addresses include the client. */
   names: readonly string[]
 }
 
 /**
- * The names of a canonical address that resolve back to it: anyone can put any name into their own reverse
+ * The names of a canonical address that resolve back to it, since anyone can put any name into their own reverse
  * zone. Failures only reduce the number of names. Source: RFC 7208 section 5.5.
  */
 export function* clientNames(clientIp: string): DnsDialogue<ClientNames> {

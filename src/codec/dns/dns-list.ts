@@ -1,6 +1,6 @@
 /**
- * Lists of addresses that are asked through DNS: what is asked, and what an answer means.
- * Source: RFC 5782 section 2; the codes are those that the operators of the zones publish.
+ * Lists of addresses that are queried through DNS: the query, and the meaning of an answer. Source: RFC 5782 section
+ * 2; the codes are those that the operators of the zones publish.
  */
 import { ipv4ToNumber } from '../../ip/address.js'
 import { isIpv4Text } from '../../ip/numeric-text.js'
@@ -11,14 +11,11 @@ import type { DnsAnswer, DnsQuestion } from './dns-question.js'
 export interface DnsList {
   /** Lower case. */
   zone: string
-  /** Ranges of the four numbers of an answer, lowest and highest; none: every answer except errors. */
+  /** Ranges of the four numbers of an answer, lowest and highest; empty: every answer except errors. */
   codes: readonly (readonly (readonly [number, number])[])[]
 }
 
-/**
- * What a list says about an address; `unusable`: the zone refuses the query, or its answer is not that of a
- * list.
- */
+/** What a list says about an address; `unusable`: the zone refuses the query, or its answer is not one of a list. */
 export type DnsListing = 'listed' | 'unlisted' | 'unusable'
 
 /** Numbers of one answer. */
@@ -27,7 +24,7 @@ const OCTETS = 4
 const MAX_ZONE_LENGTH = 253 - 64
 
 /**
- * Reads `ZONE` or `ZONE=CODES`: answers parted by commas, each of four numbers, ranges or `*`
+ * Reads `ZONE` or `ZONE=CODES`: answers separated by commas, each of four numbers, ranges or `*`
  * (`list.dnswl.org=127.0.*.2-3`). undefined for anything else.
  */
 export function parseDnsList(text: string): DnsList | undefined {
@@ -52,12 +49,12 @@ function parseRange(text: string): [number, number] | undefined {
   return range[0] <= range[1] && range[1] <= 255 ? range : undefined
 }
 
-/** What a list is asked about a canonical address. */
+/** The query for a canonical address. */
 export function dnsListQuestion(list: DnsList, ip: string): DnsQuestion {
   return { type: 'A', name: reversedUnder(ip, list.zone) }
 }
 
-/** What an answer says. No answer at all is `unlisted`: a list that is down must not stop or admit mail. */
+/** The meaning of an answer. No answer at all is `unlisted`: a list that is down must neither block nor admit mail. */
 export function readDnsListAnswer({ codes }: DnsList, answer: DnsAnswer): DnsListing {
   if (answer.status !== 'found') return 'unlisted'
   const values = answer.values.filter(isIpv4Text)
@@ -71,8 +68,8 @@ export function readDnsListAnswer({ codes }: DnsList, answer: DnsAnswer): DnsLis
 }
 
 /**
- * Answers that do not count: outside of 127/8 (a zone that was sold), 127.0.0.1 (RFC 5782 section 5),
- * 127.255.255.0/24 (Spamhaus: the query is refused) and 127.0.0.255 (dnswl.org: the same).
+ * Answers that do not count: outside 127/8 (the zone was sold), 127.0.0.1 (RFC 5782 section 5), 127.255.255.0/24
+ * (Spamhaus: query refused) and 127.0.0.255 (dnswl.org: query refused).
  */
 function isRefusal(value: string): boolean {
   const number = ipv4ToNumber(value)

@@ -5,21 +5,24 @@ import { ipToBytes } from '../../ip/cidr.js'
 const MAX_NAME_LENGTH = 253
 const MAX_LABEL_LENGTH = 63
 
-/** True for a name that DNS can be asked for: two labels or more, each of 1 to 63 characters, 253 in all. */
+/** True for a name that DNS can be asked for: at least two labels, each of 1 to 63 characters, at most 253 in all. */
 export function isAskable(name: string): boolean {
   if (name.length > MAX_NAME_LENGTH) return false
   const labels = name.split('.')
   return labels.length > 1 && labels.every((label) => label.length > 0 && label.length <= MAX_LABEL_LENGTH)
 }
 
-/** True for the name of a mail domain or host: askable, letters, digits, `-` and `_`, and no number at its end. */
+/**
+ * True for the name of a mail domain or host: DNS can be asked for it, it consists of letters, digits, `-` and `_`,
+ * and its last label is not a number.
+ */
 export function isHostName(name: string): boolean {
   return isAskable(name) && /^[a-z0-9_.-]+$/i.test(name) && !/\.[0-9]+$/.test(name)
 }
 
 /**
- * A name cut to what DNS takes, by whole labels from its left end; without the dot at its end.
- * Source: RFC 7208 section 7.3.
+ * A name shortened to the maximum of DNS by removing whole labels on the left; without the dot at its end. Source:
+ * RFC 7208 section 7.3.
  */
 export function fitName(name: string): string {
   const bare = name.endsWith('.') ? name.slice(0, -1) : name
@@ -35,7 +38,7 @@ export function dottedAddress(ip: string): string {
   return bytes.map((byte) => `${(byte >>> 4).toString(16)}.${(byte & 15).toString(16)}`).join('.')
 }
 
-/** The name below which lists and reverse zones keep an address: `1.2.0.192.` before the zone. */
+/** The reversed labels of an address, as lists and reverse zones use them: `1.2.0.192.`, before the zone. */
 export function reversedUnder(ip: string, zone: string): string {
   return `${dottedAddress(ip).split('.').reverse().join('.')}.${zone}`
 }

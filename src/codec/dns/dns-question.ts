@@ -1,12 +1,12 @@
 /**
- * DNS queries as values: rules that need DNS are generators that yield queries and receive the answers, so
- * that they stay pure and their runner owns the sockets, the time-outs and the cache.
+ * DNS queries as values: rules that need DNS are generators that yield queries and receive the answers. So they stay
+ * pure, and their runner owns the sockets, the time-outs and the cache.
  */
 
-/** The types of record that are ever asked for. */
+/** The record types that are queried. */
 export type DnsType = 'A' | 'AAAA' | 'MX' | 'PTR' | 'TXT'
 
-/** One question; `name` is without a dot at its end, in lower case. */
+/** One question; `name` is in lower case, without a dot at its end. */
 export interface DnsQuestion {
   type: DnsType
   name: string
@@ -23,7 +23,7 @@ export type DnsAnswer =
   | { status: 'none' }
   | { status: 'failed' }
 
-/** Asks questions of which it needs all answers, and is fed as many in the same order, until it has its result. */
+/** Yields questions and receives as many answers, in the same order, until it has its result. */
 export type DnsDialogue<Result> = Generator<readonly DnsQuestion[], Result, readonly DnsAnswer[]>
 
 /** One question within a dialogue. */
@@ -32,7 +32,7 @@ export function* askDns(type: DnsType, name: string): DnsDialogue<DnsAnswer> {
   return answer!
 }
 
-/** Several questions of one type within a dialogue; answers in the order of the names, none for no name. */
+/** Several questions of one type within a dialogue; returns the answers in the order of the names. */
 export function* askDnsMany(type: DnsType, names: readonly string[]): DnsDialogue<readonly DnsAnswer[]> {
   if (names.length === 0) return []
   return yield names.map((name) => ({ type, name: name.toLowerCase() }))

@@ -1,6 +1,6 @@
 /**
- * Reads numeric addresses straight from the bytes of a list, without strings: one scanner is used for
- * millions of lines and its last result is read from its fields.
+ * Reads numeric addresses directly from the bytes of a list, without making strings. One scanner is used for millions
+ * of lines; its fields hold the last result.
  */
 const DOT = 0x2e
 const COLON = 0x3a
@@ -31,18 +31,20 @@ export class AddressScanner {
   ipv4 = 0
   /** IPv6: the address read, four words, most significant first. */
   readonly ipv6 = new Uint32Array(4)
-  /** Octets of the last `scanIpv4`: 4 for a complete address, 1 to 3 for a short form, 0 for neither. */
+  /**
+   * Number of octets that the last `scanIpv4` read: 4 for a complete address, 1 to 3 for a short form, 0 for neither.
+   */
   octets = 0
-  /** True when a number of the last `scanIpv4` had a zero in front, as in `010`. */
+  /** True if a number of the last `scanIpv4` had a leading zero, as in `010`. */
   hadLeadingZeros = false
-  /** True when the last `scanIpv6` met a dotted quad. */
+  /** True if the last `scanIpv6` found a dotted quad. */
   hadQuad = false
   readonly #groups = new Uint16Array(GROUPS_PER_ADDRESS)
 
   /**
-   * Reads the run of digits and dots at `start` and returns its end. `octets` tells whether it is an
-   * address: up to four decimal numbers of one to three digits (leading zeros are decimal, as in the
-   * original), none above 255, no dot at the end.
+   * Reads the run of digits and dots at `start` and returns its end. `octets` says whether it is an address: up to
+   * four decimal numbers of one to three digits (also with leading zeros, as in the original), none above 255, no dot
+   * at the end.
    */
   // eslint-disable-next-line complexity -- one loop over a byte grammar, run for each of millions of lines
   scanIpv4(bytes: Uint8Array, start: number, end: number): number {
@@ -81,9 +83,9 @@ export class AddressScanner {
   }
 
   /**
-   * Reads an IPv6 address (RFC 4291 section 2.2, with an embedded dotted quad too) at `start` and returns
-   * its end, or -1 when there is none or more letters, digits, colons or a zone follow. The byte at `end`,
-   * if there is one, must be no hexadecimal digit.
+   * Reads an IPv6 address (RFC 4291 section 2.2, also with an embedded dotted quad) at `start` and returns its end;
+   * -1 if there is none, or if letters, digits, colons or a zone follow it. The byte at `end`, if there is one, must
+   * not be a hexadecimal digit.
    */
   // eslint-disable-next-line complexity -- as above; split, it was 10 % slower (measured)
   scanIpv6(bytes: Uint8Array, start: number, end: number): number {
@@ -145,7 +147,7 @@ export class AddressScanner {
     return at
   }
 
-  /** Spreads `count` groups over the address, with zeros for the gap in front of group `gapAt`. */
+  /** Writes `count` groups into the address, with zeros for the gap before group `gapAt`. */
   #storeGroups(count: number, gapAt: number): void {
     const groups = this.#groups
     if (count < GROUPS_PER_ADDRESS) {

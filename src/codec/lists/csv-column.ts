@@ -1,18 +1,20 @@
 const TAB = 0x09
 const SPACE = 0x20
 const DOUBLE_QUOTE = 0x22
-/** Bytes that separate columns: comma, semicolon, tab, vertical bar; the first that fits a list is kept. */
+/**
+ * Bytes that may separate columns: comma, semicolon, tab, vertical bar; the first that fits is used for the whole
+ * list.
+ */
 const DELIMITERS = [0x2c, 0x3b, TAB, 0x7c] as const
 
 /**
- * Finds one column in the rows of a table, as `:column#N:` asks for. The delimiter is settled by the first
- * row that has enough columns. Fields may be quoted (RFC 4180); a doubled quote stays as it is, since no
- * address holds one.
+ * Finds one column in the rows of a table, as `:column#N:` requests. The first row with enough columns determines the
+ * delimiter. Fields may be quoted (RFC 4180); a doubled quote stays as it is, since no address contains one.
  */
 export class CsvColumn {
   readonly #column: number
   #delimiter: number | undefined
-  /** The field found last: from its first byte, without quotes and blanks around it. */
+  /** First byte of the field found last, without surrounding quotes and blanks. */
   start = 0
   end = 0
 
@@ -21,7 +23,7 @@ export class CsvColumn {
     this.#column = column
   }
 
-  /** False when the row has fewer columns. */
+  /** Returns false if the row has fewer columns. */
   find(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#delimiter !== undefined) return this.#findWith(this.#delimiter, bytes, start, end)
     for (const delimiter of DELIMITERS) {

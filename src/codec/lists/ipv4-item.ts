@@ -20,7 +20,7 @@ export class Ipv4ItemReader {
     this.#sink = sink
   }
 
-  /** `at` is right behind the complete address `first`. */
+  /** `at` is the offset right after the complete address `first`. */
   read(first: number, bytes: Uint8Array, at: number, end: number): ItemOutcome {
     if (at >= end) return this.#sink.addIpv4Address(first)
     if (bytes[at] === SLASH) return this.#readSlash(first, bytes, at, end)
@@ -34,7 +34,10 @@ export class Ipv4ItemReader {
     )
   }
 
-  /** `10/8`, `172.16/12`: zeros are added, but nothing is guessed: the prefix length reaches over the given numbers at most. */
+  /**
+   * `10/8`, `172.16/12`: missing numbers are zero. Nothing is guessed: the prefix length covers at most the given
+   * numbers.
+   */
   readShort(value: number, octets: number, bytes: Uint8Array, at: number, end: number): ItemOutcome {
     if (at >= end || bytes[at] !== SLASH) return 'short-form'
     const prefix = this.#prefix
@@ -92,7 +95,7 @@ export class Ipv4ItemReader {
     return this.#sink.addIpv4Range(first, last)
   }
 
-  /** A netmask in the next column, whatever separates the columns; undefined when there is none. */
+  /** A netmask in the next column, whatever separates the columns; undefined if there is none. */
   #readNetmask(first: number, bytes: Uint8Array, at: number, end: number): ItemOutcome | undefined {
     const next = skipColumnMarks(bytes, at, end)
     if (next === at || next >= end || !isDigit(bytes[next])) return undefined
@@ -103,7 +106,7 @@ export class Ipv4ItemReader {
     return prefixLength < 0 ? undefined : this.#addNetwork(first, prefixLength, bytes, after, end)
   }
 
-  /** `A B` and `A to B` when that is the whole line; `A TAB B TAB N` of DShield; undefined for anything else. */
+  /** `A B` and `A to B` if that is the whole line, and `A TAB B TAB N` of DShield; undefined for anything else. */
   #readPair(first: number, bytes: Uint8Array, end: number): ItemOutcome | undefined {
     const { hasBlank, hasTab, next } = this.#separator
     if (!hasBlank) return undefined

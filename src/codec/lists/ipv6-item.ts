@@ -9,10 +9,13 @@ import { looksLikeIpv6, remarkBehind } from './text-behind.js'
 
 const SLASH = 0x2f
 
-/** From `fe00::` on stand link-local and multicast addresses, and netmasks: no end of a range that starts below. */
+/**
+ * From `fe00::` on there are link-local and multicast addresses, and netmasks: none is the end of a range that starts
+ * lower.
+ */
 const LAST_RANGE_WORD = 0xfe000000
 
-/** `::1`; below it stands `::` only. */
+/** `::1`; only `::` is lower. */
 const LOOPBACK = Uint32Array.of(0, 0, 0, 1)
 
 /** Reads an IPv6 address and what follows it, as `Ipv4ItemReader` does. */
@@ -78,7 +81,7 @@ export class Ipv6ItemReader {
     return this.#sink.addIpv6Range(this.#first, this.#scanner.ipv6)
   }
 
-  /** A netmask in the next column, whatever separates the columns; undefined when there is none. */
+  /** A netmask in the next column, whatever separates the columns; undefined if there is none. */
   #readNetmask(bytes: Uint8Array, at: number, end: number): ItemOutcome | undefined {
     const next = skipColumnMarks(bytes, at, end)
     if (next === at || !looksLikeIpv6(bytes, next, end)) return undefined
@@ -88,7 +91,7 @@ export class Ipv6ItemReader {
     return prefixLength < 0 ? undefined : this.#addNetwork(prefixLength, bytes, after, end)
   }
 
-  /** `A B` and `A to B` when that is the whole line; undefined for anything else. */
+  /** `A B` and `A to B` if that is the whole line; undefined for anything else. */
   #readPair(bytes: Uint8Array, end: number): ItemOutcome | undefined {
     const { hasBlank, hasTab, next } = this.#separator
     if (!hasBlank) return undefined
@@ -114,14 +117,17 @@ export class Ipv6ItemReader {
   }
 }
 
-/** False where the second of two addresses is no end of a range: a netmask of any length, or a line of a hosts file. */
+/**
+ * False if the second of two addresses is not the end of a range, but a netmask of any length or part of a line of a
+ * hosts file.
+ */
 function canEndPair(first: Uint32Array, last: Uint32Array): boolean {
   if (isMappedSpace(first, 96)) return isMappedSpace(last, 96) && canEndIpv4Pair(first[3]!, last[3]!)
   if (compareWords(first, 0, LOOPBACK, 0) <= 0 || ipv6MaskBits(last, 1) > 0) return false
   return last[0]! < LAST_RANGE_WORD || first[0]! >= LAST_RANGE_WORD
 }
 
-/** True for hexadecimal digits up to the end of the item: part of an address rather than a word. */
+/** True if only hexadecimal digits follow up to the end of the item: part of an address rather than a word. */
 function isHexWord(bytes: Uint8Array, at: number, end: number): boolean {
   let next = at
   while (next < end && isHexDigit(bytes[next])) next += 1

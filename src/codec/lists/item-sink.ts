@@ -3,10 +3,10 @@ import { compareWords, hasHostBits } from '../../ip/ipv6-words.js'
 import type { ItemRemark } from './text-behind.js'
 
 /**
- * What became of one item of a list. All but `accepted` are refusals: `zero-prefix` would cover every
- * address, `reversed` is a range whose end is below its start, `short-form` an IPv4 address of fewer than
- * four numbers without a prefix length that fits it, `netmask` a range that ends with a netmask, `max-range` one
- * that is larger than the zone file allows, and `unknown` anything else.
+ * Result for one item of a list. All but `accepted` are refusals: `zero-prefix` would cover every address, `reversed`
+ * is a range whose end is below its start, `short-form` an IPv4 address of fewer than four numbers without a matching
+ * prefix length, `netmask` a range that ends with a netmask, `max-range` a range larger than the zone file allows,
+ * and `unknown` anything else.
  */
 export type ItemOutcome =
   | 'accepted'
@@ -17,19 +17,19 @@ export type ItemOutcome =
   | 'max-range'
   | 'unknown'
 
-/** Addresses of /8: an IPv4 item of more is wide. */
+/** Addresses of a /8: an IPv4 item with more is wide. */
 export const WIDE_IPV4_ADDRESSES = 2 ** 24
-/** An IPv6 item of more addresses than this prefix length is wide. */
+/** An IPv6 item with more addresses than this prefix length has is wide. */
 export const WIDE_IPV6_BITS = 19
 
-/** Takes in the items of a list and keeps what was odd about the last one. */
+/** Receives the items of a list and keeps the remarks about the last one. */
 export class ItemSink {
   /** Where items go. */
   collector: IpRangeCollector
-  /** True when the last item was a network written with host bits (`10.1.2.3/24`). */
+  /** True if the last item was a network written with host bits (`10.1.2.3/24`). */
   hadHostBits = false
   remark: ItemRemark | undefined
-  /** The addresses of the last item when it was wide. */
+  /** The addresses of the last item if it was wide. */
   wide: IpRangeSet | undefined
 
   constructor(collector: IpRangeCollector) {
@@ -68,7 +68,7 @@ export class ItemSink {
     return this.addIpv4Range((address & ~hostMask) >>> 0, (address | hostMask) >>> 0)
   }
 
-  /** Host bits are cleared. With a dotted quad in its text only a prefix length that reaches into that is plain. */
+  /** Host bits are cleared. `hadQuad`: the text contains a dotted quad; then the prefix length must reach into it. */
   addIpv6Network(words: Uint32Array, prefixLength: number, hadQuad: boolean): ItemOutcome {
     if (prefixLength > 128) return 'unknown'
     if (prefixLength === 0 || isMappedSpace(words, prefixLength)) return 'zero-prefix'

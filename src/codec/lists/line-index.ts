@@ -1,5 +1,5 @@
 /**
- * An index of a list: which line names an address, found by binary search. The file beside a copy:
+ * An index of a list: finds the lines that name an address by binary search. Format of the file beside a copy:
  *
  *     16 bytes   `spamdctl-lines-1`
  *     64 bytes   SHA-256 of the list's text, in hexadecimal: an index of another text is not used
@@ -30,20 +30,20 @@ const WORD_BYTES = 4
 const IPV4_WORDS = 5
 const IPV6_WORDS = 14
 const IPV6_ADDRESS_WORDS = 4
-/** More lines than this say nothing new. */
+/** Maximum number of lines returned; more would say nothing new. */
 const MAX_FOUND = 20
 
 /** A line that names an address. */
 export interface IndexedLine {
   /** From 1. */
   line: number
-  /** Of the line in the text, in bytes. */
+  /** Offset of the line in the text, in bytes. */
   offset: number
   /** The line takes the address out of the list (`!`, `nomatch`). */
   isExclusion: boolean
 }
 
-/** Records each range with the line that it stands in, in place of merging them. */
+/** Records each range with its line, instead of merging the ranges. */
 class LineRecorder extends IpRangeCollector {
   override readonly ipv4: Ipv4Collector
   readonly #owner: LineIndexBuilder
@@ -80,7 +80,7 @@ class LineRecorder extends IpRangeCollector {
 
 const FIRST_CAPACITY = 1024
 
-/** Numbers of 32 bits, as many as come. */
+/** A growing array of 32-bit numbers. */
 class WordList {
   #words = new Uint32Array(FIRST_CAPACITY)
   length = 0
@@ -100,7 +100,7 @@ class WordList {
   }
 }
 
-/** Ranges in the order of the text, with the position of their lines. */
+/** Ranges in the order of the text, with the positions of their lines. */
 class Recorded {
   readonly firsts = new WordList()
   readonly lasts = new WordList()
@@ -108,12 +108,12 @@ class Recorded {
   readonly offsets = new WordList()
 }
 
-/** Reads a list piece by piece and makes its index. */
+/** Reads a list piece by piece and builds its index. */
 export class LineIndexBuilder {
   readonly #reader: ListLineReader
   readonly #ipv4 = new Recorded()
   readonly #ipv6 = new Recorded()
-  /** The beginning of an unfinished line; of one that is too long, only enough to show that. */
+  /** The beginning of an unfinished line; of a line that is too long, only enough to show that. */
   #pending: Uint8Array = new Uint8Array(0)
   /** Bytes of that line that are not kept. */
   #droppedBytes = 0
@@ -145,7 +145,7 @@ export class LineIndexBuilder {
     this.#pending = bytes.slice(start, kept)
   }
 
-  /** Ends the list; `sha256` is that of its text. */
+  /** Ends the list; `sha256` is the hash of its text. */
   end(sha256: string): Uint8Array {
     if (this.#pending.length > 0) this.#read(this.#pending, 0, this.#pending.length)
     return encode(sha256, this.#ipv4, this.#ipv6)
@@ -236,9 +236,9 @@ function isHigher(words: Uint32Array, index: number, other: number, width: numbe
   return false
 }
 
-/** An index as it was read from its file. */
+/** An index read from its file. */
 export class LineIndex {
-  /** Of the text that it belongs to. */
+  /** Hash of the text that it belongs to. */
   readonly sha256: string
   readonly #words: DataView
   readonly #ipv4Count: number
@@ -251,7 +251,7 @@ export class LineIndex {
     this.#ipv6Count = ipv6Count
   }
 
-  /** The index in a file's content; undefined when it is not ours or is truncated. */
+  /** The index in the content of a file; undefined if it is not one of ours or is truncated. */
   static decode(bytes: Uint8Array): LineIndex | undefined {
     if (bytes.length < HEADER_BYTES) return undefined
     const header = Buffer.from(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
@@ -262,7 +262,7 @@ export class LineIndex {
     return bytes.length === wanted ? new LineIndex(bytes, ipv4Count, ipv6Count) : undefined
   }
 
-  /** Lines whose address, network or range holds the canonical address, in the order of the text. */
+  /** Lines whose address, network or range contains the canonical address, in the order of the text. */
   find(canonicalText: string): IndexedLine[] {
     const found =
       familyOf(canonicalText) === 4
@@ -305,7 +305,10 @@ export class LineIndex {
   }
 }
 
-/** Binary search for the last entry that begins at or before the address, then back while one may reach it. */
+/**
+ * Finds the last entry that begins at or before the address by binary search, then goes back as long as an earlier
+ * one may contain it.
+ */
 function search(
   count: number,
   entries: {

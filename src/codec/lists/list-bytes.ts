@@ -9,7 +9,10 @@ const TILDE = 0x7e
 const WINDOWS_EN_DASH = 0x96
 const WINDOWS_EM_DASH = 0x97
 
-/** Bytes right behind a prefix length, netmask or end of a range: anything else makes it part of something longer. */
+/**
+ * Bytes that may follow a prefix length, a netmask or the end of a range: anything else makes it part of something
+ * longer.
+ */
 const ITEM_ENDS = new Set([TAB, CARRIAGE_RETURN, SPACE, ...Buffer.from('"#\'),:;>]|}')])
 
 /** True for a space or a tab. */
@@ -27,14 +30,14 @@ export function isLetter(byte: number | undefined): boolean {
   return byte !== undefined && (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a
 }
 
-/** The first place from `at` on that is no blank; `end` when there is none. */
+/** Offset of the first byte from `at` on that is not a blank; `end` if there is none. */
 export function skipBlanks(bytes: Uint8Array, at: number, end: number): number {
   let next = at
   while (next < end && isBlank(bytes[next])) next += 1
   return next
 }
 
-/** Bytes of the dash or tilde at `at`, in ASCII, UTF-8 or code page 1252; 0 when there is none. */
+/** Length of the dash or tilde at `at` in bytes, in ASCII, UTF-8 or code page 1252; 0 if there is none. */
 function dashBytes(bytes: Uint8Array, at: number, end: number): number {
   const byte = bytes[at]!
   if (byte === DASH || byte === TILDE || byte === WINDOWS_EN_DASH || byte === WINDOWS_EM_DASH) return 1
@@ -45,7 +48,7 @@ function dashBytes(bytes: Uint8Array, at: number, end: number): number {
   return isDash || isMinus ? 3 : 0
 }
 
-/** A run of blanks and dashes, in any mixture, and what stands behind it. */
+/** A run of blanks and dashes in any mixture, and what follows it. */
 export class SeparatorRun {
   /** Where the run ends. */
   next = 0
@@ -76,7 +79,10 @@ export class SeparatorRun {
   }
 }
 
-/** Skips what separates columns: blanks, commas, semicolons, bars and quotes. A semicolon behind a blank begins a comment. */
+/**
+ * Skips what separates columns: blanks, commas, semicolons, bars and quotes. A semicolon after a blank begins a
+ * comment.
+ */
 export function skipColumnMarks(bytes: Uint8Array, at: number, end: number): number {
   let next = at
   while (next < end) {
@@ -89,7 +95,7 @@ export function skipColumnMarks(bytes: Uint8Array, at: number, end: number): num
   return next
 }
 
-/** The place behind the word `to` and its blanks when it stands at `at`, else `at`. */
+/** Offset after the word `to` and its blanks if it is at `at`; otherwise `at`. */
 export function wordToEnd(bytes: Uint8Array, at: number, end: number): number {
   const isWord = at + 2 < end && (bytes[at]! | 0x20) === 0x74 && (bytes[at + 1]! | 0x20) === 0x6f
   return isWord && isBlank(bytes[at + 2]) ? skipBlanks(bytes, at + 2, end) : at

@@ -12,12 +12,11 @@ const LETTER_X = 0x78
 const HEX_DIGITS = 8
 
 /**
- * Reads an address, network or range at the start of a stretch of bytes and adds it to a collector. Never
- * accepts more than the text says: what it ignores is reported in the remark. Grammar and its reasons:
- * docs/protocol/list-formats.md.
+ * Reads an address, network or range at the start of the given bytes and adds it to a collector. Never accepts more
+ * than the text says: what it ignores is reported in the remark. Grammar and reasons: docs/protocol/list-formats.md.
  */
 export class ListItemReader {
-  /** What was odd about the last item. */
+  /** The remark about the last item. */
   readonly facts: ItemSink
   readonly #scanner = new AddressScanner()
   readonly #prefix = new PrefixNumber()

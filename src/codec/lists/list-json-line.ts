@@ -1,15 +1,14 @@
 /**
- * One line of a JSON list: a record with its address text, the metadata with the number of records that
- * it announces, or neither.
- * Source: https://www.spamhaus.org/drop/drop_v4.json, records `{"cidr":"192.0.2.0/24","sblid":"SBL1"}` and a
- * last line `{"type":"metadata","records":1,...}`.
+ * One line of a JSON list: a record with its address text, metadata that announce a number of records, or neither.
+ * Source: https://www.spamhaus.org/drop/drop_v4.json, records `{"cidr":"192.0.2.0/24","sblid":"SBL1"}` and a last
+ * line `{"type":"metadata","records":1,...}`.
  */
 export type JsonLine =
   | { kind: 'record'; address: Uint8Array }
   | { kind: 'metadata'; recordCount: number | undefined }
   | { kind: 'unknown' }
 
-/** The fields that are looked at, whatever they hold; `cidr` counts before `ip`. */
+/** The fields that are read, of any type; `cidr` takes precedence over `ip`. */
 interface KnownFields {
   type?: unknown
   records?: unknown

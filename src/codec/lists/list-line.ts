@@ -8,9 +8,9 @@ import { RbldnsdItemReader, startsRbldnsdZone } from './rbldnsd-item.js'
 import { hasLoneReturn } from './text-behind.js'
 
 /**
- * What one line of a list was: an item (see `ItemOutcome`), nothing to read (`ignored`, `lone-cr` for a comment that a
- * carriage return ends for people and not for us), an address taken out of the list (`excluded` by an exclamation mark,
- * `nomatch` by ipset), or the start of an HTML page.
+ * Kind of one line of a list: an item (see `ItemOutcome`), nothing to read (`ignored`, or `lone-cr` for a comment
+ * with a carriage return in it, which looks like its end but is not), an address removed from the list (`excluded` by
+ * an exclamation mark, `nomatch` by ipset), or the start of an HTML page.
  */
 export type LineOutcome = ItemOutcome | 'ignored' | 'lone-cr' | 'excluded' | 'nomatch' | 'html'
 
@@ -25,23 +25,23 @@ const OPENING_BRACE = 0x7b
 
 /** How HTML and XML pages begin. */
 const PAGE_START = /^<(?:!doctype|html|head|body|title|script|meta|\?xml|!--)/i
-/** Lines of `ipset save` that hold no address. */
+/** Lines of `ipset save` without an address. */
 const IPSET_CONTROL = /^(?:(?:create|flush|destroy|swap|rename)[ \t]|COMMIT[ \t]*$)/
 /** `add SET ADDRESS OPTIONS`; group 1 ends where the address starts. */
 const IPSET_ADD = /^(add[ \t]+[^ \t]+[ \t]+)[^ \t]/
 const IPSET_NOMATCH = /[ \t]nomatch(?:[ \t]|$)/
-/** The longest part of a line that is matched with the expressions above; set names have 31 bytes. */
+/** The expressions above are matched with at most this many bytes of a line; set names have up to 31. */
 const KEYWORD_BYTES = 256
 
-/** How many JSON records a list announced and how many came. */
+/** How many JSON records a list announced and how many it contained. */
 export interface RecordMismatch {
   wanted: number
   found: number
 }
 
-/** Reads single lines, without their line end, of all formats. */
+/** Reads single lines of all formats, without their line end. */
 export class ListLineReader {
-  /** What was odd about the last item. */
+  /** The remark about the last item. */
   readonly facts: ItemSink
   readonly #items: ListItemReader
   readonly #zoneItems: RbldnsdItemReader
@@ -50,14 +50,14 @@ export class ListLineReader {
   readonly #column: CsvColumn | undefined
   #jsonRecords = 0
   #isHeaderPossible: boolean
-  /** False once an item was read: what comes first shows the format of the file. */
+  /** False once an item was read: only lines before the first item show the format of the file. */
   #canBeZone: boolean
-  /** True in a zone file of rbldnsd, which has a grammar of its own. */
+  /** True in a zone file of rbldnsd, which has its own grammar. */
   isZone = false
   /** The first announced record count that was wrong. */
   recordMismatch: RecordMismatch | undefined
 
-  /** Accepted addresses go to `collector`, those that a list takes out again to `excluded`. */
+  /** Accepted addresses go to `collector`, those that the list removes again to `excluded`. */
   constructor(column: number | undefined, collector: IpRangeCollector, excluded: IpRangeCollector) {
     this.#collector = collector
     this.#excluded = excluded
@@ -69,12 +69,12 @@ export class ListLineReader {
     this.#zoneItems = new RbldnsdItemReader(this.facts)
   }
 
-  /** True when only this reader knows which items the list allows. */
+  /** True if only this reader knows which items the list allows. */
   get isLimited(): boolean {
     return this.#zoneItems.hasLimit
   }
 
-  /** Tells that items were read elsewhere: the list is no zone file any more if it was not one already. */
+  /** Called when items were read elsewhere: from then on no line can make the list a zone file. */
   noteItems(): void {
     this.#canBeZone = false
   }
@@ -107,7 +107,7 @@ export class ListLineReader {
     return outcome === 'unknown' ? this.#readKeywordLine(bytes, at, end) : outcome
   }
 
-  /** One row of a table; a first row without an address in that column is taken for the headings. */
+  /** One row of a table. If the first row has no address in that column, it is the header. */
   #readRow(column: CsvColumn, bytes: Uint8Array, start: number, end: number): LineOutcome {
     const isFirstRow = this.#isHeaderPossible
     this.#isHeaderPossible = false

@@ -4,11 +4,11 @@ import { type LineOutcome, ListLineReader } from './list-line.js'
 import { PlainLineReader } from './plain-lines.js'
 import type { ItemRemark } from './text-behind.js'
 
-/** Longest line that is read: JSON records and CSV rows stay far below; a longer one counts as unknown. */
+/** Maximum length of a line: JSON records and CSV rows are far shorter; a longer line counts as unknown. */
 export const MAX_LINE_BYTES = 65536
-/** Wide items that are kept: lists of unassigned space have about a hundred. */
+/** Maximum number of wide items kept; lists of unassigned space have about a hundred. */
 export const MAX_WIDE_ITEMS = 1024
-/** Bytes of an unknown line that are shown to people. */
+/** Bytes of an unknown line that are shown to the user. */
 const EXCERPT_BYTES = 60
 
 const LINE_FEED = 0x0a
@@ -20,7 +20,7 @@ export interface ListParserOptions {
   column?: number | undefined
 }
 
-/** A kind of line that was put right or refused. */
+/** A kind of line that was corrected or refused. */
 type LineNoteKind =
   | 'host-bits'
   | 'zero-prefix'
@@ -33,57 +33,57 @@ type LineNoteKind =
   | 'nomatch'
   | 'long-line'
 
-/** What the users of a parser note of the list as a whole, beside its lines. */
+/** Notes about the list as a whole, made by the users of a parser. */
 type WholeNoteKind = 'wide' | 'special-use' | 'special-use-cut'
 
 /** A kind of note about a list. */
 export type ListNoteKind = LineNoteKind | WholeNoteKind
 
-/** One kind of notable line, reported once for the whole list. */
+/** One kind of line to report, once for the whole list. */
 export interface ListNote {
   kind: ListNoteKind
   count: number
-  /** Undefined for what does not stand in one line. */
+  /** Undefined for notes that are not about one line. */
   firstLine: number | undefined
-  /** What happened to these lines, for people: lower case, no full stop. */
+  /** What happened to these lines, as a message: lower case, no full stop. */
   message: string
 }
 
-/** An item of more addresses than /8 or, in IPv6, /19. */
+/** An item with more addresses than a /8 or, for IPv6, a /19. */
 export interface WideItem {
   line: number
-  /** Its text, made safe for a terminal. */
+  /** Its text, escaped for a terminal. */
   excerpt: string
   set: IpRangeSet
 }
 
-/** Why a list as a whole is not to be used. `message` is for people: lower case, no full stop. */
+/** Why the whole list must not be used. `message`: lower case, no full stop. */
 export interface ListFailure {
   reason: 'html' | 'mostly-unknown' | 'record-count'
   message: string
 }
 
-/** The content of a list and anything unusual in it. */
+/** The content of a list and everything unusual in it. */
 export interface ListSummary {
   /** Every address of the accepted lines, without the excluded ones. */
   set: IpRangeSet
   /** Accepted lines: the N of `blacklist NAME N entries`. */
   accepted: number
-  /** All lines, the last one also without a line feed. */
+  /** All lines, including a last one without a line feed. */
   lineCount: number
   /** Empty lines, comments and lines that only describe the list. */
   ignored: number
-  /** Lines that gave no address although they should; refused ones count here too. */
+  /** Lines that should have given an address but did not; refused ones are included. */
   unknown: number
-  /** The first such line: its number, and its beginning made safe for a terminal. */
+  /** The first such line: its number, and its beginning, escaped for a terminal. */
   firstUnknown: { line: number; excerpt: string } | undefined
   notes: ListNote[]
-  /** The wide items in their order, at most `MAX_WIDE_ITEMS`. Their addresses are in `set`. */
+  /** The wide items in order, at most `MAX_WIDE_ITEMS`. `set` contains their addresses, too. */
   wideItems: WideItem[]
   failure: ListFailure | undefined
 }
 
-/** Takes a list piece by piece; where the pieces are cut makes no difference. */
+/** Receives a list piece by piece; where the pieces are cut makes no difference. */
 export interface ListParser {
   /** Reads the next bytes of the list; they may be reused afterwards. */
   push(chunk: Uint8Array): void
@@ -109,8 +109,8 @@ const NOTE_MESSAGES: Readonly<Record<LineNoteKind, string>> = {
 }
 
 /**
- * A parser for address lists in any of the formats of docs/protocol/list-formats.md, recognised line by
- * line. It keeps 4 to 17 bytes an address and at most one line of text, whatever the input.
+ * A parser for address lists in any of the formats of docs/protocol/list-formats.md, recognised line by line. It
+ * keeps 4 to 17 bytes per address and at most one line of text, whatever the input.
  */
 export function createListParser(options: ListParserOptions = {}): ListParser {
   return new LineByLineParser(options.column)
@@ -124,10 +124,10 @@ class LineByLineParser implements ListParser {
   readonly #hasColumn: boolean
   readonly #notes = new Map<LineNoteKind, ListNote>()
   readonly #wideItems: WideItem[] = []
-  /** Beginning of a line whose end has not come yet, with room for the line feed that will end it. */
+  /** Beginning of a line whose end has not arrived yet, with room for the line feed that will end it. */
   readonly #pending = new Uint8Array(MAX_LINE_BYTES + 1)
   #pendingLength = 0
-  /** True when the line that has begun is too long already: only its end is awaited. */
+  /** True if the current line is already too long: its rest is skipped. */
   #isPendingLong = false
   #lineCount = 0
   #accepted = 0

@@ -7,15 +7,15 @@ const SURE_IPV4_BITS = 8
 /** `ffff::`; shorter ones may be multicast. */
 const SURE_IPV6_BITS = 16
 
-/** Addresses from here on are never assigned: a second number this high is no end of a range. */
+/** Addresses from here on are never assigned: a second address this high is not the end of a range. */
 const UNASSIGNED = 0xf0000000
-/** First numbers of `0.0.0.0` and `127.0.0.1`, which names stand behind in a hosts file. */
+/** First numbers of `0.0.0.0` and `127.0.0.1`, which names follow in a hosts file. */
 const HOSTS_FILE_NETS = [0, 127]
 
 /**
- * False where the second of two addresses with a blank between them is no end of a range: a netmask of any length, an
- * inverse one that is too wide to be meant (`127.255.255.255`), an address that is never assigned, or the "name" in a
- * line of a hosts file (`0.0.0.0 192.0.2.1`).
+ * False if the second of two addresses with a blank between them is not the end of a range, but a netmask of any
+ * length, an inverse one that is too wide to be meant (`127.255.255.255`), an address that is never assigned, or the
+ * "name" in a line of a hosts file (`0.0.0.0 192.0.2.1`).
  */
 export function canEndIpv4Pair(first: number, last: number): boolean {
   if (last >= UNASSIGNED || ipv4MaskBits(last) > 0) return false
@@ -24,7 +24,7 @@ export function canEndIpv4Pair(first: number, last: number): boolean {
   return last >>> 24 === net || !HOSTS_FILE_NETS.includes(net)
 }
 
-/** Bits of an IPv4 netmask; -1 when its ones are not all in front, and for no ones at all. */
+/** Prefix length of an IPv4 netmask; -1 if its ones are not all at the start, or if it has none. */
 export function ipv4MaskBits(mask: number): number {
   const hostMask = ~mask >>> 0
   if (mask === 0 || (hostMask & (hostMask + 1)) !== 0) return -1
@@ -32,8 +32,8 @@ export function ipv4MaskBits(mask: number): number {
 }
 
 /**
- * The prefix length that a number behind an address stands for as a netmask or an inverse one, -1 when it is
- * neither. Where it could be an address as well, it is a mask only if the address has no bits behind it.
+ * The prefix length that the number after an address means as a netmask or an inverse one; -1 if it is neither. If it
+ * could also be an address, it is a mask only if it clears no bits of the address.
  */
 export function ipv4PrefixOfMask(address: number, mask: number): number {
   const bits = ipv4MaskBits(mask)
@@ -43,15 +43,15 @@ export function ipv4PrefixOfMask(address: number, mask: number): number {
   return isInverse && (address & mask) === 0 ? Math.clz32(mask) : -1
 }
 
-/** True for an end of a range that is surely a netmask: `192.0.2.0 - 255.255.255.0`. */
+/** True if the end of a range is certainly a netmask: `192.0.2.0 - 255.255.255.0`. */
 export function isIpv4MaskNoEnd(last: number): boolean {
   const bits = ipv4MaskBits(last)
   return bits >= SURE_IPV4_BITS && bits <= 30
 }
 
 /**
- * The prefix length that `mask` stands for behind `address`, -1 when it is no netmask. Where both hold IPv4
- * addresses (`::ffff:192.0.2.0 ::ffff:255.255.255.0`), these are compared.
+ * The prefix length that `mask` means after `address`; -1 if it is not a netmask. If both contain IPv4 addresses
+ * (`::ffff:192.0.2.0 ::ffff:255.255.255.0`), these are compared.
  */
 export function ipv6PrefixOfMask(address: Uint32Array, mask: Uint32Array): number {
   if (!isMappedSpace(address, 96) || !isMappedSpace(mask, 96)) return ipv6MaskBits(mask)
@@ -59,14 +59,17 @@ export function ipv6PrefixOfMask(address: Uint32Array, mask: Uint32Array): numbe
   return prefixLength < 0 ? -1 : 96 + prefixLength
 }
 
-/** True for an end of a range that is surely a netmask: `2001:db8:: - ffff:ffff::`, `::ffff:1.2.3.0 - ::ffff:255.255.255.0`. */
+/**
+ * True if the end of a range is certainly a netmask: `2001:db8:: - ffff:ffff::`, `::ffff:1.2.3.0 -
+ * ::ffff:255.255.255.0`.
+ */
 export function isIpv6MaskNoEnd(last: Uint32Array): boolean {
   if (isMappedSpace(last, 96)) return isIpv4MaskNoEnd(last[3]!)
   const bits = ipv6MaskBits(last)
   return bits > 0 && bits < 128
 }
 
-/** Bits of an IPv6 netmask of `least` bits or more; -1 for what is none. */
+/** Prefix length of an IPv6 netmask of at least `least` bits; -1 if it is not one. */
 export function ipv6MaskBits(words: Uint32Array, least = SURE_IPV6_BITS): number {
   let bits = 0
   for (let word = 0; word < WORDS_PER_ADDRESS; word += 1) {

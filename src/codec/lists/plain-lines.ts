@@ -15,34 +15,34 @@ const DIGIT_0 = 0x30
 const COLON = 0x3a
 const SEMICOLON = 0x3b
 
-/** No comment, address or range that is read here is longer; longer lines go the long way. */
+/** Maximum length of a comment, address or range that is read here; the list reader handles longer lines. */
 const MAX_PLAIN_BYTES = 4096
 
-/** Instead of a place: this is for the list reader. */
+/** Returned instead of an offset: the list reader must handle this line. */
 const NOT_PLAIN = -1
-/** `readOctet`: no number, or one above 255. */
+/** Result of `readOctet`: no number, or one above 255. */
 const NO_OCTET = -1
-/** `readOctet`: the bytes used stand above the value. */
+/** Result of `readOctet`: the number of bytes used is shifted above the value. */
 const USED_SHIFT = 8
 const VALUE_MASK = 255
 
 /**
- * The short way for what nearly all lines of block lists are: an address, a network or an IPv4 range and
- * nothing else, a comment, or nothing. It gives the same as `ListLineReader`, only faster, and stops at any other
- * line: one that gives a note, that is wide, or that people might read otherwise.
+ * A faster path for nearly all lines of block lists: only an address, a network or an IPv4 range, a comment, or
+ * nothing. The result is the same as that of `ListLineReader`. Stops at any other line: one that causes a note, is
+ * wide, or could be understood differently.
  */
 export class PlainLineReader {
   readonly #collector: IpRangeCollector
   readonly #scanner = new AddressScanner()
-  /** What the last `#takeQuad` read. */
+  /** The address that the last `#takeQuad` read. */
   #quad = 0
   /** True in a zone file of rbldnsd, where blanks end an item and host bits are refused. */
   isZone = false
-  /** Of the last call: lines with an item. */
+  /** In the last call: lines with an item. */
   accepted = 0
-  /** Of the last call: comments and empty lines. */
+  /** In the last call: comments and empty lines. */
   ignored = 0
-  /** Of the last call: networks with host bits, and how many lines were read before the first of them. */
+  /** In the last call: networks with host bits, and the number of lines before the first of them. */
   hostBits = 0
   linesBeforeHostBits = 0
 
@@ -52,8 +52,8 @@ export class PlainLineReader {
   }
 
   /**
-   * Reads lines from `start` on, each ended by a line feed, the last one by that at `lastEnd`. Returns the
-   * start of the first line that is not plain, or `lastEnd + 1`.
+   * Reads lines from `start` on, each ended by a line feed, the last one by the one at `lastEnd`. Returns the start
+   * of the first line that is not plain, or `lastEnd + 1`.
    */
   read(bytes: Uint8Array, start: number, lastEnd: number): number {
     this.accepted = 0
@@ -68,7 +68,7 @@ export class PlainLineReader {
     return lineStart
   }
 
-  /** Like all that read one line: the start of the next line, or `NOT_PLAIN`, and then nothing was taken. */
+  /** Like all methods that read one line, returns the start of the next line, or `NOT_PLAIN` if nothing was read. */
   #readLine(bytes: Uint8Array, start: number, lastEnd: number): number {
     const firstByte = bytes[start]!
     if (firstByte === LINE_FEED || firstByte === HASH || firstByte === SEMICOLON) {
@@ -82,7 +82,7 @@ export class PlainLineReader {
     const address = this.#quad
     const byte = bytes[end]
     if (byte === LINE_FEED) {
-      // The commonest line of all.
+      // The most frequent line.
       this.#collector.ipv4.addAddress(address)
       this.accepted += 1
       return end + 1
@@ -99,7 +99,7 @@ export class PlainLineReader {
     return next
   }
 
-  /** `at` stands behind the slash. */
+  /** `at` is the offset after the slash. */
   #readNetwork(bytes: Uint8Array, at: number, address: number): number {
     const length = readOctet(bytes, at)
     if (length === NO_OCTET) return NOT_PLAIN
@@ -120,7 +120,7 @@ export class PlainLineReader {
     return next
   }
 
-  /** `at` stands behind the dash. */
+  /** `at` is the offset after the dash. */
   #readRange(bytes: Uint8Array, at: number, address: number): number {
     const end = this.#takeQuad(bytes, at)
     if (end === NOT_PLAIN) return NOT_PLAIN
@@ -133,7 +133,7 @@ export class PlainLineReader {
     return next
   }
 
-  /** A line of one IPv6 address or network. */
+  /** Reads a line with one IPv6 address or network. */
   #readIpv6(bytes: Uint8Array, start: number, lastEnd: number): number {
     const firstByte = bytes[start]
     if (!isHexDigit(firstByte) && firstByte !== COLON) return NOT_PLAIN
@@ -154,13 +154,13 @@ export class PlainLineReader {
     return this.#addIpv6(prefixLength) ? at + 1 : NOT_PLAIN
   }
 
-  /** Adds the network at the address that was scanned last; false when the list reader has to look at it. */
+  /** Adds the network at the address scanned last; false if the list reader must handle it. */
   #addIpv6(prefixLength: number): boolean {
     const { ipv6: words, hadQuad } = this.#scanner
     if (prefixLength === 128) {
       if (this.isZone && hadQuad) return false
     } else {
-      // What a dotted quad or a mapped address means depends on the prefix length.
+      // The meaning of a dotted quad or a mapped address depends on the prefix length.
       if (hadQuad || isMappedSpace(words, 96)) return false
       if (hasHostBits(words, 0, prefixLength)) {
         if (this.isZone) return false
@@ -201,8 +201,8 @@ export class PlainLineReader {
 }
 
 /**
- * The start of the line behind the one whose item ends at `at`, when nothing but the line's end or a comment behind a
- * blank follows; otherwise `NOT_PLAIN`.
+ * The start of the next line, if the item that ends at `at` is followed only by the line end or by a blank and a
+ * comment; otherwise `NOT_PLAIN`.
  */
 function startOfNext(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]
@@ -213,12 +213,14 @@ function startOfNext(bytes: Uint8Array, at: number): number {
   return bytes[end] === LINE_FEED ? end + 1 : NOT_PLAIN
 }
 
-/** The end of a comment that a blank at `at` stands before; `at` when there is none. */
+/** The end of the comment after the blank at `at`; `at` if there is none. */
 function endOfComment(bytes: Uint8Array, at: number): number {
   return bytes[at + 1] === HASH || bytes[at + 1] === SEMICOLON ? skipComment(bytes, at + 1) : at
 }
 
-/** The line feed that ends the comment at `start`, or the place where it is no plain comment any more. */
+/**
+ * Offset of the line feed that ends the comment at `start`, or of the first byte that a plain comment cannot contain.
+ */
 function skipComment(bytes: Uint8Array, start: number): number {
   const limit = start + MAX_PLAIN_BYTES
   let at = start
@@ -227,8 +229,8 @@ function skipComment(bytes: Uint8Array, start: number): number {
 }
 
 /**
- * The decimal number of one to three digits without leading zeros at `at`, with the bytes used shifted above it.
- * Never reads behind a line feed.
+ * The decimal number of one to three digits without leading zeros at `at`, with the number of bytes used shifted
+ * above it. Never reads beyond a line feed.
  */
 function readOctet(bytes: Uint8Array, at: number): number {
   const digit1 = bytes[at]! - DIGIT_0

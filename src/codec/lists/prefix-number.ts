@@ -7,12 +7,15 @@ const DASH = 0x2d
 const DIGIT_0 = 0x30
 const SEMICOLON = 0x3b
 
-/** The longest prefix length is `128`; longer numbers are refused unread, so that none can overflow. */
+/**
+ * Maximum number of digits: the largest prefix length is `128`. Longer numbers are refused unread, so that none can
+ * overflow.
+ */
 const MAX_DIGITS = 3
 
 /**
- * What stands behind a slash: the number of a prefix length, something that is meant as one and cannot be
- * (`/-1`, `/4294967320`), or something else (`/x`, `/24hours.html`, `/24/8`).
+ * What follows a slash: a prefix length, something meant as one that cannot be (`/-1`, `/4294967320`), or something
+ * else (`/x`, `/24hours.html`, `/24/8`).
  */
 export type BehindSlash = 'number' | 'impossible' | 'other'
 
@@ -22,7 +25,7 @@ export class PrefixNumber {
   /** Where the number ends. */
   end = 0
 
-  /** Reads the number at `start`, right behind the slash. Blanks and a plus sign may stand before it, as for scanf(3). */
+  /** Reads the number at `start`, right after the slash. Blanks and a plus sign may precede it, as for scanf(3). */
   read(bytes: Uint8Array, start: number, end: number): BehindSlash {
     let at = skipBlanks(bytes, start, end)
     const isApart = at > start
@@ -41,7 +44,7 @@ export class PrefixNumber {
   }
 }
 
-/** True when at most blanks and a comment follow. */
+/** True if nothing but blanks and a comment follows. */
 function isRestEmpty(bytes: Uint8Array, at: number, end: number): boolean {
   const next = skipBlanks(bytes, at, end)
   return next === end || bytes[next] === HASH || bytes[next] === SEMICOLON

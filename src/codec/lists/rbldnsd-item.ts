@@ -1,7 +1,7 @@
 /**
- * The items of rbldnsd zone files, as rbldnsd(8) reads its data sets ip4set, ip4trie, ip4tset, ip6trie and
- * ip6tset: complete addresses, leading parts of them, networks, and ranges of IPv4. All that follows a blank or a colon
- * is the text that it answers with. Tried on rbldnsd 1.0.
+ * The items of rbldnsd zone files, as rbldnsd(8) reads its data sets ip4set, ip4trie, ip4tset, ip6trie and ip6tset:
+ * complete addresses, leading parts of them, networks, and ranges of IPv4. Everything after a blank or a colon is the
+ * text of its answer. Compared with rbldnsd 1.0.
  */
 import type { IpRangeCollector } from '../../ip/ip-range-set.js'
 import { hasHostBits, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
@@ -16,17 +16,17 @@ const DIGIT_0 = 0x30
 const COLON = 0x3a
 const SEMICOLON = 0x3b
 const GROUPS = 8
-/** A directive that says how large a range may be: as a number of addresses, or as a prefix length. */
+/** A directive that limits the size of ranges, as a number of addresses or as a prefix length. */
 const MAX_RANGE = /^\$maxrange4[ \t]+(\/?)([0-9]{1,10})[ \t]*$/i
-/** Directives, default values and numbered texts that only zone files of rbldnsd have. */
+/** Directives, default values and numbered texts, which only zone files of rbldnsd have. */
 const ZONE_START = /^(?:\$(?:soa|ns|ttl|timestamp|maxrange4|dataset|[0-9=])|:[0-9.]*:|:[0-9.]+$)/i
 
-/** True for a line that shows its file to be a zone of rbldnsd, when it stands before any entry. */
+/** True for a line that, before any entry, shows that the file is a zone of rbldnsd. */
 export function startsRbldnsdZone(line: string): boolean {
   return ZONE_START.test(line)
 }
 
-/** Reads items of rbldnsd zones. */
+/** Reads items of zone files of rbldnsd. */
 export class RbldnsdItemReader {
   readonly #facts: ItemSink
   readonly #scanner = new AddressScanner()
@@ -38,7 +38,7 @@ export class RbldnsdItemReader {
     this.#facts = facts
   }
 
-  /** Takes notice of a directive, a line that begins with `$`. */
+  /** Reads a directive, a line that begins with `$`. */
   readDirective(line: string): void {
     const match = MAX_RANGE.exec(line)
     if (match === null) return
@@ -46,7 +46,7 @@ export class RbldnsdItemReader {
     this.#maxAddresses = match[1] === '/' ? 2 ** Math.max(0, 32 - number) : number
   }
 
-  /** True when ranges are limited, so that every item has to come here. */
+  /** True if ranges are limited, so that every item must be checked here. */
   get hasLimit(): boolean {
     return this.#maxAddresses < 2 ** 32
   }
@@ -60,7 +60,7 @@ export class RbldnsdItemReader {
     return outcome
   }
 
-  /** True for `A B`, `A - B` and `A NETMASK`, which people may read as more than the one address that rbldnsd takes. */
+  /** True for `A B`, `A - B` and `A NETMASK`, which look like more than the one address that rbldnsd reads. */
   #hasAddressBehind(bytes: Uint8Array, start: number, end: number): boolean {
     let at = start
     while (at < end && !isBlank(bytes[at])) at += 1
@@ -84,7 +84,7 @@ export class RbldnsdItemReader {
   #readIpv4(bytes: Uint8Array, at: number, end: number): ItemOutcome {
     const { ipv4: first, octets } = this.#scanner
     if (endsItem(bytes, at, end)) {
-      // A number alone would be a /8: rbldnsd takes that for a slip.
+      // A single number would be a /8: rbldnsd treats that as a mistake.
       return octets === 1 ? 'short-form' : this.#addRange(first, lastOf(first, octets))
     }
     if (bytes[at] === SLASH) {
@@ -100,7 +100,7 @@ export class RbldnsdItemReader {
     if (!endsItem(bytes, after, end)) return 'unknown'
     if (lastOctets === octets) return this.#addRange(first, lastOf(last, octets))
     if (lastOctets !== 1) return 'unknown'
-    // `203.0.113.1-9`: the number stands for the last one of the first address.
+    // `203.0.113.1-9`: the number replaces the last number of the first address.
     const span = 2 ** (8 * (4 - octets))
     const base = Math.floor(first / (span * 256)) * span * 256
     return this.#addRange(first, lastOf(base + (last >>> 24) * span, octets))
@@ -128,15 +128,15 @@ export class RbldnsdItemReader {
       if (prefixLength < 0 || hasHostBits(words, 0, Math.min(prefixLength, 128))) return 'unknown'
       return this.#facts.addIpv6Network(words, prefixLength, false)
     }
-    // One group alone would be a /16: rbldnsd takes that for a slip.
+    // A single group would be a /16: rbldnsd treats that as a mistake.
     if (bits === 16 || !endsItem(bytes, at, end)) return 'unknown'
     return this.#facts.addIpv6Network(words, bits, false)
   }
 
-  /** Bits of the groups that the last `#readGroups` found. */
+  /** Number of bits in the groups that the last `#readGroups` found. */
   #groupBits = 0
 
-  /** Reads leading groups (`2001:21ab:c000`), zeros behind them; returns their end, or -1. */
+  /** Reads leading groups (`2001:21ab:c000`); the rest of the address is zero. Returns their end, or -1. */
   #readGroups(bytes: Uint8Array, start: number, end: number): number {
     const words = this.#words.fill(0)
     let at = start
@@ -158,7 +158,7 @@ export class RbldnsdItemReader {
   }
 }
 
-/** True when a colon or a hexadecimal letter goes on what begins with digits. */
+/** True if a colon or a hexadecimal letter follows the leading digits. */
 function startsIpv6Group(bytes: Uint8Array, at: number, end: number): boolean {
   return at < end && (bytes[at] === COLON || isHexDigit(bytes[at]))
 }
@@ -174,7 +174,7 @@ function lastOf(first: number, octets: number): number {
   return first + 2 ** (8 * (4 - octets)) - 1
 }
 
-/** A number of one to three digits that ends the item, or -1. */
+/** The number of one to three digits that ends the item, or -1. */
 function readNumber(bytes: Uint8Array, start: number, end: number): number {
   let at = start
   let value = 0

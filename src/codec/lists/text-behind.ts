@@ -2,8 +2,8 @@ import { type AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import { isBlank, isItemEnd, isLetter, skipBlanks } from './list-bytes.js'
 
 /**
- * What was odd about an accepted item: `second-address`, another one on the line was left out; `path`, behind a slash
- * stood no prefix length; `joined`, text without a blank behind the address; `lone-cr`, a carriage return within the
+ * Remark about an accepted item: `second-address`, another address on the line was left out; `path`, no prefix length
+ * follows the slash; `joined`, text follows the address without a blank; `lone-cr`, a carriage return within the
  * line; `leading-zeros`, numbers such as `010`, which are decimal here and octal elsewhere.
  */
 export type ItemRemark = 'second-address' | 'path' | 'joined' | 'lone-cr' | 'leading-zeros'
@@ -17,10 +17,10 @@ const COLON = 0x3a
 const SEMICOLON = 0x3b
 const UNDERSCORE = 0x5f
 
-/** One more than the longest address, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`. */
+/** One more than the length of the longest address, `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`. */
 const MAX_WORD_BYTES = 46
 
-/** What is odd about the text from `at`, right behind an item, to the end of the line; undefined for nothing. */
+/** The remark about the text from `at`, right after an item, to the end of the line; undefined if there is none. */
 export function remarkBehind(
   scanner: AddressScanner,
   bytes: Uint8Array,
@@ -39,7 +39,7 @@ export function remarkBehind(
   return number < end && isDigit(bytes[number]) ? 'path' : undefined
 }
 
-/** True when a carriage return is followed by more than carriage returns and blanks. */
+/** True if a carriage return is followed by more than carriage returns and blanks. */
 export function hasLoneReturn(bytes: Uint8Array, at: number, end: number): boolean {
   let last = end
   while (last > at && (bytes[last - 1] === CARRIAGE_RETURN || isBlank(bytes[last - 1]))) last -= 1
@@ -47,7 +47,7 @@ export function hasLoneReturn(bytes: Uint8Array, at: number, end: number): boole
   return false
 }
 
-/** True when two colons or more stand in the word at `at`, as in IPv6 addresses. */
+/** True if the word at `at` contains at least two colons, as IPv6 addresses do. */
 export function looksLikeIpv6(bytes: Uint8Array, at: number, end: number): boolean {
   let colons = 0
   for (let place = at; place < end; place += 1) {
@@ -58,7 +58,7 @@ export function looksLikeIpv6(bytes: Uint8Array, at: number, end: number): boole
   return colons >= 2
 }
 
-/** True for `#`, and for `;` behind a blank: what follows is for people. */
+/** True for `#`, and for `;` after a blank: a comment follows. */
 function beginsComment(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === HASH || (bytes[at] === SEMICOLON && isBlank(bytes[at - 1]))
 }
@@ -78,24 +78,24 @@ function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end:
       scanner.scanIpv4(bytes, place, withoutDots(bytes, place, wordEnd))
       if (scanner.octets === 4) return true
     }
-    // Colons alone are the unspecified address, but also what separates columns.
+    // Colons alone are the unspecified address, but may also separate columns.
     if (looksLikeIpv6(bytes, place, wordEnd) && scanner.scanIpv6(bytes, place, wordEnd) > place + 2)
       return true
-    // A port or a value is joined by a colon: the address may stand behind it.
+    // The address may follow a key and a colon, or be followed by a colon and a port.
     const colon = bytes.subarray(place, wordEnd).indexOf(COLON)
     place = colon >= 0 ? place + colon + 1 : wordEnd
   }
   return false
 }
 
-/** The end of a word without the full stop of a sentence. */
+/** The end of a word, without the full stop of a sentence. */
 function withoutDots(bytes: Uint8Array, at: number, end: number): number {
   let place = end
   while (place > at && bytes[place - 1] === DOT) place -= 1
   return place
 }
 
-/** The end of the letters, digits, dots and colons at `at`, or a place behind which no address can end. */
+/** The end of the letters, digits, dots and colons at `at`, or an offset after which no address can end. */
 function endOfWord(bytes: Uint8Array, at: number, end: number): number {
   const limit = Math.min(end, at + MAX_WORD_BYTES)
   let place = at

@@ -11,9 +11,9 @@ const BACKSLASH = '\\'
 const PERCENT = '%'
 
 /**
- * Expands one stored message: `\n` is a line break (LF in the result), `\"` a quote, `\\` a backslash, `%A`
- * the client's address, `%%` a percent sign; other pairs stay as they are. As in the original `\%` gives a
- * backslash, `%\` a percent sign, and a pending character at the very end is lost.
+ * Expands one stored message: `\n` is a line break (LF in the result), `\"` a quote, `\\` a backslash, `%A` the
+ * client's address, `%%` a percent sign; other pairs stay as they are. As in the original, `\%` gives a backslash,
+ * `%\` a percent sign, and a pending character at the very end is lost.
  */
 export function expandMessage(message: string, clientAddress: string): string {
   let result = ''
@@ -35,9 +35,9 @@ export function expandMessage(message: string, clientAddress: string): string {
 }
 
 /**
- * The whole refusal, CR LF at each line end: the lines of all messages, `450-` before each but the last, which
- * has `450 `. A message that ends in a line break yields no empty line for it; no message at all gives one
- * empty line. Characters that would break a line (CR, LF, NUL) are taken out of the lines.
+ * The whole refusal, with CR LF at each line end: the lines of all messages, each preceded by `450-`, the last by
+ * `450 `. A message that ends in a line break yields no empty line for it; no message at all gives one empty line.
+ * Characters that would break a line (CR, LF, NUL) are removed.
  */
 export function formatListReply(
   code: ListReplyCode,

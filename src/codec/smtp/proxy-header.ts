@@ -14,14 +14,17 @@ import { canonicalIp, formatIpv4, formatIpv6 } from '../../ip/address.js'
 
 /** Longest version 1 line with its CR LF. Source: section 2.1. */
 export const MAX_PROXY_V1_BYTES = 107
-/** Longest version 2 rest we take: addresses are 36 bytes, and TLVs of real balancers stay below this. */
+/**
+ * Maximum length of a version 2 header after its first 16 bytes: addresses take 36 bytes, and the TLVs of real load
+ * balancers are shorter than the rest.
+ */
 export const MAX_PROXY_V2_REST_BYTES = 4096
 
 const V2_SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
 const V2_FIXED_BYTES = 16
 const V1_PREFIX = Buffer.from('PROXY ', 'latin1')
 
-/** Where the connection really comes from and was meant for; addresses canonical. */
+/** The real source and destination of the connection; canonical addresses. */
 export interface ProxiedEndpoints {
   sourceIp: string
   sourcePort: number
@@ -30,13 +33,13 @@ export interface ProxiedEndpoints {
 }
 
 export type ProxyHeaderResult =
-  /** Not all of the header is there yet. */
+  /** The header is not complete yet. */
   | { status: 'more' }
-  /** `endpoints` is undefined where the balancer speaks for itself: LOCAL, UNKNOWN and no address family. */
+  /** `endpoints` is undefined for a connection of the load balancer itself: LOCAL, UNKNOWN and no address family. */
   | { status: 'done'; endpoints: ProxiedEndpoints | undefined; bytesRead: number }
   | { status: 'bad'; reason: string }
 
-/** Decodes the header at the start of the received bytes; anything else there is bad. Never throws. */
+/** Decodes the header at the start of the received bytes; anything else is bad. Never throws. */
 export function decodeProxyHeader(bytes: Uint8Array): ProxyHeaderResult {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (buffer.length === 0) return { status: 'more' }

@@ -1,23 +1,22 @@
 /**
- * The recipient that a mail server would make of a RCPT command, whatever its spelling: comments, quotes, quoted
- * pairs, folding, source routes, doubled brackets, a trailing dot and case are what a sender may vary while the
- * mail still arrives. Lenient: any bytes give an address.
- * Source: RFC 5321 section 4.1.2 for paths, RFC 5322 section 3.2 for comments and quoting, and what Postfix, Exim and
- * OpenBSD's smtpd accept beside it.
+ * The recipient that a mail server would read from a RCPT command, whatever its spelling: a sender may vary comments,
+ * quotes, quoted pairs, folding, source routes, doubled brackets, a trailing dot and case, and the mail still
+ * arrives. Lenient: any bytes give an address. Source: RFC 5321 section 4.1.2 for paths, RFC 5322 section 3.2 for
+ * comments and quoting, and what Postfix, Exim and OpenBSD's smtpd accept in addition.
  */
 import { canonicalIp } from '../../ip/address.js'
 
 /** Parts without quoting, ASCII letters in lower case. */
 export interface RecipientAddress {
-  /** May hold any character, `@` included. */
+  /** May contain any character, even `@`. */
   local: string
-  /** Empty when there is no `@`: `postmaster`, or nothing at all for `<>`. */
+  /** Empty without an `@`, as in `postmaster` and `<>`. */
   domain: string
 }
 
 type Special = '<' | '>' | '@' | ':'
 type Token =
-  /** Text as it is meant: quotes and quoted pairs resolved. */
+  /** The text with quotes and quoted pairs resolved. */
   { kind: 'text'; value: string } | { kind: 'space' } | { kind: 'literal'; value: string } | { kind: Special }
 
 /** Reads the text after the colon of `RCPT TO:`, including parameters after the path; latin-1 text. */
@@ -84,13 +83,16 @@ function tokensOf(text: string): Token[] {
   return tokens
 }
 
-/** The content of a quoted string that begins at `start`, and where the text goes on; an open one ends with the text. */
+/**
+ * The content of the quoted string that begins at `start`, and the offset after it; an unclosed one extends to the
+ * end.
+ */
 function readQuoted(text: string, start: number): [string, number] {
   let value = ''
   let index = start + 1
   while (index < text.length && text[index] !== '"') {
     if (text[index] === '\\') index += 1
-    // Folding inside quotes is removed, its blanks are content.
+    // Folding inside quotes is removed; its blanks belong to the content.
     const character = text[index] ?? ''
     if (character !== '\r' && character !== '\n') value += character
     index += 1
@@ -98,7 +100,7 @@ function readQuoted(text: string, start: number): [string, number] {
   return [value, index + 1]
 }
 
-/** Behind the comment that begins at `start`; comments nest, an open one ends with the text. */
+/** Offset after the comment that begins at `start`; comments nest, and an unclosed one extends to the end. */
 function skipComment(text: string, start: number): number {
   let depth = 0
   for (let index = start; index < text.length; index += 1) {
@@ -113,7 +115,7 @@ function skipComment(text: string, start: number): number {
   return text.length
 }
 
-/** The text in the innermost brackets, or the first word if there are none. */
+/** The text in the innermost angle brackets, or the first word if there are none. */
 function pathOf(tokens: readonly Token[]): readonly Token[] {
   const open = tokens.findLastIndex(
     ({ kind }, index) => kind === '<' && !tokens.slice(0, index).some((token) => token.kind === '>'),
@@ -131,7 +133,7 @@ function withoutRoute(path: readonly Token[]): readonly Token[] {
   return colon < 0 ? tokens : tokens.slice(colon + 1)
 }
 
-/** A blank ends the domain unless a dot stands beside it: parameters follow. */
+/** A blank ends the domain (parameters follow) unless there is a dot next to it. */
 function domainTokens(tokens: readonly Token[]): readonly Token[] {
   const parts = trimmed(tokens)
   const end = parts.findIndex((token, index) => {
@@ -150,7 +152,7 @@ function trimmed(tokens: readonly Token[]): readonly Token[] {
   return tokens.slice(start, end)
 }
 
-/** The text of tokens; a blank counts unless it stands at an end or beside a dot. */
+/** The text of tokens; a blank counts unless it is at either end or next to a dot. */
 function textOf(tokens: readonly Token[]): string {
   const parts = trimmed(tokens)
   return parts
@@ -181,7 +183,7 @@ function foldDomain(text: string): string {
   return /[\u0080-\u00ff]/.test(domain) ? asciiDomain(domain) : domain
 }
 
-/** A name in UTF-8 and its form in ASCII are one domain. */
+/** A name in UTF-8 and its ASCII form are the same domain. */
 function asciiDomain(domain: string): string {
   if (/[\s/?#@:\\%[\]]/.test(domain)) return domain
   try {

@@ -1,9 +1,9 @@
 /**
  * Recognises the commands of spamd's SMTP dialogue and their arguments.
  *
- * Commands are known by a case-insensitive prefix of the line (`QUITTER` is QUIT, `HELOfoo` is HELO foo);
- * leading blanks are not skipped. A line with a NUL byte is no command: nothing may hide behind it.
- * Source: getcmd/setlog/nextstate of OpenBSD's spamd.c.
+ * Commands are recognised by a case-insensitive prefix of the line (`QUITTER` is QUIT, `HELOfoo` is HELO foo);
+ * leading blanks are not skipped. A line with a NUL byte is not a command: no text can be hidden after it. Source:
+ * getcmd/setlog/nextstate of OpenBSD's spamd.c.
  */
 import { detachText } from './smtp-line.js'
 
@@ -19,7 +19,7 @@ export type SmtpVerb =
   | 'STARTTLS'
   | 'unknown'
 
-/** Most bytes of a HELO name, a sender or a recipient (MAX_MAIL less its terminator). */
+/** Maximum length of a HELO name, a sender or a recipient (MAX_MAIL without its terminator). */
 export const MAX_ARGUMENT_BYTES = 1023
 
 const FOUR_LETTER_VERBS: ReadonlySet<string> = new Set([
@@ -34,7 +34,7 @@ const FOUR_LETTER_VERBS: ReadonlySet<string> = new Set([
 ])
 const STARTTLS = 'STARTTLS'
 
-/** The command that a line (without its end) begins with. */
+/** The command with which a line (without its line end) begins. */
 export function parseSmtpVerb(line: string): SmtpVerb {
   if (line.includes('\0')) return 'unknown'
   const verb = line.slice(0, 4).toUpperCase()
@@ -42,14 +42,14 @@ export function parseSmtpVerb(line: string): SmtpVerb {
   return line.slice(0, STARTTLS.length).toUpperCase() === STARTTLS ? STARTTLS : 'unknown'
 }
 
-/** The name after HELO or EHLO, cut to 1023 bytes; empty when there is none. */
+/** The name after HELO or EHLO, truncated to 1023 bytes; empty if there is none. */
 export function parseHeloName(line: string): string {
   return firstWord(line, 4)
 }
 
 /**
- * The sender or recipient after the first colon, angle brackets included, cut to 1023 bytes. Empty when
- * nothing follows the colon; undefined when the line has no colon.
+ * The sender or recipient after the first colon with its angle brackets, truncated to 1023 bytes. Empty if nothing
+ * follows the colon; undefined if the line has no colon.
  */
 export function parseMailPath(line: string): string | undefined {
   const colon = line.indexOf(':')

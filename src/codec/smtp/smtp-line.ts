@@ -6,10 +6,13 @@
  * Source: spamd.c of OpenBSD (input buffer of 8192 bytes); RFC 5321 section 4.5.3.1 asks for 512 only.
  */
 
-/** Longest line in bytes: what the input buffer of the original holds beside its terminator. */
+/** Maximum length of a line in bytes: the input buffer of the original without its terminator. */
 export const MAX_LINE_BYTES = 8191
 
-/** Text up to this length is kept as it is; longer rests are copied, so that they do not pin a big chunk. */
+/**
+ * Pending text up to this length is kept as it is; longer text is copied, so that it does not keep a large chunk in
+ * memory.
+ */
 const SMALL_TEXT_LENGTH = 1024
 
 const LF = '\n'
@@ -24,7 +27,10 @@ export class SmtpLineReader {
     return this.#pending.length - this.#start
   }
 
-  /** Adds received bytes. The caller bounds them: it pushes one read at a time and drains `next` between. */
+  /**
+   * Adds received bytes. The caller limits them: it pushes one read at a time and calls `next` until it returns
+   * undefined.
+   */
   push(chunk: Uint8Array): void {
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     this.#pending = this.pendingBytes === 0 ? text : this.#pending.slice(this.#start) + text
@@ -51,13 +57,13 @@ export class SmtpLineReader {
     return text
   }
 
-  /** Forgets everything pending: bytes sent ahead of a TLS handshake must not count as sent inside it. */
+  /** Discards everything pending: bytes sent before a TLS handshake must not count as sent inside it. */
   clear(): void {
     this.#pending = ''
     this.#start = 0
   }
 
-  /** Throws away what is pending beyond the first `maxBytes`. */
+  /** Discards what is pending beyond the first `maxBytes`. */
   truncate(maxBytes: number): void {
     if (this.pendingBytes <= maxBytes) return
     this.#pending = detachText(this.#pending.slice(this.#start, this.#start + maxBytes))

@@ -1,17 +1,17 @@
-/** A list source that people still have in spamd.conf although it has gone. */
+/** A list source that is still found in spamd.conf files although it no longer exists. */
 export interface DeadSource {
   name: string
-  /** What became of it and when: completes `NAME ...`. */
+  /** What happened to it, and when; completes `NAME ...`. */
   fate: string
-  /** What to use in its place. */
+  /** What to use instead. */
   replacement: string
 }
 
 interface KnownSource extends DeadSource {
-  /** The host, or the end of one behind a dot; with `path`, the start of the path below it as well. */
+  /** The host or a parent domain of it; with `path`, also the start of the path on it. */
   hosts?: RegExp
   path?: RegExp
-  /** The file name, wherever it is kept, or a label of the host. */
+  /** The file name on any host, or a label of the host. */
   word?: RegExp
 }
 
@@ -97,8 +97,8 @@ const KNOWN_SOURCES: readonly KnownSource[] = [
 ]
 
 /**
- * The dead source that a URL without its scheme asks for, if it is a known one. Only its host and the path below it,
- * and names of hosts and files, count: a folder of somebody's own may be called as it likes.
+ * The known dead source that a URL without its scheme refers to, if any. Only the host with the path on it, and names
+ * of hosts and files count: a folder may have any name.
  */
 export function findDeadSource(location: string): DeadSource | undefined {
   const [, host = '', path = ''] =

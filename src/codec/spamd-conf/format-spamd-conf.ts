@@ -3,8 +3,8 @@ import type { ListMessage } from './spamd-conf-fields.js'
 import type { ListEntry, SpamdList } from './spamd-list.js'
 
 /**
- * Writes the usable lists as a spamd.conf in which everything that `tc=` includes is in place: what
- * `parseSpamdConf` reads back to the same lists. Text is Latin-1, one character a byte.
+ * Writes the usable lists as a spamd.conf with every `tc=` replaced by what it includes; `parseSpamdConf` reads it
+ * back as the same lists. Text is Latin-1, one character per byte.
  */
 export function formatSpamdConf(lists: readonly ListEntry[]): string {
   const usable = lists.filter((list) => list.isUsable)

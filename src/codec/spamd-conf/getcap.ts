@@ -1,11 +1,11 @@
 /**
- * The capability databases of getcap(3), as spamd.conf uses them: records of colon-separated fields, one a
- * line, with the place in the file of everything. Text is held as Latin-1, one character a byte.
+ * The capability databases of getcap(3), as spamd.conf uses them: records of colon-separated fields, one per line,
+ * each with its position in the file. Text is held as Latin-1, one character per byte.
  *
- * Source: getcap(3) and spamd.conf(5) of OpenBSD; what differs on purpose is said at its place.
+ * Source: getcap(3) and spamd.conf(5) of OpenBSD; intended differences are noted where they are made.
  */
 
-/** A place in a file, both counted from 1; columns count bytes. */
+/** A position in a file, both numbers from 1; columns count bytes. */
 export interface TextPosition {
   line: number
   column: number
@@ -15,7 +15,7 @@ export interface TextPosition {
 export interface CapabilityField {
   readonly text: string
   readonly position: TextPosition
-  /** The place of the character `text[offset]`, which may stand in a later line, of a field without quotes. */
+  /** The position of the character `text[offset]`, possibly in a later line, of a field without quotes. */
   positionAt(offset: number): TextPosition
 }
 
@@ -25,21 +25,21 @@ export interface CapabilityRecord {
   readonly position: TextPosition
   /** The fields after the names. `#` starts no comment here. */
   readonly fields: readonly CapabilityField[]
-  /** The fields as the record `all` has them: a colon between double quotes ends a field too. */
+  /** The fields as read for the record `all`: a colon between double quotes ends a field, too. */
   readonly unquotedFields: readonly CapabilityField[]
   /** Lines of the file that were joined. */
   readonly lineCount: number
-  /** Where a backslash ended the last line of the file, so that nothing follows it. */
+  /** Position of a backslash that ends the last line of the file, so that nothing follows it. */
   readonly openContinuation: TextPosition | undefined
-  /** Where a backslash stands at the end but for blanks behind it, which keep it from joining. */
+  /** Position of a backslash at the end that does not join the next line because blanks follow it. */
   readonly blankedContinuation: TextPosition | undefined
-  /** Where the text ends, when that is within double quotes. */
+  /** Position of the end of the text, if that is within double quotes. */
   readonly openQuoteEnd: TextPosition | undefined
-  /** Continued lines after the first one that begin with `#`, which people take for comments. */
+  /** Continued lines after the first one that begin with `#` and so look like comments. */
   readonly commentLikeLines: readonly TextPosition[]
 }
 
-/** A comment that ends in a backslash and so hides the next line. */
+/** A comment that ends with a backslash and so hides the next line. */
 export interface SwallowedLine {
   position: TextPosition
   text: string
@@ -50,7 +50,7 @@ export interface CapabilityDatabase {
   swallowedLines: SwallowedLine[]
 }
 
-/** Part of a joined record that comes from one line of the file. */
+/** The part of a joined record that comes from one line of the file. */
 interface LinePart {
   /** Where the part begins in the joined text. */
   start: number
@@ -64,10 +64,9 @@ interface JoinedLine {
 }
 
 /**
- * Splits a file into records. Lines end at LF or CR LF (the original knows LF only) and the last may lack
- * its end (the original ignores such a record). A backslash right before the line end joins the next line,
- * also in comments; both vanish and nothing is trimmed. Joined lines that are empty or begin with `#` are
- * no records.
+ * Splits a file into records. Lines end with LF or CR LF (in the original only LF), and the last line may lack its
+ * end (the original ignores such a record). A backslash right before the line end joins the next line, also in
+ * comments; both are removed and nothing is trimmed. Joined lines that are empty or begin with `#` are not records.
  */
 export function parseCapabilities(text: string): CapabilityDatabase {
   const records: CapabilityRecord[] = []
@@ -87,8 +86,8 @@ export function parseCapabilities(text: string): CapabilityDatabase {
 }
 
 /**
- * True when one of the names is `name`: it stands at the beginning or after a vertical bar, and the next
- * character is a vertical bar or the end. So `a|b` is found both as `a` and as `a|b`.
+ * True if one of the names is `name`: it is at the beginning or after a vertical bar, and a vertical bar or the end
+ * follows. So `a|b` is found both as `a` and as `a|b`.
  */
 export function hasName(record: CapabilityRecord, name: string): boolean {
   let at = 0
@@ -103,7 +102,7 @@ export function hasName(record: CapabilityRecord, name: string): boolean {
   }
 }
 
-/** How a capability was found: `cancelled` stands before any definition (`:cap@:`). */
+/** Result of a search for a capability; `cancelled`: `:cap@:` precedes any definition. */
 export type FoundCapability =
   | { kind: 'present'; value: string; field: CapabilityField }
   | { kind: 'cancelled'; field: CapabilityField }
@@ -144,9 +143,9 @@ const NAMED_ESCAPES: Readonly<Record<string, string>> = {
 }
 
 /**
- * The value of a string capability: `^X` is a control character, a backslash with one to three octal digits
- * that byte, with one of `btnfrec` (either case) a control character, ESC or a colon, with anything else
- * that itself. An escape that is cut off at the end vanishes. Source: cgetstr in getcap(3).
+ * The value of a string capability: `^X` is a control character, a backslash with one to three octal digits that
+ * byte, with one of `btnfrec` (either case) a control character, ESC or a colon, with any other character that
+ * character. An escape that is cut off at the end is dropped. Source: cgetstr in getcap(3).
  */
 export function decodeCapabilityString(text: string): string {
   return text.replace(
@@ -161,7 +160,7 @@ export function decodeCapabilityString(text: string): string {
   )
 }
 
-/** Text that `decodeCapabilityString` turns back, without colons, quotes, line ends or bare carets. */
+/** Inverse of `decodeCapabilityString`; the result has no colons, quotes, line ends or bare carets. */
 export function encodeCapabilityString(value: string): string {
   return value.replace(/[\u0000-\u001f":\\^\u007f]/g, (character) => {
     if (character === ':') return '\\c'
@@ -172,8 +171,8 @@ export function encodeCapabilityString(value: string): string {
 }
 
 /**
- * The number of a numeric capability: `0x` hexadecimal, a leading `0` octal, else decimal; undefined when
- * it is none, or above 2^53. Source: cgetnum in getcap(3).
+ * The number of a numeric capability: hexadecimal after `0x`, octal after a leading `0`, otherwise decimal; undefined
+ * if it is not a number or above 2^53. Source: cgetnum in getcap(3).
  */
 export function parseCapabilityNumber(text: string): number | undefined {
   let value: number
@@ -208,7 +207,7 @@ function* joinLines(text: string): Generator<JoinedLine> {
   if (joined.parts.length > 0) yield joined
 }
 
-/** A record that is split only when it is asked for: most of a large file never is. */
+/** A record that is split into fields on first use: most records of a large file are never used. */
 class JoinedRecord implements CapabilityRecord {
   readonly names: string
   readonly #joined: JoinedLine
@@ -279,8 +278,8 @@ class JoinedField implements CapabilityField {
 }
 
 /**
- * Splits at colons. With `quotes`, a double quote that has no backslash right before it starts or ends a
- * stretch in which a colon is written as if it were `\C`; quotes themselves stay.
+ * Splits at colons. With `quotes`, a double quote without a backslash right before it starts or ends a section in
+ * which a colon is read as if it were `\C`; the quotes themselves are kept.
  */
 function splitFields(joined: JoinedLine, quotes: boolean): CapabilityField[] {
   const { text } = joined
@@ -303,7 +302,7 @@ function splitFields(joined: JoinedLine, quotes: boolean): CapabilityField[] {
   return fields
 }
 
-/** The place of a character of the joined text; one after a joint belongs to the later line. */
+/** The position of a character of the joined text; one right after a joined line end belongs to the later line. */
 function positionOf(joined: JoinedLine, at: number): TextPosition {
   let low = 0
   let high = joined.parts.length
@@ -316,7 +315,7 @@ function positionOf(joined: JoinedLine, at: number): TextPosition {
   return { line: part.line, column: at - part.start + 1 }
 }
 
-/** The lines of a joined line after its first, each without what follows it. */
+/** The lines after the first one of a joined line, each without what follows it. */
 function continuedLines({ text, parts }: JoinedLine): { line: number; text: string }[] {
   return parts
     .map((part, index) => ({ line: part.line, text: text.slice(part.start, parts[index + 1]?.start) }))

@@ -19,18 +19,18 @@ import {
 } from './spamd-conf-fields.js'
 import { LIST_METHODS, type ListMethod, type SpamdList } from './spamd-list.js'
 
-/** Columns of a table; lists have a dozen. */
+/** Maximum number of columns of a table; lists have about a dozen. */
 const MAX_COLUMN = 1000
 
-/** errno text that the original adds for whatever it cannot find. */
+/** errno text that the original adds for anything that it cannot find. */
 export const NOT_FOUND = 'No such file or directory'
 
-/** What stands around a list. */
+/** The surroundings of a list. */
 export interface ListContext {
   index: RecordIndex
   /** The last black list before it. */
   black: string | undefined
-  /** Lines in which a record begins with a blank: they were most likely meant to continue the one before. */
+  /** Lines in which a record begins with a blank: most likely they were meant to continue the previous one. */
   indentedLines: ReadonlySet<number>
 }
 
@@ -42,7 +42,7 @@ export interface Refusal {
   original: string | undefined
 }
 
-/** A list with its record, or why there is none and what is known anyway. */
+/** A list with its record, or why it cannot be used and what is known of it. */
 export type ReadList =
   | { ok: true; list: SpamdList; record: CapabilityRecord; fields: readonly CapabilityField[] }
   | { ok: false; refusal: Refusal; colour: Colour; isNever: boolean }
@@ -50,7 +50,7 @@ export type ReadList =
 type Colour = 'black' | 'white' | undefined
 type MessageField = ReturnType<typeof findCapability>
 
-/** A record under the name of a list. */
+/** The record with the name of a list. */
 interface ListRecord {
   name: string
   record: CapabilityRecord
@@ -136,7 +136,7 @@ function refuseColourless(
 
 type Parts = Pick<SpamdList, 'message' | 'method' | 'location' | 'column' | 'minEntries'>
 
-/** What the fields of a list say, in the order in which the original looks at them. */
+/** Reads the fields of a list in the order of the original. */
 function readParts(
   list: ListRecord,
   position: TextPosition,
@@ -183,7 +183,7 @@ function refuseMissingMessage({ name, record, colour, messageField }: ListRecord
   }
 }
 
-/** How and where from a list is fetched. */
+/** Method and location of a list. */
 function readSource(
   list: ListRecord,
   context: ListContext,
@@ -216,7 +216,7 @@ function readSource(
   return { method, location }
 }
 
-/** Why there is no file, as far as the record shows: quotes that do not end take the fields behind them. */
+/** Why there is no file, as far as the record shows: unclosed quotes swallow the fields after them. */
 function refuseMissingFile(
   { name, record, colour, messageField }: ListRecord,
   file: MessageField,
@@ -244,7 +244,7 @@ function refuseMissingFile(
   }
 }
 
-/** The method, or the field that names an unknown one. */
+/** The method, or the field with an unknown one. */
 function readMethod(
   fields: readonly CapabilityField[],
 ): ListMethod | { text: string; position: TextPosition } {
@@ -255,7 +255,7 @@ function readMethod(
   return method ?? { text, position: found.field.position }
 }
 
-/** The message of a black list; a white list has none, whatever it says. */
+/** The message of a black list; a white list has none, even if its record has one. */
 function readListMessage({
   name,
   record,

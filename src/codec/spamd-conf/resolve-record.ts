@@ -7,17 +7,20 @@ import {
   type TextPosition,
 } from './getcap.js'
 
-/** Includes nest this deep at most. Source: getcap(3), MAX_RECURSION. */
+/** Maximum nesting of includes. Source: getcap(3), MAX_RECURSION. */
 const MAX_INCLUDE_DEPTH = 32
-/** Fields of one record with all it includes: enough for the longest `all`, and each nesting could double them. */
+/**
+ * Maximum number of fields of one record with all its includes: enough for the longest `all`. Each nesting could
+ * double them.
+ */
 const MAX_FIELDS = 16384
 
-/** The fields of a record with its includes in place, or where and why one cannot be resolved. */
+/** The fields of a record with its includes resolved, or where and why one cannot be resolved. */
 export type ResolvedFields =
   | { ok: true; fields: CapabilityField[] }
   | { ok: false; position: TextPosition; message: string; fix: string }
 
-/** Finds records by name; the first one of a name counts. */
+/** Finds records by name; of several with one name, the first counts. */
 export class RecordIndex {
   readonly #records: readonly CapabilityRecord[]
   readonly #bySingleName = new Map<string, CapabilityRecord>()
@@ -38,9 +41,8 @@ export class RecordIndex {
 }
 
 /**
- * Puts the fields of the named record in place of each `tc=NAME`, again and again. Unlike in the original,
- * `:tc=` inside a quoted message is text. `fields`: where a field ends;
- * in the record `all` quotes mean nothing.
+ * Puts the fields of the named record in place of each `tc=NAME`, again and again. Unlike in the original, `:tc=`
+ * inside a quoted message is text. `fields` says where a field ends: in the record `all`, quotes have no meaning.
  */
 export function resolveRecord(
   record: CapabilityRecord,

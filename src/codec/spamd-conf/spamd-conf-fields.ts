@@ -9,15 +9,15 @@ import {
   type TextPosition,
 } from './getcap.js'
 
-/** The message of a black list: its text (Latin-1, one character a byte), or the file that holds it. */
+/** The message of a black list: its text (Latin-1, one character per byte), or the file that contains it. */
 export type ListMessage = { kind: 'text'; text: string } | { kind: 'file'; path: string }
 
-/** A numeric capability: its value, undefined when it is absent, or what is wrong with it. */
+/** A numeric capability: its value, undefined if absent, or the problem with it. */
 export type NumberField =
   | { isUsable: true; value: number | undefined }
   | { isUsable: false; position: TextPosition; message: string; fix: string }
 
-/** Reads `NAME#NUMBER`, which must lie from `low` to `high`. */
+/** Reads `NAME#NUMBER`; the number must be from `low` to `high`. */
 export function readNumber(
   fields: readonly CapabilityField[],
   name: string,
@@ -38,20 +38,20 @@ export function readNumber(
   return { isUsable: false, position: asText.field.position, message, fix }
 }
 
-/** The value of `msg`; undefined for the one that means nothing: a lone double quote. */
+/** The value of `msg`; undefined for a single double quote, which has no meaning. */
 export function readMessage(value: string): ListMessage | undefined {
   const text = decodeCapabilityString(value)
   if (!text.startsWith('"') || !text.endsWith('"')) return { kind: 'file', path: utf8(text) }
   return text.length < 2 ? undefined : { kind: 'text', text: text.slice(1, -1) }
 }
 
-/** A list name in `all` and where it stands. */
+/** A list name in `all` and its position. */
 export interface NamedList {
   text: string
   position: TextPosition
 }
 
-/** The list names in a field of `all`, which blanks and tabs separate too. */
+/** The list names in a field of `all`, also separated by blanks and tabs. */
 export function splitNames(field: CapabilityField): NamedList[] {
   return [...field.text.matchAll(/[^ \t]+/g)].map((match) => ({
     text: match[0],
@@ -59,32 +59,32 @@ export function splitNames(field: CapabilityField): NamedList[] {
   }))
 }
 
-/** True for a list name that is surely a field of the next record. */
+/** True for a list name that is obviously a field of the next record. */
 export function looksLikeCapability(name: string): boolean {
   return /^(?:black|white)$|^(?:msg|method|file)=/.test(name)
 }
 
-/** False for text that names nothing: an empty path, URL or command, or one that a NUL byte would cut off. */
+/** False for an empty path, URL or command, or one that a NUL byte would cut off. */
 export function canBeNamed(location: string): boolean {
   return location !== '' && !location.includes('\0')
 }
 
-/** True when the fields define the capability. */
+/** True if the fields define the capability. */
 export function isPresent(fields: readonly CapabilityField[], name: string, type: ':' | '=' | '#'): boolean {
   return findCapability(fields, name, type).kind === 'present'
 }
 
-/** Where to point for a capability that is cancelled or missing. */
+/** Position to report for a capability that is cancelled or missing. */
 export function placeOf(found: FoundCapability, record: CapabilityRecord): TextPosition {
   return found.kind === 'absent' ? record.position : found.field.position
 }
 
-/** Text of the file made safe for a message to people. */
+/** Text of the file, escaped for a message. */
 export function shown(wireText: string): string {
   return escapeControl(utf8(wireText))
 }
 
-/** The text that bytes, one a character, spell in UTF-8. */
+/** Decodes text of one character per byte as UTF-8. */
 export function utf8(wireText: string): string {
   return Buffer.from(wireText, 'latin1').toString('utf8')
 }

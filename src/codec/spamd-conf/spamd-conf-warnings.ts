@@ -10,10 +10,10 @@ import {
 import type { RecordIndex } from './resolve-record.js'
 import { shown } from './spamd-conf-fields.js'
 
-/** Takes one warning: its place, what is wrong, and what to write. */
+/** Receives one warning: its position, what is wrong, and what to write instead. */
 type Report = (position: TextPosition, message: string, fix: string) => void
 
-/** What the capabilities of a list are called, with the sign that a value follows. */
+/** Names of the capabilities of a list, with the character that precedes the value. */
 const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
   black: '',
   white: '',
@@ -30,7 +30,7 @@ const KNOWN_CAPABILITIES: Readonly<Record<string, '' | '=' | '#'>> = {
   min: '#',
 }
 
-/** A usable list with what is needed to find fault with it. */
+/** A usable list with what the checks for warnings need. */
 export interface CheckedList {
   name: string
   colour: 'black' | 'white'
@@ -41,11 +41,11 @@ export interface CheckedList {
   location: string
   /** The black list before it in `all`. */
   black: string | undefined
-  /** Where `all` names it. */
+  /** Position of its name in `all`. */
   namedAt: TextPosition
 }
 
-/** Warns about records that are surely not what their author meant. */
+/** Warns about records that are certainly not what their author meant. */
 export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, report: Report): void {
   for (const { position, text } of database.swallowedLines) {
     report(
@@ -67,7 +67,10 @@ export function warnAboutFile(database: CapabilityDatabase, index: RecordIndex, 
   }
 }
 
-/** A line that is meant to continue a record but begins one, since the line before lacks its backslash. */
+/**
+ * Warns about a line that was meant to continue a record but begins a new one, since the line before lacks its
+ * backslash.
+ */
 function warnAboutStrayRecord(
   record: CapabilityRecord,
   previous: CapabilityRecord | undefined,
@@ -110,7 +113,7 @@ function warnAboutShadowedNames(record: CapabilityRecord, index: RecordIndex, re
   }
 }
 
-/** Warns about records of lists that `all` does not name (`named`); what `tc=` includes somewhere is a template. */
+/** Warns about records of lists that `all` does not name (`named`); a record that some `tc=` includes is a template. */
 export function warnAboutUnused(
   records: readonly CapabilityRecord[],
   index: RecordIndex,
@@ -159,7 +162,7 @@ export function warnAboutList(list: CheckedList, report: Report): void {
 }
 
 function warnAboutCapabilities({ fields, record }: CheckedList, report: Report): void {
-  // A list may well stand before what `tc=` includes to have its own say; only a field of its own can be lost by mistake.
+  // A list may intentionally override what `tc=` includes; only a repeated field of its own is likely a mistake.
   const ownEnd = record.position.line + record.lineCount
   const isOwn = ({ line }: TextPosition) => line >= record.position.line && line < ownEnd
   const seen = new Set<string>()
@@ -182,7 +185,10 @@ function warnAboutCapabilities({ fields, record }: CheckedList, report: Report):
   }
 }
 
-/** Without double quotes at both ends a msg is the path of a file, which a text hardly ever is. */
+/**
+ * Warns about a msg without double quotes at both ends, which is read as the path of a file although it looks like
+ * text.
+ */
 function warnAboutMessage(value: string, position: TextPosition, report: Report): void {
   const text = decodeCapabilityString(value)
   if (text.startsWith('/') || (text.startsWith('"') && text.endsWith('"'))) return
@@ -219,7 +225,10 @@ function warnAboutLocation({ method, location }: CheckedList, position: TextPosi
   }
 }
 
-/** What a source asks of servers, without schemes; a path with the method file is a host where it looks like one. */
+/**
+ * The locations on servers that a source requests, without schemes; a path with the method file is a host if it looks
+ * like one.
+ */
 function urlsOf(method: string, location: string): string[] {
   if (method === 'exec') return [...location.matchAll(/(?:https?|ftp):\/\/(\S+)/gi)].map(([, url]) => url!)
   return method === 'file' && location.startsWith('/') ? [] : [location]

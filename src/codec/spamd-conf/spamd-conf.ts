@@ -5,23 +5,23 @@ import { looksLikeCapability, type NamedList, shown, splitNames, utf8 } from './
 import { warnAboutFile, warnAboutList, warnAboutUnused } from './spamd-conf-warnings.js'
 import type { ConfDiagnostic, ListEntry } from './spamd-list.js'
 
-/** What a spamd.conf says. */
+/** The content of a spamd.conf. */
 export interface SpamdConf {
   /** The lists that `all` names, in its order; empty when there is no usable `all`. */
   lists: ListEntry[]
-  /** Errors and warnings by place in the file. An error without `list` is about the file as a whole. */
+  /** Errors and warnings, ordered by position in the file. An error without `list` is about the whole file. */
   diagnostics: ConfDiagnostic[]
 }
 
-/** Far above any real file; keeps the work bounded when a wrong file is named. */
+/** Far above any real file; bounds the work if a wrong file is named. */
 export const MAX_CONF_BYTES = 256 * 1024
-/** Lists that `all` may name: ten times what the largest public collections offer. */
+/** Maximum number of lists in `all`: ten times what the largest public collections offer. */
 const MAX_LISTS = 4096
-/** Findings that are reported: a file with more is not a spamd.conf. */
+/** Maximum number of findings that are reported: a file with more is not a spamd.conf. */
 const MAX_DIAGNOSTICS = 1000
 /**
- * Reads a spamd.conf. Never throws: what cannot be used is reported in `diagnostics`, and `lists` keeps its
- * place. `fileName` is only for the diagnostics.
+ * Reads a spamd.conf. Never throws: a list that cannot be used is reported in `diagnostics` and keeps its place in
+ * `lists`. `fileName` is only used in the diagnostics.
  */
 export function parseSpamdConf(bytes: Uint8Array, options: { fileName: string }): SpamdConf {
   return new ConfReader(options.fileName).read(bytes)
@@ -117,7 +117,7 @@ class ConfReader {
     return []
   }
 
-  /** A backslash too many makes the record after `all` part of it. */
+  /** Warns about a superfluous backslash, which makes the record after `all` part of it. */
   #refuseRunOn(names: readonly NamedList[], runOn: NamedList, index: RecordIndex): NamedList[] {
     const missing = names.find(({ text }) => index.find(text) === undefined)!
     this.#error(

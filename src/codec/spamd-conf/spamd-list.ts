@@ -10,7 +10,7 @@ export type ListMethod = (typeof LIST_METHODS)[number]
 /** A list of spamd.conf that can be fetched. */
 export interface SpamdList {
   isUsable: true
-  /** Latin-1, one character per byte; no semicolon, which ends it in the protocol of spamd. */
+  /** Latin-1, one character per byte; without semicolons, since one ends the name in the protocol of spamd. */
   name: string
   colour: 'black' | 'white'
   /** Present for black lists only. */
@@ -20,31 +20,34 @@ export interface SpamdList {
   location: string
   /** `:column#N:`, from 1: the column of a table that contains the addresses. */
   column: number | undefined
-  /** `:min#N:`: fewer entries mean that something is wrong with the source. */
+  /** `:min#N:`: the list is refused if it has fewer entries. */
   minEntries: number | undefined
   /** `:empty_ok:`: the list may shrink, even to nothing. */
   isEmptyOk: boolean
-  /** `:as_root:`: a file is opened, or a command run, with the rights that spamd-setup was started with. */
+  /** `:as_root:`: the file is opened, or the command run, with the rights with which spamd-setup was started. */
   isAsRoot: boolean
-  /** `:allow_private:`: a server on the Internet may redirect to an address of the inside. */
+  /** `:allow_private:`: a server on the Internet may redirect to a private address. */
   isPrivateAllowed: boolean
-  /** `:wide_ok:`: the list may hold very wide networks and grow as it likes. */
+  /** `:wide_ok:`: the list may contain very wide networks and grow without limit. */
   isWideOk: boolean
-  /** `:never:`: nothing in this list is ever blocked by a downloaded list. */
+  /** `:never:`: no downloaded list may block anything in this list. */
   isNever: boolean
-  /** A white list for the black list before it; false for black lists, and for a `:never:` list without `:white:`. */
+  /**
+   * True for a white list, which applies to the black list before it; false for black lists, and for a `:never:` list
+   * without `:white:`.
+   */
   isException: boolean
   /** The black list from which a white list removes addresses; undefined for one before any black list. */
   appliesTo: string | undefined
-  /** Where `all` names it. */
+  /** Position of its name in `all`. */
   position: TextPosition
 }
 
-/** A list that `all` names but that cannot be used; its place in the order still counts. */
+/** A list that `all` names but that cannot be used; its place in the order still matters. */
 export interface UnusableList {
   isUsable: false
   name: string
-  /** Undefined when not even that is known: it must be treated as a white list that failed. */
+  /** Undefined if even that is unknown: it must be treated as a failed white list. */
   colour: 'black' | 'white' | undefined
   /** For a white list the black list before it, as in `SpamdList`. */
   appliesTo: string | undefined
@@ -60,7 +63,7 @@ export interface ConfDiagnostic extends Diagnostic {
   /** The list that it is about; undefined for the file as a whole. */
   list: string | undefined
   /**
-   * The original's last message before it gives up, without its name and not yet escaped; undefined when it
+   * The original's last message before it gives up, without the program name and not yet escaped; undefined if it
    * continues.
    */
   original: string | undefined

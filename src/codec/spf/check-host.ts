@@ -1,10 +1,9 @@
 /**
- * Evaluates a domain's SPF record for a client: check_host() of RFC 7208, as a dialogue that yields DNS
- * queries and receives the answers. It reads no clock: the runner of the dialogue ends it when it takes too
- * long.
+ * Evaluates a domain's SPF record for a client: check_host() of RFC 7208, as a dialogue that yields DNS queries and
+ * receives the answers. It reads no clock: the runner of the dialogue ends it if it takes too long.
  *
- * The text behind `exp=` is never asked for, since nobody is shown it; its form is checked as that of all
- * terms. Source: RFC 7208 sections 4 to 7.
+ * The text that `exp=` names is never looked up, since it is not shown to anyone; its syntax is checked like that of
+ * all terms. Source: RFC 7208 sections 4 to 7.
  */
 import { familyOf } from '../../ip/address.js'
 import { isInNetwork, networkOf } from '../../ip/cidr.js'
@@ -26,28 +25,28 @@ import type { DualLength, SpfDirective, SpfHostMechanism, SpfOutcome } from './s
 /** Source: RFC 7208 section 2.6. */
 export type SpfResult = SpfOutcome | 'none' | 'temperror' | 'permerror'
 
-/** Who is asked about. */
+/** The client and sender to check. */
 export interface SpfRequest {
   /** Canonical address of the client. */
   clientIp: string
-  /** Domain whose record is asked: of the sender, or of HELO for the null sender. */
+  /** Domain whose record is evaluated: that of the sender, or of HELO for the null sender. */
   domain: string
-  /** The part of the sender before the `@`; empty or undefined: `postmaster`. */
+  /** The part of the sender before the `@`; `postmaster` if empty or undefined. */
   localPart?: string | undefined
   helo: string
 }
 
-/** What came of it. */
+/** Result of a check. */
 export interface SpfVerdict {
   result: SpfResult
-  /** Of `permerror` and `temperror`: what is wrong. It may quote the record: escape it. */
+  /** For `permerror` and `temperror`, what is wrong. It may quote the record: escape it. */
   reason?: string
 }
 
-/** What `%{p}` stands for when no name of the client is valid. */
+/** Value of `%{p}` if no name of the client is valid. */
 const NO_NAME = 'unknown'
 
-/** One check; `none` for what is no domain. */
+/** One check; `none` for a domain that is not valid. */
 export function* checkHost(request: SpfRequest): DnsDialogue<SpfVerdict> {
   const domain = fitName(request.domain)
   if (!isHostName(domain)) return { result: 'none' }
@@ -66,7 +65,7 @@ class Evaluation {
   readonly #origin: string
   #termCount = 0
   #voidCount = 0
-  /** Names of the client whose addresses hold it; undefined before they were asked for. */
+  /** Names of the client whose addresses include it; undefined before they were looked up. */
   #validNames: readonly string[] | undefined
 
   constructor(request: SpfRequest, origin: string) {
@@ -146,7 +145,7 @@ class Evaluation {
     return addresses.some((address) => isInNetwork(clientIp, networkOf(address, bits)))
   }
 
-  /** The name of a term that asks DNS, which counts. */
+  /** The name that a term looks up; counts the term towards the limit. */
   *#targetOf(spec: MacroString | undefined, domain: string): DnsDialogue<string> {
     this.#countTerm()
     return spec === undefined ? domain : yield* this.#expand(spec, domain)
@@ -159,7 +158,7 @@ class Evaluation {
     }
   }
 
-  /** Values of a term's own look-up; a name that DNS cannot be asked for has none. */
+  /** Values of a term's own look-up; empty for a name that DNS cannot be asked for. */
   *#lookUp(type: 'A' | 'AAAA' | 'MX', name: string): DnsDialogue<readonly string[]> {
     if (!isAskable(name)) return []
     const answer = yield* askDns(type, name)
@@ -203,7 +202,7 @@ class Evaluation {
     )
   }
 
-  /** Lower case. Whatever fails here makes fewer names, never an error. Source: RFC 7208 section 5.5. */
+  /** In lower case. A failure here means fewer names, never an error. Source: RFC 7208 section 5.5. */
   *#clientNames(isTerm: boolean): DnsDialogue<readonly string[]> {
     if (this.#validNames !== undefined) return this.#validNames
     const { status, names } = yield* clientNames(this.#request.clientIp)

@@ -2,9 +2,8 @@
  * Evaluates the SPF record of a domain and collects the addresses that pass for it, for any client: the
  * result of a check for all addresses at once.
  *
- * A range is sure when every client in it passes: no earlier term has decided about it otherwise, and none
- * that hangs on the client (`ptr`, `exists`, a macro that names client or sender) stands in front of it that
- * could. Source: RFC 7208, as check-host.ts.
+ * A range is certain if every client in it passes: no earlier term decides otherwise, or may decide otherwise
+ * depending on the client (`ptr`, `exists`, a macro with the client or sender). Source: RFC 7208, as check-host.ts.
  */
 import { familyOf } from '../../ip/address.js'
 import { networkOf, parseCidr } from '../../ip/cidr.js'
@@ -25,9 +24,9 @@ import {
 } from './spf-lookup.js'
 import type { SpfDirective, SpfHostMechanism, SpfRecord } from './spf-record.js'
 
-/** The addresses that pass for a domain. `possible` may pass, by what a term says that hangs on the client. */
+/** The addresses that pass for a domain. Those in `possible` may pass, by a term that depends on the client. */
 export interface SpfRanges extends RangePair {
-  /** Clients outside of both may pass too, by `ptr`, `exists` or a macro. */
+  /** Clients outside both may pass, too, by `ptr`, `exists` or a macro. */
   hasClientTerms: boolean
 }
 
@@ -36,26 +35,26 @@ export type CollectedRanges =
   | { ok: true; ranges: SpfRanges }
   | { ok: false; result: 'none' | 'temperror' | 'permerror'; reason: string }
 
-/** How many terms may ask DNS, and how many of them in vain; as RFC 7208 section 4.6.4 says unless told. */
+/** How many terms may query DNS, and how many of them without a result; by default as RFC 7208 section 4.6.4 says. */
 export interface WalkLimits {
   lookupTerms?: number
   voidTerms?: number
 }
 
-/** More addresses than this, `2^20` of IPv4 or a `/28` of IPv6, are no one's own servers. */
+/** More addresses than this, `2^20` of IPv4 or a `/28` of IPv6, cannot all be a sender's own servers. */
 const MOST_IPV4_ADDRESSES = 2 ** 20
 const MOST_IPV6_ADDRESSES = 2 ** 100
 
-/**
- * True when so many addresses pass for a domain that a pass means nothing (`+all`, half of the address
- * space).
- */
+/** True if so many addresses pass for a domain that a pass means nothing (`+all`, half of the address space). */
 export function isTooWide({ sure, possible }: RangePair): boolean {
   const { ipv4, ipv6 } = countAddresses(unionOf([sure, possible]))
   return ipv4 > MOST_IPV4_ADDRESSES || ipv6 > MOST_IPV6_ADDRESSES
 }
 
-/** Walks the record of a domain and of all that it includes. Any error in any of them makes all of it an error. */
+/**
+ * Evaluates the record of a domain and all records that it includes. An error in any of them is the result of the
+ * whole.
+ */
 export function* collectRanges(domain: string, limits: WalkLimits = {}): DnsDialogue<CollectedRanges> {
   const name = fitName(domain)
   if (!isHostName(name)) return { ok: false, result: 'none', reason: 'no domain name' }
@@ -91,7 +90,7 @@ class Walk {
     return { ...gathered.result(), hasClientTerms }
   }
 
-  /** True when clients may pass by who they are. */
+  /** True if some clients may pass by a term that depends on the client. */
   *#gather(record: SpfRecord, domain: string, gathered: GatheredRanges): DnsDialogue<boolean> {
     let hasClientTerms = false
     for (const directive of record.directives) {
@@ -125,7 +124,7 @@ class Walk {
     return hasClientTerms || ranges.hasClientTerms
   }
 
-  /** The clients that match a directive of the domain alone. */
+  /** The clients that match a directive which depends on the domain only. */
   *#matchesOf(directive: NamedDirective, name: string): DnsDialogue<SpfRanges> {
     switch (directive.kind) {
       case 'include':
@@ -175,7 +174,7 @@ class Walk {
     }
   }
 
-  /** All values of one term's look-up; names that DNS cannot be asked for have none. */
+  /** All values of one term's look-up; empty for a name that DNS cannot be asked for. */
   *#lookUp(questions: readonly DnsQuestion[], isTerm = true): DnsDialogue<readonly string[]> {
     const askable = questions.filter(({ name }) => isAskable(name))
     if (askable.length === 0) return []
@@ -212,7 +211,7 @@ class Walk {
   }
 }
 
-/** A directive whose name is the same for every client. */
+/** True for a directive whose name is the same for every client. */
 type NamedDirective = SpfDirective & ({ kind: 'include' | 'exists' } | SpfHostMechanism)
 
 function isOfDomain(directive: Exclude<SpfDirective, { kind: 'all' | 'ip' }>): directive is NamedDirective {

@@ -9,25 +9,27 @@ import {
   unionOf,
 } from '../../ip/ip-range-set.js'
 
-/** Addresses that match or pass: those that surely do, and others that may, as a term says that hangs on the client. */
+/** Addresses that match or pass: those that certainly do, and those that may, by a term that depends on the client. */
 export interface RangePair {
   sure: IpRangeSet
   possible: IpRangeSet
 }
 
-/** What passes for one record, as its directives come in order: the first that matches a client decides. */
+/**
+ * The addresses that pass for one record. Its directives are added in order: the first that matches a client decides.
+ */
 export class GatheredRanges {
   #sure = EMPTY_SET
   #possible = EMPTY_SET
-  /** Clients decided by a directive. */
+  /** Clients for which a directive has decided. */
   #decided = EMPTY_SET
-  /** A directive that does not pass may match clients that nobody can name. */
+  /** True once a directive that does not pass may match clients that cannot be listed. */
   #isDoubtful = false
-  /** Networks in a row with one outcome: sets are joined once for all of them. */
+  /** Consecutive networks with the same outcome: sets are joined once for all of them. */
   readonly #row = new IpRangeCollector()
   #rowPasses: boolean | undefined
 
-  /** A directive of one network. */
+  /** Adds a directive for one network. */
   addNetwork(network: Network | undefined, isPass: boolean): void {
     if (network === undefined) return
     if (this.#rowPasses !== isPass) this.#endRow()
@@ -35,7 +37,7 @@ export class GatheredRanges {
     collectNetwork(this.#row, network)
   }
 
-  /** A directive that matches these clients. */
+  /** Adds a directive that matches these clients. */
   add(matches: RangePair, isPass: boolean): void {
     this.#endRow()
     if (isPass) {
@@ -47,13 +49,13 @@ export class GatheredRanges {
     this.#decided = unionOf([this.#decided, matches.sure])
   }
 
-  /** A directive that does not pass, and matches clients by who they are. */
+  /** Adds a directive that does not pass and whose matches depend on the client. */
   noteDoubt(): void {
     this.#endRow()
     this.#isDoubtful = true
   }
 
-  /** All that was gathered; `possible` holds nothing that is sure. */
+  /** The result; `possible` contains nothing that is certain. */
   result(): RangePair {
     this.#endRow()
     return { sure: this.#sure, possible: subtractSet(this.#possible, this.#sure) }
@@ -66,7 +68,7 @@ export class GatheredRanges {
   }
 }
 
-/** Puts a network into a collector. */
+/** Adds a network to a collector. */
 export function collectNetwork(
   collector: IpRangeCollector,
   { family, bytes, address, prefixLength }: Network,

@@ -6,48 +6,51 @@
  * transformers  = *DIGIT [ "r" ]
  * delimiter     = "." / "-" / "+" / "," / "/" / "_" / "="
  *
- * The letters `c`, `r` and `t`, which only the text behind `exp=` may hold, are errors here: nobody reads that text.
- * Source: RFC 7208 section 7.
+ * The letters `c`, `r` and `t`, which only the text that `exp=` names may contain, are errors here: that text is not
+ * read. Source: RFC 7208 section 7.
  */
 import { fitName } from '../dns/dns-name.js'
 
 /** Letters that may follow `%{`. Source: RFC 7208 section 7.2. */
 export type MacroLetter = 's' | 'l' | 'o' | 'd' | 'i' | 'p' | 'v' | 'h'
 
-/** A part of a macro string: text as it is, or the place of a value. */
+/** A part of a macro string: literal text, or a placeholder for a value. */
 export type MacroPart =
   | {
       kind: 'text'
       text: string
-      /** It stands for an escape (`%%`), with which a domain may end as with a value. */
+      /** True for an escape (`%%`), with which a domain may end, as with a value. */
       isEscape: boolean
     }
   | {
       kind: 'value'
       letter: MacroLetter
-      /** The value goes in with all but unreserved characters as `%XX`. */
+      /** In the value, all but unreserved characters are written as `%XX`. */
       isEscaped: boolean
-      /** Rightmost parts that stay; undefined: all. */
+      /** Number of rightmost parts to keep; undefined: all. */
       keep: number | undefined
       isReversed: boolean
-      /** Characters that part the value. */
+      /** Characters that separate the parts of the value. */
       delimiters: string
     }
 
 /** A parsed macro string, in order. */
 export type MacroString = readonly MacroPart[]
 
-/** The values of all letters but `p`, which costs look-ups of its own. */
+/** The values of all letters but `p`, which needs its own look-ups. */
 export type MacroValues = Readonly<Record<MacroLetter, string>>
 
 const EXPANSION = /^\{([slodipvh])([0-9]*)(r?)([.\-+,/_=]*)\}/i
 const LITERAL_ESCAPES: Readonly<Record<string, string>> = { '%': '%', _: ' ', '-': '%20' }
 /** `%{d}` and `%{o}` of a walk are the same for every client, and `v` is not. */
 const LETTERS_OF_DOMAIN: ReadonlySet<MacroLetter> = new Set(['d', 'o'])
-/** Longer than any name; what stands further left would be cut off anyway. */
+/** Longer than any name; text further left would be cut off anyway. */
 const KEPT_LENGTH = 1024
 
-/** undefined for text that is no macro string: a character that is not visible ASCII, or a `%` that begins nothing. */
+/**
+ * Parses a macro string; undefined if it contains a character that is not visible ASCII, or a `%` that begins no
+ * macro.
+ */
 export function parseMacroString(text: string): MacroString | undefined {
   const parts: MacroPart[] = []
   let literal = ''
@@ -106,17 +109,17 @@ export function parseDomainSpec(text: string): MacroString | undefined {
   return label === undefined || /^[0-9]+$/.test(label) ? undefined : parts
 }
 
-/** True when the same name comes of it for every client and every sender of a domain. */
+/** True if it gives the same name for every client and every sender of a domain. */
 export function isOfDomainAlone(parts: MacroString): boolean {
   return parts.every((part) => part.kind === 'text' || LETTERS_OF_DOMAIN.has(part.letter))
 }
 
-/** True when a macro string holds `%{p}`. */
+/** True if a macro string contains `%{p}`. */
 export function usesValidatedName(parts: MacroString): boolean {
   return parts.some((part) => part.kind === 'value' && part.letter === 'p')
 }
 
-/** The name that a domain-spec stands for, cut to the length of a name; it may be one that DNS cannot be asked for. */
+/** The name that a domain-spec gives, shortened to the maximum length; it may be one that DNS cannot be asked for. */
 export function expandDomain(parts: MacroString, values: MacroValues): string {
   let expanded = ''
   for (const part of parts) {

@@ -1,17 +1,17 @@
-/** What an evaluation and a walk of SPF records share: reading one record, and the errors that end both. */
+/** Shared by check-host.ts and collect-ranges.ts: reading one record, and the errors that end an evaluation. */
 import { canonicalIp, familyOf } from '../../ip/address.js'
 import { isAskable } from '../dns/dns-name.js'
 import { askDns, type DnsAnswer, type DnsDialogue } from '../dns/dns-question.js'
 import { parseSpf, type SpfRecord, selectSpf } from './spf-record.js'
 
-/** Terms that ask DNS. Source: RFC 7208 section 4.6.4, as are the next two. */
+/** Maximum number of terms that query DNS. Source: RFC 7208 section 4.6.4, also for the next two. */
 export const MAX_LOOKUP_TERMS = 10
-/** Terms whose look-up found nothing. */
+/** Maximum number of look-ups without a result. */
 export const MAX_VOID_TERMS = 2
-/** Names of one `mx`. */
+/** Maximum number of names of one `mx`. */
 export const MAX_MX_NAMES = 10
 
-/** What ends an evaluation at once, however deep it is. The message may quote a record: escape it. */
+/** Ends an evaluation at once, at any depth. The message may quote a record: escape it. */
 export class SpfProblem extends Error {
   readonly result: 'temperror' | 'permerror'
   constructor(result: 'temperror' | 'permerror', reason: string) {
@@ -21,8 +21,8 @@ export class SpfProblem extends Error {
 }
 
 /**
- * The SPF record of a name; undefined when it has none, or cannot have one. Throws what ends an evaluation: no answer
- * (`temperror`), or a record that is none (`permerror`).
+ * The SPF record of a name; undefined if it has none or cannot have one. Throws `SpfProblem`: no answer
+ * (`temperror`), or an invalid record (`permerror`).
  */
 export function* readRecord(domain: string): DnsDialogue<SpfRecord | undefined> {
   if (!isAskable(domain)) return undefined
@@ -37,12 +37,12 @@ export function* readRecord(domain: string): DnsDialogue<SpfRecord | undefined> 
   return parsed.record
 }
 
-/** The values of an answer; none when there is none. */
+/** The values of an answer; empty if there are none. */
 export function valuesOf(answer: DnsAnswer): readonly string[] {
   return answer.status === 'found' ? answer.values : []
 }
 
-/** The addresses of an answer to A or AAAA, canonical, and of that family alone: an answer is text of a stranger. */
+/** The canonical addresses in an answer to A or AAAA, only those of that family: the answer is untrusted text. */
 export function addressesOf(type: 'A' | 'AAAA', answer: DnsAnswer): string[] {
   const family = type === 'A' ? 4 : 6
   return valuesOf(answer).flatMap((value) => {

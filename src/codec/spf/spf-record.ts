@@ -8,25 +8,28 @@
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { type MacroString, parseDomainSpec, parseMacroString } from './macro.js'
 
-/** What a directive that matches makes of the client. */
+/** Outcome for a client that matches a directive. */
 export type SpfOutcome = 'pass' | 'fail' | 'softfail' | 'neutral'
 
-/** How many leading bits of an address a host of the domain stands for. */
+/** How many leading bits of a client's address must equal those of a host of the domain. */
 export interface DualLength {
   bits4: number
   bits6: number
 }
 
-/** A mechanism of the hosts of a domain; an undefined `target` is the domain of the record. */
+/** A mechanism with the hosts of a domain; an undefined `target` is the domain of the record. */
 export type SpfHostMechanism = { kind: 'a' | 'mx'; target: MacroString | undefined } & DualLength
 
-/** What a directive compares the client with; an undefined `target` is the domain of the record. */
+/**
+ * The networks, hosts or names with which a directive compares the client; an undefined `target` is the domain of the
+ * record.
+ */
 export type SpfMechanism =
   | { kind: 'all' }
   | { kind: 'include' | 'exists'; target: MacroString }
   | SpfHostMechanism
   | { kind: 'ptr'; target: MacroString | undefined }
-  /** undefined: IPv4 in the form of IPv6, which no client is: those are IPv4 (RFC 7208 section 5). */
+  /** undefined for an IPv4-mapped network, which no client matches: such clients count as IPv4 (RFC 7208 section 5). */
   | { kind: 'ip'; network: Network | undefined }
 
 /** A mechanism and the outcome for clients that match it. */
@@ -38,10 +41,10 @@ export interface SpfRecord {
   redirect: MacroString | undefined
 }
 
-/** A record, or the first thing in it that is no SPF. `reason` is text of ours and of the record: escape it. */
+/** A record, or the first error in it. `reason` may quote the record: escape it. */
 export type ParsedSpf = { ok: true; record: SpfRecord } | { ok: false; reason: string }
 
-/** Far beyond the records of large senders (1 to 2 KiB): a bound for what one answer may cost. */
+/** Maximum length of a record; those of large senders have 1 to 2 KiB. */
 const MAX_RECORD_LENGTH = 8192
 const VERSION = /^v=spf1(?= |$)/i
 const OUTCOMES: Readonly<Record<string, SpfOutcome>> = {
@@ -57,7 +60,7 @@ export function selectSpf(texts: readonly string[]): string[] {
   return texts.filter((text) => VERSION.test(text))
 }
 
-/** Reads a text that `selectSpf` chose; any error anywhere makes all of it none. */
+/** Parses a text that `selectSpf` chose; one error makes the whole record invalid. */
 export function parseSpf(text: string): ParsedSpf {
   if (text.length > MAX_RECORD_LENGTH) {
     return { ok: false, reason: `a record of more than ${MAX_RECORD_LENGTH} characters` }

@@ -1,13 +1,13 @@
 /**
- * What ifconfig(8) of OpenBSD and FreeBSD prints of interfaces, as far as fail-over and packet logs need it.
+ * Reads what ifconfig(8) of OpenBSD and FreeBSD prints about interfaces, as far as fail-over and packet logs need it.
  * Source: ifconfig(8), carp(4), pfsync(4) of both, and their print formats.
  */
 
 /** One node of a shared address. */
 export interface CarpNode {
-  /** Interface that shows it: `carp0`, or on FreeBSD the real one. */
+  /** Interface on which it is shown: `carp0`, or on FreeBSD the real one. */
   interface: string
-  /** Interface under it. */
+  /** The underlying interface. */
   device: string
   protocol: 'carp' | 'vrrp'
   state: string
@@ -24,7 +24,7 @@ export interface CarpNode {
 export interface PfsyncFacts {
   syncDevice: string | undefined
   peer: string | undefined
-  /** False while the states of the other gateway are still being fetched; undefined when not told. */
+  /** False while the states of the other gateway are still being fetched; undefined if unknown. */
   isInSync: boolean | undefined
 }
 
@@ -77,7 +77,7 @@ function readLines(facts: InterfaceFacts, lines: readonly string[]): void {
     if (node !== undefined) facts.carp.push(node)
     else if (/^peer /.test(line) && facts.carp.length > 0) {
       const peer = /^peer (\S+)/.exec(line)?.[1]
-      // The multicast address is no peer.
+      // The multicast address is not a peer.
       if (peer !== undefined && !/^22[4-9]\.|^23[0-9]\./.test(peer)) facts.carp.at(-1)!.peer = peer
     }
     readPfsync(facts, line)
@@ -118,13 +118,13 @@ function readPfsync(facts: InterfaceFacts, line: string): void {
   if (ok !== undefined) facts.pfsync.isInSync = ok === '1'
 }
 
-/** Demotion count that `ifconfig -g carp` of OpenBSD prints; undefined for anything else. */
+/** Demotion counter that `ifconfig -g carp` of OpenBSD prints; undefined for anything else. */
 export function parseDemotion(text: string): number | undefined {
   const count = /carp demote count (-?[0-9]+)/.exec(text)?.[1]
   return count === undefined ? undefined : Number(count)
 }
 
-/** `name=value` of OpenBSD's sysctl(8), `name: value` of FreeBSD's, `name = value` of Linux's. */
+/** Reads `name=value` of OpenBSD's sysctl(8), `name: value` of FreeBSD's, `name = value` of Linux's. */
 export function parseSysctl(text: string): Map<string, string> {
   const values = new Map<string, string>()
   for (const line of text.split('\n')) {

@@ -1,6 +1,6 @@
 /**
- * The ruleset as `nft -j list ruleset` gives it, as far as the way of a mail connection depends on it.
- * Source: libnftables-json(5).
+ * Reads the ruleset that `nft -j list ruleset` prints, as far as it affects a mail connection. Source:
+ * libnftables-json(5).
  */
 
 export interface NftSet {
@@ -8,28 +8,28 @@ export interface NftSet {
   name: string
   type: string
   isInterval: boolean
-  /** Elements listed; 0 with `--terse`. */
+  /** Number of elements listed; 0 with `--terse`. */
   elementCount: number
 }
 
-/** One rule, with what a mail connection can be told apart by. */
+/** One rule, with the conditions that a mail connection can meet or not. */
 export interface NftRule {
-  /** Sets that the source must be in (`@name`), or not (`!@name`). */
+  /** Sets that must contain the source (`@name`) or must not (`!@name`). */
   sources: string[]
-  /** Family that the rule is bound to by an address of its own. */
+  /** Family to which an address in the rule restricts it. */
   family: 4 | 6 | undefined
   /** Destination ports; undefined: all. */
   ports: number[] | undefined
   isTcp: boolean
-  /** Interfaces that it names, or all but these. */
+  /** Interfaces that it names, or all except these. */
   interfaces: { names: string[]; isNegated: boolean } | undefined
-  /** What it does at the end. */
+  /** Its final statement. */
   verdict: 'accept' | 'drop' | 'reject' | 'return' | 'redirect' | 'dnat' | 'jump' | 'continue'
   redirectPort: number | undefined
   jumpTo: string | undefined
   logGroup: number | undefined
   logPrefix: string | undefined
-  /** A condition that mail from a stranger cannot be judged by. */
+  /** True for a condition that cannot be evaluated for mail from an unknown client. */
   isConditional: boolean
 }
 
@@ -69,7 +69,7 @@ interface JsonItem {
   rule?: { family: string; table: string; chain: string; expr: Record<string, unknown>[] }
 }
 
-/** Reads the JSON; undefined when it is not that of a ruleset. Tables are named with their family: `inet spamd`. */
+/** Reads the JSON; undefined if it is not a ruleset. Tables are named with their family: `inet spamd`. */
 export function parseNftRuleset(json: string): NftRuleset | undefined {
   let items: JsonItem[]
   try {
@@ -142,7 +142,7 @@ function readExpression(rule: NftRule, name: string, value: Record<string, unkno
     case 'drop':
     case 'reject':
     case 'return':
-      // Behind tproxy an accept only ends the chain.
+      // After tproxy, an accept only ends the chain.
       if (rule.verdict !== 'redirect') rule.verdict = name
       break
     case 'redirect':
@@ -195,13 +195,13 @@ function readMatch(rule: NftRule, { op, left, right }: Match): void {
   } else if (meta?.key === 'l4proto') rule.isTcp = right === 'tcp' || right === 6
   else if (meta?.key === 'nfproto') rule.family = right === 'ipv6' ? 6 : 4
   else if (ct?.key === 'state') {
-    // Mail begins with a new connection.
+    // Mail arrives on a new connection.
     const states = JSON.stringify(right)
     if (states.includes('new') === (not === '!')) rule.isConditional = true
   } else if (payload?.field !== 'daddr') rule.isConditional = true
 }
 
-/** A name, or those of an anonymous set; none for what cannot be told. */
+/** A name, or the names in an anonymous set; empty if they cannot be determined. */
 function namesOf(right: unknown): string[] {
   if (typeof right === 'string') return [right]
   const members = (right as { set?: unknown[] } | null)?.set ?? []
@@ -209,8 +209,8 @@ function namesOf(right: unknown): string[] {
 }
 
 /**
- * The interface that strangers come from, as the rules tell: the one that redirects name, or that rules let alone
- * which are for all others. undefined when no rule says so.
+ * The interface from which unknown clients come, as far as the rules show it: the one in redirecting rules, or the
+ * one that rules for all other interfaces except. undefined if no rule shows it.
  */
 export function outsideInterface(ruleset: NftRuleset, chains: readonly NftChain[]): string | undefined {
   const rules = ruleset.chains.filter((chain) => chains.includes(chain)).flatMap((chain) => chain.rules)
@@ -243,7 +243,7 @@ export interface NftPacket {
   interface: string | undefined
 }
 
-/** The rule of a chain that decides about a connection; undefined when none does. */
+/** The rule of a chain that decides about a connection; undefined if none does. */
 export function evaluateNftChain(
   ruleset: NftRuleset,
   chain: NftChain,
@@ -273,7 +273,7 @@ function matchesRule(rule: NftRule, packet: NftPacket): boolean {
   })
 }
 
-/** Without knowledge of the interface every one but the loopback may be meant. */
+/** If the interface is unknown, a rule for any interface except the loopback may apply. */
 function matchesInterface(wanted: NftRule['interfaces'], name: string | undefined): boolean {
   if (wanted === undefined) return true
   if (wanted.isNegated) return name === undefined || !wanted.names.includes(name)

@@ -1,10 +1,10 @@
 /**
- * Rules as pfctl(8) prints them (`-s rules`, `-s nat`), as far as the way of a mail connection depends on them, and
+ * Reads rules that pfctl(8) prints (`-s rules`, `-s nat`), as far as they affect a mail connection, and determines
  * what pf does with such a connection. Source: pf.conf(5) of OpenBSD and FreeBSD, BNF at the end; print formats as
  * observed with pfctl.
  */
 
-/** One rule, with what a mail connection can be told apart by. */
+/** One rule, with the conditions that a mail connection can meet or not. */
 export interface PfRule {
   /** As printed. */
   text: string
@@ -19,43 +19,43 @@ export interface PfRule {
   protocol: string | undefined
   /** `any`, `<table>`, an address; with `! ` in front when negated. */
   from: string
-  /** Destination port 25 or its name, another text, or undefined for every port. */
+  /** Destination port: 25 or its name, another text, or undefined for every port. */
   toPort: string | undefined
-  /** Interface of the log, when the rule logs. */
+  /** Interface of the log, if the rule logs. */
   logTo: string | undefined
-  /** Where the connection is sent instead. */
+  /** Where the connection is redirected to. */
   redirect: { kind: 'divert-to' | 'rdr-to' | 'rdr'; address: string; port: number | undefined } | undefined
   /** `rdr pass`: the filter rules are skipped. */
   isPassingRdr: boolean
   tag: string | undefined
   tagged: string | undefined
-  /** Only packets that another condition of the rule picks out: it cannot be told whether mail is among them. */
+  /** True if the rule has another condition, so that it is unknown whether it applies to mail. */
   isConditional: boolean
   /** Name of an anchor, as written: `spamd`, or `ftp-proxy/*` for all below. */
   anchor: string | undefined
-  /** The anchors that the rule stands in: their conditions hold as well. */
+  /** The anchors that contain the rule: their conditions apply as well. */
   within: readonly PfRule[]
 }
 
-/** A mail connection as the rules see it. */
+/** A mail connection, for the evaluation of rules. */
 export interface MailPacket {
   direction: 'in' | 'out'
   family: 4 | 6
-  /** Tables that the client is in. */
+  /** Tables that contain the client. */
   tables: readonly string[]
   port: number
-  /** Interface or group; undefined: whichever. */
+  /** Interface or group; undefined: any. */
   interface: string | undefined
   tag?: string | undefined
 }
 
-/** The rules of a listing, in their order; lines that are no rules are left out. */
+/** The rules of a listing, in order, without lines that are not rules. */
 export function parsePfRules(listing: string): PfRule[] {
   return listing.split('\n').flatMap((line) => parseRule(line.trim()) ?? [])
 }
 
 const FROM = /\bfrom (! )?(<[^>]+>|\{[^}]*\}|\([^)]*\)|\S+)/
-/** Behind `to ADDRESS`; not that of `divert-to ADDRESS port N`. */
+/** The port after `to ADDRESS`, not that of `divert-to ADDRESS port N`. */
 const TO_PORT = /(?<![-\w])to (?:! )?(?:<[^>]+>|\{[^}]*\}|\([^)]*\)|\S+) port (?:= )?(\S+(?: (?:<>|><) \S+)?)/
 const CONDITION = /\b(?:user|group) [=!<>]| probability | os "| received-on |\bfrom (?:! )?\S+ port /
 
@@ -67,7 +67,7 @@ function parseRule(text: string): PfRule | undefined {
     | PfRule['action']
     | undefined
   if (action === undefined) return undefined
-  // A label is free text, and may hold any word.
+  // A label is free text and may contain any word.
   const anchor = /^(?:rdr-)?anchor "([^"]+)"/.exec(text)?.[1]
   const bare = text.replace(/ label "[^"]*"/, '').replace(/^((?:rdr-)?anchor) "[^"]+"/, '$1')
   const on = /\bon (! )?(\S+)/.exec(bare)
@@ -108,24 +108,24 @@ function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
-/** The translation rule that takes the packet: the first that matches. */
+/** The translation rule that applies to the packet: the first that matches. */
 export function findTranslation(rules: readonly PfRule[], packet: MailPacket): PfRule | undefined {
   return rules.find((rule) => (rule.action === 'rdr' || rule.action === 'no rdr') && matches(rule, packet))
 }
 
-/** What becomes of a packet in the filter rules. */
+/** What the filter rules do with a packet. */
 export interface FilterVerdict {
-  /** The deciding rule; undefined: none matched, which passes. */
+  /** The deciding rule; undefined: none matched, so the packet passes. */
   rule: PfRule | undefined
-  /** Redirection in force: of the deciding rule, else of the last `match` rule that has one. */
+  /** The redirection that applies: that of the deciding rule, otherwise of the last `match` rule with one. */
   redirect: PfRule['redirect']
-  /** Interfaces that it is logged to. */
+  /** Interfaces to which it is logged. */
   logTo: string[]
 }
 
 const FILTER_ACTIONS: readonly PfRule['action'][] = ['pass', 'block', 'match', 'other']
 
-/** Evaluates filter rules: the last matching one decides, or the first with `quick`. */
+/** Evaluates filter rules: the last matching rule decides, or the first matching one with `quick`. */
 export function evaluateFilter(rules: readonly PfRule[], packet: MailPacket): FilterVerdict {
   let decided: PfRule | undefined
   let redirect: PfRule['redirect']
@@ -155,7 +155,7 @@ function matches(rule: PfRule, packet: MailPacket): boolean {
   return rule.within.every((anchor) => matches(anchor, packet))
 }
 
-/** Without knowledge of the interface every one but the loopback may be meant. */
+/** If the interface is unknown, a rule for any interface except the loopback may apply. */
 function matchesInterface(rule: PfRule, name: string | undefined): boolean {
   if (rule.interface === undefined) return true
   if (rule.isInterfaceNegated) return rule.interface !== name
@@ -163,7 +163,7 @@ function matchesInterface(rule: PfRule, name: string | undefined): boolean {
   return name === undefined || rule.interface === name
 }
 
-/** A stranger is in no table and has no address that a rule could name. */
+/** An unknown client is in no table, and no rule names its address. */
 function matchesSource(from: string, tables: readonly string[]): boolean {
   const [, not, what] = /^(! ?)?(.*)$/s.exec(from)!
   const isIn =

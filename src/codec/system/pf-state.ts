@@ -1,6 +1,6 @@
 /** Tables and limits as pfctl(8) of OpenBSD and FreeBSD prints them. */
 
-/** Entries by name of table, from `pfctl -vvs Tables`. Tables of anchors are left out. */
+/** Number of entries by table name, from `pfctl -vvs Tables`, without tables of anchors. */
 export function parsePfTables(listing: string): Map<string, number> {
   const tables = new Map<string, number>()
   let name: string | undefined
@@ -17,7 +17,7 @@ export function parsePfTables(listing: string): Map<string, number> {
   return tables
 }
 
-/** The most entries of all tables together, from `pfctl -s memory`; undefined when it is not told. */
+/** Maximum number of entries of all tables together, from `pfctl -s memory`; undefined if not shown. */
 export function parsePfLimit(listing: string): number | undefined {
   const limit = /^table-entries\s+hard limit\s+([0-9]+)/m.exec(listing)?.[1]
   return limit === undefined ? undefined : Number(limit)
