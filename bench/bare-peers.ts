@@ -1,11 +1,11 @@
-/** The bare peers of bench/spamd-smtp.ts: what Node costs without any of spamd's work. */
+/** The bare peers of bench/spamd-smtp.ts: the cost of Node without any of spamd's work. */
 import { createServer, type Server, type Socket } from 'node:net'
 
 const SLOT_MS = 50
 const SLOTS = 20
 const BANNER = '220 mx.example.org ESMTP spamd IP-based SPAM blocker; Sun Nov 22 07:43:59 2026\r\n'
 
-/** Writes a byte a second to every client, from one wheel of 20 slots; knows nothing else. */
+/** Writes one byte per second to every client, from one wheel of 20 slots, and does nothing else. */
 export function createBareWheel(): Server {
   const slots: { socket: Socket; offset: number }[][] = Array.from({ length: SLOTS }, () => [])
   let current = 0
@@ -25,7 +25,7 @@ export function createBareWheel(): Server {
   }).on('close', () => clearInterval(timer))
 }
 
-/** Answers every line with a fixed reply and hangs up after DATA: no state, no database, no log. */
+/** Answers every line with a fixed reply and closes the connection after DATA: no state, no database, no log. */
 export function createBareReplies(): Server {
   return createServer((socket) => {
     socket.on('error', () => undefined)

@@ -1,8 +1,9 @@
 /**
- * The load of 1,000 gateways with 1 G connections a day, both divided by 50: 20 gateways with 231 dialogues a second on one
- * server. First one gateway by itself, and one that only follows: what these cost should be what each of 20 costs.
+ * The load of 1,000 gateways with a billion connections a day, both divided by 50: 20 gateways with 231 dialogues per
+ * second on one server. First measures a single gateway, and one that only follows: each of the 20 should cost the
+ * same.
  *
- * `npm run bench:cluster -- [SECONDS]` (30 each). What docs/scale.md is reckoned from.
+ * `npm run bench:cluster -- [SECONDS]` (30 each). The estimates in docs/scale.md are based on it.
  */
 import { openStore } from '../src/db/open-store.js'
 import type { Store } from '../src/db/store.js'
@@ -13,7 +14,7 @@ const sec = Number(process.argv[2] ?? 30)
 const FACTOR = 50
 const GATEWAYS = 1000 / FACTOR
 const PER_SEC = 1e9 / 86_400 / FACTOR
-/** Of 100 dialogues: retries within passtime, and retries that pass; the rest are new tuples. */
+/** Per 100 dialogues: retries within passtime, and retries that pass; the rest are new tuples. */
 const [AGAIN, PASSED] = [25, 5]
 const POLL_MS = 500
 
@@ -28,7 +29,7 @@ interface Cost {
   wal: number
 }
 
-/** What `run` cost the server for each of `count()` things. */
+/** The cost of `run` to the server for each of `count()` items. */
 async function costOf(run: () => Promise<void>, count: () => number): Promise<Cost> {
   const [startMs, startCpu, startWal] = [performance.now(), serverSeconds(server), await walBytes(server)]
   await run()
@@ -38,7 +39,7 @@ async function costOf(run: () => Promise<void>, count: () => number): Promise<Co
   return { perSec: count() / seconds, cpuUs: (cpu / count()) * 1e6, wal: wal / count() }
 }
 
-/** The dialogues of one gateway, at random moments; each waits for its tuple to be stored. */
+/** Runs the dialogues of one gateway at random times; each waits until its tuple is stored. */
 async function work(store: Store, gateway: number, perSec: number, waits: number[]): Promise<void> {
   const endMs = performance.now() + sec * 1000
   const known: number[] = []
@@ -57,7 +58,7 @@ async function work(store: Store, gateway: number, perSec: number, waits: number
   }
 }
 
-/** Looks at the journal as spamd does; how often. */
+/** Reads the journal as spamd does; returns how often. */
 async function follow(store: Store, looks: { count: number }): Promise<void> {
   const endMs = performance.now() + sec * 1000
   let position = (await store.readJournal(0, 0)).newest
@@ -77,7 +78,7 @@ try {
   const told = ({ perSec, cpuUs, wal }: Cost): string =>
     `${perSec.toFixed(1)}/s, ${cpuUs.toFixed(0)} us of the server and ${wal.toFixed(0)} bytes of WAL each`
   const [first] = stores as [Store, ...Store[]]
-  // Tables and caches as in a server that runs.
+  // Settings as on a server in use.
   for (let n = 0; n < 50; n += 1)
     await first.recordAttempts(
       Array.from({ length: 1000 }, (_, i) => attempt(2e9 + n * 1000 + i)),

@@ -1,5 +1,5 @@
 /**
- * The list code alone as a whole process, for bench/lists.ts: `node bench/collapse-process.js BLACK WHITE OUTPUT`
+ * Only the list code, as a whole process, for bench/lists.ts: `node bench/collapse-process.js BLACK WHITE OUTPUT`
  * writes the addresses of BLACK that are not in WHITE as CIDR blocks. Needs the build.
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'

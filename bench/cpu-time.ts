@@ -1,4 +1,7 @@
-/** CPU time (user and system) of whole command lines, ours and a peer in turn: what to compare on a machine that others use. */
+/**
+ * CPU time (user and system) of whole command lines, ours and a peer alternately: the figure to compare on a machine
+ * that is also used by others.
+ */
 import { spawnSync } from 'node:child_process'
 
 // The difference, since python3 may itself be started by a script.
@@ -8,25 +11,28 @@ before = used()
 subprocess.run(sys.argv[1], shell=True, stdout=subprocess.DEVNULL, check=True)
 print((used() - before) * 1000)`
 
-/** CPU milliseconds of a command line and all that it starts. */
+/** CPU milliseconds of a command line and all processes that it starts. */
 export function cpuMs(command: string, env: NodeJS.ProcessEnv): number {
   const { status, stdout, stderr } = spawnSync('python3', ['-c', SCRIPT, command], { env, encoding: 'utf8' })
   if (status !== 0) throw new Error(`${command}: ${stderr}`)
   return Number(stdout)
 }
 
-/** One comparison: what is run before each of the two is not measured. */
+/** One comparison; the commands that run before each of the two are not measured. */
 export interface Row {
   name: string
   ours: string
   peer: string
-  /** The ratio wanted. */
+  /** The required ratio. */
   limit: string
   /** A command line that runs before each of ours, and before each of the peer. */
   before?: string
 }
 
-/** Runs ours and the peer in turn and prints medians, the least and most of ours, and median and quartiles of the ratio. */
+/**
+ * Runs ours and the peer alternately and prints the medians, the minimum and maximum of ours, and median and
+ * quartiles of the ratio.
+ */
 export function compare(
   { name, ours, peer, limit, before }: Row,
   rounds: number,

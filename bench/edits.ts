@@ -1,6 +1,7 @@
 /**
- * CPU time of many edits from standard input beside an import of the same entries: `npm run bench:edits [ENTRIES [ROUNDS]]`,
- * after a build. Keys are scattered over all addresses and are edited into a database of ENTRIES others (none unless told).
+ * CPU time of many edits from standard input, compared with an import of the same entries: `npm run bench:edits
+ * [ENTRIES [ROUNDS]]`, after a build. Keys are scattered over all addresses and edited into a database of ENTRIES
+ * other entries (default: none).
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * What replacing a table costs beside the bare program given the same set, in a network namespace of our own:
- * `nft -f -` of one flush and one `add element`, and `ipset restore` of a swap. Run as root, under tsx:
+ * The cost of replacing a table, compared with the bare program given the same set, in a network namespace of its
+ * own: `nft -f -` of one flush and one `add element`, and `ipset restore` of a swap. Run as root, under tsx:
  *
  *     unshare -n node --import tsx bench/firewall.ts [ENTRIES] [ROUNDS]
  */
@@ -29,7 +29,7 @@ function randomOf(seed: number): () => number {
   }
 }
 
-/** About `entryCount` disjoint networks of /20 to /32, as a collapsed list has them. */
+/** About `entryCount` disjoint networks of /20 to /32, as in a collapsed list. */
 function seededContent(seed: number): ReturnType<typeof formatCidrs> {
   const random = randomOf(seed)
   const collector = new IpRangeCollector()
@@ -93,7 +93,7 @@ for (const [choice, bare] of [
   )
 }
 
-// What we add to any program: the check of every byte, the private file, the start of a process.
+// The overhead that we add to any program: checking every byte, the private file, starting a process.
 const idle = new PfFirewall({
   program: '/bin/true',
   setting: 'SPAMD_PFCTL',

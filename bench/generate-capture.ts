@@ -1,6 +1,6 @@
 /**
- * Writes a pflog capture as OpenBSD would: the same for the same seed. Half of the records are not spamlogd's
- * business (other ports, blocked, not TCP, answers); the rest come from `addresses` different peers, one in ten IPv6.
+ * Writes a pflog capture as OpenBSD would: the same for the same seed. spamlogd ignores half of the records (other
+ * ports, blocked, not TCP, replies); the rest come from `addresses` different peers, one in ten IPv6.
  *
  * As a program: `npx tsx bench/generate-capture.ts FILE [RECORDS [ADDRESSES [SEED]]]`.
  */
@@ -46,7 +46,7 @@ export async function generateCapture(path: string, shape: CaptureShape): Promis
   await finished(file)
 }
 
-/** Every peer comes as often as any other, in no order. */
+/** All peers come equally often, in no order. */
 function peerOf(index: number, addresses: number): number {
   return (Math.floor(index / 2) * 7_919) % addresses
 }
@@ -73,7 +73,7 @@ function makeRecord(random: (below: number) => number, isOurs: boolean, peer: nu
   return encodePflog(fields, PFLOG_LAYOUTS.openbsd, encodeTcpPacket(packet))
 }
 
-/** Spread over the address space, as real peers are: a bijection of the number. */
+/** Addresses spread over the address space, like those of real peers: a bijection of the number. */
 function ipv4Peer(peer: number): Uint8Array {
   const value = Math.imul(peer + 1, 2_654_435_761) >>> 0
   return Uint8Array.of(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255)

@@ -1,7 +1,7 @@
 /**
- * Fills a database with made-up entries, the same for the same seed: 70 % GREY, 29 % WHITE, 1 % TRAPPED, and
- * as many spamtraps as a small site has. Texts have the lengths of real mail: HELO names of 12 to 28 bytes,
- * addresses of 18 to 40.
+ * Fills a database with made-up entries, the same for the same seed: 70 % GREY, 29 % WHITE, 1 % TRAPPED, and as many
+ * spamtraps as a small site has. Texts have the lengths of real mail: HELO names of 12 to 28 bytes, addresses of 18
+ * to 40.
  *
  * As a program: `npx tsx bench/generate-database.ts FILE [ENTRIES [SEED]]`.
  */
@@ -32,7 +32,7 @@ export async function generateDatabase(path: string, options: GenerateOptions): 
   }
 }
 
-/** The entries of such a database in batches, in no order. */
+/** The entries of such a database in batches, unsorted. */
 export function* generateBatches(options: GenerateOptions): Generator<Entry[]> {
   const random = makeRandom(options.seed)
   const now = options.now ?? GENERATED_NOW
@@ -115,7 +115,7 @@ function word(random: (below: number) => number): string {
   return text
 }
 
-/** Whole numbers from 0 to below, the same for the same seed (xorshift32; not for secrets). */
+/** Whole numbers from 0 up to, but not including, a limit; the same for the same seed (xorshift32; not for secrets). */
 export function makeRandom(seed: number): (below: number) => number {
   let state = seed | 0 || 1
   return (below) => {

@@ -1,4 +1,4 @@
-/** Block lists as files, the same for the same seed: random ones, and the shapes that public lists have. */
+/** Block lists as files, the same for the same seed: random lists, and lists in the form of public ones. */
 import { closeSync, openSync, writeSync } from 'node:fs'
 
 /** xorshift32: numbers from 0 to below `limit`. */
@@ -12,7 +12,7 @@ export function makeRandom(seed: number): (limit: number) => number {
   }
 }
 
-/** What a line looks like; `random` counts up to its argument. */
+/** Makes a line; `random` returns a number below its argument. */
 type LineMaker = (random: (limit: number) => number, index: number) => string
 
 const quad = (value: number) =>
@@ -28,14 +28,14 @@ export const mixedIpv4: LineMaker = (random, index) => {
   return kind < 95 ? `${quad(first)} - ${quad(first + random(5000))}` : `# comment ${index}`
 }
 
-/** Sorted single addresses in clusters, as the lists of attackers are. */
+/** Sorted single addresses in clusters, as in lists of attackers. */
 export const sortedSingles: LineMaker = (random, index) => quad(16777216 + index * 600 + random(500))
 
-/** Single addresses that crowd in a few thousand networks, unsorted, with trailing comments. */
+/** Single addresses in a few thousand networks, unsorted, with trailing comments. */
 export const crowdedSingles: LineMaker = (random) =>
   `${quad(Math.imul(random(5000), 840_000) + 16777216 + random(4096))} # seen ${random(90)} times`
 
-/** Networks with a comment behind a semicolon, as Spamhaus publishes them. */
+/** Networks with a comment after a semicolon, as Spamhaus publishes them. */
 export const commentedNetworks: LineMaker = (random, index) =>
   `${quad((16777216 + index * 256 + random(200)) & 0xffffff00)}/24 ; SBL${random(700000)}`
 

@@ -1,7 +1,7 @@
 /**
- * CPU time of the run of each hour: as root, in a network of its own (`npm run bench:hourly [ROUNDS]`, after a build). 20 local
- * lists of 5,000 lines, nothing changed, all sent to a port again, beside `node -e 0`; then with -b, where the table holds what
- * it should already, beside runs that have to load another list, for ipset and nftables.
+ * CPU time of the hourly run: as root, in its own network namespace (`npm run bench:hourly [ROUNDS]`, after a build).
+ * First 20 unchanged local lists of 5,000 lines, all sent to a port again, compared with `node -e 0`; then with -b,
+ * for ipset and nftables: runs that find the table up to date, compared with runs that have to load another list.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -41,7 +41,7 @@ function writeLists(): string {
   return conf
 }
 
-/** Takes what is sent and says nothing, in a process of its own: this one waits for programs. */
+/** Receives what is sent and answers nothing, in its own process, since this one waits for programs. */
 const SINK = `require('node:net').createServer((socket) => socket.resume()).listen(0, '127.0.0.1', function () { console.log(this.address().port) })`
 
 spawnSync('ip', ['link', 'set', 'lo', 'up'])
@@ -54,7 +54,7 @@ try {
   const run = (firewall: string): string =>
     `"${process.execPath}" "${join(root, 'bin/spamd-setup.js')}" ${firewall} --user root --conf "${conf}" --cfg-port ${text.toString().trim()}`
   const compareRuns = (name: string, ours: string, peer: string, limit: string): void =>
-    // A file that changed within the last seconds is read again.
+    // A file that changed within the last few seconds would be read again.
     compare({ name, ours, peer, limit, before: 'sleep 3' }, rounds, environment)
   const states = (name: string): string => `--state-dir "${join(folder, `state-${name}`)}"`
   const plain = run(states('none'))

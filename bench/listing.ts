@@ -1,7 +1,8 @@
 /**
- * CPU time (user and system) of what administrators ask of a listing, each beside what they would type instead:
- * `npm run bench:listing [ENTRIES [ROUNDS [WORD]]]`, after a build. Ours and the peer run in turn; a line has the median of each,
- * the least and most of ours, and the ratio beside the limit of issue 11.
+ * CPU time (user and system) of the usual listings, each compared with the command that an administrator would
+ * otherwise type: `npm run bench:listing [ENTRIES [ROUNDS [WORD]]]`, after a build. Ours and the peer run
+ * alternately; a line has the median of each, the minimum and maximum of ours, and the ratio with the limit of issue
+ * 11.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,7 +34,7 @@ const COUNT_SQL =
 
 const SORT_SQL = `SELECT ${HOST} ORDER BY expire; SELECT ip, helo, \\"from\\", \\"to\\", first, pass, expire, bcount, pcount FROM tuples ORDER BY expire;`
 
-/** What is measured: name, ours, its peer, and the ratio wanted. */
+/** The measurements: name, ours, its peer, and the required ratio. */
 const ROWS: readonly (readonly [name: string, ours: string, peer: string, limit: string])[] = [
   ['spamdb KEY / node -e 0', `${spamdb} 192.0.2.1 || true`, bareNode, '1.30'],
   ['spamdb -a KEY / node -e 0', `${spamdb} -a 192.0.2.1`, bareNode, '1.35'],
@@ -60,7 +61,7 @@ const ROWS: readonly (readonly [name: string, ours: string, peer: string, limit:
 ]
 
 try {
-  // Only what is named by WORD, when that is given.
+  // With WORD, only measurements whose name contains it.
   await generateDatabase(big, { entries, seed: 1 })
   for (const [name, ours, peer, limit] of ROWS) {
     if (name.includes(only)) compare({ name, ours, peer, limit }, rounds, environment)

@@ -1,6 +1,7 @@
 /**
- * Black lists of 10,000 to 5,000,000 lines, each with a white list of a tenth, as whole processes beside Debian's
- * iprange and an empty Node. Needs the build and iprange; prints ratios, and checks that both write the same.
+ * Black lists of 10,000 to 5,000,000 lines, each with a white list of a tenth, as whole processes, compared with
+ * Debian's iprange and an empty Node. Needs the build and iprange; prints ratios, and checks that both write the
+ * same.
  *
  *   npx tsx bench/lists.ts [--rounds N] [--only WORD]
  */
@@ -31,7 +32,7 @@ interface Run {
   peakMegabytes: number
 }
 
-/** One whole process; time(1) tells its peak of memory. */
+/** Runs one whole process; time(1) reports its peak memory. */
 function run(command: readonly string[]): Run {
   const start = performance.now()
   const result = spawnSync('/usr/bin/time', ['-f', 'peak %M', ...command], {
@@ -44,7 +45,7 @@ function run(command: readonly string[]): Run {
   return { seconds, peakMegabytes: Number(/peak (\d+)/.exec(result.stderr)![1]) / 1024 }
 }
 
-/** The best of some rounds in which the commands take turns, so that a busy machine hits all of them. */
+/** The best of some rounds in which the commands alternate, so that a busy machine affects all of them. */
 function best(commands: readonly (readonly string[])[]): Run[] {
   const runs = commands.map(() => [] as Run[])
   for (let round = 0; round < rounds; round += 1) {
@@ -64,7 +65,7 @@ const iprange = (black: string, white: string, output: string) => [
   output,
 ]
 
-/** `spamd-setup -n --output` over the same files; undefined before it is built. */
+/** Runs `spamd-setup -n --output` on the same files; undefined if it is not built. */
 function setup(black: string, white: string, output: string, name = ''): string[] | undefined {
   const program = join(root, 'bin/spamd-setup.js')
   if (!existsSync(program) || !existsSync(join(root, 'dist/src/programs/spamd-setup.js'))) return undefined

@@ -1,8 +1,8 @@
 /**
- * What spamd and spamlogd keep in memory, and what they take of the processor, when nothing happens: as root, in a network
- * of their own (`npm run bench:memory [ENTRIES [only]]`, after a build; `only`: not with an empty database). Private memory (Private_Clean and Private_Dirty of
- * smaps_rollup) of each process, 20 s after the start; of the processor over the 60 s after that, with scans each minute.
- * Then the same set of CIDRs is sent to the configuration port of spamd three times.
+ * Memory and processor use of idle spamd and spamlogd: as root, in their own network namespace (`npm run bench:memory
+ * [ENTRIES [only]]`, after a build; `only`: not with an empty database). Private memory (Private_Clean and
+ * Private_Dirty of smaps_rollup) of each process 20 s after the start; processor time over the next 60 s, with a scan
+ * each minute. Then the same set of CIDRs is sent to the configuration port of spamd three times.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +31,7 @@ interface Process {
   helperSec: number
 }
 
-/** All processes below the given ones, these included. */
+/** The given processes and all their descendants. */
 function processesOf(parents: readonly number[]): Process[] {
   const children = new Map<number, number[]>()
   for (const name of readdirSync('/proc')) {
@@ -40,7 +40,7 @@ function processesOf(parents: readonly number[]): Process[] {
       const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1])
       children.set(parent, [...(children.get(parent) ?? []), Number(name)])
     } catch {
-      // It ended meanwhile.
+      // It has ended meanwhile.
     }
   }
   const all = [...parents]
@@ -60,7 +60,7 @@ function look(pid: number): Process {
     name: words.find((word) => word.includes('spam') || word.includes('tcpdump')) ?? words[0] ?? '',
     privateMib: mib('Private_Clean') + mib('Private_Dirty'),
     residentMib: mib('Rss'),
-    // Its own, and that of programs that it has run to their end (nft).
+    // Its own time, and that of programs that it has run (nft).
     cpuSec: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SEC,
     helperSec: (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SEC,
   }
@@ -74,7 +74,7 @@ function start(program: string, words: readonly string[], env: NodeJS.ProcessEnv
   return child
 }
 
-/** Prints what each process has, and all together. */
+/** Prints the memory of each process and the sum. */
 function report(title: string, processes: readonly Process[]): void {
   const total = processes.reduce((sum, { privateMib }) => sum + privateMib, 0)
   process.stdout.write(`${title}: private ${total.toFixed(1)} MiB\n`)
@@ -85,7 +85,7 @@ function report(title: string, processes: readonly Process[]): void {
   }
 }
 
-/** Prints what each process and the programs that it ran took of a core, and all together. */
+/** Prints the share of a core that each process used, including programs that it ran, and the sum. */
 function reportProcessor(before: readonly Process[], after: readonly Process[]): void {
   const share = (sec: number): string => `${((sec / (WATCH_MS / 1000)) * 100).toFixed(2)} %`
   const was = new Map(before.map((process) => [process.pid, process]))
@@ -120,7 +120,8 @@ async function measure(count: number): Promise<void> {
   if (count > 0) {
     rmSync(db)
     await generateDatabase(db, { entries: count, seed: 1, now: Math.floor(Date.now() / 1000) })
-    // Nothing is due while it is watched: a tuple whose waiting ends before it expires would become WHITE, and WHITE of the future would be written.
+    // Nothing becomes due during the measurement: a tuple that passes before it expires would become WHITE, and that
+    // would be written.
     spawnSync(
       'sqlite3',
       [

@@ -1,6 +1,6 @@
 /**
- * One gateway as a process of its own, for postgres.ts: writes batches of tuples that all gateways share, follows the journal
- * as spamd does, and tells its parent of each answer and of each address that it learned of.
+ * One gateway as its own process, for postgres.ts: writes batches of tuples that all gateways share, follows the
+ * journal as spamd does, and tells its parent each answer and each new address.
  */
 import { openStore } from '../src/db/open-store.js'
 import { attempt, nowSec, pause, policy } from './postgres-load.js'
@@ -37,7 +37,7 @@ async function follow(): Promise<void> {
 async function work(): Promise<void> {
   process.send!({ kind: 'ready' })
   await begun
-  // The same messages in an order of its own; a few of them come again behind passtime and are promoted.
+  // The same messages in its own order; a few of them come again after passtime and are promoted.
   const numbers = Array.from({ length: Number(count) }, (_, n) => (n + own * 97) % Number(count))
   for (let start = 0; start < numbers.length && !isOver; start += 50) {
     const batch = numbers.slice(start, start + 50).map((n) => attempt(3_000_000_000 + n))

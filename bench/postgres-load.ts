@@ -1,4 +1,7 @@
-/** What the benchmarks of a database on a server have in common: made-up mail, a policy without limits, and what the server used. */
+/**
+ * Shared by the benchmarks of a database on a server: generated mail, a policy without limits, and the resources that
+ * the server used.
+ */
 import { readFileSync } from 'node:fs'
 import type { GreyPolicy, TupleAttempt } from '../src/db/store.js'
 import type { PostgresServer } from '../test/support/postgres-server.js'
@@ -16,13 +19,13 @@ export const nowSec = Math.floor(Date.now() / 1000)
 /** Clock ticks of /proc in a second. */
 const TICKS = 100
 
-/** An address for each number, all over the networks. */
+/** An address for each number, spread over all networks. */
 export function addressOf(n: number): string {
   const mixed = Math.imul(n, 0x9e3779b1) >>> 0
   return `${11 + ((mixed >>> 24) & 127)}.${(mixed >>> 16) & 255}.${(mixed >>> 8) & 255}.${mixed & 255}`
 }
 
-/** The first try of a message of its own. */
+/** The first delivery attempt of a new message. */
 export function attempt(n: number, ip = addressOf(n)): TupleAttempt {
   return {
     tuple: { ip, helo: `mx${n % 1000}.example.org`, from: `<s${n}@example.org>`, to: '<user@example.net>' },
@@ -37,7 +40,7 @@ export function attempt(n: number, ip = addressOf(n)): TupleAttempt {
 export const attempts = (start: number, count: number): TupleAttempt[] =>
   Array.from({ length: count }, (_, n) => attempt(start + n))
 
-/** Seconds of processor time that the server has used, processes that ended included. */
+/** Seconds of processor time that the server has used, including processes that have ended. */
 export function serverSeconds({ pid }: PostgresServer): number {
   const ticksOf = (path: string, fields: readonly number[]): number => {
     try {
@@ -65,7 +68,10 @@ export function percentile(values: readonly number[], share: number): number {
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Sends tuples `perSec` times a second for `sec`, as spamd does: what came in while a batch was written is the next one. */
+/**
+ * Sends `perSec` tuples per second for `sec` seconds, as spamd does: those that arrive while a batch is written form
+ * the next batch.
+ */
 export async function dialogues(
   record: (batch: TupleAttempt[]) => Promise<unknown>,
   { perSec, sec, start }: { perSec: number; sec: number; start: number },

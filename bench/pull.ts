@@ -1,6 +1,6 @@
 /**
- * Two gateways without a database server: a full pull of a million entries into an empty database, and 1,000 changes told
- * in version 3, both by the built programs on one machine; a script stands in for ssh.
+ * Two gateways without a database server: a full pull of a million entries into an empty database, and 1,000 changes
+ * sent in version 3, both by the built programs on one machine; a script replaces ssh.
  *
  *   npx tsx bench/pull.ts [--entries N]
  */

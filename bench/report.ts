@@ -1,7 +1,8 @@
 /**
- * What the commands that look at everything cost with a large database and a month of history:
- * `npm run bench:report [ENTRIES [HISTORY]]`, after a build. Half of the history are tries from strangers, of which one in five
- * is of a sender that comes from another address each time; a line has wall-clock time, CPU time, peak memory and output.
+ * The cost of the commands that read everything, with a large database and a month of history: `npm run bench:report
+ * [ENTRIES [HISTORY]]`, after a build. Half of the history is delivery attempts of unknown clients; one in five of
+ * them has a sender that uses another address each time. A line has wall-clock time, CPU time, peak memory and
+ * output.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -13,7 +14,7 @@ import { generateDatabase, makeIp, makeRandom } from './generate-database.js'
 const root = join(import.meta.dirname, '..')
 const entries = Number(process.argv[2] ?? 1_000_000)
 const history = Number(process.argv[3] ?? 1_000_000)
-/** Set: the database is made there, and kept. */
+/** If set, the database is made there, and kept. */
 const kept = process.env.BENCH_DB
 const folder = mkdtempSync(join(tmpdir(), 'report-bench-'))
 const db = kept ?? join(folder, 'big.sqlite')
@@ -30,7 +31,7 @@ const POLICY = {
   maxTuples: 10_000_000,
 }
 
-/** Tries of a month, the newest now, each of them a row of the history. */
+/** The delivery attempts of a month, the newest one now; each is a row of the history. */
 async function addHistory(path: string, count: number, nowSec: number): Promise<void> {
   const random = makeRandom(7)
   const store = await openStore(path, { mode: 'write', durability: 'normal' })

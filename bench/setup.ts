@@ -1,7 +1,7 @@
 /**
- * Whole-process speed of spamd-setup: parallel fetching beside its slowest list, and runs of every kind beside
- * Node itself. `npx tsx bench/setup.ts`, after a build, as root (only root may send from a port below 1024).
- * Prints one line for each measurement: ours, the peer, the ratio, and the limit where issue 3 sets one.
+ * Whole-process speed of spamd-setup: parallel fetching compared with its slowest list, and runs of every kind
+ * compared with Node itself. `npx tsx bench/setup.ts`, after a build, as root (only root may send from a port below
+ * 1024). Prints one line for each measurement: ours, the peer, the ratio, and the limit if issue 3 sets one.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,10 +18,10 @@ const LISTS = 20
 
 const folder = mkdtempSync(join(tmpdir(), 'setup-bench-'))
 const environment: NodeJS.ProcessEnv = { ...process.env, SPAMD_FIREWALL: 'none' }
-// The certificates of this variable would be read by every Node process and hide what we measure.
+// Every Node process would read the certificates named by this variable, which would hide the difference.
 delete environment.NODE_EXTRA_CA_CERTS
 
-/** A generator of its own, so that every run sees the same lists. Source: Numerical Recipes, ranqd1. */
+/** A seeded generator, so that every run has the same lists. Source: Numerical Recipes, ranqd1. */
 function seeded(seed: number): () => number {
   let state = seed
   return () => {
@@ -57,7 +57,7 @@ function median(values: number[]): number {
   return values.sort((one, other) => one - other)[Math.floor(values.length / 2)]!
 }
 
-/** Medians of runs taken in turn, so that what else the machine does falls on each alike. */
+/** Medians of alternating runs, so that other work of the machine affects all alike. */
 async function inTurn(
   runs: Record<string, () => Promise<number>>,
   rounds: number,

@@ -1,8 +1,9 @@
 /**
- * Everything on a machine of little memory: as root, in a network of its own (`npm run bench:small [MIB...]`, after a build).
- * spamd, spamlogd and then spamd-setup -b with 100,000 lines on ipset run in one memory cgroup (page cache and the sets in the
- * kernel count too): first load, unchanged, and with another list in place of the first, for each limit. Tells the highest use,
- * how often the limit was met, and which programs were killed.
+ * All programs on a machine with little memory: as root, in its own network namespace (`npm run bench:small
+ * [MIB...]`, after a build). spamd, spamlogd and then spamd-setup -b with 100,000 lines on ipset run in one memory
+ * cgroup (page cache and the sets in the kernel are included): first load, unchanged lists, and another list in place
+ * of the first, for each limit. Prints the highest use, how often the limit was reached, and which programs were
+ * killed.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,7 +27,7 @@ const LINES = 100_000
 const ENTRIES = Number(process.env.BENCH_ENTRIES ?? 100_000)
 const limits = process.argv.slice(2).map(Number)
 
-/** Where limits are: version 2, or the memory controller of version 1. */
+/** Mount point of cgroups: version 2, or the memory controller of version 1. */
 const VERSION_1 = '/sys/fs/cgroup/memory'
 const isVersion1 = existsSync(join(VERSION_1, 'memory.limit_in_bytes'))
 const FILES = isVersion1
@@ -40,7 +41,7 @@ function makeGroup(mib: number): string {
   return path
 }
 
-/** A program inside a group. */
+/** Starts a program inside a group. */
 function start(
   group: string,
   program: string,

@@ -1,13 +1,13 @@
 /** A load generator for spamd's SMTP port: loopback only, bounded in connections and time. */
 import { connect, type Socket } from 'node:net'
 
-/** No run holds more sockets or lasts longer than this. */
+/** Maximum number of sockets, and maximum duration, of a run. */
 export const MAX_CONNECTIONS = 20_000
 export const MAX_RUN_MS = 60_000
 
 export interface HeldConnections {
   sockets: Socket[]
-  /** Gaps between bytes in milliseconds, all connections together. */
+  /** Gaps between bytes in milliseconds, of all connections together. */
   gapsMs: number[]
   /** Connections that ended or failed before `release`. */
   lostCount: number
@@ -16,7 +16,7 @@ export interface HeldConnections {
   release(): Promise<void>
 }
 
-/** Opens `count` connections at `perSec` and keeps them, noting when each byte arrives. */
+/** Opens `count` connections, `perSec` per second, and keeps them open, recording when each byte arrives. */
 export async function holdConnections(port: number, count: number, perSec: number): Promise<HeldConnections> {
   if (count > MAX_CONNECTIONS) throw new RangeError(`at most ${MAX_CONNECTIONS} connections`)
   const held: HeldConnections = {
@@ -42,7 +42,7 @@ export async function holdConnections(port: number, count: number, perSec: numbe
   for (let opened = 0; opened < count; ) {
     const due = Math.min(count, Math.ceil(((performance.now() - startedMs) / 1000) * perSec))
     for (; opened < due; opened += 1) {
-      // Source addresses vary, so that ports suffice and limits per address do not count.
+      // Source addresses vary, so that there are enough ports and limits per address do not apply.
       const localAddress = `127.66.${(opened >> 8) & 255}.${opened & 255 || 1}`
       const socket = connect({ port, host: '127.0.0.1', localAddress })
       let lastMs = -1
@@ -65,7 +65,7 @@ export async function holdConnections(port: number, count: number, perSec: numbe
 
 /**
  * Runs complete greylist dialogues, `lanes` at a time, for `durationMs`; returns how many ended with 451. Each is a
- * tuple of its own.
+ * new tuple.
  */
 export async function runDialogues(port: number, lanes: number, durationMs: number): Promise<number> {
   let finished = 0
@@ -82,8 +82,8 @@ export async function runDialogues(port: number, lanes: number, durationMs: numb
 }
 
 /**
- * Begins a greylist dialogue every `1 / perSec` seconds for `durationMs`; milliseconds from each connection to the end of
- * its dialogue, those alone that ended with 451.
+ * Begins a greylist dialogue every `1 / perSec` seconds for `durationMs`; returns the milliseconds from connection to
+ * end of each dialogue that ended with 451.
  */
 export async function timeDialogues(port: number, perSec: number, durationMs: number): Promise<number[]> {
   const count = Math.floor((Math.min(durationMs, MAX_RUN_MS) / 1000) * perSec)
@@ -127,7 +127,7 @@ function runDialogue(port: number, serial: number): Promise<boolean> {
   })
 }
 
-/** The value below which `share` of the numbers lie; the array is sorted in place. */
+/** The quantile of the numbers at `share`; the array is sorted in place. */
 export function percentile(values: number[], share: number): number {
   values.sort((left, right) => left - right)
   return values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN

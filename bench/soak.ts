@@ -1,7 +1,7 @@
 /**
- * Half an hour of everything at once on the built daemon: mail, edits, lists, reloads, listings, a flushed cache. Prints
- * memory, descriptors and the size of the database's log for every tenth of the time, and fails when one of them grows
- * without end, when the daemon ends or restarts its child, or when a mail goes unanswered.
+ * Runs the built daemon for half an hour under a mixed load: mail, edits, lists, reloads, listings, a flushed cache.
+ * Prints memory, descriptors and the size of the database's log for every tenth of the time. Fails if one of them
+ * keeps growing, if the daemon ends or restarts its child, or if a mail is not answered.
  *
  *   npm run soak [-- --minutes 30 --rate 40]
  *
@@ -26,7 +26,7 @@ if (!(durationMs > 0) || !(perSecond > 0)) throw new RangeError('--minutes and -
 
 const BIN = join(import.meta.dirname, '../bin')
 const MIB = 1024 * 1024
-/** What may be gained between the second fifth of the time, when all is warm, and the last. */
+/** Allowed growth between the second fifth of the time, when everything is warm, and the last. */
 const MAX_GAIN = { memoryMib: 24, descriptors: 10, logMib: 16 }
 const folder = mkdtempSync(join(tmpdir(), 'spamd-soak-'))
 const port = await reservePort()
@@ -44,7 +44,7 @@ const environment = {
   SPAMD_CFG_PORT: String(await reservePort()),
 }
 
-/** One look at the daemon. */
+/** One measurement of the daemon. */
 interface Sample {
   memoryMib: number
   descriptors: number
@@ -121,7 +121,7 @@ async function soak(): Promise<void> {
   console.log('nothing grew without end')
 }
 
-/** Dialogues at the asked rate from a moving crowd of addresses, of which a third comes back. */
+/** Dialogues at the requested rate from a changing set of addresses, of which a third comes back. */
 async function mail(
   endMs: number,
   counts: { mails: number; greylisted: number; unanswered: number },
@@ -131,7 +131,7 @@ async function mail(
     const begunMs = performance.now()
     const batch = Array.from({ length: Math.ceil(perSecond / 10) }, () => {
       number += 1
-      // Addresses come back every 200 mails for a while, then others take their place.
+      // Addresses come back every 200 mails for a while, then others replace them.
       const host = (Math.floor(number / 2_000) * 97 + (number % 200)) % 65_000
       return dialogue(`10.${host >> 8}.${host & 255}.${1 + (number % 3)}`, number)
     })
@@ -168,7 +168,7 @@ function dialogue(ip: string, number: number): Promise<string> {
   })
 }
 
-/** What administrators and their cron do meanwhile. */
+/** What administrators and cron jobs do meanwhile. */
 async function administer(endMs: number, counts: { commands: number; failed: number }): Promise<void> {
   const list = join(folder, 'list.txt')
   const conf = join(folder, 'spamd.conf')
@@ -214,7 +214,7 @@ async function run(
   console.log(`${program} ${args.join(' ')}: exit ${code}: ${stderr}`)
 }
 
-/** The daemon's process and its children that are Node. */
+/** The daemon's process and those of its children that are Node. */
 function processTree({ pid }: ChildProcess): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
     .trim()

@@ -1,9 +1,9 @@
 /**
- * The parts of spamd behind SMTP, in one process: a list of a million CIDRs received over the configuration port,
- * looking clients up in it, and a scan of a database of a million entries of which a tenth is due. Longest pauses of
- * the event loop beside each.
+ * The parts of spamd other than SMTP, in one process: receiving a list of a million CIDRs over the configuration
+ * port, looking up clients in it, and a scan of a database of a million entries of which a tenth is due; each with
+ * the longest pause of the event loop.
  *
- * The database is in a thread of its own as in the daemon; threads run what `npm run build` made.
+ * The database is in its own thread, as in the daemon; threads run the code that `npm run build` made.
  *
  *   npx tsx bench/spamd-grey.ts [--entries N] [--cidrs N]
  */
@@ -37,8 +37,8 @@ const GREY_LIFE_SEC = 4 * 3600
 const MIB = 1024 * 1024
 
 /**
- * Runs `body` and prints how long it took, the longest pause of the event loop meanwhile, and how much of the
- * processor's time the longest turn took: on a busy machine the difference is time given to other programs.
+ * Runs `body` and prints its duration, the longest pause of the event loop meanwhile, and the processor time of the
+ * longest turn: on a busy machine, the difference is time used by other programs.
  */
 async function measured(name: string, body: () => Promise<void>): Promise<void> {
   const delay = monitorEventLoopDelay({ resolution: 1 })
@@ -165,7 +165,7 @@ async function benchScan(): Promise<void> {
     await measured(`scan of ${flags.entries} entries, nothing due`, async () => {
       await scanner.scan()
     })
-    // Tuples are 70 % of the entries and were made over four hours: a seventh of them is a tenth of all.
+    // Tuples are 70 % of the entries, spread over four hours: a seventh of them is a tenth of all.
     skippedMs = (GREY_LIFE_SEC / 7) * 1000
     await measured(`scan of ${flags.entries} entries, a tenth due`, async () => {
       await scanner.scan()

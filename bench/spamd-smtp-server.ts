@@ -1,6 +1,6 @@
 /**
- * The server side of bench/spamd-smtp.ts in a process of its own, measured over IPC: spamd's SMTP server with
- * lists loaded (`stutter`, and `grey` on a database), or a bare peer (`bare-wheel`, `bare-replies`).
+ * The server side of bench/spamd-smtp.ts in its own process, measured over IPC: spamd's SMTP server with lists loaded
+ * (`stutter`, and `grey` with a database), or a bare peer (`bare-wheel`, `bare-replies`).
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -19,14 +19,14 @@ import { systemClock } from '../src/platform/clock.js'
 import type { Logger } from '../src/platform/log.js'
 import { createBareReplies, createBareWheel } from './bare-peers.js'
 
-/** The thread in which spamd keeps its database, from the build: a worker does not start from the sources. */
+/** The thread that has spamd's database, from the build: a worker does not start from the sources. */
 const { openStoreInWorker } = (await import(
   new URL('../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
 )) as typeof import('../src/daemon/store/store-in-worker.js')
 
 const [mode = '', databasePath = ''] = process.argv.slice(2)
 const LIST_SIZE = 100_000
-/** In force in `grey-all`. */
+/** Enabled in `grey-all`. */
 const RELEASES = 20
 /** The clients of the stutter runs, 127.66.0.0/16, are on the list. */
 const CLIENT_NETWORK = 0x7f420000
@@ -61,7 +61,7 @@ function report(): void {
   })
 }
 
-/** Releases in force that name none of the mail. */
+/** Releases that apply to none of the mail. */
 async function makeReleases(): Promise<void> {
   const store = await openStore(databasePath, { mode: 'write' })
   const nowSec = systemClock.nowSec()
@@ -76,7 +76,7 @@ async function makeReleases(): Promise<void> {
   await store.close()
 }
 
-/** Takes questions and never answers. */
+/** Receives questions and never answers. */
 async function deadNameServer(): Promise<string> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1')
   await once(socket, 'listening')

@@ -1,9 +1,11 @@
 /**
- * spamd's SMTP side beside bare Node peers, on loopback, with our own load generator (bounded, see smtp-load.ts).
+ * The SMTP part of spamd compared with bare Node peers, on loopback, with our own load generator (bounded, see
+ * smtp-load.ts).
  *
  *     npx tsx bench/spamd-smtp.ts [hold] [burst] [many] [leak] [dialogues] [latency]
  *
- * Without names all are run. Each prints the requirement, ours, and a ratio to the bare peer of the same run.
+ * Without names, all are run. Each prints the requirement, our figure, and its ratio to that of the bare peer in the
+ * same run.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
- * Whole-process speed of spamdb and import beside Node itself and the sqlite3 command-line tool.
- * `npx tsx bench/spamdb.ts [ENTRIES]`, after a build. Prints one line for each measurement: ours, the peer, the
- * ratio, and the limit that issue 2 sets.
+ * Whole-process speed of spamdb and import compared with Node itself and the sqlite3 command-line tool. `npx tsx
+ * bench/spamdb.ts [ENTRIES]`, after a build. Prints one line for each measurement: ours, the peer, the ratio, and the
+ * limit that issue 2 sets.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,11 +20,11 @@ const entries = Number(process.argv[2] ?? 1_000_000)
 const folder = mkdtempSync(join(tmpdir(), 'spamdb-bench-'))
 const big = join(folder, 'big.sqlite')
 const small = join(folder, 'small.sqlite')
-// The certificates of this variable would be read by every Node process and hide what we measure.
+// Every Node process would read the certificates named by this variable, which would hide the difference.
 const environment: NodeJS.ProcessEnv = { ...process.env, SPAMD_DB: small }
 delete environment.NODE_EXTRA_CA_CERTS
 
-/** Fraction of the runs that we look at: half of them are slower through what else the machine does. */
+/** Quantile of the runs that we use: half of them are slower because of other work on the machine. */
 const MEDIAN = 0.5
 
 function timeMs(command: string, args: string[], env: NodeJS.ProcessEnv, input?: string): number {
@@ -41,7 +41,7 @@ function median(values: number[]): number {
   return values.sort((one, other) => one - other)[Math.floor(values.length * MEDIAN)]!
 }
 
-/** Times all in turn, so that what else the machine does falls on each alike. */
+/** Runs all alternately, so that other work of the machine affects all alike. */
 function inTurn(runs: Record<string, () => number>, rounds: number): Record<string, number> {
   const times = Object.entries(runs).map(([name, run]) => ({ name, run, values: [] as number[] }))
   for (let round = 0; round < rounds; round += 1) {
@@ -64,7 +64,7 @@ const keys = (count: number): string[] =>
     (_, index) => `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
   )
 
-/** Addresses all over the range, each once. */
+/** Addresses spread over the whole range, each once. */
 const scatteredKeys = (count: number): string[] =>
   Array.from({ length: count }, (_, index) => formatIpv4(Math.imul(index + 1, 2_654_435_761) >>> 0))
 
@@ -96,7 +96,7 @@ SELECT 'SPAMTRAP|'||address FROM spamtraps ORDER BY address;
 SELECT 'GREY|'||ip||'|'||helo||'|'||"from"||'|'||"to"||'|'||first||'|'||pass||'|'||expire||'|'||bcount||'|'||pcount FROM tuples ORDER BY ip, helo, "from", "to";`
 
 try {
-  // A bundle older than the build is not used.
+  // A bundle that is older than the build is not used.
   spawnSync(process.execPath, [join(root, 'scripts/bundle-programs.js')], { stdio: 'inherit' })
   createDatabase(small)
   const node = (): number => timeMs(process.execPath, ['-e', '0'], environment)

@@ -1,6 +1,7 @@
 /**
- * spamlogd on a real nflog group, in network namespaces of its own: losses and processor time at 20,000 and
- * 1,000 SYN/s and when idle, and how many of more than it can take. Needs root. Run: `npx tsx bench/spamlogd-live.ts [ENTRIES]` after a build.
+ * spamlogd on a real nflog group, in its own network namespaces: losses and processor time at 20,000 and 1,000 SYN/s
+ * and when idle, and the number of packets processed under overload. Needs root. Run: `npx tsx bench/spamlogd-live.ts
+ * [ENTRIES]` after a build.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -45,7 +46,7 @@ try {
     ip('-n', namespace, 'addr', 'add', `198.51.100.${number}/24`, 'dev', 'veth0')
     ip('-n', namespace, 'link', 'set', 'veth0', 'up')
   }
-  // The made-up peers must look reachable.
+  // The generated peers must seem reachable.
   ip('-n', HERE, 'route', 'add', '10.0.0.0/8', 'dev', 'veth0')
   for (const name of ['all', 'veth0']) {
     ip('netns', 'exec', HERE, 'sysctl', '-qw', `net.ipv4.conf.${name}.rp_filter=0`)
@@ -71,10 +72,10 @@ async function measure(load: (typeof LOADS)[number]): Promise<void> {
   const loggedBefore = loggedCount()
   const startedMs = performance.now()
   const sent = load.ratePerSec === 0 ? 0 : await flood(load.ratePerSec, load.seconds)
-  // A busy machine drops packets before any rule sees them.
+  // A busy machine drops packets before they reach any rule.
   const logged = loggedCount() - loggedBefore
   if (load.ratePerSec === 0) await sleep(load.seconds * 1_000)
-  // What the kernel still holds arrives within its flush time.
+  // Packets that the kernel still buffers arrive within its flush time.
   let matched = -1
   for (let count = 2; count < 8 && matched !== logged; count += 1) {
     await sleep(500)
@@ -91,7 +92,7 @@ async function measure(load: (typeof LOADS)[number]): Promise<void> {
   )
 }
 
-/** Packets that the rule has logged. */
+/** Number of packets that the rule has logged. */
 function loggedCount(): number {
   const text = execFileSync('ip', ['netns', 'exec', HERE, 'nft', 'list', 'ruleset'], { encoding: 'latin1' })
   return Number(/counter packets ([0-9]+)/.exec(text)?.[1])
@@ -114,13 +115,13 @@ async function flood(ratePerSec: number, seconds: number): Promise<number> {
   return Number(Buffer.concat(chunks).toString())
 }
 
-/** Sends SIGUSR1 until the log holds so many statistics lines; returns the last count of matches. */
+/** Sends SIGUSR1 until the log has this many statistics lines; returns the last count of matches. */
 async function askForStatistics(pid: number, lineCount: number): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const found = [...readFileSync(logPath, 'latin1').matchAll(/statistics .*matched=([0-9]+) /g)]
     if (found.length >= lineCount) return Number(found.at(-1)?.[1])
     await sleep(50)
-    // Before its handler is there the signal would end it: the first line says that it is.
+    // Before its handler is installed, the signal would end it: its first line shows that it is.
     if (/Listening/.test(readFileSync(logPath, 'latin1')) && attempt > 20) process.kill(pid, 'SIGUSR1')
   }
   throw new Error(`no statistics from spamlogd:\n${readFileSync(logPath, 'latin1').slice(-2_000)}`)

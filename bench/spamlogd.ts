@@ -2,8 +2,8 @@
  * spamlogd without a kernel: replay of a large capture, rate of updates, four writers at once. Run after a build:
  * `npx tsx bench/spamlogd.ts [ENTRIES [RECORDS]]`. The live part is bench/spamlogd-live.ts.
  *
- * The peer of the updates is the original's way, measured elsewhere on this kind of machine: 65,000 updates/s of one
- * process that opens, locks, writes and closes a Berkeley DB 1.85 hash for each packet.
+ * The updates are compared with the original's method, measured elsewhere on this kind of machine: 65,000 updates/s
+ * by one process that opens, locks, writes and closes a Berkeley DB 1.85 hash for each packet.
  */
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -61,7 +61,7 @@ async function benchUpdates(batchAddresses: number): Promise<void> {
   )
 }
 
-/** Four replays into one database: no lock may show, and the write-ahead log stays small. */
+/** Four replays into one database: no lock error may be reported, and the write-ahead log must stay small. */
 async function benchWriters(): Promise<void> {
   const path = freshCopy('writers')
   const captures = Array.from({ length: WRITERS }, (_, index) => join(scratch, `part-${index}.pcap`))

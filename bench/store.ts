@@ -1,9 +1,9 @@
 /**
- * Rates of the store on a generated database, with the sqlite3 command-line tool as the peer for the listing.
+ * Rates of the store on a generated database; the listing is compared with the sqlite3 command-line tool.
  *
  *   npx tsx bench/store.ts [--entries N] [--only WORD]
  *
- * Every figure is printed as `name: value`, ratios name what they compare. Needs Debian's sqlite3.
+ * Every figure is printed as `name: value`; a ratio says what it compares. Needs Debian's sqlite3.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -53,7 +53,7 @@ async function onCopy(
 
 interface Duration {
   seconds: number
-  /** Time on a core, user and system: what the rate is worth on a machine that does other things too. */
+  /** Processor time, user and system: shows how reliable the rate is on a machine that does other work, too. */
   cpuSeconds: number
 }
 

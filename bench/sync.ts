@@ -1,6 +1,6 @@
 /**
- * Synchronisation on one core: signing and sending, and verifying, decoding and applying into a database of a million
- * entries. Messages are half tuples, half addresses, and everything is told twice, as a retry and a refresh are.
+ * Synchronisation on one core: signing and sending, then verifying, decoding and applying to a database of a million
+ * entries. Half of the messages are tuples, half addresses; everything is sent twice, like a retry and a refresh.
  *
  *   npx tsx bench/sync.ts [--entries N] [--messages N]
  */
@@ -22,7 +22,7 @@ import { formatIpv4 } from '../src/ip/address.js'
 import { systemClock } from '../src/platform/clock.js'
 import { GENERATED_NOW, generateDatabase } from './generate-database.js'
 
-/** The thread in which spamd keeps its database, from the build: a worker does not start from the sources. */
+/** The thread that has spamd's database, from the build: a worker does not start from the sources. */
 const { openStoreInWorker } = (await import(
   new URL('../dist/src/daemon/store/store-in-worker.js', import.meta.url).href
 )) as typeof import('../src/daemon/store/store-in-worker.js')
@@ -143,7 +143,7 @@ async function benchReceive(): Promise<void> {
     for (const [index, datagram] of datagrams.entries()) {
       const entries = gate.admit(datagram, '192.0.2.2')
       if (entries !== undefined) applier.take(entries, '192.0.2.2')
-      // As from a socket: some datagrams a turn, and no more than the queues take.
+      // As from a socket: some datagrams per turn, and no more than the queues accept.
       if (index % 50 === 49) await nextTurn()
       while (greylister.waitingCount > 5000 || index - settled() > 5000) await pause(1)
     }

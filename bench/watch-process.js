@@ -1,17 +1,17 @@
 /**
- * Preloaded into a program under test (`node --import bench/watch-process.js ...`): at its end, writes one
- * JSON line to the file named by WATCH_OUTPUT with peak memory, processor time and the longest pause of the
- * event loop.
+ * Preloaded into a program under test (`node --import bench/watch-process.js ...`): when the program ends, writes one
+ * JSON line with peak memory, processor time and the longest pause of the event loop to the file named by
+ * WATCH_OUTPUT.
  */
 import { writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 const output = process.env.WATCH_OUTPUT
-// Processes started by the program are not under test.
+// Processes started by the program are not measured.
 delete process.env.WATCH_OUTPUT
 if (output !== undefined) {
   const delay = monitorEventLoopDelay({ resolution: 1 })
-  // Loading the program is not its work: the watch begins after it.
+  // Loading the program is not measured: the watch begins after it.
   setTimeout(() => delay.enable(), Number(process.env.WATCH_AFTER_MS ?? 500)).unref()
   process.on('exit', () => {
     delay.disable()

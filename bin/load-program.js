@@ -7,14 +7,14 @@ const { readFileSync, statSync } = require('node:fs')
 const path = require('node:path')
 
 const root = path.dirname(__dirname)
-/** The sources were updated and not built again. */
+/** The sources were updated but not built again. */
 class StaleBuild extends Error {}
 
 const NATIVE_CODES = ['ERR_DLOPEN_FAILED', 'MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']
 
 /**
- * Tells in one line, with the command that mends it, of what is missing for any program to run: the build, packages, or
- * native modules of this version of Node. False for every other failure.
+ * Reports in one line what is missing to run any program (the build, packages, or native modules for this version of
+ * Node), with the command that fixes it. Returns false for every other failure.
  */
 function tellMissing(error) {
   const program = path.basename(require.main.filename, '.js')
@@ -54,14 +54,14 @@ function tellMissing(error) {
 }
 exports.tellMissing = tellMissing
 
-/** Ends a program whose promise was rejected: by a line for what is known, else as Node does. */
+/** Ends a program whose promise was rejected: with one line for a known cause, otherwise as Node does. */
 exports.endWith = (error) => {
   if (!tellMissing(error)) throw error
 }
 
 /**
- * The exports of a bundle that scripts/bundle-programs.js made, with V8's code cache; undefined without a bundle, or with one
- * older than the build, whose time is that of `modulePath`.
+ * The exports of a bundle made by scripts/bundle-programs.js, with V8's code cache; undefined if there is none or if
+ * it is older than `modulePath`, which shows the time of the build.
  */
 function loadBundle(name, modulePath) {
   const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
@@ -75,7 +75,7 @@ function loadBundle(name, modulePath) {
   return script.runInThisContext()(require, root, path)
 }
 
-/** The program of dist/src/programs/NAME.js: from its bundle, else from the modules themselves. */
+/** The program of dist/src/programs/NAME.js: from its bundle, otherwise from the modules themselves. */
 exports.loadProgram = async (name) => {
   const modulePath = path.join(root, 'dist', 'src', 'programs', `${name}.js`)
   const { program } =
@@ -84,10 +84,10 @@ exports.loadProgram = async (name) => {
   return program
 }
 
-/** Commands that run for years: the bundle, which holds every command, would be memory that they keep. */
+/** Commands that run for years: they would keep the bundle, which contains every command, in memory. */
 const DAEMONS = ['spamd', 'spamlogd']
 
-/** Hands the words of the call to oclif, behind those given; for help and for programs without a fast start. */
+/** Passes the given words, then the arguments of the call, to oclif; for help and for programs without a fast start. */
 exports.runWithOclif = async (...words) => {
   const program = path.basename(require.main.filename, '.js')
   const given = process.argv.slice(2)
@@ -113,12 +113,12 @@ exports.runWithOclif = async (...words) => {
   }
 }
 
-/** The caller may end the process at once: a failed write must be told first. */
+/** The caller may end the process at once: a failed write must be reported first. */
 const failedWrites = () => new Promise(setImmediate)
 
 async function runOclifItself(program, called, bundle) {
   const { guardStandardOutput, handle, runOclif, tellUnknownCommand } = bundle
-  // After an update of the sources alone: what was built before lacks what this file calls.
+  // After an update of the sources only, the older build lacks what this file calls.
   if (handle === undefined) throw new StaleBuild()
   guardStandardOutput(program)
   try {

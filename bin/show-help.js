@@ -1,16 +1,16 @@
 'use strict'
 /**
- * Shows a page of help as oclif laid it out for 80 columns when the programs were bundled: laying it out takes three times as
- * long as Node itself. Other calls, narrow terminals and settings of its own are left to oclif.
+ * Shows a help page that oclif laid out for 80 columns when the programs were bundled: the layout takes three times
+ * as long as starting Node. Other calls, narrow terminals and changed settings are left to oclif.
  */
 const { readFileSync, statSync } = require('node:fs')
 const { version } = require('../package.json')
 
 const COLUMNS = 80
-/** What changes the layout or the colours of oclif. */
+/** Variables that change the layout or the colours of oclif. */
 const OWN_SETTINGS = ['OCLIF_COLUMNS', 'FORCE_COLOR', 'DEBUG']
 
-/** True when the page that the words ask for was printed. */
+/** Prints the page that the words ask for, if possible; returns whether it did. */
 exports.showHelp = (pagesPath, words) => {
   const name = pageOf(words)
   if (name === undefined || OWN_SETTINGS.some((setting) => process.env[setting] !== undefined)) return false
@@ -25,7 +25,7 @@ exports.showHelp = (pagesPath, words) => {
   return true
 }
 
-/** The words of a command whose help is asked for, joined by blanks; undefined when something else is asked for. */
+/** The words of the command whose help is requested, joined by blanks; undefined for any other request. */
 function pageOf(words) {
   const names =
     words.length === 0

@@ -1,7 +1,7 @@
 #!/bin/sh
 ':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
-// The line above is for sh, since this program runs the daemons as well: see spamd.js.
+// The line above is for sh, since this program also runs the daemons: see spamd.js.
 const { endWith, runWithOclif } = require('./load-program.js')
 
 runWithOclif().catch(endWith)

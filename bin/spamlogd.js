@@ -1,15 +1,16 @@
 #!/bin/sh
 ':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
-// The line above is for sh: Node's inspector, which SIGUSR1 opens, is sent where it cannot listen (inspector-guard.ts).
+// The line above is for sh: it directs Node's inspector, which SIGUSR1 opens, to an address where it cannot listen
+// (inspector-guard.ts).
 process.on('SIGUSR1', () => undefined)
 const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 
-// A daemon stays small: oclif is loaded for help only.
+// A daemon stays small: oclif is loaded only for help.
 loadProgram('spamlogd')
   .then(async (program) => {
     const exitCode = await program(process.argv.slice(2), () => runWithOclif('spamlogd'))
-    // An ended capture may still hold the event loop (see live-capture.ts), so the end is explicit.
+    // A capture that has ended may still keep the event loop alive (see live-capture.ts), so the end is explicit.
     process.exit(exitCode)
   })
   .catch(endWith)

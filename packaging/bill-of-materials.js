@@ -1,12 +1,12 @@
-/** The bill of materials of what is packaged (CycloneDX, by `npm sbom`). */
+/** The bill of materials of the packages (CycloneDX, by `npm sbom`). */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * JSON text that names every production dependency in the lock file of `folder`. `npm sbom --omit=dev` leaves out what a
- * development dependency needs as well (seen with npm 11.19), so that it is given a lock file without any of these.
- * `run(program, words, folder)` returns what the program printed.
+ * JSON text that names every production dependency in the lock file of `folder`. `npm sbom --omit=dev` leaves out
+ * packages that a development dependency needs, too (seen with npm 11.19), so it is given a lock file without
+ * development dependencies. `run(program, words, folder)` returns what the program printed.
  */
 export function billOfMaterials(folder, run) {
   const work = mkdtempSync(join(tmpdir(), 'spamdctl-sbom-'))

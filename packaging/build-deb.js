@@ -1,7 +1,7 @@
 /**
- * Builds the Debian package: `npm run package:deb -- [--node 20,22,24] [--output FOLDER]`, after a build.
- * It holds the production dependencies and the native modules for each Node named, compiled against the headers in
- * the npm registry's packages of Node. Needs dpkg-deb, a compiler and libpcap-dev, and no root.
+ * Builds the Debian package: `npm run package:deb -- [--node 20,22,24] [--output FOLDER]`, after a build. It contains
+ * the production dependencies and the native modules for each named Node, compiled against the headers in the npm
+ * registry's packages of Node. Needs dpkg-deb, a compiler and libpcap-dev, and no root.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -75,7 +75,7 @@ function layOutPrograms() {
   for (const program of PROGRAMS) {
     const path = join(library, 'bin', `${program}.js`)
     const text = readFileSync(path, 'utf8')
-    // Boot scripts and cron have a short PATH, and a process with rights must not search it.
+    // Boot scripts and cron have a short PATH, and a privileged process must not search it.
     writeFileSync(path, text.replace(/^#!.*\n/, '#!/usr/bin/node\n'))
     symlinkSync(`../lib/spamdctl/bin/${program}.js`, join(stage, 'usr/bin', program))
   }
@@ -91,7 +91,7 @@ function buildNativeModules(major) {
   const target = join(library, 'native', abi)
   mkdirSync(target, { recursive: true })
   const gyp = join(dirname(npmCli()), '../node_modules/node-gyp/bin/node-gyp.js')
-  // A setting of npm would win over an argument.
+  // A setting of npm would take precedence over an argument.
   const compile = (folder, variables = {}) =>
     run(process.execPath, [gyp, 'rebuild', '--release'], folder, {
       npm_config_nodedir: headers,
@@ -102,11 +102,11 @@ function buildNativeModules(major) {
     cpSync(join(root, 'node_modules', name), source, { recursive: true })
     rmSync(join(source, 'build'), { recursive: true, force: true })
     if (name === 'pcap') cpSync(join(root, 'node_modules/nan'), join(source, '../nan'), { recursive: true })
-    // Without it the module for Node 24 ends the programs, as its head says.
+    // Without it, the module crashes the programs on Node 24, as its head explains.
     const wrap = `-include ${join(root, OWN_NATIVE, 'object-wrap.h')}`
     compile(source, { CXXFLAGS: wrap })
     const module = readFileSync(join(source, 'build/Release', file), 'latin1')
-    // That of pcap carries the version as a number.
+    // The module of pcap contains the version as a number.
     if (name === 'better-sqlite3' && !module.includes(`node_register_module_v${abi}`))
       fail(`${file} was not compiled for Node ${major}`)
     cpSync(join(source, 'build/Release', file), join(target, file))
@@ -121,7 +121,7 @@ function buildNativeModules(major) {
   linkNative(OWN_NATIVE, 'user_ids.node')
 }
 
-/** The package looks where npm builds; postinst points `current` at the folder for the Node that is there. */
+/** The packages look where npm builds; postinst points `current` at the folder for the installed Node. */
 function linkNative(folder, file) {
   const link = join(library, folder, 'build/Release', file)
   mkdirSync(dirname(link), { recursive: true })
@@ -163,7 +163,7 @@ function layOutSystemFiles() {
     const text = run(process.execPath, [join(root, 'bin/spamdctl.js'), 'completion', shell])
     write(path, text)
   }
-  // bash loads completions by the name of the program.
+  // bash loads completions by the program's name.
   for (const program of PROGRAMS.slice(1)) {
     symlinkSync('spamdctl', join(stage, 'usr/share/bash-completion/completions', program))
   }
@@ -208,7 +208,7 @@ function layOutControl() {
   write('DEBIAN/conffiles', conffiles.sort().join(''))
 }
 
-/** Modes that do not depend on the umask or the checkout: only programs and scripts can be run. */
+/** Sets modes that do not depend on the umask or the checkout: only programs and scripts are executable. */
 function setModes(folder) {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name)

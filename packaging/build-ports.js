@@ -1,6 +1,6 @@
 /**
- * Makes the ports of OpenBSD and FreeBSD complete: `npm run package:ports -- [--output FOLDER]`, after a build. Each gets
- * the archive with the production packages (the same for both), its list of files, and the scripts of rc.d. Needs tar
+ * Completes the ports of OpenBSD and FreeBSD: `npm run package:ports -- [--output FOLDER]`, after a build. Each gets
+ * the archive with the production packages (the same for both), its list of files, and the rc.d scripts. Needs tar
  * and no root; runs on any system.
  */
 import { execFileSync } from 'node:child_process'
@@ -36,7 +36,7 @@ try {
   layOutOpenbsd(files.openbsd)
   layOutFreebsd(files.freebsd)
   const archive = `spamdctl-${version}-vendored.tar.gz`
-  // Sorted, of one owner and one time, so that the same commit makes the same archive.
+  // Sorted, with one owner and one time, so that the same commit gives the same archive.
   const stamp = run('git', ['-C', root, 'log', '-1', '--format=%cI']).trim()
   const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=${stamp}`]
   run('tar', [...same, '-czf', join(values.output, archive), '-C', work, basename(tree)])
@@ -51,7 +51,7 @@ function layOutOpenbsd(files) {
   rmSync(join(target, 'pkg/PLIST.head'))
   writeFileSync(join(target, 'pkg/PLIST'), `${head}${files.join('\n')}\n`)
   for (const name of SCRIPTS) {
-    // Everything but the prefix is as in the shipped script.
+    // Only the prefix differs from the shipped script.
     const script = readFileSync(join(root, 'docs/examples/openbsd/rc.d', name), 'utf8')
     writeFileSync(join(target, 'pkg', `${name}.rc`), script.replaceAll('/usr/local', TRUEPREFIX))
   }

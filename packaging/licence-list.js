@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * debian/copyright (DEP-5) of the package: ours and that of each bundled npm package, with the licence's text as the
- * package brings it. `folder` holds package.json and node_modules; `ownLicence` is the text of LICENSE.
+ * debian/copyright (DEP-5) of the package: our licence and that of each bundled npm package, with the text that the
+ * package contains. `folder` holds package.json and node_modules; `ownLicence` is the text of LICENSE.
  */
 export function licenceList(folder, ownLicence) {
   const bundled = packagesBelow(join(folder, 'node_modules'), 'usr/lib/spamdctl/node_modules')
@@ -52,7 +52,7 @@ function describe(folder, path) {
   return { path, name, version, licence, text, copyright }
 }
 
-/** Debian has the text of the common licences itself and wants it referred to. */
+/** Debian provides the text of the common licences, to which a package must refer. */
 function licenceText(licence, text) {
   return licence === 'Apache-2.0'
     ? 'Licensed under the Apache License, Version 2.0: /usr/share/common-licenses/Apache-2.0'
@@ -63,7 +63,7 @@ function licenceName(licence) {
   return licence.replaceAll(/[^A-Za-z0-9.+-]/g, '-')
 }
 
-/** The text of a DEP-5 field: each line one blank in, empty lines as a dot. */
+/** The text of a DEP-5 field: each line indented by one blank, empty lines as a dot. */
 function indent(text) {
   return text
     .trimEnd()

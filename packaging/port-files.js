@@ -6,13 +6,13 @@ const NATIVE = [
   'node_modules/better-sqlite3/build/Release/better_sqlite3.node',
   'node_modules/pcap/build/Release/pcap_binding.node',
 ]
-// Not user_ids.node: on a BSD there is no io_uring, and Node changes users itself.
-/** What do-install copies into lib/spamdctl. */
+// Without user_ids.node: BSDs have no io_uring, so Node can change users itself.
+/** The files that do-install copies into lib/spamdctl. */
 const COPIED = ['bin', 'dist', 'docs/examples', 'node_modules', 'package.json', 'oclif.manifest.json']
-/** What packaging/remove-build-files takes away again. */
+/** The files that packaging/remove-build-files removes again. */
 const REMOVED = /^node_modules\/(better-sqlite3\/(deps|src)|nan)\//
 
-/** The lists of files of both ports, for the laid-out tree that is to become their archive. */
+/** The file lists of both ports, for the prepared tree that becomes their archive. */
 export function portFiles(tree) {
   const library = [...COPIED.flatMap((path) => filesBelow(tree, path)), ...NATIVE]
     .filter((path) => !REMOVED.test(path))

@@ -2,9 +2,9 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from
 import { dirname, join, resolve } from 'node:path'
 
 /**
- * Puts what npm would publish of the checkout `root` into `target`, with its production dependencies, none of them
- * compiled. Of docs/ only the folders named in `docs` stay. `work` is a folder for what lies between; `run` starts a
- * program with arguments in a folder and returns what it prints, or ends.
+ * Puts the files of the checkout `root` that npm would publish into `target`, with the production dependencies, none
+ * of them compiled. Of docs/, only the folders named in `docs` are kept. `work` is a folder for temporary files;
+ * `run` starts a program with arguments in a folder and returns its output, or ends this program.
  */
 export function layOutProductionTree({ root, work, target, docs, run }) {
   const [packed] = JSON.parse(
@@ -21,7 +21,10 @@ export function layOutProductionTree({ root, work, target, docs, run }) {
   removeDeveloperFiles(join(target, 'node_modules'))
 }
 
-/** Removes what only serves to develop the dependencies: their command lines, and settings of linters and of npm. */
+/**
+ * Removes files that are only needed to develop the dependencies: their command lines, and settings of linters and
+ * npm.
+ */
 function removeDeveloperFiles(modules) {
   for (const entry of readdirSync(modules, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name)

@@ -1,7 +1,7 @@
 /**
- * Joins the modules of a program that must start fast into one CommonJS file with V8's code cache beside it:
- * loading forty modules one by one costs more than twice what Node itself needs to start. Run after tsc.
- * The programs also run from dist/ alone; bin/load-program.js prefers the bundle when it is there.
+ * Joins the modules of a program that must start fast into one CommonJS file, with V8's code cache beside it: loading
+ * forty modules one by one takes more than twice as long as starting Node. Run after tsc. The programs also run from
+ * dist/ alone; bin/load-program.js prefers the bundle if there is one.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -16,9 +16,9 @@ const require = createRequire(import.meta.url)
 const outFolder = join(root, 'dist', 'fast')
 
 /**
- * What a bundler does not do by itself. Modules find their own place (`import.meta.url`) as before. And
- * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows: its JavaScript
- * becomes part of the bundle, while the compiled addon stays where npm put it.
+ * Changes that a bundler does not make by itself. Modules find their own location (`import.meta.url`) as before. And
+ * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows: its JavaScript becomes
+ * part of the bundle, while the compiled addon stays where npm put it.
  */
 const ownModules = {
   name: 'own-modules',
@@ -35,7 +35,7 @@ const ownModules = {
 function withBundledSqlite(text, path) {
   const replacements = [
     [/const Database = require\(entry\)/, 'const Database = BundledSqlite'],
-    // One more module of Node's, and an URL to be taken apart, for what the bundle was given.
+    // The bundle has received its path: otherwise it would load one more module of Node and parse a URL to find it.
     [/createRequire\(__urlOf\([^)]*\)\)/, '__nodeRequire'],
     [/require\.resolve\('better-sqlite3'\)/, '__findSqlite()'],
   ]
@@ -49,8 +49,9 @@ function withBundledSqlite(text, path) {
 }
 
 /**
- * Modules that a bare Node has not loaded when a program starts, and that most calls have no use for: in a bundle they are
- * loaded when the first name of theirs is used. Eager, they were the half of what `spamdb KEY` took beyond `node -e 0`.
+ * Modules that a bare Node has not loaded at start, and that most calls do not need: in a bundle they are loaded when
+ * one of their names is first used. Loaded eagerly, they took half of the time that `spamdb KEY` took beyond `node -e
+ * 0`.
  */
 const LAZY_MODULES = [
   'child_process',
@@ -74,7 +75,10 @@ const LAZY_MODULES = [
   'zlib',
 ].map((name) => `node:${name}`)
 
-/** `require` of a bundle. The stand-in for a module has its names, and loads it for any of them. */
+/**
+ * The `require` of a bundle. The placeholder for a module has the names of its exports, and loads it when one is
+ * used.
+ */
 const LAZY_REQUIRE = `const __lazyNames = new Set(${JSON.stringify(LAZY_MODULES)});
 const __lazy = (load) => { let loaded; const get = () => loaded ??= load(); return new Proxy({}, {
   get: (_, name) => get()[name], has: (_, name) => name in get(), ownKeys: () => Reflect.ownKeys(get()),
@@ -82,7 +86,7 @@ const __lazy = (load) => { let loaded; const get = () => loaded ??= load(); retu
 const require = Object.assign((name) => __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __nodeRequire(name), { resolve: __nodeRequire.resolve });
 `
 
-/** Where better-sqlite3 is: nearly always where npm puts it, which is told faster by a look than by Node's search. */
+/** Location of better-sqlite3: nearly always where npm puts it; checking that is faster than Node's search. */
 const FIND_SQLITE = `const __findSqlite = () => {
 const usual = path.join(rootPath, 'node_modules', 'better-sqlite3', 'lib', 'index.js');
 return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('better-sqlite3') };
@@ -100,11 +104,11 @@ async function bundle({ entry, prelude = '', alias = {} }) {
     format: 'cjs',
     platform: 'node',
     target: 'node20',
-    // The last two are what oclif looks for in a checkout of a program in TypeScript.
+    // oclif looks for the last two in a checkout of a program in TypeScript.
     external: ['undici', 'pcap', 'pg', 'ts-node', 'typescript'],
     plugins: [ownModules],
     alias,
-    // Code run by node:vm has no loader for import().
+    // Code run by node:vm cannot use import().
     supported: { 'dynamic-import': false },
     minifyWhitespace: true,
     legalComments: 'none',
@@ -143,7 +147,7 @@ const programs = [
   },
 ]
 
-/** Our commands by their ids, each with what loads it when it is called. */
+/** Our commands by id, each with a function that loads it when it is called. */
 function commandLoaders(isWanted = () => true) {
   const folder = join(root, 'dist', 'commands')
   const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.js'))
@@ -156,7 +160,7 @@ function commandLoaders(isWanted = () => true) {
   return `{ ${loaders.join(', ')} }`
 }
 
-/** oclif with every command of ours and its own `help`. */
+/** oclif with all our commands and its own `help`. */
 function entryOfOclif() {
   return `export * from './dist/src/cli/oclif-program.js'
 export const loaders = {
@@ -165,7 +169,7 @@ export const loaders = {
 }`
 }
 
-/** Daemons have no use for a bundle, and completions need the tables of oclif. */
+/** Daemons do not need a bundle, and completions need the tables of oclif. */
 const HEAVY_COMMANDS = ['spamd', 'spamlogd', 'completion']
 
 /** The commands without oclif. */
@@ -175,7 +179,7 @@ export { guardStandardOutput } from './dist/src/cli/guard-output.js'
 export const loaders = ${commandLoaders((id) => !HEAVY_COMMANDS.includes(id))}`
 }
 
-/** Help and one short command; what they print is not wanted. */
+/** Help and one short command; their output is discarded. */
 async function warmUpOclif({ loaders, runOclif }) {
   await printed(async (db) => {
     for (const argv of [['--help'], ['export', '--help'], ...shortCalls(db)]) {
@@ -195,7 +199,7 @@ const shortCalls = (db) => [
   ['export', '--db', db, '--kind', 'SPAMTRAP'],
 ]
 
-/** What calls in this process print; they get the path of an empty database. */
+/** The output of calls in this process, which get the path of an empty database. */
 async function printed(run) {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bundle-'))
   const { write } = process.stdout
@@ -213,7 +217,7 @@ async function printed(run) {
   return texts.join('')
 }
 
-/** Every page of help for 80 columns, with and without colours, as bin/show-help.js shows it. */
+/** Every help page for 80 columns, with and without colours, as shown by bin/show-help.js. */
 async function layOutHelp(runBundle) {
   const { commands } = JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8'))
   const names = Object.keys(commands).map((id) => id.replaceAll(':', ' '))
@@ -222,7 +226,7 @@ async function layOutHelp(runBundle) {
   process.env.OCLIF_COLUMNS = '80'
   for (const [style, color] of Object.entries({ plain: '0', styled: '1' })) {
     process.env.FORCE_COLOR = color
-    // Colours are decided when oclif is loaded.
+    // oclif decides about colours when it is loaded.
     const { loaders, runOclif } = runBundle()
     for (const name of ['', ...new Set([...names, ...topics])]) {
       const words = name === '' ? [] : name.split(' ')
@@ -239,7 +243,7 @@ async function layOutHelp(runBundle) {
   return { agent, pages }
 }
 
-/** Runs what most calls run, so that the code cache holds it compiled. */
+/** Runs the code that most calls run, so that the code cache contains it compiled. */
 async function warmUpSpamdb({ runSpamdb }) {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-bundle-'))
   try {
@@ -292,7 +296,7 @@ for (const program of programs) {
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
   const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
   await warmUp(runBundle())
-  // It is read as latin-1, the fastest; V8 refuses its cache for text that comes back in another length.
+  // The bundle is read as latin-1, which is fastest; V8 rejects the cache if the text has another length.
   if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
   writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
   writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())

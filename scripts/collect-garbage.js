@@ -1,5 +1,5 @@
-// Leaves databases and statements to the garbage collector, between two events. Ends the process with a signal where
-// better-sqlite3 and this Node do not get along (src/platform/native/object-wrap.h).
+// Lets the garbage collector free databases and statements between two events. If better-sqlite3 and this Node are
+// incompatible (src/platform/native/object-wrap.h), this ends the process with a signal.
 import Database from 'better-sqlite3'
 
 let rounds = 0

@@ -1,5 +1,5 @@
-// Prints the folder that node-gyp takes as `nodedir`: the one Node is installed in, when the headers there are of this
-// very version; else nothing. For scripts/setup.sh, so nothing but Node itself is needed.
+// Prints the folder for node-gyp's `nodedir`: where Node is installed, if the headers there are of exactly this
+// version; otherwise nothing. Used by scripts/setup.sh, so it needs nothing but Node itself.
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 

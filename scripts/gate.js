@@ -1,9 +1,9 @@
 // `npm test`: the one gate. Runs every check of the sources, then all tests, and ends with the line
-// `N passed, N failed` (and `, N skipped`): each check counts as one, each test as one. What fails stops nothing,
-// so that one run tells all. With arguments (`npm test -- test/unit/ip`) only these tests run.
+// `N passed, N failed` (and `, N skipped`): each check counts as one, and each test as one. A failure does not stop
+// the run, so that one run shows all failures. With arguments (`npm test -- test/unit/ip`), only these tests run.
 //
 // Tests that switch user start the programs as `nobody`, who can read neither a clone in /root nor one made under
-// umask 077. There the whole gate runs in a copy that everybody can read.
+// umask 077. In that case the whole gate runs in a copy that everybody can read.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -33,7 +33,7 @@ const failed = tests.failed + failedChecks.length
 console.log(`${passed} passed, ${failed} failed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`)
 process.exitCode = failed === 0 ? 0 : 1
 
-/** True when a user without rights can start this Node and read the programs, their modules and the tests. */
+/** True if an unprivileged user can start this Node and read the programs, their modules and the tests. */
 function canNobodyRun(node, checkout) {
   const files = ['bin/spamd.js', 'dist/src/cli/getopt.js', 'test/support', 'node_modules/undici/package.json']
   const script = 'for (const path of process.argv.slice(1)) require("node:fs").accessSync(path, 4)'
@@ -46,7 +46,7 @@ function canNobodyRun(node, checkout) {
   return ran.status === 0
 }
 
-/** Runs the gate in a copy of the checkout, and with a copy of this Node where that cannot be read either. */
+/** Runs the gate in a copy of the checkout, and with a copy of this Node if others cannot read that either. */
 async function runInReadableCopy() {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-checkout-'))
   try {
@@ -81,7 +81,7 @@ async function runInReadableCopy() {
   }
 }
 
-/** Runs the checks, as many at once as there are cores; the output of one that fails is shown, and of no other. */
+/** Runs the checks, as many at once as there are cores; shows only the output of those that fail. */
 async function runChecks() {
   const waiting = [...CHECKS]
   const results = []
@@ -109,7 +109,7 @@ async function runCheck(name) {
   return code === 0
 }
 
-/** Runs vitest; its reporter (test/support/count-reporter.ts) leaves the counts in a file. */
+/** Runs vitest; its reporter (test/support/count-reporter.ts) writes the counts to a file. */
 async function runTests() {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-gate-'))
   const countFile = join(folder, 'counts.json')
@@ -123,7 +123,7 @@ async function runTests() {
     })
     const [code] = await once(child, 'close')
     const counts = readCounts(countFile)
-    // A runner that fails for a reason of its own (no test found, a worker that died) is a failure as well.
+    // A failure of the runner itself (no test found, a worker died) counts as a failure, too.
     if (code !== 0 && counts.failed === 0) counts.failed = 1
     return counts
   } finally {

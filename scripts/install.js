@@ -1,5 +1,6 @@
-// Run by npm when the package has been installed: compiles the module user_ids, and better-sqlite3 once more when the
-// one that is there does not get along with this Node. Neither is a reason to fail: what is missing is told.
+// Run by npm after it has installed the package: compiles the module user_ids, and better-sqlite3 again if the
+// installed one is incompatible with this Node. If one of them fails, the installation does not: what is missing is
+// reported.
 import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 
@@ -8,7 +9,7 @@ const root = resolve(here, '..')
 const native = join(root, 'src/platform/native')
 const say = (text) => process.stderr.write(`spamdctl: ${text}\n`)
 
-// A shell, since npm puts the node-gyp of its own into PATH, which is a script with another name on some systems.
+// Run by a shell, since npm puts its own node-gyp into PATH, which on some systems is a script with another name.
 const built = spawnSync(`node-gyp rebuild --silent --directory="${native}"`, {
   shell: true,
   stdio: 'inherit',
@@ -35,7 +36,7 @@ if (!survivesCollection()) {
   }
 }
 
-/** True when statements and databases can be collected as garbage between two events, in a process of their own. */
+/** True if statements and databases can be collected as garbage between two events; tried in a separate process. */
 function survivesCollection() {
   const probe = spawnSync(process.execPath, ['--expose-gc', join(here, 'collect-garbage.js')], {
     stdio: 'ignore',

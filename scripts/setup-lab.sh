@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fetches the mail servers that the lab's machines run (test/lab), Prometheus, pgbouncer, and Chromium, which looks at reports, into
-# .lab, one folder for each package and what it needs beside this system. Nothing is installed: packages are unpacked
-# only, so that no service starts, nothing conflicts, and the machine stays as it is. Safe to run again.
+# Fetches the mail servers that the lab's machines run (test/lab), Prometheus, pgbouncer, and Chromium, which looks at
+# reports, into .lab, one folder for each package and what it needs beyond this system. Nothing is installed: packages
+# are only unpacked, so that no service starts, nothing conflicts, and the machine is not changed. Safe to run again.
 #
 #   sh scripts/setup-lab.sh           what the quick stories of `npm test` need
 #   sh scripts/setup-lab.sh all       what `npm run lab` needs
@@ -31,7 +31,7 @@ fetched=$(mktemp -d)
 trap 'rm -rf "$fetched"' EXIT
 updated=
 for package in $missing; do
-  # What this system lacks for the package, by apt's own reckoning; the package itself, when it is installed already.
+  # The packages that this system lacks, as computed by apt; only the package itself if it is already installed.
   needs=$(apt-get -s install --no-install-recommends "$package" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p')
   if [ -z "$needs" ] && [ -z "$updated" ] && [ "$(id -u)" -eq 0 ]; then
     apt-get -o DPkg::Lock::Timeout=300 update -q >&2 || true
@@ -43,7 +43,7 @@ for package in $missing; do
   mkdir -p "$fetched/$package"
   # shellcheck disable=SC2086
   (cd "$fetched/$package" && apt-get -q download $needs >&2)
-  # A checkout may be shared by two runs: the folder appears as a whole or not at all.
+  # Two runs may share a checkout: the folder appears complete or not at all.
   tree=".lab/.$package.$$"
   rm -rf "$tree"
   mkdir -p "$tree"
@@ -56,7 +56,7 @@ for package in $missing; do
       rm -rf "${tree:?}/$folder"
     fi
   done
-  # Their scripts for cron, init and the like have no business here.
+  # Their scripts for cron, init and the like are not needed.
   rm -rf "$tree/etc/init.d" "$tree/etc/cron.d" "$tree/etc/cron.daily" "$tree/etc/network"
   chmod 755 "$tree"
   touch "$tree/.complete"

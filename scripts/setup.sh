@@ -6,16 +6,16 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# What a Debian machine needs, as "package=what proves that it is there": the compiler and headers build the two native modules,
-# the rest is what the programs and their tests run against.
+# What a Debian machine needs, as "package=file or program that proves it": the compiler and headers build the two
+# native modules; the programs and their tests use the rest.
 debian_needs='g++=g++ make=make python3=python3 libpcap-dev=/usr/include/pcap/pcap.h
 nftables=nft iproute2=ip iptables=iptables ipset=ipset tcpdump=tcpdump sqlite3=sqlite3 mandoc=mandoc curl=curl
 bsdutils=logger procps=ps util-linux=unshare bmake=bmake pax=pax shellcheck=shellcheck
 postgresql=/usr/lib/postgresql'
-# Shells whose completions are tested; who is not root can do without.
+# Shells whose completions are tested; not required if not root.
 if [ "$(id -u)" -eq 0 ]; then debian_needs="$debian_needs zsh=zsh fish=fish"; fi
 
-# The administration programs live in sbin, which an ordinary user's PATH may lack.
+# Administration programs are in sbin, which the PATH of an ordinary user may lack.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin"
 
 has() {
@@ -31,7 +31,7 @@ missing_packages() {
   done
 }
 
-# install_or_tell COMMAND PACKAGES...: installs as root, else says what root must run.
+# install_or_tell COMMAND PACKAGES...: installs if root, otherwise prints the command that root must run.
 install_or_tell() {
   command=$1
   shift
@@ -55,7 +55,7 @@ case $(uname -s) in
       fi
       if [ "$(id -u)" -eq 0 ]; then
         apt-get update -q >&2
-        # The tests run servers of their own: Debian's package would make one of the system and start it.
+        # The tests run their own servers: Debian's package would create a system cluster and start it.
         if [ ! -e /usr/lib/postgresql ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
           mkdir -p /etc/postgresql-common
           echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
@@ -82,21 +82,21 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 ||
   exit 1
 }
 
-# The mail servers of the quick lab stories: unpacked, not installed, while the native modules are compiled. Without them (no
-# root, no network) the stories are skipped and say so.
+# The mail servers of the quick lab stories: unpacked, not installed, while the native modules are compiled. Without
+# them (no root, no network), the stories are skipped and say so.
 lab=''
 if [ "$(id -u)" -eq 0 ]; then
   sh scripts/setup-lab.sh &
   lab=$!
 fi
 
-# node_modules is right when it was made from this lock file for this Node.
+# node_modules is up to date if it was made from this lock file for this Node.
 stamp=node_modules/.spamdctl-setup
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e src/platform/native/build/Release/user_ids.node ]; then
   say 'installing the npm packages'
-  # The native modules are compiled where no ready ones can be fetched. Node's headers, when they are installed with
-  # it, spare that another download, which a machine without a way to nodejs.org could not make.
+  # The native modules are compiled if no prebuilt ones can be fetched. If Node's headers are installed with it, no
+  # download from nodejs.org is needed for that.
   headers=$(node scripts/find-node-headers.js)
   if [ -n "$headers" ]; then export npm_package_config_node_gyp_nodedir="$headers"; fi
   # Node 24 needs it at once (object-wrap.h says why); compiled without it, better-sqlite3 would be compiled twice.
@@ -108,7 +108,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e src/platform/n
   printf '%s' "$want" >"$stamp"
 fi
 
-# The build is right when nothing in it is older than a source.
+# The build is up to date if nothing in it is older than a source.
 if [ ! -f dist/.built ] || [ -n "$(find src commands scripts package.json tsconfig.json -newer dist/.built -print | head -n 1)" ]; then
   say 'building'
   rm -rf dist

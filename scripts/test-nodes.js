@@ -1,8 +1,8 @@
 /**
- * Runs this checkout on each supported Node: `npm run test:nodes -- [--node 22,24] [--quick] [TESTS...]`. Each gets a clone
- * of HEAD of its own and an interpreter from the npm registry; `npm start` (install, build, tour) and `npm test` run there,
- * of the tests only those named: `test/unit test/golden`. --quick leaves the tests out. Prints a line for each and fails
- * when one failed.
+ * Runs this checkout on each supported Node: `npm run test:nodes -- [--node 22,24] [--quick] [TESTS...]`. Each gets
+ * its own clone of HEAD and an interpreter from the npm registry, and runs `npm start` (install, build, tour) and
+ * `npm test`, or only the named tests (`test/unit test/golden`). --quick skips the tests. Prints a line for each;
+ * fails if one failed.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -33,7 +33,7 @@ function tryNode(major) {
   const environment = {
     ...process.env,
     PATH: `${bin}:${process.env.PATH}`,
-    // Node's own headers lie beside it.
+    // Node's own headers are beside it.
     npm_package_config_node_gyp_nodedir: dirname(bin),
   }
   const version = spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()
@@ -60,7 +60,7 @@ function tryNode(major) {
   return true
 }
 
-/** The folder bin of the newest release of a major version. */
+/** The bin folder of the newest release of a major version. */
 function fetchNode(major) {
   const folder = join(work, `node-${major}`)
   mkdirSync(folder)

@@ -1,5 +1,5 @@
-// `npm start`: the whole suite on one machine, without root, in a scratch folder. What it shows was printed by the
-// real programs; the tour fails when one of them fails or when the story does not end as it should.
+// `npm start`: the whole suite on one machine, without root, in a scratch folder. Its output is that of the real
+// programs; the tour fails if one of them fails or if the result is not as expected.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ const environment = {
   SPAMD_CFG_PORT: String(cfgPort),
   SPAMD_USER: userInfo().username,
 }
-/** Pass time of the daemon in the tour. */
+/** The daemon's passtime in the tour. */
 const PASS_SEC = 2
 let daemon
 
@@ -60,7 +60,8 @@ async function tour() {
     environment.SPAMD_CONF,
     [
       'all:\\\n\t:badhosts:friends:mine:\n',
-      // A list of one's own may name any address; special-use space, such as loopback, is cut from downloads.
+      // A local list may contain any address; special-use addresses, such as loopback, are removed from downloaded
+      // lists.
       `mine:\\\n\t:black:\\\n\t:msg="Your address %A is on our list\\nAsk postmaster@example.org":\\\n\t:method=file:\\\n\t:file=${join(scratch, 'mine.txt')}:\n`,
       `badhosts:\\\n\t:black:\\\n\t:msg="Your address %A is on our list\\nAsk postmaster@example.org":\\\n\t:method=http:\\\n\t:file=127.0.0.1\\c${lists.address().port}/badhosts.txt:\n`,
       `friends:\\\n\t:white:\\\n\t:method=file:\\\n\t:file=${join(scratch, 'friends.txt')}:\n`,
@@ -130,7 +131,7 @@ function run(program, args, expected = /(?:)/) {
   judge(program, result.status, result.stdout + result.stderr, expected)
 }
 
-/** As `run`, while servers of this process go on. */
+/** As `run`, while servers in this process keep running. */
 async function runAsync(program, args, expected = /(?:)/) {
   showCommand(program, args)
   const child = startProgram(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -208,7 +209,7 @@ async function attempt(what, localAddress, from, to, expected) {
   if (!expected.test(reply)) throw new Error(`expected ${expected}`)
 }
 
-/** Waits until something is so; fails after the time limit. */
+/** Waits until a condition holds; fails after the time limit. */
 async function until(isSo, limitMs) {
   const deadline = Date.now() + limitMs
   while (!isSo()) {

@@ -1,11 +1,11 @@
 /**
- * Writes Berkeley DB 1.85 hash files as the library does (hash.h, hash_page.c, hash_bigkey.c), for any byte
- * order and bucket size, so that the reader meets more layouts than the genuine files have.
+ * Writes Berkeley DB 1.85 hash files as the library does (hash.h, hash_page.c, hash_bigkey.c), for any byte order and
+ * bucket size, so that the reader is tested with more layouts than the genuine files have.
  */
 export interface WriterOptions {
   bucketBytes: number
   littleEndian: boolean
-  /** Buckets; records are dealt out in turn. */
+  /** Number of buckets; records are distributed in turn. */
   bucketCount: number
 }
 
@@ -14,10 +14,10 @@ export interface Pair {
   data: Buffer
 }
 
-/** Bytes that every page keeps: n, free space, free offset. Source: page.h. */
+/** Bytes reserved in every page: n, free space, free offset. Source: page.h. */
 const META_WORDS = 3
 const OVERFLOW_PAIR_BYTES = 4
-/** Room that a part of a big pair leaves for its pair and an overflow link. Source: hash.h BIGOVERHEAD. */
+/** Space that a part of a big pair leaves for its pair and an overflow link. Source: hash.h BIGOVERHEAD. */
 const BIG_OVERHEAD_BYTES = 8
 const MAX_OVERFLOW_PER_SPLIT = 2047
 
@@ -62,14 +62,14 @@ class Page {
 }
 
 /**
- * The leading pairs that are sure to fit: as in the library, a file has at most 2,047 overflow pages for each of
- * its split points.
+ * The leading pairs that certainly fit: as in the library, a file has at most 2,047 overflow pages for each of its
+ * split points.
  */
 export function pairsThatFit(
   pairs: readonly Pair[],
   { bucketBytes, bucketCount }: WriterOptions,
 ): readonly Pair[] {
-  // A page of a chain holds less than its size: its own words, a pair, room for a link.
+  // A page of a chain holds less than its size: its own words, a pair and a link need space.
   const roomBytes = bucketBytes - (META_WORDS * 2 + BIG_OVERHEAD_BYTES + OVERFLOW_PAIR_BYTES)
   let pagesLeft = MAX_OVERFLOW_PER_SPLIT * (splitCountOf(bucketCount) + 1)
   const end = pairs.findIndex(({ key, data }) => {

@@ -1,4 +1,4 @@
-/** Debian's Chromium, which scripts/setup-lab.sh unpacks, or one that is installed. */
+/** Debian's Chromium, unpacked by scripts/setup-lab.sh, or an installed one. */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import { type Browser, chromium } from 'playwright-core'
 const UNPACKED = fileURLToPath(new URL('../../.lab/chromium', import.meta.url))
 const program = [join(UNPACKED, 'usr/lib/chromium/chromium'), '/usr/lib/chromium/chromium'].find(existsSync)
 
-/** Why tests that need it are skipped, for their names; empty when it is there. */
+/** Reason to skip tests that need it, for their names; empty if it is available. */
 export const NO_CHROMIUM =
   program === undefined ? ' (skipped: no Chromium; sh scripts/setup-lab.sh all fetches it on Debian)' : ''
 
@@ -18,7 +18,7 @@ export async function startChromium(): Promise<Browser> {
   )
   return await chromium.launch({
     executablePath: program!,
-    // Its own sandbox needs an installed helper; what it is shown here is our own file.
+    // Its own sandbox needs an installed helper; here it only opens our own file.
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
     env: {
       ...process.env,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A folder of test/corpus: seeds of the fuzzers, and every input that once broke a rule. */
+/** A folder of test/corpus: seeds of the fuzzers, and every input that once caused a failure. */
 export function corpusFolder(kind: string): string {
   return join(import.meta.dirname, '../corpus', kind)
 }

@@ -2,15 +2,15 @@ import { writeFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import type { Reporter, TestModule } from 'vitest/node'
 
-/** Tests below this folder test the stand-ins that other tests use, not the product. */
+/** Tests below this folder test the stand-ins of other tests, not the product. */
 const STAND_INS = 'test/stand-ins/'
-/** Tests below this folder are stories between the machines of the lab. */
+/** Tests below this folder are stories with several machines of the lab. */
 const STORIES = 'test/lab/stories/'
 
 /**
- * Counts the run with the runner's own results: a file that could not even be loaded counts as one failure, as
- * does a suite whose hooks failed. For `scripts/gate.js` the counts go to the file that it names; a run
- * without it ends with the line `N passed, N failed`, with `, N skipped` when a test could not run.
+ * Counts the results of the runner: a file that could not be loaded counts as one failure, as does a suite whose
+ * hooks failed. For `scripts/gate.js`, the counts go to the file that it names; otherwise the run ends with the line
+ * `N passed, N failed`, followed by `, N skipped` if a test could not run.
  */
 export default class CountReporter implements Reporter {
   onTestRunEnd(testModules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {

@@ -1,6 +1,6 @@
 /**
- * A name server of the tests' own on loopback, UDP and TCP on one port: it answers from a zone, and it can be silent,
- * fail, cut its answers short or answer nonsense. Source of the format: RFC 1035 section 4.
+ * A name server for tests on loopback, UDP and TCP on one port: it answers from a zone, and can be silent, fail,
+ * truncate its answers or answer nonsense. Source of the format: RFC 1035 section 4.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ export type ZoneRecord =
   /** One record of several strings, latin-1. */
   | { type: 'TXT'; strings: readonly string[] }
 
-/** What a name does in place of answering; `cut` is truncated on UDP and whole on TCP. */
+/** Behaviour of a name instead of an answer; `cut` is truncated on UDP and complete on TCP. */
 export type Misbehaviour = 'silent' | 'servfail' | 'refused' | 'cut' | 'garbage' | 'other-id'
 
 export interface ZoneName {
@@ -32,11 +32,11 @@ const RECURSION = 0x0100
 const MAX_UDP = 1232
 
 export class TestDnsServer {
-  /** Questions in the order in which they came, as `TYPE name`. */
+  /** Questions in the order of arrival, as `TYPE name`. */
   readonly asked: string[] = []
-  /** By lower-case name; what is not there does not exist. */
+  /** By lower-case name; other names do not exist. */
   readonly zone: Map<string, ZoneName>
-  /** Nothing is answered at all. */
+  /** True to answer nothing at all. */
   isDead = false
   readonly #udp: UdpSocket = createSocket('udp4')
   readonly #tcp: Server = createServer((socket) => this.#serve(socket))
@@ -58,7 +58,7 @@ export class TestDnsServer {
 
   async start(host = '127.0.0.1', port = 0): Promise<void> {
     this.#host = host
-    // A port that TCP has may be taken on UDP: then another one.
+    // The port may be free for TCP but taken for UDP: then try another one.
     for (;;) {
       this.#tcp.listen(port, host)
       await once(this.#tcp, 'listening')
@@ -224,7 +224,7 @@ function encodeIpv6(text: string): number[] {
   })
 }
 
-/** Strings of at most 255 bytes, as TXT records are parted. */
+/** Splits text into strings of at most 255 bytes, as in TXT records. */
 export function inStrings(text: string): string[] {
   return text.match(/[\s\S]{1,255}/g) ?? ['']
 }

@@ -1,11 +1,14 @@
-/** A healthy gateway with exceptions of `spamdctl allow`: stored, in the packet filter, brought up to date. */
+/**
+ * A healthy gateway with exceptions of `spamdctl allow`: stored, loaded into the packet filter, and updated by a
+ * timer.
+ */
 import { openStore } from '../../src/db/open-store.js'
 import type { AllowSource } from '../../src/domain/allow.js'
 import type { DoctorScene } from './doctor-scene.js'
 import { TEST_NOW } from './program-run.js'
 
 const DAY_SEC = 86_400
-/** One exception: a domain with two networks that were found an hour ago. */
+/** One exception: a domain with two networks, found an hour ago. */
 export const exceptionOf = (changes: Partial<AllowSource> = {}): AllowSource => ({
   name: 'bulk.example',
   first: TEST_NOW - 90 * DAY_SEC,
@@ -55,7 +58,7 @@ export async function addExceptions(scene: DoctorScene, ...sources: AllowSource[
   )
 }
 
-/** Puts a set or rule of spamd-allow behind that of nospamd. */
+/** Inserts a set or rule of spamd-allow after that of nospamd. */
 function copyAs({ probe }: DoctorScene, like: RegExp, suffix: string): void {
   const output = probe.outputs.get(RULESET)
   if (output?.kind !== 'ended') throw new Error('no ruleset is recorded')

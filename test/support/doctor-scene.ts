@@ -1,4 +1,4 @@
-/** A healthy gateway of recorded outputs, on a real database and real files, for tests to break. */
+/** A healthy gateway made of recorded outputs, with a real database and real files, for tests to break. */
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DaemonStatus } from '../../src/app/control-protocol.js'
@@ -18,7 +18,7 @@ export interface DoctorScene {
   status: DaemonStatus
   context: DoctorContext
   folder: string
-  /** Runs all checks; paths of the scene's folder are shown as `/scene`. */
+  /** Runs all checks; the scene's folder is shown as `/scene`. */
   run(): Promise<DoctorReport>
 }
 
@@ -39,7 +39,7 @@ const LISTENING = {
   linux: ['0.0.0.0', '::'],
 }
 
-/** Builds it below `parent`, a folder of the test's own. */
+/** Builds the scene below `parent`, a folder of the test. */
 export async function healthyScene(
   recording: 'openbsd' | 'freebsd' | 'pfsense' | 'linux',
   parent: string,

@@ -1,21 +1,21 @@
-/** A whole config line in one piece, to compare those with that spamd-setup sends in chunks. */
+/** A whole config line in one piece, to be compared with those that spamd-setup sends in chunks. */
 import { encodeClearLine, encodeConfigMessage } from '../../src/codec/config-line/config-line.js'
 
 const SEMICOLON = 0x3b
 const LF = 0x0a
 
-/** Canonical CIDR text of one family, one a line, every line ended by LF, and how many lines there are. */
+/** Canonical CIDR text of one family, one per line, each line ended by LF, and the number of lines. */
 export interface CidrLines {
   text: Uint8Array
   count: number
 }
 
-/** A block list to be sent. Name and message hold one character for one byte (latin-1). */
+/** A block list to send. Name and message hold one character per byte (latin-1). */
 export interface ConfigList {
   name: string
   /**
-   * The message in spamd's own notation: `%A` the client, `%%` a percent sign, `\n` a line break, a doubled
-   * backslash for one. Quotes and line breaks may also stand in it as they are.
+   * The message in spamd's own notation: `%A` is the client, `%%` a percent sign, `\n` a line break, a doubled
+   * backslash a single one. Quotes and line breaks may also be written as they are.
    */
   message: string
   ipv4: CidrLines
@@ -23,9 +23,8 @@ export interface ConfigList {
 }
 
 /**
- * The line that replaces a list, LF included; for a list without any address the line that clears it,
- * because spamd refuses `inet;0` and would keep the old content. RangeError for a name that
- * `isConfigListName` refuses.
+ * The line that replaces a list, LF included; for a list without addresses the line that clears it, because spamd
+ * refuses `inet;0` and would keep the old content. Throws RangeError for a name that `isConfigListName` refuses.
  */
 export function encodeConfigLine(list: ConfigList): Uint8Array {
   if (list.ipv4.count === 0 && list.ipv6.count === 0) return encodeClearLine(list.name)

@@ -1,4 +1,4 @@
-/** What every packet filter back end must do; one table of cases for all of them. */
+/** The behaviour required of every packet filter back end: one table of cases for all. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Firewall, TableChange, TableSpec } from '../../src/firewall/backend.js'
 import { sortPrefixes } from '../../src/firewall/prefix-lines.js'
@@ -9,7 +9,7 @@ export interface ConformanceOptions {
   open: () => Promise<Firewall>
   /** Size of the large table. */
   largeCount: number
-  /** Begins the names of the tables; ours when not given. */
+  /** Prefix of the table names; ours if not given. */
   prefix?: string
 }
 
@@ -175,7 +175,7 @@ export function describeConformance(name: string, options: ConformanceOptions): 
       const wanted = [...networks(options.largeCount, 60), '2001:db8::/32']
       await load(NETWORKS, wanted)
       const found = await firewall.readTable(NETWORKS)
-      // As text: comparing so many lines one by one takes longer than loading them.
+      // Compared as one text: comparing that many lines one by one takes longer than loading them.
       expect(found?.join('\n') === sortPrefixes(wanted).join('\n')).toBe(true)
     })
 

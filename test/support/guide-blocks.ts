@@ -1,7 +1,7 @@
 /**
- * Commands of the guides, run as they stand. A `console` block holds commands behind `$ ` and what they print; `…` stands
- * for any text in a line, and a line of `…` alone for any lines. A block that cannot run here has a comment in front
- * of it that begins with `not run:` and says why.
+ * Runs the commands of the guides as they are printed. A `console` block contains commands after `$ ` and their
+ * output; `…` matches any text in a line, and a line with only `…` any lines. A block that cannot run here is
+ * preceded by a comment that begins with `not run:` and says why.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -14,11 +14,11 @@ const ROOT = join(import.meta.dirname, '../..')
 export interface GuideCommand {
   line: number
   command: string
-  /** Lines that it is said to print. */
+  /** Lines that it prints according to the guide. */
   output: string[]
 }
 
-/** A fenced block: its commands, or the reason why it is not run. */
+/** A fenced block: its commands, or why it is not run. */
 export interface GuideBlock {
   line: number
   language: string
@@ -61,7 +61,7 @@ export function guideBlocks(text: string): GuideBlock[] {
   return blocks
 }
 
-/** A folder with the programs in PATH and nothing else of ours, in which the commands of one guide run. */
+/** A folder in which the commands of one guide run, with the programs in PATH and nothing else of ours. */
 export class GuideScratch {
   readonly folder = mkdtempSync(join(tmpdir(), 'spamd-guide-'))
   readonly #environment: Record<string, string>
@@ -92,7 +92,7 @@ export class GuideScratch {
     }
   }
 
-  /** What a command prints, standard error included. */
+  /** The output of a command, standard error included. */
   run(command: string): string[] {
     const { stdout } = spawnSync('bash', ['-c', `exec 2>&1; ${command}`], {
       cwd: this.folder,
@@ -108,7 +108,7 @@ export class GuideScratch {
   }
 }
 
-/** Expected lines as a pattern for the whole output. */
+/** A pattern for the whole output, made from the expected lines. */
 export function outputPattern(lines: readonly string[]): RegExp {
   const parts = lines.map((line) =>
     line === '…'

@@ -1,4 +1,4 @@
-/** A real HTTP(S) server whose answers a test scripts, for everything that can go wrong with a list. */
+/** A real HTTP(S) server with scripted answers, for everything that can go wrong with a list. */
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
@@ -6,7 +6,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { join } from 'node:path'
 
 export interface ListServer {
-  /** `127.0.0.1:PORT`, or `[::1]:PORT`: what goes into `file=` (colons escaped for spamd.conf). */
+  /** `127.0.0.1:PORT`, or `[::1]:PORT`, for `file=` (with colons escaped for spamd.conf). */
   host: string
   port: number
   /** Every request so far: path, headers. */
@@ -16,7 +16,7 @@ export interface ListServer {
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
-/** Self-signed for localhost and 127.0.0.1, made for these tests, valid for a century. */
+/** Self-signed for localhost and 127.0.0.1, made for these tests, valid for 100 years. */
 const TLS_CERTIFICATE_PATH = join(import.meta.dirname, 'localhost.crt')
 const TLS_KEY_PATH = join(import.meta.dirname, 'localhost.key')
 
@@ -56,7 +56,7 @@ export async function startListServer(
   }
 }
 
-/** A server that speaks bytes of the test's choice instead of HTTP, once a request has come. */
+/** A server that sends given bytes instead of HTTP once a request has arrived. */
 export async function startRawServer(answer: (socket: Socket, head: string) => void): Promise<ListServer> {
   const requests: ListServer['requests'] = []
   const sockets = new Set<Socket>()

@@ -8,7 +8,7 @@ import { encodePcapFileHeader, encodePcapRecord } from './capture/encode-pcap-fi
 import { encodePflog, PFLOG_LAYOUTS, type PflogFields, type PflogLayout } from './capture/encode-pflog.js'
 import { encodeTcpPacket, type TcpPacketShape } from './capture/encode-tcp-packet.js'
 
-/** A SYN from one address to port 25 of another, with anything changed. */
+/** A SYN from one address to port 25 of another; any field can be changed. */
 export function mailSyn(
   source: string,
   destination: string,
@@ -37,13 +37,13 @@ export function pflogRecord(
   return encodePflog({ af: isIpv6 ? 24 : 2, ...fields }, layout, packet)
 }
 
-/** An nflog record around a packet, as this kind of host writes it. */
+/** An nflog record around a packet, in the byte order of this host. */
 export function nflogRecord(packet: Uint8Array, fields: Partial<NflogRecord> = {}): Uint8Array {
   const isIpv6 = packet[0]! >> 4 === 6
   return encodeNflog({ family: isIpv6 ? 10 : 2, ...fields, payload: packet }, 'little')
 }
 
-/** A capture file of records, all of one time. */
+/** A capture file of records that all have the same time. */
 export function captureFile(
   records: readonly Uint8Array[],
   options: { linkType?: number; timeSec?: number } = {},

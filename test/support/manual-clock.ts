@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/platform/clock.js'
 
-/** A clock that tests move by hand. */
+/** A clock that a test sets. */
 export class ManualClock implements Clock {
   sec: number
   ms = 0
@@ -17,13 +17,13 @@ export class ManualClock implements Clock {
     return this.ms
   }
 
-  /** Time passes: both clocks move. */
+  /** Lets time pass: both clocks move. */
   advance(seconds: number): void {
     this.sec += seconds
     this.ms += seconds * 1000
   }
 
-  /** The wall clock is set: the monotonic one does not notice. */
+  /** Sets the wall clock; the monotonic clock does not change. */
   step(seconds: number): void {
     this.sec += seconds
   }

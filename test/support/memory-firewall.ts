@@ -9,14 +9,14 @@ import { sortPrefixes, splitLines } from '../../src/firewall/prefix-lines.js'
 import { checkTable, checkTableName } from '../../src/firewall/table-content.js'
 import { AppError } from '../../src/platform/app-error.js'
 
-/** Tables in memory that behave as a packet filter's: the stand-in for tests of what uses one. */
+/** Tables in memory that behave like those of a packet filter, for tests of code that uses one. */
 export class MemoryFirewall implements Firewall {
   readonly name = 'none'
-  /** Tables by name, in the order of their making. */
+  /** Tables by name, in the order of their creation. */
   readonly tables = new Map<string, string[]>()
   /** Calls of `replaceTable` that changed a table, by table name. */
   readonly replaceCounts = new Map<string, number>()
-  /** While set, `replaceTable` rejects with it and changes nothing. */
+  /** If set, `replaceTable` rejects with it and changes nothing. */
   failure: AppError | undefined
   readonly #limits: TableLimits
   readonly #watchers = new Set<() => void>()
@@ -52,7 +52,7 @@ export class MemoryFirewall implements Firewall {
     return this.tables.get(table.name)?.length ?? 0
   }
 
-  /** Tells the watchers that tables are gone, as a flush by hand does. */
+  /** Tells the watchers that tables are gone, as after a manual flush. */
   lose(): void {
     this.tables.clear()
     for (const onLost of this.#watchers) onLost()

@@ -1,4 +1,4 @@
-/** Every name that a scrape can show, with the endings of histograms and summaries. */
+/** Every name that a scrape can contain, with the suffixes of histograms and summaries. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ export async function familyNames(): Promise<Set<string>> {
     await service.start()
     const { probe, settings } = await healthyScene('linux', folder)
     const outside = suiteMetrics(await readStatus(probe, settings))
-    // Delays of the event loop are known from the second time on.
+    // Delays of the event loop are included from the second scrape on.
     await askForMetrics(join(folder, 'control.sock'))
     const inside = await askForMetrics(join(folder, 'control.sock'))
     const noCounts = { added: 0, refreshed: 0, untrapped: 0, leftTrapped: 0, dropped: 0 }

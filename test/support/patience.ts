@@ -1,2 +1,2 @@
-/** How long a test waits for what must come: vitest's own second is too short on a machine that is busy. */
+/** How long a test waits for an expected event: vitest's default of one second is too short on a busy machine. */
 export const PATIENCE = { timeout: 20_000, interval: 20 }

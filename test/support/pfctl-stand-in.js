@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 /**
- * A program in place of pfctl(8), for `SPAMD_PFCTL`: tables live in the JSON file named by PFCTL_STATE, every
- * call is recorded as a line of the file named by PFCTL_CALLS, and the file named by PFCTL_STARTED is made as soon as
- * a table is about to be changed. Names are never resolved: a token that would
- * reach DNS or an interface fails loudly.
+ * A program that replaces pfctl(8), for `SPAMD_PFCTL`: tables are in the JSON file named by PFCTL_STATE, every call
+ * is recorded as a line of the file named by PFCTL_CALLS, and the file named by PFCTL_STARTED is created when a table
+ * is about to be changed. Names are never resolved: a token that would need DNS or an interface causes an error.
  *
  * State: `{ tables: { NAME: ENTRIES | { flags, entries } }, limits, system, device, fault }`. `system` is
  * `openbsd` or `freebsd`; `device` is `ok`, `none`, `ro`, `missing` or `not-pf`; `fault` is any of
@@ -31,7 +30,7 @@ const argv = process.argv.slice(2)
 const READ_BYTES = 65_536
 const STALE_LOCK_MS = 10_000
 
-/** Blocks, as pfctl does: nothing else runs meanwhile. */
+/** Blocks this process, as pfctl does. */
 function pauseMs(milliseconds) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
@@ -72,7 +71,7 @@ function lockedSinceMs(lock) {
   return statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
 }
 
-/** One change at a time, as under the kernel's lock; readers see the old state or the new. */
+/** Allows one change at a time, as the kernel's lock does; readers see the old state or the new one. */
 function underLock(work) {
   if (statePath === undefined) return work()
   const lock = `${statePath}.lock`
@@ -82,7 +81,7 @@ function underLock(work) {
       break
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
-      // Left by one that was killed: no change takes nearly so long.
+      // Left by a process that was killed: no change takes that long.
       if (Date.now() - lockedSinceMs(lock) > STALE_LOCK_MS) rmSync(lock, { recursive: true, force: true })
       else pauseMs(5)
     }
@@ -96,7 +95,7 @@ function underLock(work) {
 
 function dieBy(signal) {
   process.kill(process.pid, signal)
-  // The signal may be taken on another thread a moment later.
+  // Another thread may receive the signal a moment later.
   pauseMs(60_000)
 }
 
@@ -187,7 +186,7 @@ if (result.dnsAsked.length > 0)
 process.stdout.write(result.stdout)
 process.stderr.write(result.stderr)
 if (result.exitCode === null) {
-  // Asleep in the kernel: not even SIGTERM gets through.
+  // Sleeps as in the kernel: not even SIGTERM ends it.
   process.on('SIGTERM', () => {})
   setInterval(() => {}, 60_000)
 } else process.exitCode = result.exitCode

@@ -1,4 +1,4 @@
-/** A pgbouncer of a test's own in front of a server, in transaction mode with fewer connections than clients. */
+/** A pgbouncer for a test in front of a server, in transaction mode with fewer connections than clients. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,12 +8,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { PostgresServer } from './postgres-server.js'
 
-/** Unpacked by scripts/setup-lab.sh: installed, Debian's package would start a service of the system. */
+/** Unpacked by scripts/setup-lab.sh, since installing Debian's package would start a system service. */
 const PACKAGE = fileURLToPath(new URL('../../.lab/pgbouncer', import.meta.url))
 const PORT = 6432
 const NOBODY = 65_534
 
-/** True where scripts/setup-lab.sh has fetched it. */
+/** True if scripts/setup-lab.sh has fetched it. */
 export const HAS_PGBOUNCER = existsSync(join(PACKAGE, '.complete'))
 
 /** See the head of the file. */
@@ -38,7 +38,7 @@ export class PgBouncer {
     writeFileSync(join(this.folder, 'pgbouncer.ini'), `${lines.join('\n')}\n`)
   }
 
-  /** Location of a database behind it. */
+  /** Location of a database reached through it. */
   location(database: string): string {
     return `postgres://admin@${encodeURIComponent(this.folder)}:${PORT}/${database}?sslmode=disable&connect_timeout=60`
   }

@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL server of a test's own: a private cluster in a temporary folder, run by an unprivileged user, reached through a
- * Unix socket in that folder (and a TCP port when asked for). No service of the system is touched.
+ * A PostgreSQL server for a test: a private cluster in a temporary folder, run by an unprivileged user, reached
+ * through a Unix socket in that folder (and a TCP port on request). System services are not touched.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import {
@@ -19,7 +19,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { initServer } from '../../src/db/postgres/init-server.js'
 import { PgLink } from '../../src/db/postgres/pg-link.js'
 
-/** The programs of the newest version that is installed (scripts/setup.sh): Debian keeps them out of PATH. */
+/** The programs of the newest installed version (scripts/setup.sh): Debian keeps them out of PATH. */
 const PROGRAMS = findPrograms()
 const NOBODY = 65_534
 const START_PATIENCE_MS = 60_000
@@ -40,14 +40,14 @@ function findPrograms(): string | undefined {
 export interface PostgresOptions {
   /** Lines for postgresql.conf. */
   settings?: readonly string[]
-  /** Listens there as well. */
+  /** TCP port on which it listens, too. */
   port?: number
   host?: string
   /** Lines for pg_hba.conf in place of "trust". */
   hba?: readonly string[]
-  /** Survive a crash of the machine: for benchmarks and crashes of the server. */
+  /** True to survive a crash of the machine (fsync): for benchmarks and crashes of the server. */
   isDurable?: boolean
-  /** Folder in which it is made, in place of that for temporary files. */
+  /** Folder in which it is created, instead of the one for temporary files. */
   parent?: string
 }
 
@@ -63,7 +63,7 @@ export class PostgresServer {
     this.#options = options
   }
 
-  /** Makes a cluster and starts it; `from` makes it the standby of another one. */
+  /** Creates a cluster and starts it; with `from`, as standby of another one. */
   static async start(options: PostgresOptions = {}, from?: PostgresServer): Promise<PostgresServer> {
     const folder = mkdtempSync(join(options.parent ?? tmpdir(), 'spamdctl-pg-'))
     chmodSync(folder, 0o755)
@@ -121,19 +121,19 @@ export class PostgresServer {
     return this.#options.port ?? 5432
   }
 
-  /** Replaces pg_hba.conf; a running server is told by `reload`. */
+  /** Replaces pg_hba.conf; call `reload` afterwards if the server runs. */
   writeHba(lines: readonly string[]): void {
     rmSync(join(this.dataFolder, 'pg_hba.conf'), { force: true })
     appendFileSync(join(this.dataFolder, 'pg_hba.conf'), `${lines.join('\n')}\n`)
     if (process.getuid?.() === 0) chownSync(join(this.dataFolder, 'pg_hba.conf'), NOBODY, NOBODY)
   }
 
-  /** Location of a database; the administrator's unless another user is named. */
+  /** Location of a database, with the given user or the administrator. */
   location(database = 'postgres', user = 'admin'): string {
     return `postgres://${user}@${encodeURIComponent(this.folder)}:${this.#port}/${database}?sslmode=disable&connect_timeout=60`
   }
 
-  /** A new database with the tables of spamd. */
+  /** Creates a database with the tables of spamd. */
   async createDatabase(): Promise<string> {
     this.#template ??= this.#makeTemplate()
     await this.#template
@@ -148,7 +148,7 @@ export class PostgresServer {
     await initServer(this.location('spamd_template'), { partitionCount: 4 })
   }
 
-  /** Runs one statement as the administrator; rows as text. */
+  /** Runs one statement as the administrator; returns rows as text. */
   async sql(statement: string, database = 'postgres'): Promise<unknown[][]> {
     const link = new PgLink(this.location(database), {
       mode: 'read',
@@ -162,7 +162,7 @@ export class PostgresServer {
     }
   }
 
-  /** Starts the server in the foreground, as a child of ours, and waits until it answers. */
+  /** Starts the server in the foreground, as our child process, and waits until it answers. */
   async launch(): Promise<void> {
     const child = spawn(join(PROGRAMS!, 'postgres'), ['-D', this.dataFolder], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -201,7 +201,7 @@ export class PostgresServer {
     return this.#child?.exitCode === null && this.#child.signalCode === null
   }
 
-  /** Ends the server as an administrator, a crash or the kernel would, and waits until it is gone. */
+  /** Ends the server as an administrator, a crash or the kernel would, and waits until it has ended. */
   async stop(how: 'fast' | 'immediate' | 'kill' = 'fast'): Promise<void> {
     const child = this.#child
     if (child === undefined || !this.isRunning) return
@@ -210,24 +210,24 @@ export class PostgresServer {
     await ended
   }
 
-  /** Stops or continues the server and all of its processes, as a frozen machine would be. */
+  /** Stops or continues the server and all of its processes, like a frozen machine. */
   signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(this.pid)], { encoding: 'utf8' })
     for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) {
       try {
         process.kill(pid, signal)
       } catch {
-        // It ended meanwhile.
+        // It has ended meanwhile.
       }
     }
   }
 
-  /** Makes a standby the server to write to. */
+  /** Promotes a standby. */
   promote(): void {
     this.#run('pg_ctl', ['-D', this.dataFolder, '-w', 'promote'])
   }
 
-  /** Reads its configuration again. */
+  /** Makes the server read its configuration again. */
   reload(): void {
     this.#child?.kill('SIGHUP')
   }

@@ -12,10 +12,10 @@ export interface ProgramResult {
   stderr: string
 }
 
-/** Time of every program run in tests unless another is given. */
+/** Current time of programs in tests, by default. */
 export const TEST_NOW = 1_700_000_000
 
-/** A program's world with everything captured; `input` is what standard input holds. */
+/** The environment of a program with all output captured; `input` is the content of standard input. */
 export function captureIo(
   environment: Record<string, string>,
   input: string | Buffer = '',
@@ -39,14 +39,14 @@ export function captureIo(
   return { io: parts, result: (rc) => ({ rc, stdout: Buffer.concat(out).toString('latin1'), stderr }) }
 }
 
-/** A folder of the test file's own, removed at its end. */
+/** A folder for the test file, removed at its end. */
 export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `${name}-`))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** A database that holds `entries` and spamdb running on it. */
+/** A database with `entries`, and spamdb running on it. */
 export async function openScene(
   folder: string,
   entries: readonly Entry[] = [],

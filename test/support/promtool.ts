@@ -1,4 +1,4 @@
-/** Debian's promtool, which scripts/setup-lab.sh unpacks, or one that is installed; undefined where there is none. */
+/** Debian's promtool, unpacked by scripts/setup-lab.sh, or an installed one; undefined if there is none. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -6,7 +6,7 @@ const UNPACKED = fileURLToPath(new URL('../../.lab/prometheus/usr/bin/promtool',
 
 const promtool = [UNPACKED, 'promtool'].find((path) => spawnSync(path, ['--version']).status === 0)
 
-/** Why tests that need it are skipped, for their names; empty when it is there. */
+/** Reason to skip tests that need it, for their names; empty if it is available. */
 export const NO_PROMTOOL =
   promtool === undefined ? ' (skipped: no promtool; sh scripts/setup-lab.sh fetches it on Debian)' : ''
 

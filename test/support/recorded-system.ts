@@ -1,7 +1,7 @@
 /**
- * A machine of recorded outputs in place of the running one. A recording is a text of sections, each begun by `$ ` and
- * the command as typed (program without folder); `status N` and `stderr TEXT` lines tell how it ended. `$ cat FILE` is
- * the content of a file, `$ ps` the list of processes.
+ * A machine made of recorded outputs, instead of the running one. A recording is a text of sections; each begins with
+ * `$ ` and the command as typed (program without folder), and `status N` and `stderr TEXT` lines say how it ended. `$
+ * cat FILE` is the content of a file, `$ ps` the list of processes.
  */
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -26,12 +26,12 @@ export class RecordedSystem implements SystemProbe {
   nodeVersion = 'v22.14.0'
   /** By the command as typed. */
   readonly outputs = new Map<string, CommandOutput>()
-  /** Facts of files that differ from what is on disk. */
+  /** Properties of files that differ from those on disk. */
   readonly files = new Map<string, FileFacts>()
   readonly users = new Map<string, SystemUser>()
-  /** Bytes free on every disk. */
+  /** Free bytes on every disk. */
   freeBytes = 50 * 1024 ** 3
-  /** Ports of the loopback that answer. */
+  /** Loopback ports that answer. */
   readonly openPorts = new Set<number>([8026])
   readonly #live = new LiveSystem()
 
@@ -42,11 +42,11 @@ export class RecordedSystem implements SystemProbe {
       const lineEnd = section.indexOf('\n')
       this.set(section.slice(0, lineEnd), section.slice(lineEnd + 1))
     }
-    // Files of the test belong to whoever runs it: the daemons' user is the same.
+    // Files of the test belong to whoever runs it, so the daemons' user is the same.
     this.users.set('_spamd', { name: '_spamd', uid: process.getuid!(), gid: process.getgid!() })
   }
 
-  /** Puts other output in place of what a command printed. */
+  /** Replaces the output of a command. */
   set(command: string, output: string): void {
     const status = /^status ([0-9]+)$/m.exec(output)?.[1]
     const stderr = /^stderr (.*)$/m.exec(output)?.[1]
@@ -58,7 +58,7 @@ export class RecordedSystem implements SystemProbe {
     })
   }
 
-  /** Changes what a command printed. */
+  /** Edits the output of a command. */
   edit(command: string, from: string | RegExp, to: string): void {
     const output = this.outputs.get(command)
     if (output?.kind !== 'ended') throw new Error(`${command} is not recorded`)

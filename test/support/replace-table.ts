@@ -1,4 +1,7 @@
-/** Replaces table `spamd` by so many networks: `replace-table.ts PFCTL COUNT`, a process of its own to be killed. */
+/**
+ * Replaces table `spamd` by COUNT networks: `replace-table.ts PFCTL COUNT`, a separate process so that tests can kill
+ * it.
+ */
 import { selectFirewall } from '../../src/firewall/select.js'
 import { contentOf, networks } from './table-content.js'
 

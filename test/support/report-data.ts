@@ -1,4 +1,4 @@
-/** What `spamdctl report` shows, made up: a month of an ordinary gateway, and one whose every text is hostile. */
+/** Invented data for `spamdctl report`: a month of an ordinary gateway, and one in which every text is hostile. */
 import type { AdvisedLosing, LosingRow } from '../../src/app/losing/advise-senders.js'
 import type { ReportData } from '../../src/app/report/report-data.js'
 import { COLUMNS, type Column } from '../../src/app/stats.js'
@@ -7,7 +7,7 @@ const DAY = 86_400
 export const MADE = 1_795_000_000
 const SINCE = MADE - 30 * DAY
 
-/** Texts that would be script, markup, style or another direction of reading if they were not text. */
+/** Texts that would act as script, markup, style or change of reading direction if not escaped. */
 export const HOSTILE = [
   '<script>document.title="owned"</script>',
   '"><img src=http://192.0.2.1/x onerror=document.title="owned">',
@@ -78,7 +78,7 @@ function madeLosing(word: (usual: string) => string): AdvisedLosing {
   }
 }
 
-/** The report with each text that strangers, lists, peers or systems give replaced by what `word` gives. */
+/** The report with each text that clients, lists, peers or systems supply replaced by the result of `word`. */
 export function madeReport(word: (usual: string) => string = (usual) => usual): ReportData {
   const steps = Array.from({ length: 30 }, (_, day) => Math.floor((SINCE + (day + 1) * DAY) / DAY) * DAY)
   const counts = (day: number): Record<Column, number> => {
@@ -201,7 +201,7 @@ export function madeReport(word: (usual: string) => string = (usual) => usual): 
   }
 }
 
-/** Every text hostile, each in turn. */
+/** Every text hostile, using the hostile texts in turn. */
 export function hostileReport(): ReportData {
   let at = 0
   return madeReport(() => HOSTILE[at++ % HOSTILE.length]!)

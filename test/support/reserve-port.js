@@ -1,15 +1,15 @@
 /**
- * Ports for programs that must be told one. To bind port 0, close, and pass the number on is a race: before the program
- * binds it, a test beside us may get the same one, or a connection may use it as its source. So the number is below those
- * that the system gives out by itself, and a listener on another loopback address holds it against all who
- * reserve in this way, until this process ends.
+ * Ports for programs that need a port number. Binding port 0, closing it and passing the number on is a race: before
+ * the program binds it, another test may get the same one, or a connection may use it as its source. So the number is
+ * below those that the system assigns by itself, and a listener on another loopback address reserves it against all
+ * users of this module until this process ends.
  */
 import { createServer } from 'node:net'
 
-/** Above the services of services(5), below the first port that Linux or a BSD picks by itself. */
+/** Above the services of services(5), below the first port that Linux or a BSD assigns by itself. */
 const FIRST_PORT = 10_000
 const LAST_PORT = 32_000
-/** An address that no program of ours listens on. */
+/** An address on which none of our programs listens. */
 const HOLDING_ADDRESS = process.platform === 'linux' ? '127.255.255.254' : '127.0.0.1'
 const TRIES = 200
 
@@ -19,7 +19,7 @@ export async function reservePort() {
     const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT))
     const holder = await listen(port, HOLDING_ADDRESS)
     if (holder === undefined) continue
-    // Elsewhere there is one loopback address: what holds the port would be in the way.
+    // Other systems have only one loopback address: the reserving listener would occupy the port.
     const isOne = HOLDING_ADDRESS === '127.0.0.1'
     if (isOne) await close(holder)
     else holder.unref()

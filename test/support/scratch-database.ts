@@ -11,7 +11,7 @@ import type { PostgresServer } from './postgres-server.js'
 /** The clock of the recorded transcripts. */
 export const NOW = 1_700_000_000
 
-/** The original's life times, limits that no small test reaches. */
+/** The original's lifetimes, and limits that no small test reaches. */
 export const POLICY: GreyPolicy = {
   passSec: 1500,
   greyExpireSec: 14_400,
@@ -21,18 +21,18 @@ export const POLICY: GreyPolicy = {
   maxTuples: 100_000,
 }
 
-/** The same for tests that pass a client: a minute is enough. */
+/** The same with a passtime of one minute, for tests that let a client pass. */
 export const QUICK_POLICY: GreyPolicy = { ...POLICY, passSec: 60 }
 
-/** Which store the databases of `Scratch` are in; see test/db. */
+/** The kind of store of the databases of `Scratch`; see test/db. */
 let server: PostgresServer | undefined
 
-/** Makes every `Scratch` of this test file put its databases on a server. */
+/** Makes every `Scratch` of this test file create its databases on a server. */
 export function useServer(running: PostgresServer): void {
   server = running
 }
 
-/** A test that is about SQLite itself: on a server there is nothing that it could be about. */
+/** A test about SQLite itself, which has no meaning on a server. */
 export function sqliteTest(name: string, body: () => Promise<void>): void {
   if (server === undefined) test(name, body)
 }
@@ -42,12 +42,12 @@ export function sqliteSuite(name: string, body: () => void): void {
   if (server === undefined) describe(name, body)
 }
 
-/** True where the databases are on a server. */
+/** True if the databases are on a server. */
 export function isOnServer(): boolean {
   return server !== undefined
 }
 
-/** Databases in a folder of their own; everything is closed and removed after each test. */
+/** Databases in their own folder; everything is closed and removed after each test. */
 export class Scratch {
   readonly #folders: { path: string; release: () => void }[] = []
   readonly #stores: Store[] = []

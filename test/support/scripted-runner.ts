@@ -1,17 +1,17 @@
 import { fstatSync, readSync } from 'node:fs'
 import type { ProcessResult, ProcessRunner } from '../../src/platform/run-process.js'
 
-/** One call of a program: its name, arguments and what it was given to read. */
+/** One call of a program: its name, arguments and input. */
 export interface RecordedCall {
   program: string
   args: readonly string[]
   stdin: string | undefined
 }
 
-/** How a scripted program ends; absent parts are those of a quiet success. */
+/** How a scripted program ends; absent fields are those of a success without output. */
 export type ScriptedEnd = Partial<Omit<ProcessResult, 'stdout'>> & { stdout?: string }
 
-/** A runner that starts nothing: `script` decides how each call ends, or throws. */
+/** A runner that starts no program: `script` returns how each call ends, or throws. */
 export function scriptedRunner(script: (call: RecordedCall) => ScriptedEnd | undefined): {
   runner: ProcessRunner
   calls: RecordedCall[]
@@ -41,7 +41,7 @@ function readInput(stdin: unknown): string | undefined {
   if (stdin instanceof Uint8Array) return Buffer.from(stdin).toString('latin1')
   const { fd } = stdin as { fd: number }
   const bytes = Buffer.alloc(fstatSync(fd).size)
-  // Without a position: reading goes on where the descriptor stands, which must be the start.
+  // Without a position: reading continues at the offset of the descriptor, which must be the start.
   let length = 0
   while (length < bytes.length) length += readSync(fd, bytes, length, bytes.length - length, null)
   return bytes.toString('latin1')

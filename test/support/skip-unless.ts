@@ -1,6 +1,6 @@
 const told = new Set<string>()
 
-/** For `test.skipIf`: true, and says so once a file, when what the tests need is not there. */
+/** For `test.skipIf`: true if something that the tests need is missing; prints that once per file. */
 export function skipUnless(isThere: boolean, need: string): boolean {
   if (isThere) return false
   if (!told.has(need)) process.stdout.write(`skipped: ${need}\n`)
@@ -10,5 +10,5 @@ export function skipUnless(isThere: boolean, need: string): boolean {
 
 const IS_ROOT = process.geteuid?.() === 0
 
-/** For tests that switch user, mount, or give files away. */
+/** For tests that switch user, mount, or change the owner of files. */
 export const skipUnlessRoot = (why: string): boolean => skipUnless(IS_ROOT, `needs root: ${why}`)

@@ -1,14 +1,14 @@
 /**
- * Runs calls of spamdb as another user and prints their results as JSON. Everything is loaded while it is still
- * root, so that the checkout need not be readable for that user.
- * Argument: JSON { uid, path, warmUpPath, steps: [{ argv, now }] }.
+ * Runs calls of spamdb as another user and prints their results as JSON. Everything is loaded while still root, so
+ * that the checkout need not be readable for that user. Argument: JSON { uid, path, warmUpPath, steps: [{ argv, now
+ * }] }.
  */
 import { runSpamdb } from '../../src/cli/spamdb/spamdb-main.js'
 
 interface Call {
   uid: number
   path: string
-  /** An empty database, on which everything is loaded. */
+  /** An empty database, used to load everything. */
   warmUpPath: string
   steps: { argv: string[]; now: number }[]
 }

@@ -1,7 +1,7 @@
 /**
- * spamdb written down a second time, as simply as possible, as the yardstick of the transcripts: in mode
- * `original` it must print what OpenBSD's spamdb printed, in mode `ours` it says what ours must print. The two
- * modes differ only where a difference is wanted, and each such place notes its name.
+ * A second implementation of spamdb, as simple as possible, to check the transcripts: in mode `original` it must
+ * print what OpenBSD's spamdb printed, in mode `ours` it gives what our spamdb must print. The two modes differ only
+ * where intended, and each such place records the name of the difference.
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { SPAMDB_OPTIONS } from '../../src/cli/spamdb/spamdb-options.js'
@@ -17,23 +17,23 @@ export interface ModelRecord {
 export interface ModelDatabase {
   /** Reason for which the file cannot be opened, by purpose. */
   refuses: { reading?: string | undefined; writing?: string | undefined }
-  /** Zero bytes: refused for reading, made a database by a write. */
+  /** Zero bytes: refused for reading, becomes a database by a write. */
   isEmptyFile: boolean
   records: Map<string, ModelRecord>
 }
 
 export interface ModelResult {
   rc: number
-  /** Lines in the order of ours; the original's is that of its hash. */
+  /** Lines in our order; the original's order is that of its hash. */
   stdout: string[]
   stderr: string
-  /** The listing stopped at a damaged record: before it any of the other entries were printed, in hash order. */
+  /** The listing stopped at a damaged record: any of the other entries may have been printed before, in hash order. */
   isPartial?: boolean
-  /** The call used an option that only ours has, so what it does from here on is not the original's to say. */
+  /** The call used an option that only our spamdb has, so the original's behaviour no longer applies. */
   isUnjudged?: boolean
 }
 
-/** Names of the differences that a run came upon. */
+/** Names of the differences that applied in a run. */
 export type DifferenceLog = Set<string>
 
 const WHITE_SEC = 3_110_400n
@@ -42,7 +42,7 @@ const USAGE = 'usage: spamdb [-adGTt] [keys ...]\n'
 const NOT_A_DATABASE = 'Inappropriate file type or format'
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 
-/** Puts a record as the recording did; ours has no place for damaged ones. */
+/** Stores a record as the recording did; our database cannot contain damaged ones. */
 export function putRecord(
   database: ModelDatabase,
   key: string,
@@ -66,7 +66,7 @@ export function putRecord(
   })
 }
 
-/** The key under which ours holds a record of the original; undefined where ours has no place for it. */
+/** Our key for a record of the original; undefined if our database cannot contain it. */
 function importedKey(key: string, fields: bigint[] | undefined, log: DifferenceLog): string | undefined {
   if (key.includes('\n')) return storedTupleKey(key, log)
   if (fields?.[4] === -2n) {
@@ -83,7 +83,7 @@ function importedKey(key: string, fields: bigint[] | undefined, log: DifferenceL
   return hostKey(key, { mode: 'ours', log })
 }
 
-/** A tuple without helo is the tuple with an empty helo; its address is canonical. */
+/** A tuple without helo is one with an empty helo; its address is canonical. */
 function storedTupleKey(key: string, log: DifferenceLog): string {
   const [ip = '', ...parts] = key.split('\n')
   const tuple = parts.length === 2 ? ['', ...parts] : parts
@@ -107,7 +107,7 @@ export function runModel(
   if (call.extras.size > 0) return runExtras(call.extras, out)
   let { keys } = call
   if (keys.includes('-')) log.add('dash-reads-standard-input')
-  // Standard input, which is empty here, is read when the file is open already.
+  // Standard input, which is empty here, is read after the file was opened.
   const opensForDash = mode === 'ours' && keys.find((key) => key !== '') === '-'
   if (mode === 'ours') keys = keys.filter((key) => key !== '-')
   const purpose = call.action === undefined ? 'reading' : 'writing'
@@ -154,7 +154,7 @@ export function runModel(
   return finish(failures)
 }
 
-/** Keys that are long options, and -t, -T, -G where they are all that follows one key; not behind `--`. */
+/** Keys that are long options, and -t, -T, -G if only these follow one key; not after `--`. */
 function misplacedOptions(argv: readonly string[], keys: readonly string[]): readonly string[] {
   if (argv[argv.length - keys.length - 1] === '--') return []
   const rest = keys.slice(1)
@@ -162,7 +162,7 @@ function misplacedOptions(argv: readonly string[], keys: readonly string[]): rea
   return rest.filter((key) => key.startsWith('--'))
 }
 
-/** Nothing changes; what is printed is what the original says of the keys that it refuses, or never has. */
+/** Changes nothing; prints what the original prints about keys that it refuses or does not have. */
 function refuseMisplaced(
   context: Context,
   keys: readonly string[],
@@ -204,11 +204,11 @@ interface Call {
   action: 'a' | 'd' | undefined
   kind: string | undefined
   keys: readonly string[]
-  /** Long options given that ours knows. */
+  /** The given long options that our spamdb knows. */
   extras: Set<string>
 }
 
-/** A call with options that the original does not know, which thus was refused there. */
+/** A call with options that the original does not know and therefore refused. */
 function runExtras(extras: Set<string>, out: ModelResult): ModelResult {
   if (extras.has('help')) return out
   if (extras.has('version')) return { ...out, stdout: [`spamdb (spamdctl) ${programVersion()}`] }
@@ -276,7 +276,7 @@ function parseWords(
   return { ...call, keys: argv.slice(index) }
 }
 
-/** The original looks at bytes, ours at whole characters. */
+/** The original reads bytes, ours whole characters. */
 function unknownLetter(text: string, mode: Mode, log: DifferenceLog): string {
   const [character] = [...Buffer.from(text, 'latin1').toString('utf8')]
   const bytes = Buffer.from(character!, 'utf8').toString('latin1')
@@ -316,7 +316,7 @@ function hostKey(key: string, { mode, log }: ModeContext): string {
   return mode === 'ours' ? canonical : key
 }
 
-/** RFC 5952 text by way of the URL parser, which has an implementation of its own; v4-mapped becomes IPv4. */
+/** RFC 5952 text by the URL parser, an independent implementation; v4-mapped addresses become IPv4. */
 function canonical6(key: string): string {
   if (!isIPv6(key) || key.includes('%')) return key
   const text = new URL(`http://[${key}]/`).hostname.slice(1, -1)
@@ -330,7 +330,7 @@ function add(context: Context, key: string, kind: string | undefined): boolean |
   const { database, now, mode, log, warn } = context
   const { records } = database
   if (kind === 'T') return addTrap(context, key)
-  // Ours checks first: under text that is no address there can be nothing.
+  // Our spamdb checks first: no entry can have a key that is not an address.
   const existing = records.get(mode === 'ours' ? hostKey(key, context) : key)
   if (existing === undefined || mode === 'ours') {
     if (!isNumericAddress(key, mode, log)) {
@@ -403,7 +403,10 @@ function addTrap(context: Context, key: string): boolean | 'stop' {
   return true
 }
 
-/** No recipient is a domain alone, a name without one, has angle brackets inside, or blanks around its parts. */
+/**
+ * A recipient is never only a domain or a name without one, and has no angle brackets inside or blanks around its
+ * parts.
+ */
 function neverMatches(key: string): boolean {
   if (key.includes('@') && /\s@|@.*\s|^<?\s/s.test(key)) return true
   const [local = '', ...rest] = key.replace(/^</, '').replace(/>$/, '').split('@')
@@ -421,7 +424,7 @@ function trapKey(key: string, { mode, log }: ModeContext): string {
   return mode === 'ours' ? bare : lower
 }
 
-/** The key under which a deletion or a look-up searches. */
+/** The key for a deletion or a look-up. */
 function searchKey(key: string, context: Context): string {
   const { mode, log } = context
   if (key.includes('\n')) {
@@ -473,7 +476,7 @@ function show(
     }
     return finish(0)
   }
-  // A dash alone that brings no key counts as one key not found, as the original's.
+  // A single dash that supplies no key counts as one key not found, as in the original.
   if (keys.length === 0) return finish(1)
   let failures = 0
   for (const key of keys) {
@@ -546,9 +549,9 @@ function lineOf(key: string, record: ModelRecord, context: Context): string | { 
   }
 }
 
-/** Control characters, and in listings the backslashes that would be read as one; ASCII alone. */
+/** Escapes control characters, and in listings backslashes that would be read as an escape; only ASCII. */
 const LISTING_ESCAPES = /[\u0000-\u001f\u007f]|\\(?=x(?:0[1-9a-f]|1[0-9a-f]|7f|5c|7c))/g
-/** Messages are decoded text, which has control characters beyond ASCII. */
+/** Messages are decoded text, which may contain control characters beyond ASCII. */
 const MESSAGE_ESCAPES = /[\u0000-\u001f\u007f]|\u00c2[\u0080-\u009f]/g
 
 /** Ours never prints control characters. */

@@ -5,7 +5,7 @@ import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.
 import { ManualClock } from './manual-clock.js'
 import { MemoryLogger } from './memory-logger.js'
 
-/** A machine under the test's hand: packets, signals and time come when it says so. */
+/** A machine that the test controls: it decides when packets, signals and time come. */
 export class FakeSpamlogdParts implements SpamlogdParts {
   readonly clock = new ManualClock()
   readonly logger = new MemoryLogger()

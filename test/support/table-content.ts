@@ -1,6 +1,6 @@
 import type { TableContent } from '../../src/firewall/backend.js'
 
-/** Table content of prefix texts, as they are; IPv6 by its colon. */
+/** Table content made of prefix texts, unchanged; a colon marks IPv6. */
 export function contentOf(prefixes: readonly string[]): TableContent {
   const part = (wanted: readonly string[]) => ({
     text: Buffer.from(wanted.map((prefix) => `${prefix}\n`).join('')),
@@ -12,7 +12,7 @@ export function contentOf(prefixes: readonly string[]): TableContent {
   }
 }
 
-/** So many disjoint networks, ascending: `1.0.0.0/24`, `1.0.2.0/24`, … */
+/** `count` disjoint networks, ascending: `1.0.0.0/24`, `1.0.2.0/24`, … */
 export function networks(count: number, firstOctet = 1): string[] {
   return Array.from({ length: count }, (_, index) => {
     const value = index * 2

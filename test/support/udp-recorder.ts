@@ -3,11 +3,11 @@ import { once } from 'node:events'
 
 export interface RecordedDatagram {
   bytes: Buffer
-  /** Address that it was sent from. */
+  /** Address from which it was sent. */
   from: string
 }
 
-/** A UDP port of the machine that keeps what it gets. */
+/** A UDP port that stores what it receives. */
 export class UdpRecorder {
   readonly datagrams: RecordedDatagram[] = []
   readonly #socket: Socket
@@ -17,7 +17,7 @@ export class UdpRecorder {
     socket.on('message', (bytes, { address }) => this.datagrams.push({ bytes, from: address }))
   }
 
-  /** Listens on a free port of the address; all addresses unless told. */
+  /** Listens on a free port of the address; by default, on all addresses. */
   static async open(address = '0.0.0.0', port = 0): Promise<UdpRecorder> {
     const socket = createSocket('udp4')
     socket.bind(port, address)
@@ -29,7 +29,7 @@ export class UdpRecorder {
     return this.#socket.address().port
   }
 
-  /** Resolves when `count` datagrams are there. */
+  /** Resolves when `count` datagrams have been received. */
   async waitFor(count: number): Promise<void> {
     while (this.datagrams.length < count) await once(this.#socket, 'message')
   }

@@ -1,2 +1,2 @@
-/** Before every test file: files that tests make for other users can be read, whatever the shell of the tester says. */
+/** Runs before every test file: other users can read the files that tests make, whatever the umask of the tester. */
 process.umask(0o022)

@@ -8,7 +8,7 @@ const NFULA_IFINDEX_OUTDEV = 5
 const NFULA_PAYLOAD = 9
 const NFULA_PREFIX = 10
 
-/** A record as the kernel of a host of the given byte order would hand it out; absent fields are left out. */
+/** A record as the kernel of a host with the given byte order would deliver it; absent fields are left out. */
 export function encodeNflog(
   record: Partial<NflogRecord> & { payload: Uint8Array },
   byteOrder: ByteOrder,

@@ -25,7 +25,7 @@ export function encodePcapFileHeader(shape: PcapFileShape): Uint8Array {
   return bytes
 }
 
-/** One record of a savefile: header and packet, wholly captured. */
+/** One record of a savefile: header and complete packet. */
 export function encodePcapRecord(
   packet: Uint8Array,
   timeSec: number,

@@ -9,7 +9,7 @@ const SHORT_DIRECTION_OFFSET = 44
 const LONG_DIRECTION_OFFSET = 60
 const TRANSLATED_FAMILY_OFFSET = 62
 
-/** How a header is written: its length byte and the bytes it takes with padding. */
+/** How a header is written: its length byte, and its size with padding. */
 export interface PflogLayout {
   length: number
   headerBytes: number
@@ -29,7 +29,7 @@ export type PflogFields = Partial<Omit<PflogRecord, 'length' | 'packetOffset' | 
   direction: PflogDirection
 }
 
-/** A record as the given layout writes it, followed by the packet. Names are cut to 15 characters. */
+/** A record in the given layout, followed by the packet. Names are truncated to 15 characters. */
 export function encodePflog(fields: PflogFields, layout: PflogLayout, packet: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(layout.headerBytes + packet.length)
   const view = new DataView(bytes.buffer)

@@ -1,4 +1,4 @@
-/** IP packets with the head of a TCP segment, as src/codec/capture/tcp-packet.ts reads them. */
+/** IP packets with the header of a TCP segment, as src/codec/capture/tcp-packet.ts reads them. */
 import type { TcpPacket } from '../../../src/codec/capture/tcp-packet.js'
 
 /** Flag bit of the TCP header. Source: RFC 9293 section 3.1. */
@@ -18,7 +18,7 @@ export interface TcpPacketShape {
   fragmentOffset?: number
 }
 
-/** An IP packet with a TCP header of 20 bytes and no data: what tests, benchmarks and samples are made of. */
+/** An IP packet with a TCP header of 20 bytes and no data, for tests, benchmarks and samples. */
 export function encodeTcpPacket(packet: TcpPacket, shape: TcpPacketShape = {}): Uint8Array {
   const tcp = new Uint8Array(20)
   const tcpView = new DataView(tcp.buffer)

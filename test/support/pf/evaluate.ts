@@ -1,8 +1,11 @@
-/** Where a TCP SYN ends that meets a ruleset. Source: pf.conf(5); what FreeBSD does behind pf: FreeBSD's ip6_input.c. */
+/**
+ * Determines where a ruleset sends a TCP SYN. Source: pf.conf(5), and FreeBSD's ip6_input.c for what FreeBSD does
+ * after pf.
+ */
 import { BlockList, isIPv6 } from 'node:net'
 import type { AddressSpec, PfRule, PfRuleset } from './ruleset.js'
 
-/** A first packet of a connection. */
+/** The first packet of a connection. */
 export interface PfPacket {
   direction: 'in' | 'out'
   interface: string
@@ -11,7 +14,7 @@ export interface PfPacket {
   port: number
 }
 
-/** The gateway that the rules run on. */
+/** The gateway that runs the rules. */
 export interface PfHost {
   /** Group egress, by interface. */
   groups: Readonly<Record<string, readonly string[]>>
@@ -19,17 +22,17 @@ export interface PfHost {
   addresses: Readonly<Record<string, readonly string[]>>
   /** Networks, by interface. */
   networks: Readonly<Record<string, readonly string[]>>
-  /** What is in the tables. */
+  /** The contents of the tables. */
   tables: Readonly<Record<string, readonly string[]>>
 }
 
-/** What becomes of it. */
+/** What happens to the packet. */
 export interface PfOutcome {
   verdict: 'passed' | 'blocked' | 'dropped'
   /** Where it is delivered. */
   to: string
   port: number
-  /** The device that it was logged to. */
+  /** The device to which it was logged. */
   log: string | undefined
 }
 
@@ -39,7 +42,7 @@ export function evaluatePf(ruleset: PfRuleset, host: PfHost, packet: PfPacket): 
   const fits = (rule: PfRule): boolean => ruleFits(rule, host, state)
   const isOpenBsd = ruleset.dialect === 'openbsd'
   if (!isOpenBsd && packet.direction === 'in') {
-    // The first matching translation decides.
+    // The first matching translation rule decides.
     const first = ruleset.rules.find(
       (rule) => (rule.action === 'rdr' || rule.action === 'no rdr') && fits(rule),
     )
@@ -48,7 +51,7 @@ export function evaluatePf(ruleset: PfRuleset, host: PfHost, packet: PfPacket): 
       if (first.skipsFilter) return delivered(ruleset, state, 'passed', undefined)
     }
   }
-  // No rule at all: passed.
+  // No rule matches: passed.
   let last: PfRule | undefined
   for (const rule of ruleset.rules) {
     if (!['pass', 'block', 'match'].includes(rule.action) || !fits(rule)) continue
@@ -61,7 +64,7 @@ export function evaluatePf(ruleset: PfRuleset, host: PfHost, packet: PfPacket): 
   }
   if (last?.action === 'block') return { verdict: 'blocked', to: state.to, port: state.port, log: last.log }
   if (last?.divertTo !== undefined) {
-    // FreeBSD: divert(4), where no program listens.
+    // FreeBSD: divert(4), on which no program listens.
     if (!isOpenBsd) return { verdict: 'dropped', to: state.to, port: state.port, log: last.log }
     state.to = last.divertTo.address
     state.port = Number(last.divertTo.port)
@@ -82,14 +85,14 @@ function delivered(
   verdict: 'passed',
   log: string | undefined,
 ): PfOutcome {
-  // A packet from outside to ::1 is dropped behind pf.
+  // A packet from outside to ::1 is dropped after pf.
   const isLost = dialect !== 'openbsd' && state.direction === 'in' && state.to === '::1'
   return { verdict: isLost ? 'dropped' : verdict, to: state.to, port: state.port, log }
 }
 
 function ruleFits(rule: PfRule, host: PfHost, packet: PfPacket & { tag: string | undefined }): boolean {
   const family = isIPv6(packet.from) ? 'inet6' : 'inet'
-  // A target of one family makes the rule one of that family.
+  // A target of one family restricts the rule to that family.
   const target = rule.divertTo?.address ?? rule.rdrTo?.address
   const targetFamily = target === undefined ? undefined : isIPv6(target) ? 'inet6' : 'inet'
   const direction = rule.direction ?? (rule.action === 'rdr' || rule.action === 'no rdr' ? 'in' : undefined)

@@ -1,9 +1,9 @@
 /**
- * The part of pf.conf(5) that the examples use, read strictly: what is not known here is an error. Sources: pf.conf(5)
- * of OpenBSD 7.7 and FreeBSD 14 and 15.
+ * The part of pf.conf(5) that the examples use, parsed strictly: anything else is an error. Sources: pf.conf(5) of
+ * OpenBSD 7.7 and FreeBSD 14 and 15.
  */
 
-/** Whose pf.conf: they differ in where translation stands, and in what divert-to means. */
+/** The system of the pf.conf: they differ in the place of translation rules and in the meaning of divert-to. */
 export type Dialect = 'openbsd' | 'freebsd14' | 'freebsd15'
 
 /** Addresses of a rule: any, or some of these items (`<table>`, CIDR, interface, `(interface)`, `interface:network`). */
@@ -18,11 +18,11 @@ export interface PfTarget {
 export interface PfRule {
   line: number
   action: 'pass' | 'block' | 'match' | 'rdr' | 'no rdr' | 'nat'
-  /** `rdr pass`: the filter is not asked. */
+  /** `rdr pass`: the filter rules are skipped. */
   skipsFilter: boolean
   direction: 'in' | 'out' | undefined
   isQuick: boolean
-  /** The device that the packet is logged to. */
+  /** The device to which the packet is logged. */
   log: string | undefined
   interfaces: readonly string[] | undefined
   family: 'inet' | 'inet6' | undefined
@@ -39,14 +39,17 @@ export interface PfRule {
 export interface PfRuleset {
   dialect: Dialect
   rules: readonly PfRule[]
-  /** Every table, with the file that fills it. */
+  /** Every table, with the file from which it is filled. */
   tables: ReadonlyMap<string, string | undefined>
   options: readonly string[]
 }
 
 const PORTS: Readonly<Record<string, string>> = { smtp: '25', ssh: '22' }
 
-/** Reads a whole file; throws `Error` with the line for whatever this pf would refuse or this reader does not know. */
+/**
+ * Parses a whole file; throws an `Error` with the line for anything that this pf would refuse or this parser does not
+ * know.
+ */
 export function parsePfConf(text: string, dialect: Dialect): PfRuleset {
   const macros = new Map<string, string>()
   const tables = new Map<string, string | undefined>()

@@ -1,6 +1,6 @@
 /**
- * Addresses as pfctl reads them: one token becomes an interface's, a numeric or a name's addresses.
- * Source: observed behaviour of OpenBSD's pfctl, pfctl.md section 2. Written apart from src/, which it tests.
+ * Parses addresses as pfctl does: a token gives the addresses of an interface, a numeric address, or those of a name.
+ * Source: observed behaviour of OpenBSD's pfctl, pfctl.md section 2. Written independently of src/, which it tests.
  */
 
 /**
@@ -15,7 +15,7 @@
 
 export const EMPTY_MACHINE = { interfaces: {}, groups: {} }
 
-/** strtonum(3): the number or the reason, for decimal text with blanks or a sign in front. */
+/** strtonum(3): the number or the reason, for decimal text that may begin with blanks or a sign. */
 export function toNumber(text, least, most) {
   if (!/^[ \t\n\v\f\r]*[+-]?[0-9]+$/.test(text)) return { fault: 'invalid' }
   const value = Number(text)
@@ -23,7 +23,7 @@ export function toNumber(text, least, most) {
   return value > most ? { fault: 'too large' } : { value }
 }
 
-/** Dotted quad, leading zeros read as decimal; short and hexadecimal forms only for networks. */
+/** Dotted quad with decimal numbers, also with leading zeros; short and hexadecimal forms only for networks. */
 function parseIpv4(text, isNetwork) {
   if (isNetwork && /^0x[0-9a-f]{1,8}$/i.test(text)) {
     // Digits from the left: `0xa` is 160.
@@ -87,7 +87,7 @@ function formatAddress({ family, bytes }) {
   return `${parts.slice(0, bestAt).join(':')}::${parts.slice(tailAt).join(':')}`
 }
 
-/** Address with `/length` unless it is a host, `!` in front when negated. */
+/** Address with `/length` unless it is a host, preceded by `!` if negated. */
 export function formatEntry(address) {
   const hostLength = address.family === 4 ? 32 : 128
   const suffix = address.length === hostLength ? '' : `/${address.length}`
@@ -103,7 +103,7 @@ export function parseEntry(text) {
   return { ...parsed, length: length === undefined ? hostLength : Number(length), not }
 }
 
-/** Clears the bits behind the prefix length. */
+/** Clears the bits after the prefix length. */
 export function maskBits(address) {
   const bytes = address.bytes.map((byte, index) => {
     const kept = Math.min(8, Math.max(0, address.length - index * 8))
@@ -185,7 +185,7 @@ function zonelessNumeric(resolver, text, isNetwork) {
   return parsed?.family === 6 ? parsed : undefined
 }
 
-/** Addresses of a token without its `!`; undefined when there are none, the reason being on stderr. */
+/** Addresses of a token without its `!`; undefined if there are none; the reason is then on stderr. */
 function hostAddresses(resolver, text) {
   const slash = text.indexOf('/')
   let mask
@@ -227,7 +227,10 @@ export function readToken(resolver, token, isHostsOnly) {
 /** Longest token; one byte more and the whole input is refused. */
 const MAX_TOKEN_BYTES = 255
 
-/** Tokens of a file: any white space separates, `#` at the start of one comments to the next LF, NUL cuts. */
+/**
+ * Tokens of a file: separated by white space; `#` at the start of a token begins a comment up to the next LF; NUL
+ * ends the text.
+ */
 function* tokensOf(text) {
   for (let at = 0; at < text.length; ) {
     if (' \t\n\r\f\v'.includes(text[at])) at += 1

@@ -1,13 +1,13 @@
 /**
- * Rule files as far as spamd's manual uses them: `table` lines and simple pass and block rules, with the form in
- * which `pfctl -sr` prints them. Source: pf.conf(5); transcripts of OpenBSD's pfctl.
+ * Rule files as spamd's manual uses them: `table` lines and simple pass and block rules, and the form in which `pfctl
+ * -sr` prints them. Source: pf.conf(5); transcripts of OpenBSD's pfctl.
  */
 import { maskBits, parseNumeric } from './address.js'
 import { isActive } from './tables.js'
 
 const SERVICES = { smtp: 25 }
 
-/** Loads a rule file: tables with `file` or a list get that content, others stay as they are. */
+/** Loads a rule file: tables with `file` or a list get that content; others are not changed. */
 export function loadRules(world, text, readFile) {
   const rules = []
   for (const line of text.split('\n').map((each) => each.replace(/#.*/, '').trim())) {
@@ -43,7 +43,7 @@ function loadTable(world, name, rest, readFile) {
   })
 }
 
-/** Lines of `-sr`, with table sizes and counters as verbose as asked for. */
+/** Lines of `-sr`, with table sizes and counters according to the verbosity. */
 export function showRules(world, { verbosity, hasServiceNames }) {
   return world.rules.flatMap((rule, index) => {
     const sized = formatRule(rule, hasServiceNames).replaceAll(/<([^>]+)>/g, (whole, name) => {

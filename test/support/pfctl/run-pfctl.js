@@ -1,6 +1,6 @@
 /**
- * The pfctl program over the tables of `tables.js`: options, device, input, messages and exit codes.
- * Source: pfctl(8); observed behaviour of OpenBSD's pfctl, pfctl.md sections 1, 3, 4, 5 and 8.
+ * The pfctl program, working on the tables of `tables.js`: options, device, input, messages and exit codes. Source:
+ * pfctl(8); observed behaviour of OpenBSD's pfctl, pfctl.md sections 1, 3, 4, 5 and 8.
  */
 import { EMPTY_MACHINE, formatEntry, readAddressText, readToken, toNumber } from './address.js'
 import { loadRules, showRules } from './rules.js'
@@ -32,9 +32,9 @@ const SHOW_MODIFIERS = [
   'all',
 ]
 const MAX_TABLE_NAME = 31
-/** A limit of so many is none. */
+/** A limit of this many means no limit. */
 const UNLIMITED = 0xffffffff
-/** OpenBSD has device nodes for so many descriptors. */
+/** OpenBSD has device nodes for this many descriptors. */
 const FD_NODES = 64
 
 const ERROR_TEXTS = {
@@ -59,7 +59,7 @@ class Exit extends Error {
   }
 }
 
-/** What a run works on; a real program fills it from its surroundings, a test from a record. */
+/** The environment of a run; a real program fills it from the system, a test from a record. */
 export function newWorld(parts = {}) {
   return {
     tables: new Map(),
@@ -70,7 +70,7 @@ export function newWorld(parts = {}) {
     hosts: {},
     rules: [],
     isRunning: true,
-    /** No name is resolved, `localhost` neither: our programs must never cause a look-up. */
+    /** No name is resolved, not even `localhost`: our programs must never cause a look-up. */
     isStrict: false,
     /** Kind of a device: `ok`, `none` (no permission), `ro`, `missing`, `not-pf`. */
     device: () => 'ok',
@@ -78,7 +78,7 @@ export function newWorld(parts = {}) {
     descriptor: () => undefined,
     hasFdNodes: true,
     readStdin: () => '',
-    /** Text of a file, or throws an error with a `code`. */
+    /** Returns the text of a file, or throws an error with a `code`. */
     readFile: () => {
       throw Object.assign(new Error('missing'), { code: 'ENOENT' })
     },
@@ -86,7 +86,7 @@ export function newWorld(parts = {}) {
   }
 }
 
-/** Runs one call. `exitCode` is null when it would sleep in the kernel. */
+/** Runs one call. `exitCode` is null if it would sleep in the kernel. */
 export function runPfctl(world, argv) {
   const run = new Run(world, argv)
   let exitCode
@@ -177,7 +177,7 @@ class Run {
           value = this.argv[index]
         }
         this.options.set(letter, value)
-        // Checked where it is met, so the first bad one is named.
+        // Checked in order, so the first bad one is named.
         if (letter === 'T') this.lookUp('T', TABLE_COMMANDS, 'table command')
         if (letter === 's') this.lookUp('s', SHOW_MODIFIERS, 'show modifier')
         break
@@ -227,7 +227,7 @@ class Run {
     return this.options.get('v') ?? 0
   }
 
-  /** Opens the device; in a dry run a failure is passed over. */
+  /** Opens the device; in a dry run, a failure is ignored. */
   openDevice(isWrite) {
     const path = this.options.get('p') ?? '/dev/pf'
     const access = isWrite ? 'rdwr' : 'rdonly'
@@ -268,7 +268,7 @@ class Run {
     if (takesNone && (operands.length > 0 || file !== undefined)) this.usage()
     if (command === 'expire') return this.guard(() => this.expire(operands, file))
     const given = this.options.get('a')
-    // Where nothing is written, an asterisk at the end means "and below", and failures go untold.
+    // For requests that only read, a trailing asterisk means "and below", and failures are not reported.
     this.isSilent = isReader && given?.endsWith('*') === true
     const anchor = this.isSilent ? given.replace(/\/?\*$/, '') : given
     this.tableName = anchor === undefined || anchor === '' ? name : `${name}@${anchor}`
@@ -284,7 +284,7 @@ class Run {
     }
   }
 
-  /** The reader of a device that is not pf, or of none in a dry run, learns it at the first request. */
+  /** With a device that is not pf, or without one in a dry run, the first request fails. */
   needPf() {
     if (this.isOtherDevice) this.fail('ENOTTY')
     if (!this.hasDevice) this.fail('EBADF')
@@ -345,7 +345,7 @@ class Run {
     if (!this.create()) return 0
     const { count, feedback } = kernelTables.addAddresses(this.world, this.tableName, addresses, this.isDry)
     this.note(`${count}/${addresses.length} addresses added`)
-    // Listed backwards, the sign of a negated one sticking to those behind it.
+    // Listed in reverse order; the sign of a negated entry also applies to those after it.
     let isNegated = false
     for (const each of feedback.reverse()) {
       isNegated ||= each.address.not
@@ -394,7 +394,7 @@ class Run {
     return 0
   }
 
-  /** With -r the name of a host, behind a tab, where it has one. */
+  /** With -r, a tab and the name of the host, if it has one. */
   nameOf(address) {
     if (!this.options.has('r') || address.length !== (address.family === 4 ? 32 : 128)) return ''
     const text = formatEntry({ ...address, not: false })
@@ -540,7 +540,7 @@ function isInAnchor(name, anchor) {
   return top === '' || place === top || place.startsWith(`${top}/`)
 }
 
-/** What -vv prints below a table: no packet has met it. */
+/** The lines that -vv prints below a table: no packet has matched it. */
 function statistics(world, name, table) {
   const pair = (one, first, other, second) =>
     `[ ${one}: ${String(first).padEnd(18)} ${other}: ${String(second).padEnd(18)} ]`

@@ -1,6 +1,6 @@
 /**
- * What `pfctl -si` prints on a machine with some traffic; the numbers are those of the machine on which it was
- * recorded. `v` marks lines that only -v shows.
+ * Output of `pfctl -si` on a machine with some traffic; the numbers are those of the recording. `v` marks lines that
+ * only -v shows.
  */
 const INFO = [
   ['', ''],

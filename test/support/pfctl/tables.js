@@ -1,6 +1,6 @@
 /**
- * The kernel's side of pf tables: what each request changes, refuses and reports back.
- * Source: observed behaviour of OpenBSD's pfctl over its own kernel table code, pfctl.md sections 3 to 7.
+ * The kernel's part of pf tables: what each request changes, refuses and returns. Source: observed behaviour of
+ * OpenBSD's pfctl over its own kernel table code, pfctl.md sections 3 to 7.
  */
 import { formatEntry } from './address.js'
 
@@ -23,7 +23,7 @@ const FEEDBACK = {
   conflict: 'Y',
 }
 
-/** One request of FreeBSD may carry so many elements. Source: net.pf.request_maxcount. */
+/** Maximum number of elements in one request of FreeBSD. Source: net.pf.request_maxcount. */
 const FREEBSD_MAX_REQUEST = 65_535
 
 export class KernelError extends Error {
@@ -33,10 +33,10 @@ export class KernelError extends Error {
   }
 }
 
-/** The call would sleep in the kernel for ever. */
+/** Thrown if the call would sleep in the kernel forever. */
 export class KernelSleep extends Error {}
 
-/** Orders as the kernel does, and tells entries apart: family, address, length. */
+/** Key of an entry, which also gives the kernel's order: family, address, length. */
 const keyOf = ({ family, bytes, length }) => String.fromCharCode(family, ...bytes, length)
 
 const isZeroHost = ({ family, bytes, length }) =>
@@ -49,7 +49,7 @@ export const sortEntries = (entries) =>
     .sort((left, right) => (left.key < right.key ? -1 : left.key > right.key ? 1 : 0))
     .map(({ entry }) => entry)
 
-/** Flags as they are listed: a table outside anchors whose name a table in an anchor has as well shows `h`. */
+/** Flags as listed: a table outside anchors shows `h` if a table in an anchor has the same name. */
 export function listedFlags(kernel, name) {
   const { flags } = kernel.tables.get(name)
   const isHidden =
@@ -79,17 +79,17 @@ function writableTable(kernel, name) {
 const totalEntries = (kernel) =>
   [...kernel.tables.values()].reduce((sum, table) => sum + table.entries.length, 0)
 
-/** Every change works in a table of its own for a moment. */
+/** Every change temporarily uses an additional table. */
 function needTableSlot(kernel) {
   if (kernel.tables.size + 1 > kernel.limits.tables) throw new KernelError('ENOMEM')
 }
 
-/** Makes a table or activates an inactive one; true when it is new. */
+/** Creates a table or activates an inactive one; returns true if it is new. */
 export function createTable(kernel, name, isDry) {
   needName(name)
   const present = kernel.tables.get(name)
   if (isActive(present)) return false
-  // A new table and the root table of its name are asked for together, whether the second one is needed or not.
+  // A new table and the root table of its name are allocated together, even if the second one is not needed.
   if (present === undefined && kernel.tables.size + 2 > kernel.limits.tables) throw new KernelError('ENOMEM')
   if (isDry) return present === undefined
   if (present === undefined) kernel.tables.set(name, { flags: '-pa----', entries: [] })
@@ -135,7 +135,7 @@ export function setAddresses(kernel, name, addresses, isDry) {
   return { added: added.size, deleted: gone.length, changed: changed.size, feedback }
 }
 
-/** Adds from the last address to the first, as the kernel does: of two signs the last stays. */
+/** Adds from the last address to the first, as the kernel does: of two signs, the last one stays. */
 export function addAddresses(kernel, name, addresses, isDry) {
   const table = writableTable(kernel, name)
   needTableSlot(kernel)
@@ -191,7 +191,7 @@ export function flushTable(kernel, name, isDry) {
   return count
 }
 
-/** Removes a table; one that rules use stays, empty and inactive. */
+/** Removes a table; one that rules use is kept, empty and inactive. */
 export function killTable(kernel, name, isDry) {
   needName(name)
   const table = kernel.tables.get(name)
@@ -203,7 +203,7 @@ export function killTable(kernel, name, isDry) {
   return 1
 }
 
-/** The longest entry that holds each host. */
+/** The longest entry that contains each host. */
 export function testAddresses(kernel, name, addresses) {
   const table = activeTable(kernel, name)
   const feedback = addresses.map((address) => {
@@ -221,7 +221,7 @@ export function testAddresses(kernel, name, addresses) {
   return { count: feedback.filter((each) => each.feedback === 'match').length, feedback }
 }
 
-/** Restarts the age of single addresses. */
+/** Resets the age of single addresses. */
 export function zeroAddresses(kernel, name, addresses, isDry) {
   const table = activeTable(kernel, name)
   const present = new Map(table.entries.map((entry) => [keyOf(entry), entry]))
@@ -237,7 +237,7 @@ export function zeroAddresses(kernel, name, addresses, isDry) {
   return { count, feedback }
 }
 
-/** Restarts the ages of a whole table; 0 when there is none. */
+/** Resets the ages of a whole table; 0 if there is no such table. */
 export function zeroTable(kernel, name, isDry) {
   needName(name)
   const table = kernel.tables.get(name)

@@ -2,15 +2,15 @@ import { type AddressInfo, createServer } from 'node:net'
 
 export interface ConfigListener {
   port: number
-  /** What came so far, one string a finished connection, one character a byte. */
+  /** The data received so far, one string per finished connection, one character per byte. */
   connections: string[]
-  /** True when every source port was below 1024. */
+  /** True if every source port was below 1024. */
   hasReservedPortsOnly(): boolean
-  /** Resolves with the connections when all have been read. */
+  /** Resolves with the connections once all have been read. */
   close(): Promise<string[]>
 }
 
-/** A stand-in for spamd's configuration port; with `isListening` false a port that nobody listens on. */
+/** A stand-in for spamd's configuration port; with `isListening` false, a port on which nobody listens. */
 export async function startConfigListener(isListening = true): Promise<ConfigListener> {
   const connections: string[] = []
   const reading: Promise<void>[] = []

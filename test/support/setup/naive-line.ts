@@ -1,4 +1,7 @@
-/** One line of a list as docs/protocol/list-formats.md reads it, with regular expressions and big integers only. */
+/**
+ * Parses one line of a list according to docs/protocol/list-formats.md, with only regular expressions and big
+ * integers.
+ */
 import { isIPv6 } from 'node:net'
 
 export interface NaiveRange {
@@ -19,12 +22,12 @@ const COLUMN_V6 = new RegExp(`^${MARKS}([0-9a-fA-F:.]+)${ENDS}`)
 const FULL_V4 = 0xffffffffn
 const FULL_V6 = (1n << 128n) - 1n
 
-/** A dotted quad; leading zeros are decimal. */
+/** A dotted quad of decimal numbers, also with leading zeros. */
 export function isIPv4(text: string): boolean {
   return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(text) && text.split('.').every((octet) => Number(octet) <= 255)
 }
 
-/** The addresses of an item and what stands behind it; undefined when it is refused. */
+/** The addresses of an item and the text after it; undefined if it is refused. */
 export function readNaiveItem(line: string): NaiveRange | undefined {
   const digits = /^\d[\d.]*/.exec(line)?.[0]
   if (digits !== undefined && isIPv4(digits)) return readIpv4(toNumber(digits), line.slice(digits.length))
@@ -38,7 +41,7 @@ export function readNaiveItem(line: string): NaiveRange | undefined {
   return readIpv6(line)
 }
 
-/** Behind a slash: the number of a prefix length, `impossible` for one that cannot be, `other` for anything else. */
+/** What follows a slash: a prefix length, `impossible` for one that cannot be, `other` for anything else. */
 function numberOf(text: string): bigint | 'impossible' | 'other' {
   if (/^[ \t]*-\d/.test(text)) return 'impossible'
   const match = NUMBER.exec(text)
@@ -103,7 +106,7 @@ function readIpv4(first: bigint, rest: string): NaiveRange | undefined {
   return readPairV4(first, last)
 }
 
-/** `A B`: no netmask of any length behind it, no line of a hosts file, in order. */
+/** `A B`: a range if `B` is not a netmask of any length, the line is not one of a hosts file, and they are in order. */
 function readPairV4(first: bigint, last: bigint): NaiveRange {
   const alone: NaiveRange = { family: 4, first, last: first }
   if (last < first || last >= 0xf0000000n || contiguousBits(last, 32) !== undefined) return alone
@@ -112,7 +115,7 @@ function readPairV4(first: bigint, last: bigint): NaiveRange {
   return { family: 4, first, last }
 }
 
-/** `A - B`: no end that is surely a netmask, in order, and not everything. */
+/** `A - B`: a range if `B` is not certainly a netmask, they are in order, and it is not everything. */
 function rangeTo(first: bigint, last: bigint): NaiveRange | undefined {
   const bits = contiguousBits(last, 32)
   if (bits !== undefined && bits >= 8 && bits <= 30) return undefined
@@ -200,19 +203,19 @@ function looksLikeV6(text: string): boolean {
   return (/^[0-9a-fA-F:.]*/.exec(text)![0].match(/:/g) ?? []).length >= 2
 }
 
-/** Bits of a netmask of `width` bits; undefined when it is none. */
+/** Prefix length of a netmask of `width` bits; undefined if it is not one. */
 function contiguousBits(mask: bigint, width: number): number | undefined {
   const text = mask.toString(2).padStart(width, '0')
   return /^1+0*$/.test(text) ? text.lastIndexOf('1') + 1 : undefined
 }
 
-/** Bits of an inverse netmask of up to /8 that leaves no bit of the address. */
+/** Prefix length, at least 8, of an inverse netmask that clears no bit of the address. */
 function inverseBits(address: bigint, mask: bigint): number | undefined {
   const text = mask.toString(2).padStart(32, '0')
   return /^0{8}0*1+$/.test(text) && (address & mask) === 0n ? text.indexOf('1') : undefined
 }
 
-/** As `contiguousBits` or `inverseBits`; below /8 only for an address without bits behind it. */
+/** As `contiguousBits` or `inverseBits`; less than 8 only if it clears no bit of the address. */
 function maskBits(address: bigint, mask: bigint): number | undefined {
   const bits = contiguousBits(mask, 32)
   if (bits === undefined) return inverseBits(address, mask)
@@ -230,7 +233,7 @@ export function toNumber(text: string): bigint {
   return text.split('.').reduce((value, octet) => value * 256n + BigInt(octet), 0n)
 }
 
-/** Without the leading zeros of a dotted quad, which node:net does not take. */
+/** Removes the leading zeros of a dotted quad, which node:net does not accept. */
 function unpadded(text: string): string {
   return text.replace(/(?<=[:.])0+(?=\d{1,2}\.|\d{1,2}$)(?=[\d.]*$)/g, (zeros) =>
     text.includes('.') ? '' : zeros,

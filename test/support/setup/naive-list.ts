@@ -1,32 +1,32 @@
 /**
- * The address lists and their arithmetic once more, slow and plain: what the transcripts of spamd-setup are
- * compared with where the original is known to be wrong. Written from the specification, it shares no code
- * with the product.
+ * A second, slow and simple implementation of address lists and their arithmetic: the transcripts of spamd-setup are
+ * compared with it where the original is known to be wrong. Written from the specification; shares no code with the
+ * product.
  */
 import { BITS, isIPv4, type NaiveRange, readNaiveItem, toNumber } from './naive-line.js'
 
 export interface NaiveList {
-  /** Accepted lines. */
+  /** Number of accepted lines. */
   entries: number
   unknown: number
   ranges: NaiveRange[]
-  /** Lines that the original and the specification may take for different things. */
+  /** Lines that the original and the specification may understand differently. */
   disputedLines: string[]
   isMostlyUnknown: boolean
-  /** An HTML or XML page begins before the first address. */
+  /** True if an HTML or XML page begins before the first address. */
   isPage: boolean
 }
 
-/** Nothing to read: blank lines, comments, what rbldnsd and ipset files say about themselves. */
+/** Lines without an item: blank lines, comments, and directives of rbldnsd and ipset files. */
 const NO_ENTRY =
   /^[ \t\r]*$|^[#;$]|^:(?:[^:]|$)|^(?:create|flush|destroy|swap|rename)[ \t]|^COMMIT[ \t]*$|^\{.*"type":"metadata"/
 const PAGE_START = /^<(?:!doctype|html|head|body|title|script|meta|\?xml|!--)/i
 
-/** Lines that both take for the same, whatever stands behind them. */
+/** Lines that both understand in the same way, whatever follows them. */
 const COMMON =
   /^ *(?:#.*)?\r?$|^ *(\d+\.\d+\.\d+\.\d+)(?:\/(\d+)|(?: +- +|-)(\d+\.\d+\.\d+\.\d+))?\r?(?: *\r?| +#.*)$/
 
-/** Reads a list as the specification wants it. `bytes` are decompressed already. */
+/** Reads a list according to the specification. `bytes` are already decompressed. */
 export function readNaiveList(bytes: Uint8Array): NaiveList {
   const text = Buffer.from(bytes).toString('latin1')
   const lines = text.split('\n')
@@ -70,7 +70,7 @@ export function readNaiveList(bytes: Uint8Array): NaiveList {
   return list
 }
 
-/** The address of a line of the formats that begin with something else. */
+/** The address in a line of a format that begins with something else. */
 function addressPart(line: string): string {
   if (!line.startsWith('{')) return line.replace(/^(?:"|add[ \t]+[^ \t]+[ \t]+)/, '')
   return /"(?:cidr|ip)":"([^"]*)"/.exec(line)?.[1] ?? ''
@@ -91,7 +91,7 @@ function isCommon(line: string, range: NaiveRange | undefined): boolean {
   return length === undefined || toNumber(address) === range.first
 }
 
-/** The fewest CIDR blocks of what is in `black` and not in `white`, ascending, as text without the length of the family's maximum left out. */
+/** The smallest list of CIDR blocks for `black` without `white`, ascending, as text, always with the prefix length. */
 export function naiveCidrs(black: NaiveRange[], white: NaiveRange[], family: 4 | 6): string[] {
   const merged = merge(black.filter((range) => range.family === family))
   const holes = merge(white.filter((range) => range.family === family))

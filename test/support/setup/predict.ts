@@ -1,4 +1,4 @@
-/** What a transcript of spamd-setup must come to with the differences that are wanted, computed from its input alone. */
+/** Predicts the result of a transcript of spamd-setup with the intended differences, from its input only. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -14,12 +14,12 @@ import { bytesOf, placeFiles, type SetupTranscript } from './replay.js'
 
 export interface Prediction {
   rc: number
-  /** Lines of stderr, hints and notes left out; a pattern where the system's or our own reason stands. */
+  /** Lines of stderr without hints and notes; a pattern in place of a reason given by the system or by us. */
   stderr: (string | RegExp)[]
   connections: string[]
   pfctlStdin: string | undefined
   urls: string[]
-  /** Names of the wanted differences that this input touches. */
+  /** Names of the intended differences that this input causes. */
   rules: string[]
 }
 
@@ -32,7 +32,7 @@ const OPTION_LETTERS = 'bDdn'
 const USAGE = 'usage: spamd-setup [-bDdn]'
 const NOBODY_ID = 65534
 
-/** Why the system could not open a file, as it says it. */
+/** Why the system could not open a file, in its words. */
 const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOENT: 'No such file or directory',
   ENOTDIR: 'Not a directory',
@@ -53,7 +53,7 @@ export async function predict(transcript: SetupTranscript): Promise<Prediction> 
   }
 }
 
-/** The option letters, or what a call comes to that does nothing. */
+/** The option letters, or the result of a call that does nothing. */
 function readOptions(argv: readonly string[]): Set<string> | Pick<Prediction, 'rc' | 'stderr' | 'rules'> {
   const letters = new Set<string>()
   const wrong = (name: string, rules: string[] = []) => ({
@@ -81,7 +81,7 @@ function readOptions(argv: readonly string[]): Set<string> | Pick<Prediction, 'r
 class Predictor {
   readonly #transcript: SetupTranscript
   readonly #letters: Set<string>
-  /** Where the files of the transcript are: `{DIR}`. */
+  /** Folder with the files of the transcript: `{DIR}`. */
   readonly #dir: string
   readonly #rules = new Set<string>()
   readonly #stderr: (string | RegExp)[] = []
@@ -133,7 +133,7 @@ class Predictor {
       if (entry.colour === 'black') {
         const isMessageMissing = this.#isMessageMissing(entry)
         if (isMessageMissing && fetched.list === undefined) {
-          // What is wrong with the record is told before what became of its source.
+          // Problems of the record are reported before those of its source.
           this.#stderr.splice(-fetched.stderr.length, 0, this.#stderr.pop()!)
         }
         groups.push({
@@ -175,13 +175,13 @@ class Predictor {
     const isDry = this.#letters.has('n')
     let sent = isDry ? [] : connections
     if (!listener && !isDry) {
-      // Nothing to clear in a spamd that is not there.
+      // There is nothing to clear if no spamd runs.
       if (sent.some((line) => !/^[^;]*;\n$/.test(line))) {
         this.#fail("spamd-setup: Can't connect to spamd on port 8026: Connection refused")
       }
       sent = []
     }
-    // pfctl takes these two for the marks of an empty place: they are never written.
+    // pfctl uses these two to mark an empty place, so they are never written.
     let pfctlStdin = isDry ? undefined : table?.replace(/^(?:0\.0\.0\.0\/32|::\/128)\n/gm, '')
     if (table !== undefined) this.#rules.add('pfctl: one replace with the union, -f -')
     if (pfctlStdin !== undefined && env.PFCTL !== undefined) {
@@ -251,7 +251,7 @@ class Predictor {
     return { list: naive, stderr: [] }
   }
 
-  /** The bytes of a source; a text says why its file cannot be opened. */
+  /** The bytes of a source, or the reason why its file cannot be opened, as text. */
   #bytes(list: SpamdList): Buffer | string | 'failed' {
     if (list.method === 'exec') return this.#execute(list.location)
     if (list.method !== 'file') {
@@ -270,7 +270,7 @@ class Predictor {
     return resolve('/', location.replaceAll('{DIR}', this.#dir))
   }
 
-  /** What a command prints that ends well. */
+  /** Output of a command that succeeds. */
   #execute(command: string): Buffer | 'failed' {
     const words = command.split(/[ \t]+/).filter((word) => word !== '')
     const [program = '', ...args] = words.map((word) => word.replaceAll('{DIR}', this.#dir))
@@ -294,7 +294,7 @@ class Predictor {
       readFileSync(this.#pathOf(path))
       return false
     } catch {
-      // Told below.
+      // Reported below.
     }
     this.#rules.add('a missing message file does not stop the others')
     this.#fail(
@@ -315,7 +315,7 @@ class Predictor {
     return `${line}\n`
   }
 
-  /** The original's encoding, and ours where spamd would not read back what was meant. */
+  /** The original's encoding, or ours if spamd would not read back the intended text. */
   #messageOf(list: SpamdList): string {
     const message = list.message!
     const text = message.kind === 'text' ? message.text : readFileSync(this.#pathOf(message.path), 'latin1')
@@ -328,7 +328,7 @@ class Predictor {
       else if (character === '"') encoded += '\\"'
       else if (character === '\0') this.#rules.add('message escaped so that spamd reads what was meant')
       else if (character === '\\' && (next === 'n' || next === '"' || next === '\\')) {
-        // A pair stays one; the original makes `\\"` of `\"`, which ends the text.
+        // A pair stays a pair; the original turns `\"` into `\\"`, which ends the text.
         encoded += `\\${next}`
         if (next === '"') this.#rules.add('message escaped so that spamd reads what was meant')
         at += 1
@@ -346,7 +346,7 @@ class Predictor {
     return encoded
   }
 
-  /** Where the original has no words of its own, ours is one of the lines that are left out here. */
+  /** Where the original has no message, ours is one of the lines that are left out here. */
   #failAtPlace(original: string | undefined): void {
     this.#hasFailed = true
     if (original !== undefined) this.#stderr.push(`spamd-setup: ${original}`)
@@ -358,7 +358,7 @@ class Predictor {
   }
 }
 
-/** Text as the bytes that it is printed in, one character each. */
+/** Text as the bytes in which it is printed, one character per byte. */
 function asRecorded(line: string | RegExp): string | RegExp {
   if (typeof line === 'string') return Buffer.from(line).toString('latin1')
   return new RegExp(Buffer.from(line.source).toString('latin1'))
@@ -375,13 +375,13 @@ function withSuffix(line: string | RegExp, holdsBlackList: boolean): string | Re
 
 function inflate(bytes: Buffer): Buffer {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes
-  // Bytes behind the last member do not count, unless they are a member that is damaged.
+  // Bytes after the last member do not count, unless they are a damaged member.
   for (let end = bytes.length; end > 18; end -= 1) {
     if (end < bytes.length && bytes[end] === 0x1f && bytes[end + 1] === 0x8b) break
     try {
       return gunzipSync(bytes.subarray(0, end))
     } catch {
-      // Not there yet.
+      // Does not exist yet.
     }
   }
   throw new Error('no gzip member')

@@ -1,4 +1,6 @@
-/** Runs one transcript of spamd-setup through ours, in this process, against real sockets and the pfctl stand-in. */
+/**
+ * Replays one transcript of spamd-setup with our program, in this process, with real sockets and the pfctl stand-in.
+ */
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -29,7 +31,7 @@ export interface SetupTranscript {
   ftp: { argv: string[]; uid: number }[]
 }
 
-/** What a run did, in the form of the transcripts. */
+/** The results of a run, in the form of the transcripts. */
 export interface SetupOutcome {
   rc: number
   stdout: string
@@ -43,14 +45,14 @@ export interface SetupOutcome {
 const STAND_IN = join(import.meta.dirname, '..', 'pfctl-stand-in.js')
 const MAX_BYTES = 64 * 1024 * 1024
 
-/** Recorded bytes, one character a byte when they are text. */
+/** Recorded bytes; text has one character per byte. */
 export function bytesOf(recorded: RecordedBytes): Buffer {
   if (typeof recorded === 'string') return Buffer.from(recorded, 'latin1')
   if ('base64' in recorded) return Buffer.from(recorded.base64, 'base64')
   return gunzipSync(Buffer.from(recorded.gzip_base64, 'base64'))
 }
 
-/** Puts the files of a transcript into a folder, `{DIR}` in their text being that folder. */
+/** Writes the files of a transcript into a folder; `{DIR}` in their text becomes that folder. */
 export async function placeFiles(transcript: SetupTranscript, work: string): Promise<void> {
   for (const [name, content] of Object.entries(transcript.files)) {
     const bytes =
@@ -112,7 +114,7 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
     const back = (text: string) =>
       text.replaceAll(work, '{DIR}').replaceAll(conf, '{CONF}').replaceAll(`port ${port.port}:`, 'port 8026:')
     return {
-      // The caller of a program in the background has its 0 already.
+      // The caller of a program in the background has already received 0.
       rc: isInBackground ? 0 : exitCode,
       stdout,
       stderr: back(stderr),
@@ -125,7 +127,10 @@ export async function replay(transcript: SetupTranscript): Promise<SetupOutcome>
   }
 }
 
-/** Servers of the world: they have the files of the transcript by their last path part, as its download program had. */
+/**
+ * Stand-ins for servers on the Internet: they serve the files of the transcript by the last part of their path, as
+ * its download program did.
+ */
 function fakeDownloads(fetcher: ListFetcher, files: SetupTranscript['files'], urls: string[]): ListFetcher {
   return {
     fetch: async (request, consume) => {

@@ -1,4 +1,4 @@
-/** A whole machine for spamd-setup in a temporary folder: configuration, state, spamd's port and pf's table. */
+/** A complete machine for spamd-setup in a temporary folder: configuration, state, spamd's port and pf's table. */
 import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ export interface SetupRun {
   rc: number
   stdout: string
   stderr: string
-  /** Config lines of this run. */
+  /** Config lines that this run sent. */
   sent: string[]
 }
 
@@ -47,7 +47,7 @@ export class SetupScene {
     return this.path(name)
   }
 
-  /** Writes spamd.conf: one entry a list, in the order of `all`. `file` may hold colons. */
+  /** Writes spamd.conf with one entry per list, in the order of `all`. `file` may contain colons. */
   async configure(
     lists: { name: string; white?: boolean; method?: string; file: string; more?: string; msg?: string }[],
   ): Promise<void> {
@@ -59,7 +59,7 @@ export class SetupScene {
     await this.write('spamd.conf', `all:${lists.map(({ name }) => name).join(':')}:\n${records.join('')}`)
   }
 
-  /** Runs spamd-setup with these words. */
+  /** Runs spamd-setup with these arguments. */
   async run(argv: string[] = [], changes: Partial<SetupProgramParts> = {}): Promise<SetupRun> {
     let stdout = ''
     let stderr = ''
@@ -96,7 +96,7 @@ export class SetupScene {
     return { rc, stdout, stderr, sent: this.listener.connections.slice(sentBefore) }
   }
 
-  /** The content of pf's table `spamd`, or undefined when there is no such table. */
+  /** The content of pf's table `spamd`, or undefined if there is no such table. */
   table(): string[] | undefined {
     try {
       const state = JSON.parse(readFileSync(this.path('pfctl-state'), 'utf8')) as {
@@ -118,7 +118,7 @@ export class SetupScene {
     await this.write('pfctl-state', JSON.stringify(state))
   }
 
-  /** What the state folder holds for a list. */
+  /** The content of the state folder for a list. */
   stateFile(name: string): Promise<Buffer> {
     return readFile(join(this.stateDir, name))
   }

@@ -1,6 +1,6 @@
 /**
- * Which block lists a daemon should hold after the config lines of a transcript, by the grammar of
- * config-lines.md as we want it: a bad line changes nothing. Written apart from src, to check it.
+ * The block lists that a daemon should have after the config lines of a transcript, by the grammar of config-lines.md
+ * with our rule that a bad line changes nothing. Written independently of src, to check it.
  */
 export interface ModelList {
   name: string
@@ -8,15 +8,15 @@ export interface ModelList {
   ranges: { first: bigint; last: bigint; family: 4 | 6; isMapped?: true }[]
 }
 
-/** What became of one line. */
+/** The result of one line. */
 export type ModelOutcome = 'replaced' | 'cleared' | 'refused' | 'ignored'
 
 export class ConfigModel {
   readonly lists: ModelList[] = []
-  /** The original reads a line of the last `apply` otherwise: the end of a message, or an address. */
+  /** True if the original reads a line of the last `apply` differently: the end of a message, or an address. */
   departs = false
 
-  /** Applies everything one connection sent. */
+  /** Applies everything that one connection sent. */
   apply(data: string): ModelOutcome[] {
     this.departs = false
     return data
@@ -25,7 +25,7 @@ export class ConfigModel {
       .map((line) => this.#applyLine(line))
   }
 
-  /** All lists that hold the IPv4 or IPv6 address, in order. */
+  /** All lists that contain the IPv4 or IPv6 address, in order. */
   match(ip: string): ModelList[] {
     const address = parseAddress(ip)
     return this.lists.filter((list) =>
@@ -47,7 +47,7 @@ export class ConfigModel {
   }
 
   #applyLine(received: string): ModelOutcome {
-    // As in C, a NUL ends the line; so does what follows the digits of a prefix length.
+    // As in C, a NUL ends the line; text after the digits of a prefix length is ignored.
     const [line = ''] = received.split('\0')
     const semicolon = line.indexOf(';')
     if (semicolon < 0) return 'refused'
@@ -71,8 +71,8 @@ export class ConfigModel {
 }
 
 /**
- * Bytes of the message as the original finds it, its `;` included; -1 when it finds none. There a backslash that
- * escaped a quote still counts for what follows.
+ * Length of the message as the original finds it, its `;` included; -1 if it finds none. In the original, a backslash
+ * that escaped a quote still affects the next character.
  */
 function originalMessageLength(rest: string): number {
   if (!rest.startsWith('"')) return -1

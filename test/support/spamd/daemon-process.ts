@@ -1,6 +1,6 @@
 /**
- * A spamd of one process, for tests that kill it: argv is a JSON object with the folder of its files and its options.
- * Prints its SMTP port as soon as it accepts, and ends with its parent.
+ * A spamd in one process, for tests that kill it: argv is a JSON object with the folder of its files and its options.
+ * Prints its SMTP port once it accepts connections, and ends with its parent.
  */
 
 import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js'

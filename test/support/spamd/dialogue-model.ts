@@ -1,6 +1,6 @@
 /**
- * What one client should read, by smtp-dialogue.md with the differences we want. Each place where that departs
- * from the original is noted under a name, so that a transcript may only differ where one of them applies.
+ * Predicts what one client reads, by smtp-dialogue.md with the intended differences. Each difference from the
+ * original has a name and is recorded when it applies, so that a transcript may only differ where one applies.
  */
 import type { ModelList } from './config-model.js'
 
@@ -48,9 +48,9 @@ export class DialogueModel {
   #helo = ''
   #from = ''
   #to = ''
-  /** Sender and recipient as the original remembers them across RSET. */
+  /** Sender and recipient, which the original remembers across RSET. */
   #keptFrom = ''
-  /** The name given before STARTTLS, which the original goes on to use. */
+  /** The name given before STARTTLS, which the original continues to use. */
   #keptHelo = ''
   #hasMail = false
   #bad = 0
@@ -64,7 +64,7 @@ export class DialogueModel {
     this.#offersTls = options.offersTls && lists.length === 0
   }
 
-  /** The client sent these bytes at once. */
+  /** True if the client sent these bytes at once. */
   receive(data: string): DialogueStep {
     const result: DialogueStep = { reply: '', isClosed: false, events: [] }
     if (data.includes('\0')) this.differences.add('nul')
@@ -84,7 +84,7 @@ export class DialogueModel {
     return result
   }
 
-  /** The TLS handshake succeeded. */
+  /** True if the TLS handshake succeeded. */
   startTls(): void {
     this.#state = 1
     this.#offersTls = false

@@ -1,4 +1,4 @@
-/** The differences between spamd's transcripts and ours by name: what ours does instead. The models compute it. */
+/** The differences between spamd's transcripts and our spamd, by name, with our behaviour. The models compute them. */
 export const DIFFERENCE_RULES: Readonly<Record<string, string>> = {
   'banner-uncut': 'a banner longer than the buffer of the original is not cut',
   'all-lists':

@@ -1,7 +1,7 @@
 /**
- * What the greylister should record and say, by greylisting.md with its recommended corrections: a trap needs a
- * SPAMTRAP entry and lasts trapexp from the last hit, promotion happens at the retry and removes the tuple, IPv6
- * counts. Times are seconds from the start of the transcript.
+ * Predicts what the greylister records and logs, by greylisting.md with its recommended corrections: a trap needs a
+ * SPAMTRAP entry and lasts trapexp from the last hit, promotion happens at the retry and removes the tuple, and IPv6
+ * is supported. Times are seconds from the start of the transcript.
  */
 export interface GreyModelOptions {
   passSec: number
@@ -14,7 +14,7 @@ export interface GreyModelOptions {
   lowPriorityMx?: readonly string[]
 }
 
-/** Seconds after the start in which -M does nothing. */
+/** Seconds after the start during which -M has no effect. */
 const MX_GRACE_SEC = 60
 
 interface Times {
@@ -23,11 +23,11 @@ interface Times {
   expire: number
   bcount: number
   pcount: number
-  /** When the original removes the entry, where that is not at `expire`. */
+  /** When the original removes the entry, if not at `expire`. */
   originalExpire?: number
 }
 
-/** What an event makes the daemon print (-d) and log; scan lines are those of promotions. */
+/** The lines that an event makes the daemon print (-d) and log; scan lines are those of promotions. */
 export interface GreyLines {
   out: string[]
   syslog: string[]
@@ -41,7 +41,7 @@ export class GreyModel {
   readonly hosts = new Map<string, Times>()
   readonly tuples = new Map<string, Times>()
   readonly spamtraps = new Set<string>()
-  /** Where this departed from the original. */
+  /** Names of the differences from the original that applied. */
   readonly differences = new Set<
     | 'label-boundary'
     | 'trap-needs-spamtrap'
@@ -50,9 +50,9 @@ export class GreyModel {
     | 'trap-time'
     | 'mx-spares-promoted'
   >()
-  /** Tuples that the original still has, and when it removes them. */
+  /** Tuples that only the original still has, and when it removes them. */
   readonly #promotedTuples = new Map<string, number>()
-  /** Addresses that the original makes WHITE at its next scan only. */
+  /** Addresses that the original makes WHITE only at its next scan. */
   readonly #promotedSinceScan = new Set<string>()
   readonly #options: GreyModelOptions
   readonly #database: string
@@ -64,7 +64,7 @@ export class GreyModel {
     this.#isListed = isListed
   }
 
-  /** One RCPT of a client that is on no list when it is recorded; `destination` undefined: told by a peer. */
+  /** One RCPT of a client that is on no list when it is recorded; `destination` undefined: received from a peer. */
   submit(ip: string, helo: string, from: string, to: string, now: number, destination?: string): GreyLines {
     const lines = emptyLines()
     if (helo === '' || [helo, from, to].some((text) => /[\0-\x1f\x7f]/.test(text))) return lines
@@ -115,7 +115,7 @@ export class GreyModel {
     return lines
   }
 
-  /** A whole scan; returns what it says. */
+  /** A whole scan; returns its lines. */
   scan(now: number): GreyLines {
     const lines = emptyLines()
     this.#promotedSinceScan.clear()
@@ -144,12 +144,12 @@ export class GreyModel {
     return lines
   }
 
-  /** A tuple of the address was removed at its promotion: the original has it still, and promotes by it again. */
+  /** A tuple of the address was removed at its promotion: the original still has it, and promotes by it again. */
   hasPromotedTuple(ip: string): boolean {
     return [...this.#promotedTuples.keys()].some((key) => key.startsWith(`${ip}\n`))
   }
 
-  /** White addresses as the packet filter's table shows them. */
+  /** White addresses as in the packet filter's table. */
   whiteTable(now: number): string[] {
     return [...this.hosts]
       .filter(([, host]) => host.pcount !== -1 && host.pass <= now)
@@ -192,7 +192,7 @@ export class GreyModel {
     }
   }
 
-  /** A tuple that is not on record: is it the low-priority MX that sees it first? */
+  /** True if the low-priority MX is the first to see a tuple that is not on record. */
   #isMxTrap(key: string, ip: string, destination: string | undefined, now: number): boolean {
     if (!this.#isLowPriorityMx(destination, now)) return false
     if ((this.#promotedTuples.get(key) ?? now) > now) return false

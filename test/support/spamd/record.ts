@@ -1,4 +1,4 @@
-/** The transcripts of spamd: their shape and where they are. */
+/** The transcripts of spamd: their format and location. */
 import { readFileSync } from 'node:fs'
 
 export interface Step {
@@ -16,7 +16,7 @@ export interface Step {
   syslog_unique?: string[]
   pfctl_last?: { argv: string[]; stdin: string } | null
   sync_sent?: { to: string; len: number; hex: string }[]
-  /** Datagram of a peer, hexadecimal. */
+  /** Datagram of a peer, in hexadecimal. */
   hex?: string
   argv?: string[]
   stdout?: string[]
@@ -30,7 +30,7 @@ export interface Step {
 export interface SpamdRecord {
   id: string
   desc: string
-  /** The outcome rests on undefined behaviour or on a text of the platform. */
+  /** True if the result depends on undefined behaviour or on a text of the platform. */
   ub: boolean | string | null
   argv: string[]
   env: {

@@ -1,4 +1,4 @@
-/** Plays a transcript in which spamd ends at the start: wrong options, files that are missing, no rights. */
+/** Replays a transcript in which spamd ends at start: wrong options, missing files, missing permission. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -12,14 +12,14 @@ import type { SpamdRecord } from './record.js'
 import { expandTools } from './replay.js'
 import { createTestDaemon, daemonEnvironment } from './test-daemon.js'
 
-/** Most files of the recording machine. */
+/** Limit of open files on the recording machine. */
 const MAX_FILES = 7030
 /** -B unless given. */
 const DEFAULT_MAX_BLACK = 800
 /** A user that no machine has. */
 const MISSING_USER = '_no_such_user_'
 
-/** What ours says before the usage where the original prints the usage alone. */
+/** What our spamd prints before the usage where the original prints only the usage. */
 const USAGE_REASON = /^spamd: -[BGSs] /
 const STRAY_WORD = /^spamd: unexpected argument ".*"$/
 
@@ -29,7 +29,7 @@ interface Outcome {
   syslog: string[]
 }
 
-/** Fails by assertion; resolves with the names of the differences that applied. */
+/** Fails with an assertion; resolves with the names of the differences that applied. */
 export async function replayCommand(record: SpamdRecord, folder: string): Promise<string[]> {
   const [started] = record.steps
   const longName = record.argv.find((word) => /^--./.test(word))?.slice(2)
@@ -45,7 +45,7 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
   }
   const ours = await run(record, folder)
   if (record.env.ANCHOR_NOSERVICE !== undefined || record.env.PFDEV !== undefined) {
-    // Ports have defaults, and the packet filter is reached through pfctl(8): ours runs.
+    // Our spamd has default ports and uses pfctl(8), so it runs.
     expect(ours).toMatchObject({ isAlive: true, stderr: '' })
     return [record.env.PFDEV === undefined ? 'default-ports' : 'no-pf-device']
   }
@@ -62,7 +62,7 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
     return ['usage-reason']
   }
   if (ours.isAlive && lowersMaxconAlone(record.argv)) {
-    // The original refuses its own default of -B then.
+    // In this case the original refuses its own default of -B.
     expect(ours).toMatchObject({ isAlive: true, stderr: '' })
     expect(started!.out?.[0], record.id).toMatch(/^usage: /)
     return ['maxblack-follows']
@@ -96,7 +96,7 @@ export async function replayCommand(record: SpamdRecord, folder: string): Promis
     expect(lines, record.id).toEqual([`spamd: sync init: ${syncReason}`])
     return ['sync-start-line']
   }
-  // Ours names the peers when it is sure to start.
+  // Our spamd names the peers only once it is certain to start.
   const recorded = (started!.out ?? []).filter((line) => !line.startsWith('added spam sync host '))
   if (recorded[0] === 'spamd: unknown option -- -') {
     expect(lines, record.id).toEqual([`spamd: unknown option -- ${longName}`, ...recorded.slice(1)])
@@ -136,7 +136,7 @@ async function run(record: SpamdRecord, folder: string): Promise<Outcome> {
   }
 }
 
-/** What stands where the database should be; undefined: nothing. */
+/** What is in place of the database; undefined: nothing. */
 function prepareDatabase(state: string | undefined, path: string): void {
   if (state === 'dir') mkdirSync(path)
   else if (state === 'short') writeFileSync(path, 'short')
@@ -152,8 +152,8 @@ function lowersMaxconAlone(argv: readonly string[]): boolean {
 }
 
 /**
- * What the original says of a synchronisation that cannot start before `spamd: sync init: ` and a text of errno, with
- * or without a line feed between.
+ * What the original prints if synchronisation cannot start, before `spamd: sync init: ` and an errno text, with or
+ * without a line feed between.
  */
 function ownSyncLine(out: readonly string[]): string | undefined {
   const said =
@@ -161,7 +161,7 @@ function ownSyncLine(out: readonly string[]): string | undefined {
   return said.exec(out.join('\n'))?.[1]
 }
 
-/** The outcome rests on a text of the platform. */
+/** True if the result depends on a text of the platform. */
 function isUndefined(record: SpamdRecord): boolean {
   return Boolean(record.ub)
 }
@@ -178,7 +178,7 @@ function untilReason(text: string): string {
   return text.split(': ').slice(0, 2).join(': ')
 }
 
-/** strerror(3) of OpenBSD and of glibc say the same in other words; a TLS library has texts of its own. */
+/** strerror(3) of OpenBSD and glibc use different words; TLS libraries have their own texts. */
 function commonText(text: string): string {
   return text
     .replace("Can't assign requested address", 'Cannot assign requested address')

@@ -1,6 +1,6 @@
 /**
- * Plays one transcript against a daemon of ours. What is expected comes from the models; a model may differ
- * from the transcript only where a named difference applies, and ours must always equal the model.
+ * Replays one transcript with our daemon. The models give the expected results; a model may differ from the
+ * transcript only where a named difference applies, and our daemon must always equal the model.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,16 +21,16 @@ import { createTestDaemon, daemonEnvironment, type TestDaemon } from './test-dae
 import { waitFor } from './wait-for.js'
 
 const EPOCH = 1_700_000_000
-/** What makes a record a spamtrap. */
+/** The mark of a spamtrap in a record. */
 const SPAMTRAP_PCOUNT = -2
 const TRAP_LIST = 'spamd-greytrap'
 const TRAP_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
 const CTIME = /[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}/
-/** How much longer a date is than the sign that stands for it. */
+/** How much longer a date is than its placeholder. */
 const CTIME_LENGTH = 24 - '{CTIME}'.length
-/** What the reply buffer of the original holds. */
+/** Size of the original's reply buffer. */
 const LONGEST_BANNER = 8191
-/** Lines of the periodic scan: when they come depends on when the original happened to scan. */
+/** Lines of the periodic scan, whose time depends on when the original scanned. */
 const SCAN_OUT = /^(whitelisted |(adding|replacing|clearing) list spamd-greytrap|configure_pf )/
 const SCAN_SYSLOG = /^DEBUG (queueing |whitelisting |\S+ blacklisted, removing)/
 /** Log lines that the original does not have. */
@@ -65,7 +65,10 @@ class FastClock extends ManualClock {
   }
 }
 
-/** One transcript of mode `run`. Fails by assertion; resolves with the names of the differences that applied. */
+/**
+ * Replays one transcript of mode `run`. Fails with an assertion; resolves with the names of the differences that
+ * applied.
+ */
 export async function replay(record: SpamdRecord, folder: string): Promise<string[]> {
   if (hasStrayWord(record)) return ['stray-word']
   const peers = await SyncPeers.open(record)
@@ -80,7 +83,7 @@ export async function replay(record: SpamdRecord, folder: string): Promise<strin
   }
 }
 
-/** Ours refuses the call that the original ran. */
+/** Our spamd refuses a call that the original ran. */
 function hasStrayWord(record: SpamdRecord): boolean {
   const parsed = parseSpamdOptions(
     record.argv.map((word) => expandTools(word)),
@@ -123,7 +126,7 @@ class Replay {
     this.#isFast = speed > 0
     this.#clock = this.#isFast ? new FastClock(speed) : new ManualClock()
     this.#daemon = createTestDaemon(this.#config, this.#clock, {
-      // The original knows of changes at a scan.
+      // The original notices changes at a scan.
       followsChanges: false,
       ...(this.#isFast ? { tickMs: 1 } : {}),
     })
@@ -220,7 +223,7 @@ class Replay {
     await this.#peers.compareSent(step, label)
   }
 
-  /** A peer's datagram: what it does to the model. */
+  /** Applies a peer's datagram to the model. */
   #receive(step: Step): void {
     const lines = this.#peers.receive(step, this.#grey, this.#nowSec)
     for (const difference of this.#peers.differences) this.#differences.add(difference)
@@ -229,7 +232,7 @@ class Replay {
     for (const grey of lines.grey) this.#expectGrey(grey)
   }
 
-  /** Compares what belongs to the whole transcript; returns the differences that applied, sorted. */
+  /** Compares the results of the whole transcript; returns the differences that applied, sorted. */
   finish(): string[] {
     this.#takeOut()
     this.#takeSyslog()
@@ -282,7 +285,7 @@ class Replay {
       isTlsExpected: false,
     }
     if (this.#openClients().length >= this.#config.maxConnections) {
-      // No slot is free: closed at once, nothing sent, nothing logged.
+      // No slot is free: closed at once, without reply and log.
       expect(step.recv, `${label}: the transcript`).toBe('')
       state.model.isClosed = true
       this.#clients.set(step.client!, state)
@@ -318,7 +321,7 @@ class Replay {
     if (state === undefined) return
     const data = step.data as string
     if (state.model.isClosed) {
-      // Commands that the original loses may have ended ours before.
+      // Commands that the original loses may already have ended our dialogue.
       if (this.#differences.size === 0) expect(step.eof, label).toBeTruthy()
       return
     }
@@ -614,7 +617,7 @@ class Replay {
   async #compareLines(step: Step, label: string): Promise<void> {
     const { debug, logger } = this.#daemon
     if (this.#isFast) {
-      // Durations depend on how fast the recording ran.
+      // Durations depend on the speed of the recording.
       debug.lines.length = 0
       logger.lines.length = 0
       return
@@ -637,7 +640,7 @@ class Replay {
     const recordedOut = splitSyncLines(withoutScan(step.out ?? []))
       .filter((line) => !PLATFORM_OUT.test(line) && !isTrapAddress(line, step))
       .map((line) => line.replace(/ port 8025\)$/, ` port ${this.#peers.port})`))
-    // The original names the suffixes in front of the line that makes it ignore the file.
+    // The original prints the suffixes before the line that makes it ignore the file.
     const isFileIgnored = hasLongSuffix(this.#record.files.alloweddomains)
     const recordedSyslog = joinLines(step.syslog ?? [])
       .filter((line) => !SCAN_SYSLOG.test(line) && !(isFileIgnored && line.startsWith('ERR got suffix ')))
@@ -648,7 +651,7 @@ class Replay {
     expect(ours.syslog, `${label}: log of the transcript`).toEqual(recordedSyslog.map(showControls).sort())
   }
 
-  /** New lines on stdout and stderr, those of the scan set aside. */
+  /** New lines on stdout and stderr, without those of the scan. */
   #takeOut(): string[] {
     const lines = this.#daemon.debug.lines.slice(this.#seenOut).map(({ line }) => line)
     this.#seenOut = this.#daemon.debug.lines.length
@@ -690,12 +693,12 @@ class Replay {
   }
 }
 
-/** The database held what ours cannot hold: a record of a wrong size, or a key that is no address. */
+/** The database contained records that ours cannot contain: with a wrong size, or a key that is not an address. */
 function isDamaged(record: SpamdRecord): boolean {
   return record.db.some((put) => !isStorable(put))
 }
 
-/** A record that can stand for an entry of ours: an address, a tuple of one, or the e-mail address of a spamtrap. */
+/** A record that corresponds to an entry of ours: an address, a tuple with one, or the e-mail address of a spamtrap. */
 function isStorable([operation, key, ...numbers]: SpamdRecord['db'][number]): boolean {
   if (operation === 'putraw') return false
   const [ip = '', ...fields] = key.split('\n')
@@ -738,7 +741,7 @@ function isTrapAddress(line: string, step: Step): boolean {
   return step.op !== 'cfg' && /^added \S+\/(32|128)$/.test(line)
 }
 
-/** A message that held line feeds stands in several lines; ours shows the feeds as \x0a. */
+/** A message with line feeds takes several lines; ours shows the line feeds as \x0a. */
 function joinLines(lines: readonly string[]): string[] {
   const joined: string[] = []
   for (const line of lines) {
@@ -748,7 +751,7 @@ function joinLines(lines: readonly string[]): string[] {
   return joined
 }
 
-/** How many bytes one read brings is the kernel's affair: reads before the end count together. */
+/** The number of bytes per read depends on the kernel: reads before the end are counted together. */
 function mergeReads(lines: readonly string[]): string[] {
   const rest = lines.filter(
     (line) => !/^(got configuration connection$|read [0-9]+ config bytes$)/.test(line),
@@ -771,7 +774,7 @@ function showControls(text: string): string {
   )
 }
 
-/** The suffixes in force: none when one of them is too long. */
+/** The suffixes that apply: none if one of them is too long. */
 function suffixesOf(content: string | undefined): string[] | undefined {
   return hasLongSuffix(content) ? undefined : usableLines(content)
 }

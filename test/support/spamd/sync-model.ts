@@ -1,6 +1,6 @@
 /**
- * What a receiver does with a datagram, by sync.md with its column "Do": one bad entry refuses the whole
- * message, strings are strict, an exact repeat is ignored. Written apart from src, to check it.
+ * Predicts what a receiver does with a datagram, by sync.md with its column "Do": one bad entry refuses the whole
+ * message, strings are strict, an exact repeat is ignored. Written independently of src, to check it.
  */
 import { createHash, createHmac } from 'node:crypto'
 
@@ -15,12 +15,12 @@ export interface ModelSyncEntry {
 }
 
 export interface ModelSyncResult {
-  /** Length that -d shows; undefined when the message is refused before. */
+  /** Length that -d shows; undefined if the message is refused before that. */
   shownBytes: number | undefined
   /** What -d shows on standard output. */
   invalidType: number | undefined
   isRepeat: boolean
-  /** Seconds by which the clocks differ, when that is too much. */
+  /** Seconds by which the clocks differ, if that is too much. */
   skewSec: number | undefined
   entries: ModelSyncEntry[] | undefined
 }

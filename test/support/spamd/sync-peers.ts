@@ -1,4 +1,4 @@
-/** The peers of a transcript: what they send to the daemon, and what they get from it. */
+/** The peers of a transcript: what they send to the daemon and receive from it. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { networkInterfaces } from 'node:os'
@@ -24,7 +24,7 @@ export interface SyncLines {
 
 export class SyncPeers {
   readonly port: number
-  /** Where this departed from the original. */
+  /** Names of the differences from the original that applied. */
   readonly differences = new Set<
     'sync-strict' | 'sync-repeat' | 'sync-clock' | 'sync-too-long' | 'sync-receiver' | 'sync-deletion'
   >()
@@ -82,7 +82,7 @@ export class SyncPeers {
     return [...hosts, `using multicast spam ${mode} (ttl ${ttl}, group 224.0.1.240, port ${this.port})`]
   }
 
-  /** A local tuple was handled; `lines` is what the greylister says about it. */
+  /** A local tuple was handled; `lines` are those of the greylister about it. */
   announce(
     tuple: { ip: string; helo: string; from: string; to: string },
     lines: GreyLines,
@@ -139,7 +139,7 @@ export class SyncPeers {
     return this.#listen === undefined || isInterface(this.#listen) ? '127.0.0.1' : this.#listen
   }
 
-  /** A peer sends a datagram; resolves when it has left. */
+  /** Sends a datagram from a peer; resolves when it has been sent. */
   async send(step: Step): Promise<void> {
     const socket = createSocket('udp4')
     socket.bind(0, step.src ?? '127.0.0.2')
@@ -150,7 +150,7 @@ export class SyncPeers {
     socket.close()
   }
 
-  /** What the daemon does with the datagram of a step; entries go into the greylister's model. */
+  /** Predicts what the daemon does with the datagram of a step; entries go into the greylister's model. */
   receive(step: Step, grey: GreyModel, nowSec: number): SyncLines & { grey: GreyLines[] } {
     const result: SyncLines & { grey: GreyLines[] } = { out: [], syslog: [], grey: [] }
     const datagram = Buffer.from(step.hex ?? '', 'hex')
@@ -240,7 +240,7 @@ export function splitSyncLines(lines: readonly string[]): string[] {
   })
 }
 
-/** The only name that every machine knows stands for its address. */
+/** Replaces the only name that every machine knows by its address. */
 function addressOf(target: string): string {
   return target === 'localhost' ? '127.0.0.1' : target
 }
@@ -250,7 +250,7 @@ function isInterface(target: string): boolean {
   return networkInterfaces()[target.split(':')[0]!] !== undefined
 }
 
-/** Values of an option, in getopt(3)'s grammar: joined or apart, alone or behind switches. */
+/** Values of an option, in getopt(3)'s grammar: joined or separate, alone or after switches. */
 function valuesOf(record: SpamdRecord, letter: string): string[] {
   const values: string[] = []
   const words = [...record.argv]

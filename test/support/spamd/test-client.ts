@@ -1,4 +1,4 @@
-/** An SMTP client that remembers everything it read. */
+/** An SMTP client that stores everything it reads. */
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
@@ -6,7 +6,7 @@ export class TestClient {
   received = ''
   hasEnded = false
   sentBytes = 0
-  /** What was received before the step under way. */
+  /** What was received before the current step. */
   seen = 0
   #socket: Socket
 
@@ -15,7 +15,7 @@ export class TestClient {
     this.#watch(socket)
   }
 
-  /** Rejects when the connection is refused. */
+  /** Rejects if the connection is refused. */
   static open(options: {
     host: string
     port: number
@@ -57,7 +57,7 @@ export class TestClient {
     this.#socket.destroy()
   }
 
-  /** Cuts the connection with a reset. */
+  /** Closes the connection with a reset. */
   reset(): void {
     this.#socket.resetAndDestroy()
   }

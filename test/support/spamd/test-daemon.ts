@@ -1,4 +1,6 @@
-/** A whole spamd in this process, for one transcript: real sockets and database, clock and packet filter of ours. */
+/**
+ * A complete spamd in this process, for one transcript: real sockets and database, simulated clock and packet filter.
+ */
 import type { AddressInfo, Server } from 'node:net'
 import { join } from 'node:path'
 import type { SpamdConfig } from '../../../src/app/spamd-config.js'
@@ -11,7 +13,7 @@ import { MemoryDebugOutput } from '../memory-debug-output.js'
 import { MemoryFirewall } from '../memory-firewall.js'
 import { MemoryLogger } from '../memory-logger.js'
 
-/** Ports are any that are free; what was opened is remembered. */
+/** Uses any free ports and remembers which were opened. */
 class TestResources extends OwnResources {
   smtpPort = 0
   configPort = 0
@@ -22,7 +24,7 @@ class TestResources extends OwnResources {
 
   override async openSmtpListeners(): Promise<Server[]> {
     const servers = await super.openSmtpListeners()
-    // No other process takes them over.
+    // No other process inherits them.
     for (const server of servers) server.off('connection', sendAway)
     this.smtpPort = (servers[0]!.address() as AddressInfo).port
     return servers
@@ -56,7 +58,7 @@ export function daemonEnvironment(folder: string): Record<string, string> {
   }
 }
 
-/** Builds a daemon that is not yet started. */
+/** Builds a daemon without starting it. */
 export function createTestDaemon(
   config: SpamdConfig,
   clock: Clock,

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Waits until the condition holds; fails with `what` when it does not within the time. */
+/** Waits until the condition holds; fails with `what` if it does not within the time. */
 export async function waitFor(
   condition: () => boolean,
   what: () => string,

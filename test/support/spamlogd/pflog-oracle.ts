@@ -1,6 +1,6 @@
 /**
- * What the original and what ours make of one pflog record, read straight from the bytes and the
- * specification, without any of the project's decoders.
+ * Predicts what the original and our spamlogd do with one pflog record, from the bytes and the specification, without
+ * any of the project's decoders.
  */
 export interface RecordRules {
   /** -i */
@@ -9,7 +9,7 @@ export interface RecordRules {
   isInboundOnly: boolean
 }
 
-/** What is logged for a record; `ip` when it is a sighting. */
+/** What is logged for a record; `ip` is set if it is a sighting. */
 export interface RecordLine {
   level: 'DEBUG' | 'WARNING'
   text: string
@@ -38,7 +38,7 @@ export function originalLine(bytes: Uint8Array, rules: RecordRules): RecordLine 
   const tcp = findTcp(bytes, packetAt, 4)
   if (af !== 2 || action !== 0 || tcp === undefined || (tcp.flags & 0x12) !== 2) return undefined
   if (tcp.sourcePort !== 25 && tcp.destinationPort !== 25) return undefined
-  // `on IF` of pcap-filter(7) compares as many bytes as the name has: em1 is also em10.
+  // `on IF` of pcap-filter(7) compares only the length of the name: em1 also matches em10.
   if (!interfaceOf(bytes).startsWith(rules.interfaceName ?? '')) return undefined
   if (length < MIN_HEADER) return invalidHeader(length)
   // The sum of a length above 252 does not fit its byte: addresses are read from the header.
@@ -52,7 +52,7 @@ export function ourLine(bytes: Uint8Array, rules: RecordRules): RecordLine | und
   const family = af === 2 ? 4 : ipv6Families.includes(af) ? 6 : undefined
   if (family === undefined || action !== 0) return undefined
   const isPossible = length >= MIN_HEADER && length <= MAX_HEADER
-  // After translation (OpenBSD) the packet is of the other family.
+  // After translation (OpenBSD), the packet is of the other family.
   const families =
     isPossible && length >= 100 && ipv6Families.concat(2).includes(bytes[62] ?? 0)
       ? [family, bytes[62] === 2 ? 4 : 6]
@@ -91,7 +91,7 @@ function interfaceOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.subarray(4, 20)).toString('latin1').split('\0')[0]!
 }
 
-/** The TCP header of the packet at the place; undefined for anything else and for later fragments. */
+/** The TCP header of the packet at the offset; undefined for anything else and for later fragments. */
 function findTcp(bytes: Uint8Array, at: number, version: number): TcpHead | undefined {
   if ((bytes[at] ?? 0) >> 4 !== version) return undefined
   return version === 4 ? findTcp4(bytes, at) : version === 6 ? findTcp6(bytes, at) : undefined
@@ -127,7 +127,7 @@ function dotted(bytes: Uint8Array, offset: number): string {
   return bytes.subarray(offset, offset + 4).join('.')
 }
 
-/** RFC 5952 text, by way of the URL parser; IPv4-mapped addresses as IPv4. */
+/** RFC 5952 text by the URL parser; IPv4-mapped addresses become IPv4. */
 function grouped(bytes: Uint8Array, offset: number): string {
   const address = bytes.subarray(offset, offset + 16)
   if (address.subarray(0, 12).join('.') === '0.0.0.0.0.0.0.0.0.0.255.255') return dotted(bytes, offset + 12)

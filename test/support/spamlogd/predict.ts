@@ -1,6 +1,6 @@
 /**
- * What the original and what ours leave behind for the input of a transcript, by the specification and the differences
- * that we want. Written apart from src, to check it.
+ * Predicts the results of the original and of our spamlogd for the input of a transcript, by the specification and
+ * the intended differences. Written independently of src, to check it.
  */
 import { createHash, createHmac } from 'node:crypto'
 import { originalLine, ourLine, type RecordRules } from './pflog-oracle.js'
@@ -8,11 +8,11 @@ import type { SpamlogdOutcome, SpamlogdTranscript } from './transcript.js'
 
 export type Who = 'original' | 'ours'
 
-/** The capture of a transcript as libpcap sees it. */
+/** The capture of a transcript, as libpcap reads it. */
 export interface TranscriptCapture {
   records: readonly Uint8Array[]
   linkType: number
-  /** Set when it cannot be opened. */
+  /** Set if it cannot be opened. */
   reason?: string
 }
 
@@ -54,8 +54,8 @@ const LINK_TYPES: Readonly<Record<number, string>> = {
 }
 
 /**
- * Predicts one run. `filterFault` is the text of libpcap where it refuses the filter that the original makes of the
- * name given with -i; ours makes none.
+ * Predicts one run. `filterFault` is the text of libpcap if it refuses the filter that the original makes from the
+ * name given with -i; ours uses no filter.
  */
 export function predictRun(
   who: Who,
@@ -122,7 +122,7 @@ class Run {
     if (env.ANCHOR_NOUSER !== undefined) return this.#fail('no such user _spamd')
     const reason = OPEN_REASONS[this.#transcript.db]
     if (reason !== undefined && this.#isOurs && !this.#options.isDebug) {
-      // Difference: a database that can never be used ends the start, while somebody is looking.
+      // Difference: a database that can never be used ends the program at start, while somebody is watching.
       if (this.#transcript.db !== 'missing') return this.#fail(`Can not open db ${DB}: ${reason}`)
       stderr.push(`spamlogd: ${DB} does not exist yet: keeping updates until it does`)
     }
@@ -202,7 +202,7 @@ class Run {
       }
     }
     if (words[0] === '--') words.shift()
-    // Difference: a word that is no option is refused.
+    // Difference: an argument that is not an option is refused.
     const stray = this.#isOurs ? words[0] : undefined
     if (stray === undefined) return undefined
     return [`spamlogd: unexpected argument ${JSON.stringify(stray)}`, USAGE]
@@ -213,12 +213,12 @@ class Run {
     else if (letter === 'Y') this.#options.targets.push(value)
     else if (letter === 'W') {
       const hours = /^\s*[+-]?[0-9]+$/.test(value) ? Number(value) : 0
-      // Difference: the usage comes with its reason.
+      // Difference: a reason precedes the usage.
       const reason = `spamlogd: -W: ${JSON.stringify(value)} is not a number of hours from 1 to 2160\n`
       if (hours < 1 || hours > 2160) return this.#isOurs ? reason + USAGE : USAGE
       this.#options.whiteHours = hours
     } else {
-      // Difference: the name never becomes part of a filter, so an impossible one is refused at once.
+      // Difference: the name never becomes part of a filter, so an impossible name is refused at once.
       const isName = /^[^\s/\0-\x1f\x7f]{1,15}$/.test(value)
       if (this.#isOurs && !isName) return `spamlogd: -i: ${JSON.stringify(value)} is not an interface name`
       this.#options.interfaceName = value
@@ -270,12 +270,13 @@ class Run {
       else if (this.#isOurs) lost.add(line.ip)
       else this.#log('ERR', `Can not open db ${DB}: ${openReason}`)
     }
-    // Packets of a replay are there before the database is looked at.
+    // Packets of a replay are read before the database is checked.
     if (this.#isOurs && !this.#options.isDebug && openReason !== undefined) {
       this.#log('WARNING', `Can not open db ${DB}: ${openReason}: keeping updates until it exists`)
     }
     if (lost.size === 0) return
-    // Difference: one error a minute is enough, and what could not be stored is said at the end.
+    // Difference: at most one error per minute; the number of sightings that could not be stored is reported at the
+    // end.
     this.#log('ERR', `Can not open db ${DB}: ${openReason}`)
     this.#log('ERR', `${lost.size} addresses could not be recorded in ${DB}`)
   }
@@ -320,13 +321,13 @@ class Run {
 
   #sentCount = 0
 
-  /** Difference: no chatter without -D. */
+  /** Difference: no synchronisation messages without -D. */
   #chatter(line: string): void {
     if (!this.#isOurs || this.#options.isDebug) this.outcome.syncLines.push(line)
   }
 }
 
-/** The only name that every machine knows stands for its address. */
+/** Replaces the only name that every machine knows by its address. */
 function addressOf(target: string): string | undefined {
   if (target === 'localhost') return '127.0.0.1'
   return /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/.test(target) ? target : undefined

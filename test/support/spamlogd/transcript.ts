@@ -1,4 +1,4 @@
-/** The transcripts of spamlogd: their shape, where they are, and what they recorded. */
+/** The transcripts of spamlogd: their format, location and recorded results. */
 import { readFileSync } from 'node:fs'
 
 type Put = [operation: string, key: string, ...numbers: (number | string)[]]
@@ -26,18 +26,18 @@ export interface SpamlogdTranscript {
   sync_sent: string[]
 }
 
-/** What a run of spamlogd left behind, in a form in which recordings, predictions and ours compare. */
+/** The results of a run of spamlogd, in a form in which recordings, predictions and our runs can be compared. */
 export interface SpamlogdOutcome {
   rc: number
-  /** Without the chatter of the synchronisation. */
+  /** Without the messages of the synchronisation. */
   stderr: string[]
   /** Lines as `DEBUG inbound 192.0.2.1`; empty with -D. */
   syslog: string[]
   /** Sorted. */
   listing: string[]
-  /** Chatter of the synchronisation, in order. */
+  /** Messages of the synchronisation, in order. */
   syncLines: string[]
-  /** Messages to the peers in hexadecimal, in order. */
+  /** Datagrams to the peers in hexadecimal, in order. */
   sent: string[]
 }
 
@@ -54,7 +54,7 @@ export function loadTranscripts(): SpamlogdTranscript[] {
     .map((line) => JSON.parse(line) as SpamlogdTranscript)
 }
 
-/** The outcome of the original. */
+/** The result of the original. */
 export function recordedOutcome(transcript: SpamlogdTranscript): SpamlogdOutcome {
   const { rc, time_base: base, syslog, sync_sent: sent } = transcript
   const lines = transcript.stderr.split('\n').filter((line) => line !== '')

@@ -12,14 +12,14 @@ import { POLICY } from '../scratch-database.js'
 
 const KEY = stateKeyOf(Buffer.from('key of the test'))
 
-/** A datagram on its way. */
+/** A datagram in transit. */
 export interface Flying {
   from: number
   to: number
   bytes: Uint8Array
 }
 
-/** The sync side of one spamd without sockets: what it sends is put into `flying`. */
+/** The synchronisation of one spamd without sockets: what it sends is put into `flying`. */
 export class Gateway {
   readonly index: number
   readonly store: Store
@@ -41,7 +41,7 @@ export class Gateway {
     this.#flying = flying
   }
 
-  /** Also what a restart does: nothing in memory survives. */
+  /** Also a restart: nothing in memory survives. */
   async start(): Promise<void> {
     const { store, clock } = this
     const useStore = async <T>(action: (store: Store) => Promise<T>): Promise<T> => action(store)
@@ -90,7 +90,7 @@ export class Gateway {
     return this.#receiver.peers
   }
 
-  /** One look at the journal. */
+  /** Reads the journal once. */
   async look(): Promise<void> {
     await this.#sender.look()
   }
@@ -122,7 +122,7 @@ function addressOf(index: number): string {
   return `192.0.2.${index + 1}`
 }
 
-/** Everything that a database knows, in an order of its own, less what plays no part in equality. */
+/** Everything in a database, in a fixed order, without what does not matter for equality. */
 export async function knowledgeOf(store: Store): Promise<string[]> {
   const records: MergeRecord[] = []
   let cursor: string | undefined
@@ -135,7 +135,7 @@ export async function knowledgeOf(store: Store): Promise<string[]> {
   return records
     .filter((record) => {
       if (record.kind !== 'tuple') return true
-      // A tuple has done its work once its address is WHITE, and is void when it is older than the last reset.
+      // A tuple no longer matters once its address is WHITE, and is void if it is older than the last reset.
       const { white, trap, hand, reset } = hosts.get(record.tuple.ip) ?? {}
       const isWhite =
         hand?.pinned === true ? hand.kind === 'WHITE' : trap === undefined && white !== undefined

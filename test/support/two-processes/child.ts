@@ -1,6 +1,6 @@
 /**
- * A trial in place of spamd's own service. It tells its addresses on stdout and then does what clients of its SMTP
- * sockets ask, a word a line, answering with one line of JSON.
+ * A test program in place of spamd's own service. It prints its addresses on stdout, then obeys clients of its SMTP
+ * sockets, one command per line, answering with one line of JSON.
  */
 import { readdirSync, readFileSync, readlinkSync, renameSync, symlinkSync, writeSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
@@ -37,7 +37,7 @@ class Trial {
     const config = createServer((socket) => socket.end('config\n'))
     await this.#resources.listenConfig(config)
     const control = createServer({ allowHalfOpen: true }, (socket) => {
-      // Answers only after the client's end: needs a half-open connection.
+      // Answers only after the client has closed its side, which needs a half-open connection.
       socket.resume().on('end', () => socket.end('control\n'))
     })
     await this.#resources.listenControl(control)
@@ -135,7 +135,7 @@ class Trial {
   }
 }
 
-/** As an attacker would: the folder of the socket, and the socket itself, replaced by links. */
+/** Acts as an attacker: replaces the folder of the socket, and the socket itself, by links. */
 function swapInLink(target: string): string[] {
   const [folder, victim] = target.split(',') as [string, string]
   const attempts = [
@@ -154,7 +154,7 @@ function swapInLink(target: string): string[] {
   })
 }
 
-/** Says that 1.8 GB follow, and lets them follow. */
+/** Announces 1.8 GB of data, and sends them. */
 async function growFrame(): Promise<string> {
   const piece = Buffer.alloc(1024 * 1024)
   writeSync(MESSAGES_FD, Buffer.from([0x70, 0, 0, 0, 0, 0, 0, 0]))

@@ -1,4 +1,4 @@
-/** The privileged half of spamd with a trial child: argv is a JSON object of settings, see two-processes.test.ts. */
+/** The privileged process of spamd with a test child: argv is a JSON object of settings, see two-processes.test.ts. */
 import { fileURLToPath } from 'node:url'
 import type { SpamdConfig } from '../../../src/app/spamd-config.js'
 import { OwnResources } from '../../../src/daemon/process/own-resources.js'
@@ -13,14 +13,14 @@ export interface TrialSettings {
   pfctl: string
   pidFile?: string
   stopTimeoutMs?: number
-  /** The start of the child fails. */
+  /** True if the start of the child must fail. */
   fails?: boolean
   tls?: { certificateFile: string; keyFile: string }
 }
 
 const trial = JSON.parse(process.argv[2]!) as TrialSettings
 
-/** The part of the configuration that parent and trial child look at. */
+/** The part of the configuration that the parent and the test child use. */
 const config = {
   isBlackOnly: false,
   hostname: trial.fails === true ? 'fails' : 'works',
