@@ -21,22 +21,29 @@ export function readSlice(
 ): ScanSlice {
   const { kind, key } = after === undefined ? startOf(SCAN_ORDER[0]) : parseCursor(after)
   const range = findRange(connection, kind, key, limit)
-  const entries: Entry[] = entriesOfRange(kind, range, filterFor(kind, due))
+  const { sql, values } = filterFor(kind, due)
+  const entries: Entry[] = entriesOfRange(kind, range, sql, values)
   if (range.end !== undefined) return { entries, next: formatCursor(kind, range.end) }
   const nextKind = SCAN_ORDER[SCAN_ORDER.indexOf(kind) + 1]
   return { entries, next: nextKind === undefined ? undefined : formatCursor(nextKind, firstKey(nextKind)) }
 }
 
-/** The condition of the rows that a scan wants; undefined for all. */
+const DUE_TUPLES = 'expire <= ? OR pass <= ?'
+const DUE_HOSTS = `(expire <> ${EXPIRE_NEVER} AND expire <= ?) OR (pcount <> ${TRAPPED_PCOUNT} AND pass >= ?)`
+
+/**
+ * The condition of the rows that a scan wants; without `sql` all. Times are values of it: statements are kept by their
+ * text, and with the time in it each scan would leave some behind.
+ */
 function filterFor(
   kind: ScanKind,
   { dueAt, whiteSince }: { dueAt?: number; whiteSince?: number },
-): string | undefined {
-  if (dueAt === undefined) return undefined
+): { sql?: string; values?: readonly SqlValue[] } {
+  if (dueAt === undefined) return {}
   const due = Math.floor(dueAt)
-  if (kind === 'GREY') return `expire <= ${due} OR pass <= ${due}`
-  if (kind !== 'HOST' || whiteSince === undefined) return undefined
-  return `(expire <> ${EXPIRE_NEVER} AND expire <= ${due}) OR (pcount <> ${TRAPPED_PCOUNT} AND pass >= ${Math.floor(whiteSince)})`
+  if (kind === 'GREY') return { sql: DUE_TUPLES, values: [due, due] }
+  if (kind !== 'HOST' || whiteSince === undefined) return {}
+  return { sql: DUE_HOSTS, values: [due, Math.floor(whiteSince)] }
 }
 
 type ScanKind = Extract<RangeKind, (typeof SCAN_ORDER)[number]>

@@ -151,10 +151,10 @@ function findRangeFrom(
   const upTo = end === undefined ? '' : ` AND ${key} ${direction.upTo} ${rowValue(end.map(boundText))}`
   return {
     end,
-    select: (aggregates, filter) => {
+    select: (aggregates, filter, values = []) => {
       const where = `${from}${upTo}${filter === undefined ? '' : ` AND (${filter})`}`
       const statement = connection.prepare(`SELECT ${aggregates} ${where}`)
-      return statement.raw().get(...within.values, ...bounds, ...(end ?? [])) as unknown[]
+      return statement.raw().get(...within.values, ...bounds, ...(end ?? []), ...values) as unknown[]
     },
   }
 }

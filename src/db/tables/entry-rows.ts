@@ -1,6 +1,7 @@
 import type { Entry, EntryKey } from '../../domain/entry.js'
 import { hostKindOf } from '../../domain/host-state.js'
 import type { Connection } from '../connection.js'
+import type { SqlValue } from '../sqlite-driver.js'
 import { type EntryRows, KIND_TABLES, type RangeKind, type RowTable, rowSourceOf } from './kind-tables.js'
 import { wireValue } from './wire-value.js'
 
@@ -15,10 +16,15 @@ const FIELDS: Readonly<Record<RowTable, readonly string[]>> = {
   tuples: ['ip', 'helo', '"from"', '"to"', 'first', 'pass', 'expire', 'bcount', 'pcount'],
 }
 
-/** The entries of one range, in the order of its key; `filter` is an SQL condition on their columns. */
-export function entriesOfRange(kind: RangeKind, range: EntryRows, filter?: string): Entry[] {
+/** The entries of one range, in the order of its key; `filter` is an SQL condition on their columns, with its values. */
+export function entriesOfRange(
+  kind: RangeKind,
+  range: EntryRows,
+  filter?: string,
+  values?: readonly SqlValue[],
+): Entry[] {
   const table = KIND_TABLES[kind].table
-  const [blob] = range.select(joinedFields(table), filter)
+  const [blob] = range.select(joinedFields(table), filter, values)
   return decodeRows(table, blob)
 }
 

@@ -1,14 +1,15 @@
 /** Which table, key and condition each kind of entry has; everything that walks or reads rows asks here. */
 import type { EntryKind } from '../../domain/entry.js'
 import type { Connection } from '../connection.js'
+import type { SqlValue } from '../sqlite-driver.js'
 
 /** What can be walked: one kind, or the records of addresses whatever their kind. */
 export type RangeKind = EntryKind | 'HOST'
 
 /** Rows on which SQL can be evaluated, however they were selected. */
 export interface EntryRows {
-  /** Evaluates SQL aggregates, separated by commas, over those of the rows that meet `filter`. */
-  select(aggregates: string, filter?: string): readonly unknown[]
+  /** Evaluates SQL aggregates, separated by commas, over those of the rows that meet `filter` with its `values`. */
+  select(aggregates: string, filter?: string, values?: readonly SqlValue[]): readonly unknown[]
 }
 
 /** The rows of entries, as they are read: the key of a pool is called as that of the others. */

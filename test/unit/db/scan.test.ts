@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import Database from 'better-sqlite3'
+import { describe, expect, test, vi } from 'vitest'
 import type { Store } from '../../../src/db/store.js'
 import type { Entry, GreyEntry, HostEntry, Tuple } from '../../../src/domain/entry.js'
 import { attemptOf, entriesOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
@@ -89,6 +90,22 @@ describe('reading a scan', () => {
     await store.upsert(all, { ifMissing: false })
     for (const limit of [1, 3, 100]) {
       expect(await scanAll(store, limit, NOW, since)).toEqual([recent, over, released, passed])
+    }
+  })
+
+  test('prepares nothing new for another time: a daemon scans each minute, for years', async () => {
+    const store = await scratch.store()
+    const entries = Array.from({ length: 9 }, (_, n) => [white(`192.0.2.${n}`), grey(`192.0.2.${n}`)])
+    await store.upsert(entries.flat(), { ifMissing: false })
+    const prepare = vi.spyOn(Database.prototype, 'prepare')
+    try {
+      await scanAll(store, 4, NOW, NOW - 60)
+      const firstCount = prepare.mock.calls.length
+      expect(firstCount).toBeGreaterThan(0)
+      for (let minute = 1; minute < 20; minute += 1) await scanAll(store, 4, NOW + minute * 60, NOW + minute)
+      expect(prepare.mock.calls.slice(firstCount).map(([sql]) => sql)).toEqual([])
+    } finally {
+      prepare.mockRestore()
     }
   })
 
