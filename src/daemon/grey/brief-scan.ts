@@ -18,7 +18,6 @@ export interface WholeScan {
 export interface BriefScanOptions {
   followsChanges?: boolean
   debug?: DebugOutput | undefined
-  poolKinds: ReadonlySet<unknown>
   whiteTable: Pick<WhiteTable, 'isWhole'>
   keeper: Pick<StoreKeeper, 'generation'>
   blockLists: Pick<BlockLists, 'revision'>
@@ -42,15 +41,15 @@ export function nextScanKind(
 
 /**
  * True when the next scan only has to find what became due. With -d each scan shows every WHITE address;
- * pools are closed by any TRAPPED or listed address.
+ * open networks of pools are closed by any TRAPPED or listed address.
  */
 function isBriefEnough(
   whole: WholeScan | undefined,
   last: ScanReport | undefined,
-  { followsChanges, debug, poolKinds, whiteTable, keeper, blockLists }: BriefScanOptions,
+  { followsChanges, debug, whiteTable, keeper, blockLists }: BriefScanOptions,
 ): boolean {
   if (followsChanges !== true || debug !== undefined || whole === undefined) return false
-  if (last?.isComplete !== true || last.poolCount > 0 || poolKinds.size > 0) return false
+  if (last?.isComplete !== true || last.poolCount > 0) return false
   if (whole.briefCount + 1 >= WHOLE_SCAN_EVERY || !whiteTable.isWhole) return false
   return whole.generation === keeper.generation && whole.listRevision === blockLists.revision
 }

@@ -27,7 +27,7 @@ import { nextScanKind, type ScanKind, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
-import { newReport } from './scan-parts.js'
+import { isPoolInUse, newReport } from './scan-parts.js'
 import { type PublisherOptions, ScanPublisher } from './scan-publisher.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
@@ -129,9 +129,11 @@ export class Scanner {
   }
 
   /** A brief scan if that is sufficient, else a whole one. Never rejects. */
-  scanAgain(): Promise<ScanReport> {
+  async scanAgain(): Promise<ScanReport> {
     if (this.#running !== undefined) return this.scan()
-    return this.#begin(nextScanKind(this.#whole, this.#lastReport, this.#options))
+    const report = await this.#begin(nextScanKind(this.#whole, this.#lastReport, this.#options))
+    // One that finds networks of pools open does not know whether they may be.
+    return this.#isBrief && report.poolCount > 0 && !this.#isStopped ? this.scan() : report
   }
 
   #begin(kind: ScanKind): Promise<ScanReport> {
@@ -234,7 +236,8 @@ export class Scanner {
     whole.briefCount += 1
     await this.#options.whiteTable.renew()
     const { whiteCount } = await this.#readClock(time.nowSec)
-    Object.assign(report, { whiteCount, trappedCount: this.#lastReport?.trappedCount ?? 0 })
+    const poolCount = found.pools.filter((pool) => isPoolInUse(pool, this.#options.poolKinds)).length
+    Object.assign(report, { whiteCount, trappedCount: this.#lastReport?.trappedCount ?? 0, poolCount })
     return true
   }
 

@@ -19,6 +19,9 @@ import { MemoryFirewall } from '../../../support/memory-firewall.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
 
+/** Releases open networks whatever the options of spamd. */
+const ALWAYS_IN_USE = new Set<PoolKeyKind>(['release'])
+
 let folder: string
 const closers: (() => Promise<void>)[] = []
 beforeEach(() => {
@@ -67,7 +70,7 @@ function daemon(
     keeper,
     whiteTable,
     pools,
-    poolKinds: options.poolKinds ?? new Set(),
+    poolKinds: options.poolKinds ?? ALWAYS_IN_USE,
     followsChanges: options.followsChanges ?? false,
   })
   const greylister = new Greylister({
@@ -216,6 +219,13 @@ describe('a scan between whole ones', () => {
     pass,
     expire,
   })
+  const openPool = {
+    ...times,
+    kind: 'POOL' as const,
+    ip: '192.0.2.0/24',
+    pool: 'spf:example.org',
+    expire: NOW + 5000,
+  }
   /** After a whole scan, with a table whose count the packet filter has told. */
   async function scanned(entries: Entry[], options: Parameters<typeof daemon>[0] = {}) {
     const parts = daemon({ followsChanges: true, ...options })
@@ -298,16 +308,17 @@ describe('a scan between whole ones', () => {
 
   test.for([
     ['the journal is not followed', () => undefined, { followsChanges: false }],
-    ['there are pools', () => undefined, { poolKinds: new Set<PoolKeyKind>(['spf']) }],
+    ['a pool is open', ({ put }) => put([openPool]), { poolKinds: new Set<PoolKeyKind>(['spf']) }],
+    ['a release has opened a network', ({ put }) => put([{ ...openPool, pool: 'release:1' }]), {}],
     ['a list changed', ({ blockLists }) => void blockLists.apply({ kind: 'clear', name: 'bl' }), {}],
     ['the table was lost', ({ whiteTable }) => whiteTable.rewrite(), {}],
   ] as const satisfies readonly (readonly [
     string,
-    (parts: ReturnType<typeof daemon>) => void,
+    (parts: ReturnType<typeof daemon>) => unknown,
     Parameters<typeof daemon>[0],
   ])[])('is a whole one when %s', async ([, prepare, options]) => {
     const parts = await scanned([white('192.0.2.1', NOW + 5000)], options)
-    prepare(parts)
+    await prepare(parts)
     await parts.scanner.scanAgain()
     expect(parts.wasWhole()).toBe(true)
   })
@@ -502,10 +513,10 @@ describe('networks of pools', () => {
   })
 
   test('a table that is left without an entry is emptied too, and none is made otherwise', async () => {
-    const { scanner, pools, firewall } = daemon()
+    const { scanner, pools, firewall } = daemon({ poolKinds: new Set() })
     await scanner.scan()
     expect(pools()).toBeUndefined()
-    const other = daemon({ exists: false })
+    const other = daemon({ poolKinds: new Set(), exists: false })
     other.firewall.tables.set('spamd-white-net', ['192.0.2.0/24'])
     await other.scanner.scan()
     expect(other.pools()).toEqual([])
