@@ -1,24 +1,6 @@
 /** The layers of docs/architecture.md: imports point down only, and each outside thing has one owner. */
 const { readdirSync } = require('node:fs')
-
-/**
- * The folders inside a layer, those that use others first: imports between them point to the right only. What stands
- * beside the folders joins them or serves several.
- */
-const FOLDERS = {
-  app: [
-    ...['report', 'why', 'doctor', 'metrics', 'losing', 'release', 'failover', 'init', 'allow'],
-    ...['sync', 'lists', 'database'],
-  ],
-  cli: [
-    ...['allow', 'database', 'spamdb', 'report', 'losing', 'operations', 'release'],
-    ...['failover', 'init', 'setup', 'spamd', 'spamlogd', 'completion'],
-  ],
-  codec: ['spf', 'dns', 'spamd-conf', 'lists', 'config-line', 'smtp', 'capture', 'system', 'database'],
-  daemon: ['metrics', 'sync', 'grey', 'checks', 'smtp', 'spamlogd', 'lists', 'process', 'store'],
-  db: ['postgres', 'file', 'listing', 'tables'],
-  platform: ['native'],
-}
+const { FOLDERS } = require('./scripts/folder-order.cjs')
 
 const PURE = '^src/(ip|codec|domain)/'
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to })

@@ -1,10 +1,13 @@
 // Fails when an export of a documented layer has no doc comment, when a command lacks its summary or examples,
-// when a command is in no manual page, when mandoc finds fault with a manual page, or when a page or section
-// that a source, a test or another page cites is not in this repository.
+// when a command is in no manual page, when mandoc finds fault with a manual page, or when a page, section, decision or
+// file that a source, a test or another page cites is not in this repository (citations.js), or when
+// docs/architecture.md lists folders in another order than the layer check enforces.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import ts from 'typescript'
+import { citationProblems } from './citations.js'
+import { FOLDERS } from './folder-order.cjs'
 
 const DOCUMENTED_LAYERS = ['ip', 'codec', 'domain', 'db', 'firewall', 'platform', 'app']
 const problems = []
@@ -70,42 +73,27 @@ for (const path of manuals) {
   else if (lint.status !== 0) problems.push(lint.stdout.trim())
 }
 
-/** The name of a page, with or without folders, and the section that is named behind it. */
-const CITATION =
-  /(?<![\w/.-])((?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.md)\b`?(?:,? sections? ([0-9]+(?:\.[0-9]+)?)| ([0-9]+(?:\.[0-9]+)?)\b)?/g
-
-/** Where a page may lie that is cited by its name alone. */
-const placesOf = (page, citing) =>
-  ['.', dirname(citing), 'docs', 'docs/protocol', 'docs/adr'].map((folder) => join(folder, page))
-
-function checkCitations(path) {
-  const text = readFileSync(path, 'utf8')
-  for (const [index, line] of text.split('\n').entries()) {
-    // Addresses of the world outside, and pages that tests make up.
-    if (/https?:\/\//.test(line)) continue
-    for (const [, page, section, bareSection] of line.matchAll(CITATION)) {
-      const place = placesOf(page, path).find((candidate) => existsSync(candidate))
-      if (place === undefined) {
-        problems.push(`${path}:${index + 1}: ${page} is not in this repository`)
-        continue
-      }
-      const wanted = section ?? bareSection
-      if (wanted === undefined) continue
-      const heading = new RegExp(`^#+ ${wanted.replace('.', '\\.')}\\.? `, 'm')
-      if (!heading.test(readFileSync(place, 'utf8')))
-        problems.push(`${path}:${index + 1}: ${page} has no section ${wanted}`)
-    }
-  }
+const architecture = readFileSync('docs/architecture.md', 'utf8')
+for (const [, layer, table] of architecture.matchAll(
+  /^\| folder of `src\/(\w+)` .*\n\|---.*\n((?:\|.*\n)+)/gm,
+)) {
+  const listed = [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, folder]) => folder)
+  if (listed.join() !== FOLDERS[layer].join())
+    problems.push(
+      `docs/architecture.md: folders of src/${layer} are not in the order of scripts/folder-order.cjs`,
+    )
 }
 
 const CITING = [
   ...['src', 'commands', 'bench', 'test'].flatMap((folder) => filesBelow(folder, '.ts')),
-  ...['test', 'scripts', 'bin', 'bench'].flatMap((folder) => filesBelow(folder, '.js')),
+  ...['test', 'scripts', 'bin', 'bench', 'packaging'].flatMap((folder) => filesBelow(folder, '.js')),
+  ...filesBelow('scripts', '.sh'),
   ...filesBelow('docs', '.md'),
-  ...readdirSync('.').filter((name) => name.endsWith('.md')),
+  ...manuals,
+  ...readdirSync('.').filter((name) => /\.(md|cjs)$|^eslint\.config\.js$/.test(name)),
   'test/golden/README.md',
 ]
-for (const path of CITING) checkCitations(path)
+for (const path of CITING) problems.push(...citationProblems(path, readFileSync(path, 'utf8')))
 
 for (const problem of problems) console.error(problem)
 console.error(
