@@ -65,11 +65,16 @@ export async function holdConnections(port: number, count: number, perSec: numbe
 
 /**
  * Runs complete greylist dialogues, `lanes` at a time, for `durationMs`; returns how many ended with 451. Each is a
- * new tuple.
+ * new tuple, numbered from `firstSerial` on.
  */
-export async function runDialogues(port: number, lanes: number, durationMs: number): Promise<number> {
+export async function runDialogues(
+  port: number,
+  lanes: number,
+  durationMs: number,
+  firstSerial = 1,
+): Promise<number> {
   let finished = 0
-  let serial = 0
+  let serial = firstSerial - 1
   const endMs = performance.now() + Math.min(durationMs, MAX_RUN_MS)
   const lane = async (): Promise<void> => {
     while (performance.now() < endMs) {

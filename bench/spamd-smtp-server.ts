@@ -49,6 +49,7 @@ process.on('message', (message) => {
   if (message === 'stop') void measured.stop().then(() => process.exit(0))
   else report()
 })
+
 process.send!({ port: measured.port })
 
 function report(): void {

@@ -4,6 +4,7 @@
  */
 import type { Tuple, WireText } from '../domain/entry.js'
 import type { TupleAttempt } from '../domain/requests.js'
+import type { Network } from '../ip/cidr.js'
 
 /** A block list that holds a client. */
 export interface BlockListMatch {
@@ -16,8 +17,8 @@ export interface BlockListMatch {
 export interface BlockListLookup {
   /** All lists that contain the canonical address, in the order in which lists were first received. */
   match(ip: string): readonly BlockListMatch[]
-  /** True when a list holds an address of the network, which is canonical CIDR text. */
-  overlaps(network: string): boolean
+  /** True when a list holds an address of the network. */
+  overlaps(network: Network): boolean
 }
 
 /** One RCPT of a client that is on no block list: both sender and recipient are non-empty. */

@@ -1,7 +1,7 @@
 import { decideImport, importedMarks, selectEntries } from '../domain/decide-import.js'
 import type { Entry, HostEntry } from '../domain/entry.js'
 import type { HostMarks } from '../domain/held.js'
-import { poolKeyOf } from '../domain/pool-key.js'
+import { isPoolTuple } from '../domain/pool-key.js'
 import type { UpsertCounts } from '../domain/requests.js'
 import type { Stamp } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
@@ -242,7 +242,7 @@ class Staging {
         this.#tuples.add(key, [first, pass, expire, bcount, pcount])
         const age = Math.floor(first / AGE_STEP_SEC)
         this.#tupleBytes += helo.length + from.length + to.length
-        if (poolKeyOf(entry) !== undefined) {
+        if (isPoolTuple(entry)) {
           this.#poolCount += 1
           return
         }

@@ -8,7 +8,7 @@ import {
   type HistorySettings,
   type UndoStep,
 } from '../domain/history.js'
-import { poolKeyOf } from '../domain/pool-key.js'
+import { isPoolTuple } from '../domain/pool-key.js'
 import type { Release } from '../domain/release.js'
 
 /** Kinds of keys, stored by position: append, never reorder. */
@@ -69,7 +69,7 @@ export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
 /** True for a change that is kept in the history; see the head of this file. */
 export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
   // The key of a pool counts what its own tuples already show.
-  if (key.kind === 'tuple' && poolKeyOf(key) !== undefined) return false
+  if (key.kind === 'tuple' && isPoolTuple(key)) return false
   if (key.kind !== 'host' && key.kind !== 'pool' && mode === 'hosts') return false
   const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
   // How often one was used shows in the addresses that became WHITE.

@@ -3,6 +3,8 @@
  * a reader that follows the entries sees exactly what happened since its last poll.
  */
 import type { Change, ChangeRule } from '../domain/change.js'
+import type { Tuple } from '../domain/entry.js'
+import { isPoolTuple } from '../domain/pool-key.js'
 import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
 import { decodeRows, encodeChange, encodeEverything, type JournalRow } from './journal-rows.js'
@@ -131,8 +133,7 @@ export class JournalWriter {
   append(changes: readonly Change[]): void {
     for (const change of changes) {
       const { key, cause } = change
-      // Expiries and evictions of tuples are not sent to anyone, and would double the journal.
-      if (key.kind === 'tuple' && (cause.rule === 'expiry' || cause.rule === 'limit')) continue
+      if (key.kind === 'tuple' && concernsNobody(key, cause.rule)) continue
       this.#add(encodeChange(change, this.#nodes))
     }
   }
@@ -179,4 +180,12 @@ export class JournalWriter {
     this.#connection.prepare(DROP).run(upTo)
     this.#state.trimmed = upTo
   }
+}
+
+/**
+ * Expiries and evictions of tuples are not sent to anyone, and would double the journal; each gateway counts the
+ * attempts of pools by its own settings.
+ */
+function concernsNobody(key: Tuple, rule: ChangeRule): boolean {
+  return rule === 'expiry' || rule === 'limit' || isPoolTuple(key)
 }

@@ -117,6 +117,7 @@ export class Transactions {
       this.tuples.ages.reset()
       this.tuples.sources = undefined
       this.journal.nodes.forget()
+      this.releases.forget()
       throw error
     }
   }

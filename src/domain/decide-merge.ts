@@ -17,7 +17,7 @@ import {
   type TupleState,
   tupleStateOf,
 } from './merge.js'
-import { parsePoolKey, poolKeyOf } from './pool-key.js'
+import { isPoolTuple, parsePoolKey } from './pool-key.js'
 import { type HeldRelease, KEEP_RELEASE_SEC, type Release } from './release.js'
 import type { GreyPolicy } from './requests.js'
 import { compareStamps, laterStamp, type Stamp } from './stamp.js'
@@ -128,7 +128,7 @@ function decideRecord(
     case 'host':
       return mergeHost(draft, record.ip, record.registers, cause)
     case 'tuple':
-      if (poolKeyOf(record.tuple) !== undefined) return 'unchanged'
+      if (isPoolTuple(record.tuple)) return 'unchanged'
       return mergeTuple(draft, record.tuple, record.state, policy, cause)
     case 'spamtrap':
       return mergeSpamtrap(draft, record.address, record, cause)
@@ -278,7 +278,7 @@ export function recordOfTuple(
   node: number,
 ): MergeRecord | undefined {
   // Each gateway counts pools by its own settings.
-  if (poolKeyOf({ ip, helo }) !== undefined) return undefined
+  if (isPoolTuple({ ip, helo })) return undefined
   const state = knownTuple(held, node)
   return state && { kind: 'tuple', tuple: { ip, helo, from, to }, state }
 }

@@ -57,6 +57,8 @@ interface AddressTuples {
   count: number
   /** The first of them in the order in which they are to go. */
   queue: HeldTuple[]
+  /** Made since, in no order: most batches evict nothing, and a flood makes thousands at once. */
+  fresh: HeldTuple[]
 }
 
 /**
@@ -77,6 +79,8 @@ export class Draft {
   readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
   readonly #tuples = new Map<string, Slot<HeldTuple>>()
   readonly #releases = new Map<string, Slot<HeldRelease>>()
+  /** Those of `#releases`, until one changes. */
+  #releaseEntries: readonly Release[] | undefined
   readonly #pools = new Map<string, Slot<HeldPool>>()
   readonly #poolKeys = new Map<string, OpenedByKey>()
   readonly #networksWithTraps = new Set<string>()
@@ -142,12 +146,14 @@ export class Draft {
   }
 
   holdAddressTuples(ip: string, count: number, queue: readonly HeldTuple[]): void {
-    this.#byAddress.set(ip, { count, queue: [...queue] })
+    this.#byAddress.set(ip, { count, queue: [...queue], fresh: [] })
     for (const held of queue) this.holdTuple(tupleText(held.entry!), held)
   }
 
   holdRelease(id: string, held: HeldRelease): void {
-    if (!this.#releases.has(id)) this.#releases.set(id, { held, touched: undefined })
+    if (this.#releases.has(id)) return
+    this.#releases.set(id, { held, touched: undefined })
+    this.#releaseEntries = undefined
   }
 
   host(ip: string): HeldHost {
@@ -166,9 +172,10 @@ export class Draft {
     return this.#releases.get(id)?.held ?? NO_RELEASE
   }
 
-  /** Every release on record, including those that ended. */
-  *releases(): Generator<Release> {
-    for (const { held } of this.#releases.values()) if (held.entry !== undefined) yield held.entry
+  /** Every release on record, including those that ended. Each attempt goes through them. */
+  releases(): readonly Release[] {
+    this.#releaseEntries ??= [...this.#releases.values()].flatMap(({ held }) => held.entry ?? [])
+    return this.#releaseEntries
   }
 
   pool(network: string): HeldPool {
@@ -212,7 +219,9 @@ export class Draft {
    */
   takeFirstTuple(ip: string, cause: Cause, after?: () => HeldTuple): HeldTuple | undefined {
     const known = this.#byAddress.get(ip)
-    while (known !== undefined && known.queue.length > 0) {
+    if (known === undefined) return undefined
+    queueFresh(known)
+    while (known.queue.length > 0) {
       const queued = known.queue.shift()!.entry!
       const text = tupleText(queued)
       const held = this.tuple(text)
@@ -245,6 +254,7 @@ export class Draft {
 
   putRelease(id: string, after: HeldRelease, stamp: Stamp, cause: Cause): void {
     const slot = slotOf(this.#releases, id, NO_RELEASE)
+    this.#releaseEntries = undefined
     const key = { kind: 'release', id } as const
     this.#note({ key, before: slot.held, after, stamp, cause, request: this.#request }, slot)
     slot.held = after
@@ -272,7 +282,7 @@ export class Draft {
     if (known !== undefined) {
       if (before.entry === undefined) {
         known.count += 1
-        queueTuple(known.queue, after)
+        known.fresh.push(after)
       } else if (after.entry === undefined) known.count -= 1
     }
     const key = { kind: 'tuple', ip, helo, from, to } as const
@@ -324,6 +334,26 @@ function queueTuple(queue: HeldTuple[], held: HeldTuple): void {
   queue.splice(at, 0, held)
 }
 
-function isBehind(one: Tuple & { first: number }, other: Tuple & { first: number }): boolean {
-  return one.first === other.first ? tupleText(one) > tupleText(other) : one.first > other.first
+function isBehind(one: QueuedTuple, other: QueuedTuple): boolean {
+  return compareQueued(one, other) > 0
+}
+
+type QueuedTuple = Tuple & { readonly first: number }
+
+/** Of tuples of one address. */
+function compareQueued(one: QueuedTuple, other: QueuedTuple): number {
+  if (one.first !== other.first) return one.first - other.first
+  if (one.helo !== other.helo) return one.helo < other.helo ? -1 : 1
+  if (one.from !== other.from) return one.from < other.from ? -1 : 1
+  if (one.to === other.to) return 0
+  return one.to < other.to ? -1 : 1
+}
+
+function queueFresh(known: AddressTuples): void {
+  const { queue, fresh } = known
+  const [only] = fresh
+  if (only === undefined) return
+  if (fresh.length === 1) queueTuple(queue, only)
+  else known.queue = [...queue, ...fresh].sort((one, other) => compareQueued(one.entry!, other.entry!))
+  known.fresh = []
 }

@@ -27,7 +27,7 @@
  * | `refused` | reason | connections that were turned away before a dialogue, and attempts that were no tuple |
  */
 import type { Change, TupleChange } from './change.js'
-import { parsePoolKey, poolKeyOf } from './pool-key.js'
+import { isPoolTuple, parsePoolKey } from './pool-key.js'
 
 /** Passtimes that are compared, in minutes. */
 export const CANDIDATE_MINUTES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60] as const
@@ -88,7 +88,7 @@ export class ChangeCounter {
   add(changes: readonly Change[], nowSec: number): void {
     for (const change of changes) {
       // The key of a pool counts attempts that are also counted by their own tuples.
-      if (change.key.kind === 'tuple' && poolKeyOf(change.key) !== undefined) continue
+      if (change.key.kind === 'tuple' && isPoolTuple(change.key)) continue
       if (change.key.kind === 'tuple') this.#addTuple(change as TupleChange, nowSec)
       else COUNTED_OF_OTHERS[change.cause.rule]?.(this, change)
     }

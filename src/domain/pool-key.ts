@@ -4,7 +4,7 @@
  * have in common is their network, or the domain whose SPF record contains them.
  */
 import { familyOf } from '../ip/address.js'
-import { formatCidr, networkOf, parseCidr } from '../ip/cidr.js'
+import { networkText, parseCidr } from '../ip/cidr.js'
 import type { Tuple, WireText } from './entry.js'
 
 /** `network`: CIDR text as `formatCidr` writes it. `spf`: a domain in lower case, letters, digits, dashes and dots. */
@@ -59,6 +59,14 @@ export function poolKeyOf({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): PoolKey | u
   return helo === '' ? parsePoolKey(ip) : undefined
 }
 
+/**
+ * True for a tuple that counts the attempts of a key, as `poolKeyOf` says for every tuple that a store holds:
+ * its text is that of an address or of a key. Asked for each change, so nothing is parsed.
+ */
+export function isPoolTuple({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): boolean {
+  return helo === '' && (namesNoAddress(ip) || ip === LEARN)
+}
+
 /** True when a tuple has no address that could become WHITE. */
 export function namesNoAddress(ip: string): boolean {
   return ip.includes('/') || ip.startsWith(SPF_PREFIX)
@@ -75,7 +83,7 @@ export function openedNetwork(key: PoolKey, clientIp: string): string {
   const family = familyOf(clientIp)
   const own = key.kind === 'network' ? parseCidr(key.network) : undefined
   const length = own === undefined ? HOST_BITS[family] : Math.max(own.prefixLength, WIDEST_OPENED[family])
-  return formatCidr(networkOf(clientIp, length))
+  return networkText(clientIp, length)
 }
 
 const HOST_BITS = { 4: 32, 6: 128 } as const
@@ -85,7 +93,7 @@ export function networksAround(ip: string): string[] {
   const family = familyOf(ip)
   const networks: string[] = []
   for (let length: number = WIDEST_OPENED[family]; length <= HOST_BITS[family]; length += 1) {
-    networks.push(formatCidr(networkOf(ip, length)))
+    networks.push(networkText(ip, length))
   }
   return networks
 }

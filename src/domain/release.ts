@@ -3,7 +3,7 @@
  * matching attempt is answered like any other, and makes its address WHITE, so that the next try passes.
  */
 import { familyOf } from '../ip/address.js'
-import { formatCidr, isInNetwork, networkOf, parseCidr } from '../ip/cidr.js'
+import { isInNetwork, networkText, parseCidr } from '../ip/cidr.js'
 import type { Tuple, WireText } from './entry.js'
 import { WIDEST_OPENED } from './pool-key.js'
 import { trapKeyOf } from './recipient.js'
@@ -71,10 +71,24 @@ export interface ReleasableMail {
 }
 
 /** True when mail matches the terms, except for the network, which the caller tests. */
-export function meetsTerms({ from, to }: ReleaseTerms, { tuple, trapKey }: ReleasableMail): boolean {
+export function meetsTerms(terms: ReleaseTerms, mail: ReleasableMail): boolean {
+  return isMeant(terms, keysOf(mail))
+}
+
+/** The texts of a mail that terms are compared with. */
+interface MailKeys {
+  from: WireText
+  to: readonly [WireText, WireText]
+}
+
+function keysOf({ tuple, trapKey }: ReleasableMail): MailKeys {
+  return { from: trapKeyOf(tuple.from), to: [trapKey, trapKeyOf(tuple.to)] }
+}
+
+function isMeant({ from, to }: ReleaseTerms, keys: MailKeys): boolean {
   if (from === undefined && to === undefined) return false
-  if (to !== undefined && to !== trapKey && to !== trapKeyOf(tuple.to)) return false
-  return from === undefined || isSender(from, trapKeyOf(tuple.from))
+  if (to !== undefined && !keys.to.includes(to)) return false
+  return from === undefined || isSender(from, keys.from)
 }
 
 /** True when the terms name no network, or one that contains the canonical address. */
@@ -89,8 +103,11 @@ export function findRelease(
   draft: { readonly now: number; releases(): Iterable<Release> },
   attempt: ReleasableMail & { clientIp: string },
 ): Release | undefined {
+  let keys: MailKeys | undefined
   for (const release of draft.releases()) {
-    if (!isInForce(release, draft.now) || !meetsTerms(release, attempt)) continue
+    if (!isInForce(release, draft.now)) continue
+    keys ??= keysOf(attempt)
+    if (!isMeant(release, keys)) continue
     if (isInReleaseNetwork(release, attempt.clientIp)) return release
   }
   return undefined
@@ -99,7 +116,7 @@ export function findRelease(
 /** The /24 or /64 of a released client, no wider than the terms. */
 export function releasedNetwork({ network }: Pick<ReleaseTerms, 'network'>, ip: string): string {
   const own = network === undefined ? 0 : (parseCidr(network)?.prefixLength ?? 0)
-  return formatCidr(networkOf(ip, Math.max(own, WIDEST_OPENED[familyOf(ip)])))
+  return networkText(ip, Math.max(own, WIDEST_OPENED[familyOf(ip)]))
 }
 
 function isSender(wanted: WireText, sender: WireText): boolean {

@@ -1,5 +1,8 @@
 import { isIpv4Text, isIpv6Text } from './numeric-text.js'
 
+const DOT = 0x2e
+const ZERO = 0x30
+
 /** Address family by its IP version. */
 export type IpFamily = 4 | 6
 
@@ -38,8 +41,15 @@ export function formatIpv4(value: number): string {
 /** The unsigned 32-bit number of a dotted quad that `canonicalIp` accepted. */
 export function ipv4ToNumber(canonicalText: string): number {
   let value = 0
-  for (const octet of canonicalText.split('.')) value = value * 256 + Number(octet)
-  return value
+  let octet = 0
+  for (let index = 0; index < canonicalText.length; index += 1) {
+    const code = canonicalText.charCodeAt(index)
+    if (code === DOT) {
+      value = value * 256 + octet
+      octet = 0
+    } else octet = octet * 10 + code - ZERO
+  }
+  return value * 256 + octet
 }
 
 /** RFC 5952 text of eight 16-bit groups, most significant first. Source: RFC 5952 section 4. */

@@ -103,6 +103,15 @@ export function networkOf(canonicalText: string, prefixLength: number): Network 
   return { family, address: bytesToIp(bytes), prefixLength, bytes }
 }
 
+/** `formatCidr(networkOf(canonicalText, prefixLength))`: every attempt asks for it several times. */
+export function networkText(canonicalText: string, prefixLength: number): string {
+  const isWhole = Number.isInteger(prefixLength) && prefixLength > 0 && prefixLength <= 32
+  const isPlain = isWhole && familyOf(canonicalText) === 4
+  if (!isPlain) return formatCidr(networkOf(canonicalText, prefixLength))
+  const mask = -1 << (32 - prefixLength)
+  return `${formatIpv4((ipv4ToNumber(canonicalText) & mask) >>> 0)}/${prefixLength}`
+}
+
 /** Big-endian bytes of a canonical address: 4 for IPv4, 16 for IPv6. */
 export function ipToBytes(canonicalText: string): Uint8Array {
   if (familyOf(canonicalText) === 4) {
@@ -131,10 +140,12 @@ export function bytesToIp(bytes: Uint8Array): string {
 }
 
 function maskBytes(bytes: Uint8Array, prefixLength: number): Uint8Array {
-  return bytes.map((byte, index) => {
+  const masked = new Uint8Array(bytes.length)
+  for (let index = 0; index < bytes.length; index += 1) {
     const keptBits = Math.min(8, Math.max(0, prefixLength - index * 8))
-    return byte & (0xff00 >> keptBits)
-  })
+    masked[index] = bytes[index]! & (0xff00 >> keptBits)
+  }
+  return masked
 }
 
 function mappedBytes(ipv4Bytes: Uint8Array): Uint8Array {

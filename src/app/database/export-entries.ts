@@ -2,7 +2,7 @@ import { EXACT_LINE, hasBrackets, lacksBrackets } from '../../codec/database/imp
 import { COMMENT_LINE_PREFIX, escapeField, formatExactLine } from '../../codec/database/spamdb-text.js'
 import type { DamagedGap, ExactForm, Store } from '../../db/store.js'
 import { CLASSIC_KINDS, type Entry, type EntryKind, type WireText } from '../../domain/entry.js'
-import { poolKeyOf } from '../../domain/pool-key.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import { toWireText } from '../wire-text.js'
 
 /**
@@ -24,7 +24,7 @@ export function exportEntries(
 export function exportForm(): ExactForm {
   let isTupleFormTold = false
   const linesOf = (entry: Entry): string => {
-    if (entry.kind === 'POOL' || (entry.kind === 'GREY' && poolKeyOf(entry) !== undefined)) return ''
+    if (entry.kind === 'POOL' || (entry.kind === 'GREY' && isPoolTuple(entry))) return ''
     let text = ''
     if (entry.kind === 'GREY' && !isTupleFormTold) {
       if (lacksBrackets(entry)) text = `${EXACT_LINE}\n`

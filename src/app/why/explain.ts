@@ -9,7 +9,7 @@ import type { HistoryRow } from '../../domain/history.js'
 import { networksAround, poolKeyText } from '../../domain/pool-key.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { canonicalIp, familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkText } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
@@ -115,7 +115,7 @@ async function readEntries(
         await take({ kinds: ['GREY'], ip: subject.ip }, tuples)
         const prefix = familyOf(subject.ip) === 4 ? daemon?.greyPrefix4 : daemon?.greyPrefix6
         if (prefix !== undefined) {
-          await take({ kinds: ['GREY'], ip: formatCidr(networkOf(subject.ip, prefix)) }, tuples)
+          await take({ kinds: ['GREY'], ip: networkText(subject.ip, prefix) }, tuples)
         }
         tuples.push(...(await spfTuples(store, tuples as GreyEntry[])))
       } else {

@@ -1,5 +1,5 @@
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkText } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 
 /** How much may be checked: this many at once, refilled at this rate per second. */
@@ -39,14 +39,16 @@ export class CheckBudget {
    */
   take(clientIp: string): boolean {
     const nowMs = this.#clock.monotonicMs()
-    const name = formatCidr(networkOf(clientIp, CLIENT_PREFIX[familyOf(clientIp)]))
+    refill(this.#all, this.#overall, nowMs)
+    // In a flood that is all there is to do.
+    if (this.#all.left < 1) return false
+    const name = networkText(clientIp, CLIENT_PREFIX[familyOf(clientIp)])
     const client = this.#clients.get(name) ?? { left: this.#perClient.burst, sinceMs: nowMs }
     this.#clients.delete(name)
     this.#clients.set(name, client)
     if (this.#clients.size > MAX_CLIENTS) this.#clients.delete(this.#clients.keys().next().value!)
     refill(client, this.#perClient, nowMs)
-    refill(this.#all, this.#overall, nowMs)
-    if (client.left < 1 || this.#all.left < 1) return false
+    if (client.left < 1) return false
     client.left -= 1
     this.#all.left -= 1
     return true

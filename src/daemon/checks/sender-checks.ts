@@ -10,7 +10,7 @@ import { escapeControl } from '../../codec/escape.js'
 import type { AttemptFinding, GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple } from '../../domain/entry.js'
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkText } from '../../ip/cidr.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
 import type { DnsClient } from '../../platform/dns-client.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -128,7 +128,7 @@ export class SenderChecks implements SenderCheckSink {
       limits: QUEUE_LIMITS,
       maxBatch: PACE.fullBatch,
       sourceOf: ({ finding: { attempt } }) => ({
-        network: formatCidr(networkOf(attempt.clientIp, SOURCE_PREFIX[familyOf(attempt.clientIp)])),
+        network: networkText(attempt.clientIp, SOURCE_PREFIX[familyOf(attempt.clientIp)]),
         client: attempt.clientIp,
       }),
       sizeOf: ({ finding: { attempt } }) => attempt.tuple.from.length + attempt.tuple.to.length,

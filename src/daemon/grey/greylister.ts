@@ -14,8 +14,9 @@ import type { AllowedDomains } from '../../app/allowed-domains.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple, WireText } from '../../domain/entry.js'
+import { WIDEST_OPENED } from '../../domain/pool-key.js'
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkOf, networkText } from '../../ip/cidr.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
@@ -54,8 +55,6 @@ const PACE: WriterPace = { fullBatch: 2000, companyMs: 10, companyFrom: 20 }
 const MAX_HOLD_MS = { file: 1_000, server: 300 } as const
 /** How long to wait at the end for a locked database. */
 const CLOSE_WAIT_MS = 2_000
-/** Networks that take turns in the queue: what one customer or one IPv6 host has available. */
-const SOURCE_PREFIX = { 4: 24, 6: 64 } as const
 /** Tuples of all sync peers take turns as one network: they must not push out local clients. */
 const SYNC_SOURCE = 'sync'
 /** Minutes in which mail servers retry, then the hours in which the slow ones do. */
@@ -124,7 +123,7 @@ export class Greylister implements GreylistSink {
       limits: options.queueLimits ?? { maxCount: MAX_QUEUED_ATTEMPTS, maxBytes: MAX_QUEUED_BYTES },
       maxBatch: PACE.fullBatch,
       sourceOf: ({ logged, destinationIp }) => ({
-        network: destinationIp === undefined ? SYNC_SOURCE : sourceNetworkOf(logged.ip),
+        network: destinationIp === undefined ? SYNC_SOURCE : networkText(logged.ip, sourcePrefix(logged.ip)),
         client: logged.ip,
       }),
       sizeOf: ({ logged }) => logged.helo.length + logged.from.length + logged.to.length,
@@ -262,16 +261,17 @@ export class Greylister implements GreylistSink {
     const { address, isOfAnyDomain, spamtraps } = recipientKeysOf(logged.to, toArgument, recipientDelimiter)
     const [trapKey = address, ...otherTrapKeys] = spamtraps
     const isForeign = this.#allowedDomains !== undefined && !this.#allowedDomains.allows(address)
+    const mayOpenAround = !blockLists.overlaps(networkOf(logged.ip, sourcePrefix(logged.ip)))
     const isPastGrace = clock.monotonicMs() - this.#startedMs > LOW_PRIORITY_MX_GRACE_MS
     return {
       tuple: logged,
-      ...(this.#hasPools ? { pools: networkPools(logged.ip, this.#options) } : {}),
+      ...(this.#hasPools ? { pools: networkPools(logged.ip, this.#options, { mayOpenAround }) } : {}),
       clientIp: logged.ip,
       trapKey,
       ...(otherTrapKeys.length === 0 ? {} : { otherTrapKeys }),
       isDomainTrap: isForeign && !isOfAnyDomain,
       isLowPriorityMx: destinationIp !== undefined && isPastGrace && lowPriorityMx.includes(destinationIp),
-      mayOpenAround: !blockLists.overlaps(sourceNetworkOf(logged.ip)),
+      mayOpenAround,
       mayPromote: blockLists.match(logged.ip).length === 0 && (checks?.mayPromote(logged.ip) ?? true),
     }
   }
@@ -380,6 +380,7 @@ export class Greylister implements GreylistSink {
   }
 }
 
-function sourceNetworkOf(ip: string): string {
-  return formatCidr(networkOf(ip, SOURCE_PREFIX[familyOf(ip)]))
+/** Of the networks that take turns in the queue: what one customer or one IPv6 host has available. */
+function sourcePrefix(ip: string): number {
+  return WIDEST_OPENED[familyOf(ip)]
 }

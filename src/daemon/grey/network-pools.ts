@@ -1,26 +1,37 @@
 /** Pools identified by network: the keys of an attempt, and log lines about the results. */
 import type { Tuple } from '../../domain/entry.js'
-import { openedNetwork } from '../../domain/pool-key.js'
-import type { PoolAttempt, TupleOutcome } from '../../domain/requests.js'
+import { WIDEST_OPENED } from '../../domain/pool-key.js'
+import type { PoolAttempt, TupleAttempt, TupleOutcome } from '../../domain/requests.js'
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkOf, networkText } from '../../ip/cidr.js'
 import type { Logger } from '../../platform/log.js'
 import type { BlockListLookup } from '../seams.js'
 import { describeTuple } from './tuple-fields.js'
 
-/** The keys of an attempt beside its exact tuple: its network, where a prefix length of its family is given. */
+/** What may be opened around a client, and by which keys it is known. */
+export interface NetworkPoolOptions {
+  greyPrefix4?: number | undefined
+  greyPrefix6?: number | undefined
+  blockLists: BlockListLookup
+}
+
+/**
+ * The keys of an attempt beside its exact tuple: its network, where a prefix length of its family is given.
+ * `mayOpenAround`: no list holds an address of the client's /24 or /64.
+ */
 export function networkPools(
   clientIp: string,
-  options: {
-    greyPrefix4?: number | undefined
-    greyPrefix6?: number | undefined
-    blockLists: BlockListLookup
-  },
+  { greyPrefix4, greyPrefix6, blockLists }: NetworkPoolOptions,
+  { mayOpenAround }: Pick<TupleAttempt, 'mayOpenAround'>,
 ): PoolAttempt[] {
-  const prefixLength = familyOf(clientIp) === 4 ? options.greyPrefix4 : options.greyPrefix6
+  const family = familyOf(clientIp)
+  const prefixLength = family === 4 ? greyPrefix4 : greyPrefix6
   if (prefixLength === undefined) return []
-  const key = { kind: 'network', network: formatCidr(networkOf(clientIp, prefixLength)) } as const
-  return [{ key, mayOpen: !options.blockLists.overlaps(openedNetwork(key, clientIp)) }]
+  const key = { kind: 'network', network: networkText(clientIp, prefixLength) } as const
+  // A wider key opens the /24 or /64 around the client, a narrower one its own network.
+  const isNarrow = prefixLength > WIDEST_OPENED[family]
+  const mayOpen = isNarrow ? !blockLists.overlaps(networkOf(clientIp, prefixLength)) : mayOpenAround === true
+  return [{ key, mayOpen }]
 }
 
 /** Logs networks that an attempt opened or closed; returns how many it opened. */

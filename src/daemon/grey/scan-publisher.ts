@@ -80,8 +80,10 @@ export class ScanPublisher {
    */
   async #publishPools(report: ScanReport, entries: readonly PoolEntry[], trapped: RangeTable): Promise<void> {
     const { blockLists, policy, poolKinds, pools, logger } = this.#options
-    const isBarred = (network: string): boolean =>
-      blockLists.overlaps(network) || trapped.overlaps(parseCidr(network)!)
+    const isBarred = (text: string): boolean => {
+      const network = parseCidr(text)
+      return network === undefined || blockLists.overlaps(network) || trapped.overlaps(network)
+    }
     const used = entries.filter((entry) => isPoolInUse(entry, poolKinds))
     const closedPools = used.map(({ ip }) => ip).filter(isBarred)
     if (closedPools.length > 0) {

@@ -8,7 +8,7 @@ import type { PrefixColumns } from '../../codec/config-line/config-prefixes.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { WireText } from '../../domain/entry.js'
 import { formatIpv4, formatIpv6 } from '../../ip/address.js'
-import { parseCidr } from '../../ip/cidr.js'
+import type { Network } from '../../ip/cidr.js'
 import { EMPTY_SET, type IpRangeSet } from '../../ip/ip-range-set.js'
 import { WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { setOfPrefixes } from '../../ip/prefix-ranges.js'
@@ -74,9 +74,8 @@ export class BlockLists implements BlockListLookup {
     return this.#revision
   }
 
-  overlaps(network: string): boolean {
-    const parsed = parseCidr(network)
-    return parsed !== undefined && this.#lists.some(({ table }) => table.overlaps(parsed))
+  overlaps(network: Network): boolean {
+    return this.#lists.some(({ table }) => table.overlaps(network))
   }
 
   /** A scan begins: later calls of `noteTrapped` may be missing in its trap list. */

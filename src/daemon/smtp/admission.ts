@@ -3,7 +3,7 @@
  * that no client takes them all. Refused clients are counted and logged, and so is crowding.
  */
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, isInNetwork, type Network, networkOf, parseCidr } from '../../ip/cidr.js'
+import { isInNetwork, type Network, networkText, parseCidr } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
@@ -147,9 +147,9 @@ export class Admission {
 /** What an address counts for: itself or its /64, and its network. */
 function keysOf(clientIp: string): { host: string; network: string } {
   if (familyOf(clientIp) === 4) {
-    return { host: clientIp, network: formatCidr(networkOf(clientIp, NETWORK_PREFIX4)) }
+    return { host: clientIp, network: networkText(clientIp, NETWORK_PREFIX4) }
   }
-  const network = formatCidr(networkOf(clientIp, HOST_PREFIX6))
+  const network = networkText(clientIp, HOST_PREFIX6)
   return { host: network, network }
 }
 

@@ -4,7 +4,7 @@
  * server keeps the total.
  */
 import type { Tuple } from '../../domain/entry.js'
-import { poolKeyOf } from '../../domain/pool-key.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import type { GreyPolicy } from '../../domain/requests.js'
 import { fairWeight, rangesOf } from '../tables/tuple-sources.js'
 import type { PgLink, Statements } from './pg-link.js'
@@ -62,7 +62,7 @@ export class PgTupleLimits {
         this.#add(netOf(tuple.ip), sign, bytes)
         const balance = this.#total?.balance
         if (balance === undefined) continue
-        balance[poolKeyOf(tuple) === undefined ? 'count' : 'pools'] += sign
+        balance[isPoolTuple(tuple) ? 'pools' : 'count'] += sign
         balance.bytes += bytes
       }
     }

@@ -2,7 +2,7 @@
 import type { Draft } from '../../domain/draft.js'
 import type { Tuple } from '../../domain/entry.js'
 import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from '../../domain/held.js'
-import { poolKeyOf } from '../../domain/pool-key.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import {
   columnsOf,
   digestOf,
@@ -154,7 +154,7 @@ export function balanceOf(added: readonly Tuple[], removed: readonly Tuple[]): T
     [removed, -1],
   ] as const) {
     for (const tuple of tuples) {
-      balance[poolKeyOf(tuple) === undefined ? 'count' : 'pools'] += sign
+      balance[isPoolTuple(tuple) ? 'pools' : 'count'] += sign
       balance.bytes += sign * textBytes(tuple)
     }
   }

@@ -1,4 +1,4 @@
-import { parsePoolKey } from '../../domain/pool-key.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import type { GreyPolicy } from '../../domain/requests.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
@@ -65,7 +65,7 @@ export class TupleLimits {
         const evicted = sources.evictFrom(top.source)
         if (evicted === undefined) break
         this.#tuples.noteRemoved(evicted)
-        if (isPoolTuple(evicted)) poolCount -= 1
+        if (isOfPool(evicted)) poolCount -= 1
         else count -= 1
         bytes -= textBytesOf(evicted)
         if (sources.weightOf(top.source) <= level) break
@@ -108,7 +108,7 @@ export class TupleLimits {
       const stretch = this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)
       for (const tuple of stretch) {
         if (!isSmall && wrapCount < 2 && tuple.bcount > 1) continue
-        if (ofPools !== undefined && isPoolTuple(tuple) !== ofPools) continue
+        if (ofPools !== undefined && isOfPool(tuple) !== ofPools) continue
         if (evictedCount === wantedCount) break
         if (this.#tuples.deleteStored(tuple)) evictedCount += 1
       }
@@ -123,8 +123,8 @@ export class TupleLimits {
   }
 }
 
-function isPoolTuple({ ip, helo }: StoredTuple): boolean {
-  return helo.length === 0 && parsePoolKey(ip.toString('latin1')) !== undefined
+function isOfPool({ ip, helo }: StoredTuple): boolean {
+  return helo.length === 0 && isPoolTuple({ ip: ip.toString('latin1'), helo: '' })
 }
 
 function textBytesOf({ helo, from, to }: StoredTuple): number {

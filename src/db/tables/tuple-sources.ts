@@ -1,4 +1,4 @@
-import { formatCidr, networkOf, parseCidr } from '../../ip/cidr.js'
+import { networkText, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
 import type { StoredTuple } from './stored-tuple.js'
 
@@ -117,7 +117,7 @@ export function sourceOf(ip: string): string {
   if (lastDot > 0 && !ip.includes(':')) return ip.slice(0, lastDot + 1)
   const address = ip.split('/', 1)[0]!
   if (!address.includes(':') || parseCidr(`${address}/64`) === undefined) return ip
-  return formatCidr(networkOf(address, 64))
+  return networkText(address, 64)
 }
 
 /** Where the addresses of a source are in the order of the texts; others may be among them. */

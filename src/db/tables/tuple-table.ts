@@ -1,6 +1,6 @@
 import type { GreyEntry, Tuple } from '../../domain/entry.js'
 import type { HeldTuple } from '../../domain/held.js'
-import { poolKeyOf } from '../../domain/pool-key.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { encodeTupleMarks, type NodeNumbers, tupleMarksOf } from './marks-codec.js'
@@ -144,7 +144,7 @@ export class TupleTable {
 
   /** Tuples of pools stand beside those of their addresses and are counted apart. */
   #count(tuple: Tuple, first: number, sign: 1 | -1): void {
-    if (poolKeyOf(tuple) !== undefined) this.ages.notePools(sign)
+    if (isPoolTuple(tuple)) this.ages.notePools(sign)
     else if (sign > 0) this.ages.noteAdded(first)
     else this.ages.noteRemoved(first)
   }

@@ -253,3 +253,18 @@ describe('a release', () => {
     expect(await store.readHistory({ after: 0, limit: 10 })).toEqual([])
   })
 })
+
+describe('releases that another program makes or ends', () => {
+  const toOther = (ip: string): TupleAttempt =>
+    attemptOf(ip, { tuple: { ...attemptOf(ip).tuple, to: '<x@example.net>' }, trapKey: 'x@example.net' })
+
+  test('count from its next attempt on, for a program that has used some before', async () => {
+    const store = await storeWith(releaseOf({ to: 'user@example.net' }, { id: 'aaaaaaaa' }))
+    expect(await resultOf(store, toOther('192.0.2.1'), NOW + 5)).toBe('new')
+    const other = await scratch.open(store.location)
+    await other.editReleases([{ operation: 'cancel', id: 'aaaaaaaa' }], NOW + 6)
+    expect(await resultOf(store, attemptOf('192.0.2.2'), NOW + 7)).toBe('new')
+    await other.editReleases([{ operation: 'make', release: releaseOf({ to: 'x@example.net' }) }], NOW + 8)
+    expect(await resultOf(store, toOther('192.0.2.3'), NOW + 9)).toBe('promoted')
+  })
+})

@@ -9,6 +9,7 @@ import { decideScan } from '../../../src/domain/decide-scan.js'
 import { Draft } from '../../../src/domain/draft.js'
 import type { HeldHost, HeldPool, HeldTuple } from '../../../src/domain/held.js'
 import {
+  isPoolTuple,
   networksAround,
   openedNetwork,
   type PoolKey,
@@ -113,9 +114,15 @@ describe('keys', () => {
     expect(parsePoolKey(text)).toEqual(key)
     expect(poolKeyOf({ ip: text, helo: '' })).toEqual(key)
     expect(poolKeyOf({ ip: text, helo: 'h' })).toBeUndefined()
+    expect(isPoolTuple({ ip: text, helo: 'h' })).toBe(false)
+    // A release opens networks, but counts no attempts.
+    expect(isPoolTuple({ ip: text, helo: '' })).toBe(key.kind !== 'release')
   })
   test('an address is no key', () => {
-    for (const text of ['192.0.2.1', '2001:db8::1', '']) expect(parsePoolKey(text)).toBeUndefined()
+    for (const text of ['192.0.2.1', '2001:db8::1', '']) {
+      expect(parsePoolKey(text)).toBeUndefined()
+      expect(isPoolTuple({ ip: text, helo: '' })).toBe(false)
+    }
   })
   const opened: { name: string; key: PoolKey; ip: string; want: string }[] = [
     {

@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { canonicalIp } from '../../../src/ip/address.js'
-import { bytesToIp, formatCidr, ipToBytes, isInNetwork, networkOf, parseCidr } from '../../../src/ip/cidr.js'
+import {
+  bytesToIp,
+  formatCidr,
+  ipToBytes,
+  isInNetwork,
+  networkOf,
+  networkText,
+  parseCidr,
+} from '../../../src/ip/cidr.js'
 
 const accepted: { name: string; text: string; want: string; hadHostBits: boolean }[] = [
   { name: 'plain IPv4 is /32', text: '192.0.2.7', want: '192.0.2.7/32', hadHostBits: false },
@@ -94,7 +102,21 @@ test('an address lies in each of its networks, and text of a network reads back'
   )
 })
 
+test('the text of a network is that of the network, at every length', () => {
+  fc.assert(
+    fc.property(fc.oneof(ipv4, ipv6), fc.nat(128), (bytes, length) => {
+      const text = bytesToIp(bytes)
+      fc.pre(canonicalIp(text) === text && length <= bytes.length * 8)
+      expect(networkText(text, length)).toBe(formatCidr(networkOf(text, length)))
+    }),
+  )
+  for (let length = 0; length <= 32; length += 1) {
+    expect(networkText('255.254.253.252', length)).toBe(formatCidr(networkOf('255.254.253.252', length)))
+  }
+})
+
 test('a prefix length outside the family is a RangeError', () => {
+  for (const length of [33, -1, 1.5]) expect(() => networkText('10.0.0.1', length)).toThrow(RangeError)
   expect(() => networkOf('10.0.0.1', 33)).toThrow(RangeError)
   expect(() => networkOf('::1', 129)).toThrow(RangeError)
   expect(() => networkOf('::1', 1.5)).toThrow(RangeError)
