@@ -13,13 +13,16 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
 import { reasonOf } from '../platform/errno-text.js'
+import { ControlSeats } from './control-seats.js'
 import type { ConfigOutcome } from './lists/block-lists.js'
 import { type ConfigSessionOptions, runConfigSession } from './lists/config-session.js'
 
 /** Requests are a word and a few options. */
 export const MAX_REQUEST_BYTES = 64 * 1024
-/** More clients at a time than people and monitoring need. */
-const MAX_CONTROL_CONNECTIONS = 32
+/** For a request as a whole, and for the first config line to begin: programs send at once. */
+const REQUEST_TIMEOUT_MS = 15_000
+/** For a client to read its answer on. */
+const ANSWER_TIMEOUT_MS = 60_000
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
 
@@ -29,26 +32,47 @@ export type RequestHandler = (request: Readonly<Record<string, unknown>>) => unk
 export interface ControlServerOptions extends ConfigSessionOptions {
   /** By the value of `request`. What they return must be JSON; their `AppError`s reach the client. */
   handlers: Readonly<Record<string, RequestHandler>>
+  requestTimeoutMs?: number
 }
 
 /** A server that is not yet listening. */
 export function createControlServer(options: ControlServerOptions): Server {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.setTimeout(options.idleTimeoutMs ?? 60_000)
-    socket.once('timeout', () => socket.destroy())
+  const seats = new ControlSeats(options.logger)
+  return createServer({ allowHalfOpen: true }, (socket) => {
+    seats.admit(socket)
+    const deadline = setTimeout(() => socket.destroy(), options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
+    socket.once('close', () => clearTimeout(deadline))
     socket.on('error', () => socket.destroy())
     socket.once('end', () => socket.end())
     socket.once('data', (chunk: Buffer) => {
       socket.pause().removeAllListeners('end')
-      if (chunk[0] === OPEN_BRACE) readRequest(socket, chunk, options.handlers)
-      else void configure(socket, chunk, options)
+      if (chunk[0] === OPEN_BRACE) {
+        readRequest(socket, chunk, options.handlers, () => {
+          clearTimeout(deadline)
+          seats.beginAnswer(socket)
+          return () => finish(socket, seats, options)
+        })
+      } else {
+        clearTimeout(deadline)
+        void configure(socket, chunk, options, seats)
+      }
     })
   })
-  server.maxConnections = MAX_CONTROL_CONNECTIONS
-  return server
 }
 
-function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServerOptions['handlers']): void {
+/** A client that does not take its answer, or does not leave, is not waited for. */
+function finish(socket: Socket, seats: ControlSeats, options: ControlServerOptions): void {
+  seats.endAnswer(socket)
+  socket.setTimeout(options.idleTimeoutMs ?? ANSWER_TIMEOUT_MS, () => socket.destroy())
+}
+
+/** `onWhole` is called when the request has arrived; what it returns, when the answer is written. */
+function readRequest(
+  socket: Socket,
+  firstBytes: Buffer,
+  handlers: ControlServerOptions['handlers'],
+  onWhole: () => () => void,
+): void {
   const chunks: Buffer[] = []
   let totalBytes = 0
   let isAnswered = false
@@ -57,9 +81,11 @@ function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServer
     isAnswered = true
     const line = Buffer.concat(chunks)
     const end = line.indexOf(LF)
-    void answerRequest(line.toString('utf8', 0, end < 0 ? line.length : end), handlers).then((reply) =>
-      socket.end(`${reply}\n`),
-    )
+    const onWritten = onWhole()
+    void answerRequest(line.toString('utf8', 0, end < 0 ? line.length : end), handlers).then((reply) => {
+      socket.end(`${reply}\n`)
+      onWritten()
+    })
   }
   const take = (chunk: Buffer): void => {
     totalBytes += chunk.length
@@ -67,6 +93,7 @@ function readRequest(socket: Socket, firstBytes: Buffer, handlers: ControlServer
       socket.destroy()
       return
     }
+    if (isAnswered) return
     chunks.push(chunk)
     if (chunk.includes(LF)) answer()
   }
@@ -118,7 +145,13 @@ async function replyTo(line: string, handlers: ControlServerOptions['handlers'])
   }
 }
 
-async function configure(socket: Socket, firstBytes: Buffer, options: ControlServerOptions): Promise<void> {
+async function configure(
+  socket: Socket,
+  firstBytes: Buffer,
+  options: ControlServerOptions,
+  seats: ControlSeats,
+): Promise<void> {
+  socket.once('end', () => seats.beginAnswer(socket))
   let outcomes: ConfigOutcome[] | undefined
   try {
     outcomes = await runConfigSession(socket, options, firstBytes)
@@ -129,6 +162,7 @@ async function configure(socket: Socket, firstBytes: Buffer, options: ControlSer
   }
   if (outcomes === undefined) return
   socket.end(outcomes.map((outcome) => `${JSON.stringify(answerOf(outcome))}\n`).join(''))
+  finish(socket, seats, options)
 }
 
 function answerOf(outcome: ConfigOutcome): unknown {

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createControlServer, MAX_REQUEST_BYTES } from '../../../src/daemon/control-server.js'
 import { BlockLists } from '../../../src/daemon/lists/block-lists.js'
 import { listenOnPath } from '../../../src/daemon/process/listen-on-path.js'
@@ -28,13 +28,22 @@ function socketPath(): string {
   return join(folder, 'sock')
 }
 
-async function started(path = socketPath()) {
+async function started(
+  path = socketPath(),
+  limits: { requestTimeoutMs?: number; idleTimeoutMs?: number } = {},
+) {
   const logger = new MemoryLogger()
+  let finishLong: (value: string) => void = () => undefined
+  const long = new Promise<string>((resolve) => {
+    finishLong = resolve
+  })
   const blockLists = new BlockLists({ logger })
   const server = createControlServer({
     blockLists,
     logger,
+    ...limits,
     handlers: {
+      long: () => long,
       stats: () => ({ connections: 3 }),
       slow: async () => 'done',
       breaks: () => 1n,
@@ -52,7 +61,7 @@ async function started(path = socketPath()) {
     else socket.end(request)
     return text(socket).finally(() => socket.destroy())
   }
-  return { path, blockLists, ask, server }
+  return { path, blockLists, ask, server, logger, finishLong }
 }
 
 test.each([
@@ -137,6 +146,80 @@ test('a socket left behind is replaced, a live one and a plain file are not', as
   await expect(listenOnPath(createServer(), `${path}${'x'.repeat(108)}`)).rejects.toThrow(
     /: longer than 10[37] bytes, which a socket may not be$/,
   )
+})
+
+describe('many connections at once', () => {
+  /** Connections that have said something and stay; how many of them the server has closed. */
+  async function crowd(path: string, count: number, said: string): Promise<{ closed: () => number }> {
+    let closed = 0
+    for (let number = 0; number < count; number += 1) {
+      const socket = connect({ path, allowHalfOpen: true })
+      crowded.push(socket)
+      socket.on('error', () => undefined)
+      socket.on('end', () => {
+        closed += 1
+      })
+      await once(socket, 'connect')
+      if (said !== '') socket.write(said)
+      socket.resume()
+    }
+    return { closed: () => closed }
+  }
+  const crowded: Socket[] = []
+  afterEach(() => {
+    for (const socket of crowded.splice(0)) socket.destroy()
+  })
+
+  test.each([
+    ['say nothing', ''],
+    ['begin a request', '{"request":'],
+    ['begin a list', 'bl;"m";inet;1;127.5.'],
+    ['are answered and stay', '{"request":"stats"}\n'],
+    ['wait for an answer', '{"request":"long"}\n'],
+    ['say more than they need', '{"request":"long"}\nmore'],
+  ])('100 that %s keep nobody from being answered', async (_what, said) => {
+    const { path, ask, logger } = await started()
+    await crowd(path, 100, said)
+    for (let number = 0; number < 3; number += 1) {
+      expect(JSON.parse(await ask('{"request":"stats"}\n'))).toEqual({ ok: true, result: { connections: 3 } })
+    }
+    expect(JSON.parse(await ask('zz;\n'))).toMatchObject({ result: 'cleared' })
+    // Told once, not for each.
+    expect(logger.lines.filter(({ message }) => message.includes('control socket'))).toHaveLength(1)
+  })
+
+  test('who waits for an answer keeps his place before those that are silent', async () => {
+    const { path, ask, finishLong } = await started()
+    const waiting = ask('{"request":"long"}\n', true)
+    await crowd(path, 100, '')
+    expect(JSON.parse(await ask('{"request":"stats"}\n'))).toMatchObject({ ok: true })
+    finishLong('done')
+    expect(JSON.parse(await waiting)).toEqual({ ok: true, result: 'done' })
+  })
+
+  test.each([
+    ['silent', ''],
+    ['that do not end their request', '{"request":'],
+  ])('those %s are closed in time', async (_what, said) => {
+    const { path } = await started(undefined, { requestTimeoutMs: 50 })
+    const { closed } = await crowd(path, 5, said)
+    await vi.waitFor(() => expect(closed()).toBe(5), { timeout: 60_000 })
+  })
+
+  test('one that waits for its answer is not closed, and one that does not leave with it is', async () => {
+    const { path, finishLong, server } = await started(undefined, { requestTimeoutMs: 50, idleTimeoutMs: 50 })
+    const stays = connect({ path, allowHalfOpen: true })
+    crowded.push(stays)
+    stays.write('{"request":"long"}\n')
+    const { closed } = await crowd(path, 1, '')
+    await vi.waitFor(() => expect(closed()).toBe(1), { timeout: 60_000 })
+    const answer = text(stays)
+    finishLong('done')
+    expect(await answer).toContain('"done"')
+    const open = (): Promise<number> =>
+      new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+    await vi.waitFor(async () => expect(await open()).toBe(0), { timeout: 60_000 })
+  })
 })
 
 describe('requests that were made to break the daemon', () => {

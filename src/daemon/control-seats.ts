@@ -1,0 +1,61 @@
+import type { Socket } from 'node:net'
+import type { Logger } from '../platform/log.js'
+
+/** More clients at a time than people and monitoring need. */
+export const MAX_CONTROL_CONNECTIONS = 32
+
+/**
+ * Connections of the Unix socket. There is always room for one more: the one that has been silent longest gives way,
+ * and those that wait for an answer last, so that nobody keeps others from being answered by connecting and waiting.
+ */
+export class ControlSeats {
+  /** Whether an answer is being made; those silent longest first. */
+  readonly #isWorking = new Map<Socket, boolean>()
+  readonly #logger: Logger
+  #isCrowded = false
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** Takes a new connection, and closes another one if there are too many. */
+  admit(socket: Socket): void {
+    if (this.#isWorking.size >= MAX_CONTROL_CONNECTIONS) this.#makeRoom()
+    this.#isWorking.set(socket, false)
+    socket.on('data', () => this.#move(socket, false))
+    socket.once('close', () => {
+      this.#isWorking.delete(socket)
+      if (this.#isWorking.size < MAX_CONTROL_CONNECTIONS / 2) this.#isCrowded = false
+    })
+  }
+
+  /** All that the client had to say has arrived. */
+  beginAnswer(socket: Socket): void {
+    this.#move(socket, true)
+  }
+
+  /** The answer is written: it is up to the client to read it and to leave. */
+  endAnswer(socket: Socket): void {
+    this.#move(socket, false)
+  }
+
+  #move(socket: Socket, isWorking: boolean): void {
+    if (!this.#isWorking.delete(socket)) return
+    this.#isWorking.set(socket, isWorking)
+  }
+
+  #makeRoom(): void {
+    const [oldest] = this.#isWorking.keys()
+    const [idle = oldest] = [...this.#isWorking].flatMap(([socket, isWorking]) => (isWorking ? [] : [socket]))
+    if (idle === undefined) return
+    this.#isWorking.delete(idle)
+    idle.destroy()
+    if (this.#isCrowded) return
+    this.#isCrowded = true
+    this.#logger.log(
+      'notice',
+      `more than ${MAX_CONTROL_CONNECTIONS} connections to the control socket: closing those that are idle`,
+      { event: 'control-crowded' },
+    )
+  }
+}
