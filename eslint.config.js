@@ -14,20 +14,6 @@ const MORE_PARAMETERS = {
   'src/ip/radix-sort.ts': 'called for each of millions of ranges: no object for each',
 }
 
-/** Functions above the ceiling of complexity are left in these; each is to be split or get its reason beside it. */
-const STILL_COMPLEX = [
-  'src/app/doctor/daemon-checks.ts',
-  'src/app/doctor/nft-checks.ts',
-  'src/app/doctor/pf-checks.ts',
-  'src/app/lists/check-sources.ts',
-  'src/app/lists/send-lists.ts',
-  'src/cli/spamdb/spamdb-main.ts',
-  'src/daemon/checks/sender-checks.ts',
-  'src/daemon/spamd-service.ts',
-  'src/db/postgres/pg-transactions.ts',
-  'src/db/tables/tuple-limits.ts',
-]
-
 /** Selectors for parameters of exported functions that are boolean, by their type or by their default. */
 const EXPORTED_BOOLEANS = [
   'FunctionDeclaration',
@@ -98,5 +84,4 @@ export default tseslint.config(
     },
   },
   { files: Object.keys(MORE_PARAMETERS), rules: { 'max-params': 'off' } },
-  { files: STILL_COMPLEX, rules: { complexity: 'off' } },
 )

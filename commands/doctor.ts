@@ -14,7 +14,7 @@ import { LiveSystem } from '../src/platform/system-probe.js'
 
 const OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print one JSON object' },
-  { long: 'quiet', summary: 'only warnings and errors; nothing when all is well' },
+  { long: 'quiet', summary: 'print only warnings and errors' },
   {
     long: 'peer',
     value: 'FILE',
@@ -29,7 +29,7 @@ const STANDARD_INPUT = 0
 export default class Doctor extends BaseCommand {
   static override summary = 'check everything mail depends on, and print the command that fixes each problem'
   static override description =
-    'Reads only. Each check is ok, info, warning or error; exit code 1 when one is an error, else 0.'
+    'Reads only. Each check is ok, info, warning or error; the exit code is 1 if any is an error, otherwise 0.'
   static override usage = USAGE
   static override examples = [
     { description: 'show what is wrong', command: 'spamdctl doctor' },

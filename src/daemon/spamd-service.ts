@@ -14,18 +14,14 @@ import type { Clock } from '../platform/clock.js'
 import { databaseOwnerHint } from '../platform/database-place.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { Logger } from '../platform/log.js'
-import { type OpenedSenderChecks, openSenderChecks } from './checks/open-sender-checks.js'
+import type { OpenedSenderChecks } from './checks/open-sender-checks.js'
 import { createControlHandlers } from './control-handlers.js'
 import { createControlServer } from './control-server.js'
 import type { DebugOutput } from './debug-output.js'
-import { followHosts } from './grey/follow-hosts.js'
-import { Greylister } from './grey/greylister.js'
-import type { HostFollower } from './grey/host-follower.js'
-import { PoolNetworks } from './grey/pool-networks.js'
-import { Scanner } from './grey/scanner.js'
-import { WhiteFile } from './grey/white-file.js'
-import { WhiteTable } from './grey/white-table.js'
-import { policyOf, poolKindsOf } from './grey-policy.js'
+import type { Greylister } from './grey/greylister.js'
+import type { Scanner } from './grey/scanner.js'
+import { type GreyParts, openGreyParts } from './grey-parts.js'
+import { policyOf } from './grey-policy.js'
 import { BlockLists } from './lists/block-lists.js'
 import { createConfigServer } from './lists/config-server.js'
 import { HourlyTotals } from './metrics/hourly-totals.js'
@@ -63,20 +59,11 @@ const NO_DEBUG: DebugOutput = { out: () => undefined, err: () => undefined }
 export class SpamdService {
   readonly blockLists: BlockLists
   readonly smtp: SmtpServer
-  /** Undefined with -b. */
-  readonly greylister: Greylister | undefined
-  /** Undefined with -b. */
-  readonly scanner: Scanner | undefined
-  readonly #whiteFile: WhiteFile | undefined
   /** The first scan. */
   #filled: Promise<void> | undefined
   readonly #parts: SpamdServiceParts
-  readonly #keeper: StoreKeeper | undefined
-  readonly #whiteTable: WhiteTable | undefined
-  readonly #pools: PoolNetworks | undefined
-  /** Undefined with -b, and when no option asks DNS about senders. */
-  readonly senders: OpenedSenderChecks | undefined
-  readonly #follower: HostFollower | undefined
+  /** Undefined with -b. */
+  readonly #grey: GreyParts | undefined
   #stopWatching: (() => void) | undefined
   readonly #sync: SyncService | undefined
   readonly #metrics: MetricsService
@@ -95,58 +82,11 @@ export class SpamdService {
     const keeper = config.isBlackOnly ? undefined : new StoreKeeper({ open: parts.openStore, logger })
     const grey = keeper && { keeper, greylister: () => this.greylister! }
     this.#sync = parts.createSync?.({ config, clock, logger, debug, resources, policy, grey })
-    if (keeper !== undefined) {
-      const file =
-        config.whiteFile === undefined ? undefined : new WhiteFile({ path: config.whiteFile, logger })
-      this.#whiteFile = file
-      const whiteTable = new WhiteTable({ firewall: parts.firewall, clock, logger, file })
-      const pools = new PoolNetworks({ firewall: parts.firewall, clock, logger, file })
-      const notePool = (network: string, isOpen: boolean): void => pools.note(network, isOpen)
-      const common = { databasePath: config.settings.db, policy, clock, logger, debug }
-      this.#keeper = keeper
-      this.#whiteTable = whiteTable
-      this.#pools = pools
-      const store = { useStore: keeper.use, blockLists: this.blockLists }
-      const reports = {
-        sync: this.#sync?.announcer,
-        onPromoted: (ip: string) => whiteTable.add(ip),
-        onPool: notePool,
-      }
-      this.senders = openSenderChecks(config, { ...common, ...store, ...reports })
-      this.greylister = new Greylister({
-        ...common,
-        ...store,
-        lowPriorityMx: config.lowPriorityMx,
-        recipientDelimiter: config.recipientDelimiter,
-        greyPrefix4: config.greyPrefix4,
-        greyPrefix6: config.greyPrefix6,
-        checks: this.senders?.checks,
-        ...reports,
-      })
-      this.scanner = new Scanner({
-        ...common,
-        keeper,
-        blockLists: this.blockLists,
-        whiteTable,
-        pools,
-        checks: this.senders?.checks,
-        poolKinds: poolKindsOf(config),
-        followsChanges: parts.followsChanges !== false,
-        intervalMs: config.scanIntervalSec * 1000,
-      })
-      if (parts.followsChanges !== false) {
-        this.#follower = followHosts({
-          keeper,
-          clock,
-          whiteTable,
-          blockLists: this.blockLists,
-          poolKinds: poolKindsOf(config),
-          notePool,
-          onEverything: () => void this.scanner?.scan(),
-          onTableLost: () => this.#refillTable(),
-        })
-      }
-    }
+    this.#grey =
+      keeper &&
+      openGreyParts({ ...parts, keeper, policy, blockLists: this.blockLists, sync: this.#sync?.announcer })
+    const { greylister, scanner, senders } = this
+    const { whiteTable, pools } = this.#grey ?? {}
     this.smtp = new SmtpServer({
       options: config,
       dialogue: config,
@@ -155,7 +95,7 @@ export class SpamdService {
       logger,
       debug: debug ?? NO_DEBUG,
       lists: this.blockLists,
-      sink: this.greylister,
+      sink: greylister,
       proxyPeers: config.proxyPeers.map(networkOfText),
       openListeners: () => resources.openSmtpListeners(),
       canReopen: config.listenFds.length === 0,
@@ -167,14 +107,14 @@ export class SpamdService {
       clock,
       smtp: this.smtp,
       blockLists: this.blockLists,
-      greylister: this.greylister,
-      scanner: this.scanner,
-      whiteTable: this.#whiteTable,
-      pools: this.#pools,
-      senders: this.senders,
+      greylister,
+      scanner,
+      whiteTable,
+      pools,
+      senders,
       syncStatus: sync && (() => sync.status()),
     })
-    const { smtp, greylister } = this
+    const { smtp } = this
     if (keeper !== undefined && greylister !== undefined)
       this.#hourlyTotals = new HourlyTotals({ smtp, greylister, keeper, clock })
     this.#files = new ServiceFiles({
@@ -185,7 +125,7 @@ export class SpamdService {
       smtp,
       blockLists: this.blockLists,
       greylister,
-      senders: this.senders,
+      senders,
     })
     const configuration = { blockLists: this.blockLists, logger, debug }
     this.#configServer = createConfigServer(configuration)
@@ -194,16 +134,31 @@ export class SpamdService {
       smtp,
       blockLists: this.blockLists,
       greylister,
-      scanner: this.scanner,
-      whiteTable: this.#whiteTable,
-      pools: this.#pools,
-      senders: this.senders,
+      scanner,
+      whiteTable,
+      pools,
+      senders,
       metrics: this.#metrics,
       sync,
       startedSec: () => this.#startedSec,
       aloneSinceSec: parts.aloneSinceSec ?? (() => undefined),
     })
     this.#controlServer = createControlServer({ ...configuration, handlers })
+  }
+
+  /** Undefined with -b. */
+  get greylister(): Greylister | undefined {
+    return this.#grey?.greylister
+  }
+
+  /** Undefined with -b. */
+  get scanner(): Scanner | undefined {
+    return this.#grey?.scanner
+  }
+
+  /** Undefined with -b, and if no option needs DNS checks of senders. */
+  get senders(): OpenedSenderChecks | undefined {
+    return this.#grey?.senders
   }
 
   /**
@@ -221,16 +176,16 @@ export class SpamdService {
     this.#parts.logger.log('warning', 'listening for incoming connections.', { event: 'ready' })
     this.#parts.debug?.out('listening for incoming connections.')
     // Before the first scan: changes while it runs must not be missed.
-    await this.#follower?.start()
-    this.#stopWatching = this.#whiteTable && this.#parts.firewall.watchLoss(() => this.#refillTable())
-    await this.#whiteFile?.ensure()
+    await this.#grey?.follower?.start()
+    this.#stopWatching = this.#grey && this.#parts.firewall.watchLoss(this.#grey.refillTable)
+    await this.#grey?.whiteFile?.ensure()
     this.#filled = this.scanner?.start()
     this.#hourlyTotals?.start()
   }
 
   /** Checks now for changes by other programs. */
   lookForChanges(): void {
-    void this.#follower?.poll()
+    void this.#grey?.follower?.poll()
   }
 
   /** See `SpamdInstance`. */
@@ -238,24 +193,12 @@ export class SpamdService {
     await this.#filled
   }
 
-  #refillTable(): void {
-    this.#parts.logger.log(
-      'notice',
-      'table spamd-white was emptied or changed by another program; filling it again',
-      {
-        event: 'table-lost',
-      },
-    )
-    this.#whiteTable?.rewrite()
-    this.#pools?.rewrite()
-  }
-
   async #open(): Promise<void> {
     const { resources, config, logger } = this.#parts
     await this.#files.applyTls()
-    if (this.#keeper !== undefined) {
+    if (this.#grey !== undefined) {
       try {
-        await this.#keeper.use(async () => undefined)
+        await this.#grey.keeper.use(async () => undefined)
       } catch (error) {
         const text = `open of ${config.settings.db} failed (${escapeControl(reasonOf(error))})`
         logger.log('err', text)
@@ -345,14 +288,14 @@ export class SpamdService {
     this.#controlServer.close()
     this.#stopWatching?.()
     await this.#sync?.stop()
-    await this.#follower?.stop()
+    await this.#grey?.follower?.stop()
     await this.scanner?.stop()
     await this.greylister?.close()
     await this.senders?.checks.close()
     await this.#hourlyTotals?.stop()
-    await this.#whiteTable?.close()
-    await this.#pools?.close()
-    await this.#keeper?.close()
+    await this.#grey?.whiteTable.close()
+    await this.#grey?.pools.close()
+    await this.#grey?.keeper.close()
     await this.#parts.logger.flush()
   }
 

@@ -44,7 +44,7 @@ async function checkFilled(
   const held = tables.counts.get(name)
   if (held === undefined) {
     const fix = 'take the rules of docs/examples that came with this version'
-    findings.error('allow.filled', `the packet filter has no table ${name}: exceptions wait as anybody`, fix)
+    findings.error('allow.filled', `the packet filter has no table ${name}: exceptions have no effect`, fix)
   } else if (held !== networkCount) {
     const message = `table ${name} holds ${held} networks, but ${networkCount} are allowed`
     findings.error('allow.filled', message, `${SYNC} --offline`)

@@ -181,28 +181,48 @@ function checkSpamlogd(context: DoctorContext, findings: Findings): void {
   } else findings.ok('spamlogd', `spamlogd runs (pid ${running.process.pid})`)
 }
 
-/** Whether the daemons start at boot, and no daemon of the base system or a port conflicts with them. */
-async function checkBoot(context: DoctorContext, findings: Findings): Promise<void> {
-  const { probe } = context
-  const enabled: string[] = []
-  const rivals: string[] = []
-  const isGreylisting = !(context.daemon.kind === 'status' && context.daemon.status.mode === 'block-lists')
-  const wanted = isGreylisting ? (['spamd', 'spamlogd'] as const) : (['spamd'] as const)
-  if (probe.system === 'openbsd') {
-    const names = outputOf(await probe.run('rcctl', ['ls', 'on']))?.split('\n')
-    if (names === undefined) return
-    enabled.push(...wanted.filter((name) => names.includes(`spamdctl_${name}`)))
-    rivals.push(...wanted.filter((name) => names.includes(name)))
-  } else if (probe.system === 'freebsd') {
-    for (const name of wanted) {
-      if (await isSet(context, `spamdctl_${name}_enable`)) enabled.push(name)
-      if (await isSet(context, `ob${name}_enable`)) rivals.push(`ob${name}`)
+type DaemonName = 'spamd' | 'spamlogd'
+
+/** Which daemons start at boot, and daemons of the base system that would use the same ports. */
+interface BootState {
+  enabled: string[]
+  rivals: string[]
+}
+
+/** Reads the state of the given daemons; undefined if the system does not show it. */
+const READ_BOOT_STATE: Readonly<
+  Record<
+    DoctorContext['probe']['system'],
+    (
+      context: DoctorContext,
+      names: readonly DaemonName[],
+      findings: Findings,
+    ) => Promise<BootState | undefined>
+  >
+> = {
+  openbsd: async ({ probe }, names) => {
+    const isOn = outputOf(await probe.run('rcctl', ['ls', 'on']))?.split('\n')
+    return (
+      isOn && {
+        enabled: names.filter((name) => isOn.includes(`spamdctl_${name}`)),
+        rivals: names.filter((name) => isOn.includes(name)),
+      }
+    )
+  },
+  freebsd: async (context, names) => {
+    const state: BootState = { enabled: [], rivals: [] }
+    for (const name of names) {
+      if (await isSet(context, `spamdctl_${name}_enable`)) state.enabled.push(name)
+      if (await isSet(context, `ob${name}_enable`)) state.rivals.push(`ob${name}`)
     }
-  } else {
-    for (const name of wanted) {
+    return state
+  },
+  linux: async ({ probe }, names, findings) => {
+    const state: BootState = { enabled: [], rivals: [] }
+    for (const name of names) {
       const unit = parseUnit(outputOf(await probe.run('systemctl', ['show', `${name}.service`])))
-      if (unit === undefined) return
-      if (unit.get('UnitFileState')?.startsWith('enabled') === true) enabled.push(name)
+      if (unit === undefined) return undefined
+      if (unit.get('UnitFileState')?.startsWith('enabled') === true) state.enabled.push(name)
       if (unit.get('ActiveState') === 'failed') {
         findings.error(
           'boot',
@@ -211,16 +231,25 @@ async function checkBoot(context: DoctorContext, findings: Findings): Promise<vo
         )
       }
     }
-  }
+    return state
+  },
+}
+
+/** Whether the daemons start at boot, and no daemon of the base system conflicts with them. */
+async function checkBoot(context: DoctorContext, findings: Findings): Promise<void> {
+  const { system } = context.probe
+  const isGreylisting = !(context.daemon.kind === 'status' && context.daemon.status.mode === 'block-lists')
+  const wanted: readonly DaemonName[] = isGreylisting ? ['spamd', 'spamlogd'] : ['spamd']
+  const state = await READ_BOOT_STATE[system](context, wanted, findings)
+  if (state === undefined) return
+  const { enabled, rivals } = state
   if (rivals.length > 0) {
-    const command =
-      probe.system === 'openbsd'
-        ? `rcctl disable ${rivals.join(' ')}`
-        : `sysrc ${rivals.map((name) => `${name}_enable=NO`).join(' ')}`
     findings.error(
       'boot',
       `${rivals.join(' and ')} of the base system is enabled too: it uses the same ports`,
-      command,
+      system === 'openbsd'
+        ? `rcctl disable ${rivals.join(' ')}`
+        : `sysrc ${rivals.map((name) => `${name}_enable=NO`).join(' ')}`,
     )
   }
   const missing = wanted.filter((name) => !enabled.includes(name))
@@ -232,7 +261,7 @@ async function checkBoot(context: DoctorContext, findings: Findings): Promise<vo
     openbsd: `rcctl enable ${missing.map((name) => `spamdctl_${name}`).join(' ')}`,
     freebsd: `sysrc ${missing.map((name) => `spamdctl_${name}_enable=YES`).join(' ')}`,
     linux: `systemctl enable ${missing.join(' ')}`,
-  }[probe.system]
+  }[system]
   findings.warning('boot', `${missing.join(' and ')} will not start at the next boot`, command)
 }
 

@@ -118,6 +118,67 @@ function redirecting(ruleset: NftRuleset): NftChain[] {
   return ruleset.chains.filter(({ hook }) => hook === 'prerouting').sort((a, b) => a.priority - b.priority)
 }
 
+/** The rules that decide about mail, and what `portFor` finds with them. */
+interface Ways {
+  ruleset: NftRuleset
+  hasExceptions: boolean
+  /** The port to which mail from a client in these sets is redirected; undefined if it is not. */
+  portFor(family: 4 | 6, sets: readonly string[]): number | undefined
+}
+
+/** A set whose members bypass spamd. */
+interface Exemption {
+  id: string
+  /** Its name for IPv4; that for IPv6 ends with 6. */
+  set: string
+  isChecked(context: DoctorContext, family: 4 | 6, ways: Ways, set: string): boolean
+  trouble(set: string): string
+  place: string
+  /** What is in order, by family; undefined: not reported. */
+  fine: Partial<Record<4 | 6, string>>
+}
+
+const hasSet = ({ sets }: NftRuleset, name: string): boolean =>
+  sets.some((set) => set.table === TABLE && set.name === name)
+
+const EXEMPTIONS: readonly Exemption[] = [
+  {
+    id: 'nft.pass',
+    set: 'spamd-white',
+    isChecked: () => true,
+    trouble: () => 'mail from WHITE hosts is sent to spamd too',
+    place: 'before the redirect',
+    fine: { 4: 'WHITE hosts reach the mail server' },
+  },
+  {
+    id: 'nft.pools',
+    set: 'spamd-white-net',
+    isChecked: (context, family) => opensPools(context, family),
+    trouble: (set) => `mail from @${set} is sent to spamd, so pools of senders do not get through`,
+    place: 'before the redirect',
+    fine: {
+      4: 'IPv4 networks of pools reach the mail server',
+      6: 'IPv6 networks of pools reach the mail server',
+    },
+  },
+  {
+    id: 'nft.allow',
+    set: 'spamd-allow',
+    isChecked: (_, __, { hasExceptions, ruleset }, set) => hasExceptions && hasSet(ruleset, set),
+    trouble: (set) => `mail from @${set} is sent to spamd, so exceptions have no effect`,
+    place: 'before the redirect',
+    fine: { 4: 'exceptions of spamdctl allow reach the mail server' },
+  },
+  {
+    id: 'nft.nospamd',
+    set: 'nospamd',
+    isChecked: (_, __, { ruleset }, set) => hasSet(ruleset, set),
+    trouble: (set) => `mail from @${set} is sent to spamd`,
+    place: 'first in the nat chain',
+    fine: { 4: 'hosts in nospamd reach the mail server' },
+  },
+]
+
 function checkWays(
   context: DoctorContext,
   findings: Findings,
@@ -125,77 +186,60 @@ function checkWays(
   { chains, hasExceptions }: { chains: readonly NftChain[]; hasExceptions: boolean },
 ): void {
   const outside = outsideInterface(ruleset, chains)
-  for (const family of [4, 6] as const) {
-    const name = family === 4 ? 'IPv4' : 'IPv6'
-    const suffix = family === 4 ? '' : '6'
-    const portFor = (sets: readonly string[]): number | undefined => {
-      for (const chain of chains) {
-        const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25, interface: outside })
-        if (rule === undefined) continue
-        // Of nat chains, the first that translates determines the connection; accept continues with the next
-        // chain.
-        if (rule.verdict === 'redirect' || rule.verdict === 'dnat') return rule.redirectPort
-      }
-      return undefined
+  const portFor: Ways['portFor'] = (family, sets) => {
+    for (const chain of chains) {
+      const rule = evaluateNftChain(ruleset, chain, { family, sets, port: 25, interface: outside })
+      // Of nat chains, the first that translates determines the connection; accept continues with the next chain.
+      if (rule?.verdict === 'redirect' || rule?.verdict === 'dnat') return rule.redirectPort
     }
-    const port = portFor([])
+    return undefined
+  }
+  const ways = { ruleset, hasExceptions, portFor }
+  for (const family of [4, 6] as const) {
+    const port = portFor(family, [])
     if (port === undefined) {
       findings.error(
         'nft.redirect',
-        `${name} mail from unknown hosts is not sent to spamd`,
+        `IPv${family} mail from unknown hosts is not sent to spamd`,
         `add "tcp dport 25 redirect to :${portOf(context)}" to the nat chain; ${LOAD}`,
       )
       continue
     }
-    // A redirected connection arrives at the address of its interface.
-    if (listensAt(context, family === 4 ? undefined : '::', port) === false) {
-      findings.error(
-        'nft.redirect',
-        `${name} mail is redirected to port ${port}, where spamd does not listen (it does on ${listenText(context)})`,
-        family === 4
-          ? `name the port of spamd in the rules, or start it with -p ${port}`
-          : 'add -l :: to the options of spamd',
-      )
-    } else findings.ok('nft.redirect', `${name} mail from unknown hosts is redirected to port ${port}`)
-    if (portFor([`spamd-white${suffix}`]) !== undefined) {
-      findings.error(
-        'nft.pass',
-        `${name} mail from WHITE hosts is sent to spamd too`,
-        `put "${family === 4 ? 'ip' : 'ip6'} saddr @spamd-white${suffix} accept" before the redirect; ${LOAD}`,
-      )
-    } else if (family === 4) findings.ok('nft.pass', 'WHITE hosts reach the mail server')
-    const pools = `spamd-white-net${suffix}`
-    if (opensPools(context, family)) {
-      if (portFor([pools]) !== undefined) {
-        findings.error(
-          'nft.pools',
-          `${name} mail from @${pools} is sent to spamd, so pools of senders do not get through`,
-          `put "${family === 4 ? 'ip' : 'ip6'} saddr @${pools} accept" before the redirect; ${LOAD}`,
-        )
-      } else findings.ok('nft.pools', `${name} networks of pools reach the mail server`)
-    }
-    const allowed = `spamd-allow${suffix}`
-    if (hasExceptions && ruleset.sets.some((set) => set.table === TABLE && set.name === allowed)) {
-      if (portFor([allowed]) !== undefined) {
-        findings.error(
-          'nft.allow',
-          `${name} mail from @${allowed} is sent to spamd, so that exceptions wait as anybody`,
-          `put "${family === 4 ? 'ip' : 'ip6'} saddr @${allowed} accept" before the redirect; ${LOAD}`,
-        )
-      } else if (family === 4) findings.ok('nft.allow', 'exceptions of spamdctl allow reach the mail server')
-    }
-    const exceptions = `nospamd${suffix}`
-    if (
-      ruleset.sets.some((set) => set.table === TABLE && set.name === exceptions) &&
-      portFor([exceptions]) !== undefined
-    ) {
-      findings.error(
-        'nft.nospamd',
-        `${name} mail from @${exceptions} is sent to spamd`,
-        `put "${family === 4 ? 'ip' : 'ip6'} saddr @${exceptions} accept" first in the nat chain; ${LOAD}`,
-      )
-    } else if (family === 4) findings.ok('nft.nospamd', 'hosts in nospamd reach the mail server')
+    checkRedirect(context, findings, family, port)
+    for (const exemption of EXEMPTIONS) checkExemption(context, findings, { family, ways, exemption })
   }
+}
+
+/** A redirected connection arrives at the address of its interface. */
+function checkRedirect(context: DoctorContext, findings: Findings, family: 4 | 6, port: number): void {
+  if (listensAt(context, family === 4 ? undefined : '::', port) !== false) {
+    findings.ok('nft.redirect', `IPv${family} mail from unknown hosts is redirected to port ${port}`)
+    return
+  }
+  findings.error(
+    'nft.redirect',
+    `IPv${family} mail is redirected to port ${port}, where spamd does not listen (it does on ${listenText(context)})`,
+    family === 4
+      ? `name the port of spamd in the rules, or start it with -p ${port}`
+      : 'add -l :: to the options of spamd',
+  )
+}
+
+function checkExemption(
+  context: DoctorContext,
+  findings: Findings,
+  { family, ways, exemption }: { family: 4 | 6; ways: Ways; exemption: Exemption },
+): void {
+  const { id, trouble, place, fine } = exemption
+  const set = `${exemption.set}${family === 4 ? '' : '6'}`
+  if (!exemption.isChecked(context, family, ways, set)) return
+  if (ways.portFor(family, [set]) !== undefined) {
+    findings.error(
+      id,
+      `IPv${family} ${trouble(set)}`,
+      `put "${family === 4 ? 'ip' : 'ip6'} saddr @${set} accept" ${place}; ${LOAD}`,
+    )
+  } else if (fine[family] !== undefined) findings.ok(id, fine[family])
 }
 
 function checkLog(context: DoctorContext, findings: Findings, ruleset: NftRuleset): void {

@@ -60,8 +60,9 @@ export async function checkPf(
     findings.error('pf.redirect', 'pf has no rules: all mail bypasses spamd', RELOAD)
     return
   }
-  checkRules(context, findings, { filter, translation, hasExceptions: exceptions.length > 0 })
-  await checkLog(context, findings, filter, translation)
+  const rules = { filter, translation, ports: portsOf(context), hasExceptions: exceptions.length > 0 }
+  checkRules(context, findings, rules)
+  await checkLog(context, findings, rules)
 }
 
 async function checkTables(
@@ -152,79 +153,99 @@ function redirectsOf(rules: readonly PfRule[], ports: readonly number[]): PfRule
   return rules.filter(({ redirect }) => redirect?.port !== undefined && ports.includes(redirect.port))
 }
 
-function checkRules(
-  context: DoctorContext,
+/** The rules that decide about mail, and the ports of spamd. */
+interface MailRules {
+  filter: readonly PfRule[]
+  translation: readonly PfRule[]
+  ports: readonly number[]
+  hasExceptions: boolean
+}
+
+/** The ports on which spamd listens, or would. */
+function portsOf({ daemon, settings }: DoctorContext): number[] {
+  return daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
+}
+
+/** The rules that send mail to spamd; undefined after reporting that none does. */
+function findRedirects(
   findings: Findings,
-  {
-    filter,
-    translation,
-    hasExceptions,
-  }: { filter: readonly PfRule[]; translation: readonly PfRule[]; hasExceptions: boolean },
-): void {
-  const { probe, settings, daemon } = context
-  const ports = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
-  const all = [...translation, ...filter]
+  all: readonly PfRule[],
+  ports: readonly number[],
+): PfRule[] | undefined {
   const forMail = all.filter(
     ({ redirect, toPort }) => redirect?.port !== undefined && (toPort === '25' || toPort === 'smtp'),
   )
   const redirects = redirectsOf(forMail, ports)
-  if (redirects.length === 0) {
-    const elsewhere = forMail.find(({ redirect }) => redirect?.port !== 25)
+  if (redirects.length > 0) return redirects
+  const elsewhere = forMail.find(({ redirect }) => redirect?.port !== 25)
+  if (elsewhere === undefined) {
+    findings.error('pf.redirect', 'no rule sends mail to spamd', 'add the rules of docs/examples/pf.conf')
+  } else {
     findings.error(
       'pf.redirect',
-      elsewhere === undefined
-        ? 'no rule sends mail to spamd'
-        : `mail is sent to port ${elsewhere.redirect!.port}, but spamd listens on ${ports.join(', ')}: ${elsewhere.text}`,
-      elsewhere === undefined
-        ? 'add the rules of docs/examples/pf.conf'
-        : `name port ${ports[0]} in pf.conf; ${RELOAD}`,
+      `mail is sent to port ${elsewhere.redirect!.port}, but spamd listens on ${ports.join(', ')}: ${elsewhere.text}`,
+      `name port ${ports[0]} in pf.conf; ${RELOAD}`,
     )
-    return
   }
-  const wrong = redirects.find(({ redirect }) => redirect!.kind === 'divert-to')
-  if (probe.system === 'freebsd' && wrong !== undefined) {
+  return undefined
+}
+
+/** Reports redirections that FreeBSD drops; true if no mail arrives at all. */
+function checkFreebsd(findings: Findings, redirects: readonly PfRule[]): boolean {
+  const divert = redirects.find(({ redirect }) => redirect!.kind === 'divert-to')
+  if (divert !== undefined) {
     findings.error(
       'pf.redirect',
-      `divert-to is divert(4) on FreeBSD and drops the packets: ${wrong.text}`,
+      `divert-to is divert(4) on FreeBSD and drops the packets: ${divert.text}`,
       'use rdr: docs/examples/freebsd/pf.conf',
     )
-    return
+    return true
   }
   const loopback6 = redirects.find(({ redirect }) => redirect!.address === '::1')
-  if (probe.system === 'freebsd' && loopback6 !== undefined) {
+  if (loopback6 !== undefined) {
     findings.error(
       'pf.redirect',
       `FreeBSD drops what is redirected to ::1: ${loopback6.text}`,
       `name an IPv6 address of the interface, and spamd -l it; ${RELOAD}`,
     )
   }
+  return false
+}
+
+function checkRules(context: DoctorContext, findings: Findings, rules: MailRules): void {
+  const redirects = findRedirects(findings, [...rules.translation, ...rules.filter], rules.ports)
+  if (redirects === undefined) return
+  if (context.probe.system === 'freebsd' && checkFreebsd(findings, redirects)) return
   const families = ([4, 6] as const).filter((family) =>
     redirects.some((rule) => (rule.family ?? family) === family),
   )
-  if (!families.includes(6)) {
-    findings.info('pf.ipv6', 'no rule sends IPv6 mail to spamd')
-  }
+  if (!families.includes(6)) findings.info('pf.ipv6', 'no rule sends IPv6 mail to spamd')
   for (const family of families) {
     const outside = redirects.find((rule) => (rule.family ?? family) === family)?.interface
-    const packet = { family, interface: outside, tables: [] as string[] }
-    checkStranger(context, findings, wayOf(filter, translation, packet, ports), family)
-    checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [WHITE] }, ports), family, WHITE)
-    if (opensPools(context, family)) {
-      checkExempt(findings, wayOf(filter, translation, { ...packet, tables: [POOLS] }, ports), family, POOLS)
-    }
-    if (hasExceptions) {
-      checkExempt(
-        findings,
-        wayOf(filter, translation, { ...packet, tables: [ALLOWED] }, ports),
-        family,
-        ALLOWED,
-      )
-    }
-    const namesExceptions = all.some(({ from }) => from.includes(`<${EXCEPTIONS}>`))
-    const way = wayOf(filter, translation, { ...packet, tables: [EXCEPTIONS] }, ports)
-    if (namesExceptions) checkExempt(findings, way, family, EXCEPTIONS)
-    else if (family === 4)
-      findings.info('pf.nospamd', 'no rule exempts a table of your own, such as <nospamd>')
+    checkFamily(context, findings, rules, { family, interface: outside })
+  }
+}
+
+/** Where unknown hosts and the members of each table get with one address family. */
+function checkFamily(
+  context: DoctorContext,
+  findings: Findings,
+  { filter, translation, ports, hasExceptions }: MailRules,
+  packet: { family: 4 | 6; interface: string | undefined },
+): void {
+  const { family } = packet
+  const wayFrom = (...tables: string[]): Way => wayOf(filter, translation, { ...packet, tables }, ports)
+  checkStranger(context, findings, wayFrom(), family)
+  const namesOwn = [...translation, ...filter].some(({ from }) => from.includes(`<${EXCEPTIONS}>`))
+  const tables = [
+    WHITE,
+    ...(opensPools(context, family) ? [POOLS] : []),
+    ...(hasExceptions ? [ALLOWED] : []),
+    ...(namesOwn ? [EXCEPTIONS] : []),
+  ]
+  for (const table of tables) checkExempt(findings, wayFrom(table), family, table)
+  if (!namesOwn && family === 4) {
+    findings.info('pf.nospamd', 'no rule exempts a table of your own, such as <nospamd>')
   }
 }
 
@@ -276,12 +297,10 @@ function checkExempt(findings: Findings, way: Way, family: number, table: string
 async function checkLog(
   context: DoctorContext,
   findings: Findings,
-  filter: readonly PfRule[],
-  translation: readonly PfRule[],
+  { filter, translation, ports }: MailRules,
 ): Promise<void> {
-  const { probe, daemon, settings } = context
+  const { probe, daemon } = context
   if (daemon.kind === 'status' && daemon.status.mode === 'block-lists') return
-  const ports = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
   const outside = redirectsOf([...translation, ...filter], ports)[0]?.interface
   const { logTo } = wayOf(filter, translation, { family: 4, interface: outside, tables: [WHITE] }, ports)
   if (logTo.length === 0) {
@@ -301,23 +320,25 @@ async function checkLog(
       freebsd: `sysrc spamdctl_spamlogd_pflog_if=${logTo[0]}; service spamdctl_spamlogd restart`,
       linux: `spamlogd -l ${logTo[0]}`,
     }[probe.system]
-    findings.error(
-      'pf.pflog',
-      `the rules log to ${logTo.join(', ')}, but spamlogd watches ${watched}`,
-      command,
-    )
+    const text = `the rules log to ${logTo.join(', ')}, but spamlogd watches ${watched}`
+    findings.error('pf.pflog', text, command)
   }
-  for (const name of logTo) {
-    const shown = await probe.run('ifconfig', [name])
-    const [facts] = parseIfconfig(outputOf(shown) ?? '')
-    if (facts === undefined) {
-      findings.error(
-        'pf.pflog',
-        `there is no interface ${name}: packets are not logged, and no error is shown`,
-        `ifconfig ${name} create up`,
-      )
-    } else if (!facts.isUp) findings.error('pf.pflog', `the interface ${name} is down`, `ifconfig ${name} up`)
-    else if (watched === undefined || watched === name)
-      findings.ok('pf.pflog', `${name} is up${watched === undefined ? '' : ' and watched by spamlogd'}`)
-  }
+  for (const name of logTo) await checkLogDevice(context, findings, name, watched)
+}
+
+/** Whether a packet log is there and up; `watched` is the one of spamlogd, undefined if that does not run. */
+async function checkLogDevice(
+  { probe }: DoctorContext,
+  findings: Findings,
+  name: string,
+  watched: string | undefined,
+): Promise<void> {
+  const shown = await probe.run('ifconfig', [name])
+  const [facts] = parseIfconfig(outputOf(shown) ?? '')
+  if (facts === undefined) {
+    const text = `there is no interface ${name}: packets are not logged, and no error is shown`
+    findings.error('pf.pflog', text, `ifconfig ${name} create up`)
+  } else if (!facts.isUp) findings.error('pf.pflog', `the interface ${name} is down`, `ifconfig ${name} up`)
+  else if (watched === undefined || watched === name)
+    findings.ok('pf.pflog', `${name} is up${watched === undefined ? '' : ' and watched by spamlogd'}`)
 }

@@ -69,7 +69,7 @@ export function debianPlan(input: InitInput): InitPlan {
     ...pulls.commands,
     command(
       ['systemctl', 'enable', '--now', 'spamd-allow.timer'],
-      'ask DNS twice a day for the networks of exceptions',
+      'look up the networks of exceptions in DNS twice a day',
       false,
     ),
     // Last: until here mail takes its previous path. The unit loads the rules when the sets are filled.

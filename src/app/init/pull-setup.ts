@@ -164,7 +164,7 @@ function systemdStarters({ peer, example, isThere, programFolder }: PullInput): 
     files: [
       {
         path: '/etc/default/spamd-pull',
-        purpose: 'whom spamd-pull.service asks',
+        purpose: 'gateway from which spamd-pull.service fetches changes',
         mode: 0o644,
         content: { kind: 'lines', ifMissing: '', lines: [variableLine('PEERS', peer)] },
       },

@@ -18,31 +18,38 @@ export async function checkSources(lists: readonly ConfiguredList[], feedUser: s
   return [...problems.values()]
 }
 
+/** How a local source is used: the access that it needs, the bit of the mode for it, and the words for messages. */
+const USES = {
+  file: { access: constants.R_OK, bit: 4, verb: 'read' },
+  exec: { access: constants.X_OK, bit: 1, verb: 'run' },
+} as const
+
 function checkSource(source: ListSource, user: SystemUser | undefined): Problem | undefined {
-  const { method, location } = source
+  const { method, location, name } = source
   if (method !== 'file' && method !== 'exec') return undefined
-  const program = location.split(/[ \t]+/).find((word) => word !== '') ?? ''
+  const { access, bit, verb } = USES[method]
+  const file = method === 'file' ? location : (location.split(/[ \t]+/).find((word) => word !== '') ?? '')
   // A program without a slash is searched in PATH, which need not be ours.
-  if (method === 'exec' && !program.includes('/')) return undefined
-  const path = resolve('/', method === 'file' ? location : program)
+  if (method === 'exec' && !file.includes('/')) return undefined
+  const path = resolve('/', file)
   try {
-    accessSync(path, method === 'file' ? constants.R_OK : constants.X_OK)
+    accessSync(path, access)
   } catch (error) {
-    const what = method === 'file' ? `Can't open ${location} by file method` : `cannot run ${program}`
-    return {
-      message: `${what}: ${reasonOf(error)}`,
-      hint: `list ${source.name} of spamd.conf`,
-      isError: true,
-    }
+    const what = method === 'file' ? `Can't open ${file} by file method` : `cannot run ${file}`
+    return { message: `${what}: ${reasonOf(error)}`, hint: `list ${name} of spamd.conf`, isError: true }
   }
-  if (user === undefined || user.uid === 0 || source.isAsRoot === true) return undefined
-  const { uid, gid, mode } = statSync(path)
-  const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
-  if (((mode >> shift) & (method === 'file' ? 4 : 1)) !== 0) return undefined
-  const verb = method === 'file' ? 'read' : 'run'
+  if (user === undefined || source.isAsRoot === true || isAllowed(path, user, bit)) return undefined
   return {
     message: `${user.name}, the user of spamd-setup, may not ${verb} ${path}`,
-    hint: `let others ${verb} it, or add :as_root: to list ${source.name}`,
+    hint: `let others ${verb} it, or add :as_root: to list ${name}`,
     isError: true,
   }
+}
+
+/** True if the mode of a file has the bit for this user. */
+function isAllowed(path: string, user: SystemUser, bit: number): boolean {
+  if (user.uid === 0) return true
+  const { uid, gid, mode } = statSync(path)
+  const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0
+  return ((mode >> shift) & bit) !== 0
 }

@@ -32,7 +32,7 @@ export function describeStoreFailure(settled: SettledSource): Problem | undefine
   const { source, storeFailure } = settled
   if (storeFailure === undefined) return undefined
   return {
-    message: `Could not keep ${nameOf(source)}: ${storeFailure.reason}; it is loaded, and the last good copy is kept`,
+    message: `Could not store ${nameOf(source)}: ${storeFailure.reason}; it is loaded, and the last good copy is kept`,
     hint: storeFailure.hint,
     isError: true,
   }

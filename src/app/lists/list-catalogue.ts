@@ -69,7 +69,7 @@ export const LIST_CATALOGUE: readonly CatalogueEntry[] = [
     location: 'www.bsdly.net/~peter/bsdly.net.traplist',
     families: '4',
     format: 'one address a line, # comments',
-    pace: 'made hourly, ten minutes past; ask after that',
+    pace: 'generated hourly at ten past; fetch after that',
     terms: 'see www.bsdly.net',
   },
   {

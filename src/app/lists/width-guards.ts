@@ -130,7 +130,7 @@ function intersectIpv6(set: IpRangeSet, right: IpRangeSet): IpRangeSet {
 
 const NOTE_MESSAGES = {
   wide: 'items wider than /8, or /19 in IPv6',
-  'special-use': 'ranges of private or reserved addresses, which no mail comes from',
+  'special-use': 'ranges of private or reserved addresses, from which no mail comes',
   'special-use-cut': 'ranges of private or reserved addresses were removed',
 }
 

@@ -268,7 +268,7 @@ function decides(tuple: GreyEntry, nowSec: number): boolean {
 function unseen(name: string): Verdict {
   return verdict(
     'unseen',
-    `what happens to ${name} cannot be told, since the database cannot be read`,
+    `cannot tell what happens to ${name}, since the database cannot be read`,
     undefined,
     'run it as root, or spamdctl doctor',
   )

@@ -6,7 +6,7 @@ const ACTIONS = {
   create: 'new',
   extend: 'lines added',
   replace: 'replaces the installed one',
-  'write-beside': 'differs: written beside it',
+  'write-beside': 'differs: new text written to FILE.new',
 } as const
 
 /** Every file as a diff, every command, and the steps to do by hand. */

@@ -15,13 +15,13 @@ export function renderPoolAdvice(
     const seen = `${ofSenders(oneNetwork)} came from three or more addresses of one /24 or /64: ${outcome(oneNetwork)}`
     sentences.push(
       hasPoolKeys
-        ? `pools: ${seen}; spamd knows such pools by their networks already`
+        ? `pools: ${seen}; spamd already treats such pools as one client`
         : `advice: spamd --grey-prefix4 24 --grey-prefix6 64: ${seen}`,
     )
   }
   if (spread.mails > 0) {
     sentences.push(
-      `pools: ${ofSenders(spread)} came from several networks, which no pool key knows again: ${outcome(spread)}`,
+      `pools: ${ofSenders(spread)} came from several networks, which no pool key covers: ${outcome(spread)}`,
     )
   }
   for (const candidate of candidates) sentences.push(candidateText(candidate))

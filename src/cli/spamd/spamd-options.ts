@@ -81,7 +81,7 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
     summary: 'learn only: let every client that retries pass for a day, and record what would have happened',
   },
   ...SENDER_OPTIONS,
-  { long: 'max-tuples', value: 'NUMBER', summary: 'maximum number of tuples; the oldest are removed first' },
+  { long: 'max-tuples', value: 'NUMBER', summary: 'maximum number of tuples (default 5000000)' },
   { long: 'max-tuples-per-ip', value: 'NUMBER', summary: 'maximum number of tuples per address' },
   {
     long: 'max-tuple-bytes',

@@ -231,8 +231,11 @@ export class SenderChecks implements SenderCheckSink {
       isAllowListed: isGood,
     }
     const isFreed = isDue && !attempt.mayPromote && finding.attempt.mayPromote
-    if (!isFreed && !isGood && finding.spfPass === undefined && finding.isSpfFail !== true) return
-    const dropped = this.#queue.push({ finding, atSec })
+    if (isFreed || changesSomething(finding)) this.#store({ finding, atSec })
+  }
+
+  #store(queued: QueuedFinding): void {
+    const dropped = this.#queue.push(queued)
     this.counters.skipped += dropped.length
     this.#writer.notify()
   }
@@ -285,4 +288,9 @@ export class SenderChecks implements SenderCheckSink {
     }
     onPromoted(ip)
   }
+}
+
+/** True if DNS said something that the store acts on. */
+function changesSomething({ isAllowListed, spfPass, isSpfFail }: AttemptFinding): boolean {
+  return isAllowListed === true || spfPass !== undefined || isSpfFail === true
 }

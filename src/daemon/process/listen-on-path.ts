@@ -79,7 +79,7 @@ function checkFolder(path: string, isPrivileged: boolean): void {
   if (distrust === undefined) return
   throw cannotListen(
     path,
-    `${distrust}, who could turn our rights on other files`,
+    `${distrust}, who could misuse our privileges on other files`,
     `put the socket into a folder that only root can write: install -d -m 0755 -o root ${folder}`,
   )
 }

@@ -92,25 +92,30 @@ export class TupleLimits {
     return this.#tuples.sources
   }
 
+  /** Which tuples may be evicted: those created before this time, which are all if there are few. */
+  #candidates(wantedCount: number): { isSmall: boolean; createdBefore: number } {
+    const { ages } = this.#tuples
+    const total = ages.total() + ages.totalPools()
+    if (total <= STRETCH_TUPLES) return { isSmall: true, createdBefore: Number.MAX_SAFE_INTEGER }
+    const count = Math.max(wantedCount, Math.ceil(total * CANDIDATE_SHARE))
+    return { isSmall: false, createdBefore: ages.createdBefore(count) }
+  }
+
   /** `ofPools`: only tuples of pools, or only those of addresses; undefined is both. */
   #evictOldest(wantedCount: number, ofPools: boolean | undefined): number {
     const { ages } = this.#tuples
     ages.flush()
-    const total = ages.total() + ages.totalPools()
-    const isSmall = total <= STRETCH_TUPLES
-    const candidateCount = isSmall ? wantedCount : Math.max(wantedCount, Math.ceil(total * CANDIDATE_SHARE))
-    const createdBefore = isSmall ? Number.MAX_SAFE_INTEGER : ages.createdBefore(candidateCount)
+    const { isSmall, createdBefore } = this.#candidates(wantedCount)
     let evictedCount = 0
     let wrapCount = 0
     while (evictedCount < wantedCount) {
       const start = isSmall ? BEFORE_FIRST_TUPLE : this.#sweepAfter
       // Small ones are sorted as a whole; in the first round of a large one those that came back are spared.
-      const stretch = this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)
-      for (const tuple of stretch) {
-        if (!isSmall && wrapCount < 2 && tuple.bcount > 1) continue
-        if (ofPools !== undefined && isOfPool(tuple) !== ofPools) continue
+      const sparesRetried = !isSmall && wrapCount < 2
+      for (const tuple of this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)) {
         if (evictedCount === wantedCount) break
-        if (this.#tuples.deleteStored(tuple)) evictedCount += 1
+        if (sparesRetried && tuple.bcount > 1) continue
+        if (isOfKind(tuple, ofPools) && this.#tuples.deleteStored(tuple)) evictedCount += 1
       }
       if (evictedCount === wantedCount) break
       const next = this.#tuples.keyBehind(start, STRETCH_TUPLES)
@@ -121,6 +126,10 @@ export class TupleLimits {
     ages.flush()
     return evictedCount
   }
+}
+
+function isOfKind(tuple: StoredTuple, ofPools: boolean | undefined): boolean {
+  return ofPools === undefined || isOfPool(tuple) === ofPools
 }
 
 function isOfPool({ ip, helo }: StoredTuple): boolean {

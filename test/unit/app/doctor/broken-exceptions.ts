@@ -67,7 +67,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
     finding: {
       id: 'allow.filled',
       level: 'error',
-      message: 'the packet filter has no table spamd-allow: exceptions wait as anybody',
+      message: 'the packet filter has no table spamd-allow: exceptions have no effect',
       fix: 'docs/examples',
     },
     isDocumented: true,
@@ -100,7 +100,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
     finding: {
       id: 'nft.allow',
       level: 'error',
-      message: 'IPv4 mail from @spamd-allow is sent to spamd, so that exceptions wait as anybody',
+      message: 'IPv4 mail from @spamd-allow is sent to spamd, so exceptions have no effect',
       fix: 'ip saddr @spamd-allow accept',
     },
   },

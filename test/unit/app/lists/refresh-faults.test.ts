@@ -85,7 +85,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
       await server.close()
       expect(run.rc).toBe(1)
       expect(run.stderr).toMatch(
-        /^spamd-setup: Could not keep blacklist a: cannot write .*\/a\.list: No space left on device; it is loaded, and the last good copy is kept\n/,
+        /^spamd-setup: Could not store blacklist a: cannot write .*\/a\.list: No space left on device; it is loaded, and the last good copy is kept\n/,
       )
       expect(run.sent[0]).toMatch(/^a;"SPAM %A";inet;20000;|^a;"SPAM %A";inet;\d+;11\.3\./)
       expect(await scene.stateFile('a.list')).toEqual(before)

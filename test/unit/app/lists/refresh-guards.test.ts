@@ -64,7 +64,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
         'spamd-setup: a: ranges of private or reserved addresses were removed: 1',
         'blacklist b 3 entries',
         'spamd-setup: b: items wider than /8, or /19 in IPv6: 1, first line 2',
-        'spamd-setup: b: ranges of private or reserved addresses, which no mail comes from: 1',
+        'spamd-setup: b: ranges of private or reserved addresses, from which no mail comes: 1',
         '',
       ].join('\n'),
     )

@@ -503,7 +503,7 @@ describe('a mail address or a domain', () => {
       const { verdict } = (await why(subject, unreadable)).report
       expect(verdict).toMatchObject({ state: 'unseen', changesSec: undefined })
       expect(verdict.sentence).toBe(
-        `what happens to ${subject} cannot be told, since the database cannot be read`,
+        `cannot tell what happens to ${subject}, since the database cannot be read`,
       )
     }
     // What the packet filter and the lists say is known all the same.

@@ -347,7 +347,7 @@ advice: spamd -G 6m:4h:36d: mail waits 10m instead of 40m, and 0 of 100 lost cli
       const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(await build(play)))
       expect(text).toContain(`advice: spamd --grey-prefix4 24 --grey-prefix6 64: ${NEAR}\n`)
       expect(text).toContain(
-        'pools: 1 mail of 1 sender came from several networks, which no pool key knows again: 0 passed, 1 did not\n',
+        'pools: 1 mail of 1 sender came from several networks, which no pool key covers: 0 passed, 1 did not\n',
       )
       expect(text).toContain(
         'advice: spread.example sent 1 mail from 3 addresses in 3 networks: 0 passed, 1 did not; whether its SPF record names them: spamdctl allow add --dry-run spread.example\n',
@@ -363,7 +363,7 @@ advice: spamd -G 6m:4h:36d: mail waits 10m instead of 40m, and 0 of 100 lost cli
         await store.editAllowed([{ operation: 'put', source }], NOW)
       })
       const text = await runAdvise(optionsOf([], ADVISE_OPTIONS), { ...partsOf(path), hasPoolKeys: true })
-      expect(text).toContain(`pools: ${NEAR}; spamd knows such pools by their networks already\n`)
+      expect(text).toContain(`pools: ${NEAR}; spamd already treats such pools as one client\n`)
       expect(text).not.toContain('spread.example')
       expect(text).not.toContain('no pool key knows')
     })

@@ -85,7 +85,7 @@ test('with rights, a folder that others can write is refused and nothing is made
   chmodSync(folder, 0o777)
   await expect(listenOnPath(newServer(), path, { isPrivileged: true })).rejects.toMatchObject({
     code: 'ERR_CONTROL_SOCKET',
-    message: `cannot listen on ${path}: ${folder} can be written by every user, who could turn our rights on other files`,
+    message: `cannot listen on ${path}: ${folder} can be written by every user, who could misuse our privileges on other files`,
   })
   expect(readdirSync(folder)).toEqual([])
   chmodSync(folder, 0o700)
