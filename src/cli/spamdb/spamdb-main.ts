@@ -252,10 +252,13 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
     call.format === 'classic'
       ? undefined
       : (await import('./entry-renderers.js')).openRenderer(call.format, humanSetting(parts))
+  const render = (entry: Entry): string => rendering?.render(entry) ?? `${formatSpamdbLine(entry)}\n`
+  const write = (text = ''): void => {
+    if (text !== '') parts.writeOut(Buffer.from(text, 'latin1'))
+  }
   const show: DatabaseUse = async (store) => {
     const reporter = new FailureReporter(parts, call.hasLiteralKeys)
-    const header = rendering?.start() ?? ''
-    if (header !== '') parts.writeOut(Buffer.from(header, 'latin1'))
+    write(rendering?.start())
     // An entry that cannot be read is reported and counts as missing, and the next key is tried.
     const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
       try {
@@ -274,16 +277,16 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
       for (const key of batch) {
         keyCount += 1
         const entryKey = key === '' ? undefined : parseTypedKey(key)
-        const entry = entryKey === undefined ? undefined : await lookUp(entryKey)
-        if (entry === undefined) {
+        const entry = entryKey && (await lookUp(entryKey))
+        if (entry !== undefined) text += render(entry)
+        else {
           missCount += 1
-          if (hintForMisplacedOption(key) !== undefined) hasMisplacedOption = true
-        } else text += rendering?.render(entry) ?? `${formatSpamdbLine(entry)}\n`
+          hasMisplacedOption ||= hintForMisplacedOption(key) !== undefined
+        }
       }
-      if (text !== '') parts.writeOut(Buffer.from(text, 'latin1'))
+      write(text)
     }
-    const trailer = rendering?.end() ?? ''
-    if (trailer !== '') parts.writeOut(Buffer.from(trailer, 'latin1'))
+    write(rendering?.end())
     if (hasMisplacedOption && !call.hasLiteralKeys) complain(parts, `hint: ${hintForMisplacedOption('-a')}`)
     return keyCount === 0 ? 1 : Math.min(missCount, MAX_EXIT)
   }
