@@ -351,7 +351,9 @@ test.skipIf(skipUnlessRoot('two processes of two users'))(
     chownSync(join(folder, 'run'), 65534, 65534)
     const pair = launch()
     expect((await pair.ended()).code).toBe(1)
-    expect(pair.stderr).toContain(`${folder}/run belongs to user number 65534, who could misuse our privileges`)
+    expect(pair.stderr).toContain(
+      `${folder}/run belongs to user number 65534, who could misuse our privileges`,
+    )
     expect(readdirSync(join(folder, 'run'))).toEqual([])
   },
 )
