@@ -1,54 +1,36 @@
 /**
- * How much of what the code does its tests notice: changes a copy of the work tree in one place at a time and runs the
- * unit tests that import the changed file: those of its layer, then those of the layers that use it. Prints what no test
- * noticed, and the share that was noticed for each layer. A change without which these tests end and with which they do
- * not counts as noticed when it is its own layer's tests that hang; hanging tests of other layers leave it undecided, and
- * that counts as not noticed. Not in the gate: a hundred changes take about ten minutes.
+ * How much of what the code does its tests notice. Of each layer a sample of single changes is built into a copy of the
+ * work tree, each behind a switch, the programs as well. One run without any change tells which test file comes by which
+ * change, in all its processes, and how long every test takes. Then each change is switched on for the test files that
+ * come by it, those of its own layer first, the quickest first, up to the first that fails.
  *
- *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--count 60] [--seed 1] [--timeout 60]
+ * Every change is decided. A test that fails counts only if it passes without the change right behind. A test that
+ * takes ten times what it took (and 15 s) is taken for one that never ends only if, without the change, it keeps
+ * within the same limits right behind; else the machine is slow, and it gets twice as long. Prints what no test noticed,
+ * and the share that was noticed. Not in the gate: twenty changes take about five minutes.
+ *
+ *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--count 20] [--seed 1]
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
-import { findMutants, type Mutant } from './find-mutants.js'
+import { findMutants } from './find-mutants.js'
+import { type Candidate, MutantCopy } from './mutant-copy.js'
+import { type Outcome, TestRunner } from './test-runner.js'
+import { testsOf } from './tests-of-layer.js'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const { values: flags } = parseArgs({
   options: {
     layer: { type: 'string', default: 'ip,codec,domain' },
     only: { type: 'string', default: '' },
-    count: { type: 'string', default: '60' },
+    count: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
-    timeout: { type: 'string', default: '60' },
   },
 })
 
-/** Whose tests are asked after a layer's own: those of the layers that use it directly. */
-const USED_BY: Readonly<Record<string, readonly string[]>> = {
-  ip: ['codec', 'domain'],
-  codec: ['feeds', 'firewall', 'daemon/smtp', 'app/database'],
-  domain: ['db', 'app/database'],
-  db: ['app', 'cli/spamdb'],
-  firewall: ['daemon/grey'],
-  feeds: ['app/lists'],
-  platform: ['feeds', 'firewall', 'app'],
-  cli: ['app', 'daemon/process'],
-}
-
-/** Tests that start the changed files in processes of their own, so that they import none of them. */
-const STARTED_BY: Readonly<Record<string, string>> = {
-  'daemon/process': 'test/unit/daemon/process/two-processes.test.ts',
-}
-
-interface Candidate extends Mutant {
-  layer: string
-  /** Relative to the work tree. */
-  path: string
-  text: string
-}
+/** How often a slow machine is given twice the time. */
+const MAX_DOUBLINGS = 4
 
 /** Numbers from 0 to below `limit`, the same for the same seed (xorshift32). */
 function makeRandom(seed: number): (limit: number) => number {
@@ -74,114 +56,22 @@ function candidatesOf(layer: string): Candidate[] {
   })
 }
 
-/** `count` of them, each at most once, in random order. */
-function sample<Item>(items: Item[], count: number, random: (limit: number) => number): Item[] {
+/** `count` of them, each at most once, in the order of the files. */
+function sample(items: Candidate[], count: number, random: (limit: number) => number): Candidate[] {
   const left = [...items]
-  const taken: Item[] = []
+  const taken: Candidate[] = []
   while (taken.length < count && left.length > 0) {
     const at = random(left.length)
     taken.push(left[at]!)
     left[at] = left.at(-1)!
     left.pop()
   }
-  return taken
+  return taken.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.start - b.start))
 }
 
-/** A copy of what unit tests read; ends with the process. */
-function makeCopy(): string {
-  const copy = mkdtempSync(join(tmpdir(), 'spamdctl-mutants-'))
-  process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-  const listed = spawnSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 26 })
-  for (const path of listed.stdout.split('\0')) {
-    if (path !== '') cpSync(join(ROOT, path), join(copy, path), { verbatimSymlinks: true })
-  }
-  for (const built of ['node_modules', 'dist']) symlinkSync(join(ROOT, built), join(copy, built))
-  return copy
-}
+const say = (line: string) => process.stdout.write(`${line}\n`)
 
-type Result = 'passed' | 'failed' | 'slow'
-
-const testsOf = (layers: readonly string[]) => layers.map((layer) => `test/unit/${layer}/**/*.test.ts`)
-
-/**
- * What the tests that import the file make of it; `slow`: they did not end in time, which a change can cause (a loop
- * without end) and a loaded machine as well. `include`: which tests may run.
- */
-async function runTests(
-  copy: string,
-  path: string,
-  include: string[],
-  stdio: 'ignore' | 'inherit' = 'ignore',
-  selection = ['related', path],
-): Promise<Result> {
-  const config = join(copy, 'vitest.mutants.config.mjs')
-  writeFileSync(config, `export default { test: ${JSON.stringify({ include, testTimeout: 30_000 })} }\n`)
-  const vitest = join(copy, 'node_modules/vitest/vitest.mjs')
-  const words = [
-    ...selection,
-    '--run',
-    '--bail=1',
-    '--passWithNoTests',
-    '--reporter=dot',
-    `--config=${config}`,
-  ]
-  // A group of its own, so that the workers end with it.
-  const child = spawn(process.execPath, [vitest, ...words], { cwd: copy, stdio, detached: true })
-  const stop = () => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL')
-    } catch {
-      // It has ended already.
-    }
-  }
-  process.on('exit', stop)
-  let isLate = false
-  const timer = setTimeout(() => {
-    isLate = true
-    stop()
-  }, Number(flags.timeout) * 1000)
-  const [exitCode] = (await once(child, 'exit')) as [number | null]
-  clearTimeout(timer)
-  process.off('exit', stop)
-  if (isLate) return 'slow'
-  return exitCode === 0 ? 'passed' : 'failed'
-}
-
-async function measure(copy: string, layer: string): Promise<void> {
-  const all = candidatesOf(layer)
-  const chosen = sample(all, Number(flags.count), makeRandom(Number(flags.seed)))
-  const ownTests = testsOf([layer])
-  // A part of a layer is used by the rest of that layer.
-  const wider = layer.includes('/') ? [layer.replace(/\/.*/, '')] : []
-  const furtherTests = testsOf([layer, ...wider, ...(USED_BY[layer] ?? [])])
-  let noticed = 0
-  let slow = 0
-  let undecided = 0
-  for (const mutant of chosen) {
-    const { path, text, start, end, replacement } = mutant
-    writeFileSync(join(copy, path), text.slice(0, start) + replacement + text.slice(end))
-    let result: Result | 'undecided' = await runTests(copy, path, ownTests)
-    if (result === 'slow') slow += 1
-    if (result === 'passed') {
-      result = await runTests(copy, path, furtherTests)
-      const starter = STARTED_BY[layer]
-      if (result === 'passed' && starter !== undefined)
-        result = await runTests(copy, path, [starter], 'ignore', ['run'])
-      if (result === 'slow') result = 'undecided'
-    }
-    writeFileSync(join(copy, path), text)
-    if (result === 'undecided') undecided += 1
-    else if (result !== 'passed') noticed += 1
-    if (result !== 'failed') process.stdout.write(`${result}: ${describe(mutant)}\n`)
-  }
-  const share = chosen.length === 0 ? 100 : (noticed / chosen.length) * 100
-  process.stdout.write(
-    `${layer}: ${noticed} of ${chosen.length} changes noticed (${share.toFixed(1)} %; ${slow} of them by the time limit; ${undecided} undecided), ${all.length} are possible\n`,
-  )
-}
-
-/** `src/ip/cidr.ts:12: boundary: a < b -> <=`. */
+/** `src/ip/cidr.ts:12: boundary: a < b: < -> <=`. */
 function describe({ path, text, start, end, replacement, kind }: Candidate): string {
   const line = text.slice(0, start).split('\n').length
   const lineText = text
@@ -190,14 +80,99 @@ function describe({ path, text, start, end, replacement, kind }: Candidate): str
   return `${path}:${line}: ${kind}: ${lineText.slice(0, 90)}: ${text.slice(start, end).slice(0, 40)} -> ${replacement.slice(0, 45)}`
 }
 
-const copy = makeCopy()
-for (const layer of flags.layer.split(',')) {
-  // Otherwise every change would count as noticed.
-  const path = candidatesOf(layer)[0]?.path
-  if (path !== undefined && (await runTests(copy, path, testsOf([layer]), 'inherit')) !== 'passed') {
-    process.stderr.write(`run-mutants: the unit tests of ${layer} fail without any change\n`)
-    process.exit(1)
+/** What the tests make of the change that `number` switches on; `undecided`: the machine never was quick enough. */
+async function decide(number: number, files: readonly string[]): Promise<Outcome | { kind: 'undecided' }> {
+  let left = [...files]
+  let patience = 1
+  while (left.length > 0) {
+    copy.set(number)
+    const outcome = await runner.run(left, patience)
+    copy.set('off')
+    if (outcome.kind === 'passed') return outcome
+    let unchanged = await runner.run([outcome.file], patience, outcome.testId)
+    // It may need what tests before it do.
+    if (unchanged.kind === 'failed' && outcome.testId !== undefined)
+      unchanged = await runner.run([outcome.file], patience)
+    if (unchanged.kind === 'passed') return outcome
+    if (unchanged.kind === 'failed') {
+      say(`  fails without a change as well: ${unchanged.file}: ${unchanged.what}`)
+      left = left.filter((file) => file !== outcome.file)
+    } else if (patience < 2 ** MAX_DOUBLINGS) patience *= 2
+    else return { kind: 'undecided' }
   }
-  await measure(copy, layer)
+  return { kind: 'passed' }
 }
+
+/**
+ * Runs test files without any change, then each change for those that come by it, the quickest first. Returns what became
+ * of the changes, by number, and tells of those that were noticed.
+ */
+async function ask(
+  files: readonly string[],
+  numbers: readonly number[],
+  chosen: readonly Candidate[],
+): Promise<Map<number, Decision>> {
+  const startMs = performance.now()
+  copy.set('record')
+  const failing = await runner.measure(files)
+  copy.set('off')
+  const hits = copy.takeHits()
+  for (const [file, what] of failing) say(`  left out, fails without a change: ${file}: ${what}`)
+  say(
+    `  ${files.length} test files without any change in ${((performance.now() - startMs) / 1000).toFixed(0)} s`,
+  )
+  const ordered = files
+    .filter((file) => !failing.has(file))
+    .sort((a, b) => runner.fileMs(a) - runner.fileMs(b))
+  const decisions = new Map<number, Decision>()
+  for (const number of numbers) {
+    const coming = ordered.filter((file) => hits.get(file)?.has(number))
+    const outcome = await decide(number, coming)
+    decisions.set(number, { kind: outcome.kind, askedCount: coming.length })
+    if (outcome.kind === 'failed' || outcome.kind === 'late')
+      say(`${outcome.kind}: ${describe(chosen[number - 1]!)}: ${outcome.file}: ${outcome.what}`)
+  }
+  return decisions
+}
+
+interface Decision {
+  kind: Outcome['kind'] | 'undecided'
+  /** Test files that come by the change. */
+  askedCount: number
+}
+
+async function measure(layer: string, all: Candidate[]): Promise<void> {
+  const chosen = sample(all, Number(flags.count), makeRandom(Number(flags.seed)))
+  const startMs = performance.now()
+  runner.stop()
+  copy.install(chosen)
+  say(`${layer}, seed ${flags.seed}`)
+  const counts = { failed: 0, late: 0, passed: 0, undecided: 0 }
+  const askedCounts = new Map<number, number>()
+  let left = chosen.map((_, at) => at + 1)
+  for (const files of testsOf(layer)) {
+    if (left.length === 0) break
+    const decisions = await ask(files, left, chosen)
+    for (const [number, { kind, askedCount }] of decisions) {
+      if (kind !== 'passed') counts[kind] += 1
+      if (kind === 'undecided') say(`undecided: ${describe(chosen[number - 1]!)}`)
+      askedCounts.set(number, (askedCounts.get(number) ?? 0) + askedCount)
+    }
+    left = left.filter((number) => decisions.get(number)!.kind === 'passed')
+  }
+  for (const number of left)
+    say(`NOT NOTICED by ${askedCounts.get(number)} test files that come by: ${describe(chosen[number - 1]!)}`)
+  const noticed = counts.failed + counts.late
+  const share = chosen.length === 0 ? 100 : (noticed / chosen.length) * 100
+  const minutes = (performance.now() - startMs) / 60_000
+  say(
+    `${layer}: seed ${flags.seed}: ${noticed} of ${chosen.length} changes noticed (${share.toFixed(1)} %; ${counts.late} of them by tests that no longer end; ${counts.undecided} undecided), ${all.length} are possible, ${minutes.toFixed(1)} minutes`,
+  )
+}
+
+// Found at once: the work tree may be edited while tests of the copy run.
+const candidates = flags.layer.split(',').map((layer) => ({ layer, all: candidatesOf(layer) }))
+const copy = new MutantCopy()
+const runner = new TestRunner(copy)
+for (const { layer, all } of candidates) await measure(layer, all)
 process.exit(0)

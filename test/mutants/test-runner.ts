@@ -1,0 +1,166 @@
+/** Runs test files with the changes as they are set, and decides when one takes too long. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { MutantCopy } from './mutant-copy.js'
+import type { RunRequest, ServerEvent } from './test-server.js'
+
+/** A step that takes this many times as long as without a change is late, and never before so many milliseconds. */
+const LATE_FACTOR = 10
+const LATE_FLOOR_MS = 15_000
+const LAST_WORDS_MS = 2_000
+/** For what is measured itself. */
+const MEASURE_LIMIT_MS = 600_000
+/** A run that was told to stop. */
+const STOP_LIMIT_MS = 5_000
+
+export type Outcome =
+  | { kind: 'passed' }
+  /** `testId`: of the test, where it was one that failed and not its file. */
+  | { kind: 'failed' | 'late'; file: string; what: string; testId?: string | undefined }
+
+interface Step {
+  name: string
+  testId?: string | undefined
+  sinceMs: number
+}
+
+export class TestRunner {
+  readonly #words: string[]
+  readonly #copy: MutantCopy
+  #server: ChildProcess | undefined
+  /** What each step took without any change, `file\nstep -> milliseconds`. */
+  readonly #stepMs = new Map<string, number>()
+  readonly #fileMs = new Map<string, number>()
+
+  constructor(copy: MutantCopy) {
+    this.#words = ['--import', 'tsx', join(import.meta.dirname, 'test-server.ts'), copy.root, copy.setupFile]
+    this.#copy = copy
+    process.on('exit', () => this.stop())
+  }
+
+  /** What a test file took when it was measured. */
+  fileMs(file: string): number {
+    return this.#fileMs.get(file) ?? 0
+  }
+
+  /** Runs all and keeps the times; returns the files that fail, with what failed first in each. */
+  async measure(files: readonly string[]): Promise<Map<string, string>> {
+    const failed = new Map<string, string>()
+    const started = new Map<string, number>()
+    const steps = new Map<string, Step>()
+    await this.#run({ files: [...files], bail: false }, (event) => {
+      if (event.kind === 'failed' && !failed.has(event.file)) failed.set(event.file, event.what)
+      if (event.kind !== 'step') return undefined
+      const now = performance.now()
+      const last = steps.get(event.file)
+      if (last === undefined) started.set(event.file, now)
+      else {
+        const key = `${event.file}\n${last.name}`
+        this.#stepMs.set(key, Math.max(this.#stepMs.get(key) ?? 0, now - last.sinceMs))
+      }
+      if (event.step === undefined) this.#fileMs.set(event.file, now - started.get(event.file)!)
+      else steps.set(event.file, { name: event.step, sinceMs: now })
+      return undefined
+    })
+    return failed
+  }
+
+  /**
+   * Runs them in this order up to the first that fails or is late; `patience` times the usual limits. `testId`: of one
+   * file, only this test.
+   */
+  async run(files: readonly string[], patience = 1, testId?: string): Promise<Outcome> {
+    const steps = new Map<string, Step>()
+    const outcome = await this.#run(
+      { files: [...files], bail: true, testId },
+      (event) => {
+        if (event.kind === 'failed') return event
+        if (event.kind !== 'step') return undefined
+        if (event.step === undefined) steps.delete(event.file)
+        else steps.set(event.file, { name: event.step, testId: event.testId, sinceMs: performance.now() })
+        return undefined
+      },
+      () => {
+        for (const [file, { name, testId, sinceMs }] of steps) {
+          const usualMs = this.#stepMs.get(`${file}\n${name}`) ?? 0
+          const limitMs = Math.max(LATE_FLOOR_MS, usualMs * LATE_FACTOR) * patience
+          const takesMs = performance.now() - sinceMs
+          if (takesMs > limitMs) return { kind: 'late', file, what: name, testId }
+          // Its last words may be under way.
+          if (takesMs > LAST_WORDS_MS && this.#copy.isWorkerGone(file))
+            return { kind: 'failed', file, what: `(its process ended) ${name}` }
+        }
+        return undefined
+      },
+    )
+    return outcome ?? { kind: 'passed' }
+  }
+
+  /** Ends the server with its workers. */
+  stop(): void {
+    const server = this.#server
+    this.#server = undefined
+    if (server?.pid === undefined) return
+    try {
+      // A group of its own.
+      process.kill(-server.pid, 'SIGKILL')
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  /** The first outcome of `onEvent` or `check`; a server that does not come to an end after it is replaced. */
+  async #run(
+    request: RunRequest,
+    onEvent: (event: ServerEvent) => Outcome | undefined,
+    check: () => Outcome | undefined = () => undefined,
+  ): Promise<Outcome | undefined> {
+    this.#copy.forgetWorkers()
+    const server = await this.#started()
+    let outcome: Outcome | undefined
+    let isEnded = false
+    let lastMs = performance.now()
+    let stopMs = 0
+    const listen = (event: ServerEvent) => {
+      lastMs = performance.now()
+      if (event.kind === 'end') isEnded = true
+      const found = onEvent(event)
+      if (outcome === undefined && found !== undefined) {
+        outcome = found
+        stopMs = lastMs + STOP_LIMIT_MS
+      }
+    }
+    server.on('message', listen)
+    server.send(request)
+    while (!isEnded) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      if (server.exitCode !== null || server.signalCode !== null)
+        throw new Error('the test server ended by itself')
+      if (outcome !== undefined && performance.now() > stopMs) break
+      const late = outcome === undefined ? check() : undefined
+      if (late !== undefined) {
+        outcome = late
+        break
+      }
+      if (performance.now() - lastMs > MEASURE_LIMIT_MS)
+        throw new Error(`no test came to its end in ${MEASURE_LIMIT_MS / 1000} s`)
+    }
+    server.off('message', listen)
+    if (!isEnded) this.stop()
+    if (outcome !== undefined) this.#copy.sweep()
+    return outcome
+  }
+
+  async #started(): Promise<ChildProcess> {
+    if (this.#server !== undefined) return this.#server
+    const server = spawn(process.execPath, this.#words, {
+      cwd: this.#copy.root,
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      detached: true,
+    })
+    this.#server = server
+    await once(server, 'message')
+    return server
+  }
+}
