@@ -70,8 +70,8 @@ export function findMutants(fileName: string, text: string): Mutant[] {
       const operator = isJoinOfTexts(node) ? undefined : OPERATORS.get(kind)
       if (operator !== undefined) add(node.operatorToken, operator, 'operator', node)
     } else if (ts.isNumericLiteral(node) && !ts.isLiteralTypeNode(node.parent) && !isName(node)) {
-      // One more or less of a time-out or of half a gigabyte is no fault.
-      const others = Number(node.text) < LARGE_NUMBER ? ['+ 1', '- 1'] : ['* 10', '* 0']
+      // One more or less of a time-out or of half a gigabyte is no fault, nor is it in the 512 of `512 * 1024`.
+      const others = productOf(node) < LARGE_NUMBER ? ['+ 1', '- 1'] : ['* 10', '* 0']
       for (const other of others) add(node, `(${node.getText(file)} ${other})`, 'constant')
     } else if (isTruthValue(node)) {
       add(node, node.kind === ts.SyntaxKind.TrueKeyword ? 'false' : 'true', 'constant')
@@ -152,6 +152,23 @@ function isWithoutEffect(node: ts.BinaryExpression, file: ts.SourceFile): boolea
     then.expression.operatorToken.kind === ts.SyntaxKind.EqualsToken &&
     areTheSides(then.expression.left, then.expression.right)
   )
+}
+
+/** The number, or the product of numbers of which it is a factor. */
+function productOf(node: ts.NumericLiteral): number {
+  let product: ts.Node = node
+  while (ts.isBinaryExpression(product.parent) && numberIn(product.parent) !== undefined)
+    product = product.parent
+  return numberIn(product)!
+}
+
+/** Of a product of plain numbers. */
+function numberIn(node: ts.Node): number | undefined {
+  if (ts.isNumericLiteral(node)) return Number(node.text)
+  if (!ts.isBinaryExpression(node) || node.operatorToken.kind !== ts.SyntaxKind.AsteriskToken)
+    return undefined
+  const [left, right] = [numberIn(node.left), numberIn(node.right)]
+  return left === undefined || right === undefined ? undefined : left * right
 }
 
 /** A number that is the name of a property. */

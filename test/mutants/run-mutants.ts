@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util'
 import { findMutants } from './find-mutants.js'
 import { type Candidate, MutantCopy } from './mutant-copy.js'
 import { type Outcome, TestRunner } from './test-runner.js'
-import { testsOf } from './tests-of-layer.js'
+import { testsOf, thoseThatComeBy } from './tests-of-layer.js'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const { values: flags } = parseArgs({
@@ -32,9 +32,9 @@ const { values: flags } = parseArgs({
 /** How often a slow machine is given twice the time. */
 const MAX_DOUBLINGS = 4
 
-/** Numbers from 0 to below `limit`, the same for the same seed (xorshift32). */
+/** Numbers from 0 to below `limit`, the same for the same seed (xorshift32); small seeds are spread over all bits. */
 function makeRandom(seed: number): (limit: number) => number {
-  let state = seed | 0 || 1
+  let state = Math.imul(seed, 0x9e3779b1) || 1
   return (limit) => {
     state ^= state << 13
     state ^= state >>> 17
@@ -152,7 +152,8 @@ async function measure(layer: string, all: Candidate[]): Promise<void> {
   let left = chosen.map((_, at) => at + 1)
   for (const files of testsOf(layer)) {
     if (left.length === 0) break
-    const decisions = await ask(files, left, chosen)
+    const sources = new Set(left.map((number) => chosen[number - 1]!.path))
+    const decisions = await ask(thoseThatComeBy(files, sources), left, chosen)
     for (const [number, { kind, askedCount }] of decisions) {
       if (kind !== 'passed') counts[kind] += 1
       if (kind === 'undecided') say(`undecided: ${describe(chosen[number - 1]!)}`)

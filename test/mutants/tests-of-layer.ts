@@ -1,5 +1,5 @@
 /** Which test files are asked about a layer. */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -46,4 +46,32 @@ export function testsOf(layer: string): [own: string[], further: string[]] {
   const own = find(unit(layer))
   const further = find([...unit(top), ...(FURTHER[top] ?? [])]).filter((path) => !own.includes(path))
   return [own, further]
+}
+
+/** Tests that start programs come by files that they do not import. */
+const STARTS_PROGRAMS = /\b(?:spawn|spawnSync|fork|execFile|execFileSync|runProcess)\(/
+
+/** Those of the test files that import one of the sources, over however many others, or start programs. */
+export function thoseThatComeBy(files: readonly string[], sources: ReadonlySet<string>): string[] {
+  const readings = new Map<string, { imports: string[]; startsPrograms: boolean }>()
+  const read = (path: string) => {
+    const known = readings.get(path)
+    if (known !== undefined) return known
+    const text = readFileSync(join(ROOT, path), 'utf8')
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?'(\.[^']+)'/g)]
+      .map(([, name]) => join(path, '..', name!).replace(/\.js$/, '.ts'))
+      .filter((name) => name.endsWith('.ts') && existsSync(join(ROOT, name)))
+    const reading = { imports, startsPrograms: path.startsWith('test/') && STARTS_PROGRAMS.test(text) }
+    readings.set(path, reading)
+    return reading
+  }
+  return files.filter((file) => {
+    const seen = new Set([file])
+    for (const path of seen) {
+      const { imports, startsPrograms } = read(path)
+      if (startsPrograms || sources.has(path)) return true
+      for (const imported of imports) seen.add(imported)
+    }
+    return false
+  })
 }

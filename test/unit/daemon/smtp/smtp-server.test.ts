@@ -181,6 +181,25 @@ describe('limits', () => {
   })
 })
 
+test('-S: a greylisted client is stuttered for its first seconds, and then no more', async () => {
+  const { port, clock, server } = await start({ stutterSec: 10, greyStutterSec: 1000 }, { tickMs: 5 })
+  const client = await connect(port)
+  for (let count = 1; count <= 5; count += 1) {
+    clock.advance(10)
+    await waitFor(
+      () => client.received.length >= count,
+      () => `byte ${count}`,
+    )
+  }
+  expect(client.received).not.toContain('\r\n')
+  expect(server.snapshot()[0]!.stutterSec).toBe(10)
+  clock.advance(990)
+  await hears(client, '\r\n')
+  expect(server.snapshot()[0]!.stutterSec).toBe(0)
+  client.send('NOOP\r\n')
+  await hears(client, '250 2.0.0 OK I did nothing\r\n')
+})
+
 describe('lines', () => {
   test('10,000 recipients in one burst are all answered and recorded, in order', async () => {
     const { port, recipients } = await start(
