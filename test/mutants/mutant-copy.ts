@@ -28,6 +28,9 @@ export interface Candidate extends Mutant {
   text: string
 }
 
+/** `test file -> number of a change -> ids of tests`; none where it was come by outside of every test. */
+export type Hits = Map<string, Map<number, Set<string>>>
+
 /** What processes of the copy do at a switch: nothing is changed, one change is on, or they note which they come by. */
 export type Setting = 'off' | 'record' | number
 
@@ -88,13 +91,19 @@ export class MutantCopy {
     this.#build(stale)
   }
 
-  /** `test file -> numbers of changes that its processes came by`, since the last call. */
-  takeHits(): Map<string, Set<number>> {
+  /** Which test files, and which tests of them, came by which changes since the last call. */
+  takeHits(): Hits {
     const folder = join(this.#top, 'hits')
-    const hits = new Map<string, Set<number>>()
+    const hits: Hits = new Map()
     for (const name of readdirSync(folder)) {
-      const numbers = readFileSync(join(folder, name), 'latin1').split('\n').filter(Boolean).map(Number)
-      hits.set(decodeURIComponent(name), new Set(numbers))
+      const byNumber = new Map<number, Set<string>>()
+      for (const line of readFileSync(join(folder, name), 'latin1').split('\n').filter(Boolean)) {
+        const [number, testId] = line.split(' ')
+        const tests = byNumber.get(Number(number)) ?? new Set()
+        if (testId !== '') tests.add(testId!)
+        byNumber.set(Number(number), tests)
+      }
+      hits.set(decodeURIComponent(name), byNumber)
       rmSync(join(folder, name))
     }
     return hits

@@ -1,8 +1,8 @@
 /**
  * How much of what the code does its tests notice. Of each layer a sample of single changes is built into a copy of the
  * work tree, each behind a switch, the programs as well. One run without any change tells which test file comes by which
- * change, in all its processes, and how long every test takes. Then each change is switched on for the test files that
- * come by it, those of its own layer first, the quickest first, up to the first that fails.
+ * change, in all its processes, and how long every test takes. Then each change is switched on for the tests that came
+ * by it and then for their files, those of its own layer first, the quickest first, up to the first that fails.
  *
  * Every change is decided. A test that fails counts only if it passes without the change right behind. A test that
  * takes ten times what it took (and 15 s) is taken for one that never ends only if, without the change, it keeps
@@ -15,7 +15,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { findMutants } from './find-mutants.js'
-import { type Candidate, MutantCopy } from './mutant-copy.js'
+import { type Candidate, type Hits, MutantCopy } from './mutant-copy.js'
 import { type Outcome, TestRunner } from './test-runner.js'
 import { testsOf, thoseThatComeBy } from './tests-of-layer.js'
 
@@ -80,23 +80,47 @@ function describe({ path, text, start, end, replacement, kind }: Candidate): str
   return `${path}:${line}: ${kind}: ${lineText.slice(0, 90)}: ${text.slice(start, end).slice(0, 40)} -> ${replacement.slice(0, 45)}`
 }
 
-/** What the tests make of the change that `number` switches on; `undecided`: the machine never was quick enough. */
-async function decide(number: number, files: readonly string[]): Promise<Outcome | { kind: 'undecided' }> {
+/**
+ * What the tests make of the change that `number` switches on; `undecided`: the machine never was quick enough. The tests
+ * that were seen to come by it are asked first, then the whole files: a process that one test starts may serve the next.
+ */
+async function decide(number: number, files: readonly string[], hits: Hits): Promise<Outcome | Undecided> {
+  const testIds: Record<string, string[]> = {}
+  for (const file of files) {
+    const ids = hits.get(file)?.get(number) ?? new Set()
+    if (ids.size > 0) testIds[file] = [...ids]
+  }
+  const seen = files.filter((file) => testIds[file] !== undefined)
+  const first = await decideBy(number, seen, testIds)
+  return first.kind === 'passed' ? await decideBy(number, files) : first
+}
+
+type Undecided = { kind: 'undecided' }
+
+async function decideBy(
+  number: number,
+  files: readonly string[],
+  testIds?: Record<string, string[]>,
+): Promise<Outcome | Undecided> {
   let left = [...files]
   let patience = 1
   while (left.length > 0) {
     copy.set(number)
-    const outcome = await runner.run(left, patience)
+    const outcome = await runner.run(left, patience, testIds)
     copy.set('off')
     if (outcome.kind === 'passed') return outcome
-    let unchanged = await runner.run([outcome.file], patience, outcome.testId)
+    const { file, testId } = outcome
+    let unchanged = await runner.run(
+      [file],
+      patience,
+      testId === undefined ? undefined : { [file]: [testId] },
+    )
     // It may need what tests before it do.
-    if (unchanged.kind === 'failed' && outcome.testId !== undefined)
-      unchanged = await runner.run([outcome.file], patience)
+    if (unchanged.kind === 'failed' && testId !== undefined) unchanged = await runner.run([file], patience)
     if (unchanged.kind === 'passed') return outcome
     if (unchanged.kind === 'failed') {
       say(`  fails without a change as well: ${unchanged.file}: ${unchanged.what}`)
-      left = left.filter((file) => file !== outcome.file)
+      left = left.filter((other) => other !== file)
     } else if (patience < 2 ** MAX_DOUBLINGS) patience *= 2
     else return { kind: 'undecided' }
   }
@@ -127,7 +151,7 @@ async function ask(
   const decisions = new Map<number, Decision>()
   for (const number of numbers) {
     const coming = ordered.filter((file) => hits.get(file)?.has(number))
-    const outcome = await decide(number, coming)
+    const outcome = await decide(number, coming, hits)
     decisions.set(number, { kind: outcome.kind, askedCount: coming.length })
     if (outcome.kind === 'failed' || outcome.kind === 'late')
       say(`${outcome.kind}: ${describe(chosen[number - 1]!)}: ${outcome.file}: ${outcome.what}`)

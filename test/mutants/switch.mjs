@@ -2,29 +2,33 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 
 const active = readFileSync(`${top}/active`, 'latin1')
-const told = new Set()
+/** Numbers that were told, for each test of this process. */
+const told = new Map()
 
-/** The test file for which this process runs: told by the environment, else, where that was cleaned, by an ancestor. */
-function testFile() {
-  const named = process.env.SPAMDCTL_MUTANTS_TEST
-  if (named !== undefined) return named
+/** The test for which this process runs, `file` or `file test`: told by a worker, our own, that of the environment, else, where that was cleaned, by an ancestor. */
+function currentTest() {
+  const named = process.env.SPAMDCTL_MUTANTS_WORKER
+  if (named !== undefined) return readFileSync(`${top}/tests/${named}`, 'latin1')
   for (let pid = process.pid; pid > 1; ) {
     if (existsSync(`${top}/tests/${pid}`)) return readFileSync(`${top}/tests/${pid}`, 'latin1')
-    pid = Number(
-      readFileSync(`/proc/${pid}/stat`, 'latin1')
-        .replace(/^.*\) /s, '')
-        .split(' ')[1],
-    )
+    const status = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '')
+    pid = Number(status.split(' ')[1])
   }
   return undefined
 }
 
 function record(number) {
-  if (told.has(number)) return false
-  told.add(number)
+  const test = globalThis.__mutantsTest
+  let numbers = told.get(test)
+  if (numbers === undefined) {
+    numbers = new Set()
+    told.set(test, numbers)
+  }
+  if (numbers.has(number)) return false
+  numbers.add(number)
   try {
-    const file = testFile()
-    if (file !== undefined) appendFileSync(`${top}/hits/${file}`, `${number}\n`)
+    const [file, testId = ''] = currentTest()?.split(' ') ?? []
+    if (file !== undefined) appendFileSync(`${top}/hits/${file}`, `${number} ${testId}\n`)
   } catch {
     // A process without rights in a world of its own: the test has others, which tell.
   }

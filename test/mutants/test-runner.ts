@@ -67,13 +67,17 @@ export class TestRunner {
   }
 
   /**
-   * Runs them in this order up to the first that fails or is late; `patience` times the usual limits. `testId`: of one
-   * file, only this test.
+   * Runs them in this order up to the first that fails or is late; `patience` times the usual limits. `testIds`: only
+   * these tests, for each of the files.
    */
-  async run(files: readonly string[], patience = 1, testId?: string): Promise<Outcome> {
+  async run(
+    files: readonly string[],
+    patience: number,
+    testIds?: Record<string, string[]>,
+  ): Promise<Outcome> {
     const steps = new Map<string, Step>()
     const outcome = await this.#run(
-      { files: [...files], bail: true, testId },
+      { files: [...files], bail: true, testIds },
       (event) => {
         if (event.kind === 'failed') return event
         if (event.kind !== 'step') return undefined

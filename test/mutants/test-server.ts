@@ -16,8 +16,8 @@ export interface RunRequest {
   files: string[]
   /** Stop at the first failure. */
   bail: boolean
-  /** Only this test of the file. */
-  testId?: string | undefined
+  /** Only these tests, for each of the files. */
+  testIds?: Record<string, string[]> | undefined
 }
 
 export type ServerEvent =
@@ -95,14 +95,13 @@ process.on('message', (request: RunRequest) => {
   wanted = request
   hasFailed = false
   const files = new Set(request.files)
-  const { testId } = request
   const chosen = all
     .filter((specification) => files.has(fileOf(specification)))
-    .map((specification) =>
-      testId === undefined
-        ? specification
-        : specification.project.createSpecification(specification.moduleId, { testIds: [testId] }),
-    )
+    .map((specification) => {
+      const testIds = request.testIds?.[fileOf(specification)]
+      if (testIds === undefined) return specification
+      return specification.project.createSpecification(specification.moduleId, { testIds })
+    })
   // What was run before counts no more.
   vitest.state.filesMap.clear()
   vitest.state.idMap.clear()

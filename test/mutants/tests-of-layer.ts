@@ -29,6 +29,7 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
     ...unit('attack', 'metrics', 'cli/spamd', 'cli/spamlogd', 'cli/operations'),
     'test/transcripts/store-thread.test.ts',
     'test/transcripts/sync-commands.test.ts',
+    'test/transcripts/setup-privileges.test.ts',
     ...SPAMD,
     ...SPAMLOGD,
   ],

@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -65,6 +66,19 @@ test('two that start at once: one of them has the socket', async () => {
   const outcomes = await Promise.allSettled([newServer(), newServer()].map((one) => listenOnPath(one, path)))
   const winners = outcomes.filter(({ status }) => status === 'fulfilled')
   expect(winners.length).toBeLessThanOrEqual(1)
+})
+
+test('one that appears while ours is made is left alone, and ours is closed', async () => {
+  const server = newServer()
+  const listen = server.listen.bind(server)
+  server.listen = ((...words: Parameters<typeof listen>) => {
+    writeFileSync(path, 'of another')
+    return listen(...words)
+  }) as typeof listen
+  await expect(listenOnPath(server, path)).rejects.toMatchObject({ code: 'ERR_CONTROL_SOCKET_TAKEN' })
+  expect(server.listening).toBe(false)
+  expect(readdirSync(folder)).toEqual(['spamd.sock'])
+  expect(readFileSync(path, 'utf8')).toBe('of another')
 })
 
 test("another daemon's socket is not removed in place of one's own", async () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { encodeFrame, type Frame, FrameReader } from '../../../../src/daemon/process/message-frames.js'
 
 const LIMITS = { maxWordsBytes: 20, maxBytes: 10 }
@@ -26,6 +26,21 @@ test('frames come out as they went in, however they were cut', () => {
       expect(read.map(shown)).toEqual(frames.map(shown))
     }),
   )
+})
+
+test('a frame that comes in many pieces is put together once, not at each', () => {
+  const stream = bytesOf([{ words: 'x'.repeat(1000), bytes: new Uint8Array(1000) }])
+  const reader = new FrameReader({ maxWordsBytes: 1000, maxBytes: 1000 })
+  const concat = vi.spyOn(Buffer, 'concat')
+  try {
+    let frameCount = 0
+    for (const byte of stream) frameCount += [...reader.push(Buffer.of(byte))].length
+    expect(frameCount).toBe(1)
+    // For the header, and for the whole.
+    expect(concat.mock.calls.length).toBeLessThanOrEqual(2)
+  } finally {
+    concat.mockRestore()
+  }
 })
 
 test('a frame of the greatest lengths is taken', () => {
