@@ -75,30 +75,37 @@ export class TestRunner {
     patience: number,
     testIds?: Record<string, string[]>,
   ): Promise<Outcome> {
-    const steps = new Map<string, Step>()
-    const outcome = await this.#run(
-      { files: [...files], bail: true, testIds },
+    // One behind the other: who stops waits for nobody else.
+    for (const file of files) {
+      const outcome = await this.#runOne(file, patience, testIds)
+      if (outcome !== undefined) return outcome
+    }
+    return { kind: 'passed' }
+  }
+
+  #runOne(file: string, patience: number, testIds?: Record<string, string[]>): Promise<Outcome | undefined> {
+    let last: Step | undefined
+    return this.#run(
+      { files: [file], bail: true, testIds },
       (event) => {
         if (event.kind === 'failed') return event
         if (event.kind !== 'step') return undefined
-        if (event.step === undefined) steps.delete(event.file)
-        else steps.set(event.file, { name: event.step, testId: event.testId, sinceMs: performance.now() })
+        const { step, testId } = event
+        last = step === undefined ? undefined : { name: step, testId, sinceMs: performance.now() }
         return undefined
       },
       () => {
-        for (const [file, { name, testId, sinceMs }] of steps) {
-          const usualMs = this.#stepMs.get(`${file}\n${name}`) ?? 0
-          const limitMs = Math.max(LATE_FLOOR_MS, usualMs * LATE_FACTOR) * patience
-          const takesMs = performance.now() - sinceMs
-          if (takesMs > limitMs) return { kind: 'late', file, what: name, testId }
-          // Its last words may be under way.
-          if (takesMs > LAST_WORDS_MS && this.#copy.isWorkerGone(file))
-            return { kind: 'failed', file, what: `(its process ended) ${name}` }
-        }
-        return undefined
+        if (last === undefined) return undefined
+        const { name, testId, sinceMs } = last
+        const usualMs = this.#stepMs.get(`${file}\n${name}`) ?? 0
+        const limitMs = Math.max(LATE_FLOOR_MS, usualMs * LATE_FACTOR) * patience
+        const takesMs = performance.now() - sinceMs
+        if (takesMs > limitMs) return { kind: 'late', file, what: name, testId }
+        // Its last words may be under way.
+        const isGone = takesMs > LAST_WORDS_MS && this.#copy.isWorkerGone(file)
+        return isGone ? { kind: 'failed', file, what: `(its process ended) ${name}` } : undefined
       },
     )
-    return outcome ?? { kind: 'passed' }
   }
 
   /** Ends the server with its workers. */
