@@ -4,7 +4,7 @@
  * change, in all its processes, and how long every test takes. Then each change is switched on for the tests that came
  * by it and then for their files, those of its own layer first, the quickest first, up to the first that fails.
  *
- * Every change is decided. A test that fails counts only if it passes without the change right behind. A test that
+ * Every change is decided. A test that fails counts only if it passed before and passes again afterwards without the change. A test that
  * takes ten times what it took (and 15 s) is taken for one that never ends only if, without the change, it keeps
  * within the same limits right behind; else the machine is slow, and it gets twice as long. Prints what no test noticed,
  * and the share that was noticed. Not in the gate: twenty changes take about five minutes.
@@ -16,7 +16,7 @@ import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { findMutants } from './find-mutants.js'
 import { type Candidate, type Hits, MutantCopy } from './mutant-copy.js'
-import { type Outcome, TestRunner } from './test-runner.js'
+import { type Failure, type Outcome, TestRunner } from './test-runner.js'
 import { testsOf, thoseThatComeBy } from './tests-of-layer.js'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -84,22 +84,29 @@ function describe({ path, text, start, end, replacement, kind }: Candidate): str
  * What the tests make of the change that `number` switches on; `undecided`: the machine never was quick enough. The tests
  * that were seen to come by it are asked first, then the whole files: a process that one test starts may serve the next.
  */
-async function decide(number: number, files: readonly string[], hits: Hits): Promise<Outcome | Undecided> {
+async function decide(number: number, question: Question, hits: Hits): Promise<Outcome | Undecided> {
+  const { files } = question
   const testIds: Record<string, string[]> = {}
   for (const file of files) {
     const ids = hits.get(file)?.get(number) ?? new Set()
     if (ids.size > 0) testIds[file] = [...ids]
   }
   const seen = files.filter((file) => testIds[file] !== undefined)
-  const first = await decideBy(number, seen, testIds)
-  return first.kind === 'passed' ? await decideBy(number, files) : first
+  const first = await decideBy(number, { ...question, files: seen }, testIds)
+  return first.kind === 'passed' ? await decideBy(number, question) : first
+}
+
+interface Question {
+  files: readonly string[]
+  /** Whether what fails passes without the change is found out afterwards, for all changes in one run. */
+  isCheckedLater: boolean
 }
 
 type Undecided = { kind: 'undecided' }
 
 async function decideBy(
   number: number,
-  files: readonly string[],
+  { files, isCheckedLater }: Question,
   testIds?: Record<string, string[]>,
 ): Promise<Outcome | Undecided> {
   let left = [...files]
@@ -108,7 +115,7 @@ async function decideBy(
     copy.set(number)
     const outcome = await runner.run(left, patience, testIds)
     copy.set('off')
-    if (outcome.kind === 'passed') return outcome
+    if (outcome.kind === 'passed' || (outcome.kind === 'failed' && isCheckedLater)) return outcome
     const { file, testId } = outcome
     let unchanged = await runner.run(
       [file],
@@ -141,7 +148,7 @@ async function ask(
   const failing = await runner.measure(files)
   copy.set('off')
   const hits = copy.takeHits()
-  for (const [file, what] of failing) say(`  left out, fails without a change: ${file}: ${what}`)
+  for (const [file, { what }] of failing) say(`  left out, fails without a change: ${file}: ${what}`)
   say(
     `  ${files.length} test files without any change in ${((performance.now() - startMs) / 1000).toFixed(0)} s`,
   )
@@ -149,18 +156,43 @@ async function ask(
     .filter((file) => !failing.has(file))
     .sort((a, b) => runner.fileMs(a) - runner.fileMs(b))
   const decisions = new Map<number, Decision>()
-  for (const number of numbers) {
+  const answer = async (number: number, isCheckedLater: boolean) => {
     const coming = ordered.filter((file) => hits.get(file)?.has(number))
-    const outcome = await decide(number, coming, hits)
-    decisions.set(number, { kind: outcome.kind, askedCount: coming.length })
+    const outcome = await decide(number, { files: coming, isCheckedLater }, hits)
+    decisions.set(number, { outcome, askedCount: coming.length })
     if (outcome.kind === 'failed' || outcome.kind === 'late')
       say(`${outcome.kind}: ${describe(chosen[number - 1]!)}: ${outcome.file}: ${outcome.what}`)
+  }
+  for (const number of numbers) await answer(number, true)
+  for (const number of await doubtful(decisions)) {
+    say(`  in doubt, asked again: ${describe(chosen[number - 1]!)}`)
+    await answer(number, false)
   }
   return decisions
 }
 
+/** Changes that were noticed by a test that now fails without any. */
+async function doubtful(decisions: ReadonlyMap<number, Decision>): Promise<number[]> {
+  const failures = [...decisions].flatMap(([number, { outcome }]) =>
+    outcome.kind === 'failed' ? [{ number, ...outcome }] : [],
+  )
+  const tests = new Map<string, string[] | undefined>()
+  for (const { file, testId } of failures) {
+    const known = tests.has(file) ? tests.get(file) : []
+    tests.set(file, testId === undefined || known === undefined ? undefined : [...known, testId])
+  }
+  if (tests.size === 0) return []
+  const failed = await runner.check(tests)
+  const isDoubtful = (one: Failure) =>
+    failed.some(
+      ({ file, testId }) =>
+        file === one.file && (testId === one.testId || testId === undefined || one.testId === undefined),
+    )
+  return failures.filter(isDoubtful).map(({ number }) => number)
+}
+
 interface Decision {
-  kind: Outcome['kind'] | 'undecided'
+  outcome: Outcome | Undecided
   /** Test files that come by the change. */
   askedCount: number
 }
@@ -178,12 +210,13 @@ async function measure(layer: string, all: Candidate[]): Promise<void> {
     if (left.length === 0) break
     const sources = new Set(left.map((number) => chosen[number - 1]!.path))
     const decisions = await ask(thoseThatComeBy(files, sources), left, chosen)
-    for (const [number, { kind, askedCount }] of decisions) {
+    for (const [number, { outcome, askedCount }] of decisions) {
+      const { kind } = outcome
       if (kind !== 'passed') counts[kind] += 1
       if (kind === 'undecided') say(`undecided: ${describe(chosen[number - 1]!)}`)
       askedCounts.set(number, (askedCounts.get(number) ?? 0) + askedCount)
     }
-    left = left.filter((number) => decisions.get(number)!.kind === 'passed')
+    left = left.filter((number) => decisions.get(number)!.outcome.kind === 'passed')
   }
   for (const number of left)
     say(`NOT NOTICED by ${askedCounts.get(number)} test files that come by: ${describe(chosen[number - 1]!)}`)

@@ -11,13 +11,17 @@ const LATE_FLOOR_MS = 15_000
 const LAST_WORDS_MS = 2_000
 /** For what is measured itself. */
 const MEASURE_LIMIT_MS = 600_000
-/** A run that was told to stop. */
-const STOP_LIMIT_MS = 5_000
+/** A run that was told to stop: replacing the server costs more than waiting. */
+const STOP_LIMIT_MS = 30_000
 
-export type Outcome =
-  | { kind: 'passed' }
-  /** `testId`: of the test, where it was one that failed and not its file. */
-  | { kind: 'failed' | 'late'; file: string; what: string; testId?: string | undefined }
+export type Outcome = { kind: 'passed' } | (Failure & { kind: 'failed' | 'late' })
+
+/** Of a test, or where there is no `testId` of its file. */
+export interface Failure {
+  file: string
+  what: string
+  testId?: string | undefined
+}
 
 interface Step {
   name: string
@@ -44,13 +48,13 @@ export class TestRunner {
     return this.#fileMs.get(file) ?? 0
   }
 
-  /** Runs all and keeps the times; returns the files that fail, with what failed first in each. */
-  async measure(files: readonly string[]): Promise<Map<string, string>> {
-    const failed = new Map<string, string>()
+  /** Runs all and keeps the times; returns what failed first in each file that fails. */
+  async measure(files: readonly string[]): Promise<Map<string, Failure>> {
+    const failed = new Map<string, Failure>()
     const started = new Map<string, number>()
     const steps = new Map<string, Step>()
     await this.#run({ files: [...files], bail: false }, (event) => {
-      if (event.kind === 'failed' && !failed.has(event.file)) failed.set(event.file, event.what)
+      if (event.kind === 'failed' && !failed.has(event.file)) failed.set(event.file, event)
       if (event.kind !== 'step') return undefined
       const now = performance.now()
       const last = steps.get(event.file)
@@ -61,6 +65,18 @@ export class TestRunner {
       }
       if (event.step === undefined) this.#fileMs.set(event.file, now - started.get(event.file)!)
       else steps.set(event.file, { name: event.step, sinceMs: now })
+      return undefined
+    })
+    return failed
+  }
+
+  /** Runs these tests of each file, or the whole file; returns all that failed. */
+  async check(tests: ReadonlyMap<string, readonly string[] | undefined>): Promise<Failure[]> {
+    const failed: Failure[] = []
+    const testIds: Record<string, string[]> = {}
+    for (const [file, ids] of tests) if (ids !== undefined) testIds[file] = [...ids]
+    await this.#run({ files: [...tests.keys()], bail: false, testIds }, (event) => {
+      if (event.kind === 'failed') failed.push(event)
       return undefined
     })
     return failed
