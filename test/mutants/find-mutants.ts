@@ -77,7 +77,7 @@ export function findMutants(fileName: string, text: string): Mutant[] {
       add(node, node.kind === ts.SyntaxKind.TrueKeyword ? 'false' : 'true', 'constant')
     } else if (ts.isExpressionStatement(node) && isDroppable(node.expression)) {
       add(node, ';', 'statement')
-    } else if (ts.isReturnStatement(node) && node.expression !== undefined && !isUndefined(node.expression)) {
+    } else if (ts.isReturnStatement(node) && node.expression !== undefined && !isNothing(node.expression)) {
       add(node.expression, '(undefined as never)', 'return')
     }
     ts.forEachChild(node, visit)
@@ -180,8 +180,9 @@ function isTruthValue(node: ts.Node): boolean {
   return node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword
 }
 
-function isUndefined(node: ts.Expression): boolean {
-  return ts.isIdentifier(node) && node.text === 'undefined'
+/** What is `undefined`, or has a change of its own, beside which `undefined` for `false` says the same to who asks. */
+function isNothing(node: ts.Expression): boolean {
+  return isTruthValue(node) || (ts.isIdentifier(node) && node.text === 'undefined')
 }
 
 /** What runs for its effect; a call of `super` or of `expect` of the types is none. */

@@ -40,6 +40,7 @@ test.each([
   ['const x = 16 * y', ['const x = (16 + 1) * y', 'const x = (16 - 1) * y']],
   ['const x = { 4: y }', []],
   ['function f() { return undefined }', []],
+  ['function f() { return false }', ['function f() { return true }']],
   // Of two equals, which is taken is the same.
   ['const x = a < b ? a : b', ['const x = !(a < b) ? a : b']],
   ['if (a > b) a = b', ['if (!(a > b)) a = b', 'if (a > b) ;']],
