@@ -164,6 +164,8 @@ async function ask(
       say(`${outcome.kind}: ${describe(chosen[number - 1]!)}: ${outcome.file}: ${outcome.what}`)
   }
   for (const number of numbers) await answer(number, true)
+  for (const [number, { outcome }] of decisions)
+    if (outcome.kind === 'passed') say(`  not by these: ${describe(chosen[number - 1]!)}`)
   for (const number of await doubtful(decisions)) {
     say(`  in doubt, asked again: ${describe(chosen[number - 1]!)}`)
     await answer(number, false)

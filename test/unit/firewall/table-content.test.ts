@@ -102,6 +102,15 @@ describe('what must never reach a packet filter', () => {
     expect(() => checkTable(HOSTS, cut)).toThrow('entry 2 is not a canonical host')
   })
 
+  test('of a long line the first 60 bytes are told, and of several the first bad one', () => {
+    expect(check(NETWORKS, `${'x'.repeat(60)}y`)).toThrow(
+      `entry 1 is not a canonical prefix: "${'x'.repeat(60)}"`,
+    )
+    expect(() => checkTable(NETWORKS, contentOf(['10.0.0.0/8', '192.0.2.0/24', 'bad', 'worse']))).toThrow(
+      'refused to load table "spamd": entry 3 is not a canonical prefix: "bad"',
+    )
+  })
+
   test('a count that does not fit the text', () => {
     const content = contentOf(['10.0.0.1/32', '2001:db8::1/128'])
     expect(() => checkTable(HOSTS, { ...content, ipv6: { ...content.ipv6, count: 2 } })).toThrow(
