@@ -86,6 +86,19 @@ function hostLines(count: number, family: 4 | 6) {
   return { lines, part: { text: Buffer.from(lines.map((line) => `${line}\n`).join('')), count } }
 }
 
+test('a socket that was passed and cannot be listened on is told', async () => {
+  const { client } = join()
+  const server = createServer()
+  server.listen = (() => {
+    process.nextTick(() => server.emit('error', new Error('EBADF')))
+    return server
+  }) as typeof server.listen
+  await expect(client.listenConfig(server)).rejects.toMatchObject({
+    code: 'ERR_SPAMD_LISTEN',
+    message: 'listen: EBADF',
+  })
+})
+
 describe('tables', () => {
   test('a large table arrives whole, in bounded pieces, both families', async () => {
     const { client, firewall, sent } = join()
