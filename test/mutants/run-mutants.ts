@@ -1,13 +1,14 @@
 /**
  * How much of what the code does its tests notice. Of each layer a sample of single changes is built into a copy of the
- * work tree, each behind a switch, the programs as well. One run without any change tells which test file comes by which
- * change, in all its processes, and how long every test takes. Then each change is switched on for the tests that came
- * by it and then for their files, those of its own layer first, the quickest first, up to the first that fails.
+ * work tree, each behind a switch, the programs as well. One run without any change tells which tests come by which
+ * change, in all their processes, and how long each takes. Then every change is switched on for the tests that came by
+ * it, and if these pass for their whole files: of the layer first, the quickest first, up to the first that fails.
  *
- * Every change is decided. A test that fails counts only if it passed before and passes again afterwards without the change. A test that
- * takes ten times what it took (and 15 s) is taken for one that never ends only if, without the change, it keeps
- * within the same limits right behind; else the machine is slow, and it gets twice as long. Prints what no test noticed,
- * and the share that was noticed. Not in the gate: twenty changes take about five minutes.
+ * Every change is decided. A test that fails counts only if it passed before and passes again afterwards, without the
+ * change. A test that takes ten times what it took (and 15 s) is taken for one that never ends only if, without the
+ * change, it keeps within the same limits right behind; else the machine is slow, and it gets twice as long.
+ *
+ * Prints what no test noticed, and the share that was noticed. Not in the gate: twenty changes take three to ten minutes.
  *
  *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--count 20] [--seed 1] [--own]
  *

@@ -5,7 +5,10 @@ const active = readFileSync(`${top}/active`, 'latin1')
 /** Numbers that were told, for each test of this process. */
 const told = new Map()
 
-/** The test for which this process runs, `file` or `file test`: told by a worker, our own, that of the environment, else, where that was cleaned, by an ancestor. */
+/**
+ * The test for which this process runs, `file` or `file test`: a worker of vitest tells it, which the environment names, or
+ * an ancestor where that was cleaned.
+ */
 function currentTest() {
   const named = process.env.SPAMDCTL_MUTANTS_WORKER
   if (named !== undefined) return readFileSync(`${top}/tests/${named}`, 'latin1')

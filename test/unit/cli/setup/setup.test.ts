@@ -102,6 +102,15 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
     )
   })
 
+  test('what would change is told by -n with -d, and by neither of them alone', async () => {
+    expect(await scene.run(['-n', '-d'])).toMatchObject({
+      rc: 0,
+      stdout: 'blacklist a: 1 would be added, 0 removed, 0 unchanged\n',
+    })
+    expect(await scene.run(['-n'])).toMatchObject({ rc: 0, stdout: '' })
+    expect(await scene.run(['-d'])).toMatchObject({ rc: 0, stdout: '' })
+  })
+
   test('--check only checks, --print-config prints what is understood', async () => {
     expect(await scene.run(['--check'])).toMatchObject({
       rc: 0,

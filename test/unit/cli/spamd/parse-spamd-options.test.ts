@@ -43,6 +43,49 @@ test('--config-socket is known to be given, even as the default path', () => {
   expect([settings.controlSocket, isControlSocketGiven]).toEqual([config().settings.controlSocket, true])
 })
 
+describe('the ends of each range are allowed, and what lies beyond is told', () => {
+  const INT_MAX = '2147483647'
+  const BEYOND_INT = '2147483648'
+  test.each([
+    { option: '-p', range: ['1', '65535'], below: '0', above: '65536' },
+    { option: '-B', range: ['0', '800'], below: '-1', above: BEYOND_INT },
+    { option: '-w', range: ['1', INT_MAX], below: '0', above: BEYOND_INT },
+    { option: '-S', range: ['0', '90'], below: '-1', above: '91' },
+    { option: '-s', range: ['0', '10'], below: '-1', above: '11' },
+    { option: '-c', range: ['1', '6830'], below: '0', above: '6831' },
+    { option: '--pool-expire', range: ['1s', '36d'], below: '0s', above: '3110401s' },
+    { option: '--scan-interval', range: ['1s', '1d'], below: '0s', above: '86401s' },
+    { option: '--max-session', range: ['1s', '36d'], below: '0s', above: undefined },
+    { option: '--max-per-ip', range: ['1', '6830'], below: '0', above: '6831' },
+    { option: '--listen-fd', range: ['0', INT_MAX], below: '-1', above: BEYOND_INT },
+    { option: '--cfg-port', range: ['1', '65535'], below: '0', above: '65536' },
+    { option: '--sync-port', range: ['1', '65535'], below: '0', above: '65536' },
+    { option: '--grey-prefix4', range: ['1', '32'], below: '0', above: '33' },
+    { option: '--grey-prefix6', range: ['1', '128'], below: '0', above: '129' },
+    { option: '--max-tuples', range: ['1', INT_MAX], below: '0', above: BEYOND_INT },
+    { option: '--max-tuples-per-ip', range: ['1', INT_MAX], below: '0', above: BEYOND_INT },
+    { option: '--max-tuple-bytes', range: ['1', String(2 ** 50)], below: '0', above: String(2 ** 50 + 1) },
+    { option: '--max-recipients', range: ['1', INT_MAX], below: '0', above: BEYOND_INT },
+    { option: '--max-commands', range: ['1', INT_MAX], below: '0', above: BEYOND_INT },
+  ])('$option', ({ option, range, below, above }) => {
+    for (const value of range) expect(parse([option, value])).toMatchObject({ ok: true })
+    const problem = (value: string) => {
+      const result = parse([option, value])
+      return result.ok ? 'none' : /: (too small|too large)/.exec(result.stderr)?.[1]
+    }
+    expect(problem(below)).toBe('too small')
+    if (above !== undefined) expect(problem(above)).toBe('too large')
+  })
+
+  test('of what is no number', () => {
+    expect(config('-h', 'h'.repeat(255)).hostname).toHaveLength(255)
+    expect(config('--metrics', '127.0.0.1:1024').metrics).toEqual({ host: '127.0.0.1', port: 1024 })
+    expect(config('--metrics', '[::1]:65535').metrics).toEqual({ host: '::1', port: 65_535 })
+    expect(config('--recipient-delimiter', '+'.repeat(16)).recipientDelimiter).toHaveLength(16)
+    expect(parse(['--recipient-delimiter', '+'.repeat(17)]).ok).toBe(false)
+  })
+})
+
 describe('errors, byte for byte', () => {
   const cases: { argv: string[]; stderr: string }[] = [
     { argv: ['-Z'], stderr: `spamd: unknown option -- Z\n${SPAMD_USAGE}` },
