@@ -35,6 +35,12 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
+/** Where a layer's own tests are elsewhere as well: what is decided is tested by the store that carries it out. */
+const OWN: Readonly<Record<string, readonly string[]>> = {
+  domain: unit('domain', 'db'),
+  db: [...unit('db'), 'test/db/'],
+}
+
 /** Paths of the test files of a layer or of a part of it, and of those that are asked about what these do not notice. */
 export function testsOf(layer: string): [own: string[], further: string[]] {
   const top = layer.replace(/\/.*/, '')
@@ -44,7 +50,7 @@ export function testsOf(layer: string): [own: string[], further: string[]] {
     .sort()
   const find = (beginnings: readonly string[]) =>
     files.filter((path) => beginnings.some((beginning) => path.startsWith(beginning)))
-  const own = find(unit(layer))
+  const own = find(OWN[layer] ?? unit(layer))
   const further = find([...unit(top), ...(FURTHER[top] ?? [])]).filter((path) => !own.includes(path))
   return [own, further]
 }

@@ -88,6 +88,33 @@ describe('merge', () => {
 
   test('of tuples is commutative, associative and idempotent', () => checkLaws(tuple, mergeTuples))
 
+  test('of tuples: the one after the later reset wins as a whole; within one epoch what was seen again', () => {
+    const at = (time: number): Stamp => ({ time, counter: 0, node: 1 })
+    const state = (epoch: Stamp | undefined, from: number): TupleState => ({
+      ...(epoch === undefined ? {} : { epoch }),
+      first: { time: from, node: 1 },
+      last: { time: from + 5, node: 1 },
+      expire: from + 50,
+      count: 2,
+    })
+    const [older, newer] = [state(undefined, 1), state(at(9), 20)]
+    expect(mergeTuples(older, newer)).toBe(newer)
+    expect(mergeTuples(newer, older)).toBe(newer)
+    expect(mergeTuples({ epoch: at(10) }, newer)).toEqual({ epoch: at(10) })
+    expect(mergeTuples({ epoch: at(9) }, newer)).toBe(newer)
+    expect(mergeTuples({ epoch: at(8) }, newer)).toBe(newer)
+    // The first of both with its lifetime, the last of both, and the larger count.
+    const other = { ...state(at(9), 10), last: { time: 90, node: 2 }, count: 7 }
+    expect(mergeTuples(newer, other)).toEqual({ ...other, epoch: at(9) })
+    expect(mergeTuples({ ...newer, count: 8 }, { ...other, last: { time: 11, node: 2 } })).toEqual({
+      epoch: at(9),
+      first: { time: 10, node: 1 },
+      last: { time: 25, node: 1 },
+      expire: 60,
+      count: 8,
+    })
+  })
+
   test('a tuple goes on record and back unchanged, whichever node saw it', () => {
     const random = makeRandom(9)
     for (let n = 0; n < 1000; n += 1) {
