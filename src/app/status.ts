@@ -1,5 +1,7 @@
 /** What `spamdctl status` shows: the current daemons, database, tables, lists and peers. Reads only. */
+
 import { statSync } from 'node:fs'
+import { countText } from '../codec/count-text.js'
 import { formatDuration } from '../codec/duration.js'
 import type { EntryCounts } from '../db/store.js'
 import { ENTRY_KINDS } from '../domain/entry.js'
@@ -196,7 +198,7 @@ function tellAboutTables(status: SuiteStatus, tell: Tell): void {
   ) {
     tell(
       held === 0 ? 'critical' : 'warning',
-      `table spamd-white holds ${held} addresses, ${wanted} hosts are WHITE`,
+      `table spamd-white holds ${countText(held, 'address', 'addresses')}, ${countText(wanted, 'host is', 'hosts are')} WHITE`,
     )
   }
 }
@@ -209,5 +211,8 @@ function tellAboutExceptions({ database, tables }: SuiteStatus, tell: Tell): voi
   const held = tables.counts.get(ALLOW_TABLE.name)
   if (held === undefined) tell('warning', `the packet filter has no table ${ALLOW_TABLE.name}`)
   else if (held !== networkCount)
-    tell('warning', `table ${ALLOW_TABLE.name} holds ${held} networks, but ${networkCount} are allowed`)
+    tell(
+      'warning',
+      `table ${ALLOW_TABLE.name} holds ${countText(held, 'network')}, but ${networkCount === 1 ? '1 is' : `${networkCount} are`} allowed`,
+    )
 }

@@ -66,7 +66,7 @@ function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): st
     ...networks.filter((network) => !was.has(network)).map((network) => `+${network}`),
   ]
   const named = parts.slice(0, MAX_NAMED)
-  if (parts.length > named.length) named.push(`and ${parts.length - named.length} networks more`)
+  if (parts.length > named.length) named.push(`and ${countText(parts.length - named.length)} more`)
   if (before.expire !== expire || before.comment !== comment)
     named.push('now', ...(terms.length === 0 ? ['for good'] : terms))
   return named.length === 0 ? undefined : `${name}: ${named.join(' ')}`

@@ -129,10 +129,7 @@ describe('alone', () => {
     gateway.isCut = false
     await gateway.untilBack()
     expect(gateway.notices.at(-1)).toBe(
-      'the database server is reachable again after 2001 s alone: handed over 2 addresses, 0 tuples, 1 spamtraps'.replace(
-        '1 spamtraps',
-        '0 spamtraps',
-      ),
+      'the database server is reachable again after 2001 s alone: handed over 2 addresses, 0 tuples, 0 spamtraps',
     )
     expect(await hostsOf(other)).toEqual(
       new Map([

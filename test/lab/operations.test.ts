@@ -132,9 +132,7 @@ describe.skipIf(!isRoot)('a gateway in a namespace', () => {
     const isPassing = async () =>
       (await spamdctl('why', '192.0.2.77')).stdout.includes('reaches the mail server: it is WHITE')
     await eventually(isPassing, 'the host in the packet filter')
-    expect(await findingsOf('nft.filled')).toEqual([
-      expect.stringMatching(/^ok spamd-white holds 1 addresses/),
-    ])
+    expect(await findingsOf('nft.filled')).toEqual([expect.stringMatching(/^ok spamd-white holds 1 address/)])
     expect((await spamdctl('status', '--check')).stdout).toMatch(
       /^SPAMD (?:OK|WARNING) - .* \| connections=0;/,
     )

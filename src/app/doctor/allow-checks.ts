@@ -1,4 +1,5 @@
 /** Exceptions of `spamdctl allow`: up to date, in the packet filter's table, and updated regularly. */
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import type { AllowSource } from '../../domain/allow.js'
 import { type AllowHealth, judgeAllowed } from '../allow/allow-health.js'
@@ -46,9 +47,13 @@ async function checkFilled(
     const fix = 'take the rules of docs/examples that came with this version'
     findings.error('allow.filled', `the packet filter has no table ${name}: exceptions have no effect`, fix)
   } else if (held !== networkCount) {
-    const message = `table ${name} holds ${held} networks, but ${networkCount} are allowed`
+    const message = `table ${name} holds ${countText(held, 'network')}, but ${networkCount === 1 ? '1 is' : `${networkCount} are`} allowed`
     findings.error('allow.filled', message, `${SYNC} --offline`)
-  } else findings.ok('allow.filled', `table ${name} holds all ${held} networks`)
+  } else
+    findings.ok(
+      'allow.filled',
+      `table ${name} holds ${held === 1 ? 'the only network' : `all ${held} networks`}`,
+    )
 }
 
 async function checkSchedule(

@@ -2,6 +2,7 @@
  * spamd.conf and its lists: valid, files exist, all used, sources available, copies up to date; and who
  * fetches them.
  */
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
 import { describeSource } from '../lists/list-source.js'
@@ -34,7 +35,7 @@ export async function checkLists(context: DoctorContext, findings: Findings): Pr
     for (const { message, hint } of problems) findings.error('conf', message, hint)
   }
   if (configuration.problems.length === 0)
-    findings.ok('conf', `${settings.conf} is valid, ${configuration.lists.length} lists`)
+    findings.ok('conf', `${settings.conf} is valid, ${countText(configuration.lists.length, 'list')}`)
   checkUnused(context, findings, configuration)
   checkFiles(context, findings, configuration)
   const states = await readStates(context, findings, configuration)
@@ -121,7 +122,8 @@ function checkStates(
       else fresh += 1
     }
   }
-  if (fresh > 0) findings.ok('lists', `${fresh} lists are fresh (state in ${settings.stateDir})`)
+  if (fresh > 0)
+    findings.ok('lists', `${countText(fresh, 'list is', 'lists are')} fresh (state in ${settings.stateDir})`)
 }
 
 /** Whether the running spamd has the black lists that spamd.conf names. */

@@ -1,4 +1,5 @@
 /** What pf and nftables checks share: how many addresses a table should hold, and where spamd must listen. */
+import { countText } from '../../codec/count-text.js'
 import type { IpFamily } from '../../ip/address.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
@@ -20,23 +21,29 @@ export function checkFilled(
   const status = context.daemon.kind === 'status' ? context.daemon.status : undefined
   const wanted = status?.table?.addressCount ?? white
   if (wanted === undefined) {
-    findings.info(`${id}.filled`, `${table} holds ${held} addresses; the expected number is unknown`)
+    findings.info(
+      `${id}.filled`,
+      `${table} holds ${countText(held, 'address', 'addresses')}; the expected number is unknown`,
+    )
     return
   }
   const distance = Math.abs(held - wanted)
   if (distance <= Math.max(TOLERATED_COUNT, wanted * TOLERATED_SHARE) && !(held === 0 && wanted > 0)) {
-    findings.ok(`${id}.filled`, `${table} holds ${held} addresses, the database ${white ?? wanted} WHITE`)
+    findings.ok(
+      `${id}.filled`,
+      `${table} holds ${countText(held, 'address', 'addresses')}, the database ${white ?? wanted} WHITE`,
+    )
   } else {
     findings.error(
       `${id}.filled`,
-      `${table} holds ${held} addresses, but ${wanted} hosts are WHITE; spamd fills it every minute${held < wanted ? ': until then they are greylisted' : ''}`,
+      `${table} holds ${countText(held, 'address', 'addresses')}, but ${countText(wanted, 'host is', 'hosts are')} WHITE; spamd fills it every minute${held < wanted ? ': until then they are greylisted' : ''}`,
       log,
     )
   }
   if (status?.table !== undefined && status.table.failures > 0) {
     findings.warning(
       `${id}.writes`,
-      `spamd could not write ${table} ${status.table.failures} times since it started`,
+      `spamd could not write ${table} ${countText(status.table.failures, 'time')} since it started`,
       log,
     )
   }

@@ -2,6 +2,7 @@
  * pf(4): enabled, tables exist, are filled and within the limit, unknown hosts are sent to spamd and WHITE
  * hosts are not, the log of WHITE connections, its interface, and spamlogd's device.
  */
+import { countText } from '../../codec/count-text.js'
 import { parseIfconfig } from '../../codec/system/ifconfig.js'
 import { evaluateFilter, findTranslation, type MailPacket, type PfRule } from '../../codec/system/pf-rules.js'
 import { parsePfLimit, parsePfTables } from '../../codec/system/pf-state.js'
@@ -100,14 +101,19 @@ async function checkTables(
   const needed = total + Math.max(tables.get(WHITE) ?? 0, tables.get('spamd') ?? 0, white ?? 0)
   const fix = `put "set limit table-entries ${roundUp(needed * 2)}" into pf.conf; ${RELOAD}`
   if (total >= limit)
-    findings.error('pf.limit', `all tables hold ${total} entries, the limit of all together is ${limit}`, fix)
+    findings.error(
+      'pf.limit',
+      `all tables hold ${countText(total, 'entry', 'entries')}, the limit of all together is ${limit}`,
+      fix,
+    )
   else if (needed > limit) {
     findings.error(
       'pf.limit',
-      `replacing the largest table needs room for ${needed} entries, the limit of all tables together is ${limit}`,
+      `replacing the largest table needs room for ${countText(needed, 'entry', 'entries')}, the limit of all tables together is ${limit}`,
       fix,
     )
-  } else findings.ok('pf.limit', `all tables together hold ${total} of ${limit} entries`)
+  } else
+    findings.ok('pf.limit', `all tables together hold ${total} of ${countText(limit, 'entry', 'entries')}`)
 }
 
 function roundUp(count: number): number {

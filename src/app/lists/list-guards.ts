@@ -1,3 +1,4 @@
+import { countText } from '../../codec/count-text.js'
 import type { ListSummary } from '../../codec/lists/list-lines.js'
 import type { ListSource } from './list-source.js'
 
@@ -32,13 +33,13 @@ export function findRefusal(
   if (canShrink) return undefined
   if (source.minEntries !== undefined && entries < source.minEntries) {
     return {
-      reason: `the list has ${entries} entries, fewer than min#${source.minEntries}`,
+      reason: `the list has ${countText(entries, 'entry', 'entries')}, fewer than min#${source.minEntries}`,
       hint: 'run once with --accept-shrink if that is right',
     }
   }
   if (previousEntries !== undefined && entries < previousEntries * SHRINK_LIMIT) {
     return {
-      reason: `the list has shrunk from ${previousEntries} to ${entries} entries`,
+      reason: `the list has shrunk from ${previousEntries} to ${countText(entries, 'entry', 'entries')}`,
       hint: 'run once with --accept-shrink if that is right',
     }
   }

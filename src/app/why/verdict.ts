@@ -311,7 +311,9 @@ function nameOf(subject: Facts['subject']): string {
 function waitingText({ database }: Facts, waiting: number): string {
   if (waiting === 0) return 'no mail from or to it is waiting'
   const more = 'tuples' in database && database.hasMoreTuples ? 'more than ' : ''
-  return `${more}${waiting} mails from or to it are waiting`
+  return more === '' && waiting === 1
+    ? '1 mail from or to it is waiting'
+    : `${more}${waiting} mails from or to it are waiting`
 }
 
 /** The command that releases the mail that waits; undefined where no word of a shell names it. */

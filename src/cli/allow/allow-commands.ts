@@ -1,4 +1,5 @@
 /** `spamdctl allow` and its subcommands, on given parts: tests provide their own DNS, firewall and clock. */
+
 import { parseAllowName } from '../../app/allow/allow-name.js'
 import {
   type AllowRun,
@@ -9,6 +10,7 @@ import {
 } from '../../app/allow/allow-use-case.js'
 import type { SourceChange } from '../../app/allow/sync-sources.js'
 import { useDatabase } from '../../app/database/open-database.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
@@ -154,8 +156,4 @@ function sourceFields(source: AllowSource, nowSec: number): object {
     comment: comment ?? null,
     networkCount: networks.length,
   }
-}
-
-function countText(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
 }

@@ -1,12 +1,14 @@
 /** `spamdctl losing`: output for people, for programs and for monitoring. */
+
 import type { AdvisedLosing, LosingRow } from '../../app/losing/advise-senders.js'
 import type { LosingReport } from '../../app/losing/find-losing.js'
 import { toDisplayText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { styled, type Terminal, wrapped } from '../operations/terminal.js'
-import { commandText, countText, identityRows, passesAlready, senderName, triesText } from './sender-text.js'
+import { commandText, identityRows, passesAlready, senderName, triesText } from './sender-text.js'
 
 /** What the report is of. */
 export interface LosingFrame {
@@ -129,9 +131,7 @@ export function losingJson(report: AdvisedLosing, { nowSec, forSec, minAddresses
  */
 export function losingCheck(report: LosingReport): { text: string; isAlarm: boolean } {
   const alarming = report.senders.filter((sender) => !passesAlready(sender))
-  const named = alarming
-    .slice(0, MAX_NAMED)
-    .map((sender) => `${senderName(sender)} (${sender.tries} tries from ${sender.addressCount} addresses)`)
+  const named = alarming.slice(0, MAX_NAMED).map((sender) => `${senderName(sender)} (${triesOf(sender)})`)
   const more = alarming.length > named.length ? ` and ${alarming.length - named.length} more` : ''
   const isAlarm = alarming.length > 0
   const said = isAlarm
@@ -141,4 +141,8 @@ export function losingCheck(report: LosingReport): { text: string; isAlarm: bool
   // A vertical bar would start the performance data.
   const line = escapeControl(`SPAMD ${isAlarm ? 'WARNING' : 'OK'} - ${said}${note}`).replaceAll('|', '/')
   return { text: `${line} | losing=${alarming.length};0;;0\n`, isAlarm }
+}
+
+function triesOf({ tries, addressCount }: LosingReport['senders'][number]): string {
+  return `${countText(tries, 'try', 'tries')} from ${countText(addressCount, 'address', 'addresses')}`
 }

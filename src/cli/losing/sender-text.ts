@@ -1,10 +1,12 @@
 /**
  * Texts about a sender that is losing mail, in `losing` and on the page of `report`. They are not escaped.
  */
+
 import type { LosingRow } from '../../app/losing/advise-senders.js'
 import type { SenderIdentity } from '../../app/losing/identify-senders.js'
 import type { LosingSender } from '../../app/losing/losing-senders.js'
 import { toDisplayText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 
 /** Tries, mails, addresses, and how long ago. */
@@ -36,10 +38,13 @@ function spfText(spf: NonNullable<SenderIdentity['spf']>, domain: string, count:
     return `DNS gave no answer in time; try again with spamdctl allow add --dry-run ${toDisplayText(domain)}`
   if (spf.state === 'unusable') return `not usable: ${spf.reason}`
   const { passing } = spf
-  if (passing === count) return `all ${count} addresses pass SPF of ${toDisplayText(domain)}`
+  if (passing === count)
+    return count === 1
+      ? `its address passes SPF of ${toDisplayText(domain)}`
+      : `all ${count} addresses pass SPF of ${toDisplayText(domain)}`
   if (passing === 0)
-    return `none of the ${count} addresses passes SPF of ${toDisplayText(domain)}: the mail may be forged`
-  return `${passing} of ${count} addresses pass SPF of ${toDisplayText(domain)}; mail from the others may be forged`
+    return `${count === 1 ? 'its address does not pass' : `none of the ${count} addresses passes`} SPF of ${toDisplayText(domain)}: the mail may be forged`
+  return `${passing} of ${count} addresses ${passing === 1 ? 'passes' : 'pass'} SPF of ${toDisplayText(domain)}; mail from the others may be forged`
 }
 
 function namesText({ asked, unanswered, named, greeting, example }: SenderIdentity['names']): string {
@@ -62,9 +67,4 @@ export function commandText({ command, releasedBy, allowedBy }: LosingRow): stri
 /** The domain, or `<>`. */
 export function senderName({ domain }: LosingSender): string {
   return domain === '' ? '<>' : toDisplayText(domain)
-}
-
-/** A number with its noun. */
-export function countText(count: number, one: string, many: string): string {
-  return `${count} ${count === 1 ? one : many}`
 }

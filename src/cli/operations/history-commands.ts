@@ -1,9 +1,11 @@
 /** `spamdctl log` and `spamdctl undo`: tests provide their own output and clock. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import { actorOf } from '../../app/actor.js'
 import { useDatabase } from '../../app/database/open-database.js'
 import { type HistoryFilter, isChangeRule, readMatching, toRecord } from '../../app/history.js'
 import { toWireText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { CHANGE_RULES } from '../../domain/change.js'
@@ -191,7 +193,9 @@ async function changeSettings(options: OptionValues, parts: HistoryParts): Promi
     }
     await store.saveHistorySettings(changed)
     const days = Math.floor(changed.keepSec / 86_400)
-    parts.write(`history: ${changed.mode}, kept for ${days} days and ${changed.keepRows} rows at most\n`)
+    parts.write(
+      `history: ${changed.mode}, kept for ${countText(days, 'day')} and ${countText(changed.keepRows, 'row')} at most\n`,
+    )
     return EXIT.ok
   })
 }

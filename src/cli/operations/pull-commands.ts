@@ -1,8 +1,10 @@
 /** What `spamdctl pull` and `serve-pull` do, from their arguments to their exit code. */
+
 import { useDatabase } from '../../app/database/open-database.js'
 import type { PullReport } from '../../app/sync/merge-pull.js'
 import { checkPullHost, pullHost } from '../../app/sync/pull-hosts.js'
 import { readPullRequest, servePull } from '../../app/sync/serve-pull.js'
+import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import { DEFAULT_TUPLE_LIMITS } from '../../domain/times.js'
 import { AppError } from '../../platform/app-error.js'
@@ -76,16 +78,15 @@ export async function runPull(hosts: readonly string[], options: OptionValues, i
 }
 
 function formatReport({ host, isWhole, read, changed }: PullReport): string {
-  const what = isWhole ? 'entries' : 'changes'
-  return `${escapeControl(host)}: ${read} ${what} read, ${changed} were new\n`
+  return `${escapeControl(host)}: ${isWhole ? countText(read, 'entry', 'entries') : countText(read, 'change')} read, ${countText(changed, 'was', 'were')} new\n`
 }
 
 function warningOf({ host, ahead, unknown }: PullReport): string | undefined {
   if (ahead > 0) {
-    return `spamdctl: ${escapeControl(host)}: ${ahead} entries were skipped: they changed more than 5 minutes in the future of this gateway\nspamdctl: hint: set the clocks of both gateways (NTP), then pull again\n`
+    return `spamdctl: ${escapeControl(host)}: ${countText(ahead, 'entry was', 'entries were')} skipped: changed more than 5 minutes in the future of this gateway\nspamdctl: hint: set the clocks of both gateways (NTP), then pull again\n`
   }
   if (unknown === 0) return undefined
-  return `spamdctl: ${escapeControl(host)}: ${unknown} entries of a kind unknown to this version were skipped\nspamdctl: hint: update this gateway, then pull again\n`
+  return `spamdctl: ${escapeControl(host)}: ${countText(unknown, 'entry', 'entries')} of a kind unknown to this version skipped\nspamdctl: hint: update this gateway, then pull again\n`
 }
 
 /** Answers one pull; `write` waits for a slow reader. */

@@ -1,6 +1,8 @@
 /** `spamdctl doctor` for people and for programs. */
+
 import type { Level } from '../../app/doctor/finding.js'
 import type { DoctorReport } from '../../app/doctor/run-doctor.js'
+import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { type Style, styled, type Terminal, wrapped } from './terminal.js'
@@ -23,7 +25,7 @@ export function renderDoctor(
   })
   if (isQuiet && shown.length === 0) return ''
   const { ok, info, warning, error } = report.counts
-  return `${lines.join('')}${ok} ok, ${info} info, ${warning} warnings, ${error} errors\n`
+  return `${lines.join('')}${ok} ok, ${info} info, ${countText(warning, 'warning')}, ${countText(error, 'error')}\n`
 }
 
 /** One object: the findings, their counts, and the facts for the other gateway. */

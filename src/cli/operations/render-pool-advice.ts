@@ -1,6 +1,8 @@
 /** Advice of `spamdctl advise` on mail from many addresses, for people and for programs. */
+
 import type { AllowCandidate, PoolAdvice, PoolMail } from '../../app/pool-advice.js'
 import { toDisplayText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { type Terminal, wrapped } from './terminal.js'
@@ -8,7 +10,7 @@ import { type Terminal, wrapped } from './terminal.js'
 /** Sentences, each with its numbers; empty when no mail came from several addresses. */
 export function renderPoolAdvice(
   { oneNetwork, spread, candidates }: PoolAdvice,
-  { terminal, hasPoolKeys }: { terminal: Terminal; hasPoolKeys: boolean },
+  { terminal, hasPoolKeys, isCut }: { terminal: Terminal; hasPoolKeys: boolean; isCut: boolean },
 ): string {
   const sentences: string[] = []
   if (oneNetwork.mails > 0) {
@@ -22,6 +24,12 @@ export function renderPoolAdvice(
   if (spread.mails > 0) {
     sentences.push(
       `pools: ${ofSenders(spread)} came from several networks, which no pool key covers: ${outcome(spread)}`,
+    )
+  }
+  // Too many tries to look at all of them: see readDeferredHistory.
+  if (isCut) {
+    sentences.push(
+      'note: more mail came from several addresses than was examined; the counts above are of the mails tried from the most addresses. A shorter --since examines more of a shorter time',
     )
   }
   for (const candidate of candidates) sentences.push(candidateText(candidate))
@@ -43,10 +51,6 @@ function outcome({ mails, lost, meanWaitSec }: Pick<PoolMail, 'mails' | 'lost' |
   const passed = mails - lost
   const wait = meanWaitSec === undefined ? '' : ` after ${formatDuration(Math.round(meanWaitSec))} on average`
   return `${passed} passed${wait}, ${lost} did not`
-}
-
-function countText(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
 }
 
 /** The same as plain data. */

@@ -1,7 +1,9 @@
 /** `spamdctl status` for people and for programs. */
+
 import { describeSource } from '../../app/lists/list-source.js'
 import { type SuiteStatus, wantedWhite } from '../../app/status.js'
 import { toDisplayText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
@@ -171,7 +173,7 @@ function addLists(status: SuiteStatus, add: Add): void {
         : `${formatDuration(status.timeSec - lastSuccessSec)} old`
     const parts = [
       `${toDisplayText(name)} (${colour})`,
-      ...(entries === undefined ? [] : [`${entries} entries`]),
+      ...(entries === undefined ? [] : [countText(entries, 'entry', 'entries')]),
     ]
     if (source?.method !== 'file' || lastSuccessSec !== undefined) parts.push(age)
     if (lastError !== undefined) parts.push(`last attempt failed: ${lastError}`)

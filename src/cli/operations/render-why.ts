@@ -6,6 +6,7 @@ import { releaseFields } from '../../app/release/release-terms.js'
 import { subjectText } from '../../app/why/explain.js'
 import type { WhyReport } from '../../app/why/report.js'
 import { toDisplayText } from '../../app/wire-text.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
@@ -127,7 +128,7 @@ function addDatabase({ database, subject, timeSec }: WhyReport, rows: [string, s
     const age = formatDuration(Math.max(0, timeSec - first))
     rows.push([
       'database',
-      `GREY ${ip}, ${helo === '' ? '' : `HELO ${toDisplayText(helo)}, `}${toDisplayText(from)} to ${toDisplayText(to)}, since ${age}, until ${localTime(expire)}, ${bcount} tries`,
+      `GREY ${ip}, ${helo === '' ? '' : `HELO ${toDisplayText(helo)}, `}${toDisplayText(from)} to ${toDisplayText(to)}, since ${age}, until ${localTime(expire)}, ${countText(bcount, 'try', 'tries')}`,
     ])
   }
   if (hasMoreTuples)

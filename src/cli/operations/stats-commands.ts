@@ -72,16 +72,17 @@ export async function runStats(options: OptionValues, parts: StatsParts): Promis
 /** The text that `advise` prints. */
 export async function runAdvise(options: OptionValues, parts: StatsParts): Promise<string> {
   const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), 30 * DAY_SEC)
-  const { counts, pools } = await useDatabase(parts.dbPath, 'read', async (store) => {
+  const { counts, pools, isCut } = await useDatabase(parts.dbPath, 'read', async (store) => {
     const query = { sinceSec, minAddresses: LOSING_ADDRESSES, limit: MAX_POOL_MAILS }
-    const { mails } = await store.readDeferred(query)
+    const { mails, isCut } = await store.readDeferred(query)
     const exceptions = await store.readAllowed()
     const inForce = exceptions.filter((source) => allowStateOf(source, parts.nowSec) === 'in force')
-    return { counts: await store.readCounts(sinceSec), pools: computePoolAdvice(mails, inForce) }
+    return { counts: await store.readCounts(sinceSec), pools: computePoolAdvice(mails, inForce), isCut }
   })
   const advice = computeAdvice(counts, parts.passSec)
-  if (options.has('json')) return `${JSON.stringify({ ...advice, pools: poolsJson(pools) }, undefined, 2)}\n`
-  return renderAdvice(advice, parts.terminal) + renderPoolAdvice(pools, parts)
+  if (options.has('json'))
+    return `${JSON.stringify({ ...advice, pools: { ...poolsJson(pools), isCut } }, undefined, 2)}\n`
+  return renderAdvice(advice, parts.terminal) + renderPoolAdvice(pools, { ...parts, isCut })
 }
 
 /** Seconds of `--since`; usage errors are thrown as `ERR_USAGE`. */

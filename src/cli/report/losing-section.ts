@@ -1,15 +1,10 @@
 /** Who is losing mail, each with the command that helps. */
+
 import type { AdvisedLosing, LosingRow } from '../../app/losing/advise-senders.js'
 import type { ReportData } from '../../app/report/report-data.js'
+import { countText } from '../../codec/count-text.js'
 import { formatDuration } from '../../codec/duration.js'
-import {
-  commandText,
-  countText,
-  identityRows,
-  passesAlready,
-  senderName,
-  triesText,
-} from '../losing/sender-text.js'
+import { commandText, identityRows, passesAlready, senderName, triesText } from '../losing/sender-text.js'
 import { type Html, html } from './html.js'
 import { nothing, section, table } from './page-parts.js'
 

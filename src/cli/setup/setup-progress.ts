@@ -1,4 +1,5 @@
 import type { ListReport } from '../../app/lists/refresh-report.js'
+import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
 
 /** Redrawing more often only takes time. */
@@ -36,7 +37,8 @@ export class SetupProgress {
   }
 
   settled(report: ListReport): void {
-    const entries = report.entries === undefined ? 'no entries' : `${report.entries} entries`
+    const entries =
+      report.entries === undefined ? 'no entries' : countText(report.entries, 'entry', 'entries')
     this.#states.set(report.name, `${entries}, ${report.status}`)
     this.#draw()
   }
@@ -66,6 +68,6 @@ export class SetupProgress {
 }
 
 function formatBytes(count: number): string {
-  if (count < 10_000) return `${count} bytes`
+  if (count < 10_000) return countText(count, 'byte')
   return count < 10_000_000 ? `${Math.round(count / 1000)} kB` : `${Math.round(count / 1_000_000)} MB`
 }

@@ -1,6 +1,8 @@
 /** What `spamdctl init-db` and `move-db` do for a database on a server. */
+
 import { moveDatabase } from '../../app/database/move-database.js'
 import { initServerDatabase, useDatabase } from '../../app/database/open-database.js'
+import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import { AppError } from '../../platform/app-error.js'
 import { resolveDbPath } from '../../platform/settings.js'
@@ -52,7 +54,14 @@ export async function runMoveDb(
     useDatabase(target, 'write', (toStore) => moveDatabase(fromStore, toStore, parts.clock.nowSec())),
   )
   const { addresses, tuples, spamtraps, pools, releases, exceptions, left, digest } = report
-  const moved = `${addresses} addresses, ${tuples} tuples, ${spamtraps} spamtraps, ${pools} pools, ${releases} releases, ${exceptions} exceptions`
+  const moved = [
+    countText(addresses, 'address', 'addresses'),
+    countText(tuples, 'tuple'),
+    countText(spamtraps, 'spamtrap'),
+    countText(pools, 'pool'),
+    countText(releases, 'release'),
+    countText(exceptions, 'exception'),
+  ].join(', ')
   const text = options.has('json')
     ? JSON.stringify({ from: source, to: target, ...report })
     : `${moved} moved and verified (digest ${digest}), ${left} expired and left behind`

@@ -11,6 +11,7 @@
  */
 
 import type { AllowedDomains } from '../../app/allowed-domains.js'
+import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple, WireText } from '../../domain/entry.js'
@@ -180,7 +181,10 @@ export class Greylister implements GreylistSink {
     const lostCount = await this.#writer.close(CLOSE_WAIT_MS)
     for (const { settle } of this.#queue.items()) settle(false)
     if (lostCount > 0) {
-      this.#options.logger.log('err', `${lostCount} tuples could not be recorded and are lost`)
+      this.#options.logger.log(
+        'err',
+        `${countText(lostCount, 'tuple')} could not be recorded and ${lostCount === 1 ? 'is' : 'are'} lost`,
+      )
     }
   }
 

@@ -7,7 +7,9 @@
  * when it is lost. It does not have the server's tuples: their clients wait again, and no client passes
  * without having waited.
  */
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { countText } from '../../codec/count-text.js'
 import type { JournalSlice, MergePolicy, ScanSlice, Store } from '../../db/store.js'
 import type { EntryKey } from '../../domain/entry.js'
 import { keyOf } from '../../domain/entry-key.js'
@@ -238,7 +240,7 @@ export class GatewayStore {
     onAlone(undefined)
     const alone = since === undefined ? '' : ` after ${nowSec() - since} s alone`
     onNotice(
-      `the database server is reachable again${alone}: handed over ${counts.host} addresses, ${counts.tuple} tuples, ${counts.spamtrap} spamtraps`,
+      `the database server is reachable again${alone}: handed over ${countText(counts.host, 'address', 'addresses')}, ${countText(counts.tuple, 'tuple')}, ${countText(counts.spamtrap, 'spamtrap')}`,
     )
   }
 

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { countText } from '../../codec/count-text.js'
 import { ENTRY_KINDS } from '../../domain/entry.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Connection } from '../connection.js'
@@ -30,7 +31,9 @@ export function checkDatabase(connection: Connection): CheckReport {
     }))
     const counted = unlessDamaged(problems, () => database.prepare(COUNTED_TUPLES).pluck().get())
     if (problems.length === 0 && counts !== undefined && counted !== counts.GREY) {
-      problems.push(`${counts.GREY} tuples are stored, but ${String(counted)} were counted`)
+      problems.push(
+        `${countText(counts.GREY, 'tuple is', 'tuples are')} stored, but ${String(counted)} were counted`,
+      )
     }
     const bytes = unlessDamaged(problems, () => database.prepare(TUPLE_BYTES).pluck().get())
     const countedBytes = unlessDamaged(problems, () => database.prepare(COUNTED_BYTES).pluck().get())

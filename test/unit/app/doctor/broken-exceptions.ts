@@ -82,7 +82,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
     finding: {
       id: 'allow.filled',
       level: 'error',
-      message: 'table spamd-allow holds 1 networks, but 2 are allowed',
+      message: 'table spamd-allow holds 1 network, but 2 are allowed',
       fix: 'spamdctl allow sync --offline',
     },
   },

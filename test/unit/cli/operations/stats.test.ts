@@ -1,6 +1,7 @@
 /** Counters of the hours, `spamdctl stats`, and `spamdctl advise` on a made log whose best passtime is known. */
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import type { ListState } from '../../../../src/app/lists/list-states.js'
 import { readTop } from '../../../../src/app/read-top.js'
@@ -13,8 +14,10 @@ import {
   runStats,
   STATS_OPTIONS,
 } from '../../../../src/cli/operations/stats-commands.js'
+import type { ChunkRow } from '../../../../src/db/history.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store, TupleAttempt } from '../../../../src/db/store.js'
+import { CHANGE_RULES } from '../../../../src/domain/change.js'
 import type { HistoryRow } from '../../../../src/domain/history.js'
 import { setOfPrefixes } from '../../../../src/ip/prefix-ranges.js'
 import { temporaryFolder } from '../../../support/program-run.js'
@@ -374,8 +377,36 @@ advice: spamd -G 6m:4h:36d: mail waits 10m instead of 40m, and 0 of 100 lost cli
         pools: {
           oneNetwork: { mails: 5, senders: 1, lost: 3, meanWaitSec: 3600 },
           candidates: [{ domain: 'spread.example', mails: 1, lost: 1, addresses: 3, networks: 3 }],
+          isCut: false,
         },
       })
+    })
+
+    test('says when there is too much to look at all of it', async () => {
+      const path = await build(play)
+      const database = new Database(path)
+      const append = database.prepare(
+        'INSERT INTO history (last, first, event, at, by_hand, rows) VALUES (?, ?, ?, ?, 0, ?)',
+      )
+      const rows = (chunk: number): ChunkRow[] =>
+        Array.from({ length: 500 }, (_, index) => {
+          const mail = Math.floor((chunk * 500 + index) / 3)
+          const key = [`192.0.2.${(index % 3) + 1}`, 'mx', `<a${mail}@many.example>`, '<u@x>']
+          return [1, CHANGE_RULES.indexOf('attempt'), null, null, ['GREY', NOW, NOW, NOW, 1, 0], ...key]
+        })
+      database.transaction(() => {
+        // Three tries of each of 84,000 mails.
+        for (let chunk = 0; chunk < 504; chunk += 1) {
+          const first = 1000 + chunk * 500
+          append.run(first + 499, first, first, NOW - 60, JSON.stringify(rows(chunk)))
+        }
+      })()
+      database.close()
+      const note = /note: more mail came from several addresses than was examined/
+      expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(path))).toMatch(note)
+      const json = await runAdvise(optionsOf(['--json'], ADVISE_OPTIONS), partsOf(path))
+      expect(JSON.parse(json)).toMatchObject({ pools: { isCut: true } })
+      expect(await runAdvise(optionsOf([], ADVISE_OPTIONS), partsOf(await build(play)))).not.toMatch(note)
     })
   })
 

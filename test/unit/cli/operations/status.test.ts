@@ -41,7 +41,7 @@ database   /scene/db/spamd.sqlite (N MiB)
 entries    3 WHITE, 0 TRAPPED, 0 SPAMTRAP, 0 GREY
 last scan  20s ago: 0 promoted, 0 expired, took 4 ms
 tables     spamd-white 3 (of 3 WHITE), spamd 0, nospamd 1
-lists      drop (black), 1 entries, 10m old
+lists      drop (black), 1 entry, 10m old
            own (black)
 peers      172.16.0.2 heard 30s ago
 warnings   none
@@ -200,7 +200,7 @@ describe('doctor on a terminal', () => {
     const narrow = renderDoctor(report, { width: 80, hasColour: false }, { isQuiet: true })
     expect(narrow).toBe(`error    pf: pf is disabled: no host is sent to spamd
          > pfctl -e
-${report.counts.ok} ok, ${report.counts.info} info, 0 warnings, 1 errors
+${report.counts.ok} ok, ${report.counts.info} info, 0 warnings, 1 error
 `)
     expect(renderDoctor(report, { width: 80, hasColour: true }, { isQuiet: true })).toContain(
       '\u001b[31merror\u001b[0m',

@@ -358,7 +358,7 @@ describe('a database that fails', () => {
     failures.push(...Array.from({ length: 2 }, () => new AppError('ERR_DB_FULL', 'No space left on device')))
     await greylister.submit(recipient)
     await greylister.close()
-    expect(logged().at(-1)).toBe('err 1 tuples could not be recorded and are lost')
+    expect(logged().at(-1)).toBe('err 1 tuple could not be recorded and is lost')
   })
   test('closing waits for a lock', async () => {
     const { greylister, failures, calls } = harness()
