@@ -1,5 +1,7 @@
 /** Sets built from columns of prefixes, as received in config lines. */
+import { setOfAscendingIpv4 } from './ascending-prefixes.js'
 import { IpRangeCollector, type IpRangeSet, unionInSteps } from './ip-range-set.js'
+import { EMPTY_IPV6_SET } from './ipv6-range-set.js'
 import { WORDS_PER_ADDRESS } from './ipv6-words.js'
 
 /** Prefixes in typed arrays: words in host order, one (IPv4) or four (IPv6, most significant first) each. */
@@ -28,7 +30,9 @@ export function* setOfPrefixesInSteps(
 ): Generator<undefined, IpRangeSet> {
   const collector = new IpRangeCollector()
   const sets: IpRangeSet[] = []
-  for (let start = 0; start < ipv4.count; start += STEP_PREFIXES) {
+  const ascending = yield* setOfAscendingIpv4(ipv4)
+  if (ascending !== undefined) sets.push({ ipv4: ascending, ipv6: EMPTY_IPV6_SET })
+  for (let start = ascending === undefined ? 0 : ipv4.count; start < ipv4.count; start += STEP_PREFIXES) {
     addIpv4Prefixes(collector, ipv4, start, Math.min(start + STEP_PREFIXES, ipv4.count))
     sets.push(collector.takeSet())
     yield

@@ -17,6 +17,7 @@ import type { EntryKey, PoolEntry } from '../../domain/entry.js'
 import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { freeMemory } from '../../platform/free-memory.js'
 import type { DebugOutput } from '../debug-output.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import type { SenderCheckSink } from '../seams.js'
@@ -47,6 +48,9 @@ const BRIEF_SLICE = 5000
 const MASS_EXPIRY_COUNT = 1000
 /** Number of marks of deletions examined per scan. */
 const MARKS_SLICE = 2000
+
+/** What a whole scan of so many addresses leaves behind is megabytes, freed at once. */
+const LARGE_COUNT = 50_000
 
 export interface ScannerOptions extends PublisherOptions {
   keeper: Pick<StoreKeeper, 'use' | 'isFresh' | 'generation'>
@@ -173,6 +177,7 @@ export class Scanner {
     }
     if (report.isComplete && !isBrief) {
       await this.#publisher.publish(report, white, trapped, pools)
+      if (report.whiteCount + report.trappedCount >= LARGE_COUNT) setImmediate(freeMemory)
       this.#whole = { atSec: report.atSec, generation: keeper.generation, listRevision, briefCount: 0 }
     }
     report.durationMs = clock.monotonicMs() - startedMs

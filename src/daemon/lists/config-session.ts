@@ -7,6 +7,7 @@ import { type ConfigLine, ConfigLineDecoder } from '../../codec/config-line/conf
 import { escapeControl } from '../../codec/escape.js'
 import { setOfPrefixesInSteps } from '../../ip/prefix-ranges.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { freeMemory } from '../../platform/free-memory.js'
 import type { Logger } from '../../platform/log.js'
 import type { DebugOutput } from '../debug-output.js'
 import { runInSlices } from '../run-in-slices.js'
@@ -22,6 +23,9 @@ const MAX_CONFIG_BYTES = 1024 * 1024 * 1024
  * once.
  */
 const TURN_BYTES = 256 * 1024
+
+/** Of a list of this length the text, the prefixes and the one that it replaces are worth being freed at once. */
+const LARGE_BYTES = 1024 * 1024
 
 export interface ConfigSessionOptions {
   blockLists: BlockLists
@@ -91,7 +95,13 @@ export function runConfigSession(
       decoder.end()
       isWhole = true
       socket.setTimeout(0)
-      applyAll(lines, blockLists).then(resolve, reject)
+      applyAll(lines, blockLists)
+        .finally(() => {
+          // The socket, which its client closes, holds these until then.
+          lines.length = 0
+          if (totalBytes >= LARGE_BYTES) setImmediate(freeMemory)
+        })
+        .then(resolve, reject)
     })
     if (firstBytes !== undefined) take(firstBytes)
     socket.resume()

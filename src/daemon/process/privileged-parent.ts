@@ -7,6 +7,7 @@ import { setMaxListeners } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
+import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { PathOptions } from './listen-on-path.js'
 import { sendAway } from './own-resources.js'
 import {
@@ -53,6 +54,9 @@ const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
   'config-listener',
   'control-listener',
 ])
+
+/** The texts of a table of this length are worth being freed soon after it was written. */
+const LARGE_BYTES = 1024 * 1024
 
 type TableMessage = Extract<ChildMessage, { kind: 'replace-table' | 'change-table' }>
 
@@ -284,10 +288,14 @@ export class PrivilegedParent {
       ipv6: { text: ipv6Text, count: ipv6.count },
     }
     const { firewall } = this.#parts
-    const write = (): Promise<void> =>
-      transfer.kind === 'replace-table'
-        ? firewall.replaceTable(table, content)
-        : firewall.changeTable(table, transfer.change, content)
+    const write = async (): Promise<void> => {
+      try {
+        if (transfer.kind === 'replace-table') await firewall.replaceTable(table, content)
+        else await firewall.changeTable(table, transfer.change, content)
+      } finally {
+        if (totalBytes(transfer) >= LARGE_BYTES) freeMemorySoon()
+      }
+    }
     this.#serve(transfer.id, () => this.#unlessAbandoned(write))
   }
 }

@@ -8,6 +8,7 @@ import { deserialize } from 'node:v8'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
+import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { SystemUser } from '../../platform/privileges.js'
 import type { DaemonSignal } from '../daemon-signal.js'
 import { FrameReader, writeFrame } from './message-frames.js'
@@ -122,6 +123,7 @@ class SpamdChild {
     if (this.#isStopping) return
     // A parent that is gone is noticed by the disconnection.
     await this.#send({ kind: 'ready' }).catch(() => undefined)
+    freeMemorySoon()
   }
 
   #takeSignal(signal: DaemonSignal): void {

@@ -11,6 +11,7 @@ import type { Firewall } from '../../firewall/backend.js'
 import { AppError } from '../../platform/app-error.js'
 import { hasRelativePath, isBackgroundProcess, reportReady } from '../../platform/daemonize.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
 import { databaseFileOf, resolveLocation } from '../../platform/postgres-location.js'
@@ -208,6 +209,7 @@ class ParentLife {
     const pathsNeededLater = [pidFile, key, allowedDomains, controlSocket, tls?.certificateFile, tls?.keyFile]
     reportReady(process.env, { keepsFolder: hasRelativePath(pathsNeededLater) })
     await notifySystemd('READY=1')
+    freeMemorySoon()
   }
 
   #stop(): void {

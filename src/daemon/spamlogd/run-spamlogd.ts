@@ -13,6 +13,7 @@ import {
 } from '../../platform/daemonize.js'
 import { databaseOwnerHint } from '../../platform/database-place.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
@@ -194,6 +195,7 @@ class Spamlogd {
     if (!isDebug) await this.#checkDatabase(dbPath)
     reportReady(process.env, { keepsFolder: hasRelativePath([dbPath, key, pidFile]) })
     await notifySystemd('READY=1')
+    freeMemorySoon()
   }
 
   /**

@@ -5,6 +5,7 @@ import type { Store } from '../../db/store.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
 import { systemClock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { freeMemorySoon } from '../../platform/free-memory.js'
 import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { GatewayStore } from './gateway-store.js'
 import type { DaemonStoreCall, StoreWorkerMessage, StoreWorkerRequest } from './store-worker-messages.js'
@@ -72,6 +73,7 @@ async function openLocal(path: string, options: OpenStoreOptions): Promise<Store
 async function perform(request: StoreWorkerRequest): Promise<unknown> {
   if (request.call === 'open') {
     database = await open(request)
+    freeMemorySoon()
     return undefined
   }
   if (request.call === 'close') {

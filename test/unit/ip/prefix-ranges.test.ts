@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { setOfAscendingIpv4 } from '../../../src/ip/ascending-prefixes.js'
 import { isEmptySet } from '../../../src/ip/ip-range-set.js'
 import { type PrefixArrays, setOfPrefixes, setOfPrefixesInSteps } from '../../../src/ip/prefix-ranges.js'
 import { RangeTable } from '../../../src/ip/range-table.js'
@@ -49,4 +51,33 @@ test.each([0, 1, 1000, 150_000])('%i prefixes of each family give the same range
 
 test('nothing makes the empty set', () => {
   expect(isEmptySet(drained(NONE, NONE).set)).toBe(true)
+})
+
+test('prefixes sorted by their first address give the same set in one pass; others are left to the sort', () => {
+  const prefix = fc.tuple(fc.nat(0xffffffff), fc.integer({ min: 1, max: 32 }))
+  fc.assert(
+    fc.property(fc.array(prefix, { maxLength: 60 }), fc.boolean(), (given, isSorted) => {
+      const firstOf = ([word, length]: [number, number]): number =>
+        Math.floor(word / 2 ** (32 - length)) * 2 ** (32 - length)
+      const items = isSorted ? given.toSorted((one, other) => firstOf(one) - firstOf(other)) : given
+      const ipv4: PrefixArrays = {
+        count: items.length,
+        words: Uint32Array.from(items, ([word]) => word),
+        prefixLengths: Uint8Array.from(items, ([, length]) => length),
+      }
+      const expected = setOfPrefixes(ipv4, NONE)
+      const step = setOfAscendingIpv4(ipv4).next()
+      const found = step.done === true ? step.value : undefined
+      if (isSorted) expect(found).toBeDefined()
+      for (const set of [...(found === undefined ? [] : [found]), drained(ipv4, NONE).set.ipv4]) {
+        expect([...set.firsts.slice(0, set.length)]).toEqual([
+          ...expected.ipv4.firsts.slice(0, expected.ipv4.length),
+        ])
+        expect([...set.lasts.slice(0, set.length)]).toEqual([
+          ...expected.ipv4.lasts.slice(0, expected.ipv4.length),
+        ])
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })

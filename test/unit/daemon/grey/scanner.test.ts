@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Greylister } from '../../../../src/daemon/grey/greylister.js'
 import { PoolNetworks } from '../../../../src/daemon/grey/pool-networks.js'
 import { Scanner } from '../../../../src/daemon/grey/scanner.js'
@@ -14,10 +14,13 @@ import type { Entry } from '../../../../src/domain/entry.js'
 import type { PoolKeyKind } from '../../../../src/domain/pool-key.js'
 import { setOfCidrs } from '../../../../src/ip/special-use.js'
 import { AppError } from '../../../../src/platform/app-error.js'
+import { freeMemory } from '../../../../src/platform/free-memory.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { MemoryFirewall } from '../../../support/memory-firewall.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
+
+vi.mock('../../../../src/platform/free-memory.js')
 
 /** Releases open networks whatever the options of spamd. */
 const ALWAYS_IN_USE = new Set<PoolKeyKind>(['release'])
@@ -288,6 +291,19 @@ describe('a scan between whole ones', () => {
     await keeper.use((store) => store.upsert([white('192.0.2.2', NOW + 5000)], { ifMissing: false }))
     await scanner.scanAgain()
     expect(table()).toEqual(['192.0.2.1/32'])
+  })
+
+  test('is what frees memory only as a whole one of many addresses', async () => {
+    vi.mocked(freeMemory).mockClear()
+    const few = await scanned([white('192.0.2.1', NOW + 5000)])
+    await few.scanner.scan()
+    expect(freeMemory).not.toHaveBeenCalled()
+    const many = Array.from({ length: 50_000 }, (_, n) => white(`10.0.${n >> 8}.${n & 255}`, NOW + 5000))
+    await few.put(many)
+    await few.scanner.scan()
+    await expect.poll(() => vi.mocked(freeMemory).mock.calls.length).toBe(1)
+    await few.scanner.scanAgain()
+    expect(freeMemory).toHaveBeenCalledTimes(1)
   })
 
   test('is a whole one again after 59 brief ones', async () => {

@@ -3,6 +3,7 @@ import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { BlockLists } from '../../../../src/daemon/lists/block-lists.js'
 import { type ConfigServerOptions, createConfigServer } from '../../../../src/daemon/lists/config-server.js'
+import { freeMemory } from '../../../../src/platform/free-memory.js'
 import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
@@ -48,6 +49,36 @@ test('a list takes effect when the client has closed, and the server closes afte
     'added 127.5.0.0/16',
   ])
 })
+
+test.each([
+  ['sorted', 1],
+  ['in any order', 7919],
+])(
+  'of a large list that is %s only the list itself stays in memory, however often it comes',
+  async (_, step) => {
+    const { open, blockLists } = await started({ debug: undefined })
+    const count = 300_003
+    const tableBytes = count * 8
+    const items = Array.from({ length: count }, (_, index) => {
+      const place = (index * step) % count
+      return `${1 + (place >> 15)}.${(place >> 7) & 255}.${(place & 127) << 1}.0/24`
+    })
+    const line = Buffer.from(`big;"m";inet;${count};${items.join(';')}\n`)
+    const send = async (): Promise<void> => {
+      const socket = await open()
+      socket.end(line)
+      await once(socket, 'close')
+    }
+    await send()
+    freeMemory()
+    const before = process.memoryUsage().arrayBuffers
+    for (let round = 0; round < 3; round += 1) {
+      await send()
+      await expect.poll(() => process.memoryUsage().arrayBuffers - before, PATIENCE).toBeLessThan(tableBytes)
+    }
+    expect(blockLists.summaries()).toEqual([{ name: 'big', entryCount: count }])
+  },
+)
 
 test('a source port of 1024 or above is closed at once, unread', async () => {
   const { blockLists, open, shown } = await started({ needsReservedPort: true })

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { PrivilegedClient } from '../../../../src/daemon/process/privileged-client.js'
 import { PrivilegedParent } from '../../../../src/daemon/process/privileged-parent.js'
 import {
@@ -14,7 +14,10 @@ import {
 } from '../../../../src/daemon/process/privileged-protocol.js'
 import type { PrivilegedResources, TlsMaterial } from '../../../../src/daemon/process/spamd-resources.js'
 import { AppError } from '../../../../src/platform/app-error.js'
+import { freeMemorySoon } from '../../../../src/platform/free-memory.js'
 import { MemoryFirewall } from '../../../support/memory-firewall.js'
+
+vi.mock('../../../../src/platform/free-memory.js')
 
 const WHITE = { name: 'spamd-white', content: 'hosts' } as const
 
@@ -100,6 +103,16 @@ test('a socket that was passed and cannot be listened on is told', async () => {
 })
 
 describe('tables', () => {
+  test('memory is freed after a large table was written, and not for a few addresses', async () => {
+    const { client, firewall } = join()
+    firewall.replaceTable = async () => undefined
+    const textOf = (bytes: number) => ({ text: new Uint8Array(bytes), count: 1 })
+    await client.replaceTable(WHITE, { ipv4: textOf(20), ipv6: textOf(0) })
+    expect(freeMemorySoon).not.toHaveBeenCalled()
+    await client.replaceTable(WHITE, { ipv4: textOf(1024 * 1024), ipv6: textOf(0) })
+    expect(freeMemorySoon).toHaveBeenCalledTimes(1)
+  })
+
   test('a large table arrives whole, in bounded pieces, both families', async () => {
     const { client, firewall, sent } = join()
     const [ipv4, ipv6] = [hostLines(100_000, 4), hostLines(40_000, 6)]
