@@ -1,5 +1,12 @@
 import type { Ipv4RangeSet } from './ipv4-range-set.js'
-import type { PrefixArrays } from './prefix-ranges.js'
+
+/** Prefixes in typed arrays: words in host order, one (IPv4) or four (IPv6, most significant first) each. */
+export interface PrefixArrays {
+  readonly count: number
+  readonly words: Uint32Array
+  /** 1 to 32, or 1 to 128. */
+  readonly prefixLengths: Uint8Array
+}
 
 /** Number of prefixes between two pauses: about a millisecond. */
 const STEP_PREFIXES = 131_072

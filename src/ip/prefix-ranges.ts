@@ -1,16 +1,10 @@
 /** Sets built from columns of prefixes, as received in config lines. */
-import { setOfAscendingIpv4 } from './ascending-prefixes.js'
+import { type PrefixArrays, setOfAscendingIpv4 } from './ascending-prefixes.js'
 import { IpRangeCollector, type IpRangeSet, unionInSteps } from './ip-range-set.js'
 import { EMPTY_IPV6_SET } from './ipv6-range-set.js'
 import { WORDS_PER_ADDRESS } from './ipv6-words.js'
 
-/** Prefixes in typed arrays: words in host order, one (IPv4) or four (IPv6, most significant first) each. */
-export interface PrefixArrays {
-  readonly count: number
-  readonly words: Uint32Array
-  /** 1 to 32, or 1 to 128. */
-  readonly prefixLengths: Uint8Array
-}
+export type { PrefixArrays }
 
 /** Number of prefixes sorted between two pauses: a few milliseconds. */
 const STEP_PREFIXES = 32_768
