@@ -280,7 +280,7 @@ export class SqliteStore implements Store {
     options: MergeOptions,
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>> {
-    const { policy, actor, peer, isInHistory } = options
+    const { policy, actor, peer, isMove } = options
     const [{ decideMerge, selectMerge }, { putSyncPeer }, limits] = await Promise.all([
       import('../domain/decide-merge.js'),
       import('./sync-state.js'),
@@ -292,7 +292,7 @@ export class SqliteStore implements Store {
       selectMerge(records, policy),
       (draft) => decideMerge(draft, records, policy, { rule: 'merge', actor }),
       {
-        isInHistory,
+        isMove,
         after: () => {
           limits.evictOverLimits(policy, now)
           if (peer !== undefined) putSyncPeer(this.#connection, peer)

@@ -150,7 +150,7 @@ export interface MergeOptions {
   policy: MergePolicy
   actor?: string | undefined
   peer?: SyncPeer | undefined
-  isInHistory?: boolean
+  isMove?: boolean
 }
 
 export interface Store {
@@ -271,8 +271,8 @@ export interface Store {
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**
    * Merges records of another gateway with what is on record, each by the rules of domain/merge.ts; in the
-   * same transaction `peer`, if given, is added to what is known of that gateway. The history keeps nothing of
-   * it with `isInHistory` false: a database that is moved would fill it.
+   * same transaction `peer`, if given, is added to what is known of that gateway. Of a database that is moved
+   * (`isMove`) the history keeps nothing, and the journal tells that everything may have changed.
    */
   merge(
     records: readonly MergeRecord[],

@@ -37,8 +37,8 @@ interface DecideOptions<Outcome> {
   further?: (draft: Draft) => Selection
   /** Does what is left to do before the commit. */
   after?: (outcomes: Outcome) => void
-  /** False for changes of which the history keeps nothing. */
-  isInHistory?: boolean | undefined
+  /** True for the content of a database that is moved: no history of it, and one row of the journal for all. */
+  isMove?: boolean | undefined
 }
 
 /** The tables of an open database and their only writer. It contains no rules. */
@@ -96,8 +96,10 @@ export class Transactions {
     if (options.further !== undefined) this.load(options.further(draft), draft)
     const outcomes = decision(draft)
     for (const { first, last } of draft.touched) this.#store(first, last)
-    journal.append(draft.changes)
-    if (options.isInHistory !== false) this.history.append(draft.changes, draft.changedSec)
+    if (options.isMove !== true) {
+      journal.append(draft.changes)
+      this.history.append(draft.changes, draft.changedSec)
+    } else if (draft.changes.length > 0) journal.appendEverything('import', draft.nextStamp())
     this.counts.add(draft.changes, draft.changedSec)
     options.after?.(outcomes)
     return { outcomes, changes: draft.changes }

@@ -5,6 +5,7 @@ import { GatewayStore } from '../../src/daemon/store/gateway-store.js'
 import type { DaemonStoreCall } from '../../src/daemon/store/store-worker-messages.js'
 import { openStore } from '../../src/db/open-store.js'
 import { PgLink } from '../../src/db/postgres/pg-link.js'
+import { PG_SCHEMA_VERSION } from '../../src/db/postgres/pg-schema.js'
 import type { Store } from '../../src/db/store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import { AppError } from '../../src/platform/app-error.js'
@@ -399,7 +400,7 @@ describe('a server that', () => {
     })
     await server.sql('UPDATE spamd.version SET version = 99', database)
     await expect(scratch.open(location)).rejects.toThrow(/are of version 99, newer than/)
-    await server.sql('UPDATE spamd.version SET version = 1', database)
+    await server.sql(`UPDATE spamd.version SET version = ${PG_SCHEMA_VERSION}`, database)
     const link = new PgLink(location, { ...timeouts, queryTimeoutMs: 60_000 })
     await link.write('test', async (statements) => {
       await statements.rows('SET LOCAL idle_in_transaction_session_timeout = 0')

@@ -42,6 +42,11 @@ export function sqliteSuite(name: string, body: () => void): void {
   if (server === undefined) describe(name, body)
 }
 
+/** Number of runs of a property test that creates a database per run; on a server each takes a hundred times as long. */
+export function runsWithDatabase(count: number): number {
+  return server === undefined ? count : Math.ceil(count / 6)
+}
+
 /** True if the databases are on a server. */
 export function isOnServer(): boolean {
   return server !== undefined

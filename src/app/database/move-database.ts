@@ -1,12 +1,11 @@
 /** Moving a database between a file and a server, or between two of either: entries with their stamps, compared afterwards. */
-import { hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readAhead } from '../../db/read-ahead.js'
 import type { RecordSlice, Store } from '../../db/store.js'
 import type { MergeOutcome, MergeRecord } from '../../domain/decide-merge.js'
 import { ENTRY_KINDS } from '../../domain/entry.js'
-import { heldHostOf, mergeHosts, registersOf } from '../../domain/merge.js'
 import { AppError } from '../../platform/app-error.js'
+import { RecordDigest } from './record-digest.js'
 
 /** What was moved, and what was left because it has expired. */
 export interface MoveReport {
@@ -48,7 +47,7 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
     })
   }
   const report = { addresses: 0, tuples: 0, spamtraps: 0, pools: 0, releases: 0, exceptions: 0, left: 0 }
-  const sent = new OrderlessDigest(nowSec)
+  const sent = new RecordDigest(nowSec)
   // One slice is read and one is stored while the one before is added to the digest.
   const stored = readAhead(mergedInto(to, readAhead(slicesOf(from)), nowSec))
   for await (const { records, outcomes } of stored) {
@@ -59,7 +58,7 @@ export async function moveDatabase(from: Store, to: Store, nowSec: number): Prom
       else report[NAMES[record.kind]] += 1
     }
   }
-  const found = new OrderlessDigest(nowSec)
+  const found = new RecordDigest(nowSec)
   for await (const records of readAhead(slicesOf(to))) for (const record of records) found.add(record)
   if (found.text !== sent.text || found.count !== sent.count) {
     throw new AppError(
@@ -94,7 +93,7 @@ async function* mergedInto(
   nowSec: number,
 ): AsyncGenerator<{ records: MergeRecord[]; outcomes: MergeOutcome[] }, void, undefined> {
   for await (const records of slices) {
-    const { outcomes } = await to.merge(records, { policy: POLICY, isInHistory: false }, nowSec)
+    const { outcomes } = await to.merge(records, { policy: POLICY, isMove: true }, nowSec)
     yield { records, outcomes }
   }
 }
@@ -107,50 +106,6 @@ async function* slicesOf(store: Store): AsyncGenerator<MergeRecord[], void, unde
     await nextTurn()
     cursor = next
   } while (cursor !== undefined)
-}
-
-/** The sum of the hashes of records, because two databases list them in different orders. */
-class OrderlessDigest {
-  count = 0
-  readonly #nowSec: number
-  #sum = 0n
-
-  constructor(nowSec: number) {
-    this.#nowSec = nowSec
-  }
-
-  get text(): string {
-    return this.#sum.toString(16).padStart(32, '0')
-  }
-
-  /** False for an address that no longer shows and whose marks are not needed. */
-  add(record: MergeRecord): boolean {
-    const seen = record.kind === 'host' ? shownHost(record, this.#nowSec) : record
-    if (seen === undefined) return false
-    const digits = hash('sha256', canonicalText(seen), 'hex').slice(0, 32)
-    this.#sum = BigInt.asUintN(128, this.#sum + BigInt(`0x${digits}`))
-    this.count += 1
-    return true
-  }
-}
-
-/** An address as any database stores it: what can never show again is not compared. */
-function shownHost({ kind, ip, registers }: Extract<MergeRecord, { kind: 'host' }>, nowSec: number): unknown {
-  const held = heldHostOf(ip, mergeHosts(registers, { bcount: 0, pcount: 0 }), nowSec)
-  return held.entry === undefined ? undefined : { kind, ip, registers: registersOf(held) }
-}
-
-/** JSON with the fields in order, those without a value left out; of what records consist of, without arrays. */
-function canonicalText(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value !== 'object' || value === null) return String(value)
-  const fields = value as Readonly<Record<string, unknown>>
-  let text = ''
-  for (const name of Object.keys(fields).sort()) {
-    const field = fields[name]
-    if (field !== undefined) text += `${text === '' ? '' : ','}"${name}":${canonicalText(field)}`
-  }
-  return `{${text}}`
 }
 
 function aheadError({ location }: Store): AppError {

@@ -233,7 +233,7 @@ export async function initDatabase(path: string, owner?: DatabaseOwner, mode?: n
 export async function initServerDatabase(
   location: string,
   partitionCount?: number,
-): Promise<{ isChanged: boolean; version: number; grants: readonly string[] }> {
+): Promise<{ isChanged: boolean; fromVersion: number; version: number; grants: readonly string[] }> {
   const { initServer } = await import('../../db/postgres/init-server.js')
   try {
     return await initServer(location, partitionCount === undefined ? {} : { partitionCount })

@@ -27,16 +27,22 @@ export async function runInitServer(
   if (options.has('mode')) {
     throw new AppError('ERR_USAGE', '--mode is only for a database in a file')
   }
-  const { isChanged, version, grants } = await initServerDatabase(
+  const { isChanged, fromVersion, version, grants } = await initServerDatabase(
     location,
     partitionsOf(options.last('partitions')),
   )
   const lines = [
-    `${escapeControl(location)}: ${isChanged ? 'tables created' : 'exists already'} (version ${version})`,
+    `${escapeControl(location)}: ${isChanged ? whatChanged(fromVersion) : 'exists already'} (version ${version})`,
     'grant each role of the server what it needs:',
     ...grants.map((grant) => `  ${grant}`),
   ]
-  const report = JSON.stringify({ location, created: isChanged, version, grants })
+  const report = JSON.stringify({
+    location,
+    created: isChanged && fromVersion === 0,
+    from_version: fromVersion,
+    version,
+    grants,
+  })
   parts.writeOut(Buffer.from(options.has('json') ? `${report}\n` : `${lines.join('\n')}\n`))
   return EXIT.ok
 }
@@ -67,6 +73,10 @@ export async function runMoveDb(
     : `${moved} moved and verified (digest ${digest}), ${left} expired and left behind`
   parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
+}
+
+function whatChanged(fromVersion: number): string {
+  return fromVersion === 0 ? 'tables created' : `tables and functions upgraded from version ${fromVersion}`
 }
 
 function partitionsOf(text: string | undefined): number | undefined {

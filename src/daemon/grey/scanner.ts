@@ -24,6 +24,7 @@ import type { SenderCheckSink } from '../seams.js'
 import { retryWhileBusy } from '../store/retry-while-busy.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
+import { AdaptiveSlice, partsOf } from './adaptive-slice.js'
 import { nextScanKind, type ScanKind, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
@@ -34,11 +35,10 @@ import { type PublisherOptions, ScanPublisher } from './scan-publisher.js'
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
 const SCAN_INTERVAL_MS = 60_000
 
-/** Target duration of a step of the scan, a third of what would be noticeable. */
-const STEP_TARGET_MS = 12
-const FIRST_SLICE = 500
-const SMALLEST_SLICE = 50
-const LARGEST_SLICE = 4000
+/** Entries that are read at a time; a step of the scan aims at a third of what would be noticeable. */
+const READ_SLICE = { first: 500, smallest: 50, largest: 4000, targetMs: 12 }
+/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server. */
+const STORE_SLICE = { first: 250, smallest: 10, largest: 4000, targetMs: 50 }
 /**
  * Of a brief scan: rows that are not due are not even fetched, and so many are looked through in two milliseconds. Slices
  * that follow the time they took would become small on a busy machine, and many small ones cost ten times as much.
@@ -78,7 +78,8 @@ export class Scanner {
   readonly #guard: ClockGuard
   readonly #limited: RateLimitedLog
   readonly #publisher: ScanPublisher
-  #sliceLimit = FIRST_SLICE
+  readonly #reading = new AdaptiveSlice(READ_SLICE)
+  readonly #storing = new AdaptiveSlice(STORE_SLICE)
   #timer: NodeJS.Timeout | undefined
   #running: Promise<ScanReport> | undefined
   #isBrief = false
@@ -261,7 +262,7 @@ export class Scanner {
     let cursor: ScanCursor | undefined
     do {
       if (this.#isStopped) return false
-      const limit = isMuchDue ? Math.min(this.#sliceLimit, LARGEST_SLICE) : BRIEF_SLICE
+      const limit = isMuchDue ? this.#reading.size : BRIEF_SLICE
       const startedMs = clock.monotonicMs()
       const due = { dueAt: time.nowSec, ...(whiteSince === undefined ? {} : { whiteSince }) }
       const slice = await keeper.use((store) => store.readScanSlice(cursor, limit, due))
@@ -281,8 +282,8 @@ export class Scanner {
       }
       for (const ip of decisions.trapped) trapped.add(ip)
       pools.push(...decisions.pools)
-      if (isMuchDue) this.#adaptSlice(readMs, limit)
-      isMuchDue ||= slice.entries.length > FIRST_SLICE
+      if (isMuchDue) this.#reading.note(limit, readMs)
+      isMuchDue ||= slice.entries.length > READ_SLICE.first
       await nextTurn()
       cursor = slice.next
     } while (cursor !== undefined)
@@ -311,34 +312,42 @@ export class Scanner {
     white: Found['white'],
   ): Promise<void> {
     const { changes, blockedTuples } = decisions
-    const { policy, logger, databasePath, clock, debug } = this.#options
+    const { policy, logger, databasePath, debug } = this.#options
     for (const key of changes.expired) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
     for (const ip of changes.blocked) {
       logger.log('debug', `${ip} blacklisted, removing from whitelist`, { event: 'white-blocked', ip })
       logger.log('debug', `queueing deletion of ${ip}`)
     }
-    if (blockedTuples.length > 0) {
-      const keys = blockedTuples.map((tuple): EntryKey => ({ ...tuple, kind: 'tuple' }))
-      for (const key of keys) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
-      await this.#retryWhileBusy((store) =>
-        store.edit(
-          keys.map((key) => ({ operation: 'delete', key })),
-          time.nowSec,
-        ),
-      )
-      report.deletedCount += keys.length
-    }
-    if (changes.expired.length + changes.promoted.length + changes.blocked.length === 0) return
-    const startedMs = clock.monotonicMs()
-    const applied = await this.#retryWhileBusy((store) => store.applyScan(changes, policy, time.nowSec))
-    this.#adaptSlice(clock.monotonicMs() - startedMs, this.#sliceLimit)
-    report.deletedCount += applied.deletedCount
-    report.promotedCount += applied.promoted.length
-    for (const ip of applied.promoted) {
-      white.add(ip)
-      logger.log('debug', `queueing add of ${ip}`)
-      logger.log('debug', `whitelisting ${ip} in ${databasePath}`, { event: 'whitelisted', ip })
-      debug?.err(`whitelisted ${ip}`)
+    const deletions = blockedTuples.map((tuple): EntryKey => ({ ...tuple, kind: 'tuple' }))
+    for (const key of deletions) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
+    await this.#storeInParts({ deletions }, async (store, part) => {
+      const edits = part.deletions.map((key) => ({ operation: 'delete', key }) as const)
+      await store.edit(edits, time.nowSec)
+      report.deletedCount += edits.length
+    })
+    await this.#storeInParts({ ...changes }, async (store, part) => {
+      const applied = await store.applyScan(part, policy, time.nowSec)
+      report.deletedCount += applied.deletedCount
+      report.promotedCount += applied.promoted.length
+      for (const ip of applied.promoted) {
+        white.add(ip)
+        logger.log('debug', `queueing add of ${ip}`)
+        logger.log('debug', `whitelisting ${ip} in ${databasePath}`, { event: 'whitelisted', ip })
+        debug?.err(`whitelisted ${ip}`)
+      }
+    })
+  }
+
+  /** One transaction after the other, each as large as may be by what the last one took. */
+  async #storeInParts<Lists extends Readonly<Record<string, readonly unknown[]>>>(
+    lists: Lists,
+    store: (store: DaemonStore, part: Lists) => Promise<void>,
+  ): Promise<void> {
+    const { clock } = this.#options
+    for (const { part, count } of partsOf(lists, () => this.#storing.size)) {
+      const startedMs = clock.monotonicMs()
+      await this.#retryWhileBusy((opened) => store(opened, part))
+      this.#storing.note(count, clock.monotonicMs() - startedMs)
     }
   }
 
@@ -346,11 +355,5 @@ export class Scanner {
   #retryWhileBusy<Result>(action: (store: DaemonStore) => Promise<Result>): Promise<Result> {
     const isStopped = (): boolean => this.#isStopped
     return retryWhileBusy(() => this.#options.keeper.use(action), isStopped)
-  }
-
-  /** The size of the next slice depends on the cost of this one. */
-  #adaptSlice(tookMs: number, limit: number): void {
-    if (tookMs > STEP_TARGET_MS) this.#sliceLimit = Math.max(SMALLEST_SLICE, limit >> 1)
-    else if (tookMs < STEP_TARGET_MS / 4) this.#sliceLimit = Math.min(LARGEST_SLICE, limit + FIRST_SLICE)
   }
 }

@@ -106,15 +106,27 @@ export async function settleNode(
   return (await readVersion(statements))!.node
 }
 
+export const RUN_INIT =
+  'run "spamdctl init-db" with the same location, as the role that made the tables or another one that may change them'
+
+/** Throws `ERR_DB_OPEN` for tables and functions of an older program. */
+export function refuseOlder(version: number): void {
+  if (version < PG_SCHEMA_VERSION) {
+    throw new AppError(
+      'ERR_DB_OPEN',
+      `the tables and functions on the server are of version ${version}, and this program needs ${PG_SCHEMA_VERSION}`,
+      { hint: RUN_INIT },
+    )
+  }
+}
+
 /** Throws `ERR_DB_OPEN` for tables of a newer program. */
 export function refuseNewer(version: number): void {
   if (version > PG_SCHEMA_VERSION) {
     throw new AppError(
       'ERR_DB_OPEN',
       `the tables on the server are of version ${version}, newer than ${PG_SCHEMA_VERSION}`,
-      {
-        hint: 'upgrade spamdctl on this machine',
-      },
+      { hint: 'upgrade spamdctl on this machine' },
     )
   }
 }

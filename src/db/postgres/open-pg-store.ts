@@ -1,8 +1,7 @@
 import { openError } from '../db-error.js'
 import type { OpenStoreOptions } from '../store-options.js'
-import { readVersion, refuseNewer, settleNode } from './init-server.js'
+import { RUN_INIT, readVersion, refuseNewer, refuseOlder, settleNode } from './init-server.js'
 import { PgLink } from './pg-link.js'
-import { PG_SCHEMA_VERSION } from './pg-schema.js'
 import { PgStore } from './pg-store.js'
 
 const DEFAULT_SLOW_CALL_MS = 500
@@ -22,14 +21,8 @@ export async function openPgStore(location: string, options: OpenStoreOptions): 
   try {
     const node = await link.read('open', async (statements) => {
       const found = await readVersion(statements)
-      if (found === undefined || found.version < PG_SCHEMA_VERSION) {
-        throw openError(
-          found === undefined ? 'the server has no spamd tables' : 'the tables on the server are older',
-          {
-            hint: 'run "spamdctl init-db" with the same location, as a role that may create tables',
-          },
-        )
-      }
+      if (found === undefined) throw openError('the server has no spamd tables', { hint: RUN_INIT })
+      refuseOlder(found.version)
       refuseNewer(found.version)
       return options.mode === 'write' ? settleNode(statements, found) : found.node
     })

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
-import type { Client, ClientConfig } from 'pg'
+import type { Client, ClientConfig, QueryArrayConfig } from 'pg'
 import { AppError } from '../../platform/app-error.js'
 import { errnoText } from '../../platform/errno-text.js'
 import { openError } from '../db-error.js'
@@ -11,6 +11,8 @@ import { passwordFor } from './password-file.js'
 import type { Target, TargetHost } from './target.js'
 
 export type PgClient = Client
+/** A statement whose rows come as arrays. */
+export type PgQuery = QueryArrayConfig
 
 /** A call that takes longer than this indicates a half-open connection. */
 const KEEPALIVE_MS = 10_000

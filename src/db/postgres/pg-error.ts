@@ -8,12 +8,17 @@ const CODES: readonly (readonly [prefix: string, code: ErrorCode, hint?: string]
   ['28', 'ERR_DB_OPEN', 'check the user, the file of PGPASSFILE and pg_hba.conf of the server'],
   ['3D000', 'ERR_DB_OPEN', 'create it: createdb NAME; then "spamdctl init-db" with the same location'],
   ['42P01', 'ERR_DB_OPEN', 'create the tables with "spamdctl init-db" and the same location'],
-  ['42883', 'ERR_DB_OPEN', 'create the tables with "spamdctl init-db" and the same location'],
+  [
+    '42883',
+    'ERR_DB_OPEN',
+    'the functions on the server are not those of this version of spamdctl: run "spamdctl init-db" with the same location',
+  ],
   ['3F000', 'ERR_DB_OPEN', 'create the tables with "spamdctl init-db" and the same location'],
   ['42501', 'ERR_DB_READONLY', '"spamdctl init-db" prints the GRANTs that a gateway needs'],
   ['25006', 'ERR_DB_READONLY'],
   ['55P03', 'ERR_DB_BUSY', 'another client of the server holds a lock: see pg_stat_activity'],
   ['40', 'ERR_DB_BUSY'],
+  ['23505', 'ERR_DB_BUSY', 'another gateway wrote the same entries again and again'],
   ['57014', 'ERR_DB_BUSY'],
   ['53100', 'ERR_DB_FULL', 'free space on the file system of the server'],
   ['53', 'ERR_DB_AWAY', 'raise max_connections on the server, or use pgbouncer'],
@@ -40,6 +45,19 @@ export function isLost(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   const state = sqlStateOf(error)
   return state === '40P01' || state === '40001' || state === '23505'
+}
+
+/**
+ * True when a statement that was prepared before is not there any more, or no longer what it was: something between the
+ * server and us gives us another of its connections, or the tables were changed.
+ */
+export function isForgotten(error: unknown): boolean {
+  const state = sqlStateOf(error)
+  return (
+    state === '26000' ||
+    state === '42P05' ||
+    (state === '0A000' && error instanceof Error && error.message.startsWith('cached plan'))
+  )
 }
 
 /** An `AppError` for anything that the server, its driver or the network threw; bugs come back unchanged. */

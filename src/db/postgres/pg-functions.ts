@@ -57,13 +57,22 @@ const IS_HELD = (alias: string): string => `${alias}.is_removed::int = 0`
 
 const TUPLE_KEY = 't.net = k.net AND t.ip = k.ip AND t.digest = k.digest'
 
+/**
+ * One key is looked up by its values: the server then opens the one partition that they lead to. For more it opens all,
+ * which for a single dialogue would cost more than everything else.
+ */
+const ONE_HOST = 'FROM hosts h WHERE h.net = nets[1] AND h.ip = ips[1]'
+const ONE_TUPLE = 'FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND t.digest = digests[1]'
+
 /** The functions through which batches are loaded and stored; made anew at every step of the schema. */
 export const FUNCTIONS: readonly string[] = [
   createFunction(
     'load_hosts',
     'nets text[], ips text[], is_locking boolean',
     'SETOF spamd.loaded_host',
-    `IF is_locking THEN
+    `IF cardinality(ips) = 1 AND is_locking THEN
+    RETURN QUERY SELECT 1, ${names(HOST_COLUMNS, 'h.')} ${ONE_HOST} FOR NO KEY UPDATE OF h;
+  ELSIF is_locking THEN
     RETURN QUERY SELECT k.n::int, ${names(HOST_COLUMNS, 'h.')} FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n)
       JOIN hosts h ON h.net = k.net AND h.ip = k.ip ORDER BY h.ip FOR NO KEY UPDATE OF h;
   ELSE
@@ -75,7 +84,9 @@ export const FUNCTIONS: readonly string[] = [
     'load_tuples',
     'nets text[], ips text[], digests uuid[], is_locking boolean',
     'SETOF spamd.loaded_tuple',
-    `IF is_locking THEN
+    `IF cardinality(ips) = 1 AND is_locking THEN
+    RETURN QUERY SELECT 1, ${names(TUPLE_COLUMNS, 't.')} ${ONE_TUPLE} FOR NO KEY UPDATE OF t;
+  ELSIF is_locking THEN
     RETURN QUERY SELECT k.n::int, ${names(TUPLE_COLUMNS, 't.')}
       FROM unnest(nets, ips, digests) WITH ORDINALITY k(net, ip, digest, n)
       JOIN tuples t ON ${TUPLE_KEY} ORDER BY t.ip, t.digest FOR NO KEY UPDATE OF t;
@@ -100,9 +111,12 @@ export const FUNCTIONS: readonly string[] = [
     'count_tuples',
     'nets text[], ips text[]',
     'TABLE (n int, tuple_count bigint)',
-    `RETURN QUERY SELECT k.n::int, (SELECT count(*) FROM tuples t
-      WHERE t.net = k.net AND t.ip = k.ip AND ${IS_HELD('t')})
-    FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n);`,
+    `IF cardinality(ips) = 1 THEN
+    RETURN QUERY SELECT 1, count(*) FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND ${IS_HELD('t')};
+  ELSE
+    RETURN QUERY SELECT k.n::int, count(*) FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n)
+      JOIN tuples t ON t.net = k.net AND t.ip = k.ip AND ${IS_HELD('t')} GROUP BY k.n;
+  END IF;`,
   ),
   createFunction(
     'oldest_tuples',
@@ -116,7 +130,7 @@ export const FUNCTIONS: readonly string[] = [
     'insert_hosts',
     `wanted bigint, nets text[], ips text[], ${parameters(HOST_COLUMNS)}`,
     `INSERT INTO hosts (net, ip, ${names(HOST_COLUMNS)})
-    SELECT * FROM unnest(nets, ips, ${arrays(HOST_COLUMNS)}) ORDER BY 2 ON CONFLICT DO NOTHING`,
+    SELECT * FROM unnest(nets, ips, ${arrays(HOST_COLUMNS)}) ORDER BY 2`,
   ),
   createWriter(
     'update_hosts',
@@ -138,7 +152,7 @@ export const FUNCTIONS: readonly string[] = [
     SELECT net, ip, digest, convert_to(helo, ${LATIN1}), convert_to(sender, ${LATIN1}), convert_to(recipient, ${LATIN1}),
       ${names(TUPLE_COLUMNS)}
     FROM unnest(nets, ips, digests, helos, senders, recipients, ${arrays(TUPLE_COLUMNS)})
-      k(net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)}) ORDER BY ip, digest ON CONFLICT DO NOTHING`,
+      k(net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)}) ORDER BY ip, digest`,
   ),
   createWriter(
     'update_tuples',

@@ -40,10 +40,8 @@ const lookFor = (condition: string): string => `SELECT pg_current_snapshot()::te
     SELECT ${COLUMNS} FROM spamd.history WHERE ${condition} ORDER BY seq LIMIT $3
   ) AS h ON true ORDER BY h.seq`
 const FORWARD = lookFor(IS_NEW)
-/** Keys of an address and of its tuples begin alike; the index has only so much of them. */
-const OF_ADDRESS = lookFor(
-  `left(key, 48) >= $4 AND left(key, 48) < $4 || '!' AND (key = $4 OR left(key, length($4) + 1) = $4 || ' ') AND ${IS_NEW}`,
-)
+/** Keys of an address and of its tuples begin alike; no index leads there, see the steps of the schema. */
+const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_NEW}`)
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
 const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) ORDER BY seq DESC LIMIT 1`

@@ -7,8 +7,9 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { shownLocation } from '../../platform/postgres-location.js'
 import { openError } from '../db-error.js'
 import { NOTIFY, PgAlarm } from './pg-alarm.js'
-import { connectTo, type PgClient } from './pg-driver.js'
-import { isLost, isTransient, toPgError } from './pg-error.js'
+import { connectTo, type PgClient, type PgQuery } from './pg-driver.js'
+import { isForgotten, isLost, isTransient, toPgError } from './pg-error.js'
+import { StatementNames } from './statement-names.js'
 import { parseTarget, type Target, type TargetHost } from './target.js'
 
 /** Values of one row in the order of the statement. */
@@ -37,14 +38,15 @@ export interface LinkOptions {
 const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
 /** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
-const BEGIN = 'BEGIN; SET LOCAL idle_in_transaction_session_timeout = 5000'
+const IN_ORDER = 'BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off'
+const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */
 const SKEW_SEC = 2
 
 const WHO_ARE_YOU = `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,
   extract(epoch FROM clock_timestamp())::float8::text,
   (SELECT system_identifier::text FROM pg_control_system()),
-  CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END`
+  CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END, pg_backend_pid()`
 
 /** The server behind a connection. */
 export interface ServerIdentity {
@@ -62,6 +64,10 @@ export class PgLink {
   readonly #target: Target
   readonly #options: LinkOptions
   #client: PgClient | undefined
+  /** Undefined where statements cannot be kept prepared. */
+  #names: StatementNames | undefined
+  /** Prepared statements were lost once. */
+  #isForgetful = false
   #server: ServerIdentity | undefined
   #lastHost = 0
   readonly #heard: PgAlarm | undefined
@@ -82,8 +88,30 @@ export class PgLink {
   /** Runs statements outside a transaction, each one on its own. */
   read<Result>(call: string, body: (statements: Statements, server: ServerIdentity) => Promise<Result>) {
     return this.#exclusive(call, async () => {
-      const client = await this.#connected()
-      return body(statementsOf(client), this.#server!)
+      for (;;) {
+        const client = await this.#connected()
+        try {
+          return await body(statementsOf(client, this.#names), this.#server!)
+        } catch (error) {
+          if (!this.#forget(error)) throw error
+        }
+      }
+    })
+  }
+
+  /**
+   * Rows of a query in the order of an index: the server sorts nothing, also where it has no statistics of a new table and
+   * would rather sort all of it for each page.
+   */
+  readInOrder(call: string, sql: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.read(call, async (statements) => {
+      const begun = quiet(statements.run(IN_ORDER))
+      const rows = quiet(statements.rows(sql, values))
+      // Ends the transaction also behind an error.
+      const ended = quiet(statements.run('COMMIT'))
+      await Promise.allSettled([begun, rows, ended])
+      await begun
+      return rows
     })
   }
 
@@ -104,7 +132,9 @@ export class PgLink {
         try {
           return await this.#transaction(body)
         } catch (error) {
-          if (!isRepeatable || !isTransient(error) || tries === MAX_TRIES) throw error
+          if (!isRepeatable) throw error
+          if (this.#forget(error)) continue
+          if (!isTransient(error) || tries === MAX_TRIES) throw error
           await pause(Math.random() * Math.min(LONGEST_PAUSE_MS, 4 * 2 ** tries))
         }
       }
@@ -133,14 +163,17 @@ export class PgLink {
     body: (statements: Statements, commit: () => void, server: ServerIdentity) => Promise<Result>,
   ): Promise<Result> {
     const client = await this.#connected()
-    const begun = quiet(client.query(BEGIN))
+    // On a connection of our own the time-out was set when it was opened.
+    const begun = quiet(
+      client.query(this.#names === undefined ? `BEGIN; SET LOCAL ${IDLE_TIMEOUT}` : 'BEGIN'),
+    )
     let committed: Promise<{ command: string }[] | { command: string }> | undefined
     const commit = (): void => {
       committed ??= quiet(client.query('COMMIT'))
     }
     // Statements behind one that failed fail as well, and whoever waits for them hears of that first.
     let first: unknown
-    const statements = statementsOf(client, (error) => {
+    const statements = statementsOf(client, this.#names, (error) => {
       first ??= error
     })
     try {
@@ -180,6 +213,14 @@ export class PgLink {
     return result
   }
 
+  /** Gives the connection up, and prepared statements for good, where one of them is gone: true when it was that. */
+  #forget(error: unknown): boolean {
+    if (this.#names === undefined || !isForgotten(error)) return false
+    this.#isForgetful = true
+    this.#drop()
+    return true
+  }
+
   #drop(): void {
     const client = this.#client
     this.#client = undefined
@@ -214,11 +255,15 @@ export class PgLink {
       const beforeSec = Date.now() / 1000
       const [row] = await statementsOf(client).rows(WHO_ARE_YOU)
       const nowSec = (beforeSec + Date.now() / 1000) / 2
-      const [isReadOnly, serverSec, system, timeline] = row as [string, string, string, string]
+      const [isReadOnly, serverSec, system, timeline, pid] = row as [string, string, string, string, number]
       if (isReadOnly === 't' && this.#options.mode === 'write') {
         throw new AppError('ERR_DB_READONLY', 'the server is a standby or read-only')
       }
       await this.#heard?.listenOn(client)
+      // What stands between, as pgbouncer does, tells a number of its own, and gives each transaction another connection.
+      const isDirect = !this.#isForgetful && (client as PgClient & { processID?: number }).processID === pid
+      if (isDirect) await client.query(`SET ${IDLE_TIMEOUT}`)
+      this.#names = isDirect ? new StatementNames() : undefined
       this.#meet(host, { timeline: `${system}/${timeline}`, skewSec: Number(serverSec) - nowSec })
       return client
     } catch (error) {
@@ -263,7 +308,11 @@ function noServerError(failures: readonly { host: TargetHost; error: unknown }[]
     : openError(reason, { ...(worst.hint !== undefined && { hint: worst.hint }), cause: worst })
 }
 
-function statementsOf(client: PgClient, onError: (error: unknown) => void = () => {}): Statements {
+function statementsOf(
+  client: PgClient,
+  names?: StatementNames,
+  onError: (error: unknown) => void = () => {},
+): Statements {
   const watched = <Value>(promise: Promise<Value>): Promise<Value> => {
     promise.catch(onError)
     return promise
@@ -272,7 +321,12 @@ function statementsOf(client: PgClient, onError: (error: unknown) => void = () =
     rows: (text, values = []) =>
       watched(
         client
-          .query({ text, values: values.map(arrayText), rowMode: 'array' })
+          .query({
+            name: names?.of(text),
+            text,
+            values: values.map(arrayText),
+            rowMode: 'array',
+          } as PgQuery)
           .then(({ rows }) => rows as Row[]),
       ),
     run: (text) => watched(client.query(text).then(() => undefined)),

@@ -3,7 +3,6 @@ import { ENTRY_KINDS, type Entry, type EntryKind } from '../../domain/entry.js'
 import { hostKindOf } from '../../domain/host-state.js'
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { compileQuery } from '../../domain/query-match.js'
-import { CLASSIC_SQL } from '../listing/line-forms.js'
 import { renderEntries } from '../listing/listing-text.js'
 import { EntrySorter } from '../listing/sorted-listing.js'
 import { readAhead } from '../read-ahead.js'
@@ -14,6 +13,8 @@ import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
 /** Rows of one page: large enough that the cost of a statement over all partitions does not show. */
 const PAGE_ROWS = 10_000
+/** Lines come as one text a page, and cost no memory for each: pages double up to this. */
+const MAX_PAGE_LINES = 80_000
 
 /** A place in the order of a key: the texts of its columns. */
 export type PageKey = readonly string[]
@@ -42,13 +43,19 @@ export async function readPage(
   const { key } = KIND_TABLES[kind]
   const { from, values } = pageSql(kind, after, limit, where)
   const sql = `SELECT ${key.map(({ asText }) => asText).join(', ')}, ${SHOWN_COLUMNS[kind]} ${from}`
-  const rows = await link.read(call, (statements) => statements.rows(sql, values))
+  const rows = await link.readInOrder(call, sql, values)
   const last = rows.length < limit ? undefined : rows.at(-1)
   return {
     entries: rows.map((row) => entryOf(kind, row)),
     end: last?.slice(0, key.length) as PageKey | undefined,
   }
 }
+
+/** The lines of CLASSIC_SQL with their ends: one call joins all fields in half the time of an operator for each. */
+const SERVER_LINES = {
+  WHITE: `concat('WHITE|', ip, '|||', first, '|', pass, '|', expire, '|', bcount, '|', pcount, chr(10))`,
+  TRAPPED: `concat('TRAPPED|', ip, '|', expire, chr(10))`,
+} as const
 
 /** Classic lines of addresses, one page of them as one text: no row becomes an object. Their texts have nothing to escape. */
 async function readLines(
@@ -59,9 +66,8 @@ async function readLines(
   where: Where,
 ): Promise<Part<Uint8Array>> {
   const { from, values } = pageSql(kind, after, limit, where)
-  const sql = `SELECT string_agg(line, ''), count(*), max(ip)
-    FROM (SELECT ip, ${CLASSIC_SQL[kind]} || chr(10) AS line ${from}) AS page`
-  const [row] = await link.read('listText', (statements) => statements.rows(sql, values))
+  const sql = `SELECT string_agg(line, ''), count(*), max(ip) FROM (SELECT ip, ${SERVER_LINES[kind]} AS line ${from}) AS page`
+  const [row] = await link.readInOrder('listText', sql, values)
   const [lines, count, last] = row as [string | null, number, string | null]
   return {
     item: lines === null ? undefined : Buffer.from(lines, 'latin1'),
@@ -170,7 +176,7 @@ export async function* listTextOnServer(
   }
   const lines = inKeyOrder(query, async (kind, after, limits, where) => {
     if ((kind === 'WHITE' || kind === 'TRAPPED') && limits.isExact)
-      return readLines(link, kind, after, limits.rowCount, where)
+      return readLines(link, kind, after, limits.lineCount, where)
     const { item, count, end } = await readMatching(link, kind, after, limits, where, matches)
     return { item: item && renderEntries(form, item), count, end }
   })
@@ -186,6 +192,8 @@ interface Part<Item> {
 
 interface PageLimits {
   rowCount: number
+  /** Rows of a page that comes as lines. */
+  lineCount: number
   /** Entries that are still wanted. */
   left: number
   /** True when every row of the page is wanted. */
@@ -211,10 +219,13 @@ async function* inKeyOrder<Item>(
     const { conditions, isExact } = plan
     for (const scope of plan.scopes) {
       let after: PageKey | undefined
+      let maxLines = PAGE_ROWS
       do {
         if (left <= 0) return
         const rowCount = isExact ? Math.min(PAGE_ROWS, left) : PAGE_ROWS
-        const part = await read(kind, after, { rowCount, left, isExact }, { scope, conditions })
+        const lineCount = Math.min(maxLines, left)
+        maxLines = Math.min(maxLines * 2, MAX_PAGE_LINES)
+        const part = await read(kind, after, { rowCount, lineCount, left, isExact }, { scope, conditions })
         left -= part.count
         if (part.item !== undefined) yield part.item
         after = part.end

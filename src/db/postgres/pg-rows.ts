@@ -178,9 +178,12 @@ export function observeHost(observe: (stamp: Stamp) => void, { marks }: HeldHost
   for (const stamp of stamps) if (stamp !== undefined) observe(stamp)
 }
 
-/** Rows of values as one array for each column, as unnest takes them. */
+/** Rows of values as one array for each column, as unnest takes them: it fills up the shorter ones, so that one of nothing but NULL is empty. */
 export function columnsOf(rows: readonly (readonly Cell[])[], columnCount: number): Cell[][] {
-  return Array.from({ length: columnCount }, (_, index) => rows.map((row) => row[index]!))
+  return Array.from({ length: columnCount }, (_, index) => {
+    const column = rows.map((row) => row[index]!)
+    return column.every((cell) => cell === null) ? [] : column
+  })
 }
 
 /** The columns of a network of a pool behind its key; it is open or was closed. */

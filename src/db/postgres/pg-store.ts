@@ -303,12 +303,12 @@ export class PgStore implements Store {
     options: MergeOptions,
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>> {
-    const { policy, actor, peer, isInHistory } = options
+    const { policy, actor, peer, isMove } = options
     const decision = (draft: Draft): MergeOutcome[] =>
       decideMerge(draft, records, policy, { rule: 'merge', actor })
     const decided = await this.#transactions.decide('merge', now, selectMerge(records, policy), decision, {
       locksSpamtraps: true,
-      isInHistory,
+      isMove,
       also: peer === undefined ? undefined : (send) => sendSyncPeer(peer, send),
     })
     await this.#evict(policy)

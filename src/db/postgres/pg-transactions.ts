@@ -9,7 +9,7 @@ import { ChangeCounter, HOUR_SEC } from '../../domain/hourly-counts.js'
 import { HybridClock } from '../../domain/stamp.js'
 import { newNode } from '../node-numbers.js'
 import type { PgHistory } from './pg-history.js'
-import { appendJournal } from './pg-journal.js'
+import { appendEverything, appendJournal } from './pg-journal.js'
 import type { PgTupleLimits } from './pg-limits.js'
 import type { PgLink, Row, Statements } from './pg-link.js'
 import { loadPools } from './pg-pools.js'
@@ -38,8 +38,8 @@ interface DecideOptions {
   further?: (draft: Draft) => Selection
   /** Sends what else belongs into the transaction. */
   also?: ((send: Send) => void) | undefined
-  /** False for changes of which the history keeps nothing. */
-  isInHistory?: boolean | undefined
+  /** True for the content of a database that is moved: no history of it, and one row of the journal for all. */
+  isMove?: boolean | undefined
 }
 
 /** What a batch reads and writes of the tables on a server. */
@@ -83,7 +83,7 @@ export class PgTransactions {
     now: number,
     selection: Selection,
     decision: (draft: Draft) => Outcome,
-    { locksSpamtraps = false, also, further, isInHistory = true }: DecideOptions = {},
+    { locksSpamtraps = false, also, further, isMove = false }: DecideOptions = {},
   ): Promise<Decided<Outcome>> {
     return this.link.write(call, async (statements, commit, { skewSec }) => {
       const draft = new Draft(this.#clock, now + skewSec, this.node)
@@ -93,7 +93,7 @@ export class PgTransactions {
         await this.load(statements, more, draft, { hosts: true, spamtraps: locksSpamtraps })
       }
       const outcomes = decision(draft)
-      await this.#store(statements, draft, commit, { also, isInHistory })
+      await this.#store(statements, draft, commit, { also, isMove })
       return { outcomes, changes: draft.changes }
     })
   }
@@ -149,12 +149,13 @@ export class PgTransactions {
       const queue = oldest[index] as HeldTuple[]
       draft.holdAddressTuples(ip, queue.length, queue)
     }
-    for (const [n, [, count]] of countRows!.entries()) {
-      const ip = counted[n]!
+    const counts = byNumber(countRows!, ([, count]) => count as number)
+    for (const [n, ip] of counted.entries()) {
+      const count = counts.get(n) ?? 0
       const newCount = newCounts.get(ip) ?? 0
-      const excess = (count as number) + newCount - selection.maxTuplesPerAddress!
+      const excess = count + newCount - selection.maxTuplesPerAddress!
       const queue = newCount > 0 && excess > 0 ? await this.#oldestOf(statements, ip, excess, draft) : []
-      draft.holdAddressTuples(ip, count as number, queue)
+      draft.holdAddressTuples(ip, count, queue)
     }
   }
 
@@ -163,7 +164,7 @@ export class PgTransactions {
     statements: Statements,
     draft: Draft,
     commit: () => void,
-    { also, isInHistory }: Pick<DecideOptions, 'also' | 'isInHistory'>,
+    { also, isMove }: Pick<DecideOptions, 'also' | 'isMove'>,
   ): Promise<void> {
     const sent: Promise<unknown>[] = []
     const send: Send = (sql, values) => {
@@ -172,8 +173,12 @@ export class PgTransactions {
     also?.(send)
     sendReleases(draft, send)
     const { added, removed } = sendEntries(draft, send)
-    const isTold = appendJournal(draft.changes, send)
-    if (isInHistory === true) await this.#history.append(draft, send, statements)
+    let isTold = isMove === true && draft.changes.length > 0
+    if (isTold) appendEverything('import', draft.nextStamp(), send)
+    else {
+      isTold = appendJournal(draft.changes, send)
+      await this.#history.append(draft, send, statements)
+    }
     const balance = balanceOf(added, removed)
     this.sendCounts(draft, balance, send)
     commit()

@@ -3,7 +3,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { AttemptFinding, Store, TupleAttempt, TupleOutcome } from '../../../src/db/store.js'
 import type { Tuple } from '../../../src/domain/entry.js'
-import { attemptOf, entriesOf, listingOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+import {
+  attemptOf,
+  entriesOf,
+  listingOf,
+  NOW,
+  POLICY,
+  runsWithDatabase,
+  Scratch,
+} from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const PASSED = NOW + POLICY.passSec + 1
@@ -275,6 +283,6 @@ test('whatever the order of attempts, nobody is let in by SPF before passtime af
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runsWithDatabase(60) },
   )
 })

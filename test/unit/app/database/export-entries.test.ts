@@ -5,7 +5,7 @@ import { exportEntries, exportForm } from '../../../../src/app/database/export-e
 import { RANGE_ROWS } from '../../../../src/db/listing/key-ranges.js'
 import type { Store } from '../../../../src/db/store.js'
 import { CLASSIC_KINDS, type Entry } from '../../../../src/domain/entry.js'
-import { entriesOf, NOW, Scratch } from '../../../support/scratch-database.js'
+import { entriesOf, NOW, runsWithDatabase, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()
 
@@ -86,7 +86,7 @@ describe('an export', () => {
         await store.upsert(entries, { ifMissing: false })
         expect(await exported(store)).toBe(await rendered(store))
       }),
-      { numRuns: 60 },
+      { numRuns: runsWithDatabase(60) },
     )
   })
 

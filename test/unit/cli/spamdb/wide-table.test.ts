@@ -6,7 +6,7 @@ import { RANGE_ROWS } from '../../../../src/db/listing/key-ranges.js'
 import type { Store } from '../../../../src/db/store.js'
 import { ENTRY_KINDS, type Entry } from '../../../../src/domain/entry.js'
 import type { EntryQuery } from '../../../../src/domain/query.js'
-import { entriesOf, NOW, Scratch } from '../../../support/scratch-database.js'
+import { entriesOf, NOW, runsWithDatabase, Scratch } from '../../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const SETTING = { nowSec: NOW, width: undefined }
@@ -76,7 +76,7 @@ test('is the same for any entries, also where a condition is left to JavaScript'
         expect(await fromStore(store, query)).toBe(await fromEntries(store, query))
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runsWithDatabase(60) },
   )
 })
 

@@ -1,0 +1,57 @@
+/**
+ * How many items a step takes at once, so that it lasts about as long as wanted: reckoned from what the last step took.
+ * A step that took too long shrinks the next one at once; it grows again by doubling.
+ */
+export interface SliceBounds {
+  first: number
+  smallest: number
+  largest: number
+  targetMs: number
+}
+
+/** The size of the next step. */
+export class AdaptiveSlice {
+  readonly #bounds: SliceBounds
+  #size: number
+
+  constructor(bounds: SliceBounds) {
+    this.#bounds = bounds
+    this.#size = bounds.first
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Tells what a step with so many items took. One that was not full says nothing of how long a full one takes, unless it was too slow. */
+  note(count: number, tookMs: number): void {
+    const { smallest, largest, targetMs } = this.#bounds
+    const fitting = Math.floor((count * targetMs) / Math.max(tookMs, 1))
+    if (tookMs > targetMs) this.#size = Math.max(smallest, Math.min(this.#size, fitting))
+    else if (count >= this.#size) {
+      this.#size = Math.min(largest, this.#size * 2, Math.max(this.#size, fitting))
+    }
+  }
+}
+
+/** Lists of one kind of work each, cut into parts of at most `size()` items in all, in their order. */
+export function* partsOf<Lists extends Readonly<Record<string, readonly unknown[]>>>(
+  lists: Lists,
+  size: () => number,
+): Generator<{ part: Lists; count: number }, void, undefined> {
+  const names = Object.keys(lists)
+  const starts = new Map(names.map((name) => [name, 0]))
+  for (;;) {
+    let room = size()
+    const part: Record<string, readonly unknown[]> = {}
+    for (const name of names) {
+      const start = starts.get(name)!
+      part[name] = lists[name]!.slice(start, start + room)
+      starts.set(name, start + part[name].length)
+      room -= part[name].length
+    }
+    const count = Object.values(part).reduce((sum, { length }) => sum + length, 0)
+    if (count === 0) return
+    yield { part: part as Lists, count }
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Names under which a connection keeps statements prepared: those that come again and again with each batch, and whose
+ * plan depends on no value. Planning them each time would cost more than a single dialogue itself.
+ */
+
+/** Calls of our functions, whose own plans are kept by the server, and rows put into a table. */
+const IS_PLAIN =
+  /\bspamd\.\w+\(|^INSERT INTO spamd\.(?:journal|history) |^SELECT .* FROM spamd\.releases ORDER BY /s
+/** Statements of one connection that are kept. */
+const MAX_NAMES = 64
+
+/** The names of one connection. */
+export class StatementNames {
+  readonly #names = new Map<string, string>()
+
+  /** Undefined for a statement that is planned each time. */
+  of(text: string): string | undefined {
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    if (!IS_PLAIN.test(text) || this.#names.size >= MAX_NAMES) return undefined
+    const name = `s${this.#names.size + 1}`
+    this.#names.set(text, name)
+    return name
+  }
+}

@@ -1,0 +1,68 @@
+/** Statements that a connection keeps prepared: where it is ours alone, and never where they could get lost. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { PgLink } from '../../src/db/postgres/pg-link.js'
+import { HAS_PGBOUNCER, PgBouncer } from '../support/pgbouncer.js'
+import { PostgresServer } from '../support/postgres-server.js'
+import { skipUnless } from '../support/skip-unless.js'
+
+const server = await PostgresServer.start()
+afterAll(() => server.remove())
+const OPTIONS = { mode: 'write', queryTimeoutMs: 60_000, slowCallMs: Infinity } as const
+const COUNT = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
+const KEPT = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%count_tuples%'"
+
+async function keptBy(link: PgLink): Promise<unknown> {
+  return link.read('test', async (statements) => {
+    await statements.rows(COUNT, [['192.0.2.'], ['192.0.2.1']])
+    return (await statements.rows(KEPT))[0]![0]
+  })
+}
+
+test('a connection of our own keeps statements that come with each batch, and no other ones', async () => {
+  const link = new PgLink(await server.createDatabase(), OPTIONS)
+  expect(await keptBy(link)).toBe(1)
+  const all = await link.read('test', (statements) =>
+    statements.rows('SELECT count(*) FROM pg_prepared_statements'),
+  )
+  expect(all).toEqual([[1]])
+  await link.close()
+})
+
+test('a transaction that is left open is ended by the server where statements are kept, too', async () => {
+  const link = new PgLink(await server.createDatabase(), OPTIONS)
+  const limit = await link.write('test', (statements) =>
+    statements.rows('SHOW idle_in_transaction_session_timeout'),
+  )
+  expect(limit).toEqual([['5s']])
+  await link.close()
+})
+
+describe('statements that are lost', () => {
+  test.each(['read', 'write'] as const)('are prepared no more, and the call (%s) goes on', async (how) => {
+    const link = new PgLink(await server.createDatabase(), OPTIONS)
+    expect(await keptBy(link)).toBe(1)
+    await link.read('test', (statements) => statements.rows('DEALLOCATE ALL'))
+    const rows = await link[how]('test', (statements) =>
+      statements.rows(COUNT, [['192.0.2.'], ['192.0.2.1']]),
+    )
+    expect(rows.length).toBeLessThanOrEqual(1)
+    expect(await keptBy(link)).toBe(0)
+    await link.close()
+  })
+})
+
+test.skipIf(skipUnless(HAS_PGBOUNCER, 'pgbouncer is not there: scripts/setup-lab.sh fetches it'))(
+  'none is kept through pgbouncer in transaction mode',
+  async () => {
+    const location = await server.createDatabase()
+    const bouncer = new PgBouncer(server)
+    try {
+      await bouncer.start()
+      const link = new PgLink(bouncer.location(/\/([^/?]*)\?/.exec(location)![1]!), OPTIONS)
+      expect(await keptBy(link)).toBe(0)
+      await link.close()
+    } finally {
+      await bouncer.remove()
+    }
+  },
+)
