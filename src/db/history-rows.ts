@@ -84,7 +84,7 @@ function endOf({ entry }: Change['before']): number | undefined {
   return entry?.kind === 'RELEASE' ? entry.expire : undefined
 }
 
-/** A key as rows of the history hold it. */
+/** A key as rows of the history hold it. Stored, so it does not follow `keyText` of domain/change.ts, which is not. */
 export function encodeKey(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':

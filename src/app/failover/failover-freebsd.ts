@@ -1,7 +1,7 @@
 /** CARP and pfsync on FreeBSD 10 and later. Source: carp(4), pfsync(4), rc.conf(5) of FreeBSD 14 and 15. */
 import type { WantedLine } from '../init/planned-file.js'
 import { PULL_VARIABLE } from '../init/pull-setup.js'
-import { pfRules, sysctlLine } from './failover-openbsd.js'
+import { carpFiles, sharedInterfaces } from './failover-bsd.js'
 import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 /** rc.conf with the shared addresses as aliases, loader.conf, sysctl.conf, and the rules. */
@@ -22,7 +22,7 @@ export function freebsdPlan(input: PlanInput): NodePlan {
     aliasLine(interfaceName, 'inet', address, vhid),
     ...(address6 === undefined ? [] : [aliasLine(interfaceName, 'inet6', address6, vhid)]),
   ])
-  const interfaces = [...new Set(plan.shared.map(({ interfaceName }) => interfaceName))]
+  const interfaces = sharedInterfaces(input)
   return {
     files: [
       {
@@ -47,37 +47,7 @@ export function freebsdPlan(input: PlanInput): NodePlan {
         mode: 0o644,
         content: { kind: 'lines', ifMissing: '', lines: [variable('carp_load', 'YES')] },
       },
-      {
-        path: '/etc/sysctl.conf',
-        purpose: 'take over all shared addresses together, and give them back together',
-        mode: 0o644,
-        content: {
-          kind: 'lines',
-          ifMissing: '',
-          lines: [sysctlLine('net.inet.carp.preempt', node.preempt ? 1 : 0)],
-        },
-      },
-      {
-        path: '/etc/pf.carp.conf',
-        purpose: "rules that pass CARP, pfsync and spamd's synchronisation",
-        mode: 0o600,
-        content: { kind: 'whole', text: pfRules(plan.syncInterface, interfaces, peer.syncAddress) },
-      },
-      {
-        path: '/etc/pf.conf',
-        purpose: 'include these rules, before the other filter rules',
-        mode: 0o600,
-        content: {
-          kind: 'lines',
-          ifMissing: '',
-          lines: [
-            {
-              text: 'include "/etc/pf.carp.conf"',
-              isThere: (line) => /^\s*include\s+"\/etc\/pf\.carp\.conf"/.test(line),
-            },
-          ],
-        },
-      },
+      ...carpFiles(input, 'include these rules, before the other filter rules'),
       ...pulls.files,
     ],
     steps: [

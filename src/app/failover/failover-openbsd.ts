@@ -1,19 +1,19 @@
 /** CARP and pfsync on OpenBSD. Source: carp(4), pfsync(4), hostname.if(5), sysctl.conf(5) of OpenBSD 7. */
 import { parseCidr } from '../../ip/cidr.js'
 import type { PlannedFile } from '../init/planned-file.js'
+import { carpFiles } from './failover-bsd.js'
 import type { SharedAddress } from './failover-description.js'
 import { type NodePlan, type PlanInput, pullSteps } from './node-plan.js'
 
 /** hostname.carpN, hostname.pfsync0, sysctl.conf, and the rules that pass both protocols. */
 export function openbsdPlan(input: PlanInput): NodePlan {
-  const { plan, node, peer, passphrase, pulls } = input
+  const { plan, node, passphrase, pulls } = input
   const carps: PlannedFile[] = plan.shared.map((shared, index) => ({
     path: `/etc/hostname.carp${index}`,
     purpose: `shared address ${shared.address} on ${shared.interfaceName}`,
     mode: 0o640,
     content: { kind: 'whole', text: carpLines(shared, node.advskew, passphrase) },
   }))
-  const interfaces = [...new Set(plan.shared.map(({ interfaceName }) => interfaceName))]
   return {
     files: [
       ...carps,
@@ -23,37 +23,7 @@ export function openbsdPlan(input: PlanInput): NodePlan {
         mode: 0o640,
         content: { kind: 'whole', text: `syncdev ${plan.syncInterface}\nup\n` },
       },
-      {
-        path: '/etc/sysctl.conf',
-        purpose: 'take over all shared addresses together, and give them back together',
-        mode: 0o644,
-        content: {
-          kind: 'lines',
-          ifMissing: '',
-          lines: [sysctlLine('net.inet.carp.preempt', node.preempt ? 1 : 0)],
-        },
-      },
-      {
-        path: '/etc/pf.carp.conf',
-        purpose: "rules that pass CARP, pfsync and spamd's synchronisation",
-        mode: 0o600,
-        content: { kind: 'whole', text: pfRules(plan.syncInterface, interfaces, peer.syncAddress) },
-      },
-      {
-        path: '/etc/pf.conf',
-        purpose: 'include these rules',
-        mode: 0o600,
-        content: {
-          kind: 'lines',
-          ifMissing: '',
-          lines: [
-            {
-              text: 'include "/etc/pf.carp.conf"',
-              isThere: (line) => /^\s*include\s+"\/etc\/pf\.carp\.conf"/.test(line),
-            },
-          ],
-        },
-      },
+      ...carpFiles(input, 'include these rules'),
       ...pulls.files,
     ],
     steps: [
@@ -87,24 +57,4 @@ function ipv4Parts(address: string): { netmask: string; broadcast: string } {
     netmask: maskBytes.join('.'),
     broadcast: maskBytes.map((byte, index) => (bytes[index]! | (~byte & 0xff)) >>> 0).join('.'),
   }
-}
-
-/** The rules that both BSDs share; states of these protocols stay on the node that has them. */
-export function pfRules(syncInterface: string, interfaces: readonly string[], peerAddress: string): string {
-  const peer = peerAddress.split('/')[0]
-  return [
-    '# Written by "spamdctl failover plan".',
-    `pass quick on ${syncInterface} proto pfsync keep state (no-sync)`,
-    `pass quick on { ${interfaces.join(' ')} } proto carp keep state (no-sync)`,
-    '# spamd sends the other node what it learns.',
-    `pass quick on ${syncInterface} inet proto udp from ${peer} to (${syncInterface}) port 8025 keep state (no-sync)`,
-    `pass out quick on ${syncInterface} inet proto udp from (${syncInterface}) to ${peer} port 8025 keep state (no-sync)`,
-    '',
-  ].join('\n')
-}
-
-/** A line of sysctl.conf(5); an existing line with another value shows in the diff. */
-export function sysctlLine(name: string, value: 0 | 1): { text: string; isThere: (line: string) => boolean } {
-  const text = `${name}=${value}`
-  return { text, isThere: (line) => line.replace(/#.*/, '').trim() === text }
 }

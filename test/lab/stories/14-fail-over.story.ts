@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { awaitMaster, FAILOVER_UNITS, installPlan, isMaster } from '../support/fail-over.js'
 import { recordFigure } from '../support/figures.js'
-import { MX4, MX6, NET } from '../support/lab.js'
+import { MX4, MX6 } from '../support/lab.js'
 import { whyNoLab } from '../support/machine.js'
 import { installClock, setClock } from '../support/machine-clock.js'
 import { labMessage } from '../support/message.js'
@@ -51,10 +51,7 @@ describe.skipIf(skipReason !== undefined)('story 14: fail-over', () => {
 
   beforeAll(async () => {
     await lab.start()
-    lab.routeBy(
-      { outside: NET.gateway.ipv4, inside: NET.gatewayInside.ipv4 },
-      { outside: NET.gateway.ipv6, inside: NET.gatewayInside.ipv6 },
-    )
+    lab.routeByShared()
     for (const index of [0, 1] as const) {
       await installClock(lab.gateways[index].machine)
       await lab.gateways[index].machine.run('systemctl', 'restart', 'spamd', 'spamlogd')

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { awaitMaster, FAILOVER_UNITS, installPlan, isMaster } from '../support/fail-over.js'
 import { recordFigure } from '../support/figures.js'
-import { MX4, MX6, NET } from '../support/lab.js'
+import { MX4, MX6 } from '../support/lab.js'
 import { whyNoLab } from '../support/machine.js'
 import { labMessage } from '../support/message.js'
 import { TwoGateways } from '../support/two-gateways.js'
@@ -38,10 +38,7 @@ describe.skipIf(skipReason !== undefined)('story 23: keepalived', () => {
   const [one, other] = lab.gateways
   beforeAll(async () => {
     await lab.start()
-    lab.routeBy(
-      { outside: NET.gateway.ipv4, inside: NET.gatewayInside.ipv4 },
-      { outside: NET.gateway.ipv6, inside: NET.gatewayInside.ipv6 },
-    )
+    lab.routeByShared()
     for (const index of [0, 1] as const) {
       await installPlan(lab, index, 'keepalived')
       const { machine } = lab.gateways[index]
@@ -57,7 +54,7 @@ describe.skipIf(skipReason !== undefined)('story 23: keepalived', () => {
 
   const deliver = async (name: string): Promise<void> => {
     for (const { domain } of SENDERS) {
-      const message = labMessage(`story22-${name}-${domain}`, 500)
+      const message = labMessage(`story23-${name}-${domain}`, 500)
       await lab.sender.send(`writer@${domain}`, 'reader@example.org', message.bytes)
       await until(
         async () => (await lab.server.mailbox()).has(message.id),
@@ -91,6 +88,6 @@ describe.skipIf(skipReason !== undefined)('story 23: keepalived', () => {
         .deliveries('deferred', 'reader@example.org')
         .then((lines) => lines.filter((line) => line.includes('451'))),
     ).toEqual([])
-    recordFigure('22', `both families taken over after ${takeOverSec.toFixed(1)} s`)
+    recordFigure('23', `both families taken over after ${takeOverSec.toFixed(1)} s`)
   })
 })

@@ -134,7 +134,15 @@ export class TwoGateways {
     }
   }
 
-  /** Routes of outside and inside to an address of a gateway on each side. */
+  /** Routes outside and inside by the shared addresses, as after a fail-over plan. */
+  routeByShared(): void {
+    this.routeBy(
+      { outside: NET.gateway.ipv4, inside: NET.gatewayInside.ipv4 },
+      { outside: NET.gateway.ipv6, inside: NET.gatewayInside.ipv6 },
+    )
+  }
+
+  /** Routes outside and inside by an address of a gateway on each side. */
   routeBy(ipv4: { outside: string; inside: string }, ipv6: { outside: string; inside: string }): void {
     for (const [machine, side] of [
       [this.outside, 'outside'],
