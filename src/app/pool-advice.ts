@@ -1,15 +1,14 @@
-/** What mail from many addresses would gain by pool keys or exceptions: a part of `spamdctl advise`. Pure. */
+/** What pool keys or exceptions would do for mail from many addresses: a part of `spamdctl advise`. Pure. */
 import type { AllowSource } from '../domain/allow.js'
 import type { DeferredMail } from '../domain/deferred-mail.js'
 import type { WireText } from '../domain/entry.js'
+import { WIDEST_OPENED } from '../domain/pool-key.js'
 import { familyOf } from '../ip/address.js'
-import { formatCidr, networkOf } from '../ip/cidr.js'
+import { networkText } from '../ip/cidr.js'
 import { allowWordOf } from './allow/allow-name.js'
 import { holdsAddress, setOfNetworks } from './allow/network-set.js'
 import { senderDomain } from './losing/losing-senders.js'
 
-/** The widest networks that a pool key opens. Source: spamd(8), --grey-prefix4, --grey-prefix6. */
-const KEY_BITS = { 4: 24, 6: 64 } as const
 const MAX_CANDIDATES = 10
 
 /** Mail that came from several addresses. */
@@ -22,7 +21,7 @@ export interface PoolMail {
   meanWaitSec: number | undefined
 }
 
-/** A sender whose servers are spread, so that only its name tells that they belong together. */
+/** A sender whose servers are spread over networks, so that only its domain shows that they belong together. */
 export interface AllowCandidate extends Omit<PoolMail, 'senders'> {
   domain: WireText
   addresses: number
@@ -30,15 +29,15 @@ export interface AllowCandidate extends Omit<PoolMail, 'senders'> {
 }
 
 export interface PoolAdvice {
-  /** Mail all of whose addresses stand in one /24 or /64: a pool key knows it again. */
+  /** Mail whose addresses are all in one /24 or /64: a pool key covers it. */
   oneNetwork: PoolMail
-  /** Mail that no pool key knows again. */
+  /** Mail that no pool key covers. */
   spread: PoolMail
-  /** By number of mails, the most first. */
+  /** Those with the most mails first. */
   candidates: AllowCandidate[]
 }
 
-/** Sorts mails by what would help them; those of exceptions in force need nothing. */
+/** Groups mails by what would help them; those that an active exception lets through need nothing. */
 export function computePoolAdvice(
   mails: readonly DeferredMail[],
   exceptions: readonly AllowSource[],
@@ -52,7 +51,7 @@ export function computePoolAdvice(
   const byDomain = new Map<WireText, Sum>()
   for (const mail of waiting) {
     const domain = senderDomain(mail.from)
-    const networks = new Set(mail.clients.map(({ ip }) => networkText(ip)))
+    const networks = new Set(mail.clients.map(({ ip }) => networkText(ip, WIDEST_OPENED[familyOf(ip)])))
     if (networks.size === 1) {
       oneNetwork.add(mail, domain, networks)
       continue
@@ -104,8 +103,4 @@ class Sum {
     const { senders: _senders, ...counts } = this.total()
     return { domain, ...counts, addresses: this.#addresses.size, networks: this.#networks.size }
   }
-}
-
-function networkText(ip: string): string {
-  return formatCidr(networkOf(ip, KEY_BITS[familyOf(ip)]))
 }

@@ -2,7 +2,7 @@ import type { Store } from '../db/store.js'
 import { MAX_STATISTICS_ROWS, recentRows } from './history.js'
 import { type Stats, TopCounter } from './stats.js'
 
-/** What is most frequent in the history since a time; `topSinceSec` is set when only rows from then on were looked at. */
+/** The most frequent items in the history since a time; `topSinceSec` is set if only rows since then were read. */
 export async function readTop(
   store: Pick<Store, 'readHistory' | 'newestHistory'>,
   sinceSec: number,

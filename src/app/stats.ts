@@ -3,7 +3,7 @@ import type { HistoryRow } from '../domain/history.js'
 import { CANDIDATE_MINUTES, type HourlyCount, MAX_DELAY_MINUTES } from '../domain/hourly-counts.js'
 import { trapKeyOf } from '../domain/recipient.js'
 import { familyOf } from '../ip/address.js'
-import { formatCidr, networkOf } from '../ip/cidr.js'
+import { networkText } from '../ip/cidr.js'
 
 /** What a column counts, in the order in which they are shown. */
 export const COLUMNS = [
@@ -36,7 +36,7 @@ export interface Stats {
   histogram: [minutes: number, count: number][]
   funnel: { grey: number; white: number; lostOnce: number; lostRetried: number }
   top: Record<'networks' | 'helos' | 'senderDomains' | 'trappedRecipients', [string, number][]>
-  /** Set when `top` is of the newest rows of the history alone: of those since then. */
+  /** Set if `top` covers only the newest rows of the history: those since then. */
   topSinceSec: number | undefined
 }
 
@@ -109,7 +109,7 @@ export class TopCounter {
 
   add({ key, rule, before, after, actor }: HistoryRow): void {
     if (rule === 'attempt' && before === undefined && key?.kind === 'tuple') {
-      this.#count('networks', networkText(key.ip))
+      this.#count('networks', networkAround(key.ip))
       this.#count('helos', key.helo)
       this.#count('senderDomains', trapKeyOf(key.from).replace(/^.*@/, '') || '<>')
     }
@@ -139,9 +139,9 @@ export class TopCounter {
   }
 }
 
-function networkText(ip: string): string {
+function networkAround(ip: string): string {
   if (ip.includes('/')) return ip
-  return formatCidr(networkOf(ip, familyOf(ip) === 4 ? IPV4_NETWORK_BITS : IPV6_NETWORK_BITS))
+  return networkText(ip, familyOf(ip) === 4 ? IPV4_NETWORK_BITS : IPV6_NETWORK_BITS)
 }
 
 /** What one passtime would have done. */
@@ -149,9 +149,9 @@ export interface Candidate {
   minutes: number
   /** Tuples that would have passed, those of the lost among them. */
   passing: number
-  /** Those that would, if mail that passed earlier came back once more: only beyond the passtime in force more than `passing`. */
+  /** Those that would if mail that passed earlier were retried once more; differs from `passing` only beyond the current passtime. */
   passingAtMost: number
-  /** How long the mail among them would have waited, in seconds; beyond the passtime in force at least so long. */
+  /** How long the mail among them would have waited, in seconds; beyond the current passtime, at least this long. */
   meanWaitSec: number | undefined
   /** Clients that never passed, and would have. */
   lostPassing: number
@@ -214,8 +214,8 @@ export function computeAdvice(counts: readonly HourlyCount[], presentPassSec: nu
 }
 
 /**
- * What a longer passtime would do to mail that passed: what came back late enough passes as it did, the rest has to come
- * back once more, at an hour that nobody saw.
+ * What a longer passtime would do to mail that passed: mail that was retried late enough passes as it did, the rest must
+ * be retried once more, at an unknown time.
  */
 function waitLonger(
   delays: readonly HourlyCount[],

@@ -68,7 +68,7 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
  */
 function addressOf(ip: unknown): string {
   const address = typeof ip === 'string' ? canonicalIp(ip) : undefined
-  if (address === undefined) throw new AppError('ERR_REQUEST_FIELD', 'lookup: "ip" is no address')
+  if (address === undefined) throw new AppError('ERR_REQUEST_FIELD', 'lookup: "ip" is not an address')
   return address
 }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from '../platform/log.js'
 
 /** More clients at a time than people and monitoring need. */
-export const MAX_CONTROL_CONNECTIONS = 32
+const MAX_CONTROL_CONNECTIONS = 32
 
 /**
  * Connections of the Unix socket. There is always room for one more: the one that has been silent longest gives way,

@@ -66,7 +66,7 @@ export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
   }
 }
 
-/** True for a change that is kept in the history; see the head of this file. */
+/** True for a change that is kept in the history; see the head of history.ts. */
 export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
   // The key of a pool counts what its own tuples already show.
   if (key.kind === 'tuple' && isPoolTuple(key)) return false

@@ -88,7 +88,7 @@ function countText(count: number): string {
 }
 
 /** True when a canonical address is in one of the networks of a source. */
-export function holdsAddress({ networks }: Pick<AllowSource, 'networks'>, ip: string): boolean {
+export function coversAddress({ networks }: Pick<AllowSource, 'networks'>, ip: string): boolean {
   return networks.some((text) => {
     const network = parseCidr(text)
     return network !== undefined && isInNetwork(ip, network)

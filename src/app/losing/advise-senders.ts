@@ -7,18 +7,18 @@ import type { LosingSender } from './losing-senders.js'
 export interface LosingRow extends LosingSender {
   /** Undefined when DNS was not queried. */
   identity: SenderIdentity | undefined
-  /** Undefined where none can name it, or where something lets it pass already. */
+  /** Undefined if no command can name it, or if something already lets it pass. */
   command: string | undefined
 }
 
 export interface AdvisedLosing extends Omit<LosingReport, 'senders'> {
   senders: LosingRow[]
-  /** False: DNS was not to be asked. */
+  /** False if DNS was not to be queried. */
   isIdentified: boolean
 }
 
 export interface AdviseOptions {
-  /** Undefined: DNS is not asked. */
+  /** Undefined: DNS is not queried. */
   identify: IdentifyParts | undefined
   minAddresses: number
   places?: CommandPlaces

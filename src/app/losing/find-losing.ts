@@ -9,9 +9,9 @@ import { groupLosing, type LosingSender } from './losing-senders.js'
 /** Mails that are looked at: a flood of forged ones must not take all memory. */
 const MAX_MAILS = 20_000
 
-/** What is looked at unless told otherwise. */
+/** Default period. */
 export const LOSING_SINCE_SEC = 3 * 86_400
-/** See `LOSING_SINCE_SEC`. */
+/** Default number of addresses from which a mail is reported. */
 export const LOSING_ADDRESSES = 3
 
 export interface LosingQuery {

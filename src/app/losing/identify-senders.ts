@@ -1,4 +1,4 @@
-/** What DNS says about senders that are losing mail: whose servers they are, by SPF and by their names. */
+/** What DNS says about senders that are losing mail: whose servers they are, according to SPF and host names. */
 import { clientNames } from '../../codec/dns/client-names.js'
 import type { Clock } from '../../platform/clock.js'
 import type { DnsClient } from '../../platform/dns-client.js'
@@ -7,34 +7,34 @@ import { holdsAddress, setOfNetworks } from '../allow/network-set.js'
 import { walkDomain } from '../allow/walk-domain.js'
 import type { LosingSender } from './losing-senders.js'
 
-/** Maximum time for all queries; what is not answered by then is reported as unanswered. */
+/** Maximum time for all queries; the rest is reported as unanswered. */
 export const IDENTIFY_MS = 5000
 /** Number of senders looked up, those with the most tries, and how many at a time. */
 const MAX_SENDERS = 50
 const SENDERS_AT_A_TIME = 8
-/** Addresses of one sender whose names are asked for. */
+/** Maximum number of addresses of one sender whose names are looked up. */
 const MAX_NAMED = 16
 
 /** What the SPF record of a sender's domain says. */
 export type SpfFinding =
-  /** The record names networks: so many of the addresses are in them. */
+  /** The record lists networks that contain this many of the addresses. */
   | { state: 'usable'; passing: number }
-  /** No record, one that is broken, or one that names too much or nothing. The reason may quote it: escape it. */
+  /** No record, an invalid one, or one that lists too much or nothing. The reason may quote it: escape it. */
   | { state: 'unusable'; reason: string }
-  /** DNS did not say. */
+  /** DNS did not answer. */
   | { state: 'unanswered' }
 
 export interface SenderIdentity {
-  /** Undefined where the sender has no domain that could be asked for. */
+  /** Undefined if the sender has no domain that can be looked up. */
   spf: SpfFinding | undefined
   names: {
-    /** Addresses that were asked about, and those of them for which nobody answered. */
+    /** Addresses that were looked up, and those of them without an answer. */
     asked: number
     unanswered: number
     /** Addresses with a name that resolves back to them; those that use it in HELO. */
     named: number
     greeting: number
-    /** One such name, lower case: text of a stranger. */
+    /** One such name, in lower case: untrusted text. */
     example: string | undefined
   }
 }
@@ -46,7 +46,7 @@ export interface IdentifyParts {
   timeoutMs: number
 }
 
-/** Asks about the first senders; one is undefined where the time was over before its turn. */
+/** Looks up the first senders; undefined for those that were not reached in time. */
 export async function identifySenders(
   senders: readonly LosingSender[],
   { dns, clock, timeoutMs }: IdentifyParts,

@@ -14,18 +14,18 @@ import type { LosingSender } from './losing-senders.js'
 /** Long enough for the servers that come back after hours. */
 const RELEASE_FOR = '1d'
 
-/** What else the command has to say, since it was said here. */
+/** Options that were given here and that the printed command needs, too. */
 export interface CommandPlaces {
-  /** Database, where it was named. */
+  /** Database, if given. */
   db?: string | undefined
-  /** Name servers, where they were named. */
+  /** Name servers, if given. */
   dns?: readonly string[] | undefined
 }
 
 /**
- * The command line for a sender, to be copied into a shell; undefined when no text that a terminal shows names it. The
- * exception that follows its SPF record where that names the addresses that wait, so many that they are the pool; what
- * else comes in its name may be forged, and must not decide. A release elsewhere.
+ * The command line for a sender, to be copied into a shell; undefined if no text that a terminal can show names it. If its
+ * SPF record lists enough of the waiting addresses for them to be its pool, an exception that follows the record (mail
+ * from other addresses may be forged and must not matter); otherwise a release.
  */
 export function commandFor(
   sender: LosingSender,
@@ -55,7 +55,7 @@ function releaseFor(
       ? termWord('to', toDisplayText(recipient), recipient)
       : undefined
   if (from === undefined && to === undefined) return undefined
-  // Where servers stand side by side, the next try comes from a neighbour.
+  // If servers are in the same networks, the next attempt comes from a neighbouring address.
   const pool = networks.length * 2 <= addressCount ? '--pool' : undefined
   return line(['spamdctl release', from, to, `--for ${RELEASE_FOR}`, pool, ...dbWords(places)])
 }

@@ -5,7 +5,7 @@ import type { HostEntry, WireText } from '../../domain/entry.js'
 import { trapKeyOf } from '../../domain/recipient.js'
 import { isInForce, isInReleaseNetwork, meetsTerms, type Release } from '../../domain/release.js'
 import { familyOf } from '../../ip/address.js'
-import { formatCidr, networkOf } from '../../ip/cidr.js'
+import { networkText } from '../../ip/cidr.js'
 import type { IpRangeSet } from '../../ip/ip-range-set.js'
 import { holdsAddress, setOfNetworks } from '../allow/network-set.js'
 
@@ -25,7 +25,7 @@ export interface LosingSender {
   networks: string[]
   /** Name of a release in force that names every mail of it. */
   releasedBy: string | undefined
-  /** Name of an exception in force past which too few of the clients are left to be a pool. */
+  /** Name of an active exception that leaves too few of the clients waiting for them to be a pool. */
   allowedBy: string | undefined
 }
 
@@ -33,12 +33,12 @@ export interface LosingSender {
 const MAX_TOLD = 500
 const NETWORK_BITS = { 4: 24, 6: 64 } as const
 
-/** What lets mail pass already. */
+/** What already lets mail pass. */
 export interface LosingTerms {
   releases: readonly Release[]
   /** Those in force. */
   exceptions: readonly AllowSource[]
-  /** Fewer clients than this are no pool. */
+  /** Fewer clients than this are not a pool. */
   minAddresses: number
   nowSec: number
 }
@@ -68,7 +68,7 @@ export function groupLosing(
     .sort((a, b) => b.tries - a.tries || (a.domain < b.domain ? -1 : 1))
 }
 
-/** What an exception lets past spamd is never seen to pass, so that its earlier tries would be told of for days. */
+/** Mail that an exception lets bypass spamd is never seen to pass, so its earlier attempts would be reported for days. */
 function allowedBy(
   { clients }: { clients: readonly { ip: string }[] },
   allowed: readonly { name: string; set: IpRangeSet }[],
@@ -144,12 +144,12 @@ class Group {
       recipients: [...this.#recipients],
       clients,
       addressCount: Math.max(this.#mostAddresses, clients.length),
-      networks: [...new Set(clients.map(({ ip }) => networkText(ip)))],
+      networks: [...new Set(clients.map(({ ip }) => networkAround(ip)))],
       releasedBy: this.#releases?.[0]?.id,
     }
   }
 }
 
-function networkText(ip: string): string {
-  return ip.includes('/') ? ip : formatCidr(networkOf(ip, NETWORK_BITS[familyOf(ip)]))
+function networkAround(ip: string): string {
+  return ip.includes('/') ? ip : networkText(ip, NETWORK_BITS[familyOf(ip)])
 }

@@ -3,7 +3,7 @@
  * filter, block lists, the database, spamtraps and allowed domains. Reads only.
  */
 import type { Store } from '../../db/store.js'
-import { allowStateOf, holdsAddress } from '../../domain/allow.js'
+import { allowStateOf, coversAddress } from '../../domain/allow.js'
 import type { Entry, GreyEntry, HostEntry, PoolEntry, SpamtrapEntry } from '../../domain/entry.js'
 import type { HistoryRow } from '../../domain/history.js'
 import { networksAround, poolKeyText } from '../../domain/pool-key.js'
@@ -175,7 +175,7 @@ async function exceptionsFor(
   nowSec: number,
 ): Promise<string[]> {
   return (await store.readAllowed())
-    .filter((source) => allowStateOf(source, nowSec) === 'in force' && holdsAddress(source, ip))
+    .filter((source) => allowStateOf(source, nowSec) === 'in force' && coversAddress(source, ip))
     .map(({ name }) => name)
 }
 

@@ -307,7 +307,7 @@ export class Greylister implements GreylistSink {
       this.#limited.log(
         'evicted',
         'notice',
-        `too many tuples: evicting the oldest (${this.counters.evicted} so far)`,
+        `too many tuples: evicting those of the busiest networks (${this.counters.evicted} so far)`,
       )
     }
     this.counters.opened += reportPools(logged, outcome, this.#options)

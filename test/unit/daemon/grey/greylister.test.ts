@@ -255,8 +255,8 @@ describe('what is recorded', () => {
     await greylister.submit(recipient)
     expect(greylister.counters.evicted).toBe(6)
     expect(logged().filter((line) => line.startsWith('notice'))).toEqual([
-      'notice too many tuples: evicting the oldest (2 so far)',
-      'notice too many tuples: evicting the oldest (6 so far) (1 more since the last such line)',
+      'notice too many tuples: evicting those of the busiest networks (2 so far)',
+      'notice too many tuples: evicting those of the busiest networks (6 so far) (1 more since the last such line)',
     ])
   })
 })
