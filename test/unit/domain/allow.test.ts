@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import {
   type AllowSource,
   allowStateOf,
-  holdsAddress,
+  coversAddress,
   isAllowedNetwork,
   KEEP_NETWORKS_SEC,
   tellAllowEdits,
@@ -36,7 +36,7 @@ test.each([
 test('an address is in one of the networks or in none', () => {
   const held = source({ networks: ['192.0.2.0/24', '2001:db8::/32'] })
   expect(
-    ['192.0.2.255', '2001:db8::9', '192.0.3.0', '2001:db9::'].map((ip) => holdsAddress(held, ip)),
+    ['192.0.2.255', '2001:db8::9', '192.0.3.0', '2001:db9::'].map((ip) => coversAddress(held, ip)),
   ).toEqual([true, true, false, false])
   expect(['192.0.2.0/24', 'bulk.example'].map(isAllowedNetwork)).toEqual([true, false])
 })
