@@ -1,4 +1,6 @@
 /** How rows of the history are written and read, in any database; history.ts defines what is kept. */
+
+import { reverseAllowEdit } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import type { Entry } from '../domain/entry.js'
 import {
@@ -45,6 +47,8 @@ export interface EventSteps {
   isWhole: boolean
   /** undefined: there is no such event. */
   rule: ChangeRule | undefined
+  /** What it did and the commands that reverse it, where another command than undo does. */
+  reversal?: { what: string; commands: readonly string[] } | undefined
 }
 
 /** What an event did to each key, in order, from its rows; `summary` rows are left out and told by `isWhole`. */
@@ -63,7 +67,27 @@ export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
     steps: [...steps.values()],
     isWhole: rows.every(({ key }) => key !== undefined),
     rule: rows[0]?.rule,
+    reversal: reversalOf(rows),
   }
+}
+
+function reversalOf(rows: readonly HistoryRow[]): EventSteps['reversal'] {
+  const [first] = rows
+  if (first?.rule === 'allow') {
+    const texts = rows.map(({ summary = '' }) => summary)
+    return { what: `an exception (${texts[0]})`, commands: texts.map(reverseAllowEdit) }
+  }
+  const ended = rows.flatMap(({ rule, key, before, after }) =>
+    rule === 'release' && key?.kind === 'release'
+      ? [{ id: key.id, isNew: before === undefined && after !== undefined }]
+      : [],
+  )
+  const [release] = ended
+  if (release === undefined) return undefined
+  const command = release.isNew
+    ? `spamdctl release cancel ${release.id}`
+    : 'spamdctl release, with the same terms'
+  return { what: `a release (${release.id})`, commands: [command] }
 }
 
 /** True for a change that is kept in the history; see the head of history.ts. */

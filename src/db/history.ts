@@ -9,6 +9,7 @@
  * every batch of attempts or sightings a third more, and a million rows are read through in a fifth of a
  * second.
  */
+import { tellDecision } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import { DEFAULT_HISTORY, type HistoryRow, type HistorySettings, UNDOABLE_RULES } from '../domain/history.js'
 import type { Connection } from './connection.js'
@@ -98,7 +99,8 @@ export class History {
     const rows = summaries
       .slice(0, CHUNK_ROWS)
       .map((summary): ChunkRow => [SUMMARY, code, actor ?? null, null, null, summary])
-    const byHand = Number(UNDOABLE_RULES.includes(rule))
+    const isDecision = rule === 'allow' && actor !== undefined && tellDecision(summaries)
+    const byHand = Number(isDecision || UNDOABLE_RULES.includes(rule))
     this.#connection
       .prepare(APPEND)
       .run(
@@ -148,7 +150,7 @@ export class History {
     return stepsOfRows(chunks.flatMap((chunk) => [...rowsOf(chunk)]))
   }
 
-  /** The last event that can be undone. */
+  /** The last event by hand: one that can be undone, or of which undo must say that it cannot. */
   lastUndoable(): number | undefined {
     if (!this.#connection.hasMarks) return undefined
     return this.#connection.prepare(LAST_EVENT).pluck().get() as number | undefined

@@ -36,8 +36,16 @@ export function undoEvent(
 }
 
 /** Throws for an event that does not exist or cannot be undone. */
-export function refuseEvent(event: number, { rule, isWhole }: Omit<EventSteps, 'steps'>): void {
+export function refuseEvent(event: number, { rule, isWhole, reversal }: Omit<EventSteps, 'steps'>): void {
   if (rule === undefined) throw eventError(`no such event: ${event}`)
+  if (reversal !== undefined) {
+    const [command = '', ...others] = reversal.commands
+    const more = others.length === 0 ? '' : `, and ${others.length} more like it`
+    throw eventError(
+      `event ${event} is ${reversal.what}: undo does not take it back`,
+      `use ${command}${more}; to undo an earlier change, give its number (spamdctl log)`,
+    )
+  }
   if (!UNDOABLE_RULES.includes(rule)) {
     throw eventError(
       `event ${event} was made by a daemon (${rule}): only manual changes and imports can be undone`,

@@ -83,6 +83,22 @@ export function tellAllowEdits(known: Map<string, AllowSource>, edits: readonly 
   })
 }
 
+/** Text of an edit by which somebody changed what is allowed; of others only the networks were found anew. */
+const DECISION = /^\S+: (?:added,|removed,|(?:.* )?now )/
+
+/** True for texts of `tellAllowEdits` of which one tells a decision, not only other networks of a domain. */
+export function tellDecision(texts: readonly string[]): boolean {
+  return texts.some((text) => DECISION.test(text))
+}
+
+/** The command that reverses an edit, by its text. */
+export function reverseAllowEdit(text: string): string {
+  const [name = ''] = text.split(': ', 1)
+  if (text.startsWith(`${name}: added,`)) return `spamdctl allow remove ${name}`
+  if (text.startsWith(`${name}: removed,`)) return `spamdctl allow add ${name}`
+  return DECISION.test(text) ? `spamdctl allow add ${name} with its earlier terms` : 'spamdctl allow sync'
+}
+
 function countText(count: number): string {
   return `${count} ${count === 1 ? 'network' : 'networks'}`
 }

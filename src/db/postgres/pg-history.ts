@@ -44,7 +44,9 @@ const FORWARD = lookFor(IS_NEW)
 const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_NEW}`)
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
-const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) ORDER BY seq DESC LIMIT 1`
+/** An exception that somebody decided on cannot be undone, but must not be passed over; see `tellDecision`. */
+const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND key ~ '^\\S+: (added,|removed,|(.* )?now )'`
+const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) OR (${IS_DECISION}) ORDER BY seq DESC LIMIT 1`
 const DROP_MODES = {
   off: 'DELETE FROM spamd.history',
   hosts: 'DELETE FROM spamd.history WHERE kind IN (1, 2, 4)',

@@ -8,6 +8,7 @@ import { Lab, NET } from '../support/lab.js'
 import { whyNoLab } from '../support/machine.js'
 import { NAME_SERVER, startNameServer } from '../support/name-server.js'
 import { probe } from '../support/smtp-probe.js'
+import { until } from '../support/until.js'
 
 const skipReason = whyNoLab('postfix')
 // Nothing passes by waiting while the story lasts.
@@ -146,6 +147,50 @@ describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => 
     await lab.gateway.awaitInSet('spamd-white-net', '100.64.24.99')
     expect(await attempt('100.64.24.99', 'news@pool.example')).toBe(250)
     expect(await lab.gateway.entries('--kind', 'POOL')).toContain('POOL|100.64.24.0/24|')
+  })
+
+  test('the shipped timer fills the table from DNS, as systemd runs it', async () => {
+    const { machine } = lab.gateway
+    await machine.write('/etc/resolv.conf', `nameserver ${NAME_SERVER}\n`)
+    await spamdctl('allow', 'add', '--dns', NAME_SERVER, 'allowed.example')
+    await machine.run('nft', 'flush', 'set', 'inet', 'spamd', 'spamd-allow')
+    expect(await lab.gateway.isInSet('spamd-allow', '100.64.30.7')).toBe(false)
+    // The domain has one more network since.
+    await stopNameServer()
+    const record = 'v=spf1 ip4:100.64.30.0/24 ip6:2001:db8:100:30::/64 ip4:100.64.32.0/24 -all'
+    const longer = { 'allowed.example': { records: [{ type: 'TXT', strings: [record] } as const] } }
+    stopNameServer = await startNameServer(machine, { ...ZONE, ...longer })
+    // As shipped, but at once.
+    await machine.write(
+      '/etc/systemd/system/spamd-allow.timer.d/zz-lab.conf',
+      '[Timer]\nOnBootSec=\nOnActiveSec=1s\nRandomizedDelaySec=0\n',
+    )
+    await machine.run('systemctl', 'daemon-reload')
+    await machine.run('systemctl', 'enable', '-q', '--now', 'spamd-allow.timer')
+    await lab.gateway.awaitInSet('spamd-allow', '100.64.32.7', 60_000)
+    expect(await lab.gateway.isInSet('spamd-allow', '100.64.30.7')).toBe(true)
+    expect(await lab.gateway.isInSet('spamd-allow', '2001:db8:100:30::7')).toBe(true)
+    const show = () =>
+      machine.run('systemctl', 'show', '-p', 'ActiveState,Result,ExecMainStatus', 'spamd-allow.service')
+    let state = ''
+    await until(
+      async () => {
+        state = await show()
+        return state.includes('ActiveState=inactive')
+      },
+      () => state,
+    )
+    expect(state.trim().split('\n').sort()).toEqual([
+      'ActiveState=inactive',
+      'ExecMainStatus=0',
+      'Result=success',
+    ])
+    expect(await lab.gateway.journal('spamd-allow.service')).toContain('+ 100.64.32.0/24')
+    expect(await spamdctl('log', '--cause', 'allow')).toContain('+100.64.32.0/24')
+    await machine.run('systemctl', 'disable', '-q', '--now', 'spamd-allow.timer')
+    await spamdctl('allow', 'remove', 'allowed.example')
+    await stopNameServer()
+    stopNameServer = await startNameServer(machine, ZONE)
   })
 
   test('allow lets the servers of a domain past spamd, also after a flush', async () => {

@@ -1,5 +1,7 @@
 /** Sources of exceptions, as the store keeps them. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { planRelease } from '../../../src/app/release/release-mail.js'
+import type { Store } from '../../../src/db/store.js'
 import type { AllowSource } from '../../../src/domain/allow.js'
 import { NOW, Scratch } from '../../support/scratch-database.js'
 
@@ -72,4 +74,64 @@ test('one transaction stores all, or nothing', async () => {
   const twice = put({ name: 'example.com', networks: ['192.0.2.0/24', '192.0.2.0/24'] })
   await expect(store.editAllowed([put(), twice], NOW)).rejects.toThrow()
   expect(await store.readAllowed()).toEqual([])
+})
+
+describe('undo', () => {
+  const ENTRY = {
+    kind: 'WHITE',
+    ip: '192.0.2.1',
+    first: NOW,
+    pass: NOW,
+    expire: NOW + 9,
+    bcount: 1,
+    pcount: 0,
+  } as const
+  const undo = (store: Store, wanted: number | 'last' = 'last') =>
+    store.undo(wanted, { force: false, isDryRun: false, actor: 'anna' }, NOW + 9)
+  const filled = async (): Promise<Store> => {
+    const store = await scratch.store()
+    await store.upsertAll([[ENTRY]], { ifMissing: false, now: NOW })
+    return store
+  }
+
+  test('says which command reverses an exception, and does not undo what was before it instead', async () => {
+    const store = await filled()
+    await store.editAllowed([put()], NOW, 'anna')
+    await expect(undo(store)).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^event \d+ is an exception \(example\.org: added, 2 networks .*\): undo does not take it back$/,
+      ) as string,
+      hint: expect.stringMatching(
+        /^use spamdctl allow remove example\.org; to undo an earlier change, /,
+      ) as string,
+    })
+    await store.editAllowed([{ operation: 'remove', name: 'example.org' }], NOW + 1, 'anna')
+    await expect(undo(store)).rejects.toMatchObject({
+      hint: expect.stringContaining('use spamdctl allow add example.org; ') as string,
+    })
+    expect(await store.get({ kind: 'host', ip: ENTRY.ip })).toBeDefined()
+    const [first] = await store.readHistory({ after: 0, limit: 1 })
+    expect((await undo(store, first!.event)).restored).toHaveLength(1)
+  })
+
+  test('takes no notice of networks that were only found anew', async () => {
+    const store = await filled()
+    await store.editAllowed([put()], NOW)
+    await store.editAllowed([put({ networks: ['198.51.100.0/24'] })], NOW + 1, 'root')
+    expect((await undo(store)).restored).toHaveLength(1)
+  })
+
+  test('says how a release is cancelled', async () => {
+    const store = await filled()
+    const release = planRelease(
+      { terms: { to: 'user@example.net' }, scope: 'address', forSec: 60, actor: 'anna' },
+      NOW,
+    )
+    await store.editReleases([{ operation: 'make', release }], NOW, { actor: 'anna' })
+    const event = (await store.readHistory({ after: 0, limit: 9 })).at(-1)!.event
+    await expect(undo(store, event)).rejects.toMatchObject({
+      message: `event ${event} is a release (${release.id}): undo does not take it back`,
+      hint: expect.stringContaining(`use spamdctl release cancel ${release.id}; `) as string,
+    })
+  })
 })
