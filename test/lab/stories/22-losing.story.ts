@@ -169,7 +169,7 @@ describe.skipIf(skipReason !== undefined)('story 22: who is losing mail', () => 
     await machine.run('systemctl', 'enable', '-q', '--now', 'spamd-allow.timer')
     await lab.gateway.awaitInSet('spamd-allow', '100.64.32.7', 60_000)
     expect(await lab.gateway.isInSet('spamd-allow', '100.64.30.7')).toBe(true)
-    expect(await lab.gateway.isInSet('spamd-allow', '2001:db8:100:30::7')).toBe(true)
+    expect(await lab.gateway.isInSet('spamd-allow6', '2001:db8:100:30::7')).toBe(true)
     const show = () =>
       machine.run('systemctl', 'show', '-p', 'ActiveState,Result,ExecMainStatus', 'spamd-allow.service')
     let state = ''

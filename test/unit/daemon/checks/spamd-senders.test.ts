@@ -296,24 +296,6 @@ describe('DNS that does not answer', () => {
     expect(await letIn(daemon)).toEqual(['127.40.0.1/32'])
   }, 30_000)
 
-  test('keeps no client waiting: from RCPT to 451 it takes as long as without', async () => {
-    dns.isDead = true
-    const dead = await start(all)
-    const plain = await start([], mkdtempSync(join(folder, 'plain-')))
-    const times = { dead: [] as number[], plain: [] as number[] }
-    // Turn by turn, so that a busy machine is busy for both.
-    for (let number = 0; number < 120; number += 1) {
-      const mail = { ip: `127.60.${number}.1`, to: `u${number}@example.net` }
-      times.dead.push(await attempt(dead, mail))
-      times.plain.push(await attempt(plain, mail))
-    }
-    expect(dead.service.senders!.checks.openCount).toBeGreaterThan(0)
-    const at = (values: number[], part: number): number =>
-      values.toSorted((one, other) => one - other)[Math.floor(values.length * part)]!
-    expect(at(times.dead, 0.5)).toBeLessThan(at(times.plain, 0.5) * 2 + 5)
-    expect(at(times.dead, 0.99)).toBeLessThan(at(times.plain, 0.99) * 2 + 50)
-  }, 60_000)
-
   test('strangers decide how much is asked only within the budget of their network', async () => {
     dns.isDead = true
     const daemon = await start(['--grey-spf', 'all'])
