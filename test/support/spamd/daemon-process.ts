@@ -9,10 +9,17 @@ import { parseSpamdOptions } from '../../../src/cli/spamd/parse-spamd-options.js
 import { systemClock } from '../../../src/platform/clock.js'
 import { createTestDaemon, daemonEnvironment } from './test-daemon.js'
 
+const BLOCK_MS = 15
+
 export interface DaemonProcess {
   port: number
   /** DNS checks that wait or run. */
   openChecks(): Promise<number>
+  /**
+   * How often the event loop was kept busy for BLOCK_MS of processor time or more: what other programs do at the time
+   * does not count.
+   */
+  blocks(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -26,13 +33,15 @@ export async function startDaemonProcess(folder: string, words: readonly string[
     const [message] = (await Promise.race([once(child, 'message'), failed])) as [number]
     return message
   }
+  const ask = (what: string): Promise<number> => {
+    child.send(what)
+    return answer()
+  }
   const port = await answer()
   return {
     port,
-    openChecks: () => {
-      child.send('checks')
-      return answer()
-    },
+    openChecks: () => ask('checks'),
+    blocks: () => ask('blocks'),
     stop: async () => {
       const ended = once(child, 'exit')
       child.send('stop')
@@ -50,9 +59,17 @@ async function run(folder: string, words: readonly string[]): Promise<void> {
   if (!parsed.ok) throw new Error(parsed.stderr)
   const { service, resources } = createTestDaemon(parsed.config, systemClock)
   process.on('message', (message) => {
-    if (message === 'checks') process.send!(service.senders?.checks.openCount ?? 0)
+    if (message === 'blocks') process.send!(blocks)
+    else if (message === 'checks') process.send!(service.senders?.checks.openCount ?? 0)
     else void service.stop().then(() => process.exit())
   })
+  let blocks = 0
+  let used = process.cpuUsage()
+  setInterval(() => {
+    const { user, system } = process.cpuUsage(used)
+    if ((user + system) / 1000 >= BLOCK_MS) blocks += 1
+    used = process.cpuUsage()
+  }, 1)
   // However the tests end.
   process.on('disconnect', () => process.exit())
   await service.start()
