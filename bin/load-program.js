@@ -67,19 +67,12 @@ function loadBundle(name, modulePath) {
   const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
   const bundle = statSync(bundlePath, { throwIfNoEntry: false })
   if (bundle === undefined || bundle.mtimeMs < statSync(modulePath).mtimeMs) return undefined
-  return readScript(bundlePath)(require, root, path, () =>
-    readScript(path.join(root, 'dist', 'fast', `${name}-rest.cjs`)),
-  )
-}
-
-/** The function of which the file of a bundle consists. */
-function readScript(bundlePath) {
   const { Script } = require('node:vm')
   const script = new Script(readFileSync(bundlePath, 'latin1'), {
     filename: bundlePath,
-    cachedData: readFileSync(bundlePath.replace(/cjs$/, 'cache')),
+    cachedData: readFileSync(path.join(root, 'dist', 'fast', `${name}.cache`)),
   })
-  return script.runInThisContext()
+  return script.runInThisContext()(require, root, path)
 }
 
 /** The program of dist/src/programs/NAME.js: from its bundle, otherwise from the modules themselves. */

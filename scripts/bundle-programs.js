@@ -83,13 +83,7 @@ const LAZY_REQUIRE = `const __lazyNames = new Set(${JSON.stringify(LAZY_MODULES)
 const __lazy = (load) => { let loaded; const get = () => loaded ??= load(); return new Proxy({}, {
   get: (_, name) => get()[name], has: (_, name) => name in get(), ownKeys: () => Reflect.ownKeys(get()),
   getOwnPropertyDescriptor: (_, name) => { const found = Reflect.getOwnPropertyDescriptor(get(), name); return found && { ...found, configurable: true } } }) };
-let __rest;
-const __part = (name) => {
-  if (name.startsWith('rest:')) return (__rest ??= __loadRest()(__nodeRequire, rootPath, path, () => module.exports.__shared))[name.slice(5)];
-  if (name.startsWith('first:')) return __loadRest()[name.slice(6)];
-  return __nodeRequire(name);
-};
-const require = Object.assign((name) => __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __part(name), { resolve: __nodeRequire.resolve });
+const require = Object.assign((name) => __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __nodeRequire(name), { resolve: __nodeRequire.resolve });
 `
 
 /** Location of better-sqlite3: nearly always where npm puts it; checking that is faster than Node's search. */
@@ -99,22 +93,20 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
 `
 
 /**
- * The text of a bundle: a function of Node's `require`, the root of the package, `node:path`, and what loads the rest of
- * a program in two parts; it returns the exports of its entry.
+ * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
+ * of its entry.
  */
-async function bundle({ entry, prelude = '', alias = {} }, plugins = []) {
-  const { outputFiles, metafile } = await build({
+async function bundle({ entry, prelude = '', alias = {} }) {
+  const { outputFiles } = await build({
     stdin: { contents: entry(), resolveDir: root },
     bundle: true,
     write: false,
-    metafile: true,
-    absWorkingDir: root,
     format: 'cjs',
     platform: 'node',
     target: 'node20',
     // oclif looks for the last two in a checkout of a program in TypeScript.
     external: ['undici', 'pcap', 'pg', 'ts-node', 'typescript'],
-    plugins: [...plugins, ownModules],
+    plugins: [ownModules],
     alias,
     // Code run by node:vm cannot use import().
     supported: { 'dynamic-import': false },
@@ -122,51 +114,9 @@ async function bundle({ entry, prelude = '', alias = {} }, plugins = []) {
     legalComments: 'none',
     logLevel: 'warning',
   })
-  const text = `(function (__nodeRequire, rootPath, path, __loadRest) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
+  return `(function (__nodeRequire, rootPath, path) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
 ${prelude}${outputFiles[0].text}
 return module.exports })`
-  return { text, inputs: Object.keys(metafile.inputs) }
-}
-
-/** Makes modules external, as `PREFIX:FILE`: those of which `isOutside(file, kind)` says so. */
-const leaveOut = (prefix, isOutside) => ({
-  name: `leave-out-${prefix}`,
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.{1,2}\// }, ({ path, resolveDir, kind, importer }) => {
-      const file = relative(root, resolve(resolveDir, path))
-      if (importer === '<stdin>' || !isOutside(file, kind)) return undefined
-      return { path: `${prefix}:${file}`, external: true }
-    })
-  },
-})
-
-/**
- * A program in two parts: what it imports at its start and `alsoFirst`, which is all that most calls need, and the rest,
- * which is read when something of it is imported. A module is in one of them, since a second copy of a class would be
- * another class.
- */
-async function bundleInParts(program) {
-  const targets = new Set()
-  const noteTarget = (file, kind) =>
-    kind === 'dynamic-import' && !program.alsoFirst.includes(file) && targets.add(file) !== undefined
-  const { inputs } = await bundle(program, [leaveOut('rest', noteTarget)])
-  const first = new Set(inputs)
-  const needed = new Set()
-  const isInFirst = (file) => first.has(file) && needed.add(file) !== undefined
-  const later = [...targets].filter((file) => !first.has(file))
-  const entryOfRest = () =>
-    `module.exports = { ${later.map((file) => `get ${JSON.stringify(file)}() { return require(${JSON.stringify(`./${file}`)}) }`).join(', ')} }`
-  const rest = await bundle({ entry: entryOfRest }, [leaveOut('first', isInFirst)])
-  const shared = [...needed]
-  const entryOfFirst = () =>
-    [
-      program.entry(),
-      ...shared.map((file, index) => `import * as __shared${index} from ${JSON.stringify(`./${file}`)}`),
-      `export const __shared = { ${shared.map((file, index) => `${JSON.stringify(file)}: __shared${index}`).join(', ')} }`,
-    ].join(';')
-  const isLater = (file, kind) => kind === 'dynamic-import' && !first.has(file)
-  const { text } = await bundle({ ...program, entry: entryOfFirst }, [leaveOut('rest', isLater)])
-  return { text, rest: rest.text }
 }
 
 const programs = [
@@ -175,15 +125,12 @@ const programs = [
     entry: () =>
       "export * from './dist/src/programs/spamdb.js'; export { runSpamdb } from './dist/src/cli/spamdb/spamdb-main.js'",
     warmUp: warmUpSpamdb,
-    // A listing, with --ip or without.
-    alsoFirst: ['dist/src/db/listing/listing-text.js'],
   },
   {
     name: 'spamd-setup',
     entry: () =>
       "export * from './dist/src/programs/spamd-setup.js'; export { runSetupProgram } from './dist/src/cli/setup/setup-main.js'",
     warmUp: warmUpSetup,
-    alsoFirst: [],
   },
   {
     name: 'spamdctl',
@@ -342,30 +289,17 @@ async function warmUpSetup({ runSetupProgram }) {
   }
 }
 
-/** A script under the name of its file, which is part of what V8 compares with its cache. */
-function scriptOf(name, text) {
-  // The bundle is read as latin-1, which is fastest; V8 rejects the cache if the text has another length.
-  if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
-  return { name, text, script: new Script(text, { filename: join(outFolder, `${name}.cjs`) }) }
-}
-
 mkdirSync(outFolder, { recursive: true })
 for (const program of programs) {
   const { name, warmUp } = program
-  const { text, rest } =
-    program.alsoFirst !== undefined ? await bundleInParts(program) : await bundle(program)
-  const first = scriptOf(name, text)
-  const second = rest === undefined ? undefined : scriptOf(`${name}-rest`, rest)
-  const runBundle = () =>
-    first.script.runInThisContext()(require, root, require('node:path'), () =>
-      second.script.runInThisContext(),
-    )
+  const text = await bundle(program)
+  const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
+  const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
   await warmUp(runBundle())
-  for (const part of [first, second]) {
-    if (part === undefined) continue
-    writeFileSync(join(outFolder, `${part.name}.cjs`), part.text, 'latin1')
-    writeFileSync(join(outFolder, `${part.name}.cache`), part.script.createCachedData())
-  }
+  // The bundle is read as latin-1, which is fastest; V8 rejects the cache if the text has another length.
+  if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
+  writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
+  writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())
   if (name === 'spamdctl')
     writeFileSync(join(outFolder, 'help.json'), JSON.stringify(await layOutHelp(runBundle)))
 }
