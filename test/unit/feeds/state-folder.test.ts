@@ -1,6 +1,8 @@
 /** Whose the state folder becomes, and what is taken over from the one of an earlier version. */
 import {
   chmodSync,
+  chownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -13,6 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
+  closeFormerState,
   giveStateFolder,
   isStateFolderUnused,
   openFormerState,
@@ -54,8 +57,34 @@ test('nothing is taken over by way of a link, or from a folder that others can w
   symlinkSync(join(folder, 'secret'), join(former, 'b.list'))
   expect(openFormerState(former)).toBeUndefined()
   await rm(join(former, 'b.list'))
-  chmodSync(former, 0o777)
-  expect(openFormerState(former)).toBeUndefined()
+  for (const mode of [0o777, 0o775, 0o757]) {
+    chmodSync(former, mode)
+    expect(openFormerState(former)).toBeUndefined()
+  }
+  chmodSync(former, 0o755)
+  expect(
+    openFormerState(former)
+      ?.files.map(({ name }) => name)
+      .sort(),
+  ).toEqual(['a.line', 'a.list', 'a.state', 'loaded.json'])
+})
+
+test('a file that has another name elsewhere, and what is no file, are left', async () => {
+  linkSync(join(former, 'a.list'), join(folder, 'elsewhere'))
+  mkdirSync(join(former, 'b.list'))
+  const opened = openFormerState(former)!
+  expect(opened.files.map(({ name }) => name).sort()).toEqual(['a.line', 'a.state', 'loaded.json'])
+  closeFormerState(opened)
+  expect(opened.files).toEqual([])
+})
+
+test('content of more than a megabyte is taken over whole, and that of none', async () => {
+  const text = `${'x'.repeat(1024 * 1024)}y`
+  writeFileSync(join(former, 'a.list'), text)
+  writeFileSync(join(former, 'a.state'), '')
+  await takeOverFormerState(openFormerState(former)!, state)
+  expect(readFileSync(join(state, 'a.list'), 'utf8')).toBe(text)
+  expect(readFileSync(join(state, 'a.state'), 'utf8')).toBe('')
 })
 
 const isRoot = process.getuid?.() === 0
@@ -71,6 +100,16 @@ describe.skipIf(!isRoot)('root gives the state folder away', () => {
     giveStateFolder(state, user)
     expect(lstatSync(state).uid).toBe(user.uid)
     expect(lstatSync(join(state, 'a.list')).uid).toBe(user.uid)
+  })
+
+  test('but none that others of its group can write, and none of another user', () => {
+    chmodSync(state, 0o775)
+    giveStateFolder(state, user)
+    expect(lstatSync(state).uid).toBe(0)
+    chmodSync(state, 0o755)
+    chownSync(state, 1234, 0)
+    giveStateFolder(state, user)
+    expect(lstatSync(state).uid).toBe(1234)
   })
 
   test('but none with anything else in it, none that is a link, and none where others can write', () => {
