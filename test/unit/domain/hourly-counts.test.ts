@@ -126,3 +126,25 @@ test('changes add up', () => {
   const change = tuple('attempt', undefined, { after: { first: NOW } })
   expect(counted(change, change, tuple('limit', 5))).toEqual({ 'new ': 2, 'evicted ': 1 })
 })
+
+test.each([1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60])(
+  'a passtime of %i minutes is compared: the first try behind it reaches it, none before',
+  (minutes) => {
+    const firstAgo = minutes * MINUTE
+    const reached = (ago: number) =>
+      counted(tuple('attempt', ago, { lastAgo: ago, after: { first: NOW - ago } }))
+    expect(reached(firstAgo)).toMatchObject({
+      [`reach ${minutes}`]: 1,
+      [`reach-seconds ${minutes}`]: firstAgo,
+    })
+    expect(reached(firstAgo - 1)).not.toHaveProperty([`reach ${minutes}`])
+  },
+)
+
+test('and no other passtime is', () => {
+  const counts = counted(
+    tuple('attempt', 9_999_999, { lastAgo: 9_999_999, after: { first: NOW - 9_999_999 } }),
+  )
+  const names = Object.keys(counts).filter((name) => name.startsWith('reach '))
+  expect(names).toHaveLength(16)
+})
