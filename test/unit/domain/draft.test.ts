@@ -48,6 +48,24 @@ describe('tuples of one address', () => {
     ])
   })
 
+  test.each(['on record', 'made now'])('of equal time go by HELO, sender and recipient: %s', (when) => {
+    const named = (helo: string, from: string, to: string): GreyEntry => ({ ...tuple(0), helo, from, to })
+    const ordered = [
+      named('a', 'y', 'y'),
+      named('b', 'a', 'y'),
+      named('b', 'b', 'a'),
+      named('b', 'b', 'b'),
+      named('b', 'c', 'a'),
+    ]
+    const mixed = [3, 0, 4, 2, 1].map((index) => ordered[index]!)
+    const draft = open(when === 'on record' ? ordered : [])
+    if (when !== 'on record') for (const entry of mixed) put(draft, entry)
+    const taken = ordered.map(() => draft.takeFirstTuple(IP, { rule: 'limit' })!.entry!)
+    expect(taken.map(({ helo, from, to }) => helo + from + to)).toEqual(
+      ordered.map(({ helo, from, to }) => helo + from + to),
+    )
+  })
+
   test('a flood of them costs no more for each than a few', () => {
     const draft = open()
     const startedMs = performance.now()
