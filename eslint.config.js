@@ -84,5 +84,4 @@ export default tseslint.config(
     },
   },
   { files: Object.keys(MORE_PARAMETERS), rules: { 'max-params': 'off' } },
-  { files: ['src/db/postgres/pg-transactions.ts'], rules: { complexity: 'off' } },
 )

@@ -6,7 +6,7 @@ import { type AllowHealth, judgeAllowed } from '../allow/allow-health.js'
 import { ALLOW_TABLE } from '../allow/sync-sources.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
-import { findSchedule } from './schedule.js'
+import { addToCrontab, findSchedule } from './schedule.js'
 import { countTables } from './table-counts.js'
 
 const SYNC = 'spamdctl allow sync'
@@ -75,7 +75,7 @@ async function checkSchedule(
     const fix =
       probe.system === 'linux'
         ? 'systemctl enable --now spamd-allow.timer'
-        : `echo '43 5,17 * * * /usr/local/bin/node /usr/local/bin/${SYNC} >/dev/null' >> crontab; crontab crontab`
+        : addToCrontab(`43 5,17 * * * /usr/local/bin/node /usr/local/bin/${SYNC} >/dev/null`)
     findings.warning('allow.schedule', `neither cron nor a timer runs ${SYNC}; ${age}`, fix)
   } else
     findings.ok('allow.schedule', `${schedule === 'timer' ? 'a systemd timer' : 'cron'} runs ${SYNC}; ${age}`)

@@ -12,7 +12,7 @@ import { readConfiguration } from '../lists/read-configuration.js'
 import { toDisplayText } from '../wire-text.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
-import { findSchedule } from './schedule.js'
+import { addToCrontab, findSchedule } from './schedule.js'
 
 /** A list from a daily source that is older than this was missed twice. */
 const STALE_SEC = 3 * 86_400
@@ -160,7 +160,7 @@ async function checkSchedule(
   const fix =
     probe.system === 'linux'
       ? `systemctl enable --now ${SETUP_TIMER}`
-      : `echo '${probe.system === 'openbsd' ? '~' : '17'} * * * * /usr/local/bin/spamd-setup' >> crontab; crontab crontab`
+      : addToCrontab(`${probe.system === 'openbsd' ? '~' : '17'} * * * * /usr/local/bin/spamd-setup`)
   findings.warning('schedule', `neither cron nor a timer runs spamd-setup; ${lastText}`, fix)
 }
 

@@ -25,3 +25,8 @@ export async function findSchedule(
   if (tables.some((table) => table.kind === 'text' && command.test(table.text))) return 'cron'
   return tables.some(({ kind }) => kind === 'unreadable') ? 'unseen' : 'none'
 }
+
+/** The command that adds a line to root's crontab, and keeps what is in it. */
+export function addToCrontab(line: string): string {
+  return `(crontab -l; echo '${line}') | crontab -`
+}

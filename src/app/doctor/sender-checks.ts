@@ -1,4 +1,5 @@
 /** Options of spamd beyond greylisting: learn-only mode, and checks that need DNS. */
+import { countText } from '../../codec/count-text.js'
 import type { DoctorContext } from './context.js'
 import { logCommand } from './daemon-checks.js'
 import type { Findings } from './finding.js'
@@ -18,11 +19,15 @@ export function checkSenders(context: DoctorContext, findings: Findings): void {
   if (senders === undefined) return
   const { answered, failed } = senders
   if (failed >= MIN_FAILED && failed > answered) {
-    const message = `DNS does not answer spamd: ${failed} of ${failed + answered} questions failed, so that SPF and DNS lists do nothing`
+    const message = `DNS does not answer spamd: ${failed} of ${failed + answered} queries failed, so SPF and DNS lists have no effect`
     findings.warning(
       'spamd.dns',
       message,
       `look at /etc/resolv.conf or --dns-server; ${logCommand(context, 'spamd')}`,
     )
-  } else findings.ok('spamd.dns', `DNS answered ${answered} questions of spamd, and not ${failed}`)
+  } else
+    findings.ok(
+      'spamd.dns',
+      `DNS answered ${answered} of ${countText(failed + answered, 'query', 'queries')} from spamd`,
+    )
 }

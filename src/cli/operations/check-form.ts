@@ -108,9 +108,8 @@ export function checkForm(
     if (isAlarm(limits.critical.get(name), value)) messages.critical.push(`${name} is ${value}${unit}`)
     else if (isAlarm(limits.warning.get(name), value)) messages.warning.push(`${name} is ${value}${unit}`)
   }
-  for (const name of [...limits.critical.keys(), ...limits.warning.keys()]) {
-    if (!values.has(name) && !messages.unknown.includes(`${name} is unknown`))
-      messages.unknown.push(`${name} is not known`)
+  for (const name of new Set([...limits.critical.keys(), ...limits.warning.keys()])) {
+    if (!values.has(name)) messages.unknown.push(`${name} is not known`)
   }
   const exitCode =
     messages.critical.length > 0 ? 2 : messages.warning.length > 0 ? 1 : messages.unknown.length > 0 ? 3 : 0

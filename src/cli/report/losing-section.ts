@@ -58,8 +58,8 @@ function notes({ senders, isCut, history }: AdvisedLosing): Html[] {
     texts.push(
       `${countText(senders.length - MAX_SENDERS, 'sender', 'senders')} more: spamdctl losing shows them.`,
     )
-  if (isCut) texts.push('Only the mails from the most addresses were looked at.')
+  if (isCut) texts.push('Only the mails tried from the most addresses were examined.')
   if (history !== 'full')
-    texts.push(`The history is "${history}", so that only the tuples of the last hours are known.`)
+    texts.push(`The history is "${history}", so only the tuples of the last hours are known.`)
   return texts.map(nothing)
 }

@@ -4,26 +4,16 @@
  */
 import type { Change } from '../../domain/change.js'
 import { Draft, type Selection } from '../../domain/draft.js'
-import { type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from '../../domain/held.js'
 import { ChangeCounter, HOUR_SEC } from '../../domain/hourly-counts.js'
 import { HybridClock } from '../../domain/stamp.js'
 import { newNode } from '../node-numbers.js'
 import type { PgHistory } from './pg-history.js'
 import { appendEverything, appendJournal } from './pg-journal.js'
 import type { PgTupleLimits } from './pg-limits.js'
-import type { PgLink, Row, Statements } from './pg-link.js'
-import { loadPools } from './pg-pools.js'
-import { readReleases, sendReleases } from './pg-releases.js'
-import { heldHostOfRow, heldSpamtrapOfRow, heldTupleOfRow, netOf, observeHost, wireText } from './pg-rows.js'
-import { HOST_COLUMNS, names, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
-import { balanceOf, type Send, sendEntries, type TupleBalance, tupleKeys } from './pg-writes.js'
-
-const LOAD_HOSTS = `SELECT n, ${names(HOST_COLUMNS)} FROM spamd.load_hosts($1, $2, $3)`
-const LOAD_TUPLES = `SELECT n, ${names(TUPLE_COLUMNS)} FROM spamd.load_tuples($1, $2, $3, $4)`
-const LOAD_SPAMTRAPS = `SELECT n, ${names(SPAMTRAP_COLUMNS)} FROM spamd.load_spamtraps($1, $2)`
-const COUNT_TUPLES = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
-const OLDEST_TUPLES = `SELECT helo, sender, recipient, ${names(TUPLE_COLUMNS)} FROM spamd.oldest_tuples($1, $2, $3)`
-const ALL = 2 ** 40
+import type { PgLink, Statements } from './pg-link.js'
+import { type LoadLocks, loadSelection } from './pg-loading.js'
+import { sendReleases } from './pg-releases.js'
+import { balanceOf, type Send, sendEntries, type TupleBalance } from './pg-writes.js'
 
 /** What a decision said, and what it changed. */
 export interface Decided<Outcome> {
@@ -99,64 +89,8 @@ export class PgTransactions {
   }
 
   /** Puts the entries of a selection into a draft; with locks within a transaction only. */
-  async load(
-    statements: Statements,
-    selection: Selection,
-    draft: Draft,
-    locks: { hosts: boolean; spamtraps: boolean },
-  ): Promise<void> {
-    const hosts = [...selection.hosts]
-    const spamtraps = [...selection.spamtraps]
-    const tuples = [...selection.tuples]
-    for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
-    const counted =
-      selection.maxTuplesPerAddress === undefined ? [] : [...new Set(tuples.map(([, { ip }]) => ip))]
-    // Sent at once: the server answers in this order.
-    const pools = loadPools(statements, selection, draft, locks, this.#clock)
-    const [, releases, hostRows, tupleRows, countRows, spamtrapRows, ...oldest] = await Promise.all([
-      pools,
-      selection.releases === true ? readReleases(statements) : [],
-      hosts.length === 0
-        ? []
-        : statements.rows(LOAD_HOSTS, [hosts.map(netOf), hosts.map(wireText), locks.hosts]),
-      tuples.length === 0
-        ? []
-        : statements.rows(LOAD_TUPLES, [...tupleKeys(tuples.map(([, tuple]) => tuple)), locks.hosts]),
-      counted.length === 0 ? [] : statements.rows(COUNT_TUPLES, [counted.map(netOf), counted]),
-      spamtraps.length === 0
-        ? []
-        : statements.rows(LOAD_SPAMTRAPS, [spamtraps.map(wireText), locks.spamtraps]),
-      ...[...selection.tuplesOf].map(([ip, limit]) => this.#oldestOf(statements, ip, limit, draft)),
-    ])
-    for (const held of releases) draft.holdRelease(held.entry.id, held)
-    const observe = this.#clock.observe.bind(this.#clock)
-    const heldHosts = byNumber(hostRows!, (row, n) => heldHostOfRow(hosts[n]!, row, 1))
-    for (const held of heldHosts.values()) observeHost(observe, held)
-    for (const [n, ip] of hosts.entries()) draft.holdHost(ip, heldHosts.get(n) ?? NO_HOST)
-    const heldTraps = byNumber(spamtrapRows!, (row, n) => heldSpamtrapOfRow(spamtraps[n]!, row, 1))
-    for (const { stamp } of heldTraps.values()) if (stamp !== undefined) observe(stamp)
-    for (const [n, address] of spamtraps.entries())
-      draft.holdSpamtrap(address, heldTraps.get(n) ?? NO_SPAMTRAP)
-    const heldTuples = byNumber(tupleRows!, (row, n) => heldTupleOfRow(tuples[n]![1], row, 1))
-    for (const { marks } of heldTuples.values()) if (marks?.epoch !== undefined) observe(marks.epoch)
-    const newCounts = new Map<string, number>()
-    for (const [n, [text, { ip }]] of tuples.entries()) {
-      const held = heldTuples.get(n)
-      if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
-      draft.holdTuple(text, held ?? NO_TUPLE)
-    }
-    for (const [index, ip] of [...selection.tuplesOf.keys()].entries()) {
-      const queue = oldest[index] as HeldTuple[]
-      draft.holdAddressTuples(ip, queue.length, queue)
-    }
-    const counts = byNumber(countRows!, ([, count]) => count as number)
-    for (const [n, ip] of counted.entries()) {
-      const count = counts.get(n) ?? 0
-      const newCount = newCounts.get(ip) ?? 0
-      const excess = count + newCount - selection.maxTuplesPerAddress!
-      const queue = newCount > 0 && excess > 0 ? await this.#oldestOf(statements, ip, excess, draft) : []
-      draft.holdAddressTuples(ip, count, queue)
-    }
+  load(statements: Statements, selection: Selection, draft: Draft, locks: LoadLocks): Promise<void> {
+    return loadSelection({ statements, selection, draft, locks, clock: this.#clock })
   }
 
   /** Stores what a draft changed, and commits with the last statement. */
@@ -209,24 +143,6 @@ export class PgTransactions {
       balance.bytes,
     ])
   }
-
-  async #oldestOf(statements: Statements, ip: string, limit: number, draft: Draft): Promise<HeldTuple[]> {
-    const rowCount = Number.isFinite(limit) ? limit + draft.takenCount(ip) : ALL
-    const rows = await statements.rows(OLDEST_TUPLES, [netOf(ip), ip, rowCount])
-    return rows.map((row) => {
-      const [helo, from, to] = row as [string, string, string]
-      return heldTupleOfRow({ ip, helo, from, to }, row, 3)
-    })
-  }
-}
-
-function byNumber<Held>(rows: readonly Row[], decode: (row: Row, n: number) => Held): Map<number, Held> {
-  return new Map(
-    rows.map((row) => {
-      const n = (row[0] as number) - 1
-      return [n, decode(row, n)]
-    }),
-  )
 }
 
 function isNothing({

@@ -142,7 +142,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
     finding: {
       id: 'spamd.dns',
       level: 'warning',
-      message: 'DNS does not answer spamd: 412 of 415 questions failed, so that SPF and DNS lists do nothing',
+      message: 'DNS does not answer spamd: 412 of 415 queries failed, so SPF and DNS lists have no effect',
       fix: 'look at /etc/resolv.conf or --dns-server; journalctl -u spamd',
     },
     isDocumented: true,

@@ -1063,7 +1063,12 @@ const LISTS: BrokenGateway[] = [
     system: 'openbsd',
     name: 'the line in the crontab is a comment',
     break: ({ probe }) => probe.edit('cat /var/cron/tabs/root', '~', '#~'),
-    finding: { id: 'schedule', level: 'warning', message: 'neither cron nor a timer', fix: "'~ * * * *" },
+    finding: {
+      id: 'schedule',
+      level: 'warning',
+      message: 'neither cron nor a timer',
+      fix: "(crontab -l; echo '~ * * * * /usr/local/bin/spamd-setup') | crontab -",
+    },
   },
   {
     system: 'openbsd',

@@ -184,6 +184,15 @@ describe('for monitors', () => {
     })
   })
 
+  test('what is unknown is said once, although it has both limits', async () => {
+    const scene = await healthyScene('linux', parent)
+    scene.status.sync = undefined
+    const warning = parseThresholds('--warning', ['peer-age=1h'])
+    const critical = parseThresholds('--critical', ['peer-age=2h'])
+    const { text } = checkForm(await statusOf(scene), { warning, critical })
+    expect(text.match(/peer-age is not known/g)).toHaveLength(1)
+  })
+
   test.each(['connections', 'nosuch=1', 'white=', 'white=5:1', 'white=1x', '=1', 'white=@', 'white=:'])(
     'refuses the limit %j',
     (text) => {

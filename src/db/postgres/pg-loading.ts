@@ -1,0 +1,150 @@
+/** Puts entries of the tables on a server into a draft. */
+import type { Draft, Selection } from '../../domain/draft.js'
+import { type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from '../../domain/held.js'
+import type { HybridClock } from '../../domain/stamp.js'
+import type { Row, Statements } from './pg-link.js'
+import { loadPools } from './pg-pools.js'
+import { readReleases } from './pg-releases.js'
+import { heldHostOfRow, heldSpamtrapOfRow, heldTupleOfRow, netOf, observeHost, wireText } from './pg-rows.js'
+import { HOST_COLUMNS, names, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
+import { tupleKeys } from './pg-writes.js'
+
+const LOAD_HOSTS = `SELECT n, ${names(HOST_COLUMNS)} FROM spamd.load_hosts($1, $2, $3)`
+const LOAD_TUPLES = `SELECT n, ${names(TUPLE_COLUMNS)} FROM spamd.load_tuples($1, $2, $3, $4)`
+const LOAD_SPAMTRAPS = `SELECT n, ${names(SPAMTRAP_COLUMNS)} FROM spamd.load_spamtraps($1, $2)`
+const COUNT_TUPLES = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
+const OLDEST_TUPLES = `SELECT helo, sender, recipient, ${names(TUPLE_COLUMNS)} FROM spamd.oldest_tuples($1, $2, $3)`
+const ALL = 2 ** 40
+
+/** What is locked until the end of the transaction. */
+export interface LoadLocks {
+  hosts: boolean
+  spamtraps: boolean
+}
+
+/** What the steps of loading share. */
+interface Loading {
+  statements: Statements
+  selection: Selection
+  draft: Draft
+  locks: LoadLocks
+  /** The clock that has to be ahead of every stamp read. */
+  clock: HybridClock
+}
+
+/** Loads a selection; each step sends its statement at once, and the server answers in the order of the steps. */
+export async function loadSelection(loading: Loading): Promise<void> {
+  const { statements, selection, draft, locks, clock } = loading
+  const tuples = [...selection.tuples]
+  for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
+  const [, , , newCounts, counts] = await Promise.all([
+    loadPools(statements, selection, draft, locks, clock),
+    loadReleases(loading),
+    loadHosts(loading),
+    loadTuples(loading, tuples),
+    countTuples(loading, tuples),
+    loadSpamtraps(loading),
+    loadOldest(loading),
+  ])
+  await holdCounted(loading, counts, newCounts)
+}
+
+async function loadReleases({ statements, selection, draft }: Loading): Promise<void> {
+  if (selection.releases !== true) return
+  for (const held of await readReleases(statements)) draft.holdRelease(held.entry.id, held)
+}
+
+async function loadHosts({ statements, selection, draft, locks, clock }: Loading): Promise<void> {
+  const hosts = [...selection.hosts]
+  if (hosts.length === 0) return
+  const rows = await statements.rows(LOAD_HOSTS, [hosts.map(netOf), hosts.map(wireText), locks.hosts])
+  const found = byNumber(rows, (row, n) => heldHostOfRow(hosts[n]!, row, 1))
+  const observe = clock.observe.bind(clock)
+  for (const held of found.values()) observeHost(observe, held)
+  for (const [n, ip] of hosts.entries()) draft.holdHost(ip, found.get(n) ?? NO_HOST)
+}
+
+/** Returns how many of the tuples of each address are new. */
+async function loadTuples(
+  { statements, draft, locks, clock }: Loading,
+  tuples: readonly SelectedTuple[],
+): Promise<Map<string, number>> {
+  const newCounts = new Map<string, number>()
+  if (tuples.length === 0) return newCounts
+  const keys = tupleKeys(tuples.map(([, tuple]) => tuple))
+  const rows = await statements.rows(LOAD_TUPLES, [...keys, locks.hosts])
+  const found = byNumber(rows, (row, n) => heldTupleOfRow(tuples[n]![1], row, 1))
+  for (const { marks } of found.values()) if (marks?.epoch !== undefined) clock.observe(marks.epoch)
+  for (const [n, [text, { ip }]] of tuples.entries()) {
+    const held = found.get(n)
+    if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
+    draft.holdTuple(text, held ?? NO_TUPLE)
+  }
+  return newCounts
+}
+
+type SelectedTuple = readonly [string, { ip: string; helo: string; from: string; to: string }]
+
+/** How many tuples each address of the selection has; empty if there is no limit. */
+async function countTuples(
+  { statements, selection }: Loading,
+  tuples: readonly SelectedTuple[],
+): Promise<Map<string, number>> {
+  if (selection.maxTuplesPerAddress === undefined || tuples.length === 0) return new Map()
+  const addresses = [...new Set(tuples.map(([, { ip }]) => ip))]
+  const rows = await statements.rows(COUNT_TUPLES, [addresses.map(netOf), addresses])
+  const counts = byNumber(rows, ([, count]) => count as number)
+  return new Map(addresses.map((ip, n) => [ip, counts.get(n) ?? 0]))
+}
+
+async function loadSpamtraps({ statements, selection, draft, locks, clock }: Loading): Promise<void> {
+  const spamtraps = [...selection.spamtraps]
+  if (spamtraps.length === 0) return
+  const rows = await statements.rows(LOAD_SPAMTRAPS, [spamtraps.map(wireText), locks.spamtraps])
+  const found = byNumber(rows, (row, n) => heldSpamtrapOfRow(spamtraps[n]!, row, 1))
+  for (const { stamp } of found.values()) if (stamp !== undefined) clock.observe(stamp)
+  for (const [n, address] of spamtraps.entries()) draft.holdSpamtrap(address, found.get(n) ?? NO_SPAMTRAP)
+}
+
+async function loadOldest(loading: Loading): Promise<void> {
+  const { selection, draft } = loading
+  await Promise.all(
+    [...selection.tuplesOf].map(async ([ip, limit]) => {
+      const queue = await oldestOf(loading, ip, limit)
+      draft.holdAddressTuples(ip, queue.length, queue)
+    }),
+  )
+}
+
+/** Gives the draft the counts, and the tuples that have to go so that the new ones stay within the limit. */
+async function holdCounted(
+  loading: Loading,
+  counts: ReadonlyMap<string, number>,
+  newCounts: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { selection, draft } = loading
+  for (const [ip, count] of counts) {
+    const newCount = newCounts.get(ip) ?? 0
+    const excess = count + newCount - selection.maxTuplesPerAddress!
+    const queue = newCount > 0 && excess > 0 ? await oldestOf(loading, ip, excess) : []
+    draft.holdAddressTuples(ip, count, queue)
+  }
+}
+
+async function oldestOf({ statements, draft }: Loading, ip: string, limit: number): Promise<HeldTuple[]> {
+  const rowCount = Number.isFinite(limit) ? limit + draft.takenCount(ip) : ALL
+  const rows = await statements.rows(OLDEST_TUPLES, [netOf(ip), ip, rowCount])
+  return rows.map((row) => {
+    const [helo, from, to] = row as [string, string, string]
+    return heldTupleOfRow({ ip, helo, from, to }, row, 3)
+  })
+}
+
+function byNumber<Held>(rows: readonly Row[], decode: (row: Row, n: number) => Held): Map<number, Held> {
+  return new Map(
+    rows.map((row) => {
+      const n = (row[0] as number) - 1
+      return [n, decode(row, n)]
+    }),
+  )
+}
