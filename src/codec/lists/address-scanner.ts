@@ -123,7 +123,7 @@ export class AddressScanner {
       if (at < end && bytes[at] === DOT) {
         at = this.scanIpv4(bytes, groupStart, end)
         this.hadQuad = true
-        if (this.octets !== 4 || count > GROUPS_PER_ADDRESS - 2) return -1
+        if (this.octets !== 4 || this.hadLeadingZeros || count > GROUPS_PER_ADDRESS - 2) return -1
         groups[count] = this.ipv4 >>> 16
         groups[count + 1] = this.ipv4
         count += 2

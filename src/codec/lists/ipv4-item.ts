@@ -3,7 +3,7 @@ import { AddressScanner, isDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { canEndIpv4Pair, ipv4MaskBits, ipv4PrefixOfMask, isIpv4MaskNoEnd } from './netmask.js'
-import { PrefixNumber } from './prefix-number.js'
+import { PrefixNumber, splitNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
 
 const TAB = 0x09
@@ -57,8 +57,13 @@ export class Ipv4ItemReader {
     }
     const prefix = this.#prefix
     switch (prefix.read(bytes, at, end)) {
-      case 'number':
-        return this.#addNetwork(first, prefix.value, bytes, prefix.end, end)
+      case 'number': {
+        const isSplit = prefix.value > 0 && (splitNumber(prefix, bytes, end) ?? 33) <= 32
+        if (!isSplit || (first & (0xffffffff >>> prefix.value)) === 0)
+          return this.#addNetwork(first, prefix.value, bytes, prefix.end, end)
+        this.#sink.remark = 'path'
+        return this.#addAlone(first, bytes, slashAt, end)
+      }
       case 'impossible':
         return 'unknown'
       case 'other':

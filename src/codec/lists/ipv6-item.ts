@@ -1,10 +1,10 @@
 import { isMappedSpace } from '../../ip/ip-range-set.js'
-import { compareWords, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
+import { compareWords, hasHostBits, WORDS_PER_ADDRESS } from '../../ip/ipv6-words.js'
 import { AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
 import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { canEndIpv4Pair, ipv6MaskBits, ipv6PrefixOfMask, isIpv6MaskNoEnd } from './netmask.js'
-import { PrefixNumber } from './prefix-number.js'
+import { PrefixNumber, splitNumber } from './prefix-number.js'
 import { looksLikeIpv6, remarkBehind } from './text-behind.js'
 
 const SLASH = 0x2f
@@ -54,8 +54,13 @@ export class Ipv6ItemReader {
     }
     const prefix = this.#prefix
     switch (prefix.read(bytes, at, end)) {
-      case 'number':
-        return this.#addNetwork(prefix.value, bytes, prefix.end, end)
+      case 'number': {
+        const isSplit = prefix.value > 0 && (splitNumber(prefix, bytes, end) ?? 129) <= 128
+        if (!isSplit || !hasHostBits(this.#first, 0, prefix.value))
+          return this.#addNetwork(prefix.value, bytes, prefix.end, end)
+        this.#sink.remark = 'path'
+        return this.#addAlone(bytes, slashAt, end)
+      }
       case 'impossible':
         return 'unknown'
       case 'other':

@@ -49,3 +49,23 @@ function isRestEmpty(bytes: Uint8Array, at: number, end: number): boolean {
   const next = skipBlanks(bytes, at, end)
   return next === end || bytes[next] === HASH || bytes[next] === SEMICOLON
 }
+
+const CARRIAGE_RETURN = 0x0d
+
+/**
+ * The number that a prefix length makes with digits behind it, as `2 4` makes 24: the blank may be a misprint.
+ * undefined when no such digits follow.
+ */
+export function splitNumber(
+  { value, end: at }: PrefixNumber,
+  bytes: Uint8Array,
+  end: number,
+): number | undefined {
+  const next = skipBlanks(bytes, bytes[at] === CARRIAGE_RETURN ? at + 1 : at, end)
+  let number = value
+  let place = next
+  for (; place < end && isDigit(bytes[place]) && place < next + 3; place += 1) {
+    number = number * 10 + (bytes[place]! - DIGIT_0)
+  }
+  return next === at || place === next ? undefined : number
+}

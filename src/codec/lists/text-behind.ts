@@ -67,15 +67,17 @@ function beginsComment(bytes: Uint8Array, at: number): boolean {
 function hasAddress(scanner: AddressScanner, bytes: Uint8Array, at: number, end: number): boolean {
   let place = at
   while (place < end) {
-    const byte = bytes[place]!
     if (beginsComment(bytes, place)) return false
     const wordEnd = endOfWord(bytes, place, end)
     if (wordEnd === place) {
       place += 1
       continue
     }
-    if (isDigit(byte)) {
-      scanner.scanIpv4(bytes, place, withoutDots(bytes, place, wordEnd))
+    // Letters may be joined to it: `to192.0.2.5`.
+    let digits = place
+    while (digits < wordEnd && isLetter(bytes[digits])) digits += 1
+    if (digits < wordEnd && isDigit(bytes[digits])) {
+      scanner.scanIpv4(bytes, digits, withoutDots(bytes, digits, wordEnd))
       if (scanner.octets === 4) return true
     }
     // Colons alone are the unspecified address, but may also separate columns.
