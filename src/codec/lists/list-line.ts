@@ -23,8 +23,8 @@ const SEMICOLON = 0x3b
 const LESS_THAN = 0x3c
 const OPENING_BRACE = 0x7b
 
-/** How HTML and XML pages begin. */
-const PAGE_START = /^<(?:!doctype|html|head|body|title|script|meta|\?xml|!--)/i
+/** How lines of HTML and XML pages begin: error pages need not begin with a declaration. */
+const PAGE_START = /^<[a-z!?/]/i
 /** Lines of `ipset save` without an address. */
 const IPSET_CONTROL = /^(?:(?:create|flush|destroy|swap|rename)[ \t]|COMMIT[ \t]*$)/
 /** `add SET ADDRESS OPTIONS`; group 1 ends where the address starts. */

@@ -214,6 +214,12 @@ describe('a list', () => {
       '<!DOCTYPE html>',
       '\n\n  <html lang="en">',
       '\xef\xbb\xbf<HTML>',
+      // Error pages and fragments, which show the address of who asks.
+      '\n\n  <h1>Not found</h1>',
+      '<p>Your address:',
+      '</pre>',
+      '<center>',
+      '<error code="429">',
       '<?xml version="1.0"?>',
     ]) {
       expect(parse(`${start}\n<body>1.2.3.4</body>\n1.2.3.4\n5.6.7.8\n1.2.3.4\n`).failure?.reason).toBe(
