@@ -9,7 +9,7 @@ import { findFirst, RANGE_ROWS } from './key-ranges.js'
 import { planKind } from './kind-plan.js'
 import { listInKeyOrder } from './listing.js'
 import { renderEntries } from './listing-text.js'
-import { SortedRows } from './sorted-rows.js'
+import { limitSql, SortedRows } from './sorted-rows.js'
 
 /**
  * Matching entries by one field, ties in the usual order of a listing, entries without that field last. A
@@ -160,7 +160,7 @@ function* readSorted(
   connection.read('list', () =>
     database.exec(
       `CREATE TEMP TABLE ${table}_ordered AS
-       SELECT entry FROM temp.${table} ORDER BY sort_key IS NULL, sort_key ${direction}, rowid LIMIT ${limit ?? -1}`,
+       SELECT entry FROM temp.${table} ORDER BY sort_key IS NULL, sort_key ${direction}, rowid${limitSql(limit)}`,
     ),
   )
   const page = database

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { formatSpamdbLine } from '../../../src/codec/database/spamdb-text.js'
 import type { Connection } from '../../../src/db/connection.js'
 import { findRange, firstKey, RANGE_ROWS } from '../../../src/db/listing/key-ranges.js'
@@ -144,6 +144,28 @@ describe('listing over many ranges', () => {
     }
     expect((await listingOf(store, { sort: 'first', limit: 2 })).split('\n')).toHaveLength(3)
   })
+
+  sqliteTest(
+    'a sorted listing without limit sorts in runs, not in a tree that takes three times as long',
+    async () => {
+      const store = await scratch.store()
+      await store.upsert(manyEntries(), { ifMissing: false })
+      const prepare = vi.spyOn(Database.prototype, 'prepare')
+      try {
+        await listingOf(store, { sort: 'expire' })
+        const sorting = prepare.mock.calls
+          .map(([sql]) => sql)
+          .filter((sql) => sql.includes('ORDER BY sort_key'))
+        expect(sorting).toHaveLength(1)
+        const copy = new Database(store.location, { readonly: true })
+        const opcodes = copy.prepare(`EXPLAIN ${sorting[0]}`).all() as { opcode: string }[]
+        copy.close()
+        expect(opcodes.map(({ opcode }) => opcode)).toContain('SorterOpen')
+      } finally {
+        prepare.mockRestore()
+      }
+    },
+  )
 
   test('a sorted listing that is abandoned leaves nothing behind', async () => {
     const { store } = await filled()
