@@ -20,7 +20,7 @@ import { STATE_VERSION, stateKeyOf } from '../../codec/sync-state-message.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { databaseFileOf } from '../../platform/postgres-location.js'
+import { databaseFileOf, isPostgresLocation } from '../../platform/postgres-location.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SyncAnnouncer } from '../seams.js'
 import { ReplayFile } from './replay-file.js'
@@ -84,6 +84,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   async start(): Promise<void> {
     const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
+    if (sync.version === 3 && isPostgresLocation(settings.db)) throw noVersion3()
     const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#planParts)
     await this.#readFirstKey()
     this.#plan = plan
@@ -146,11 +147,16 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     await this.#startState(plan, socket, gate, isSending)
   }
 
-  /** Version 3 needs a database, and a key: unauthenticated hosts must not send whole entries. */
+  /**
+   * Version 3 needs a key, because unauthenticated hosts must not send whole entries, and a database of this gateway alone:
+   * it tells what the journal tells, and the one on a server tells what all gateways did, who would all repeat it. In
+   * version 2 each gateway announces what came to it.
+   */
   async #startState(plan: SyncPlan, socket: Socket, gate: SyncGate, isSending: boolean): Promise<void> {
     const { config, clock, logger, grey, policy } = this.#parts
     const { sync, settings } = config
     if (grey === undefined || this.#stateKey === undefined || sync.version === 2) return
+    if (isPostgresLocation(settings.db)) return
     const state = new StateLink({
       socket,
       plan,
@@ -328,6 +334,12 @@ class SpamdSync implements SyncService, SyncAnnouncer {
 
 function keyHint({ key, user }: Settings): string {
   return `root or ${user} must be able to read it: chown ${user} ${key}; then restart spamd`
+}
+
+function noVersion3(): AppError {
+  return new AppError('ERR_SYNC_INIT', 'sync init: version 3 needs a database of this gateway alone', {
+    hint: 'with a database on a server use --sync-version 2: its gateways need no synchronisation among themselves',
+  })
 }
 
 function networkOfText(text: string): Network {

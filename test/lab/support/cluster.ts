@@ -96,6 +96,11 @@ export class ClusterLab {
     await this.servers[index]!.cutPower()
   }
 
+  /** Pulls the cable by which one gateway reaches the servers, or plugs it in again. */
+  setCable(index: number, state: 'up' | 'down'): void {
+    this.gateways[index]!.machine.network('ip', 'link', 'set', 'data0', state)
+  }
+
   /** Makes the standby the server to write to. */
   async promote(index: number): Promise<void> {
     await this.servers[index]!.run('pg_ctlcluster', VERSION, 'main', 'promote')
@@ -157,6 +162,8 @@ export class ClusterLab {
         'rm -rf /etc/postgresql/*; mkdir -p /var/lib/postgresql /var/log/postgresql; chown postgres: /var/lib/postgresql',
       )
       await machine.run('pg_createcluster', VERSION, 'main')
+      // As on a machine where the package has just been installed: what is written now counts from the restart on.
+      if (machine === primary) await machine.run('pg_ctlcluster', VERSION, 'main', 'start')
       for (const kind of ['crt', 'key']) {
         const text = await primary.run('cat', `/root/ca/${DB_NAMES[index]}.${kind}`)
         await machine.write(`${ETC}/server.${kind}`, text, '600')
@@ -168,7 +175,7 @@ export class ClusterLab {
         `listen_addresses = '*'\nssl = on\nssl_cert_file = '${ETC}/server.crt'\nssl_key_file = '${ETC}/server.key'\n`,
       )
     }
-    await primary.run('pg_ctlcluster', VERSION, 'main', 'start')
+    await primary.run('pg_ctlcluster', VERSION, 'main', 'restart')
     for (const [words, password] of [
       ['createuser --createrole --pwprompt spamowner', 'owner'],
       ['createuser --pwprompt gateway1', 'gateway'],
@@ -191,7 +198,7 @@ export class ClusterLab {
     await machine.write('/root/.pgpass', '*:*:spamd:spamowner:owner\n*:*:spamd:gateway1:gateway\n', '600')
     await machine.write('/tmp/pgpass', '*:*:spamd:gateway1:gateway\n')
     await machine.run('install', '-m', '0600', '-o', '_spamd', '/tmp/pgpass', '/etc/spamd/pgpass')
-    await machine.write('/etc/default/spamd', `SPAMD_DB=${LOCATION}\nPGPASSFILE=/etc/spamd/pgpass\n`)
+    await machine.write('/etc/default/spamd', `SPAMD_DB='${LOCATION}'\nPGPASSFILE=/etc/spamd/pgpass\n`)
     if (index === 0) {
       const told = await machine.run('env', 'HOME=/root', 'spamdctl', 'init-db', '--db', OWNER)
       if (!told.includes('GRANT spamd_daemon TO NAME;')) throw new Error(`init-db says: ${told}`)
@@ -214,9 +221,16 @@ export class ClusterLab {
     return this.gateways[index]!.machine.run('env', 'HOME=/root', 'spamdb', '--db', location)
   }
 
-  /** Waits until all gateways say that they are alone, or that none is. */
-  async awaitAlone(isAlone: boolean, timeoutMs?: number): Promise<void> {
-    for (const { machine } of this.gateways) {
+  /** Types a command on a gateway in a shell that has read its settings by the line of the guide. */
+  typeOnGateway(index: number, command: string): Promise<{ code: number; stdout: string; stderr: string }> {
+    const { machine } = this.gateways[index]!
+    return machine.try('sh', '-c', `set -a; . /etc/default/spamd; set +a\n${command}`)
+  }
+
+  /** Waits until all gateways, or the ones that are named, say that they are alone, or that none is. */
+  async awaitAlone(isAlone: boolean, timeoutMs?: number, indexes = [...GATES.keys()]): Promise<void> {
+    for (const index of indexes) {
+      const { machine } = this.gateways[index]!
       let told = ''
       await until(
         async () => {

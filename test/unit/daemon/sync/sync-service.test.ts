@@ -34,6 +34,8 @@ interface HostOptions {
   keyIsFolder?: boolean
   isBlackOnly?: boolean
   sync?: Partial<SyncParts['config']['sync']>
+  /** As if the database were on a server; what it holds is in a file all the same. */
+  isOnServer?: boolean
 }
 
 /** A spamd without its SMTP side. */
@@ -70,7 +72,12 @@ async function host(options: HostOptions) {
     ...common,
     grey: options.isBlackOnly === true ? undefined : { keeper, greylister: () => greylister },
     config: {
-      settings: { db: path, key: keyPath, syncPort: options.port },
+      settings: {
+        db: options.isOnServer === true ? 'postgres://gateway@db.example.org/spamd' : path,
+        localDb: path,
+        key: keyPath,
+        syncPort: options.port,
+      },
       sync: {
         targets: options.targets ?? [],
         listen: options.listen,
@@ -387,4 +394,42 @@ test('with -b what is received is checked and dropped', async () => {
 
 test('an address that is not of this machine is refused at start', async () => {
   await expect(host({ port: 1, listen: '192.0.2.99' })).rejects.toThrow(/^sync init: /)
+})
+
+describe('gateways that share a database on a server', () => {
+  test('tell a peer outside what came to each of them, once, and speak version 2 alone', async () => {
+    const port = await reservePort()
+    const outside = await host({ port, listen: '127.0.0.3', key: 'secret\n' })
+    const members = await Promise.all(
+      ['127.0.0.4', '127.0.0.5'].map((listen) =>
+        host({
+          port,
+          listen,
+          targets: ['127.0.0.3'],
+          key: 'secret\n',
+          isOnServer: true,
+          sync: { version: undefined as never },
+        }),
+      ),
+    )
+    await members[0]!.submit({ clientIp: '192.0.2.1' })
+    await members[1]!.submit({ clientIp: '192.0.2.2' })
+    await vi.waitFor(async () => {
+      const lines = (await outside.listing()).split('\n').filter(Boolean)
+      expect(lines.map((line) => line.replace(/\|.*\|/, ' '))).toEqual(['GREY 0', 'GREY 0'])
+      expect(lines.every((line) => line.endsWith('|1|0'))).toBe(true)
+    }, PATIENCE)
+    for (const member of members) expect(member.service.status().state).toBeUndefined()
+    expect(outside.status().received.received).toBe(2)
+  })
+
+  test('refuse version 3 by name', async () => {
+    const port = await reservePort()
+    await expect(
+      host({ port, listen: '127.0.0.6', key: 'secret\n', isOnServer: true, sync: { version: 3 } }),
+    ).rejects.toMatchObject({
+      code: 'ERR_SYNC_INIT',
+      message: 'sync init: version 3 needs a database of this gateway alone',
+    })
+  })
 })
