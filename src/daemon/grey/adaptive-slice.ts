@@ -9,6 +9,9 @@ export interface SliceBounds {
   targetMs: number
 }
 
+/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server. */
+export const STORE_SLICE: SliceBounds = { first: 250, smallest: 10, largest: 4000, targetMs: 50 }
+
 /** The size of the next step. */
 export class AdaptiveSlice {
   readonly #bounds: SliceBounds

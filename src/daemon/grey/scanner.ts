@@ -24,7 +24,7 @@ import type { SenderCheckSink } from '../seams.js'
 import { retryWhileBusy } from '../store/retry-while-busy.js'
 import type { StoreKeeper } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
-import { AdaptiveSlice, partsOf } from './adaptive-slice.js'
+import { AdaptiveSlice, partsOf, STORE_SLICE } from './adaptive-slice.js'
 import { nextScanKind, type ScanKind, type WholeScan } from './brief-scan.js'
 import { ClockGuard, type GuardedTime } from './clock-guard.js'
 import { describeKey } from './describe-key.js'
@@ -37,8 +37,6 @@ const SCAN_INTERVAL_MS = 60_000
 
 /** Entries that are read at a time; a step of the scan aims at a third of what would be noticeable. */
 const READ_SLICE = { first: 500, smallest: 50, largest: 4000, targetMs: 12 }
-/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server. */
-const STORE_SLICE = { first: 250, smallest: 10, largest: 4000, targetMs: 50 }
 /**
  * Of a brief scan: rows that are not due are not even fetched, and so many are looked through in two milliseconds. Slices
  * that follow the time they took would become small on a busy machine, and many small ones cost ten times as much.

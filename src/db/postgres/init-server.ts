@@ -106,6 +106,7 @@ export async function settleNode(
   return (await readVersion(statements))!.node
 }
 
+/** What helps where tables or functions are missing or old. */
 export const RUN_INIT =
   'run "spamdctl init-db" with the same location, as the role that made the tables or another one that may change them'
 
