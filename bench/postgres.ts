@@ -187,7 +187,7 @@ async function expiry(): Promise<void> {
   const slices: number[] = []
   const storing = new AdaptiveSlice(STORE_SLICE)
   await timed(
-    `${total} tuples expired in slices as large as 50 ms allow`,
+    `${total} tuples expired in slices as large as 30 ms allow`,
     async () => {
       await store.beginScan()
       for (let left = total; left > 0; ) {

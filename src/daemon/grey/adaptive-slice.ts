@@ -10,7 +10,7 @@ export interface SliceBounds {
 }
 
 /** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server. */
-export const STORE_SLICE: SliceBounds = { first: 250, smallest: 10, largest: 4000, targetMs: 50 }
+export const STORE_SLICE: SliceBounds = { first: 100, smallest: 10, largest: 4000, targetMs: 30 }
 
 /** The size of the next step. */
 export class AdaptiveSlice {

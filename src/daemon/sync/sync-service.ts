@@ -84,7 +84,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   async start(): Promise<void> {
     const { config, clock, logger, debug, grey, policy } = this.#parts
     const { sync, settings } = config
-    if (sync.version === 3 && isPostgresLocation(settings.db)) throw noVersion3()
+    refuseVersion3OnServer(config)
     const plan = await planSync({ targets: sync.targets, listen: sync.listen }, this.#planParts)
     await this.#readFirstKey()
     this.#plan = plan
@@ -336,8 +336,9 @@ function keyHint({ key, user }: Settings): string {
   return `root or ${user} must be able to read it: chown ${user} ${key}; then restart spamd`
 }
 
-function noVersion3(): AppError {
-  return new AppError('ERR_SYNC_INIT', 'sync init: version 3 needs a database of this gateway alone', {
+function refuseVersion3OnServer({ sync, settings }: SyncParts['config']): void {
+  if (sync.version !== 3 || !isPostgresLocation(settings.db)) return
+  throw new AppError('ERR_SYNC_INIT', 'sync init: version 3 needs a database of this gateway alone', {
     hint: 'with a database on a server use --sync-version 2: its gateways need no synchronisation among themselves',
   })
 }
