@@ -336,14 +336,21 @@ function statementsOf(
 /** Arrays of plain values as the server reads them, at a third of what the driver takes for the same text; other values unchanged. */
 function arrayText(value: unknown): unknown {
   if (!Array.isArray(value) || value.some((one) => typeof one === 'object' && one !== null)) return value
+  if (value.every((one) => typeof one === 'number')) return `{${value.join()}}`
+  // Nearly no batch has a quote in it: one look at all texts is cheaper than one at each.
+  if (value.every((one) => typeof one === 'string') && !SPECIAL.test(value.join(''))) {
+    return `{"${value.join('","')}"}`
+  }
   return `{${value.map(elementText).join()}}`
 }
+
+const SPECIAL = /["\\]/
 
 /** Source: PostgreSQL manual, "Array Input and Output Syntax". */
 function elementText(value: unknown): string {
   if (value === null || value === undefined) return 'NULL'
   if (typeof value !== 'string') return String(value)
-  return `"${/["\\]/.test(value) ? value.replace(/["\\]/g, String.raw`\$&`) : value}"`
+  return `"${value.replace(/["\\]/g, String.raw`\$&`)}"`
 }
 
 /** Whoever gives up early awaits no further answers: they must not count as unhandled. */
