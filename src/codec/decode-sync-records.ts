@@ -160,7 +160,7 @@ function readPool(flags: number, reader: ByteReader): WirePool | RecordRefusal {
   return { kind: 'pool', network, reset, entry: { kind: 'POOL', ip: network, pool, ...times, ...counts } }
 }
 
-// eslint-disable-next-line complexity -- a wire format: one field behind the other, each may be absent or bad
+// eslint-disable-next-line complexity -- a wire format: one field after the other, each may be absent or bad
 function readRelease(flags: number, reader: ByteReader): WireRelease | RecordRefusal {
   const id = readText(reader, MAX_KEY_BYTES)
   if (reader.isShort) return 'entry length'

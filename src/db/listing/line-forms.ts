@@ -48,7 +48,7 @@ export function hasBarsInFields(bytes: Buffer, lineCount: number): boolean {
 const MAY_BE_POOL_TUPLE = `helo = '' AND (instr(ip, '/') > 0 OR ip = 'learn' OR ip LIKE 'spf:%' OR ip LIKE 'release:%')`
 const CLASSIC_TIMES = TIMES.join(` || '|' || `)
 /** Classic lines without their end, as any SQL joins them. */
-export const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
+const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
   WHITE: `'WHITE|' || ip || '|||' || ${CLASSIC_TIMES}`,
   TRAPPED: "'TRAPPED|' || ip || '|' || expire",
   SPAMTRAP: "'SPAMTRAP|' || address",

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto'
-import { hostname } from 'node:os'
-import type { AllowEdit, AllowSource } from '../../domain/allow.js'
-import { type ChangeKey, type HostChange, isHostChange } from '../../domain/change.js'
+import type { AllowEdit } from '../../domain/allow.js'
+import { type HostChange, isHostChange } from '../../domain/change.js'
 import { decideAttempts, selectAttempts } from '../../domain/decide-attempts.js'
-import { decideEdits, selectEdits, selectKey } from '../../domain/decide-edits.js'
+import { decideEdits, selectEdits } from '../../domain/decide-edits.js'
 import { decideFindings, selectFindings } from '../../domain/decide-findings.js'
 import { decideImport, selectEntries } from '../../domain/decide-import.js'
 import { decideMerge, type MergeOutcome, type MergeRecord, selectMerge } from '../../domain/decide-merge.js'
@@ -12,31 +10,19 @@ import { decideReleases, selectReleases } from '../../domain/decide-release.js'
 import { decideScan, selectScan } from '../../domain/decide-scan.js'
 import { decideSightings, selectSightings } from '../../domain/decide-sightings.js'
 import { decideSync, selectSync } from '../../domain/decide-sync.js'
-import type { DeferredMails, DeferredQuery } from '../../domain/deferred-mail.js'
-import { type Draft, emptySelection, type Selection } from '../../domain/draft.js'
-import { ENTRY_KINDS, type Entry, type EntryKey, type EntryKind } from '../../domain/entry.js'
-import { entryIn, type HistoryRow, type HistorySettings, type UndoOutcome } from '../../domain/history.js'
+import type { Draft, Selection } from '../../domain/draft.js'
+import type { Entry } from '../../domain/entry.js'
+import type { HistorySettings, UndoOutcome } from '../../domain/history.js'
 import type { HourlyCount } from '../../domain/hourly-counts.js'
-import type { EntryQuery } from '../../domain/query.js'
-import type { Release } from '../../domain/release.js'
 import { AppError } from '../../platform/app-error.js'
-import { CLASSIC_FORM } from '../listing/listing-text.js'
 import type {
   AttemptFinding,
   Changed,
-  CheckReport,
-  ClockReading,
-  DamagedGap,
   EditOptions,
   EditOutcome,
-  EntryCounts,
-  ExactForm,
   GreyPolicy,
-  JournalSlice,
-  LineForm,
   ManualEdit,
   MergeOptions,
-  RecordSlice,
   ReleaseEdit,
   ReleaseOutcome,
   ScanChanges,
@@ -50,100 +36,26 @@ import type {
   SyncChange,
   SyncOutcome,
   SyncPeer,
-  SyncState,
   TupleAttempt,
   TupleOutcome,
   UpsertCounts,
 } from '../store.js'
-import { editAllowed, readAllowed } from './pg-allow.js'
-import { readDeferred } from './pg-deferred.js'
-import { PgHistory } from './pg-history.js'
+import { editAllowed } from './pg-allow.js'
 import { importEntries } from './pg-import.js'
-import { PgJournal } from './pg-journal.js'
-import { PgLease } from './pg-lease.js'
-import { PgTupleLimits } from './pg-limits.js'
-import type { PgLink, Statements } from './pg-link.js'
-import { countOnServer, listOnServer, listTextOnServer } from './pg-listing.js'
-import { checkServer, undoOnServer } from './pg-maintenance.js'
-import { dropOldMarks, listRecords, readRecords } from './pg-records.js'
-import { readReleases } from './pg-releases.js'
+import type { Statements } from './pg-link.js'
+import { undoOnServer } from './pg-maintenance.js'
+import { PgReads } from './pg-reads.js'
+import { dropOldMarks } from './pg-records.js'
 import { readScanSlice } from './pg-scan.js'
-import {
-  addCounts,
-  countTuplesBefore,
-  readClock,
-  readCounts,
-  readSyncState,
-  readTupleCount,
-  saveSyncPeers,
-  sendSyncPeer,
-} from './pg-sums.js'
-import { type Decided, PgTransactions } from './pg-transactions.js'
+import { addCounts, saveSyncPeers, sendSyncPeer } from './pg-sums.js'
+import type { Decided } from './pg-transactions.js'
 import type { TupleBalance } from './pg-writes.js'
 
-/** Gateways whose counters may share a row: a power of ten more than anybody has. */
-const SLOTS = 10_000
-
-/** The store on a PostgreSQL server, shared by many gateways; see docs/protocol/cluster.md. */
-export class PgStore implements Store {
-  readonly location: string
-  readonly #link: PgLink
-  readonly #history: PgHistory
-  readonly #journal: PgJournal
-  readonly #limits: PgTupleLimits
-  readonly #lease: PgLease
-  readonly #transactions: PgTransactions
-  readonly #slot = createHash('sha256').update(hostname()).digest().readUInt32BE() % SLOTS
-
-  /** `node` is the number of the database on the server. */
-  constructor(link: PgLink, node: number) {
-    this.location = link.location
-    this.#link = link
-    this.#history = new PgHistory(link)
-    this.#journal = new PgJournal(link)
-    this.#limits = new PgTupleLimits(link)
-    this.#lease = new PgLease(link, this.#history, this.#journal)
-    this.#transactions = new PgTransactions(link, this.#history, this.#limits, { slot: this.#slot, node })
-  }
-
-  list(query: EntryQuery = {}): AsyncIterable<Entry[]> {
-    return listOnServer(this.#link, query)
-  }
-
-  listText(query: EntryQuery = {}, form: LineForm = CLASSIC_FORM): AsyncIterable<Uint8Array> {
-    return listTextOnServer(this.#link, query, form)
-  }
-
-  async *listReadable(
-    kinds: readonly EntryKind[],
-    // A server that finds damage ends the query.
-    _onGap: (gap: DamagedGap) => void,
-    { render }: ExactForm,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    for (const kind of ENTRY_KINDS) {
-      if (!kinds.includes(kind)) continue
-      for await (const entries of this.list({ kinds: [kind] })) yield Buffer.from(render(entries), 'latin1')
-    }
-  }
-
-  async get(key: EntryKey): Promise<Entry | undefined> {
-    const selection = emptySelection()
-    selectKey(selection, key)
-    const draft = this.#transactions.draftToRead(0)
-    await this.load(selection, draft)
-    return entryIn(draft, key)
-  }
-
-  count(query: EntryQuery = {}): Promise<EntryCounts> {
-    return countOnServer(this.#link, query)
-  }
-
-  load(selection: Selection, draft: Draft): Promise<void> {
-    return this.#link.read('load', (statements) =>
-      this.#transactions.load(statements, selection, draft, { hosts: false, spamtraps: false }),
-    )
-  }
-
+/**
+ * The store on a PostgreSQL server, shared by many gateways (docs/protocol/cluster.md): `PgReads`, and the calls that
+ * change something.
+ */
+export class PgStore extends PgReads implements Store {
   async edit(
     edits: readonly ManualEdit[],
     now: number,
@@ -152,7 +64,7 @@ export class PgStore implements Store {
     const cause = { rule: 'manual', actor } as const
     const decision = (draft: Draft): EditOutcome[] => decideEdits(draft, edits, cause)
     const options = { locksSpamtraps: true }
-    const decided = await this.#transactions.decide('edit', now, selectEdits(edits), decision, options)
+    const decided = await this.transactions.decide('edit', now, selectEdits(edits), decision, options)
     return forgetsChanges === true ? { ...decided, changes: [] } : decided
   }
 
@@ -162,8 +74,7 @@ export class PgStore implements Store {
   ): Promise<UpsertCounts> {
     const decision = (draft: Draft): UpsertCounts => decideImport(draft, entries, { ifMissing })
     const options = { locksSpamtraps: true }
-    return (await this.#transactions.decide('upsert', now, selectEntries(entries), decision, options))
-      .outcomes
+    return (await this.transactions.decide('upsert', now, selectEntries(entries), decision, options)).outcomes
   }
 
   /** A transaction on the server that stays open while `batches` are read; one that loses against another is not done again. */
@@ -171,8 +82,8 @@ export class PgStore implements Store {
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
     { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
   ): Promise<UpsertCounts> {
-    const { clock } = this.#transactions
-    return this.#link.write(
+    const { clock } = this.transactions
+    return this.link.write(
       'upsertAll',
       async (statements, commit) => {
         const stamp = () => clock.next(now)
@@ -180,12 +91,12 @@ export class PgStore implements Store {
           ifMissing,
           stamp,
           now,
-          history: this.#history,
+          history: this.history,
         })
         const sent = this.#settle(balance, statements)
         commit()
         await sent
-        this.#link.tellOthers()
+        this.link.tellOthers()
         return counts
       },
       { isRepeatable: false },
@@ -198,7 +109,7 @@ export class PgStore implements Store {
     now: number,
   ): Promise<Changed<SightingOutcome>> {
     const decision = (draft: Draft): SightingOutcome[] => decideSightings(draft, sightings, options)
-    return this.#transactions.decide('recordSightings', now, selectSightings(sightings), decision)
+    return this.transactions.decide('recordSightings', now, selectSightings(sightings), decision)
   }
 
   async recordAttempts(
@@ -209,7 +120,7 @@ export class PgStore implements Store {
     const decision = (draft: Draft): TupleOutcome[] => decideAttempts(draft, attempts, policy)
     const selection = selectAttempts(attempts, policy)
     const further = (draft: Draft): Selection => selectPools(draft, attempts, policy)
-    const decided = await this.#transactions.decide('recordAttempts', now, selection, decision, { further })
+    const decided = await this.transactions.decide('recordAttempts', now, selection, decision, { further })
     return hostChangesOf(await this.#withEvicted(decided, policy))
   }
 
@@ -220,24 +131,16 @@ export class PgStore implements Store {
   ): Promise<Changed<TupleOutcome, HostChange>> {
     const decision = (draft: Draft): TupleOutcome[] => decideFindings(draft, findings, policy)
     const selection = selectFindings(findings, policy)
-    const decided = await this.#transactions.decide('recordFindings', now, selection, decision)
+    const decided = await this.transactions.decide('recordFindings', now, selection, decision)
     return hostChangesOf(await this.#withEvicted(decided, policy))
   }
 
-  readAllowed(): Promise<AllowSource[]> {
-    return readAllowed(this.#link)
-  }
-
   editAllowed(edits: readonly AllowEdit[], now: number, actor?: string): Promise<boolean[]> {
-    return editAllowed(this.#link, this.#history, edits, { now, actor })
-  }
-
-  readDeferred(query: DeferredQuery): Promise<DeferredMails> {
-    return readDeferred(this.#link, query)
+    return editAllowed(this.link, this.history, edits, { now, actor })
   }
 
   beginScan(options: { isAsked?: boolean } = {}): Promise<ScanScope> {
-    return this.#lease.beginScan(options)
+    return this.lease.beginScan(options)
   }
 
   async readScanSlice(
@@ -245,11 +148,11 @@ export class PgStore implements Store {
     limit: number,
     { dueAt, whiteSince }: { dueAt?: number; whiteSince?: number } = {},
   ): Promise<ScanSlice> {
-    const { scope } = this.#lease
-    if (after !== undefined && scope === 'all') await this.#lease.renew()
+    const { scope } = this.lease
+    if (after !== undefined && scope === 'all') await this.lease.renew()
     const options = { dueAt, whiteSince, isHostsOnly: scope === 'hosts' }
-    const slice = await readScanSlice(this.#link, after, limit, options)
-    if (slice.next === undefined && whiteSince === undefined) this.#lease.noteCompared()
+    const slice = await readScanSlice(this.link, after, limit, options)
+    if (slice.next === undefined && whiteSince === undefined) this.lease.noteCompared()
     return slice
   }
 
@@ -259,9 +162,9 @@ export class PgStore implements Store {
     now: number,
   ): Promise<{ deletedCount: number; promoted: string[] }> {
     // Expired entries are removed by the gateway that holds the lease; each one checks its own block lists.
-    const wanted = this.#lease.scope === 'hosts' ? { ...changes, expired: [] } : changes
+    const wanted = this.lease.scope === 'hosts' ? { ...changes, expired: [] } : changes
     const decision = (draft: Draft) => decideScan(draft, wanted, policy)
-    return (await this.#transactions.decide('applyScan', now, selectScan(wanted), decision)).outcomes
+    return (await this.transactions.decide('applyScan', now, selectScan(wanted), decision)).outcomes
   }
 
   async applySync(
@@ -270,32 +173,11 @@ export class PgStore implements Store {
     now: number,
   ): Promise<Changed<SyncOutcome, HostChange>> {
     const decision = (draft: Draft): SyncOutcome[] => decideSync(draft, changes, policy)
-    return hostChangesOf(await this.#transactions.decide('applySync', now, selectSync(changes), decision))
-  }
-
-  async readJournal(after: number, limit: number): Promise<JournalSlice> {
-    const slice = await this.#journal.read(after, limit)
-    const { rows, newest, isBehind } = slice
-    const isCut = (rows.at(-1)?.seq ?? newest) < newest
-    if (limit > 0 && (isBehind || isCut || rows.some(({ key }) => key === undefined)))
-      this.#lease.noteMissed()
-    return slice
-  }
-
-  journalPosition(name: string): Promise<number | undefined> {
-    return this.#journal.position(name)
+    return hostChangesOf(await this.transactions.decide('applySync', now, selectSync(changes), decision))
   }
 
   saveJournalPosition(name: string, position: number | undefined, _now: number): Promise<void> {
-    return this.#journal.savePosition(name, position)
-  }
-
-  readRecords(keys: readonly ChangeKey[]): Promise<MergeRecord[]> {
-    return readRecords(this.#transactions, keys)
-  }
-
-  listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice> {
-    return listRecords(this.#transactions, after, limit)
+    return this.journal.savePosition(name, position)
   }
 
   async merge(
@@ -306,7 +188,7 @@ export class PgStore implements Store {
     const { policy, actor, peer, isMove } = options
     const decision = (draft: Draft): MergeOutcome[] =>
       decideMerge(draft, records, policy, { rule: 'merge', actor })
-    const decided = await this.#transactions.decide('merge', now, selectMerge(records, policy), decision, {
+    const decided = await this.transactions.decide('merge', now, selectMerge(records, policy), decision, {
       locksSpamtraps: true,
       isMove,
       also: peer === undefined ? undefined : (send) => sendSyncPeer(peer, send),
@@ -315,12 +197,8 @@ export class PgStore implements Store {
     return hostChangesOf(decided)
   }
 
-  syncState(): Promise<SyncState> {
-    return readSyncState(this.#link, this.#transactions.node)
-  }
-
   saveSyncPeers(peers: readonly SyncPeer[], _now: number): Promise<void> {
-    return saveSyncPeers(this.#link, peers)
+    return saveSyncPeers(this.link, peers)
   }
 
   dropOldMarks(
@@ -329,31 +207,15 @@ export class PgStore implements Store {
     options: { keepSec: number; keepTupleSec: number },
     now: number,
   ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
-    return dropOldMarks(this.#transactions, limit, options, now)
-  }
-
-  readHistory(options: { after: number; limit: number; ip?: string | undefined }): Promise<HistoryRow[]> {
-    return this.#history.read(options)
-  }
-
-  newestHistory(): Promise<number> {
-    return this.#history.newest()
-  }
-
-  readCounts(sinceSec: number): Promise<HourlyCount[]> {
-    return readCounts(this.#link, sinceSec)
+    return dropOldMarks(this.transactions, limit, options, now)
   }
 
   addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void> {
-    return addCounts(this.#link, this.#slot, counts, now)
-  }
-
-  historySettings(): Promise<HistorySettings> {
-    return this.#history.settings()
+    return addCounts(this.link, this.slot, counts, now)
   }
 
   saveHistorySettings(settings: HistorySettings): Promise<void> {
-    return this.#history.saveSettings(settings)
+    return this.history.saveSettings(settings)
   }
 
   undo(
@@ -361,13 +223,7 @@ export class PgStore implements Store {
     options: { force: boolean; isDryRun: boolean; actor: string | undefined },
     now: number,
   ): Promise<UndoOutcome & { event: number }> {
-    return undoOnServer(this.#transactions, this.#history, wanted, options, now)
-  }
-
-  readReleases(): Promise<Release[]> {
-    return this.#link.read('readReleases', async (statements) =>
-      (await readReleases(statements)).map(({ entry }) => entry),
-    )
+    return undoOnServer(this.transactions, this.history, wanted, options, now)
   }
 
   editReleases(
@@ -376,19 +232,7 @@ export class PgStore implements Store {
     { actor }: { actor?: string | undefined } = {},
   ): Promise<Changed<ReleaseOutcome>> {
     const decision = (draft: Draft): ReleaseOutcome[] => decideReleases(draft, edits, actor)
-    return this.#transactions.decide('editReleases', now, selectReleases(), decision)
-  }
-
-  countTuplesBefore(times: readonly number[]): Promise<number[]> {
-    return countTuplesBefore(this.#link, times)
-  }
-
-  tupleCount(): Promise<number> {
-    return readTupleCount(this.#link)
-  }
-
-  readClock(now: number): Promise<ClockReading> {
-    return readClock(this.#link, now)
+    return this.transactions.decide('editReleases', now, selectReleases(), decision)
   }
 
   async backup(_targetPath: string): Promise<void> {
@@ -397,13 +241,9 @@ export class PgStore implements Store {
     })
   }
 
-  check(): Promise<CheckReport> {
-    return checkServer(this.#link)
-  }
-
   async close(): Promise<void> {
-    await this.#lease.giveBack()
-    await this.#link.close()
+    await this.lease.giveBack()
+    await this.link.close()
   }
 
   /** What is evicted for the total counts with the last attempt of the batch. */
@@ -414,13 +254,13 @@ export class PgStore implements Store {
   }
 
   #evict(policy: Pick<GreyPolicy, 'maxTuples' | 'maxTupleBytes'>): Promise<number> {
-    return this.#limits.evictOverLimits(policy, (balance, statements) => this.#settle(balance, statements))
+    return this.limits.evictOverLimits(policy, (balance, statements) => this.#settle(balance, statements))
   }
 
   /** Stores a change of the totals of tuples. */
   async #settle(balance: TupleBalance, statements: Statements): Promise<void> {
     const sent: Promise<unknown>[] = []
-    this.#transactions.sendCounts({ changes: [], changedSec: 0 }, balance, (sql, values) =>
+    this.transactions.sendCounts({ changes: [], changedSec: 0 }, balance, (sql, values) =>
       sent.push(statements.rows(sql, values)),
     )
     await Promise.all(sent)
