@@ -44,7 +44,7 @@ export const PIECE_BYTES = 256 * 1024
 export const MAX_OPEN_REQUESTS = 32
 /** Words of a message: an error with its hint, every character escaped, is the longest. */
 export const MAX_WORDS_BYTES = 64 * 1024
-/** Messages other than parts of a table: at most this many at once, and this many per second on average. */
+/** Messages other than whole parts of a table: at most this many at once, and this many per second on average. */
 export const MESSAGE_BURST = 500
 export const MESSAGES_PER_SEC = 50
 /** Error texts of the child end up in the parent's log. */

@@ -244,6 +244,15 @@ describe('a child that is not ours any more', () => {
     ipv6: { count: 0, lengthBytes: 0 },
   })
 
+  test('a table in pieces of a byte is refused', () => {
+    const { parent } = join()
+    parent.take(begin(1, 100_000))
+    const piece = { kind: 'piece', id: 1, bytes: new Uint8Array(1) }
+    expect(() => {
+      for (let count = 0; count < 2 * MESSAGE_BURST; count += 1) parent.take(piece)
+    }).toThrow('messages without pause')
+  })
+
   test('more of a table than announced, a piece of no table and two tables at once are refused', () => {
     const { parent } = join()
     expect(() => parent.take({ kind: 'piece', id: 1, bytes: new Uint8Array(1) })).toThrow('more of a table')
