@@ -12,6 +12,7 @@ import {
   open,
   openSync,
   read,
+  readFileSync,
   readSync,
   rename,
   unlink,
@@ -136,3 +137,17 @@ export async function* readStoredChunks(path: string): AsyncGenerator<Uint8Array
 }
 
 const STORED_CHUNK_BYTES = 256 * 1024
+
+/**
+ * The whole content of a file that somebody else may have put there, by whatever name. Throws the error of the system, and
+ * an error for a FIFO, where reading would wait for a writer for ever.
+ */
+export function readWithoutWaiting(path: string): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    if (fstatSync(fd).isFIFO()) throw new Error('a FIFO, not a file')
+    return readFileSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -8,6 +8,7 @@ import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync 
 import { connect } from 'node:net'
 import { AppError, isSystemError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
+import { readWithoutWaiting } from './file-io.js'
 import { findUser, isRoot, type SystemUser } from './privileges.js'
 import { runProcess } from './run-process.js'
 import { currentSystem, type SystemName } from './settings.js'
@@ -103,7 +104,7 @@ export class LiveSystem implements SystemProbe {
 
   readFile(path: string): FileText {
     try {
-      return { kind: 'text', text: readFileSync(path, 'latin1') }
+      return { kind: 'text', text: readWithoutWaiting(path).toString('latin1') }
     } catch (error) {
       return notSeen(error)
     }

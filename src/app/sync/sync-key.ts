@@ -1,18 +1,10 @@
 /** The key file that sync peers share: created by `spamdctl sync-key`, checked by its readers. */
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  fchownSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fchownSync, fsyncSync, openSync, statSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { readWithoutWaiting } from '../../platform/file-io.js'
 
 /** Random bytes of a new key: more than the 160 bits that the protocol makes of it. */
 const KEY_BYTES = 32
@@ -64,7 +56,7 @@ function hintForCreation(path: string, code: string): string | undefined {
 export function readSyncKeyFile(path: string): Buffer | undefined {
   let content: Buffer
   try {
-    content = readFileSync(path)
+    content = readWithoutWaiting(path)
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined
     throw new AppError('ERR_SYNC_KEY_READ', `failed to open sync key: ${reasonOf(error)}`, {
