@@ -200,6 +200,47 @@ test('-S: a greylisted client is stuttered for its first seconds, and then no mo
   await hears(client, '250 2.0.0 OK I did nothing\r\n')
 })
 
+test('what is counted of stuttered clients: bytes, time in all and for each list, clients of each list', async () => {
+  const { port, clock, server } = await start({ stutterSec: 10, greyStutterSec: 1000 }, { tickMs: 5 })
+  const hearBytes = async (client: TestClient, count: number) => {
+    for (let heard = 1; heard <= count; heard += 1) {
+      clock.advance(10)
+      await waitFor(
+        () => client.received.length >= heard,
+        () => `byte ${heard}`,
+      )
+    }
+  }
+  const black = await connect(port, '127.5.0.1')
+  await hearBytes(black, 3)
+  black.reset()
+  await waitFor(
+    () => server.counts.total === 0,
+    () => 'the end of the first client',
+  )
+  const bytes = server.dialogues.stutteredBytes
+  expect(bytes).toBeGreaterThanOrEqual(3)
+  expect(server.dialogues).toMatchObject({
+    stutterMs: bytes * 10_000,
+    stutterMsByList: new Map([['bl', bytes * 10_000]]),
+    unlistedStutterMs: 0,
+    endedCount: { black: 1, other: 0 },
+  })
+  expect(server.dialogues.endedMs.black).toBeGreaterThanOrEqual(30_000)
+  await hearBytes(await connect(port), 2)
+  const unlisted = server.dialogues.stutteredBytes - bytes
+  expect(unlisted).toBeGreaterThanOrEqual(2)
+  expect(server.dialogues.unlistedStutterMs).toBe(unlisted * 10_000)
+  expect(server.dialogues.stutterMs).toBe((bytes + unlisted) * 10_000)
+  await connect(port, '127.5.0.2')
+  await waitFor(
+    () => server.counts.black === 1,
+    () => 'the second BLACK client',
+  )
+  expect(server.listHits).toEqual(new Map([['bl', 2]]))
+  expect(server.counters).toMatchObject({ accepted: 3, blackAccepted: 2 })
+})
+
 describe('lines', () => {
   test('10,000 recipients in one burst are all answered and recorded, in order', async () => {
     const { port, recipients } = await start(
@@ -498,11 +539,14 @@ describe('resets', () => {
 describe('descriptors', () => {
   test('when they run out accepting pauses, says so once, and goes on', async () => {
     let failures = 2
+    const whilePaused: unknown[] = []
     const { port, logger, server } = await start(
       {},
       {
         probeDescriptors: () => {
           failures -= 1
+          // Behind the pause that this begins.
+          if (failures >= 0) queueMicrotask(() => whilePaused.push([server.isAccepting, server.addresses]))
           if (failures >= 0) throw Object.assign(new Error('EMFILE'), { code: 'EMFILE', syscall: 'open' })
         },
       },
@@ -516,6 +560,11 @@ describe('descriptors', () => {
       () => 'accepting again',
     )
     await hears(await connect(port), '220 ')
+    expect(whilePaused).toEqual([
+      [false, []],
+      [false, []],
+    ])
+    expect(server.addresses).toEqual([{ address: '127.0.0.1', port }])
     const lines = logger.lines.filter(({ message }) => message.startsWith('not accepting'))
     expect(lines).toEqual([
       expect.objectContaining({ level: 'warning', message: 'not accepting for 1 s: Too many open files' }),

@@ -35,7 +35,7 @@ describe('the wheel', () => {
       expect(item.calledMs).toHaveLength(1)
       const lateMs = item.calledMs[0]! - 1_000_000 - delays[index]!
       expect(lateMs).toBeGreaterThanOrEqual(0)
-      expect(lateMs).toBeLessThanOrEqual(50)
+      expect(lateMs).toBeLessThanOrEqual(20)
     }
     expect(wheel.size).toBe(0)
   })
