@@ -227,11 +227,20 @@ test('what is counted of stuttered clients: bytes, time in all and for each list
     endedCount: { black: 1, other: 0 },
   })
   expect(server.dialogues.endedMs.black).toBeGreaterThanOrEqual(30_000)
-  await hearBytes(await connect(port), 2)
+  clock.advance(2000)
+  const other = await connect(port)
+  await hearBytes(other, 2)
   const unlisted = server.dialogues.stutteredBytes - bytes
   expect(unlisted).toBeGreaterThanOrEqual(2)
   expect(server.dialogues.unlistedStutterMs).toBe(unlisted * 10_000)
   expect(server.dialogues.stutterMs).toBe((bytes + unlisted) * 10_000)
+  other.reset()
+  await waitFor(
+    () => server.dialogues.endedCount.other === 1,
+    () => 'the end of the second client',
+  )
+  expect(server.dialogues.endedMs.other).toBeGreaterThanOrEqual(20_000)
+  expect(server.dialogues.endedMs.other).toBeLessThan(1_000_000)
   await connect(port, '127.5.0.2')
   await waitFor(
     () => server.counts.black === 1,
