@@ -109,6 +109,13 @@ describe.skipIf(skipUnlessRoot('a source port below 1024'))('spamd-setup for peo
     })
     expect(await scene.run(['-n'])).toMatchObject({ rc: 0, stdout: '' })
     expect(await scene.run(['-d'])).toMatchObject({ rc: 0, stdout: '' })
+    // A list that vanishes is told of in the same way.
+    await scene.configure([{ name: 'b', file: await scene.write('b', '192.0.2.9\n') }])
+    expect(await scene.run(['-n'])).toMatchObject({ rc: 0, stdout: '' })
+    expect((await scene.run(['-n', '-d'])).stdout).toContain(
+      'blacklist a: would be cleared, 1 removed: no longer a black list in "all"\n',
+    )
+    expect(await scene.run(['-d'])).toMatchObject({ rc: 0, stdout: '' })
   })
 
   test('--check only checks, --print-config prints what is understood', async () => {
