@@ -66,6 +66,22 @@ describe('tuples of one address', () => {
     )
   })
 
+  test.each([
+    ['HELO', { helo: 'a' }, { helo: 'b' }],
+    ['sender', { from: 'a' }, { from: 'b' }],
+    ['recipient', { to: 'a' }, { to: 'b' }],
+  ])('one that is made alone goes before or behind one on record, by its %s', (_, less, more) => {
+    for (const [held, made] of [
+      [less, more],
+      [more, less],
+    ]) {
+      const draft = open([{ ...tuple(0), ...held }])
+      put(draft, { ...tuple(0), ...made })
+      const taken = [1, 2].map(() => draft.takeFirstTuple(IP, { rule: 'limit' })!.entry!)
+      expect(taken).toMatchObject([less, more])
+    }
+  })
+
   test('a flood of them costs no more for each than a few', () => {
     const draft = open()
     const startedMs = performance.now()
