@@ -81,6 +81,20 @@ test('one that appears while ours is made is left alone, and ours is closed', as
   expect(readFileSync(path, 'utf8')).toBe('of another')
 })
 
+test('a system that refuses is told with its reason, not as another daemon', async () => {
+  const server = newServer()
+  server.listen = (() => {
+    const error = Object.assign(new Error('EMFILE'), { code: 'EMFILE', errno: -24, syscall: 'listen' })
+    process.nextTick(() => server.emit('error', error))
+    return server
+  }) as typeof server.listen
+  await expect(listenOnPath(server, path)).rejects.toMatchObject({
+    code: 'ERR_CONTROL_SOCKET',
+    message: `cannot listen on ${path}: Too many open files`,
+  })
+  expect(readdirSync(folder)).toEqual([])
+})
+
 test("another daemon's socket is not removed in place of one's own", async () => {
   const first = newServer()
   const remove = await listenOnPath(first, path)

@@ -47,6 +47,11 @@ test.each([
   expect(startWarnings(config('-b', '-G', times), HOST)).toEqual([])
 })
 
+test('a passtime below zero by however little is no passtime', () => {
+  expect(startWarnings({ ...config(), passSec: -1, whiteExpireSec: 0 }, HOST)).toEqual([])
+  expect(startWarnings({ ...config(), passSec: 0, whiteExpireSec: 0 }, HOST)).toHaveLength(1)
+})
+
 test.each([
   [['-M', '192.0.2.1', '-l', '0.0.0.0'], /^-M 192\.0\.2\.1: .* every client would be trapped/],
   [['-M', '198.51.100.9', '-l', '0.0.0.0'], /^-M: .* no client will be trapped/],
