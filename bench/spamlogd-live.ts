@@ -67,7 +67,7 @@ async function measure(load: (typeof LOADS)[number]): Promise<void> {
   closeSync(log)
   const pid = child.pid!
   process.kill(pid, 0)
-  await askForStatistics(pid, 1)
+  await askForStatistics(pid)
   const before = cpuSec(pid)
   const loggedBefore = loggedCount()
   const startedMs = performance.now()
@@ -76,10 +76,10 @@ async function measure(load: (typeof LOADS)[number]): Promise<void> {
   const logged = loggedCount() - loggedBefore
   if (load.ratePerSec === 0) await sleep(load.seconds * 1_000)
   // Packets that the kernel still buffers arrive within its flush time.
-  let matched = -1
-  for (let count = 2; count < 8 && matched !== logged; count += 1) {
+  let [matched, lostCount] = [-1, 0]
+  for (let count = 0; count < 6 && matched !== logged; count += 1) {
     await sleep(500)
-    matched = await askForStatistics(pid, count)
+    ;[matched, lostCount] = await askForStatistics(pid)
   }
   const wallSec = (performance.now() - startedMs) / 1_000
   const share = ((cpuSec(pid) - before) / wallSec) * 100
@@ -88,7 +88,7 @@ async function measure(load: (typeof LOADS)[number]): Promise<void> {
   await once(child, 'exit')
   const peak = Math.round(Number(memory) / 1024)
   console.log(
-    `${load.ratePerSec} SYN/s for ${load.seconds} s: sent ${sent}, logged by the rule ${logged}, seen ${matched} (${Math.round(matched / wallSec)}/s), lost ${logged - matched}, ${share.toFixed(1)} % of a core, peak ${peak} MiB (aim: ${load.target})`,
+    `${load.ratePerSec} SYN/s for ${load.seconds} s: sent ${sent}, logged by the rule ${logged}, seen ${matched} (${Math.round(matched / wallSec)}/s), lost ${logged - matched} (overflows counted: ${lostCount}), ${share.toFixed(1)} % of a core, peak ${peak} MiB (aim: ${load.target})`,
   )
 }
 
@@ -115,14 +115,22 @@ async function flood(ratePerSec: number, seconds: number): Promise<number> {
   return Number(Buffer.concat(chunks).toString())
 }
 
-/** Sends SIGUSR1 until the log has this many statistics lines; returns the last count of matches. */
-async function askForStatistics(pid: number, lineCount: number): Promise<number> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    const found = [...readFileSync(logPath, 'latin1').matchAll(/statistics .*matched=([0-9]+) /g)]
-    if (found.length >= lineCount) return Number(found.at(-1)?.[1])
+/**
+ * Sends SIGUSR1 until the log holds one more line of statistics than before, and returns its counts of matches and of
+ * losses. Lines asked for earlier may come late on a busy machine, and say what was true then.
+ */
+async function askForStatistics(pid: number): Promise<[matched: number, lostCount: number]> {
+  const lines = () => [
+    ...readFileSync(logPath, 'latin1').matchAll(/statistics .*matched=([0-9]+) .*lostByKernel=([0-9]+)/g),
+  ]
+  const knownCount = lines().length
+  for (let attempt = 0; attempt < 400; attempt += 1) {
+    const found = lines()
+    if (found.length > knownCount) return [Number(found.at(-1)?.[1]), Number(found.at(-1)?.[2])]
     await sleep(50)
-    // Before its handler is installed, the signal would end it: its first line shows that it is.
-    if (/Listening/.test(readFileSync(logPath, 'latin1')) && attempt > 20) process.kill(pid, 'SIGUSR1')
+    // Before its handler is installed the signal would end it: the first line says that it is.
+    const isListening = /Listening/.test(readFileSync(logPath, 'latin1'))
+    if (isListening && attempt >= 20 && attempt % 20 === 0) process.kill(pid, 'SIGUSR1')
   }
   throw new Error(`no statistics from spamlogd:\n${readFileSync(logPath, 'latin1').slice(-2_000)}`)
 }
