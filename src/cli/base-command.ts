@@ -58,11 +58,12 @@ export abstract class BaseCommand extends Command {
     const result = getoptAnywhere(this.argv, specs)
     const problem = !result.ok
       ? result.message
-      : result.operands.length > operandCount.max
-        ? `too many arguments: ${result.operands[operandCount.max]}`
-        : result.operands.length < operandCount.min
-          ? 'missing argument'
-          : undefined
+      : (wrongChoice(result.options, specs) ??
+        (result.operands.length > operandCount.max
+          ? `too many arguments: ${result.operands[operandCount.max]}`
+          : result.operands.length < operandCount.min
+            ? 'missing argument'
+            : undefined))
     if (problem !== undefined || !result.ok) {
       process.stderr.write(
         `${this.program}: ${escapeControl(problem ?? '')}\nusage: ${usage}; --help for all options\n`,
@@ -88,6 +89,19 @@ export abstract class BaseCommand extends Command {
     process.stderr.write(text)
     process.exitCode = (error as { code?: unknown }).code === 'ERR_USAGE' ? EXIT.usage : EXIT.failure
   }
+}
+
+/** What is wrong with the first value that is none of its option's choices; undefined when all are. */
+function wrongChoice(
+  given: readonly { name: string; value: string | undefined }[],
+  specs: readonly OptionSpec[],
+): string | undefined {
+  for (const { name, value } of given) {
+    const choices = specs.find(({ long, short }) => (long ?? short) === name)?.choices
+    if (choices !== undefined && value !== undefined && !choices.includes(value))
+      return `--${name}: "${value}" is not one of ${choices.join(', ')}`
+  }
+  return undefined
 }
 
 /** The same option table as oclif flags, for `--help` and the manifest. */

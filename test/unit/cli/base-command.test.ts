@@ -56,6 +56,16 @@ test('words become options and operands', async () => {
   expect([stderr, process.exitCode]).toEqual(['', undefined])
 })
 
+test('a value that is none of the choices is refused, before the command sees it', async () => {
+  const specs = [{ long: 'by', value: 'STEP', choices: ['hour', 'day'], summary: 's' }]
+  expect((await run(['--by=day'], { specs })).parsed_?.options.last('by')).toBe('day')
+  expect((await run(['--by', 'week\u001b'], { specs })).parsed_).toBeUndefined()
+  expect([stderr.split('\n')[0], process.exitCode]).toEqual([
+    'spamdctl: --by: "week\\x1b" is not one of hour, day',
+    64,
+  ])
+})
+
 test.each([
   { argv: ['--bogus'], count: { min: 0, max: 0 }, what: 'unknown option -- bogus' },
   { argv: ['-n'], count: { min: 0, max: 0 }, what: 'option requires an argument -- n' },
