@@ -2,7 +2,7 @@ import Database from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
 import type { Store } from '../../../src/db/store.js'
 import type { Entry, GreyEntry, HostEntry, Tuple } from '../../../src/domain/entry.js'
-import { attemptOf, entriesOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+import { attemptOf, entriesOf, NOW, POLICY, Scratch, sqliteTest } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 
@@ -93,7 +93,7 @@ describe('reading a scan', () => {
     }
   })
 
-  test('prepares nothing new for another time: a daemon scans each minute, for years', async () => {
+  sqliteTest('prepares nothing new for another time: a daemon scans each minute, for years', async () => {
     const store = await scratch.store()
     const entries = Array.from({ length: 9 }, (_, n) => [white(`192.0.2.${n}`), grey(`192.0.2.${n}`)])
     await store.upsert(entries.flat(), { ifMissing: false })
