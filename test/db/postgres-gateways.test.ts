@@ -283,14 +283,14 @@ describe('the scan', () => {
     expect(await stores[1]!.beginScan()).toBe('nothing')
     const imported = {
       kind: 'WHITE',
-      ip: '192.0.2.2',
       first: 1,
       pass: 1,
       expire: 0,
       bcount: 0,
       pcount: 0,
     } as const
-    await stores[0]!.upsertAll([[imported]], { ifMissing: false, now: NOW })
+    const many = Array.from({ length: 5001 }, (_, n) => ({ ...imported, ip: `10.0.${n >> 8}.${n & 255}` }))
+    await stores[0]!.upsertAll([many], { ifMissing: false, now: NOW })
     const { rows } = await stores[1]!.readJournal(afterEdit, 10)
     expect(rows.map(({ key }) => key)).toEqual([undefined])
     expect(await stores[1]!.beginScan()).toBe('hosts')

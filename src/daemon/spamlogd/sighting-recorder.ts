@@ -2,7 +2,6 @@
  * Writes sightings from the packet log to the database: collects them briefly, writes them in transactions of
  * bounded size, and keeps them while the database cannot be written.
  */
-import { countText } from '../../codec/count-text.js'
 import type { SightingOutcome, Store } from '../../db/store.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -128,7 +127,8 @@ export class SightingRecorder {
     if (lostCount > 0) {
       this.#options.logger.log(
         'err',
-        `${countText(lostCount, 'address', 'addresses')} could not be recorded in ${this.#options.location}`,
+        // One text for any number: what watches the log may look for it.
+        `${lostCount} addresses could not be recorded in ${this.#options.location}`,
         {
           event: 'lost',
           addresses: lostCount,

@@ -50,6 +50,10 @@ import { readScanSlice } from './pg-scan.js'
 import { addCounts, saveSyncPeers, sendSyncPeer } from './pg-sums.js'
 import type { Decided } from './pg-transactions.js'
 import type { TupleBalance } from './pg-writes.js'
+import { readFew } from './read-few.js'
+
+/** Up to this many entries of an import are decided one by one; what one statement each can store is quicker for more. */
+const DECIDED_ENTRIES = 5000
 
 /**
  * The store on a PostgreSQL server, shared by many gateways (docs/protocol/cluster.md): `PgReads`, and the calls that
@@ -77,17 +81,22 @@ export class PgStore extends PgReads implements Store {
     return (await this.transactions.decide('upsert', now, selectEntries(entries), decision, options)).outcomes
   }
 
-  /** A transaction on the server that stays open while `batches` are read; one that loses against another is not done again. */
+  /**
+   * A few entries are decided like edits, so that undo can reverse them. For more, a transaction on the server stays
+   * open while `batches` are read; one that loses against another is not done again.
+   */
   async upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
     { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
   ): Promise<UpsertCounts> {
+    const { few, all } = await readFew(batches, DECIDED_ENTRIES)
+    if (few !== undefined) return this.upsert(few, { ifMissing, now })
     const { clock } = this.transactions
     return this.link.write(
       'upsertAll',
       async (statements, commit) => {
         const stamp = () => clock.next(now)
-        const { counts, balance } = await importEntries(statements, batches, {
+        const { counts, balance } = await importEntries(statements, all, {
           ifMissing,
           stamp,
           now,

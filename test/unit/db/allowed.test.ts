@@ -82,7 +82,6 @@ describe('undo', () => {
     store.undo(wanted, { force: false, isDryRun: false, actor: 'anna' }, NOW + 9)
   const filled = async (): Promise<Store> => {
     const store = await scratch.store()
-    // Not by an import: a server keeps one in a single row, which undo does not take back.
     await store.edit([{ operation: 'add', kind: 'WHITE', ip: ENTRY.ip }], NOW)
     return store
   }

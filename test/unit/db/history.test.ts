@@ -75,3 +75,22 @@ sqliteTest('counters of more than 13 months ago go', async () => {
   for (const day of [0, 1, 395, 397]) await store.addCounts([count], NOW + day * DAY)
   expect((await store.readCounts(0)).map(({ hour }) => Math.round((hour - NOW) / DAY))).toEqual([1, 395, 397])
 })
+
+test('an import of a few entries is undone exactly, and what it replaced is back', async () => {
+  const first = await scratch.store()
+  await first.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.1' }], NOW)
+  // What one command changes is one event: the import is another command.
+  const store = await scratch.open(first.location)
+  const before = await store.get({ kind: 'host', ip: '192.0.2.1' })
+  const imported = { kind: 'WHITE', first: 1, pass: 1, expire: NOW + DAY, bcount: 0, pcount: 0 } as const
+  const batches = [[{ ...imported, ip: '192.0.2.1' }], [{ ...imported, ip: '192.0.2.2' }]]
+  expect(await store.upsertAll(batches, { ifMissing: false, now: NOW + 1 })).toMatchObject({
+    added: 1,
+    updated: 1,
+  })
+  expect(await store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({ kind: 'WHITE' })
+  const undone = await store.undo('last', { force: false, isDryRun: false, actor: 'anna' }, NOW + 2)
+  expect(undone.restored).toHaveLength(2)
+  expect(await store.get({ kind: 'host', ip: '192.0.2.1' })).toEqual(before)
+  expect(await store.count({ kinds: ['WHITE'] })).toMatchObject({ WHITE: 0 })
+})

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TestDnsServer } from '../../../support/dns-server.js'
-import { type DaemonProcess, startDaemonProcess } from '../../../support/spamd/daemon-process.js'
+import { type DaemonProcess, startDaemonProcess } from '../../../support/spamd/forked-daemon.js'
 
 const SAMPLES = 300
 /** A machine that is busy with something else spoils a round; whatever spamd does itself is in all of them. */
