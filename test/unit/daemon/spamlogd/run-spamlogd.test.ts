@@ -333,7 +333,7 @@ describe('replaying', () => {
     expect(await run('-r', 'x')).toBe(1)
     expect(parts.lines).toEqual([
       `Can not open db ${dbPath}: No such file or directory`,
-      `1 address could not be recorded in ${dbPath}`,
+      `1 addresses could not be recorded in ${dbPath}`,
     ])
     summary('packets=1 matched=1 undecodable=0 added=0 refreshed=0 untrapped=0 leftTrapped=0 lost=1')
   })

@@ -245,7 +245,7 @@ describe('a database that is away', () => {
     second.database.failure = missing
     second.recorder.add('192.0.2.1')
     expect(await second.recorder.stop(5_000)).toBe(1)
-    expect(second.lines().at(-1)).toBe(`1 address could not be recorded in ${DB}`)
+    expect(second.lines().at(-1)).toBe(`1 addresses could not be recorded in ${DB}`)
     expect(lines()).toEqual([`${DB} can be written again`])
   })
 
