@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that a benchmark compares with, named as arguments; does nothing for those present.
+# Installs the Debian packages that a benchmark compares with or a story of the lab needs, named as arguments; does nothing for those present.
 set -eu
 missing=''
 for package in "$@"; do
