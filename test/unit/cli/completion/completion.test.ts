@@ -76,13 +76,16 @@ function fish(words: readonly string[]): string[] {
   return run('fish', ['--no-config', '-c', script, ...words]).map((line) => line.split('\t')[0]!)
 }
 
-/** Types the words and Tab into an interactive zsh in a pseudo-terminal and reads the line it makes of them. */
+/**
+ * Types the words and Tab into an interactive zsh in a pseudo-terminal and reads the line it makes of them. What is
+ * waited for is never typed as it is: the terminal may echo what is typed.
+ */
 function zsh(words: readonly string[]): string[] {
   const script = `
     zmodload zsh/zpty
     zpty shell zsh -f -i
     zpty -w shell "PS1=; stty -echo; fpath=($PWD \\$fpath); autoload -U compinit; compinit -u -D; source ./_spamdctl"
-    zpty -w shell 'show() { print -r -- "LINE<$BUFFER>"; BUFFER=; zle accept-line }; zle -N show; bindkey "^X" show'
+    zpty -w shell 'show() { print -r -- "LI""NE<$BUFFER>"; BUFFER=; zle accept-line }; zle -N show; bindkey "^X" show'
     zpty -w shell 'setopt no_beep; print READ''Y'
     zpty -r shell seen '*READY*'
     zpty -w -n shell "$*"$'\\t\\x18'
