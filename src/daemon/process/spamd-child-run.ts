@@ -63,6 +63,8 @@ class SpamdChild {
   #instance: SpamdInstance | undefined
   #end: (exitCode: number) => void = () => undefined
   #isStarted = false
+  /** Those that came during the start, which may have read its files before: done behind it. */
+  readonly #earlySignals = new Set<DaemonSignal>()
   #isStopping = false
   #stopCode: number | undefined
 
@@ -118,6 +120,7 @@ class SpamdChild {
       await this.#stop(this.#stopCode)
       return
     }
+    for (const signal of this.#earlySignals) this.#takeSignal(signal)
     // So that rules loaded when we are ready find every WHITE address in place.
     await Promise.race([this.#instance.filled(), pause(FILL_LIMIT_MS, undefined, { ref: false })])
     if (this.#isStopping) return
@@ -128,8 +131,9 @@ class SpamdChild {
 
   #takeSignal(signal: DaemonSignal): void {
     if (signal === 'stop') this.#requestStop(0)
-    else if (signal === 'reload' && this.#isStarted) void this.#instance?.reload()
-    else if (signal === 'statistics' && this.#isStarted) this.#instance?.logStatistics()
+    else if (!this.#isStarted) this.#earlySignals.add(signal)
+    else if (signal === 'reload') void this.#instance?.reload()
+    else this.#instance?.logStatistics()
   }
 
   /** A stop during the start waits for the start, so that nothing is left half open. */

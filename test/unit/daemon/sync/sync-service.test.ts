@@ -250,6 +250,8 @@ describe('gateways of this suite and others', () => {
     const old = await UdpRecorder.open('127.0.0.4')
     closers.push(async () => old.close())
     const a = await host({ port: old.port, key: 'secret\n', targets: ['127.0.0.4'], ...any })
+    // What is told is what changes behind the first look, which sends the first heartbeat.
+    await vi.waitFor(() => expect(old.datagrams.some(({ bytes }) => bytes[0] === 3)).toBe(true), PATIENCE)
     await a.submit()
     await a.keeper.use((store) => store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9' }], NOW))
     await a.keeper.use((store) =>
