@@ -83,8 +83,11 @@ export function tellAllowEdits(known: Map<string, AllowSource>, edits: readonly 
   })
 }
 
-/** Text of an edit by which somebody changed what is allowed; of others only the networks were found anew. */
-const DECISION = /^\S+: (?:added,|removed,|(?:.* )?now )/
+/**
+ * Text of an edit by which somebody changed what is allowed; of others only the networks were found anew. In the syntax
+ * that PostgreSQL has as well.
+ */
+export const DECISION = /^\S+: (?:added,|removed,|(?:.* )?now )/
 
 /** True for texts of `tellAllowEdits` of which one tells a decision, not only other networks of a domain. */
 export function tellDecision(texts: readonly string[]): boolean {

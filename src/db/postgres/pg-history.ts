@@ -1,4 +1,5 @@
 /** The history for people on a server, partitioned by day; see the head of history.ts for what it keeps. */
+import { DECISION } from '../../domain/allow.js'
 import { CHANGE_RULES, type ChangeRule } from '../../domain/change.js'
 import type { Draft } from '../../domain/draft.js'
 import {
@@ -45,7 +46,7 @@ const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_N
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
 /** An exception that somebody decided on cannot be undone, but must not be passed over; see `tellDecision`. */
-const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND key ~ '^\\S+: (added,|removed,|(.* )?now )'`
+const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND key ~ '${DECISION.source}'`
 const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) OR (${IS_DECISION}) ORDER BY seq DESC LIMIT 1`
 const DROP_MODES = {
   off: 'DELETE FROM spamd.history',
