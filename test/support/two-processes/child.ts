@@ -19,17 +19,19 @@ class Trial {
   readonly #resources: SpamdResources
   readonly #firewall: Firewall
   #servers: Server[] = []
-  readonly #isToFail: boolean
+  readonly #way: string
+  #begin: () => void = () => undefined
   #stopsNever = false
 
-  constructor(resources: SpamdResources, firewall: Firewall, isToFail: boolean) {
-    this.#isToFail = isToFail
+  /** `way`: 'fails' at the start, or 'starts-late', when a client says so. */
+  constructor(resources: SpamdResources, firewall: Firewall, way: string) {
+    this.#way = way
     this.#resources = resources
     this.#firewall = firewall
   }
 
   async start(): Promise<void> {
-    if (this.#isToFail) {
+    if (this.#way === 'fails') {
       throw new AppError('ERR_SPAMD_INTERNAL', 'this start fails on purpose', { hint: 'expected' })
     }
     this.#servers = await this.#resources.openSmtpListeners()
@@ -45,7 +47,11 @@ class Trial {
     const [smtp4, smtp6, configPort] = this.#servers.map(
       (server) => (server.address() as AddressInfo | null)?.port,
     )
+    const begun = new Promise<void>((resolve) => {
+      this.#begin = resolve
+    })
     process.stdout.write(`${JSON.stringify({ pid: process.pid, smtp4, smtp6, configPort })}\n`)
+    if (this.#way === 'starts-late') await begun
   }
 
   async reload(): Promise<void> {
@@ -78,6 +84,9 @@ class Trial {
 
   async #answer(word: string, argument: string): Promise<unknown> {
     switch (word) {
+      case 'begin':
+        this.#begin()
+        return 'begun'
       case 'ids':
         return { uid: process.getuid!(), gid: process.getgid!(), groups: process.getgroups!() }
       case 'read':
@@ -193,7 +202,5 @@ function hosts(count: number): TableContent {
 }
 
 process.exit(
-  await runSpamdChild(
-    ({ config, resources, firewall }) => new Trial(resources, firewall, config.hostname === 'fails'),
-  ),
+  await runSpamdChild(({ config, resources, firewall }) => new Trial(resources, firewall, config.hostname)),
 )

@@ -13,8 +13,8 @@ export interface TrialSettings {
   pfctl: string
   pidFile?: string
   stopTimeoutMs?: number
-  /** True if the start of the child must fail. */
-  fails?: boolean
+  /** How the start of the child goes: it fails, or ends when a client says `begin`. */
+  way?: 'fails' | 'starts-late'
   tls?: { certificateFile: string; keyFile: string }
 }
 
@@ -23,7 +23,7 @@ const trial = JSON.parse(process.argv[2]!) as TrialSettings
 /** The part of the configuration that the parent and the test child use. */
 const config = {
   isBlackOnly: false,
-  hostname: trial.fails === true ? 'fails' : 'works',
+  hostname: trial.way ?? 'works',
   listenAddresses: ['127.0.0.1', '::1'],
   listenFds: [],
   pidFile: trial.pidFile,

@@ -104,7 +104,8 @@ let settings: {
   pidFile: string
   tls: object
   stopTimeoutMs?: number
-  fails?: boolean
+  /** The start fails, or ends when a client says `begin`. */
+  way?: 'fails' | 'starts-late'
 }
 let pairs: Pair[]
 
@@ -194,6 +195,17 @@ test('sockets, files and tables reach the child, which holds no privilege', asyn
   expect(await pair.ask('table')).toBe(3)
 })
 
+test('a signal during the start is obeyed behind it', async () => {
+  settings.way = 'starts-late'
+  const pair = launch()
+  await pair.started()
+  pair.process.kill('SIGHUP')
+  // Its answer comes by the parent, behind the signal.
+  expect(await pair.ask('limits')).toEqual({ maxEntries: 200_000 })
+  expect(await pair.ask('begin')).toBe('begun')
+  expect(await pair.nextLine()).toBe('reloaded')
+})
+
 test('signals are passed on, SIGTERM ends both with 0 and leaves tables, no socket and no pid file', async () => {
   const pair = await start()
   expect(await pair.ask('replace 2')).toBe('replaced')
@@ -246,7 +258,7 @@ test('a child that will not stop is killed in time', async () => {
 })
 
 test('a start that fails in the child is told with its reason, exit 1', async () => {
-  settings.fails = true
+  settings.way = 'fails'
   const pair = launch()
   expect((await pair.ended()).code).toBe(1)
   expect(pair.stderr).toContain('spamd: this start fails on purpose')
