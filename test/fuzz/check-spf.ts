@@ -11,6 +11,9 @@ import { demand } from './demand.js'
 /** Ten terms of ten hosts each, in both families. */
 const MOST_QUESTIONS = 1 + 10 * 21
 const RESULTS = new Set(['pass', 'fail', 'softfail', 'neutral', 'none', 'temperror', 'permerror'])
+/** Terms that depend on the client: a check of one client may end in an error by them where a walk does not. */
+const CLIENT_TERM = /%\{|ptr/i
+const ERRORS = new Set(['temperror', 'permerror'])
 const CLIENTS = ['192.0.2.1', '192.0.2.77', '2001:db8::1']
 
 /** Pieces of records. */
@@ -84,7 +87,8 @@ export function checkSpf(bytes: Buffer): void {
     const { result } = run(checkHost({ clientIp, domain: 'd.example', localPart: 'me', helo: 'h.example' }))
     demand(RESULTS.has(result), `${result} is no result`)
     if (collected.ok && new RangeTable(collected.ranges.sure).has(clientIp)) {
-      demand(result === 'pass', `the walk is sure of ${clientIp}, the check says ${result}`)
+      const isError = ERRORS.has(result) && CLIENT_TERM.test(record)
+      demand(result === 'pass' || isError, `the walk is sure of ${clientIp}, the check says ${result}`)
     }
   }
 }

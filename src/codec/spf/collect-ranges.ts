@@ -2,8 +2,10 @@
  * Evaluates the SPF record of a domain and collects the addresses that pass for it, for any client: the
  * result of a check for all addresses at once.
  *
- * A range is certain if every client in it passes: no earlier term decides otherwise, or may decide otherwise
- * depending on the client (`ptr`, `exists`, a macro with the client or sender). Source: RFC 7208, as check-host.ts.
+ * A range is certain if no earlier term decides otherwise for a client in it, or may decide otherwise depending on the
+ * client (`ptr`, `exists`, a macro with the client or sender). Such a term may still end a check in an error, by a
+ * name of that client that has no record. This does not make the ranges behind it less certain: the owner of the
+ * domain names them for every client. Source: RFC 7208, as check-host.ts.
  */
 import { familyOf } from '../../ip/address.js'
 import { networkOf, parseCidr } from '../../ip/cidr.js'

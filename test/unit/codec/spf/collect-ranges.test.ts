@@ -88,6 +88,14 @@ describe('the ranges of an SPF record', () => {
     expect(ranges(record, { 'client.example': { TXT: ['v=spf1 exists:%{i}.x.example -all'] } })).toEqual(want)
   })
 
+  test('an error that only a check of one client can meet leaves the ranges behind it certain', () => {
+    const text = 'v=spf1 include:%{p}.example ip4:192.0.2.0/30 -all'
+    const zone: Zone = { 'd.example': { TXT: [text] } }
+    expect(ranges(text)).toEqual({ sure: '192.0.2.0/30', hasClientTerms: true })
+    const request = { clientIp: '192.0.2.1', domain: 'd.example', helo: 'h.example' }
+    expect(answerFromZone(checkHost(request), zone).result).toBe('permerror')
+  })
+
   test('a name that exists for everyone is all addresses', () => {
     const result = walk({ 'd.example': { TXT: ['v=spf1 exists:d.example'], A: ['192.0.2.1'] } })
     expect(result.ok && isTooWide(result.ranges)).toBe(true)
