@@ -35,10 +35,23 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-/** Where a layer's own tests are elsewhere as well: what is decided is tested by the store that carries it out. */
+/**
+ * Where a layer's own tests are elsewhere, or elsewhere as well: what is decided is tested by the store that carries it
+ * out, a use case through the commands that call it.
+ */
 const OWN: Readonly<Record<string, readonly string[]>> = {
   domain: unit('domain', 'db'),
   db: [...unit('db'), 'test/db/'],
+  'db/postgres': ['test/db/'],
+  'app/allow': unit('cli/allow', 'daemon/checks'),
+  'app/database': unit('app/database', 'cli/spamdb', 'cli/operations'),
+  'app/init': unit('app/init', 'cli/init'),
+  'app/lists': unit('app/lists', 'cli/setup'),
+  'app/metrics': unit('metrics'),
+  'app/release': unit('cli/release', 'app/losing', 'app/why'),
+  'app/report': unit('cli/report'),
+  'app/sync': unit('app/sync', 'daemon/sync'),
+  'daemon/metrics': unit('daemon/metrics', 'metrics'),
 }
 
 /** Paths of the test files of a layer or of a part of it, and of those that are asked about what these do not notice. */
