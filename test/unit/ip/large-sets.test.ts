@@ -65,19 +65,33 @@ describe('IPv6 prefixes', () => {
         for (let index = 0; index < count; index += 1) {
           for (let word = 0; word < sharedWords; word += 1) words[index * 4 + word] = 0x20010db8 + word
         }
-        const lengths = Uint8Array.from({ length: count }, (_, index) => (index * 7) % 129)
-        const textOf = (from: Uint32Array, of: Uint8Array, index: number) =>
-          `${[0, 1, 2, 3].map((word) => from[index * 4 + word]!.toString(16).padStart(8, '0')).join('')}/${of[index]}`
-        const wanted = Array.from({ length: count }, (_, index) => textOf(words, lengths, index)).sort()
-        const sorted = sortIpv6Prefixes(
-          { words: Uint32Array.from(words), lengths: Uint8Array.from(lengths) },
-          count,
-        )
-        expect(
-          Array.from({ length: count }, (_, index) => textOf(sorted.words, sorted.lengths, index)),
-        ).toEqual(wanted)
+        expectSorted(words, count)
       })
     }
+  }
+
+  // More than 32 with the same first bits each, so that every part is sorted by digits.
+  test.each([0x0001ffff, 0x00030000, 0x0001000f, 0x8000ffff])(
+    '20,000 whose first words differ in the bits of %i',
+    (mask) => {
+      const words = randomWords(80_000, 13)
+      for (let at = 0; at < words.length; at += 4) words[at] = (words[at]! & mask) >>> 0
+      expectSorted(words, 20_000)
+    },
+  )
+
+  function expectSorted(words: Uint32Array, count: number): void {
+    const lengths = Uint8Array.from({ length: count }, (_, index) => (index * 7) % 129)
+    const textOf = (from: Uint32Array, of: Uint8Array, index: number) =>
+      `${[0, 1, 2, 3].map((word) => from[index * 4 + word]!.toString(16).padStart(8, '0')).join('')}/${of[index]}`
+    const wanted = Array.from({ length: count }, (_, index) => textOf(words, lengths, index)).sort()
+    const sorted = sortIpv6Prefixes(
+      { words: Uint32Array.from(words), lengths: Uint8Array.from(lengths) },
+      count,
+    )
+    expect(Array.from({ length: count }, (_, index) => textOf(sorted.words, sorted.lengths, index))).toEqual(
+      wanted,
+    )
   }
 })
 
