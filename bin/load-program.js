@@ -3,7 +3,7 @@
  * Loads a program for a fast start. The files of bin/ are CommonJS (bin/package.json), since starting Node's
  * loader of ES modules costs a fifth of the whole run of a one-key spamdb.
  */
-const { readFileSync, statSync } = require('node:fs')
+const { existsSync, readFileSync, statSync } = require('node:fs')
 const path = require('node:path')
 
 const root = path.dirname(__dirname)
@@ -60,7 +60,7 @@ exports.endWith = (error) => {
 }
 
 /**
- * The exports of a bundle made by scripts/bundle-programs.js, with V8's code cache; undefined if there is none or if
+ * The exports of a bundle made by scripts/bundle-programs.js, with V8's code cache if it has one; undefined if there is no bundle or if
  * it is older than `modulePath`, which shows the time of the build.
  */
 function loadBundle(name, modulePath) {
@@ -70,10 +70,13 @@ function loadBundle(name, modulePath) {
   const { Script } = require('node:vm')
   const script = new Script(readFileSync(bundlePath, 'latin1'), {
     filename: bundlePath,
-    cachedData: readFileSync(path.join(root, 'dist', 'fast', `${name}.cache`)),
+    cachedData: cacheOf(path.join(root, 'dist', 'fast', `${name}.cache`)),
   })
   return script.runInThisContext()(require, root, path)
 }
+
+/** Bundles of daemons have none. */
+const cacheOf = (cachePath) => (existsSync(cachePath) ? readFileSync(cachePath) : undefined)
 
 /** The program of dist/src/programs/NAME.js: from its bundle, otherwise from the modules themselves. */
 exports.loadProgram = async (name) => {

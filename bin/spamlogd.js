@@ -1,8 +1,8 @@
 #!/bin/sh
-':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
+':' //; exec node --expose-gc '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
 // The line above is for sh: it directs Node's inspector, which SIGUSR1 opens, to an address where it cannot listen
-// (inspector-guard.ts).
+// (inspector-guard.ts), and lets us free memory without a context of its own (free-memory.ts).
 process.on('SIGUSR1', () => undefined)
 const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 

@@ -1,7 +1,8 @@
 /**
- * Joins the modules of a program that must start fast into one CommonJS file, with V8's code cache beside it: loading
- * forty modules one by one takes more than twice as long as starting Node. Run after tsc. The programs also run from
- * dist/ alone; bin/load-program.js prefers the bundle if there is one.
+ * Joins the modules of a program into one CommonJS file. Programs that must start fast get V8's code cache beside it:
+ * loading forty modules one by one takes more than twice as long as starting Node. Daemons get none; they are bundled
+ * because a hundred modules cost 3 to 6 MiB in each process. Run after tsc. The programs also run from dist/ alone;
+ * bin/load-program.js prefers the bundle if there is one.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -15,6 +16,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
 const outFolder = join(root, 'dist', 'fast')
 
+/** What a bundled daemon starts as a process or thread of its own is a bundle, too. */
+const STARTED_MODULE = /new URL\('\.\/(spamd-child|store-worker)\.js', import\.meta\.url\)/g
+
 /**
  * Changes that a bundler does not make by itself. Modules find their own location (`import.meta.url`) as before. And
  * src/db/sqlite-driver.ts loads better-sqlite3 through a `require` that no bundler follows: its JavaScript becomes
@@ -26,7 +30,9 @@ const ownModules = {
     onLoad({ filter: /\.js$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8')
       if (!text.includes('import.meta.url')) return undefined
-      const contents = text.replaceAll('import.meta.url', `__urlOf(${JSON.stringify(relative(root, path))})`)
+      const contents = text
+        .replaceAll(STARTED_MODULE, (_, name) => `new URL(__urlOf('dist/fast/${name}.cjs'))`)
+        .replaceAll('import.meta.url', `__urlOf(${JSON.stringify(relative(root, path))})`)
       return { contents: path.endsWith('sqlite-driver.js') ? withBundledSqlite(contents, path) : contents }
     })
   },
@@ -94,9 +100,9 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
 
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
- * of its entry.
+ * of its entry; with `isStarted` a file that Node runs.
  */
-async function bundle({ entry, prelude = '', alias = {} }) {
+async function bundle({ entry, prelude = '', alias = {}, isStarted = false }) {
   const { outputFiles } = await build({
     stdin: { contents: entry(), resolveDir: root },
     bundle: true,
@@ -114,9 +120,12 @@ async function bundle({ entry, prelude = '', alias = {} }) {
     legalComments: 'none',
     logLevel: 'warning',
   })
-  return `(function (__nodeRequire, rootPath, path) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
+  const text = `(function (__nodeRequire, rootPath, path) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
 ${prelude}${outputFiles[0].text}
 return module.exports })`
+  return isStarted
+    ? `${text}(require, require('node:path').resolve(__dirname, '../..'), require('node:path'))\n`
+    : text
 }
 
 const programs = [
@@ -145,6 +154,14 @@ const programs = [
     alias: { '@oclif/core': './dist/src/cli/light-oclif.js' },
     warmUp: warmUpCommands,
   },
+]
+
+/** Daemons, and what spamd starts. */
+const daemons = [
+  { name: 'spamd', entry: () => "export * from './dist/src/programs/spamd.js'" },
+  { name: 'spamlogd', entry: () => "export * from './dist/src/programs/spamlogd.js'" },
+  { name: 'spamd-child', entry: () => "import './dist/src/daemon/spamd-child.js'", isStarted: true },
+  { name: 'store-worker', entry: () => "import './dist/src/daemon/store/store-worker.js'", isStarted: true },
 ]
 
 /** Our commands by id, each with a function that loads it when it is called. */
@@ -289,16 +306,22 @@ async function warmUpSetup({ runSetupProgram }) {
   }
 }
 
+/** The bundle is read as latin-1, which is fastest; V8 rejects the cache if the text has another length. */
+function writeBundle(name, text) {
+  if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
+  writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
+}
+
 mkdirSync(outFolder, { recursive: true })
+// What is started, first: whoever finds the bundle of a daemon finds that as well.
+for (const program of daemons.toReversed()) writeBundle(program.name, await bundle(program))
 for (const program of programs) {
   const { name, warmUp } = program
   const text = await bundle(program)
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
   const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
   await warmUp(runBundle())
-  // The bundle is read as latin-1, which is fastest; V8 rejects the cache if the text has another length.
-  if (/[^\u0000-\u00ff]/.test(text)) throw new Error(`the bundle of ${name} has characters beyond latin-1`)
-  writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
+  writeBundle(name, text)
   writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())
   if (name === 'spamdctl')
     writeFileSync(join(outFolder, 'help.json'), JSON.stringify(await layOutHelp(runBundle)))

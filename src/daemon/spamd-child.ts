@@ -23,7 +23,7 @@ import { createSyncService } from './sync/sync-service.js'
  */
 const BUSY_TIMEOUT_MS = 20
 
-process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
+void runSpamdChild(({ config, resources, firewall }) => {
   const logger = openSpamdLog(config)
   logFatalErrors(logger)
   const slowLog = new RateLimitedLog(logger, systemClock)
@@ -42,9 +42,10 @@ process.exitCode = await runSpamdChild(({ config, resources, firewall }) => {
     createSync: isSynchronised ? createSyncService : undefined,
   })
   return service
+}).then((exitCode) => {
+  // Handles that are still closing must not keep a finished process alive.
+  process.exit(exitCode)
 })
-// Handles that are still closing must not keep a finished process alive.
-process.exit()
 
 async function openDaemonStore(
   config: SpamdConfig,

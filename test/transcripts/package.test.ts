@@ -33,8 +33,21 @@ describe('the package', () => {
     expect(ran.stdout).toContain(name)
   })
 
-  test('has the bundles of the programs that start fast', () => {
-    expect(readdirSync(join(unpacked, 'dist/fast'))).toContain('spamdb.cjs')
+  test('has the bundles of the programs that start fast, and of the daemons', () => {
+    const names = ['spamdb', 'spamd-setup', 'spamd', 'spamd-child', 'spamlogd', 'store-worker']
+    expect(readdirSync(join(unpacked, 'dist/fast'))).toEqual(
+      expect.arrayContaining(names.map((name) => `${name}.cjs`)),
+    )
+  })
+
+  test.each([
+    ['spamd', 'spamd-child'],
+    ['spamd-child', 'store-worker'],
+    ['spamlogd', 'store-worker'],
+  ])('the bundle of %s starts that of %s, not the modules', (name, started) => {
+    const text = readFileSync(join(unpacked, 'dist/fast', `${name}.cjs`), 'latin1')
+    expect(text).toContain(`dist/fast/${started}.cjs`)
+    expect(text).not.toContain(`/${started}.js`)
   })
 
   test('has every manual page, and names it for man(1)', () => {
