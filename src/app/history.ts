@@ -64,7 +64,7 @@ export interface HistoryRecord {
 }
 
 /** The row with the program that made it. */
-export function toRecord({ seq: _seq, rule, ...row }: HistoryRow): HistoryRecord {
+export function toRecord({ seq: _seq, decision: _decision, rule, ...row }: HistoryRow): HistoryRecord {
   return { ...row, cause: rule, program: programOf(rule) }
 }
 

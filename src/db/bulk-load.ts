@@ -202,7 +202,7 @@ class Staging {
       const counts = { added, updated: ifMissing ? 0 : rest, skipped: ifMissing ? rest : 0 }
       const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
       this.#transactions.history.appendSummaries('import', now > 0 ? now : stamp.time / 1000, [
-        texts.join(', '),
+        { text: texts.join(', ') },
       ])
       return counts
     })

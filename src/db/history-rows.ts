@@ -1,6 +1,6 @@
 /** How rows of the history are written and read, in any database; history.ts defines what is kept. */
 
-import { reverseAllowEdit } from '../domain/allow.js'
+import { ALLOW_DECISIONS, type AllowDecision, reverseAllowEdit } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import type { Entry } from '../domain/entry.js'
 import {
@@ -74,8 +74,8 @@ export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
 function reversalOf(rows: readonly HistoryRow[]): EventSteps['reversal'] {
   const [first] = rows
   if (first?.rule === 'allow') {
-    const texts = rows.map(({ summary = '' }) => summary)
-    return { what: `an exception (${texts[0]})`, commands: texts.map(reverseAllowEdit) }
+    const commands = rows.map(({ decision }) => reverseAllowEdit(decision))
+    return { what: `an exception (${first.summary})`, commands }
   }
   const ended = rows.flatMap(({ rule, key, before, after }) =>
     rule === 'release' && key?.kind === 'release'
@@ -160,6 +160,18 @@ export function fieldsOf(entry: Change['before']['entry']): EntryFields {
 /** See `fieldsOf`; JSON has null for a comment that a spamtrap lacks. */
 export type EntryFields = readonly (string | number | null | undefined)[] | Release | null
 
+/** A decision in the place of the fields after a change. */
+export function decisionFields(decision: AllowDecision | undefined): [string, string] | null {
+  return decision === undefined ? null : [decision.what, decision.name]
+}
+
+/** See `decisionFields`. */
+export function decisionOf(fields: EntryFields): AllowDecision | undefined {
+  const [word, name] = (fields ?? []) as readonly string[]
+  const what = ALLOW_DECISIONS.find((known) => known === word)
+  return what === undefined || name === undefined ? undefined : { what, name }
+}
+
 /** The fields as text of JSON. */
 export function encodeFields(entry: Change['before']['entry']): string | null {
   const fields = fieldsOf(entry)
@@ -196,6 +208,7 @@ export function entryOf(key: ChangeKey | undefined, fields: EntryFields): Histor
 /** A row as read, in the order of its columns. */
 export function decodeRow([seq, event, at, rule, actor, kind, keyText, before, after]: Row): HistoryRow {
   const key = decodeKey(kind, keyText)
+  const summary = key === undefined ? { summary: keyText, decision: decisionOf(fieldsIn(after)) } : undefined
   return {
     seq,
     event,
@@ -205,7 +218,8 @@ export function decodeRow([seq, event, at, rule, actor, kind, keyText, before, a
     key,
     before: entryOf(key, fieldsIn(before)),
     after: entryOf(key, fieldsIn(after)),
-    summary: key === undefined ? keyText : undefined,
+    summary: undefined,
+    ...summary,
   }
 }
 

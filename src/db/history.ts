@@ -9,11 +9,18 @@
  * every batch of attempts or sightings a third more, and a million rows are read through in a fifth of a
  * second.
  */
-import { tellDecision } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
-import { DEFAULT_HISTORY, type HistoryRow, type HistorySettings, UNDOABLE_RULES } from '../domain/history.js'
+import {
+  DEFAULT_HISTORY,
+  type HistoryRow,
+  type HistorySettings,
+  type HistorySummary,
+  UNDOABLE_RULES,
+} from '../domain/history.js'
 import type { Connection } from './connection.js'
 import {
+  decisionFields,
+  decisionOf,
   type EntryFields,
   type EventSteps,
   entryOf,
@@ -92,14 +99,14 @@ export class History {
    * One row per text, at most CHUNK_ROWS, for an event that concerns no entry, or is too large for a row
    * each.
    */
-  appendSummaries(rule: ChangeRule, at: number, summaries: readonly string[], actor?: string): void {
+  appendSummaries(rule: ChangeRule, at: number, summaries: readonly HistorySummary[], actor?: string): void {
     const { settings, newest } = this.#state()
     if (summaries.length === 0 || settings.mode === 'off') return
     const code = CHANGE_RULES.indexOf(rule)
-    const rows = summaries
-      .slice(0, CHUNK_ROWS)
-      .map((summary): ChunkRow => [SUMMARY, code, actor ?? null, null, null, summary])
-    const isDecision = rule === 'allow' && actor !== undefined && tellDecision(summaries)
+    const rows = summaries.slice(0, CHUNK_ROWS).map(({ text, decision }): ChunkRow => {
+      return [SUMMARY, code, actor ?? null, null, decisionFields(decision), text]
+    })
+    const isDecision = actor !== undefined && summaries.some(({ decision }) => decision !== undefined)
     const byHand = Number(isDecision || UNDOABLE_RULES.includes(rule))
     this.#connection
       .prepare(APPEND)
@@ -236,7 +243,8 @@ function* rowsOf([, first, event, at, text]: Chunk): Generator<HistoryRow> {
       key,
       before: entryOf(key, before),
       after: entryOf(key, after),
-      summary: key === undefined ? parts[0] : undefined,
+      summary: undefined,
+      ...(key === undefined ? { summary: parts[0], decision: decisionOf(after) } : {}),
     }
   }
 }

@@ -49,17 +49,35 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
 /** Maximum number of networks that the history names per change. */
 const MAX_NAMED = 10
 
-/** Text of an edit for the history; undefined when nothing changed. */
-function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): string | undefined {
+/** What somebody decided about a source: `changed` are its end or comment. */
+export const ALLOW_DECISIONS = ['added', 'removed', 'changed'] as const
+
+export interface AllowDecision {
+  what: (typeof ALLOW_DECISIONS)[number]
+  name: string
+}
+
+/** An edit as the history keeps it. */
+export interface ToldAllowEdit {
+  text: string
+  /** Undefined when only the networks of a domain were found anew. */
+  decision: AllowDecision | undefined
+}
+
+/** Text and decision of an edit; undefined when nothing changed. */
+function tellAllowEdit(before: AllowSource | undefined, edit: AllowEdit): ToldAllowEdit | undefined {
   if (edit.operation === 'remove') {
-    return before === undefined ? undefined : `${edit.name}: removed, ${countText(before.networks.length)}`
+    if (before === undefined) return undefined
+    return toldDecision('removed', edit.name, `removed, ${countText(before.networks.length)}`)
   }
   const { name, networks, expire, comment } = edit.source
   const terms = [
     ...(expire === EXPIRE_NEVER ? [] : [`until ${new Date(expire * 1000).toISOString().slice(0, 16)}Z`]),
     ...(comment === undefined ? [] : [`(${comment})`]),
   ]
-  if (before === undefined) return [`${name}: added, ${countText(networks.length)}`, ...terms].join(' ')
+  if (before === undefined) {
+    return toldDecision('added', name, [`added, ${countText(networks.length)}`, ...terms].join(' '))
+  }
   const [was, is] = [new Set(before.networks), new Set(networks)]
   const parts = [
     ...before.networks.filter((network) => !is.has(network)).map((network) => `-${network}`),
@@ -67,39 +85,43 @@ function describeAllowEdit(before: AllowSource | undefined, edit: AllowEdit): st
   ]
   const named = parts.slice(0, MAX_NAMED)
   if (parts.length > named.length) named.push(`and ${countText(parts.length - named.length)} more`)
-  if (before.expire !== expire || before.comment !== comment)
+  if (before.expire !== expire || before.comment !== comment) {
     named.push('now', ...(terms.length === 0 ? ['for good'] : terms))
-  return named.length === 0 ? undefined : `${name}: ${named.join(' ')}`
+    return toldDecision('changed', name, named.join(' '))
+  }
+  return named.length === 0 ? undefined : { text: `${name}: ${named.join(' ')}`, decision: undefined }
+}
+
+function toldDecision(what: AllowDecision['what'], name: string, words: string): ToldAllowEdit {
+  return { text: `${name}: ${words}`, decision: { what, name } }
 }
 
 /** The same for several edits in order; `known` is what is on record, by name, and is updated. */
-export function tellAllowEdits(known: Map<string, AllowSource>, edits: readonly AllowEdit[]): string[] {
+export function tellAllowEdits(
+  known: Map<string, AllowSource>,
+  edits: readonly AllowEdit[],
+): ToldAllowEdit[] {
   return edits.flatMap((edit) => {
     const name = edit.operation === 'put' ? edit.source.name : edit.name
-    const text = describeAllowEdit(known.get(name), edit)
+    const told = tellAllowEdit(known.get(name), edit)
     if (edit.operation === 'put') known.set(name, edit.source)
     else known.delete(name)
-    return text ?? []
+    return told ?? []
   })
 }
 
-/**
- * Text of an edit by which somebody changed what is allowed; of others only the networks were found anew. In the syntax
- * that PostgreSQL has as well.
- */
-export const DECISION = /^\S+: (?:added,|removed,|(?:.* )?now )/
-
-/** True for texts of `tellAllowEdits` of which one tells a decision, not only other networks of a domain. */
-export function tellDecision(texts: readonly string[]): boolean {
-  return texts.some((text) => DECISION.test(text))
-}
-
-/** The command that reverses an edit, by its text. */
-export function reverseAllowEdit(text: string): string {
-  const [name = ''] = text.split(': ', 1)
-  if (text.startsWith(`${name}: added,`)) return `spamdctl allow remove ${name}`
-  if (text.startsWith(`${name}: removed,`)) return `spamdctl allow add ${name}`
-  return DECISION.test(text) ? `spamdctl allow add ${name} with its earlier terms` : 'spamdctl allow sync'
+/** The command that reverses an edit. */
+export function reverseAllowEdit(decision: AllowDecision | undefined): string {
+  switch (decision?.what) {
+    case 'added':
+      return `spamdctl allow remove ${decision.name}`
+    case 'removed':
+      return `spamdctl allow add ${decision.name}`
+    case 'changed':
+      return `spamdctl allow add ${decision.name} with its earlier terms`
+    case undefined:
+      return 'spamdctl allow sync'
+  }
 }
 
 function countText(count: number): string {

@@ -1,4 +1,5 @@
 /** The history for people: what each event did to which entry, and undoing a manual event. */
+import type { AllowDecision } from './allow.js'
 import { type Cause, type ChangeKey, type ChangeRule, tupleText } from './change.js'
 import { deleteKey, selectKey } from './decide-edits.js'
 import { importedMarks } from './decide-import.js'
@@ -39,7 +40,12 @@ export interface HistoryRow {
   before: Entry | Release | undefined
   after: Entry | Release | undefined
   summary: string | undefined
+  /** Of an event of the rule `allow`: what somebody decided. */
+  decision?: AllowDecision | undefined
 }
+
+/** A row for an event that concerns no entry, or is too large for a row each. */
+export type HistorySummary = { text: string; decision?: AllowDecision | undefined }
 
 /** Which program makes changes for a rule. */
 export function programOf(rule: ChangeRule): string {

@@ -1,14 +1,15 @@
 /** The history for people on a server, partitioned by day; see the head of history.ts for what it keeps. */
-import { DECISION } from '../../domain/allow.js'
 import { CHANGE_RULES, type ChangeRule } from '../../domain/change.js'
 import type { Draft } from '../../domain/draft.js'
 import {
   DEFAULT_HISTORY,
   type HistoryRow,
   type HistorySettings,
+  type HistorySummary,
   UNDOABLE_RULES,
 } from '../../domain/history.js'
 import {
+  decisionFields,
   decodeRow,
   type EventSteps,
   encodeFields,
@@ -45,8 +46,8 @@ const FORWARD = lookFor(IS_NEW)
 const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_NEW}`)
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
-/** An exception that somebody decided on cannot be undone, but must not be passed over; see `tellDecision`. */
-const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND key ~ '${DECISION.source}'`
+/** An exception that somebody decided on cannot be undone, but must not be passed over; see `decisionFields`. */
+const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND after IS NOT NULL`
 const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) OR (${IS_DECISION}) ORDER BY seq DESC LIMIT 1`
 const DROP_MODES = {
   off: 'DELETE FROM spamd.history',
@@ -112,7 +113,7 @@ export class PgHistory {
       at,
       summaries,
       actor,
-    }: { rule: ChangeRule; at: number; summaries: readonly string[]; actor?: string | undefined },
+    }: { rule: ChangeRule; at: number; summaries: readonly HistorySummary[]; actor?: string | undefined },
     send: (sql: string, values: readonly unknown[]) => void,
     statements: Statements,
   ): Promise<void> {
@@ -121,9 +122,11 @@ export class PgHistory {
     const same = [event, Math.floor(at), CHANGE_RULES.indexOf(rule), actor ?? null, SUMMARY]
     send(APPEND, [
       ...same.map((value) => summaries.map(() => value)),
-      summaries,
+      summaries.map(({ text }) => text),
       summaries.map(() => null),
-      summaries.map(() => null),
+      summaries.map(({ decision }) =>
+        decision === undefined ? null : JSON.stringify(decisionFields(decision)),
+      ),
     ])
   }
 

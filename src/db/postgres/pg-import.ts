@@ -116,7 +116,7 @@ export async function importEntries(
   appendEverything('import', at, send)
   const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
   await history.appendSummaries(
-    { rule: 'import', at: now > 0 ? now : at.time / 1000, summaries: [texts.join(', ')] },
+    { rule: 'import', at: now > 0 ? now : at.time / 1000, summaries: [{ text: texts.join(', ') }] },
     send,
     statements,
   )

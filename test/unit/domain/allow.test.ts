@@ -6,6 +6,7 @@ import {
   coversAddress,
   isAllowedNetwork,
   KEEP_NETWORKS_SEC,
+  reverseAllowEdit,
   tellAllowEdits,
 } from '../../../src/domain/allow.js'
 
@@ -99,16 +100,37 @@ test.each<{ name: string; before?: AllowSource; after?: AllowSource; told: strin
     after === undefined
       ? ({ operation: 'remove', name: 'bulk.example' } as const)
       : ({ operation: 'put', source: after } as const)
-  expect(tellAllowEdits(known, [edit])).toEqual(told)
+  expect(tellAllowEdits(known, [edit]).map(({ text }) => text)).toEqual(told)
   expect(known.get('bulk.example')).toBe(after)
 })
 
 test('of several edits each is told beside the one before', () => {
   const put = { operation: 'put', source: source() } as const
   const remove = { operation: 'remove', name: 'bulk.example' } as const
-  expect(tellAllowEdits(new Map(), [put, put, remove, remove, put])).toEqual([
+  expect(tellAllowEdits(new Map(), [put, put, remove, remove, put]).map(({ text }) => text)).toEqual([
     'bulk.example: added, 1 network',
     'bulk.example: removed, 1 network',
     'bulk.example: added, 1 network',
   ])
+})
+
+test.each<[string, AllowSource | undefined, AllowSource | undefined]>([
+  ['spamdctl allow remove bulk.example', undefined, source()],
+  ['spamdctl allow add bulk.example', source(), undefined],
+  ['spamdctl allow add bulk.example with its earlier terms', source(), source({ expire: NOW })],
+  // Networks that were found anew at the same time do not hide the decision.
+  [
+    'spamdctl allow add bulk.example with its earlier terms',
+    source(),
+    source({ comment: 'b', networks: networks(2) }),
+  ],
+  // A comment that reads like a decision is none.
+  ['spamdctl allow sync', source({ comment: 'now ' }), source({ comment: 'now ', networks: networks(2) })],
+])('%s reverses an edit', (command, before, after) => {
+  const known = new Map(before === undefined ? [] : [[before.name, before]])
+  const edit =
+    after === undefined
+      ? ({ operation: 'remove', name: 'bulk.example' } as const)
+      : ({ operation: 'put', source: after } as const)
+  expect(tellAllowEdits(known, [edit]).map(({ decision }) => reverseAllowEdit(decision))).toEqual([command])
 })
