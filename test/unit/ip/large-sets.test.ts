@@ -89,9 +89,9 @@ describe('IPv6 prefixes', () => {
       { words: Uint32Array.from(words), lengths: Uint8Array.from(lengths) },
       count,
     )
-    expect(Array.from({ length: count }, (_, index) => textOf(sorted.words, sorted.lengths, index))).toEqual(
-      wanted,
-    )
+    // Told by its place: comparing so long arrays to the end takes minutes.
+    const wrongAt = wanted.findIndex((text, index) => text !== textOf(sorted.words, sorted.lengths, index))
+    expect(wrongAt).toBe(-1)
   }
 })
 

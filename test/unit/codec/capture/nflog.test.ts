@@ -52,20 +52,28 @@ describe('decodeNflog', () => {
     })
   })
 
-  test.each<[string, Uint8Array, string]>([
-    ['fewer than 4 bytes', Uint8Array.of(2, 0, 0), 'truncated'],
-    ['another version', Uint8Array.of(2, 1, 0, 0), 'version'],
-    ['a length below 4', Uint8Array.of(2, 0, 0, 0, ...tlv(3, 9)), 'tlv-length'],
-    ['a length of 0, which would not move on', Uint8Array.of(2, 0, 0, 0, ...tlv(0, 9)), 'tlv-length'],
-    ['a length past the end', Uint8Array.of(2, 0, 0, 0, ...tlv(9, 9, 1, 2, 3, 4)), 'tlv-length'],
-    ['no payload', nflogRecord(SYN).subarray(0, 4), 'no-payload'],
+  test.each<[string, Uint8Array, string, number]>([
+    ['nothing', Uint8Array.of(), 'truncated', 0],
+    ['fewer than 4 bytes', Uint8Array.of(2, 0, 0), 'truncated', 3],
+    ['another version', Uint8Array.of(2, 1, 0, 0), 'version', 1],
+    ['a length below 4', Uint8Array.of(2, 0, 0, 0, ...tlv(3, 9)), 'tlv-length', 4],
+    ['a length of 0, which would not move on', Uint8Array.of(2, 0, 0, 0, ...tlv(0, 9)), 'tlv-length', 4],
+    ['a length past the end', Uint8Array.of(2, 0, 0, 0, ...tlv(9, 9, 1, 2, 3, 4)), 'tlv-length', 4],
+    [
+      'the second of two',
+      Uint8Array.of(2, 0, 0, 0, ...tlv(5, 2, 0, 0, 0, 0), ...tlv(3, 9)),
+      'tlv-length',
+      12,
+    ],
+    ['no payload', nflogRecord(SYN).subarray(0, 4), 'no-payload', 4],
     [
       'more attributes than the kernel has',
       Uint8Array.from([2, 0, 0, 0, ...new Array(MAX_NFLOG_TLVS + 1).fill(tlv(4, 2)).flat()]),
       'too-many-tlvs',
+      4 + MAX_NFLOG_TLVS * 4,
     ],
-  ])('refuses %s', (_name, bytes, reason) => {
-    expect(decodeNflog(bytes, 'little')).toMatchObject({ ok: false, reason })
+  ])('refuses %s', (_name, bytes, reason, offset) => {
+    expect(decodeNflog(bytes, 'little')).toEqual({ ok: false, reason, offset })
   })
 
   test('attributes that are too short for their number are passed over', () => {

@@ -466,3 +466,33 @@ test('a line gives its first address alone, unless it plainly says more, and tel
     { numRuns: 3000 },
   )
 })
+
+describe('a prefix length with a number behind it that would go on with it: the address alone', () => {
+  const numbers = [0, 1, 2, 3, 4, 7, 8, 9, 12, 24, 28, 29, 32, 40, 128, 200]
+  test.each([
+    ['10.1.2.3', 32],
+    ['2001:db8::1:2:3', 128],
+  ] as const)('%s', (address, most) => {
+    const width = String(most)
+    for (let length = 1; length <= most; length += 1) {
+      for (const number of numbers) {
+        const alone = cidrsOf(parse(`${address}/${width}`))
+        const network = cidrsOf(parse(`${address}/${length}`))
+        const wanted = Number(`${length}${number}`) <= most ? alone : network
+        for (const blank of [' ', '\t', '  ', '\r'])
+          expect(
+            cidrsOf(parse(`${address}/${length}${blank}${number}`)),
+            `/${length}${blank}${number}`,
+          ).toEqual(wanted)
+        // A number behind something else is none of it.
+        expect(cidrsOf(parse(`${address}/${length} ; ${number}`))).toEqual(network)
+      }
+    }
+  })
+
+  test('a network without host bits is what was meant', () => {
+    expect(cidrsOf(parse('16.0.0.0/4 5'))).toEqual(['16.0.0.0/4'])
+    expect(cidrsOf(parse('2001:db8::/32 5'))).toEqual(['2001:db8::/32'])
+    expect(cidrsOf(parse('2001:d00::/12 5'))).toEqual(['2001:d00::/128'])
+  })
+})

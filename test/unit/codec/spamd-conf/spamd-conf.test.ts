@@ -119,8 +119,28 @@ test.each([
   ['https', 'lists.example/spews/today.txt'],
   ['https', 'lists.example/www.openbl.org/x'],
   ['https', 'notopenbl.org/x'],
+  ['https', 'lists.example/spews/'],
+  ['https', 'lists.example/nixspam/today'],
+  ['https', 'openbsd.org/other/list.gz'],
+  ['https', 'spamhaus.org/x/drop/edrop.txt'],
 ])('no dead source is seen in %s %s', (method, location) => {
   expect(parse(`all:a:\na:black:msg="x":method=${method}:file=${location}:\n`).diagnostics).toEqual([])
+})
+
+test.each([
+  'lists.example/lists/nixspam.gz',
+  'lists.example/nixspam.gz?today#x/y',
+  'user@NIXSPAM.example:8080/x',
+  'lists.example/a/b/spews2.txt',
+  'sub.okean.com/x',
+  'mirror.example/x/chinacidr.txt',
+  'ftp.openbsd.org/x/y/traplist.gz',
+])('one is seen in https %s: its host, or its file', (location) => {
+  const found = findingsOf(
+    parse(`all:a:\na:black:msg="x":method=https:file=${location.replaceAll(':', '\\c')}:\n`),
+  )
+  expect(found).toHaveLength(1)
+  expect(found[0]).toMatch(/^warning 2:30 .*(?:was shut down|is gone|been gone since)/)
 })
 
 test('a dead source is seen in the URL that a command fetches', () => {

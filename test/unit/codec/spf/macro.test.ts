@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { checkHost } from '../../../../src/codec/spf/check-host.js'
 import {
   expandDomain,
   isOfDomainAlone,
@@ -6,6 +7,7 @@ import {
   parseDomainSpec,
   parseMacroString,
 } from '../../../../src/codec/spf/macro.js'
+import { answerFromZone } from './answer-from-zone.js'
 
 // The example of RFC 7208 section 7.4.
 const VALUES: MacroValues = {
@@ -88,5 +90,41 @@ describe('macro strings', () => {
     const isSame = (text: string): boolean => isOfDomainAlone(parseMacroString(text)!)
     expect(isSame('_spf.%{d2}.%{o}%%')).toBe(true)
     for (const letter of ['s', 'l', 'i', 'p', 'v', 'h']) expect(isSame(`%{${letter}}.example`)).toBe(false)
+  })
+})
+
+describe('what the letters stand for in a check', () => {
+  const check = (clientIp: string, localPart: string | undefined, spec: string) => {
+    const asked: string[] = []
+    const zone = {
+      'a.example': { TXT: ['v=spf1 include:sub.a.example -all'] },
+      'sub.a.example': { TXT: [`v=spf1 exists:${spec}.e.example -all`] },
+      '7.2.0.192.in-addr.arpa': { PTR: ['other.example', 'mx.sub.a.example'] },
+      'other.example': { A: ['192.0.2.7'] },
+      'mx.sub.a.example': { A: ['192.0.2.7'] },
+    }
+    answerFromZone(checkHost({ clientIp, domain: 'a.example', localPart, helo: 'helo.example' }), zone, asked)
+    return asked.filter((question) => question.endsWith('.e.example'))
+  }
+  test.each([
+    ['%{i}.%{v}', '192.0.2.7', 'A 192.0.2.7.in-addr.e.example'],
+    [
+      '%{i}.%{v}',
+      '2001:db8::7',
+      'A 2.0.0.1.0.d.b.8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.ip6.e.example',
+    ],
+    ['%{s}', '192.0.2.7', 'A me@a.example.e.example'],
+    ['%{l}-%{o}', '192.0.2.7', 'A me-a.example.e.example'],
+    ['%{d}', '192.0.2.7', 'A sub.a.example.e.example'],
+    ['%{h}', '192.0.2.7', 'A helo.example.e.example'],
+    ['%{p}', '192.0.2.7', 'A mx.sub.a.example.e.example'],
+    ['%{p}', '192.0.2.8', 'A unknown.e.example'],
+  ])('%s of %s', (spec, clientIp, question) => {
+    expect(check(clientIp, 'me', spec)).toEqual([question])
+  })
+
+  test.each([undefined, ''])('a sender without a local part (%j) is the postmaster', (localPart) => {
+    expect(check('192.0.2.7', localPart, '%{l}')).toEqual(['A postmaster.e.example'])
+    expect(check('192.0.2.7', localPart, '%{s}')).toEqual(['A postmaster@a.example.e.example'])
   })
 })
