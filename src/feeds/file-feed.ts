@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs'
+import { constants, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { errnoText } from '../platform/errno-text.js'
-import { closeFile, openFile, readChunk } from '../platform/file-io.js'
+import { reasonOf } from '../platform/errno-text.js'
+import { openFile } from '../platform/file-io.js'
+import { PatientFile } from '../platform/patient-read.js'
 import { type FeedAnswer, FeedError, type FeedRequest } from './feed.js'
 
 /** Large reads, to keep the number of system calls for a big list small. */
@@ -14,8 +15,8 @@ const READ_BYTES = 1024 * 1024
  * Errors: `ERR_FEED_OPEN`, `ERR_FEED_READ` (a directory, for one), with the system's error as cause.
  */
 export async function openFileFeed(request: FeedRequest): Promise<FeedAnswer> {
-  const fd = await openFileForRead(request.location)
-  return { kind: 'body', body: readAll(fd), validator: {}, freshUntilSec: undefined }
+  const file = await openForRead(() => PatientFile.open(resolve('/', request.location)))
+  return { kind: 'body', body: readAll(file), validator: {}, freshUntilSec: undefined }
 }
 
 /** A change within this time of a read may leave the file's time unchanged. */
@@ -34,29 +35,33 @@ export function fileStamp(location: string, nowMs: number): string | undefined {
 }
 
 /** The descriptor of a source of method `file`. `ERR_FEED_OPEN`. */
-export async function openFileForRead(location: string): Promise<number> {
+export function openFileForRead(location: string): Promise<number> {
+  return openForRead(() => openFile(resolve('/', location), constants.O_RDONLY | constants.O_NONBLOCK))
+}
+
+async function openForRead<File>(open: () => Promise<File>): Promise<File> {
   try {
-    return await openFile(resolve('/', location), 'r')
+    return await open()
   } catch (error) {
     throw systemFailure('ERR_FEED_OPEN', error)
   }
 }
 
-async function* readAll(fd: number): AsyncGenerator<Uint8Array> {
+async function* readAll(file: PatientFile): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafe(READ_BYTES)
   try {
     for (;;) {
-      const bytesRead = await readChunk(fd, buffer, null)
+      const bytesRead = await file.read(buffer)
       if (bytesRead === 0) return
       yield buffer.subarray(0, bytesRead)
     }
   } catch (error) {
     throw systemFailure('ERR_FEED_READ', error)
   } finally {
-    await closeFile(fd)
+    await file.close()
   }
 }
 
 function systemFailure(code: 'ERR_FEED_OPEN' | 'ERR_FEED_READ', error: unknown): FeedError {
-  return new FeedError(code, errnoText((error as NodeJS.ErrnoException).code ?? 'EIO'), { cause: error })
+  return new FeedError(code, reasonOf(error), { cause: error })
 }

@@ -12,7 +12,6 @@ import {
   open,
   openSync,
   read,
-  readFileSync,
   readSync,
   rename,
   unlink,
@@ -57,30 +56,6 @@ export async function writeAll(fd: number, bytes: Uint8Array, position: number |
     const { bytesWritten } = await writeSome(fd, bytes, done, bytes.length - done, at)
     done += bytesWritten
   }
-}
-
-/** At most `maxBytes` from the start of a file, pipes and devices included. */
-export async function readStart(path: string, maxBytes: number): Promise<Buffer> {
-  const fd = await openFile(path, 'r')
-  try {
-    return await readUpTo(fd, maxBytes)
-  } finally {
-    await closeFile(fd)
-  }
-}
-
-/** At most `maxBytes` from the current position of an open file. */
-export async function readUpTo(fd: number, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let leftBytes = maxBytes
-  while (leftBytes > 0) {
-    const chunk = Buffer.allocUnsafe(Math.min(leftBytes, 65_536))
-    const bytesRead = await readChunk(fd, chunk, null)
-    if (bytesRead === 0) break
-    chunks.push(chunk.subarray(0, bytesRead))
-    leftBytes -= bytesRead
-  }
-  return Buffer.concat(chunks)
 }
 
 /**
@@ -138,15 +113,26 @@ export async function* readStoredChunks(path: string): AsyncGenerator<Uint8Array
 
 const STORED_CHUNK_BYTES = 256 * 1024
 
+/** Files that are read whole are small; anything longer is another file, or a device without end. */
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024
+
 /**
  * The whole content of a file that somebody else may have put there, by whatever name. Throws the error of the system, and
- * an error for a FIFO, where reading would wait for a writer for ever.
+ * an error for a FIFO, where reading would wait for a writer for ever, and for more than 64 MiB.
  */
 export function readWithoutWaiting(path: string): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     if (fstatSync(fd).isFIFO()) throw new Error('a FIFO, not a file')
-    return readFileSync(fd)
+    const chunks: Buffer[] = []
+    for (let totalBytes = 0; ; ) {
+      const chunk = Buffer.allocUnsafe(STORED_CHUNK_BYTES)
+      const bytesRead = readSync(fd, chunk, 0, chunk.length, null)
+      if (bytesRead === 0) return Buffer.concat(chunks)
+      chunks.push(chunk.subarray(0, bytesRead))
+      totalBytes += bytesRead
+      if (totalBytes > MAX_WHOLE_BYTES) throw new Error(`larger than ${MAX_WHOLE_BYTES} bytes`)
+    }
   } finally {
     closeSync(fd)
   }

@@ -3,7 +3,7 @@ import { MAX_CONF_BYTES, parseSpamdConf } from '../../codec/spamd-conf/spamd-con
 import type { ConfDiagnostic, ListEntry, SpamdList } from '../../codec/spamd-conf/spamd-list.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
-import { closeFile, openFile, readStart, readUpTo } from '../../platform/file-io.js'
+import { PatientFile, readPatiently } from '../../platform/patient-read.js'
 import { toDisplayText } from '../wire-text.js'
 import type { Configuration, ConfiguredList, Problem } from './configured-list.js'
 import type { ListSource } from './list-source.js'
@@ -24,7 +24,7 @@ export async function readConfiguration(path: string): Promise<ReadConfiguration
   let content: Buffer
   try {
     // One byte more than allowed, so that the parser notices the excess.
-    content = await readStart(path, MAX_CONF_BYTES + 1)
+    content = await readPatiently(path, MAX_CONF_BYTES + 1)
   } catch (error) {
     const reason = reasonOf(error)
     const problem: Problem = {
@@ -89,18 +89,18 @@ function sourceOf(list: SpamdList): ListSource {
 
 async function readMessage(message: NonNullable<SpamdList['message']>): Promise<string> {
   if (message.kind === 'text') return message.text
-  let fd: number
+  let file: PatientFile
   try {
-    fd = await openFile(resolve('/', message.path), 'r')
+    file = await PatientFile.open(resolve('/', message.path))
   } catch (error) {
     throw messageFailure(`Can't open message from ${message.path}`, error)
   }
   try {
-    return (await readUpTo(fd, MAX_MESSAGE_BYTES)).toString('latin1')
+    return (await file.readUpTo(MAX_MESSAGE_BYTES)).toString('latin1')
   } catch (error) {
     throw messageFailure(`Can't read from ${message.path}`, error)
   } finally {
-    await closeFile(fd)
+    await file.close()
   }
 }
 

@@ -1,11 +1,12 @@
 /** Opens spamd's sockets and files in this process: used by the parent on behalf of its child. */
 import { lookup } from 'node:dns/promises'
-import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { fstatSync } from 'node:fs'
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { readWithoutWaiting } from '../../platform/file-io.js'
+import { readPatiently } from '../../platform/patient-read.js'
 import { actAs, findUser, hasRights } from '../../platform/privileges.js'
 import { listenOnPath, type PathOptions } from './listen-on-path.js'
 import type { PrivilegedResources, TlsMaterial } from './spamd-resources.js'
@@ -31,7 +32,7 @@ export class OwnResources implements PrivilegedResources {
     const { listenAddresses, listenFds, settings } = this.#config
     const servers: Server[] = []
     try {
-      for (const fd of listenFds) servers.push(await listenOn({ fd }, LISTEN_FD_HINT, `listen-fd ${fd}`))
+      for (const fd of listenFds) servers.push(await listenOnInherited(fd))
       for (const name of listenAddresses) {
         const host = await resolveAddress(name)
         servers.push(
@@ -95,7 +96,7 @@ export class OwnResources implements PrivilegedResources {
       const owner = isSystemError(cause) && cause.code === 'EACCES' ? await findUser(user) : undefined
       if (owner === undefined) throw error
       try {
-        return actAs(owner, () => readFileSync(key))
+        return actAs(owner, () => readWithoutWaiting(key))
       } catch {
         throw error
       }
@@ -142,6 +143,29 @@ async function listenOn(
   return server
 }
 
+/**
+ * Checked before Node gets the number: it would poll its own descriptors in our name, and crash or hang. An inherited
+ * socket has an address only if it is of TCP.
+ */
+async function listenOnInherited(fd: number): Promise<Server> {
+  const what = `listen-fd ${fd}`
+  const fail = (reason: string, cause?: unknown): never => {
+    throw new AppError('ERR_SPAMD_LISTEN', `${what}: ${reason}`, { hint: LISTEN_FD_HINT, cause })
+  }
+  let isSocket: boolean
+  try {
+    isSocket = fstatSync(fd).isSocket()
+  } catch (error) {
+    return fail(reasonOf(error), error)
+  }
+  if (!isSocket) return fail('not a socket')
+  const server = await listenOn({ fd }, LISTEN_FD_HINT, what)
+  const address = server.address()
+  if (typeof address === 'object' && address !== null) return server
+  server.close()
+  return fail('not a TCP socket')
+}
+
 /** Makes the server listen; rejects with `WHAT: REASON` and a hint that says which socket is meant. */
 function listening(
   server: Server,
@@ -170,7 +194,7 @@ async function readTlsFile(path: string, what: 'certificate' | 'key'): Promise<B
 async function readOptionalFile(path: string): Promise<Buffer | undefined> {
   let content: Buffer
   try {
-    content = await readFile(path)
+    content = await readPatiently(path, MAX_FILE_BYTES + 1)
   } catch (error) {
     if (isSystemError(error) && error.code === 'ENOENT') return undefined
     throw new AppError('ERR_SPAMD_FILE', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })

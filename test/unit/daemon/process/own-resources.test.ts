@@ -1,5 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { fstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { SpamdConfig } from '../../../../src/app/spamd-config.js'
 import { parseSpamdOptions } from '../../../../src/cli/spamd/parse-spamd-options.js'
@@ -48,5 +52,61 @@ describe('addresses that cannot be had', () => {
     })
     expect(warn).not.toHaveBeenCalled()
     warn.mockRestore()
+  })
+})
+
+describe('inherited descriptors that are no listening TCP socket', () => {
+  const inherit = (fd: number) => new OwnResources(configOf('--listen-fd', String(fd))).openSmtpListeners()
+  const HINT = 'must be a listening socket passed by the starting program'
+
+  test.runIf(process.platform === 'linux')(
+    'every open descriptor of this process but a socket is refused before the runtime polls it',
+    async () => {
+      const fds = readdirSync('/proc/self/fd').map(Number)
+      const others = fds.filter((fd) => {
+        try {
+          return !fstatSync(fd).isSocket()
+        } catch {
+          return false
+        }
+      })
+      // Among them what the runtime itself waits for events with.
+      expect(others.some((fd) => readlinkSync(`/proc/self/fd/${fd}`).includes('anon_inode'))).toBe(true)
+      for (const fd of others) {
+        const message = `listen-fd ${fd}: not a socket`
+        await expect(inherit(fd), `descriptor ${fd}`).rejects.toMatchObject({ message, hint: HINT })
+      }
+    },
+  )
+
+  test('a closed one', async () => {
+    await expect(inherit(9999)).rejects.toMatchObject({
+      message: 'listen-fd 9999: Bad file descriptor',
+      hint: HINT,
+    })
+  })
+
+  test('a listening socket of another family', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'spamd-listen-fd-'))
+    const server = createServer().listen(join(folder, 'socket'))
+    servers.push(server)
+    await once(server, 'listening')
+    const { fd } = (server as Server & { _handle: { fd: number } })._handle
+    const script = join(import.meta.dirname, '../../../support/spamd/open-inherited.ts')
+    const run = spawnSync(process.execPath, ['--import', 'tsx', script], {
+      stdio: ['ignore', 'pipe', 'inherit', fd],
+      encoding: 'utf8',
+    })
+    rmSync(folder, { recursive: true })
+    expect(run.stdout).toBe('listen-fd 3: not a TCP socket\n')
+  })
+})
+
+describe('files that have no end or no writer', () => {
+  test('a device is read up to the largest size', async () => {
+    const resources = new OwnResources(configOf('--allowed-domains', '/dev/zero'))
+    await expect(resources.readAllowedDomains()).rejects.toMatchObject({
+      message: 'cannot read /dev/zero: larger than 67108864 bytes',
+    })
   })
 })
