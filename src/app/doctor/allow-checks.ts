@@ -44,7 +44,7 @@ async function checkFilled(
   if (tables.kind === 'unseen') return
   const held = tables.counts.get(name)
   if (held === undefined) {
-    const fix = 'take the rules of docs/examples that came with this version'
+    const fix = 'install the rules of docs/examples that came with this version'
     findings.error('allow.filled', `the packet filter has no table ${name}: exceptions have no effect`, fix)
   } else if (held !== networkCount) {
     const message = `table ${name} holds ${countText(held, 'network')}, but ${networkCount === 1 ? '1 is' : `${networkCount} are`} allowed`

@@ -66,7 +66,7 @@ async function checkContent(path: string, findings: Findings): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const fix = error.hint ?? (isPostgresLocation(path) ? 'start the server, or mend SPAMD_DB' : undefined)
+    const fix = error.hint ?? (isPostgresLocation(path) ? 'start the server, or correct SPAMD_DB' : undefined)
     findings.error('database', error.message, fix)
   }
 }

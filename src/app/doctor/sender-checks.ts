@@ -23,7 +23,7 @@ export function checkSenders(context: DoctorContext, findings: Findings): void {
     findings.warning(
       'spamd.dns',
       message,
-      `look at /etc/resolv.conf or --dns-server; ${logCommand(context, 'spamd')}`,
+      `check /etc/resolv.conf or --dns-server; ${logCommand(context, 'spamd')}`,
     )
   } else
     findings.ok(

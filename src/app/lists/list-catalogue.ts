@@ -29,7 +29,7 @@ export const LIST_CATALOGUE: readonly CatalogueEntry[] = [
     location: 'www.spamhaus.org/drop/drop_v4.json',
     families: '4',
     format: 'JSON lines; the record count of the last line is checked',
-    pace: 'once a day is enough, never more than once an hour: hasty clients are firewalled',
+    pace: 'once a day is enough, never more than once an hour: clients that fetch more often are blocked',
     terms: 'credit and copyright note must stay; see www.spamhaus.org/drop/',
   },
   {
@@ -80,7 +80,7 @@ export const LIST_CATALOGUE: readonly CatalogueEntry[] = [
     families: '4',
     format: 'CIDR, # header',
     pace: 'changes daily to hourly; its GitHub mirror has been frozen since 2026-03-30',
-    terms: 'those of its sources',
+    terms: 'see the terms of its sources',
   },
   {
     name: 'uceprotect-1',

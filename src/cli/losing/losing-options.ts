@@ -39,13 +39,13 @@ export function losingQueryOf(options: OptionValues): { forSec: number; minAddre
     })
   }
   if (forSec === undefined || forSec === 0) {
-    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} is no duration`, {
+    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} is not a duration`, {
       hint: 'for example 12h or 3d',
     })
   }
   const text = options.last('min-addresses')
   if (text !== undefined && !/^[1-9][0-9]{0,5}$/.test(text)) {
-    throw new AppError('ERR_USAGE', `--min-addresses: ${JSON.stringify(text)} is no number of addresses`, {
+    throw new AppError('ERR_USAGE', `--min-addresses: ${JSON.stringify(text)} is not a number of addresses`, {
       hint: 'a whole number from 1',
     })
   }

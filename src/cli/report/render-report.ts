@@ -94,8 +94,8 @@ function findings({ findings: all }: ReportData): Html {
   )
   if (wrong.length === 0) {
     return section(
-      'What the doctor says',
-      html`<p><span class="level ok">all well</span> <span class="dim">${counts}</span></p>`,
+      'Findings of spamdctl doctor',
+      html`<p><span class="level ok">no problems</span> <span class="dim">${counts}</span></p>`,
     )
   }
   const order = (level: string): number => (level === 'error' ? 0 : 1)

@@ -88,6 +88,6 @@ function watchSeconds(text: string | undefined): number | undefined {
   if (seconds >= MIN_WATCH_SEC && seconds <= MAX_WATCH_SEC) return seconds
   throw new AppError(
     'ERR_USAGE',
-    `--watch: ${JSON.stringify(text)} is no number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
+    `--watch: ${JSON.stringify(text)} is not a number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
   )
 }

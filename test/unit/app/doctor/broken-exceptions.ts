@@ -143,7 +143,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
       id: 'spamd.dns',
       level: 'warning',
       message: 'DNS does not answer spamd: 412 of 415 queries failed, so SPF and DNS lists have no effect',
-      fix: 'look at /etc/resolv.conf or --dns-server; journalctl -u spamd',
+      fix: 'check /etc/resolv.conf or --dns-server; journalctl -u spamd',
     },
     isDocumented: true,
   },

@@ -279,7 +279,7 @@ describe('the file', () => {
     [['--watch', '60'], 'no file for the page'],
     [['--json', '--watch', '60'], '--watch needs --output FILE'],
     [['--output', '-', '--watch', '60'], '--watch needs --output FILE'],
-    [['--output', 'x', '--watch', '1'], '--watch: "1" is no number of seconds from 5 to 604800'],
+    [['--output', 'x', '--watch', '1'], '--watch: "1" is not a number of seconds from 5 to 604800'],
     [['--output', 'x', '--since', 'x'], '--since: "x" is not a duration'],
   ])('%j is refused', async (argv, message) => {
     await expect(runReport(optionsOf(...argv), parts().parts)).rejects.toMatchObject({
