@@ -37,8 +37,8 @@ export interface LinkOptions {
 /** A transaction that lost against another is retried this many times, after growing pauses up to this. */
 const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
-/** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const IN_ORDER = 'BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off'
+/** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */
 const SKEW_SEC = 2
