@@ -220,7 +220,7 @@ function compareHand(one: HandRegister, other: HandRegister): number {
     JSON.stringify([pinned, kind, expire ?? -1, comment ?? ''])
   const difference = compareStamps(one.stamp, other.stamp)
   if (difference !== 0) return difference
-  return fields(one) < fields(other) ? -1 : fields(one) > fields(other) ? 1 : 0
+  return fields(one) < fields(other) ? -1 : 1
 }
 
 /** When and where a tuple was seen. */
