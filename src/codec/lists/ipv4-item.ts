@@ -4,7 +4,7 @@ import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { canEndIpv4Pair, ipv4MaskBits, ipv4PrefixOfMask, isIpv4MaskNoEnd } from './netmask.js'
 import { PrefixNumber, splitNumber } from './prefix-number.js'
-import { looksLikeIpv6, remarkBehind } from './text-behind.js'
+import { looksLikeIpv6, numberBehind, remarkBehind } from './text-behind.js'
 
 const TAB = 0x09
 const SLASH = 0x2f
@@ -141,6 +141,10 @@ export class Ipv4ItemReader {
 
   #addAlone(first: number, bytes: Uint8Array, at: number, end: number): ItemOutcome {
     this.#sink.remark ??= remarkBehind(this.#scanner, bytes, at, end)
+    const number = this.#sink.remark === undefined ? numberBehind(bytes, at, end) : undefined
+    if (number !== undefined && number >= 8 && number < 32 && (first & (0xffffffff >>> number)) === 0) {
+      this.#sink.remark = 'prefix-apart'
+    }
     return this.#sink.addIpv4Address(first)
   }
 

@@ -5,7 +5,7 @@ import type { ItemOutcome, ItemSink } from './item-sink.js'
 import { isItemEnd, SeparatorRun, skipBlanks, skipColumnMarks, wordToEnd } from './list-bytes.js'
 import { canEndIpv4Pair, ipv6MaskBits, ipv6PrefixOfMask, isIpv6MaskNoEnd } from './netmask.js'
 import { PrefixNumber, splitNumber } from './prefix-number.js'
-import { looksLikeIpv6, remarkBehind } from './text-behind.js'
+import { looksLikeIpv6, numberBehind, remarkBehind } from './text-behind.js'
 
 const SLASH = 0x2f
 
@@ -112,6 +112,10 @@ export class Ipv6ItemReader {
 
   #addAlone(bytes: Uint8Array, at: number, end: number): ItemOutcome {
     this.#sink.remark ??= remarkBehind(this.#other, bytes, at, end)
+    const number = this.#sink.remark === undefined ? numberBehind(bytes, at, end) : undefined
+    if (number !== undefined && number >= 16 && number < 128 && !hasHostBits(this.#first, 0, number)) {
+      this.#sink.remark = 'prefix-apart'
+    }
     return this.#sink.addIpv6Network(this.#first, 128, this.#hadQuad)
   }
 

@@ -14,6 +14,13 @@ interface KnownFields {
   records?: unknown
   cidr?: unknown
   ip?: unknown
+  error?: unknown
+  errors?: unknown
+  message?: unknown
+  detail?: unknown
+  status?: unknown
+  success?: unknown
+  ok?: unknown
 }
 
 /** Reads one line that begins with an opening brace. Never throws. */
@@ -25,8 +32,23 @@ export function readJsonLine(bytes: Uint8Array): JsonLine {
     return { kind: 'metadata', recordCount: typeof count === 'number' ? count : undefined }
   }
   const address = record.cidr ?? record.ip
+  if (isRefusal(record)) return { kind: 'unknown' }
   if (typeof address !== 'string') return { kind: 'unknown' }
   return { kind: 'record', address: new TextEncoder().encode(address) }
+}
+
+/**
+ * True for the answer of a service that refused: `{"error":"rate limited","ip":"192.0.2.1"}` names who asked, often our own
+ * address, and comes with status 200 from some. Source: RFC 9457 (`status`, `detail`), and what web services send.
+ */
+function isRefusal({ error, errors, message, detail, status, success, ok }: KnownFields): boolean {
+  if (success === false || ok === false) return true
+  if ([error, errors, message, detail].some((value) => value !== undefined && !isNothing(value))) return true
+  return typeof status === 'number' ? status >= 400 : /^(?:error|fail)/i.test(String(status))
+}
+
+function isNothing(value: unknown): boolean {
+  return value === null || value === false || value === '' || (Array.isArray(value) && value.length === 0)
 }
 
 function parseObject(bytes: Uint8Array): KnownFields | undefined {

@@ -4,8 +4,8 @@ import { type ItemOutcome, ItemSink } from './item-sink.js'
 import { isBlank } from './list-bytes.js'
 import { ListItemReader } from './list-item.js'
 import { readJsonLine } from './list-json-line.js'
-import { RbldnsdItemReader, startsRbldnsdZone } from './rbldnsd-item.js'
-import { hasLoneReturn } from './text-behind.js'
+import { isDefaultValue, RbldnsdItemReader, startsRbldnsdZone } from './rbldnsd-item.js'
+import { hasLoneReturn, looksLikeIpv6 } from './text-behind.js'
 
 /**
  * Kind of one line of a list: an item (see `ItemOutcome`), nothing to read (`ignored`, or `lone-cr` for a comment
@@ -30,8 +30,12 @@ const IPSET_CONTROL = /^(?:(?:create|flush|destroy|swap|rename)[ \t]|COMMIT[ \t]
 /** `add SET ADDRESS OPTIONS`; group 1 ends where the address starts. */
 const IPSET_ADD = /^(add[ \t]+[^ \t]+[ \t]+)[^ \t]/
 const IPSET_NOMATCH = /[ \t]nomatch(?:[ \t]|$)/
+/** A comment of ipset may contain any word. */
+const QUOTED = /"[^"]*(?:"|$)/g
 /** The expressions above are matched with at most this many bytes of a line; set names have up to 31. */
 const KEYWORD_BYTES = 256
+/** Options of ipset may follow a comment of 255 bytes. */
+const IPSET_LINE_BYTES = 2048
 
 /** How many JSON records a list announced and how many it contained. */
 export interface RecordMismatch {
@@ -97,8 +101,7 @@ export class ListLineReader {
     if (this.#column !== undefined) return this.#readRow(this.#column, bytes, start, end)
     if (byte === OPENING_BRACE) return this.#readJson(bytes, at, end)
     if (byte === DOLLAR || (byte === COLON && (at + 1 === end || bytes[at + 1] !== COLON))) {
-      this.#readZoneLine(textOf(bytes, at, end))
-      return 'ignored'
+      return this.#readZoneLine(textOf(bytes, at, end))
     }
     if (byte === EXCLAMATION_MARK) return this.#readExclusion(bytes, at + 1, end)
     if (this.isZone) return this.#zoneItems.read(bytes, at, end, this.#collector)
@@ -142,10 +145,12 @@ export class ListLineReader {
     return outcome === 'accepted' ? 'excluded' : outcome
   }
 
-  /** A directive or a default value. */
-  #readZoneLine(text: string): void {
+  /** A directive or a default value; `:2001:db8::1` is an address behind a colon. */
+  #readZoneLine(text: string): LineOutcome {
     if (this.#canBeZone && startsRbldnsdZone(text)) this.isZone = true
     if (this.isZone) this.#zoneItems.readDirective(text)
+    const bytes = Buffer.from(text, 'latin1')
+    return !isDefaultValue(text) && looksLikeIpv6(bytes, 1, bytes.length) ? 'unknown' : 'ignored'
   }
 
   #readKeywordLine(bytes: Uint8Array, start: number, end: number): LineOutcome {
@@ -153,12 +158,13 @@ export class ListLineReader {
     if (IPSET_CONTROL.test(text)) return 'ignored'
     const addressAt = IPSET_ADD.exec(text)?.[1]?.length
     if (addressAt === undefined) return 'unknown'
-    if (!IPSET_NOMATCH.test(text)) return this.#items.read(bytes, start + addressAt, end, this.#collector)
+    const options = textOf(bytes, start, end, IPSET_LINE_BYTES).replace(QUOTED, '""')
+    if (!IPSET_NOMATCH.test(options)) return this.#items.read(bytes, start + addressAt, end, this.#collector)
     const outcome = this.#items.read(bytes, start + addressAt, end, this.#excluded)
     return outcome === 'accepted' ? 'nomatch' : outcome
   }
 }
 
-function textOf(bytes: Uint8Array, start: number, end: number): string {
-  return String.fromCharCode(...bytes.subarray(start, Math.min(end, start + KEYWORD_BYTES)))
+function textOf(bytes: Uint8Array, start: number, end: number, maxBytes = KEYWORD_BYTES): string {
+  return String.fromCharCode(...bytes.subarray(start, Math.min(end, start + maxBytes)))
 }

@@ -100,6 +100,8 @@ const NOTE_MESSAGES: Readonly<Record<LineNoteKind, string>> = {
   'max-range': 'ranges larger than $MAXRANGE4 of the zone file were refused',
   'second-address': 'only the first of several addresses on a line was read',
   path: 'addresses followed by a slash without prefix length were read as single addresses',
+  'prefix-apart':
+    'addresses with a number behind them that may be a prefix length were read as single addresses',
   joined: 'text joined to an address was ignored',
   'lone-cr': 'lines were read only up to a carriage return inside them',
   'leading-zeros': 'numbers with leading zeros were read as decimal',

@@ -50,18 +50,21 @@ function isRestEmpty(bytes: Uint8Array, at: number, end: number): boolean {
   return next === end || bytes[next] === HASH || bytes[next] === SEMICOLON
 }
 
-const CARRIAGE_RETURN = 0x0d
+/** What may have slipped between the digits of a number: a carriage return, comma, colon or semicolon. */
+const MISPRINTS = new Set([0x0d, ...Buffer.from(',:;')])
 
 /**
- * The number that a prefix length makes with digits behind it, as `2 4` makes 24: the blank may be a misprint.
- * undefined when no such digits follow.
+ * The number that a prefix length makes with digits behind it, as `2 4` or `2,4` makes 24: what is between may be a
+ * misprint. undefined when no such digits follow.
  */
 export function splitNumber(
   { value, end: at }: PrefixNumber,
   bytes: Uint8Array,
   end: number,
 ): number | undefined {
-  const next = skipBlanks(bytes, bytes[at] === CARRIAGE_RETURN ? at + 1 : at, end)
+  let next = at
+  while (next < end && MISPRINTS.has(bytes[next]!)) next += 1
+  next = skipBlanks(bytes, next, end)
   let number = value
   let place = next
   for (; place < end && isDigit(bytes[place]) && place < next + 3; place += 1) {

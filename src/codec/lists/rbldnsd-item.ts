@@ -19,11 +19,18 @@ const GROUPS = 8
 /** A directive that limits the size of ranges, as a number of addresses or as a prefix length. */
 const MAX_RANGE = /^\$maxrange4[ \t]+(\/?)([0-9]{1,10})[ \t]*$/i
 /** Directives, default values and numbered texts, which only zone files of rbldnsd have. */
-const ZONE_START = /^(?:\$(?:soa|ns|ttl|timestamp|maxrange4|dataset|[0-9=])|:[0-9.]*:|:[0-9.]+$)/i
+const ZONE_DIRECTIVE = /^\$(?:soa|ns|ttl|timestamp|maxrange4|dataset|[0-9=])/i
+/** `:127.0.0.2:text`, `:2:text`, `::text`, and the first two without text. */
+const DEFAULT_VALUE = /^:(?:(?:[0-9]{1,3}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?::|$)|:)/
 
 /** True for a line that, before any entry, shows that the file is a zone of rbldnsd. */
 export function startsRbldnsdZone(line: string): boolean {
-  return ZONE_START.test(line)
+  return ZONE_DIRECTIVE.test(line) || isDefaultValue(line)
+}
+
+/** True for the value and text with which a zone answers for the items that follow. */
+export function isDefaultValue(line: string): boolean {
+  return DEFAULT_VALUE.test(line)
 }
 
 /** Reads items of zone files of rbldnsd. */

@@ -1,12 +1,12 @@
 import { type AddressScanner, isDigit, isHexDigit } from './address-scanner.js'
-import { isBlank, isItemEnd, isLetter, skipBlanks } from './list-bytes.js'
+import { isBlank, isItemEnd, isLetter, skipColumnMarks } from './list-bytes.js'
 
 /**
  * Remark about an accepted item: `second-address`, another address on the line was left out; `path`, no prefix length
- * follows the slash; `joined`, text follows the address without a blank; `lone-cr`, a carriage return within the
+ * follows the slash; `prefix-apart`, a number that may be meant as one follows; `joined`, text follows the address without a blank; `lone-cr`, a carriage return within the
  * line; `leading-zeros`, numbers such as `010`, which are decimal here and octal elsewhere.
  */
-export type ItemRemark = 'second-address' | 'path' | 'joined' | 'lone-cr' | 'leading-zeros'
+export type ItemRemark = 'second-address' | 'path' | 'prefix-apart' | 'joined' | 'lone-cr' | 'leading-zeros'
 
 const CARRIAGE_RETURN = 0x0d
 const HASH = 0x23
@@ -35,8 +35,20 @@ export function remarkBehind(
   while (next < end && bytes[next] !== SLASH && isItemEnd(bytes, next, end) && !beginsComment(bytes, next))
     next += 1
   if (bytes[next] !== SLASH) return undefined
-  const number = skipBlanks(bytes, next + 1, end)
+  const number = skipColumnMarks(bytes, next + 1, end)
   return number < end && isDigit(bytes[number]) ? 'path' : undefined
+}
+
+/**
+ * The number in the column behind an address, as in `192.0.2.0,24`: a prefix length or a count of something. undefined if
+ * there is none.
+ */
+export function numberBehind(bytes: Uint8Array, at: number, end: number): number | undefined {
+  const next = skipColumnMarks(bytes, at, end)
+  let place = next
+  while (place < end && isDigit(bytes[place])) place += 1
+  if (next === at || place === next || place > next + 3 || !isItemEnd(bytes, place, end)) return undefined
+  return Number(String.fromCharCode(...bytes.subarray(next, place)))
 }
 
 /** True if a carriage return is followed by more than carriage returns and blanks. */
