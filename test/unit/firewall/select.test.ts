@@ -22,6 +22,43 @@ describe('the chosen back end', () => {
     expect([...new Set(calls.map(({ program }) => program))]).toEqual(want)
   })
 
+  test.each([
+    ['pf', { '/my/pfctl': 60, '/sbin/sysctl': 10 }],
+    ['nft', { '/my/nft': 180 }],
+    ['ipset', { '/my/ipset': 180 }],
+  ] as const)('%s is given up after so many seconds: %j', async (choice, want) => {
+    const seconds: Record<string, number> = {}
+    const { runner } = scriptedRunner(() => undefined)
+    const firewall = selectFirewall({
+      choice,
+      system: 'freebsd',
+      ...programs,
+      runner: (request) => {
+        seconds[request.program] = request.timeoutMs / 1000
+        return runner(request)
+      },
+    })
+    await firewall.replaceTable(NETWORKS, contentOf([]))
+    expect(seconds).toEqual(want)
+  })
+
+  test('ipset without a path is that of the system', async () => {
+    const { runner, calls } = scriptedRunner(() => undefined)
+    const { ipset: _, ...others } = programs
+    const firewall = selectFirewall({ choice: 'ipset', system: 'linux', runner, ...others })
+    await firewall.readTable(NETWORKS)
+    expect(calls[0]!.program).toBe('/usr/sbin/ipset')
+  })
+
+  test('notices of pf are passed on', async () => {
+    const notices: string[] = []
+    const { runner } = scriptedRunner(() => ({ stderrTail: 'pfctl: a warning\n' }))
+    const onNotice = (message: string) => void notices.push(message)
+    const firewall = selectFirewall({ choice: 'pf', system: 'openbsd', runner, onNotice, ...programs })
+    await firewall.replaceTable(NETWORKS, contentOf([]))
+    expect(notices).toEqual(['/my/pfctl: pfctl: a warning'])
+  })
+
   test('none holds no table and still refuses what no packet filter may get', async () => {
     const firewall = selectFirewall({ choice: 'none', system: 'linux', ...programs })
     expect(await firewall.readTable(NETWORKS)).toBeUndefined()
