@@ -113,12 +113,14 @@ function buildNativeModules(major) {
     run('strip', ['--strip-unneeded', join(target, file)])
     linkNative(join('node_modules', name), file)
   }
-  const own = join(work, `build-${abi}`, 'user-ids')
+  const own = join(work, `build-${abi}`, 'own')
   cpSync(join(root, OWN_NATIVE), own, { recursive: true })
   compile(own)
-  cpSync(join(own, 'build/Release/user_ids.node'), join(target, 'user_ids.node'))
-  run('strip', ['--strip-unneeded', join(target, 'user_ids.node')])
-  linkNative(OWN_NATIVE, 'user_ids.node')
+  for (const file of ['user_ids.node', 'nft_generation.node']) {
+    cpSync(join(own, 'build/Release', file), join(target, file))
+    run('strip', ['--strip-unneeded', join(target, file)])
+    linkNative(OWN_NATIVE, file)
+  }
 }
 
 /** The packages look where npm builds; postinst points `current` at the folder for the installed Node. */

@@ -1,4 +1,4 @@
-// Run by npm after it has installed the package: compiles the module user_ids, and better-sqlite3 again if the
+// Run by npm after it has installed the package: compiles our native modules, and better-sqlite3 again if the
 // installed one is incompatible with this Node. If one of them fails, the installation does not: what is missing is
 // reported.
 import { spawnSync } from 'node:child_process'
@@ -15,7 +15,9 @@ const built = spawnSync(`node-gyp rebuild --silent --directory="${native}"`, {
   stdio: 'inherit',
 })
 if (built.status !== 0) {
-  say('the module user_ids is not built: root cannot change users where Node refuses to')
+  say(
+    'our native modules are not built: root cannot change users where Node refuses to, and nft is run every two seconds',
+  )
 }
 
 if (!survivesCollection()) {

@@ -92,8 +92,11 @@ fi
 
 # node_modules is up to date if it was made from this lock file for this Node.
 stamp=node_modules/.spamdctl-setup
+own_modules=src/platform/native/build/Release
+built=$own_modules/user_ids.node
+if [ "$(uname -s)" = Linux ]; then built=$own_modules/nft_generation.node; fi
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
-if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e src/platform/native/build/Release/user_ids.node ]; then
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e "$built" ]; then
   say 'installing the npm packages'
   # The native modules are compiled if no prebuilt ones can be fetched. If Node's headers are installed with it, no
   # download from nodejs.org is needed for that.

@@ -57,6 +57,11 @@ export interface Firewall {
    * it.
    */
   watchLoss(onLost: () => void): () => void
+  /**
+   * How often the packet filter was seen changed by another program since the first call, whatever was changed; undefined
+   * or absent if that cannot be told.
+   */
+  changesByOthers?(): Promise<number | undefined>
   limits(): Promise<TableLimits>
   /** One line for people: which program and table system is used. */
   describe(): string

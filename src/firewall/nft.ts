@@ -2,6 +2,7 @@
 import { AppError } from '../platform/app-error.js'
 import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
+import { ForeignChanges, type ReadGeneration } from './foreign-changes.js'
 import {
   familySetNames,
   NFT_TABLE,
@@ -17,9 +18,12 @@ import { watchNftTable } from './watch-nft.js'
 export class NftFirewall implements Firewall {
   readonly name = 'nft'
   readonly #tool: FirewallTool
+  readonly #foreign: ForeignChanges
 
-  constructor(tool: FirewallTool) {
+  /** Without `readGeneration` nft is asked every two seconds whether its table is there. */
+  constructor(tool: FirewallTool, readGeneration: ReadGeneration = () => undefined) {
     this.#tool = tool
+    this.#foreign = new ForeignChanges(readGeneration)
   }
 
   async replaceTable(table: TableSpec, content: TableContent): Promise<void> {
@@ -39,7 +43,11 @@ export class NftFirewall implements Firewall {
 
   /** Detects that a table was removed by `flush ruleset`, even if the same rules recreate it. */
   watchLoss(onLost: () => void): () => void {
-    return watchNftTable(this.#tool, onLost)
+    return watchNftTable(this.#tool, onLost, this.#foreign)
+  }
+
+  async changesByOthers(): Promise<number | undefined> {
+    return this.#foreign.count()
   }
 
   async readTable(table: TableSpec): Promise<string[] | undefined> {
@@ -66,7 +74,7 @@ export class NftFirewall implements Firewall {
 
   async #load(table: TableSpec, verb: string, script: Iterable<Uint8Array>): Promise<void> {
     try {
-      const result = await runFirewallTool(this.#tool, ['-f', '-'], script)
+      const result = await this.#foreign.duringOwn(() => runFirewallTool(this.#tool, ['-f', '-'], script))
       if (result.exitCode !== 0) throw this.#failure(table, toolFailure(this.#tool, result))
     } catch (error) {
       const hinted =

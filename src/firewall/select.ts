@@ -1,3 +1,4 @@
+import { readNftGeneration } from '../platform/nft-generation.js'
 import { type ProcessRunner, runProcess } from '../platform/run-process.js'
 import type { SystemName } from '../platform/settings.js'
 import type { Firewall, FirewallName } from './backend.js'
@@ -44,7 +45,7 @@ export function selectFirewall(options: FirewallOptions): Firewall {
         ...(options.onNotice === undefined ? undefined : { onNotice: options.onNotice }),
       })
     case 'nft':
-      return new NftFirewall(tool(options.nft, 'SPAMD_NFT', NFT_TIMEOUT_MS))
+      return new NftFirewall(tool(options.nft, 'SPAMD_NFT', NFT_TIMEOUT_MS), readNftGeneration)
     case 'ipset':
       return new IpsetFirewall(tool(options.ipset ?? '/usr/sbin/ipset', 'PATH', NFT_TIMEOUT_MS))
     case 'none':

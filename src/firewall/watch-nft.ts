@@ -1,9 +1,12 @@
 import { type FirewallTool, runFirewallTool } from './firewall-tool.js'
+import type { ForeignChanges } from './foreign-changes.js'
 import { NFT_TABLE } from './nft-script.js'
 
 /** An empty set of ours in the table: when it is gone, so is everything else in the table. */
 const WATCH_SET = `${NFT_TABLE} spamd-watch`
 const INTERVAL_MS = 2000
+/** The same while the kernel says, in microseconds, that nothing has changed. */
+const QUICK_INTERVAL_MS = 1000
 
 const words = (text: string): string[] => text.split(' ')
 const LOOK = words(`list set ${WATCH_SET}`)
@@ -11,24 +14,36 @@ const MAKE = words(`add table ${NFT_TABLE} ; add set ${WATCH_SET} { type ipv4_ad
 
 /**
  * Calls `onLost` within two seconds after the table was removed, even if rules with a table of that name were
- * loaded at once, until the returned function is called. It looks for a set of its own, because listing that
- * takes four milliseconds regardless of the content of the table. `nft monitor`, which would report at once,
+ * loaded at once, until the returned function is called. It looks for a set of its own whenever the generation of the
+ * ruleset has changed, because listing that takes four milliseconds regardless of the content of the table; nft(8) is not
+ * run while nothing changes. `nft monitor`, which would report at once,
  * reads all sets when it starts and keeps each element of each later transaction: 7 MB for every replacement
  * of 20,000 addresses (nft 1.0.6).
  */
-export function watchNftTable(tool: FirewallTool, onLost: () => void): () => void {
+export function watchNftTable(tool: FirewallTool, onLost: () => void, foreign: ForeignChanges): () => void {
   let isStopped = false
   let isMade = false
   let timer: NodeJS.Timeout | undefined
+  /** That of the last look that found the set. */
+  let seenGeneration: number | undefined
+  let waitMs = INTERVAL_MS
   const look = async (): Promise<void> => {
+    // Read before the look: what changes meanwhile is looked at again.
+    const generation = foreign.readGeneration()
+    const isUnchanged = generation !== undefined && generation === seenGeneration
+    waitMs = isUnchanged ? QUICK_INTERVAL_MS : INTERVAL_MS
+    if (isUnchanged) return
+    seenGeneration = undefined
     const { exitCode, stderrTail } = await runFirewallTool(tool, LOOK)
     if (exitCode === 0) {
       isMade = true
+      seenGeneration = generation
       return
     }
     if (!stderrTail.includes('No such file or directory')) return
     const wasMade = isMade
-    isMade = (await runFirewallTool(tool, MAKE)).exitCode === 0
+    const made = await foreign.duringOwn(() => runFirewallTool(tool, MAKE))
+    isMade = made.exitCode === 0
     // Reported once the set is back: a later removal is another loss.
     if (wasMade && !isStopped) onLost()
   }
@@ -37,7 +52,7 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void): () => voi
     void look()
       .catch(() => undefined)
       .then(() => {
-        if (!isStopped) timer = setTimeout(run, INTERVAL_MS).unref()
+        if (!isStopped) timer = setTimeout(run, waitMs).unref()
       })
   }
   run()

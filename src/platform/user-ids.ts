@@ -4,10 +4,8 @@
  * with the system's libuv, such as that of Debian 13, cannot tell and always refuses; there a small native
  * module makes the calls, after making sure that io_uring is off. ADR 12.
  */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { AppError, isSystemError } from './app-error.js'
+import { loadNativeModule } from './native-module.js'
 
 /** setgroups(2), setgid(2), setegid(2), setuid(2) and seteuid(2); each throws the error of the system. */
 export interface UserIds {
@@ -17,11 +15,6 @@ export interface UserIds {
   setuid(uid: number): void
   seteuid(uid: number): void
 }
-
-const NATIVE = [
-  'native/build/Release/user_ids.node',
-  '../../../src/platform/native/build/Release/user_ids.node',
-]
 
 let known: UserIds | undefined
 
@@ -64,10 +57,8 @@ function loadNative(): UserIds {
       },
     )
   }
-  const path = NATIVE.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) =>
-    existsSync(file),
-  )
-  if (path === undefined) {
+  const native = loadNativeModule('user_ids')
+  if (native === undefined) {
     throw new AppError(
       'ERR_PRIVILEGES_DROP',
       'this Node cannot change users, and the module that can is not built',
@@ -76,7 +67,7 @@ function loadNative(): UserIds {
       },
     )
   }
-  return createRequire(import.meta.url)(path) as UserIds
+  return native as UserIds
 }
 
 /**

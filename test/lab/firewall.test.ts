@@ -55,6 +55,12 @@ const tool = (program: string): FirewallTool => ({
     }),
 })
 
+const NATIVE = join(import.meta.dirname, '../../src/platform/native/build/Release/nft_generation.node')
+
+/** The generation in the namespace, which readNftGeneration() would read in ours. */
+const generationInside = (): number =>
+  Number(inside(process.execPath, '-p', `require(${JSON.stringify(NATIVE)}).readGeneration()`))
+
 const hasNft = hasTool('nft', 'list', 'ruleset')
 const hasIpset = hasTool('ipset', 'list')
 
@@ -77,34 +83,58 @@ describe.skipIf(!hasNft)('nftables', () => {
     largeCount: 100_000,
   })
 
-  test('the table going by a flush of the ruleset is told, also when the rules bring it back, a set flushed by hand is not', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'nft-watch-'))
-    const program = join(folder, 'nft')
-    writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${NAMESPACE} nft "$@"\n`, { mode: 0o755 })
-    const firewall = new NftFirewall({ ...tool(program), program })
-    const isWatched = (): Promise<unknown> =>
-      vi.waitFor(() => nft('list set inet spamd spamd-watch'), PATIENCE)
-    nft('flush ruleset')
-    let losses = 0
-    const stop = firewall.watchLoss(() => {
-      losses += 1
-    })
-    try {
-      await isWatched()
-      await firewall.replaceTable(HOSTS, contentOf(['192.0.2.1/32']))
-      await firewall.changeTable(HOSTS, 'add', contentOf(['192.0.2.2/32']))
-      nft('add table inet other')
-      nft('flush set inet spamd spamd-white')
-      nft('delete table inet other')
+  test.each([
+    ['by looking', () => undefined],
+    ['by the generation of the ruleset', generationInside],
+  ])(
+    '%s, the table going by a flush of the ruleset is told, also when the rules bring it back, a set flushed by hand is not',
+    async (_, readGeneration) => {
+      const folder = mkdtempSync(join(tmpdir(), 'nft-watch-'))
+      const program = join(folder, 'nft')
+      writeFileSync(program, `#!/bin/sh\nexec ip netns exec ${NAMESPACE} nft "$@"\n`, { mode: 0o755 })
+      const firewall = new NftFirewall({ ...tool(program), program }, readGeneration)
+      const isWatched = (): Promise<unknown> =>
+        vi.waitFor(() => nft('list set inet spamd spamd-watch'), PATIENCE)
       nft('flush ruleset')
-      await isWatched()
-      await vi.waitFor(() => expect(losses).toBe(1), PATIENCE)
-      nft('flush ruleset ; add table inet spamd ; add set inet spamd spamd-white { type ipv4_addr; }')
-      await vi.waitFor(() => expect(losses).toBe(2), PATIENCE)
-    } finally {
-      stop()
-      rmSync(folder, { recursive: true })
-    }
+      let losses = 0
+      const stop = firewall.watchLoss(() => {
+        losses += 1
+      })
+      try {
+        await isWatched()
+        await firewall.replaceTable(HOSTS, contentOf(['192.0.2.1/32']))
+        await firewall.changeTable(HOSTS, 'add', contentOf(['192.0.2.2/32']))
+        nft('add table inet other')
+        nft('flush set inet spamd spamd-white')
+        nft('delete table inet other')
+        nft('flush ruleset')
+        await isWatched()
+        await vi.waitFor(() => expect(losses).toBe(1), PATIENCE)
+        nft('flush ruleset ; add table inet spamd ; add set inet spamd spamd-white { type ipv4_addr; }')
+        await vi.waitFor(() => expect(losses).toBe(2), PATIENCE)
+      } finally {
+        stop()
+        rmSync(folder, { recursive: true })
+      }
+    },
+  )
+
+  test('changes by others are counted, our own are not', async () => {
+    nft('flush ruleset')
+    const firewall = new NftFirewall(tool('nft'), generationInside)
+    expect(await firewall.changesByOthers()).toBe(0)
+    const content = contentOf(['192.0.2.1/32'])
+    await firewall.replaceTable(HOSTS, content)
+    await firewall.replaceTable(HOSTS, content)
+    // Nothing is new in the second: no transaction.
+    for (const change of ['add', 'add', 'delete', 'delete'] as const)
+      await firewall.changeTable(HOSTS, change, content)
+    nft('list ruleset')
+    expect(await firewall.changesByOthers()).toBe(0)
+    nft('add element inet spamd spamd-white { 192.0.2.9 }')
+    expect(await firewall.changesByOthers()).toBe(1)
+    await firewall.replaceTable(HOSTS, content)
+    expect(await firewall.changesByOthers()).toBe(1)
   })
 
   describe('sets of an administrator', () => {

@@ -65,6 +65,8 @@ export class WhiteTable {
   #needsReplace = false
   /** The last write went well. */
   #isInStep = false
+  /** How often others had changed the packet filter before the whole table was last written; undefined: unknown. */
+  #changesSeen: number | undefined
   /** The packet filter reported its count when it was last asked. */
   #isCounted = false
   #lastWriteSec: number | undefined
@@ -97,9 +99,10 @@ export class WhiteTable {
     return this.#isInStep && !this.#needsReplace
   }
 
-  /** Writes the wanted content of the table again, if the packet filter does not report changes by others. */
+  /** Writes the wanted content of the table again, unless the packet filter tells that it is as it was written. */
   async renew(): Promise<void> {
-    if (!this.#isCounted && !this.#isFresh()) await this.#inTurn(() => this.#replaceTable())
+    if (this.#isCounted || this.#isFresh() || (await this.#isUntouched())) return
+    await this.#inTurn(() => this.#replaceTable())
   }
 
   /** A scan begins: changes from now on may be missing in its result. */
@@ -166,6 +169,16 @@ export class WhiteTable {
   /** The whole table was written recently, relative to the time that took, and was not reported lost. */
   #isFresh(): boolean {
     return this.isWhole && this.#clock.monotonicMs() < this.#earliestRenewMs
+  }
+
+  /** No other program has changed anything in the packet filter since the whole table was written. */
+  async #isUntouched(): Promise<boolean> {
+    if (!this.isWhole || this.#changesSeen === undefined) return false
+    return (await this.#changesByOthers()) === this.#changesSeen
+  }
+
+  async #changesByOthers(): Promise<number | undefined> {
+    return this.#firewall.changesByOthers?.().catch(() => undefined)
   }
 
   #note(ip: string, isIn: boolean): void {
@@ -266,8 +279,11 @@ export class WhiteTable {
     this.#needsReplace = false
     const content = await contentOf(this.#wanted())
     await this.#file?.write(content)
+    // Asked before the write: what others change meanwhile is written over at the next scan.
+    const changesSeen = await this.#changesByOthers()
     try {
       await this.#firewall.replaceTable(WHITE_TABLE, content)
+      this.#changesSeen = changesSeen
       this.counters.replacements += 1
       this.#lastWriteSec = this.#clock.nowSec()
       this.#isInStep = true

@@ -139,6 +139,10 @@ export class PrivilegedClient implements SpamdResources, Firewall {
     return (await this.#request('table-limits')).value as TableLimits
   }
 
+  async changesByOthers(): Promise<number | undefined> {
+    return (await this.#request('changes-by-others')).value as number | undefined
+  }
+
   describe(): string {
     return `${this.name} through the privileged process`
   }

@@ -229,6 +229,8 @@ export class PrivilegedParent {
         return resources.readSyncKey()
       case 'table-limits':
         return this.#unlessAbandoned(() => firewall.limits())
+      case 'changes-by-others':
+        return firewall.changesByOthers?.()
       case 'watch-tables':
         this.#stopWatching = firewall.watchLoss(() => {
           // A child that is gone is noticed by the one who started it.

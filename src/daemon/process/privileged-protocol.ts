@@ -23,6 +23,7 @@ const SIMPLE_REQUESTS = [
   'read-spf-domains',
   'read-sync-key',
   'table-limits',
+  'changes-by-others',
   'watch-tables',
 ] as const
 export type SimpleRequest = (typeof SIMPLE_REQUESTS)[number]

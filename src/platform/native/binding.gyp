@@ -6,4 +6,15 @@
       'cflags': ['-Wall', '-Wextra', '-Werror=implicit-function-declaration'],
     },
   ],
+  'conditions': [
+    ['OS=="linux"', {
+      'targets': [
+        {
+          'target_name': 'nft_generation',
+          'sources': ['nft-generation.c'],
+          'cflags': ['-Wall', '-Wextra', '-Werror=implicit-function-declaration'],
+        },
+      ],
+    }],
+  ],
 }

@@ -7,14 +7,13 @@ const NETWORKS = { name: 'spamd', content: 'networks' } as const
 const HOSTS = { name: 'spamd-white', content: 'hosts' } as const
 const MISSING: ScriptedEnd = { exitCode: 1, stderrTail: 'Error: No such file or directory\n' }
 
-function nft(script: (call: RecordedCall) => ScriptedEnd | undefined) {
+function nft(
+  script: (call: RecordedCall) => ScriptedEnd | undefined,
+  readGeneration: () => number | undefined = () => undefined,
+) {
   const { runner, calls } = scriptedRunner(script)
-  const firewall = new NftFirewall({
-    program: '/usr/sbin/nft',
-    setting: 'SPAMD_NFT',
-    timeoutMs: 60_000,
-    runner,
-  })
+  const tool = { program: '/usr/sbin/nft', setting: 'SPAMD_NFT', timeoutMs: 60_000, runner }
+  const firewall = new NftFirewall(tool, readGeneration)
   return { firewall, calls }
 }
 
@@ -133,17 +132,23 @@ describe('a table that is removed', () => {
   afterEach(() => void vi.useRealTimers())
 
   /** A ruleset of which only the watched set is seen, and what was told of it. */
-  function watched() {
-    const state = { exists: false, isBroken: false, lost: 0 }
-    const { firewall, calls } = nft(({ args }) => {
-      if (state.isBroken) return { exitCode: 1, stderrTail: 'Error: Operation not permitted\n' }
-      if (args[0] === 'add') state.exists = true
-      return state.exists ? undefined : MISSING
-    })
+  function watched(generation?: number) {
+    const state = { exists: false, isBroken: false, lost: 0, generation }
+    const { firewall, calls } = nft(
+      ({ args }) => {
+        if (state.isBroken) return { exitCode: 1, stderrTail: 'Error: Operation not permitted\n' }
+        if (args[0] === 'add') {
+          state.exists = true
+          if (state.generation !== undefined) state.generation += 1
+        }
+        return state.exists ? undefined : MISSING
+      },
+      () => state.generation,
+    )
     const stop = firewall.watchLoss(() => {
       state.lost += 1
     })
-    return { state, calls, stop }
+    return { firewall, state, calls, stop }
   }
 
   test('is told within two seconds, once for each time, and not at the start', async () => {
@@ -162,6 +167,34 @@ describe('a table that is removed', () => {
       await vi.advanceTimersByTimeAsync(10_000)
       expect(state.lost).toBe(times)
     }
+  })
+
+  test('with the generation of the ruleset nft is not run while nothing changes, and a loss is told within a second', async () => {
+    const { firewall, state, calls } = watched(1)
+    await vi.advanceTimersByTimeAsync(2_000)
+    const ownCount = calls.length
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([calls.length, await firewall.changesByOthers()]).toEqual([ownCount, 0])
+    Object.assign(state, { exists: false, generation: 3 })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect([state.exists, state.lost, await firewall.changesByOthers()]).toEqual([true, 1, 1])
+    // Something else changes: one look, and no loss.
+    await vi.advanceTimersByTimeAsync(10_000)
+    const lookCount = calls.length
+    state.generation! += 1
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([state.lost, calls.length]).toEqual([1, lookCount + 1])
+  })
+
+  test('a change during a look is looked at again', async () => {
+    const { state, calls } = watched(1)
+    await vi.advanceTimersByTimeAsync(10_000)
+    state.generation! += 1
+    await vi.advanceTimersByTimeAsync(1_000)
+    const lookCount = calls.length
+    Object.assign(state, { exists: false, generation: state.generation! + 1 })
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect([state.lost, calls.length > lookCount]).toEqual([1, true])
   })
 
   test('an nft that fails is no loss, and is asked again', async () => {

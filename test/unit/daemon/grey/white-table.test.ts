@@ -226,6 +226,28 @@ describe('a table that takes a second to write', () => {
     expect(replacements()).toBe(3)
   })
 
+  test('is not written again while nobody else changes the packet filter, and at the next scan after somebody did', async () => {
+    const { clock, firewall, table, replacements } = await slowHarness()
+    let changeCount: number | undefined = 3
+    Object.assign(firewall, { changesByOthers: async () => changeCount })
+    // The first writing was before anything was known of others.
+    clock.advance(401)
+    await table.renew()
+    expect(replacements()).toBe(2)
+    for (const seconds of [401, 4000, 40_000]) {
+      clock.advance(seconds)
+      await table.renew()
+      expect(replacements()).toBe(2)
+    }
+    changeCount = 4
+    await table.renew()
+    expect(replacements()).toBe(3)
+    changeCount = undefined
+    clock.advance(401)
+    await table.renew()
+    expect(replacements()).toBe(4)
+  })
+
   test('is written at once when a scan finds another one, when it was lost, and when writing failed', async () => {
     const { firewall, table, replacements } = await slowHarness()
     table.beginScan()

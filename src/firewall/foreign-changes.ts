@@ -1,0 +1,47 @@
+/** The generation of a ruleset, which goes up by one with each transaction; undefined if it cannot be read. */
+export type ReadGeneration = () => number | undefined
+
+/** Counts changes of a ruleset that are not ours, by its generation. */
+export class ForeignChanges {
+  readonly readGeneration: ReadGeneration
+  #expected: number | undefined
+  #count = 0
+  /** Transactions of ours under way, and those that ended since the last one began alone. */
+  #runningCount = 0
+  #endedCount = 0
+
+  constructor(readGeneration: ReadGeneration) {
+    this.readGeneration = readGeneration
+  }
+
+  /** Changes seen until now; undefined if the generation cannot be read. */
+  count(): number | undefined {
+    if (this.#runningCount === 0) this.#compare()
+    return this.#expected === undefined ? undefined : this.#count
+  }
+
+  /** Runs one transaction of our own, which is not counted. */
+  async duringOwn<Result>(transaction: () => Promise<Result>): Promise<Result> {
+    if (this.#runningCount === 0) this.#compare()
+    this.#runningCount += 1
+    try {
+      return await transaction()
+    } finally {
+      this.#runningCount -= 1
+      this.#endedCount += 1
+      if (this.#runningCount === 0) this.#compare()
+    }
+  }
+
+  /** Ours make the generation go up by one each, or not at all: if they fail, or if nothing is new in them. */
+  #compare(): void {
+    const generation = this.readGeneration()
+    const ownCount = this.#endedCount
+    this.#endedCount = 0
+    if (generation !== undefined && this.#expected !== undefined) {
+      const isOurs = generation >= this.#expected && generation <= this.#expected + ownCount
+      if (!isOurs) this.#count += 1
+    }
+    this.#expected = generation
+  }
+}
