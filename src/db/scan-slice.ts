@@ -6,7 +6,7 @@ import { findRange, firstKey } from './listing/key-ranges.js'
 import type { SqlValue } from './sqlite-driver.js'
 import type { ScanCursor, ScanSlice } from './store.js'
 import { entriesOfRange } from './tables/entry-rows.js'
-import type { RangeKind } from './tables/kind-tables.js'
+import type { EntryRows, RangeKind } from './tables/kind-tables.js'
 import { wireValue } from './tables/wire-value.js'
 
 /** Tables in the order of a scan. Spamtraps are never due. */
@@ -22,10 +22,45 @@ export function readSlice(
   const { kind, key } = after === undefined ? startOf(SCAN_ORDER[0]) : parseCursor(after)
   const range = findRange(connection, kind, key, limit)
   const { sql, values } = filterFor(kind, due)
-  const entries: Entry[] = entriesOfRange(kind, range, sql, values)
-  if (range.end !== undefined) return { entries, next: formatCursor(kind, range.end) }
+  const dueTimes = due.dueAt === undefined ? undefined : dueTimesOf(kind, range)
+  const mayHaveEntries = dueTimes === undefined || sql === undefined || isAnyDue(dueTimes, due)
+  const entries: Entry[] = mayHaveEntries ? entriesOfRange(kind, range, sql, values) : []
+  const nextDueSec = dueTimes === undefined ? undefined : nextDue(dueTimes, due.dueAt!)
+  if (range.end !== undefined) return { entries, next: formatCursor(kind, range.end), nextDueSec }
   const nextKind = SCAN_ORDER[SCAN_ORDER.indexOf(kind) + 1]
-  return { entries, next: nextKind === undefined ? undefined : formatCursor(nextKind, firstKey(nextKind)) }
+  const next = nextKind === undefined ? undefined : formatCursor(nextKind, firstKey(nextKind))
+  return { entries, next, nextDueSec }
+}
+
+/** When the first of the rows is due; Infinity: none ever. And the latest time at which one is WHITE. */
+interface DueTimes {
+  firstSec: number
+  lastWhiteSec: number
+}
+
+/** Without times of the scan in it, so that one pass over the rows is enough where nothing is due. */
+const DUE_TIMES: Readonly<Record<ScanKind, string>> = {
+  GREY: 'min(min(expire, pass)), NULL',
+  HOST: `min(expire) FILTER (WHERE expire <> ${EXPIRE_NEVER}), max(pass) FILTER (WHERE pcount <> ${TRAPPED_PCOUNT})`,
+  // Which networks are open is found anew by each scan.
+  POOL: 'min(0), NULL',
+}
+
+function dueTimesOf(kind: ScanKind, range: EntryRows): DueTimes {
+  const [firstSec, lastWhiteSec] = range.select(DUE_TIMES[kind]) as (number | null)[]
+  return { firstSec: firstSec ?? Infinity, lastWhiteSec: lastWhiteSec ?? -Infinity }
+}
+
+function isAnyDue(
+  { firstSec, lastWhiteSec }: DueTimes,
+  { dueAt = 0, whiteSince = Infinity }: { dueAt?: number; whiteSince?: number },
+): boolean {
+  return firstSec <= dueAt || lastWhiteSec >= Math.floor(whiteSince)
+}
+
+/** An address that is not WHITE yet is let in when its time has come: that is looked for by each scan. */
+function nextDue({ firstSec, lastWhiteSec }: DueTimes, dueAt: number): number {
+  return lastWhiteSec > dueAt ? Math.min(firstSec, dueAt) : firstSec
 }
 
 const DUE_TUPLES = 'expire <= ? OR pass <= ?'

@@ -65,6 +65,11 @@ export type ScanCursor = string
 export interface ScanSlice {
   entries: Entry[]
   next: ScanCursor | undefined
+  /**
+   * With `dueAt`, the earliest time at which an examined row is due, if nothing changes it; not later than `dueAt` if one is, or
+   * if that cannot be told in advance; Infinity if none ever is. Undefined: not known.
+   */
+  nextDueSec?: number | undefined
 }
 
 export type EntryCounts = Record<EntryKind, number>

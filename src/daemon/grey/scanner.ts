@@ -3,7 +3,8 @@
  * on a block list from the white list, and then updates the packet filter's table and the trap list.
  *
  * A whole scan examines every address; between them brief scans, which cost a tenth, examine only what is
- * due. They are sufficient while the journal reports changes of addresses and block lists do not change.
+ * due. They are sufficient while the journal reports changes of addresses and block lists do not change. And while nothing at
+ * all has changed and nothing becomes due, a brief scan does not look at the entries.
  *
  * It reads the database in slices and processes other events in between, so that clients are served while a
  * large database is scanned. When the walk fails the table and the trap list are left as they are.
@@ -87,6 +88,8 @@ export class Scanner {
   #marksAfter: ScanCursor | undefined
   #isClockCompared = false
   #lastReport: ScanReport | undefined
+  /** As of the last walk that found nothing to do: while the journal does not grow, nothing is due before then. */
+  #quiet: { untilSec: number; journalEnd: number } | undefined
   #lastCompleteSec: number | undefined
 
   constructor(options: ScannerOptions) {
@@ -235,6 +238,13 @@ export class Scanner {
    */
   async #walkBriefly(time: GuardedTime, report: ScanReport): Promise<boolean> {
     const whole = this.#whole!
+    if (await this.#isQuiet(time.nowSec)) {
+      whole.briefCount += 1
+      await this.#options.whiteTable.renew()
+      const { whiteCount, trappedCount, greyCount } = this.#lastReport!
+      Object.assign(report, { whiteCount, trappedCount, greyCount })
+      return true
+    }
     const found: Found = { white: this.#options.whiteTable, trapped: { add: () => undefined }, pools: [] }
     if (!(await this.#walk(time, report, found, whole.atSec))) return false
     whole.briefCount += 1
@@ -243,6 +253,15 @@ export class Scanner {
     const poolCount = found.pools.filter((pool) => isPoolInUse(pool, this.#options.poolKinds)).length
     Object.assign(report, { whiteCount, trappedCount: this.#lastReport?.trappedCount ?? 0, poolCount })
     return true
+  }
+
+  async #isQuiet(nowSec: number): Promise<boolean> {
+    if (this.#quiet === undefined || nowSec >= this.#quiet.untilSec) return false
+    return (await this.#journalEnd()) === this.#quiet.journalEnd
+  }
+
+  async #journalEnd(): Promise<number> {
+    return (await this.#options.keeper.use((store) => store.readJournal(0, 0))).newest
   }
 
   /**
@@ -258,6 +277,9 @@ export class Scanner {
     const { clock, keeper, blockLists, checks } = this.#options
     let isMuchDue = whiteSince === undefined
     let cursor: ScanCursor | undefined
+    // Read first: whatever changes during the walk is not quiet.
+    const quiet = { untilSec: Infinity, journalEnd: await this.#journalEnd() }
+    this.#quiet = undefined
     do {
       if (this.#isStopped) return false
       const limit = isMuchDue ? this.#reading.size : BRIEF_SLICE
@@ -283,10 +305,12 @@ export class Scanner {
       if (isMuchDue) this.#reading.note(limit, readMs)
       isMuchDue ||= slice.entries.length > READ_SLICE.first
       await nextTurn()
+      quiet.untilSec = Math.min(quiet.untilSec, slice.nextDueSec ?? 0)
       cursor = slice.next
     } while (cursor !== undefined)
     report.greyCount = await keeper.use((store) => store.tupleCount())
     await this.#dropMarks(time.nowSec)
+    if (quiet.untilSec > time.nowSec) this.#quiet = quiet
     return true
   }
 

@@ -93,13 +93,50 @@ describe('reading a scan', () => {
     }
   })
 
+  sqliteTest('tells when the first of the rows is due, whatever is left out', async () => {
+    const store = await scratch.store()
+    const nextDue = async (entries: readonly Entry[], whiteSince?: number): Promise<number> => {
+      await store.upsert(entries, { ifMissing: false })
+      const due = { dueAt: NOW, ...(whiteSince !== undefined && { whiteSince }) }
+      let earliest = Infinity
+      let next: string | undefined
+      do {
+        const slice = await store.readScanSlice(next, 2, due)
+        earliest = Math.min(earliest, slice.nextDueSec!)
+        next = slice.next
+      } while (next !== undefined)
+      return earliest
+    }
+    expect(await nextDue([])).toBe(Infinity)
+    expect(await nextDue([white('192.0.2.1', { expire: 0 })])).toBe(Infinity)
+    expect(await nextDue([white('192.0.2.2', { expire: NOW + 90 })], NOW - 5)).toBe(NOW + 90)
+    expect(
+      await nextDue([{ ...white('192.0.2.3', { expire: NOW + 80 }), kind: 'TRAPPED', pcount: -1 }]),
+    ).toBe(NOW + 80)
+    expect(await nextDue([grey('192.0.2.4', { expire: NOW + 300, pass: NOW + 70 })])).toBe(NOW + 70)
+    expect(await nextDue([grey('192.0.2.5', { expire: NOW + 60, pass: NOW + 300 })])).toBe(NOW + 60)
+    // Let in later, without another change.
+    expect(await nextDue([white('192.0.2.6', { expire: 0, pass: NOW + 10 })], NOW - 5)).toBe(NOW)
+  })
+
+  sqliteTest('tells that something is due at once while a network is open', async () => {
+    const store = await scratch.store()
+    const times = { first: 1, pass: 1, expire: NOW + 100, bcount: 1, pcount: 0 }
+    const pool: Entry = { ...times, kind: 'POOL', ip: '192.0.2.0/24', pool: 'spf:example.org' }
+    await store.upsert([pool], { ifMissing: false })
+    const slice = await store.readScanSlice('POOL,', 5, { dueAt: NOW })
+    expect(slice.nextDueSec).toBe(0)
+  })
+
   sqliteTest('prepares nothing new for another time: a daemon scans each minute, for years', async () => {
     const store = await scratch.store()
     const entries = Array.from({ length: 9 }, (_, n) => [white(`192.0.2.${n}`), grey(`192.0.2.${n}`)])
     await store.upsert(entries.flat(), { ifMissing: false })
     const prepare = vi.spyOn(Database.prototype, 'prepare')
     try {
+      // What is due is asked for only where something is.
       await scanAll(store, 4, NOW, NOW - 60)
+      await scanAll(store, 4, NOW + 500, NOW - 60)
       const firstCount = prepare.mock.calls.length
       expect(firstCount).toBeGreaterThan(0)
       for (let minute = 1; minute < 20; minute += 1) await scanAll(store, 4, NOW + minute * 60, NOW + minute)

@@ -282,6 +282,40 @@ describe('a scan between whole ones', () => {
     await expect.poll(table).toEqual(['1', '2', '3', '5', '7'].map((last) => `192.0.2.${last}/32`))
   })
 
+  test('reads no entry while nothing changed and nothing is due, and finds what becomes due or changes', async () => {
+    let sliceCount = 0
+    const counting = (store: Store): Store => {
+      const readScanSlice = store.readScanSlice.bind(store)
+      store.readScanSlice = (...parameters) => {
+        sliceCount += 1
+        return readScanSlice(...parameters)
+      }
+      return store
+    }
+    const { scanner, clock, put, table, wasWhole } = await scanned(
+      [white('192.0.2.1', NOW + 150), white('192.0.2.2', NOW + 5000), white('192.0.2.3', 0)],
+      { wrap: counting },
+    )
+    const scanAfter = async (seconds: number) => {
+      sliceCount = 0
+      clock.advance(seconds)
+      const { isComplete, whiteCount, deletedCount } = await scanner.scanAgain()
+      expect([isComplete, wasWhole()]).toEqual([true, false])
+      return { sliceCount, whiteCount, deletedCount }
+    }
+    const nothing = { sliceCount: 0, whiteCount: 3, deletedCount: 0 }
+    expect(await scanAfter(60)).toEqual(nothing)
+    expect(await scanAfter(60)).toEqual(nothing)
+    expect(await scanAfter(30)).toMatchObject({ whiteCount: 2, deletedCount: 1 })
+    // Its own deletion is a change; only a walk that finds nothing to do shows that there is nothing.
+    expect((await scanAfter(60)).sliceCount).toBeGreaterThan(0)
+    expect(await scanAfter(60)).toEqual({ ...nothing, whiteCount: 2 })
+    await put([white('192.0.2.4', NOW + 6000, NOW + 270)])
+    expect(await scanAfter(0)).toMatchObject({ whiteCount: 3 })
+    expect(sliceCount).toBeGreaterThan(0)
+    await expect.poll(table).toContain('192.0.2.4/32')
+  })
+
   test('writes the table again from memory where the packet filter tells no count', async () => {
     const { scanner, firewall, table, whiteTable, keeper } = await scanned([white('192.0.2.1', NOW + 5000)])
     firewall.countTable = async () => undefined
