@@ -11,6 +11,7 @@ import type { ManualEdit, Store } from '../../db/store.js'
 import { type Entry, MAX_COMMENT_BYTES, type WireText } from '../../domain/entry.js'
 import { normaliseSpamtrap } from '../../domain/spamtrap.js'
 import { GREY_EXPIRE_SEC, PASS_SEC, WHITE_EXPIRE_SEC } from '../../domain/times.js'
+import { AppError } from '../../platform/app-error.js'
 import { toDisplayText } from '../wire-text.js'
 import { type EditRequest, planEdits } from './edit-entries.js'
 import type { ImportInput } from './import-input.js'
@@ -47,6 +48,10 @@ export interface ImportProblem {
 
 /** Number of entries passed on at a time: enough for speed, few enough for memory. */
 const BATCH_ENTRIES = 5000
+/** An input without end, such as a device, must not be read for ever: bytes without a line feed. */
+const MAX_UNENDED_LINE_BYTES = 1_073_741_824
+/** Bad lines before the first entry: more, and the input is nothing to import. */
+const MAX_BAD_AT_START = 1_000_000
 /**
  * Maximum line length: three fields of 64 KiB, or one key as long as spamdb accepts it with every byte
  * escaped.
@@ -66,20 +71,22 @@ export async function importEntries(
   onProblem: (problem: ImportProblem) => void,
 ): Promise<ImportReport> {
   const report: ImportReport = { added: 0, updated: 0, skipped: 0, bad: 0 }
-  const countProblem = (problem: ImportProblem): void => {
+  const reading: Reading = { now, onDomain: options.onDomain, onProblem: countProblem, skipped: 0, found: 0 }
+  function countProblem(problem: ImportProblem): void {
     report.bad += 1
     onProblem(problem)
+    if (reading.found > 0 || report.bad < MAX_BAD_AT_START) return
+    throw new AppError('ERR_IMPORT_INPUT', `nothing to import: ${MAX_BAD_AT_START} lines without an entry`)
   }
   if (input.type === 'text' && options.list !== undefined) {
     const request = editRequestOf(options, options.list)
-    for await (const edits of readPlainList(input.chunks, request, now, countProblem)) {
+    for await (const edits of readPlainList(input.chunks, request, reading)) {
       for (const outcome of (await store.edit(edits, now, { forgetsChanges: true })).outcomes) {
         if (outcome === 'added' || outcome === 'updated' || outcome === 'skipped') report[outcome] += 1
       }
     }
     return report
   }
-  const reading: Reading = { now, onDomain: options.onDomain, onProblem: countProblem, skipped: 0 }
   const counts = await store.upsertAll(openBatches(input, reading), { ifMissing: options.ifMissing, now })
   return { ...counts, skipped: counts.skipped + reading.skipped, bad: report.bad }
 }
@@ -91,6 +98,8 @@ interface Reading {
   onProblem: (problem: ImportProblem) => void
   /** Entries that are well-formed but not worth keeping. */
   skipped: number
+  /** Well-formed lines. */
+  found: number
 }
 
 function openBatches(input: ImportInput, reading: Reading): AsyncGenerator<Entry[]> {
@@ -136,8 +145,12 @@ interface NumberedLines {
 async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<NumberedLines> {
   const splitter = new LineSplitter(MAX_IMPORT_LINE_BYTES)
   let firstNumber = 1
+  let unendedBytes = 0
   for await (const chunk of chunks) {
     const lines = splitter.push(chunk.toString('latin1'))
+    unendedBytes = lines.length === 0 ? unendedBytes + chunk.length : 0
+    if (unendedBytes > MAX_UNENDED_LINE_BYTES)
+      throw new AppError('ERR_IMPORT_INPUT', `a line of more than ${MAX_UNENDED_LINE_BYTES} bytes`)
     yield { lines, firstNumber }
     firstNumber += lines.length
   }
@@ -157,6 +170,7 @@ async function* readText(chunks: AsyncIterable<Buffer>, reading: Reading): Async
     for (let index = 0; index < lines.length; index += 1) {
       const line = lines[index]!
       const parsed = line.length > MAX_IMPORT_LINE_BYTES ? TOO_LONG : reader.read(line)
+      if (parsed.type !== 'bad' && parsed.type !== 'nothing') reading.found += 1
       if (parsed.type !== 'entry') {
         const place = `line ${firstNumber + index}`
         if (parsed.type === 'skipped') reading.skipped += 1
@@ -228,17 +242,19 @@ async function* readBerkeley(
 async function* readPlainList(
   chunks: AsyncIterable<Buffer>,
   request: EditRequest,
-  now: number,
-  onProblem: (problem: ImportProblem) => void,
+  reading: Reading,
 ): AsyncGenerator<ManualEdit[]> {
+  const { now, onProblem } = reading
   for await (const { lines, firstNumber } of splitLines(chunks)) {
     const edits: ManualEdit[] = []
     for (const [index, line] of lines.entries()) {
       const key = keyOfLine(firstNumber + index === 1 ? withoutByteOrderMark(line) : line)
       if (key === '') continue
       const plan = planEdits([key], request, now)
-      if (plan.edits[0] !== undefined) edits.push(plan.edits[0])
-      else {
+      if (plan.edits[0] !== undefined) {
+        reading.found += 1
+        edits.push(plan.edits[0])
+      } else {
         const reason = request.kind === 'SPAMTRAP' ? 'not an email address' : 'not an ip address'
         onProblem({ place: `line ${firstNumber + index}`, reason })
       }

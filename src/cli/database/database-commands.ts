@@ -125,7 +125,8 @@ export async function runImport(file: string, options: OptionValues, parts: Spam
       }
       const text = options.has('json')
         ? JSON.stringify({ ...report, ...(newDomains === undefined ? {} : { domains: newDomains }) })
-        : formatReport(report) + (newDomains === undefined ? '' : `, ${newDomains} domains`)
+        : formatReport(report) +
+          (newDomains === undefined ? '' : `, ${newDomains} ${newDomains === 1 ? 'domain' : 'domains'}`)
       parts.writeOut(Buffer.from(`${text}\n`))
       return report.bad > 0 ? EXIT.failure : EXIT.ok
     },

@@ -4,7 +4,9 @@
  *
  *   SQLite        "SQLite format 3\0" at 0; big-endian application id at 68 (sqlite.org/fileformat2.html)
  *   Berkeley DB   1.85: magic at 0, any byte order; 2 and later: magic at 12 (dbopen(3), db_page.h of Berkeley DB)
- *   UTF-16        a byte order mark
+ *   UTF-16        a byte order mark, or a NUL in every second byte
+ *   UTF-32        a byte order mark
+ *   binary        any other NUL: no text of greylisting software has one at its start
  *   compressed    the magic of xz, zstd, bzip2, zip; a tar has "ustar" at 257
  */
 
@@ -43,9 +45,13 @@ export function detectFileFormat(start: Uint8Array): FileFormat {
     const hasId = bytes.length >= APPLICATION_ID_OFFSET + 4
     return { type: 'sqlite', applicationId: hasId ? bytes.readUInt32BE(APPLICATION_ID_OFFSET) : 0 }
   }
-  const utf16 = bytes.toString('latin1', 0, 2)
-  if (utf16 === '\xff\xfe' || utf16 === '\xfe\xff') {
-    return { type: 'foreign', name: 'UTF-16 text', hint: 'save it as UTF-8, or convert it with iconv(1)' }
+  const encoding = encodingOf(bytes)
+  if (encoding !== undefined) {
+    return {
+      type: 'foreign',
+      name: `${encoding} text`,
+      hint: 'save it as UTF-8, or convert it with iconv(1)',
+    }
   }
   for (const [at, magic, name, hint] of PACKED) {
     if (bytes.toString('latin1', at, at + magic.length) === magic) return { type: 'foreign', name, hint }
@@ -70,7 +76,18 @@ export function detectFileFormat(start: Uint8Array): FileFormat {
       hint: BY_TEXT,
     }
   }
+  if (bytes.includes(0)) return { type: 'foreign', name: 'binary data, not text', hint: BY_TEXT }
   return { type: 'text' }
+}
+
+/** The encoding of text in two or four bytes for a character. */
+function encodingOf(bytes: Buffer): string | undefined {
+  const mark = bytes.toString('latin1', 0, 4)
+  if (mark === '\xff\xfe\0\0' || mark === '\0\0\xfe\xff') return 'UTF-32'
+  if (mark.startsWith('\xff\xfe') || mark.startsWith('\xfe\xff')) return 'UTF-16'
+  const isHalfNul = (first: number): boolean =>
+    bytes.length >= 4 && bytes.every((byte, index) => (byte === 0) === (index % 2 === first))
+  return isHalfNul(0) || isHalfNul(1) ? 'UTF-16' : undefined
 }
 
 function hasMagic(bytes: Buffer, offset: number, magic: number): boolean {

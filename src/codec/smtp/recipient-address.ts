@@ -125,12 +125,15 @@ function pathOf(tokens: readonly Token[]): readonly Token[] {
   return close < 0 ? rest : rest.slice(0, close)
 }
 
-/** `@a,@b:user@c` without its route. Source: RFC 5321 appendix C. */
+/** `@a,@b:user@c` without its route, `@a:@b:user@c` without both. Source: RFC 5321 appendix C. */
 function withoutRoute(path: readonly Token[]): readonly Token[] {
-  const tokens = trimmed(path)
-  if (tokens[0]?.kind !== '@') return tokens
-  const colon = tokens.findIndex(({ kind }) => kind === ':')
-  return colon < 0 ? tokens : tokens.slice(colon + 1)
+  let tokens = trimmed(path)
+  while (tokens[0]?.kind === '@') {
+    const colon = tokens.findIndex(({ kind }) => kind === ':')
+    if (colon < 0) break
+    tokens = trimmed(tokens.slice(colon + 1))
+  }
+  return tokens
 }
 
 /** A blank ends the domain (parameters follow) unless there is a dot next to it. */

@@ -100,7 +100,7 @@ describe('the database of greyd', () => {
       way,
     )
     expect(lines).toEqual(GREYD_LINES)
-    expect(stdout).toBe('6 added, 0 updated, 0 skipped, 2 bad, 1 domains\n')
+    expect(stdout).toBe('6 added, 0 updated, 0 skipped, 2 bad, 1 domain\n')
     expect(stderr).toContain('entry no-address: not an ip address')
     expect(stderr).toContain('entry nothing: a spamtrap is an e-mail address')
     expect(rc).toBe(1)
@@ -351,6 +351,10 @@ describe('files that are only named', () => {
     ['zip', Buffer.from('PK\x03\x04rest'), 'a zip archive', 'unzip -p FILE'],
     ['tar', Buffer.from(`${'name'.padEnd(257, '\0')}ustar  \0`), 'a tar archive', 'tar -xOf FILE'],
     ['UTF-16 text', Buffer.from('\ufeffWHITE|192.0.2.1', 'utf16le'), 'UTF-16 text', 'iconv(1)'],
+    ['UTF-16 without a mark', Buffer.from('WHITE|192.0.2.1', 'utf16le'), 'UTF-16 text', 'iconv(1)'],
+    ['UTF-16, big-endian', Buffer.from('WHITE|192.0.2.1', 'utf16le').swap16(), 'UTF-16 text', 'iconv(1)'],
+    ['UTF-32 text', Buffer.from('\xff\xfe\0\0W\0\0\0', 'latin1'), 'UTF-32 text', 'iconv(1)'],
+    ['a program', readFileSync(process.execPath).subarray(0, 5000), 'binary data, not text', 'spamdb | ...'],
   ])('%s', async (_, content, name, hint) => {
     for (const bytes of [content, gzipSync(content)]) {
       const { rc, stderr } = await importing(bytes)
@@ -372,5 +376,36 @@ describe('a byte order mark', () => {
     expect((await importing(`WHITE|192.0.2.1|||1|2|${LATER}|2|9\n${text}`)).stderr).toContain(
       'line 2: not a line of spamdb',
     )
+  })
+})
+
+describe('an input without end', () => {
+  test.each([{}, { kind: 'WHITE' }])('a device: %j', async (given) => {
+    const scene = await openScene(folder)
+    const { io } = captureIo({ SPAMD_DB: scene.path }, '')
+    await expect(runImport('/dev/zero', optionsOf(given), io)).rejects.toThrow(
+      'cannot import /dev/zero: it is binary data, not text',
+    )
+  })
+
+  test.each([
+    ['a line without end', 'x'.repeat(67_108_864), 'a line of more than 1073741824 bytes'],
+    ['lines without an entry', 'x\n'.repeat(100_000), 'nothing to import: 1000000 lines without an entry'],
+  ])('%s', async (_, part, message) => {
+    const scene = await openScene(folder)
+    const bytes = Buffer.from(part)
+    for (const given of [{}, { kind: 'WHITE' }]) {
+      const { io } = captureIo({ SPAMD_DB: scene.path }, '')
+      async function* endless() {
+        for (;;) yield bytes
+      }
+      const run = runImport('-', optionsOf(given), { ...io, stdin: endless() })
+      await expect(run).rejects.toThrow(message)
+    }
+  })
+
+  test('more bad lines than that behind an entry are passed over', async () => {
+    const text = `WHITE|192.0.2.1|||1|2|${LATER}|2|9\n${'x\n'.repeat(1_000_001)}`
+    expect((await importing(text)).stdout).toBe('1 added, 0 updated, 0 skipped, 1000001 bad\n')
   })
 })

@@ -52,6 +52,8 @@ describe('spellings of one address', () => {
     '<@a.example , @b.example : trap@example.org>',
     '<@[192.0.2.1],@[IPv6:2001:db8::1]:trap@example.org>',
     '@a.example:trap@example.org',
+    '<@a.example:@b.example:trap@example.org>',
+    '<@a.example : @b.example,@c.example : trap@example.org>',
     '<@a.example:"trap"@example.org>',
     'Some Name <trap@example.org>',
     '"Name, with <angle@brackets>" <trap@example.org>',
