@@ -4,11 +4,12 @@
  * have these.
  *
  * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for
- * each change would cost as much as the change itself. Row 0 holds the settings, so that all programs keep to
- * the same. No index finds an address: its pages, one for each change of an address at random, would cost
- * every batch of attempts or sightings a third more, and a million rows are read through in a fifth of a
- * second.
+ * each change would cost as much as the change itself. Additions that are alike are one element of it. Row 0
+ * holds the settings, so that all programs keep to the same. No index finds an address: its pages, one for
+ * each change of an address at random, would cost every batch of attempts or sightings a third more, and a
+ * million rows are read through in a fifth of a second.
  */
+import type { AlikeAdditions } from '../domain/alike-additions.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import {
   DEFAULT_HISTORY,
@@ -64,6 +65,9 @@ const PERSONAL_KINDS: ReadonlySet<number> = new Set(
  * 0 for one that was removed. deferred-history.ts reads them too.
  */
 export type ChunkRow = [number, number, string | null, EntryFields, EntryFields, ...string[]] | 0
+
+/** As many rows as it has addresses, which all else is the same for. */
+type AlikeRow = [number, number, string | null, EntryFields, EntryFields, string[]]
 type Chunk = [last: number, first: number, event: number, at: number, rows: string]
 
 /** The history of one open database. */
@@ -93,6 +97,19 @@ export class History {
     }
     this.#appendedCount += kept.length
     this.#trim(settings, newest + kept.length, nowSec)
+  }
+
+  /** The same for additions that are alike, with the list of their addresses as JSON: a row for each, stored as one. */
+  appendAlike({ ips, first, changedSec }: AlikeAdditions, ipsJson: string): void {
+    const { settings, newest } = this.#state()
+    if (settings.mode === 'off' || !isKept(first, settings)) return
+    const [kind, rule, actor, before, after] = rowOf(first, settings.mode)
+    const alike = JSON.stringify([kind, rule, actor, before, after]).slice(0, -1)
+    const event = this.#eventFor(first.cause.rule, newest + 1)
+    const at = { first: newest + 1, event, sec: Math.floor(changedSec) }
+    this.#putChunk(at, ips.length, isByHand(first), `[${alike},${ipsJson}]]`)
+    this.#appendedCount += ips.length
+    this.#trim(settings, newest + ips.length, changedSec)
   }
 
   /**
@@ -175,25 +192,13 @@ export class History {
     return this.#connection.prepareRaw(NEXT_WITH).get(after, start) as Chunk | undefined
   }
 
-  #appendChunk(
-    changes: readonly Change[],
-    { first, event, sec }: { first: number; event: number; sec: number },
-    { mode }: HistorySettings,
-  ): void {
-    const rows = changes.map(
-      ({ key, before, after, cause }): ChunkRow => [
-        KINDS.indexOf(key.kind),
-        CHANGE_RULES.indexOf(cause.rule),
-        cause.actor ?? (mode === 'full' ? cause.recipient : undefined) ?? null,
-        fieldsOf(before.entry),
-        fieldsOf(after.entry),
-        ...partsOf(key),
-      ],
-    )
-    const byHand = Number(changes.some(({ cause }) => UNDOABLE_RULES.includes(cause.rule)))
-    this.#connection
-      .prepare(APPEND)
-      .run(first + changes.length - 1, first, event, sec, byHand, JSON.stringify(rows))
+  #appendChunk(changes: readonly Change[], at: ChunkPlace, { mode }: HistorySettings): void {
+    const rows = changes.map((change) => rowOf(change, mode))
+    this.#putChunk(at, changes.length, changes.some(isByHand), JSON.stringify(rows))
+  }
+
+  #putChunk({ first, event, sec }: ChunkPlace, count: number, byHand: boolean, rows: string): void {
+    this.#connection.prepare(APPEND).run(first + count - 1, first, event, sec, Number(byHand), rows)
   }
 
   #eventFor(rule: ChangeRule, seq: number): number {
@@ -208,8 +213,8 @@ export class History {
       const chunk = this.#next(last, undefined)
       if (chunk === undefined) return
       last = chunk[0]
-      const rows = JSON.parse(chunk[4]) as ChunkRow[]
-      const left = rows.map((row): ChunkRow => (row !== 0 && PERSONAL_KINDS.has(row[0]) ? 0 : row))
+      const rows = JSON.parse(chunk[4]) as (ChunkRow | AlikeRow)[]
+      const left = rows.map((row) => (row !== 0 && PERSONAL_KINDS.has(row[0]) ? 0 : row))
       this.#connection.prepare(REPLACE).run(JSON.stringify(left), last)
     }
   }
@@ -228,9 +233,45 @@ export class History {
   }
 }
 
+/** Where a chunk is put: number of its first row, event and time. */
+interface ChunkPlace {
+  first: number
+  event: number
+  sec: number
+}
+
+function isByHand({ cause }: Change): boolean {
+  return UNDOABLE_RULES.includes(cause.rule)
+}
+
+function rowOf({ key, before, after, cause }: Change, mode: HistorySettings['mode']): Exclude<ChunkRow, 0> {
+  return [
+    KINDS.indexOf(key.kind),
+    CHANGE_RULES.indexOf(cause.rule),
+    cause.actor ?? (mode === 'full' ? cause.recipient : undefined) ?? null,
+    fieldsOf(before.entry),
+    fieldsOf(after.entry),
+    ...partsOf(key),
+  ]
+}
+
+function isAlikeRow(row: ChunkRow | AlikeRow): row is AlikeRow {
+  return row !== 0 && Array.isArray(row[5])
+}
+
+/** The rows of a chunk as if each had been stored for itself. */
+function eachOf(rows: readonly (ChunkRow | AlikeRow)[]): readonly ChunkRow[] {
+  if (!rows.some(isAlikeRow)) return rows as readonly ChunkRow[]
+  return rows.flatMap((row): ChunkRow[] => {
+    if (!isAlikeRow(row)) return [row]
+    const [kind, rule, actor, before, after, ips] = row
+    return ips.map((ip) => [kind, rule, actor, before, after, ip])
+  })
+}
+
 /** The rows of a chunk, oldest first. */
 function* rowsOf([, first, event, at, text]: Chunk): Generator<HistoryRow> {
-  for (const [index, row] of (JSON.parse(text) as ChunkRow[]).entries()) {
+  for (const [index, row] of eachOf(JSON.parse(text) as (ChunkRow | AlikeRow)[]).entries()) {
     if (row === 0) continue
     const [kind, rule, actor, before, after, ...parts] = row
     const key = keyOf(kind, parts)

@@ -20,14 +20,14 @@ export class HourlyCounts {
     this.#connection = connection
   }
 
-  /** Counts changes that were made at `nowSec`, seconds since the Epoch. */
-  add(changes: readonly Change[], nowSec: number): void {
+  /** Counts changes that were made at `nowSec`, seconds since the Epoch, each of them `times` times. */
+  add(changes: readonly Change[], nowSec: number, times = 1): void {
     if (changes.length === 0) return
     const counter = new ChangeCounter()
     counter.add(changes, nowSec)
     const named = [...counter.counts].map(([key, count]) => {
       const at = key.indexOf(' ')
-      return { name: key.slice(0, at), label: key.slice(at + 1), count }
+      return { name: key.slice(0, at), label: key.slice(at + 1), count: count * times }
     })
     this.addNamed(named, nowSec)
   }

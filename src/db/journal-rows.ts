@@ -1,11 +1,20 @@
 /**
  * Rows of the journal as bytes, many in one. A row is `KINDS,RULE,TIME,COUNTER,NODE,ACTOR,KEY;` in digits, where ACTOR
  * and KEY are lengths in bytes, then actor and key; KINDS is -1 for a row without key. The fields of a tuple's key
- * are joined by NUL. The kind of a pool stands in the place of WHITE.
+ * are joined by NUL. The kind of a pool stands in the place of WHITE. `,COUNT` behind KEY makes one of as many rows that
+ * are alike: their keys are joined by NUL, and each stamp is the next one.
  */
-import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule, keyText } from '../domain/change.js'
+import type { AlikeAdditions } from '../domain/alike-additions.js'
+import {
+  type Cause,
+  CHANGE_RULES,
+  type Change,
+  type ChangeKey,
+  type ChangeRule,
+  keyText,
+} from '../domain/change.js'
 import type { EntryKind } from '../domain/entry.js'
-import type { Stamp } from '../domain/stamp.js'
+import { type Stamp, stampBehind } from '../domain/stamp.js'
 import type { NodeNumbers } from './tables/marks-codec.js'
 
 /** One change, as seen by readers that follow the journal. */
@@ -31,10 +40,19 @@ const KEY_KINDS = ['host', 'tuple', 'spamtrap', 'release', 'pool'] as const
 const NO_KEY = -1
 
 /** One character for one byte. */
-export function encodeChange({ key, before, after, cause, stamp }: Change, nodes: NodeNumbers): string {
-  const keyKind = KEY_KINDS.indexOf(key.kind)
-  const kinds = (keyKind * 5 + kindNumber(before.entry)) * 5 + kindNumber(after.entry)
-  return encodeRow(kinds, cause.rule, stamp, cause.actor, keyText(key), nodes)
+export function encodeChange(change: Change, nodes: NodeNumbers): string {
+  const { cause, stamp } = change
+  return encodeRow({ kinds: kindsOf(change), cause, stamp }, keyText(change.key), nodes)
+}
+
+/** As many rows in one. */
+export function encodeAlike({ ips, first }: AlikeAdditions, nodes: NodeNumbers): string {
+  const { cause, stamp } = first
+  return encodeRow({ kinds: kindsOf(first), cause, stamp }, ips.join('\0'), nodes, ips.length)
+}
+
+function kindsOf({ key, before, after }: Change): number {
+  return (KEY_KINDS.indexOf(key.kind) * 5 + kindNumber(before.entry)) * 5 + kindNumber(after.entry)
 }
 
 function kindNumber(entry: Change['before']['entry']): number {
@@ -44,44 +62,59 @@ function kindNumber(entry: Change['before']['entry']): number {
 
 /** The row that names no key: so much changed at once that everything is to be compared. */
 export function encodeEverything(rule: ChangeRule, stamp: Stamp, nodes: NodeNumbers): string {
-  return encodeRow(NO_KEY, rule, stamp, undefined, '', nodes)
+  return encodeRow({ kinds: NO_KEY, cause: { rule }, stamp }, '', nodes)
+}
+
+interface RowHead {
+  kinds: number
+  cause: Cause
+  stamp: Stamp
 }
 
 function encodeRow(
-  kinds: number,
-  rule: ChangeRule,
-  { time, counter, node }: Stamp,
-  actor: string | undefined,
+  { kinds, cause: { rule, actor }, stamp: { time, counter, node } }: RowHead,
   key: string,
   nodes: NodeNumbers,
+  count?: number,
 ): string {
   const who = actor === undefined ? '' : Buffer.from(actor, 'utf8').toString('latin1')
-  return `${kinds},${CHANGE_RULES.indexOf(rule)},${time},${counter},${nodes.numberOf(node)},${who.length},${key.length};${who}${key}`
+  const more = count === undefined ? '' : `,${count}`
+  return `${kinds},${CHANGE_RULES.indexOf(rule)},${time},${counter},${nodes.numberOf(node)},${who.length},${key.length}${more};${who}${key}`
 }
 
 /** The rows of one chunk; `first` is the number of its first. */
 export function* decodeRows(bytes: Buffer, first: number, nodes: NodeNumbers): Generator<JournalRow> {
   const text = bytes.toString('latin1')
   let at = 0
-  for (let seq = first; at < text.length; seq += 1) {
+  for (let seq = first; at < text.length; ) {
     const end = text.indexOf(';', at)
-    const [kinds = NO_KEY, rule = 0, time = 0, counter = 0, node = 0, actorLength = 0, keyLength = 0] = text
-      .slice(at, end)
-      .split(',')
-      .map(Number)
+    const head = text.slice(at, end).split(',').map(Number)
+    const [kinds = NO_KEY, rule = 0, time = 0, counter = 0, node = 0, actorLength = 0, keyLength = 0, count] =
+      head
     const actorEnd = end + 1 + actorLength
     const actor = text.slice(end + 1, actorEnd)
     at = actorEnd + keyLength
-    const isKeyed = kinds !== NO_KEY
-    yield {
-      seq,
-      stamp: { time, counter, node: nodes.nodeOf(node) },
-      key: isKeyed ? decodeKey(kinds, text.slice(actorEnd, at)) : undefined,
-      before: isKeyed ? kindOf(kinds, Math.floor(kinds / 5) % 5) : undefined,
-      after: isKeyed ? kindOf(kinds, kinds % 5) : undefined,
-      rule: CHANGE_RULES[rule] ?? 'merge',
-      actor: actor === '' ? undefined : Buffer.from(actor, 'latin1').toString('utf8'),
+    const keys = text.slice(actorEnd, at)
+    const stamp = { time, counter, node: nodes.nodeOf(node) }
+    for (const [place, key] of (count === undefined ? [keys] : keys.split('\0')).entries()) {
+      yield {
+        seq,
+        stamp: stampBehind(stamp, place),
+        ...changeOf(kinds, key),
+        rule: CHANGE_RULES[rule] ?? 'merge',
+        actor: actor === '' ? undefined : Buffer.from(actor, 'latin1').toString('utf8'),
+      }
+      seq += 1
     }
+  }
+}
+
+function changeOf(kinds: number, key: string): Pick<JournalRow, 'key' | 'before' | 'after'> {
+  if (kinds === NO_KEY) return { key: undefined, before: undefined, after: undefined }
+  return {
+    key: decodeKey(kinds, key),
+    before: kindOf(kinds, Math.floor(kinds / 5) % 5),
+    after: kindOf(kinds, kinds % 5),
   }
 }
 

@@ -2,12 +2,13 @@
  * The change journal: one row for every change of an entry, written in the transaction of the change, so that
  * a reader that follows the entries sees exactly what happened since its last poll.
  */
+import type { AlikeAdditions } from '../domain/alike-additions.js'
 import type { Change, ChangeRule } from '../domain/change.js'
 import type { Tuple } from '../domain/entry.js'
 import { isPoolTuple } from '../domain/pool-key.js'
 import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
-import { decodeRows, encodeChange, encodeEverything, type JournalRow } from './journal-rows.js'
+import { decodeRows, encodeAlike, encodeChange, encodeEverything, type JournalRow } from './journal-rows.js'
 import { newNode, StoredNodes } from './node-numbers.js'
 
 export type { JournalRow }
@@ -138,16 +139,21 @@ export class JournalWriter {
     }
   }
 
+  /** A row for each, stored as one. */
+  appendAlike(additions: AlikeAdditions): void {
+    this.#add(encodeAlike(additions, this.#nodes), additions.ips.length)
+  }
+
   /** One row for more changes than are worth a row each. */
   appendEverything(rule: ChangeRule, stamp: Stamp): void {
     this.#add(encodeEverything(rule, stamp, this.#nodes))
   }
 
-  #add(row: string): void {
-    this.#state.seq += 1
+  #add(row: string, count = 1): void {
+    this.#state.seq += count
     this.#waiting += row
-    this.#waitingCount += 1
-    if (this.#waitingCount === CHUNK_ROWS) this.#write()
+    this.#waitingCount += count
+    if (this.#waitingCount >= CHUNK_ROWS) this.#write()
   }
 
   #write(): void {

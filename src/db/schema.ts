@@ -39,6 +39,9 @@ const HISTORY_TABLE = `CREATE TABLE history (
  *
  * Step 3: `history` in chunks. Files that saw step 2 have it so already, or with a row of the table for each row of the
  * history, which `chunkHistory` puts into chunks.
+ *
+ * Step 4: nothing but the number: rows of the journal and the history may stand for many additions (journal-rows.ts,
+ * history.ts), which programs from before would misread.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE hosts (
@@ -163,6 +166,7 @@ export const MIGRATIONS: readonly string[] = [
      count INTEGER NOT NULL,
      PRIMARY KEY (hour, name, label)
    ) STRICT, WITHOUT ROWID;`,
+  '',
   '',
 ]
 

@@ -1,4 +1,5 @@
 /** Every write to the entries goes through here: load, decide, store, journal, commit. */
+import type { AlikeAdditions } from '../domain/alike-additions.js'
 import { type Change, keyText } from '../domain/change.js'
 import { Draft, type Selection } from '../domain/draft.js'
 import type { Tuple } from '../domain/entry.js'
@@ -7,7 +8,6 @@ import {
   type HeldPool,
   type HeldSpamtrap,
   type HeldTuple,
-  NO_HOST,
   NO_SPAMTRAP,
   NO_TUPLE,
 } from '../domain/held.js'
@@ -18,7 +18,7 @@ import { History } from './history.js'
 import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { AllowTable } from './tables/allow-table.js'
-import { HostTable } from './tables/host-table.js'
+import { HostTable, type MarkedHost } from './tables/host-table.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
 import { PoolTable } from './tables/pool-table.js'
 import { ReleaseTable } from './tables/release-table.js'
@@ -95,7 +95,7 @@ export class Transactions {
     this.load(selection, draft)
     if (options.further !== undefined) this.load(options.further(draft), draft)
     const outcomes = decision(draft)
-    for (const { first, last } of draft.touched) this.#store(first, last)
+    this.#store(draft.touched)
     if (options.isMove !== true) {
       journal.append(draft.changes)
       this.history.append(draft.changes, draft.changedSec)
@@ -103,6 +103,15 @@ export class Transactions {
     this.counts.add(draft.changes, draft.changedSec)
     options.after?.(outcomes)
     return { outcomes, changes: draft.changes }
+  }
+
+  /** Stores additions that are alike. */
+  addAlike(journal: JournalWriter, additions: AlikeAdditions): void {
+    const ipsJson = JSON.stringify(additions.ips)
+    this.hosts.insertAlike(additions, ipsJson)
+    journal.appendAlike(additions)
+    this.history.appendAlike(additions, ipsJson)
+    this.counts.add([additions.first], additions.changedSec, additions.ips.length)
   }
 
   /** One transaction; the caller's `body` is responsible for its journal row. */
@@ -127,7 +136,7 @@ export class Transactions {
   /** Puts the entries of a selection into a draft. */
   load(selection: Selection, draft: Draft): void {
     const mayBeRemoved = !this.removed.isEmpty
-    for (const ip of selection.hosts) this.#loadHost(draft, ip, mayBeRemoved)
+    this.#loadHosts(draft, [...selection.hosts], mayBeRemoved)
     for (const address of selection.spamtraps) this.#loadSpamtrap(draft, address, mayBeRemoved)
     /** Addresses of new tuples, with how many. */
     const newTuples = new Map<string, number>()
@@ -146,11 +155,18 @@ export class Transactions {
     }
   }
 
-  #loadHost(draft: Draft, ip: string, mayBeRemoved: boolean): void {
-    const held = this.hosts.get(ip)
-    const marks = held === undefined && mayBeRemoved ? this.removed.get(ip) : undefined
-    if (marks === undefined) draft.holdHost(ip, held ?? NO_HOST)
-    else draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, this.journal.nodes) })
+  #loadHosts(draft: Draft, ips: readonly string[], mayBeRemoved: boolean): void {
+    const found = this.hosts.getMany(ips)
+    for (const [index, ip] of ips.entries()) {
+      const held = found[index]
+      if (held !== undefined) draft.holdHost(ip, held)
+      else if (mayBeRemoved) {
+        const marks = this.removed.get(ip)
+        if (marks !== undefined) {
+          draft.holdHost(ip, { entry: undefined, marks: decodeHostMarks(marks, this.journal.nodes) })
+        }
+      }
+    }
   }
 
   #loadSpamtrap(draft: Draft, address: string, mayBeRemoved: boolean): void {
@@ -197,11 +213,23 @@ export class Transactions {
     }
   }
 
-  /** Stores the final state of a changed entry. */
-  #store({ before }: Change, { key, after }: Change): void {
+  /** Stores the final states of changed entries. */
+  #store(touched: Draft['touched']): void {
+    const hosts: MarkedHost[] = []
+    for (const { first, last } of touched) {
+      if (last.key.kind !== 'host') this.#storeOther(first, last)
+      else {
+        const { entry, marks } = last.after as HeldHost
+        this.#storeHost(last.key.ip, first.before as HeldHost, last.after as HeldHost)
+        if (entry !== undefined) hosts.push({ entry, marks })
+      }
+    }
+    this.hosts.putMany(hosts)
+  }
+
+  #storeOther({ before }: Change, { key, after }: Change): void {
     switch (key.kind) {
       case 'host':
-        this.#storeHost(key.ip, before as HeldHost, after as HeldHost)
         return
       case 'spamtrap':
         this.#storeSpamtrap(key.address, before as HeldSpamtrap, after as HeldSpamtrap)
@@ -220,14 +248,12 @@ export class Transactions {
     }
   }
 
+  /** What has no entry any more; entries are stored together. */
   #storeHost(ip: string, was: HeldHost, is: HeldHost): void {
     if (is.entry === undefined) {
       if (was.entry !== undefined) this.hosts.delete(ip)
       this.#keepRemoved(ip, encodeHostMarks(is.marks, this.journal.nodes), was.entry === undefined)
-    } else if (was.entry === undefined) {
-      this.hosts.insert(is.entry, is.marks)
-      if (was.marks !== undefined) this.removed.delete(ip)
-    } else this.hosts.update(is.entry, is.marks)
+    } else if (was.entry === undefined && was.marks !== undefined) this.removed.delete(ip)
   }
 
   #storeSpamtrap(address: string, was: HeldSpamtrap, is: HeldSpamtrap): void {

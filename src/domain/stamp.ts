@@ -67,10 +67,23 @@ export class HybridClock {
     return { time: this.#time, counter: this.#counter, node: this.node }
   }
 
+  /** As if so many stamps had been issued in the millisecond of the last one. */
+  skip(count: number): void {
+    const counter = this.#counter + count
+    this.#time += Math.floor(counter / (MAX_COUNTER + 1))
+    this.#counter = counter % (MAX_COUNTER + 1)
+  }
+
   /** Makes the next stamp later than one received from elsewhere. */
   observe(stamp: Stamp): void {
     if (stamp.time < this.#time || (stamp.time === this.#time && stamp.counter <= this.#counter)) return
     this.#time = stamp.time
     this.#counter = stamp.counter
   }
+}
+
+/** The stamp that the clock of `first` issued as the `place`-th behind it, in the same second. */
+export function stampBehind({ time, counter, node }: Stamp, place: number): Stamp {
+  const next = counter + place
+  return { time: time + Math.floor(next / (MAX_COUNTER + 1)), counter: next % (MAX_COUNTER + 1), node }
 }

@@ -1,11 +1,11 @@
 import { pipeline, Transform, type TransformCallback } from 'node:stream'
 
 /** Data is passed on at the latest when it reaches this size. */
-const MAX_GATHERED_BYTES = 4 * 1_048_576
+const MAX_GATHERED_BYTES = 8 * 1_048_576
 /** Input that pauses for this long is passed on. */
-const IDLE_MS = 2
+const IDLE_MS = 5
 /** No byte waits longer than this. */
-const MAX_WAIT_MS = 20
+const MAX_WAIT_MS = 250
 
 /**
  * Joins input that arrives without a pause into larger parts: the system delivers 64 KiB at a time, and a

@@ -40,7 +40,7 @@ export interface EditResult {
  * Maximum number of keys per transaction, so that readers and the daemon are served within a second or two.
  * With fewer, the pages of a large table would be written more often.
  */
-const MAX_KEYS_PER_TRANSACTION = 300_000
+const MAX_KEYS_PER_TRANSACTION = 600_000
 
 /**
  * Edits the entries under `batches` of keys, each batch in transactions of its own and stored before the next
@@ -60,7 +60,7 @@ export async function editEntries(
   let doneCount = 0
   for await (const batch of batches) {
     for (let start = 0; start < batch.length; start += MAX_KEYS_PER_TRANSACTION) {
-      const keys = batch.slice(start, start + MAX_KEYS_PER_TRANSACTION).filter((key) => key !== '')
+      const keys = keysOf(batch, start)
       if (keys.length === 0) continue
       result.keyCount += keys.length
       const plan = planEdits(keys, request, now)
@@ -78,7 +78,7 @@ export async function editEntries(
         return result
       }
       doneCount += keys.length
-      result.failureCount += reportFailures(plan, edited.outcomes, onFailure)
+      result.failureCount += reportFailures(keys, plan, edited.outcomes, onFailure)
       if (onChanged !== undefined) await onChanged(edited.changes)
       if (plan.isStopped) return { ...result, isStoppedByBadAddress: true }
     }
@@ -86,10 +86,18 @@ export async function editEntries(
   return result
 }
 
-/** Edits for one batch of keys. Slots are in the order of keys: an edit's index, or a failure. */
+/** The keys of one transaction. */
+function keysOf(batch: readonly WireText[], start: number): readonly WireText[] {
+  const isWhole = batch.length <= MAX_KEYS_PER_TRANSACTION
+  const keys = isWhole ? batch : batch.slice(start, start + MAX_KEYS_PER_TRANSACTION)
+  return keys.includes('') ? keys.filter((key) => key !== '') : keys
+}
+
+/** Edits for one batch of keys; there may be a million. */
 interface EditPlan {
   edits: ManualEdit[]
-  slots: ({ key: WireText; editIndex: number } | KeyFailure)[]
+  /** Of each key, in order, the index of its edit, or why it has none. */
+  slots: (number | KeyFailure)[]
   isStopped: boolean
 }
 
@@ -105,7 +113,7 @@ export function planEdits(keys: readonly WireText[], request: EditRequest, now: 
       plan.isStopped = true
       break
     }
-    plan.slots.push({ key, editIndex: plan.edits.length })
+    plan.slots.push(plan.edits.length)
     plan.edits.push(edit)
   }
   return plan
@@ -124,15 +132,16 @@ function addOptionsOf(request: EditRequest, now: number): AddEdit['options'] {
 }
 
 function planAdd(key: WireText, kind: EntryKind, options: AddEdit['options']): ManualEdit | KeyFailure {
-  const given = options === undefined ? {} : { options }
   if (kind === 'SPAMTRAP') {
     const address = readTypedSpamtrap(key)
     if (address === undefined) return { reason: 'not-email', key }
-    return { operation: 'add', kind, address, ...given }
+    return options === undefined
+      ? { operation: 'add', kind, address }
+      : { operation: 'add', kind, address, options }
   }
   const ip = canonicalPaddedIp(key)
   if (ip === undefined || kind === 'GREY' || kind === 'POOL') return { reason: 'invalid-ip', key }
-  return { operation: 'add', kind, ip, ...given }
+  return options === undefined ? { operation: 'add', kind, ip } : { operation: 'add', kind, ip, options }
 }
 
 function planDelete(key: WireText, request: EditRequest): ManualEdit | KeyFailure {
@@ -145,14 +154,16 @@ function planDelete(key: WireText, request: EditRequest): ManualEdit | KeyFailur
 }
 
 function reportFailures(
-  plan: EditPlan,
+  keys: readonly WireText[],
+  { slots }: EditPlan,
   outcomes: readonly EditOutcome[],
   onFailure: (failure: KeyFailure) => void,
 ): number {
   let failureCount = 0
-  for (const slot of plan.slots) {
-    if ('reason' in slot) onFailure(slot)
-    else if (outcomes[slot.editIndex] === 'missing') onFailure({ reason: 'no-entry', key: slot.key })
+  for (let place = 0; place < slots.length; place += 1) {
+    const slot = slots[place]!
+    if (typeof slot !== 'number') onFailure(slot)
+    else if (outcomes[slot] === 'missing') onFailure({ reason: 'no-entry', key: keys[place]! })
     else continue
     failureCount += 1
   }

@@ -11,10 +11,17 @@ export async function* readKeyLines(input: AsyncIterable<Uint8Array>): AsyncGene
   const splitter = new LineSplitter(MAX_KEY_BYTES)
   for await (const bytes of input) {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-    yield toKeys(splitter.push(chunk))
+    const lines = splitter.push(chunk)
+    if (lines.length === 0) continue
+    // The first line may have begun in the chunk before.
+    const arePlain = !NOT_PLAIN.test(chunk) && !NOT_PLAIN.test(lines[0]!) && !lines.includes('')
+    yield arePlain ? lines : toKeys(lines)
   }
   yield toKeys(splitter.end())
 }
+
+/** Blanks, comments and carriage returns. */
+const NOT_PLAIN = /[# \t\r]/
 
 function toKeys(lines: readonly string[]): WireText[] {
   return lines.map(keyOfLine).filter((key) => key !== '')

@@ -212,7 +212,7 @@ function findRefusal(call: EditCall, now: number): Refusal | undefined {
   if (call.misplacedOptions.size > 0) return refusalOfMisplaced(call, now)
   if (firstKey === '-') return undefined
   const first = planEdits([toWireText(firstKey)], call.edit, now).slots[0]!
-  if (!('reason' in first) || first.reason !== 'not-email') return undefined
+  if (typeof first === 'number' || first.reason !== 'not-email') return undefined
   const { message, hint } = describeKeyFailure(first)
   return refusal(message, EXIT_BAD_TRAP, hint)
 }
@@ -224,7 +224,7 @@ function refusalOfMisplaced({ edit, keys, misplacedOptions }: EditCall, now: num
     if (word === '' || word === '-') continue
     const key = toWireText(word)
     const slot = planEdits([key], edit, now).slots[0]!
-    if ('reason' in slot) messages.push(describeKeyFailure(slot).message)
+    if (typeof slot !== 'number') messages.push(describeKeyFailure(slot).message)
     else if (misplacedOptions.has(word)) {
       messages.push(
         describeKeyFailure({ reason: edit.kind === 'SPAMTRAP' ? 'not-email' : 'no-entry', key }).message,

@@ -1,9 +1,12 @@
+import type { AlikeAdditions } from '../../domain/alike-additions.js'
 import type { HostEntry } from '../../domain/entry.js'
 import type { HeldHost } from '../../domain/held.js'
 import { TRAPPED_PCOUNT } from '../../domain/host-state.js'
 import { isInNetwork, parseCidr } from '../../ip/cidr.js'
 import { textRangesOf } from '../../ip/text-ranges.js'
 import type { Connection } from '../connection.js'
+import type { SqlValue } from '../sqlite-driver.js'
+import { keyListOf } from './key-list.js'
 import { type HostMarkColumns, hostMarkColumns, hostMarksOf, type NodeNumbers } from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
@@ -11,15 +14,27 @@ const COLUMNS = 'first, pass, expire, bcount, pcount, comment, stamp, granted, n
 const SELECT = `SELECT ${COLUMNS} FROM hosts WHERE ip = CAST(? AS TEXT)`
 const SELECT_OLD = `SELECT ${COLUMNS.replace('stamp, granted, node, marks', 'NULL, NULL, NULL, NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
 const SLICE = `SELECT ${COLUMNS}, ip FROM hosts WHERE ip > ? ORDER BY ip LIMIT ?`
-const INSERT = `INSERT INTO hosts (ip, ${COLUMNS}) VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-const UPDATE =
-  'UPDATE hosts SET first = ?, pass = ?, expire = ?, bcount = ?, pcount = ?, comment = ?, stamp = ?, granted = ?, node = ?, marks = ? WHERE ip = CAST(? AS TEXT)'
+const SELECT_MANY = `SELECT ${COLUMNS}, key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value`
+const ON_CONFLICT = `ON CONFLICT (ip) DO UPDATE SET ${COLUMNS.replace(/\w+/g, '$& = excluded.$&')}`
+/** Rows that one statement stores; more gain nothing. */
+const ROWS_AT_ONCE = 32
+const ROW = `(CAST(? AS TEXT)${', ?'.repeat(COLUMNS.split(',').length)})`
+const putStatement = (rowCount: number): string =>
+  `INSERT INTO hosts (ip, ${COLUMNS}) VALUES ${Array(rowCount).fill(ROW).join(', ')} ${ON_CONFLICT}`
+const PUT = putStatement(1)
+const PUT_MANY = putStatement(ROWS_AT_ONCE)
+/** Rows that are alike, but for their stamps, which follow each other. */
+const INSERT_ALIKE = `INSERT INTO hosts (ip, ${COLUMNS})
+  SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
+const PLACES = 'SELECT key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value'
 const TRAPS = 'SELECT ip FROM hosts WHERE pcount = -1 AND ip >= ? AND ip < ?'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
 
 const COLUMN_COUNT = 10
 
 type HostRow = [number, number, number, number, number, string | null, ...HostMarkColumns]
+/** An entry with its marks. */
+export type MarkedHost = { entry: HostEntry; marks: HeldHost['marks'] }
 
 /** Records of addresses, one statement per method; the caller owns the transaction. */
 export class HostTable {
@@ -36,6 +51,20 @@ export class HostTable {
     const select = this.#connection.hasMarks ? SELECT : SELECT_OLD
     const row = this.#connection.prepareRaw(select).get(wireValue(ip)) as HostRow | undefined
     return row && this.#decode(ip, row)
+  }
+
+  /** What is on record under many addresses, in their order. */
+  getMany(ips: readonly string[]): (HeldHost | undefined)[] {
+    const list = this.#connection.hasMarks ? keyListOf(ips) : undefined
+    if (list === undefined) return ips.map((ip) => this.get(ip))
+    const found = Array<HeldHost | undefined>(ips.length).fill(undefined)
+    for (const row of this.#connection.prepareRaw(SELECT_MANY).iterate(list) as Iterable<
+      [...HostRow, number]
+    >) {
+      const place = row[COLUMN_COUNT]!
+      found[place] = this.#decode(ips[place]!, row as unknown as HostRow)
+    }
+    return found
   }
 
   /** The next `limit` addresses behind one, in the order of their text. */
@@ -67,44 +96,33 @@ export class HostTable {
     return false
   }
 
-  insert(entry: HostEntry, marks: HeldHost['marks']): void {
-    const { kind, first, pass, expire, bcount, pcount, comment } = entry
-    const [stamp, granted, node, bytes] = hostMarkColumns(kind, marks, this.#nodes)
-    this.#connection
-      .prepare(INSERT)
-      .run(
-        wireValue(entry.ip),
-        first,
-        pass,
-        expire,
-        bcount,
-        pcount,
-        commentValue(comment),
-        stamp,
-        granted,
-        node,
-        bytes,
-      )
+  /** Which of the addresses of a key list have an entry, by their places. */
+  placesOf(list: string): number[] {
+    return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
 
-  update(entry: HostEntry, marks: HeldHost['marks']): void {
-    const { kind, first, pass, expire, bcount, pcount, comment } = entry
-    const [stamp, granted, node, bytes] = hostMarkColumns(kind, marks, this.#nodes)
-    this.#connection
-      .prepare(UPDATE)
-      .run(
-        first,
-        pass,
-        expire,
-        bcount,
-        pcount,
-        commentValue(comment),
-        stamp,
-        granted,
-        node,
-        bytes,
-        wireValue(entry.ip),
-      )
+  /** Stores entries, in place of those that are there. */
+  putMany(hosts: readonly MarkedHost[]): void {
+    let start = 0
+    for (; start + ROWS_AT_ONCE <= hosts.length; start += ROWS_AT_ONCE) {
+      const rows = hosts.slice(start, start + ROWS_AT_ONCE).flatMap((host) => this.#rowOf(host))
+      this.#connection.prepare(PUT_MANY).run(rows)
+    }
+    for (const host of hosts.slice(start)) this.#connection.prepare(PUT).run(this.#rowOf(host))
+  }
+
+  /** Stores additions that are alike; `ips` is the list of their addresses as JSON. */
+  insertAlike({ first: { after } }: AlikeAdditions, ips: string): void {
+    const { kind, first, pass, expire, bcount, pcount } = after.entry!
+    const [stamp, granted, node] = hostMarkColumns(kind, after.marks, this.#nodes)
+    const times = { first, pass, expire, bcount, pcount }
+    this.#connection.prepare(INSERT_ALIKE).run({ ips, ...times, stamp, granted, node })
+  }
+
+  #rowOf({ entry, marks }: MarkedHost): SqlValue[] {
+    const { kind, ip, first, pass, expire, bcount, pcount, comment } = entry
+    const columns = hostMarkColumns(kind, marks, this.#nodes)
+    return [wireValue(ip), first, pass, expire, bcount, pcount, commentValue(comment), ...columns]
   }
 
   delete(ip: string): void {

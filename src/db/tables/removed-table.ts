@@ -4,6 +4,7 @@ import { wireValue } from './wire-value.js'
 
 const SELECT = 'SELECT marks FROM removed WHERE key = CAST(? AS TEXT)'
 const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM removed)'
+const PLACES = 'SELECT j.key FROM json_each(?) AS j CROSS JOIN removed ON removed.key = j.value'
 const PUT = 'INSERT OR REPLACE INTO removed VALUES (CAST(? AS TEXT), ?)'
 const SLICE = 'SELECT CAST(key AS BLOB), marks FROM removed WHERE key > CAST(? AS TEXT) ORDER BY key LIMIT ?'
 const DELETE = 'DELETE FROM removed WHERE key = CAST(? AS TEXT)'
@@ -26,6 +27,11 @@ export class RemovedTable {
     if (!this.#connection.hasMarks) return undefined
     const row = this.#connection.prepareRaw(SELECT).get(wireValue(key)) as [Buffer] | undefined
     return row?.[0]
+  }
+
+  /** Which keys of a key list have marks here, by their places. */
+  placesOf(list: string): number[] {
+    return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
 
   put(key: string, marks: Buffer): void {

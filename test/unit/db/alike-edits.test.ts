@@ -1,0 +1,165 @@
+/** Additions that are stored together leave what each by itself would leave. */
+import { expect, test } from 'vitest'
+import { makeIp, makeRandom } from '../../../bench/generate-database.js'
+import { sortedPlaces } from '../../../src/db/sorted-places.js'
+import { openSqlite } from '../../../src/db/sqlite-driver.js'
+import type { EditOutcome, ManualEdit, Store } from '../../../src/db/store.js'
+import { listingOf, NOW, Scratch, sqliteTest } from '../../support/scratch-database.js'
+
+const scratch = new Scratch()
+const random = makeRandom(3)
+const addresses = Array.from({ length: 9000 }, () => makeIp(random))
+const add = (ip: string, kind: 'WHITE' | 'TRAPPED' = 'WHITE', options = {}): ManualEdit => ({
+  operation: 'add',
+  kind,
+  ip,
+  options,
+})
+const remove = (ip: string): ManualEdit => ({ operation: 'delete', key: { kind: 'host', ip } })
+
+/** Edits in several calls, with what is on record before them. */
+const CASES: Record<string, ManualEdit[][]> = {
+  'of new addresses': [addresses.map((ip) => add(ip))],
+  'of few addresses': [addresses.slice(0, 100).map((ip) => add(ip))],
+  'that are repeated, at once and later': [
+    [...addresses.slice(0, 3000), ...addresses.slice(0, 50)].map((ip) => add(ip)),
+    addresses.slice(2000, 6000).map((ip) => add(ip)),
+  ],
+  'of addresses that were trapped or deleted': [
+    addresses.slice(0, 40).map((ip) => add(ip, 'TRAPPED')),
+    [...addresses.slice(40, 90).map((ip) => add(ip)), ...addresses.slice(40, 90).map(remove)],
+    addresses.map((ip) => add(ip)),
+  ],
+  'of both kinds, with deletions among them': [
+    addresses.map((ip, index) =>
+      index % 500 === 7 ? remove(ip) : add(ip, index % 700 < 350 ? 'WHITE' : 'TRAPPED'),
+    ),
+  ],
+  'with a comment, an expiry or none of them': [
+    addresses.map((ip, index) => {
+      if (index % 300 === 5) return add(ip, 'WHITE', { comment: 'one' })
+      return add(ip, 'WHITE', index % 300 === 9 ? { expire: NOW + 60 } : { ifMissing: true })
+    }),
+  ],
+  'of spamtraps beside addresses': [
+    addresses.flatMap((ip, index): ManualEdit[] =>
+      index % 400 === 3
+        ? [{ operation: 'add', kind: 'SPAMTRAP', address: `trap${index}@b` }, add(ip)]
+        : [add(ip)],
+    ),
+  ],
+}
+
+/** What the edits leave, apart from the number of the database. */
+async function traceOf(
+  calls: readonly ManualEdit[][],
+  forgetsChanges: boolean,
+): Promise<Record<string, unknown>> {
+  const path = scratch.create()
+  const store = await scratch.open(path)
+  const outcomes: EditOutcome[][] = []
+  for (const [index, edits] of calls.entries()) {
+    outcomes.push((await store.edit(edits, NOW + index, { actor: 'me', forgetsChanges })).outcomes)
+  }
+  const trace = {
+    outcomes,
+    listing: await listingOf(store),
+    counts: await store.readCounts(0),
+    ...(await logsOf(store)),
+  }
+  const database = openSqlite(path, { readonly: true })
+  const hosts = database.prepare('SELECT ip, stamp, granted, hex(marks) FROM hosts ORDER BY ip').raw().all()
+  const removed = database.prepare('SELECT key FROM removed ORDER BY key').raw().all()
+  const clock = database.prepare('SELECT time, counter, seq FROM journal_state').get()
+  database.close()
+  return { ...trace, hosts, removed, clock }
+}
+
+async function logsOf(store: Store): Promise<Record<string, unknown>> {
+  const { rows } = await store.readJournal(0, 100_000)
+  const journal = rows.map(({ stamp: { time, counter }, ...row }) => ({ ...row, time, counter }))
+  return { journal, history: await store.readHistory({ after: 0, limit: 100_000 }) }
+}
+
+for (const [name, calls] of Object.entries(CASES)) {
+  sqliteTest(`additions ${name} are stored, answered and recorded as one by one`, async () => {
+    expect(await traceOf(calls, true)).toEqual(await traceOf(calls, false))
+  })
+}
+
+sqliteTest('while a network of a pool is open, a TRAPPED address closes it among many', async () => {
+  const traces = []
+  for (const forgetsChanges of [true, false]) {
+    const path = scratch.create()
+    const store = await scratch.open(path)
+    const database = openSqlite(path, {})
+    database.exec("INSERT INTO pool_networks VALUES ('192.0.2.0/24', 'net', 1, 1, 9999999999, 1, 1, NULL)")
+    database.close()
+    const edits = [...addresses.slice(0, 200), '192.0.2.7'].map((ip) => add(ip, 'TRAPPED'))
+    await store.edit(edits, NOW, { forgetsChanges })
+    traces.push(await logsOf(store))
+  }
+  expect(traces[0]).toEqual(traces[1])
+  expect(JSON.stringify(traces[0])).toContain('192.0.2.0/24')
+})
+
+sqliteTest('the history of many additions is found by address, kept without people, and undone', async () => {
+  const store = await scratch.store()
+  const some = addresses.slice(0, 5000)
+  await store.edit([{ operation: 'add', kind: 'SPAMTRAP', address: 'a@b' }], NOW)
+  await store.edit([add(some[9]!)], NOW)
+  await store.edit(
+    some.map((ip) => add(ip)),
+    NOW + 1,
+    { forgetsChanges: true },
+  )
+  const found = await store.readHistory({ after: 0, limit: 10, ip: some[77]! })
+  expect(found).toMatchObject([
+    { key: { ip: some[77] }, before: undefined, after: { kind: 'WHITE', ip: some[77] } },
+  ])
+  const all = await store.readHistory({ after: 0, limit: 100_000 })
+  expect(all.map(({ seq }) => seq)).toEqual(all.map((_, index) => index + 1))
+  await store.saveHistorySettings({ mode: 'hosts', keepSec: 1e9, keepRows: 1_000_000 })
+  expect(await store.readHistory({ after: 0, limit: 100_000 })).toEqual(
+    all.filter(({ key }) => key?.kind === 'host'),
+  )
+})
+
+sqliteTest('many additions by one command are one event, which undo takes back', async () => {
+  const path = scratch.create()
+  const first = await scratch.open(path)
+  await first.edit([add(addresses[5]!, 'TRAPPED')], NOW)
+  const before = await listingOf(first)
+  await first.close()
+  const second = await scratch.open(path)
+  await second.edit(
+    addresses.map((ip) => add(ip)),
+    NOW + 1,
+    { forgetsChanges: true },
+  )
+  const { restored } = await second.undo('last', { force: false, isDryRun: false, actor: undefined }, NOW + 2)
+  expect(restored).toHaveLength(new Set(addresses).size)
+  expect(await listingOf(second)).toBe(before)
+})
+
+test('texts are sorted by their beginning, equal ones as they came', () => {
+  for (const texts of [
+    addresses,
+    addresses.filter((ip) => !ip.includes(':')),
+    ['b', 'a', 'b', '', 'a', 'ab'],
+    ['same', 'same', 'same'],
+    Array.from({ length: 300 }, (_, code) => `trap-${String.fromCharCode(255 - (code % 256))}x`),
+    [],
+  ]) {
+    const places = sortedPlaces(texts)
+    expect([...places].sort((one, other) => one - other)).toEqual([...texts.keys()])
+    const start = [...places].map((place) => texts[place]!)
+    const length = 3
+    const cut = (text: string): string => text.slice(0, length)
+    expect(start.map(cut)).toEqual([...texts].map(cut).sort())
+    for (let index = 1; index < places.length; index += 1) {
+      if (texts[places[index]!] === texts[places[index - 1]!])
+        expect(places[index]!).toBeGreaterThan(places[index - 1]!)
+    }
+  }
+})
