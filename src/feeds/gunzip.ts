@@ -20,10 +20,13 @@ const MAX_HEADER_BYTES = 128 * 1024
 const MAX_MEMBERS = 100_000
 
 /**
- * The content of all members in sequence. Errors: `ERR_FEED_GZIP`, transient when the data ends inside a
- * member; what `source` throws is passed on.
+ * The content of all members in sequence. Errors: `ERR_FEED_GZIP` for damage and for more members than
+ * `maxMembers`, transient when the data ends inside a member; what `source` throws is passed on.
  */
-export async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* gunzip(
+  source: AsyncIterable<Uint8Array>,
+  maxMembers = MAX_MEMBERS,
+): AsyncGenerator<Uint8Array> {
   const input = new Input(source)
   try {
     for (let members = 0; ; members += 1) {
@@ -31,8 +34,7 @@ export async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator
         if (members === 0) throw cut()
         return
       }
-      if (members === MAX_MEMBERS)
-        throw new FeedError('ERR_FEED_GZIP', `more than ${MAX_MEMBERS} gzip members`)
+      if (members === maxMembers) throw new FeedError('ERR_FEED_GZIP', `more than ${maxMembers} gzip members`)
       await skipHeader(input)
       const checked = { crc: 0, lengthBytes: 0 }
       for await (const chunk of inflateMember(input)) {

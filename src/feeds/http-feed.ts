@@ -117,7 +117,10 @@ function connectionsFor(options: HttpClientOptions): Connections {
   }
 }
 
-/** A lookup that ignores private addresses, and fails if there are no others. */
+/**
+ * A lookup that ignores private addresses, and fails if there are no others. With `autoSelectFamily` Node always
+ * asks for all addresses.
+ */
 function lookupOutside(lookup: LookupFunction, isInside: (address: string) => boolean): LookupFunction {
   return (name, lookupOptions, callback) => {
     lookup(name, { ...lookupOptions, all: true }, (error, found) => {
@@ -128,10 +131,8 @@ function lookupOutside(lookup: LookupFunction, isInside: (address: string) => bo
       const outside = (found as { address: string; family: number }[]).filter(
         ({ address }) => !isInside(address),
       )
-      const [first] = outside
-      if (first === undefined) callback(insideRefused(name) as Error, '')
-      else if (lookupOptions.all === true) callback(null, outside)
-      else callback(null, first.address, first.family)
+      if (outside.length === 0) callback(insideRefused(name) as Error, '')
+      else callback(null, outside)
     })
   }
 }

@@ -205,7 +205,7 @@ export class PrivilegedParent {
     switch (name) {
       case 'smtp-listeners': {
         const servers = await resources.openSmtpListeners()
-        for (const server of servers) await this.#handOver(id, server, servers.length)
+        for (const server of servers) await this.#handOver(id, server)
         // A process without a free descriptor silently loses sockets that are being passed to it: it must be
         // able to count them.
         return servers.length
@@ -213,7 +213,7 @@ export class PrivilegedParent {
       case 'config-listener': {
         const server = createServer(sendAway)
         await resources.listenConfig(server)
-        await this.#handOver(id, server, 1)
+        await this.#handOver(id, server)
         return undefined
       }
       case 'control-listener':
@@ -241,9 +241,9 @@ export class PrivilegedParent {
   }
 
   /** Passes a listening socket on; ours is closed, or we would accept connections too. */
-  async #handOver(id: number, server: Server, count: number): Promise<void> {
+  async #handOver(id: number, server: Server): Promise<void> {
     try {
-      await this.#parts.send({ kind: 'handle', id, count }, server)
+      await this.#parts.send({ kind: 'handle', id }, server)
     } finally {
       server.close()
     }
@@ -253,7 +253,7 @@ export class PrivilegedParent {
     const { resources, controlSocket } = this.#parts
     const server = createServer(sendAway)
     this.#removeControlSocket = await resources.bindControl(server, controlSocket)
-    await this.#handOver(id, server, 1)
+    await this.#handOver(id, server)
   }
 
   #beginTransfer(message: TableMessage): void {

@@ -90,8 +90,8 @@ export type ParentMessage =
   | { kind: 'signal'; signal: DaemonSignal }
   /** The rules were flushed: our tables are gone. Follows a request `watch-tables`. */
   | { kind: 'tables-lost' }
-  /** One of `count` sockets, sent along with the message, for a request. */
-  | { kind: 'handle'; id: number; count: number }
+  /** A socket for a request, sent along with the message; the answer that follows says how many. */
+  | { kind: 'handle'; id: number }
   /** `follows`: sockets were sent before it, so it uses the same channel. */
   | { kind: 'answer'; id: number; value: unknown; follows?: true }
   | { kind: 'refused'; id: number; error: ErrorMessage }

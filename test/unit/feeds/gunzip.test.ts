@@ -13,12 +13,12 @@ function member(flags: number, fields: Uint8Array | string = '', method = 8): Bu
   return Buffer.concat([head, Buffer.from(fields as string, 'latin1'), deflateRawSync(TEXT), trailer])
 }
 
-async function read(bytes: Uint8Array, chunkBytes = bytes.length): Promise<string> {
+async function read(bytes: Uint8Array, chunkBytes = bytes.length, maxMembers?: number): Promise<string> {
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
   }
   let text = ''
-  for await (const chunk of gunzip(chunks())) text += Buffer.from(chunk).toString('latin1')
+  for await (const chunk of gunzip(chunks(), maxMembers)) text += Buffer.from(chunk).toString('latin1')
   return text
 }
 
@@ -72,4 +72,30 @@ test.each([
     message: 'the compressed data is damaged',
     isTransient: false,
   })
+})
+
+test('as many members as are allowed are read, and no more', async () => {
+  const members = (count: number) => Buffer.concat(Array.from({ length: count }, () => member(0)))
+  expect(await read(members(3), 64, 3)).toBe(TEXT.repeat(3))
+  await expect(read(members(4), 64, 3)).rejects.toMatchObject({
+    code: 'ERR_FEED_GZIP',
+    message: 'more than 3 gzip members',
+    isTransient: false,
+  })
+})
+
+describe('the trailer', () => {
+  test.each([
+    ['another checksum', -8],
+    ['another length', -1],
+  ])('%s is damage', async (_name, at) => {
+    const bytes = member(0)
+    bytes[bytes.length + at]! ^= 1
+    await expect(read(bytes)).rejects.toMatchObject({ message: 'the compressed data is damaged' })
+  })
+})
+
+test('a header field as long as is allowed is skipped', async () => {
+  expect(await read(member(FLAG.name, `${'n'.repeat(128 * 1024)}\0`), 4096)).toBe(TEXT)
+  expect(await read(member(FLAG.extra, extra(65_535)), 4096)).toBe(TEXT)
 })

@@ -1,9 +1,10 @@
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { listFileName } from '../../../src/feeds/list-file-name.js'
 import { ListStore } from '../../../src/feeds/list-store.js'
+import { skipUnlessRoot } from '../../support/skip-unless.js'
 
 let folder = ''
 let store: ListStore
@@ -124,4 +125,53 @@ test('file names: readable, distinct, and never out of the folder', () => {
   ]
   expect(new Set(long).size).toBe(3)
   for (const name of long) expect(name.length).toBeLessThan(200)
+})
+
+describe('the folder', () => {
+  test('is made where it is missing, with those above', async () => {
+    const missing = join(folder, 'a', 'lists')
+    new ListStore(missing).prepare()
+    const { mode } = await stat(missing)
+    expect((mode & 0o777).toString(8)).toBe('755')
+    new ListStore(missing).prepare()
+  })
+
+  test('is refused where every user may write, and kept as it is', async () => {
+    await chmod(folder, 0o777)
+    expect(() => store.prepare()).toThrow(
+      expect.objectContaining({
+        code: 'ERR_LISTS_WRITE',
+        message: `${folder}: every user may write to this folder`,
+        hint: `chmod o-w ${folder}`,
+      }) as Error,
+    )
+    await chmod(folder, 0o775)
+    expect(() => store.prepare()).not.toThrow(/every user/)
+  })
+
+  test('that cannot be made is told', async () => {
+    await writeFile(join(folder, 'file'), '')
+    expect(() => new ListStore(join(folder, 'file', 'lists')).prepare()).toThrow(
+      expect.objectContaining({ code: 'ERR_LISTS_WRITE' }) as Error,
+    )
+  })
+
+  test.skipIf(skipUnlessRoot('changes owners'))(
+    'root takes one that only root can replace, and no other',
+    async () => {
+      const mine = join(folder, 'mine')
+      await mkdir(mine)
+      const other = expect.objectContaining({
+        code: 'ERR_LISTS_WRITE',
+        message: `${mine}: users other than root can replace this folder`,
+      }) as Error
+      expect(() => new ListStore(mine).prepare()).not.toThrow()
+      await chown(mine, 65_534, 65_534)
+      expect(() => new ListStore(mine).prepare()).toThrow(other)
+      await chown(mine, 0, 0)
+      await chown(folder, 65_534, 65_534)
+      expect(() => new ListStore(mine).prepare()).toThrow(other)
+      await chown(folder, 0, 0)
+    },
+  )
 })

@@ -58,6 +58,27 @@ describe('a source that root opened', () => {
     expect(() => readOpenedSource(opened)).toThrow(reason)
   })
 
+  test('a command may print as much as is allowed, and not one byte more', async () => {
+    const path = join(folder, 'list')
+    writeFileSync(path, LONG)
+    const print = (maxBytes: number) =>
+      openSourceAsRoot({ method: 'exec', location: `/bin/cat ${path}` }, { ...LIMITS, maxBytes })
+    expect((await bytesOf(await print(LONG.length))).length).toBe(LONG.length)
+    const refused = await print(LONG.length - 1)
+    expect(() => readOpenedSource(refused)).toThrow(`larger than ${LONG.length - 1} bytes`)
+  })
+
+  test('what a command that succeeds says beside its output is passed on', async () => {
+    const path = join(folder, 'chatty')
+    writeFileSync(path, '#!/bin/sh\necho 192.0.2.1; echo careful >&2\n', { mode: 0o755 })
+    const messages: string[] = []
+    const opened = await openSourceAsRoot({ method: 'exec', location: path }, LIMITS, (text) => {
+      messages.push(text)
+    })
+    expect(String(await bytesOf(opened))).toBe('192.0.2.1\n')
+    expect(messages).toEqual(['careful\n'])
+  })
+
   test('the same place by another method is another source', () => {
     expect(sourceKey({ method: 'file', location: '/a' })).not.toBe(
       sourceKey({ method: 'exec', location: '/a' }),

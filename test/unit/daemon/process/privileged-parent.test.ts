@@ -329,7 +329,7 @@ test('answers to no request are passed over, and a socket that came with one is 
   const { client } = join()
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  client.take({ kind: 'handle', id: 99, count: 1 }, server)
+  client.take({ kind: 'handle', id: 99 }, server)
   client.take({ kind: 'answer', id: 99, value: 1 }, undefined)
   expect(server.listening).toBe(false)
 })
