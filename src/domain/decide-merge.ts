@@ -72,6 +72,16 @@ export function selectMerge(
   return selection
 }
 
+/** The part of `selectMerge` that is needed where nothing is on record under the keys of the records themselves. */
+export function selectMove(records: readonly MergeRecord[]): Selection {
+  const selection = emptySelection()
+  for (const record of records) {
+    if (record.kind === 'tuple') selection.hosts.add(record.tuple.ip)
+    if (record.kind === 'pool') selection.trapsIn.add(record.network)
+  }
+  return selection
+}
+
 /** Decides records in order; outcomes in the same order. `cause` names the gateway they came from. */
 export function decideMerge(
   draft: Draft,

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { moveDatabase } from '../../src/app/database/move-database.js'
 import type { Store } from '../../src/db/store.js'
+import type { MergeRecord } from '../../src/domain/decide-merge.js'
 import { PostgresServer } from '../support/postgres-server.js'
 import { attemptOf, listingOf, NOW, POLICY, Scratch } from '../support/scratch-database.js'
 
@@ -36,6 +37,17 @@ async function filled(): Promise<Store> {
     { ifMissing: false, now: NOW },
   )
   return store
+}
+
+async function recordsOf(store: Store): Promise<MergeRecord[]> {
+  const all: MergeRecord[] = []
+  let cursor: string | undefined
+  do {
+    const { records, next } = await store.listRecords(cursor, 5000)
+    all.push(...records)
+    cursor = next
+  } while (cursor !== undefined)
+  return all
 }
 
 describe('move-db', () => {
@@ -74,6 +86,25 @@ describe('move-db', () => {
       })
       expect(await store.newestHistory()).toBe(0)
     }
+  })
+
+  test('what somebody stored meanwhile under a key that moves is merged with it, not an error', async () => {
+    const file = await filled()
+    const release = { kind: 'RELEASE', id: 'abc', from: 'example.org', scope: 'address', used: 0 } as const
+    await file.editReleases(
+      [{ operation: 'make', release: { ...release, first: NOW, expire: NOW + 9999 } }],
+      NOW,
+    )
+    const ours = await recordsOf(file)
+    expect(new Set(ours.map(({ kind }) => kind))).toEqual(new Set(['host', 'spamtrap', 'release', 'tuple']))
+    const [shared, other] = [await scratch.open(await server.createDatabase()), await scratch.store()]
+    for (const store of [shared, other]) {
+      await store.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.1' }], NOW + 2500)
+      for (const isMove of [true, true, false])
+        await store.merge(ours, { policy: POLICY, isMove }, NOW + 3000)
+    }
+    expect(await listingOf(shared)).toBe(await listingOf(other))
+    expect((await shared.check()).problems).toEqual([])
   })
 
   test('goes into an empty database only', async () => {

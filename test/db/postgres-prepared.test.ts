@@ -8,12 +8,12 @@ import { skipUnless } from '../support/skip-unless.js'
 const server = await PostgresServer.start()
 afterAll(() => server.remove())
 const OPTIONS = { mode: 'write', queryTimeoutMs: 60_000, slowCallMs: Infinity } as const
-const COUNT = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
-const KEPT = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%count_tuples%'"
+const FOUND = 'SELECT n, kind FROM spamd.load_hosts($1, $2, false)'
+const KEPT = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%load_hosts%'"
 
 async function keptBy(link: PgLink): Promise<unknown> {
   return link.read('test', async (statements) => {
-    await statements.rows(COUNT, [['192.0.2.'], ['192.0.2.1']])
+    await statements.rows(FOUND, [['192.0.2.'], ['192.0.2.1']])
     return (await statements.rows(KEPT))[0]![0]
   })
 }
@@ -25,6 +25,18 @@ test('a connection of our own keeps statements that come with each batch, and no
     statements.rows('SELECT count(*) FROM pg_prepared_statements'),
   )
   expect(all).toEqual([[1]])
+  await link.close()
+})
+
+test('a page that comes again and again is kept, one whose text has values of its own is not', async () => {
+  const link = new PgLink(await server.createDatabase(), OPTIONS)
+  const page = 'SELECT ip FROM spamd.hosts WHERE ip > $1 ORDER BY ip LIMIT $2'
+  const kept =
+    "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM spamd.hosts WHERE ip%'"
+  for (const isPage of [false, true, true]) {
+    expect(await link.readInOrder('test', page, ['', 5], { isPage })).toEqual([])
+    expect(await link.read('test', (statements) => statements.rows(kept))).toEqual([[isPage ? 1 : 0]])
+  }
   await link.close()
 })
 
@@ -43,7 +55,7 @@ describe('statements that are lost', () => {
     expect(await keptBy(link)).toBe(1)
     await link.read('test', (statements) => statements.rows('DEALLOCATE ALL'))
     const rows = await link[how]('test', (statements) =>
-      statements.rows(COUNT, [['192.0.2.'], ['192.0.2.1']]),
+      statements.rows(FOUND, [['192.0.2.'], ['192.0.2.1']]),
     )
     expect(rows.length).toBeLessThanOrEqual(1)
     expect(await keptBy(link)).toBe(0)

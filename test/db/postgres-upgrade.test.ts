@@ -13,7 +13,6 @@ import { attemptOf, listingOf, NOW, POLICY, Scratch } from '../support/scratch-d
 const server = await PostgresServer.start()
 afterAll(() => server.remove())
 const scratch = new Scratch()
-const SCHEMA_1 = readFileSync(join(import.meta.dirname, '../corpus/postgres/schema-1.sql'), 'utf8')
 
 async function run(location: string, sql: string): Promise<void> {
   const link = new PgLink(location, { mode: 'write', queryTimeoutMs: 60_000, slowCallMs: Infinity })
@@ -24,13 +23,14 @@ async function run(location: string, sql: string): Promise<void> {
   }
 }
 
-/** A database as version 1 left it, with entries and a history. */
-async function ofVersion1(name: string): Promise<string> {
+/** A database as an earlier version left it, with entries and a history. */
+async function ofVersion(version: number, name: string): Promise<string> {
   // The roles belong to the whole server.
   await server.createDatabase()
   await server.sql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`)
   const location = server.location(name)
-  await run(location, SCHEMA_1)
+  const path = join(import.meta.dirname, `../corpus/postgres/schema-${version}.sql`)
+  await run(location, readFileSync(path, 'utf8'))
   await run(
     location,
     `INSERT INTO spamd.hosts (net, ip, kind, first, pass, expire, bcount, pcount)
@@ -40,19 +40,19 @@ async function ofVersion1(name: string): Promise<string> {
   return location
 }
 
-describe('tables of version 1', () => {
+describe.each([1, 2])('tables of version %i', (version) => {
   test('are refused by a message that says what to do, not by an error of SQL', async () => {
-    const location = await ofVersion1('former_1')
+    const location = await ofVersion(version, `former_${version}_1`)
     await expect(scratch.open(location)).rejects.toMatchObject({
       code: 'ERR_DB_OPEN',
-      message: `the tables and functions on the server are of version 1, and this program needs ${PG_SCHEMA_VERSION}`,
+      message: `the tables and functions on the server are of version ${version}, and this program needs ${PG_SCHEMA_VERSION}`,
       hint: expect.stringContaining('run "spamdctl init-db"'),
     })
   })
 
   test('are upgraded by init-db, once, with all that they hold; every call works on them', async () => {
-    const location = await ofVersion1('former_2')
-    expect(await initServer(location)).toMatchObject({ isChanged: true, fromVersion: 1 })
+    const location = await ofVersion(version, `former_${version}_2`)
+    expect(await initServer(location)).toMatchObject({ isChanged: true, fromVersion: version })
     expect(await initServer(location)).toMatchObject({ isChanged: false, fromVersion: PG_SCHEMA_VERSION })
     const store = await scratch.open(location)
     expect(await listingOf(store)).toBe('WHITE|192.0.2.1|||1|2|0|3|4\n')
@@ -64,15 +64,16 @@ describe('tables of version 1', () => {
     expect((await store.check()).problems).toEqual([])
   })
 
-  test('have the same indexes afterwards as a new database', async () => {
-    const [former, fresh] = [await ofVersion1('former_3'), await server.createDatabase()]
+  test('have the same indexes and functions afterwards as a new database', async () => {
+    const [former, fresh] = [await ofVersion(version, `former_${version}_3`), await server.createDatabase()]
     await initServer(former)
-    const indexesOf = (location: string) =>
+    const partsOf = (location: string) =>
       server.sql(
-        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'spamd' ORDER BY 1",
+        `SELECT indexdef FROM pg_indexes WHERE schemaname = 'spamd' UNION ALL
+         SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'spamd'::regnamespace ORDER BY 1`,
         /\/(\w+)\?/.exec(location)![1]!,
       )
-    expect(await indexesOf(former)).toEqual(await indexesOf(fresh))
+    expect(await partsOf(former)).toEqual(await partsOf(fresh))
   })
 })
 
@@ -89,5 +90,5 @@ test('a function that is gone while a program runs is told as one of another ver
 test('functions that changed have a new number of the schema', () => {
   // Changed functions reach no server whose number stays: append a step to MIGRATIONS, then put the new digest here.
   const digest = createHash('sha256').update(FUNCTIONS.join('\n')).digest('hex').slice(0, 16)
-  expect({ version: PG_SCHEMA_VERSION, digest }).toEqual({ version: 2, digest: 'c5bb6f299f6f04ad' })
+  expect({ version: PG_SCHEMA_VERSION, digest }).toEqual({ version: 3, digest: '9591c98290acb051' })
 })

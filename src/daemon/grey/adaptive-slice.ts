@@ -9,8 +9,8 @@ export interface SliceBounds {
   targetMs: number
 }
 
-/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server. */
-export const STORE_SLICE: SliceBounds = { first: 100, smallest: 10, largest: 4000, targetMs: 30 }
+/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server, 100 ms at most. */
+export const STORE_SLICE: SliceBounds = { first: 50, smallest: 10, largest: 4000, targetMs: 20 }
 
 /** The size of the next step. */
 export class AdaptiveSlice {

@@ -21,6 +21,12 @@ function arrays(columns: Columns): string {
   return columns.map(([name]) => `${name}_s`).join(', ')
 }
 
+/** Arrays as rows in their order, which is that of the keys already: nothing is put aside on the way to the table. */
+function unnested(keys: Readonly<Record<string, string>>, columns: Columns): string {
+  const all = [...Object.entries(keys), ...columns.map(([name]) => [name, `${name}_s`] as const)]
+  return all.map(([name, array]) => `unnest(${array}) AS ${name}`).join(', ')
+}
+
 /**
  * Plans are made once a connection and must not depend on how full the tables were then; what waits for a lock longer than
  * the time-out of a batch fails.
@@ -64,6 +70,9 @@ const TUPLE_KEY = 't.net = k.net AND t.ip = k.ip AND t.digest = k.digest'
 const ONE_HOST = 'FROM hosts h WHERE h.net = nets[1] AND h.ip = ips[1]'
 const ONE_TUPLE = 'FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND t.digest = digests[1]'
 
+/** The columns of a tuple in a row that only counts. */
+const NO_TUPLE = TUPLE_COLUMNS.map(([, type]) => `NULL::${type}`).join(', ')
+
 /** The functions through which batches are loaded and stored; made anew at every step of the schema. */
 export const FUNCTIONS: readonly string[] = [
   createFunction(
@@ -80,20 +89,35 @@ export const FUNCTIONS: readonly string[] = [
       JOIN hosts h ON h.net = k.net AND h.ip = k.ip;
   END IF;`,
   ),
+  // Of addresses that are counted, a second look for each digest is taken only where the first found any tuple: in a flood of
+  // new mail, nowhere. Counts come in rows of their own.
   createFunction(
     'load_tuples',
-    'nets text[], ips text[], digests uuid[], is_locking boolean',
-    'SETOF spamd.loaded_tuple',
-    `IF cardinality(ips) = 1 AND is_locking THEN
-    RETURN QUERY SELECT 1, ${names(TUPLE_COLUMNS, 't.')} ${ONE_TUPLE} FOR NO KEY UPDATE OF t;
+    'nets text[], ips text[], digests uuid[], is_locking boolean, counted_nets text[], counted_ips text[]',
+    'SETOF spamd.counted_tuple',
+    `DECLARE known jsonb; known_ns bigint[]; held_counts bigint[]; BEGIN
+  IF cardinality(counted_ips) = 1 THEN
+    RETURN QUERY SELECT 1, count(*), ${NO_TUPLE} FROM tuples t
+      WHERE t.net = counted_nets[1] AND t.ip = counted_ips[1] AND ${IS_HELD('t')};
+  ELSIF cardinality(counted_ips) > 1 THEN
+    SELECT jsonb_object_agg(c.ip, true), array_agg(c.n), array_agg(c.held_count) INTO known, known_ns, held_counts FROM (
+      SELECT k.n, k.ip, count(*) FILTER (WHERE NOT t.is_removed) AS held_count
+      FROM unnest(counted_nets, counted_ips) WITH ORDINALITY k(net, ip, n)
+      JOIN tuples t ON t.net = k.net AND t.ip = k.ip GROUP BY k.n, k.ip) AS c;
+    IF known IS NULL THEN RETURN; END IF;
+    RETURN QUERY SELECT k.n::int, k.held_count, ${NO_TUPLE} FROM unnest(known_ns, held_counts) k(n, held_count);
+  END IF;
+  IF cardinality(ips) = 1 AND is_locking THEN
+    RETURN QUERY SELECT 1, NULL::bigint, ${names(TUPLE_COLUMNS, 't.')} ${ONE_TUPLE} FOR NO KEY UPDATE OF t;
   ELSIF is_locking THEN
-    RETURN QUERY SELECT k.n::int, ${names(TUPLE_COLUMNS, 't.')}
+    RETURN QUERY SELECT k.n::int, NULL::bigint, ${names(TUPLE_COLUMNS, 't.')}
       FROM unnest(nets, ips, digests) WITH ORDINALITY k(net, ip, digest, n)
-      JOIN tuples t ON ${TUPLE_KEY} ORDER BY t.ip, t.digest FOR NO KEY UPDATE OF t;
+      JOIN tuples t ON ${TUPLE_KEY} WHERE known IS NULL OR known ? k.ip ORDER BY t.ip, t.digest FOR NO KEY UPDATE OF t;
   ELSE
-    RETURN QUERY SELECT k.n::int, ${names(TUPLE_COLUMNS, 't.')}
+    RETURN QUERY SELECT k.n::int, NULL::bigint, ${names(TUPLE_COLUMNS, 't.')}
       FROM unnest(nets, ips, digests) WITH ORDINALITY k(net, ip, digest, n) JOIN tuples t ON ${TUPLE_KEY};
-  END IF;`,
+  END IF;
+  END;`,
   ),
   createFunction(
     'load_spamtraps',
@@ -108,17 +132,6 @@ export const FUNCTIONS: readonly string[] = [
   END IF;`,
   ),
   createFunction(
-    'count_tuples',
-    'nets text[], ips text[]',
-    'TABLE (n int, tuple_count bigint)',
-    `IF cardinality(ips) = 1 THEN
-    RETURN QUERY SELECT 1, count(*) FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND ${IS_HELD('t')};
-  ELSE
-    RETURN QUERY SELECT k.n::int, count(*) FROM unnest(nets, ips) WITH ORDINALITY k(net, ip, n)
-      JOIN tuples t ON t.net = k.net AND t.ip = k.ip AND ${IS_HELD('t')} GROUP BY k.n;
-  END IF;`,
-  ),
-  createFunction(
     'oldest_tuples',
     'of_net text, of_ip text, at_most bigint',
     'SETOF spamd.found_tuple',
@@ -129,8 +142,7 @@ export const FUNCTIONS: readonly string[] = [
   createWriter(
     'insert_hosts',
     `wanted bigint, nets text[], ips text[], ${parameters(HOST_COLUMNS)}`,
-    `INSERT INTO hosts (net, ip, ${names(HOST_COLUMNS)})
-    SELECT * FROM unnest(nets, ips, ${arrays(HOST_COLUMNS)}) ORDER BY 2`,
+    `INSERT INTO hosts (net, ip, ${names(HOST_COLUMNS)}) SELECT ${unnested({ net: 'nets', ip: 'ips' }, HOST_COLUMNS)}`,
   ),
   createWriter(
     'update_hosts',
@@ -151,8 +163,7 @@ export const FUNCTIONS: readonly string[] = [
     `INSERT INTO tuples (net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)})
     SELECT net, ip, digest, convert_to(helo, ${LATIN1}), convert_to(sender, ${LATIN1}), convert_to(recipient, ${LATIN1}),
       ${names(TUPLE_COLUMNS)}
-    FROM unnest(nets, ips, digests, helos, senders, recipients, ${arrays(TUPLE_COLUMNS)})
-      k(net, ip, digest, helo, sender, recipient, ${names(TUPLE_COLUMNS)}) ORDER BY ip, digest`,
+    FROM (SELECT ${unnested({ net: 'nets', ip: 'ips', digest: 'digests', helo: 'helos', sender: 'senders', recipient: 'recipients' }, TUPLE_COLUMNS)}) AS k`,
   ),
   createWriter(
     'update_tuples',

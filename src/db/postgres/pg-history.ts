@@ -22,6 +22,7 @@ import {
   stepsOfRows,
 } from '../history-rows.js'
 import type { PgLink, Statements } from './pg-link.js'
+import { columnsOf } from './pg-rows.js'
 
 const SETTINGS = "SELECT value FROM spamd.settings WHERE name = 'history'"
 const SAVE_SETTINGS = `INSERT INTO spamd.settings VALUES ('history', $1)
@@ -100,10 +101,7 @@ export class PgHistory {
       encodeFields(before.entry),
       encodeFields(after.entry),
     ])
-    send(
-      APPEND,
-      Array.from({ length: 8 }, (_, index) => rows.map((row) => row[index])),
-    )
+    send(APPEND, columnsOf(rows, 8))
   }
 
   /** One row a text for an event that is of no entry, or too large for a row each. */

@@ -6,6 +6,7 @@ import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { shownLocation } from '../../platform/postgres-location.js'
 import { openError } from '../db-error.js'
+import { arrayText } from './array-text.js'
 import { NOTIFY, PgAlarm } from './pg-alarm.js'
 import { connectTo, type PgClient, type PgQuery } from './pg-driver.js'
 import { isForgotten, isLost, isTransient, toPgError } from './pg-error.js'
@@ -18,6 +19,8 @@ export type Row = readonly unknown[]
 /** Statements of one connection; what they reject with is what the driver throws. */
 export interface Statements {
   rows(sql: string, values?: readonly unknown[]): Promise<Row[]>
+  /** The same for a statement of which there are few, each for page after page: kept prepared where that is possible. */
+  pages(sql: string, values: readonly unknown[]): Promise<Row[]>
   /** Several statements in one text, without values or answers. */
   run(sql: string): Promise<void>
 }
@@ -37,7 +40,8 @@ export interface LinkOptions {
 /** A transaction that lost against another is retried this many times, after growing pauses up to this. */
 const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
-const IN_ORDER = 'BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off'
+const IN_ORDER = `BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off;
+  SET LOCAL plan_cache_mode = force_generic_plan`
 /** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */
@@ -101,12 +105,17 @@ export class PgLink {
 
   /**
    * Rows of a query in the order of an index: the server sorts nothing, also where it has no statistics of a new table and
-   * would rather sort all of it for each page.
+   * would rather sort all of it for each page. One that comes again for the next page, `isPage`, is planned once.
    */
-  readInOrder(call: string, sql: string, values: readonly unknown[]): Promise<Row[]> {
+  readInOrder(
+    call: string,
+    sql: string,
+    values: readonly unknown[],
+    { isPage }: { isPage: boolean },
+  ): Promise<Row[]> {
     return this.read(call, async (statements) => {
       const begun = quiet(statements.run(IN_ORDER))
-      const rows = quiet(statements.rows(sql, values))
+      const rows = quiet((isPage ? statements.pages : statements.rows)(sql, values))
       // Ends the transaction also behind an error.
       const ended = quiet(statements.run('COMMIT'))
       await Promise.allSettled([begun, rows, ended])
@@ -121,7 +130,12 @@ export class PgLink {
    */
   write<Result>(
     call: string,
-    body: (statements: Statements, commit: () => void, server: ServerIdentity) => Promise<Result>,
+    body: (
+      statements: Statements,
+      commit: () => void,
+      server: ServerIdentity,
+      tries: number,
+    ) => Promise<Result>,
     { isRepeatable = true }: { isRepeatable?: boolean } = {},
   ): Promise<Result> {
     if (this.#options.mode === 'read') {
@@ -130,7 +144,9 @@ export class PgLink {
     return this.#exclusive(call, async () => {
       for (let tries = 1; ; tries += 1) {
         try {
-          return await this.#transaction(body)
+          return await this.#transaction((statements, commit, server) =>
+            body(statements, commit, server, tries),
+          )
         } catch (error) {
           if (!isRepeatable) throw error
           if (this.#forget(error)) continue
@@ -317,40 +333,17 @@ function statementsOf(
     promise.catch(onError)
     return promise
   }
+  const rowsOf = (name: string | undefined, text: string, values: readonly unknown[]): Promise<Row[]> =>
+    watched(
+      client
+        .query({ name, text, values: values.map(arrayText), rowMode: 'array' } as PgQuery)
+        .then(({ rows }) => rows as Row[]),
+    )
   return {
-    rows: (text, values = []) =>
-      watched(
-        client
-          .query({
-            name: names?.of(text),
-            text,
-            values: values.map(arrayText),
-            rowMode: 'array',
-          } as PgQuery)
-          .then(({ rows }) => rows as Row[]),
-      ),
+    rows: (text, values = []) => rowsOf(names?.of(text), text, values),
+    pages: (text, values) => rowsOf(names?.ofPages(text), text, values),
     run: (text) => watched(client.query(text).then(() => undefined)),
   }
-}
-
-/** Arrays of plain values as the server reads them, at a third of what the driver takes for the same text; other values unchanged. */
-function arrayText(value: unknown): unknown {
-  if (!Array.isArray(value) || value.some((one) => typeof one === 'object' && one !== null)) return value
-  if (value.every((one) => typeof one === 'number')) return `{${value.join()}}`
-  // Nearly no batch has a quote in it: one look at all texts is cheaper than one at each.
-  if (value.every((one) => typeof one === 'string') && !SPECIAL.test(value.join(''))) {
-    return `{"${value.join('","')}"}`
-  }
-  return `{${value.map(elementText).join()}}`
-}
-
-const SPECIAL = /["\\]/
-
-/** Source: PostgreSQL manual, "Array Input and Output Syntax". */
-function elementText(value: unknown): string {
-  if (value === null || value === undefined) return 'NULL'
-  if (typeof value !== 'string') return String(value)
-  return `"${value.replace(/["\\]/g, String.raw`\$&`)}"`
 }
 
 /** Whoever gives up early awaits no further answers: they must not count as unhandled. */

@@ -31,6 +31,11 @@ interface Where {
   conditions?: readonly string[]
 }
 
+/** Conditions have values in their text, such as times, and would be kept for each. */
+function isFixed({ conditions = [] }: Where): boolean {
+  return conditions.length === 0
+}
+
 /** The `limit` rows of a kind behind `after`, inside of a scope, that meet conditions. */
 export async function readPage(
   link: PgLink,
@@ -43,7 +48,7 @@ export async function readPage(
   const { key } = KIND_TABLES[kind]
   const { from, values } = pageSql(kind, after, limit, where)
   const sql = `SELECT ${key.map(({ asText }) => asText).join(', ')}, ${SHOWN_COLUMNS[kind]} ${from}`
-  const rows = await link.readInOrder(call, sql, values)
+  const rows = await link.readInOrder(call, sql, values, { isPage: isFixed(where) })
   const last = rows.length < limit ? undefined : rows.at(-1)
   return {
     entries: rows.map((row) => entryOf(kind, row)),
@@ -67,7 +72,7 @@ async function readLines(
 ): Promise<Part<Uint8Array>> {
   const { from, values } = pageSql(kind, after, limit, where)
   const sql = `SELECT string_agg(line, ''), count(*), max(ip) FROM (SELECT ip, ${SERVER_LINES[kind]} AS line ${from}) AS page`
-  const [row] = await link.readInOrder('listText', sql, values)
+  const [row] = await link.readInOrder('listText', sql, values, { isPage: isFixed(where) })
   const [lines, count, last] = row as [string | null, number, string | null]
   return {
     item: lines === null ? undefined : Buffer.from(lines, 'latin1'),

@@ -10,9 +10,8 @@ import { HOST_COLUMNS, names, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schem
 import { tupleKeys } from './pg-writes.js'
 
 const LOAD_HOSTS = `SELECT n, ${names(HOST_COLUMNS)} FROM spamd.load_hosts($1, $2, $3)`
-const LOAD_TUPLES = `SELECT n, ${names(TUPLE_COLUMNS)} FROM spamd.load_tuples($1, $2, $3, $4)`
+const LOAD_TUPLES = `SELECT n, tuple_count, ${names(TUPLE_COLUMNS)} FROM spamd.load_tuples($1, $2, $3, $4, $5, $6)`
 const LOAD_SPAMTRAPS = `SELECT n, ${names(SPAMTRAP_COLUMNS)} FROM spamd.load_spamtraps($1, $2)`
-const COUNT_TUPLES = 'SELECT n, tuple_count FROM spamd.count_tuples($1, $2)'
 const OLDEST_TUPLES = `SELECT helo, sender, recipient, ${names(TUPLE_COLUMNS)} FROM spamd.oldest_tuples($1, $2, $3)`
 const ALL = 2 ** 40
 
@@ -37,12 +36,11 @@ export async function loadSelection(loading: Loading): Promise<void> {
   const { statements, selection, draft, locks, clock } = loading
   const tuples = [...selection.tuples]
   for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
-  const [, , , newCounts, counts] = await Promise.all([
+  const [, , , { counts, newCounts }] = await Promise.all([
     loadPools(statements, selection, draft, locks, clock),
     loadReleases(loading),
     loadHosts(loading),
     loadTuples(loading, tuples),
-    countTuples(loading, tuples),
     loadSpamtraps(loading),
     loadOldest(loading),
   ])
@@ -64,38 +62,40 @@ async function loadHosts({ statements, selection, draft, locks, clock }: Loading
   for (const [n, ip] of hosts.entries()) draft.holdHost(ip, found.get(n) ?? NO_HOST)
 }
 
-/** Returns how many of the tuples of each address are new. */
+/** By address: how many tuples it has, without entries if there is no limit, and how many of the selected ones are new. */
+interface AddressCounts {
+  counts: Map<string, number>
+  newCounts: Map<string, number>
+}
+
 async function loadTuples(
-  { statements, draft, locks, clock }: Loading,
+  { statements, selection, draft, locks, clock }: Loading,
   tuples: readonly SelectedTuple[],
-): Promise<Map<string, number>> {
+): Promise<AddressCounts> {
   const newCounts = new Map<string, number>()
-  if (tuples.length === 0) return newCounts
+  if (tuples.length === 0) return { counts: new Map(), newCounts }
+  const isCounting = selection.maxTuplesPerAddress !== undefined
+  const addresses = isCounting ? [...new Set(tuples.map(([, { ip }]) => ip))] : []
   const keys = tupleKeys(tuples.map(([, tuple]) => tuple))
-  const rows = await statements.rows(LOAD_TUPLES, [...keys, locks.hosts])
-  const found = byNumber(rows, (row, n) => heldTupleOfRow(tuples[n]![1], row, 1))
+  const rows = await statements.rows(LOAD_TUPLES, [...keys, locks.hosts, addresses.map(netOf), addresses])
+  const counts = new Map(addresses.map((ip) => [ip, 0]))
+  const found = new Map<number, HeldTuple>()
+  for (const row of rows) {
+    const n = (row[0] as number) - 1
+    const count = row[1] as number | null
+    if (count === null) found.set(n, heldTupleOfRow(tuples[n]![1], row, 2))
+    else counts.set(addresses[n]!, count)
+  }
   for (const { marks } of found.values()) if (marks?.epoch !== undefined) clock.observe(marks.epoch)
   for (const [n, [text, { ip }]] of tuples.entries()) {
     const held = found.get(n)
     if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
     draft.holdTuple(text, held ?? NO_TUPLE)
   }
-  return newCounts
+  return { counts, newCounts }
 }
 
 type SelectedTuple = readonly [string, { ip: string; helo: string; from: string; to: string }]
-
-/** How many tuples each address of the selection has; empty if there is no limit. */
-async function countTuples(
-  { statements, selection }: Loading,
-  tuples: readonly SelectedTuple[],
-): Promise<Map<string, number>> {
-  if (selection.maxTuplesPerAddress === undefined || tuples.length === 0) return new Map()
-  const addresses = [...new Set(tuples.map(([, { ip }]) => ip))]
-  const rows = await statements.rows(COUNT_TUPLES, [addresses.map(netOf), addresses])
-  const counts = byNumber(rows, ([, count]) => count as number)
-  return new Map(addresses.map((ip, n) => [ip, counts.get(n) ?? 0]))
-}
 
 async function loadSpamtraps({ statements, selection, draft, locks, clock }: Loading): Promise<void> {
   const spamtraps = [...selection.spamtraps]

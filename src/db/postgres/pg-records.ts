@@ -78,9 +78,9 @@ export async function listRecords(
   if (name === undefined) throw new TypeError(`not a cursor of records: ${after}`)
   const texts = key.map((text) => Buffer.from(text, 'base64').toString('latin1'))
   const start = texts.length > 0 ? texts : name === 'tuples' ? ['', NO_DIGEST] : ['']
-  const rows = await transactions.link.read('listRecords', (statements) =>
-    statements.rows(PARTS[name], [...start, limit]),
-  )
+  const rows = await transactions.link.readInOrder('listRecords', PARTS[name], [...start, limit], {
+    isPage: true,
+  })
   const records = rows
     .map((row) => recordOfRow(name, row, transactions.node))
     .filter((one) => one !== undefined)

@@ -184,6 +184,11 @@ CREATE TYPE spamd.loaded_spamtrap AS (n int, ${SPAMTRAP_COLUMNS.map(([name, type
   // One page at random for each new tuple cost every batch a third of its time in the history; who asks for an address
   // reads through a million rows at most. The functions of this version are others, too.
   () => 'DROP INDEX spamd.history_keys;',
+  // One function finds tuples and counts those of an address, where two looked up each key twice.
+  () => `DROP FUNCTION IF EXISTS spamd.load_tuples(text[], text[], uuid[], boolean);
+DROP FUNCTION IF EXISTS spamd.count_tuples(text[], text[]);
+CREATE TYPE spamd.counted_tuple AS (n int, tuple_count bigint, ${TUPLE_COLUMNS.map(([name, type]) => `${name} ${type}`).join(', ')});
+DROP TYPE spamd.loaded_tuple;`,
 ]
 
 /** Version of a server that has seen every step. */

@@ -4,7 +4,13 @@ import { decideAttempts, selectAttempts } from '../../domain/decide-attempts.js'
 import { decideEdits, selectEdits } from '../../domain/decide-edits.js'
 import { decideFindings, selectFindings } from '../../domain/decide-findings.js'
 import { decideImport, selectEntries } from '../../domain/decide-import.js'
-import { decideMerge, type MergeOutcome, type MergeRecord, selectMerge } from '../../domain/decide-merge.js'
+import {
+  decideMerge,
+  type MergeOutcome,
+  type MergeRecord,
+  selectMerge,
+  selectMove,
+} from '../../domain/decide-merge.js'
 import { selectPools } from '../../domain/decide-pools.js'
 import { decideReleases, selectReleases } from '../../domain/decide-release.js'
 import { decideScan, selectScan } from '../../domain/decide-scan.js'
@@ -200,6 +206,7 @@ export class PgStore extends PgReads implements Store {
     const decided = await this.transactions.decide('merge', now, selectMerge(records, policy), decision, {
       locksSpamtraps: true,
       isMove,
+      firstSelection: isMove === true ? selectMove(records) : undefined,
       also: peer === undefined ? undefined : (send) => sendSyncPeer(peer, send),
     })
     await this.#evict(policy)

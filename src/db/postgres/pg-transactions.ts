@@ -30,6 +30,11 @@ interface DecideOptions {
   also?: ((send: Send) => void) | undefined
   /** True for the content of a database that is moved: no history of it, and one row of the journal for all. */
   isMove?: boolean | undefined
+  /**
+   * All that the first try loads, where the other keys are most likely not there: one that is cannot be inserted, and the
+   * next try loads the whole selection.
+   */
+  firstSelection?: Selection | undefined
 }
 
 /** What a batch reads and writes of the tables on a server. */
@@ -73,11 +78,12 @@ export class PgTransactions {
     now: number,
     selection: Selection,
     decision: (draft: Draft) => Outcome,
-    { locksSpamtraps = false, also, further, isMove = false }: DecideOptions = {},
+    { locksSpamtraps = false, also, further, isMove = false, firstSelection }: DecideOptions = {},
   ): Promise<Decided<Outcome>> {
-    return this.link.write(call, async (statements, commit, { skewSec }) => {
+    return this.link.write(call, async (statements, commit, { skewSec }, tries) => {
       const draft = new Draft(this.#clock, now + skewSec, this.node)
-      await this.load(statements, selection, draft, { hosts: true, spamtraps: locksSpamtraps })
+      const loaded = tries === 1 ? (firstSelection ?? selection) : selection
+      await this.load(statements, loaded, draft, { hosts: true, spamtraps: locksSpamtraps })
       const more = further?.(draft)
       if (more !== undefined && !isNothing(more)) {
         await this.load(statements, more, draft, { hosts: true, spamtraps: locksSpamtraps })

@@ -1,4 +1,5 @@
 /** The statements that store what a draft changed: one for each table and kind of change, from arrays. */
+import { tupleText } from '../../domain/change.js'
 import type { Draft } from '../../domain/draft.js'
 import type { Tuple } from '../../domain/entry.js'
 import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from '../../domain/held.js'
@@ -86,39 +87,80 @@ export function sendEntries(draft: Draft, send: Send): TupleTraffic {
       }
     }
   }
-  const ipKeys = (ips: readonly string[]): string[][] => [ips.map(netOf), [...ips]]
-  const trapKeys = (addresses: readonly string[]): string[][] => [addresses.map(wireText)]
-  sendWrites('hosts', hosts, ipKeys, hostCells, HOST_COLUMNS.length, send)
-  const texts = (keys: readonly Tuple[]): string[][] => [
-    keys.map(({ helo }) => wireText(helo)),
-    keys.map(({ from }) => wireText(from)),
-    keys.map(({ to }) => wireText(to)),
-  ]
-  sendWrites('tuples', tuples, tupleKeys, tupleCells, TUPLE_COLUMNS.length, send, texts)
-  sendWrites('pools', pools, (networks) => [[...networks]], poolCells, POOL_COLUMNS.length, send)
-  sendWrites('spamtraps', spamtraps, trapKeys, spamtrapCells, SPAMTRAP_COLUMNS.length, send)
+  sendWrites(HOST_TABLE, hosts, send)
+  sendWrites(TUPLE_TABLE, tuples, send)
+  sendWrites(POOL_TABLE, pools, send)
+  sendWrites(SPAMTRAP_TABLE, spamtraps, send)
   return balance
 }
 
+/** How rows of a table are sent. */
+interface Table<Key, Held> {
+  name: string
+  keysOf: (keys: readonly Key[]) => string[][]
+  /** What else is only inserted, as arrays. */
+  textsOf?: (keys: readonly Key[]) => string[][]
+  cellsOf: (held: Held) => (string | number | boolean | null)[]
+  columnCount: number
+  /** Rows are inserted in the order of this text, on every gateway: whoever waits for another one is not waited for. */
+  orderOf: (key: Key) => string
+}
+
+const HOST_TABLE: Table<string, HeldHost> = {
+  name: 'hosts',
+  keysOf: (ips) => [ips.map(netOf), [...ips]],
+  cellsOf: hostCells,
+  columnCount: HOST_COLUMNS.length,
+  orderOf: (ip) => ip,
+}
+
+const TUPLE_TABLE: Table<Tuple, HeldTuple> = {
+  name: 'tuples',
+  keysOf: tupleKeys,
+  textsOf: (keys) => [
+    keys.map(({ helo }) => wireText(helo)),
+    keys.map(({ from }) => wireText(from)),
+    keys.map(({ to }) => wireText(to)),
+  ],
+  cellsOf: tupleCells,
+  columnCount: TUPLE_COLUMNS.length,
+  orderOf: tupleText,
+}
+
+const POOL_TABLE: Table<string, HeldPool> = {
+  name: 'pools',
+  keysOf: (networks) => [[...networks]],
+  cellsOf: poolCells,
+  columnCount: POOL_COLUMNS.length,
+  orderOf: (network) => network,
+}
+
+const SPAMTRAP_TABLE: Table<string, HeldSpamtrap> = {
+  name: 'spamtraps',
+  keysOf: (addresses) => [addresses.map(wireText)],
+  cellsOf: spamtrapCells,
+  columnCount: SPAMTRAP_COLUMNS.length,
+  orderOf: (address) => address,
+}
+
 function sendWrites<Key, Held>(
-  table: string,
+  { name, keysOf, textsOf, cellsOf, columnCount, orderOf }: Table<Key, Held>,
   { insert, update, remove }: Writes<Key, Held>,
-  keysOf: (keys: readonly Key[]) => string[][],
-  cellsOf: (held: Held) => (string | number | boolean | null)[],
-  columnCount: number,
   send: Send,
-  textsOf: (keys: readonly Key[]) => string[][] = () => [],
 ): void {
   const call = (verb: string, values: readonly unknown[]): void => {
-    send(`SELECT spamd.${verb}_${table}(${values.map((_, index) => `$${index + 1}`).join(', ')})`, values)
+    send(`SELECT spamd.${verb}_${name}(${values.map((_, index) => `$${index + 1}`).join(', ')})`, values)
   }
   if (insert.length > 0) {
-    const keys = insert.map(({ key }) => key)
+    const ordered = insert
+      .map(({ key, held }) => ({ key, held, order: orderOf(key) }))
+      .sort((one, other) => (one.order < other.order ? -1 : 1))
+    const keys = ordered.map(({ key }) => key)
     const columns = columnsOf(
-      insert.map(({ held }) => cellsOf(held)),
+      ordered.map(({ held }) => cellsOf(held)),
       columnCount,
     )
-    call('insert', [insert.length, ...keysOf(keys), ...textsOf(keys), ...columns])
+    call('insert', [insert.length, ...keysOf(keys), ...(textsOf?.(keys) ?? []), ...columns])
   }
   if (update.length > 0) {
     const columns = columnsOf(

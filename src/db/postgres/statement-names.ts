@@ -15,9 +15,14 @@ export class StatementNames {
 
   /** Undefined for a statement that is planned each time. */
   of(text: string): string | undefined {
+    return this.#names.get(text) ?? (IS_PLAIN.test(text) ? this.ofPages(text) : undefined)
+  }
+
+  /** The same for a statement whose plan depends on no value, whatever its text says. */
+  ofPages(text: string): string | undefined {
     const known = this.#names.get(text)
     if (known !== undefined) return known
-    if (!IS_PLAIN.test(text) || this.#names.size >= MAX_NAMES) return undefined
+    if (this.#names.size >= MAX_NAMES) return undefined
     const name = `s${this.#names.size + 1}`
     this.#names.set(text, name)
     return name
