@@ -247,6 +247,42 @@ describe('a bad address spoils its own line only', () => {
     })
   })
 
+  /** Enough of them behind an item that the quick reader of plain items is the first to see it. */
+  const behind = (good: string) => Array.from({ length: 12 }, () => good)
+
+  test.each([
+    ['inet', '192.0.2.1/32', [
+      '1.2.3/32', '1.2.3.4.5/32', '1..3.4/32', '256.2.3.4/32', '1.2.3.256/32', '1.2.3.4', '1.2.3.4/',
+      '1.2.3.4/0', '1.2.3.4/33', '1.2.3.4/320', '1.2.3.x/32', '.1.2.3/32', '1.2.3./32', 'x.2.3.4/32', '::1/32',
+    ]],
+    ['inet6', '2001:db8::1/128', [
+      '1:2:3:4:5:6:7:8:9/128', '1:2:3:4:5:6:7/128', '1:2:3:4:5:6:7:8::/128', '::1:2:3:4:5:6:7:8/128', '1::2::3/128',
+      ':::1/128', '1:::2/128', ':1::2/128', '1:2:3:4:5:6:7:/128', '1:2/128', '12345::/128', 'g::/128', '::1/0',
+      '::1/129', '::1/1280', '::1', '::1/', '::ffff:0:0/96', '::1.2.3/128', '1.2.3.4/32',
+    ]],
+  ])('each kind of one in %s, seen by the quick reader or byte by byte', (family, good, items) => {
+    for (const item of items) {
+      const line = `bl;"m";${family};14;${[good, item, ...behind(good)].join(';')}\n`
+      for (const cuts of [[], Array.from({ length: line.length }, (_, at) => at)]) {
+        const [told] = decode(line, cuts)
+        expect(told, item).toMatchObject({ kind: 'bad-address', item })
+        expect(brief(told!)).toMatchObject({ [family === 'inet' ? 'ipv4' : 'ipv6']: [good] })
+      }
+    }
+  }) // biome-ignore format: several to a line
+
+  test.each([
+    ['inet', ['0.0.0.0/1', '1.2.3.4/32', '10.20.30.100/9', '255.255.255.255/32', '1.02.3.4/32']],
+    ['inet6', ['::/1', '::1/128', '1::/16', '1:2:3:4:5:6:7:8/128', '1:2:3:4:5:6:7::/112', '::2:3:4:5:6:7:8/128',
+      '1::8/10', 'FFFF:ABCD::ef01/128', '::ffff:0:0/97', '::ffff:0:0/95', '::fffe:0:0/96', '1:0:0:0:0:ffff::/96']],
+  ])('and what is one in %s is read the same by both', (family, items) => {
+    const line = `bl;"m";${family};${items.length + 12};${[...items, ...behind(items[1]!)].join(';')}\n`
+    const [whole] = decode(line)
+    const [cut] = decode(line, Array.from({ length: line.length }, (_, at) => at))
+    expect(whole).toMatchObject({ kind: 'replace' })
+    expect(brief(whole!)).toEqual(brief(cut!))
+  }) // biome-ignore format: several to a line
+
   test('IPv4 is judged first, wherever it stands, as in the original', () => {
     expect(decode('bl;"m";inet6;1;bad6/8;inet;1;bad4/8\n')[0]).toMatchObject({ item: 'bad4/8' })
   })
