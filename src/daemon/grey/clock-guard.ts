@@ -55,7 +55,8 @@ export class ClockGuard {
 
   /** An administrator says that the clock is right; false when it was not in doubt. */
   accept(): boolean {
-    const wasDoubted = this.#doubt !== undefined || this.#clock.monotonicMs() < this.#heldUntilMs
+    // What holds expiries for ten minutes is a doubt for an hour.
+    const wasDoubted = this.#doubt !== undefined
     this.#doubt = undefined
     this.#heldUntilMs = Number.NEGATIVE_INFINITY
     return wasDoubted

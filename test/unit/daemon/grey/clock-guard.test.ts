@@ -53,3 +53,44 @@ test('two minutes are no step, one second more is', () => {
   clock.step(121)
   expect(guard.read().mayExpire).toBe(false)
 })
+
+test.each([
+  [0, undefined],
+  [1000, undefined],
+  [1120, undefined],
+  [1121, 'the clock is 121 seconds before the newest recorded change'],
+  [1000 - 86_400, undefined],
+  [1000 - 86_401, 'the newest recorded change is 86401 seconds old'],
+])('at a start at second 1000, the newest change is of second %i', (newestSec, doubt) => {
+  const { guard } = guarded()
+  guard.compareWith(newestSec)
+  expect(guard.doubt).toBe(doubt)
+  expect(guard.read().doubt).toBe(doubt)
+})
+
+test('a doubt ends after an hour, and when the clock is accepted, which is told once', () => {
+  const { clock, guard } = guarded()
+  guard.compareWith(5000)
+  clock.advance(3599)
+  expect(guard.read().doubt).toBeDefined()
+  clock.advance(1)
+  expect([guard.read().doubt, guard.doubt]).toEqual([undefined, undefined])
+  clock.step(3600)
+  expect(guard.read()).toMatchObject({ mayExpire: false })
+  expect([guard.accept(), guard.accept()]).toEqual([true, false])
+  expect(guard.read()).toMatchObject({ mayExpire: true, doubt: undefined })
+  clock.step(-200)
+  expect(guard.read().doubt).toBeUndefined()
+  expect(guard.accept()).toBe(false)
+})
+
+test('a step back of two minutes is none, one second more is told and ends a doubt', () => {
+  const { clock, logger, guard } = guarded()
+  guard.compareWith(5000)
+  clock.step(-120)
+  expect(guard.read().doubt).toBeDefined()
+  expect(logger.lines).toEqual([])
+  clock.step(-121)
+  expect(guard.read().doubt).toBeUndefined()
+  expect(logger.lines.map(({ message }) => message)).toEqual(['clock jumped back by 121 seconds'])
+})

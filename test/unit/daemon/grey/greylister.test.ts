@@ -72,6 +72,38 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+describe('what is counted', () => {
+  const NONE = {
+    submitted: 0, recorded: 0, created: 0, repeated: 0, promoted: 0, opened: 0, trapped: 0, refused: 0, dropped: 0,
+    unstored: 0, evicted: 0,
+  } // biome-ignore format: one list
+
+  test('nothing at a start', () => {
+    expect(harness().greylister.counters).toEqual(NONE)
+  })
+
+  test.each([
+    ['new', { created: 1 }],
+    ['repeated', { repeated: 1 }],
+    ['promoted', { promoted: 1 }],
+    ['trapped', { trapped: 1 }],
+    ['trapped-mx', { trapped: 1 }],
+    ['trapped-spf', { trapped: 1 }],
+  ] as const)('a tuple with the outcome %s', async (outcome, counted) => {
+    const { greylister } = harness(outcome)
+    await greylister.submit(recipient)
+    expect(greylister.counters).toEqual({ ...NONE, submitted: 1, recorded: 1, ...counted })
+    await greylister.submit(recipient)
+    expect(greylister.counters).toMatchObject({ submitted: 2, recorded: 2 })
+  })
+
+  test('one without HELO, which is neither submitted nor recorded', async () => {
+    const { greylister } = harness()
+    await greylister.submit({ ...recipient, helo: '' })
+    expect(greylister.counters).toEqual({ ...NONE, refused: 1 })
+  })
+})
+
 describe('what is said about a tuple', () => {
   test('a new one', async () => {
     const { greylister, logged, shown, announced } = harness('new')
@@ -305,6 +337,24 @@ describe('a database that fails', () => {
       'err too many tuples are waiting for /db: dropping those of the busiest sources',
     )
   })
+  test('without a limit of its own a queue holds 60,000 attempts and 64 MiB', async () => {
+    vi.useFakeTimers()
+    const waitingOf = async (length: number, count: number) => {
+      const { greylister, failures } = harness()
+      failures.push(...Array.from({ length: 100 }, busy))
+      const text = 'x'.repeat(length)
+      for (let index = 0; index < count; index += 1)
+        void greylister.submit({ ...recipient, helo: text, from: text, to: text })
+      await vi.advanceTimersByTimeAsync(0)
+      return greylister.waitingCount
+    }
+    expect(await waitingOf(1, 60_500)).toBe(60_000)
+    const waiting = await waitingOf(1000, 24_000)
+    // Each with its three texts and a little beside them.
+    expect(waiting * 3_000).toBeLessThan(64 * 1024 * 1024)
+    expect(waiting * 4_000).toBeGreaterThan(64 * 1024 * 1024)
+  })
+
   test('the bytes of the queue are bounded too', async () => {
     vi.useFakeTimers()
     const { greylister, failures } = harness('new', { queueLimits: { maxCount: 100, maxBytes: 2500 } })

@@ -142,6 +142,34 @@ describe('a scan', () => {
     ])
     expect(blockLists.match('192.0.2.9')).toEqual([])
   })
+  test('counts itself, what it deletes and what it promotes', async () => {
+    const { put, scanner, clock } = daemon()
+    expect(scanner.counters).toEqual({ scans: 0, incomplete: 0, scanningMs: 0, deleted: 0, promoted: 0 })
+    const first = clock.nowSec() - 9
+    const host = { kind: 'WHITE' as const, first, pass: first, bcount: 1, pcount: 0 }
+    await put([
+      { ...host, ip: '192.0.2.1', expire: first + 1 },
+      { ...host, ip: '192.0.2.2', expire: first + 1 },
+      { ...host, ip: '192.0.2.3', expire: first + 1000 },
+      {
+        kind: 'GREY',
+        ip: '192.0.2.4',
+        helo: 'h',
+        from: '<a@b>',
+        to: '<c@d>',
+        first,
+        pass: first + 1,
+        expire: first + 1000,
+        bcount: 2,
+        pcount: 1,
+      },
+    ])
+    await scanner.scan()
+    expect(scanner.counters).toMatchObject({ scans: 1, incomplete: 0, deleted: 2, promoted: 1 })
+    await scanner.scan()
+    expect(scanner.counters).toMatchObject({ scans: 2, incomplete: 0, deleted: 2, promoted: 1 })
+    expect(scanner.lastCompleteSec).toBe(clock.nowSec())
+  })
   test('walks a database of many slices once', async () => {
     const { put, scanner, table } = daemon()
     const now = 1_700_000_000

@@ -157,6 +157,29 @@ test('a change that fails is followed by a whole replace', async () => {
   expect(firewall.replaceCounts.get('spamd-white')).toBe(2)
 })
 
+test('whether it is in step, and when it was written, is told from the first write on, for a kept table too', async () => {
+  const firewall = new MemoryFirewall()
+  const clock = new ManualClock(1000)
+  const table = new WhiteTable({ firewall, logger: new MemoryLogger(), clock })
+  expect([table.isInStep, table.lastWriteSec]).toEqual([false, undefined])
+  await table.replace(setOf('192.0.2.1'))
+  expect([table.isInStep, table.lastWriteSec]).toEqual([true, 1000])
+  table.beginScan()
+  table.keep()
+  clock.advance(60)
+  const changeTable = firewall.changeTable.bind(firewall)
+  firewall.changeTable = async () => {
+    throw new AppError('ERR_FIREWALL_FAILED', 'no')
+  }
+  table.add('192.0.2.9')
+  await vi.waitFor(() => expect(table.counters.failures).toBe(1), PATIENCE)
+  expect([table.isInStep, table.isWhole, table.lastWriteSec]).toEqual([false, false, 1000])
+  firewall.changeTable = changeTable
+  await table.replace(setOf('192.0.2.1', '192.0.2.9'))
+  expect([table.isInStep, table.isWhole, table.lastWriteSec]).toEqual([true, true, 1060])
+  await table.close()
+})
+
 test('more changes than are worth single calls replace the table once', async () => {
   const { table, content, firewall } = harness()
   await table.replace(setOf('192.0.2.1'))
