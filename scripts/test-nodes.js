@@ -51,8 +51,8 @@ function tryNode(major) {
     )
     if (status !== 0) {
       const lines = `${stdout}${stderr}`.split('\n')
-      // Failed tests are told with their reasons in one part of the output: from its head on, else the end.
-      const head = lines.findIndex((line) => line.includes('Failed Tests'))
+      // What failed is told with its reason in one part of the output: from its head on, else the end.
+      const head = lines.findIndex((line) => /Failed (?:Suites|Tests)/.test(line))
       console.log(lines.slice(head === -1 ? -60 : head).join('\n'))
       return false
     }

@@ -60,52 +60,54 @@ const white = (ip: string): ManualEdit => ({ operation: 'add', kind: 'WHITE', ip
 const ipOf = (n: number): string => `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`
 
 describe('kill -9', () => {
-  const ROUNDS = 200
+  /** In tests of their own: a loaded machine needs more than a second for a round. */
+  const ROUNDS = 50
   const LANES = 2
   const BATCH = 500
   const FRESH_FROM = 20_000
 
-  test(`at ${ROUNDS} random moments: a prefix of the keys, sound, whatever was reported is there`, {
-    timeout: 240_000,
-  }, async () => {
-    let interrupted = 0
-    const lane = async (number: number): Promise<void> => {
-      const random = makeRandom(number + 1)
-      let path = scratch.create()
-      let stored = 0
-      for (let round = number; round < ROUNDS; round += LANES) {
-        if (stored > FRESH_FROM) {
-          path = scratch.create()
-          stored = 0
+  test.each([1, 2, 3, 4])(
+    `at ${ROUNDS} random moments: a prefix of the keys, sound, whatever was reported is there (seed %d)`,
+    async (seed) => {
+      let interrupted = 0
+      const lane = async (number: number): Promise<void> => {
+        const random = makeRandom(seed * LANES + number)
+        let path = scratch.create()
+        let stored = 0
+        for (let round = number; round < ROUNDS; round += LANES) {
+          if (stored > FRESH_FROM) {
+            path = scratch.create()
+            stored = 0
+          }
+          const child = startWorker(path, 'fill', `${stored}`, `${BATCH}`)
+          // Right after opening, or after some calls; then a random moment within the call that follows.
+          const callsBefore = random(4)
+          const killAfter = callsBefore === 0 ? 'open' : stored + callsBefore * BATCH
+          const spinMs = random(1000) / 200
+          const { lines } = await linesOf(child, (line) => {
+            if (line !== killAfter) return
+            const start = performance.now()
+            while (performance.now() - start < spinMs);
+            child.kill('SIGKILL')
+          })
+          const reported = lines.filter((line) => typeof line === 'number').at(-1) ?? stored
+          const store = await openStore(path, { mode: 'write' })
+          expect((await store.check()).problems).toEqual([])
+          const found = await entriesOf(store)
+          await store.close()
+          const ips = new Set(found.map((entry) => (entry.kind === 'WHITE' ? entry.ip : '')))
+          const isPrefix = found.every((_, n) => ips.has(ipOf(n)))
+          expect({ isPrefix, rest: found.length % BATCH }).toEqual({ isPrefix: true, rest: 0 })
+          expect(found.length).toBeGreaterThanOrEqual(reported)
+          if (found.length === reported) interrupted += 1
+          stored = found.length
         }
-        const child = startWorker(path, 'fill', `${stored}`, `${BATCH}`)
-        // Right after opening, or after some calls; then a random moment within the call that follows.
-        const callsBefore = random(4)
-        const killAfter = callsBefore === 0 ? 'open' : stored + callsBefore * BATCH
-        const spinMs = random(1000) / 200
-        const { lines } = await linesOf(child, (line) => {
-          if (line !== killAfter) return
-          const start = performance.now()
-          while (performance.now() - start < spinMs);
-          child.kill('SIGKILL')
-        })
-        const reported = lines.filter((line) => typeof line === 'number').at(-1) ?? stored
-        const store = await openStore(path, { mode: 'write' })
-        expect((await store.check()).problems).toEqual([])
-        const found = await entriesOf(store)
-        await store.close()
-        const ips = new Set(found.map((entry) => (entry.kind === 'WHITE' ? entry.ip : '')))
-        const isPrefix = found.every((_, n) => ips.has(ipOf(n)))
-        expect({ isPrefix, rest: found.length % BATCH }).toEqual({ isPrefix: true, rest: 0 })
-        expect(found.length).toBeGreaterThanOrEqual(reported)
-        if (found.length === reported) interrupted += 1
-        stored = found.length
       }
-    }
-    await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
-    // In most rounds the kill came before the call under way was reported, so it did hit a call.
-    expect(interrupted).toBeGreaterThan(0)
-  })
+      await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
+      // In most rounds the kill came before the call under way was reported, so it did hit a call.
+      expect(interrupted).toBeGreaterThan(0)
+    },
+  )
 })
 
 describe('several processes', () => {
