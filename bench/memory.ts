@@ -133,7 +133,7 @@ async function measure(count: number): Promise<void> {
   }
   spawnSync('chown', ['-R', 'nobody', folder])
   const spamd = start('spamd.js', ['--foreground', '--firewall', 'nft', '--state-dir', folder], env)
-  const spamlogd = start('spamlogd.js', ['-D', '-l', 'nflog:2'], env)
+  const spamlogd = start('spamlogd.js', ['--foreground', '-l', 'nflog:2'], env)
   try {
     await pause(SETTLE_MS)
     const pids = [spamd.pid!, spamlogd.pid!]

@@ -1,8 +1,9 @@
 #!/bin/sh
-':' //; exec node --expose-gc '--inspect-port=[fe80::1]:0' "$0" "$@"
+':' //; exec env MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072 node --expose-gc '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
 // The line above is for sh: it directs Node's inspector, which SIGUSR1 opens, to an address where it cannot listen
-// (inspector-guard.ts), and lets us free memory without a context of its own (free-memory.ts).
+// (inspector-guard.ts), lets us free memory without a context of its own (free-memory.ts),
+// and lets glibc return memory, as for the child (child-launch.ts).
 process.on('SIGUSR1', () => undefined)
 const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 

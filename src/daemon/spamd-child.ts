@@ -55,10 +55,12 @@ async function openDaemonStore(
   onAlarm: () => void,
 ): Promise<OpenedStore> {
   const { settings, passSec, maxTuples, maxTuplesPerAddress, maxTupleBytes } = config
-  const isCreated = !isPostgresLocation(settings.db) && !existsSync(settings.db)
+  const tellsChanges = !isPostgresLocation(settings.db)
+  const isCreated = tellsChanges && !existsSync(settings.db)
   const store = await openStoreInWorker(settings.db, {
     mode: 'write',
     create: true,
+    tellsChanges,
     durability: 'normal',
     busyTimeoutMs: BUSY_TIMEOUT_MS,
     gateway: {
@@ -74,5 +76,5 @@ async function openDaemonStore(
     onSlowCall: ({ call, durationMs }) =>
       slowLog.log('slow-store', 'notice', `${settings.db}: ${call} took ${Math.round(durationMs)} ms`),
   })
-  return { store, isCreated }
+  return { store, isCreated, tellsChanges }
 }

@@ -12,6 +12,13 @@ import { withSpooledInput } from '../platform/spooled-input.js'
 /** Maximum size of a listing that is read back: about ten million prefixes. */
 const MAX_LISTING_BYTES = 512 * 1024 * 1024
 
+/** What bin/spamd.js sets for a daemon that lives for years is not meant for a program that loads a table and ends. */
+const USUAL_MEMORY = {
+  MALLOC_ARENA_MAX: undefined,
+  MALLOC_MMAP_THRESHOLD_: undefined,
+  MALLOC_TRIM_THRESHOLD_: undefined,
+}
+
 export interface FirewallTool {
   /** Path of the program. */
   program: string
@@ -37,7 +44,7 @@ export async function runFirewallTool(
     timeoutMs: tool.timeoutMs,
     maxStdoutBytes: MAX_LISTING_BYTES,
     // Messages in English, regardless of the administrator's language: some are recognised by their text.
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...process.env, LC_ALL: 'C', ...USUAL_MEMORY },
   }
   let result: ProcessResult
   try {

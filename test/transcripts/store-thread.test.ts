@@ -69,6 +69,43 @@ test('answers every call as the store itself does, in order', async () => {
   await plain.close()
 })
 
+test('tells of changes by others and of its own, and of a file that is gone', async () => {
+  createDatabase(path)
+  let alarmCount = 0
+  const thread = await openStoreInWorker(path, {
+    ...OPTIONS,
+    tellsChanges: true,
+    onAlarm: () => {
+      alarmCount += 1
+    },
+  })
+  const told = async (change: () => Promise<unknown>): Promise<void> => {
+    const before = alarmCount
+    await change()
+    await expect.poll(() => alarmCount, { timeout: 30_000 }).toBe(before + 1)
+  }
+  // The position that it compares with is of its first look.
+  await expect
+    .poll(
+      async () => {
+        await thread.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1' }], NOW)
+        return alarmCount
+      },
+      { timeout: 30_000 },
+    )
+    .toBeGreaterThan(0)
+  const other = await openStore(path, { mode: 'write', busyTimeoutMs: 5000 })
+  // What came before may be told by one more look.
+  await expect.poll(async () => (await thread.readJournal(0, 0)).newest).toBeGreaterThan(0)
+  await told(() => other.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.2' }], NOW))
+  await told(() => thread.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.3' }], NOW))
+  await other.close()
+  const before = alarmCount
+  rmSync(path)
+  await expect.poll(() => alarmCount, { timeout: 30_000 }).toBeGreaterThan(before)
+  await thread.close().catch(() => undefined)
+})
+
 test('a lock is waited for in the thread alone, then told with code, reason and time', async () => {
   createDatabase(path)
   const slow: string[] = []

@@ -18,7 +18,7 @@ const MAX_READS = 20
 const COUNT_INTERVAL_MS = 10_000
 
 export interface HostFollowerOptions {
-  keeper: Pick<StoreKeeper, 'use'>
+  keeper: Pick<StoreKeeper, 'use' | 'tellsChanges'>
   clock: Clock
   /** The current state of a host, or that it has no entry; `wasWhite`: a table may contain it. */
   onHost: (ip: string, host: HostEntry | undefined, wasWhite: boolean) => void
@@ -36,6 +36,8 @@ export class HostFollower {
   #position: number | undefined
   #timer: NodeJS.Timeout | undefined
   #polling: Promise<void> | undefined
+  #isAskedAgain = false
+  #isStarted = false
   #isStopped = false
   #lastIntervalMs: number
 
@@ -46,8 +48,8 @@ export class HostFollower {
 
   /** Starts to follow from now on; the first scan covers what was before. */
   async start(): Promise<void> {
+    this.#isStarted = true
     await this.poll()
-    this.#plan()
   }
 
   async stop(): Promise<void> {
@@ -56,25 +58,40 @@ export class HostFollower {
     await this.#polling
   }
 
-  /** Polls once. Never rejects: if the database cannot be read, the scan reports it. */
+  /**
+   * Polls now, and once more if it is called meanwhile: what the caller has heard of may be newer than what was read. Never
+   * rejects: if the database cannot be read, the scan reports it.
+   */
   async poll(): Promise<void> {
-    this.#polling ??= this.#look()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#polling = undefined
-      })
+    this.#isAskedAgain = this.#polling !== undefined
+    this.#polling ??= this.#pollAll().finally(() => {
+      this.#polling = undefined
+    })
     await this.#polling
   }
 
-  #plan(): void {
-    if (this.#isStopped) return
-    this.#timer = setTimeout(() => {
-      void this.poll().then(() => this.#plan())
-    }, POLL_MS)
+  async #pollAll(): Promise<void> {
+    let isRead: boolean
+    do {
+      this.#isAskedAgain = false
+      isRead = await this.#look().then(
+        () => true,
+        () => false,
+      )
+    } while (this.#isAskedAgain && !this.#isStopped)
+    this.#plan(isRead && this.#options.keeper.tellsChanges)
+  }
+
+  /** `isTold`: the store calls for the next look; it comes by itself as well, in case that a call was lost. */
+  #plan(isTold: boolean): void {
+    clearTimeout(this.#timer)
+    if (this.#isStopped || !this.#isStarted) return
     const nowMs = this.#options.clock.monotonicMs()
-    if (nowMs - this.#lastIntervalMs < COUNT_INTERVAL_MS) return
-    this.#lastIntervalMs = nowMs
-    this.#options.onInterval()
+    const isIntervalOver = nowMs - this.#lastIntervalMs >= COUNT_INTERVAL_MS
+    if (isIntervalOver) this.#lastIntervalMs = nowMs
+    const waitMs = isTold ? this.#lastIntervalMs + COUNT_INTERVAL_MS - nowMs : POLL_MS
+    this.#timer = setTimeout(() => void this.poll(), waitMs)
+    if (isIntervalOver) this.#options.onInterval()
   }
 
   async #look(): Promise<void> {

@@ -16,6 +16,7 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { Logger } from '../../platform/log.js'
 import { writePidFile } from '../../platform/pid-file.js'
+import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import { StoreKeeper } from '../store/store-keeper.js'
@@ -205,6 +206,8 @@ class Spamlogd {
   async #checkDatabase(dbPath: string): Promise<void> {
     try {
       await this.#keeper.use(async () => undefined)
+      // The first packet may be hours away, and waits for its batch anyway. A gateway without its server has work to do.
+      if (!isPostgresLocation(dbPath)) await this.#keeper.rest()
     } catch (error) {
       const reason = reasonOf(error)
       const hint = this.#databaseHint(error)

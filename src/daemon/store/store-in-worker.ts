@@ -52,7 +52,7 @@ export interface StoreWatcher {
   onSlowCall?: ((slow: SlowCall) => void) | undefined
   /** Of a server: what an administrator should know. */
   onNotice?: ((text: string) => void) | undefined
-  /** Another gateway may have changed something: a look at the journal is worth it. */
+  /** Something may have been changed: a look at the journal is worth it. */
   onAlarm?: (() => void) | undefined
   /** Since when the gateway goes on without its server, seconds since the Epoch; undefined: no longer. */
   onAlone?: ((sinceSec: number | undefined) => void) | undefined

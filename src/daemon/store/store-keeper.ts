@@ -18,6 +18,8 @@ export interface OpenedStore<S extends KeptStore = DaemonStore> {
   store: S
   /** The file did not exist: what it does not hold was not deleted by anyone. */
   isCreated: boolean
+  /** Whoever opened it calls for a look at the journal whenever something was changed. */
+  tellsChanges?: boolean
 }
 
 /** After these the handle is of no use any more; the next use opens the database again. */
@@ -28,7 +30,9 @@ export class StoreKeeper<S extends KeptStore = DaemonStore> {
   readonly #logger: Logger
   #opened: Promise<OpenedStore<S>> | undefined
   #isFresh = false
+  #tellsChanges = false
   #generation = 0
+  #useCount = 0
   #isClosed = false
 
   /** `open` creates the database when it is missing and says so. */
@@ -42,26 +46,46 @@ export class StoreKeeper<S extends KeptStore = DaemonStore> {
     return this.#isFresh
   }
 
+  /** True while nobody has to look at the journal of the open database without being told. */
+  get tellsChanges(): boolean {
+    return this.#tellsChanges && this.#opened !== undefined
+  }
+
   /** Goes up with each time that the database was opened. */
   get generation(): number {
     return this.#generation
   }
 
   readonly use: StoreAccess<S> = async (action) => {
-    const opened = await this.#openOnce()
+    this.#useCount += 1
     try {
-      return await action(opened.store)
-    } catch (error) {
-      if (error instanceof AppError && REOPEN_CODES.has(error.code)) await this.#discard(opened, error)
-      throw error
+      const opened = await this.#openOnce()
+      try {
+        return await action(opened.store)
+      } catch (error) {
+        if (error instanceof AppError && REOPEN_CODES.has(error.code)) await this.#discard(opened, error)
+        throw error
+      }
+    } finally {
+      this.#useCount -= 1
     }
+  }
+
+  /** Closes the database until it is used again, unless it is in use: its thread takes 8 MiB. */
+  async rest(): Promise<void> {
+    if (this.#useCount === 0) await this.#closeNow()
   }
 
   /** Closes the database; a use after this is refused. */
   async close(): Promise<void> {
     this.#isClosed = true
-    const opened = await this.#opened?.catch(() => undefined)
+    await this.#closeNow()
+  }
+
+  async #closeNow(): Promise<void> {
+    const opening = this.#opened
     this.#opened = undefined
+    const opened = await opening?.catch(() => undefined)
     await opened?.store.close()
   }
 
@@ -69,6 +93,7 @@ export class StoreKeeper<S extends KeptStore = DaemonStore> {
     if (this.#isClosed) throw new AppError('ERR_DB_GONE', 'the database is closed')
     this.#opened ??= this.#open().then((opened) => {
       this.#isFresh = opened.isCreated
+      this.#tellsChanges = opened.tellsChanges === true
       this.#generation += 1
       return opened
     })

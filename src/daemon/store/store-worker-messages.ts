@@ -34,6 +34,8 @@ export type DaemonStore = Pick<Store, 'location' | 'close' | DaemonStoreCall>
 export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice' | 'onAlarm'> & {
   /** With a database on a server: how the gateway goes on alone while that is away. */
   gateway?: { localPath: string; policy: MergePolicy; name: string }
+  /** With a file: `onAlarm` is called within half a second after any change, by any program, that the journal tells. */
+  tellsChanges?: boolean
 }
 
 /** What the database thread is asked, one at a time. */
@@ -52,6 +54,6 @@ export type StoreWorkerMessage =
   | { kind: 'slow'; call: string; durationMs: number }
   /** What an administrator should know of the server, and since when the gateway is alone. */
   | { kind: 'notice'; text: string }
-  /** Another gateway may have changed something. */
+  /** Something may have been changed, by this program or another one. */
   | { kind: 'alarm' }
   | { kind: 'alone'; sinceSec: number | undefined }

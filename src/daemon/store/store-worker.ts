@@ -16,6 +16,9 @@ interface OpenedDatabase {
   close(): Promise<void>
 }
 
+/** A change takes effect within a second: half of that until it is noticed. */
+const LOOK_MS = 500
+
 /** Longest wait for a server that does not answer: what comes in meanwhile waits in the queues of the daemon. */
 const SERVER_TIMEOUT_MS = 5000
 
@@ -29,7 +32,7 @@ async function open({
   path,
   options,
 }: Extract<StoreWorkerRequest, { call: 'open' }>): Promise<OpenedDatabase> {
-  const { gateway, ...storeOptions } = options
+  const { gateway, tellsChanges, ...storeOptions } = options
   const watched: OpenStoreOptions = {
     ...storeOptions,
     onSlowCall: ({ call, durationMs }) => post({ kind: 'slow', call, durationMs }),
@@ -52,11 +55,31 @@ async function open({
     })
   }
   const store = await openStore(path, watched)
+  const stopLooking = tellsChanges === true ? lookForChanges(store) : () => undefined
   return {
     call: (name, parameters) =>
       (store[name] as (...parameters: readonly unknown[]) => Promise<unknown>).apply(store, [...parameters]),
-    close: () => store.close(),
+    close: () => {
+      stopLooking()
+      return store.close()
+    },
   }
+}
+
+/** Looks twice a second whether the journal has grown; nothing but this thread wakes up while it has not. */
+function lookForChanges(store: Store): () => void {
+  let newest: number | undefined
+  const look = async (): Promise<void> => {
+    // Whoever is woken finds out why it cannot be read.
+    const found = await store.readJournal(0, 0).then(
+      (slice) => slice.newest,
+      () => undefined,
+    )
+    if (found === undefined || (newest !== undefined && found !== newest)) post({ kind: 'alarm' })
+    newest = found
+  }
+  const timer = setInterval(() => void look(), LOOK_MS)
+  return () => clearInterval(timer)
 }
 
 /** Whoever reads of a file that cannot be opened must not look for it on the server: the error has no errno of its own. */
