@@ -27,7 +27,7 @@ export interface ControlHandlerParts {
   senders: { dns: { counters: Pick<DnsCounters, 'answered' | 'failed'> } } | undefined
   metrics: { families(): MetricFamily[] }
   /** Undefined when nothing is synchronised. */
-  sync: { status(): SyncStatus } | undefined
+  sync: { status(): SyncStatus; acceptClock(): boolean } | undefined
   startedSec: () => UnixSec
   /** Time since which the gateway has used its local database. */
   aloneSinceSec: () => UnixSec | undefined
@@ -53,7 +53,10 @@ export function createControlHandlers(parts: ControlHandlerParts): ControlHandle
       if (scanner !== undefined) return scanner.scan()
       throw new AppError('ERR_SCAN_OFF', 'spamd runs with -b: there is nothing to scan')
     },
-    'accept-clock': () => ({ wasDoubted: scanner?.acceptClock() ?? false }),
+    'accept-clock': () => {
+      const wasDoubted = [scanner?.acceptClock(), sync?.acceptClock()]
+      return { wasDoubted: wasDoubted.includes(true) }
+    },
     metrics: () => metrics.families(),
     'sync-status': () => {
       if (sync !== undefined) return sync.status()

@@ -1,7 +1,11 @@
 /**
- * The messages that were accepted, kept across restarts and kills: eight bytes each, appended before a
+ * The messages that were accepted, kept across restarts and kills: sixteen bytes each, appended before a
  * message takes effect. Two files, like the two tables in memory; the older is dropped when the newer starts
  * again.
+ *
+ * A record is the start of the HMAC (8 bytes) and the time of sending (8 bytes, a double, big-endian, seconds since the
+ * Epoch). With eight bytes of zero before it, the time is the floor of replay-memory.ts; every file begins with one, and the
+ * last one counts.
  */
 import {
   closeSync,
@@ -10,6 +14,7 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   writeSync,
 } from 'node:fs'
@@ -18,8 +23,17 @@ import { reasonOf } from '../../platform/errno-text.js'
 
 /** Bytes of a message that are kept: the start of its HMAC. */
 const KEPT_MAC_BYTES = 8
+const RECORD_BYTES = 16
+const FLOOR_MARK = Buffer.alloc(KEPT_MAC_BYTES)
 const OWNER_ONLY = 0o600
-const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
+
+/** An accepted message. */
+export interface ReplayRecord {
+  /** Its HMAC, eight bytes or more. */
+  mac: Uint8Array
+  sentSec: number
+}
 
 export interface ReplayFileOptions {
   /** The newer file; the older one has `.old` behind its name. In a folder of the daemon's own user. */
@@ -32,29 +46,39 @@ export class ReplayFile {
   readonly #options: ReplayFileOptions
   #descriptor: number | undefined
   #isFailing = false
+  #floorSec = -Infinity
 
   constructor(options: ReplayFileOptions) {
     this.#options = options
   }
 
   /** What both files hold, oldest first; a record that was cut by a crash is left out. */
-  read(): { older: Uint8Array[]; newer: Uint8Array[] } {
+  read(): { older: ReplayRecord[]; newer: ReplayRecord[]; floorSec: number } {
     const { path } = this.#options
-    return { older: this.#readOne(`${path}.old`), newer: this.#readOne(path) }
+    const older = this.#readOne(`${path}.old`)
+    const newer = this.#readOne(path)
+    return { older, newer, floorSec: this.#floorSec }
   }
 
-  append(mac: Uint8Array): void {
+  append(record: ReplayRecord): void {
     this.#try(() => {
-      this.#descriptor ??= openForAppending(this.#options.path)
-      if (writeSync(this.#descriptor, mac, 0, KEPT_MAC_BYTES) === KEPT_MAC_BYTES) return
+      this.#descriptor ??= openForAppending(this.#options.path, this.#floorSec)
+      if (writeRecord(this.#descriptor, record)) return
       // The next opening cuts off what a full disk took of it.
       this.close()
       throw new Error('a record was written in part')
     })
   }
 
+  /** From now on the floor is this one. */
+  noteFloor(floorSec: number): void {
+    this.#floorSec = floorSec
+    this.append({ mac: FLOOR_MARK, sentSec: floorSec })
+  }
+
   /** The newer file becomes the older one. */
-  rotate(): void {
+  rotate(floorSec: number): void {
+    this.#floorSec = floorSec
     this.close()
     this.#try(() => {
       try {
@@ -62,6 +86,8 @@ export class ReplayFile {
       } catch (error) {
         if (!isSystemError(error) || error.code !== 'ENOENT') throw error
       }
+      // Begun at once: no message may come for the floor to be written with.
+      this.#descriptor = openForAppending(this.#options.path, floorSec)
     })
   }
 
@@ -71,7 +97,7 @@ export class ReplayFile {
     this.#descriptor = undefined
   }
 
-  #readOne(path: string): Uint8Array[] {
+  #readOne(path: string): ReplayRecord[] {
     let content: Buffer = Buffer.alloc(0)
     this.#try(() => {
       try {
@@ -80,11 +106,15 @@ export class ReplayFile {
         if (!isSystemError(error) || error.code !== 'ENOENT') throw error
       }
     })
-    const macs: Uint8Array[] = []
-    for (let start = 0; start + KEPT_MAC_BYTES <= content.length; start += KEPT_MAC_BYTES) {
-      macs.push(content.subarray(start, start + KEPT_MAC_BYTES))
+    const records: ReplayRecord[] = []
+    if (!startsWithFloor(content)) return records
+    for (let start = 0; start + RECORD_BYTES <= content.length; start += RECORD_BYTES) {
+      const mac = content.subarray(start, start + KEPT_MAC_BYTES)
+      const sentSec = content.readDoubleBE(start + KEPT_MAC_BYTES)
+      if (mac.equals(FLOOR_MARK)) this.#floorSec = sentSec
+      else records.push({ mac, sentSec })
     }
-    return macs
+    return records
   }
 
   #try(action: () => void): void {
@@ -101,16 +131,43 @@ export class ReplayFile {
   }
 }
 
-/** What was written in part is cut off: every record behind it would be read from the wrong byte on. */
-function openForAppending(path: string): number {
-  const descriptor = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, OWNER_ONLY)
-  const { size } = fstatSync(descriptor)
-  if (size % KEPT_MAC_BYTES !== 0) ftruncateSync(descriptor, size - (size % KEPT_MAC_BYTES))
-  return descriptor
+/**
+ * What was written in part is cut off: every record behind it would be read from the wrong byte on. What is no file of
+ * ours is begun anew.
+ */
+function openForAppending(path: string, floorSec: number): number {
+  const descriptor = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, OWNER_ONLY)
+  try {
+    const start = Buffer.alloc(RECORD_BYTES)
+    const startBytes = readSync(descriptor, start, 0, RECORD_BYTES, 0)
+    if (startsWithFloor(start.subarray(0, startBytes))) {
+      const { size } = fstatSync(descriptor)
+      if (size % RECORD_BYTES !== 0) ftruncateSync(descriptor, size - (size % RECORD_BYTES))
+      return descriptor
+    }
+    ftruncateSync(descriptor, 0)
+    if (writeRecord(descriptor, { mac: FLOOR_MARK, sentSec: floorSec })) return descriptor
+    throw new Error('a record was written in part')
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+function startsWithFloor(content: Buffer): boolean {
+  return content.length >= RECORD_BYTES && content.subarray(0, KEPT_MAC_BYTES).equals(FLOOR_MARK)
+}
+
+/** False when a full disk took a part of it only. */
+function writeRecord(descriptor: number, { mac, sentSec }: ReplayRecord): boolean {
+  const bytes = Buffer.alloc(RECORD_BYTES)
+  bytes.set(mac.subarray(0, KEPT_MAC_BYTES))
+  bytes.writeDoubleBE(sentSec, KEPT_MAC_BYTES)
+  return writeSync(descriptor, bytes, 0, RECORD_BYTES) === RECORD_BYTES
 }
 
 function readRegularFile(path: string): Buffer {
-  const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW)
+  const descriptor = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
     return fstatSync(descriptor).isFile() ? readFileSync(descriptor) : Buffer.alloc(0)
   } finally {

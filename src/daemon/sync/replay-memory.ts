@@ -3,14 +3,20 @@
  * of which the older is emptied when the newer is full or old enough. So a message is remembered for at least
  * the given time, or, in a flood of authentic messages, among the last `capacity`. With a file the memory
  * outlives the process.
+ *
+ * What is forgotten is refused by its time of sending: by the clock, or, if the clock went back, by the time of the newest
+ * forgotten message, the floor. It never falls by itself.
  */
-import type { ReplayFile } from './replay-file.js'
+import type { ReplayFile, ReplayRecord } from './replay-file.js'
 
 const SLOT_WORDS = 2
 /** Messages of one table: 8 MiB for the two with room to spare. */
 const DEFAULT_CAPACITY = 350_000
 /** Slots are kept at most two thirds full, where probing stays short. */
 const SLOTS_PER_ENTRY = 1.5
+
+/** `forgotten`: sent no later than a message that is not remembered any more. */
+export type ReplayVerdict = 'new' | 'repeated' | 'forgotten'
 
 export class ReplayMemory {
   readonly #windowMs: number
@@ -20,6 +26,11 @@ export class ReplayMemory {
   #older: Uint32Array
   #newerCount = 0
   #newerSinceMs: number
+  /** Time of sending of the newest message in each table. */
+  #newerSec = -Infinity
+  #olderSec = -Infinity
+  #floorSec = -Infinity
+  readonly #earliestSec: (() => number) | undefined
   readonly #file: ReplayFile | undefined
 
   constructor(options: {
@@ -27,6 +38,8 @@ export class ReplayMemory {
     nowMs: number
     capacity?: number | undefined
     file?: ReplayFile | undefined
+    /** Messages sent earlier are refused by the clock. Without it there is no floor. */
+    earliestSec?: (() => number) | undefined
   }) {
     this.#windowMs = options.windowMs
     this.#capacity = options.capacity ?? DEFAULT_CAPACITY
@@ -34,31 +47,49 @@ export class ReplayMemory {
     this.#newer = new Uint32Array(this.#slots * SLOT_WORDS)
     this.#older = new Uint32Array(this.#slots * SLOT_WORDS)
     this.#newerSinceMs = options.nowMs
+    this.#earliestSec = options.earliestSec
     this.#file = options.file
     if (options.file !== undefined) this.#load(options.file)
   }
 
-  /** True when the message was seen before; remembers it otherwise. `mac` has eight bytes or more. */
-  sawBefore(mac: Uint8Array, nowMs: number): boolean {
+  /** Remembers a new message. `mac` has eight bytes or more. */
+  judge(mac: Uint8Array, sentSec: number, nowMs: number): ReplayVerdict {
     const [high, low] = wordsOf(mac)
-    if (this.#newerCount >= this.#capacity || nowMs - this.#newerSinceMs >= this.#windowMs)
-      this.#rotate(nowMs)
-    if (this.#find(this.#older, high, low) < 0) return true
+    if (nowMs - this.#newerSinceMs >= this.#windowMs) this.#rotate(nowMs, this.#olderSec)
+    // Forgotten before its time: a floor above what the clock refuses would keep out messages that are on time.
+    else if (this.#newerCount >= this.#capacity)
+      this.#rotate(nowMs, Math.min(this.#olderSec, this.#earliestSec?.() ?? 0))
+    if (this.#find(this.#older, high, low) < 0) return 'repeated'
     const slot = this.#find(this.#newer, high, low)
-    if (slot < 0) return true
+    if (slot < 0) return 'repeated'
+    if (sentSec <= this.#floorSec) return 'forgotten'
     this.#put(slot, high, low)
-    this.#file?.append(mac)
-    return false
+    this.#newerSec = Math.max(this.#newerSec, sentSec)
+    this.#file?.append({ mac, sentSec })
+    return 'new'
+  }
+
+  /** The floor; messages sent no later are refused. */
+  get floorSec(): number {
+    return this.#floorSec
+  }
+
+  /** Takes messages of any time again that the clock allows. */
+  dropFloor(): void {
+    this.#floorSec = -Infinity
+    this.#file?.noteFloor(this.#floorSec)
   }
 
   /** What was taken before the start; what is older than the window is remembered longer than it need be. */
   #load(file: ReplayFile): void {
-    const { older, newer } = file.read()
-    const remember = (macs: readonly Uint8Array[]): void => {
-      for (const mac of macs.slice(-this.#capacity)) {
+    const { older, newer, floorSec } = file.read()
+    if (this.#earliestSec !== undefined) this.#floorSec = floorSec
+    const remember = (records: readonly ReplayRecord[]): void => {
+      for (const { mac, sentSec } of records.slice(-this.#capacity)) {
         const [high, low] = wordsOf(mac)
         const slot = this.#find(this.#newer, high, low)
         if (slot >= 0) this.#put(slot, high, low)
+        this.#newerSec = Math.max(this.#newerSec, sentSec)
       }
     }
     remember(older)
@@ -72,10 +103,12 @@ export class ReplayMemory {
     this.#newerCount += 1
   }
 
-  #rotate(nowMs: number): void {
+  /** `forgottenSec`: time of sending of the newest message that is forgotten. */
+  #rotate(nowMs: number, forgottenSec: number): void {
+    if (this.#earliestSec !== undefined) this.#floorSec = Math.max(this.#floorSec, forgottenSec)
     this.#swap()
     this.#newerSinceMs = nowMs
-    this.#file?.rotate()
+    this.#file?.rotate(this.#floorSec)
   }
 
   #swap(): void {
@@ -83,6 +116,8 @@ export class ReplayMemory {
     this.#older = this.#newer
     this.#newer = emptied
     this.#newerCount = 0
+    this.#olderSec = this.#newerSec
+    this.#newerSec = -Infinity
   }
 
   /** Index of the empty slot where the pair belongs, or -1 when it is there. */

@@ -73,6 +73,8 @@ export interface SyncGateOptions {
   replayCapacity?: number
   /** Where taken messages are kept over a restart. */
   replayFile?: ReplayFile | undefined
+  /** Told once when messages are refused because repeats from before the clock went back could not be recognised. */
+  onFloor?: ((floorSec: number) => void) | undefined
 }
 
 export class SyncGate {
@@ -80,6 +82,7 @@ export class SyncGate {
   readonly #options: SyncGateOptions
   readonly #memory: ReplayMemory | undefined
   readonly #heard = new Map<string, HeardPeer>()
+  #isFloorTold = false
 
   constructor(options: SyncGateOptions) {
     this.#options = options
@@ -90,6 +93,7 @@ export class SyncGate {
       nowMs: options.clock.monotonicMs(),
       capacity: options.replayCapacity,
       file: options.replayFile,
+      earliestSec: options.maxSkewSec === 0 ? undefined : () => options.clock.nowSec() - options.maxSkewSec,
     })
   }
 
@@ -99,7 +103,7 @@ export class SyncGate {
   }
 
   /** The entries of a datagram to be applied, or undefined when it is not accepted. Never throws. */
-  // eslint-disable-next-line complexity -- tests in order, the first that fails decides
+
   admit(datagram: Uint8Array, peerAddress: string): readonly SyncEntry[] | undefined {
     const { ownAddress, peers, key, debug } = this.#options
     if (datagram.length === 0) return this.#refuse('empty')
@@ -121,11 +125,7 @@ export class SyncGate {
       debug?.err(`${peerAddress}(sync): ignored: the clocks differ by ${skewSec} seconds`)
       return this.#refuse('clock')
     }
-    const mac = datagram.subarray(HMAC_OFFSET, HMAC_OFFSET + HMAC_BYTES)
-    if (this.#memory?.sawBefore(mac, this.#options.clock.monotonicMs()) === true) {
-      debug?.err(`${peerAddress}(sync): ignored: seen before`)
-      return this.#refuse('repeated')
-    }
+    if (this.#isRepeat(datagram, entries, peerAddress)) return undefined
     if (this.#options.isTellingAll?.(peerAddress) === true) return this.#refuse('superseded')
     this.counters.accepted += 1
     this.#remember(peerAddress, entries)
@@ -136,6 +136,37 @@ export class SyncGate {
   passOver(): void {
     this.counters.received += 1
     this.#refuse('version')
+  }
+
+  /** Ends what `onFloor` told: the clock is right now. False if nothing is refused for it. */
+  acceptClock(): boolean {
+    const memory = this.#memory
+    const { clock, maxSkewSec } = this.#options
+    if (memory === undefined || memory.floorSec < clock.nowSec() - maxSkewSec) return false
+    memory.dropFloor()
+    this.#isFloorTold = false
+    return true
+  }
+
+  #isRepeat(datagram: Uint8Array, entries: readonly SyncEntry[], peerAddress: string): boolean {
+    const memory = this.#memory
+    if (memory === undefined) return false
+    const { clock, debug, onFloor } = this.#options
+    const sentSec =
+      entries.length === 0 ? clock.nowSec() : Math.max(...entries.map(({ timestamp }) => timestamp))
+    const mac = datagram.subarray(HMAC_OFFSET, HMAC_OFFSET + HMAC_BYTES)
+    const verdict = memory.judge(mac, sentSec, clock.monotonicMs())
+    if (verdict === 'new') return false
+    if (verdict === 'repeated') {
+      debug?.err(`${peerAddress}(sync): ignored: seen before`)
+      this.#refuse('repeated')
+      return true
+    }
+    debug?.err(`${peerAddress}(sync): ignored: sent before ${memory.floorSec}, when the clock was later`)
+    if (!this.#isFloorTold) onFloor?.(memory.floorSec)
+    this.#isFloorTold = true
+    this.#refuse('clock')
+    return true
   }
 
   #remember(address: string, entries: readonly SyncEntry[]): void {

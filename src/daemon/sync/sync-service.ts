@@ -17,6 +17,7 @@ import { openSyncSocket, receives } from '../../app/sync/sync-socket.js'
 import { escapeControl } from '../../codec/escape.js'
 import { syncKeyOf } from '../../codec/sync-message.js'
 import { STATE_VERSION, stateKeyOf } from '../../codec/sync-state-message.js'
+import { formatUtcTime } from '../../codec/utc-time.js'
 import { type Network, parseCidr } from '../../ip/cidr.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -102,6 +103,11 @@ class SpamdSync implements SyncService, SyncAnnouncer {
       checksReplay: sync.checksReplay,
       isTellingAll: (peerAddress) => sync.version === 3 || this.#state?.isTellingAll(peerAddress) === true,
       replayFile: this.#replayFile,
+      onFloor: (floorSec) =>
+        logger.log(
+          'warning',
+          `sync messages sent before ${formatUtcTime(floorSec)} are refused, since the clock went back and repeats could not be recognised; if the clock is right, run spamdctl accept-clock`,
+        ),
       clock,
       debug,
     })
@@ -194,6 +200,11 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     this.#socket?.close()
     this.#socket = undefined
     this.#replayFile?.close()
+  }
+
+  /** Takes messages again that were refused because the clock had been later; false if none were. */
+  acceptClock(): boolean {
+    return this.#gate?.acceptClock() ?? false
   }
 
   status(): SyncStatus {

@@ -153,8 +153,8 @@ describe('over a restart', () => {
     for (let counter = 0; counter < 350; counter += 1) {
       expect(restarted({ replayCapacity: 100 }).gate.admit(message(counter), '192.0.2.2')).toBeDefined()
     }
-    expect(statSync(join(folder, 'seen')).size).toBeLessThanOrEqual(800)
-    expect(statSync(join(folder, 'seen.old')).size).toBe(800)
+    expect(statSync(join(folder, 'seen')).size).toBeLessThanOrEqual(1616)
+    expect(statSync(join(folder, 'seen.old')).size).toBe(1616)
     const { gate } = restarted({ replayCapacity: 100 })
     for (let counter = 250; counter < 350; counter += 1) {
       expect(gate.admit(message(counter), '192.0.2.2')).toBeUndefined()
@@ -181,6 +181,102 @@ describe('over a restart', () => {
   })
 })
 
+describe('after the clock went back', () => {
+  let folder: string
+  let seen: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'replay-'))
+    seen = join(folder, 'seen')
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+  const HOUR = 3600
+
+  /** A gate with its clock at `nowSec`; `pass` lets time pass, with a new message every ten minutes. */
+  function started(nowSec: number) {
+    const floors: number[] = []
+    const replayFile = new ReplayFile({ path: seen, onTrouble: (line) => expect.fail(line) })
+    const { gate, clock } = gated({ replayFile, onFloor: (floorSec) => void floors.push(floorSec) })
+    clock.sec = nowSec
+    let counter = 1000
+    const fresh = (): boolean => {
+      counter += 1
+      return gate.admit(message(counter, white({ timestamp: clock.nowSec() })), '192.0.2.2') !== undefined
+    }
+    const pass = (sec: number): boolean[] =>
+      Array.from({ length: sec / 600 }, () => {
+        clock.advance(600)
+        return fresh()
+      })
+    return { gate, clock, floors, fresh, pass }
+  }
+
+  test.each([1, HOUR, 3 * HOUR, 24 * HOUR, 366 * 24 * HOUR])(
+    'by %i seconds: no repeat is ever taken, and on a right clock every new message is',
+    (stepSec) => {
+      const { gate, clock, pass, floors } = started(NOW)
+      const old = message(7, white({ timestamp: NOW }))
+      expect(gate.admit(old, '192.0.2.2')).toBeDefined()
+      clock.sec = NOW - stepSec
+      for (let waitedSec = 0; waitedSec < stepSec + 2 * HOUR && waitedSec < 60 * HOUR; waitedSec += 600) {
+        pass(600)
+        expect(gate.admit(old, '192.0.2.2')).toBeUndefined()
+      }
+      // The year has passed at once.
+      clock.sec = NOW + 600
+      expect(gate.admit(old, '192.0.2.2')).toBeUndefined()
+      expect(pass(6 * HOUR)).toEqual(Array(36).fill(true))
+      expect(floors.length).toBeLessThanOrEqual(1)
+    },
+  )
+
+  test('over restarts, by a day', () => {
+    const old = message(7, white({ timestamp: NOW }))
+    expect(started(NOW).gate.admit(old, '192.0.2.2')).toBeDefined()
+    expect(started(NOW - 24 * HOUR).pass(10 * HOUR)).toContain(true)
+    // At most four hours after the restart what the clock went back behind is forgotten.
+    const last = started(NOW - 600)
+    expect(last.gate.admit(old, '192.0.2.2')).toBeUndefined()
+    expect(last.gate.counters.refused).toEqual({ clock: 1 })
+    expect(last.floors).toEqual([NOW])
+  })
+
+  test('spamdctl accept-clock takes messages again, also over a restart', () => {
+    const first = started(NOW)
+    first.fresh()
+    expect(first.gate.acceptClock()).toBe(false)
+    first.clock.sec = NOW - 24 * HOUR
+    expect(first.pass(6 * HOUR).at(-1)).toBe(false)
+    expect(first.floors).toEqual([NOW])
+    expect(first.gate.acceptClock()).toBe(true)
+    expect(first.gate.acceptClock()).toBe(false)
+    expect(first.fresh()).toBe(true)
+    expect(started(NOW - 18 * HOUR + 60).fresh()).toBe(true)
+  })
+
+  test('no floor without a limit of the clocks', () => {
+    const { gate, clock } = gated({ maxSkewSec: 0 })
+    for (let counter = 0; counter < 12; counter += 1) {
+      clock.advance(HOUR)
+      expect(gate.admit(message(counter, white({ timestamp: NOW - counter })), '192.0.2.2')).toBeDefined()
+    }
+  })
+
+  test('a flood of good messages, on a right clock, leaves no floor above what is on time', () => {
+    const { gate } = gated({ replayCapacity: 10 })
+    for (let counter = 0; counter < 100; counter += 1) {
+      const sentSec = NOW + (counter % 2 === 0 ? 1800 : -1800)
+      expect(gate.admit(message(counter, white({ timestamp: sentSec })), '192.0.2.2')).toBeDefined()
+    }
+  })
+
+  test('a file of another form is begun anew', () => {
+    writeFileSync(seen, Buffer.alloc(40, 0x41))
+    const { fresh } = started(NOW)
+    expect(fresh()).toBe(true)
+    expect(statSync(seen).size).toBe(32)
+  })
+})
+
 describe('the memory of repeats', () => {
   const macOf = (index: number) => {
     const mac = Buffer.alloc(20)
@@ -190,29 +286,29 @@ describe('the memory of repeats', () => {
   }
   test('is bounded: in a flood the last messages are remembered', () => {
     const memory = new ReplayMemory({ windowMs: 1000, nowMs: 0, capacity: 100 })
-    for (let index = 0; index < 1000; index += 1) expect(memory.sawBefore(macOf(index), 0)).toBe(false)
-    for (let index = 900; index < 1000; index += 1) expect(memory.sawBefore(macOf(index), 0)).toBe(true)
-    expect(memory.sawBefore(macOf(0), 0)).toBe(false)
+    for (let index = 0; index < 1000; index += 1) expect(memory.judge(macOf(index), 0, 0)).toBe('new')
+    for (let index = 900; index < 1000; index += 1) expect(memory.judge(macOf(index), 0, 0)).toBe('repeated')
+    expect(memory.judge(macOf(0), 0, 0)).toBe('new')
   })
   test('forgets what is older than twice the window', () => {
     const memory = new ReplayMemory({ windowMs: 1000, nowMs: 0, capacity: 100 })
-    memory.sawBefore(macOf(1), 0)
-    expect(memory.sawBefore(macOf(1), 999)).toBe(true)
-    expect(memory.sawBefore(macOf(2), 1000)).toBe(false)
-    expect(memory.sawBefore(macOf(1), 1999)).toBe(true)
-    expect(memory.sawBefore(macOf(3), 2000)).toBe(false)
-    expect(memory.sawBefore(macOf(1), 2000)).toBe(false)
+    memory.judge(macOf(1), 0, 0)
+    expect(memory.judge(macOf(1), 0, 999)).toBe('repeated')
+    expect(memory.judge(macOf(2), 0, 1000)).toBe('new')
+    expect(memory.judge(macOf(1), 0, 1999)).toBe('repeated')
+    expect(memory.judge(macOf(3), 0, 2000)).toBe('new')
+    expect(memory.judge(macOf(1), 0, 2000)).toBe('new')
   })
   test('half of a MAC is not enough to be taken for a repeat', () => {
     const memory = new ReplayMemory({ windowMs: 1000, nowMs: 0, capacity: 100 })
     const mac = Buffer.from('0102030405060708', 'hex')
-    expect(memory.sawBefore(mac, 0)).toBe(false)
+    expect(memory.judge(mac, 0, 0)).toBe('new')
     for (let index = 0; index < 8; index += 1) {
       const other = Buffer.from(mac)
       other[index] = other[index]! ^ 0x40
-      expect(memory.sawBefore(other, 0)).toBe(false)
+      expect(memory.judge(other, 0, 0)).toBe('new')
     }
-    expect(memory.sawBefore(mac, 0)).toBe(true)
+    expect(memory.judge(mac, 0, 0)).toBe('repeated')
   })
   test('agrees with a set while that is small', () => {
     fc.assert(
@@ -222,7 +318,7 @@ describe('the memory of repeats', () => {
         for (const mac of macs) {
           // A slot of zeros is an empty one, so its pair is kept as another.
           const name = Buffer.from(mac).toString('hex').replace(/0{8}$/, '00000001')
-          expect(memory.sawBefore(mac, 0)).toBe(seen.has(name))
+          expect(memory.judge(mac, 0, 0)).toBe(seen.has(name) ? 'repeated' : 'new')
           seen.add(name)
         }
       }),
