@@ -56,10 +56,12 @@ export function isOnServer(): boolean {
 export class Scratch {
   readonly #folders: { path: string; release: () => void }[] = []
   readonly #stores: Store[] = []
+  readonly #onServer: { server: PostgresServer; location: string }[] = []
 
   constructor() {
     afterEach(async () => {
       for (const store of this.#stores.splice(0)) await store.close()
+      for (const made of this.#onServer.splice(0)) await made.server.dropDatabase(made.location)
       for (const { path, release } of this.#folders.splice(0)) {
         release()
         rmSync(path, { recursive: true, force: true })
@@ -89,7 +91,10 @@ export class Scratch {
 
   /** A new database, open for writing. */
   async store(options: Partial<OpenStoreOptions> = {}): Promise<Store> {
-    return this.open(server === undefined ? this.create() : await server.createDatabase(), options)
+    if (server === undefined) return this.open(this.create(), options)
+    const location = await server.createDatabase()
+    this.#onServer.push({ server, location })
+    return this.open(location, options)
   }
 }
 
