@@ -13,16 +13,15 @@ export async function settleAll(
 ): Promise<Map<ConfiguredList, SettledSource>> {
   const byName = new Map<string, Promise<SettledSource>>()
   const waiting: (() => void)[] = []
-  let running = 0
+  let startedAtOnce = 0
   const limited = async (list: ConfiguredList): Promise<SettledSource> => {
-    if (running === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
-    else running += 1
+    // All come here before the first one ends: whoever ends lets the next one begin.
+    if (startedAtOnce === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
+    else startedAtOnce += 1
     try {
       return await settleSource(list.source!, options)
     } finally {
-      const next = waiting.shift()
-      if (next === undefined) running -= 1
-      else next()
+      waiting.shift()?.()
     }
   }
   for (const list of lists) {

@@ -7,6 +7,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { readDeliveredLists } from '../../../../src/app/lists/delivered-lists.js'
+import { countCidrs } from '../../../../src/ip/cidr-text.js'
 import { type ListServer, startListServer } from '../../../support/list-server.js'
 import { SetupScene } from '../../../support/setup/setup-scene.js'
 
@@ -67,6 +69,13 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     expect(run).toMatchObject({ rc: 0, stdout: '', stderr: '' })
     expect(run.sent[0]).toMatch(/^a;"SPAM %A";inet;1;192\.0\.2\.0\/25;inet6;16;2001:db8::\/48;/)
     expect(run.sent[1]).toBe('b;"B";inet;2;192.0.2.7/32;198.51.100.1/32\n')
+    // What spamd loads after a restart is what it was sent.
+    const delivered = await readDeliveredLists(scene.stateDir)
+    expect(delivered.map(({ name, message, entryCount }) => [name, message, entryCount])).toEqual([
+      ['a', 'SPAM %A', 17],
+      ['b', 'B', 2],
+    ])
+    expect(countCidrs(delivered[0]!.set)).toEqual({ ipv4: 1, ipv6: 16 })
     expect(scene.listener.hasReservedPortsOnly()).toBe(true)
     expect(scene.table()?.slice(0, 3)).toEqual(['192.0.2.0/25', '198.51.100.1', '2001:db8::/48'])
   })
