@@ -5,7 +5,7 @@ import { NFT_TABLE } from './nft-script.js'
 /** An empty set of ours in the table: when it is gone, so is everything else in the table. */
 const WATCH_SET = `${NFT_TABLE} spamd-watch`
 const INTERVAL_MS = 2000
-/** The same while the kernel says, in microseconds, that nothing has changed. */
+/** The same where the kernel says, in microseconds, whether anything has changed. */
 const QUICK_INTERVAL_MS = 1000
 
 const words = (text: string): string[] => text.split(' ')
@@ -30,9 +30,8 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void, foreign: F
   const look = async (): Promise<void> => {
     // Read before the look: what changes meanwhile is looked at again.
     const generation = foreign.readGeneration()
-    const isUnchanged = generation !== undefined && generation === seenGeneration
-    waitMs = isUnchanged ? QUICK_INTERVAL_MS : INTERVAL_MS
-    if (isUnchanged) return
+    waitMs = generation === undefined ? INTERVAL_MS : QUICK_INTERVAL_MS
+    if (generation !== undefined && generation === seenGeneration) return
     seenGeneration = undefined
     const { exitCode, stderrTail } = await runFirewallTool(tool, LOOK)
     if (exitCode === 0) {
