@@ -274,7 +274,14 @@ async function warmUpSpamdb({ runSpamdb }) {
       clock: { nowSec: () => 1, monotonicMs: () => 1 },
       showHelp: async () => undefined,
     }
-    for (const argv of [['-a', '192.0.2.1', '2001:db8::1'], ['192.0.2.1'], [], ['-d', '192.0.2.1']]) {
+    const many = Array.from({ length: 40 }, (_, index) => `198.51.100.${index}`)
+    for (const argv of [
+      ['-a', '192.0.2.1', '2001:db8::1'],
+      ['192.0.2.1'],
+      [],
+      ['-d', '192.0.2.1'],
+      ['-a', ...many],
+    ]) {
       await runSpamdb(argv, io)
     }
   } finally {
