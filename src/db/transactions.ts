@@ -215,16 +215,15 @@ export class Transactions {
 
   /** Stores the final states of changed entries. */
   #store(touched: Draft['touched']): void {
-    const hosts: MarkedHost[] = []
+    const newHosts: MarkedHost[] = []
     for (const { first, last } of touched) {
       if (last.key.kind !== 'host') this.#storeOther(first, last)
       else {
-        const { entry, marks } = last.after as HeldHost
-        this.#storeHost(last.key.ip, first.before as HeldHost, last.after as HeldHost)
-        if (entry !== undefined) hosts.push({ entry, marks })
+        const host = this.#storeHost(last.key.ip, first.before as HeldHost, last.after as HeldHost)
+        if (host !== undefined) newHosts.push(host)
       }
     }
-    this.hosts.putMany(hosts)
+    this.hosts.insertMany(newHosts)
   }
 
   #storeOther({ before }: Change, { key, after }: Change): void {
@@ -248,12 +247,20 @@ export class Transactions {
     }
   }
 
-  /** What has no entry any more; entries are stored together. */
-  #storeHost(ip: string, was: HeldHost, is: HeldHost): void {
-    if (is.entry === undefined) {
+  /** Returns an entry that is new: these are stored together. */
+  #storeHost(ip: string, was: HeldHost, is: HeldHost): MarkedHost | undefined {
+    const { entry, marks } = is
+    if (entry === undefined) {
       if (was.entry !== undefined) this.hosts.delete(ip)
-      this.#keepRemoved(ip, encodeHostMarks(is.marks, this.journal.nodes), was.entry === undefined)
-    } else if (was.entry === undefined && was.marks !== undefined) this.removed.delete(ip)
+      this.#keepRemoved(ip, encodeHostMarks(marks, this.journal.nodes), was.entry === undefined)
+      return undefined
+    }
+    if (was.entry !== undefined) {
+      this.hosts.update({ entry, marks })
+      return undefined
+    }
+    if (was.marks !== undefined) this.removed.delete(ip)
+    return { entry, marks }
   }
 
   #storeSpamtrap(address: string, was: HeldSpamtrap, is: HeldSpamtrap): void {

@@ -15,17 +15,20 @@ const SELECT = `SELECT ${COLUMNS} FROM hosts WHERE ip = CAST(? AS TEXT)`
 const SELECT_OLD = `SELECT ${COLUMNS.replace('stamp, granted, node, marks', 'NULL, NULL, NULL, NULL')} FROM hosts WHERE ip = CAST(? AS TEXT)`
 const SLICE = `SELECT ${COLUMNS}, ip FROM hosts WHERE ip > ? ORDER BY ip LIMIT ?`
 const SELECT_MANY = `SELECT ${COLUMNS}, key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value`
-const ON_CONFLICT = `ON CONFLICT (ip) DO UPDATE SET ${COLUMNS.replace(/\w+/g, '$& = excluded.$&')}`
-/** Rows that one statement stores; more gain nothing. */
+/**
+ * Rows that one statement inserts; more gain nothing. OR FAIL, because SQLite would first copy each page for a statement
+ * that may have to be taken back halfway, which costs more than the rows: here the whole transaction is taken back.
+ */
 const ROWS_AT_ONCE = 32
 const ROW = `(CAST(? AS TEXT)${', ?'.repeat(COLUMNS.split(',').length)})`
-const putStatement = (rowCount: number): string =>
-  `INSERT INTO hosts (ip, ${COLUMNS}) VALUES ${Array(rowCount).fill(ROW).join(', ')} ${ON_CONFLICT}`
-const PUT = putStatement(1)
-const PUT_MANY = putStatement(ROWS_AT_ONCE)
+const insertStatement = (rowCount: number): string =>
+  `INSERT OR FAIL INTO hosts (ip, ${COLUMNS}) VALUES ${Array(rowCount).fill(ROW).join(', ')}`
+const INSERT = insertStatement(1)
+const INSERT_MANY = insertStatement(ROWS_AT_ONCE)
 /** Rows that are alike, but for their stamps, which follow each other. */
-const INSERT_ALIKE = `INSERT INTO hosts (ip, ${COLUMNS})
+const INSERT_ALIKE = `INSERT OR FAIL INTO hosts (ip, ${COLUMNS})
   SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
+const UPDATE = `UPDATE hosts SET ${COLUMNS.replace(/\w+/g, '$& = ?')} WHERE ip = CAST(? AS TEXT)`
 const PLACES = 'SELECT key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value'
 const TRAPS = 'SELECT ip FROM hosts WHERE pcount = -1 AND ip >= ? AND ip < ?'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
@@ -101,14 +104,24 @@ export class HostTable {
     return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
 
-  /** Stores entries, in place of those that are there. */
-  putMany(hosts: readonly MarkedHost[]): void {
+  /** Stores entries of addresses that have none. */
+  insertMany(hosts: readonly MarkedHost[]): void {
     let start = 0
     for (; start + ROWS_AT_ONCE <= hosts.length; start += ROWS_AT_ONCE) {
-      const rows = hosts.slice(start, start + ROWS_AT_ONCE).flatMap((host) => this.#rowOf(host))
-      this.#connection.prepare(PUT_MANY).run(rows)
+      const values: SqlValue[] = []
+      for (let place = start; place < start + ROWS_AT_ONCE; place += 1) {
+        const host = hosts[place]!
+        values.push(wireValue(host.entry.ip), ...this.#columnsOf(host))
+      }
+      this.#connection.prepare(INSERT_MANY).run(values)
     }
-    for (const host of hosts.slice(start)) this.#connection.prepare(PUT).run(this.#rowOf(host))
+    for (const host of hosts.slice(start)) {
+      this.#connection.prepare(INSERT).run(wireValue(host.entry.ip), ...this.#columnsOf(host))
+    }
+  }
+
+  update(host: MarkedHost): void {
+    this.#connection.prepare(UPDATE).run(...this.#columnsOf(host), wireValue(host.entry.ip))
   }
 
   /** Stores additions that are alike; `ips` is the list of their addresses as JSON. */
@@ -119,10 +132,10 @@ export class HostTable {
     this.#connection.prepare(INSERT_ALIKE).run({ ips, ...times, stamp, granted, node })
   }
 
-  #rowOf({ entry, marks }: MarkedHost): SqlValue[] {
-    const { kind, ip, first, pass, expire, bcount, pcount, comment } = entry
-    const columns = hostMarkColumns(kind, marks, this.#nodes)
-    return [wireValue(ip), first, pass, expire, bcount, pcount, commentValue(comment), ...columns]
+  #columnsOf({ entry, marks }: MarkedHost): SqlValue[] {
+    const { kind, first, pass, expire, bcount, pcount, comment } = entry
+    const [stamp, granted, node, bytes] = hostMarkColumns(kind, marks, this.#nodes)
+    return [first, pass, expire, bcount, pcount, commentValue(comment), stamp, granted, node, bytes]
   }
 
   delete(ip: string): void {
