@@ -126,3 +126,35 @@ test('changes that cannot be taken one after the other do not put off the compar
   expect(await ownHosts()).toEqual(ips)
   await gateway.close()
 })
+
+test('a change that is told without its key is found by comparing at once; one with its key needs no comparison', async () => {
+  let hidesKeys = false
+  let comparisons = 0
+  const telling = (store: Store): Store =>
+    intercepted(
+      store,
+      async (call, name) => {
+        if (name === 'listRecords') comparisons += 1
+        const result = await call()
+        if (name !== 'readJournal' || !hidesKeys) return result
+        const slice = result as { rows: { key: unknown }[] }
+        return { ...slice, rows: slice.rows.map((row) => ({ ...row, key: undefined })) }
+      },
+      ['listRecords', 'readJournal'],
+    )
+  const { gateway, addOnServer, ownHosts, pass } = await openGateway(telling, asItIs)
+  await pass(1)
+  let { newest } = (await gateway.call('readJournal', [0, 0])) as { newest: number }
+  await pass(1)
+  const before = comparisons
+  await addOnServer('192.0.2.1')
+  ;({ newest } = (await gateway.call('readJournal', [newest, 10])) as { newest: number })
+  await pass(1)
+  expect([await ownHosts(), comparisons > before]).toEqual([['192.0.2.1'], false])
+  hidesKeys = true
+  await addOnServer('192.0.2.2')
+  await gateway.call('readJournal', [newest, 10])
+  await pass(1)
+  expect([await ownHosts(), comparisons > before]).toEqual([['192.0.2.1', '192.0.2.2'], true])
+  await gateway.close()
+})

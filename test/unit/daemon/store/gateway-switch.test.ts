@@ -27,6 +27,7 @@ class Scene {
   isCut = false
   /** What the gateway last said of being alone. */
   aloneSince: number | undefined
+  readonly notices: string[] = []
   onServer: Instead = (call) => call()
   onFile: Instead = (call) => call()
   gateway: GatewayStore | undefined
@@ -43,7 +44,7 @@ class Scene {
       policy: POLICY,
       name: 'spamd',
       nowSec: () => NOW,
-      onNotice: () => {},
+      onNotice: (text) => this.notices.push(text),
       onAlone: (sinceSec) => {
         this.aloneSince = sinceSec
       },
@@ -214,5 +215,39 @@ test('no address ends in the file once the gateway is alone, also where a compar
   held.goOn()
   await gateway.settled()
   expect(await gateway.call('get', [{ kind: 'host', ip: '192.0.2.1' }])).toMatchObject({ kind: 'WHITE' })
+  await gateway.close()
+})
+
+test('a call that was begun on the file before the hand-over is waited for and brought as well', async () => {
+  const scene = new Scene()
+  const gateway = await scene.open()
+  scene.isCut = true
+  await scene.attempt('192.0.2.1')
+  const held = holdNext(scene, 'onFile', 'recordAttempts')
+  const late = scene.attempt('192.0.2.2')
+  await held.begun
+  scene.isCut = false
+  await vi.advanceTimersByTimeAsync(2000)
+  // As many turns as a hand-over that did not wait would need.
+  for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  held.goOn()
+  await late
+  await gateway.settled()
+  expect(await scene.waiting()).toEqual(['192.0.2.1', '192.0.2.2'])
+  await gateway.close()
+})
+
+test('what was handed over is told by its kinds', async () => {
+  const scene = new Scene()
+  const gateway = await scene.open()
+  scene.isCut = true
+  await scene.attempt('192.0.2.1', '192.0.2.2')
+  const add = (edit: object) =>
+    gateway.call('edit' as DaemonStoreCall, [[{ operation: 'add', ...edit }], NOW])
+  await add({ kind: 'WHITE', ip: '198.51.100.1' })
+  await scene.heal()
+  expect(scene.notices.at(-1)).toMatch(
+    /^the database server is reachable again after 0 s alone: handed over 1 address, 2 tuples, 0 spamtraps$/,
+  )
   await gateway.close()
 })
