@@ -1,6 +1,6 @@
 /** The back ends for nftables and ipset on the real kernel, in a network namespace of our own. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -61,6 +61,10 @@ const NATIVE = join(import.meta.dirname, '../../src/platform/native/build/Releas
 const generationInside = (): number =>
   Number(inside(process.execPath, '-p', `require(${JSON.stringify(NATIVE)}).readGeneration()`))
 
+const isBuilt = existsSync(NATIVE)
+if (!isBuilt)
+  process.stderr.write('test/lab/firewall: generation skipped: nft_generation.node is not built\n')
+
 const hasNft = hasTool('nft', 'list', 'ruleset')
 const hasIpset = hasTool('ipset', 'list')
 
@@ -119,7 +123,7 @@ describe.skipIf(!hasNft)('nftables', () => {
     },
   )
 
-  test('changes by others are counted, our own are not', async () => {
+  test.skipIf(!isBuilt)('changes by others are counted, our own are not', async () => {
     nft('flush ruleset')
     const firewall = new NftFirewall(tool('nft'), generationInside)
     expect(await firewall.changesByOthers()).toBe(0)
