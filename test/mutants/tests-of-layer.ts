@@ -44,7 +44,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   db: [...unit('db'), 'test/db/'],
   'db/postgres': ['test/db/'],
   'app/allow': unit('cli/allow', 'daemon/checks'),
-  'app/database': unit('app/database', 'cli/spamdb', 'cli/operations'),
+  'app/database': [...unit('app/database', 'cli/spamdb', 'cli/operations'), 'test/db/move-database'],
   'app/init': unit('app/init', 'cli/init'),
   'app/lists': unit('app/lists', 'cli/setup'),
   'app/metrics': unit('metrics'),

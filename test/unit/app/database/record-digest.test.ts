@@ -12,6 +12,8 @@ const stamp = fc.record({
   counter: fc.nat(2047),
   node: fc.nat(9999),
 })
+/** Also around now, where what shows begins and ends. */
+const expiry = fc.oneof(number, fc.constantFrom(NOW - 1, NOW, NOW + 1, NOW + 1000))
 const optional = <Value>(arbitrary: fc.Arbitrary<Value>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
 const word = fc.string({ unit: fc.constantFrom('a', '"', '\\', '\xe9', '\x01', '|'), maxLength: 5 })
 const kind = fc.constantFrom('WHITE' as const, 'TRAPPED' as const)
@@ -21,8 +23,8 @@ const host: fc.Arbitrary<MergeRecord> = fc.record({
   ip: fc.constantFrom('192.0.2.1', '2001:db8::1'),
   registers: fc.record({
     reset: fc.option(stamp, { nil: undefined, freq: 1 }),
-    white: optional(fc.record({ grant: stamp, stamp, first: number, pass: number, expire: number })),
-    trap: fc.option(fc.record({ stamp, first: number, expire: number }), { nil: undefined, freq: 1 }),
+    white: optional(fc.record({ grant: stamp, stamp, first: number, pass: number, expire: expiry })),
+    trap: fc.option(fc.record({ stamp, first: number, expire: expiry }), { nil: undefined, freq: 1 }),
     hand: fc.option(
       fc.record({ stamp, pinned: fc.boolean(), kind, expire: optional(number), comment: optional(word) }),
       { nil: undefined, freq: 1 },
@@ -46,6 +48,8 @@ const tuple: fc.Arbitrary<MergeRecord> = fc.record({
     fc.record({ epoch: stamp }),
   ),
 })
+
+const stampAt = (time: number) => ({ time, counter: 0, node: 1 })
 
 /** By the rule for all records. */
 function reference(record: MergeRecord): string | undefined {
@@ -82,4 +86,22 @@ test('the digest is the same in whatever order records come, and another for oth
   expect(text).toMatch(/^[0-9a-f]{32}$/)
   expect(digestOf(records.toReversed())).toEqual([text, count])
   expect(digestOf(records.slice(1))).not.toEqual([text, count])
+  // As many, one of them another: each of the eight sums is another.
+  const [other] = digestOf([...records.slice(1), records[1]!])
+  for (let at = 0; at < 32; at += 4) expect(other.slice(at, at + 4)).not.toBe(text.slice(at, at + 4))
+})
+
+test('the digest of nothing is zero, and a record that does not show is not counted', () => {
+  const digest = new RecordDigest(NOW)
+  expect([digest.text, digest.count]).toEqual(['0'.repeat(32), 0])
+  const white = { grant: stampAt(1), stamp: stampAt(1), first: 1, pass: 1, expire: NOW }
+  const record = (expire: number): MergeRecord => ({
+    kind: 'host',
+    ip: '192.0.2.1',
+    registers: { white: { ...white, expire }, bcount: 0, pcount: 0 },
+  })
+  expect(digest.add(record(NOW))).toBe(false)
+  expect(digest.count).toBe(0)
+  expect(digest.add(record(NOW + 1))).toBe(true)
+  expect(digest.count).toBe(1)
 })
