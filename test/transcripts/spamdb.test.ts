@@ -255,6 +255,15 @@ describe('much input', () => {
     expect(stderr.length).toBeLessThan(500)
     expect(shell('spamdb --count', path).stdout).toBe('1\n')
   })
+
+  test('a device that gives no line end is an error, and does not go on for ever', () => {
+    const path = newDatabase()
+    expect(shell('spamdb -a - </dev/zero', path)).toEqual({
+      rc: 1,
+      stdout: '',
+      stderr: 'spamdb: a line of more than 1073741824 bytes\n',
+    })
+  })
 })
 
 describe('input that stays open', () => {

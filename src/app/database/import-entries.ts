@@ -16,6 +16,7 @@ import { toDisplayText } from '../wire-text.js'
 import { type EditRequest, planEdits } from './edit-entries.js'
 import type { ImportInput } from './import-input.js'
 import { keyOfLine } from './key-lines.js'
+import { LineGuard } from './line-guard.js'
 
 export interface ImportOptions {
   /** Set: the text is a plain list of addresses, to be added as `spamdb -a` does. */
@@ -48,8 +49,6 @@ export interface ImportProblem {
 
 /** Number of entries passed on at a time: enough for speed, few enough for memory. */
 const BATCH_ENTRIES = 5000
-/** An input without end, such as a device, must not be read for ever: bytes without a line feed. */
-const MAX_UNENDED_LINE_BYTES = 1_073_741_824
 /** Bad lines before the first entry: more, and the input is nothing to import. */
 const MAX_BAD_AT_START = 1_000_000
 /**
@@ -145,12 +144,10 @@ interface NumberedLines {
 async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<NumberedLines> {
   const splitter = new LineSplitter(MAX_IMPORT_LINE_BYTES)
   let firstNumber = 1
-  let unendedBytes = 0
+  const guard = new LineGuard()
   for await (const chunk of chunks) {
     const lines = splitter.push(chunk.toString('latin1'))
-    unendedBytes = lines.length === 0 ? unendedBytes + chunk.length : 0
-    if (unendedBytes > MAX_UNENDED_LINE_BYTES)
-      throw new AppError('ERR_IMPORT_INPUT', `a line of more than ${MAX_UNENDED_LINE_BYTES} bytes`)
+    guard.pass(chunk.length, lines.length)
     yield { lines, firstNumber }
     firstNumber += lines.length
   }

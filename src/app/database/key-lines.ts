@@ -1,5 +1,6 @@
 import { LineSplitter } from '../../codec/line-splitter.js'
 import type { WireText } from '../../domain/entry.js'
+import { LineGuard } from './line-guard.js'
 import { MAX_KEY_BYTES } from './typed-key.js'
 
 /**
@@ -9,9 +10,11 @@ import { MAX_KEY_BYTES } from './typed-key.js'
  */
 export async function* readKeyLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<WireText[]> {
   const splitter = new LineSplitter(MAX_KEY_BYTES)
+  const guard = new LineGuard()
   for await (const bytes of input) {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
     const lines = splitter.push(chunk)
+    guard.pass(bytes.length, lines.length)
     if (lines.length === 0) continue
     // The first line may have begun in the chunk before.
     const arePlain = !NOT_PLAIN.test(chunk) && !NOT_PLAIN.test(lines[0]!) && !lines.includes('')
