@@ -22,12 +22,12 @@ const host: fc.Arbitrary<MergeRecord> = fc.record({
   kind: fc.constant('host' as const),
   ip: fc.constantFrom('192.0.2.1', '2001:db8::1'),
   registers: fc.record({
-    reset: fc.option(stamp, { nil: undefined, freq: 1 }),
+    reset: fc.option(stamp, { nil: undefined, freq: 2 }),
     white: optional(fc.record({ grant: stamp, stamp, first: number, pass: number, expire: expiry })),
-    trap: fc.option(fc.record({ stamp, first: number, expire: expiry }), { nil: undefined, freq: 1 }),
+    trap: fc.option(fc.record({ stamp, first: number, expire: expiry }), { nil: undefined, freq: 2 }),
     hand: fc.option(
       fc.record({ stamp, pinned: fc.boolean(), kind, expire: optional(number), comment: optional(word) }),
-      { nil: undefined, freq: 1 },
+      { nil: undefined, freq: 2 },
     ),
     bcount: fc.integer({ min: -1, max: 99 }),
     pcount: fc.integer({ min: -3, max: 99 }),

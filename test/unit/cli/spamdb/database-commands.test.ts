@@ -132,7 +132,7 @@ describe('backup and check-db', () => {
     const { rc, stdout } = await run(DATABASE_OPTIONS, [], runCheckDb, target)
     expect(rc).toBe(0)
     expect(stdout.split('\n').slice(2)).toEqual([
-      'schema: 3',
+      'schema: 4',
       'WHITE: 1',
       'TRAPPED: 0',
       'SPAMTRAP: 1',
