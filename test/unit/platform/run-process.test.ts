@@ -55,6 +55,11 @@ describe('runProcess', () => {
     expect(result).toMatchObject({ exitCode: null, signal: 'SIGTERM', hasTimedOut: true })
   })
 
+  test('and kills one that does not mind being asked to end', async () => {
+    const result = await runProcess({ ...sh('trap "" TERM; while :; do sleep 1; done'), timeoutMs: 100 })
+    expect(result).toMatchObject({ hasTimedOut: true, exitCode: null, signal: 'SIGKILL' })
+  })
+
   test('names a missing program', async () => {
     await expect(runProcess({ ...sh(''), program: '/nonexistent/pfctl' })).rejects.toMatchObject({
       code: 'ERR_PROCESS_MISSING',
