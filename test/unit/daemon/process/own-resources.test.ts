@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { fstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, fstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { SpamdConfig } from '../../../../src/app/spamd-config.js'
 import { parseSpamdOptions } from '../../../../src/cli/spamd/parse-spamd-options.js'
 import { OwnResources } from '../../../../src/daemon/process/own-resources.js'
+import { skipUnless } from '../../../support/skip-unless.js'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -59,7 +60,7 @@ describe('inherited descriptors that are no listening TCP socket', () => {
   const inherit = (fd: number) => new OwnResources(configOf('--listen-fd', String(fd))).openSmtpListeners()
   const HINT = 'must be a listening socket passed by the starting program'
 
-  test.runIf(process.platform === 'linux')(
+  test.skipIf(skipUnless(existsSync('/proc/self/fd'), 'needs /proc/self/fd'))(
     'every open descriptor of this process but a socket is refused before the runtime polls it',
     async () => {
       const fds = readdirSync('/proc/self/fd').map(Number)
