@@ -103,7 +103,6 @@ export class SyncGate {
   }
 
   /** The entries of a datagram to be applied, or undefined when it is not accepted. Never throws. */
-
   admit(datagram: Uint8Array, peerAddress: string): readonly SyncEntry[] | undefined {
     const { ownAddress, peers, key, debug } = this.#options
     if (datagram.length === 0) return this.#refuse('empty')
