@@ -10,6 +10,7 @@
  * million rows are read through in a fifth of a second.
  */
 import type { AlikeAdditions } from '../domain/alike-additions.js'
+import { isDecided } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import {
   DEFAULT_HISTORY,
@@ -123,8 +124,9 @@ export class History {
     const rows = summaries.slice(0, CHUNK_ROWS).map(({ text, decision }): ChunkRow => {
       return [SUMMARY, code, actor ?? null, null, decisionFields(decision), text]
     })
-    const isDecision = actor !== undefined && summaries.some(({ decision }) => decision !== undefined)
-    const byHand = Number(isDecision || UNDOABLE_RULES.includes(rule))
+    const byHand = Number(
+      UNDOABLE_RULES.includes(rule) || summaries.some(({ decision }) => isDecided(decision)),
+    )
     this.#connection
       .prepare(APPEND)
       .run(

@@ -216,7 +216,7 @@ export class SqliteStore extends SqliteReads implements Store {
     const { allowed, history } = this.transactions
     return this.transactions.write('editAllowed', now, ({ clock }) => {
       const known = new Map(allowed.all().map((source) => [source.name, source]))
-      history.appendSummaries('allow', now, tellAllowEdits(known, edits), actor)
+      history.appendSummaries('allow', now, tellAllowEdits(known, edits, now), actor)
       return edits.map((edit) => allowed.apply(edit, clock.next(now)))
     })
   }

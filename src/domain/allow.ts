@@ -49,12 +49,17 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
 /** Maximum number of networks that the history names per change. */
 const MAX_NAMED = 10
 
-/** What somebody decided about a source: `changed` are its end or comment. */
-export const ALLOW_DECISIONS = ['added', 'removed', 'changed'] as const
+/** What became of a source: `changed` are its end or comment; `ended`: removed when its time was over, which nobody decided. */
+export const ALLOW_DECISIONS = ['added', 'removed', 'changed', 'ended'] as const
 
 export interface AllowDecision {
   what: (typeof ALLOW_DECISIONS)[number]
   name: string
+}
+
+/** True when somebody decided it, so that `undo` must not pass over it. */
+export function isDecided(decision: AllowDecision | undefined): boolean {
+  return decision !== undefined && decision.what !== 'ended'
 }
 
 /** An edit as the history keeps it. */
@@ -65,10 +70,15 @@ export interface ToldAllowEdit {
 }
 
 /** Text and decision of an edit; undefined when nothing changed. */
-function tellAllowEdit(before: AllowSource | undefined, edit: AllowEdit): ToldAllowEdit | undefined {
+function tellAllowEdit(
+  before: AllowSource | undefined,
+  edit: AllowEdit,
+  now: number,
+): ToldAllowEdit | undefined {
   if (edit.operation === 'remove') {
     if (before === undefined) return undefined
-    return toldDecision('removed', edit.name, `removed, ${countText(before.networks.length)}`)
+    const what = allowStateOf(before, now) === 'ended' ? 'ended' : 'removed'
+    return toldDecision(what, edit.name, `removed, ${countText(before.networks.length)}`)
   }
   const { name, networks, expire, comment } = edit.source
   const terms = [
@@ -100,10 +110,11 @@ function toldDecision(what: AllowDecision['what'], name: string, words: string):
 export function tellAllowEdits(
   known: Map<string, AllowSource>,
   edits: readonly AllowEdit[],
+  now: number,
 ): ToldAllowEdit[] {
   return edits.flatMap((edit) => {
     const name = edit.operation === 'put' ? edit.source.name : edit.name
-    const told = tellAllowEdit(known.get(name), edit)
+    const told = tellAllowEdit(known.get(name), edit, now)
     if (edit.operation === 'put') known.set(name, edit.source)
     else known.delete(name)
     return told ?? []
@@ -116,6 +127,7 @@ export function reverseAllowEdit(decision: AllowDecision | undefined): string {
     case 'added':
       return `spamdctl allow remove ${decision.name}`
     case 'removed':
+    case 'ended':
       return `spamdctl allow add ${decision.name}`
     case 'changed':
       return `spamdctl allow add ${decision.name} with its earlier terms`

@@ -44,7 +44,7 @@ export async function editAllowed(
     const send = (sql: string, values: readonly unknown[]): void => {
       sent.push(statements.rows(sql, values))
     }
-    const told = { rule: 'allow', at: now, summaries: tellAllowEdits(known, edits), actor } as const
+    const told = { rule: 'allow', at: now, summaries: tellAllowEdits(known, edits, now), actor } as const
     await history.appendSummaries(told, send, statements)
     await Promise.all(sent)
     const done: boolean[] = []

@@ -47,8 +47,9 @@ const FORWARD = lookFor(IS_NEW)
 const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_NEW}`)
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
-/** An exception that somebody decided on cannot be undone, but must not be passed over; see `decisionFields`. */
-const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND actor IS NOT NULL AND after IS NOT NULL`
+/** An exception that somebody decided on cannot be undone, but must not be passed over: `isDecided` in SQL. */
+const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND after IS NOT NULL
+  AND NOT starts_with(after, '["ended"')`
 const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) OR (${IS_DECISION}) ORDER BY seq DESC LIMIT 1`
 const DROP_MODES = {
   off: 'DELETE FROM spamd.history',

@@ -106,10 +106,20 @@ describe('undo', () => {
     expect((await undo(store, first!.event)).restored).toHaveLength(1)
   })
 
-  test('takes no notice of networks that were only found anew', async () => {
+  test('stops at the decision of a user without a name', async () => {
     const store = await filled()
     await store.editAllowed([put()], NOW)
-    await store.editAllowed([put({ networks: ['198.51.100.0/24'] })], NOW + 1, 'root')
+    await expect(undo(store)).rejects.toMatchObject({ code: 'ERR_HISTORY_EVENT' })
+  })
+
+  test.each([
+    ['networks that were only found anew', [put({ expire: NOW + 1, networks: ['198.51.100.0/24'] })]],
+    ['an exception that was over', [{ operation: 'remove' as const, name: 'example.org' }]],
+  ])('takes no notice of %s', async (_, edits) => {
+    const store = await scratch.store()
+    await store.editAllowed([put({ expire: NOW + 1 })], NOW)
+    await store.edit([{ operation: 'add', kind: 'WHITE', ip: ENTRY.ip }], NOW)
+    await store.editAllowed(edits, NOW + 1, 'root')
     expect((await undo(store)).restored).toHaveLength(1)
   })
 

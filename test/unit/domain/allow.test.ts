@@ -5,6 +5,7 @@ import {
   allowStateOf,
   coversAddress,
   isAllowedNetwork,
+  isDecided,
   KEEP_NETWORKS_SEC,
   reverseAllowEdit,
   tellAllowEdits,
@@ -100,14 +101,14 @@ test.each<{ name: string; before?: AllowSource; after?: AllowSource; told: strin
     after === undefined
       ? ({ operation: 'remove', name: 'bulk.example' } as const)
       : ({ operation: 'put', source: after } as const)
-  expect(tellAllowEdits(known, [edit]).map(({ text }) => text)).toEqual(told)
+  expect(tellAllowEdits(known, [edit], NOW).map(({ text }) => text)).toEqual(told)
   expect(known.get('bulk.example')).toBe(after)
 })
 
 test('of several edits each is told beside the one before', () => {
   const put = { operation: 'put', source: source() } as const
   const remove = { operation: 'remove', name: 'bulk.example' } as const
-  expect(tellAllowEdits(new Map(), [put, put, remove, remove, put]).map(({ text }) => text)).toEqual([
+  expect(tellAllowEdits(new Map(), [put, put, remove, remove, put], NOW).map(({ text }) => text)).toEqual([
     'bulk.example: added, 1 network',
     'bulk.example: removed, 1 network',
     'bulk.example: added, 1 network',
@@ -132,5 +133,20 @@ test.each<[string, AllowSource | undefined, AllowSource | undefined]>([
     after === undefined
       ? ({ operation: 'remove', name: 'bulk.example' } as const)
       : ({ operation: 'put', source: after } as const)
-  expect(tellAllowEdits(known, [edit]).map(({ decision }) => reverseAllowEdit(decision))).toEqual([command])
+  expect(tellAllowEdits(known, [edit], NOW).map(({ decision }) => reverseAllowEdit(decision))).toEqual([
+    command,
+  ])
+})
+
+test('what was removed when its time was over was decided by nobody', () => {
+  const decisionOf = (expire: number) =>
+    tellAllowEdits(
+      new Map([['bulk.example', source({ expire })]]),
+      [{ operation: 'remove', name: 'bulk.example' }],
+      NOW,
+    )[0]!.decision
+  expect(decisionOf(NOW)).toEqual({ what: 'ended', name: 'bulk.example' })
+  expect(decisionOf(NOW + 1)).toEqual({ what: 'removed', name: 'bulk.example' })
+  expect([decisionOf(NOW), decisionOf(NOW + 1), undefined].map(isDecided)).toEqual([false, true, false])
+  expect(reverseAllowEdit(decisionOf(NOW))).toBe('spamdctl allow add bulk.example')
 })
