@@ -24,6 +24,23 @@ const PROGRAMS = findPrograms()
 const NOBODY = 65_534
 const START_PATIENCE_MS = 60_000
 
+/** Removes the days of the history and all rows of the schema; sequences begin anew. */
+const EMPTY_ALL = `DO $$
+DECLARE
+  part regclass;
+  is_filled boolean;
+BEGIN
+  FOR part IN SELECT oid FROM pg_class WHERE relnamespace = 'spamd'::regnamespace AND relkind = 'r' LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part) INTO is_filled;
+    IF part::text ~ '^spamd[.]history_[0-9]' THEN EXECUTE format('DROP TABLE %s', part);
+    ELSIF is_filled THEN EXECUTE format('TRUNCATE %s', part);
+    END IF;
+  END LOOP;
+  FOR part IN SELECT oid FROM pg_class WHERE relnamespace = 'spamd'::regnamespace AND relkind = 'S' LOOP
+    EXECUTE format('ALTER SEQUENCE %s RESTART', part);
+  END LOOP;
+END $$`
+
 function findPrograms(): string | undefined {
   for (const root of ['/usr/lib/postgresql', '/usr/local/bin', '/usr/bin']) {
     if (!existsSync(root)) continue
@@ -57,6 +74,10 @@ export class PostgresServer {
   #child: ChildProcess | undefined
   #databaseCount = 0
   #template: Promise<void> | undefined
+  /** Databases that are as `createDatabase` made them, to be used again. */
+  readonly #unused: string[] = []
+  /** The rows of `spamd.version` in the template, as JSON. */
+  #versionRows = ''
 
   private constructor(folder: string, options: PostgresOptions) {
     this.folder = folder
@@ -137,21 +158,36 @@ export class PostgresServer {
   async createDatabase(): Promise<string> {
     this.#template ??= this.#makeTemplate()
     await this.#template
+    const emptied = this.#unused.pop()
+    if (emptied !== undefined) return emptied
     this.#databaseCount += 1
     const name = `spamd_${this.#databaseCount}`
     await this.sql(`CREATE DATABASE ${name} TEMPLATE spamd_template`)
     return this.location(name)
   }
 
-  /** Drops a database that `createDatabase` made: a hundred of them are a hundred thousand files. */
-  async dropDatabase(location: string): Promise<void> {
+  /**
+   * Takes back a database that `createDatabase` made and whose schema no test has changed: it is emptied and used again. To
+   * copy the 400 files of a database and to remove them takes ten times as long as most tests.
+   */
+  async takeBack(location: string): Promise<void> {
     const name = new URL(location.replace(/^postgres:/, 'http:').replace(/@[^/]*/, '@host')).pathname.slice(1)
-    await this.sql(`DROP DATABASE ${name} WITH (FORCE)`)
+    await this.sql(
+      `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '${name}'`,
+    )
+    await this.sql(EMPTY_ALL, name)
+    await this.sql(
+      `INSERT INTO spamd.version SELECT * FROM json_populate_recordset(NULL::spamd.version, '${this.#versionRows}')`,
+      name,
+    )
+    this.#unused.push(location)
   }
 
   async #makeTemplate(): Promise<void> {
     await this.sql("CREATE DATABASE spamd_template TEMPLATE template0 ENCODING 'UTF8'")
     await initServer(this.location('spamd_template'), { partitionCount: 4 })
+    const [row] = await this.sql('SELECT json_agg(v)::text FROM spamd.version v', 'spamd_template')
+    this.#versionRows = String(row?.[0])
   }
 
   /** Runs one statement as the administrator; returns rows as text. */

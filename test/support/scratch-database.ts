@@ -61,7 +61,7 @@ export class Scratch {
   constructor() {
     afterEach(async () => {
       for (const store of this.#stores.splice(0)) await store.close()
-      for (const made of this.#onServer.splice(0)) await made.server.dropDatabase(made.location)
+      for (const made of this.#onServer.splice(0)) await made.server.takeBack(made.location)
       for (const { path, release } of this.#folders.splice(0)) {
         release()
         rmSync(path, { recursive: true, force: true })
