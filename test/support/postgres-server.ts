@@ -172,9 +172,7 @@ export class PostgresServer {
    */
   async takeBack(location: string): Promise<void> {
     const name = new URL(location.replace(/^postgres:/, 'http:').replace(/@[^/]*/, '@host')).pathname.slice(1)
-    await this.sql(
-      `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '${name}'`,
-    )
+    await this.sql(`SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '${name}'`)
     await this.sql(EMPTY_ALL, name)
     await this.sql(
       `INSERT INTO spamd.version SELECT * FROM json_populate_recordset(NULL::spamd.version, '${this.#versionRows}')`,
