@@ -8,8 +8,8 @@ export default defineConfig({
     setupFiles: ['./test/support/umask.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    // Much of a run is waiting for programs: one worker, which two cores get by default, leaves half of them idle.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Much of a run is waiting for programs: two workers on two cores leave a fifth of these idle.
+    maxWorkers: availableParallelism() + 1,
     reporters: ['default', './test/support/count-reporter.ts'],
   },
 })

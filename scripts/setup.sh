@@ -107,7 +107,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e "$built" ]; th
   *[[:space:]]*) ;;
   *) export CXXFLAGS="${CXXFLAGS:-} -include $PWD/src/platform/native/object-wrap.h" ;;
   esac
-  npm ci --no-audit --no-fund >&2
+  # Each native module is compiled by as many processes as there are cores.
+  JOBS=max npm ci --no-audit --no-fund >&2
   printf '%s' "$want" >"$stamp"
 fi
 
