@@ -157,16 +157,20 @@ export class SqliteStore extends SqliteReads implements Store {
     now: number,
   ): Promise<Changed<MergeOutcome, HostChange>> {
     const { policy, actor, peer, isMove } = options
-    const [{ decideMerge, selectMerge }, { putSyncPeer }, limits] = await Promise.all([
-      import('../domain/decide-merge.js'),
-      import('./sync-state.js'),
-      this.#openLimits(),
-    ])
+    const [{ decideMerge, outcomesOfMoved, selectMerge, splitMoved }, { putSyncPeer }, limits] =
+      await Promise.all([import('../domain/decide-merge.js'), import('./sync-state.js'), this.#openLimits()])
+    const moved = isMove === true ? splitMoved(records, now) : undefined
+    const isAdded = moved !== undefined && this.transactions.addMoved(moved, now)
+    const rest = isAdded ? moved.others : records
+    if (isAdded && rest.length === 0) return { outcomes: outcomesOfMoved(moved.isOther, []), changes: [] }
+    const selection = selectMerge(rest, policy)
+    // What is moved was within the limits.
+    if (isMove === true) selection.maxTuplesPerAddress = undefined
     const decided = this.transactions.decide(
       'merge',
       now,
-      selectMerge(records, policy),
-      (draft) => decideMerge(draft, records, policy, { rule: 'merge', actor }),
+      selection,
+      (draft) => decideMerge(draft, rest, policy, { rule: 'merge', actor }),
       {
         isMove,
         after: () => {
@@ -175,6 +179,7 @@ export class SqliteStore extends SqliteReads implements Store {
         },
       },
     )
+    if (isAdded) decided.outcomes = outcomesOfMoved(moved.isOther, decided.outcomes)
     return hostChangesOf(decided)
   }
 

@@ -1,6 +1,7 @@
 /** Every write to the entries goes through here: load, decide, store, journal, commit. */
 import type { AlikeAdditions } from '../domain/alike-additions.js'
 import { type Change, keyText } from '../domain/change.js'
+import type { MovedRecords } from '../domain/decide-merge.js'
 import { Draft, type Selection } from '../domain/draft.js'
 import type { Tuple } from '../domain/entry.js'
 import {
@@ -19,6 +20,7 @@ import { HourlyCounts } from './hourly-counts.js'
 import { Journal, type JournalWriter } from './journal.js'
 import { AllowTable } from './tables/allow-table.js'
 import { HostTable, type MarkedHost } from './tables/host-table.js'
+import { keyListOf } from './tables/key-list.js'
 import { decodeHostMarks, decodeStamp, encodeHostMarks, encodeStamp } from './tables/marks-codec.js'
 import { PoolTable } from './tables/pool-table.js'
 import { ReleaseTable } from './tables/release-table.js'
@@ -112,6 +114,21 @@ export class Transactions {
     journal.appendAlike(additions)
     this.history.appendAlike(additions, ipsJson)
     this.counts.add([additions.first], additions.changedSec, additions.ips.length)
+  }
+
+  /** Stores addresses of a database that is moved, unless one of them is on record already: false, and nothing was stored. */
+  addMoved({ hosts, newest }: MovedRecords, now: number): boolean {
+    if (newest === undefined) return true
+    return this.write('merge', now, (journal) => {
+      const ips = hosts.map(({ entry }) => entry.ip)
+      const list = keyListOf(ips)
+      if (list === undefined || this.hosts.placesOf(list).length > 0) return false
+      if (!this.removed.isEmpty && this.removed.placesOf(list).length > 0) return false
+      journal.clock.observe(newest)
+      this.hosts.insertMany(hosts)
+      journal.appendEverything('import', journal.clock.next(now))
+      return true
+    })
   }
 
   /** One transaction; the caller's `body` is responsible for its journal row. */

@@ -2,14 +2,15 @@
 import { type Cause, tupleText } from './change.js'
 import { makeRoom } from './decide-attempts.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
-import type { PoolEntry, SpamtrapEntry, Tuple, WireText } from './entry.js'
-import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple } from './held.js'
+import type { HostEntry, PoolEntry, SpamtrapEntry, Tuple, WireText } from './entry.js'
+import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple, HostMarks } from './held.js'
 import { expiredMarks } from './host-marks.js'
 import {
   type DeletedTuple,
   type HostRegisters,
   heldHostOf,
   heldTupleOf,
+  isPlainWhite,
   mergeHosts,
   mergeTuples,
   oldStamp,
@@ -80,6 +81,59 @@ export function selectMove(records: readonly MergeRecord[]): Selection {
     if (record.kind === 'pool') selection.trapsIn.add(record.network)
   }
   return selection
+}
+
+/** An address as it is stored where nothing is on record under it, with its entry. */
+export type MovedHost = { entry: HostEntry; marks: HostMarks }
+
+/** Records of a database that is moved: the addresses that need no rules, and the others. */
+export interface MovedRecords {
+  hosts: MovedHost[]
+  others: MergeRecord[]
+  /** The latest stamp of the addresses. */
+  newest: Stamp | undefined
+  /** For each record whether it is one of the others. */
+  isOther: boolean[]
+}
+
+/** What `decideMerge` makes of records where nothing is on record, for those that are nothing but WHITE; at a tenth of its cost. */
+export function splitMoved(records: readonly MergeRecord[], now: number): MovedRecords {
+  const moved: MovedRecords = { hosts: [], others: [], newest: undefined, isOther: [] }
+  for (const record of records) {
+    const isPlain = record.kind === 'host' && isPlainWhite(record.registers, now) && !isAhead(record, now)
+    moved.isOther.push(!isPlain)
+    if (!isPlain) {
+      moved.others.push(record)
+      continue
+    }
+    const { ip, registers } = record
+    const { reset, bcount, pcount } = registers
+    const { grant, stamp, first, pass, expire } = registers.white!
+    moved.hosts.push({
+      entry: {
+        kind: 'WHITE',
+        ip,
+        first,
+        pass,
+        expire,
+        bcount: Math.max(0, bcount),
+        pcount: Math.max(0, pcount),
+      },
+      marks: { reset, white: { grant, stamp } },
+    })
+    // The grant and the reset are no later ones.
+    moved.newest = laterStamp(moved.newest, laterStamp(stamp, grant))
+  }
+  return moved
+}
+
+/** The outcomes of all records in their order, from those of the others. */
+export function outcomesOfMoved(
+  isOther: readonly boolean[],
+  others: readonly MergeOutcome[],
+): MergeOutcome[] {
+  let next = 0
+  return isOther.map((isOne) => (isOne ? others[next++]! : 'applied'))
 }
 
 /** Decides records in order; outcomes in the same order. `cause` names the gateway they came from. */

@@ -113,9 +113,24 @@ export function visibleHost(ip: string, registers: HostRegisters, now: number): 
   return undefined
 }
 
+/**
+ * True for an address that is WHITE for some time to come and nothing else, as nearly all of a database are: how it is stored
+ * and what of it is compared needs no rules then.
+ */
+export function isPlainWhite({ reset, white, trap, hand }: HostRegisters, nowSec: number): boolean {
+  return (
+    trap === undefined &&
+    hand === undefined &&
+    white !== undefined &&
+    white.expire > nowSec &&
+    compareStamps(white.grant, reset) >= 0
+  )
+}
+
 /** The registers of an address on record. */
 export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   const hidden = marks ?? {}
+  if (entry !== undefined && isPlainEntry(entry, hidden)) return plainRegisters(entry, hidden)
   if (entry === undefined) return { ...hiddenRegisters(hidden), reset: hidden.reset, bcount: 0, pcount: 0 }
   const { kind, first, pass, expire, bcount } = entry
   // In a TRAPPED entry it is a mark, not a count.
@@ -134,6 +149,31 @@ export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   const handRegister = handOf(entry, hidden)
   if (handRegister !== undefined) registers.hand = handRegister
   return registers
+}
+
+/** WHITE for a time, without anything that is hidden or was fixed by hand. */
+function isPlainEntry(entry: HostEntry, { trap, hand, hiddenWhite, hiddenTrap }: HostMarks): boolean {
+  return (
+    entry.kind === 'WHITE' &&
+    (trap ?? hand ?? hiddenWhite ?? hiddenTrap) === undefined &&
+    entry.comment === undefined &&
+    !isPinned(entry)
+  )
+}
+
+/** The rules of `registersOf` for such an entry: without spreading, since this runs for each address of a move. */
+function plainRegisters(
+  { first, pass, expire, bcount, pcount }: HostEntry,
+  { reset, white }: HostMarks,
+): HostRegisters {
+  const stamp = white?.stamp ?? oldStamp(first)
+  const grant = white === undefined ? stamp : (white.grant ?? oldStamp(first))
+  return {
+    reset,
+    bcount,
+    pcount: Math.max(0, pcount),
+    white: { grant, stamp, first, pass, expire },
+  }
 }
 
 /** What administrators set for an address on record. */

@@ -100,10 +100,16 @@ describe('move-db', () => {
     const [shared, other] = [await scratch.open(await server.createDatabase()), await scratch.store()]
     for (const store of [shared, other]) {
       await store.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.1' }], NOW + 2500)
+      // Deleted later than it was let in: only a mark is on record, and it has to win.
+      await store.edit([{ operation: 'add', kind: 'WHITE', ip: '10.0.0.7' }], NOW + 2500)
+      await store.edit([{ operation: 'delete', key: { kind: 'host', ip: '10.0.0.7' } }], NOW + 2501)
       for (const isMove of [true, true, false])
         await store.merge(ours, { policy: POLICY, isMove }, NOW + 3000)
     }
-    expect(await listingOf(shared)).toBe(await listingOf(other))
+    const listing = await listingOf(other)
+    expect(listing).toMatch(/^WHITE\|10\.0\.0\.8\|/m)
+    expect(listing).not.toMatch(/^WHITE\|10\.0\.0\.7\|/m)
+    expect(await listingOf(shared)).toBe(listing)
     expect((await shared.check()).problems).toEqual([])
   })
 

@@ -8,6 +8,7 @@ import {
   decideMerge,
   type MergeOutcome,
   type MergeRecord,
+  outcomesOfMoved,
   selectMerge,
   selectMove,
 } from '../../domain/decide-merge.js'
@@ -50,6 +51,7 @@ import { editAllowed } from './pg-allow.js'
 import { importEntries } from './pg-import.js'
 import type { Statements } from './pg-link.js'
 import { undoOnServer } from './pg-maintenance.js'
+import { addMovedHosts } from './pg-move.js'
 import { PgReads } from './pg-reads.js'
 import { dropOldMarks } from './pg-records.js'
 import { readScanSlice } from './pg-scan.js'
@@ -196,6 +198,20 @@ export class PgStore extends PgReads implements Store {
   }
 
   async merge(
+    records: readonly MergeRecord[],
+    options: MergeOptions,
+    now: number,
+  ): Promise<Changed<MergeOutcome, HostChange>> {
+    if (options.isMove === true && options.peer === undefined) {
+      const isOther = await addMovedHosts(this.transactions, records, now)
+      const others = isOther === undefined ? records : records.filter((_, index) => isOther[index])
+      const outcomes = others.length === 0 ? [] : (await this.#merge(others, options, now)).outcomes
+      return { outcomes: isOther === undefined ? outcomes : outcomesOfMoved(isOther, outcomes), changes: [] }
+    }
+    return this.#merge(records, options, now)
+  }
+
+  async #merge(
     records: readonly MergeRecord[],
     options: MergeOptions,
     now: number,

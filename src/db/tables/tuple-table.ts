@@ -21,7 +21,8 @@ const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-const RAW_KEY = 'CAST(ip AS BLOB), CAST(helo AS BLOB), CAST("from" AS BLOB), CAST("to" AS BLOB)'
+/** The bytes of a key as one, since none of its fields holds NUL: four of them cost as much as all the rest of a row. */
+const RAW_KEY = `CAST(ip || char(0) || helo || char(0) || "from" || char(0) || "to" AS BLOB)`
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first, bcount FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
   ) WHERE first < ? ORDER BY bcount > 1, first`
@@ -35,7 +36,7 @@ const COUNTED_AT_ONCE = 32
 export const BEFORE_FIRST_TUPLE: readonly SqlValue[] = ['', '', '', '']
 
 type TimesRow = [number, number, number, number, number, number | null, Buffer | null]
-type KeyedRow = [Buffer, Buffer, Buffer, Buffer, ...TimesRow]
+type KeyedRow = [Buffer, ...TimesRow]
 
 /** GREY tuples, one statement a method; the caller owns the transaction and flushes `ages` in it. */
 export class TupleTable {
@@ -159,8 +160,9 @@ export class TupleTable {
     return this.#connection.hasMarks ? COLUMNS : OLD_COLUMNS
   }
 
-  #decodeKeyed([ip, helo, from, to, ...times]: KeyedRow): HeldTuple {
-    return this.#decode({ ip: text(ip), helo: text(helo), from: text(from), to: text(to) }, times)
+  #decodeKeyed([key, ...times]: KeyedRow): HeldTuple {
+    const [ip = '', helo = '', from = '', to = ''] = text(key).split('\0')
+    return this.#decode({ ip, helo, from, to }, times)
   }
 
   #decode(key: Tuple, [first, pass, expire, bcount, pcount, last, marks]: TimesRow): HeldTuple {

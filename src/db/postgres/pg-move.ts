@@ -1,0 +1,90 @@
+/** The addresses of a database that is moved to a server, where none of them is on record: they are inserted without looking. */
+import { type MergeRecord, type MovedHost, splitMoved } from '../../domain/decide-merge.js'
+import type { Stamp } from '../../domain/stamp.js'
+import { packStamp } from '../tables/marks-codec.js'
+import { isForgotten, isTransient } from './pg-error.js'
+import { appendEverything } from './pg-journal.js'
+import { netOf, wireText } from './pg-rows.js'
+import type { PgTransactions } from './pg-transactions.js'
+
+/** Columns of an address that is nothing but WHITE, with the types of their arrays. */
+const COLUMNS = [
+  ['net', 'text'],
+  ['ip', 'text'],
+  ['first', 'bigint'],
+  ['pass', 'bigint'],
+  ['expire', 'bigint'],
+  ['bcount', 'bigint'],
+  ['pcount', 'bigint'],
+  ['reset_at', 'bigint'],
+  ['reset_node', 'bigint'],
+  ['grant_at', 'bigint'],
+  ['grant_node', 'bigint'],
+  ['white_at', 'bigint'],
+  ['white_node', 'bigint'],
+] as const
+const INSERT = `INSERT INTO spamd.hosts (kind, ${COLUMNS.map(([name]) => name).join(', ')})
+  SELECT 'WHITE', ${COLUMNS.map(([, type], index) => `unnest($${index + 1}::${type}[])`).join(', ')}`
+
+/**
+ * Inserts the addresses of records that are nothing but WHITE; for each record whether it is one of the others, which were
+ * left. Undefined when nothing was inserted, since one of them is on record.
+ */
+export async function addMovedHosts(
+  { link, clock }: PgTransactions,
+  records: readonly MergeRecord[],
+  now: number,
+): Promise<boolean[] | undefined> {
+  try {
+    return await link.write(
+      'merge',
+      async (statements, commit, { skewSec }) => {
+        const { hosts, isOther, newest } = splitMoved(records, now + skewSec)
+        if (newest === undefined) return isOther
+        clock.observe(newest)
+        const sent: Promise<unknown>[] = [statements.pages(INSERT, arraysOf(hosts))]
+        appendEverything('import', clock.next(now + skewSec), (sql, values) =>
+          sent.push(statements.rows(sql, values)),
+        )
+        commit()
+        await Promise.all(sent)
+        link.tellOthers()
+        return isOther
+      },
+      { isRepeatable: false },
+    )
+  } catch (error) {
+    if (isTransient(error) || isForgotten(error)) return undefined
+    throw error
+  }
+}
+
+/** In the order of their keys, as every gateway inserts. */
+function arraysOf(hosts: readonly MovedHost[]): unknown[] {
+  const ordered = hosts.toSorted((one, other) => (one.entry.ip < other.entry.ip ? -1 : 1))
+  const numbers = (read: (host: MovedHost) => number): string => `{${ordered.map(read).join()}}`
+  const stamps = (read: (host: MovedHost) => Stamp | undefined): string[] =>
+    ordered.every((host) => read(host) === undefined)
+      ? ['{}', '{}']
+      : [(stamp: Stamp) => packStamp(stamp), (stamp: Stamp) => stamp.node].map(
+          (cell) =>
+            `{${ordered
+              .map((host) => {
+                const stamp = read(host)
+                return stamp === undefined ? 'NULL' : cell(stamp)
+              })
+              .join()}}`,
+        )
+  return [
+    ordered.map(({ entry }) => netOf(entry.ip)),
+    ordered.map(({ entry }) => wireText(entry.ip)),
+    numbers(({ entry }) => entry.first),
+    numbers(({ entry }) => entry.pass),
+    numbers(({ entry }) => entry.expire),
+    numbers(({ entry }) => entry.bcount),
+    numbers(({ entry }) => entry.pcount),
+    ...stamps(({ marks }) => marks.reset),
+    ...stamps(({ marks }) => marks.white?.grant),
+    ...stamps(({ marks }) => marks.white?.stamp),
+  ]
+}
