@@ -1,5 +1,7 @@
-#!/usr/bin/env node
+#!/bin/sh
+':' //; exec node '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
+// The line above is for sh: commands of method exec run as the same user and may signal us; see spamd.js.
 const { endWith, loadProgram, runWithOclif } = require('./load-program.js')
 
 loadProgram('spamd-setup')

@@ -8,6 +8,8 @@ export interface LiveCaptureRequest {
   filter: string
   /** User that a capture program should run as once it has opened the device, when we are root. */
   user?: string
+  /** Aborted when the opening is not waited for any more. */
+  stop?: AbortSignal
   onPacket: (bytes: Uint8Array, timeSec: number) => void
   /**
    * The capture ended: the device vanished or its program ended. Called at most once, never after `close`.

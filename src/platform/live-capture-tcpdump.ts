@@ -6,10 +6,10 @@ import { CaptureFileReader } from '../codec/capture/capture-file.js'
 import { AppError } from './app-error.js'
 import { type LiveCapture, type LiveCaptureRequest, snapLengthBytes } from './live-capture-source.js'
 import { isRoot } from './privileges.js'
-import { type RunningProcess, startProcess } from './run-process.js'
+import { type ProcessEnd, type RunningProcess, startProcess } from './run-process.js'
 import { endsWithin } from './within.js'
 
-/** How long to wait for tcpdump to end; it may run as another user by then, whom our signals do not reach. */
+/** How long to wait for tcpdump to end before it is killed; it may run as another user by then, whom our signals do not reach. */
 const END_WAIT_MS = 1_000
 /** Kernel buffer, as for libpcap: 8 MiB. */
 const BUFFER_KIB = '8192'
@@ -19,6 +19,7 @@ export async function openTcpdumpCapture(
   request: LiveCaptureRequest,
   start: typeof startProcess = startProcess,
   platform: string = process.platform,
+  endWaitMs: number = END_WAIT_MS,
 ): Promise<LiveCapture> {
   const running = await start({
     program: 'tcpdump',
@@ -27,15 +28,16 @@ export async function openTcpdumpCapture(
   })
   const reader = new CaptureFileReader()
   const chunks = running.stdout[Symbol.asyncIterator]()
-  while (reader.linkType === undefined) {
-    const { done, value } = await chunks.next()
-    if (done === true) throw await openError(running)
-    reader.push(value)
-    const damage = deliver(reader, request)
-    if (damage !== undefined) {
-      running.kill('SIGTERM')
-      throw new AppError('ERR_CAPTURE_OPEN', damagedText(damage))
-    }
+  const abandon = (): void => void endTcpdump(running, endWaitMs)
+  request.stop?.addEventListener('abort', abandon, { once: true })
+  try {
+    if (request.stop?.aborted) abandon()
+    await readHeader(running, { ...request, chunks, reader, endWaitMs })
+  } catch (error) {
+    if (!request.stop?.aborted) throw error
+    throw new AppError('ERR_CAPTURE_OPEN', 'told to stop before tcpdump had begun', { cause: error })
+  } finally {
+    request.stop?.removeEventListener('abort', abandon)
   }
   let isClosed = false
   const reading = (async () => {
@@ -46,27 +48,69 @@ export async function openTcpdumpCapture(
       reader.push(value)
       const damage = deliver(reader, request)
       if (damage !== undefined) {
-        running.kill('SIGTERM')
+        void endTcpdump(running, endWaitMs)
         request.onFailure(damagedText(damage))
         return
       }
     }
-    const end = await running.ended
-    if (!isClosed) request.onFailure(`tcpdump ended: ${lastLine(end.stderrTail) ?? `status ${end.exitCode}`}`)
+    // One that goes on although its output has ended captures nothing any more.
+    const end = await endOf(running, endWaitMs)
+    const how = end === undefined ? 'its output' : `status ${end.exitCode}`
+    if (!isClosed) request.onFailure(`tcpdump ended: ${lastLine(end?.stderrTail ?? '') ?? how}`)
   })()
   return {
-    linkType: reader.linkType,
+    linkType: reader.linkType!,
     byteOrder: reader.byteOrder,
     reader: 'tcpdump',
     lostCount: () => 0,
     close: async () => {
       isClosed = true
-      running.kill('SIGTERM')
-      // It ends by itself when its pipe is closed.
-      if (!(await endsWithin(running.ended, END_WAIT_MS))) running.leave()
+      await endTcpdump(running, endWaitMs)
       await reading.catch(() => undefined)
     },
   }
+}
+
+/** Reads until the link type is known. */
+async function readHeader(
+  running: RunningProcess,
+  opening: LiveCaptureRequest & {
+    chunks: AsyncIterator<Uint8Array>
+    reader: CaptureFileReader
+    endWaitMs: number
+  },
+): Promise<void> {
+  const { chunks, reader, endWaitMs } = opening
+  while (reader.linkType === undefined) {
+    const { done, value } = await chunks.next()
+    if (done === true) {
+      const last = lastLine((await endOf(running, endWaitMs))?.stderrTail ?? '')
+      throw new AppError('ERR_CAPTURE_OPEN', last ?? 'tcpdump ended without a message')
+    }
+    reader.push(value)
+    const damage = deliver(reader, opening)
+    if (damage === undefined) continue
+    await endTcpdump(running, endWaitMs)
+    throw new AppError('ERR_CAPTURE_OPEN', damagedText(damage))
+  }
+}
+
+/** How it ended after its output has; it is ended if it goes on. Undefined if nobody may end it. */
+async function endOf(running: RunningProcess, waitMs: number): Promise<ProcessEnd | undefined> {
+  if (await endsWithin(running.ended, waitMs)) return await running.ended
+  return (await endTcpdump(running, waitMs)) ? await running.ended : undefined
+}
+
+/**
+ * By SIGTERM, then by SIGKILL; one whom our signals do not reach ends by itself when it writes to its closed pipe. True if it has
+ * ended.
+ */
+async function endTcpdump(running: RunningProcess, waitMs: number): Promise<boolean> {
+  running.kill('SIGTERM')
+  if (await endsWithin(running.ended, waitMs)) return true
+  running.kill('SIGKILL')
+  running.leave()
+  return false
 }
 
 function tcpdumpArguments(request: LiveCaptureRequest, platform: string, isRoot: boolean): string[] {
@@ -85,12 +129,6 @@ function deliver(reader: CaptureFileReader, request: LiveCaptureRequest): string
     request.onPacket(item.bytes, item.timeSec)
   }
   return undefined
-}
-
-async function openError(running: RunningProcess): Promise<AppError> {
-  running.kill('SIGTERM')
-  const { stderrTail } = await running.ended
-  return new AppError('ERR_CAPTURE_OPEN', lastLine(stderrTail) ?? 'tcpdump ended without a message')
 }
 
 function damagedText(reason: string): string {

@@ -125,13 +125,16 @@ const isLinux = existsSync('/proc/self/exe')
 if (!isLinux) process.stdout.write('skipped: the storm of SIGUSR1 needs /proc\n')
 
 describe.skipIf(!isLinux)('SIGUSR1 without end during the start', () => {
-  test.each(['spamd', 'spamlogd', 'spamdctl'])('%s: the inspector never listens', async (program) => {
-    const args =
-      program === 'spamlogd' ? ['-r', '-'] : program === 'spamdctl' ? ['help', 'spamd'] : ['--help']
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      expect(await storm(program, args)).not.toContain('Debugger listening')
-    }
-  })
+  test.each(['spamd', 'spamlogd', 'spamdctl', 'spamd-setup'])(
+    '%s: the inspector never listens',
+    async (program) => {
+      const args =
+        program === 'spamlogd' ? ['-r', '-'] : program === 'spamdctl' ? ['help', 'spamd'] : ['--help']
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        expect(await storm(program, args)).not.toContain('Debugger listening')
+      }
+    },
+  )
 })
 
 const analyze = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' })

@@ -4,13 +4,24 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { PATIENCE } from '../support/patience.js'
 import { type ConfigListener, startConfigListener } from '../support/setup/config-listener.js'
 
 const BIN = join(import.meta.dirname, '../../bin/spamd-setup.js')
@@ -189,6 +200,71 @@ describe.skipIf(!isRoot)('root is given up', () => {
       rc: 1,
       stderr: expect.stringContaining('no such user no-such-user-here') as string,
     })
+  })
+})
+
+describe.skipIf(!isRoot)('a signal', () => {
+  /** Runs until `reached` is there, then sends the signal; resolves with the signal that ended it. */
+  async function runUntil(
+    reached: string,
+    signal: NodeJS.Signals,
+    args: string[],
+    changes: NodeJS.ProcessEnv,
+  ) {
+    const child = spawn(process.execPath, [BIN, ...args], {
+      stdio: 'ignore',
+      env: {
+        PATH: process.env.PATH,
+        SPAMD_CONF: join(folder, 'spamd.conf'),
+        SPAMD_STATE_DIR: join(folder, 'state'),
+        SPAMD_CFG_PORT: String(listener.port),
+        SPAMD_FIREWALL: 'none',
+        SPAMD_FEED_USER: 'nobody',
+        ...changes,
+      },
+    })
+    const ended = once(child, 'exit')
+    await vi.waitFor(() => expect(existsSync(reached)).toBe(true), PATIENCE)
+    child.kill(signal)
+    return (await ended)[1] as NodeJS.Signals | null
+  }
+
+  /** Not for what has ended and only waits to be noticed by an init that sleeps. */
+  const isThere = (pid: number): boolean =>
+    existsSync(`/proc/${pid}`) && !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+
+  test.each(['SIGTERM', 'SIGQUIT', 'SIGXCPU'] as const)(
+    '%s ends a command that takes no notice of it, too',
+    async (signal) => {
+      chmodSync(folder, 0o777)
+      const at = join(folder, 'pid')
+      const feed = await script(
+        'feed',
+        `trap '' TERM HUP INT QUIT; echo $$ > ${at}.new; mv ${at}.new ${at}; sleep 1000`,
+      )
+      await configure(`a:black:msg="x":method=exec:file=${feed}:`)
+      expect(await runUntil(at, signal, [], {})).toBe(signal)
+      const pid = Number(await readFile(at, 'latin1'))
+      await vi.waitFor(() => expect(isThere(pid)).toBe(false), PATIENCE)
+    },
+  )
+
+  test('that ends it leaves a pfctl that is under way its time, and one process that keeps it', async () => {
+    const [at, go, seen] = ['pid', 'go', 'seen'].map((name) => join(folder, name)) as [string, string, string]
+    const wait = `while [ ! -e ${go} ]; do sleep 0.05; done`
+    // Longer than a helper that goes at once would take.
+    const look =
+      'for i in 1 2 3 4 5 6; do ! grep -q "^State:.Z" /proc/$PPID/status || exit 1; sleep 0.05; done;'
+    const pfctl = await script(
+      'pfctl',
+      `[ "$1" = -sm ] || { echo $PPID > ${at}.new; mv ${at}.new ${at}; ${wait}; ${look} : > ${seen}; }`,
+    )
+    const environment = { SPAMD_FIREWALL: 'pf', SPAMD_PFCTL: pfctl }
+    expect(await runUntil(at, 'SIGTERM', ['-b'], environment)).toBe('SIGTERM')
+    const helper = Number(await readFile(at, 'latin1'))
+    await writeFile(go, '')
+    await vi.waitFor(() => expect(existsSync(seen)).toBe(true), PATIENCE)
+    await vi.waitFor(() => expect(isThere(helper)).toBe(false), PATIENCE)
   })
 })
 

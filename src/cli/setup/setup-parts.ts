@@ -4,6 +4,9 @@ import { killRunningPrograms } from '../../platform/run-process.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { SetupProgramParts } from './setup-main.js'
 
+/** What ends a program that takes no notice of it: from a terminal, from others, and from limits (setrlimit(2), alarm(2)). */
+const ENDING_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const
+
 /** The running process as the parts of spamd-setup. */
 export function systemSetupParts(
   showHelp: () => Promise<void>,
@@ -43,7 +46,7 @@ export function systemSetupParts(
 
 /** The programs of method `exec` are in their own process groups: a signal for us does not reach them. */
 function endProgramsWithUs(): void {
-  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ENDING_SIGNALS) {
     const end = (): void => {
       killRunningPrograms()
       process.removeListener(signal, end)

@@ -70,7 +70,7 @@ type TableTransfer = TableMessage & {
 export class PrivilegedParent {
   readonly #parts: PrivilegedParentParts
   readonly #monotonicMs: () => number
-  readonly #openRequests = new Set<number>()
+  readonly #openRequests = new Map<number, Promise<void>>()
   readonly #askedOnce = new Set<SimpleRequest>()
   readonly #abandoned = new AbortController()
   #removeControlSocket: (() => void) | undefined
@@ -135,6 +135,11 @@ export class PrivilegedParent {
     this.#abandoned.abort()
   }
 
+  /** Resolves when no request is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#openRequests.values())
+  }
+
   /** Removes what was created for the child in the file system. */
   close(): void {
     this.#removeControlSocket?.()
@@ -186,8 +191,7 @@ export class PrivilegedParent {
     if (this.#openRequests.has(id) || this.#openRequests.size >= MAX_OPEN_REQUESTS) {
       throw misbehaviour('made too many requests')
     }
-    this.#openRequests.add(id)
-    void (async () => {
+    const serving = async (): Promise<void> => {
       let answer: ParentMessage
       try {
         answer = { kind: 'answer', id, value: await work(), ...(follows ? { follows } : {}) }
@@ -197,7 +201,8 @@ export class PrivilegedParent {
       // The caller that started the child notices its end. A child that reads no answers makes no requests.
       await this.#parts.send(answer).catch(() => undefined)
       this.#openRequests.delete(id)
-    })()
+    }
+    this.#openRequests.set(id, serving())
   }
 
   async #answer(id: number, name: SimpleRequest): Promise<unknown> {

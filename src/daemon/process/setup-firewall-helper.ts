@@ -30,8 +30,11 @@ const parent = new PrivilegedParent({
   tables: SETUP_TABLES,
   send: (message) => writeFrame(messages, { words: '', bytes: serialize(message) }),
 })
-messages.on('end', () => process.exit(0))
-messages.on('error', () => process.exit(0))
+// spamd-setup is gone. A program of the packet filter that hangs is ended by its own time limit, which only we can keep.
+const end = (): void => void parent.settled().then(() => process.exit(0))
+messages.on('end', end)
+messages.on('error', end)
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const) process.on(signal, () => undefined)
 messages.on('data', (chunk: Buffer) => {
   try {
     for (const frame of frames.push(chunk)) parent.take(decodeChildMessage(frame))

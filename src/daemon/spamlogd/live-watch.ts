@@ -73,6 +73,7 @@ export class LiveWatch {
       device,
       filter,
       user,
+      stop: this.#stop.signal,
       onPacket: (bytes, timeSec) => {
         if (link === undefined) early.push({ bytes: bytes.slice(), timeSec })
         else watcher.handle(bytes, link, timeSec)
@@ -124,6 +125,7 @@ export class LiveWatch {
         logger.log('notice', `${device}: listening again`, { event: 'capture-back' })
         return
       } catch (error) {
+        if (this.#stop.signal.aborted) return
         if (error instanceof AppError && error.code === 'ERR_CAPTURE_DENIED') {
           this.#options.onDenied()
           return

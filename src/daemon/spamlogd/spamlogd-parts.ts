@@ -23,15 +23,16 @@ import { type DaemonSignal, onDaemonSignal } from '../daemon-signal.js'
 import { openStoreInWorker } from '../store/store-in-worker.js'
 import type { OnWhitelisted, SightingStore } from './sighting-recorder.js'
 
-/** Nothing but the thread of the database waits: long enough for another program's large import. */
 /** What sightings hand over holds no tuples. */
 const NO_TUPLES = { passSec: PASS_SEC, maxTuples: 1, maxTuplesPerAddress: 1 }
+/** Nothing but the thread of the database waits: long enough for another program's large import. */
 const BUSY_TIMEOUT_MS = 5_000
 /** Large pieces, so that a replay spends its time on records. */
 const READ_CHUNK_BYTES = 256 * 1024
 /** Bits of CapEff in /proc/self/status. Source: linux/capability.h. */
 const CAP_NET_ADMIN = 12n
 const CAP_NET_RAW = 13n
+const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const
 const readIntoBuffer = promisify(read)
 
 /** The bytes of a capture. A chunk is valid until the next one is asked for. */
@@ -94,7 +95,7 @@ export function systemSpamlogdParts(): SpamlogdParts {
     writeError: (text) => void process.stderr.write(text),
     writeOut: (text) => writeFully(1, Buffer.from(text)),
     mayCapture: () => isRoot() || hasCaptureCapability(),
-    openCapture: (request) => openLiveCapture(request),
+    openCapture: (request) => openUnlessEnded(request),
     openReplay,
     openStore: (path) =>
       openStoreInWorker(path, {
@@ -106,6 +107,32 @@ export function systemSpamlogdParts(): SpamlogdParts {
     becomeUser,
     endNow: (exitCode) => process.exit(exitCode),
     onSignal: onDaemonSignal,
+  }
+}
+
+/**
+ * Before the daemon listens to signals, one that ends us must end the program that opens the capture, too: it is in a process
+ * group of its own.
+ */
+export async function openUnlessEnded(
+  request: LiveCaptureRequest,
+  open: (request: LiveCaptureRequest) => Promise<LiveCapture> = openLiveCapture,
+  endBy: (signal: NodeJS.Signals) => void = (signal) => process.kill(process.pid, signal),
+): Promise<LiveCapture> {
+  const signals = ENDING_SIGNALS.filter((signal) => process.listenerCount(signal) === 0)
+  const ended = new AbortController()
+  let endedBy: NodeJS.Signals | undefined
+  const end = (signal: NodeJS.Signals): void => {
+    endedBy = signal
+    ended.abort()
+  }
+  for (const signal of signals) process.on(signal, end)
+  const stop = request.stop === undefined ? ended.signal : AbortSignal.any([ended.signal, request.stop])
+  try {
+    return await open({ ...request, stop })
+  } finally {
+    for (const signal of signals) process.off(signal, end)
+    if (endedBy !== undefined) endBy(endedBy)
   }
 }
 

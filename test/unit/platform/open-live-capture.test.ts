@@ -162,36 +162,79 @@ describe('tcpdump', () => {
     expect(failures).toEqual([])
   })
 
-  test('close does not wait for one that ignores SIGTERM and that nobody may end', async () => {
-    const deaf = join(scratch, 'deaf')
-    const start = standIn(
-      'stubborn',
-      captureFile([]),
-      `trap '' TERM HUP INT; : >'${deaf}'; sleep 1000 & wait; wait`,
-    )
-    let pid = 0
-    const capture = await openTcpdumpCapture(request(), async (processRequest) => {
-      const running = await start(processRequest)
-      pid = running.pid
-      return running
-    })
-    // A signal that comes before it is deaf would end it.
-    await vi.waitFor(() => expect(existsSync(deaf)).toBe(true), PATIENCE)
-    const startedMs = performance.now()
+  test('one that takes no notice of SIGTERM is killed: closed, while it opens, after damage, and without output', async () => {
+    const pids: number[] = []
+    /** Deaf, and goes on after what it does. */
+    const deaf = async (name: string, capture: Uint8Array, then: string): Promise<typeof startProcess> => {
+      const isDeaf = join(scratch, `${name}.deaf`)
+      const start = standIn(
+        name,
+        capture,
+        `trap '' TERM HUP INT; ${then} : >'${isDeaf}'; sleep 1000 & wait; wait`,
+      )
+      return async (processRequest) => {
+        const running = await start(processRequest)
+        pids.push(running.pid)
+        // A signal that comes before it is deaf would end it.
+        await vi.waitFor(() => expect(existsSync(isDeaf)).toBe(true), PATIENCE)
+        return running
+      }
+    }
+    const failureOf = async (start: typeof startProcess): Promise<string> =>
+      new Promise((resolve) => void openTcpdumpCapture(request({ onFailure: resolve }), start, 'linux', 50))
+    const stop = new AbortController()
+    const ways = [
+      deaf('closed', captureFile([]), '').then(async (start) => {
+        await (await openTcpdumpCapture(request(), start, 'linux', 50)).close()
+      }),
+      deaf('opening', new Uint8Array(0), '').then(async (start) => {
+        const opening = openTcpdumpCapture(request({ stop: stop.signal }), start, 'linux', 50)
+        stop.abort()
+        await expect(opening).rejects.toMatchObject({ code: 'ERR_CAPTURE_OPEN' })
+      }),
+      deaf('damaged', Buffer.concat([captureFile([]), Buffer.alloc(16, 0xff)]), '').then(async (start) => {
+        await expect(openTcpdumpCapture(request(), start, 'linux', 50)).rejects.toThrow(
+          'tcpdump sent damaged data',
+        )
+      }),
+      deaf('silent', captureFile([]), 'exec >&-;').then(async (start) => {
+        expect(await failureOf(start)).toBe('tcpdump ended: its output')
+      }),
+    ]
     try {
-      await capture.close()
-      expect(performance.now() - startedMs).toBeLessThan(5_000)
-      expect(process.kill(pid, 0)).toBe(true)
+      await Promise.all(ways)
+      await vi.waitFor(() => {
+        for (const pid of pids) expect(() => process.kill(-pid, 0)).toThrow('ESRCH')
+      }, PATIENCE)
     } finally {
-      // The whole group: the sleep as well.
-      for (const target of [-pid, pid]) {
+      for (const pid of pids) {
         try {
-          process.kill(target, 'SIGKILL')
+          process.kill(-pid, 'SIGKILL')
         } catch {
-          // It has no group of its own.
+          // As it should be.
         }
       }
     }
+  })
+
+  test('one whom our signals do not reach is left behind', async () => {
+    const calls: string[] = []
+    const start: typeof startProcess = async () => ({
+      pid: 1,
+      stdout: (async function* () {
+        yield captureFile([])
+        await new Promise<void>((resolve) => {
+          leave = resolve
+        })
+      })(),
+      ended: new Promise(() => undefined),
+      kill: (signal) => void calls.push(signal),
+      leave: () => leave(),
+    })
+    let leave = (): void => undefined
+    const capture = await openTcpdumpCapture(request(), start, 'linux', 50)
+    await capture.close()
+    expect(calls).toEqual(['SIGTERM', 'SIGKILL'])
   })
 
   test('as root on Linux it becomes our user, whom we can still end, and nowhere else', async () => {

@@ -186,6 +186,25 @@ describe('files', () => {
   })
 })
 
+test('settled waits for what is under way, whoever asked for it is gone', async () => {
+  const { parent, firewall } = join()
+  let finish = (): void => undefined
+  firewall.countTable = () =>
+    new Promise((resolve) => {
+      finish = () => resolve(0)
+    })
+  parent.take({ kind: 'count-table', id: 1, table: 'spamd-white' })
+  let isSettled = false
+  const settled = parent.settled().then(() => {
+    isSettled = true
+  })
+  await new Promise(setImmediate)
+  expect(isSettled).toBe(false)
+  finish()
+  await settled
+  await parent.settled()
+})
+
 describe('a child that is not ours any more', () => {
   const notOurs: { name: string; message: unknown }[] = [
     { name: 'no object', message: 5 },
