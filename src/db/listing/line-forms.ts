@@ -31,6 +31,12 @@ export function lineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
   }
 }
 
+/** The same lines, each of them up to its line feed: in `json` the separator is behind them too. */
+export function endedLineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
+  if (form !== 'json') return lineSqlOf(form, kind)
+  return { line: `${JSON_OBJECTS[kind]} || ',' || char(10)`, special: specialOf(kind, true) }
+}
+
 /** The lines of an export: the classic ones; special is a comment, and a tuple that may count the attempts of a pool. */
 export function exactSqlOf(kind: EntryKind): LineSql {
   return {

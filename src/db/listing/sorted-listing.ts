@@ -9,6 +9,7 @@ import { findFirst, RANGE_ROWS } from './key-ranges.js'
 import { planKind } from './kind-plan.js'
 import { listInKeyOrder } from './listing.js'
 import { renderEntries } from './listing-text.js'
+import { isNumberField, listLinesByNumber } from './sorted-lines.js'
 import { limitSql, SortedRows } from './sorted-rows.js'
 
 /**
@@ -50,6 +51,10 @@ export function* listSortedText(
   form: LineForm,
 ): Generator<Uint8Array> {
   const isFirstOnly = query.limit !== undefined && query.limit <= MAX_FIRST
+  if (!isFirstOnly && isNumberField(field) && form.name !== 'wide') {
+    yield* listLinesByNumber(connection, query, field, form)
+    return
+  }
   const rows = isFirstOnly ? undefined : SortedRows.open(connection, query, field)
   if (rows === undefined) {
     for (const entries of listSorted(connection, query, field)) yield renderEntries(form, entries)
