@@ -10,9 +10,11 @@
  *
  * Prints what no test noticed, and the share that was noticed. Not in the gate: twenty changes take three to ten minutes.
  *
- *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--count 20] [--seed 1] [--own]
+ *   npm run test:mutants -- [--layer ip,codec,domain] [--only WORD] [--without WORD,...] [--count 20] [--seed 1]
+ *     [--own | --further PATH,...]
  *
- * `--own` asks the tests of the layer itself alone: quicker, and what it finds noticed is.
+ * `--own` asks the tests of the layer itself alone: quicker, and what it finds noticed is. `--further test/db/,...` asks
+ * of the others only those whose paths begin so.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -27,14 +29,23 @@ const { values: flags } = parseArgs({
   options: {
     layer: { type: 'string', default: 'ip,codec,domain' },
     only: { type: 'string', default: '' },
+    without: { type: 'string', default: '' },
     count: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
     own: { type: 'boolean', default: false },
+    further: { type: 'string', default: 'test/' },
   },
 })
 
+/** Words of paths that are left out, as a folder that is a layer of its own. */
+const without = wordsOf(flags.without)
+
 /** How often a slow machine is given twice the time. */
 const MAX_DOUBLINGS = 4
+
+function wordsOf(list: string): string[] {
+  return list.split(',').filter((word) => word !== '')
+}
 
 /** Numbers from 0 to below `limit`, the same for the same seed (xorshift32); small seeds are spread over all bits. */
 function makeRandom(seed: number): (limit: number) => number {
@@ -54,7 +65,7 @@ function candidatesOf(layer: string): Candidate[] {
   )
   return names.sort().flatMap((name) => {
     const path = relative(ROOT, join(folder, name))
-    if (!path.includes(flags.only)) return []
+    if (!path.includes(flags.only) || without.some((word) => path.includes(word))) return []
     const text = readFileSync(join(ROOT, path), 'utf8')
     return findMutants(path, text).map((mutant) => ({ ...mutant, layer, path, text }))
   })
@@ -212,7 +223,9 @@ async function measure(layer: string, all: Candidate[]): Promise<void> {
   const counts = { failed: 0, late: 0, passed: 0, undecided: 0 }
   const askedCounts = new Map<number, number>()
   let left = chosen.map((_, at) => at + 1)
-  const [own, further] = testsOf(layer)
+  const [own, others] = testsOf(layer)
+  const asked = wordsOf(flags.further)
+  const further = others.filter((path) => asked.some((beginning) => path.startsWith(beginning)))
   for (const files of flags.own ? [own] : [own, further]) {
     if (left.length === 0) break
     const sources = new Set(left.map((number) => chosen[number - 1]!.path))

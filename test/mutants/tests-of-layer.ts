@@ -35,14 +35,17 @@ const FURTHER: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
+/** Folders of the commands that call the use cases of `app`. */
+const COMMANDS = ['cli/allow', 'cli/init', 'cli/operations', 'cli/release', 'cli/report']
+
 /**
  * Where a layer's own tests are elsewhere, or elsewhere as well: what is decided is tested by the store that carries it
  * out, a use case through the commands that call it.
  */
 const OWN: Readonly<Record<string, readonly string[]>> = {
   domain: unit('domain', 'db'),
-  db: [...unit('db'), 'test/db/'],
   'db/postgres': ['test/db/'],
+  app: unit('app', 'metrics', 'daemon/checks', 'daemon/sync', ...COMMANDS),
   'app/allow': unit('cli/allow', 'daemon/checks'),
   'app/database': [...unit('app/database', 'cli/spamdb', 'cli/operations'), 'test/db/move-database'],
   'app/init': unit('app/init', 'cli/init'),

@@ -137,7 +137,7 @@ export async function openUnlessEnded(
 }
 
 /** True when Linux capabilities allow what root would be needed for. */
-function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
+export function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
   let status: string
   try {
     status = readFileSync(statusPath, 'latin1')

@@ -1,9 +1,10 @@
 /** The HTTP server of --metrics: its answers, and that no client can hurt it. */
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { MetricsServer } from '../../../src/daemon/metrics/metrics-server.js'
 import { ManualClock } from '../../support/manual-clock.js'
 import { waitFor } from '../../support/spamd/wait-for.js'
@@ -107,6 +108,19 @@ describe('answers', () => {
       expect(() => statSync(path)).toThrow('ENOENT')
     } finally {
       rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  test('a connection that has ended leaves no timer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { socket } = open()
+      socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+      await once(socket, 'close')
+      // The server hears of its end a turn of the loop later, or some.
+      while (vi.getTimerCount() > 0) await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      vi.useRealTimers()
     }
   })
 

@@ -229,6 +229,8 @@ describe('--metrics', () => {
       'not ready: the packet filter did not accept the table spamd-white\n',
     )
     expect(await serve('/healthz')).toEqual({ status: 200, text: 'ok\n' })
+    await daemon.service.stop()
+    await expect(serve('/healthz')).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   test('that cannot be served stops no mail', async () => {

@@ -42,16 +42,18 @@ describe('matching', () => {
     ).toEqual([['bl'], ['bl'], [], []])
   })
   test('IPv6, host bits, and both families on one line', () => {
-    const { lists } = loaded('bl;"m";inet6;1;2001:db8::ffff/32;inet;1;192.0.2.77/30')
+    const { lists, shown } = loaded('bl;"m";inet6;1;2001:db8::ffff/32;inet;1;192.0.2.77/30')
     expect(['2001:db8:1::', '2001:db9::', '192.0.2.76', '192.0.2.80'].map((ip) => names(lists, ip))).toEqual([
       ['bl'],
       [],
       ['bl'],
       [],
     ])
+    // As received, the families in order.
+    expect(shown()).toEqual(['adding list bl; 2 entries', 'added 192.0.2.77/30', 'added 2001:db8::ffff/32'])
   })
   test('a cleared list holds nobody and keeps its place', () => {
-    const { lists, outcomes } = loaded(
+    const { lists, outcomes, shown } = loaded(
       'a;"m";inet;1;127.0.0.0/8',
       'b;"m";inet;1;127.0.0.0/8',
       'a;',
@@ -63,6 +65,7 @@ describe('matching', () => {
       { result: 'cleared', name: 'a', isKnown: true },
       { result: 'cleared', name: 'zz', isKnown: false },
     ])
+    expect(shown().filter((line) => line.startsWith('clearing'))).toEqual(['clearing list a'])
   })
   test('the trap list is no reason to take a white address away', () => {
     const { lists } = loaded('bl;"m";inet;1;192.0.2.1/32')
@@ -72,6 +75,30 @@ describe('matching', () => {
     lists.replaceSet(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, trapped.takeSet(), 2)
     expect(names(lists, '2001:db8::2')).toEqual(['spamd-greytrap'])
     expect([lists.isListed('192.0.2.1'), lists.isListed('192.0.2.2')]).toEqual([true, false])
+  })
+})
+
+describe('what is trapped between two scans', () => {
+  test('is on the trap list alone, is counted by the next scan, and is off it when it is let go', () => {
+    const { lists } = loaded('bl;"m";inet;1;192.0.2.1/32')
+    lists.noteTrapped('192.0.2.9', true)
+    expect(names(lists, '192.0.2.9')).toEqual([TRAP_LIST_NAME])
+    expect(names(lists, '192.0.2.1')).toEqual(['bl'])
+    expect(lists.summaries().at(-1)).toEqual({ name: TRAP_LIST_NAME, entryCount: 0 })
+    lists.noteTrapped('192.0.2.9', false)
+    lists.noteTrapped('192.0.2.1', false)
+    expect(names(lists, '192.0.2.9')).toEqual([])
+    expect(names(lists, '192.0.2.1')).toEqual(['bl'])
+  })
+  test('is kept by a scan that had begun before, and left to one that begins after', () => {
+    const { lists } = loaded()
+    lists.beginTrapScan()
+    lists.noteTrapped('192.0.2.9', true)
+    lists.replaceTrapList(EMPTY_SET, 0)
+    expect(names(lists, '192.0.2.9')).toEqual([TRAP_LIST_NAME])
+    lists.beginTrapScan()
+    lists.replaceTrapList(EMPTY_SET, 0)
+    expect(names(lists, '192.0.2.9')).toEqual([])
   })
 })
 

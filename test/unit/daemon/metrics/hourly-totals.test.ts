@@ -1,5 +1,5 @@
 /** What spamd counts in memory, added to the counters of the hours. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { HourlyTotals, type HourlyTotalsParts } from '../../../../src/daemon/metrics/hourly-totals.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { ManualClock } from '../../../support/manual-clock.js'
@@ -61,4 +61,29 @@ test('what a failing database did not take comes with the next', async () => {
   smtp.listHits.set('bl', 3)
   await totals.flush()
   expect(added).toEqual([[{ name: 'listed', label: 'bl', count: 3 }]])
+})
+
+test('they are stored once a minute, up to the end and not after it', async () => {
+  vi.useFakeTimers()
+  try {
+    const { added, smtp, totals } = partsOf()
+    totals.start()
+    for (const [hits, afterMs] of [
+      [1, 59_999],
+      [2, 1],
+      [3, 60_000],
+    ] as const) {
+      smtp.listHits.set('bl', hits)
+      await vi.advanceTimersByTimeAsync(afterMs)
+    }
+    expect(added.flat().map(({ count }) => count)).toEqual([2, 1])
+    smtp.listHits.set('bl', 7)
+    await totals.stop()
+    smtp.listHits.set('bl', 8)
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(added.flat().map(({ count }) => count)).toEqual([2, 1, 4])
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { SpamlogdOptions } from '../../../../src/app/spamlogd-options.js'
 import { parseSpamlogdOptions } from '../../../../src/cli/spamlogd/parse-spamlogd-options.js'
 import { runSpamlogd } from '../../../../src/daemon/spamlogd/run-spamlogd.js'
@@ -144,6 +144,44 @@ describe('watching', () => {
     parts.signal('stop')
     await running
     expect(await entries()).toEqual([white('192.0.2.1', NOW - 7_200)])
+  })
+
+  test('what hangs at the end is left after four and a half seconds', async () => {
+    createDatabase(dbPath)
+    const open = parts.openCapture
+    let release = (): void => undefined
+    const hanging = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    parts.openCapture = async (request) => ({ ...(await open(request)), close: () => hanging })
+    const running = run('-D')
+    await parts.listening
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      parts.signal('stop')
+      vi.advanceTimersByTime(4_499)
+      // Another signal does not begin anew.
+      parts.signal('stop')
+      expect(parts.endedNow).toEqual([])
+      vi.advanceTimersByTime(1)
+      expect(parts.endedNow).toEqual([1])
+    } finally {
+      vi.useRealTimers()
+      release()
+    }
+    expect(await running).toBe(0)
+  })
+
+  test('all counters begin with nothing', async () => {
+    createDatabase(dbPath)
+    const running = run('-D')
+    await parts.listening
+    parts.signal('statistics')
+    parts.signal('stop')
+    await running
+    expect(parts.lines).toContain(
+      'statistics packets=0 matched=0 undecodable=0 updated=0 leftTrapped=0 pending=0 dropped=0 lostByKernel=0',
+    )
   })
 
   test('a device of another link type is named and closed', async () => {

@@ -88,6 +88,12 @@ const address = (number: number) => `10.${number >> 16}.${(number >> 8) & 255}.$
 const missing = new AppError('ERR_DB_OPEN', 'No such file or directory')
 const locked = new AppError('ERR_DB_BUSY', 'database is locked')
 
+test('counts from nothing', () => {
+  expect(setUp().recorder.counts).toEqual({
+    ...{ added: 0, refreshed: 0, untrapped: 0, leftTrapped: 0, dropped: 0 },
+  })
+})
+
 describe('batches', () => {
   test('sightings of a tenth of a second become one transaction, the same address counted', async () => {
     const { database, recorder } = setUp()
