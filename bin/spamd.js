@@ -1,5 +1,5 @@
 #!/bin/sh
-':' //; exec env MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072 node --expose-gc '--inspect-port=[fe80::1]:0' "$0" "$@"
+':' //; unset NODE_UNIQUE_ID NODE_CHANNEL_FD NODE_CHANNEL_SERIALIZATION_MODE; exec env MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072 node --expose-gc '--inspect-port=[fe80::1]:0' "$0" "$@"
 'use strict'
 // The line above is for sh: it directs Node's inspector, which SIGUSR1 opens, to an address where it cannot listen
 // (inspector-guard.ts), lets us free memory without a context of its own (free-memory.ts),

@@ -20,20 +20,25 @@ export class ForeignChanges {
     return this.#expected === undefined ? undefined : this.#count
   }
 
-  /** Runs one transaction of our own, which is not counted. */
-  async duringOwn<Result>(transaction: () => Promise<Result>): Promise<Result> {
+  /** Runs one transaction of our own, which is not counted. One that the program refused (status not 0) changed nothing. */
+  async duringOwn<Result extends { exitCode: number | null }>(
+    transaction: () => Promise<Result>,
+  ): Promise<Result> {
     if (this.#runningCount === 0) this.#compare()
     this.#runningCount += 1
+    let wasRefused = false
     try {
-      return await transaction()
+      const result = await transaction()
+      wasRefused = (result.exitCode ?? 0) !== 0
+      return result
     } finally {
       this.#runningCount -= 1
-      this.#endedCount += 1
+      if (!wasRefused) this.#endedCount += 1
       if (this.#runningCount === 0) this.#compare()
     }
   }
 
-  /** Ours make the generation go up by one each, or not at all: if they fail, or if nothing is new in them. */
+  /** Ours make the generation go up by one each, or not at all: if they are killed too early, or if nothing is new in them. */
   #compare(): void {
     const generation = this.readGeneration()
     const ownCount = this.#endedCount

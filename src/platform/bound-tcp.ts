@@ -17,12 +17,14 @@ export interface BoundTcp {
 interface TcpHandle {
   /** 0, or a negative errno. */
   bind(address: string, port: number): number
+  open(fd: number): number
+  getsockname(out: { port?: number }): number
   close(): void
 }
 
 interface TcpBinding {
   TCP?: new (type: number) => TcpHandle
-  constants?: { SOCKET?: number }
+  constants?: { SOCKET?: number; SERVER?: number }
 }
 
 /**
@@ -46,14 +48,30 @@ export function bindTcp(address: string, port: number): BoundTcp {
   }
 }
 
-function newHandle(): TcpHandle {
+/**
+ * A socket that another program passed to us, as what `Server.listen` takes, with its port: 0 if it is not bound, where listen(2) would
+ * choose any; undefined if it is not of IP. It owns the descriptor. Undefined if this Node cannot tell.
+ */
+export function openInheritedTcp(fd: number): { handle: object; port: number | undefined } | undefined {
+  const { TCP, constants } = tcpBinding()
+  if (TCP === undefined || constants?.SERVER === undefined) return undefined
+  const handle = new TCP(constants.SERVER)
+  const name: { port?: number } = {}
+  if (handle.open(fd) !== 0 || handle.getsockname(name) !== 0) return undefined
+  return { handle, port: name.port }
+}
+
+function tcpBinding(): TcpBinding {
   const { binding } = process as unknown as { binding?: (name: string) => TcpBinding }
-  let tcp: TcpBinding = {}
   try {
-    tcp = binding?.('tcp_wrap') ?? {}
+    return binding?.('tcp_wrap') ?? {}
   } catch {
-    // Told below.
+    return {}
   }
+}
+
+function newHandle(): TcpHandle {
+  const tcp = tcpBinding()
   if (tcp.TCP === undefined || tcp.constants?.SOCKET === undefined) {
     throw new AppError('ERR_NO_BIND', 'this Node.js cannot bind a port before it connects', {
       hint: 'use --config-socket to reach spamd',

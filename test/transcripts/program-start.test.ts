@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
@@ -136,6 +137,22 @@ describe.skipIf(!isLinux)('SIGUSR1 without end during the start', () => {
     },
   )
 })
+
+/** What a program of Node would take for a channel to whoever started it, and for being one of a cluster. */
+test.each(['spamd', 'spamlogd', 'spamdctl', 'spamd-setup'])(
+  '%s: variables of Node that a shell passed on',
+  (program) => {
+    const path = join(ROOT, 'bin', `${program}.js`)
+    const { status, stdout } = spawnSync(path, ['--version'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_CHANNEL_FD: '0', NODE_CHANNEL_SERIALIZATION_MODE: 'advanced' },
+      encoding: 'utf8',
+    })
+    expect([status, stdout]).toEqual([0, expect.stringContaining('spamdctl')])
+    // A member of a cluster would wait for its leader when it listens.
+    expect(readFileSync(path, 'latin1').split('\n')[1]).toContain('unset NODE_UNIQUE_ID ')
+  },
+)
 
 const analyze = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' })
 const hasAnalyze = analyze.status === 0

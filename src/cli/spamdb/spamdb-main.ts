@@ -17,6 +17,7 @@ import { describeKeyFailure, hintForMisplacedOption, type UnreadableKey } from '
 import type { HumanSetting } from './entry-renderers.js'
 import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
+import { UsefulInput } from './useful-input.js'
 
 /** What a program needs from its process, so that tests can run it in theirs. */
 export interface SpamdbParts {
@@ -109,8 +110,12 @@ async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
         : // The synchronisation key may belong to root.
           await asCaller(() => openAnnouncer(call.syncTargets, parts))
     try {
-      const batches = readKeys(call.keys, parts)
-      const onFailure = (failure: KeyFailure): void => reporter.report(failure)
+      const input = new UsefulInput(readKeys(call.keys, parts), call.keys.includes('-'))
+      const onFailure = (failure: KeyFailure): void => {
+        reporter.report(failure)
+        input.noteFailure(failure)
+      }
+      const batches = input.read()
       let result: Awaited<ReturnType<typeof editEntries>>
       if (call.isDryRun) {
         const { openDryRun } = await import('../../app/database/dry-run.js')
@@ -131,6 +136,7 @@ async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
         complain(parts, NO_KEYS)
         return EXIT_NO_KEYS
       }
+      if (input.isStopped) complain(parts, `stopped: none of ${result.keyCount} lines was a key`)
       return result.isStoppedByBadAddress ? EXIT_BAD_TRAP : Math.min(result.failureCount, MAX_EXIT)
     } finally {
       await announcer?.finish()

@@ -119,6 +119,8 @@ export class LineIndexBuilder {
   #droppedBytes = 0
   #line = 0
   #lineOffset = 0
+  /** Where the line is that counts only if others like it follow. */
+  #held = { line: 0, offset: 0 }
 
   /** `column` as for `createListParser`. */
   constructor(column: number | undefined) {
@@ -175,7 +177,20 @@ export class LineIndexBuilder {
     const hasMark = this.#line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
     const start = hasMark ? lineStart + 3 : lineStart
     const end = lineEnd > start && bytes[lineEnd - 1] === CARRIAGE_RETURN ? lineEnd - 1 : lineEnd
-    if (end - start <= MAX_LINE_BYTES) this.#reader.read(bytes, start, end)
+    if (end - start > MAX_LINE_BYTES) return
+    const outcome = this.#reader.read(bytes, start, end)
+    if (outcome === 'held') this.#held = { line: this.#line, offset: this.#lineOffset }
+    const held = this.#reader.takeHeld()
+    if (held !== undefined) this.#readHeld(held)
+  }
+
+  #readHeld(item: Uint8Array): void {
+    const [line, offset] = [this.#line, this.#lineOffset]
+    this.#line = this.#held.line
+    this.#lineOffset = this.#held.offset
+    this.#reader.readItem(item)
+    this.#line = line
+    this.#lineOffset = offset
   }
 }
 

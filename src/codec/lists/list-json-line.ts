@@ -4,7 +4,8 @@
  * line `{"type":"metadata","records":1,...}`.
  */
 export type JsonLine =
-  | { kind: 'record'; address: Uint8Array }
+  /** `isDoubtful`: alone it may be the answer of a service that refused. */
+  | { kind: 'record'; address: Uint8Array; isDoubtful: boolean }
   | { kind: 'metadata'; recordCount: number | undefined }
   | { kind: 'unknown' }
 
@@ -34,21 +35,28 @@ export function readJsonLine(bytes: Uint8Array): JsonLine {
   const address = record.cidr ?? record.ip
   if (isRefusal(record)) return { kind: 'unknown' }
   if (typeof address !== 'string') return { kind: 'unknown' }
-  return { kind: 'record', address: new TextEncoder().encode(address) }
+  const isDoubtful = !isNothing(record.message) || !isNothing(record.detail)
+  return { kind: 'record', address: new TextEncoder().encode(address), isDoubtful }
 }
 
 /**
  * True for the answer of a service that refused: `{"error":"rate limited","ip":"192.0.2.1"}` names who asked, often our own
  * address, and comes with status 200 from some. Source: RFC 9457 (`status`, `detail`), and what web services send.
  */
-function isRefusal({ error, errors, message, detail, status, success, ok }: KnownFields): boolean {
+function isRefusal({ error, errors, status, success, ok }: KnownFields): boolean {
   if (success === false || ok === false) return true
-  if ([error, errors, message, detail].some((value) => value !== undefined && !isNothing(value))) return true
+  if (!isNothing(error) || !isNothing(errors)) return true
   return typeof status === 'number' ? status >= 400 : /^(?:error|fail)/i.test(String(status))
 }
 
 function isNothing(value: unknown): boolean {
-  return value === null || value === false || value === '' || (Array.isArray(value) && value.length === 0)
+  return (
+    value === undefined ||
+    value === null ||
+    value === false ||
+    value === '' ||
+    (Array.isArray(value) && value.length === 0)
+  )
 }
 
 function parseObject(bytes: Uint8Array): KnownFields | undefined {

@@ -10,9 +10,9 @@ import { hasLoneReturn, looksLikeIpv6 } from './text-behind.js'
 /**
  * Kind of one line of a list: an item (see `ItemOutcome`), nothing to read (`ignored`, or `lone-cr` for a comment
  * with a carriage return in it, which looks like its end but is not), an address removed from the list (`excluded` by
- * an exclamation mark, `nomatch` by ipset), or the start of an HTML page.
+ * an exclamation mark, `nomatch` by ipset), the start of an HTML page, or a JSON record that counts only in company (`held`).
  */
-export type LineOutcome = ItemOutcome | 'ignored' | 'lone-cr' | 'excluded' | 'nomatch' | 'html'
+export type LineOutcome = ItemOutcome | 'ignored' | 'lone-cr' | 'excluded' | 'nomatch' | 'html' | 'held'
 
 const EXCLAMATION_MARK = 0x21
 const DOUBLE_QUOTE = 0x22
@@ -53,6 +53,9 @@ export class ListLineReader {
   readonly #excluded: IpRangeCollector
   readonly #column: CsvColumn | undefined
   #jsonRecords = 0
+  /** The address of a first record that may be the answer of a service that refused, while it is the only one. */
+  #held: Uint8Array | undefined
+  #isOfRecords = false
   #isHeaderPossible: boolean
   /** False once an item was read: only lines before the first item show the format of the file. */
   #canBeZone: boolean
@@ -81,6 +84,18 @@ export class ListLineReader {
   /** Called when items were read elsewhere: from then on no line can make the list a zone file. */
   noteItems(): void {
     this.#canBeZone = false
+  }
+
+  /** The item of the line that was `held`, once another record shows that this is a list of such records. */
+  takeHeld(): Uint8Array | undefined {
+    const held = this.#isOfRecords ? this.#held : undefined
+    if (held !== undefined) this.#held = undefined
+    return held
+  }
+
+  /** Reads an item that is a whole text. */
+  readItem(text: Uint8Array): LineOutcome {
+    return this.#items.read(text, 0, text.length, this.#collector)
   }
 
   /** Reads the line from `start` to `end`. */
@@ -131,10 +146,26 @@ export class ListLineReader {
         return 'ignored'
       case 'record':
         this.#jsonRecords += 1
-        return this.#items.read(line.address, 0, line.address.length, this.#collector)
+        return line.isDoubtful && !this.#isOfRecords
+          ? this.#readDoubtful(line.address)
+          : this.#readRecord(line.address)
       case 'unknown':
         return 'unknown'
     }
+  }
+
+  #readRecord(address: Uint8Array): LineOutcome {
+    this.#isOfRecords = true
+    return this.readItem(address)
+  }
+
+  #readDoubtful(address: Uint8Array): LineOutcome {
+    if (this.#held === undefined) {
+      this.#held = address
+      return 'held'
+    }
+    // The same answer may have come from two sources.
+    return isSame(this.#held, address) ? 'unknown' : this.#readRecord(address)
   }
 
   #readExclusion(bytes: Uint8Array, start: number, end: number): LineOutcome {
@@ -163,6 +194,10 @@ export class ListLineReader {
     const outcome = this.#items.read(bytes, start + addressAt, end, this.#excluded)
     return outcome === 'accepted' ? 'nomatch' : outcome
   }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at])
 }
 
 function textOf(bytes: Uint8Array, start: number, end: number, maxBytes = KEYWORD_BYTES): string {

@@ -138,6 +138,8 @@ class LineByLineParser implements ListParser {
   #hasExcluded = false
   #isHtml = false
   #firstUnknown: { line: number; excerpt: string } | undefined
+  /** A line that counts only if others like it follow. */
+  #held: { line: number; excerpt: string } | undefined
 
   constructor(column: number | undefined) {
     this.#reader = new ListLineReader(column, this.#collector, this.#excluded)
@@ -160,6 +162,7 @@ class LineByLineParser implements ListParser {
 
   end(): ListSummary {
     if (this.#pendingLength > 0 || this.#isPendingLong) this.#endPending()
+    this.#refuseHeld()
     const set = this.#collector.takeSet()
     return {
       set: this.#hasExcluded ? subtractSet(set, this.#excluded.takeSet()) : set,
@@ -250,6 +253,26 @@ class LineByLineParser implements ListParser {
     const textEnd = end > textStart && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end
     const outcome = this.#reader.read(bytes, textStart, textEnd)
     this.#count(outcome, bytes, textStart, textEnd)
+    const held = this.#reader.takeHeld()
+    if (held !== undefined) this.#readHeld(held)
+  }
+
+  #readHeld(item: Uint8Array): void {
+    const { line } = this.#held!
+    const lineCount = this.#lineCount
+    this.#held = undefined
+    this.#lineCount = line
+    this.#count(this.#reader.readItem(item), item, 0, item.length)
+    this.#lineCount = lineCount
+  }
+
+  /** Nothing like it followed. */
+  #refuseHeld(): void {
+    if (this.#held === undefined) return
+    this.#unknown += 1
+    if (this.#firstUnknown === undefined || this.#firstUnknown.line > this.#held.line) {
+      this.#firstUnknown = this.#held
+    }
   }
 
   #count(outcome: LineOutcome, bytes: Uint8Array, start: number, end: number): void {
@@ -271,6 +294,9 @@ class LineByLineParser implements ListParser {
         this.#hasExcluded = true
         this.#note(outcome)
         this.#noteFacts()
+        return
+      case 'held':
+        this.#held = { line: this.#lineCount, excerpt: excerptOf(bytes, start, end) }
         return
       case 'html':
         if (this.#accepted === 0) this.#isHtml = true

@@ -4,6 +4,7 @@ import { fstatSync } from 'node:fs'
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import type { SpamdConfig } from '../../app/spamd-config.js'
 import { AppError, isSystemError } from '../../platform/app-error.js'
+import { openInheritedTcp } from '../../platform/bound-tcp.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { readWithoutWaiting } from '../../platform/file-io.js'
 import { readPatiently } from '../../platform/patient-read.js'
@@ -159,7 +160,10 @@ async function listenOnInherited(fd: number): Promise<Server> {
     return fail(reasonOf(error), error)
   }
   if (!isSocket) return fail('not a socket')
-  const server = await listenOn({ fd }, LISTEN_FD_HINT, what)
+  const inherited = openInheritedTcp(fd)
+  if (inherited?.port === 0) return fail('not bound to a port')
+  const socket = inherited?.port === undefined ? { fd } : (inherited.handle as ListenOptions)
+  const server = await listenOn(socket, LISTEN_FD_HINT, what)
   const address = server.address()
   if (typeof address === 'object' && address !== null) return server
   server.close()

@@ -1,11 +1,14 @@
 import { expect, test } from 'vitest'
 import { ForeignChanges } from '../../../src/firewall/foreign-changes.js'
 
+const DONE = { exitCode: 0 }
+
 function counted() {
   const ruleset: { generation: number | undefined } = { generation: 7 }
   const foreign = new ForeignChanges(() => ruleset.generation)
-  const change = (): void => {
+  const change = (): typeof DONE => {
     ruleset.generation! += 1
+    return DONE
   }
   return { ruleset, foreign, change }
 }
@@ -28,14 +31,14 @@ test('own transactions are not, one after the other, at once, failed or without 
   await expect(failed).rejects.toThrow('refused')
   expect(foreign.count()).toBe(0)
   let finish: () => void = () => undefined
-  const slow = foreign.duringOwn(() => new Promise<void>((resolve) => (finish = resolve)))
+  const slow = foreign.duringOwn(() => new Promise<typeof DONE>((resolve) => (finish = () => resolve(DONE))))
   await foreign.duringOwn(async () => change())
   expect(foreign.count()).toBe(0)
   change()
   finish()
   await slow
   expect(foreign.count()).toBe(0)
-  await foreign.duringOwn(async () => undefined)
+  await foreign.duringOwn(async () => DONE)
   expect(foreign.count()).toBe(0)
 })
 
@@ -47,11 +50,21 @@ test('what others change before, during and after one of ours is counted', async
   expect(foreign.count()).toBe(1)
   await foreign.duringOwn(async () => {
     change()
-    change()
+    return change()
   })
   expect(foreign.count()).toBe(2)
   change()
   expect(foreign.count()).toBe(3)
+})
+
+test('what others change while one of ours is refused is counted', async () => {
+  const { foreign, change } = counted()
+  expect(foreign.count()).toBe(0)
+  await foreign.duringOwn(async () => {
+    change()
+    return { exitCode: 1 }
+  })
+  expect(foreign.count()).toBe(1)
 })
 
 test('a generation that starts again is a change; one that cannot be read tells nothing', () => {

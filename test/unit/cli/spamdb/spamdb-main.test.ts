@@ -276,6 +276,20 @@ describe('edits', () => {
   })
 
   test('standard input without keys is no success', async () => {
+    // Of a device without end nothing is read for ever; a list with one key in it is read to its end.
+    for (const operation of ['-a', '-d']) {
+      const endless = await scene.spamdb([operation, '-'], 'x y\n'.repeat(40_000))
+      const lines = endless.stderr.trimEnd().split('\n')
+      expect(lines.length).toBeLessThan(40_000)
+      expect([endless.rc, lines.at(-1)]).toEqual([
+        255,
+        expect.stringMatching(/^spamdb: stopped: none of [0-9]+ lines was a key$/),
+      ])
+      const mixed = await scene.spamdb([operation, '-'], `192.0.2.99\n${'x y\n'.repeat(40_000)}`)
+      expect([mixed.rc, mixed.stderr.match(/x y$/gm)?.length]).toEqual([255, 40_000])
+    }
+    const absent = Array.from({ length: 20_000 }, (_, n) => `gone${n}@example.org\n`).join('')
+    expect((await scene.spamdb(['-T', '-d', '-'], absent)).stderr).not.toContain('stopped')
     expect(await scene.spamdb(['-a', '-'], '# nothing\n')).toEqual({
       rc: 2,
       stdout: '',

@@ -229,6 +229,28 @@ describe('a list', () => {
     expect(parse('1.2.3.4\n<html>\n').failure).toBeUndefined()
   })
 
+  test('records with a message are read among records, and refused alone', () => {
+    const record = (ip: string, message?: string) => `${JSON.stringify({ ip, message })}\n`
+    const [one, two] = [record('192.0.2.1', 'brute force'), record('192.0.2.0/24', 'spam')]
+    for (const list of [one + two, one + record('192.0.2.0/24'), record('192.0.2.0/24') + one]) {
+      expect(parse(list)).toMatchObject({ accepted: 2, unknown: 0, failure: undefined })
+      expect(cidrsOf(parse(list))).toEqual(['192.0.2.0/24'])
+    }
+    // Alone, behind a list in another format, and with an error.
+    expect(parse(one).failure?.message).toMatch(/^1 of 1 lines hold no address, first line 1: /)
+    expect(parse(`198.51.100.1\nx\n${one}y\n198.51.100.2\n198.51.100.3\n`)).toMatchObject({
+      accepted: 3,
+      unknown: 3,
+      firstUnknown: { line: 2 },
+    })
+    expect(parse(one + one).failure?.reason).toBe('mostly-unknown')
+    expect(parse(`{"ip":"192.0.2.1","error":"x"}\n`.repeat(9)).failure?.reason).toBe('mostly-unknown')
+    // A note about a line that was held names that line.
+    const note = parse(record('10.1.2.3/8', 'x') + one).notes
+    expect(note).toMatchObject([{ kind: 'host-bits', count: 1, firstLine: 1 }])
+    expect(parse(record('10.1.2.3/7', 'x') + one).wideItems).toMatchObject([{ line: 1 }])
+  })
+
   test('checks the record count of JSON lines, file by file when joined', () => {
     const file = (records: number, claimed: unknown) =>
       `${'{"cidr":"192.0.2.0/24"}\n'.repeat(records)}${JSON.stringify({ type: 'metadata', records: claimed })}\n`

@@ -56,6 +56,8 @@ describe('addresses that cannot be had', () => {
   })
 })
 
+const OPEN_INHERITED = join(import.meta.dirname, '../../../support/spamd/open-inherited.ts')
+
 describe('inherited descriptors that are no listening TCP socket', () => {
   const inherit = (fd: number) => new OwnResources(configOf('--listen-fd', String(fd))).openSmtpListeners()
   const HINT = 'must be a listening socket passed by the starting program'
@@ -87,20 +89,46 @@ describe('inherited descriptors that are no listening TCP socket', () => {
     })
   })
 
+  /** What spamd says of a socket that it inherits. */
+  function saidOf(server: object): string {
+    const { fd } = (server as { _handle: { fd: number } })._handle
+    return spawnSync(process.execPath, ['--import', 'tsx', OPEN_INHERITED], {
+      stdio: ['ignore', 'pipe', 'inherit', fd],
+      encoding: 'utf8',
+    }).stdout
+  }
+
   test('a listening socket of another family', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'spamd-listen-fd-'))
     const server = createServer().listen(join(folder, 'socket'))
     servers.push(server)
     await once(server, 'listening')
-    const { fd } = (server as Server & { _handle: { fd: number } })._handle
-    const script = join(import.meta.dirname, '../../../support/spamd/open-inherited.ts')
-    const run = spawnSync(process.execPath, ['--import', 'tsx', script], {
-      stdio: ['ignore', 'pipe', 'inherit', fd],
-      encoding: 'utf8',
-    })
+    const said = saidOf(server)
     rmSync(folder, { recursive: true })
-    expect(run.stdout).toBe('listen-fd 3: not a TCP socket\n')
+    expect(said).toBe('listen-fd 3: not a TCP socket\n')
   })
+
+  test('one of TCP that listens is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    servers.push(server)
+    await once(server, 'listening')
+    expect(saidOf(server)).toBe('listening\n')
+  })
+
+  const hasPerl = spawnSync('perl', ['-MSocket', '-e', '1']).status === 0
+  test.skipIf(skipUnless(hasPerl, 'needs perl'))(
+    'one of TCP that is not bound, where listen(2) would choose any port',
+    () => {
+      // Node makes no socket before it binds or connects it.
+      const open = '$^F = 9; socket(my $s, AF_INET, SOCK_STREAM, 0) or die; exec @ARGV'
+      const { stdout } = spawnSync(
+        'perl',
+        ['-MSocket', '-e', open, process.execPath, '--import', 'tsx', OPEN_INHERITED],
+        { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' },
+      )
+      expect(stdout).toBe('listen-fd 3: not bound to a port\n')
+    },
+  )
 })
 
 describe('files that have no end or no writer', () => {
