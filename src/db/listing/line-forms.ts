@@ -19,28 +19,31 @@ const TIMES = ['first', 'pass', 'expire', 'bcount', 'pcount'] as const
 export function lineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
   switch (form) {
     case 'classic':
-      return { line: `${CLASSIC_SQL[kind]} || char(10)`, special: '0' }
+      return { line: CLASSIC_SQL[kind], special: '0' }
     case 'json':
-      return { line: `',' || char(10) || ${JSON_OBJECTS[kind]}`, special: specialOf(kind, true) }
+      return {
+        line: `concat(',' || char(10) || '{', ${JSON_PARTS[kind]}, '}')`,
+        special: specialOf(kind, true),
+      }
     case 'ndjson':
-      return { line: `${JSON_OBJECTS[kind]} || char(10)`, special: specialOf(kind, true) }
+      return { line: `concat('{', ${JSON_PARTS[kind]}, '}' || char(10))`, special: specialOf(kind, true) }
     case 'csv':
-      return { line: `${CSV[kind]} || char(10)`, special: specialOf(kind, false) }
+      return { line: CSV[kind], special: specialOf(kind, false) }
     case 'wide':
-      return { line: `${WIDE[kind]} || char(10)`, special: specialOf(kind, false) }
+      return { line: WIDE[kind], special: specialOf(kind, false) }
   }
 }
 
 /** The same lines, each of them up to its line feed: in `json` the separator is behind them too. */
 export function endedLineSqlOf(form: LineFormName, kind: EntryKind): LineSql {
   if (form !== 'json') return lineSqlOf(form, kind)
-  return { line: `${JSON_OBJECTS[kind]} || ',' || char(10)`, special: specialOf(kind, true) }
+  return { line: `concat('{', ${JSON_PARTS[kind]}, '},' || char(10))`, special: specialOf(kind, true) }
 }
 
 /** The lines of an export: the classic ones; special is a comment, and a tuple that may count the attempts of a pool. */
 export function exactSqlOf(kind: EntryKind): LineSql {
   return {
-    line: `${CLASSIC_SQL[kind]} || char(10)`,
+    line: CLASSIC_SQL[kind],
     special: kind === 'GREY' ? `total(${MAY_BE_POOL_TUPLE})` : specialOf(kind, false),
   }
 }
@@ -52,44 +55,56 @@ export function hasBarsInFields(bytes: Buffer, lineCount: number): boolean {
 
 /** See poolKeyOf, which decides. */
 const MAY_BE_POOL_TUPLE = `helo = '' AND (instr(ip, '/') > 0 OR ip = 'learn' OR ip LIKE 'spf:%' OR ip LIKE 'release:%')`
-const CLASSIC_TIMES = TIMES.join(` || '|' || `)
-/** Classic lines without their end, as any SQL joins them. */
-const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
-  WHITE: `'WHITE|' || ip || '|||' || ${CLASSIC_TIMES}`,
-  TRAPPED: "'TRAPPED|' || ip || '|' || expire",
-  SPAMTRAP: "'SPAMTRAP|' || address",
-  POOL: `'POOL|' || ip || '|' || pool || '|' || ${CLASSIC_TIMES}`,
-  GREY: `'GREY|' || ip || '|' || helo || '|' || "from" || '|' || "to" || '|' || ${CLASSIC_TIMES}`,
+/**
+ * SQL: terms with a separator between them. concat_ws copies each of them once, `||` everything before it
+ * once more. It would leave out NULL, which none of ours is.
+ */
+function separated(separator: string, ...terms: readonly string[]): string {
+  return `concat_ws('${separator}', ${terms.join(', ')})`
 }
 
-const JSON_TIMES = TIMES.map((name) => `',"${name}":' || ${name}`).join(' || ')
+const EMPTY = "''"
+/** The last of the times with the end of the line, which is shorter than the line to copy. */
+const TIMES_AND_END = [...TIMES.slice(0, -1), `${TIMES.at(-1)} || char(10)`]
+/** Classic lines, as any SQL joins them. */
+const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
+  WHITE: separated('|', "'WHITE'", 'ip', EMPTY, EMPTY, ...TIMES_AND_END),
+  TRAPPED: separated('|', "'TRAPPED'", 'ip', 'expire || char(10)'),
+  SPAMTRAP: "'SPAMTRAP|' || address || char(10)",
+  POOL: separated('|', "'POOL'", 'ip', 'pool', ...TIMES_AND_END),
+  GREY: separated('|', "'GREY'", 'ip', 'helo', '"from"', '"to"', ...TIMES_AND_END),
+}
+
+const JSON_TIMES = TIMES.map((name) => `',"${name}":', ${name}`).join(', ')
 /** See parsePoolKey. */
 const POOL_KEY = `CASE WHEN pool = 'learn' THEN pool WHEN pool LIKE 'spf:%' THEN 'spf' WHEN pool LIKE 'release:%' THEN 'release' ELSE 'network' END`
 /** The key of a pool has no HELO. */
 const TUPLE_KEY = `CASE WHEN helo <> '' THEN '' WHEN ip LIKE 'spf:%' THEN '","key":"spf' WHEN instr(ip, '/') > 0 THEN '","key":"network' ELSE '' END`
-const JSON_OBJECTS: Readonly<Record<EntryKind, string>> = {
-  WHITE: `'{"kind":"WHITE","ip":"' || ip || '"' || ${JSON_TIMES} || '}'`,
-  TRAPPED: `'{"kind":"TRAPPED","ip":"' || ip || '"' || ${JSON_TIMES} || '}'`,
-  SPAMTRAP: `'{"kind":"SPAMTRAP","address":"' || address || '","first":' || first || '}'`,
-  POOL: `'{"kind":"POOL","ip":"' || ip || '","key":"' || ${POOL_KEY} || '","pool":"' || pool || '"' || ${JSON_TIMES} || '}'`,
-  GREY: `'{"kind":"GREY","ip":"' || ip || ${TUPLE_KEY} || '","helo":"' || helo || '","from":"' || "from" || '","to":"' || "to" || '"' || ${JSON_TIMES} || '}'`,
+/** The parts of an object behind its first brace. */
+const JSON_PARTS: Readonly<Record<EntryKind, string>> = {
+  WHITE: `'"kind":"WHITE","ip":"', ip, '"', ${JSON_TIMES}`,
+  TRAPPED: `'"kind":"TRAPPED","ip":"', ip, '"', ${JSON_TIMES}`,
+  SPAMTRAP: `'"kind":"SPAMTRAP","address":"', address, '","first":', first`,
+  POOL: `'"kind":"POOL","ip":"', ip, '","key":"', ${POOL_KEY}, '","pool":"', pool, '"', ${JSON_TIMES}`,
+  GREY: `'"kind":"GREY","ip":"', ip, ${TUPLE_KEY}, '","helo":"', helo, '","from":"', "from", '","to":"', "to", '"', ${JSON_TIMES}`,
 }
 
-const CSV_TIMES = TIMES.join(` || ',' || `)
+/** Empty fields between `ip` and the times: address, helo, from and to, without the separators around them. */
+const CSV_NO_TEXTS = "',,,'"
 const CSV: Readonly<Record<EntryKind, string>> = {
-  WHITE: `'WHITE,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
-  TRAPPED: `'TRAPPED,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
-  SPAMTRAP: "'SPAMTRAP,,' || address || ',,,,' || first || ',,,,,'",
-  POOL: `'POOL,' || ip || ',,,,,' || ${CSV_TIMES} || ','`,
-  GREY: `'GREY,' || ip || ',,' || helo || ',' || "from" || ',' || "to" || ',' || ${CSV_TIMES} || ','`,
+  WHITE: separated(',', "'WHITE'", 'ip', CSV_NO_TEXTS, ...TIMES, 'char(10)'),
+  TRAPPED: separated(',', "'TRAPPED'", 'ip', CSV_NO_TEXTS, ...TIMES, 'char(10)'),
+  SPAMTRAP: "'SPAMTRAP,,' || address || ',,,,' || first || ',,,,,' || char(10)",
+  POOL: separated(',', "'POOL'", 'ip', CSV_NO_TEXTS, ...TIMES, 'char(10)'),
+  GREY: separated(',', "'GREY'", 'ip', EMPTY, 'helo', '"from"', '"to"', ...TIMES, 'char(10)'),
 }
 
 const WIDE: Readonly<Record<EntryKind, string>> = {
-  WHITE: `'WHITE,' || ip || ',' || ${CSV_TIMES} || ','`,
-  TRAPPED: `'TRAPPED,' || ip || ',' || first || ',0,' || expire || ',' || bcount || ',,'`,
-  SPAMTRAP: "'SPAMTRAP,,' || first || ',0,0,,,' || address",
-  POOL: `'POOL,' || ip || ',' || ${CSV_TIMES} || ','`,
-  GREY: `'GREY,' || ip || ',' || ${CSV_TIMES} || ',' || "from" || ' -> ' || "to" || ' (' || helo || ')'`,
+  WHITE: separated(',', "'WHITE'", 'ip', ...TIMES, 'char(10)'),
+  TRAPPED: separated(',', "'TRAPPED'", 'ip', 'first', '0', 'expire', 'bcount', EMPTY, 'char(10)'),
+  SPAMTRAP: "'SPAMTRAP,,' || first || ',0,0,,,' || address || char(10)",
+  POOL: separated(',', "'POOL'", 'ip', ...TIMES, 'char(10)'),
+  GREY: `concat('GREY,', ip, ',', ${TIMES.join(", ',', ")}, ',', "from", ' -> ', "to", ' (', helo, ')' || char(10))`,
 }
 
 /** Counts the rows that have a comment, or with `ofQuotes` a double quote in a field. */
