@@ -1,5 +1,5 @@
 /** The thread in which the daemons keep their database, as built: threads run no TypeScript. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -40,6 +40,35 @@ test('of a gateway names the file of its own that cannot be opened, not the serv
     hint: expect.stringContaining('SPAMD_LOCAL_DB') as string,
     errno: undefined,
   })
+})
+
+test('of a gateway whose server is away tells of it, and goes on in the file of its own', async () => {
+  const gateway = { localPath: join(folder, 'local'), policy: QUICK_POLICY, name: 'spamd' }
+  const notices: string[] = []
+  const alone: (number | undefined)[] = []
+  const thread = await openStoreInWorker('postgres://gw@127.0.0.1:1/spamd', {
+    ...{ ...OPTIONS, gateway },
+    onNotice: (text) => void notices.push(text),
+    onAlone: (sinceSec) => void alone.push(sinceSec),
+  })
+  await thread.recordAttempts([attempt], QUICK_POLICY, NOW)
+  expect(notices).toEqual([
+    expect.stringMatching(/^the database server is unreachable \(.+\): using .+\/local$/) as string,
+  ])
+  expect(alone).toEqual([expect.any(Number) as number])
+  await thread.close()
+})
+
+test('of a gateway that has no server needs no other file', async () => {
+  createDatabase(path)
+  const gateway = { localPath: join(folder, 'local'), policy: QUICK_POLICY, name: 'spamd' }
+  const thread = await openStoreInWorker(path, { ...OPTIONS, gateway })
+  await thread.recordAttempts([attempt], QUICK_POLICY, NOW)
+  await thread.close()
+  expect(existsSync(gateway.localPath)).toBe(false)
+  const plain = await openStore(path, { mode: 'read' })
+  expect(await plain.count()).toMatchObject({ GREY: 1 })
+  await plain.close()
 })
 
 test('answers every call as the store itself does, in order', async () => {

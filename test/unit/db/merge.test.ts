@@ -1,8 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import type { Store, SyncPeer } from '../../../src/db/store.js'
 import type { MergeRecord } from '../../../src/domain/decide-merge.js'
-import type { EntryKey } from '../../../src/domain/entry.js'
-import { attemptOf, entriesOf, isOnServer, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
+import type { Entry, EntryKey } from '../../../src/domain/entry.js'
+import {
+  attemptOf,
+  entriesOf,
+  isOnServer,
+  NOW,
+  POLICY,
+  Scratch,
+  sqliteTest,
+} from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const FROM = { policy: POLICY, actor: '198.51.100.1' }
@@ -36,6 +44,45 @@ async function gateways(): Promise<[Store, Store]> {
   await one.recordAttempts([attemptOf('192.0.2.7'), attemptOf('2001:db8::7')], POLICY, NOW + 1)
   return [one, other]
 }
+
+test.each([1, 2, 3])('records come in slices of %i, each once', async (limit) => {
+  const [one] = await gateways()
+  const more = ['b@example.org', 'c@example.org', 'd@example.org']
+  await one.edit(
+    more.map((address) => ({ operation: 'add', kind: 'SPAMTRAP', address })),
+    NOW,
+  )
+  expect(await recordsOf(one, limit)).toEqual(await recordsOf(one))
+  expect(await recordsOf(one, limit)).toHaveLength(10)
+})
+
+sqliteTest('an import of many tells other gateways the same as one of few', async () => {
+  const times = { first: NOW, pass: NOW, expire: NOW + 9999, bcount: 1, pcount: 0 }
+  const host = (n: number) => `10.0.${n >> 8}.${n & 255}`
+  // So many are staged.
+  const entries = Array.from({ length: 20_001 }, (_, n): Entry => {
+    const noted = n % 2 === 0 ? { comment: 'c' } : {}
+    const pinned = n % 3 === 0 ? { expire: 0 } : {}
+    if (n % 5 === 0) return { kind: 'TRAPPED', ip: host(n), ...times, pcount: -1, ...noted, ...pinned }
+    if (n % 5 === 1) return { kind: 'SPAMTRAP', address: `a${n}@b`, first: NOW, ...noted } as Entry
+    if (n % 5 === 2) return { kind: 'GREY', ip: host(n), helo: 'h', from: '<a@b>', to: '<c@d>', ...times }
+    return { kind: 'WHITE', ip: host(n), ...times, ...noted, ...pinned }
+  })
+  const many = await scratch.store({ durability: 'normal' })
+  await many.upsertAll([entries], { ifMissing: false, now: NOW })
+  const few = await scratch.store({ durability: 'normal' })
+  await few.upsert(entries.slice(0, 60), { ifMissing: false, now: NOW })
+  // When each was stored, and by whom, is another matter.
+  const told = async (store: Store, limit: number) =>
+    JSON.parse(
+      JSON.stringify((await store.listRecords(undefined, limit)).records, (_, value: unknown) =>
+        typeof value === 'object' && value !== null && 'node' in value ? 'a stamp' : value,
+      ),
+    ) as unknown[]
+  const known = await told(few, 100)
+  expect(known.length).toBeGreaterThan(30)
+  expect(await told(many, 100_000)).toEqual(expect.arrayContaining(known))
+})
 
 describe('merging another gateway', () => {
   test('carries every kind of entry and of deletion, in slices, and changes nothing the second time', async () => {

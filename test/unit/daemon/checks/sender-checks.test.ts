@@ -118,6 +118,15 @@ describe('a finding', () => {
     expect(findings.map(({ attempt, ...finding }) => ({ ...attempt, ...finding }))).toMatchObject([expected])
   })
 
+  test('of each of many that come together is kept until it is stored', async () => {
+    const { attempt, done, findings, checks } = opened({ isGood: true })
+    const ips = Array.from({ length: 30 }, (_, n) => `192.0.${n}.1`)
+    for (const ip of ips) attempt(ip)
+    await done()
+    expect(findings.map(({ attempt: { clientIp } }) => clientIp).sort()).toEqual(ips.sort())
+    expect(checks.counters).toEqual({ ...NOTHING_YET, allowListed: 30 })
+  })
+
   test.each([
     ['a fail that does not trap', { spf: opinion('fail') }],
     ['no list that names it', { isGood: false }],

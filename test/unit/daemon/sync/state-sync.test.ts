@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { encodeRecord } from '../../../../src/codec/encode-sync-record.js'
-import { encodeStateMessage, stateKeyOf } from '../../../../src/codec/sync-state-message.js'
+import {
+  encodeStateMessage,
+  stateKeyOf,
+  USUAL_RECORD_BYTES,
+} from '../../../../src/codec/sync-state-message.js'
 import { StateGate } from '../../../../src/daemon/sync/state-gate.js'
 import { StateSender } from '../../../../src/daemon/sync/state-sender.js'
 import { parseCidr } from '../../../../src/ip/cidr.js'
@@ -88,10 +92,29 @@ describe('two gateways', () => {
 
   test('tell after a restart what changed while they were down', async () => {
     const { one, other, run } = await pair()
-    await one.store.edit([white('192.0.2.1')], NOW)
-    await one.start()
+    // Each start takes message numbers of its own, which the other one has not seen.
+    for (let start = 1; start <= 3; start += 1) {
+      const ip = `192.0.2.${start}`
+      await one.store.edit([white(ip)], NOW)
+      await one.start()
+      await run()
+      expect(await other.store.get({ kind: 'host', ip })).toBeDefined()
+    }
+    expect(other.refused).toEqual({})
+  })
+
+  test('put as many records into a message as it may hold', async () => {
+    const { one, other, run, flying } = await pair()
+    const ips = Array.from({ length: 300 }, (_, n) => `192.0.${n >> 8}.${n & 255}`)
+    await one.store.edit(ips.map(white), NOW)
+    await one.look()
+    const lengths = flying.map(({ bytes }) => bytes.length - 64)
+    const perRecord = lengths.reduce((sum, length) => sum + length, 0) / ips.length
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(USUAL_RECORD_BYTES)
+    // All but the last are full.
+    expect(Math.min(...lengths.slice(0, -1))).toBeGreaterThan(USUAL_RECORD_BYTES - 2 * perRecord)
     await run()
-    expect(await other.store.get({ kind: 'host', ip: '192.0.2.1' })).toBeDefined()
+    expect(await knowledgeOf(other.store)).toEqual(await knowledgeOf(one.store))
   })
 
   test('take no message twice, also after a restart', async () => {

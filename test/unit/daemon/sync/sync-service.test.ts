@@ -235,6 +235,12 @@ describe('gateways of this suite and others', () => {
     await a.submit({ clientIp: '2001:db8::9' })
     await vi.waitFor(async () => expect(await b.listing()).toContain('GREY|2001:db8::9|h|'), PATIENCE)
     expect(a.service.status().sent).toMatchObject({ sent: 0 })
+    expect(a.service.statistics()).toEqual(
+      expect.arrayContaining(['sync_records_sent=1', 'sync_records_merged=0', 'sync_gaps=0']),
+    )
+    expect(b.service.statistics()).toEqual(
+      expect.arrayContaining(['sync_records_sent=0', 'sync_records_merged=1', 'sync_gaps=0']),
+    )
     // spamlogd -Y of a gateway that says the same in version 3.
     const sender = createSocket('udp4')
     sender.bind(0, '127.0.0.2')
@@ -253,6 +259,10 @@ describe('gateways of this suite and others', () => {
     // What is told is what changes behind the first look, which sends the first heartbeat.
     await vi.waitFor(() => expect(old.datagrams.some(({ bytes }) => bytes[0] === 3)).toBe(true), PATIENCE)
     await a.submit()
+    // Others are told by who makes them: spamlogd, and the commands.
+    const seen = [{ ip: '192.0.2.10', count: 1 }]
+    const options = { whiteExpireSec: 999, untrap: false }
+    await a.keeper.use((store) => store.recordSightings(seen, options, NOW))
     await a.keeper.use((store) => store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.9' }], NOW))
     await a.keeper.use((store) =>
       (store as Store).undo('last', { force: false, isDryRun: false, actor: undefined }, NOW),
@@ -270,6 +280,9 @@ describe('gateways of this suite and others', () => {
     const others = old.datagrams.filter(({ bytes }) => bytes[0] !== 2)
     expect(others.length).toBeGreaterThan(0)
     for (const { bytes } of others) expect([bytes[0], bytes.length]).toEqual([3, 64])
+    // It receives nothing, of either version.
+    const nothing = ['received', 'applied', 'ignored', 'dropped'].map((name) => `sync_${name}=0`)
+    expect(a.service.statistics()).toEqual(expect.arrayContaining(['sync_sent=2', ...nothing]))
   })
 
   test('without a key nobody speaks version 3', async () => {
