@@ -3,8 +3,8 @@
  *
  * A step is the difference between the seconds that passed by the wall clock and by the monotonic clock. After
  * a step forward of more than `MAX_STEP_SEC` nothing expires for `HOLD_MS` (time to notice and set the clock
- * back); after that the new time is believed. After a step back entries only live longer; an address that
- * passed "in the future" still counts as passed (`passedSec`).
+ * back); after that the new time is believed. After a step back entries only live longer, unless it takes back only a part of a step
+ * forward that is not believed yet; an address that passed "in the future" still counts as passed (`passedSec`).
  */
 import type { ScanTime } from '../../domain/decide-slice.js'
 import type { Clock, UnixSec } from '../../platform/clock.js'
@@ -25,6 +25,14 @@ const DOUBT_MS = 60 * 60 * 1000
 /** A gateway may have been off for this long before a start. */
 const MAX_PAUSE_SEC = 24 * 60 * 60
 
+interface Doubt {
+  text: string
+  sinceMs: number
+  /** How far the clock is ahead of what was believed last, and how far it may be. */
+  aheadSec: number
+  mayBeAheadSec: number
+}
+
 export class ClockGuard {
   readonly #clock: Clock
   readonly #logger: Logger
@@ -32,7 +40,7 @@ export class ClockGuard {
   #lastMonotonicMs: number
   #latestSec: UnixSec
   #heldUntilMs = Number.NEGATIVE_INFINITY
-  #doubt: { text: string; sinceMs: number } | undefined
+  #doubt: Doubt | undefined
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
@@ -50,7 +58,12 @@ export class ClockGuard {
       awaySec < 0
         ? `the clock is ${-awaySec} seconds before the newest recorded change`
         : `the newest recorded change is ${awaySec} seconds old`
-    this.#doubt = { text, sinceMs: this.#clock.monotonicMs() }
+    this.#doubt = {
+      text,
+      sinceMs: this.#clock.monotonicMs(),
+      aheadSec: awaySec,
+      mayBeAheadSec: MAX_PAUSE_SEC,
+    }
   }
 
   /** An administrator says that the clock is right; false when it was not in doubt. */
@@ -79,15 +92,19 @@ export class ClockGuard {
     this.#lastMonotonicMs = monotonicMs
     if (stepSec > MAX_STEP_SEC) {
       this.#heldUntilMs = monotonicMs + HOLD_MS
-      this.#doubt = { text: `the clock jumped forward by ${stepSec} seconds`, sinceMs: monotonicMs }
+      this.#doubt = {
+        text: `the clock jumped forward by ${stepSec} seconds`,
+        sinceMs: monotonicMs,
+        aheadSec: Math.max(0, this.#doubt?.aheadSec ?? 0) + stepSec,
+        mayBeAheadSec: MAX_STEP_SEC,
+      }
       this.#logger.log(
         'warning',
         `clock jumped forward by ${stepSec} seconds, nothing expires for ${HOLD_MS / 60_000} minutes`,
         { event: 'clock-step', stepSec },
       )
     } else if (stepSec < -MAX_STEP_SEC) {
-      this.#heldUntilMs = Number.NEGATIVE_INFINITY
-      this.#doubt = undefined
+      this.#stepBack(stepSec, monotonicMs)
       this.#logger.log('warning', `clock jumped back by ${-stepSec} seconds`, {
         event: 'clock-step',
         stepSec,
@@ -101,5 +118,18 @@ export class ClockGuard {
       mayExpire: monotonicMs >= this.#heldUntilMs,
       doubt: this.#doubt?.text,
     }
+  }
+
+  /** Back where it was or earlier, the clock is believed; one that is set back by less is as doubtful as before. */
+  #stepBack(stepSec: number, monotonicMs: number): void {
+    const aheadSec = this.#doubt === undefined ? 0 : this.#doubt.aheadSec + stepSec
+    if (this.#doubt === undefined || aheadSec <= this.#doubt.mayBeAheadSec) {
+      this.#heldUntilMs = Number.NEGATIVE_INFINITY
+      this.#doubt = undefined
+      return
+    }
+    if (monotonicMs < this.#heldUntilMs) this.#heldUntilMs = monotonicMs + HOLD_MS
+    const text = `the clock jumped back by ${-stepSec} seconds and is still ${aheadSec} seconds ahead`
+    this.#doubt = { ...this.#doubt, text, sinceMs: monotonicMs, aheadSec }
   }
 }

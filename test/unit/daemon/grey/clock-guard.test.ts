@@ -94,3 +94,42 @@ test('a step back of two minutes is none, one second more is told and ends a dou
   expect(guard.read().doubt).toBeUndefined()
   expect(logger.lines.map(({ message }) => message)).toEqual(['clock jumped back by 121 seconds'])
 })
+
+test('a step forward that is taken back in part is doubted as before, until it is taken back or accepted', () => {
+  const { clock, guard } = guarded()
+  clock.step(365 * 86_400)
+  guard.read()
+  clock.advance(300)
+  clock.step(-325 * 86_400)
+  expect(guard.read()).toMatchObject({
+    mayExpire: false,
+    doubt: `the clock jumped back by ${325 * 86_400} seconds and is still ${40 * 86_400} seconds ahead`,
+  })
+  // Held for ten minutes, doubted for an hour from then on.
+  clock.advance(599)
+  expect(guard.read().mayExpire).toBe(false)
+  clock.advance(1)
+  expect(guard.read().mayExpire).toBe(true)
+  clock.step(-39 * 86_400)
+  expect(guard.read()).toMatchObject({ mayExpire: true, doubt: expect.stringContaining('still 86400') })
+  clock.step(-86_400 + 120)
+  expect(guard.read()).toMatchObject({ mayExpire: true, doubt: undefined })
+  clock.step(3600)
+  guard.read()
+  clock.step(3600)
+  guard.read()
+  clock.step(-3600)
+  expect(guard.read().doubt).toContain('still 3600')
+  guard.accept()
+  clock.step(-200)
+  expect(guard.read().doubt).toBeUndefined()
+})
+
+test('a clock that was doubted at the start stays so if it is set back by less', () => {
+  const { clock, guard } = guarded()
+  guard.compareWith(1000 - 40 * 86_400)
+  clock.step(-86_400)
+  expect(guard.read()).toMatchObject({ mayExpire: true, doubt: expect.stringContaining('still') })
+  clock.step(-38 * 86_400)
+  expect(guard.read().doubt).toBeUndefined()
+})
