@@ -46,7 +46,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   domain: unit('domain', 'db'),
   'db/postgres': ['test/db/'],
   app: unit('app', 'metrics', 'daemon/checks', 'daemon/sync', ...COMMANDS),
-  'app/allow': unit('cli/allow', 'daemon/checks'),
+  'app/allow': unit('app/allow', 'cli/allow', 'daemon/checks'),
   'app/database': [...unit('app/database', 'cli/spamdb', 'cli/operations'), 'test/db/move-database'],
   'app/init': unit('app/init', 'cli/init'),
   'app/lists': unit('app/lists', 'cli/setup'),

@@ -264,9 +264,7 @@ function checkLinux(context: DoctorContext, findings: Findings): void {
   const { processes } = context
   if (processes === undefined) return
   const programs = ['keepalived', 'ucarp', 'conntrackd', 'vrrpd'].filter(
-    (name) =>
-      processes.some(({ command }) => new RegExp(`^(?:\\S*/)?${name}(?:\\s|$)`).test(command)) ||
-      findProgram(processes, name).length > 0,
+    (name) => findProgram(processes, name).length > 0,
   )
   const shares = programs.filter((name) => name !== 'conntrackd')
   if (shares.length === 0) {

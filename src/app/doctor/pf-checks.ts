@@ -321,11 +321,10 @@ async function checkLog(
   const [spamlogd] = findProgram(context.processes, 'spamlogd')
   const watched = spamlogd && (optionValue(spamlogd.words, 'l') ?? 'pflog0')
   if (watched !== undefined && !logTo.includes(watched)) {
-    const command = {
-      openbsd: `rcctl set spamdctl_spamlogd flags "-l ${logTo[0]}"; rcctl restart spamdctl_spamlogd`,
-      freebsd: `sysrc spamdctl_spamlogd_pflog_if=${logTo[0]}; service spamdctl_spamlogd restart`,
-      linux: `spamlogd -l ${logTo[0]}`,
-    }[probe.system]
+    const command =
+      probe.system === 'freebsd'
+        ? `sysrc spamdctl_spamlogd_pflog_if=${logTo[0]}; service spamdctl_spamlogd restart`
+        : `rcctl set spamdctl_spamlogd flags "-l ${logTo[0]}"; rcctl restart spamdctl_spamlogd`
     const text = `the rules log to ${logTo.join(', ')}, but spamlogd watches ${watched}`
     findings.error('pf.pflog', text, command)
   }

@@ -740,6 +740,8 @@ const PF: BrokenGateway[] = [
 ]
 
 const RULESET = 'nft -j -t list ruleset'
+/** The port of the rules that log; what follows it is put back. */
+const LOGGED_PORT = /"right": 25(\}\}, \{"match": \{"op": "in", "left": \{"ct")/g
 
 const NFT: BrokenGateway[] = [
   {
@@ -914,6 +916,12 @@ const NFT: BrokenGateway[] = [
     name: 'no rule logs',
     break: ({ probe }) =>
       probe.edit(RULESET, /\{"log": \{[^}]*\}\}/g, '{"counter": {"packets": 0, "bytes": 0}}'),
+    finding: { id: 'nft.log', level: 'error', message: 'no rule logs mail connections', fix: 'group 25' },
+  },
+  {
+    system: 'linux',
+    name: 'the rules log other connections alone',
+    break: ({ probe }) => probe.edit(RULESET, LOGGED_PORT, '"right": 80$1'),
     finding: { id: 'nft.log', level: 'error', message: 'no rule logs mail connections', fix: 'group 25' },
   },
   {

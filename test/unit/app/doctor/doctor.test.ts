@@ -36,6 +36,25 @@ test.for(['openbsd', 'linux'] as const)('exceptions that are in order are no war
   ])
 })
 
+test('what is in order is named', async () => {
+  const { findings } = await (await healthyScene('linux', parent)).run()
+  const told = findings.filter(({ level }) => level === 'ok').map(({ id, message }) => `${id}: ${message}`)
+  expect(told).toEqual(
+    expect.arrayContaining([
+      'spamd: spamd listens on 0.0.0.0 port 8025, :: port 8025',
+      'failover: keepalived shares an address with another gateway',
+    ]),
+  )
+})
+
+test('rules that log every port log mail as well', async () => {
+  const scene = await healthyScene('linux', parent)
+  const port = /\{"match": [^[\]]*?"right": 25\}\}, (?=\{"match": \{"op": "in", "left": \{"ct")/g
+  scene.probe.edit('nft -j -t list ruleset', port, '')
+  const { findings } = await scene.run()
+  expect(findings.filter(({ id }) => id === 'nft.log').map(({ level }) => level)).toEqual(['ok'])
+})
+
 describe('what is broken is told', () => {
   test.for(BROKEN_GATEWAYS)('$system: $name', async ({ system, break: breakIt, finding }) => {
     const scene = await healthyScene(system, parent)

@@ -157,6 +157,17 @@ describe('an address', () => {
       },
     ],
     [
+      'that is white, but not yet in the filter, while spamd does not answer: it scans every minute',
+      '203.0.113.9',
+      { entries: [host('WHITE', '203.0.113.9')] },
+      {
+        state: 'waits',
+        sentence: 'it passes after the next scan, within 60 seconds',
+        changesSec: TEST_NOW + 60,
+        command: 'spamdctl doctor, if this does not change',
+      },
+    ],
+    [
       'that only the filter holds',
       '203.0.113.9',
       { loaded: [], tables: ['spamd-white'] },

@@ -260,6 +260,9 @@ describe('with a second gateway', () => {
     expect(read('etc/default/spamd-pull')).toBe('PEERS="172.16.0.2"\n')
     expect(read('etc/systemd/system/spamd-pull.service')).toMatch(/^Before=keepalived\.service/m)
     expect(existsSync(join(root, 'etc/systemd/system/spamd-pull.path'))).toBe(true)
+    const modeOf = (path: string) => statSync(join(root, path)).mode & 0o777
+    for (const path of ['etc/default/spamd-pull', 'etc/systemd/system/spamd-pull.service'])
+      expect([path, modeOf(path)]).toEqual([path, 0o644])
     expect(out).toMatch(/^systemctl enable --now spamd-pull\.path /m)
     expect(out).toMatch(/^systemctl enable spamd-pull\.service /m)
   })
