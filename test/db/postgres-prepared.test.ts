@@ -1,5 +1,6 @@
 /** Statements that a connection keeps prepared: where it is ours alone, and never where they could get lost. */
 import { afterAll, describe, expect, test } from 'vitest'
+import { PgJournal } from '../../src/db/postgres/pg-journal.js'
 import { PgLink } from '../../src/db/postgres/pg-link.js'
 import { HAS_PGBOUNCER, PgBouncer } from '../support/pgbouncer.js'
 import { PostgresServer } from '../support/postgres-server.js'
@@ -37,6 +38,26 @@ test('a page that comes again and again is kept, one whose text has values of it
     expect(await link.readInOrder('test', page, ['', 5], { isPage })).toEqual([])
     expect(await link.read('test', (statements) => statements.rows(kept))).toEqual([[isPage ? 1 : 0]])
   }
+  await link.close()
+})
+
+test('a look at the journal is planned no more after a few, and its plan reads by the index of transactions', async () => {
+  const link = new PgLink(await server.createDatabase(), OPTIONS)
+  const journal = new PgJournal(link)
+  let position = (await journal.read(0, 0)).newest
+  for (let n = 0; n < 7; n += 1) position = (await journal.read(position, 10)).newest
+  const rows = await link.read('test', (statements) =>
+    statements.rows(
+      "SELECT generic_plans, name FROM pg_prepared_statements WHERE statement LIKE '%FROM spamd.journal%'",
+    ),
+  )
+  expect(rows).toEqual([[2, expect.any(String)]])
+  const plan = await link.read('test', (statements) =>
+    statements.rows(`EXPLAIN EXECUTE ${String(rows[0]![1])}('5:5:', 20000)`),
+  )
+  const scans = plan.flat().filter((line) => /Scan .*on journal/.test(line as string))
+  expect(scans).toHaveLength(2)
+  for (const scan of scans) expect(scan).toContain('Index Scan using journal_xid')
   await link.close()
 })
 
