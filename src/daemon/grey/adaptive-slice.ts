@@ -1,6 +1,7 @@
 /**
  * How many items a step takes at once, so that it lasts about as long as wanted: reckoned from what the last step took.
- * A step that took too long shrinks the next one at once; it grows again by doubling.
+ * A step that took too long shrinks the next one at once. It grows by doubling until one took too long, and slowly from then
+ * on: a step that a quiet moment made quick would else be followed by one of twice the time.
  */
 export interface SliceBounds {
   first: number
@@ -10,12 +11,16 @@ export interface SliceBounds {
 }
 
 /** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server, 100 ms at most. */
-export const STORE_SLICE: SliceBounds = { first: 50, smallest: 10, largest: 4000, targetMs: 20 }
+export const STORE_SLICE: SliceBounds = { first: 50, smallest: 10, largest: 4000, targetMs: 15 }
+
+/** Growth before and after the first step that took too long. */
+const [DOUBLE, SLOWLY] = [2, 1.25]
 
 /** The size of the next step. */
 export class AdaptiveSlice {
   readonly #bounds: SliceBounds
   #size: number
+  #growth = DOUBLE
 
   constructor(bounds: SliceBounds) {
     this.#bounds = bounds
@@ -30,9 +35,11 @@ export class AdaptiveSlice {
   note(count: number, tookMs: number): void {
     const { smallest, largest, targetMs } = this.#bounds
     const fitting = Math.floor((count * targetMs) / Math.max(tookMs, 1))
-    if (tookMs > targetMs) this.#size = Math.max(smallest, Math.min(this.#size, fitting))
-    else if (count >= this.#size) {
-      this.#size = Math.min(largest, this.#size * 2, Math.max(this.#size, fitting))
+    if (tookMs > targetMs) {
+      this.#size = Math.max(smallest, Math.min(this.#size, fitting))
+      this.#growth = SLOWLY
+    } else if (count >= this.#size) {
+      this.#size = Math.min(largest, Math.ceil(this.#size * this.#growth), Math.max(this.#size, fitting))
     }
   }
 }

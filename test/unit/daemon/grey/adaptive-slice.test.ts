@@ -4,23 +4,27 @@ import { AdaptiveSlice, partsOf } from '../../../../src/daemon/grey/adaptive-sli
 const BOUNDS = { first: 100, smallest: 10, largest: 1000, targetMs: 50 }
 
 describe('the size of a slice', () => {
-  test('follows what the last one took: down at once, up by doubling', () => {
+  test('follows what the last one took: down at once, up by doubling, by a quarter once one was too slow', () => {
     const slice = new AdaptiveSlice(BOUNDS)
-    slice.note(100, 250)
+    slice.note(100, 5)
+    expect(slice.size).toBe(200)
+    slice.note(200, 40)
+    expect(slice.size).toBe(250)
+    slice.note(250, 625)
     expect(slice.size).toBe(20)
     slice.note(20, 50)
     expect(slice.size).toBe(20)
     slice.note(20, 5)
-    expect(slice.size).toBe(40)
-    slice.note(40, 40)
-    expect(slice.size).toBe(50)
+    expect(slice.size).toBe(25)
+    slice.note(25, 48)
+    expect(slice.size).toBe(26)
   })
 
   test('stays within its bounds', () => {
     const slice = new AdaptiveSlice(BOUNDS)
     slice.note(100, 60_000)
     expect(slice.size).toBe(10)
-    for (let step = 0; step < 20; step += 1) slice.note(slice.size, 0)
+    for (let step = 0; step < 40; step += 1) slice.note(slice.size, 0)
     expect(slice.size).toBe(1000)
   })
 
