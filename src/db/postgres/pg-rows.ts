@@ -23,8 +23,12 @@ export function netOf(ip: string): string {
 
 /** 128 bits that stand for HELO, sender and recipient, as the text of a uuid. */
 export function digestOf({ helo, from, to }: Tuple): string {
-  return hash('sha256', Buffer.from(`${helo}\0${from}\0${to}`, 'latin1'), 'hex').slice(0, 32)
+  const text = `${helo}\0${from}\0${to}`
+  // A text of ASCII is hashed as these same bytes, without copying it first.
+  return hash('sha256', IS_ASCII.test(text) ? text : Buffer.from(text, 'latin1'), 'hex').slice(0, 32)
 }
+
+const IS_ASCII = /^[\0-\x7f]*$/
 
 /** Text from the wire as the server takes it; throws TypeError for NUL and for what is no bytes. */
 export function wireText(text: string): string {
