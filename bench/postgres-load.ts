@@ -40,21 +40,38 @@ export function attempt(n: number, ip = addressOf(n)): TupleAttempt {
 export const attempts = (start: number, count: number): TupleAttempt[] =>
   Array.from({ length: count }, (_, n) => attempt(start + n))
 
-/** Seconds of processor time that the server has used, including processes that have ended. */
-export function serverSeconds({ pid }: PostgresServer): number {
-  const ticksOf = (path: string, fields: readonly number[]): number => {
-    try {
-      const words = readFileSync(path, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ')
-      return fields.reduce((sum, field) => sum + Number(words[field]), 0)
-    } catch {
-      return 0
-    }
+/** Fields of /proc/PID/stat behind the name, added up. */
+function ticksOf(path: string, fields: readonly number[]): number {
+  try {
+    const words = readFileSync(path, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    return fields.reduce((sum, field) => sum + Number(words[field]), 0)
+  } catch {
+    return 0
   }
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
-  const running = children.reduce((sum, child) => sum + ticksOf(`/proc/${child}/stat`, [11, 12]), 0)
-  return (running + ticksOf(`/proc/${pid}/stat`, [11, 12, 13, 14])) / TICKS
+}
+
+function childrenOf({ pid }: PostgresServer): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+}
+
+/** Seconds of processor time that the server has used, including processes that have ended. */
+export function serverSeconds(server: PostgresServer): number {
+  const running = childrenOf(server).reduce((sum, child) => sum + ticksOf(`/proc/${child}/stat`, [11, 12]), 0)
+  return (running + ticksOf(`/proc/${server.pid}/stat`, [11, 12, 13, 14])) / TICKS
+}
+
+/** The same of those processes that now serve clients: without the vacuum of what was removed before. */
+export function clientSeconds(server: PostgresServer): number {
+  const serving = childrenOf(server).filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('[local]')
+    } catch {
+      return false
+    }
+  })
+  return serving.reduce((sum, child) => sum + ticksOf(`/proc/${child}/stat`, [11, 12]), 0) / TICKS
 }
 
 /** Bytes of WAL written so far. */

@@ -8,7 +8,7 @@
  * goes ahead of everything else on the machine (chrt), but for making the tuples: nothing else gets more than a twentieth
  * of the processor meanwhile.
  */
-import { execFileSync, fork } from 'node:child_process'
+import { fork, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +27,7 @@ import { PostgresServer } from '../test/support/postgres-server.js'
 import {
   addressOf,
   type attempts,
+  clientSeconds,
   dialogues,
   nowSec,
   pause,
@@ -72,7 +73,8 @@ function goAhead(): void {
   const serverPid = String(server.pid)
   const children = readFileSync(`/proc/${serverPid}/task/${serverPid}/children`, 'utf8').trim().split(' ')
   for (const pid of [...readdirSync('/proc/self/task'), serverPid, ...children]) {
-    execFileSync('chrt', ['--rr', '-p', '5', pid])
+    // One of the server's may have ended since.
+    spawnSync('chrt', ['--rr', '-p', '5', pid])
   }
 }
 
@@ -326,7 +328,7 @@ async function followers(target: Store): Promise<void> {
   )
   const positions = await Promise.all(stores.map(async (store) => (await store.readJournal(0, 0)).newest))
   for (const activity of [0, 5]) {
-    const [startCpu, startMs] = [serverSeconds(server), performance.now()]
+    const [startCpu, startMs] = [clientSeconds(server), performance.now()]
     for (let round = 0; round < 40; round += 1) {
       const roundMs = performance.now()
       const edits = Array.from({ length: activity }, (_, n) => ({
@@ -342,7 +344,7 @@ async function followers(target: Store): Promise<void> {
       )
       await pause(Math.max(0, 500 - (performance.now() - roundMs)))
     }
-    const share = (serverSeconds(server) - startCpu) / ((performance.now() - startMs) / 1000)
+    const share = (clientSeconds(server) - startCpu) / ((performance.now() - startMs) / 1000)
     console.log(
       `${FOLLOWERS} followers among ${hostCount} addresses, ${activity * 2} changes a second: server ${fixed(share * 100)} % of a core`,
     )
