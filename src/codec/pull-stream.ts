@@ -156,10 +156,15 @@ export class PullDecoder {
 
 function headerOf(value: unknown): PullHeader | undefined {
   const { node, newest, nowSec, isWhole } = (value ?? {}) as Partial<PullHeader>
-  const isNode = node === null || Number.isSafeInteger(node)
-  if (!isNode || !Number.isSafeInteger(newest) || !Number.isSafeInteger(nowSec)) return undefined
+  const isNode = node === null || isWithin(node, 2 ** 32)
+  // As wide as the field of a message: a larger position would hide all that comes later.
+  if (!isNode || !isWithin(newest, 2 ** 48) || !Number.isSafeInteger(nowSec)) return undefined
   if (typeof isWhole !== 'boolean') return undefined
   return { node: node as number | null, newest: newest as number, nowSec: nowSec as number, isWhole }
+}
+
+function isWithin(value: unknown, end: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < end
 }
 
 function parseJson(text: string): unknown {
