@@ -86,6 +86,19 @@ test('a plain list comes whole, asked for with our name', async () => {
   expect(server.requests[0]?.headers['user-agent']).toBe('spamdctl/0.1.0')
 })
 
+test.each([
+  [404, 'the list has moved or is gone'],
+  [410, 'the list has moved or is gone'],
+  [400, undefined],
+  // Nobody asked whether it had changed.
+  [304, undefined],
+])('status %i is a failure, its hint: %s', async (status, hint) => {
+  const server = await serve((_request, response) => response.writeHead(status).end())
+  const error = await failureOf(fetchText({ method: 'http', location: server.host }))
+  expect([error.code, error.hint]).toEqual(['ERR_FEED_STATUS', hint])
+  expect(server.requests).toHaveLength(1)
+})
+
 test('404 is final, without a second request', async () => {
   const server = await serve((_request, response) => response.writeHead(404).end('<html>'))
   const error = await failureOf(fetchText({ method: 'http', location: server.host }))
