@@ -17,10 +17,16 @@ const TOTALS = `SELECT coalesce(sum(tuple_count), 0)::bigint, coalesce(sum(pool_
 const LENGTH = 'octet_length(helo) + octet_length(sender) + octet_length(recipient)'
 const WEIGHTS = `SELECT net, count(*), sum(${LENGTH})::bigint FROM spamd.tuples WHERE NOT is_removed GROUP BY net`
 const EVICT_SOURCES = 'SELECT net, evicted, pools, bytes FROM spamd.evict_sources($1, $2, $3, $4)'
-const EVICT_OLDEST = `WITH gone AS (
+/** So many more than are wanted are looked at, so that those that came back can be spared. */
+const SPARE_STRETCH = 1024
+const EVICT_OLDEST = `WITH oldest AS MATERIALIZED (
+    SELECT ip, digest, net, bcount > 1 AS came_back, expire, first FROM spamd.tuples
+      WHERE NOT is_removed AND ($2::boolean IS NULL OR $2 = ${IS_POOL_TUPLE}) ORDER BY expire, first LIMIT $1 + ${SPARE_STRETCH}),
+  chosen AS (SELECT * FROM oldest ORDER BY came_back, expire, first LIMIT $1),
+  gone AS (
     DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (
-      SELECT ip, digest, net FROM spamd.tuples
-        WHERE NOT is_removed AND ($2::boolean IS NULL OR $2 = ${IS_POOL_TUPLE}) ORDER BY expire, first LIMIT $1 FOR UPDATE SKIP LOCKED)
+      SELECT t.ip, t.digest, t.net FROM chosen JOIN spamd.tuples t USING (ip, digest, net)
+        WHERE NOT t.is_removed FOR UPDATE OF t SKIP LOCKED)
     RETURNING ${IS_POOL_TUPLE} AS is_pool, ${LENGTH} AS bytes)
   SELECT count(*), count(*) FILTER (WHERE is_pool), coalesce(sum(bytes), 0)::bigint FROM gone`
 

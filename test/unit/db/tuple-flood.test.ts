@@ -1,7 +1,7 @@
 /** Floods against the limits of tuples: who takes most loses first, and who waits keeps what he has. */
 import { describe, expect, test } from 'vitest'
 import type { Store, TupleAttempt } from '../../../src/db/store.js'
-import { attemptOf, NOW, POLICY, Scratch, sqliteTest } from '../../support/scratch-database.js'
+import { attemptOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const MAX_TUPLES = 2000
@@ -117,40 +117,35 @@ test('long texts of many, of whom nobody stands out, cost no more tuples than ar
 })
 
 // A server takes them by the index of their ends.
-sqliteTest(
-  'where nobody stands out, the oldest go, but for those that have come back, wherever they stand',
-  async () => {
-    const store = await scratch.store({ durability: 'normal' })
-    const entryOf = (net: number, n: number, first: number, bcount: number) => ({
-      ...{
-        kind: 'GREY' as const,
-        ip: `${net}.${n >> 8}.${n & 255}.1`,
-        helo: 'h',
-        from: '<a@b>',
-        to: '<c@d>',
-      },
-      ...{ first, pass: first + 14_400, expire: first + 14_400, bcount, pcount: 0 },
-    })
-    const numbers = Array.from({ length: 4800 }, (_, n) => n)
-    // A search looks at 4096 keys at a time: at first it finds nothing old that did not come back.
-    const returned = numbers.slice(0, 100).map((n) => entryOf(10, n, NOW, 2))
-    const others = numbers.slice(0, 100).map((n) => entryOf(99, n, NOW + 3600, 1))
-    const young = numbers.map((n) => entryOf(20, n, NOW + 10 ** 5, 1))
-    await store.upsertAll([[...returned, ...others, ...young]], { ifMissing: false, now: NOW })
-    const fresh = Array.from({ length: 30 }, (_, n) => attemptOf(`30.0.${n}.1`))
-    const limits = { ...policy, maxTuples: 5000 }
-    const { outcomes } = await store.recordAttempts(fresh, limits, NOW + 2 * 10 ** 5)
-    expect(outcomes.reduce((sum, { evictedCount }) => sum + evictedCount, 0)).toBe(30)
-    const missing = async (entries: readonly ReturnType<typeof entryOf>[]): Promise<number> =>
-      missingOf(
-        store,
-        entries.map((tuple) => ({ ...attemptOf(tuple.ip), tuple })),
-      )
-    expect([await missing(returned), await missing(others), await missingOf(store, fresh)]).toEqual([
-      0, 30, 0,
-    ])
-  },
-)
+test('where nobody stands out, the oldest go, but for those that have come back, wherever they stand', async () => {
+  const store = await scratch.store({ durability: 'normal' })
+  const entryOf = (net: number, n: number, first: number, bcount: number) => ({
+    ...{
+      kind: 'GREY' as const,
+      ip: `${net}.${n >> 8}.${n & 255}.1`,
+      helo: 'h',
+      from: '<a@b>',
+      to: '<c@d>',
+    },
+    ...{ first, pass: first + 14_400, expire: first + 14_400, bcount, pcount: 0 },
+  })
+  const numbers = Array.from({ length: 4800 }, (_, n) => n)
+  // A search looks at 4096 keys at a time: at first it finds nothing old that did not come back.
+  const returned = numbers.slice(0, 100).map((n) => entryOf(10, n, NOW, 2))
+  const others = numbers.slice(0, 100).map((n) => entryOf(99, n, NOW + 3600, 1))
+  const young = numbers.map((n) => entryOf(20, n, NOW + 10 ** 5, 1))
+  await store.upsertAll([[...returned, ...others, ...young]], { ifMissing: false, now: NOW })
+  const fresh = Array.from({ length: 30 }, (_, n) => attemptOf(`30.0.${n}.1`))
+  const limits = { ...policy, maxTuples: 5000 }
+  const { outcomes } = await store.recordAttempts(fresh, limits, NOW + 2 * 10 ** 5)
+  expect(outcomes.reduce((sum, { evictedCount }) => sum + evictedCount, 0)).toBe(30)
+  const missing = async (entries: readonly ReturnType<typeof entryOf>[]): Promise<number> =>
+    missingOf(
+      store,
+      entries.map((tuple) => ({ ...attemptOf(tuple.ip), tuple })),
+    )
+  expect([await missing(returned), await missing(others), await missingOf(store, fresh)]).toEqual([0, 30, 0])
+})
 
 test('keys of pools that all stand behind 4096 tuples of addresses keep within the limit', async () => {
   const store = await scratch.store({ durability: 'normal' })
