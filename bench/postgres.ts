@@ -354,7 +354,7 @@ async function followers(target: Store): Promise<void> {
 
 try {
   await timed(`${tupleCount} tuples made by the server`, fill)
-  if (process.env['AHEAD'] === '1') goAhead()
+  if (process.env.AHEAD === '1') goAhead()
   // A page of an index is logged whole at its first change behind a checkpoint; after so many tuples, most of them were.
   await floor(2 ** 31, 'right behind a checkpoint')
   await floor(2 ** 31 + 1e6, 'later')
