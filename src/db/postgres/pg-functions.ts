@@ -253,6 +253,7 @@ export const FUNCTIONS: readonly string[] = [
   ${CHANGED}
   END;`,
   ),
+  // Called by gateways of before tuples of addresses and of pools gave up apart; see pg-limits.ts.
   createFunction(
     'evict_sources',
     'nets text[], lows text[], highs text[], counts bigint[]',

@@ -15,8 +15,22 @@ import { type TupleBalance, textBytes } from './pg-writes.js'
 const TOTALS = `SELECT coalesce(sum(tuple_count), 0)::bigint, coalesce(sum(pool_count), 0)::bigint,
   coalesce(sum(text_bytes), 0)::bigint FROM spamd.totals`
 const LENGTH = 'octet_length(helo) + octet_length(sender) + octet_length(recipient)'
-const WEIGHTS = `SELECT net, count(*), sum(${LENGTH})::bigint FROM spamd.tuples WHERE NOT is_removed GROUP BY net`
-const EVICT_SOURCES = 'SELECT net, evicted, pools, bytes FROM spamd.evict_sources($1, $2, $3, $4)'
+const WEIGHTS = `SELECT net, ${IS_POOL_TUPLE}::int AS is_pool, count(*), sum(${LENGTH})::bigint FROM spamd.tuples
+  WHERE NOT is_removed GROUP BY net, is_pool`
+/** A network that stands in several ranges gives up no more than asked. */
+const EVICT_SOURCES = `WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) k(net, low, high, count)),
+  found AS MATERIALIZED (
+    SELECT x.*, w.count FROM wanted w CROSS JOIN LATERAL (
+      SELECT ip, digest, net, bcount > 1 AS came_back, first FROM spamd.tuples c
+      WHERE c.net = w.net AND ip >= w.low AND ip < w.high AND is_removed::int = 0 AND ${IS_POOL_TUPLE} = $5
+      ORDER BY bcount > 1, first LIMIT w.count FOR UPDATE SKIP LOCKED) x),
+  ranked AS (
+    SELECT ip, digest, net, count, row_number() OVER (PARTITION BY net ORDER BY came_back, first) AS place FROM found),
+  gone AS (
+    DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (SELECT ip, digest, net FROM ranked WHERE place <= count)
+    RETURNING net, ${LENGTH} AS bytes)
+  SELECT net, count(*), coalesce(sum(bytes), 0)::bigint FROM gone GROUP BY net`
 /** So many more than are wanted are looked at, so that those that came back can be spared. */
 const SPARE_STRETCH = 1024
 const EVICT_OLDEST = `WITH oldest AS MATERIALIZED (
@@ -47,11 +61,19 @@ interface Source {
   bytes: number
 }
 
+/** What networks have, tuples of addresses and of pools apart: neither makes room for the other. */
+interface Sources {
+  own: Map<string, Source>
+  pools: Map<string, Source>
+}
+type Kind = keyof Sources
+const KINDS: readonly Kind[] = ['own', 'pools']
+
 /** The limits as one store keeps them. */
 export class PgTupleLimits {
   readonly #link: PgLink
   #total: { balance: TupleBalance; readMs: number } | undefined
-  #sources: { byNet: Map<string, Source>; readMs: number } | undefined
+  #sources: (Sources & { readMs: number }) | undefined
 
   constructor(link: PgLink) {
     this.#link = link
@@ -65,10 +87,11 @@ export class PgTupleLimits {
     ] as const) {
       for (const tuple of tuples) {
         const bytes = sign * textBytes(tuple)
-        this.#add(netOf(tuple.ip), sign, bytes)
+        const isPool = isPoolTuple(tuple)
+        this.#add(isPool ? 'pools' : 'own', netOf(tuple.ip), sign, bytes)
         const balance = this.#total?.balance
         if (balance === undefined) continue
-        balance[isPoolTuple(tuple) ? 'pools' : 'count'] += sign
+        balance[isPool ? 'pools' : 'count'] += sign
         balance.bytes += bytes
       }
     }
@@ -97,15 +120,26 @@ export class PgTupleLimits {
         pools: this.#total!.balance.pools - policy.maxTuples - evicted.pools,
         bytes: this.#total!.balance.bytes - maxBytes - evicted.bytes,
       })
-      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself. A network
-      // gives up both, oldest first, so that one round may leave some of a kind over.
+      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself, and
+      // only what is of the kind that is too many makes room.
+      const fair = fairWeight(policy.maxTuples)
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
         const { count, pools, bytes } = over()
-        const excess = { count: Math.max(0, count) + Math.max(0, pools), bytes }
-        if (excess.count <= 0 && bytes <= 0) break
-        const wanted = this.#choose(excess, fairWeight(policy.maxTuples))
-        if (wanted.size === 0) break
-        await this.#evictSources(statements, wanted, evicted)
+        const wanted =
+          count > 0
+            ? { own: this.#choose({ count, bytes: 0 }, fair, ['own']).own }
+            : pools > 0
+              ? { pools: this.#choose({ count: pools, bytes: 0 }, fair, ['pools']).pools }
+              : bytes > 0
+                ? this.#choose({ count: 0, bytes }, fair, KINDS)
+                : {}
+        const before = evicted.count + evicted.pools
+        for (const kind of KINDS) {
+          const ofKind = wanted[kind]
+          if (ofKind !== undefined && ofKind.size > 0)
+            await this.#evictSources(statements, kind, ofKind, evicted)
+        }
+        if (evicted.count + evicted.pools === before) break
       }
       const left = over()
       if (left.count > 0 || left.pools > 0 || left.bytes > 0) {
@@ -115,7 +149,7 @@ export class PgTupleLimits {
           MAX_EVICTED,
           Math.max(left.count, left.pools, Math.ceil(left.bytes / perTuple)),
         )
-        const ofPools = left.bytes > 0 ? null : left.count <= 0
+        const ofPools = left.count > 0 ? false : left.pools > 0 ? true : null
         const [row] = await statements.rows(EVICT_OLDEST, [limit, ofPools])
         note(evicted, row as unknown as [number, number, number])
         this.#sources = undefined
@@ -134,6 +168,7 @@ export class PgTupleLimits {
 
   async #evictSources(
     statements: Statements,
+    kind: Kind,
     wanted: ReadonlyMap<string, number>,
     evicted: TupleBalance,
   ): Promise<void> {
@@ -145,21 +180,29 @@ export class PgTupleLimits {
       ranges.map(({ low }) => low),
       ranges.map(({ high }) => high),
       ranges.map(({ count }) => count),
+      kind === 'pools',
     ])
-    for (const [net, count, pools, bytes] of rows as unknown as [string, number, number, number][]) {
-      note(evicted, [count, pools, bytes])
-      this.#add(net, -count, -bytes)
+    for (const [net, count, bytes] of rows as unknown as [string, number, number][]) {
+      note(evicted, [count, kind === 'pools' ? count : 0, bytes])
+      this.#add(kind, net, -count, -bytes)
     }
   }
 
-  /** How many tuples to take from each network: what stands above a level that is low enough, and not below the fair share. */
-  #choose(over: { count: number; bytes: number }, fair: number): Map<string, number> {
-    const heavy = [...this.#sources!.byNet]
-      .map(([net, { count, bytes }]) => ({
-        net,
-        count,
-        bytesEach: bytes / count,
-        each: TUPLE_OVERHEAD + bytes / count,
+  /**
+   * How many tuples to take from each network: what stands above a level that is low enough, and not below the
+   * fair share.
+   */
+  #choose(
+    over: { count: number; bytes: number },
+    fair: number,
+    kinds: readonly Kind[],
+  ): Record<Kind, Map<string, number>> {
+    const heavy = kinds
+      .flatMap((kind) => [...this.#sources![kind]].map(([net, source]) => ({ kind, net, ...source })))
+      .map((source) => ({
+        ...source,
+        bytesEach: source.bytes / source.count,
+        each: TUPLE_OVERHEAD + source.bytes / source.count,
       }))
       .filter(({ count, each }) => count * each > fair)
     const above = (level: number, { count, each }: { count: number; each: number }): number =>
@@ -179,22 +222,22 @@ export class PgTupleLimits {
       if (isEnough(middle)) low = middle
       else high = middle
     }
-    const wanted = new Map<string, number>()
+    const wanted = { own: new Map<string, number>(), pools: new Map<string, number>() }
     let [count, bytes] = [over.count, over.bytes]
     for (const source of heavy) {
       if (count <= 0 && bytes <= 0) break
       const needed = Math.max(count, bytes > 0 ? Math.ceil(bytes / Math.max(1, source.bytesEach)) : 0)
       const taken = Math.min(above(low, source), needed)
       if (taken === 0) continue
-      wanted.set(source.net, taken)
+      wanted[source.kind].set(source.net, taken)
       count -= taken
       bytes -= taken * source.bytesEach
     }
     return wanted
   }
 
-  #add(net: string, count: number, bytes: number): void {
-    const byNet = this.#sources?.byNet
+  #add(kind: Kind, net: string, count: number, bytes: number): void {
+    const byNet = this.#sources?.[kind]
     if (byNet === undefined) return
     const source = byNet.get(net) ?? { count: 0, bytes: 0 }
     source.count += count
@@ -212,10 +255,11 @@ export class PgTupleLimits {
   async #readSources(): Promise<void> {
     if (this.#sources !== undefined && performance.now() - this.#sources.readMs < WEIGHTS_LIFE_MS) return
     const rows = await this.#link.read('evictTuples', (statements) => statements.rows(WEIGHTS))
-    const byNet = new Map(
-      (rows as unknown as [string, number, number][]).map(([net, count, bytes]) => [net, { count, bytes }]),
-    )
-    this.#sources = { byNet, readMs: performance.now() }
+    const sources: Sources = { own: new Map(), pools: new Map() }
+    for (const [net, isPool, count, bytes] of rows as unknown as [string, 0 | 1, number, number][]) {
+      sources[isPool === 1 ? 'pools' : 'own'].set(net, { count, bytes })
+    }
+    this.#sources = { ...sources, readMs: performance.now() }
   }
 }
 

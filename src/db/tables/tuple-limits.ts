@@ -58,24 +58,30 @@ export class TupleLimits {
     const sources = this.#sourcesAt(now)
     // The heaviest is at the end, and goes back to where it belongs when it weighs less than the next.
     const fair = fairWeight(policy.maxTuples)
-    const heavy = sources.heavy(fair)
-    for (let top = heavy.pop(); top !== undefined && isOver(); top = heavy.pop()) {
-      const level = Math.max(fair, heavy.at(-1)?.weight ?? 0)
-      while (isOver()) {
-        const evicted = sources.evictFrom(top.source)
-        if (evicted === undefined) break
-        this.#tuples.noteRemoved(evicted)
-        if (isOfPool(evicted)) poolCount -= 1
-        else count -= 1
-        bytes -= textBytesOf(evicted)
-        if (sources.weightOf(top.source) <= level) break
+    const relieve = (ofPools: boolean | undefined, isTooMuch: () => boolean): void => {
+      const heavy = isTooMuch() ? sources.heavy(fair, ofPools) : []
+      for (let top = heavy.pop(); top !== undefined && isTooMuch(); top = heavy.pop()) {
+        const level = Math.max(fair, heavy.at(-1)?.weight ?? 0)
+        while (isTooMuch()) {
+          const evicted = sources.evictFrom(top.source)
+          if (evicted === undefined) break
+          this.#tuples.noteRemoved(evicted)
+          if (isOfPool(evicted)) poolCount -= 1
+          else count -= 1
+          bytes -= textBytesOf(evicted)
+          if (sources.weightOf(top.source) <= level) break
+        }
+        const weight = sources.weightOf(top.source)
+        if (weight > fair) insertByWeight(heavy, { source: top.source, weight })
       }
-      const weight = sources.weightOf(top.source)
-      if (weight > fair) insertByWeight(heavy, { source: top.source, weight })
     }
+    // Only what is of the kind that is too many makes room.
+    relieve(false, () => count > policy.maxTuples)
+    relieve(true, () => poolCount > policy.maxTuples)
+    relieve(undefined, () => bytes > maxBytes)
     while (isOver()) {
       const excess = Math.max(count - policy.maxTuples, poolCount - policy.maxTuples, 1)
-      const ofPools = bytes > maxBytes ? undefined : count <= policy.maxTuples
+      const ofPools = count > policy.maxTuples ? false : poolCount > policy.maxTuples ? true : undefined
       if (this.#evictOldest(excess, ofPools) === 0) break
       count = ages.total()
       poolCount = ages.totalPools()

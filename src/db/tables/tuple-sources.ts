@@ -1,3 +1,5 @@
+import type { Tuple } from '../../domain/entry.js'
+import { isPoolTuple } from '../../domain/pool-key.js'
 import { networkText, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
 import type { StoredTuple } from './stored-tuple.js'
@@ -20,16 +22,23 @@ export function fairWeight(maxTuples: number): number {
 const MAX_QUEUE = 4096
 const QUEUE_SHARE = 1 / 16
 
-const BY_ADDRESS = `SELECT CAST(ip AS BLOB), count(*), sum(octet_length(helo) + octet_length("from") + octet_length("to"))
-  FROM tuples GROUP BY ip`
+const BYTES = 'octet_length(helo) + octet_length("from") + octet_length("to")'
+const BY_ADDRESS = `SELECT CAST(ip AS BLOB), count(*), sum(${BYTES}), count(*) FILTER (WHERE helo = ''),
+  coalesce(sum(${BYTES}) FILTER (WHERE helo = ''), 0) FROM tuples GROUP BY ip`
+/** As `isPoolTuple` says. */
+const IS_POOL = `(helo = '' AND (instr(ip, '/') > 0 OR substr(ip, 1, 4) = 'spf:' OR ip = 'learn'))`
 const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from",
-  CAST("to" AS BLOB) AS "to", first, bcount FROM tuples WHERE ip >= ? AND ip < ?
-  ORDER BY bcount > 1, first LIMIT ?`
+  CAST("to" AS BLOB) AS "to", first, bcount FROM tuples
+  WHERE ip >= ? AND ip < ? AND ${IS_POOL} = ? ORDER BY bcount > 1, first LIMIT ?`
 const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
   AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
 
+/** Before the source of tuples that count for a pool: what an address has does not weigh there, nor the reverse. */
+const OF_POOLS = 'pool '
+
 /** A source and the size of its tuples in bytes. */
 export interface SourceWeight {
+  /** Of one kind of tuples alone: those of addresses, or those of pools. */
   source: string
   weight: number
 }
@@ -38,7 +47,8 @@ export interface SourceWeight {
 type Candidate = StoredTuple & { bcount: number }
 
 /**
- * How much space each source, the /24 or /64 of an address, uses among the tuples. Read from the table when
+ * How much space each source, the /24 or /64 of an address, uses among the tuples; those of addresses and of
+ * pools apart, as each kind has a limit of its own: a source must not lose what is not too many. Read from the table when
  * the limits are first reached and kept in memory from then on: below the limits it costs nothing.
  */
 export class TupleSources {
@@ -48,22 +58,31 @@ export class TupleSources {
 
   constructor(connection: Connection) {
     this.#connection = connection
-    for (const [ip, count, bytes] of connection.prepareRaw(BY_ADDRESS).iterate() as Iterable<
-      [Buffer, number, number]
-    >) {
-      this.#add(sourceOf(ip.toString('latin1')), count * TUPLE_OVERHEAD + bytes)
+    for (const [ip, count, bytes, bareCount, bareBytes] of connection
+      .prepareRaw(BY_ADDRESS)
+      .iterate() as Iterable<[Buffer, number, number, number, number]>) {
+      const address = ip.toString('latin1')
+      const isPool = isPoolTuple({ ip: address, helo: '' })
+      const [poolCount, poolBytes] = isPool ? [bareCount, bareBytes] : [0, 0]
+      const source = sourceOf(address)
+      this.#add(source, (count - poolCount) * TUPLE_OVERHEAD + bytes - poolBytes)
+      this.#add(OF_POOLS + source, poolCount * TUPLE_OVERHEAD + poolBytes)
     }
   }
 
   /** Tells of a tuple that was added, or with `sign` -1 removed. */
-  note(ip: string, textBytes: number, sign: 1 | -1): void {
-    this.#add(sourceOf(ip), sign * (TUPLE_OVERHEAD + textBytes))
+  note(tuple: Tuple, textBytes: number, sign: 1 | -1): void {
+    const source = sourceOf(tuple.ip)
+    this.#add(isPoolTuple(tuple) ? OF_POOLS + source : source, sign * (TUPLE_OVERHEAD + textBytes))
   }
 
-  /** Sources above their fair share, the heaviest last. */
-  heavy(fair: number): SourceWeight[] {
+  /** Sources above their fair share, the heaviest last; `ofPools` as in `isOfPools`, undefined is both. */
+  heavy(fair: number, ofPools: boolean | undefined): SourceWeight[] {
     const heavy: SourceWeight[] = []
-    for (const [source, weight] of this.#weights) if (weight > fair) heavy.push({ source, weight })
+    for (const [source, weight] of this.#weights) {
+      if (weight > fair && (ofPools === undefined || isOfPools(source) === ofPools))
+        heavy.push({ source, weight })
+    }
     return heavy.sort((one, other) => one.weight - other.weight)
   }
 
@@ -95,9 +114,11 @@ export class TupleSources {
     const count = Math.ceil(this.weightOf(source) / TUPLE_OVERHEAD)
     const limit = Math.min(MAX_QUEUE, Math.max(16, Math.ceil(count * QUEUE_SHARE)))
     const found: Candidate[] = []
-    for (const [from, to] of rangesOf(source)) {
-      const rows = this.#connection.prepare(IN_RANGE).all(from, to, limit) as Candidate[]
-      for (const row of rows) if (sourceOf(row.ip.toString('latin1')) === source) found.push(row)
+    const ofPools = isOfPools(source)
+    const network = ofPools ? source.slice(OF_POOLS.length) : source
+    for (const [from, to] of rangesOf(network)) {
+      const rows = this.#connection.prepare(IN_RANGE).all(from, to, Number(ofPools), limit) as Candidate[]
+      for (const row of rows) if (sourceOf(row.ip.toString('latin1')) === network) found.push(row)
     }
     // The next one to go is taken from the end.
     found.sort((one, other) => Number(other.bcount > 1) - Number(one.bcount > 1) || other.first - one.first)
@@ -109,6 +130,11 @@ export class TupleSources {
     if (sum <= 0) this.#weights.delete(source)
     else this.#weights.set(source, sum)
   }
+}
+
+/** True for the source of tuples that count for pools. */
+function isOfPools(source: string): boolean {
+  return source.startsWith(OF_POOLS)
 }
 
 /** The /24 or /64 of an address or network; what is neither stands for itself. */
@@ -123,7 +149,8 @@ export function sourceOf(ip: string): string {
 /** Where the addresses of a source are in the order of the texts; others may be among them. */
 export function rangesOf(source: string): [string, string][] {
   if (source.endsWith('.')) return [[source, `${source.slice(0, -1)}/`]]
-  if (!source.endsWith('/64')) return [[source, `${source}\0`]]
+  // Not NUL, which a server takes in no text; no name goes on with a control character.
+  if (!source.endsWith('/64')) return [[source, `${source} `]]
   const groups = groupsOf(source.slice(0, -3))
   const prefixes = [`${groups.join(':')}:`]
   // Zeros at the end of the network's part may be left out of the text.

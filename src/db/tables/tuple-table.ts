@@ -150,10 +150,10 @@ export class TupleTable {
     else this.ages.noteRemoved(first)
   }
 
-  #noteBytes({ ip, helo, from, to }: Tuple, sign: 1 | -1): void {
-    const bytes = helo.length + from.length + to.length
+  #noteBytes(tuple: Tuple, sign: 1 | -1): void {
+    const bytes = tuple.helo.length + tuple.from.length + tuple.to.length
     this.ages.noteBytes(sign * bytes)
-    this.sources?.note(ip, bytes, sign)
+    this.sources?.note(tuple, bytes, sign)
   }
 
   #columns(): string {
