@@ -2,7 +2,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Worker } from 'node:worker_threads'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createDatabase, openStore } from '../../src/db/open-store.js'
 import { openSqlite } from '../../src/db/sqlite-driver.js'
 import { QUICK_POLICY } from '../support/scratch-database.js'
@@ -133,6 +134,30 @@ test('tells of changes by others and of its own, and of a file that is gone', as
   rmSync(path)
   await expect.poll(() => alarmCount, { timeout: 30_000 }).toBeGreaterThan(before)
   await thread.close().catch(() => undefined)
+})
+
+test('what cannot be sent to the thread is refused, and takes no answer of another call', async () => {
+  createDatabase(path)
+  const thread = await openStoreInWorker(path, OPTIONS)
+  const unsendable = { ...attempt, mayPromote: (() => true) as unknown as boolean }
+  await expect(thread.recordAttempts([unsendable], QUICK_POLICY, NOW)).rejects.toThrow(/could not be cloned/)
+  const [count, clock] = await Promise.all([thread.tupleCount(), thread.readJournal(0, 0)])
+  expect(count).toBe(0)
+  expect(clock).toMatchObject({ newest: expect.any(Number) as number })
+  await thread.close()
+})
+
+test('an answer that cannot be read ends the thread, and every call is told', async () => {
+  createDatabase(path)
+  const sent = vi.spyOn(Worker.prototype, 'postMessage')
+  const thread = await openStoreInWorker(path, OPTIONS)
+  const asked = thread.tupleCount()
+  const worker = sent.mock.contexts.at(-1) as Worker
+  worker.emit('messageerror', new Error('broken'))
+  sent.mockRestore()
+  await expect(asked).rejects.toMatchObject({ code: 'ERR_DB_IO', message: 'broken' })
+  await expect(thread.tupleCount()).rejects.toMatchObject({ code: 'ERR_DB_IO' })
+  await expect(thread.close()).rejects.toMatchObject({ code: 'ERR_DB_IO' })
 })
 
 test('a lock is waited for in the thread alone, then told with code, reason and time', async () => {

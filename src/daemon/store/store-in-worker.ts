@@ -75,6 +75,11 @@ class StoreThread {
   constructor(watcher: StoreWatcher) {
     this.#watcher = watcher
     this.#worker.on('message', (message: StoreWorkerMessage) => this.#take(message))
+    // An answer that cannot be read: all others would be taken for the one before.
+    this.#worker.once('messageerror', (error) => {
+      this.#fail(reasonOf(error))
+      void this.end()
+    })
     this.#worker.once('error', (error) => this.#fail(reasonOf(error)))
     this.#worker.once('exit', () => this.#fail('the database thread has ended'))
   }
@@ -82,8 +87,9 @@ class StoreThread {
   ask(request: StoreWorkerRequest): Promise<unknown> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
+      // First: what cannot be sent gets no answer, and must not take that of the next question.
       this.#worker.postMessage(request)
+      this.#waiting.push({ resolve, reject })
     })
   }
 
