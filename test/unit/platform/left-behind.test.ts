@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, expect, test, vi } from 'vitest'
 import { startProcess } from '../../../src/platform/run-process.js'
 import { PATIENCE } from '../../support/patience.js'
+import { skipUnless } from '../../support/skip-unless.js'
 
 afterEach(() => vi.useRealTimers())
 
@@ -11,7 +12,7 @@ const statOf = (pid: number) =>
     .replace(/^.*\) /s, '')
     .split(' ')
 
-test.skipIf(process.platform !== 'linux')(
+test.skipIf(skipUnless(process.platform === 'linux', 'processes are found in /proc of Linux'))(
   'what left the group of a program and holds its pipes is waited for two seconds',
   async () => {
     const stop = new AbortController()
