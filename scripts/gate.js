@@ -2,8 +2,10 @@
 // `N passed, N failed` (and `, N skipped`): each check counts as one, and each test as one. A failure does not stop
 // the run, so that one run shows all failures. With arguments (`npm test -- test/unit/ip`), only these tests run.
 //
+// The native modules are compiled (scripts/setup.sh) while the checks run, which do without them.
+//
 // Tests that switch user start the programs as `nobody`, who can read neither a clone in /root nor one made under
-// umask 077. In that case the whole gate runs in a copy that everybody can read.
+// umask 077. In that case the tests run in a copy that everybody can read.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, utimesSync } from 'node:fs'
@@ -18,12 +20,11 @@ const words = process.argv.slice(2)
 // With it, every Node that a test starts reads a file of certificates first, which takes longer than most of them.
 delete process.env.NODE_EXTRA_CA_CERTS
 
-if (process.getuid?.() === 0 && !canNobodyRun(process.execPath, root)) {
-  process.exit(await runInReadableCopy())
-}
-
-const checks = words.length === 0 ? await runChecks() : []
-const tests = await runTests()
+const [checks] = await Promise.all([words.length === 0 ? runChecks() : [], finishSetup()])
+const tests =
+  process.getuid?.() === 0 && !canNobodyRun(process.execPath, root)
+    ? await runInReadableCopy()
+    : await runTests(process.execPath, root)
 const failedChecks = checks.filter(({ isGood }) => !isGood)
 
 console.log(
@@ -48,12 +49,21 @@ function canNobodyRun(node, checkout) {
   return ran.status === 0
 }
 
-/** Runs the gate in a copy of the checkout, and with a copy of this Node if others cannot read that either. */
+/** Ends with an error if the native modules cannot be compiled: nearly every test needs them. */
+async function finishSetup() {
+  const child = spawn('sh', ['scripts/setup.sh'], { cwd: root, stdio: 'inherit' })
+  const [code] = await once(child, 'close')
+  if (code === 0) return
+  console.log('scripts/setup.sh failed: no test was run\n0 passed, 1 failed')
+  process.exit(1)
+}
+
+/** Runs the tests in a copy of the checkout, and with a copy of this Node if others cannot read that either. */
 async function runInReadableCopy() {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-checkout-'))
   try {
     const copy = join(folder, 'spamdctl')
-    console.log(`nobody cannot read ${root}: the gate runs in ${copy}`)
+    console.log(`nobody cannot read ${root}: the tests run in ${copy}`)
     cpSync(root, copy, {
       recursive: true,
       verbatimSymlinks: true,
@@ -63,7 +73,7 @@ async function runInReadableCopy() {
     chmodSync(folder, 0o755)
     // What is built must not look older than its sources: packing it would build it anew, under tests that run it.
     const now = new Date()
-    utimesSync(join(copy, 'dist/.built'), now, now)
+    for (const stamp of ['.sources', '.built']) utimesSync(join(copy, 'dist', stamp), now, now)
     let node = process.execPath
     if (!canNobodyRun(node, copy)) {
       node = join(folder, 'node')
@@ -72,13 +82,7 @@ async function runInReadableCopy() {
     }
     if (!canNobodyRun(node, copy))
       throw new Error(`nobody cannot read ${copy}: set TMPDIR to a folder that all can enter`)
-    const child = spawn(node, [join(copy, 'scripts/gate.js'), ...words], {
-      cwd: copy,
-      stdio: 'inherit',
-      env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` },
-    })
-    const [code] = await once(child, 'close')
-    return code ?? 1
+    return await runTests(node, copy)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -113,16 +117,20 @@ async function runCheck(name) {
 }
 
 /** Runs vitest; its reporter (test/support/count-reporter.ts) writes the counts to a file. */
-async function runTests() {
+async function runTests(node, checkout) {
   const folder = mkdtempSync(join(tmpdir(), 'spamdctl-gate-'))
   const countFile = join(folder, 'counts.json')
-  const require = createRequire(import.meta.url)
+  const require = createRequire(join(checkout, 'package.json'))
   const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs')
   try {
-    const child = spawn(process.execPath, [vitest, 'run', ...words], {
-      cwd: root,
+    const child = spawn(node, [vitest, 'run', ...words], {
+      cwd: checkout,
       stdio: 'inherit',
-      env: { ...process.env, SPAMDCTL_COUNT_FILE: countFile },
+      env: {
+        ...process.env,
+        SPAMDCTL_COUNT_FILE: countFile,
+        PATH: `${dirname(node)}:${process.env.PATH}`,
+      },
     })
     const [code] = await once(child, 'close')
     const counts = readCounts(countFile)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes this checkout ready to run and to test. Safe to run again: a second run finds everything in place and
-# ends at once. npm calls it before `npm start` and `npm test`.
+# ends at once. npm calls it before `npm start` and `npm test`. With --sources it leaves out what takes long and is
+# needed to run the programs only: the native modules and the lab; `npm test` compiles these beside its checks.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -82,24 +83,31 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 ||
   exit 1
 }
 
+only_sources=''
+if [ "${1:-}" = --sources ]; then only_sources=1; fi
+
 # The mail servers of the quick lab stories: unpacked, not installed, while the native modules are compiled. Without
 # them (no root, no network), the stories are skipped and say so.
 lab=''
-if [ "$(id -u)" -eq 0 ]; then
+if [ "$(id -u)" -eq 0 ] && [ -z "$only_sources" ]; then
   sh scripts/setup-lab.sh &
   lab=$!
 fi
 
-# node_modules is up to date if it was made from this lock file for this Node.
-stamp=node_modules/.spamdctl-setup
-own_modules=src/platform/native/build/Release
-built=$own_modules/user_ids.node
-if [ "$(uname -s)" = Linux ]; then built=$own_modules/nft_generation.node; fi
+# node_modules is up to date if it was made from this lock file for this Node; the modules if they were compiled in it.
 want="$(node -p 'process.version + process.platform + process.arch') $(cksum <package-lock.json)"
-if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e "$built" ]; then
+is_done() { [ "$(cat "node_modules/.spamdctl-$1" 2>/dev/null || true)" = "$want" ]; }
+if ! is_done packages; then
   say 'installing the npm packages'
-  # The native modules are compiled if no prebuilt ones can be fetched. If Node's headers are installed with it, no
-  # download from nodejs.org is needed for that.
+  npm ci --ignore-scripts --no-audit --no-fund >&2
+  printf '%s' "$want" >node_modules/.spamdctl-packages
+fi
+
+# The native modules are compiled if no prebuilt ones can be fetched. SQLite is one file that takes one core a minute and
+# a half: this goes on while the sources are built.
+compile_modules() {
+  say 'installing the native modules'
+  # If Node's headers are installed with it, no download from nodejs.org is needed for that.
   headers=$(node scripts/find-node-headers.js)
   if [ -n "$headers" ]; then export npm_package_config_node_gyp_nodedir="$headers"; fi
   # Node 24 needs it at once (object-wrap.h says why); compiled without it, better-sqlite3 would be compiled twice.
@@ -107,17 +115,33 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$want" ] || [ ! -e "$built" ]; th
   *[[:space:]]*) ;;
   *) export CXXFLAGS="${CXXFLAGS:-} -include $PWD/src/platform/native/object-wrap.h" ;;
   esac
-  # Each native module is compiled by as many processes as there are cores.
-  JOBS=max npm ci --no-audit --no-fund >&2
-  printf '%s' "$want" >"$stamp"
+  # Others that have an install script need it for speed only, or are optional.
+  JOBS=max npm rebuild better-sqlite3 >&2
+  JOBS=max npm rebuild pcap >&2 || say 'pcap cannot be compiled: spamlogd runs tcpdump instead'
+  npm run --silent install >&2
+  printf '%s' "$want" >node_modules/.spamdctl-modules
+}
+own_modules=src/platform/native/build/Release
+built=$own_modules/user_ids.node
+if [ "$(uname -s)" = Linux ]; then built=$own_modules/nft_generation.node; fi
+modules=''
+if [ -z "$only_sources" ] && { ! is_done modules || [ ! -e "$built" ]; }; then
+  compile_modules &
+  modules=$!
 fi
 
 # The build is up to date if nothing in it is older than a source.
-if [ ! -f dist/.built ] || [ -n "$(find src commands scripts package.json tsconfig.json -newer dist/.built -print | head -n 1)" ]; then
+if [ ! -f dist/.sources ] || [ -n "$(find src commands scripts package.json tsconfig.json -newer dist/.sources -print | head -n 1)" ]; then
   say 'building'
   rm -rf dist
-  npm run --silent build >&2
-  touch dist/.built
+  npm run --silent build:sources >&2
+  touch dist/.sources
 fi
 
+[ -z "$modules" ] || wait "$modules"
+# Bundles come with V8's cache of what a run compiled: the programs must run.
+if [ -z "$only_sources" ] && { [ ! -f dist/.built ] || [ -n "$(find dist/.sources -newer dist/.built -print)" ]; }; then
+  npm run --silent build:bundles >&2
+  touch dist/.built
+fi
 if [ -n "$lab" ] && ! wait "$lab"; then say 'the lab is not complete: its stories will be skipped'; fi
