@@ -353,7 +353,7 @@ describe('many processes', () => {
         expect(found.size).toBeGreaterThanOrEqual(diesInPiece * pieceKeys)
         expect(found.size).toBeLessThanOrEqual((diesInPiece + 1) * pieceKeys)
       }
-      // The store alone is killed 200 times by test/unit/db/faults.test.ts.
+      // The store alone is killed 120 times by test/unit/db/faults.test.ts.
       for (let index = 0; index < 3 * (pieces.length + 1); index += 3) {
         await Promise.all([0, 1, 2].map((offset) => runOnce(index + offset)))
       }

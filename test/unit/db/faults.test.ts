@@ -61,7 +61,7 @@ const ipOf = (n: number): string => `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n
 
 describe('kill -9', () => {
   /** In tests of their own: a loaded machine needs more than a second for a round. */
-  const ROUNDS = 50
+  const ROUNDS = 30
   const LANES = 2
   const BATCH = 500
   const FRESH_FROM = 20_000
