@@ -58,18 +58,22 @@ interface Ended {
   stderr: string
 }
 
+function environmentOf(changes: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env.PATH,
+    SPAMD_CONF: join(folder, 'spamd.conf'),
+    SPAMD_STATE_DIR: join(folder, 'state'),
+    SPAMD_CFG_PORT: String(listener.port),
+    SPAMD_FIREWALL: 'none',
+    SPAMD_FEED_USER: 'nobody',
+    ...changes,
+  }
+}
+
 async function run(args: string[] = [], changes: NodeJS.ProcessEnv = {}): Promise<Ended> {
   const child = spawn(process.execPath, [BIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      SPAMD_CONF: join(folder, 'spamd.conf'),
-      SPAMD_STATE_DIR: join(folder, 'state'),
-      SPAMD_CFG_PORT: String(listener.port),
-      SPAMD_FIREWALL: 'none',
-      SPAMD_FEED_USER: 'nobody',
-      ...changes,
-    },
+    env: environmentOf(changes),
   })
   let stdout = ''
   let stderr = ''
@@ -213,15 +217,7 @@ describe.skipIf(!isRoot)('a signal', () => {
   ) {
     const child = spawn(process.execPath, [BIN, ...args], {
       stdio: 'ignore',
-      env: {
-        PATH: process.env.PATH,
-        SPAMD_CONF: join(folder, 'spamd.conf'),
-        SPAMD_STATE_DIR: join(folder, 'state'),
-        SPAMD_CFG_PORT: String(listener.port),
-        SPAMD_FIREWALL: 'none',
-        SPAMD_FEED_USER: 'nobody',
-        ...changes,
-      },
+      env: environmentOf(changes),
     })
     const ended = once(child, 'exit')
     await vi.waitFor(() => expect(existsSync(reached)).toBe(true), PATIENCE)

@@ -5,23 +5,16 @@ import { packStamp } from '../tables/marks-codec.js'
 import { isForgotten, isTransient } from './pg-error.js'
 import { appendEverything } from './pg-journal.js'
 import { netOf, wireText } from './pg-rows.js'
+import { HOST_COLUMNS } from './pg-schema.js'
 import type { PgTransactions } from './pg-transactions.js'
 
-/** Columns of an address that is nothing but WHITE, with the types of their arrays. */
+/** Of `HOST_COLUMNS`: what an address has that is nothing but WHITE, beside its kind. */
+const WHITE_COLUMNS = /^(?:first|pass|expire|bcount|pcount|(?:reset|grant|white)_(?:at|node))$/
+/** Columns with the types of their arrays, in the order of `arraysOf`. */
 const COLUMNS = [
   ['net', 'text'],
   ['ip', 'text'],
-  ['first', 'bigint'],
-  ['pass', 'bigint'],
-  ['expire', 'bigint'],
-  ['bcount', 'bigint'],
-  ['pcount', 'bigint'],
-  ['reset_at', 'bigint'],
-  ['reset_node', 'bigint'],
-  ['grant_at', 'bigint'],
-  ['grant_node', 'bigint'],
-  ['white_at', 'bigint'],
-  ['white_node', 'bigint'],
+  ...HOST_COLUMNS.filter(([name]) => WHITE_COLUMNS.test(name)),
 ] as const
 const INSERT = `INSERT INTO spamd.hosts (kind, ${COLUMNS.map(([name]) => name).join(', ')})
   SELECT 'WHITE', ${COLUMNS.map(([, type], index) => `unnest($${index + 1}::${type}[])`).join(', ')}`
