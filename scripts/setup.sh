@@ -130,8 +130,13 @@ if [ -z "$only_sources" ] && { ! is_done modules || [ ! -e "$built" ]; }; then
   modules=$!
 fi
 
-# The build is up to date if nothing in it is older than a source.
-if [ ! -f dist/.sources ] || [ -n "$(find src commands scripts package.json tsconfig.json -newer dist/.sources -print | head -n 1)" ]; then
+# The build is up to date if no source is newer. The native modules are not part of it: they are compiled into a folder
+# among the sources, and while this runs.
+newer_sources() {
+  find src commands scripts package.json tsconfig.json -path src/platform/native/build -prune \
+    -o ! -path src/platform/native -newer dist/.sources -print
+}
+if [ ! -f dist/.sources ] || [ -n "$(newer_sources | head -n 1)" ]; then
   say 'building'
   rm -rf dist
   npm run --silent build:sources >&2

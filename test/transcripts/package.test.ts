@@ -1,6 +1,6 @@
 /** What `npm pack` makes: a package whose programs start and whose manual pages are found. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../support/program-run.js'
@@ -13,6 +13,9 @@ const declared = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   man: string[]
   scripts: Record<string, string>
 }
+
+/** The folder of the build; a build anew makes another one. */
+const builtBefore = statSync(join(root, 'dist')).ino
 
 beforeAll(() => {
   const packed = spawnSync('npm', ['pack', '--silent', '--pack-destination', folder], {
@@ -65,7 +68,8 @@ describe('the package', () => {
     expect(existsSync(join(unpacked, 'test'))).toBe(false)
   })
 
-  test('is built before it is packed', () => {
+  test('is built before it is packed, but not anew: other tests run these programs', () => {
     expect(declared.scripts.prepack).toBe('sh scripts/setup.sh')
+    expect(statSync(join(root, 'dist')).ino).toBe(builtBefore)
   })
 })
