@@ -47,9 +47,12 @@ export async function loadSelection(loading: Loading): Promise<void> {
   await holdCounted(loading, counts, newCounts)
 }
 
-async function loadReleases({ statements, selection, draft }: Loading): Promise<void> {
+async function loadReleases({ statements, selection, draft, clock }: Loading): Promise<void> {
   if (selection.releases !== true) return
-  for (const held of await readReleases(statements)) draft.holdRelease(held.entry.id, held)
+  for (const held of await readReleases(statements)) {
+    clock.observe(held.stamp)
+    draft.holdRelease(held.entry.id, held)
+  }
 }
 
 async function loadHosts({ statements, selection, draft, locks, clock }: Loading): Promise<void> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Store, SyncPeer } from '../../../src/db/store.js'
 import type { MergeRecord } from '../../../src/domain/decide-merge.js'
 import type { Entry, EntryKey } from '../../../src/domain/entry.js'
+import { compareStamps, type Stamp } from '../../../src/domain/stamp.js'
 import {
   attemptOf,
   entriesOf,
@@ -248,6 +249,80 @@ describe('merging another gateway', () => {
     await expect(other.merge(broken, { ...FROM, peer: { ...peer, position: 10 } }, NOW)).rejects.toThrow()
     expect((await other.syncState()).peers).toEqual([peer])
   })
+})
+
+const TIMES = { first: NOW, pass: NOW, expire: NOW + 9000, bcount: 1, pcount: 0 }
+const DELETED: Entry[] = [
+  { kind: 'WHITE', ip: '192.0.2.1', ...TIMES },
+  { kind: 'SPAMTRAP', address: 'trap@example.org', first: NOW },
+  { kind: 'GREY', ...attemptOf('192.0.2.7').tuple, ...TIMES },
+  { kind: 'POOL', ip: '198.51.100.0/24', pool: 'spf:example.org', ...TIMES },
+]
+
+describe('a process whose clock is behind that of another one of the same database', () => {
+  test.each(DELETED)('deletes later than that one did ($kind)', async (entry) => {
+    const ahead = await scratch.store()
+    const behind = await scratch.open(ahead.location)
+    const key: EntryKey =
+      entry.kind === 'SPAMTRAP' ? { kind: 'spamtrap', address: entry.address } : keyOf(entry)
+    const stamps: Stamp[] = []
+    for (const [store, now] of [
+      [ahead, NOW + 200],
+      [behind, NOW],
+    ] as const) {
+      await store.upsert([entry], { ifMissing: false, now })
+      await store.edit([{ operation: 'delete', key }], now)
+      stamps.push(stampOf((await store.readRecords([key]))[0]!))
+    }
+    expect(compareStamps(stamps[1], stamps[0])).toBeGreaterThan(0)
+  })
+
+  test('changes a release later than that one did', async () => {
+    const ahead = await scratch.store()
+    const behind = await scratch.open(ahead.location)
+    const release = { kind: 'RELEASE', id: 'k3x9', from: 'example.org', scope: 'address', used: 0 } as const
+    const made = { ...release, first: NOW, expire: NOW + 3600 }
+    await ahead.editReleases([{ operation: 'make', release: made }], NOW + 200)
+    const [before] = await ahead.readRecords([{ kind: 'release', id: 'k3x9' }])
+    await behind.editReleases([{ operation: 'cancel', id: 'k3x9' }], NOW)
+    const [after] = await behind.readRecords([{ kind: 'release', id: 'k3x9' }])
+    expect(compareStamps(stampOf(after!), stampOf(before!))).toBeGreaterThan(0)
+  })
+})
+
+function keyOf(entry: Exclude<Entry, { kind: 'SPAMTRAP' }>): EntryKey {
+  const { ip } = entry
+  if (entry.kind === 'GREY') return { kind: 'tuple', ip, helo: entry.helo, from: entry.from, to: entry.to }
+  return { kind: entry.kind === 'POOL' ? 'pool' : 'host', ip }
+}
+
+/** When what is gone, or a release, was changed. */
+function stampOf(record: MergeRecord): Stamp {
+  switch (record.kind) {
+    case 'host':
+      return record.registers.reset!
+    case 'tuple':
+      return record.state.epoch!
+    case 'pool':
+      return record.reset!
+    default:
+      return record.stamp
+  }
+}
+
+test('what is known of gateways only grows, and whoever knows no name keeps the one on record', async () => {
+  const store = await scratch.store()
+  const peer: SyncPeer = { node: 7, name: 'gw1', position: 9, newest: 19, number: 4, heard: NOW }
+  const other: SyncPeer = { node: 8, name: 'gw2', position: 1, newest: 2, number: 3, heard: NOW + 1 }
+  await store.saveSyncPeers([peer, other], NOW)
+  expect((await store.syncState()).peers).toEqual([peer, other])
+  const pulled = { node: 7, name: '', position: 10, newest: 18, number: 5, heard: NOW - 1 }
+  const renamed = { node: 8, name: 'gw3', position: 0, newest: 3, number: 2, heard: NOW + 2 }
+  await store.saveSyncPeers([pulled, renamed], NOW)
+  expect((await store.syncState()).peers).toEqual([
+    { node: 7, name: 'gw1', position: 10, newest: 19, number: 5, heard: NOW },
+    { node: 8, name: 'gw3', position: 1, newest: 3, number: 3, heard: NOW + 2 },
+  ])
 })
 
 describe('marks of deletions', () => {
