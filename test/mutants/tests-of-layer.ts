@@ -44,7 +44,7 @@ const COMMANDS = ['cli/allow', 'cli/init', 'cli/operations', 'cli/release', 'cli
  */
 const OWN: Readonly<Record<string, readonly string[]>> = {
   domain: unit('domain', 'db'),
-  'db/postgres': ['test/db/'],
+  'db/postgres': ['test/db/', 'test/unit/db/postgres-'],
   app: unit('app', 'metrics', 'daemon/checks', 'daemon/sync', ...COMMANDS),
   'app/allow': unit('app/allow', 'cli/allow', 'daemon/checks'),
   'app/database': [...unit('app/database', 'cli/spamdb', 'cli/operations'), 'test/db/move-database'],
