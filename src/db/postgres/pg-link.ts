@@ -42,6 +42,8 @@ const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
 const IN_ORDER = `BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off;
   SET LOCAL plan_cache_mode = force_generic_plan`
+/** Several processes of the server, each with a whole part: not one part by all of them, whose rows would have to be merged again. */
+const IN_PARALLEL = `${IN_ORDER}; SET LOCAL parallel_setup_cost = 0; SET LOCAL enable_gathermerge = off`
 /** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */
@@ -105,16 +107,17 @@ export class PgLink {
 
   /**
    * Rows of a query in the order of an index: the server sorts nothing, also where it has no statistics of a new table and
-   * would rather sort all of it for each page. One that comes again for the next page, `isPage`, is planned once.
+   * would rather sort all of it for each page. One that comes again for the next page, `isPage`, is planned once. Parts of
+   * one that is a union, `isParallel`, are made at the same time.
    */
   readInOrder(
     call: string,
     sql: string,
     values: readonly unknown[],
-    { isPage }: { isPage: boolean },
+    { isPage, isParallel = false }: { isPage: boolean; isParallel?: boolean },
   ): Promise<Row[]> {
     return this.read(call, async (statements) => {
-      const begun = quiet(statements.run(IN_ORDER))
+      const begun = quiet(statements.run(isParallel ? IN_PARALLEL : IN_ORDER))
       const rows = quiet((isPage ? statements.pages : statements.rows)(sql, values))
       // Ends the transaction also behind an error.
       const ended = quiet(statements.run('COMMIT'))

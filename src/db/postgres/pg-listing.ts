@@ -8,6 +8,7 @@ import { EntrySorter } from '../listing/sorted-listing.js'
 import { readAhead } from '../read-ahead.js'
 import { openSqlite } from '../sqlite-driver.js'
 import type { EntryCounts, LineForm } from '../store.js'
+import { type LineKind, LineParts, linesSql, type PartBounds } from './pg-line-parts.js'
 import type { PgLink, Row } from './pg-link.js'
 import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
@@ -56,22 +57,17 @@ export async function readPage(
   }
 }
 
-/** The lines of CLASSIC_SQL with their ends: one call joins all fields in half the time of an operator for each. */
-const SERVER_LINES = {
-  WHITE: `concat('WHITE|', ip, '|||', first, '|', pass, '|', expire, '|', bcount, '|', pcount, chr(10))`,
-  TRAPPED: `concat('TRAPPED|', ip, '|', expire, chr(10))`,
-} as const
-
 /** Classic lines of addresses, one page of them as one text: no row becomes an object. Their texts have nothing to escape. */
 async function readLines(
   link: PgLink,
-  kind: 'WHITE' | 'TRAPPED',
+  kind: LineKind,
   after: PageKey | undefined,
   limit: number,
   where: Where,
 ): Promise<Part<Uint8Array>> {
   const { from, values } = pageSql(kind, after, limit, where)
-  const sql = `SELECT string_agg(line, ''), count(*), max(ip) FROM (SELECT ip, ${SERVER_LINES[kind]} AS line ${from}) AS page`
+  const page = linesSql(kind, from)
+  const sql = `SELECT ${page.lines}, count(*), max(ip) FROM ${page.from}`
   const [row] = await link.readInOrder('listText', sql, values, { isPage: isFixed(where) })
   const [lines, count, last] = row as [string | null, number, string | null]
   return {
@@ -168,20 +164,27 @@ export async function* listOnServer(
   else yield* listSorted(link, query, query.sort)
 }
 
-/** See `Store.listText`. */
+/** See `Store.listText`; `partBounds` says when what is long is made in several parts at once, and how it is cut. */
 export async function* listTextOnServer(
   link: PgLink,
   query: EntryQuery,
   form: LineForm,
+  partBounds?: PartBounds,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const matches = compileQuery(query)
   if (query.sort !== undefined || form.name !== 'classic') {
     for await (const entries of listOnServer(link, query)) yield renderEntries(form, entries)
     return
   }
+  const parts = new LineParts(link, partBounds)
   const lines = inKeyOrder(query, async (kind, after, limits, where) => {
-    if ((kind === 'WHITE' || kind === 'TRAPPED') && limits.isExact)
-      return readLines(link, kind, after, limits.lineCount, where)
+    if ((kind === 'WHITE' || kind === 'TRAPPED') && limits.isExact) {
+      const isAll = after !== undefined && limits.left === Number.POSITIVE_INFINITY
+      const page = isAll ? await parts.read(kind, after[0]!, limits.lineCount, where) : undefined
+      return page === undefined
+        ? readLines(link, kind, after, limits.lineCount, where)
+        : { item: page.lines, count: page.count, end: [page.end] }
+    }
     const { item, count, end } = await readMatching(link, kind, after, limits, where, matches)
     return { item: item && renderEntries(form, item), count, end }
   })
