@@ -20,8 +20,9 @@ export default defineConfig({
   test: {
     disableConsoleIntercept: true,
     setupFiles: ['./test/support/umask.ts'],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // Four times what the slowest test needs at a load of 15 on two cores.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Much of a run is waiting for programs: two workers on two cores leave a fifth of these idle.
     maxWorkers: availableParallelism() + 1,
     reporters: ['default', './test/support/count-reporter.ts'],

@@ -166,7 +166,7 @@ describe('upsert', () => {
       })
     for (const [firstEnd, secondEnd] of [
       [200, 300],
-      [22_000, 43_000],
+      [20_500, 21_500],
     ] as const) {
       const one = await scratch.store({ durability: 'normal' })
       const other = await scratch.store({ durability: 'normal' })
