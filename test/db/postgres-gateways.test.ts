@@ -207,6 +207,7 @@ describe('what changed', () => {
     const told: string[] = []
     for (let look = 0; look < 4; look += 1) {
       const { rows } = await stores[1]!.readJournal(position, 2)
+      expect(rows.length).toBeLessThanOrEqual(2)
       told.push(...rows.map(({ key }) => (key as { ip: string }).ip))
       position = rows.at(-1)?.seq ?? position
     }
@@ -270,6 +271,38 @@ describe('the scan', () => {
         { timeout: 60_000 },
       )
       .toEqual([1000, 45_000])
+  })
+
+  test('makes tables for the days to come, and drops what is too old of all that grows', async () => {
+    const { location, stores } = await gateways(1)
+    const database = databaseOf(location)
+    const daySec = 86_400
+    const startSec = Math.floor(Date.now() / 1000)
+    const dayOf = (sec: number): string => new Date(sec * 1000).toISOString().slice(0, 10)
+    const tableOf = (sec: number): string => `history_${dayOf(sec).replaceAll('-', '')}`
+    const columnOf = async (sql: string): Promise<unknown[]> => (await server.sql(sql, database)).flat()
+    const days = `SELECT relname FROM pg_class WHERE relname ~ '^history_[0-9]{8}$' AND relkind = 'r' ORDER BY 1`
+    for (const table of await columnOf(days)) await server.sql(`DROP TABLE spamd.${String(table)}`, database)
+    for (const age of [3, 4, 400])
+      await server.sql(`SELECT spamd.keep_history('${dayOf(startSec - age * daySec)}', 'epoch')`, database)
+    await server.sql(
+      `INSERT INTO spamd.hourly_counts SELECT ${startSec} - age * ${daySec}, 1, 'new', '', age FROM unnest(ARRAY[395, 397]) age`,
+      database,
+    )
+    await server.sql(
+      `INSERT INTO spamd.journal (at, rows) SELECT now() - age * interval '1 minute', '' FROM unnest(ARRAY[50, 70]) age`,
+      database,
+    )
+    await stores[0]!.saveHistorySettings({ mode: 'full', keepSec: 3 * daySec, keepRows: 1000 })
+    expect(await stores[0]!.beginScan()).toBe('all')
+    // Counters go last.
+    await expect
+      .poll(() => columnOf('SELECT count FROM spamd.hourly_counts'), { timeout: 60_000 })
+      .toEqual([395])
+    expect(await columnOf('SELECT count(*) FROM spamd.journal')).toEqual([1])
+    const keptOn = (sec: number): string[] => [-3, 0, 1].map((day) => tableOf(sec + day * daySec))
+    // It may be midnight.
+    expect([keptOn(startSec), keptOn(Date.now() / 1000)]).toContainEqual(await columnOf(days))
   })
 
   test('is one of all addresses where the journal could not tell each change, whoever holds the lease', async () => {

@@ -3,15 +3,7 @@ import type { Store, SyncPeer } from '../../../src/db/store.js'
 import type { MergeRecord } from '../../../src/domain/decide-merge.js'
 import type { Entry, EntryKey } from '../../../src/domain/entry.js'
 import { compareStamps, type Stamp } from '../../../src/domain/stamp.js'
-import {
-  attemptOf,
-  entriesOf,
-  isOnServer,
-  NOW,
-  POLICY,
-  Scratch,
-  sqliteTest,
-} from '../../support/scratch-database.js'
+import { attemptOf, entriesOf, isOnServer, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
 const FROM = { policy: POLICY, actor: '198.51.100.1' }
@@ -57,11 +49,11 @@ test.each([1, 2, 3])('records come in slices of %i, each once', async (limit) =>
   expect(await recordsOf(one, limit)).toHaveLength(10)
 })
 
-sqliteTest('an import of many tells other gateways the same as one of few', async () => {
+test('an import of many tells other gateways the same as one of few', async () => {
   const times = { first: NOW, pass: NOW, expire: NOW + 9999, bcount: 1, pcount: 0 }
   const host = (n: number) => `10.0.${n >> 8}.${n & 255}`
   // So many are staged.
-  const entries = Array.from({ length: 20_001 }, (_, n): Entry => {
+  const entries = Array.from({ length: isOnServer() ? 5001 : 20_001 }, (_, n): Entry => {
     const noted = n % 2 === 0 ? { comment: 'c' } : {}
     const pinned = n % 3 === 0 ? { expire: 0 } : {}
     if (n % 5 === 0) return { kind: 'TRAPPED', ip: host(n), ...times, pcount: -1, ...noted, ...pinned }
@@ -69,19 +61,27 @@ sqliteTest('an import of many tells other gateways the same as one of few', asyn
     if (n % 5 === 2) return { kind: 'GREY', ip: host(n), helo: 'h', from: '<a@b>', to: '<c@d>', ...times }
     return { kind: 'WHITE', ip: host(n), ...times, ...noted, ...pinned }
   })
+  // Of one key the last counts. What a pool counts is no tuple of an address.
+  entries.push({ ...entries[62]!, bcount: 9 } as Entry)
+  entries.push({ kind: 'GREY', ip: '10.9.0.0/24', helo: '', from: '<a@b>', to: '<c@d>', ...times })
   const many = await scratch.store({ durability: 'normal' })
-  await many.upsertAll([entries], { ifMissing: false, now: NOW })
+  const counts = await many.upsertAll([entries], { ifMissing: false, now: NOW })
+  expect(counts).toEqual({ added: entries.length - 1, updated: 1, skipped: 0 })
+  expect((await many.check()).problems).toEqual([])
+  expect(await many.upsertAll([entries], { ifMissing: true, now: NOW })).toEqual({
+    ...{ added: 0, updated: 0, skipped: entries.length },
+  })
   const few = await scratch.store({ durability: 'normal' })
   await few.upsert(entries.slice(0, 60), { ifMissing: false, now: NOW })
   // When each was stored, and by whom, is another matter.
   const told = async (store: Store, limit: number) =>
     JSON.parse(
-      JSON.stringify((await store.listRecords(undefined, limit)).records, (_, value: unknown) =>
+      JSON.stringify(await recordsOf(store, limit), (_, value: unknown) =>
         typeof value === 'object' && value !== null && 'node' in value ? 'a stamp' : value,
       ),
     ) as unknown[]
   const known = await told(few, 100)
-  expect(known.length).toBeGreaterThan(30)
+  expect(known).toHaveLength(60)
   expect(await told(many, 100_000)).toEqual(expect.arrayContaining(known))
 })
 
