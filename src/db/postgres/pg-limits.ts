@@ -1,11 +1,12 @@
 /**
  * Keeps the number of tuples on a server within the limits: what exceeds the limit is removed from the
- * heaviest networks first, as in tables/tuple-limits.ts. Each gateway knows the weights for itself; the
+ * heaviest networks and domains first, as in tables/tuple-limits.ts. Each gateway knows the weights for itself; the
  * server keeps the total.
  */
 import type { Tuple } from '../../domain/entry.js'
 import { isPoolTuple } from '../../domain/pool-key.js'
 import type { GreyPolicy } from '../../domain/requests.js'
+import { MadeUpNames, poolSourceOf } from '../tables/made-up-names.js'
 import { fairWeight, rangesOf } from '../tables/tuple-sources.js'
 import type { PgLink, Statements } from './pg-link.js'
 import { netOf } from './pg-rows.js'
@@ -17,18 +18,20 @@ const TOTALS = `SELECT coalesce(sum(tuple_count), 0)::bigint, coalesce(sum(pool_
 const LENGTH = 'octet_length(helo) + octet_length(sender) + octet_length(recipient)'
 const WEIGHTS = `SELECT net, ${IS_POOL_TUPLE}::int AS is_pool, count(*), sum(${LENGTH})::bigint FROM spamd.tuples
   WHERE NOT is_removed GROUP BY net, is_pool`
-/** A network that stands in several ranges gives up no more than asked. */
+/** A source that stands in several ranges, and has several names, gives up no more than asked. */
 const EVICT_SOURCES = `WITH wanted AS MATERIALIZED (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) k(net, low, high, count)),
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $6::text[], $7::bigint[])
+      k(net, low, high, count, source, source_count)),
   found AS MATERIALIZED (
-    SELECT x.*, w.count FROM wanted w CROSS JOIN LATERAL (
+    SELECT x.*, w.source, w.source_count FROM wanted w CROSS JOIN LATERAL (
       SELECT ip, digest, net, bcount > 1 AS came_back, first FROM spamd.tuples c
       WHERE c.net = w.net AND ip >= w.low AND ip < w.high AND is_removed::int = 0 AND ${IS_POOL_TUPLE} = $5
       ORDER BY bcount > 1, first LIMIT w.count FOR UPDATE SKIP LOCKED) x),
   ranked AS (
-    SELECT ip, digest, net, count, row_number() OVER (PARTITION BY net ORDER BY came_back, first) AS place FROM found),
+    SELECT ip, digest, net, source_count, row_number() OVER (PARTITION BY source ORDER BY came_back, first) AS place
+      FROM found),
   gone AS (
-    DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (SELECT ip, digest, net FROM ranked WHERE place <= count)
+    DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (SELECT ip, digest, net FROM ranked WHERE place <= source_count)
     RETURNING net, ${LENGTH} AS bytes)
   SELECT net, count(*), coalesce(sum(bytes), 0)::bigint FROM gone GROUP BY net`
 /** So many more than are wanted are looked at, so that those that came back can be spared. */
@@ -51,6 +54,8 @@ const TOTAL_LIFE_MS = 5000
 const WEIGHTS_LIFE_MS = 600_000
 /** Rounds in which networks give up tuples before the oldest of all go. */
 const MAX_ROUNDS = 16
+/** So many names of a domain are looked at for each tuple that it is to give up, so that those that came back are spared. */
+const NAMES_LOOKED_AT = 2
 /** Halvings of the range in which the level is looked for. */
 const LEVEL_STEPS = 48
 /** One call evicts no more: a flood of others is not paid for by the batch that found it. */
@@ -61,12 +66,22 @@ interface Source {
   bytes: number
 }
 
-/** What networks have, tuples of addresses and of pools apart: neither makes room for the other. */
+/** What networks and domains have, tuples of addresses and of pools apart: neither makes room for the other. */
 interface Sources {
   own: Map<string, Source>
   pools: Map<string, Source>
 }
 type Kind = keyof Sources
+
+/** Where a source has tuples, how many to look for there, and how many are to go from the whole source. */
+interface SourceRange {
+  net: string
+  low: string
+  high: string
+  count: number
+  source: string
+  sourceCount: number
+}
 const KINDS: readonly Kind[] = ['own', 'pools']
 
 /** The limits as one store keeps them. */
@@ -74,6 +89,7 @@ export class PgTupleLimits {
   readonly #link: PgLink
   #total: { balance: TupleBalance; readMs: number } | undefined
   #sources: (Sources & { readMs: number }) | undefined
+  #names = new MadeUpNames()
 
   constructor(link: PgLink) {
     this.#link = link
@@ -172,19 +188,35 @@ export class PgTupleLimits {
     wanted: ReadonlyMap<string, number>,
     evicted: TupleBalance,
   ): Promise<void> {
-    const ranges = [...wanted].flatMap(([net, count]) =>
-      rangesOf(net).map(([low, high]) => ({ net, count, low, high })),
-    )
+    const ranges = [...wanted].flatMap(([source, count]) => [...this.#rangesOf(source, count, kind)])
     const rows = await statements.rows(EVICT_SOURCES, [
       ranges.map(({ net }) => net),
       ranges.map(({ low }) => low),
       ranges.map(({ high }) => high),
       ranges.map(({ count }) => count),
       kind === 'pools',
+      ranges.map(({ source }) => source),
+      ranges.map(({ sourceCount }) => sourceCount),
     ])
     for (const [net, count, bytes] of rows as unknown as [string, number, number][]) {
       note(evicted, [count, kind === 'pools' ? count : 0, bytes])
       this.#add(kind, net, -count, -bytes)
+    }
+  }
+
+  /** Where a source that is to give up `count` tuples may have them. */
+  *#rangesOf(source: string, count: number, kind: Kind): Generator<SourceRange> {
+    const rangeOf = (net: string, most: number) =>
+      rangesOf(net).map(([low, high]) => ({ net, low, high, count: most, source, sourceCount: count }))
+    yield* rangeOf(source, count)
+    const nameCount = kind === 'own' ? 0 : Math.min(this.#names.countOf(source), count * NAMES_LOOKED_AT)
+    // A name alone may have all that is wanted, but many of them are not asked for so many each.
+    const most = Math.ceil((count * NAMES_LOOKED_AT) / nameCount)
+    let left = nameCount
+    for (const name of left > 0 ? this.#names.take(source) : []) {
+      yield* rangeOf(name, most)
+      left -= 1
+      if (left === 0) break
     }
   }
 
@@ -237,13 +269,15 @@ export class PgTupleLimits {
   }
 
   #add(kind: Kind, net: string, count: number, bytes: number): void {
-    const byNet = this.#sources?.[kind]
-    if (byNet === undefined) return
-    const source = byNet.get(net) ?? { count: 0, bytes: 0 }
+    const weights = this.#sources?.[kind]
+    if (weights === undefined) return
+    const name = kind === 'pools' ? poolSourceOf(net) : net
+    if (kind === 'pools') this.#names.add(net, name, count)
+    const source = weights.get(name) ?? { count: 0, bytes: 0 }
     source.count += count
     source.bytes += bytes
-    if (source.count <= 0) byNet.delete(net)
-    else byNet.set(net, source)
+    if (source.count <= 0) weights.delete(name)
+    else weights.set(name, source)
   }
 
   async #readTotal(): Promise<void> {
@@ -255,11 +289,11 @@ export class PgTupleLimits {
   async #readSources(): Promise<void> {
     if (this.#sources !== undefined && performance.now() - this.#sources.readMs < WEIGHTS_LIFE_MS) return
     const rows = await this.#link.read('evictTuples', (statements) => statements.rows(WEIGHTS))
-    const sources: Sources = { own: new Map(), pools: new Map() }
+    this.#sources = { own: new Map(), pools: new Map(), readMs: performance.now() }
+    this.#names = new MadeUpNames()
     for (const [net, isPool, count, bytes] of rows as unknown as [string, 0 | 1, number, number][]) {
-      sources[isPool === 1 ? 'pools' : 'own'].set(net, { count, bytes })
+      this.#add(isPool === 1 ? 'pools' : 'own', net, count, bytes)
     }
-    this.#sources = { ...sources, readMs: performance.now() }
   }
 }
 

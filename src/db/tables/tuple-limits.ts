@@ -21,9 +21,9 @@ const SOURCES_LIFE_SEC = 600
 
 /**
  * Keeps number and size of the tuples within the limits, so that a flood can neither fill the disk nor
- * displace the tuples of others. The excess is removed from the heaviest sources (a /24 or /64 each) first,
- * until none has more than its fair share; within a source those that were retried go last. Only then, or
- * when no source stands out, the oldest of all are removed: the candidates are the oldest 1/32 of all tuples
+ * displace the tuples of others. The excess is removed from the heaviest sources (a /24, a /64 or a registered
+ * domain each) first, until none has more than its fair share; within a source those that were retried go last.
+ * Only then, or when no source stands out, the oldest of all are removed: the candidates are the oldest 1/32 of all tuples
  * (all, if there are few), again those that were retried last, and the search for them rotates through the
  * keys, so that the cost of one eviction does not grow with the database and no index has to be kept for it.
  *

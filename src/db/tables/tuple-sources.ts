@@ -2,6 +2,7 @@ import type { Tuple } from '../../domain/entry.js'
 import { isPoolTuple } from '../../domain/pool-key.js'
 import { networkText, parseCidr } from '../../ip/cidr.js'
 import type { Connection } from '../connection.js'
+import { MadeUpNames, poolSourceOf } from './made-up-names.js'
 import type { StoredTuple } from './stored-tuple.js'
 
 /** What a tuple takes beside its texts, in bytes. */
@@ -21,6 +22,8 @@ export function fairWeight(maxTuples: number): number {
 /** So many of the next tuples to go are looked up at once for one source: at most, and as a share of all it has. */
 const MAX_QUEUE = 4096
 const QUEUE_SHARE = 1 / 16
+/** So many times as many names of a domain are looked at, so that those that came back can be spared. */
+const NAMES_LOOKED_AT = 4
 
 const BYTES = 'octet_length(helo) + octet_length("from") + octet_length("to")'
 const BY_ADDRESS = `SELECT CAST(ip AS BLOB), count(*), sum(${BYTES}), count(*) FILTER (WHERE helo = ''),
@@ -47,14 +50,15 @@ export interface SourceWeight {
 type Candidate = StoredTuple & { bcount: number }
 
 /**
- * How much space each source, the /24 or /64 of an address, uses among the tuples; those of addresses and of
- * pools apart, as each kind has a limit of its own: a source must not lose what is not too many. Read from the table when
- * the limits are first reached and kept in memory from then on: below the limits it costs nothing.
+ * How much space each source, the /24 or /64 of an address or a registered domain, uses among the tuples; those of
+ * addresses and of pools apart, as each kind has a limit of its own: a source must not lose what is not too many. Read
+ * from the table when the limits are first reached and kept in memory from then on: below the limits it costs nothing.
  */
 export class TupleSources {
   readonly #connection: Connection
   readonly #weights = new Map<string, number>()
   readonly #queues = new Map<string, Candidate[]>()
+  readonly #names = new MadeUpNames()
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -64,16 +68,17 @@ export class TupleSources {
       const address = ip.toString('latin1')
       const isPool = isPoolTuple({ ip: address, helo: '' })
       const [poolCount, poolBytes] = isPool ? [bareCount, bareBytes] : [0, 0]
-      const source = sourceOf(address)
-      this.#add(source, (count - poolCount) * TUPLE_OVERHEAD + bytes - poolBytes)
-      this.#add(OF_POOLS + source, poolCount * TUPLE_OVERHEAD + poolBytes)
+      const key = sourceOf(address)
+      this.#add(key, (count - poolCount) * TUPLE_OVERHEAD + bytes - poolBytes)
+      if (poolCount > 0) this.#addOfPool(key, poolCount, poolBytes)
     }
   }
 
   /** Tells of a tuple that was added, or with `sign` -1 removed. */
   note(tuple: Tuple, textBytes: number, sign: 1 | -1): void {
-    const source = sourceOf(tuple.ip)
-    this.#add(isPoolTuple(tuple) ? OF_POOLS + source : source, sign * (TUPLE_OVERHEAD + textBytes))
+    const key = sourceOf(tuple.ip)
+    if (isPoolTuple(tuple)) this.#addOfPool(key, sign, sign * textBytes)
+    else this.#add(key, sign * (TUPLE_OVERHEAD + textBytes))
   }
 
   /** Sources above their fair share, the heaviest last; `ofPools` as in `isOfPools`, undefined is both. */
@@ -116,13 +121,44 @@ export class TupleSources {
     const found: Candidate[] = []
     const ofPools = isOfPools(source)
     const network = ofPools ? source.slice(OF_POOLS.length) : source
-    for (const [from, to] of rangesOf(network)) {
-      const rows = this.#connection.prepare(IN_RANGE).all(from, to, Number(ofPools), limit) as Candidate[]
-      for (const row of rows) if (sourceOf(row.ip.toString('latin1')) === network) found.push(row)
-    }
+    this.#findOf(network, ofPools, limit, found)
+    if (ofPools) this.#findOfNames(network, limit, found)
     // The next one to go is taken from the end.
     found.sort((one, other) => Number(other.bcount > 1) - Number(one.bcount > 1) || other.first - one.first)
     this.#queues.set(source, found.slice(-limit))
+  }
+
+  /** Adds what a network or a single name has; returns how many of these did not come back. */
+  #findOf(network: string, ofPools: boolean, limit: number, found: Candidate[]): number {
+    let freshCount = 0
+    for (const [from, to] of rangesOf(network)) {
+      const rows = this.#connection.prepare(IN_RANGE).all(from, to, Number(ofPools), limit) as Candidate[]
+      for (const row of rows) {
+        if (sourceOf(row.ip.toString('latin1')) !== network) continue
+        found.push(row)
+        if (row.bcount <= 1) freshCount += 1
+      }
+    }
+    return freshCount
+  }
+
+  #findOfNames(source: string, limit: number, found: Candidate[]): void {
+    let freshCount = 0
+    let lookedAt = 0
+    for (const name of this.#names.take(source)) {
+      const countBefore = found.length
+      freshCount += this.#findOf(name, true, limit - freshCount, found)
+      // Other programs remove tuples too.
+      if (found.length === countBefore) this.#names.forget(name, source)
+      else lookedAt += 1
+      if (freshCount >= limit || lookedAt >= limit * NAMES_LOOKED_AT) break
+    }
+  }
+
+  #addOfPool(key: string, count: number, textBytes: number): void {
+    const source = poolSourceOf(key)
+    this.#add(OF_POOLS + source, count * TUPLE_OVERHEAD + textBytes)
+    this.#names.add(key, source, count)
   }
 
   #add(source: string, weight: number): void {

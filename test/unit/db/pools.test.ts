@@ -296,6 +296,78 @@ describe('limits', () => {
     expect(await countOf(store, (ip) => ip === 'spf:example.org')).toBe(370)
   })
 
+  const findingFor = (domain: string, from: string, to = '<user@example.net>') => ({
+    attempt: { ...single('203.0.113.5', { from, to }), mayPromote: false },
+    spfPass: { domain, isOfDomain: true },
+  })
+  const floodOf = (count: number, domainOf: (n: number) => string, from = '<s@evil.example>') =>
+    Array.from({ length: count }, (_, n) => findingFor(domainOf(n), from))
+  const goodDomains = [
+    ...Array.from({ length: 26 }, (_, n) => `d${n}.example`),
+    ...['mail.firm.example', 'shop.co.uk', 'other.co.uk', 'third.com.br'],
+  ]
+  const goodFindings = goodDomains.map((domain) => findingFor(domain, `<s@${domain}>`))
+  const missingGood = async (store: Store): Promise<string[]> => {
+    const stored = new Set((await entriesOf(store, { kinds: ['GREY'] })).map((entry) => keysOf([entry])[0]))
+    return goodDomains.filter((domain) => !stored.has(`GREY spf:${domain}`))
+  }
+
+  test.each([
+    ['of two labels', (n: number) => `n${n}.evil.example`],
+    ['many labels below it', (n: number) => `a.b${n % 7}.c${n}.evil.example`],
+    ['below a suffix of two labels', (n: number) => `n${n}.evil.co.uk`],
+    ['short, of two letters', (n: number) => `n${n}.q7.ws`],
+    ['that is a source itself', (n: number) => (n % 2 === 0 ? 'evil.example' : `n${n}.evil.example`)],
+  ])('names that a domain makes up are one source: a domain %s', async (_name, domainOf) => {
+    const store = await scratch.store({ durability: 'normal' })
+    await store.recordFindings(goodFindings, few, NOW)
+    for (let round = 0; round < 4; round += 1) {
+      const flood = floodOf(500, (n) => domainOf(round * 500 + n), `<${round}@evil.example>`)
+      await store.recordFindings(flood, few, NOW + 1 + round)
+    }
+    expect(await missingGood(store)).toEqual([])
+    expect(await countOf(store, (ip) => ip.startsWith('spf:'))).toBe(few.maxTuples)
+    expect((await store.check()).problems).toEqual([])
+  })
+
+  test('long texts of names that a domain makes up meet the limit of bytes alone', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    const bytes = { ...few, maxTuples: 4000, maxTupleBytes: 200_000 }
+    const waiting = Array.from({ length: 30 }, (_, n) => single(`10.0.${n}.1`))
+    await store.recordAttempts(waiting, bytes, NOW)
+    await store.recordFindings(goodFindings, bytes, NOW)
+    // Known from the start, and seen by a store that is opened later.
+    const stores = [store, await scratch.open(store.location)]
+    for (let round = 0; round < 6; round += 1) {
+      const flood = floodOf(150, (n) => `n${round}-${n}.evil.example`, `<${'s'.repeat(700)}@evil.example>`)
+      await stores[round % 2]!.recordFindings(flood, bytes, NOW + 1 + round)
+    }
+    expect(await missingGood(store)).toEqual([])
+    expect(await countOf(store, (ip) => ip.startsWith('10.'))).toBe(30)
+    expect(await countOf(store, (ip) => ip.endsWith('.evil.example'))).toBeLessThan(285)
+    expect((await store.check()).problems).toEqual([])
+  })
+
+  test('among names of one domain, the oldest go first, and those that have come back last', async () => {
+    const store = await scratch.store({ durability: 'normal' })
+    await store.recordFindings(goodFindings, few, NOW)
+    const older = floodOf(30, (n) => `z${n}.evil.example`)
+    await store.recordFindings(older, few, NOW + 1)
+    await store.recordFindings(older, few, NOW + 2)
+    for (let round = 0; round < 5; round += 1) {
+      await store.recordFindings(
+        floodOf(150, (n) => `r${round}n${n}.evil.example`),
+        few,
+        NOW + 3 + round,
+      )
+    }
+    expect(await missingGood(store)).toEqual([])
+    const left = async (start: string): Promise<number> =>
+      countOf(store, (ip) => ip.startsWith(`spf:${start}`))
+    expect(await left('z')).toBe(30)
+    expect(await Promise.all(['r0', 'r1', 'r4'].map(left))).toEqual([0, 0, 150])
+  })
+
   test('the keys of a network of many /24s push out nobody in its first', async () => {
     const store = await scratch.store({ durability: 'normal' })
     const good = Array.from({ length: 3 }, (_, n) => from(`10.1.0.${n + 1}`, {}, 16))
