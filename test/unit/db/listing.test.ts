@@ -115,7 +115,9 @@ describe('listing over many ranges', () => {
       { ip: '10.1.0.1', sort: 'ip' as const },
       { ip: 'nowhere\xe9' },
       { from: 'x.org', helo: 'h1*', createdBefore: 500 },
-      { expiresBy: 20 },
+      { expiresBy: 20.5 },
+      { createdBefore: 2.5 },
+      { createdBefore: Number.NEGATIVE_INFINITY },
     ]) {
       const wanted = all.filter(compileQuery(query))
       expect(await entriesOf(store, query)).toEqual(wanted)
