@@ -203,7 +203,9 @@ describe('what changed', () => {
     const { stores } = await gateways(2)
     let { newest: position } = await stores[1]!.readJournal(0, 0)
     const ips = Array.from({ length: 5 }, (_, n) => numbered(n))
-    await stores[0]!.edit(ips.map(addWhite), NOW)
+    // Of two transactions, in one look.
+    await stores[0]!.edit(ips.slice(0, 3).map(addWhite), NOW)
+    await stores[0]!.edit(ips.slice(3).map(addWhite), NOW)
     const told: string[] = []
     for (let look = 0; look < 4; look += 1) {
       const { rows } = await stores[1]!.readJournal(position, 2)
