@@ -153,11 +153,13 @@ function findTroubles(status: SuiteStatus): SuiteStatus['troubles'] {
   }
   tellAboutTables(status, tell)
   tellAboutExceptions(status, tell)
-  for (const { name, source, lastSuccessSec, lastError } of status.lists ?? []) {
+  for (const { name, source, entries, lastSuccessSec, lastError } of status.lists ?? []) {
     if (source === undefined || source.method === 'file') continue
     const ageSec = lastSuccessSec === undefined ? undefined : timeSec - lastSuccessSec
     const why = lastError === undefined ? '' : `: ${lastError}`
-    if (ageSec === undefined) tell('warning', `list ${toDisplayText(name)} was never fetched${why}`)
+    const never =
+      entries === undefined ? 'was never fetched' : 'has not been fetched since the clock was set back'
+    if (ageSec === undefined) tell('warning', `list ${toDisplayText(name)} ${never}${why}`)
     else if (ageSec > STALE_LIST_SEC)
       tell('warning', `list ${toDisplayText(name)} is ${formatDuration(ageSec)} old${why}`)
   }

@@ -8,6 +8,15 @@ import type { SourceState } from './list-store.js'
 const MIN_INTERVAL_SEC = 3_600
 
 /**
+ * A noted time; undefined for one that lies ahead, because the clock went back since: nobody knows how long ago that
+ * was. A small correction of the clock makes it now.
+ */
+export function pastSec(notedSec: UnixSec | undefined, nowSec: UnixSec): UnixSec | undefined {
+  if (notedSec === undefined || notedSec > nowSec + MIN_INTERVAL_SEC) return undefined
+  return Math.min(notedSec, nowSec)
+}
+
+/**
  * The time before which the source must not be asked again, or undefined when it may be asked now. Local
  * methods may always be used, and so may a source that was never requested with this method and location. A
  * state from the future (the clock went back) is ignored.
@@ -19,6 +28,7 @@ export function notBefore(
 ): UnixSec | undefined {
   if (!isRemote(source.method) || state === undefined) return undefined
   if (state.method !== source.method || state.location !== source.location) return undefined
+  if (state.lastTrySec !== undefined && pastSec(state.lastTrySec, nowSec) === undefined) return undefined
   let untilSec = 0
   if (state.lastTrySec !== undefined && state.lastTrySec <= nowSec) {
     untilSec = state.lastTrySec + MIN_INTERVAL_SEC

@@ -103,12 +103,16 @@ function checkStates(
   states: readonly ListState[],
 ): void {
   let fresh = 0
-  for (const { name, source, lastSuccessSec, lastError } of states) {
+  for (const { name, source, entries, lastSuccessSec, lastError } of states) {
     if (source === undefined || source.method === 'file') continue
     const shown = toDisplayText(name)
     const why = lastError === undefined ? '' : `: ${lastError}`
     if (lastSuccessSec === undefined) {
-      const message = `list "${shown}" was never fetched from ${describeSource(source)}${why}`
+      // There is a copy of a time when the clock was ahead.
+      const message =
+        entries === undefined
+          ? `list "${shown}" was never fetched from ${describeSource(source)}${why}`
+          : `list "${shown}" has not been fetched since the clock was set back${why}`
       findings.warning('lists', message, `spamd-setup -d`)
     } else {
       const ageSec = probe.nowSec() - lastSuccessSec

@@ -1,7 +1,7 @@
 /** `spamdctl lists`: what is known of every list of spamd.conf. */
 
 import { ListStore } from '../../feeds/list-store.js'
-import { notBefore } from '../../feeds/pace.js'
+import { notBefore, pastSec } from '../../feeds/pace.js'
 import type { UnixSec } from '../../platform/clock.js'
 import type { Configuration } from './configured-list.js'
 import type { ListSource } from './list-source.js'
@@ -40,8 +40,8 @@ export async function readListStates(
       colour,
       source,
       entries: facts?.entries,
-      lastSuccessSec: state?.lastSuccessSec ?? facts?.fetchedSec,
-      lastTrySec: state?.lastTrySec,
+      lastSuccessSec: pastSec(state?.lastSuccessSec, nowSec) ?? pastSec(facts?.fetchedSec, nowSec),
+      lastTrySec: pastSec(state?.lastTrySec, nowSec),
       lastError: state?.failure?.reason,
       nextFetchSec: source === undefined ? undefined : notBefore(source, state, nowSec),
     })

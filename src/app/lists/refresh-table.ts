@@ -82,7 +82,9 @@ export class RefreshTable {
     }
     // Until then the table may contain what another program loaded for a list that we could never fetch.
     const { wasComplete, firstRunSec = this.#parts.startedSec } = (await this.#parts.openLoaded()).index
-    const keepsPresent = !wasComplete && this.#parts.startedSec - firstRunSec < FOREIGN_CONTENT_SEC
+    // The clock may have been ahead at the first run.
+    const sinceFirstSec = Math.abs(this.#parts.startedSec - firstRunSec)
+    const keepsPresent = !wasComplete && sinceFirstSec < FOREIGN_CONTENT_SEC
     const loaded = await this.#parts.openLoaded()
     const result = await this.#parts.attempt(() =>
       replaceBlockedTable(firewall, union, { keepsPresent, lastDigest: loaded.index.tableDigest }),

@@ -3,7 +3,7 @@ import { formatUtcTime } from '../../codec/utc-time.js'
 import { FeedError, isRemote, type Validator } from '../../feeds/feed.js'
 import { fileStamp } from '../../feeds/file-feed.js'
 import type { ListCopy, SourceState } from '../../feeds/list-store.js'
-import { notBefore } from '../../feeds/pace.js'
+import { notBefore, pastSec } from '../../feeds/pace.js'
 import { AppError } from '../../platform/app-error.js'
 import type { UnixSec } from '../../platform/clock.js'
 import { keepLineIndex } from './line-index.js'
@@ -232,7 +232,7 @@ class Settling {
 
   /** The last good copy in place of the source; undefined when there is none, or it is damaged. */
   async #fromCopy(status: SettledStatus, wasAsked = false): Promise<SettledSource | undefined> {
-    const facts = { currentSec: currentSecOf(this.#facts, this.#state), wasAsked }
+    const facts = { currentSec: currentSecOf(this.#facts, this.#state, this.#options.nowSec), wasAsked }
     const lazy = this.#lazyCopy(status, facts)
     if (lazy !== undefined) return lazy
     const summary = await this.#parseCopy()
@@ -281,7 +281,7 @@ function watchShrinking(
   if (source.method === 'file' || source.isEmptyOk) return { history: {}, shrunkFrom: undefined }
   const before = options.canShrink ? [] : readHistory(state?.largest)
   const largest = addDay(before, options.nowSec, summary.accepted)
-  const from = shrunkFrom(largest, summary.accepted)
+  const from = shrunkFrom(largest, options.nowSec, summary.accepted)
   const isNews = from !== undefined && state?.isShrinkTold !== true
   return { history: { largest, isShrinkTold: from !== undefined }, shrunkFrom: isNews ? from : undefined }
 }
@@ -299,8 +299,15 @@ export async function loadSettled(lazy: SettledSource, options: SettleOptions): 
   return settleSource(source, { ...options, isLazy: false, isForced: true })
 }
 
-function currentSecOf(facts: ListCopy | undefined, state: SourceState | undefined): UnixSec | undefined {
+/** Undefined also when the clock was ahead at that time. */
+function currentSecOf(
+  facts: ListCopy | undefined,
+  state: SourceState | undefined,
+  nowSec: UnixSec,
+): UnixSec | undefined {
   if (facts === undefined) return undefined
   const isOfCopy = state?.method === facts.method && state.location === facts.location
-  return Math.max(facts.fetchedSec, (isOfCopy ? state.lastSuccessSec : undefined) ?? 0)
+  const fetchedSec = pastSec(facts.fetchedSec, nowSec)
+  const successSec = isOfCopy ? pastSec(state.lastSuccessSec, nowSec) : undefined
+  return fetchedSec === undefined ? successSec : Math.max(fetchedSec, successSec ?? 0)
 }

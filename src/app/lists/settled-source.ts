@@ -28,7 +28,7 @@ export interface SettledSource {
   summary: ListSummary | undefined
   /** SHA-256 of the content, when a copy of it is stored. */
   digest: string | undefined
-  /** When the content in use was last known to be current; undefined when `failed`. */
+  /** When the content in use was last known to be current; undefined when `failed`, or not known. */
   currentSec: UnixSec | undefined
   /** True when the source itself was asked in this run. */
   wasAsked: boolean

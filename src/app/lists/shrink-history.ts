@@ -13,18 +13,26 @@ const DAY_SEC = 86_400
 /** A list below this part of its largest size is told. */
 const SHRINK_LIMIT = 0.5
 
-/** The history with what a list has now; days that are over or lie ahead are dropped. */
+/**
+ * The history with what a list has now. What no longer counts is kept for as long again: the clock may be wrong for a
+ * while.
+ */
 export function addDay(history: readonly DayLargest[], nowSec: UnixSec, entries: number): DayLargest[] {
   const day = Math.floor(nowSec / DAY_SEC)
-  const recent = history.filter((item) => item.day <= day && item.day > day - HISTORY_DAYS)
-  const today = recent.find((item) => item.day === day)
-  if (today === undefined) return [...recent, { day, entries }]
-  return recent.map((item) => (item === today ? { day, entries: Math.max(today.entries, entries) } : item))
+  const today = history.find((item) => item.day === day)
+  if (today === undefined) return [...history, { day, entries }].slice(-2 * HISTORY_DAYS)
+  return history.map((item) => (item === today ? { day, entries: Math.max(today.entries, entries) } : item))
 }
 
-/** The largest size in the history when `entries` is less than half of it, else undefined. */
-export function shrunkFrom(history: readonly DayLargest[], entries: number): number | undefined {
-  const largest = history.reduce((most, item) => Math.max(most, item.entries), 0)
+/** The largest size within 30 days when `entries` is less than half of it, else undefined. */
+export function shrunkFrom(
+  history: readonly DayLargest[],
+  nowSec: UnixSec,
+  entries: number,
+): number | undefined {
+  const day = Math.floor(nowSec / DAY_SEC)
+  const recent = history.filter((item) => item.day <= day && item.day > day - HISTORY_DAYS)
+  const largest = recent.reduce((most, item) => Math.max(most, item.entries), 0)
   return entries < largest * SHRINK_LIMIT ? largest : undefined
 }
 

@@ -21,6 +21,21 @@ const cases: {
     want: NOW + 3_590,
   },
   { name: 'the clock went back', state: { lastTrySec: NOW + 500 }, want: undefined },
+  {
+    name: 'told to stay away while the clock was a day ahead',
+    state: { lastTrySec: NOW + 86_400, notBeforeSec: NOW + 90_000 },
+    want: undefined,
+  },
+  {
+    name: 'told to stay away while the clock was six days ahead',
+    state: { lastTrySec: NOW + 6 * 86_400, notBeforeSec: NOW + 6 * 86_400 + 43_200 },
+    want: undefined,
+  },
+  {
+    name: 'told to stay away just before the clock went back by minutes',
+    state: { lastTrySec: NOW + 500, notBeforeSec: NOW + 43_700 },
+    want: NOW + 43_700,
+  },
   { name: 'told by a clock gone mad', state: { notBeforeSec: NOW + 9e9 }, want: undefined },
   { name: 'another source', state: { lastTrySec: NOW, location: 'example.org/other' }, want: undefined },
   { name: 'a local file', state: { lastTrySec: NOW, method: 'file' }, method: 'file', want: undefined },

@@ -1,6 +1,7 @@
 /** Things that break on a gateway, and what doctor must say of each. Those marked stand in docs/operations.md. */
 import { appendFileSync, chmodSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import type { Finding } from '../../../../src/app/doctor/finding.js'
+import { ListStore } from '../../../../src/feeds/list-store.js'
 import type { DoctorScene } from '../../../support/doctor-scene.js'
 import { TEST_NOW } from '../../../support/program-run.js'
 import { EXCEPTIONS } from './broken-exceptions.js'
@@ -1038,6 +1039,30 @@ const LISTS: BrokenGateway[] = [
       id: 'lists',
       level: 'warning',
       message: 'list "drop" was never fetched from https://lists.example.org/drop.txt',
+      fix: 'spamd-setup -d',
+    },
+  },
+  {
+    system: 'linux',
+    name: 'a list was fetched while the clock was ahead, and not since',
+    break: async ({ settings }) => {
+      const source = { method: 'https', location: 'lists.example.org/drop.txt' } as const
+      const ahead = TEST_NOW + 365 * 86_400
+      const store = new ListStore(settings.stateDir)
+      const writer = await store.writeCopy('drop')
+      await writer.commit({ listName: 'drop', ...source, fetchedSec: ahead, validator: {}, entries: 0 })
+      await store.writeState('drop', {
+        ...source,
+        lastTrySec: TEST_NOW - 60,
+        lastSuccessSec: ahead,
+        failure: { sec: TEST_NOW - 60, reason: 'the server answered 403 Forbidden' },
+      })
+    },
+    finding: {
+      id: 'lists',
+      level: 'warning',
+      message:
+        'list "drop" has not been fetched since the clock was set back: the server answered 403 Forbidden',
       fix: 'spamd-setup -d',
     },
   },

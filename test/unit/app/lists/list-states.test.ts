@@ -65,3 +65,26 @@ test('each list once, in its place, with what is on record', async () => {
   ])
   expect((await readListStates(configuration, stateDir, 4_600))[0]!.nextFetchSec).toBeUndefined()
 })
+
+test.each([
+  ['a year ahead', 365 * 86_400, undefined, undefined],
+  ['a day ahead', 86_400, undefined, undefined],
+  ['five minutes ahead', 300, 0, 0],
+  ['right', -300, -300, -300],
+])('times noted by a clock that was %s', async (_name, ahead, lastSuccess, lastTry) => {
+  const now = 1_700_000_000
+  const remote = { method: 'https', location: 'example.org/b' } as const
+  const folder = mkdtempSync(join(stateDir, 'ahead-'))
+  const store = new ListStore(folder)
+  const writer = await store.writeCopy('b')
+  await writer.commit({ listName: 'b', ...remote, fetchedSec: now + ahead, validator: {}, entries: 1 })
+  await store.writeState('b', { ...remote, lastTrySec: now + ahead, lastSuccessSec: now + ahead })
+  const configuration: Configuration = {
+    lists: [{ name: 'b', colour: 'black', source: remote } as unknown as ConfiguredList],
+    problems: [],
+    isUsable: true,
+  }
+  const [state] = await readListStates(configuration, folder, now)
+  const fromNow = (sec: number | undefined) => sec && sec - now
+  expect([fromNow(state!.lastSuccessSec), fromNow(state!.lastTrySec)]).toEqual([lastSuccess, lastTry])
+})

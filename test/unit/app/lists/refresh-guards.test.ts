@@ -12,11 +12,14 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
   let scene: SetupScene
   let server: ListServer
   let answers: Record<string, string>
+  let status: number
 
   beforeEach(async () => {
     scene = await SetupScene.create()
     answers = {}
+    status = 200
     server = await startListServer((request, response) => {
+      response.statusCode = status
       response.end(answers[request.url ?? '/'] ?? '')
     })
   })
@@ -101,6 +104,38 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
     expect((await scene.run(['--force', '--accept-shrink'])).stderr).toBe('')
     answers['/a'] = many(380)
     expect((await scene.run(['--force'])).stderr).toBe('')
+  })
+
+  test('what a clock set wrong for a while had noted makes no list fetched late, nor young, nor its shrinking unseen', async () => {
+    await scene.configure([remote('a')])
+    answers['/a'] = many(1_000)
+    expect((await scene.run()).rc).toBe(0)
+    for (const wrong of [365 * DAY_SEC, 3 * DAY_SEC, -365 * DAY_SEC]) {
+      const right = scene.clock.sec
+      scene.clock.sec += wrong
+      answers['/a'] = `${many(1_000)}198.51.100.${Math.abs(wrong) % 251}\n`
+      expect(await scene.run(['--force'])).toMatchObject({ rc: 0, stderr: '' })
+      // It refuses for half a day or more.
+      status = 403
+      await scene.run(['--force'])
+      scene.clock.sec = right + DAY_SEC
+      status = 500
+      const failing = await scene.run()
+      expect(failing.stderr).toMatch(/status 500/)
+      expect(failing.stderr).not.toMatch(/under 1 min old/)
+      status = 200
+      scene.clock.advance(DAY_SEC)
+      expect(await scene.run()).toMatchObject({ rc: 0, stderr: '' })
+    }
+    const right = scene.clock.sec
+    answers['/a'] = many(600)
+    for (const wrong of [365 * DAY_SEC, -365 * DAY_SEC]) {
+      scene.clock.sec = right + wrong
+      expect(await scene.run(['--force'])).toMatchObject({ rc: 0, stderr: '' })
+    }
+    answers['/a'] = many(400)
+    scene.clock.sec = right + DAY_SEC
+    expect((await scene.run()).stderr).toContain('shrank within 30 days from 1001 entries to 400\n')
   })
 
   test('a white list that empties a black list of 100 entries is told', async () => {

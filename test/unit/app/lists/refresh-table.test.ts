@@ -113,6 +113,9 @@ describe('loading', () => {
   test.each([
     [7 * DAY - 1, true],
     [7 * DAY, false],
+    // The clock was ahead then.
+    [-DAY, true],
+    [-365 * DAY, false],
   ])(
     '%i seconds after the first run, which was not complete, what was there stays: %s',
     async (age, stays) => {

@@ -13,11 +13,6 @@ test('a day keeps the most, and a new day begins with what there is', () => {
   expect(addDay(first, (TODAY + 1) * DAY, 40)).toEqual([at(TODAY, 50), at(TODAY + 1, 40)])
 })
 
-test('thirty days count, and none that lies ahead', () => {
-  const days = [TODAY - 30, TODAY - 29, TODAY - 1, TODAY, TODAY + 1].map((day) => at(day, day))
-  expect(addDay(days, TODAY * DAY, 1).map(({ day }) => day)).toEqual([TODAY - 29, TODAY - 1, TODAY])
-})
-
 test.each([
   [[], 0, undefined],
   [[at(1, 100)], 50, undefined],
@@ -25,7 +20,31 @@ test.each([
   [[at(1, 10), at(2, 100), at(3, 60)], 49, 100],
   [[at(1, 10)], 100, undefined],
 ])('%j, now %i: %s', (history, entries, largest) => {
-  expect(shrunkFrom(history, entries)).toBe(largest)
+  expect(shrunkFrom(history, 3 * DAY, entries)).toBe(largest)
+})
+
+test.each([
+  [TODAY - 30, undefined],
+  [TODAY - 29, 100],
+  [TODAY, 100],
+  [TODAY + 1, undefined],
+])('thirty days count, and none that lies ahead: day %i', (day, largest) => {
+  expect(shrunkFrom([at(day, 100)], TODAY * DAY, 1)).toBe(largest)
+})
+
+test.each([365, -365, 40, -3])(
+  'a clock that is %i days wrong for a while costs nothing of the history',
+  (wrong) => {
+    let history = Array.from({ length: 30 }, (_, n) => at(TODAY - 29 + n, n === 0 ? 100 : 10))
+    for (const day of [0, 1]) history = addDay(history, (TODAY + wrong + day) * DAY, 1)
+    expect(shrunkFrom(history, TODAY * DAY, 10)).toBe(100)
+  },
+)
+
+test('a history has an end', () => {
+  let history: ReturnType<typeof at>[] = []
+  for (let day = 0; day < 100; day += 1) history = addDay(history, (TODAY + day) * DAY, day)
+  expect(history.map(({ day }) => day - TODAY)).toEqual(Array.from({ length: 60 }, (_, n) => n + 40))
 })
 
 test.each([undefined, null, 5, 'text', {}])('%j is no history', (value) => {

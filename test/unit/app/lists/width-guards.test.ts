@@ -208,12 +208,15 @@ test('shrinking step by step is measured against the largest of 30 days', () => 
   history = addDay(history, 100, 800)
   expect(history).toEqual([{ day: 0, entries: 1_000 }])
   history = addDay(history, 10 * DAY, 600)
-  expect(shrunkFrom(history, 600)).toBeUndefined()
-  expect(shrunkFrom(history, 500)).toBeUndefined()
-  expect(shrunkFrom(history, 499)).toBe(1_000)
-  expect(shrunkFrom(addDay(history, 29 * DAY, 499), 499)).toBe(1_000)
-  expect(shrunkFrom(addDay(history, 30 * DAY, 499), 499)).toBeUndefined()
-  expect(addDay([{ day: 5, entries: 9 }], 0, 1)).toEqual([{ day: 0, entries: 1 }])
+  expect(shrunkFrom(history, 10 * DAY, 600)).toBeUndefined()
+  expect(shrunkFrom(history, 10 * DAY, 500)).toBeUndefined()
+  expect(shrunkFrom(history, 10 * DAY, 499)).toBe(1_000)
+  for (const [day, from] of [
+    [29, 1_000],
+    [30, undefined],
+  ] as const) {
+    expect(shrunkFrom(addDay(history, day * DAY, 499), day * DAY, 499)).toBe(from)
+  }
   expect(readHistory([{ day: 1, entries: 2 }, { day: 'x' }, null, 7])).toEqual([{ day: 1, entries: 2 }])
   expect(readHistory('x')).toEqual([])
 })
