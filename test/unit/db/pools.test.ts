@@ -365,7 +365,7 @@ describe('limits', () => {
     const left = async (start: string): Promise<number> =>
       countOf(store, (ip) => ip.startsWith(`spf:${start}`))
     expect(await left('z')).toBe(30)
-// A server tells no order of the names that it had before.
+    // A server tells no order of the names that it had before.
     expect((await left('r0')) + (await left('r1'))).toBeLessThan(20)
     expect(await left('r4')).toBeGreaterThan(130)
   })
