@@ -648,8 +648,9 @@ describe('where another gateway removes what is over', () => {
   })
 })
 
-test('stores what is due in transactions that become smaller where they take long', async () => {
+test('reads and stores what is due in parts that become smaller where they take long', async () => {
   const sizes: number[] = []
+  const limits: number[] = []
   let clock: ManualClock | undefined
   const slow = (store: Store): Store =>
     new Proxy(store, {
@@ -657,6 +658,13 @@ test('stores what is due in transactions that become smaller where they take lon
         const value = Reflect.get(target, name) as unknown
         if (typeof value !== 'function') return value
         const method = value.bind(target) as (...parameters: unknown[]) => Promise<unknown>
+        if (name === 'readScanSlice')
+          return async (...parameters: Parameters<Store['readScanSlice']>) => {
+            const [, limit] = parameters
+            limits.push(limit)
+            clock!.ms += limit / 10
+            return method(...parameters)
+          }
         if (name !== 'applyScan') return method
         return async (...parameters: Parameters<Store['applyScan']>) => {
           const [{ expired }] = parameters
@@ -679,5 +687,7 @@ test('stores what is due in transactions that become smaller where they take lon
   expect(report).toMatchObject({ isComplete: true, deletedCount: count })
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(count)
   // Only the first could be too long; it is what shows that.
+  expect(limits.length).toBeGreaterThan(5)
+  expect(Math.max(...limits.slice(1))).toBe(120)
   expect(Math.max(...sizes.slice(1))).toBeLessThanOrEqual(30)
 })

@@ -290,3 +290,27 @@ describe('a table that takes a second to write', () => {
     await table.close()
   })
 })
+
+test('while the lines of a large table are made, others have their turn', async () => {
+  const { table, content } = harness()
+  const ips = Array.from({ length: 10_000 }, (_, n) => `10.${n >> 15}.${(n >> 7) & 255}.${(n * 2) & 255}`)
+  const set = setOf(...ips)
+  // A machine on which everything takes long.
+  let nowMs = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 10))
+  let turns = 0
+  let isOver = false
+  const turn = () => {
+    turns += 1
+    if (!isOver) setImmediate(turn)
+  }
+  setImmediate(turn)
+  try {
+    await table.replace(set)
+  } finally {
+    isOver = true
+    clock.mockRestore()
+  }
+  expect(content()).toHaveLength(ips.length)
+  expect(turns).toBeGreaterThanOrEqual(5)
+})
