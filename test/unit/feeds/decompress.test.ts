@@ -2,7 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decompress } from '../../../src/feeds/decompress.js'
-import { FeedError } from '../../../src/feeds/feed.js'
+import { DEFAULT_FEED_LIMITS, FeedError } from '../../../src/feeds/feed.js'
 
 const MAX_BYTES = 1024 * 1024
 
@@ -93,4 +93,19 @@ test('plain text passes, also when it is shorter than the magic', async () => {
 
 test('three layers are refused', async () => {
   await expect(readAll(gzipSync(gzipSync(gzipSync('x'))))).rejects.toThrow('compressed more than 2 times')
+})
+
+test('without --max-bytes a list has 256 MiB at most', async () => {
+  const lengthOf = async (pieces: readonly Uint8Array[]): Promise<number> => {
+    let length = 0
+    const source = (async function* () {
+      yield* pieces
+    })()
+    for await (const piece of decompress(source, DEFAULT_FEED_LIMITS.maxBytes)) length += piece.length
+    return length
+  }
+  // One piece of memory stands for all.
+  const largest = new Array<Uint8Array>(256).fill(new Uint8Array(2 ** 20))
+  expect(await lengthOf(largest)).toBe(2 ** 28)
+  await expect(lengthOf([...largest, Uint8Array.of(1)])).rejects.toMatchObject({ code: 'ERR_FEED_TOO_BIG' })
 })
