@@ -42,7 +42,7 @@ for package in $missing; do
   say "fetching $(echo $needs)"
   mkdir -p "$fetched/$package"
   # shellcheck disable=SC2086
-  (cd "$fetched/$package" && apt-get -q download $needs >&2)
+  (cd "$fetched/$package" && apt-get -q -o APT::Sandbox::User=root download $needs >&2)
   # Two runs may share a checkout: the folder appears complete or not at all.
   tree=".lab/.$package.$$"
   rm -rf "$tree"
