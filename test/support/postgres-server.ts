@@ -2,7 +2,7 @@
  * A PostgreSQL server for a test: a private cluster in a temporary folder, run by an unprivileged user, reached
  * through a Unix socket in that folder (and a TCP port on request). System services are not touched.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   chmodSync,
@@ -40,6 +40,12 @@ BEGIN
     EXECUTE format('ALTER SEQUENCE %s RESTART', part);
   END LOOP;
 END $$`
+
+/** True while one of the processes runs; one that nobody has asked how it ended does not. */
+function isAnyRunning(pids: readonly number[]): boolean {
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', pids.join()], { encoding: 'utf8' })
+  return stdout.split('\n').some((state) => state !== '' && !state.startsWith('Z'))
+}
 
 function findPrograms(): string | undefined {
   for (const root of ['/usr/lib/postgresql', '/usr/local/bin', '/usr/bin']) {
@@ -246,14 +252,23 @@ export class PostgresServer {
     const child = this.#child
     if (child === undefined || !this.isRunning) return
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    const processes = this.#processes()
     child.kill(how === 'fast' ? 'SIGINT' : how === 'immediate' ? 'SIGQUIT' : 'SIGKILL')
     await ended
+    // They see by themselves that it was killed, and answer until then.
+    while (isAnyRunning(processes)) await pause(10)
+  }
+
+  /** The server's own process and those that it has started. */
+  #processes(): number[] {
+    const { pid } = this.#child!
+    const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' })
+    return [pid!, ...stdout.split('\n').filter(Boolean).map(Number)]
   }
 
   /** Stops or continues the server and all of its processes, like a frozen machine. */
   signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(this.pid)], { encoding: 'utf8' })
-    for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) {
+    for (const pid of this.#processes()) {
       try {
         process.kill(pid, signal)
       } catch {

@@ -1,3 +1,4 @@
+import { promises as dns, type ResolverOptions } from 'node:dns'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { DnsClient } from '../../../src/platform/dns-client.js'
 import { TestDnsServer } from '../../support/dns-server.js'
@@ -24,4 +25,39 @@ test('a question that is open, or answered, is asked once, and counted as from t
   expect(await ask()).toEqual(found)
   expect(client.counters).toEqual({ asked: 1, answered: 1, cached: 3, failed: 0, refused: 0 })
   expect(server.asked).toHaveLength(1)
+})
+
+test('the servers of the system are read again after a minute, given ones are not', async () => {
+  let madeCount = 0
+  const { Resolver } = dns
+  class Counted extends Resolver {
+    constructor(options?: ResolverOptions) {
+      super(options)
+      madeCount += 1
+      this.setServers([server.place])
+    }
+  }
+  dns.Resolver = Counted
+  try {
+    for (const [servers, counts] of [
+      [[], [1, 1, 2, 2, 3]],
+      [[server.place], [1, 1, 1, 1, 1]],
+    ] as const) {
+      madeCount = 0
+      const clock = new ManualClock()
+      // Another start than 0.
+      clock.advance(30)
+      const own = new DnsClient({ clock, servers })
+      const seen: number[] = []
+      for (const sec of [0, 59, 1, 59, 1]) {
+        clock.advance(sec)
+        await own.ask({ type: 'A', name: `n${seen.length}.example` })
+        seen.push(madeCount)
+      }
+      expect(seen).toEqual(counts)
+      own.close()
+    }
+  } finally {
+    dns.Resolver = Resolver
+  }
 })

@@ -1,7 +1,8 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { runProcess, startProcess } from '../../../src/platform/run-process.js'
 
 const sh = (script: string) => ({
@@ -9,6 +10,10 @@ const sh = (script: string) => ({
   args: ['-c', script],
   timeoutMs: 20_000,
   maxStdoutBytes: 1e6,
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
 })
 
 describe('runProcess', () => {
@@ -104,4 +109,23 @@ test('leaving the stdout loop early kills the program', async () => {
   }
   expect((await running.ended).signal).toBe('SIGKILL')
   expect(readFileSync(`${folder}/pid`, 'utf8').trim()).toBe(String(running.pid))
+})
+
+test('the program is killed before its pipe is closed: it does not end by itself first', async () => {
+  const order: string[] = []
+  const { kill } = process
+  vi.spyOn(process, 'kill').mockImplementation((...parameters) => {
+    order.push('kill')
+    return kill.apply(process, parameters)
+  })
+  const { destroy } = Socket.prototype
+  vi.spyOn(Socket.prototype, 'destroy').mockImplementation(function (this: Socket, error) {
+    // Its input is closed before: it is not given any.
+    if (this.readable) order.push('close')
+    return destroy.call(this, error)
+  })
+  const running = await startProcess(sh('exec yes'))
+  for await (const _ of running.stdout) break
+  await running.ended
+  expect(order.slice(0, 2)).toEqual(['kill', 'close'])
 })
