@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -58,7 +59,8 @@ export class PgBouncer {
     child.stderr!.on('data', (bytes: Buffer) => {
       log = (log + bytes.toString()).slice(-20_000)
     })
-    while (!existsSync(join(this.folder, `.s.PGSQL.${PORT}`))) {
+    // The socket is in its folder a moment before it is listened on.
+    while (!(await accepts(join(this.folder, `.s.PGSQL.${PORT}`)))) {
       if (child.exitCode !== null) throw new Error(`pgbouncer does not start:\n${log}`)
       await pause(20)
     }
@@ -77,4 +79,15 @@ export class PgBouncer {
     await this.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 }
