@@ -118,6 +118,9 @@ describe('a listing in parts', () => {
   test.each([1, 2, 3, 7])('may be cut at any address: a cut for every %i rows', async (sampledRows) => {
     const parts = new LineParts(link, { fromLines: 0, samplePercent: 100, sampledRows })
     const where = { scope: { low: '10.1.', high: '10.12.' } }
+    // The page behind it, which is made ahead, is not given to one that asks again.
+    const first = await parts.read('TRAPPED', '10.1.', 1, where)
+    expect(await parts.read('TRAPPED', '10.1.', 1, where)).toEqual(first)
     const texts: string[] = []
     let [after, total] = ['10.1.', 0]
     for (;;) {
@@ -188,6 +191,22 @@ describe('a server', () => {
     await reader.close()
     expect(asked.length).toBeGreaterThanOrEqual(3)
     expect(text === (await listed(link, IN_ONE_PIECE))).toBe(true)
+  })
+
+  test('makes no more than two pages ahead of a reader that waits', async () => {
+    const asked: Asked[] = []
+    const chunks = listTextOnServer(
+      watched(link, { before: (one) => asked.push(one) }),
+      {},
+      CLASSIC_FORM,
+      SMALL,
+    )
+    // The first in one piece, the second in parts.
+    for (let n = 0; n < 2; n += 1) expect((await chunks.next()).done).toBe(false)
+    // Calls have their turns: behind these, what was asked for has come.
+    for (let n = 0; n < 5; n += 1) await link.read('test', (statements) => statements.rows('SELECT 1'))
+    expect(asked).toHaveLength(3)
+    await chunks.return()
   })
 
   test('has nothing left of a listing whose reader went away', async () => {

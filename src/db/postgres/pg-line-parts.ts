@@ -10,18 +10,26 @@ import { KIND_TABLES } from './pg-query.js'
 /** Kinds whose lines the server joins: their texts have nothing to escape. */
 export type LineKind = 'WHITE' | 'TRAPPED'
 
-/** Fields of a line of each kind, as the server joins them: one call copies each once. */
+/** Fields of a line of each kind behind its first, as the server joins them: one call copies each once. */
 const JOINED = {
-  WHITE: `concat_ws('|', 'WHITE', ip, '|', first, pass, expire, bcount, pcount)`,
-  TRAPPED: `concat_ws('|', 'TRAPPED', ip, expire)`,
+  WHITE: `concat_ws('|', ip, '|', first, pass, expire, bcount, pcount)`,
+  TRAPPED: `concat_ws('|', ip, expire)`,
 } as const
 
-/** SQL: all lines of a page, and how many there are. `from` has an order, in which they are joined. */
+/**
+ * SQL: all lines of a page as one text, for `textOfLines`. `from` has an order, in which they are joined. The kind stands between two
+ * lines: it is cheaper there than as one field more.
+ */
 export function linesSql(kind: LineKind, from: string): { lines: string; from: string } {
   return {
-    lines: 'string_agg(line, chr(10)) || chr(10)',
+    lines: `string_agg(line, chr(10) || '${kind}|')`,
     from: `(SELECT ip, ${JOINED[kind]} AS line ${from}) AS page`,
   }
+}
+
+/** Lines with what stands before the first and behind the last of them. */
+export function textOfLines(kind: LineKind, lines: string): string {
+  return `${kind}|${lines}\n`
 }
 
 /** How a listing is cut. */
@@ -33,12 +41,12 @@ export interface PartBounds {
   sampledRows: number
 }
 
-/** Parts of 20,000 lines. Where rows lie in the order of their keys, so few of them still come from six places. */
-const BOUNDS: PartBounds = { fromLines: 40_000, samplePercent: 2, sampledRows: 400 }
+/** Parts of 40,000 lines: a process that the server starts for one costs as much as a thousand. */
+const BOUNDS: PartBounds = { fromLines: 20_000, samplePercent: 2, sampledRows: 800 }
 /** Parts of one page: more than there are processes for it, so that one large part does not keep all others waiting. */
 const PARTS = 4
 /** Cuts are taken again after this: what comes in meanwhile does not make a part large. */
-const CUTS_LIFE_MS = 10_000
+const CUTS_LIFE_MS = 30_000
 const NUMBERS = Array.from({ length: PARTS }, (_, index) => index + 1)
 
 /** Lines of one page: none, or a text; and the address behind which the next one begins. */
@@ -54,11 +62,25 @@ interface LineScope {
   conditions?: readonly string[]
 }
 
+/** Where a page begins. */
+interface Place extends Pick<LineScope, 'scope'> {
+  kind: LineKind
+  after: string
+}
+
+/** A page that the server is making. */
+interface Asked extends Place {
+  end: string
+  /** As they are finished; null for one without lines. */
+  parts: Promise<[part: number, lines: string | null, count: number][]>
+}
+
 /** The parts of one listing. */
 export class LineParts {
   readonly #link: PgLink
   readonly #bounds: PartBounds
-  #cuts: { kind: LineKind; scope: LineScope['scope']; at: string[]; readMs: number } | undefined
+  #cuts: (Omit<Place, 'after'> & { at: string[]; readMs: number }) | undefined
+  #asked: Asked | undefined
   #isOff = false
 
   constructor(link: PgLink, bounds = BOUNDS) {
@@ -74,12 +96,18 @@ export class LineParts {
     where: LineScope,
   ): Promise<LinePage | undefined> {
     if (this.#isOff || lineCount < this.#bounds.fromLines) return undefined
+    const place = { kind, after, scope: where.scope }
     try {
-      const cuts = await this.#cutsBehind(kind, after, where)
-      // The piece behind the last cut is of unknown length.
-      return cuts.length < 2
-        ? undefined
-        : await this.#readParts(kind, [after, ...cuts.slice(0, PARTS)], where)
+      const asked = isAt(this.#asked, place) ? this.#asked : await this.#ask(place, where)
+      this.#asked = undefined
+      if (asked === undefined) return undefined
+      const parts = await asked.parts
+      // The server goes on while these become bytes; no further than this one page.
+      this.#asked = await this.#ask({ ...place, after: asked.end }, where)
+      parts.sort(([one], [other]) => one - other)
+      const texts = parts.map(([, lines]) => (lines === null ? '' : textOfLines(kind, lines)))
+      const count = parts.reduce((sum, [, , lines]) => sum + lines, 0)
+      return { lines: count === 0 ? undefined : Buffer.from(texts.join(''), 'latin1'), count, end: asked.end }
     } catch {
       // No memory to share, a limit of its own: whatever a server has against it. One that is gone says so to the next page.
       this.#isOff = true
@@ -87,51 +115,54 @@ export class LineParts {
     }
   }
 
+  /** Lets the server make a page; undefined for the piece behind the last cut, which is of unknown length. */
+  async #ask(place: Place, where: LineScope): Promise<Asked | undefined> {
+    const cuts = await this.#cutsBehind(place, where)
+    if (cuts.length < 2) return undefined
+    const ends = [place.after, ...cuts.slice(0, PARTS)]
+    const end = ends.at(-1)!
+    const { conditions = [] } = where
+    // Without a limit: with one, the server would let no other process make a part.
+    const selects = NUMBERS.map((n) => {
+      const from = `${fromSql(place.kind, conditions, `ip > $${n} AND ip <= $${n + 1}`)} ORDER BY ip`
+      const page = linesSql(place.kind, from)
+      return `SELECT ${n} AS part, ${page.lines} AS lines, count(*) AS count FROM ${page.from}`
+    })
+    const sql = `SELECT part, lines, count FROM (${selects.join(' UNION ALL ')}) AS parts`
+    // The same statement for fewer: the last ones are empty.
+    const values = Array.from({ length: PARTS + 1 }, (_, index) => ends[index] ?? end)
+    const options = { isPage: conditions.length === 0, isParallel: true }
+    const parts = this.#link.readInOrder('listText', sql, values, options) as unknown as Asked['parts']
+    // A reader that goes away does not wait for it.
+    parts.catch(() => {})
+    return { ...place, end, parts }
+  }
+
   /** Where to cut, in order; taken from a sample of the rows. */
-  async #cutsBehind(kind: LineKind, after: string, { scope, conditions = [] }: LineScope): Promise<string[]> {
+  async #cutsBehind({ kind, after, scope }: Place, { conditions = [] }: LineScope): Promise<string[]> {
     const known = this.#cuts
     const isKnown = known?.kind === kind && known.scope === scope
     if (!isKnown || performance.now() - known.readMs > CUTS_LIFE_MS) {
-      const { table, condition } = KIND_TABLES[kind]
-      const terms = [condition, ...conditions, 'ip > $1', ...(scope === undefined ? [] : ['ip < $2'])]
-      const sql = `SELECT ip FROM (SELECT ip, row_number() OVER (ORDER BY ip) AS n
-          FROM spamd.${table} TABLESAMPLE SYSTEM (${this.#bounds.samplePercent}) WHERE ${terms.join(' AND ')}) AS sampled
-        WHERE n % ${this.#bounds.sampledRows} = 0 ORDER BY ip`
-      const values = [after, ...(scope === undefined ? [] : [scope.high])]
+      const { samplePercent, sampledRows } = this.#bounds
+      const range = scope === undefined ? 'ip > $1' : 'ip > $1 AND ip < $2'
+      const from = fromSql(kind, conditions, range, `TABLESAMPLE SYSTEM (${samplePercent})`)
+      const sql = `SELECT ip FROM (SELECT ip, row_number() OVER (ORDER BY ip) AS n ${from}) AS sampled
+        WHERE n % ${sampledRows} = 0 ORDER BY ip`
+      const values = scope === undefined ? [after] : [after, scope.high]
       const rows = await this.#link.read('listText', (statements) => statements.rows(sql, values))
-      const at = rows.map(([ip]) => ip as string)
-      this.#cuts = { kind, scope, at, readMs: performance.now() }
+      this.#cuts = { kind, scope, at: rows.map(([ip]) => ip as string), readMs: performance.now() }
     }
     // Addresses are ASCII: the order of the server, by bytes, is that of their texts here.
     return this.#cuts!.at.filter((ip) => ip > after)
   }
+}
 
-  /** What lies between each two of `ends`. */
-  async #readParts(
-    kind: LineKind,
-    ends: readonly string[],
-    { conditions = [] }: LineScope,
-  ): Promise<LinePage> {
-    const { table, condition } = KIND_TABLES[kind]
-    // Without a limit: with one, the server would let no other process make a part.
-    const parts = NUMBERS.map((n) => {
-      const terms = [condition, ...conditions, `ip > $${n}`, `ip <= $${n + 1}`]
-      const page = linesSql(kind, `FROM spamd.${table} WHERE ${terms.join(' AND ')} ORDER BY ip`)
-      return `SELECT ${n} AS part, ${page.lines} AS lines, count(*) AS count FROM ${page.from}`
-    })
-    const sql = `SELECT part, lines, count FROM (${parts.join(' UNION ALL ')}) AS parts`
-    // The same statement for fewer: the last ones are empty.
-    const values = Array.from({ length: PARTS + 1 }, (_, index) => ends[index] ?? ends.at(-1)!)
-    const options = { isPage: conditions.length === 0, isParallel: true }
-    const rows = (await this.#link.readInOrder('listText', sql, values, options)) as [
-      part: number,
-      lines: string | null,
-      count: number,
-    ][]
-    // As they were finished.
-    rows.sort(([one], [other]) => one - other)
-    const count = rows.reduce((sum, [, , lines]) => sum + lines, 0)
-    const lines = count === 0 ? undefined : Buffer.from(rows.map(([, text]) => text ?? '').join(''), 'latin1')
-    return { lines, count, end: ends.at(-1)! }
-  }
+function isAt(asked: Asked | undefined, { kind, after, scope }: Place): boolean {
+  return asked?.kind === kind && asked.after === after && asked.scope === scope
+}
+
+/** SQL: the addresses of a kind that meet conditions. */
+function fromSql(kind: LineKind, conditions: readonly string[], range: string, sample = ''): string {
+  const { table, condition } = KIND_TABLES[kind]
+  return `FROM spamd.${table} ${sample} WHERE ${[condition, ...conditions, range].join(' AND ')}`
 }

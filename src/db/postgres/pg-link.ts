@@ -42,8 +42,12 @@ const MAX_TRIES = 8
 const LONGEST_PAUSE_MS = 100
 const IN_ORDER = `BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off;
   SET LOCAL plan_cache_mode = force_generic_plan`
-/** Several processes of the server, each with a whole part: not one part by all of them, whose rows would have to be merged again. */
-const IN_PARALLEL = `${IN_ORDER}; SET LOCAL parallel_setup_cost = 0; SET LOCAL enable_gathermerge = off`
+/**
+ * Several processes of the server, each with a whole part: not one part by all of them, whose rows would have to be merged again.
+ * None of them is the one that serves us: while it makes a part of its own, the others cannot give it theirs.
+ */
+const IN_PARALLEL = `${IN_ORDER}; SET LOCAL parallel_setup_cost = 0; SET LOCAL enable_gathermerge = off;
+  SET LOCAL parallel_leader_participation = off`
 /** Maximum time that a gateway which stopped in the middle of a transaction may block others. */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout = 5000'
 /** Clocks that differ by less are one. */

@@ -8,7 +8,7 @@ import { EntrySorter } from '../listing/sorted-listing.js'
 import { readAhead } from '../read-ahead.js'
 import { openSqlite } from '../sqlite-driver.js'
 import type { EntryCounts, LineForm } from '../store.js'
-import { type LineKind, LineParts, linesSql, type PartBounds } from './pg-line-parts.js'
+import { type LineKind, LineParts, linesSql, type PartBounds, textOfLines } from './pg-line-parts.js'
 import type { PgLink, Row } from './pg-link.js'
 import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
@@ -71,7 +71,7 @@ async function readLines(
   const [row] = await link.readInOrder('listText', sql, values, { isPage: isFixed(where) })
   const [lines, count, last] = row as [string | null, number, string | null]
   return {
-    item: lines === null ? undefined : Buffer.from(lines, 'latin1'),
+    item: lines === null ? undefined : Buffer.from(textOfLines(kind, lines), 'latin1'),
     count,
     end: count < limit ? undefined : [last!],
   }
