@@ -102,6 +102,23 @@ export class Journal {
     return { node: home === this.#connection.home ? this.nodes.nodeOf(node) : undefined, newest: seq }
   }
 
+  /** See `Store.stampsAhead`. */
+  stampsAhead(now: number): number {
+    return new HybridClock(0, this.#connection.prepare(STATE).get() as StateRow).aheadSec(now)
+  }
+
+  /** Lets stamps that are ahead follow the clock again; in a transaction of the caller. By how much they were. */
+  followClock(now: number): number {
+    const state = this.#connection.prepare(STATE).get() as StateRow
+    const clock = new HybridClock(0, state)
+    const aheadSec = clock.aheadSec(now)
+    if (aheadSec === 0) return 0
+    clock.settle(now)
+    const { time, counter } = clock.state
+    this.#connection.prepare(SAVE).run(state.node, state.home, time, counter, state.seq, state.trimmed)
+    return aheadSec
+  }
+
   position(name: string): number | undefined {
     const row = this.#connection.prepare(POSITION).get(name) as { position: number } | undefined
     return row?.position

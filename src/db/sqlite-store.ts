@@ -190,6 +190,12 @@ export class SqliteStore extends SqliteReads implements Store {
     })
   }
 
+  async stampsAhead(follow: 'stay' | 'follow', now: number): Promise<number> {
+    const { journal } = this.transactions
+    if (follow === 'stay') return this.connection.read('stampsAhead', () => journal.stampsAhead(now))
+    return this.connection.write('stampsAhead', () => journal.followClock(now))
+  }
+
   async dropOldMarks(
     after: ScanCursor | undefined,
     limit: number,

@@ -292,6 +292,11 @@ export interface Store {
    */
   saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void>
   /**
+   * How many seconds the stamps of changes are ahead of the clock, because it once was; 0 when by no more than others
+   * accept. With `follow` the next ones follow the clock again.
+   */
+  stampsAhead(follow: 'stay' | 'follow', now: number): Promise<number>
+  /**
    * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older
    * than: of addresses and spamtraps after `keepSec`, of tuples after `keepTupleSec`. Returns where to go on.
    */

@@ -21,7 +21,7 @@ import {
 import { isPoolTuple, parsePoolKey } from './pool-key.js'
 import { type HeldRelease, KEEP_RELEASE_SEC, type Release } from './release.js'
 import type { GreyPolicy } from './requests.js'
-import { compareStamps, laterStamp, type Stamp } from './stamp.js'
+import { compareStamps, laterStamp, MAX_AHEAD_SEC, type Stamp } from './stamp.js'
 import { KEEP_RESET_SEC } from './times.js'
 
 /** Everything that one gateway knows under one key, in the form in which gateways exchange it. */
@@ -39,9 +39,6 @@ export type MergeRecord =
  * again later.
  */
 export type MergeOutcome = 'applied' | 'unchanged' | 'ahead'
-
-/** Clocks of gateways may differ by this much; a later stamp would push our own clock there. */
-const MAX_AHEAD_SEC = 300
 
 /** What must be loaded to merge records. */
 export function selectMerge(

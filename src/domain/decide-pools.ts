@@ -13,6 +13,7 @@ import { CLOCK_TOLERANCE_SEC, hasPassed, newTuple, repeatTuple } from './greylis
 import { openedNetwork, type PoolKey, type PoolKeyKind, poolKeyText, poolTuple } from './pool-key.js'
 import { findRelease, type Release, releasedNetwork } from './release.js'
 import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
+import { MAX_AHEAD_SEC, type Stamp } from './stamp.js'
 import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
 
 /**
@@ -120,7 +121,13 @@ export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: strin
   if (!hasPassed(entry, draft.now)) return false
   const host = draft.host(clientIp)
   const reset = host.entry === undefined ? host.marks?.reset : undefined
-  return reset === undefined || reset.time < entry.first * 1000
+  return !isBefore(draft, entry, reset)
+}
+
+/** True when a key began before a reset. One that lies ahead was made by a wrong clock: nobody knows when. */
+function isBefore(draft: Draft, { first }: EntryTimes, reset: Stamp | undefined): boolean {
+  if (reset === undefined || reset.time > (draft.now + MAX_AHEAD_SEC) * 1000) return false
+  return reset.time >= first * 1000
 }
 
 /**
@@ -138,7 +145,7 @@ export function openPool(
   if (!mayOpen || entry.bcount <= ownCount) return undefined
   const network = openedNetwork(key, clientIp)
   const { reset } = draft.pool(network)
-  if (reset !== undefined && reset.time >= entry.first * 1000) return undefined
+  if (isBefore(draft, entry, reset)) return undefined
   const lifeSec = policy.poolExpireSec ?? POOL_EXPIRE_SEC
   return open(draft, network, key, entry, draft.now + lifeSec) ? network : undefined
 }
@@ -157,7 +164,7 @@ export function openFurther(
   const network = openedNetwork(key, clientIp)
   const { entry, reset } = draft.pool(network)
   if (lastExpire <= draft.now || (entry !== undefined && entry.expire >= lastExpire)) return undefined
-  if (reset !== undefined && reset.time >= seen.first * 1000) return undefined
+  if (isBefore(draft, seen, reset)) return undefined
   return open(draft, network, key, seen, lastExpire) ? network : undefined
 }
 

@@ -25,7 +25,12 @@ export function decideSightings(
   return sightings.map(({ ip, count }, index) => {
     draft.begin(index)
     const { entry, marks } = draft.host(ip)
-    const decision = applySighting(entry, count, options, draft.now)
+    const decision = applySighting(
+      entry,
+      count,
+      { ...options, isClockBehind: draft.isClockBehind },
+      draft.now,
+    )
     if (decision.host === undefined) return decision.outcome
     const stamp = draft.nextStamp()
     const { first, pass, expire, bcount, pcount } = decision.host

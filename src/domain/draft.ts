@@ -112,6 +112,11 @@ export class Draft {
     return this.#clock.next(this.now)
   }
 
+  /** True while the clock is behind the newest change on record: it is wrong now, or was ahead then. */
+  get isClockBehind(): boolean {
+    return this.#clock.aheadSec(this.now) > 0
+  }
+
   /** Makes the next stamp later than one received from elsewhere. */
   observe(stamp: Stamp): void {
     this.#clock.observe(stamp)

@@ -1,5 +1,5 @@
 import type { EntryTimes } from './entry.js'
-import { isPinned, isTrapped } from './host-state.js'
+import { isPinned, isTrapped, laterExpire } from './host-state.js'
 import { EXPIRE_NEVER } from './times.js'
 
 /** What `applySighting` decided; `host` is the record to store, absent when nothing changes. */
@@ -9,7 +9,8 @@ export type SightingDecision =
 
 /**
  * The record of an address after the log watcher saw it `count` times (1 or more) since its last update. The
- * first sighting makes the record, each further one adds to `pcount`. A pinned entry stays pinned.
+ * first sighting makes the record, each further one adds to `pcount`. A pinned entry stays pinned. A clock that is behind
+ * what is on record shortens no entry, which would be over when the clock is right again.
  *
  * Unlike the original, TRAPPED stays TRAPPED: such a host sent mail to a trap, and our reply does not change
  * that. With `untrap` it becomes WHITE with `pass` now, so that the next scan opens the firewall for it; a
@@ -19,7 +20,7 @@ export type SightingDecision =
 export function applySighting(
   existing: EntryTimes | undefined,
   count: number,
-  options: { whiteExpireSec: number; untrap: boolean },
+  options: { whiteExpireSec: number; untrap: boolean; isClockBehind?: boolean },
   now: number,
 ): SightingDecision {
   const expire = now + options.whiteExpireSec
@@ -34,7 +35,11 @@ export function applySighting(
     outcome: 'refreshed',
     host: {
       ...existing,
-      expire: isPinned(existing) ? EXPIRE_NEVER : expire,
+      expire: isPinned(existing)
+        ? EXPIRE_NEVER
+        : options.isClockBehind === true
+          ? laterExpire(existing.expire, expire)
+          : expire,
       pcount: existing.pcount + count,
     },
   }

@@ -25,6 +25,9 @@ export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): St
   return compareStamps(one, other) >= 0 ? one : other
 }
 
+/** Stamps of others further ahead of our clock than this are refused: they would push our own there. */
+export const MAX_AHEAD_SEC = 300
+
 /** State of a clock: the last stamp it issued or received. */
 export interface ClockState {
   time: number
@@ -72,6 +75,18 @@ export class HybridClock {
     const counter = this.#counter + count
     this.#time += Math.floor(counter / (MAX_COUNTER + 1))
     this.#counter = counter % (MAX_COUNTER + 1)
+  }
+
+  /** How many seconds the last stamp is ahead of a wall clock, where others would refuse the next one; else 0. */
+  aheadSec(now: number): number {
+    const aheadSec = Math.floor(this.#time / 1000 - now)
+    return aheadSec > MAX_AHEAD_SEC ? aheadSec : 0
+  }
+
+  /** Follows a wall clock again that was ahead for a while. */
+  settle(now: number): void {
+    this.#time = Math.max(0, Math.floor(now)) * 1000
+    this.#counter = 0
   }
 
   /** Makes the next stamp later than one received from elsewhere. */

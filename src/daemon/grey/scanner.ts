@@ -32,6 +32,7 @@ import { describeKey } from './describe-key.js'
 import { HostGatherer } from './host-gatherer.js'
 import { isPoolInUse, newReport } from './scan-parts.js'
 import { type PublisherOptions, ScanPublisher } from './scan-publisher.js'
+import { StampWatch } from './stamp-watch.js'
 
 /** Source: DB_SCAN_INTERVAL of spamd's grey.h. */
 const SCAN_INTERVAL_MS = 60_000
@@ -75,6 +76,7 @@ export class Scanner {
   readonly counters = { scans: 0, incomplete: 0, scanningMs: 0, deleted: 0, promoted: 0 }
   readonly #options: ScannerOptions
   readonly #guard: ClockGuard
+  readonly #stamps: StampWatch
   readonly #limited: RateLimitedLog
   readonly #publisher: ScanPublisher
   readonly #reading = new AdaptiveSlice(READ_SLICE)
@@ -95,6 +97,8 @@ export class Scanner {
   constructor(options: ScannerOptions) {
     this.#options = options
     this.#guard = new ClockGuard(options.clock, options.logger)
+    const { keeper, clock, logger } = options
+    this.#stamps = new StampWatch({ use: keeper.use, clock, logger })
     this.#limited = new RateLimitedLog(options.logger, options.clock)
     this.#publisher = new ScanPublisher(options, (action) => this.#retryWhileBusy(action))
   }
@@ -157,6 +161,7 @@ export class Scanner {
     const white = new HostGatherer()
     const trapped = new HostGatherer()
     const pools: PoolEntry[] = []
+    await this.#stamps.look()
     const scope = await this.#beginScan(kind)
     if (scope === 'nothing' && this.#lastReport !== undefined) return this.#lastReport
     let isBrief = kind === 'brief' && scope === 'all'
@@ -228,7 +233,7 @@ export class Scanner {
 
   /** Trusts the clock from now on and scans again; false when it was trusted already. */
   acceptClock(): boolean {
-    const wasDoubted = this.#guard.accept()
+    const wasDoubted = [this.#guard.accept(), this.#stamps.accept()].includes(true)
     if (wasDoubted) void this.scan()
     return wasDoubted
   }

@@ -22,6 +22,7 @@ export const DAEMON_STORE_CALLS = [
   'saveJournalPosition',
   'dropOldMarks',
   'readClock',
+  'stampsAhead',
   'tupleCount',
   'addCounts',
 ] as const

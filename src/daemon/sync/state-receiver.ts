@@ -103,9 +103,13 @@ export class StateReceiver {
   }
 
   #isHeard(test: (shown: StatePeer) => boolean): boolean {
-    const since = this.#options.clock.nowSec() - LISTENER_SEC
-    for (const { shown } of this.#peers.values()) if (shown.lastSec >= since && test(shown)) return true
+    for (const { shown } of this.#peers.values()) if (this.#isRecent(shown) && test(shown)) return true
     return false
+  }
+
+  /** What was heard while our clock was ahead may be long ago. */
+  #isRecent({ lastSec }: StatePeer): boolean {
+    return Math.abs(this.#options.clock.nowSec() - lastSec) <= LISTENER_SEC
   }
 
   /** Takes a message that is believed. */
@@ -183,7 +187,7 @@ export class StateReceiver {
       this.#peers.set(message.node, peer)
     }
     const { shown } = peer
-    const isNew = shown.lastSec < nowSec - LISTENER_SEC || shown.address !== address
+    const isNew = !this.#isRecent(shown) || shown.address !== address
     shown.address = address
     shown.lastSec = nowSec
     shown.skewSec = Math.round(message.clockMs / 1000) - nowSec

@@ -8,7 +8,7 @@ import { encodeSoundRecord } from '../../codec/encode-sync-record.js'
 import { encodeStateMessage, USUAL_RECORD_BYTES } from '../../codec/sync-state-message.js'
 import type { JournalRow } from '../../db/store.js'
 import { type ChangeKey, keyText } from '../../domain/change.js'
-import type { MergeRecord } from '../../domain/decide-merge.js'
+import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
@@ -143,14 +143,12 @@ export class StateSender {
   }
 
   async #follow(): Promise<void> {
-    const { useStore, hasListeners, clock, onRows } = this.#options
+    const { useStore, hasListeners, clock } = this.#options
     const start = this.#position!
     const slice = await useStore((store) => store.readJournal(start, MAX_ROWS))
     if (slice.newest === start) return
-    // Rows are read again while the start waits for gateways; each is handed on once, when that goes well.
-    const fresh = slice.rows.filter(({ seq }) => seq > this.#handedOn)
-    if (fresh.length > 0) await onRows?.(fresh)
-    this.#handedOn = slice.rows.at(-1)?.seq ?? this.#handedOn
+    await this.#handOn(slice.rows)
+    if (await this.#mustWait()) return
     if (!hasListeners()) {
       if (clock.monotonicMs() - this.#startedMs < WAIT_FOR_PEERS_MS) return
       await this.#savePosition(slice.rows.at(-1)?.seq ?? slice.newest)
@@ -167,8 +165,25 @@ export class StateSender {
       if (key !== undefined && !NOT_SENT.has(rule)) keys.set(keyText(key), key)
     }
     const records = await useStore((store) => store.readRecords([...keys.values()]))
-    this.#tell(slice.rows, records)
+    // What was dated by a clock that was ahead would be refused, with the whole message.
+    this.#tell(
+      slice.rows,
+      records.filter((record) => !isAhead(record, clock.nowSec())),
+    )
     await this.#savePosition(slice.rows.at(-1)!.seq)
+  }
+
+  /** Rows are read again while the start waits for gateways; each is handed on once, when that goes well. */
+  async #handOn(rows: readonly JournalRow[]): Promise<void> {
+    const fresh = rows.filter(({ seq }) => seq > this.#handedOn)
+    if (fresh.length > 0) await this.#options.onRows?.(fresh)
+    this.#handedOn = rows.at(-1)?.seq ?? this.#handedOn
+  }
+
+  /** True until it is known whether the clock was ahead or is behind; see stamp-watch.ts. */
+  async #mustWait(): Promise<boolean> {
+    const { useStore, clock } = this.#options
+    return (await useStore((store) => store.stampsAhead('stay', clock.nowSec()))) > 0
   }
 
   /** Each message covers the rows up to the first whose record did not fit any more. */

@@ -233,6 +233,14 @@ export class PgStore extends PgReads implements Store {
     return saveSyncPeers(this.link, peers)
   }
 
+  /** Each process has a clock of its own. */
+  async stampsAhead(follow: 'stay' | 'follow', now: number): Promise<number> {
+    const { clock } = this.transactions
+    const aheadSec = clock.aheadSec(now)
+    if (follow === 'follow' && aheadSec > 0) clock.settle(now)
+    return aheadSec
+  }
+
   dropOldMarks(
     _after: ScanCursor | undefined,
     limit: number,

@@ -171,6 +171,20 @@ describe('what is kept beside', () => {
     }
   })
 
+  test('a network that was closed, or an address deleted, while the clock was ahead is open to later mail', async () => {
+    const store = await opened()
+    const key = { kind: 'pool', ip: '192.0.2.0/24' } as const
+    const ahead = PASSED + 365 * 86_400
+    await store.edit([{ operation: 'delete', key }], ahead)
+    await store.edit([{ operation: 'delete', key: { kind: 'host', ip: '192.0.2.3' } }], ahead)
+    const later = PASSED + 2 * 86_400
+    const mail = { from: '<later@example.com>' }
+    await store.recordAttempts([from('192.0.2.5', mail)], POLICY, later)
+    const retry = later + POLICY.passSec + 1
+    const { outcomes } = await store.recordAttempts([from('192.0.2.3', mail)], POLICY, retry)
+    expect(outcomes[0]).toMatchObject({ result: 'promoted', opened: ['192.0.2.0/24'] })
+  })
+
   test('a scan reads every network once, whatever its slices', async () => {
     const store = await opened()
     for (const limit of [1, 2, 100]) {

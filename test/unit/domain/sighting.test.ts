@@ -39,6 +39,16 @@ describe('an address seen by the log watcher (spamlogd.md 3)', () => {
     expect(applySighting(existing, count, options, now)).toEqual(want)
   })
 
+  test.each([
+    [true, now + 5000, now + 5000],
+    [true, now + 5, now + 1000],
+    [true, 0, 0],
+    [false, now + 5000, now + 1000],
+  ])('a clock that is behind (%s) shortens no entry: %i', (isClockBehind, expire, want) => {
+    const { host } = applySighting({ ...white, expire }, 1, { ...options, isClockBehind }, now)
+    expect(host?.expire).toBe(want)
+  })
+
   test('TRAPPED with --untrap becomes WHITE that the next scan lets through', () => {
     expect(applySighting(trapped, 2, { ...options, untrap: true }, now)).toEqual({
       outcome: 'untrapped',

@@ -479,6 +479,60 @@ describe('what must not empty the table', () => {
     expect(await listing()).toEqual(['WHITE 192.0.2.9', 'TRAPPED 192.0.2.3'])
   })
 
+  describe('changes dated ahead, because the clock once was', () => {
+    const YEAR = 365 * 86_400
+
+    async function ahead() {
+      const { add, scanner, clock, logger, keeper } = daemon()
+      await add('WHITE', '192.0.2.1')
+      await scanner.scan()
+      clock.step(YEAR)
+      await add('WHITE', '192.0.2.2')
+      clock.step(-YEAR)
+      await scanner.scan()
+      const aheadSec = () => keeper.use((store) => store.stampsAhead('stay', clock.nowSec()))
+      return { scanner, clock, logger, aheadSec }
+    }
+
+    test('follow the clock after an hour', async () => {
+      const { scanner, clock, logger, aheadSec } = await ahead()
+      clock.advance(3599)
+      await scanner.scan()
+      expect(await aheadSec()).toBe(YEAR - 3599)
+      clock.advance(1)
+      await scanner.scan()
+      expect(await aheadSec()).toBe(0)
+      expect(logger.lines.map(({ message }) => message).filter((text) => text.includes('dated'))).toEqual([
+        `changes are dated ${YEAR} seconds ahead, so the clock was ahead or is behind: other gateways are told of changes in an hour, or after spamdctl accept-clock`,
+        `changes were dated ${YEAR - 3600} seconds ahead, since the clock once was: they are dated by the clock again`,
+      ])
+    })
+
+    test('or at once when the clock is accepted', async () => {
+      const { scanner, aheadSec } = await ahead()
+      expect(scanner.acceptClock()).toBe(true)
+      await scanner.scan()
+      await scanner.scan()
+      expect(await aheadSec()).toBe(0)
+      expect(scanner.acceptClock()).toBe(false)
+    })
+
+    test('a clock that is behind for less leaves them as they are', async () => {
+      const { add, scanner, clock, keeper } = daemon()
+      await add('WHITE', '192.0.2.1')
+      clock.step(-YEAR)
+      await scanner.scan()
+      clock.advance(3000)
+      await scanner.scan()
+      clock.step(YEAR)
+      await scanner.scan()
+      clock.step(-YEAR)
+      clock.advance(3000)
+      await scanner.scan()
+      expect(await keeper.use((store) => store.stampsAhead('stay', clock.nowSec()))).toBeGreaterThan(0)
+    })
+  })
+
   describe('a clock in doubt', () => {
     const many = Array.from({ length: 1500 }, (_, n) => `10.0.${n >> 8}.${n & 255}`)
     const DAY = 86_400

@@ -172,6 +172,79 @@ describe('two gateways', () => {
     expect(await other.pull(one, true)).toMatchObject({ ahead: 0, changed: 1 })
   })
 
+  test('a clock that stood a year ahead: what changes after stamps follow it again reaches the others', async () => {
+    const { one, other, run } = await pair()
+    const year = 365 * 86_400
+    await one.store.edit([white('192.0.2.1')], NOW + year)
+    await one.store.edit([white('192.0.2.2')], NOW + 1)
+    await run()
+    expect(other.counters).toMatchObject({ applied: 0, ahead: 0 })
+    expect(await one.store.stampsAhead('stay', NOW + 1)).toBe(year - 1)
+    expect(await one.store.stampsAhead('follow', NOW + 1)).toBe(year - 1)
+    expect(await one.store.stampsAhead('stay', NOW + 1)).toBe(0)
+    expect(await one.store.stampsAhead('follow', NOW + 1)).toBe(0)
+    await one.store.edit([white('192.0.2.3')], NOW + 1)
+    await run()
+    expect(await other.store.get({ kind: 'host', ip: '192.0.2.3' })).toBeDefined()
+    // Nothing is missing, neither now nor in a pull, and what was dated ahead is told with its next change.
+    other.clock.advance(10)
+    other.check()
+    other.clock.advance(4)
+    other.check()
+    expect(other.missed).toEqual([])
+    expect(await other.pull(one, true)).toMatchObject({ ahead: 0, read: 0 })
+    expect(await other.pull(one, false)).toMatchObject({ ahead: 0, read: 1 })
+    await one.store.edit([{ operation: 'add', kind: 'TRAPPED', ip: '192.0.2.1' }], NOW + 1)
+    await run()
+    expect(await other.store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({ kind: 'TRAPPED' })
+  })
+
+  test('a clock that is behind keeps everything back, also from a pull, until it is right again', async () => {
+    const { one, other, run } = await pair()
+    await one.store.edit([white('192.0.2.1')], NOW)
+    await run()
+    const day = 86_400
+    // Beyond the time for which a start waits for others.
+    for (const { clock } of [one, other]) clock.advance(31)
+    await run()
+    one.clock.step(-day)
+    await one.store.edit([white('192.0.2.2')], NOW + 31 - day)
+    await run()
+    expect(await other.store.get({ kind: 'host', ip: '192.0.2.2' })).toBeUndefined()
+    expect(await other.pull(one, false)).toMatchObject({ ahead: 0, changed: 1 })
+    one.clock.step(day)
+    await one.store.edit([white('192.0.2.3')], NOW + 31)
+    for (const { clock } of [one, other]) clock.advance(10)
+    await run()
+    other.check()
+    other.clock.advance(4)
+    other.check()
+    expect(other.missed).toEqual([])
+    expect(await knowledgeOf(other.store)).toEqual(await knowledgeOf(one.store))
+  })
+
+  test.each([1, -1])(
+    'a gateway that was heard while our clock was wrong counts as silent: %i year',
+    async (sign) => {
+      const { one, other, run, flying } = await pair()
+      for (const { clock } of [one, other]) clock.sec += sign * 365 * 86_400
+      one.clock.advance(10)
+      other.clock.advance(10)
+      await run()
+      expect(other.peers[0]).toMatchObject({ lastSec: other.clock.nowSec() })
+      for (const { clock } of [one, other]) clock.sec -= sign * 365 * 86_400
+      flying.length = 0
+      await other.store.edit([white('192.0.2.7')], NOW)
+      await other.look()
+      // As to gateways that speak another version: nothing but that we are here.
+      for (const { bytes } of flying) expect(bytes).toHaveLength(64)
+      await run()
+      for (const { clock } of [one, other]) clock.advance(10)
+      await run()
+      expect(await one.store.get({ kind: 'host', ip: '192.0.2.7' })).toBeDefined()
+    },
+  )
+
   test('a database that was not in step for longer than deletions are kept is not merged', async () => {
     const { one, other } = await pair()
     await one.store.edit([white('192.0.2.1')], NOW)
