@@ -59,6 +59,43 @@ describe('a location on a server', () => {
     expect(() => parseTarget(location, {})).toThrow(reason)
   })
 
+  test.each([
+    ['', {}, 3000],
+    ['connect_timeout=9', {}, 9000],
+    ['', { PGCONNECT_TIMEOUT: '7' }, 7000],
+    ['connect_timeout=9', { PGCONNECT_TIMEOUT: '7' }, 9000],
+    ['connect_timeout=0', {}, 3000],
+    ['connect_timeout=-1', {}, 3000],
+    ['connect_timeout=soon', {}, 3000],
+  ])('with %j and %j waits so long for each host: %i ms', (options, environment, connectTimeoutMs) => {
+    expect(parseTarget(`postgres://a@h/x?${options}`, environment)).toMatchObject({ connectTimeoutMs })
+  })
+
+  test.each([
+    ['postgres:///x?host=a,b', [5432, 5432]],
+    ['postgres:///x?host=a,b&port=6000', [6000, 6000]],
+    ['postgres:///x?host=a,b&port=6000,6001', [6000, 6001]],
+    ['postgres:///x?host=a,b&port=,1', [5432, 1]],
+    ['postgres:///x?host=a&port=65535', [65_535]],
+    ['postgres:///x', [5432]],
+  ])('%s has the ports %j', (location, ports) => {
+    expect(parseTarget(location, {}).hosts.map(({ port }) => port)).toEqual(ports)
+  })
+
+  test.each(['0', '65536', '1.5', 'x'])('the port %s is refused', (port) => {
+    expect(() => parseTarget(`postgres:///x?host=a&port=${port}`, {})).toThrow(
+      `"port ${port}" is not a server host`,
+    )
+  })
+
+  test('names files of certificates, and whoever asks is asked for as itself', () => {
+    const files = 'sslrootcert=/r&sslcert=/c&sslkey=/k'
+    expect(parseTarget(`postgres://a@/?${files}`, { PGPASSWORD: 'p' })).toMatchObject({
+      ...{ hosts: [{ host: 'localhost', port: 5432 }], user: 'a', database: 'a', password: 'p' },
+      ...{ sslRootCert: '/r', sslCert: '/c', sslKey: '/k' },
+    })
+  })
+
   test('with a password is shown without it, and no program takes it', () => {
     for (const location of ['postgres://a:s3cret@h/x', 'postgresql://a@h/x?password=s3cret']) {
       expect(hasPassword(location)).toBe(true)
