@@ -56,6 +56,18 @@ describe('addresses that cannot be had', () => {
   })
 })
 
+test('an error of a server that listens is for whoever has the server', async () => {
+  const server = createServer()
+  // No port is taken for it.
+  const listen = vi.spyOn(server, 'listen').mockImplementation((...parameters: unknown[]) => {
+    ;(parameters.at(-1) as () => void)()
+    return server
+  })
+  await new OwnResources(configOf()).listenConfig(server)
+  expect(listen).toHaveBeenCalled()
+  expect(() => server.emit('error', new Error('later'))).toThrow('later')
+})
+
 const OPEN_INHERITED = join(import.meta.dirname, '../../../support/spamd/open-inherited.ts')
 
 describe('inherited descriptors that are no listening TCP socket', () => {

@@ -213,6 +213,9 @@ test('signals are passed on, SIGTERM ends both with 0 and leaves tables, no sock
   expect(await pair.nextLine()).toBe('reloaded')
   pair.process.kill('SIGUSR1')
   expect(await pair.nextLine()).toBe('statistics')
+  // A terminal sends them to the child as well, which leaves them to the parent.
+  for (const signal of ['SIGHUP', 'SIGUSR1']) process.kill(pair.addresses.pid, signal)
+  expect(await pair.ask('what')).toBe('what?')
   expect(readFileSync(settings.pidFile, 'utf8')).toBe(`${pair.process.pid}\n`)
   pair.process.kill('SIGTERM')
   expect(await pair.nextLine()).toBe('stopped')
