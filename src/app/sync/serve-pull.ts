@@ -9,7 +9,8 @@ import {
 } from '../../codec/pull-stream.js'
 import type { Store } from '../../db/store.js'
 import { type ChangeKey, keyText } from '../../domain/change.js'
-import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
+import { datedNow } from '../../domain/dated-ahead.js'
+import type { MergeRecord } from '../../domain/decide-merge.js'
 import { AppError } from '../../platform/app-error.js'
 
 const JOURNAL_ROWS = 2000
@@ -43,12 +44,15 @@ export async function* servePull(
   const position = positions.find(([known]) => known === node)?.[1]
   const keys = position === undefined ? undefined : await changedKeys(store, position)
   yield encodePullStart({ node: node ?? null, newest, nowSec, isWhole: keys === undefined })
-  // Dated by a clock that was ahead and is right now: nobody would take it, and ask for it again and again. While stamps
-  // do not follow the clock, it may be the one that is wrong.
+  // While stamps do not follow the clock, it may be the one that is wrong.
   const isRight = (await store.stampsAhead('stay', nowSec)) === 0
+  const told = (record: MergeRecord): MergeRecord[] => {
+    const dated = isRight ? datedNow(record, nowSec, node ?? 0) : record
+    return dated === undefined ? [] : [dated]
+  }
   let count = 0
   for await (const records of keys === undefined ? allRecords(store) : recordsOf(store, keys)) {
-    count += yield* encodePullRecords(isRight ? records.filter((one) => !isAhead(one, nowSec)) : records)
+    count += yield* encodePullRecords(records.flatMap(told))
   }
   yield encodePullEnd(count)
 }

@@ -8,7 +8,8 @@ import { encodeSoundRecord } from '../../codec/encode-sync-record.js'
 import { encodeStateMessage, USUAL_RECORD_BYTES } from '../../codec/sync-state-message.js'
 import type { JournalRow } from '../../db/store.js'
 import { type ChangeKey, keyText } from '../../domain/change.js'
-import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
+import { datedNow } from '../../domain/dated-ahead.js'
+import type { MergeRecord } from '../../domain/decide-merge.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
@@ -165,11 +166,8 @@ export class StateSender {
       if (key !== undefined && !NOT_SENT.has(rule)) keys.set(keyText(key), key)
     }
     const records = await useStore((store) => store.readRecords([...keys.values()]))
-    // What was dated by a clock that was ahead would be refused, with the whole message.
-    this.#tell(
-      slice.rows,
-      records.filter((record) => !isAhead(record, clock.nowSec())),
-    )
+    const told = records.flatMap((record) => datedNow(record, clock.nowSec(), this.#node) ?? [])
+    this.#tell(slice.rows, told)
     await this.#savePosition(slice.rows.at(-1)!.seq)
   }
 

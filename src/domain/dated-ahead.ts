@@ -1,0 +1,59 @@
+/**
+ * What was changed while the clock was ahead is dated ahead, and so is what was changed until stamps followed the clock
+ * again: nobody would take it. Others are told it as if it had been changed now.
+ */
+import { isAhead, type MergeRecord } from './decide-merge.js'
+import { compareStamps, MAX_AHEAD_SEC, type Stamp } from './stamp.js'
+
+/**
+ * A record as others take it; undefined where not only its stamps but its own times lie ahead. `now` is a clock that is
+ * right, `node` that of the database.
+ */
+export function datedNow(record: MergeRecord, now: number, node: number): MergeRecord | undefined {
+  if (!isAhead(record, now)) return record
+  const ahead = stampsOf(record)
+    .filter((stamp) => stamp.time > (now + MAX_AHEAD_SEC) * 1000)
+    .sort(compareStamps)
+  // Their order, and which are the same, is what matters.
+  const places = ahead.filter((stamp, index) => compareStamps(stamp, ahead[index - 1]) !== 0)
+  const dated = <S extends Stamp | undefined>(stamp: S): S => {
+    const place = stamp === undefined ? -1 : places.findIndex((one) => compareStamps(one, stamp) === 0)
+    return place < 0 ? stamp : ({ time: now * 1000, counter: place, node } as S)
+  }
+  const told = withStamps(record, dated)
+  return isAhead(told, now) ? undefined : told
+}
+
+function stampsOf(record: MergeRecord): Stamp[] {
+  const stamps: Stamp[] = []
+  withStamps(record, (stamp) => {
+    if (stamp !== undefined) stamps.push(stamp)
+    return stamp
+  })
+  return stamps
+}
+
+function withStamps(record: MergeRecord, dated: <S extends Stamp | undefined>(stamp: S) => S): MergeRecord {
+  switch (record.kind) {
+    case 'host': {
+      const { reset, white, trap, hand } = record.registers
+      const registers = { ...record.registers, reset: dated(reset) }
+      if (white !== undefined)
+        registers.white = { ...white, grant: dated(white.grant), stamp: dated(white.stamp) }
+      if (trap !== undefined) registers.trap = { ...trap, stamp: dated(trap.stamp) }
+      if (hand !== undefined) registers.hand = { ...hand, stamp: dated(hand.stamp) }
+      return { ...record, registers }
+    }
+    case 'tuple': {
+      const { state } = record
+      return state.epoch === undefined
+        ? record
+        : { ...record, state: { ...state, epoch: dated(state.epoch) } }
+    }
+    case 'spamtrap':
+    case 'release':
+      return { ...record, stamp: dated(record.stamp) }
+    case 'pool':
+      return { ...record, reset: dated(record.reset) }
+  }
+}
