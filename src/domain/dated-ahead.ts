@@ -3,7 +3,7 @@
  * again: nobody would take it. Others are told it as if it had been changed now.
  */
 import { isAhead, type MergeRecord } from './decide-merge.js'
-import { compareStamps, MAX_AHEAD_SEC, type Stamp } from './stamp.js'
+import { compareStamps, isAheadOf, type Stamp } from './stamp.js'
 
 /**
  * A record as others take it; undefined where not only its stamps but its own times lie ahead. `now` is a clock that is
@@ -12,7 +12,7 @@ import { compareStamps, MAX_AHEAD_SEC, type Stamp } from './stamp.js'
 export function datedNow(record: MergeRecord, now: number, node: number): MergeRecord | undefined {
   if (!isAhead(record, now)) return record
   const ahead = stampsOf(record)
-    .filter((stamp) => stamp.time > (now + MAX_AHEAD_SEC) * 1000)
+    .filter((stamp) => isAheadOf(stamp, now))
     .sort(compareStamps)
   // Their order, and which are the same, is what matters.
   const places = ahead.filter((stamp, index) => compareStamps(stamp, ahead[index - 1]) !== 0)

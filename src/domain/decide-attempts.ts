@@ -264,10 +264,11 @@ export function trap(
   policy: GreyPolicy,
   result: keyof typeof TRAPS,
 ): TupleOutcome | undefined {
-  const { entry, marks } = draft.host(ip)
+  const { entry } = draft.host(ip)
+  const marks = draft.marksOf(ip)
   const times = trapHost(entry, policy, draft.now)
   if (times === undefined) return undefined
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   const after: HostEntry = { ...entry, ...times, kind: 'TRAPPED', ip }
   const isFixed = entry !== undefined && isPinned(entry)
   const held = { entry: after, marks: isFixed ? marks : trappedMarks(marks, stamp) }
@@ -295,13 +296,13 @@ export function promote(
   policy: Pick<GreyPolicy, 'whiteExpireSec'>,
   cause = PROMOTION,
 ): 'new' | 'known' | 'refused' {
-  const { entry, marks } = draft.host(ip)
+  const { entry } = draft.host(ip)
   if (entry?.kind === 'TRAPPED') return 'refused'
   const hasPassedHere = entry !== undefined && entry.pass <= draft.now + CLOCK_TOLERANCE_SEC
   if (entry !== undefined && (hasPassedHere || isPinned(entry))) return 'known'
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   const white: HostEntry = { ...promoteTuple(tuple, policy.whiteExpireSec, draft.now), kind: 'WHITE', ip }
   if (entry?.comment !== undefined) white.comment = entry.comment
-  draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
+  draft.putHost(ip, { entry: white, marks: grantedMarks(draft.marksOf(ip), stamp) }, stamp, cause)
   return 'new'
 }

@@ -71,7 +71,7 @@ function addHost(
   if (entry !== undefined && options.ifMissing === true) return 'skipped'
   const times = addHostByHand(entry, kind, options.expire, draft.now)
   const comment = options.comment ?? entry?.comment
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   const pinned = times.expire === EXPIRE_NEVER
   const isFixed = pinned || comment !== undefined || options.expire !== undefined
   const hand = isFixed ? { pinned, expire: options.expire } : undefined
@@ -96,11 +96,11 @@ function addSpamtrap(
   { address, options }: Extract<AddEdit, { kind: 'SPAMTRAP' }>,
   cause: Cause,
 ): EditOutcome {
-  const { entry } = draft.spamtrap(address)
+  const { entry, stamp: known } = draft.spamtrap(address)
   if (entry !== undefined && options?.ifMissing === true) return 'skipped'
   if (entry !== undefined && options?.comment === undefined) return 'updated'
   const comment = options?.comment
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextStamp(known)
   const after = {
     kind: 'SPAMTRAP' as const,
     address,
@@ -116,13 +116,14 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
   switch (key.kind) {
     case 'host': {
       if (draft.host(key.ip).entry === undefined) return false
-      const stamp = draft.nextStamp()
+      const stamp = draft.nextHostStamp(key.ip)
       draft.putHost(key.ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, cause)
       return true
     }
     case 'spamtrap': {
-      if (draft.spamtrap(key.address).entry === undefined) return false
-      const stamp = draft.nextStamp()
+      const { entry, stamp: known } = draft.spamtrap(key.address)
+      if (entry === undefined) return false
+      const stamp = draft.nextStamp(known)
       draft.putSpamtrap(key.address, { entry: undefined, stamp }, stamp, cause)
       return true
     }
@@ -130,8 +131,9 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
       return closePool(draft, key.ip, cause)
     case 'tuple': {
       const text = tupleText(key)
-      if (draft.tuple(text).entry === undefined) return false
-      draft.putTuple(text, key, deletedTuple(draft), cause)
+      const held = draft.tuple(text)
+      if (held.entry === undefined) return false
+      draft.putTuple(text, key, deletedTuple(draft, held), cause)
       return true
     }
   }
@@ -140,13 +142,13 @@ export function deleteKey(draft: Draft, key: EntryKey, cause: Cause): boolean {
 function deleteTuples(draft: Draft, ip: string, isAll: boolean, cause: Cause): boolean {
   let hasDeleted = false
   do {
-    if (draft.takeFirstTuple(ip, cause, () => deletedTuple(draft)) === undefined) break
+    if (draft.takeFirstTuple(ip, cause, (held) => deletedTuple(draft, held)) === undefined) break
     hasDeleted = true
   } while (isAll)
   return hasDeleted
 }
 
 /** Tells other gateways that a tuple was deleted by hand; see mergeTuples. */
-function deletedTuple(draft: Draft): HeldTuple {
-  return { entry: undefined, marks: { epoch: draft.nextStamp() } }
+function deletedTuple(draft: Draft, { marks }: HeldTuple): HeldTuple {
+  return { entry: undefined, marks: { epoch: draft.nextStamp(marks?.epoch) } }
 }

@@ -57,14 +57,15 @@ function putEntry(draft: Draft, entry: Entry): void {
   switch (entry.kind) {
     case 'WHITE':
     case 'TRAPPED': {
-      const stamp = draft.nextStamp()
+      const stamp = draft.nextHostStamp(entry.ip)
       const after = withComment(entry, draft.host(entry.ip).entry?.comment)
       draft.putHost(entry.ip, { entry: after, marks: importedMarks(after, stamp) }, stamp, IMPORT)
       return
     }
     case 'SPAMTRAP': {
-      const stamp = draft.nextStamp()
-      const after = withComment(entry, draft.spamtrap(entry.address).entry?.comment)
+      const known = draft.spamtrap(entry.address)
+      const stamp = draft.nextStamp(known.stamp)
+      const after = withComment(entry, known.entry?.comment)
       draft.putSpamtrap(entry.address, { entry: after, stamp }, stamp, IMPORT)
       return
     }

@@ -21,7 +21,7 @@ import {
 import { isPoolTuple, parsePoolKey } from './pool-key.js'
 import { type HeldRelease, KEEP_RELEASE_SEC, type Release } from './release.js'
 import type { GreyPolicy } from './requests.js'
-import { compareStamps, laterStamp, MAX_AHEAD_SEC, type Stamp } from './stamp.js'
+import { compareStamps, isAheadOf, laterStamp, type Stamp } from './stamp.js'
 import { KEEP_RESET_SEC } from './times.js'
 
 /** Everything that one gateway knows under one key, in the form in which gateways exchange it. */
@@ -153,7 +153,7 @@ export function decideMerge(
 /** True for a record that was changed more than five minutes after `now`. */
 export function isAhead(record: MergeRecord, now: number): boolean {
   const newest = newestStamp(record)
-  return newest !== undefined && newest.time > (now + MAX_AHEAD_SEC) * 1000
+  return newest !== undefined && isAheadOf(newest, now)
 }
 
 function newestStamp(record: MergeRecord): Stamp | undefined {

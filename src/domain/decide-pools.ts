@@ -13,7 +13,7 @@ import { CLOCK_TOLERANCE_SEC, hasPassed, newTuple, repeatTuple } from './greylis
 import { openedNetwork, type PoolKey, type PoolKeyKind, poolKeyText, poolTuple } from './pool-key.js'
 import { findRelease, type Release, releasedNetwork } from './release.js'
 import type { GreyPolicy, PoolAttempt, TupleAttempt } from './requests.js'
-import { MAX_AHEAD_SEC, type Stamp } from './stamp.js'
+import { isAheadOf, type Stamp } from './stamp.js'
 import { LEARN_EXPIRE_SEC, POOL_EXPIRE_SEC } from './times.js'
 
 /**
@@ -126,7 +126,7 @@ export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: strin
 
 /** True when a key began before a reset. One that lies ahead was made by a wrong clock: nobody knows when. */
 function isBefore(draft: Draft, { first }: EntryTimes, reset: Stamp | undefined): boolean {
-  if (reset === undefined || reset.time > (draft.now + MAX_AHEAD_SEC) * 1000) return false
+  if (reset === undefined || isAheadOf(reset, draft.now)) return false
   return reset.time >= first * 1000
 }
 
@@ -227,8 +227,10 @@ export function closePoolsAround(draft: Draft, ip: string, cause: Cause): string
 
 /** Closes a network permanently: older keys do not open it again. False when it is not open. */
 export function closePool(draft: Draft, network: string, cause: Cause): boolean {
-  if (draft.pool(network).entry === undefined) return false
-  const stamp = draft.nextStamp()
+  const { entry } = draft.pool(network)
+  if (entry === undefined) return false
+  // Later than it was opened, also by a clock that was ahead then: else it would be open again at the next gateway.
+  const stamp = draft.nextStamp({ time: entry.pass * 1000, counter: 0, node: 0 })
   draft.putPool(network, { entry: undefined, reset: stamp }, stamp, cause)
   return true
 }

@@ -46,10 +46,10 @@ export function decideReleases(
 function decideRelease(draft: Draft, edit: ReleaseEdit, actor: string | undefined): ReleaseOutcome {
   const cause = { rule: 'release', actor } as const
   if (edit.operation === 'cancel') {
-    const known = draft.release(edit.id).entry
+    const { entry: known, stamp: latest } = draft.release(edit.id)
     if (known === undefined) return 'missing'
     if (known.expire <= draft.now) return 'ended'
-    const stamp = draft.nextStamp()
+    const stamp = draft.nextStamp(latest)
     draft.putRelease(edit.id, { entry: { ...known, expire: draft.now }, stamp }, stamp, cause)
     return 'cancelled'
   }
@@ -76,7 +76,7 @@ export function releaseAttempt(
   const release = findRelease(draft, attempt)
   if (release === undefined) return undefined
   const { clientIp: ip, tuple } = attempt
-  const { entry, marks } = draft.host(ip)
+  const { entry } = draft.host(ip)
   if (entry !== undefined && isTrapped(entry)) return undefined
   const cause = { rule: 'release', actor: release.author } as const
   const text = tupleText(tuple)
@@ -85,7 +85,7 @@ export function releaseAttempt(
   if (known !== undefined && tuple.ip === ip) draft.putTuple(text, tuple, NO_TUPLE, cause)
   if (entry !== undefined && !isHostExpired(entry, draft.now))
     return { result: 'promoted', isNewHost: false, evictedCount: 0 }
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   const white: HostEntry = {
     kind: 'WHITE',
     ip,
@@ -95,9 +95,10 @@ export function releaseAttempt(
     bcount: (known?.bcount ?? 0) + 1,
     pcount: 0,
   }
-  draft.putHost(ip, { entry: white, marks: grantedMarks(marks, stamp) }, stamp, cause)
+  draft.putHost(ip, { entry: white, marks: grantedMarks(draft.marksOf(ip), stamp) }, stamp, cause)
   const used: Release = { ...release, used: release.used + 1 }
-  draft.putRelease(release.id, { entry: used, stamp }, stamp, cause)
+  const usedStamp = draft.nextStamp(draft.release(release.id).stamp)
+  draft.putRelease(release.id, { entry: used, stamp: usedStamp }, usedStamp, cause)
   const network = openAround(draft, attempt, release, white)
   const opened = network === undefined ? {} : { opened: [network] }
   return { result: 'promoted', isNewHost: true, evictedCount: 0, ...opened }

@@ -57,7 +57,7 @@ export function decideScan(
 function deleteBlocked(draft: Draft, ip: string): boolean {
   const { entry } = draft.host(ip)
   if (entry === undefined || isTrapped(entry) || isPinned(entry)) return false
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
   return true
 }

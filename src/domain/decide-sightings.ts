@@ -1,10 +1,11 @@
 import type { Cause } from './change.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { HostEntry } from './entry.js'
-import { grantedMarks, manualMarks, refreshedMarks } from './host-marks.js'
+import { grantedMarks, latestMark, manualMarks, refreshedMarks } from './host-marks.js'
 import { isPinned } from './host-state.js'
 import type { Sighting, SightingOptions, SightingOutcome } from './requests.js'
 import { applySighting } from './sighting.js'
+import { isAheadOf } from './stamp.js'
 
 /** What must be loaded to decide sightings. */
 export function selectSightings(sightings: readonly Sighting[]): Selection {
@@ -25,27 +26,25 @@ export function decideSightings(
   return sightings.map(({ ip, count }, index) => {
     draft.begin(index)
     const { entry, marks } = draft.host(ip)
-    const decision = applySighting(
-      entry,
-      count,
-      { ...options, isClockBehind: draft.isClockBehind },
-      draft.now,
-    )
+    const latest = latestMark(marks)
+    // Or it was ahead then.
+    const isClockBehind = latest !== undefined && isAheadOf(latest, draft.now)
+    const decision = applySighting(entry, count, { ...options, isClockBehind }, draft.now)
     if (decision.host === undefined) return decision.outcome
-    const stamp = draft.nextStamp()
+    const stamp = draft.nextStamp(latest)
     const { first, pass, expire, bcount, pcount } = decision.host
     const after: HostEntry = { kind: 'WHITE', ip, first, pass, expire, bcount, pcount }
     if (entry?.comment !== undefined) after.comment = entry.comment
     switch (decision.outcome) {
       case 'added':
-        draft.putHost(ip, { entry: after, marks: grantedMarks(marks, stamp) }, stamp, SEEN)
+        draft.putHost(ip, { entry: after, marks: grantedMarks(draft.marksOf(ip), stamp) }, stamp, SEEN)
         break
       case 'refreshed': {
         // Only an administrator changes the registers of a pinned entry: it was only counted.
         const isFixed = entry !== undefined && isPinned(entry)
         draft.putHost(
           ip,
-          { entry: after, marks: isFixed ? marks : refreshedMarks(marks, stamp) },
+          { entry: after, marks: isFixed ? marks : refreshedMarks(draft.marksOf(ip), stamp) },
           stamp,
           SEEN,
         )

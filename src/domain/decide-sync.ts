@@ -34,10 +34,10 @@ export function decideSync(draft: Draft, changes: readonly SyncChange[], policy:
 function decideMessage(draft: Draft, change: SyncChange, policy: LifeTimes): SyncOutcome {
   const { ip, peer } = change
   const cause: Cause = peer === undefined ? { rule: 'peer' } : { rule: 'peer', actor: peer }
-  const { entry, marks } = draft.host(ip)
+  const { entry } = draft.host(ip)
   if (change.type === 'delete') {
     if (!canPeerDelete(entry)) return 'ignored'
-    const stamp = draft.nextStamp()
+    const stamp = draft.nextHostStamp(ip)
     draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, cause)
     return 'applied'
   }
@@ -46,8 +46,9 @@ function decideMessage(draft: Draft, change: SyncChange, policy: LifeTimes): Syn
   const expire = Math.min(change.expire, draft.now + lifeSec)
   const host = applyPeerHost(entry, change.type, expire, draft.now)
   if (host === undefined) return 'ignored'
-  const stamp = draft.nextStamp()
+  const stamp = draft.nextHostStamp(ip)
   const after: HostEntry = { ...host, kind: change.type, ip }
+  const marks = draft.marksOf(ip)
   let newMarks = marks
   if (entry === undefined || !isPinned(entry)) {
     if (change.type === 'TRAPPED') newMarks = trappedMarks(marks, stamp)

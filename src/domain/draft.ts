@@ -6,14 +6,16 @@ import {
   type HeldPool,
   type HeldSpamtrap,
   type HeldTuple,
+  type HostMarks,
   NO_HOST,
   NO_POOL,
   NO_SPAMTRAP,
   NO_TUPLE,
 } from './held.js'
+import { latestMark, mapMarks } from './host-marks.js'
 import { networksAround } from './pool-key.js'
 import { type HeldRelease, NO_RELEASE, type Release } from './release.js'
-import type { HybridClock, Stamp } from './stamp.js'
+import { compareStamps, type HybridClock, isAheadOf, nearStamp, type Stamp, stampBehind } from './stamp.js'
 
 /** Which entries must be loaded before a decision. */
 export interface Selection {
@@ -108,18 +110,36 @@ export class Draft {
     return this.now > 0 ? this.now : Math.floor((this.changes[0]?.stamp.time ?? 0) / 1000)
   }
 
-  nextStamp(): Stamp {
-    return this.#clock.next(this.now)
+  /** The stamp of a change, later than `known`, the latest one of its key. */
+  nextStamp(known?: Stamp): Stamp {
+    const stamp = this.#clock.next(this.now)
+    const last = this.#accepted(known)
+    if (last === undefined || compareStamps(stamp, last) > 0) return stamp
+    return { ...stampBehind(last, 1), node: stamp.node }
   }
 
-  /** True while the clock is behind the newest change on record: it is wrong now, or was ahead then. */
-  get isClockBehind(): boolean {
-    return this.#clock.aheadSec(this.now) > 0
+  /** The same for a change of an address. */
+  nextHostStamp(ip: string): Stamp {
+    return this.nextStamp(latestMark(this.host(ip).marks))
   }
 
-  /** Makes the next stamp later than one received from elsewhere. */
+  /** The stamps of an address, for a change that keeps some of them. */
+  marksOf(ip: string): HostMarks | undefined {
+    return mapMarks(this.host(ip).marks, (stamp) => this.#accepted(stamp))
+  }
+
+  /**
+   * A stamp from a time when the clock was far ahead, which it is not any more, counts as one that others accept: they
+   * would refuse whatever is built on it until their clocks show the same.
+   */
+  #accepted<Known extends Stamp | undefined>(stamp: Known): Known {
+    if (stamp === undefined || this.now <= 0 || this.#clock.aheadSec(this.now) > 0) return stamp
+    return nearStamp(stamp, this.now) as Known
+  }
+
+  /** Makes the next stamp later than one received from elsewhere, unless it is further ahead than is accepted. */
   observe(stamp: Stamp): void {
-    this.#clock.observe(stamp)
+    if (this.now <= 0 || !isAheadOf(stamp, this.now)) this.#clock.observe(stamp)
   }
 
   // Adds a loaded entry; an entry that a decision has already changed stays as decided.
@@ -222,7 +242,7 @@ export class Draft {
    * Removes and returns the tuple of an address that must go first; undefined when none is left. `after` is
    * what remains.
    */
-  takeFirstTuple(ip: string, cause: Cause, after?: () => HeldTuple): HeldTuple | undefined {
+  takeFirstTuple(ip: string, cause: Cause, after?: (held: HeldTuple) => HeldTuple): HeldTuple | undefined {
     const known = this.#byAddress.get(ip)
     if (known === undefined) return undefined
     queueFresh(known)
@@ -237,7 +257,7 @@ export class Draft {
         continue
       }
       this.#takenCounts.set(ip, this.takenCount(ip) + 1)
-      this.putTuple(text, held.entry, after?.() ?? NO_TUPLE, cause)
+      this.putTuple(text, held.entry, after?.(held) ?? NO_TUPLE, cause)
       return held
     }
     return undefined

@@ -130,12 +130,12 @@ function putBack(draft: Draft, { key, before }: UndoStep, cause: Cause): void {
   switch (before.kind) {
     case 'WHITE':
     case 'TRAPPED': {
-      const stamp = draft.nextStamp()
+      const stamp = draft.nextHostStamp(before.ip)
       draft.putHost(before.ip, { entry: before, marks: importedMarks(before, stamp) }, stamp, cause)
       break
     }
     case 'SPAMTRAP': {
-      const stamp = draft.nextStamp()
+      const stamp = draft.nextStamp(draft.spamtrap(before.address).stamp)
       draft.putSpamtrap(before.address, { entry: before, stamp }, stamp, cause)
       break
     }

@@ -1,6 +1,31 @@
 /** How each local event changes the registers of an address; see merge.ts for how two gateways merge them. */
 import type { HandMark, HostMarks } from './held.js'
-import { compareStamps, type Stamp } from './stamp.js'
+import { compareStamps, laterStamp, type Stamp } from './stamp.js'
+
+/** The latest stamp of an address; undefined when it has none. */
+export function latestMark(marks: HostMarks | undefined): Stamp | undefined {
+  if (marks === undefined) return undefined
+  const { reset, white, trap, hand } = marks
+  const seen = laterStamp(laterStamp(white?.grant, white?.stamp), trap)
+  return laterStamp(laterStamp(reset, hand?.stamp), seen)
+}
+
+/** The same marks with other stamps; themselves when all stamps stay. */
+export function mapMarks(
+  marks: HostMarks | undefined,
+  change: (stamp: Stamp) => Stamp,
+): HostMarks | undefined {
+  const last = latestMark(marks)
+  if (marks === undefined || last === undefined || change(last) === last) return marks
+  const { reset, white, trap, hand } = marks
+  return {
+    ...marks,
+    reset: reset && change(reset),
+    white: white && { grant: white.grant && change(white.grant), stamp: change(white.stamp) },
+    trap: trap && change(trap),
+    hand: hand && { ...hand, stamp: change(hand.stamp) },
+  }
+}
 
 /** Everything before `stamp` is void. */
 export function resetMarks(stamp: Stamp): HostMarks {

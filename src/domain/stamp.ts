@@ -1,5 +1,5 @@
 /**
- * When and where a change was made: a hybrid logical clock. Stamps of one database never go back and are
+ * When and where a change was made: a hybrid logical clock. Stamps of one key never go back and are
  * never repeated, whatever its wall clock does; a stamp received from another gateway advances the clock, so
  * that later changes have later stamps.
  */
@@ -26,7 +26,23 @@ export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): St
 }
 
 /** Stamps of others further ahead of our clock than this are refused: they would push our own there. */
-export const MAX_AHEAD_SEC = 300
+const MAX_AHEAD_SEC = 300
+
+/** True for a stamp that is further ahead of a wall clock than others accept. */
+export function isAheadOf(stamp: Stamp, now: number): boolean {
+  return stamp.time > (now + MAX_AHEAD_SEC) * 1000
+}
+
+/** Stamps this far ahead are from a time when the clock was ahead; fewer are soon accepted, and a clock may go back a little. */
+const FAR_AHEAD_SEC = 3600
+/** As far ahead as gateways accept whose clocks are a little behind. */
+const NEAR_AHEAD_SEC = 60
+
+/** What counts in place of a stamp that is far ahead: one that others accept. Others count as they are. */
+export function nearStamp(stamp: Stamp, now: number): Stamp {
+  if (stamp.time <= (now + FAR_AHEAD_SEC) * 1000) return stamp
+  return { time: (Math.floor(now) + NEAR_AHEAD_SEC) * 1000, counter: 0, node: stamp.node }
+}
 
 /** State of a clock: the last stamp it issued or received. */
 export interface ClockState {

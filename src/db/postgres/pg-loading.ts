@@ -1,11 +1,10 @@
 /** Puts entries of the tables on a server into a draft. */
 import type { Draft, Selection } from '../../domain/draft.js'
 import { type HeldTuple, NO_HOST, NO_SPAMTRAP, NO_TUPLE } from '../../domain/held.js'
-import type { HybridClock } from '../../domain/stamp.js'
 import type { Row, Statements } from './pg-link.js'
 import { loadPools } from './pg-pools.js'
 import { readReleases } from './pg-releases.js'
-import { heldHostOfRow, heldSpamtrapOfRow, heldTupleOfRow, netOf, observeHost, wireText } from './pg-rows.js'
+import { heldHostOfRow, heldSpamtrapOfRow, heldTupleOfRow, netOf, wireText } from './pg-rows.js'
 import { HOST_COLUMNS, names, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
 import { tupleKeys } from './pg-writes.js'
 
@@ -27,17 +26,15 @@ interface Loading {
   selection: Selection
   draft: Draft
   locks: LoadLocks
-  /** The clock that has to be ahead of every stamp read. */
-  clock: HybridClock
 }
 
 /** Loads a selection; each step sends its statement at once, and the server answers in the order of the steps. */
 export async function loadSelection(loading: Loading): Promise<void> {
-  const { statements, selection, draft, locks, clock } = loading
+  const { statements, selection, draft, locks } = loading
   const tuples = [...selection.tuples]
   for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
   const [, , , { counts, newCounts }] = await Promise.all([
-    loadPools(statements, selection, draft, locks, clock),
+    loadPools(statements, selection, draft, locks),
     loadReleases(loading),
     loadHosts(loading),
     loadTuples(loading, tuples),
@@ -47,21 +44,16 @@ export async function loadSelection(loading: Loading): Promise<void> {
   await holdCounted(loading, counts, newCounts)
 }
 
-async function loadReleases({ statements, selection, draft, clock }: Loading): Promise<void> {
+async function loadReleases({ statements, selection, draft }: Loading): Promise<void> {
   if (selection.releases !== true) return
-  for (const held of await readReleases(statements)) {
-    clock.observe(held.stamp)
-    draft.holdRelease(held.entry.id, held)
-  }
+  for (const held of await readReleases(statements)) draft.holdRelease(held.entry.id, held)
 }
 
-async function loadHosts({ statements, selection, draft, locks, clock }: Loading): Promise<void> {
+async function loadHosts({ statements, selection, draft, locks }: Loading): Promise<void> {
   const hosts = [...selection.hosts]
   if (hosts.length === 0) return
   const rows = await statements.rows(LOAD_HOSTS, [hosts.map(netOf), hosts.map(wireText), locks.hosts])
   const found = byNumber(rows, (row, n) => heldHostOfRow(hosts[n]!, row, 1))
-  const observe = clock.observe.bind(clock)
-  for (const held of found.values()) observeHost(observe, held)
   for (const [n, ip] of hosts.entries()) draft.holdHost(ip, found.get(n) ?? NO_HOST)
 }
 
@@ -72,7 +64,7 @@ interface AddressCounts {
 }
 
 async function loadTuples(
-  { statements, selection, draft, locks, clock }: Loading,
+  { statements, selection, draft, locks }: Loading,
   tuples: readonly SelectedTuple[],
 ): Promise<AddressCounts> {
   const newCounts = new Map<string, number>()
@@ -89,7 +81,6 @@ async function loadTuples(
     if (count === null) found.set(n, heldTupleOfRow(tuples[n]![1], row, 2))
     else counts.set(addresses[n]!, count)
   }
-  for (const { marks } of found.values()) if (marks?.epoch !== undefined) clock.observe(marks.epoch)
   for (const [n, [text, { ip }]] of tuples.entries()) {
     const held = found.get(n)
     if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
@@ -100,12 +91,11 @@ async function loadTuples(
 
 type SelectedTuple = readonly [string, { ip: string; helo: string; from: string; to: string }]
 
-async function loadSpamtraps({ statements, selection, draft, locks, clock }: Loading): Promise<void> {
+async function loadSpamtraps({ statements, selection, draft, locks }: Loading): Promise<void> {
   const spamtraps = [...selection.spamtraps]
   if (spamtraps.length === 0) return
   const rows = await statements.rows(LOAD_SPAMTRAPS, [spamtraps.map(wireText), locks.spamtraps])
   const found = byNumber(rows, (row, n) => heldSpamtrapOfRow(spamtraps[n]!, row, 1))
-  for (const { stamp } of found.values()) if (stamp !== undefined) clock.observe(stamp)
   for (const [n, address] of spamtraps.entries()) draft.holdSpamtrap(address, found.get(n) ?? NO_SPAMTRAP)
 }
 

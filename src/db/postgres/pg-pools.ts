@@ -2,7 +2,6 @@
 import type { Draft, Selection } from '../../domain/draft.js'
 import { NO_POOL } from '../../domain/held.js'
 import { networksAround } from '../../domain/pool-key.js'
-import type { HybridClock } from '../../domain/stamp.js'
 import { isInNetwork, parseCidr } from '../../ip/cidr.js'
 import { textRangesOf } from '../../ip/text-ranges.js'
 import type { Statements } from './pg-link.js'
@@ -23,7 +22,6 @@ export async function loadPools(
   { pools, poolsAround, trapsIn, poolCounts }: Selection,
   draft: Draft,
   locks: { hosts: boolean },
-  clock: HybridClock,
 ): Promise<void> {
   const networks = [...new Set([...pools, ...[...poolsAround].flatMap(networksAround)])]
   const parsed = [...trapsIn].map((network) => parseCidr(network)!)
@@ -41,7 +39,7 @@ export async function loadPools(
   for (const row of poolRows) {
     const network = networks[(row[0] as number) - 1]!
     const held = heldPoolOfRow(network, row, 1)
-    if (held.reset !== undefined) clock.observe(held.reset)
+    if (held.reset !== undefined) draft.observe(held.reset)
     draft.holdPool(network, held)
   }
   for (const network of networks) draft.holdPool(network, NO_POOL)

@@ -176,12 +176,6 @@ export function heldSpamtrapOfRow(address: string, row: Row, at: number): HeldSp
   return { entry: isRemoved === 't' ? undefined : entry, stamp: stampOf(stampAt, node) }
 }
 
-/** Makes a clock later than every stamp of what was loaded, so that a change of it is a later one wherever it is made. */
-export function observeHost(observe: (stamp: Stamp) => void, { marks }: HeldHost): void {
-  const stamps = [marks?.reset, marks?.white?.grant, marks?.white?.stamp, marks?.trap, marks?.hand?.stamp]
-  for (const stamp of stamps) if (stamp !== undefined) observe(stamp)
-}
-
 /** Rows of values as one array for each column, as unnest takes them: it fills up the shorter ones, so that one of nothing but NULL is empty. */
 export function columnsOf(rows: readonly (readonly Cell[])[], columnCount: number): Cell[][] {
   return Array.from({ length: columnCount }, (_, index) => {

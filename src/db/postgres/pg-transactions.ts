@@ -81,7 +81,7 @@ export class PgTransactions {
     { locksSpamtraps = false, also, further, isMove = false, firstSelection }: DecideOptions = {},
   ): Promise<Decided<Outcome>> {
     return this.link.write(call, async (statements, commit, { skewSec }, tries) => {
-      const draft = new Draft(this.#clock, now + skewSec, this.node)
+      const draft = new Draft(this.#clock, now > 0 ? now + skewSec : 0, this.node)
       const loaded = tries === 1 ? (firstSelection ?? selection) : selection
       await this.load(statements, loaded, draft, { hosts: true, spamtraps: locksSpamtraps })
       const more = further?.(draft)
@@ -96,7 +96,7 @@ export class PgTransactions {
 
   /** Puts the entries of a selection into a draft; with locks within a transaction only. */
   load(statements: Statements, selection: Selection, draft: Draft, locks: LoadLocks): Promise<void> {
-    return loadSelection({ statements, selection, draft, locks, clock: this.#clock })
+    return loadSelection({ statements, selection, draft, locks })
   }
 
   /** Stores what a draft changed, and commits with the last statement. */

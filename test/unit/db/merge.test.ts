@@ -290,6 +290,79 @@ describe('a process whose clock is behind that of another one of the same databa
   })
 })
 
+describe('once stamps follow a clock again that stood a year ahead', () => {
+  const AHEAD = NOW + 365 * 86_400
+  const LATER = NOW + 100
+
+  /** What a change at the right time makes of a key that was changed while the clock was ahead, here and at another gateway. */
+  async function afterChange(
+    key: EntryKey,
+    before: (store: Store, now: number) => Promise<unknown>,
+    change: (store: Store, now: number) => Promise<unknown>,
+  ) {
+    const [one, other] = [await scratch.store(), await scratch.store()]
+    await before(one, AHEAD)
+    await one.stampsAhead('follow', NOW)
+    await change(one, LATER)
+    const records = await one.readRecords([key])
+    const { outcomes } = await other.merge(records, FROM, LATER)
+    return { one, here: await one.get(key), there: await other.get(key), outcomes, record: records[0]! }
+  }
+
+  const ip = '192.0.2.1'
+  const host = { kind: 'host', ip } as const
+  const address = 'trap@example.org'
+  const { tuple } = attemptOf(ip)
+  const add = (store: Store, now: number) => store.edit([{ operation: 'add', kind: 'WHITE', ip }], now)
+  const remove = (key: EntryKey) => (store: Store, now: number) =>
+    store.edit([{ operation: 'delete', key }], now)
+  const see = (store: Store, now: number) =>
+    store.recordSightings([{ ip, count: 1 }], { whiteExpireSec: 9000, untrap: false }, now)
+  const trap = (store: Store, now: number) =>
+    store.recordAttempts([attemptOf(ip, { isDomainTrap: true })], POLICY, now)
+  const addTrap = (store: Store, now: number) =>
+    store.edit([{ operation: 'add', kind: 'SPAMTRAP', address }], now)
+  const removed = (key: EntryKey, put: typeof add) => async (store: Store, now: number) => {
+    await put(store, now)
+    await remove(key)(store, now)
+  }
+
+  test.each([
+    ['WHITE by hand', removed(host, add), add, 'WHITE'],
+    ['seen', removed(host, add), see, 'WHITE'],
+    ['trapped', removed(host, add), trap, 'TRAPPED'],
+    ['seen again', see, see, 'WHITE'],
+  ] as const)('an address that is %s counts at other gateways', async (_, before, change, kind) => {
+    const { here, there, outcomes } = await afterChange(host, before, change)
+    expect(outcomes).toEqual(['applied'])
+    expect(there).toMatchObject({ kind, ip })
+    expect(there).toEqual(here)
+  })
+
+  test.each([
+    ['an address', host, add],
+    ['a spamtrap', { kind: 'spamtrap', address }, addTrap],
+    [
+      'a tuple',
+      { kind: 'tuple', ...tuple },
+      (store: Store, now: number) => store.recordAttempts([attemptOf(ip)], POLICY, now),
+    ],
+  ] as const)('%s that is deleted has a later stamp each time, which others accept', async (_, key, put) => {
+    const { one, here, outcomes, record } = await afterChange(key, put, remove(key))
+    expect(here).toBeUndefined()
+    expect(outcomes).not.toContain('ahead')
+    const stamps = [stampOf(record)]
+    for (const now of [LATER, LATER + 1, LATER - 50]) {
+      await put(one, now)
+      await remove(key)(one, now)
+      stamps.push(stampOf((await one.readRecords([key]))[0]!))
+    }
+    expect(stamps).toEqual(stamps.toSorted(compareStamps))
+    expect(new Set(stamps.map((stamp) => JSON.stringify(stamp))).size).toBe(stamps.length)
+    expect(stamps.at(-1)!.time).toBeLessThanOrEqual((LATER + 61) * 1000)
+  })
+})
+
 function keyOf(entry: Exclude<Entry, { kind: 'SPAMTRAP' }>): EntryKey {
   const { ip } = entry
   if (entry.kind === 'GREY') return { kind: 'tuple', ip, helo: entry.helo, from: entry.from, to: entry.to }

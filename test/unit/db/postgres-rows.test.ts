@@ -8,7 +8,6 @@ import {
   heldSpamtrapOfRow,
   heldTupleOfRow,
   hostCells,
-  observeHost,
   poolCells,
   spamtrapCells,
   tupleCells,
@@ -126,20 +125,6 @@ test('what has no entry has 0 where the table wants a number', () => {
   expect(tupleCells({ entry: undefined, marks: undefined }).slice(0, 6)).toEqual([true, 0, 0, 0, 0, 0])
   expect(poolCells({ entry: undefined, reset: undefined }).slice(0, 7)).toEqual([true, null, 0, 0, 0, 0, 0])
   expect(spamtrapCells({ entry: undefined, stamp: undefined })).toEqual([true, 0, null, null, null])
-})
-
-test('a clock sees every stamp of an address', () => {
-  fc.assert(
-    fc.property(hostMarks, (marks) => {
-      const seen: Stamp[] = []
-      observeHost((each) => seen.push(each), { entry: undefined, marks })
-      const { reset, white, trap, hand } = marks ?? {}
-      const stamps = [reset, white?.grant, white?.stamp, trap, hand?.stamp].filter(
-        (each) => each !== undefined,
-      )
-      expect(seen).toEqual(stamps)
-    }),
-  )
 })
 
 test('a column of nothing but NULL is sent as an empty one', () => {
