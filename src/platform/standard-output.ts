@@ -4,8 +4,12 @@ import { toTerminalText } from '../codec/terminal-text.js'
 import { AppError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
 
-/** Milliseconds between two attempts on a full non-blocking descriptor. */
-const RETRY_MS = 5
+/**
+ * Milliseconds between two attempts on a full non-blocking descriptor (Node makes pipes so once its own stream of them is
+ * used): a reader that is at work makes room in a fraction of the longest, one that waits costs little.
+ */
+const SHORTEST_RETRY_MS = 0.1
+const LONGEST_RETRY_MS = 5
 
 /**
  * Writes all bytes to a descriptor and returns when they are accepted: results must be written before the
@@ -16,13 +20,16 @@ const RETRY_MS = 5
 export function writeFully(descriptor: 1 | 2, text: Uint8Array): void {
   const bytes = isTerminal(descriptor) ? toTerminalText(text) : text
   let offset = 0
+  let retryMs = SHORTEST_RETRY_MS
   while (offset < bytes.length) {
     try {
       offset += writeSync(descriptor, bytes, offset)
+      retryMs = SHORTEST_RETRY_MS
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
       if (code === 'EAGAIN') {
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
+        retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)
         continue
       }
       if (code === 'EPIPE') dieOfBrokenPipe()
