@@ -17,6 +17,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { reservePort } from '../support/reserve-port.js'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAMS = ['spamdctl', 'spamdb', 'spamlogd', 'spamd-setup', 'spamd']
@@ -52,9 +53,13 @@ test.each(['spamdctl', 'spamd'])('%s that was updated and not built again: one l
   })
 })
 
+const ports = (await Promise.all([reservePort(), reservePort()])).map(String)
+
 describe('a native module that was built for another Node', () => {
   const other = join(folder, 'other')
   const DB = ['--db', join(other, 'db.sqlite')]
+  // Ports that any user may bind.
+  const PORTS = ['-p', ports[0]!, '--cfg-port', ports[1]!]
   beforeAll(() => {
     for (const part of ['bin', 'dist', 'package.json', 'oclif.manifest.json'])
       cpSync(join(ROOT, part), join(other, part), { recursive: true })
@@ -76,7 +81,7 @@ describe('a native module that was built for another Node', () => {
     ['spamdb', DB],
     ['spamlogd', ['-D', '-r', join(ROOT, 'docs/examples/sample.pcap'), ...DB]],
     ['spamd-setup', ['--offline', '--conf', '/dev/null', '--state-dir', join(other, 'state')]],
-    ['spamd', ['--check', '--firewall', 'none', '--user', userInfo().username, ...DB]],
+    ['spamd', ['--check', '--firewall', 'none', '--user', userInfo().username, ...PORTS, ...DB]],
   ])('%s: one line that says so, and the command that helps', (program, args) => {
     const { status, stderr } = spawnSync(process.execPath, [join(other, 'bin', `${program}.js`), ...args], {
       encoding: 'utf8',

@@ -2,11 +2,7 @@
 import { test } from 'vitest'
 import { fuzzDaemon } from '../../fuzz/fuzz-daemon.js'
 
-test.each([11, 12])(
-  'a whole daemon keeps its rules through 400 random steps, seed %i',
-  async (seed) => {
-    // Throws for the first broken rule.
-    await fuzzDaemon({ seed, endMs: Number.POSITIVE_INFINITY, steps: 400 })
-  },
-  60_000,
-)
+test.each([11, 12])('a whole daemon keeps its rules through 400 random steps, seed %i', async (seed) => {
+  // Throws for the first broken rule.
+  await fuzzDaemon({ seed, endMs: Number.POSITIVE_INFINITY, steps: 400 })
+})
