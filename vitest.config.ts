@@ -20,7 +20,7 @@ export default defineConfig({
   test: {
     disableConsoleIntercept: true,
     setupFiles: ['./test/support/umask.ts'],
-    // The slowest test takes 17 s alone, and 50 s at a load of 20 on two cores.
+    // Four times what the slowest test takes at a load of 5 to 15 on two cores (23 s; 17 to 19 s alone).
     testTimeout: 90_000,
     hookTimeout: 90_000,
     // Much of a run is waiting for programs: two workers on two cores leave a fifth of these idle.
