@@ -60,6 +60,20 @@ test('of a gateway whose server is away tells of it, and goes on in the file of 
   await thread.close()
 })
 
+test('answers with the outcomes of a batch alone: its changes are in the journal, and are not copied', async () => {
+  createDatabase(path)
+  const thread = await openStoreInWorker(path, OPTIONS)
+  const sighting = { ip: '192.0.2.7', count: 1 }
+  const white = { type: 'WHITE', ip: '192.0.2.8', expire: NOW + 60 } as const
+  const options = { whiteExpireSec: 60, untrap: false }
+  expect(await thread.recordSightings([sighting], options, NOW)).toEqual({ outcomes: ['added'] })
+  expect(await thread.applySync([white], QUICK_POLICY, NOW)).toEqual({ outcomes: ['created'] })
+  expect(Object.keys(await thread.recordAttempts([attempt], QUICK_POLICY, NOW))).toEqual(['outcomes'])
+  const { rows } = await thread.readJournal(0, 10)
+  expect(rows.map(({ key }) => key?.kind)).toEqual(['host', 'host', 'tuple'])
+  await thread.close()
+})
+
 test('of a gateway that has no server needs no other file', async () => {
   createDatabase(path)
   const gateway = { localPath: join(folder, 'local'), policy: QUICK_POLICY, name: 'spamd' }

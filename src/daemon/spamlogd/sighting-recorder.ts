@@ -2,13 +2,14 @@
  * Writes sightings from the packet log to the database: collects them briefly, writes them in transactions of
  * bounded size, and keeps them while the database cannot be written.
  */
-import type { SightingOutcome, Store } from '../../db/store.js'
+import type { SightingOutcome } from '../../db/store.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
 import { BatchWriter, type WriteFailure } from '../store/batch-writer.js'
 import type { StoreAccess } from '../store/store-keeper.js'
+import type { DaemonStore } from '../store/store-worker-messages.js'
 import { type SightingBatch, SightingQueue } from './sighting-queue.js'
 
 /** Addresses of one transaction: short enough not to be felt by the event loop. */
@@ -21,7 +22,7 @@ const MAX_PENDING_ADDRESSES = 250_000
 const QUIET_LOCK_MS = 5_000
 
 /** What spamlogd needs of the database. */
-export type SightingStore = Pick<Store, 'location' | 'recordSightings' | 'close'>
+export type SightingStore = Pick<DaemonStore, 'location' | 'recordSightings' | 'close'>
 
 /** Called for each sighting that made or refreshed a WHITE entry, in order of arrival, after the commit. */
 export type OnWhitelisted = (ip: string, nowSec: number, expireSec: number) => void

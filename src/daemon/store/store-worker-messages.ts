@@ -28,8 +28,27 @@ export const DAEMON_STORE_CALLS = [
 ] as const
 export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 
+/**
+ * Calls whose changes stay in the thread: daemons read them from the journal, and to copy them costs as much as to
+ * decide them.
+ */
+export const CALLS_WITH_OUTCOMES_ONLY = [
+  'recordSightings',
+  'recordAttempts',
+  'recordFindings',
+  'applySync',
+] as const satisfies readonly DaemonStoreCall[]
+type CallWithOutcomesOnly = (typeof CALLS_WITH_OUTCOMES_ONLY)[number]
+
 /** What the daemons need of the database. */
-export type DaemonStore = Pick<Store, 'location' | 'close' | DaemonStoreCall>
+export type DaemonStore = Pick<
+  Store,
+  'location' | 'close' | Exclude<DaemonStoreCall, CallWithOutcomesOnly>
+> & {
+  [Call in CallWithOutcomesOnly]: (
+    ...parameters: Parameters<Store[Call]>
+  ) => Promise<Pick<Awaited<ReturnType<Store[Call]>>, 'outcomes'>>
+}
 
 /** How the daemons open it; `onSlowCall` is told through a message. */
 export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice' | 'onAlarm'> & {

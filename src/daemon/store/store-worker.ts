@@ -8,7 +8,12 @@ import { reasonOf } from '../../platform/errno-text.js'
 import { freeMemorySoon } from '../../platform/free-memory.js'
 import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { GatewayStore } from './gateway-store.js'
-import type { DaemonStoreCall, StoreWorkerMessage, StoreWorkerRequest } from './store-worker-messages.js'
+import {
+  CALLS_WITH_OUTCOMES_ONLY,
+  type DaemonStoreCall,
+  type StoreWorkerMessage,
+  type StoreWorkerRequest,
+} from './store-worker-messages.js'
 
 /** The open database as its calls see it. */
 interface OpenedDatabase {
@@ -105,7 +110,12 @@ async function perform(request: StoreWorkerRequest): Promise<unknown> {
     return undefined
   }
   if (database === undefined) throw new AppError('ERR_DB_GONE', 'the database is closed')
-  return database.call(request.call, request.parameters)
+  const result = await database.call(request.call, request.parameters)
+  return hasOutcomesOnly(request.call) ? { outcomes: (result as { outcomes: unknown }).outcomes } : result
+}
+
+function hasOutcomesOnly(call: DaemonStoreCall): boolean {
+  return (CALLS_WITH_OUTCOMES_ONLY as readonly DaemonStoreCall[]).includes(call)
 }
 
 async function answer(request: StoreWorkerRequest): Promise<StoreWorkerMessage> {

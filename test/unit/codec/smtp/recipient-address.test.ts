@@ -143,3 +143,14 @@ test('any bytes give an address without brackets or case, and a read address rea
     ),
   )
 })
+
+test('a plain path is read as it is with a blank before it, which takes the long way', () => {
+  const local = fc.stringMatching(/^[\w!#$%&'*+/=?^`{|}~.-]{1,20}$/)
+  const domain = fc.stringMatching(/^[\w.-]{1,20}$/)
+  fc.assert(
+    fc.property(local, domain, (local, domain) => {
+      expect(readRecipient(`<${local}@${domain}>`)).toEqual(readRecipient(` <${local}@${domain}>`))
+    }),
+    { numRuns: 1_000 },
+  )
+})
