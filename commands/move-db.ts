@@ -1,5 +1,5 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
-import { MOVE_DB_OPTIONS, runMoveDb } from '../src/cli/spamdb/server-commands.js'
+import { MOVE_DB_OPTIONS, runMoveDb } from '../src/cli/database/server-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
 
 const USAGE = 'move-db [OPTIONS] FROM TO'

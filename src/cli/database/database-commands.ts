@@ -25,9 +25,9 @@ import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
-import { runInitServer } from '../spamdb/server-commands.js'
 import type { SpamdbParts } from '../spamdb/spamdb-main.js'
 import { problemOfComment } from '../spamdb/spamdb-request.js'
+import { runInitServer } from './server-commands.js'
 
 const DB_OPTION: OptionSpec = {
   long: 'db',

@@ -9,7 +9,7 @@ import { resolveDbPath } from '../../platform/settings.js'
 import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { EXIT } from '../report-error.js'
-import type { SpamdbParts } from './spamdb-main.js'
+import type { SpamdbParts } from '../spamdb/spamdb-main.js'
 
 export const MOVE_DB_OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print the report as one JSON object' },
