@@ -1,15 +1,11 @@
 import { escapeControl } from '../codec/escape.js'
 import { AppError } from '../platform/app-error.js'
 
-/** Exit codes of the new commands (sysexits(3)); the cloned programs keep those of the originals. */
+/** Exit codes of the new commands (`usage` as in sysexits(3)); the cloned programs keep those of the originals. */
 export const EXIT = {
   ok: 0,
   failure: 1,
   usage: 64,
-  dataError: 65,
-  noInput: 66,
-  unavailable: 69,
-  noPermission: 77,
 } as const
 
 /**

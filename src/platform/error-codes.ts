@@ -1,3 +1,16 @@
+/** What a store throws (src/db/store.ts). */
+const DATABASE_CODES = [
+  'ERR_DB_AWAY',
+  'ERR_DB_BUSY',
+  'ERR_DB_CORRUPT',
+  'ERR_DB_FULL',
+  'ERR_DB_GONE',
+  'ERR_DB_IO',
+  'ERR_DB_NATIVE',
+  'ERR_DB_OPEN',
+  'ERR_DB_READONLY',
+] as const
+
 /** Every code of an `AppError`, sorted: `ERR_<AREA>_<WHAT>`. Stable: callers branch on them, and `--json` shows them. */
 const ERROR_CODES = [
   'ERR_ALLOW',
@@ -14,16 +27,7 @@ const ERROR_CODES = [
   'ERR_DAEMON_ANSWER',
   'ERR_DAEMON_DENIED',
   'ERR_DAEMON_GONE',
-  'ERR_DB_',
-  'ERR_DB_AWAY',
-  'ERR_DB_BUSY',
-  'ERR_DB_CORRUPT',
-  'ERR_DB_FULL',
-  'ERR_DB_GONE',
-  'ERR_DB_IO',
-  'ERR_DB_NATIVE',
-  'ERR_DB_OPEN',
-  'ERR_DB_READONLY',
+  ...DATABASE_CODES,
   'ERR_DOCTOR_PEER',
   'ERR_ENDLESS_LINE',
   'ERR_FAILOVER_FORMAT',
@@ -131,4 +135,11 @@ const KNOWN: ReadonlySet<unknown> = new Set(ERROR_CODES)
 /** For errors reported by another process, thread or version. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return KNOWN.has(value)
+}
+
+const OF_DATABASES: ReadonlySet<ErrorCode> = new Set(DATABASE_CODES)
+
+/** True for the codes of a store. */
+export function isDatabaseCode(code: ErrorCode): boolean {
+  return OF_DATABASES.has(code)
 }

@@ -8,6 +8,7 @@ import { loadDriver } from '../../db/sqlite-driver.js'
 import type { Store } from '../../db/store.js'
 import { AppError, errnoOf } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
+import { isDatabaseCode } from '../../platform/error-codes.js'
 import { inRightsFor, type LesserUser, lesserUserAt, TaskRights } from '../../platform/lesser-rights.js'
 import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { actAs, isRoot } from '../../platform/privileges.js'
@@ -119,7 +120,7 @@ function hintForRights(error: AppError, path: string, user: LesserUser | undefin
 
 /** True for errors that the store itself throws; their message is only the reason. */
 export function isStoreFailure(error: unknown): error is AppError {
-  return error instanceof AppError && error.code.startsWith('ERR_DB_')
+  return error instanceof AppError && isDatabaseCode(error.code)
 }
 
 /** True for an empty file that a write would make a database: a refused request must leave it unchanged. */
