@@ -21,7 +21,7 @@ export default class Backup extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
     if (words === undefined) return
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['backup']))
-    process.exitCode = await runBackup(words.operands[0]!, words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['backup']))
+    process.exitCode = await runBackup(words.operands[0]!, words.options, parts)
   }
 }

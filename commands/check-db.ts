@@ -18,7 +18,7 @@ export default class CheckDb extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(DATABASE_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['check-db']))
-    process.exitCode = await runCheckDb(words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['check-db']))
+    process.exitCode = await runCheckDb(words.options, parts)
   }
 }

@@ -19,7 +19,7 @@ export default class Export extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(EXPORT_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['export']))
-    process.exitCode = await runExport(words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['export']))
+    process.exitCode = await runExport(words.options, parts)
   }
 }

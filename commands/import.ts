@@ -23,7 +23,7 @@ export default class Import extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(IMPORT_OPTIONS, `spamdctl ${USAGE}`, { min: 0, max: 1 })
     if (words === undefined) return
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['import']))
-    process.exitCode = await runImport(words.operands[0] ?? '-', words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['import']))
+    process.exitCode = await runImport(words.operands[0] ?? '-', words.options, parts)
   }
 }

@@ -27,7 +27,7 @@ export default class InitDb extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(INIT_DB_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['init-db']))
-    process.exitCode = await runInitDb(words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['init-db']))
+    process.exitCode = await runInitDb(words.options, parts)
   }
 }

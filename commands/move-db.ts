@@ -26,7 +26,7 @@ export default class MoveDb extends BaseCommand {
     const words = this.parseWords(MOVE_DB_OPTIONS, `spamdctl ${USAGE}`, { min: 2, max: 2 })
     if (words === undefined) return
     const [from = '', to = ''] = words.operands
-    const io = systemSpamdbParts(async () => await this.config.runCommand('help', ['move-db']))
-    process.exitCode = await runMoveDb(from, to, words.options, io)
+    const parts = systemSpamdbParts(async () => await this.config.runCommand('help', ['move-db']))
+    process.exitCode = await runMoveDb(from, to, words.options, parts)
   }
 }

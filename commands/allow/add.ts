@@ -1,6 +1,6 @@
 import { runAllowAdd } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_ADD_OPTIONS } from '../../src/cli/allow/allow-options.js'
-import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 
 const USAGE = 'allow add [--expire DURATION] [--comment TEXT] [--dry-run] DOMAIN|CIDR'
@@ -27,6 +27,6 @@ export default class AllowAdd extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(ALLOW_ADD_OPTIONS, `spamdctl ${USAGE}`, { min: 1, max: 1 })
     if (words === undefined) return
-    await withAllowIo(words.options, (io) => runAllowAdd(words.operands[0]!, words.options, io))
+    await withAllowParts(words.options, (parts) => runAllowAdd(words.operands[0]!, words.options, parts))
   }
 }

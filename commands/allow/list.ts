@@ -20,7 +20,7 @@ export default class AllowList extends BaseCommand {
     const words = this.parseWords(ALLOW_LIST_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
     const { options } = words
-    const world = { dbPath: resolveDbPath(options.last('db')), nowSec: systemClock.nowSec() }
-    writeFully(1, Buffer.from(await runAllowList(options, world)))
+    const parts = { dbPath: resolveDbPath(options.last('db')), nowSec: systemClock.nowSec() }
+    writeFully(1, Buffer.from(await runAllowList(options, parts)))
   }
 }

@@ -1,6 +1,6 @@
 import { runAllowRemove } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_REMOVE_OPTIONS } from '../../src/cli/allow/allow-options.js'
-import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 
 const USAGE = 'allow remove [--json] DOMAIN|CIDR ...'
@@ -20,6 +20,6 @@ export default class AllowRemove extends BaseCommand {
       max: Number.POSITIVE_INFINITY,
     })
     if (words === undefined) return
-    await withAllowIo(words.options, (io) => runAllowRemove(words.operands, words.options, io))
+    await withAllowParts(words.options, (parts) => runAllowRemove(words.operands, words.options, parts))
   }
 }

@@ -1,6 +1,6 @@
 import { runAllowSync } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_SYNC_OPTIONS } from '../../src/cli/allow/allow-options.js'
-import { withAllowIo } from '../../src/cli/allow/allow-process.js'
+import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 
 const USAGE = 'allow sync [--dry-run] [--offline] [--json]'
@@ -18,6 +18,6 @@ export default class AllowSync extends BaseCommand {
   async run(): Promise<void> {
     const words = this.parseWords(ALLOW_SYNC_OPTIONS, `spamdctl ${USAGE}`)
     if (words === undefined) return
-    await withAllowIo(words.options, (io) => runAllowSync(words.options, io))
+    await withAllowParts(words.options, (parts) => runAllowSync(words.options, parts))
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, UnixSec } from '../platform/clock.js'
 import type { SystemUser } from '../platform/privileges.js'
+import type { Environment } from '../platform/settings.js'
 import { decompress } from './decompress.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
 import { openFileFeed } from './file-feed.js'
@@ -11,7 +12,7 @@ export interface FeedFetcherOptions {
   clock: Clock
   /** `spamdctl/VERSION`, sent to servers. Called before the first request. */
   userAgent(): string
-  environment: Readonly<Record<string, string | undefined>>
+  environment: Environment
   /** User for `exec` and `ftp` programs; called once, when the first one is needed. */
   findProgramUser(): Promise<SystemUser | undefined>
   /** Sources that root opened for us; see `sourceKey`. */

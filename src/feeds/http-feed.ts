@@ -5,6 +5,7 @@ import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, request as s
 import { escapeControl } from '../codec/escape.js'
 import type { Clock, UnixSec } from '../platform/clock.js'
 import { reasonOf } from '../platform/errno-text.js'
+import type { Environment } from '../platform/settings.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest, type Validator } from './feed.js'
 import { freshUntil, type HttpHeaders, headerText, nextDay, retryAfter } from './http-freshness.js'
 import { isInsideAddress } from './inside-address.js'
@@ -35,7 +36,7 @@ export interface HttpClientOptions {
   clock: Clock
   userAgent: string
   /** Where the proxy variables are read. */
-  environment: Readonly<Record<string, string | undefined>>
+  environment: Environment
   /** Instead of the system's; for tests. */
   lookup?: LookupFunction | undefined
   /** Instead of `isInsideAddress`; for tests. */

@@ -5,6 +5,7 @@ import { escapeControl } from '../codec/escape.js'
 import { reasonOf } from '../platform/errno-text.js'
 import type { SystemUser } from '../platform/privileges.js'
 import { type ProcessEnd, startProcess } from '../platform/run-process.js'
+import type { Environment } from '../platform/settings.js'
 import { type FeedAnswer, FeedError, type FeedLimits, type FeedRequest } from './feed.js'
 
 /** Maximum excerpt of a failed program's output: one line on a terminal. */
@@ -20,7 +21,7 @@ export interface ProgramFeedOptions {
   limits: Pick<FeedLimits, 'totalTimeoutMs'>
   /** User to run the program as; undefined: the current one. */
   user: SystemUser | undefined
-  environment: Readonly<Record<string, string | undefined>>
+  environment: Environment
   /** Receives the standard error of a program that succeeded, one character per byte. */
   onMessages?: ((text: string) => void) | undefined
 }

@@ -9,7 +9,7 @@ import { useDatabase } from '../database/open-database.js'
 import { type AllowStore, editsOf, fillAllowTable, planSync, type SourceChange } from './sync-sources.js'
 import { walkDomain } from './walk-domain.js'
 
-export interface AllowWorld {
+export interface AllowParts {
   dbPath: string
   nowSec: number
   /** Who gave the command, for the history. */
@@ -32,10 +32,10 @@ export interface AllowRun {
  */
 export async function addAllowed(
   wanted: Pick<AllowSource, 'name' | 'expire' | 'comment'>,
-  world: AllowWorld,
+  parts: AllowParts,
   { isDryRun }: { isDryRun: boolean },
 ): Promise<AllowRun> {
-  const { dbPath, nowSec, actor, dns } = world
+  const { dbPath, nowSec, actor, dns } = parts
   const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
     const known = await store.readAllowed()
     const before = known.find(({ name }) => name === wanted.name)
@@ -55,7 +55,7 @@ export async function addAllowed(
     if (!isDryRun) await store.editAllowed([{ operation: 'put', source: change!.source }], nowSec, actor)
     return { changes: [change!], sources: await store.readAllowed() }
   })
-  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
+  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(parts.firewall, sources, nowSec) }
 }
 
 /** The source as stored before its domain is looked up; values that are not given keep their old value. */
@@ -79,9 +79,9 @@ function sourceOf(
 /** Removes sources; unknown names are returned, and nothing is removed then. */
 export async function removeAllowed(
   names: readonly string[],
-  world: AllowWorld,
+  parts: AllowParts,
 ): Promise<AllowRun & { missing: string[] }> {
-  const { dbPath, nowSec, actor } = world
+  const { dbPath, nowSec, actor } = parts
   const { missing, changes, sources } = await useDatabase(dbPath, 'write', async (store) => {
     const known = await store.readAllowed()
     const unknown = names.filter((name) => !known.some((source) => source.name === name))
@@ -95,7 +95,7 @@ export async function removeAllowed(
     return { missing: [], changes: gone.map(asRemoved), sources: await store.readAllowed() }
   })
   if (missing.length > 0) return { missing, changes, tableCount: undefined }
-  return { missing, changes, tableCount: await fillAllowTable(world.firewall, sources, nowSec) }
+  return { missing, changes, tableCount: await fillAllowTable(parts.firewall, sources, nowSec) }
 }
 
 function asRemoved(source: AllowSource): SourceChange {
@@ -113,23 +113,23 @@ function asRemoved(source: AllowSource): SourceChange {
 /** Looks all domains up again, unless `isOffline`, and fills the table. */
 export async function syncAllowed(
   { isDryRun, isOffline }: { isDryRun: boolean; isOffline: boolean },
-  world: AllowWorld,
+  parts: AllowParts,
 ): Promise<AllowRun> {
-  const { dbPath, nowSec, dns } = world
+  const { dbPath, nowSec, dns } = parts
   const walk = isOffline ? undefined : (domain: string) => walkDomain(dns, domain)
   const { changes, sources } = await useDatabase(dbPath, isDryRun ? 'read' : 'write', async (store) => {
     const planned = await planSync(await store.readAllowed(), walk, nowSec)
-    if (!isDryRun) await storePlan(store, planned, world)
+    if (!isDryRun) await storePlan(store, planned, parts)
     return { changes: planned, sources: await store.readAllowed() }
   })
-  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(world.firewall, sources, nowSec) }
+  return { changes, tableCount: isDryRun ? undefined : await fillAllowTable(parts.firewall, sources, nowSec) }
 }
 
 /** A source that was removed during the DNS queries stays removed; a new end or note is kept too. */
 async function storePlan(
   store: AllowStore,
   changes: readonly SourceChange[],
-  { nowSec, actor }: AllowWorld,
+  { nowSec, actor }: AllowParts,
 ): Promise<void> {
   const stored = new Map((await store.readAllowed()).map((source) => [source.name, source]))
   const edits = editsOf(

@@ -2,8 +2,8 @@
 
 import { parseAllowName } from '../../app/allow/allow-name.js'
 import {
+  type AllowParts,
   type AllowRun,
-  type AllowWorld,
   addAllowed,
   removeAllowed,
   syncAllowed,
@@ -23,47 +23,51 @@ import { problemOfComment } from '../spamdb/spamdb-request.js'
 import { expireOf } from './allow-options.js'
 
 /** Where results and messages are written. */
-export interface AllowIo extends AllowWorld {
+export interface AllowCommandParts extends AllowParts {
   write(text: string): void
   writeError(text: string): void
 }
 
 /** Adds a domain or network. Returns the exit code: 1 when the domain could not be looked up yet. */
-export async function runAllowAdd(word: string, options: OptionValues, io: AllowIo): Promise<number> {
+export async function runAllowAdd(
+  word: string,
+  options: OptionValues,
+  parts: AllowCommandParts,
+): Promise<number> {
   const name = parseAllowName(word)
   const comment = options.last('comment')
   const problem = comment === undefined ? undefined : problemOfComment(comment)
   if (problem !== undefined) throw new AppError('ERR_USAGE', `--comment: ${problem}`)
-  const wanted = { name, expire: expireOf(options.last('expire'), io.nowSec), comment }
-  return tell(await addAllowed(wanted, io, { isDryRun: options.has('dry-run') }), options, io)
+  const wanted = { name, expire: expireOf(options.last('expire'), parts.nowSec), comment }
+  return tell(await addAllowed(wanted, parts, { isDryRun: options.has('dry-run') }), options, parts)
 }
 
 /** Removes all of the named exceptions, or none if one does not exist. */
 export async function runAllowRemove(
   words: readonly string[],
   options: OptionValues,
-  io: AllowIo,
+  parts: AllowCommandParts,
 ): Promise<number> {
-  const run = await removeAllowed(words.map(parseAllowName), io)
+  const run = await removeAllowed(words.map(parseAllowName), parts)
   if (run.missing.length > 0) {
     throw new AppError('ERR_ALLOW', `${run.missing.join(', ')}: no such exception; nothing was removed`, {
       hint: 'list the exceptions with "spamdctl allow list"',
     })
   }
-  return tell(run, options, io)
+  return tell(run, options, parts)
 }
 
 /** Looks everything up again. Returns the exit code: 1 when a domain kept its old networks. */
-export async function runAllowSync(options: OptionValues, io: AllowIo): Promise<number> {
+export async function runAllowSync(options: OptionValues, parts: AllowCommandParts): Promise<number> {
   const modes = { isDryRun: options.has('dry-run'), isOffline: options.has('offline') }
-  return tell(await syncAllowed(modes, io), options, io)
+  return tell(await syncAllowed(modes, parts), options, parts)
 }
 
-function tell({ changes, tableCount }: AllowRun, options: OptionValues, io: AllowIo): number {
+function tell({ changes, tableCount }: AllowRun, options: OptionValues, parts: AllowCommandParts): number {
   if (options.has('json')) {
     const value = {
       sources: changes.map(({ source, added, removed, failure, isEnded }) => ({
-        ...sourceFields(source, io.nowSec),
+        ...sourceFields(source, parts.nowSec),
         added,
         removed,
         failure: failure ?? null,
@@ -71,14 +75,14 @@ function tell({ changes, tableCount }: AllowRun, options: OptionValues, io: Allo
       })),
       table: tableCount ?? null,
     }
-    io.write(`${JSON.stringify(value, undefined, 2)}\n`)
+    parts.write(`${JSON.stringify(value, undefined, 2)}\n`)
   } else {
-    for (const change of changes) io.write(changeLines(change, options.has('dry-run')))
-    if (tableCount !== undefined) io.write(`table spamd-allow: ${countText(tableCount, 'network')}\n`)
+    for (const change of changes) parts.write(changeLines(change, options.has('dry-run')))
+    if (tableCount !== undefined) parts.write(`table spamd-allow: ${countText(tableCount, 'network')}\n`)
   }
   for (const change of changes) {
     if (change.failure !== undefined)
-      io.writeError(`spamdctl: ${escapeControl(failureText(change, io.nowSec))}\n`)
+      parts.writeError(`spamdctl: ${escapeControl(failureText(change, parts.nowSec))}\n`)
   }
   return changes.some(({ failure }) => failure !== undefined) ? EXIT.failure : EXIT.ok
 }
@@ -113,7 +117,7 @@ function failureText({ source, failure }: SourceChange, nowSec: number): string 
 /** Shows all sources. */
 export async function runAllowList(
   options: OptionValues,
-  { dbPath, nowSec }: Pick<AllowIo, 'dbPath' | 'nowSec'>,
+  { dbPath, nowSec }: Pick<AllowCommandParts, 'dbPath' | 'nowSec'>,
 ): Promise<string> {
   const sources = await useDatabase(dbPath, 'read', (store) => store.readAllowed())
   if (options.has('json')) {

@@ -7,12 +7,12 @@ import { DnsClient } from '../../platform/dns-client.js'
 import { resolveSettings } from '../../platform/settings.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { OptionValues } from '../base-command.js'
-import type { AllowIo } from './allow-commands.js'
+import type { AllowCommandParts } from './allow-commands.js'
 
 /** Runs one command with the machine's DNS and packet filter, and closes DNS afterwards. */
-export async function withAllowIo(
+export async function withAllowParts(
   options: OptionValues,
-  run: (io: AllowIo) => Promise<number>,
+  run: (parts: AllowCommandParts) => Promise<number>,
 ): Promise<void> {
   const settings = resolveSettings({ db: options.last('db'), firewall: options.last('firewall') })
   const dns = new DnsClient({ clock: systemClock, servers: options.all('dns') })

@@ -40,7 +40,7 @@ export const SERVE_PULL_OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
-interface PullIo {
+interface PullParts {
   clock: Clock
   environment: Environment
   out(text: string): void
@@ -48,29 +48,33 @@ interface PullIo {
 }
 
 /** Pulls from each host; a failed one does not prevent the others. Exit code 1 when any failed. */
-export async function runPull(hosts: readonly string[], options: OptionValues, io: PullIo): Promise<number> {
+export async function runPull(
+  hosts: readonly string[],
+  options: OptionValues,
+  parts: PullParts,
+): Promise<number> {
   for (const host of hosts) checkPullHost(host)
   let exitCode: number = EXIT.ok
   for (const host of hosts) {
     try {
       const report = await pullHost(host, {
-        databasePath: resolveDbPath(options.last('db'), io.environment),
+        databasePath: resolveDbPath(options.last('db'), parts.environment),
         ssh: options.last('ssh') ?? 'ssh',
         sshConfig: options.last('ssh-config'),
         isSince: options.has('since'),
         // How long a tuple waits is decided by spamd at its next attempt.
         policy: { passSec: Number.POSITIVE_INFINITY, ...DEFAULT_TUPLE_LIMITS },
-        clock: io.clock,
+        clock: parts.clock,
       })
-      io.out(options.has('json') ? `${JSON.stringify(report)}\n` : formatReport(report))
+      parts.out(options.has('json') ? `${JSON.stringify(report)}\n` : formatReport(report))
       const warning = warningOf(report)
       if (warning === undefined) continue
-      io.err(warning)
+      parts.err(warning)
       exitCode = EXIT.failure
     } catch (error) {
       const text = formatFailure('spamdctl', error)
       if (text === undefined) throw error
-      io.err(text)
+      parts.err(text)
       exitCode = EXIT.failure
     }
   }
@@ -92,20 +96,20 @@ function warningOf({ host, ahead, unknown }: PullReport): string | undefined {
 /** Answers one pull; `write` waits for a slow reader. */
 export async function runServePull(
   options: OptionValues,
-  io: {
+  parts: {
     clock: Clock
     environment: Environment
     stdin: AsyncIterable<Uint8Array>
     write(bytes: Uint8Array): Promise<void>
   },
 ): Promise<number> {
-  const reading = readPullRequest(io.stdin)
+  const reading = readPullRequest(parts.stdin)
   if (!(await endsWithin(reading, REQUEST_WAIT_MS))) {
     throw new AppError('ERR_PULL_REQUEST', 'no request on standard input')
   }
   const request = await reading
-  await useDatabase(resolveDbPath(options.last('db'), io.environment), 'read', async (store) => {
-    for await (const bytes of servePull(store, request, io.clock.nowSec())) await io.write(bytes)
+  await useDatabase(resolveDbPath(options.last('db'), parts.environment), 'read', async (store) => {
+    for await (const bytes of servePull(store, request, parts.clock.nowSec())) await parts.write(bytes)
   })
   return EXIT.ok
 }

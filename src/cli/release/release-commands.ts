@@ -14,7 +14,7 @@ import { isInForce, type Release } from '../../domain/release.js'
 import type { OptionValues } from '../base-command.js'
 import { parseFor } from './release-options.js'
 
-export interface ReleaseWorld {
+export interface ReleaseParts {
   dbPath: string
   nowSec: number
   actor: string | undefined
@@ -23,7 +23,7 @@ export interface ReleaseWorld {
 /** Creates a release, or shows what it would match; returns the text to print. */
 export async function runRelease(
   options: OptionValues,
-  { dbPath, nowSec, actor }: ReleaseWorld,
+  { dbPath, nowSec, actor }: ReleaseParts,
 ): Promise<string> {
   const terms = parseReleaseTerms({
     from: options.last('from'),
@@ -53,7 +53,7 @@ export async function runRelease(
 /** Lists those in force, with --all also those that have ended. */
 export async function runReleaseList(
   options: OptionValues,
-  { dbPath, nowSec }: ReleaseWorld,
+  { dbPath, nowSec }: ReleaseParts,
 ): Promise<string> {
   const releases = await useDatabase(dbPath, 'read', (store) =>
     options.has('all') ? store.readReleases() : releasesInForce(store, nowSec),
@@ -73,7 +73,7 @@ export async function runReleaseList(
 export async function runReleaseCancel(
   id: string,
   options: OptionValues,
-  { dbPath, nowSec, actor }: ReleaseWorld,
+  { dbPath, nowSec, actor }: ReleaseParts,
 ): Promise<string> {
   await useDatabase(dbPath, 'write', (store) => cancelRelease(store, id, nowSec, actor))
   return options.has('json') ? `${JSON.stringify({ id, cancelled: true })}\n` : `${id}: cancelled\n`

@@ -31,7 +31,7 @@ export interface SetupProgramParts {
    * in the background, where `writeError` from then on writes to the system log.
    */
   goToBackground(): Promise<number | undefined>
-  /** Where root is actually given up; see `SetupWorld`. */
+  /** Where root is actually given up; see `SetupParts`. */
   startFirewallHelper?: SetupParts['startFirewallHelper']
   wrapFetcher?: SetupParts['wrapFetcher']
   ownAddresses?: SetupParts['ownAddresses']

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { hasPassword, isPostgresLocation } from '../../platform/postgres-location.js'
+import type { Environment } from '../../platform/settings.js'
 import { openError } from '../db-error.js'
 
 /** One server of a location; `host` that begins with a slash is the folder of a Unix socket. */
@@ -54,8 +55,6 @@ const VARIABLES: Readonly<Record<string, string>> = {
   target_session_attrs: 'PGTARGETSESSIONATTRS',
   application_name: 'PGAPPNAME',
 }
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 /** Throws `ERR_DB_OPEN` for an invalid location, one with a password, or an unknown option or service. */
 // eslint-disable-next-line complexity -- one option each, from the location, the service file or the environment

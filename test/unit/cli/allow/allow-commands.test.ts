@@ -5,7 +5,7 @@ import { formatAllowCatalogue } from '../../../../src/app/allow/allow-catalogue.
 import { parseAllowName } from '../../../../src/app/allow/allow-name.js'
 import { ALLOW_TABLE } from '../../../../src/app/allow/sync-sources.js'
 import {
-  type AllowIo,
+  type AllowCommandParts,
   runAllowAdd,
   runAllowList,
   runAllowRemove,
@@ -33,7 +33,7 @@ const spf = (text: string) => ({ records: [{ type: 'TXT' as const, strings: [tex
 
 let server: TestDnsServer
 let dns: DnsClient
-let io: AllowIo & { firewall: MemoryFirewall; out: string; errors: string }
+let parts: AllowCommandParts & { firewall: MemoryFirewall; out: string; errors: string }
 
 beforeEach(async () => {
   server = new TestDnsServer({
@@ -53,7 +53,7 @@ beforeEach(async () => {
   })
   const dbPath = join(scratch.folder(), 'spamd.sqlite')
   createDatabase(dbPath)
-  io = {
+  parts = {
     dbPath,
     actor: 'anna',
     nowSec: NOW,
@@ -62,10 +62,10 @@ beforeEach(async () => {
     out: '',
     errors: '',
     write: (text) => {
-      io.out += text
+      parts.out += text
     },
     writeError: (text) => {
-      io.errors += text
+      parts.errors += text
     },
   }
 })
@@ -88,19 +88,19 @@ interface Ran {
 }
 
 async function ran(run: () => Promise<number>, nowSec = NOW): Promise<Ran> {
-  io.out = ''
-  io.errors = ''
-  io.nowSec = nowSec
+  parts.out = ''
+  parts.errors = ''
+  parts.nowSec = nowSec
   const code = await run()
-  return { code, out: io.out, errors: io.errors }
+  return { code, out: parts.out, errors: parts.errors }
 }
 const add = async (word: string, words: string[] = []): Promise<Ran> =>
-  await ran(async () => await runAllowAdd(word, optionsOf(words, ALLOW_ADD_OPTIONS), io))
+  await ran(async () => await runAllowAdd(word, optionsOf(words, ALLOW_ADD_OPTIONS), parts))
 const sync = async (nowSec: number, ...words: string[]): Promise<Ran> =>
-  await ran(async () => await runAllowSync(optionsOf(words, ALLOW_SYNC_OPTIONS), io), nowSec)
+  await ran(async () => await runAllowSync(optionsOf(words, ALLOW_SYNC_OPTIONS), parts), nowSec)
 const list = async (nowSec: number, ...words: string[]): Promise<string> =>
-  await runAllowList(optionsOf(words, ALLOW_LIST_OPTIONS), { dbPath: io.dbPath, nowSec })
-const table = async (): Promise<string[] | undefined> => await io.firewall.readTable(ALLOW_TABLE)
+  await runAllowList(optionsOf(words, ALLOW_LIST_OPTIONS), { dbPath: parts.dbPath, nowSec })
+const table = async (): Promise<string[] | undefined> => await parts.firewall.readTable(ALLOW_TABLE)
 
 const NETWORKS = ['192.0.2.0/24', '198.51.100.7/32', '2001:db8::/32']
 
@@ -161,12 +161,12 @@ table spamd-allow: 3 networks
     expect(await list(NOW)).toBe('slow.example: 0 networks, empty, never found\n')
     server.zone.set('slow.example', spf('v=spf1 ip4:203.0.113.0/24'))
     // The resolver keeps the failure for some seconds: another client asks anew.
-    io.dns = new DnsClient({ clock: systemClock, servers: [server.place] })
+    parts.dns = new DnsClient({ clock: systemClock, servers: [server.place] })
     expect((await sync(NOW + 60)).out).toContain('slow.example: 1 network\n+ 203.0.113.0/24\n')
   })
 
   test('there is a limit', async () => {
-    const store = await scratch.open(io.dbPath)
+    const store = await scratch.open(parts.dbPath)
     const source = { first: NOW, expire: 0, checked: NOW, networks: [] }
     const names = Array.from({ length: MAX_ALLOW_SOURCES }, (_, n) => `d${n}.example`)
     await store.editAllowed(
@@ -219,7 +219,7 @@ describe('allow sync', () => {
     await add('example.org')
     await add('203.0.113.0/24')
     server.zone.set('example.org', spf('v=spf1 ip4:192.0.2.0/25 include:_a.example.org -all'))
-    io.dns = new DnsClient({ clock: systemClock, servers: [server.place] })
+    parts.dns = new DnsClient({ clock: systemClock, servers: [server.place] })
     const diff = `203.0.113.0/24: 1 network
 example.org: 3 networks; its SPF record also has terms that cannot be listed as networks
 - 192.0.2.0/24
@@ -243,7 +243,11 @@ example.org: 3 networks; its SPF record also has terms that cannot be listed as 
   ])('%s: the last good networks stay for 30 days', async (_name, breakIt) => {
     await add('example.org')
     breakIt()
-    io.dns = new DnsClient({ clock: systemClock, servers: [server.place], limits: { tryMs: 500, tries: 1 } })
+    parts.dns = new DnsClient({
+      clock: systemClock,
+      servers: [server.place],
+      limits: { tryMs: 500, tries: 1 },
+    })
     const { code, errors } = await sync(NOW + DAY)
     expect(code).toBe(1)
     expect(errors).toMatch(
@@ -261,10 +265,10 @@ example.org: 3 networks; its SPF record also has terms that cannot be listed as 
     await add('example.org')
     server.zone.set('example.org', spf('v=spf1 ip4:203.0.113.0/24 -all'))
     const asking = new DnsClient({ clock: systemClock, servers: [server.place] })
-    io.dns = {
+    parts.dns = {
       run: async (dialogue, timeoutMs) => {
-        io.dns = dns
-        const quiet = { ...io, write: () => undefined, writeError: () => undefined, firewall: undefined }
+        parts.dns = dns
+        const quiet = { ...parts, write: () => undefined, writeError: () => undefined, firewall: undefined }
         await runAllowAdd(
           'example.org',
           optionsOf(['--expire', '9d', '--comment', 'new'], ALLOW_ADD_OPTIONS),
@@ -281,7 +285,7 @@ example.org: 3 networks; its SPF record also has terms that cannot be listed as 
 
   test('--offline fills the table after a reboot, and asks nobody', async () => {
     await add('example.org')
-    io.firewall = new MemoryFirewall()
+    parts.firewall = new MemoryFirewall()
     server.asked.length = 0
     const { code, out } = await sync(NOW + DAY, '--offline')
     expect([code, out]).toEqual([0, 'example.org: 3 networks\ntable spamd-allow: 3 networks\n'])
@@ -300,11 +304,11 @@ example.org: 3 networks; its SPF record also has terms that cannot be listed as 
 
   test('a table that cannot be written keeps what it held, and the exception is stored', async () => {
     await add('example.org')
-    const replace = io.firewall.replaceTable.bind(io.firewall)
-    io.firewall.replaceTable = () => Promise.reject(new AppError('ERR_FIREWALL_DENIED', 'denied'))
+    const replace = parts.firewall.replaceTable.bind(parts.firewall)
+    parts.firewall.replaceTable = () => Promise.reject(new AppError('ERR_FIREWALL_DENIED', 'denied'))
     await expect(add('203.0.113.0/24')).rejects.toMatchObject({ code: 'ERR_FIREWALL_DENIED' })
     expect(await table()).toEqual(NETWORKS)
-    io.firewall.replaceTable = replace
+    parts.firewall.replaceTable = replace
     await sync(NOW, '--offline')
     expect(await table()).toContain('203.0.113.0/24')
   })
@@ -314,7 +318,7 @@ describe('allow remove', () => {
   test('takes all away, or nothing', async () => {
     await add('example.org')
     await add('203.0.113.0/24')
-    const remove = (...words: string[]) => runAllowRemove(words, optionsOf([], ALLOW_LIST_OPTIONS), io)
+    const remove = (...words: string[]) => runAllowRemove(words, optionsOf([], ALLOW_LIST_OPTIONS), parts)
     await expect(remove('example.org', 'example.com')).rejects.toMatchObject({
       message: 'example.com: no such exception; nothing was removed',
     })
@@ -330,7 +334,7 @@ test('JSON has everything', async () => {
     { name: 'example.org', state: 'in force', expire: null, networkCount: 3, networks: NETWORKS },
   ])
   server.zone.set('example.org', { behaviour: 'servfail' })
-  io.dns = new DnsClient({ clock: systemClock, servers: [server.place], limits: { tryMs: 500, tries: 1 } })
+  parts.dns = new DnsClient({ clock: systemClock, servers: [server.place], limits: { tryMs: 500, tries: 1 } })
   expect(JSON.parse((await sync(NOW + 5, '--json')).out)).toMatchObject({
     sources: [{ name: 'example.org', failure: 'no answer for example.org', added: [], removed: [] }],
     table: 3,

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere, type OptionSpec } from '../../../../src/cli/getopt.js'
 import {
-  type ReleaseWorld,
+  type ReleaseParts,
   runRelease,
   runReleaseCancel,
   runReleaseList,
@@ -23,23 +23,23 @@ function optionsOf(words: string[], table: readonly OptionSpec[] = RELEASE_OPTIO
   return new OptionValues(parsed)
 }
 
-function newWorld(): ReleaseWorld {
+function newParts(): ReleaseParts {
   const dbPath = join(scratch.folder(), 'spamd.sqlite')
   createDatabase(dbPath)
   return { dbPath, nowSec: NOW, actor: 'anna' }
 }
 
-const listed = async (world: ReleaseWorld, ...words: string[]): Promise<string> =>
-  await runReleaseList(optionsOf(words, RELEASE_LIST_OPTIONS), world)
+const listed = async (parts: ReleaseParts, ...words: string[]): Promise<string> =>
+  await runReleaseList(optionsOf(words, RELEASE_LIST_OPTIONS), parts)
 
 describe('release', () => {
   test('makes one, lists it and ends it', async () => {
-    const world = newWorld()
-    const store = await scratch.open(world.dbPath)
+    const parts = newParts()
+    const store = await scratch.open(parts.dbPath)
     await store.recordAttempts([attemptOf('192.0.2.1'), attemptOf('192.0.2.2')], POLICY, NOW - 60)
     const text = await runRelease(
       optionsOf(['--to', '<User@Example.net>', '--from', 'example.org', '--ip', '192.0.2.1/31']),
-      world,
+      parts,
     )
     const [id = ''] = text.split(':')
     expect(id).toMatch(/^[2-9a-hjkmnp-z]{8}$/)
@@ -47,22 +47,22 @@ describe('release', () => {
     expect(text).toBe(
       `${id}: ${terms} passes at the second try from now, for 1h; 1 matching mail is waiting now\n`,
     )
-    expect(await listed(world)).toBe(`${id}: ${terms}, for another 1h, used 0 times, by anna\n`)
-    expect(await runReleaseCancel(id, optionsOf([]), world)).toBe(`${id}: cancelled\n`)
-    expect(await listed(world)).toBe('no releases are in force\n')
-    expect(await listed({ ...world, nowSec: NOW + 60 }, '--all')).toBe(
+    expect(await listed(parts)).toBe(`${id}: ${terms}, for another 1h, used 0 times, by anna\n`)
+    expect(await runReleaseCancel(id, optionsOf([]), parts)).toBe(`${id}: cancelled\n`)
+    expect(await listed(parts)).toBe('no releases are in force\n')
+    expect(await listed({ ...parts, nowSec: NOW + 60 }, '--all')).toBe(
       `${id}: ${terms}, ended 1m ago, used 0 times, by anna\n`,
     )
-    await expect(runReleaseCancel(id, optionsOf([]), world)).rejects.toMatchObject({
+    await expect(runReleaseCancel(id, optionsOf([]), parts)).rejects.toMatchObject({
       code: 'ERR_RELEASE',
       message: `cannot cancel release ${id}: it has already ended`,
     })
   })
 
   test('prints JSON', async () => {
-    const world = newWorld()
+    const parts = newParts()
     const made = JSON.parse(
-      await runRelease(optionsOf(['--from', '<>', '--to', 'u@example.org', '--for', '2d', '--json']), world),
+      await runRelease(optionsOf(['--from', '<>', '--to', 'u@example.org', '--for', '2d', '--json']), parts),
     ) as { id: string }
     const release = {
       kind: 'RELEASE',
@@ -77,13 +77,13 @@ describe('release', () => {
       author: 'anna',
     }
     expect(made).toEqual({ ...release, waiting: 0 })
-    expect(JSON.parse(await listed(world, '--json'))).toEqual([{ ...release, inForce: true }])
+    expect(JSON.parse(await listed(parts, '--json'))).toEqual([{ ...release, inForce: true }])
   })
 
   test('spamdb --json shows those in force behind the entries, and no filter takes them', async () => {
-    const world = newWorld()
-    const store = await scratch.open(world.dbPath)
-    await runRelease(optionsOf(['--to', 'u@example.org']), world)
+    const parts = newParts()
+    const store = await scratch.open(parts.dbPath)
+    await runRelease(optionsOf(['--to', 'u@example.org']), parts)
     const show = async (query: EntryQuery, nowSec: number): Promise<unknown[]> => {
       const releases = await shownReleases(store, query, nowSec)
       const pieces: Uint8Array[] = []
@@ -99,12 +99,12 @@ describe('release', () => {
   })
 
   test('--dry-run stores nothing', async () => {
-    const world = newWorld()
-    const text = await runRelease(optionsOf(['--dry-run', '--from', '.example.org']), world)
+    const parts = newParts()
+    const text = await runRelease(optionsOf(['--dry-run', '--from', '.example.org']), parts)
     expect(text).toBe(
       'would be released: mail from .example.org passes at the second try from now, for 1h; 0 matching mails are waiting now\n',
     )
-    expect(await listed(world, '--all')).toBe('no releases are in force\n')
+    expect(await listed(parts, '--all')).toBe('no releases are in force\n')
   })
 
   test.each<[string[], string | RegExp]>([
@@ -123,13 +123,13 @@ describe('release', () => {
     [['--to', 'u@example.org', '--for', '8d'], '--for: "8d" is not a duration of up to 7d'],
     [['--to', 'u@example.org', '--for', '0'], '--for: "0" is not a duration of up to 7d'],
   ])('%j', async (words, message) => {
-    const run = runRelease(optionsOf(words), newWorld())
+    const run = runRelease(optionsOf(words), newParts())
     await expect(run).rejects.toMatchObject({ code: 'ERR_USAGE', message: expect.stringMatching(message) })
   })
 
   test('what a stranger wrote is shown, not obeyed', async () => {
-    const world = newWorld()
-    const text = await runRelease(optionsOf(['--from', '\u009b2J@example.org']), world)
+    const parts = newParts()
+    const text = await runRelease(optionsOf(['--from', '\u009b2J@example.org']), parts)
     expect(text).toContain('mail from \\x9b2j@example.org')
   })
 })
