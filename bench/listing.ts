@@ -1,8 +1,8 @@
 /**
  * CPU time (user and system) of the usual listings, each compared with the command that an administrator would
  * otherwise type: `npm run bench:listing [ENTRIES [ROUNDS [WORD]]]`, after a build. Ours and the peer run
- * alternately; a line has the median of each, the minimum and maximum of ours, and the ratio with the limit of issue
- * 11.
+ * alternately; a line has the median of each, the minimum and maximum of ours, and the ratio with the limit in
+ * docs/benchmarks.md.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 /**
  * Whole-process speed of spamd-setup: parallel fetching compared with its slowest list, and runs of every kind
  * compared with Node itself. `npx tsx bench/setup.ts`, after a build, as root (only root may send from a port below
- * 1024). Prints one line for each measurement: ours, the peer, the ratio, and the limit if issue 3 sets one.
+ * 1024). Prints one line for each measurement: ours, the peer, the ratio, and the limit if docs/benchmarks.md has one.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

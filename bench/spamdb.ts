@@ -1,7 +1,7 @@
 /**
  * Whole-process speed of spamdb and import compared with Node itself and the sqlite3 command-line tool. `npx tsx
  * bench/spamdb.ts [ENTRIES]`, after a build. Prints one line for each measurement: ours, the peer, the ratio, and the
- * limit that issue 2 sets.
+ * limit in docs/benchmarks.md.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
