@@ -6,8 +6,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeRandom } from '../test/support/random.js'
 import { compare } from './cpu-time.js'
-import { GENERATED_NOW, generateDatabase, makeIp, makeRandom } from './generate-database.js'
+import { GENERATED_NOW, generateDatabase, makeIp } from './generate-database.js'
 
 const root = join(import.meta.dirname, '..')
 const entries = Number(process.argv[2] ?? 0)

@@ -8,6 +8,7 @@
 import { pathToFileURL } from 'node:url'
 import { createDatabase, openStore } from '../src/db/open-store.js'
 import type { Entry } from '../src/domain/entry.js'
+import { makeRandom } from '../test/support/random.js'
 
 export interface GenerateOptions {
   entries: number
@@ -113,17 +114,6 @@ function word(random: (below: number) => number): string {
   let text = ''
   for (let count = 2 + random(2); count > 0; count -= 1) text += SYLLABLES[random(SYLLABLES.length)]
   return text
-}
-
-/** Whole numbers from 0 up to, but not including, a limit; the same for the same seed (xorshift32; not for secrets). */
-export function makeRandom(seed: number): (below: number) => number {
-  let state = seed | 0 || 1
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

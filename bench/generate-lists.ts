@@ -1,16 +1,6 @@
 /** Block lists as files, the same for the same seed: random lists, and lists in the form of public ones. */
 import { closeSync, openSync, writeSync } from 'node:fs'
-
-/** xorshift32: numbers from 0 to below `limit`. */
-export function makeRandom(seed: number): (limit: number) => number {
-  let state = seed | 0 || 1
-  return (limit) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return Math.floor(((state >>> 0) / 4294967296) * limit)
-  }
-}
+import { makeScaledRandom } from '../test/support/random.js'
 
 /** Makes a line; `random` returns a number below its argument. */
 type LineMaker = (random: (limit: number) => number, index: number) => string
@@ -54,7 +44,7 @@ export const mixedIpv6: LineMaker = (random, index) => {
 
 /** Writes `count` lines to a file. */
 export function writeList(path: string, count: number, seed: number, makeLine: LineMaker): void {
-  const random = makeRandom(seed)
+  const random = makeScaledRandom(seed)
   const file = openSync(path, 'w')
   let text = ''
   for (let index = 0; index < count; index += 1) {

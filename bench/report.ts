@@ -9,7 +9,8 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openStore } from '../src/db/open-store.js'
-import { generateDatabase, makeIp, makeRandom } from './generate-database.js'
+import { makeRandom } from '../test/support/random.js'
+import { generateDatabase, makeIp } from './generate-database.js'
 
 const root = join(import.meta.dirname, '..')
 const entries = Number(process.argv[2] ?? 1_000_000)

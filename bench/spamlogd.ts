@@ -11,8 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openStore } from '../src/db/open-store.js'
 import type { Sighting } from '../src/db/store.js'
+import { makeRandom } from '../test/support/random.js'
 import { generateCapture } from './generate-capture.js'
-import { GENERATED_NOW, generateDatabase, makeIp, makeRandom } from './generate-database.js'
+import { GENERATED_NOW, generateDatabase, makeIp } from './generate-database.js'
 
 const REFERENCE_UPDATES_PER_SEC = 65_000
 const WRITERS = 4

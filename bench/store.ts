@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util'
 import { openStore } from '../src/db/open-store.js'
 import type { GreyPolicy, ManualEdit, Sighting, Store, TupleAttempt } from '../src/db/store.js'
 import type { Entry } from '../src/domain/entry.js'
-import { GENERATED_NOW, generateBatches, generateDatabase, makeIp, makeRandom } from './generate-database.js'
+import { makeRandom } from '../test/support/random.js'
+import { GENERATED_NOW, generateBatches, generateDatabase, makeIp } from './generate-database.js'
 
 const { values: flags } = parseArgs({
   options: { entries: { type: 'string', default: '1000000' }, only: { type: 'string', default: '' } },

@@ -17,12 +17,13 @@ import type { ManualEdit, Store } from '../../src/db/store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import { until } from '../lab/support/until.js'
 import { ManualClock } from '../support/manual-clock.js'
+import { makeRandom } from '../support/random.js'
 import { reservePort } from '../support/reserve-port.js'
 import { TestClient } from '../support/spamd/test-client.js'
 import { createTestDaemon, daemonEnvironment, type TestDaemon } from '../support/spamd/test-daemon.js'
 import { waitFor } from '../support/spamd/wait-for.js'
 import { demand } from './demand.js'
-import { type Mutator, makeRandom } from './mutate.js'
+import type { Mutator } from './mutate.js'
 
 /** Few of each, so that everything meets everything. */
 const HOSTS = [

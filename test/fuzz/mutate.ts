@@ -1,3 +1,5 @@
+import { makeRandom } from '../support/random.js'
+
 /** Longest mutated input. */
 const MAX_INPUT_BYTES = 4096
 
@@ -6,17 +8,6 @@ export interface Mutator {
   random(limit: number): number
   /** One of the seeds with up to six changes: bytes, tokens and pieces put in, taken out, doubled and crossed. */
   mutate(seeds: readonly Buffer[], tokens: readonly string[]): Buffer
-}
-
-/** The same numbers for the same seed, which is not 0 (xorshift32). */
-export function makeRandom(seed: number): Mutator['random'] {
-  let state = seed
-  return (limit) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % limit
-  }
 }
 
 /** The same inputs for the same seed, which is not 0. */

@@ -20,6 +20,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { makeScaledRandom } from '../support/random.js'
 import { findMutants } from './find-mutants.js'
 import { type Candidate, type Hits, MutantCopy } from './mutant-copy.js'
 import { type Failure, type Outcome, TestRunner } from './test-runner.js'
@@ -46,17 +47,6 @@ const MAX_DOUBLINGS = 4
 
 function wordsOf(list: string): string[] {
   return list.split(',').filter((word) => word !== '')
-}
-
-/** Numbers from 0 to below `limit`, the same for the same seed (xorshift32); small seeds are spread over all bits. */
-function makeRandom(seed: number): (limit: number) => number {
-  let state = Math.imul(seed, 0x9e3779b1) || 1
-  return (limit) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return Math.floor(((state >>> 0) / 2 ** 32) * limit)
-  }
 }
 
 function candidatesOf(layer: string): Candidate[] {
@@ -224,7 +214,9 @@ interface Decision {
 }
 
 async function measure(layer: string, all: Candidate[]): Promise<void> {
-  const chosen = sample(all, Number(flags.count), makeRandom(Number(flags.seed)))
+  // Small seeds are spread over all bits.
+  const random = makeScaledRandom(Math.imul(Number(flags.seed), 0x9e3779b1))
+  const chosen = sample(all, Number(flags.count), random)
   const startMs = performance.now()
   runner.stop()
   copy.install(chosen)

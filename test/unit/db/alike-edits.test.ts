@@ -1,9 +1,10 @@
 /** Additions that are stored together leave what each by itself would leave. */
 import { expect, test } from 'vitest'
-import { makeIp, makeRandom } from '../../../bench/generate-database.js'
+import { makeIp } from '../../../bench/generate-database.js'
 import { sortedPlaces } from '../../../src/db/sorted-places.js'
 import { openSqlite } from '../../../src/db/sqlite-driver.js'
 import type { EditOutcome, ManualEdit, Store } from '../../../src/db/store.js'
+import { makeRandom } from '../../support/random.js'
 import { listingOf, NOW, Scratch, sqliteTest } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { makeRandom } from '../../../bench/generate-database.js'
 import type { ManualEdit } from '../../../src/db/store.js'
 import type { GreyEntry } from '../../../src/domain/entry.js'
+import { makeRandom } from '../../support/random.js'
 import { entriesOf, listingOf, NOW, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()

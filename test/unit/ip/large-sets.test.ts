@@ -9,21 +9,11 @@ import {
 } from '../../../src/ip/ip-range-set.js'
 import { sortPairs } from '../../../src/ip/radix-sort.js'
 import { sortIpv6Prefixes } from '../../../src/ip/sort-ipv6.js'
-
-/** Numbers below 2^32, the same for the same seed (xorshift32). */
-function makeRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return state >>> 0
-  }
-}
+import { makeWords } from '../../support/random.js'
 
 /** Random words; `mask` makes them agree in some bits, so that digits repeat. */
 function randomWords(count: number, seed: number, mask = 0xffffffff): Uint32Array {
-  const random = makeRandom(seed)
+  const random = makeWords(seed)
   return Uint32Array.from({ length: count }, () => (random() & mask) >>> 0)
 }
 
