@@ -22,6 +22,8 @@ export interface FairQueueOptions<Item> {
   maxBatch: number
   sourceOf(item: Item): ItemSource
   sizeOf(item: Item): number
+  /** What an item counts in a batch; 1 by default. The last one of a batch may exceed `maxBatch`. */
+  weightOf?: ((item: Item) => number) | undefined
   /** Items of one batch agree in this; undefined: they need not. */
   groupOf?: ((item: Item) => number) | undefined
 }
@@ -65,18 +67,19 @@ export class FairQueue<Item> implements WaitingWork<readonly Item[]> {
     return dropped
   }
 
-  /** Up to `maxBatch` items, a round of all networks at a time; the same ones until they are removed. */
+  /** Items up to `maxBatch`, a round of all networks at a time; the same ones until they are removed. */
   nextBatch(): readonly Item[] {
     if (this.#batch.length > 0) return this.#batch
-    const { maxBatch, groupOf = () => 0 } = this.#options
+    const { maxBatch, weightOf = () => 1, groupOf = () => 0 } = this.#options
     const batch: Item[] = []
+    let weight = 0
     let group: number | undefined
     const isWanted = (item: Item): boolean => groupOf(item) === group
     // Whoever is served goes to the end of the map, and the walk comes to him again; whoever has nothing wanted
     // is passed over once.
     const walks = new Map<Network<Item>, Iterator<Client<Item>>>()
     for (const network of this.#networks.values()) {
-      if (batch.length === maxBatch) break
+      if (weight >= maxBatch) break
       group ??= groupOf(network.first()!)
       const walk = walks.get(network) ?? network.clients.values()
       walks.set(network, walk)
@@ -84,7 +87,9 @@ export class FairQueue<Item> implements WaitingWork<readonly Item[]> {
       if (client === undefined) continue
       network.clients.toTheEnd(client)
       this.#networks.toTheEnd(network)
-      batch.push(this.#leave(network, client, client.items.shift()!))
+      const item = this.#leave(network, client, client.items.shift()!)
+      batch.push(item)
+      weight += weightOf(item)
     }
     this.#batch = batch
     return batch

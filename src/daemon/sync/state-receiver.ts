@@ -1,23 +1,29 @@
 /**
  * Processes what other gateways of this suite send: merges their records, stores with them how far each was
- * followed, and reports missed changes, which only a pull can recover.
+ * followed, and reports missed changes, which only a pull can recover. What does not fit into the bounded queue is
+ * dropped and counted, that of the busiest gateway first: the flood of one displaces nothing of another.
  */
 import type { StatePeer } from '../../app/control-protocol.js'
 import type { StateMessage } from '../../codec/sync-state-message.js'
 import type { MergePolicy, SyncPeer } from '../../db/store.js'
-import { isAhead, type MergeRecord } from '../../domain/decide-merge.js'
+import { isAhead, type MergeOutcome, type MergeRecord } from '../../domain/decide-merge.js'
 import { JournalCoverage } from '../../domain/journal-coverage.js'
 import type { Clock } from '../../platform/clock.js'
+import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
+import { FairQueue } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
 /** A gateway counts as speaking this version while it was heard within this time. */
 const LISTENER_SEC = 180
 /** Datagrams may overtake one another, and those of a batch may wait for the database, for so long. */
 const GRACE_MS = 3000
-/** Messages that wait for the database; beyond them the rest is fetched by a pull. */
-const MAX_WAITING = 5000
+/** Messages that wait for the database; beyond them the rest is fetched by a pull. A message is short: the count bounds it. */
+const QUEUE_LIMITS = { maxCount: 5000, maxBytes: Number.POSITIVE_INFINITY }
 const MAX_BATCH_RECORDS = 1000
-const RETRY_MS = 500
+/** Other gateways should know soon: a message waits only while the one before is written. */
+const PACE: WriterPace = { fullBatch: 1, companyMs: 0, companyFrom: 0 }
+/** The end tries once and waits for no lock: what is lost counts as missed after the start, and a pull brings it. */
+const CLOSE_WAIT_MS = 0
 /** A group of gateways is small; a copied key must not fill the memory with database numbers. */
 const MAX_PEERS = 64
 
@@ -45,6 +51,18 @@ interface Peer {
 interface Waiting {
   peer: Peer
   message: StateMessage
+  /** Where it came from. */
+  address: string
+}
+
+/** What a batch, all of it from one gateway, has brought. */
+interface MergedBatch {
+  /** Messages whose records were merged. */
+  taken: StateMessage[]
+  /** Records of those that were refused. */
+  aheadCount: number
+  newest: number
+  outcomes: readonly MergeOutcome[]
 }
 
 export class StateReceiver {
@@ -52,14 +70,30 @@ export class StateReceiver {
   readonly counters = { applied: 0, unchanged: 0, ahead: 0, unknown: 0, dropped: 0, gaps: 0 }
   readonly #options: StateReceiverOptions
   readonly #peers = new Map<number, Peer>()
-  #waiting: Waiting[] = []
-  #running: Promise<void> | undefined
-  #timer: NodeJS.Timeout | undefined
-  #isStopped = false
-  #isFailing = false
+  readonly #queue: FairQueue<Waiting>
+  readonly #writer: BatchWriter<readonly Waiting[], MergedBatch>
 
   constructor(options: StateReceiverOptions) {
     this.#options = options
+    this.#queue = new FairQueue({
+      limits: QUEUE_LIMITS,
+      maxBatch: MAX_BATCH_RECORDS,
+      // Whoever has a copied key may use many numbers, and still takes the turns of one address.
+      sourceOf: ({ peer, address }) => ({ network: address, client: String(peer.shown.node) }),
+      sizeOf: () => 0,
+      weightOf: ({ message }) => Math.max(1, message.records.length),
+      groupOf: ({ peer }) => peer.shown.node,
+    })
+    this.#writer = new BatchWriter({
+      work: this.#queue,
+      pace: PACE,
+      clock: options.clock,
+      write: (batch) => this.#write(batch),
+      onWritten: (batch, merged) => this.#noteMerged(batch[0]!.peer, merged),
+      onFailed: ({ error, isFirst }) => {
+        if (isFirst) options.onTrouble(error)
+      },
+    })
   }
 
   /** Continues where the last run ended; what is known of each gateway. */
@@ -118,12 +152,10 @@ export class StateReceiver {
     if (peer === undefined) return
     this.counters.unknown += message.unknownCount
     if (message.records.length === 0) peer.coverage.add(message.from, message.upTo)
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.counters.dropped += message.records.length
-      return
+    for (const dropped of this.#queue.push({ peer, message, address })) {
+      this.counters.dropped += dropped.message.records.length
     }
-    this.#waiting.push({ peer, message })
-    this.#work()
+    this.#writer.notify()
   }
 
   /** Looks for what is missing; call every second or so. */
@@ -157,14 +189,12 @@ export class StateReceiver {
 
   /** Resolves when what was taken so far is stored, or the database has refused it. */
   async settled(): Promise<void> {
-    await this.#running
+    await this.#writer.drain(0)
   }
 
+  /** Stores what waits, if the database lets it. */
   async stop(): Promise<void> {
-    this.#isStopped = true
-    clearTimeout(this.#timer)
-    await this.#running
-    if (this.#waiting.length > 0) await this.#drain().catch(() => undefined)
+    await this.#writer.close(CLOSE_WAIT_MS)
   }
 
   #peerOf(message: StateMessage, address: string): Peer | undefined {
@@ -197,61 +227,45 @@ export class StateReceiver {
     return peer
   }
 
-  #work(): void {
-    if (this.#running !== undefined || this.#isStopped) return
-    this.#running = this.#drain()
-      .then(() => {
-        this.#isFailing = false
-      })
-      .catch((error: unknown) => {
-        if (!this.#isFailing) this.#options.onTrouble(error)
-        this.#isFailing = true
-        this.#timer = setTimeout(() => this.#work(), RETRY_MS)
-      })
-      .finally(() => {
-        this.#running = undefined
-      })
+  /** Merges messages of one gateway. */
+  async #write(batch: readonly Waiting[]): Promise<MergedBatch> {
+    const { useStore, policy, clock } = this.#options
+    const { peer } = batch[0]!
+    const nowSec = clock.nowSec()
+    const records: MergeRecord[] = []
+    const taken: StateMessage[] = []
+    let aheadCount = 0
+    // What of it is not refused advances the position only together with its records.
+    const reached = new JournalCoverage(peer.coverage.position, peer.coverage.newest)
+    for (const { message } of batch) {
+      if (message.records.some((record) => isAhead(record, nowSec))) {
+        aheadCount += message.records.length
+        reached.add(message.upTo, message.upTo)
+        continue
+      }
+      records.push(...message.records)
+      reached.add(message.from, message.upTo)
+      taken.push(message)
+    }
+    const { shown, number } = peer
+    const state: SyncPeer = {
+      node: shown.node,
+      name: shown.address,
+      position: reached.position,
+      newest: Math.max(reached.newest, peer.coverage.newest),
+      number,
+      heard: shown.lastSec,
+    }
+    const { outcomes } = await useStore((store) =>
+      store.merge(records, { policy, actor: shown.address, peer: state }, nowSec),
+    )
+    return { taken, aheadCount, newest: state.newest, outcomes }
   }
 
-  /** Merges what waits; a message leaves the queue when it is stored. */
-  async #drain(): Promise<void> {
-    const { useStore, policy, clock } = this.#options
-    while (this.#waiting.length > 0) {
-      const { peer } = this.#waiting[0]!
-      const nowSec = clock.nowSec()
-      const records: MergeRecord[] = []
-      let count = 0
-      // What of it is not refused advances the position only together with its records.
-      const reached = new JournalCoverage(peer.coverage.position, peer.coverage.newest)
-      const taken: StateMessage[] = []
-      for (const { peer: other, message } of this.#waiting) {
-        if (other !== peer || records.length > MAX_BATCH_RECORDS) break
-        count += 1
-        if (message.records.some((record) => isAhead(record, nowSec))) {
-          this.counters.ahead += message.records.length
-          reached.add(message.upTo, message.upTo)
-          continue
-        }
-        records.push(...message.records)
-        reached.add(message.from, message.upTo)
-        taken.push(message)
-      }
-      const { shown, number } = peer
-      const state: SyncPeer = {
-        node: shown.node,
-        name: shown.address,
-        position: reached.position,
-        newest: Math.max(reached.newest, peer.coverage.newest),
-        number,
-        heard: shown.lastSec,
-      }
-      const { outcomes } = await useStore((store) =>
-        store.merge(records, { policy, actor: shown.address, peer: state }, nowSec),
-      )
-      for (const outcome of outcomes) this.counters[outcome] += 1
-      peer.coverage.add(state.newest, state.newest)
-      for (const { from, upTo } of taken) peer.coverage.add(from, upTo)
-      this.#waiting = this.#waiting.slice(count)
-    }
+  #noteMerged({ coverage }: Peer, { taken, aheadCount, newest, outcomes }: MergedBatch): void {
+    this.counters.ahead += aheadCount
+    for (const outcome of outcomes) this.counters[outcome] += 1
+    coverage.add(newest, newest)
+    for (const { from, upTo } of taken) coverage.add(from, upTo)
   }
 }

@@ -48,6 +48,16 @@ describe('turns', () => {
     for (const name of ['a.x.1', 'a.x.2', 'b.x.1', 'c.x.1']) push(name)
     expect([take(), take(), take()]).toEqual([['a.x.1', 'b.x.1'], ['c.x.1', 'a.x.2'], []])
   })
+  test('items that weigh more fill a batch sooner; the last one may exceed it', () => {
+    const { push, take } = queueOf({ maxBatch: 5, weightOf: ({ bytes }) => bytes })
+    for (const [name, bytes] of Object.entries({ 'a.x.1': 4, 'b.x.1': 3, 'a.x.2': 1, 'b.x.2': 5 })) {
+      push(name, 0, bytes)
+    }
+    expect([take(), take()]).toEqual([
+      ['a.x.1', 'b.x.1'],
+      ['a.x.2', 'b.x.2'],
+    ])
+  })
   test('items of one batch are of one second, and no second starves', () => {
     const { push, take } = queueOf({ maxBatch: 3 })
     for (let index = 0; index < 9; index += 1) push(`a.x.${index}`, 1)
