@@ -256,7 +256,11 @@ async function expiry(): Promise<void> {
         if (expired.length === 0) break
         for (const { part, count } of partsOf({ expired }, () => storing.size)) {
           const startMs = performance.now()
-          await store.applyScan({ ...part, promoted: [], blocked: [] }, policy, nowSec + 20_000)
+          await store.applyScan(
+            { ...part, promoted: [], blocked: [], blockedTuples: [] },
+            policy,
+            nowSec + 20_000,
+          )
           slices.push(performance.now() - startMs)
           storing.note(count, slices.at(-1)!)
         }

@@ -263,7 +263,7 @@ const benches: Record<string, () => Promise<void>> = {
           entry.kind === 'GREY' ? [{ ...entry, kind: 'tuple' as const }] : [],
         )
         const start = performance.now()
-        await store.applyScan({ expired, promoted: [], blocked: [] }, policy, now + 86_400)
+        await store.applyScan({ expired, promoted: [], blocked: [], blockedTuples: [] }, policy, now + 86_400)
         longestMs = Math.max(longestMs, performance.now() - start)
       }
       print('longest applyScan of 2,000 deletions', longestMs, 'ms')

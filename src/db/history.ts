@@ -1,7 +1,7 @@
 /**
  * The history for people, written in the transaction of the change. Repetitions (a retried tuple, a WHITE
  * host seen again) leave no row, and neither does a tuple that expires or is evicted: the hourly counters
- * have these.
+ * have these. Nor does a tuple that a block list took: its client is refused anyway.
  *
  * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for
  * each change would cost as much as the change itself. Additions that are alike are one element of it. Row 0

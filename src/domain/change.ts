@@ -22,7 +22,7 @@ export const CHANGE_RULES = [
   'untrap',
   /** The entry expired. */
   'expiry',
-  /** A WHITE address, or the address of a tuple, is on a block list. */
+  /** A WHITE address, or that of a tuple that passed, is on a block list, or an open network holds one that is. */
   'block-list',
   /** Evicted to stay within the limits on tuples. */
   'limit',

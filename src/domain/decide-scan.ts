@@ -14,7 +14,13 @@ import type { GreyPolicy, ScanChanges } from './requests.js'
 import { KEEP_RESET_SEC } from './times.js'
 
 /** What must be loaded to decide what a scan found. */
-export function selectScan({ expired, promoted, blocked, closedPools = [] }: ScanChanges): Selection {
+export function selectScan({
+  expired,
+  promoted,
+  blocked,
+  blockedTuples,
+  closedPools = [],
+}: ScanChanges): Selection {
   const selection = emptySelection()
   for (const key of expired) selectKey(selection, key)
   for (const tuple of promoted) {
@@ -22,6 +28,7 @@ export function selectScan({ expired, promoted, blocked, closedPools = [] }: Sca
     selection.hosts.add(tuple.ip)
   }
   for (const ip of blocked) selection.hosts.add(ip)
+  for (const tuple of blockedTuples) selection.tuples.set(tupleText(tuple), tuple)
   for (const network of closedPools) selection.pools.add(network)
   return selection
 }
@@ -47,6 +54,9 @@ export function decideScan(
   for (const ip of changes.blocked) {
     if (deleteBlocked(draft, ip)) deletedCount += 1
   }
+  for (const tuple of changes.blockedTuples) {
+    if (deleteBlockedTuple(draft, tuple)) deletedCount += 1
+  }
   for (const network of changes.closedPools ?? []) {
     if (closePool(draft, network, BLOCKED)) deletedCount += 1
   }
@@ -59,6 +69,18 @@ function deleteBlocked(draft: Draft, ip: string): boolean {
   if (entry === undefined || isTrapped(entry) || isPinned(entry)) return false
   const stamp = draft.nextHostStamp(ip)
   draft.putHost(ip, { entry: undefined, marks: resetMarks(stamp) }, stamp, BLOCKED)
+  return true
+}
+
+/**
+ * A tuple that passed is deleted instead of promoted. Nobody did so by hand, and the lists are those of this gateway:
+ * there is no mark for others.
+ */
+function deleteBlockedTuple(draft: Draft, tuple: Tuple): boolean {
+  const text = tupleText(tuple)
+  const { entry } = draft.tuple(text)
+  if (entry === undefined || !hasPassed(entry, draft.now)) return false
+  draft.putTuple(text, tuple, NO_TUPLE, BLOCKED)
   return true
 }
 

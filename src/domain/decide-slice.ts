@@ -19,8 +19,6 @@ export interface ScanDecisions {
   white: string[]
   /** Canonical addresses for the trap list. */
   trapped: string[]
-  /** Passed tuples of addresses that a block list holds: to be deleted. */
-  blockedTuples: Tuple[]
   /** Tuples that have waited, of addresses that may be on a DNS list: they wait for its answer. */
   heldTuples: Tuple[]
   /** Open networks of pools. */
@@ -41,10 +39,9 @@ export function decideSlice(
   mayPromote: (ip: string) => boolean = () => true,
 ): ScanDecisions {
   const decisions: ScanDecisions = {
-    changes: { expired: [], promoted: [], blocked: [] },
+    changes: { expired: [], promoted: [], blocked: [], blockedTuples: [] },
     white: [],
     trapped: [],
-    blockedTuples: [],
     heldTuples: [],
     pools: [],
   }
@@ -62,13 +59,13 @@ function decideTuple(
   time: ScanTime,
   isListed: (ip: string) => boolean,
   mayPromote: (ip: string) => boolean,
-  { changes, blockedTuples, heldTuples }: ScanDecisions,
+  { changes, heldTuples }: ScanDecisions,
 ): void {
   const { ip, helo, from, to } = entry
   if (entry.expire <= time.nowSec) {
     if (time.mayExpire) changes.expired.push({ kind: 'tuple', ip, helo, from, to })
   } else if (entry.pass <= time.nowSec && !namesNoAddress(ip)) {
-    if (isListed(ip)) blockedTuples.push({ ip, helo, from, to })
+    if (isListed(ip)) changes.blockedTuples.push({ ip, helo, from, to })
     else if (!mayPromote(ip)) heldTuples.push({ ip, helo, from, to })
     else changes.promoted.push({ ip, helo, from, to })
   }

@@ -18,6 +18,8 @@
  * | `reach`, `reach-seconds` | candidate | tuples that a passtime of so many minutes would have let pass at this try, and how long they waited then |
  * | `lost-reach` | candidate | tuples that ended by time although they came back after so many minutes |
  *
+ * A tuple whose client is on a block list when it passes is counted nowhere: it neither passed nor was lost.
+ *
  * What no change of an entry tells is added by spamd once a minute:
  *
  * | name | label | counts |

@@ -127,6 +127,8 @@ export interface ScanChanges {
   promoted: Tuple[]
   /** WHITE addresses found on a block list: deleted unless pinned. */
   blocked: string[]
+  /** Passed tuples of addresses on a block list: deleted if they have still passed. */
+  blockedTuples: Tuple[]
   /** Networks of pools that contain a TRAPPED or block-listed address: closed. */
   closedPools?: string[]
 }

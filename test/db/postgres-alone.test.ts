@@ -123,7 +123,12 @@ describe('alone', () => {
       slice.entries.filter(({ kind }) => kind === 'WHITE').map((entry) => (entry as { ip: string }).ip),
     ).toEqual(['192.0.2.1', '192.0.2.2', '192.0.2.7'])
     const expired = [{ kind: 'host', ip: '192.0.2.1' } as const]
-    await gateway.call('applyScan', { expired, promoted: [], blocked: [] }, POLICY, gateway.nowSec)
+    await gateway.call(
+      'applyScan',
+      { expired, promoted: [], blocked: [], blockedTuples: [] },
+      POLICY,
+      gateway.nowSec,
+    )
     expect((await hostsOf(gateway.local)).has('192.0.2.1')).toBe(true)
 
     gateway.nowSec = NOW + 2001
@@ -265,7 +270,7 @@ describe('alone', () => {
               }
             } else if (what === 'trap') {
               await gateway.call('recordAttempts', [attemptOf(ip, { isDomainTrap: true })], POLICY, now)
-            } else await gateway.call('edit', [{ operation: 'delete', key: { kind: 'host', ip } }], now)
+            } else await gateway.call('applySync', [{ type: 'delete', ip }], POLICY, now)
           }
           for (const gateway of gateways) gateway.isCut = false
           for (const gateway of gateways) {

@@ -239,7 +239,7 @@ describe('the scan', () => {
     const { entries } = await stores[1]!.readScanSlice(undefined, 100, { dueAt: NOW })
     expect(entries.map(({ kind }) => kind)).toEqual(['WHITE'])
     const expired = [{ kind: 'host', ip: '192.0.2.1' } as const]
-    const changes = { expired, promoted: [], blocked: [] }
+    const changes = { expired, promoted: [], blocked: [], blockedTuples: [] }
     expect(await stores[1]!.applyScan(changes, POLICY, NOW)).toMatchObject({ deletedCount: 0 })
     // Until a walk reached its end, the next one is due.
     expect(await stores[1]!.beginScan()).toBe('hosts')

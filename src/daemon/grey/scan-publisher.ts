@@ -89,7 +89,7 @@ export class ScanPublisher {
     if (closedPools.length > 0) {
       for (const network of closedPools)
         logger.log('info', `pool ${network} closed`, { event: 'pool-closed', network })
-      const changes = { expired: [], promoted: [], blocked: [], closedPools }
+      const changes = { expired: [], promoted: [], blocked: [], blockedTuples: [], closedPools }
       try {
         await this.#write((store) => store.applyScan(changes, policy, report.atSec))
       } catch (error) {

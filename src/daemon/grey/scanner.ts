@@ -14,7 +14,7 @@ import type { ScanReport } from '../../app/control-protocol.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, ScanCursor, ScanScope } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
-import type { EntryKey, PoolEntry } from '../../domain/entry.js'
+import type { PoolEntry } from '../../domain/entry.js'
 import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -333,27 +333,25 @@ export class Scanner {
   }
 
   async #applySlice(
-    decisions: ScanDecisions,
+    { changes }: ScanDecisions,
     time: GuardedTime,
     report: ScanReport,
     white: Found['white'],
   ): Promise<void> {
-    const { changes, blockedTuples } = decisions
-    const { policy, logger, databasePath, debug } = this.#options
+    const { policy, clock, logger, databasePath, debug } = this.#options
     for (const key of changes.expired) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
     for (const ip of changes.blocked) {
       logger.log('debug', `${ip} blacklisted, removing from whitelist`, { event: 'white-blocked', ip })
       logger.log('debug', `queueing deletion of ${ip}`)
     }
-    const deletions = blockedTuples.map((tuple): EntryKey => ({ ...tuple, kind: 'tuple' }))
-    for (const key of deletions) logger.log('debug', `queueing deletion of ${describeKey(key)}`)
-    await this.#storeInParts({ deletions }, async (store, part) => {
-      const edits = part.deletions.map((key) => ({ operation: 'delete', key }) as const)
-      await store.edit(edits, time.nowSec)
-      report.deletedCount += edits.length
-    })
-    await this.#storeInParts({ ...changes }, async (store, part) => {
-      const applied = await store.applyScan(part, policy, time.nowSec)
+    for (const tuple of changes.blockedTuples) {
+      logger.log('debug', `queueing deletion of ${describeKey({ ...tuple, kind: 'tuple' })}`)
+    }
+    // One transaction after the other, each as large as may be by what the last one took.
+    for (const { part, count } of partsOf({ ...changes }, () => this.#storing.size)) {
+      const startedMs = clock.monotonicMs()
+      const applied = await this.#retryWhileBusy((store) => store.applyScan(part, policy, time.nowSec))
+      this.#storing.note(count, clock.monotonicMs() - startedMs)
       report.deletedCount += applied.deletedCount
       report.promotedCount += applied.promoted.length
       for (const ip of applied.promoted) {
@@ -362,19 +360,6 @@ export class Scanner {
         logger.log('debug', `whitelisting ${ip} in ${databasePath}`, { event: 'whitelisted', ip })
         debug?.err(`whitelisted ${ip}`)
       }
-    })
-  }
-
-  /** One transaction after the other, each as large as may be by what the last one took. */
-  async #storeInParts<Lists extends Readonly<Record<string, readonly unknown[]>>>(
-    lists: Lists,
-    store: (store: DaemonStore, part: Lists) => Promise<void>,
-  ): Promise<void> {
-    const { clock } = this.#options
-    for (const { part, count } of partsOf(lists, () => this.#storing.size)) {
-      const startedMs = clock.monotonicMs()
-      await this.#retryWhileBusy((opened) => store(opened, part))
-      this.#storing.note(count, clock.monotonicMs() - startedMs)
     }
   }
 

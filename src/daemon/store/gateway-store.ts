@@ -357,7 +357,11 @@ export class GatewayStore {
       // Nothing ends while the gateway is alone.
       if (!this.#isFollowing) return
       if (expired.length > 0) {
-        await local.applyScan({ expired, promoted: [], blocked: [] }, { whiteExpireSec: 0 }, nowSec())
+        await local.applyScan(
+          { expired, promoted: [], blocked: [], blockedTuples: [] },
+          { whiteExpireSec: 0 },
+          nowSec(),
+        )
       }
       await nextTurn()
       cursor = slice.next

@@ -4,7 +4,6 @@ import type { ErrorCode } from '../../platform/error-codes.js'
 
 /** Calls of the store that a daemon makes; their arguments and results can be copied between threads. */
 export const DAEMON_STORE_CALLS = [
-  'edit',
   'get',
   'readJournal',
   'recordSightings',

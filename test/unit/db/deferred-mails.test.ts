@@ -81,7 +81,7 @@ describe('readDeferred', () => {
       helo: `out${n}.example.org`,
     }))
     const later = NOW + POLICY.greyExpireSec + 1000
-    await store.applyScan({ expired, promoted: [], blocked: [] }, POLICY, later)
+    await store.applyScan({ expired, promoted: [], blocked: [], blockedTuples: [] }, POLICY, later)
     expect(await store.count()).toMatchObject({ GREY: 0 })
     expect(await mailsOf(store)).toMatchObject([{ tries: 3, addressCount: 3 }])
     expect(await mailsOf(store, { ...ALL, sinceSec: NOW + 61 })).toEqual([])

@@ -164,7 +164,7 @@ describe('merging another gateway', () => {
     await other.recordAttempts([attemptOf('192.0.2.8')], POLICY, lateSec)
     await one.merge(await other.readRecords([key]), FROM, lateSec)
     expect(await one.get(key)).toMatchObject({ first: NOW, pass: lateSec })
-    const scan = { expired: [], promoted: [tuple], blocked: [] }
+    const scan = { expired: [], promoted: [tuple], blocked: [], blockedTuples: [] }
     expect((await one.applyScan(scan, POLICY, lateSec + 1)).promoted).toEqual(['192.0.2.8'])
   })
 

@@ -165,7 +165,12 @@ describe('applying a scan', () => {
       kind: 'host' as const,
       ip,
     }))
-    const changes = { expired: [...hosts, keyOfTuple(dead), keyOfTuple(waiting)], promoted: [], blocked: [] }
+    const changes = {
+      expired: [...hosts, keyOfTuple(dead), keyOfTuple(waiting)],
+      promoted: [],
+      blocked: [],
+      blockedTuples: [],
+    }
     expect(await store.applyScan(changes, POLICY, NOW)).toEqual({ deletedCount: 2, promoted: [] })
     expect(await entriesOf(store)).toEqual([renewed, pinned, waiting])
     expect((await store.check()).problems).toEqual([])
@@ -183,7 +188,9 @@ describe('applying a scan', () => {
       ifMissing: false,
     })
     const promoted = [free, known, caught, waiting, network].map(tupleOf)
-    expect(await store.applyScan({ expired: [], promoted, blocked: [] }, POLICY, NOW)).toEqual({
+    expect(
+      await store.applyScan({ expired: [], promoted, blocked: [], blockedTuples: [] }, POLICY, NOW),
+    ).toEqual({
       deletedCount: 0,
       promoted: ['192.0.2.1'],
     })
@@ -207,9 +214,36 @@ describe('applying a scan', () => {
     const trapped: HostEntry = { ...white('192.0.2.3'), kind: 'TRAPPED', pcount: -1 }
     await store.upsert([white('192.0.2.1'), white('192.0.2.2', { expire: 0 }), trapped], { ifMissing: false })
     const blocked = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4']
-    expect(await store.applyScan({ expired: [], promoted: [], blocked }, POLICY, NOW)).toMatchObject({
+    expect(
+      await store.applyScan({ expired: [], promoted: [], blocked, blockedTuples: [] }, POLICY, NOW),
+    ).toMatchObject({
       deletedCount: 1,
     })
     expect(await store.count()).toMatchObject({ WHITE: 1, TRAPPED: 1 })
+  })
+
+  test('removes blocked tuples that passed; nobody is said to have deleted them, and undo knows nothing of it', async () => {
+    const store = await scratch.store()
+    const [passed, waiting] = [grey('192.0.2.1', { pass: NOW - 5 }), grey('192.0.2.2')]
+    await store.recordAttempts(
+      [passed, waiting].map(({ ip }) => attemptOf(ip)),
+      POLICY,
+      NOW - 2000,
+    )
+    await store.recordAttempts([attemptOf(passed.ip, { mayPromote: false })], POLICY, NOW - 5)
+    const position = await store.newestHistory()
+    const counts = await store.readCounts(0)
+    const missing = grey('192.0.2.9')
+    const blockedTuples = [passed, waiting, missing].map(tupleOf)
+    const changes = { expired: [], promoted: [], blocked: [], blockedTuples }
+    expect(await store.applyScan(changes, POLICY, NOW)).toEqual({ deletedCount: 1, promoted: [] })
+    expect((await entriesOf(store)).map((entry) => 'ip' in entry && entry.ip)).toEqual([waiting.ip])
+    expect(await store.readHistory({ after: position, limit: 9 })).toEqual([])
+    await expect(
+      store.undo('last', { force: false, isDryRun: false, actor: undefined }, NOW),
+    ).rejects.toThrow('nothing to undo')
+    // No other gateway is told, and one that still has the tuple may bring it back.
+    expect(await store.readRecords([keyOfTuple(passed)])).toEqual([])
+    expect(await store.readCounts(0)).toEqual(counts)
   })
 })

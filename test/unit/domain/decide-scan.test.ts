@@ -38,7 +38,7 @@ const hold = (draft: Draft, ...entries: (HostEntry | GreyEntry)[]) => {
     else draft.holdHost(entry.ip, { entry, marks: undefined } as never)
   }
 }
-const none = { expired: [], promoted: [], blocked: [] }
+const none = { expired: [], promoted: [], blocked: [], blockedTuples: [] }
 
 test('what has expired goes and is counted; what was extended meanwhile, or is not there, stays', () => {
   const draft = draftAt()
@@ -78,6 +78,19 @@ test('a block list takes WHITE addresses, but none that is pinned or TRAPPED', (
   // So that a gateway that still has it does not bring it back.
   expect(draft.host('192.0.2.1').marks?.reset).toBeDefined()
   expect(draft.changes.map(({ cause }) => cause.rule)).toEqual(['block-list'])
+})
+
+test('a block list takes tuples that passed, without a mark: no other gateway is told that somebody deleted them', () => {
+  const draft = draftAt()
+  const passed = tuple('192.0.2.1', { pass: NOW })
+  const early = tuple('192.0.2.2', { pass: NOW + 1 })
+  const over = tuple('192.0.2.3', { pass: NOW, expire: NOW })
+  hold(draft, passed, early, over)
+  const blockedTuples = [passed, early, over, tuple('192.0.2.9')]
+  expect(decideScan(draft, { ...none, blockedTuples }, POLICY)).toEqual({ deletedCount: 1, promoted: [] })
+  expect(draft.tuple(tupleText(passed))).toEqual({ entry: undefined, marks: undefined })
+  expect([early, over].map((one) => draft.tuple(tupleText(one)).entry)).toEqual([early, over])
+  expect(draft.changes.map(({ cause }) => cause)).toEqual([{ rule: 'block-list' }])
 })
 
 test('a tuple that passed makes its address WHITE and goes; one that did not, or of a pool, stays', () => {

@@ -29,10 +29,9 @@ const usual = { nowSec: NOW, passedSec: NOW, mayExpire: true, doubt: undefined }
 const decide = (entries: Entry[], listed: string[] = [], time = usual) =>
   decideSlice(entries, time, (ip) => listed.includes(ip))
 const nothing = {
-  changes: { expired: [], promoted: [], blocked: [] },
+  changes: { expired: [], promoted: [], blocked: [], blockedTuples: [] },
   white: [],
   trapped: [],
-  blockedTuples: [],
   heldTuples: [],
   pools: [],
 }
@@ -84,7 +83,7 @@ const cases: { name: string; entry: Entry; want: Partial<ReturnType<typeof decid
     name: 'a tuple of an address on a block list goes',
     entry: grey(),
     listed: [tuple.ip],
-    want: { blockedTuples: [tuple] },
+    want: { changes: { ...nothing.changes, blockedTuples: [tuple] } },
   },
   { name: 'a tuple keyed by network names no address', entry: grey({ ip: '192.0.2.0/24' }), want: {} },
 ]

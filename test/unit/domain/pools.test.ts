@@ -241,7 +241,10 @@ describe('a pool', () => {
     // One that ended leaves room.
     const later = PASSED + 8 * 86_400
     expect(
-      world.scan({ expired: [{ kind: 'pool', ip: '10.0.0.0/24' }], promoted: [], blocked: [] }, later),
+      world.scan(
+        { expired: [{ kind: 'pool', ip: '10.0.0.0/24' }], promoted: [], blocked: [], blockedTuples: [] },
+        later,
+      ),
     ).toBe(1)
     world.attempt(from('10.0.201.1', 16), later)
     expect(world.attempt(from('10.0.202.1', 16), later + 1501)[0]!.opened).toEqual(['10.0.202.0/24'])
@@ -298,7 +301,10 @@ describe('a pool', () => {
     {
       name: 'by a scan',
       close: (world: World) =>
-        world.scan({ expired: [], promoted: [], blocked: [], closedPools: ['192.0.2.0/24'] }, PASSED + 5),
+        world.scan(
+          { expired: [], promoted: [], blocked: [], blockedTuples: [], closedPools: ['192.0.2.0/24'] },
+          PASSED + 5,
+        ),
     },
   ])('that is closed $name stays closed to the same mail', ({ close }) => {
     const world = new World()
@@ -345,8 +351,8 @@ describe('a pool', () => {
     world.attempt(from('192.0.2.1'), NOW, policy)
     world.attempt(from('192.0.2.2'), PASSED, policy)
     const expired = [{ kind: 'pool', ip: '192.0.2.0/24' } as const]
-    expect(world.scan({ expired, promoted: [], blocked: [] }, PASSED + 3599)).toBe(0)
-    expect(world.scan({ expired, promoted: [], blocked: [] }, PASSED + 3600)).toBe(1)
+    expect(world.scan({ expired, promoted: [], blocked: [], blockedTuples: [] }, PASSED + 3599)).toBe(0)
+    expect(world.scan({ expired, promoted: [], blocked: [], blockedTuples: [] }, PASSED + 3600)).toBe(1)
     expect(world.pools).toEqual([])
   })
 })

@@ -68,7 +68,11 @@ async function playClients(
   }
   const expired = clients.filter(({ ip }) => !promoted.has(ip))
   const keys = expired.map(({ ip }) => ({ kind: 'tuple', ...attempt(ip, sender(ip)).tuple }) as const)
-  await store.applyScan({ expired: keys, promoted: [], blocked: [] }, POLICY, START + 5 * 3600)
+  await store.applyScan(
+    { expired: keys, promoted: [], blocked: [], blockedTuples: [] },
+    POLICY,
+    START + 5 * 3600,
+  )
 }
 
 /** Tries in the order of their minutes. */
@@ -174,7 +178,12 @@ describe('stats', () => {
         START + 1,
       )
       await store.applyScan(
-        { expired: [{ kind: 'host', ip: '192.0.2.8' }], promoted: [], blocked: ['192.0.2.1'] },
+        {
+          expired: [{ kind: 'host', ip: '192.0.2.8' }],
+          promoted: [],
+          blocked: ['192.0.2.1'],
+          blockedTuples: [],
+        },
         POLICY,
         START + 900,
       )

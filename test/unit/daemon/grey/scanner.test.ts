@@ -212,6 +212,52 @@ describe('a scan', () => {
       'whitelisting 192.0.2.1 in DB',
     ])
   })
+  test('a tuple that a block list took was deleted by nobody: no history by hand, no undo, no mark for others', async () => {
+    const { clock, greylister, scanner, blockLists, keeper, listing } = daemon()
+    blockLists.replaceSet('bl', 'no', setOfCidrs(['192.0.2.1/32']), 1)
+    await greylister.submit(client)
+    clock.advance(61)
+    await greylister.submit(client)
+    expect(await listing()).toEqual(['GREY 192.0.2.1'])
+    const before = await keeper.use((store) => store.readCounts(0))
+    expect(await scanner.scan()).toMatchObject({ isComplete: true, deletedCount: 1 })
+    expect(await listing()).toEqual([])
+    const { ip, helo, from, to } = { ...client, ip: client.clientIp }
+    await keeper.use(async (store) => {
+      const history = await store.readHistory({ after: 0, limit: 9 })
+      expect(history.map(({ rule }) => rule)).toEqual(['attempt'])
+      const options = { force: false, isDryRun: true, actor: undefined }
+      await expect(store.undo('last', options, clock.nowSec())).rejects.toThrow('nothing to undo')
+      expect(await store.readRecords([{ kind: 'tuple', ip, helo, from, to }])).toEqual([])
+      const { rows } = await store.readJournal(0, 9)
+      expect(rows.map(({ rule, after }) => [rule, after])).toEqual([
+        ['attempt', 'GREY'],
+        ['attempt', 'GREY'],
+        ['block-list', undefined],
+      ])
+      expect(await store.readCounts(0)).toEqual(before)
+    })
+  })
+  test('a tuple that went before its deletion was stored is not counted', async () => {
+    const { clock, greylister, scanner, blockLists } = daemon({
+      wrap: (store) => {
+        const readScanSlice = store.readScanSlice.bind(store)
+        store.readScanSlice = async (...parameters) => {
+          const slice = await readScanSlice(...parameters)
+          const isFound = slice.entries.some(({ kind }) => kind === 'GREY')
+          if (isFound)
+            await store.edit([{ operation: 'delete-tuples', ip: '192.0.2.1', all: true }], 1_700_000_061)
+          return slice
+        }
+        return store
+      },
+    })
+    blockLists.replaceSet('bl', 'no', setOfCidrs(['192.0.2.1/32']), 1)
+    await greylister.submit(client)
+    clock.advance(61)
+    await greylister.submit(client)
+    expect(await scanner.scan()).toMatchObject({ isComplete: true, deletedCount: 0 })
+  })
   test('after a trap the host leaves the table and is stuttered, and a day later is forgotten', async () => {
     const { add, scanner, table, blockLists, clock, greylister, keeper, listing } = daemon()
     await keeper.use((store) =>

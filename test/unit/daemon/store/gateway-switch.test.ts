@@ -242,9 +242,7 @@ test('what was handed over is told by its kinds', async () => {
   const gateway = await scene.open()
   scene.isCut = true
   await scene.attempt('192.0.2.1', '192.0.2.2')
-  const add = (edit: object) =>
-    gateway.call('edit' as DaemonStoreCall, [[{ operation: 'add', ...edit }], NOW])
-  await add({ kind: 'WHITE', ip: '198.51.100.1' })
+  await gateway.call('applySync', [[{ type: 'WHITE', ip: '198.51.100.1', expire: NOW + 60 }], POLICY, NOW])
   await scene.heal()
   expect(scene.notices.at(-1)).toMatch(
     /^the database server is reachable again after 0 s alone: handed over 1 address, 2 tuples, 0 spamtraps$/,

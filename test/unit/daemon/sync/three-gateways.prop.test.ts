@@ -89,7 +89,11 @@ async function apply({ store, clock }: Gateway, { what, client, ...rest }: Chang
       )
       return
     case 'promote':
-      await store.applyScan({ expired: [], promoted: [attemptOf(ip).tuple], blocked: [] }, POLICY, now)
+      await store.applyScan(
+        { expired: [], promoted: [attemptOf(ip).tuple], blocked: [], blockedTuples: [] },
+        POLICY,
+        now,
+      )
       return
     case 'spamtrap':
       await edit([{ operation: 'add', kind: 'SPAMTRAP', address: TRAPS[client]! }])
