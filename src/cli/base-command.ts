@@ -1,36 +1,8 @@
 /** What all commands share: one option table for getopt(3) and for the help, and one form of errors. */
 import { Command, Flags, type Interfaces } from '@oclif/core'
-import { escapeControl } from '../codec/escape.js'
-import { type GetoptResult, getoptAnywhere, type OptionSpec } from './getopt.js'
+import { getoptAnywhere, type OptionSpec } from './getopt.js'
+import { OptionProblem, OptionValues } from './option-reader.js'
 import { EXIT, formatFailure } from './report-error.js'
-
-/** A command's parsed options: last value of each name, all values of the repeatable ones. */
-export class OptionValues {
-  readonly #values = new Map<string, (string | undefined)[]>()
-
-  constructor(result: Extract<GetoptResult, { ok: true }>) {
-    for (const { name, value } of result.options) {
-      const values = this.#values.get(name)
-      if (values === undefined) this.#values.set(name, [value])
-      else values.push(value)
-    }
-  }
-
-  /** True when the option was given at all. */
-  has(name: string): boolean {
-    return this.#values.has(name)
-  }
-
-  /** The last value given, as getopt(3) programs take it. */
-  last(name: string): string | undefined {
-    return this.#values.get(name)?.at(-1)
-  }
-
-  /** Every value given, in order. */
-  all(name: string): string[] {
-    return (this.#values.get(name) ?? []).filter((value) => value !== undefined)
-  }
-}
 
 export abstract class BaseCommand extends Command {
   /** Options and operands are parsed by our own getopt, so oclif must not check them. */
@@ -65,9 +37,8 @@ export abstract class BaseCommand extends Command {
             ? 'missing argument'
             : undefined))
     if (problem !== undefined || !result.ok) {
-      process.stderr.write(
-        `${this.program}: ${escapeControl(problem ?? '')}\nusage: ${usage}; --help for all options\n`,
-      )
+      const shown = new OptionProblem(problem ?? '', { usage: `usage: ${usage}; --help for all options\n` })
+      process.stderr.write(formatFailure(this.program, shown) ?? '')
       process.exitCode = EXIT.usage
       return undefined
     }

@@ -1,14 +1,77 @@
-/** Shared by programs that read their options one by one, in the given order. */
+/** What every program makes of its options: their values, and what is wrong with them. */
 import { type NumberProblem, strtonum } from '../codec/strtonum.js'
+import { AppError } from '../platform/app-error.js'
 import type { ParsedOption } from './getopt.js'
 
-/** An error in the middle of the options: the text for stderr. */
-export class OptionProblem extends Error {
-  readonly stderr: string
+interface ProblemForm {
+  hint?: string | undefined
+  /** Usage text to print below. */
+  usage?: string
+  /** Text of the original in place of `PROGRAM: MESSAGE`; it may be empty. */
+  line?: string
+}
 
-  constructor(stderr: string) {
-    super(stderr)
-    this.stderr = stderr
+/** What is wrong with the options or operands; `formatFailure` makes the text for stderr. */
+export class OptionProblem extends AppError {
+  readonly usage: string
+  readonly line: string | undefined
+
+  constructor(message: string, { hint, usage = '', line }: ProblemForm = {}) {
+    super('ERR_USAGE', message, { hint })
+    this.usage = usage
+    this.line = line
+  }
+}
+
+/** The options of a call, by name: for programs in which their order among each other does not matter. */
+export class OptionValues {
+  readonly #options: readonly ParsedOption[]
+
+  constructor({ options }: { readonly options: readonly ParsedOption[] }) {
+    this.#options = options
+  }
+
+  /** True when no option was given. */
+  get isEmpty(): boolean {
+    return this.#options.length === 0
+  }
+
+  /** True when the option was given at all. */
+  has(name: string): boolean {
+    return this.#options.some((option) => option.name === name)
+  }
+
+  /** The last value given, as getopt(3) programs take it. */
+  last(name: string): string | undefined {
+    return this.#options.findLast((option) => option.name === name)?.value
+  }
+
+  /** Every value given, in order. */
+  all(name: string): string[] {
+    return this.#options.flatMap((option) =>
+      option.name === name && option.value !== undefined ? [option.value] : [],
+    )
+  }
+
+  /** The option that was given last of these. */
+  lastOf(names: readonly string[]): string | undefined {
+    return this.#options.findLast(({ name }) => names.includes(name))?.name
+  }
+
+  /** The last value as a number from `min` to `max`; throws `OptionProblem` when it is not `wanted`. */
+  number(
+    name: string,
+    [min, max]: readonly [min: number, max: number],
+    wanted = `a number from ${min} to ${max}`,
+    hint?: string,
+  ): number | undefined {
+    const text = this.last(name)
+    if (text === undefined) return undefined
+    return numberIn(
+      text,
+      [min, max],
+      () => new OptionProblem(`--${name}: ${JSON.stringify(text)} is not ${wanted}`, { hint }),
+    )
   }
 }
 
@@ -21,7 +84,7 @@ export type ApplyOption<Draft> = (draft: Draft, value: string, name: string) => 
 /** By the name of the option, letter or long. Contains every option of the program. */
 export type OptionTable<Draft> = Readonly<Record<string, ApplyOption<Draft>>>
 
-/** Applies one option to the draft. */
+/** Applies one option to the draft: for programs that check their options in the given order. */
 export function applyOption<Draft>(
   table: OptionTable<Draft>,
   { name, value = '' }: ParsedOption,

@@ -6,7 +6,7 @@ import { systemClock } from '../../platform/clock.js'
 import { DnsClient } from '../../platform/dns-client.js'
 import { resolveSettings } from '../../platform/settings.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 import type { AllowCommandParts } from './allow-commands.js'
 
 /** Runs one command with the machine's DNS and packet filter, and closes DNS afterwards. */

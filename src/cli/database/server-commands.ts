@@ -4,10 +4,9 @@ import { moveDatabase } from '../../app/database/move-database.js'
 import { initServerDatabase, useDatabase } from '../../app/database/open-database.js'
 import { countText } from '../../codec/count-text.js'
 import { escapeControl } from '../../codec/escape.js'
-import { AppError } from '../../platform/app-error.js'
 import { resolveDbPath } from '../../platform/settings.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import { numberIn, OptionProblem, type OptionValues } from '../option-reader.js'
 import { EXIT } from '../report-error.js'
 import type { SpamdbParts } from '../spamdb/spamdb-main.js'
 
@@ -25,7 +24,7 @@ export async function runInitServer(
   parts: SpamdbParts,
 ): Promise<number> {
   if (options.has('mode')) {
-    throw new AppError('ERR_USAGE', '--mode is only for a database in a file')
+    throw new OptionProblem('--mode is only for a database in a file')
   }
   const { isChanged, fromVersion, version, grants } = await initServerDatabase(
     location,
@@ -81,12 +80,6 @@ function whatChanged(fromVersion: number): string {
 
 function partitionsOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  const count = Number(text)
-  if (!/^[0-9]+$/.test(text) || count < 1 || count > MAX_PARTITIONS) {
-    throw new AppError(
-      'ERR_USAGE',
-      `--partitions: "${escapeControl(text)}" is not a number from 1 to ${MAX_PARTITIONS}`,
-    )
-  }
-  return count
+  const refusal = `--partitions: "${escapeControl(text)}" is not a number from 1 to ${MAX_PARTITIONS}`
+  return numberIn(text, [1, MAX_PARTITIONS], () => new OptionProblem(refusal))
 }

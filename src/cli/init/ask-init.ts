@@ -3,7 +3,7 @@ import type { System } from '../../app/init/detect-system.js'
 import type { InitAnswers } from '../../app/init/init-types.js'
 import { STARTER_LISTS } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 
 /** Asks one question; returns the trimmed answer, '' for none. */
 export type Ask = (question: string) => Promise<string>

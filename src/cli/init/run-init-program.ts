@@ -2,7 +2,7 @@
 import { detectSystem, SYSTEMS, type System } from '../../app/init/detect-system.js'
 import { prepareInit, runCommands, writeFiles } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 import { type Ask, collectAnswers } from './ask-init.js'
 import { renderCommandEnd, renderPreparedInit } from './render-init.js'
 

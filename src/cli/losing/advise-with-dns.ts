@@ -4,7 +4,7 @@ import type { LosingReport } from '../../app/losing/find-losing.js'
 import { IDENTIFY_MS } from '../../app/losing/identify-senders.js'
 import { systemClock } from '../../platform/clock.js'
 import { DnsClient } from '../../platform/dns-client.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 
 /**
  * Commands for the senders found; DNS is queried unless `--no-dns` is given, or the short output does not

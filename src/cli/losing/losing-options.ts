@@ -1,8 +1,8 @@
 import { LOSING_ADDRESSES, LOSING_SINCE_SEC } from '../../app/losing/find-losing.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import type { OptionValues } from '../option-reader.js'
 
 /** Whether and where to send DNS queries about senders, in `losing` and `report`. */
 export const DNS_OPTIONS: readonly OptionSpec[] = [
@@ -29,6 +29,8 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
   { long: 'help', summary: 'show this help' },
 ]
 
+const MAX_ADDRESSES = 999_999
+
 /** What to look for. Throws `AppError` `ERR_USAGE`. */
 export function losingQueryOf(options: OptionValues): { forSec: number; minAddresses: number } {
   const since = options.last('since')
@@ -43,11 +45,11 @@ export function losingQueryOf(options: OptionValues): { forSec: number; minAddre
       hint: 'for example 12h or 3d',
     })
   }
-  const text = options.last('min-addresses')
-  if (text !== undefined && !/^[1-9][0-9]{0,5}$/.test(text)) {
-    throw new AppError('ERR_USAGE', `--min-addresses: ${JSON.stringify(text)} is not a number of addresses`, {
-      hint: 'a whole number from 1',
-    })
-  }
-  return { forSec, minAddresses: text === undefined ? LOSING_ADDRESSES : Number(text) }
+  const minAddresses = options.number(
+    'min-addresses',
+    [1, MAX_ADDRESSES],
+    'a number of addresses',
+    'a whole number from 1',
+  )
+  return { forSec, minAddresses: minAddresses ?? LOSING_ADDRESSES }
 }

@@ -12,12 +12,11 @@ import { CHANGE_RULES } from '../../domain/change.js'
 import { HISTORY_MODES, type HistoryMode } from '../../domain/history.js'
 import { canonicalIp } from '../../ip/address.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
-import { AppError } from '../../platform/app-error.js'
 import { systemClock } from '../../platform/clock.js'
 import { resolveDbPath } from '../../platform/settings.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import { numberIn, OptionProblem, type OptionValues } from '../option-reader.js'
 import { EXIT } from '../report-error.js'
 import { historyJson, historyLine, keyWords } from './render-history.js'
 
@@ -93,6 +92,10 @@ export function liveHistoryParts(options: OptionValues): HistoryParts {
 /** Keys named in a refusal. */
 const MAX_NAMED = 5
 const FOLLOW_MS = 1000
+
+const MAX_ROWS = 9_999_999_999
+/** Digits beyond these are not exact. */
+const MAX_EVENT = 999_999_999_999_999
 
 /** Runs `log`; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
 export async function runLog(options: OptionValues, parts: HistoryParts): Promise<number> {
@@ -180,16 +183,14 @@ async function changeSettings(options: OptionValues, parts: HistoryParts): Promi
   const keepSec = keep === undefined ? undefined : parseDuration(keep)
   if (keep !== undefined && (keepSec === undefined || keepSec === 0))
     throw usage(`--keep: ${JSON.stringify(keep)} is not a duration`, 'for example 30d')
-  const rows = options.last('keep-rows')
-  if (rows !== undefined && !/^[1-9][0-9]{0,9}$/.test(rows))
-    throw usage(`--keep-rows: ${JSON.stringify(rows)} is not a number of rows`, 'for example 1000000')
+  const keepRows = options.number('keep-rows', [1, MAX_ROWS], 'a number of rows', 'for example 1000000')
   const mode = options.last('history') as HistoryMode | undefined
   return await useDatabase(parts.dbPath, 'write', async (store) => {
     const settings = await store.historySettings()
     const changed = {
       mode: mode ?? settings.mode,
       keepSec: keepSec ?? settings.keepSec,
-      keepRows: rows === undefined ? settings.keepRows : Number(rows),
+      keepRows: keepRows ?? settings.keepRows,
     }
     await store.saveHistorySettings(changed)
     const days = Math.floor(changed.keepSec / 86_400)
@@ -206,16 +207,10 @@ export async function runUndo(
   options: OptionValues,
   parts: HistoryParts,
 ): Promise<number> {
-  const word = (operands[0] ?? 'last').replace(/^#/, '')
-  if (word !== 'last' && !/^[1-9][0-9]{0,14}$/.test(word))
-    throw usage(
-      `${JSON.stringify(word)} is not an event`,
-      'give the number that spamdctl log shows, or "last"',
-    )
+  const wanted = eventOf((operands[0] ?? 'last').replace(/^#/, ''))
   const isDryRun = options.has('dry-run')
   const isForced = options.has('force')
   return await useDatabase(parts.dbPath, isDryRun ? 'read' : 'write', async (store) => {
-    const wanted = word === 'last' ? 'last' : Number(word)
     const outcome = await store.undo(
       wanted,
       { force: isForced, isDryRun, actor: parts.actor },
@@ -246,6 +241,13 @@ export async function runUndo(
   })
 }
 
-function usage(message: string, hint: string): AppError {
-  return new AppError('ERR_USAGE', message, { hint })
+function eventOf(word: string): number | 'last' {
+  if (word === 'last') return word
+  return numberIn(word, [1, MAX_EVENT], () =>
+    usage(`${JSON.stringify(word)} is not an event`, 'give the number that spamdctl log shows, or "last"'),
+  )
+}
+
+function usage(message: string, hint: string): OptionProblem {
+  return new OptionProblem(message, { hint })
 }

@@ -1,7 +1,7 @@
 /** Options shared by the operation commands: which system they examine. */
 import { resolveSettings, type Settings } from '../../platform/settings.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import type { OptionValues } from '../option-reader.js'
 
 export const PLACE_OPTIONS: readonly OptionSpec[] = [
   { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },

@@ -11,8 +11,8 @@ import { AppError } from '../../platform/app-error.js'
 import type { Clock } from '../../platform/clock.js'
 import { type Environment, resolveDbPath } from '../../platform/settings.js'
 import { endsWithin } from '../../platform/within.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import type { OptionValues } from '../option-reader.js'
 import { EXIT, formatFailure } from '../report-error.js'
 
 /** A request arrives at once; sshd must not keep a process for a caller that sends nothing. */

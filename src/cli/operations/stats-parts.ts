@@ -1,7 +1,7 @@
 import { readDeliveredOrNone } from '../../app/lists/list-statistics.js'
 import { readConfiguredLists } from '../../app/status.js'
 import { LiveSystem } from '../../platform/system-probe.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 import { settingsOf } from './operation-options.js'
 import { presentPolicy } from './present-policy.js'
 import type { StatsParts } from './stats-commands.js'

@@ -11,7 +11,7 @@ import { describeTerms, parseReleaseTerms, releaseFields } from '../../app/relea
 import { formatDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
 import { isInForce, type Release } from '../../domain/release.js'
-import type { OptionValues } from '../base-command.js'
+import type { OptionValues } from '../option-reader.js'
 import { parseFor } from './release-options.js'
 
 export interface ReleaseParts {

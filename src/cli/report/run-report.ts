@@ -6,12 +6,12 @@ import { writeTrustedFile } from '../../app/write-trusted-file.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
-import type { OptionValues } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
 import { adviseWithDns } from '../losing/advise-with-dns.js'
 import { DNS_OPTIONS } from '../losing/losing-options.js'
 import { PLACE_OPTIONS } from '../operations/operation-options.js'
 import { sinceSeconds } from '../operations/stats-commands.js'
+import type { OptionValues } from '../option-reader.js'
 import { EXIT, formatFailure } from '../report-error.js'
 import { renderReport } from './render-report.js'
 import { reportJson } from './report-json.js'
@@ -50,7 +50,11 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
       hint: 'name one with --output FILE.html, or take --json',
     })
   }
-  const watchSec = watchSeconds(options.last('watch'))
+  const watchSec = options.number(
+    'watch',
+    [MIN_WATCH_SEC, MAX_WATCH_SEC],
+    `a number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
+  )
   if (watchSec !== undefined && output === undefined) {
     throw new AppError('ERR_USAGE', '--watch needs --output FILE')
   }
@@ -80,14 +84,4 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
     }
   }
   return EXIT.ok
-}
-
-function watchSeconds(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const seconds = /^[0-9]{1,7}$/.test(text) ? Number(text) : 0
-  if (seconds >= MIN_WATCH_SEC && seconds <= MAX_WATCH_SEC) return seconds
-  throw new AppError(
-    'ERR_USAGE',
-    `--watch: ${JSON.stringify(text)} is not a number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
-  )
 }

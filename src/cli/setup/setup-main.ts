@@ -46,12 +46,7 @@ const EXIT_FAILURE = 1
  */
 export async function runSetupProgram(argv: readonly string[], parts: SetupProgramParts): Promise<number> {
   try {
-    const parsed = parseSetupArguments(argv)
-    if (!parsed.ok) {
-      parts.writeError(parsed.stderr)
-      return EXIT_FAILURE
-    }
-    return await runAction(parsed.arguments, parts)
+    return await runAction(parseSetupArguments(argv), parts)
   } catch (error) {
     const text = formatFailure('spamd-setup', error)
     if (text === undefined) throw error

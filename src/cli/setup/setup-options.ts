@@ -1,8 +1,11 @@
 /** The options of spamd-setup: one table for getopt(3), the help and the manual's test. */
 import { OUTPUT_FORMATS, type OutputFormat } from '../../app/lists/write-list-output.js'
-import { AppError } from '../../platform/app-error.js'
 import type { SettingOverrides } from '../../platform/settings.js'
 import { getopt, type OptionSpec } from '../getopt.js'
+import { OptionProblem, OptionValues } from '../option-reader.js'
+
+const DAY_SEC = 86_400
+const MAX_BYTES = 2 ** 40
 
 /** The original's usage line, byte for byte. */
 export const SETUP_USAGE = 'usage: spamd-setup [-bDdn]\n'
@@ -67,52 +70,47 @@ export interface SetupArguments {
   settings: SettingOverrides
 }
 
-/** Parsed arguments, or the text for stderr of a usage error (exit code 1, as the original). */
-export type SetupArgumentsResult = { ok: true; arguments: SetupArguments } | { ok: false; stderr: string }
-
-/**
- * Parses the arguments of `spamd-setup`. Throws `ERR_USAGE` for a value of our own options that cannot be
- * used.
- */
-export function parseSetupArguments(argv: readonly string[]): SetupArgumentsResult {
+/** Parses the arguments of `spamd-setup`. Throws `OptionProblem`, with the usage where the original prints it. */
+export function parseSetupArguments(argv: readonly string[]): SetupArguments {
   const result = getopt(argv, SETUP_OPTIONS)
-  if (!result.ok) return { ok: false, stderr: `spamd-setup: ${result.message}\n${SETUP_USAGE}` }
-  if (result.operands.length > 0) return { ok: false, stderr: SETUP_USAGE }
-  const given = new Map(result.options.map(({ name, value }) => [name, value]))
-  const format = given.get('format') ?? 'plain'
-  if (!isOutputFormat(format)) throw usageFailure('format', format, `one of ${OUTPUT_FORMATS.join(', ')}`)
-  const target = given.get('output')
-  const timeoutSec = numberOf(given, 'timeout', 1, 86_400)
+  if (!result.ok) throw new OptionProblem(result.message, { usage: SETUP_USAGE })
+  if (result.operands.length > 0)
+    throw new OptionProblem('unexpected argument', { line: '', usage: SETUP_USAGE })
+  const given = new OptionValues(result)
+  const format = given.last('format') ?? 'plain'
+  if (!isOutputFormat(format)) {
+    const choices = OUTPUT_FORMATS.join(', ')
+    throw new OptionProblem(`--format: ${JSON.stringify(format)} is not one of ${choices}`)
+  }
+  const target = given.last('output')
+  const timeoutSec = given.number('timeout', [1, DAY_SEC])
   return {
-    ok: true,
-    arguments: {
-      wantsFirewall: given.has('b'),
-      isBackground: given.has('D'),
-      isVerbose: given.has('d'),
-      isDryRun: given.has('n'),
-      action: actionOf(given),
-      isForced: given.has('force'),
-      isOffline: given.has('offline'),
-      canShrink: given.has('accept-shrink'),
-      canGrow: given.has('accept-growth'),
-      maxBytes: numberOf(given, 'max-bytes', 1, 2 ** 40),
-      timeoutMs: timeoutSec === undefined ? undefined : timeoutSec * 1000,
-      output: target === undefined ? undefined : { target, format },
-      isJson: given.has('json'),
-      waitMs: (numberOf(given, 'wait', 0, 86_400) ?? 0) * 1000,
-      configSocket: given.get('config-socket'),
-      settings: {
-        conf: given.get('conf'),
-        stateDir: given.get('state-dir'),
-        firewall: given.get('firewall'),
-        cfgPort: given.get('cfg-port'),
-        feedUser: given.get('user'),
-      },
+    wantsFirewall: given.has('b'),
+    isBackground: given.has('D'),
+    isVerbose: given.has('d'),
+    isDryRun: given.has('n'),
+    action: actionOf(given),
+    isForced: given.has('force'),
+    isOffline: given.has('offline'),
+    canShrink: given.has('accept-shrink'),
+    canGrow: given.has('accept-growth'),
+    maxBytes: given.number('max-bytes', [1, MAX_BYTES]),
+    timeoutMs: timeoutSec === undefined ? undefined : timeoutSec * 1000,
+    output: target === undefined ? undefined : { target, format },
+    isJson: given.has('json'),
+    waitMs: (given.number('wait', [0, DAY_SEC]) ?? 0) * 1000,
+    configSocket: given.last('config-socket'),
+    settings: {
+      conf: given.last('conf'),
+      stateDir: given.last('state-dir'),
+      firewall: given.last('firewall'),
+      cfgPort: given.last('cfg-port'),
+      feedUser: given.last('user'),
     },
   }
 }
 
-function actionOf(given: ReadonlyMap<string, unknown>): SetupArguments['action'] {
+function actionOf(given: OptionValues): SetupArguments['action'] {
   for (const action of ['help', 'version', 'check', 'print-config'] as const) {
     if (given.has(action)) return action
   }
@@ -121,21 +119,4 @@ function actionOf(given: ReadonlyMap<string, unknown>): SetupArguments['action']
 
 function isOutputFormat(text: string): text is OutputFormat {
   return (OUTPUT_FORMATS as readonly string[]).includes(text)
-}
-
-function numberOf(
-  given: ReadonlyMap<string, string | undefined>,
-  name: string,
-  least: number,
-  most: number,
-): number | undefined {
-  const text = given.get(name)
-  if (text === undefined) return undefined
-  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN
-  if (!(value >= least && value <= most)) throw usageFailure(name, text, `a number from ${least} to ${most}`)
-  return value
-}
-
-function usageFailure(name: string, text: string, wanted: string): AppError {
-  return new AppError('ERR_USAGE', `--${name}: ${JSON.stringify(text)} is not ${wanted}`)
 }

@@ -5,7 +5,6 @@
 
 import { noSenderChecks } from '../../app/sender-check-config.js'
 import type { SpamdConfig } from '../../app/spamd-config.js'
-import { escapeControl } from '../../codec/escape.js'
 import {
   DEFAULT_TUPLE_LIMITS,
   GREY_EXPIRE_SEC,
@@ -17,6 +16,7 @@ import {
 import { type Environment, findService, readServices, resolveSettings } from '../../platform/settings.js'
 import { getopt } from '../getopt.js'
 import { applyOption, OptionProblem } from '../option-reader.js'
+import { formatFailure } from '../report-error.js'
 import { failure, SPAMD_OPTION_TABLE, type SpamdDraft, usage } from './spamd-option-table.js'
 import { SPAMD_OPTIONS } from './spamd-options.js'
 
@@ -56,8 +56,8 @@ export function parseSpamdOptions(argv: readonly string[], parts: SpamdOptionPar
   try {
     return { ok: true, ...configFrom(argv, parts) }
   } catch (problem) {
-    if (problem instanceof OptionProblem) return { ok: false, stderr: problem.stderr }
-    throw problem
+    if (!(problem instanceof OptionProblem)) throw problem
+    return { ok: false, stderr: formatFailure('spamd', problem) ?? '' }
   }
 }
 
@@ -75,16 +75,16 @@ function configFrom(
     const { name, value } = option
     // The original takes the next word whatever it is, and would start with "--check" as its host name.
     if (name.length === 1 && value?.startsWith('--') === true)
-      throw usage(`spamd: option requires an argument -- ${name}\n`)
+      throw usage(`option requires an argument -- ${name}`)
     applyOption(SPAMD_OPTION_TABLE, option, draft)
   }
-  if (!parsed.ok) throw usage(`spamd: ${parsed.message}\n`)
+  if (!parsed.ok) throw usage(parsed.message)
   const { config } = draft
   if (draft.asks === undefined) {
     finish(draft)
     const [word] = parsed.operands
     if (word !== undefined) {
-      throw usage(`spamd: unexpected argument ${escapeControl(JSON.stringify(word))}\n`)
+      throw usage(`unexpected argument ${JSON.stringify(word)}`)
     }
   }
   const settings = resolveSettings(draft.overrides, parts.environment)
@@ -177,7 +177,7 @@ function finish(draft: SpamdDraft): void {
   // Without -B, maxblack follows maxcon, so that -c alone works.
   const maxBlack = maxBlackGiven ?? config.maxConnections
   if (!config.isBlackOnly && maxBlack > config.maxConnections) {
-    throw usage(`spamd: -B ${maxBlack}: more than the connections of -c (${config.maxConnections})\n`)
+    throw usage(`-B ${maxBlack}: more than the connections of -c (${config.maxConnections})`)
   }
   if (config.isBlackOnly) config.maxBlack = config.maxConnections
   else if (maxBlack >= config.maxConnections) {

@@ -87,9 +87,11 @@ export const SPAMD_OPTION_TABLE: OptionTable<SpamdDraft> = {
     draft.certificateFile = value
   },
   c: (draft, value) => {
-    draft.config.maxConnections = numberIn(value, [1, draft.maxFiles], (problem) =>
-      usage(`-c ${escapeControl(value)}: ${problem}\n`),
-    )
+    draft.config.maxConnections = numberIn(value, [1, draft.maxFiles], (problem) => {
+      const message = `-c ${value}: ${problem}`
+      // The original does not begin this one with its name.
+      return new OptionProblem(message, { line: `${escapeControl(message)}\n`, usage: SPAMD_USAGE })
+    })
   },
   G: ({ config }, value) => {
     applyTimes(config, value)
@@ -255,7 +257,7 @@ function applyTimes(config: SpamdDraft['config'], value: string): void {
 }
 
 function badTimes(value: string): OptionProblem {
-  return usage(`spamd: -G ${escapeControl(value)}: not three durations, such as 25:4:864 or 90s:4h:36d\n`)
+  return usage(`-G ${value}: not three durations, such as 25:4:864 or 90s:4h:36d`)
 }
 
 function numberOf(option: string, value: string, range: readonly [number, number]): number {
@@ -264,7 +266,7 @@ function numberOf(option: string, value: string, range: readonly [number, number
 
 function numberOrUsage(option: string, value: string, range: readonly [number, number]): number {
   return numberIn(value, range, (problem) =>
-    usage(`spamd: ${option} ${escapeControl(value)}: ${problem}, ${range[0]} to ${range[1]} is allowed\n`),
+    usage(`${option} ${value}: ${problem}, ${range[0]} to ${range[1]} is allowed`),
   )
 }
 
@@ -301,13 +303,12 @@ function metricsPlaceOf(value: string): NonNullable<SpamdConfig['metrics']> {
   return { host: address, port }
 }
 
-/** One line, with its hint. */
+/** A value that cannot be used. */
 export function failure(message: string, hint?: string): OptionProblem {
-  const lines = hint === undefined ? [message] : [message, `hint: ${hint}`]
-  return new OptionProblem(lines.map((line) => `spamd: ${escapeControl(line)}\n`).join(''))
+  return new OptionProblem(message, { hint })
 }
 
-/** Some lines and the usage. */
-export function usage(before: string): OptionProblem {
-  return new OptionProblem(`${before}${SPAMD_USAGE}`)
+/** As `failure`, where the original also prints its usage. */
+export function usage(message: string): OptionProblem {
+  return new OptionProblem(message, { usage: SPAMD_USAGE })
 }

@@ -15,7 +15,6 @@ import { type Environment, resolveDbPath } from '../../platform/settings.js'
 import { formatFailure } from '../report-error.js'
 import { describeKeyFailure, hintForMisplacedOption, type UnreadableKey } from './entry-key-messages.js'
 import type { HumanSetting } from './entry-renderers.js'
-import { SPAMDB_USAGE } from './spamdb-options.js'
 import { parseSpamdbArguments, type SpamdbRequest } from './spamdb-request.js'
 import { UsefulInput } from './useful-input.js'
 
@@ -44,8 +43,8 @@ export interface SpamdbParts {
   }>
 }
 
-/** Exit code for wrong usage, and for adding without keys. Source: spamdb.c of OpenBSD. */
-const EXIT_USAGE = 1
+/** Exit code for wrong usage and for what went wrong, and for adding without keys. Source: spamdb.c of OpenBSD. */
+const EXIT_FAILURE = 1
 const EXIT_NO_KEYS = 2
 /** An address without `@` after -T ends the original with errx(-1). */
 const EXIT_BAD_TRAP = 255
@@ -74,11 +73,6 @@ export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Pr
         parts.writeOut(Buffer.from(`spamdb (spamdctl) ${programVersion()}\n`))
         return 0
       }
-      case 'usage':
-        if (request.problem !== undefined) complain(parts, request.problem)
-        if (request.hint !== undefined) complain(parts, `hint: ${request.hint}`)
-        parts.writeError(`${SPAMDB_USAGE}\n`)
-        return EXIT_USAGE
       case 'edit':
         return await runEdit(request, parts)
       case 'show':
@@ -92,7 +86,7 @@ export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Pr
     const text = formatFailure('spamdb', error)
     if (text === undefined) throw error
     parts.writeError(text)
-    return 1
+    return EXIT_FAILURE
   }
 }
 

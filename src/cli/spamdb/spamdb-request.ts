@@ -4,7 +4,8 @@ import { ENTRY_KINDS, type EntryKind, MAX_COMMENT_BYTES } from '../../domain/ent
 import type { EntryQuery, SortField } from '../../domain/query.js'
 import { formatCidr, parseCidr } from '../../ip/cidr.js'
 import { getopt } from '../getopt.js'
-import { SPAMDB_OPTIONS } from './spamdb-options.js'
+import { numberIn, OptionProblem, OptionValues } from '../option-reader.js'
+import { SPAMDB_OPTIONS, SPAMDB_USAGE } from './spamdb-options.js'
 
 export type OutputFormat = 'classic' | 'human' | 'json' | 'ndjson' | 'csv'
 
@@ -12,8 +13,6 @@ export type OutputFormat = 'classic' | 'human' | 'json' | 'ndjson' | 'csv'
 export type SpamdbRequest =
   | { type: 'help' }
   | { type: 'version' }
-  /** Wrong usage: the lines before the usage line, possibly none. */
-  | { type: 'usage'; problem: string | undefined; hint?: string | undefined }
   | {
       type: 'edit'
       edit: EditRequest
@@ -57,58 +56,35 @@ const FILTER_OPTIONS = [...CONDITION_OPTIONS, ...LIST_OPTIONS]
 const FORMAT_OPTIONS = ['human', 'json', 'ndjson', 'csv'] as const
 const ADD_OPTIONS = ['if-missing', 'expire', 'comment']
 const KIND_BY_LETTER: Readonly<Record<string, EntryKind>> = { t: 'TRAPPED', T: 'SPAMTRAP', G: 'GREY' }
+/** Digits beyond these are not exact. */
+const MAX_LIMIT = 999_999_999_999_999
+const USAGE = `${SPAMDB_USAGE}\n`
 
-class UsageProblem extends Error {
-  readonly hint: string | undefined
-
-  constructor(message: string, hint?: string) {
-    super(message)
-    this.hint = hint
-  }
-}
-
-/** Parses the arguments. Of -a and -d, and of -t, -T and -G, the last one is used. */
+/**
+ * Parses the arguments. Of -a and -d, and of -t, -T and -G, the last one is used. Throws `OptionProblem` with
+ * the usage line.
+ */
 export function parseSpamdbArguments(argv: readonly string[]): SpamdbRequest {
   const parsed = getopt(argv, SPAMDB_OPTIONS)
-  if (!parsed.ok) return { type: 'usage', problem: parsed.message }
-  try {
-    const hasLiteralKeys = argv[argv.length - parsed.operands.length - 1] === '--'
-    return buildRequest(new GivenOptions(parsed.options), parsed.operands, hasLiteralKeys)
-  } catch (error) {
-    if (error instanceof UsageProblem) return { type: 'usage', problem: error.message, hint: error.hint }
-    throw error
-  }
+  if (!parsed.ok) throw wrongUsage(parsed.message)
+  const hasLiteralKeys = argv[argv.length - parsed.operands.length - 1] === '--'
+  return buildRequest(new OptionValues(parsed), parsed.operands, hasLiteralKeys)
 }
 
-class GivenOptions {
-  readonly list: readonly { name: string; value: string | undefined }[]
-
-  constructor(list: GivenOptions['list']) {
-    this.list = list
-  }
-
-  has(name: string): boolean {
-    return this.list.some((option) => option.name === name)
-  }
-
-  /** The last value, as in getopt(3) programs. */
-  value(name: string): string | undefined {
-    return this.list.findLast((option) => option.name === name)?.value
-  }
-
-  values(name: string): string[] {
-    return this.list.filter((option) => option.name === name).map((option) => option.value ?? '')
-  }
+function wrongUsage(message: string, hint?: string): OptionProblem {
+  return new OptionProblem(message, { hint, usage: USAGE })
 }
 
 // eslint-disable-next-line complexity -- the order in which options decide what a call is
-function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boolean): SpamdbRequest {
+function buildRequest(options: OptionValues, keys: string[], hasLiteralKeys: boolean): SpamdbRequest {
   if (options.has('help')) return { type: 'help' }
   if (options.has('version')) return { type: 'version' }
-  const action = options.list.findLast(({ name }) => name === 'a' || name === 'd')?.name
-  const kindLetter = options.list.findLast(({ name }) => name in KIND_BY_LETTER)?.name
-  const dbPath = options.value('db')
-  if (action === undefined && kindLetter !== undefined) return { type: 'usage', problem: undefined }
+  const action = options.lastOf(['a', 'd'])
+  const kindLetter = options.lastOf(Object.keys(KIND_BY_LETTER))
+  const dbPath = options.last('db')
+  // The original shows only its usage.
+  if (action === undefined && kindLetter !== undefined)
+    throw new OptionProblem(`-${kindLetter} requires -a or -d`, { line: '', usage: USAGE })
   const kind = kindLetter === undefined ? 'WHITE' : KIND_BY_LETTER[kindLetter]!
   if (action === 'd' && CONDITION_OPTIONS.some((name) => options.has(name))) {
     return buildDeletion(options, keys, kindLetter)
@@ -117,7 +93,7 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   if (action !== undefined) {
     refuse(options, [...FILTER_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -a and -d')
     const edit = buildEdit(options, action === 'a' ? 'add' : 'delete', kind)
-    const syncTargets = options.values('Y')
+    const syncTargets = options.all('Y')
     const misplacedOptions = hasLiteralKeys ? new Set<string>() : findMisplacedOptions(keys)
     const isDryRun = options.has('dry-run')
     return { type: 'edit', edit, keys, isDryRun, syncTargets, misplacedOptions, hasLiteralKeys, dbPath }
@@ -127,8 +103,7 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
   refuse(options, ['dry-run', 'Y'], 'requires -a or -d')
   const format = formatOf(options)
   // No entry has that key.
-  if (keys.length === 1 && keys[0] === 'help' && !hasLiteralKeys && options.list.length === 0)
-    return { type: 'help' }
+  if (keys.length === 1 && keys[0] === 'help' && !hasLiteralKeys && options.isEmpty) return { type: 'help' }
   if (keys.length > 0) {
     refuse(options, FILTER_OPTIONS, 'lists entries; it takes no keys')
     return { type: 'show', keys, format, hasLiteralKeys, dbPath }
@@ -137,12 +112,12 @@ function buildRequest(options: GivenOptions, keys: string[], hasLiteralKeys: boo
 }
 
 function buildDeletion(
-  options: GivenOptions,
+  options: OptionValues,
   keys: readonly string[],
   kindLetter: string | undefined,
 ): SpamdbRequest {
-  if (keys.length > 0) throw new UsageProblem('-d takes keys or filters, not both')
-  if (kindLetter !== undefined) throw new UsageProblem(`-${kindLetter} requires keys; use --kind`)
+  if (keys.length > 0) throw wrongUsage('-d takes keys or filters, not both')
+  if (kindLetter !== undefined) throw wrongUsage(`-${kindLetter} requires keys; use --kind`)
   refuse(options, [...LIST_OPTIONS, ...FORMAT_OPTIONS], 'lists entries; leave out -d')
   refuse(options, [...ADD_OPTIONS], 'requires -a')
   refuse(options, ['all-tuples'], 'requires -d -G')
@@ -151,8 +126,8 @@ function buildDeletion(
     filter: buildFilter(options),
     isDryRun: options.has('dry-run'),
     isAgreed: options.has('yes'),
-    syncTargets: options.values('Y'),
-    dbPath: options.value('db'),
+    syncTargets: options.all('Y'),
+    dbPath: options.last('db'),
   }
 }
 
@@ -170,28 +145,27 @@ function findMisplacedOptions(keys: readonly string[]): ReadonlySet<string> {
   return new Set(areKindLetters ? words : words.filter((word) => LONG_OPTION.test(word)))
 }
 
-function refuse(options: GivenOptions, names: readonly string[], why: string): void {
+function refuse(options: OptionValues, names: readonly string[], why: string): void {
   const name = names.find((candidate) => options.has(candidate))
-  if (name !== undefined) throw new UsageProblem(`${name.length > 1 ? '--' : '-'}${name} ${why}`)
+  if (name !== undefined) throw wrongUsage(`${name.length > 1 ? '--' : '-'}${name} ${why}`)
 }
 
-function buildEdit(options: GivenOptions, operation: 'add' | 'delete', kind: EntryKind): EditRequest {
+function buildEdit(options: OptionValues, operation: 'add' | 'delete', kind: EntryKind): EditRequest {
   const isGreyDelete = operation === 'delete' && kind === 'GREY'
   if (operation === 'delete') refuse(options, ADD_OPTIONS, 'requires -a')
   if (!isGreyDelete) refuse(options, ['all-tuples'], 'requires -d -G')
-  const expire = options.value('expire')
+  const expire = options.last('expire')
   if (expire !== undefined && hasNoUnit(expire)) {
-    throw new UsageProblem(`--expire: "${expire}" has no unit`, hintForUnit(expire))
+    throw wrongUsage(`--expire: "${expire}" has no unit`, hintForUnit(expire))
   }
   const lifetime = expire === undefined || expire === 'never' ? expire : durationOf('expire', expire)
   if (kind === 'SPAMTRAP' && typeof lifetime === 'number') {
-    throw new UsageProblem('--expire: a spamtrap never expires')
+    throw wrongUsage('--expire: a spamtrap never expires')
   }
-  if (lifetime === 0)
-    throw new UsageProblem('--expire: "0" would expire at once; use "never" to pin an entry')
-  const comment = options.value('comment')
+  if (lifetime === 0) throw wrongUsage('--expire: "0" would expire at once; use "never" to pin an entry')
+  const comment = options.last('comment')
   const commentProblem = comment === undefined ? undefined : problemOfComment(comment)
-  if (commentProblem !== undefined) throw new UsageProblem(`--comment: ${commentProblem}`)
+  if (commentProblem !== undefined) throw wrongUsage(`--comment: ${commentProblem}`)
   return {
     operation,
     kind,
@@ -208,30 +182,30 @@ export function problemOfComment(text: string): string | undefined {
   return Buffer.byteLength(text) > MAX_COMMENT_BYTES ? `longer than ${MAX_COMMENT_BYTES} bytes` : undefined
 }
 
-function formatOf(options: GivenOptions): OutputFormat {
+function formatOf(options: OptionValues): OutputFormat {
   const given = FORMAT_OPTIONS.filter((name) => options.has(name))
-  if (given.length > 1) throw new UsageProblem(`--${given[0]} and --${given[1]} cannot be used together`)
+  if (given.length > 1) throw wrongUsage(`--${given[0]} and --${given[1]} cannot be used together`)
   return given[0] ?? 'classic'
 }
 
-function buildFilter(options: GivenOptions): ListFilter {
+function buildFilter(options: OptionValues): ListFilter {
   const query: EntryQuery = {}
-  const kinds = options.values('kind').flatMap((text) => text.split(','))
+  const kinds = options.all('kind').flatMap((text) => text.split(','))
   if (kinds.length > 0) query.kinds = kinds.map(kindOf)
-  const ip = options.value('ip')
+  const ip = options.last('ip')
   if (ip !== undefined) query.network = networkOf(ip)
   for (const name of ['from', 'to', 'helo'] as const) {
-    const pattern = options.value(name)
-    if (pattern === '') throw new UsageProblem(`--${name}: empty pattern`)
+    const pattern = options.last(name)
+    if (pattern === '') throw wrongUsage(`--${name}: empty pattern`)
     if (pattern !== undefined) query[name] = Buffer.from(pattern, 'utf8').toString('latin1')
   }
-  const sort = options.value('sort')
+  const sort = options.last('sort')
   if (sort !== undefined) query.sort = sortFieldOf(sort.replace(/^-/, ''))
   if (sort?.startsWith('-') === true) query.isDescending = true
-  const limit = options.value('limit')
+  const limit = options.last('limit')
   if (limit !== undefined) query.limit = limitOf(limit)
-  const expiresWithin = options.value('expires-within')
-  const olderThan = options.value('older-than')
+  const expiresWithin = options.last('expires-within')
+  const olderThan = options.last('older-than')
   return {
     query,
     expiresWithinSec: expiresWithin === undefined ? undefined : durationOf('expires-within', expiresWithin),
@@ -241,34 +215,32 @@ function buildFilter(options: GivenOptions): ListFilter {
 
 function kindOf(text: string): EntryKind {
   const kind = ENTRY_KINDS.find((candidate) => candidate === text.toUpperCase())
-  if (kind === undefined) throw new UsageProblem(`--kind: "${text}" is not one of ${ENTRY_KINDS.join(', ')}`)
+  if (kind === undefined) throw wrongUsage(`--kind: "${text}" is not one of ${ENTRY_KINDS.join(', ')}`)
   return kind
 }
 
 function networkOf(text: string): string {
   const network = parseCidr(text)
   if (network === undefined) {
-    throw new UsageProblem(`--ip: "${text}" is not an address or network such as 192.0.2.0/24`)
+    throw wrongUsage(`--ip: "${text}" is not an address or network such as 192.0.2.0/24`)
   }
   return formatCidr(network)
 }
 
 function sortFieldOf(text: string): SortField {
   const choices = SPAMDB_OPTIONS.find((option) => option.long === 'sort')?.choices ?? []
-  if (!choices.includes(text)) throw new UsageProblem(`--sort: "${text}" is not one of ${choices.join(', ')}`)
+  if (!choices.includes(text)) throw wrongUsage(`--sort: "${text}" is not one of ${choices.join(', ')}`)
   return text as SortField
 }
 
 function limitOf(text: string): number {
-  const limit = /^[0-9]{1,15}$/.test(text) ? Number(text) : 0
-  if (limit < 1) throw new UsageProblem(`--limit: "${text}" is not a whole number from 1`)
-  return limit
+  return numberIn(text, [1, MAX_LIMIT], () => wrongUsage(`--limit: "${text}" is not a whole number from 1`))
 }
 
 function durationOf(name: string, text: string): number {
   const seconds = parseDuration(text)
   if (seconds === undefined) {
-    throw new UsageProblem(`--${name}: "${text}" is not a duration such as 90s, 4h, 36d or 2w`)
+    throw wrongUsage(`--${name}: "${text}" is not a duration such as 90s, 4h, 36d or 2w`)
   }
   return seconds
 }

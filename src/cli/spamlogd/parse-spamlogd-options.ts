@@ -6,12 +6,12 @@ import { resolve } from 'node:path'
 import { INBOUND_PREFIXES, OUTBOUND_PREFIXES } from '../../app/read-sighting.js'
 import { defaultLogDevice, type SpamlogdOptions } from '../../app/spamlogd-options.js'
 import { parseDuration } from '../../codec/duration.js'
-import { escapeControl } from '../../codec/escape.js'
 import { WHITE_EXPIRE_SEC } from '../../domain/times.js'
 import { parseCidr } from '../../ip/cidr.js'
 import { type Environment, resolveSettings, type SettingOverrides } from '../../platform/settings.js'
 import { getopt } from '../getopt.js'
 import { applyOption, numberIn, OptionProblem, type OptionTable } from '../option-reader.js'
+import { formatFailure } from '../report-error.js'
 import { SPAMLOGD_OPTIONS, SPAMLOGD_USAGE } from './spamlogd-options.js'
 
 const MAX_WHITE_EXPIRE_HOURS = 2_160
@@ -55,14 +55,18 @@ export function parseSpamlogdOptions(
   const parsed = getopt(argv, SPAMLOGD_OPTIONS)
   try {
     for (const option of parsed.options) applyOption(SPAMLOGD_OPTION_TABLE, option, draft)
-    if (!parsed.ok) throw new OptionProblem(`spamlogd: ${escapeControl(parsed.message)}\n${SPAMLOGD_USAGE}`)
+    if (!parsed.ok) throw new OptionProblem(parsed.message, { usage: SPAMLOGD_USAGE })
     if (draft.asks === undefined) {
       checkCombination(draft.options)
       if (parsed.operands.length > 0) throw strayWord(parsed.operands[0]!)
     }
   } catch (problem) {
     if (!(problem instanceof OptionProblem)) throw problem
-    return { ok: false, stderr: problem.stderr, isReplay: isReplayMeant(draft.options) }
+    return {
+      ok: false,
+      stderr: formatFailure('spamlogd', problem) ?? '',
+      isReplay: isReplayMeant(draft.options),
+    }
   }
   const settings = resolveSettings(draft.overrides, environment)
   const options: SpamlogdOptions = {
@@ -78,9 +82,9 @@ export function parseSpamlogdOptions(
 
 function checkCombination(options: Draft['options']): void {
   if (options.useCaptureTime && options.replayPath === undefined) {
-    throw new OptionProblem(
-      'spamlogd: --use-capture-time requires -r\nspamlogd: hint: name the capture with -r FILE, or -r - for standard input\n',
-    )
+    throw new OptionProblem('--use-capture-time requires -r', {
+      hint: 'name the capture with -r FILE, or -r - for standard input',
+    })
   }
 }
 
@@ -138,8 +142,8 @@ const SPAMLOGD_OPTION_TABLE: OptionTable<Draft> = {
   },
   W: ({ options }, value) => {
     const hours = numberIn(value, [1, MAX_WHITE_EXPIRE_HOURS], () => {
-      const reason = `not a number of hours from 1 to ${MAX_WHITE_EXPIRE_HOURS}`
-      return new OptionProblem(`${invalid('-W', value, reason).stderr}${SPAMLOGD_USAGE}`)
+      const { message } = invalid('-W', value, `not a number of hours from 1 to ${MAX_WHITE_EXPIRE_HOURS}`)
+      return new OptionProblem(message, { usage: SPAMLOGD_USAGE })
     })
     options.whiteExpireSec = hours * 3_600
   },
@@ -252,7 +256,7 @@ function withPrefix(
 
 function withOneMore<Value>(values: readonly Value[], flag: string, value: Value): readonly Value[] {
   if (values.length === MAX_REPEATED_VALUES) {
-    throw new OptionProblem(`spamlogd: ${flag}: more than ${MAX_REPEATED_VALUES} times\n`)
+    throw new OptionProblem(`${flag}: more than ${MAX_REPEATED_VALUES} times`)
   }
   return [...values, value]
 }
@@ -274,11 +278,9 @@ function isInterfaceName(text: string): boolean {
 }
 
 function strayWord(word: string): OptionProblem {
-  return new OptionProblem(
-    `spamlogd: unexpected argument ${escapeControl(JSON.stringify(word))}\n${SPAMLOGD_USAGE}`,
-  )
+  return new OptionProblem(`unexpected argument ${JSON.stringify(word)}`, { usage: SPAMLOGD_USAGE })
 }
 
 function invalid(flag: string, value: string, why: string): OptionProblem {
-  return new OptionProblem(`spamlogd: ${flag}: ${escapeControl(JSON.stringify(value))} is ${why}\n`)
+  return new OptionProblem(`${flag}: ${JSON.stringify(value)} is ${why}`)
 }

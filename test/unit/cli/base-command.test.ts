@@ -1,7 +1,8 @@
 /** What all commands of ours do with their words and their errors. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { BaseCommand, type OptionValues } from '../../../src/cli/base-command.js'
+import { BaseCommand } from '../../../src/cli/base-command.js'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
+import type { OptionValues } from '../../../src/cli/option-reader.js'
 import { AppError } from '../../../src/platform/app-error.js'
 
 const SPECS: OptionSpec[] = [

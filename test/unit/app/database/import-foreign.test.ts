@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import BetterSqlite3 from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { runExport, runImport } from '../../../../src/cli/database/database-commands.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import { createDatabase } from '../../../../src/db/open-store.js'
 import { captureIo, openScene, TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
 
@@ -20,9 +20,7 @@ function fileWith(content: string | Uint8Array): string {
 
 const optionsOf = (given: Record<string, string | undefined>): OptionValues =>
   new OptionValues({
-    ok: true,
     options: Object.entries(given).map(([name, value]) => ({ name, value })),
-    operands: [],
   })
 
 /** Imports a file into a new database and lists it. */

@@ -16,8 +16,8 @@ import {
   ALLOW_LIST_OPTIONS,
   ALLOW_SYNC_OPTIONS,
 } from '../../../../src/cli/allow/allow-options.js'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere, type OptionSpec } from '../../../../src/cli/getopt.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import { createDatabase } from '../../../../src/db/open-store.js'
 import { KEEP_NETWORKS_SEC, MAX_ALLOW_SOURCES } from '../../../../src/domain/allow.js'
 import { AppError } from '../../../../src/platform/app-error.js'

@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import {
   DATABASE_OPTIONS,
   EXPORT_OPTIONS,
@@ -16,6 +15,7 @@ import {
   runInitDb,
 } from '../../../../src/cli/database/database-commands.js'
 import { getopt, type OptionSpec } from '../../../../src/cli/getopt.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import { captureIo, openScene, type ProgramResult, temporaryFolder } from '../../../support/program-run.js'
 
 const folder = temporaryFolder('database-commands')

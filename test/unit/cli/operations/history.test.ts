@@ -3,7 +3,6 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { exportEntries } from '../../../../src/app/database/export-entries.js'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
 import {
   LOG_OPTIONS,
@@ -11,6 +10,7 @@ import {
   runUndo,
   UNDO_OPTIONS,
 } from '../../../../src/cli/operations/history-commands.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store } from '../../../../src/db/store.js'
 import type { Entry } from '../../../../src/domain/entry.js'

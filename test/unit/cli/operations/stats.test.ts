@@ -6,7 +6,6 @@ import { describe, expect, test } from 'vitest'
 import type { ListState } from '../../../../src/app/lists/list-states.js'
 import { readTop } from '../../../../src/app/read-top.js'
 import { computeAdvice } from '../../../../src/app/stats.js'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
 import {
   ADVISE_OPTIONS,
@@ -14,6 +13,7 @@ import {
   runStats,
   STATS_OPTIONS,
 } from '../../../../src/cli/operations/stats-commands.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import type { ChunkRow } from '../../../../src/db/history.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store, TupleAttempt } from '../../../../src/db/store.js'

@@ -1,8 +1,8 @@
 /** `spamdctl release`: what it takes, refuses, stores and prints. */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere, type OptionSpec } from '../../../../src/cli/getopt.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import {
   type ReleaseParts,
   runRelease,

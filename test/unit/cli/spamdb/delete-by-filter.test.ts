@@ -1,8 +1,8 @@
 /** `spamdb -d` with filters: shows, asks, deletes as one event, and undo takes it back. */
 import { describe, expect, test } from 'vitest'
-import { OptionValues } from '../../../../src/cli/base-command.js'
 import { getoptAnywhere } from '../../../../src/cli/getopt.js'
 import { runUndo, UNDO_OPTIONS } from '../../../../src/cli/operations/history-commands.js'
+import { OptionValues } from '../../../../src/cli/option-reader.js'
 import { runSpamdb } from '../../../../src/cli/spamdb/spamdb-main.js'
 import type { Entry } from '../../../../src/domain/entry.js'
 import { captureIo, openScene, TEST_NOW, temporaryFolder } from '../../../support/program-run.js'
