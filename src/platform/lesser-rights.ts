@@ -68,10 +68,9 @@ function refuseForeignCompanions(file: string): void {
 }
 
 /** The same words as for a folder in which no database is created. */
-function unsafe({ reason, path, isLast }: Distrust): AppError {
-  const isGroup = reason.includes(' by the group ')
-  return new AppError('ERR_UNSAFE_FOLDER', isLast ? reason.replace(path, 'the folder') : reason, {
-    hint: `run chmod ${isGroup ? 'g-w' : 'o-w'} ${path}`,
+function unsafe({ reason, fault, path, writers, isLast }: Distrust): AppError {
+  return new AppError('ERR_UNSAFE_FOLDER', isLast ? `the folder ${fault}` : reason, {
+    hint: writers === undefined ? undefined : `run chmod ${writers === 'group' ? 'g-w' : 'o-w'} ${path}`,
   })
 }
 

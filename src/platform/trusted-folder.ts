@@ -22,10 +22,14 @@ const realView: FolderView = { lstat: (path) => lstatSync(path), readlink: (path
 /** What makes a folder unsafe: the first part of its path that someone else owns or can write. */
 export interface Distrust {
   reason: string
+  /** The reason without the path at its beginning. */
+  fault: string
   /** The path that someone else owns or can write. */
   path: string
   /** The owner, if that is someone else. */
   uid?: number
+  /** Who can write it, if that is the reason. */
+  writers?: 'all' | 'group'
   /** It is the folder itself, not one above it. */
   isLast: boolean
   /** Others may put files there, but cannot replace anyone else's (/tmp). */
@@ -59,7 +63,9 @@ export function findDistrust(
     const [name, ...rest] = waiting.filter((part) => part !== '')
     const isSticky = (status.mode & STICKY) !== 0
     if (writers !== undefined && (name === undefined || !isSticky)) {
-      return { reason: `${path} can be written by ${writers}`, path, isLast: name === undefined, isSticky }
+      const who = writers === 'all' ? 'every user' : `the group with number ${status.gid}`
+      const fault = `can be written by ${who}`
+      return { reason: `${path} ${fault}`, fault, path, writers, isLast: name === undefined, isSticky }
     }
     if (name === undefined) return undefined
     const next = resolve(path, name)
@@ -67,12 +73,8 @@ export function findDistrust(
     if (nextStatus.isSymbolicLink()) {
       links += 1
       if (links > MAX_LINKS) {
-        return {
-          reason: `${next} is a chain of too many symbolic links`,
-          path: next,
-          isLast: false,
-          isSticky: false,
-        }
+        const fault = 'is a chain of too many symbolic links'
+        return { reason: `${next} ${fault}`, fault, path: next, isLast: false, isSticky: false }
       }
       if (!isOurs(nextStatus.uid)) return ownedBy(next, nextStatus.uid)
       const target = resolve(dirname(next), view.readlink(next))
@@ -88,18 +90,13 @@ export function findDistrust(
 }
 
 function ownedBy(path: string, uid: number): Distrust {
-  return {
-    reason: `${path} belongs to user number ${uid}`,
-    path,
-    uid,
-    isLast: false,
-    isSticky: false,
-  }
+  const fault = `belongs to user number ${uid}`
+  return { reason: `${path} ${fault}`, fault, path, uid, isLast: false, isSticky: false }
 }
 
 /** Who else may write there. The group of root (wheel) counts as root. */
-function writersOf({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | undefined {
-  if ((mode & WRITABLE_BY_ALL) !== 0) return 'every user'
-  if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== 0) return `the group with number ${gid}`
+function writersOf({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): Distrust['writers'] {
+  if ((mode & WRITABLE_BY_ALL) !== 0) return 'all'
+  if ((mode & WRITABLE_BY_GROUP) !== 0 && gid !== 0) return 'group'
   return undefined
 }

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, sym
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { AppError } from '../../../src/platform/app-error.js'
 import { lesserUserAt } from '../../../src/platform/lesser-rights.js'
 import { skipUnlessRoot } from '../../support/skip-unless.js'
 
@@ -51,4 +52,41 @@ describe.skipIf(skipUnlessRoot('becoming the owner of a folder'))('as whom root 
     mkdirSync(join(folder, 'file'))
     expect(() => lesserUserAt(join(folder, 'file'), () => 'nobody')).toThrow(/group/)
   })
+
+  test('the hint names the right that is too much, and none where it is not a right', () => {
+    chmodSync(folder, 0o775)
+    chownSync(folder, 0, ITS_GROUP)
+    expect(refusalOf(join(folder, 'db'))).toEqual({
+      code: 'ERR_UNSAFE_FOLDER',
+      message: `the folder can be written by the group with number ${ITS_GROUP}`,
+      hint: `run chmod g-w ${folder}`,
+    })
+    mkdirSync(join(folder, 'under'))
+    expect(refusalOf(join(folder, 'under', 'db'))).toMatchObject({
+      message: `${folder} can be written by the group with number ${ITS_GROUP}`,
+      hint: `run chmod g-w ${folder}`,
+    })
+    chmodSync(folder, 0o757)
+    expect(refusalOf(join(folder, 'db'))).toMatchObject({
+      message: 'the folder can be written by every user',
+      hint: `run chmod o-w ${folder}`,
+    })
+    chmodSync(folder, 0o755)
+    for (let at = 0; at < 34; at += 1) symlinkSync(`link${at + 1}`, join(folder, `link${at}`))
+    mkdirSync(join(folder, 'link34'))
+    expect(refusalOf(join(folder, 'link0', 'db'))).toEqual({
+      code: 'ERR_UNSAFE_FOLDER',
+      message: `${join(folder, 'link32')} is a chain of too many symbolic links`,
+      hint: undefined,
+    })
+  })
 })
+
+function refusalOf(path: string): object {
+  try {
+    return { user: lesserUserAt(path) }
+  } catch (error) {
+    const { code, message, hint } = error as AppError
+    return { code, message, hint }
+  }
+}
