@@ -53,11 +53,8 @@ export function isTransient(error: unknown): boolean {
  */
 export function isForgotten(error: unknown): boolean {
   const state = sqlStateOf(error)
-  return (
-    state === '26000' ||
-    state === '42P05' ||
-    (state === '0A000' && error instanceof Error && error.message.startsWith('cached plan'))
-  )
+  // 0A000 is anything unsupported; the server's text ("cached plan must not change result type") may be in another language.
+  return state === '26000' || state === '42P05' || (state === '0A000' && isOfCachedPlan(sourceOf(error)))
 }
 
 /** An `AppError` for anything that the server, its driver or the network threw; bugs come back unchanged. */
@@ -82,9 +79,18 @@ export function toPgError(error: unknown): unknown {
   return new AppError('ERR_DB_AWAY', reason, { cause: error })
 }
 
+/** True for errors of the function of the server that plans a prepared statement anew. Source: its plancache.c. */
+function isOfCachedPlan(error: unknown): boolean {
+  return (error as { routine?: unknown }).routine === 'RevalidateCachedQuery'
+}
+
+/** What the driver threw. */
+function sourceOf(error: unknown): unknown {
+  return error instanceof AppError ? error.cause : error
+}
+
 function sqlStateOf(error: unknown): string | undefined {
-  const source = error instanceof AppError ? error.cause : error
-  const code = (source as { code?: unknown } | undefined)?.code
+  const code = (sourceOf(error) as { code?: unknown } | undefined)?.code
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E') ? code : undefined
 }
 

@@ -87,14 +87,18 @@ describe('what is done about it', () => {
   })
 
   test.each([
-    ['26000', '', true],
-    ['42P05', '', true],
-    ['0A000', 'cached plan must not change result type', true],
-    ['0A000', 'not supported', false],
-    ['42P01', 'cached plan', false],
-    ['EPIPE', 'cached plan', false],
-  ])('prepared statements are given up after %s %j: %s', (code, message, isGivenUp) => {
-    expect(isForgotten(thrown(code, message))).toBe(isGivenUp)
+    ['26000', undefined, true],
+    ['42P05', undefined, true],
+    // In any language: "zwischengespeicherter Plan darf den Ergebnistyp nicht ändern".
+    ['0A000', 'RevalidateCachedQuery', true],
+    ['0A000', 'exec_simple_query', false],
+    ['0A000', undefined, false],
+    ['42P01', 'RevalidateCachedQuery', false],
+    ['EPIPE', 'RevalidateCachedQuery', false],
+  ])('prepared statements are given up after %s of %s: %s', (code, routine, isGivenUp) => {
+    const error = Object.assign(thrown(code, 'zwischengespeicherter Plan'), { routine })
+    expect(isForgotten(error)).toBe(isGivenUp)
+    expect(isForgotten(toPgError(error))).toBe(isGivenUp)
   })
 
   test.each([
