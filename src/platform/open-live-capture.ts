@@ -4,9 +4,13 @@ import { loadPcap, openPcapCapture } from './live-capture.js'
 import { isNflogDevice, type LiveCapture, type LiveCaptureRequest } from './live-capture-source.js'
 import { openTcpdumpCapture } from './live-capture-tcpdump.js'
 
+// libpcap and tcpdump give a text and no code: these patterns and `CaptureOpenError` are the only place that reads it.
+
 /** The kernel also reports "not permitted" for a group that another process uses. */
 const GROUP_TAKEN = /group index/i
 const DENIAL = /not permitted|permission/i
+const WRONG_LINK_TYPE = /only on PF linktype/i
+const NO_DEVICE = /no such device|not configured|doesn't exist|not exist|can't be opened|no such network/i
 /** Maximum number of interface names in a message. */
 const MAX_LISTED_INTERFACES = 16
 
@@ -42,12 +46,20 @@ export async function openLiveCapture(
         cause: error,
       })
     }
-    const isDenied =
-      error.code === 'ERR_CAPTURE_OPEN' && DENIAL.test(error.message) && !GROUP_TAKEN.test(error.message)
-    throw new AppError(isDenied ? 'ERR_CAPTURE_DENIED' : error.code, error.message, {
-      hint: hintFor(error.message, request.device),
-      cause: error.cause,
-    })
+    throw new CaptureOpenError(error, request.device)
+  }
+}
+
+/** Why a packet log did not open, with what its text tells about the reason. */
+export class CaptureOpenError extends AppError {
+  /** The last part of the text where that is a sentence of its own, as those of strerror(3) are. */
+  readonly errnoText: string | undefined
+
+  constructor(error: AppError, device: string) {
+    const { code, message, cause } = error
+    const isDenied = code === 'ERR_CAPTURE_OPEN' && DENIAL.test(message) && !GROUP_TAKEN.test(message)
+    super(isDenied ? 'ERR_CAPTURE_DENIED' : code, message, { hint: hintFor(message, device), cause })
+    this.errnoText = /: ([A-Z][^:]*)$/.exec(message)?.[1]
   }
 }
 
@@ -55,7 +67,7 @@ function hintFor(reason: string, device: string): string | undefined {
   if (GROUP_TAKEN.test(reason)) {
     return 'another process already listens to this nflog group: each group can have only one listener'
   }
-  if (/only on PF linktype/i.test(reason)) {
+  if (WRONG_LINK_TYPE.test(reason)) {
     return `${device} is not a packet log: use pflog0 or another pflog interface, on Linux nflog:GROUP`
   }
   if (DENIAL.test(reason)) {
@@ -64,7 +76,7 @@ function hintFor(reason: string, device: string): string | undefined {
       ? 'capturing needs root or the capability CAP_NET_RAW'
       : 'capturing needs root or the right to read /dev/bpf'
   }
-  if (/no such device|not configured|doesn't exist|not exist|can't be opened|no such network/i.test(reason)) {
+  if (NO_DEVICE.test(reason)) {
     const names = listInterfaces()
     const rest = names.length > MAX_LISTED_INTERFACES ? ', ...' : ''
     return `interfaces here: ${names.slice(0, MAX_LISTED_INTERFACES).join(', ')}${rest}`

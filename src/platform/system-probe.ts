@@ -6,7 +6,7 @@
  */
 import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
-import { AppError, isSystemError } from './app-error.js'
+import { AppError, errnoOf, isSystemError } from './app-error.js'
 import { reasonOf } from './errno-text.js'
 import { readWithoutWaiting } from './file-io.js'
 import { findUser, isRoot, type SystemUser } from './privileges.js'
@@ -17,7 +17,7 @@ import { currentSystem, type SystemName } from './settings.js'
 export type CommandOutput =
   | { kind: 'ended'; status: number; stdout: string; stderr: string }
   | { kind: 'missing'; reason: string }
-  | { kind: 'failed'; reason: string }
+  | { kind: 'failed'; reason: string; errno?: string | undefined }
 
 /** Text of a file, or why there is none. */
 export type FileText =
@@ -97,8 +97,10 @@ export class LiveSystem implements SystemProbe {
       const stdout = result.stdout.toString('latin1')
       return { kind: 'ended', status: result.exitCode, stdout, stderr: result.stderrTail }
     } catch (error) {
-      const isMissing = error instanceof AppError && error.code === 'ERR_PROCESS_MISSING'
-      return { kind: isMissing ? 'missing' : 'failed', reason: reasonOf(error) }
+      const reason = reasonOf(error)
+      if (error instanceof AppError && error.code === 'ERR_PROCESS_MISSING')
+        return { kind: 'missing', reason }
+      return { kind: 'failed', reason, errno: errnoOf(error) }
     }
   }
 

@@ -18,6 +18,7 @@ import { createDatabase, openStore } from '../../src/db/open-store.js'
 import type { Entry } from '../../src/domain/entry.js'
 import { AppError } from '../../src/platform/app-error.js'
 import type { LiveCaptureRequest } from '../../src/platform/live-capture-source.js'
+import { CaptureOpenError } from '../../src/platform/open-live-capture.js'
 import { predictRun, type TranscriptCapture } from '../support/spamlogd/predict.js'
 import {
   isSyncLine,
@@ -31,6 +32,10 @@ import { UdpRecorder } from '../support/udp-recorder.js'
 const transcripts = loadTranscripts()
 /** Platform text: the recording machine's C library had no words for EFTYPE of the BSDs. */
 const UNKNOWN_EFTYPE = /Unknown error 10079$/
+
+/** As `openLiveCapture` throws it. */
+const failedOpening = (reason: string): CaptureOpenError =>
+  new CaptureOpenError(new AppError('ERR_CAPTURE_OPEN', reason), 'pflog0')
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-golden-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -141,9 +146,9 @@ async function run(transcript: SpamlogdTranscript): Promise<SpamlogdOutcome> {
     openCapture: async (given) => {
       const missing = env.PFLOG_PCAP
       if (missing !== undefined) {
-        throw new AppError('ERR_CAPTURE_OPEN', `${missing}: No such file or directory`)
+        throw failedOpening(`${missing}: No such file or directory`)
       }
-      if (capture.reason !== undefined) throw new AppError('ERR_CAPTURE_OPEN', capture.reason)
+      if (capture.reason !== undefined) throw failedOpening(capture.reason)
       request = given
       const { linkType } = capture
       return { linkType, byteOrder: 'little', reader: 'libpcap', lostCount: () => 0, close: async () => {} }

@@ -1,4 +1,6 @@
 /** What all checks of `spamdctl doctor` share: the machine, the settings, the running daemons. */
+
+import type { SqliteFault } from '../../db/sqlite-fault.js'
 import type { AllowSource } from '../../domain/allow.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
@@ -27,7 +29,7 @@ export interface DoctorContext {
   /** Undefined when processes cannot be listed. */
   processes: readonly ProcessFacts[] | undefined
   /** Why SQLite cannot be used; undefined when it can. */
-  sqliteFault: () => string | undefined
+  sqliteFault: () => SqliteFault | undefined
   /** Output of `doctor --json` on the other gateway, with --peer. */
   peer: NodeReport | undefined
 }
@@ -81,9 +83,9 @@ export function optionValue(words: readonly string[], letter: string): string | 
   return value
 }
 
-/** True for output that says that only root may see this. */
+/** True for output that says that only root may see this: the programs give no code for it. */
 export function isDenied(output: CommandOutput): boolean {
-  if (output.kind === 'failed') return /permission denied|not permitted/i.test(output.reason)
+  if (output.kind === 'failed') return output.errno === 'EACCES' || output.errno === 'EPERM'
   return (
     output.kind === 'ended' &&
     output.status !== 0 &&

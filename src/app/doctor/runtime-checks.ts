@@ -1,4 +1,5 @@
 /** Node, native modules and the user of the daemons. */
+import type { SqliteFault } from '../../db/sqlite-fault.js'
 import type { DoctorContext } from './context.js'
 import type { Findings } from './finding.js'
 
@@ -31,18 +32,17 @@ function checkNode(version: string, findings: Findings): void {
   } else findings.ok('node.version', `Node ${version}`)
 }
 
-function checkSqlite(fault: string | undefined, findings: Findings): void {
+function checkSqlite(fault: SqliteFault | undefined, findings: Findings): void {
   if (fault === undefined) {
     findings.ok('node.sqlite', 'better-sqlite3 loads')
     return
   }
-  const isOtherNode =
-    /compiled against a different Node|NODE_MODULE_VERSION|was not built for this Node/.test(fault)
+  const { reason, isOtherNode } = fault
   findings.error(
     'node.sqlite',
     isOtherNode
       ? 'better-sqlite3 was built for another Node'
-      : `better-sqlite3 does not load: ${fault.split('\n')[0]}`,
+      : `better-sqlite3 does not load: ${reason.split('\n')[0]}`,
     isOtherNode ? 'npm rebuild better-sqlite3' : 'npm install better-sqlite3',
   )
 }

@@ -15,7 +15,7 @@ import { BLOCK_SECTION_HEADER, PcapngFileReader } from './pcapng-file.js'
 
 const MAGIC_BYTES = 4
 /** First two bytes of gzip (RFC 1952), zstd and xz: captures are often stored compressed. */
-const COMPRESSED_MAGICS: readonly (readonly [string, number])[] = [
+const COMPRESSED_MAGICS: readonly (readonly [Required<CaptureDamage>['compression'], number])[] = [
   ['gzip', 0x1f8b],
   ['zstd', 0x28b5],
   ['xz', 0xfd37],
@@ -70,8 +70,11 @@ export class CaptureFileReader {
     if (new ByteReader(magic).u32be() === BLOCK_SECTION_HEADER) return new PcapngFileReader(this.#queue)
     const start = new ByteReader(magic).u16be()
     const compression = COMPRESSED_MAGICS.find(([, number]) => number === start)?.[0]
-    const detail = compression === undefined ? '' : ` (${compression})`
-    this.#damage = { kind: 'damage', offset: 0, reason: `unknown file format${detail}` }
+    const unknown = { kind: 'damage', offset: 0, reason: 'unknown file format' } as const
+    this.#damage =
+      compression === undefined
+        ? unknown
+        : { ...unknown, reason: `${unknown.reason} (${compression})`, compression }
     return undefined
   }
 }

@@ -20,6 +20,8 @@ export interface CaptureDamage {
   offset: number
   /** In libpcap's words if it reports this damage. */
   reason: string
+  /** With which program it is compressed, where it begins like a compressed file. */
+  compression?: 'gzip' | 'zstd' | 'xz'
 }
 
 /** Reads one format from a byte queue; `undefined` means that more bytes are needed. */

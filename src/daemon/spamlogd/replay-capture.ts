@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isLogLinkType } from '../../app/read-sighting.js'
 import { CaptureFileReader } from '../../codec/capture/capture-file.js'
+import type { CaptureDamage } from '../../codec/capture/capture-record.js'
 import { formatLinkType } from '../../codec/capture/link-type.js'
 import { AppError } from '../../platform/app-error.js'
 import type { Clock } from '../../platform/clock.js'
@@ -70,18 +71,25 @@ async function readRecords(
 
 /** Link type check with the numbers spelt out; also used for live captures. */
 export function checkLinkType(linkType: number, name: string): void {
-  if (isLogLinkType(linkType)) return
-  throw new AppError(
-    'ERR_CAPTURE_LINK_TYPE',
-    `${name}: invalid datalink type ${formatLinkType(linkType)}, expected 117 (PFLOG) or 239 (NFLOG)`,
-    {
-      hint: 'capture on the log device: tcpdump -i pflog0 -w FILE, or tcpdump -i nflog:25 -w FILE',
-    },
-  )
+  if (!isLogLinkType(linkType)) throw new LinkTypeError(linkType, name)
 }
 
-function damageError(name: string, damage: { offset: number; reason: string }): AppError {
-  const compression = /\((gzip|zstd|xz)\)$/.exec(damage.reason)?.[1]
+/** `ERR_CAPTURE_LINK_TYPE`: a capture of something that is no packet log. */
+export class LinkTypeError extends AppError {
+  /** Which type it has, and which it should have. */
+  readonly types: string
+
+  constructor(linkType: number, name: string) {
+    const types = `${formatLinkType(linkType)}, expected 117 (PFLOG) or 239 (NFLOG)`
+    super('ERR_CAPTURE_LINK_TYPE', `${name}: invalid datalink type ${types}`, {
+      hint: 'capture on the log device: tcpdump -i pflog0 -w FILE, or tcpdump -i nflog:25 -w FILE',
+    })
+    this.types = types
+  }
+}
+
+function damageError(name: string, damage: CaptureDamage): AppError {
+  const { compression } = damage
   const hint = compression === undefined ? undefined : `unpack it: ${compression} -dc FILE | spamlogd -r -`
   return new AppError('ERR_CAPTURE_DAMAGED', `${name}: ${damage.reason} at byte ${damage.offset}`, { hint })
 }

@@ -15,6 +15,7 @@ import { databaseOwnerHint } from '../../platform/database-place.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { freeMemorySoon } from '../../platform/free-memory.js'
 import type { Logger } from '../../platform/log.js'
+import { CaptureOpenError } from '../../platform/open-live-capture.js'
 import { writePidFile } from '../../platform/pid-file.js'
 import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { notifySystemd } from '../../platform/sd-notify.js'
@@ -23,7 +24,7 @@ import { StoreKeeper } from '../store/store-keeper.js'
 import { LiveWatch } from './live-watch.js'
 import { LogWatcher, type WatcherFacts } from './log-watcher.js'
 import { OutboundLimit } from './outbound-limit.js'
-import { checkLinkType, replayCapture } from './replay-capture.js'
+import { checkLinkType, LinkTypeError, replayCapture } from './replay-capture.js'
 import { BATCH_DELAY_MS, SightingRecorder, type SightingStore } from './sighting-recorder.js'
 import type { SpamlogdParts, WhiteAnnouncer } from './spamlogd-parts.js'
 import { kernelFilter, listeningLine } from './watched-log.js'
@@ -358,11 +359,11 @@ class Spamlogd {
   /** Logs why the capture did not open and makes the original's last words of it. */
   #captureError(error: unknown): AppError {
     if (!(error instanceof AppError)) throw error
-    const isLinkType = error.code === 'ERR_CAPTURE_LINK_TYPE'
-    const reason = isLinkType ? error.message.replace(/^.*?: invalid/, 'Invalid') : error.message
+    const isLinkType = error instanceof LinkTypeError
+    const reason = isLinkType ? `Invalid datalink type ${error.types}` : error.message
     this.#logger.log('err', escapeControl(isLinkType ? reason : `Failed to initialize: ${reason}`))
-    // The original ends with errno's text, which closes the reason when the system gave one.
-    const errnoText = /: ([A-Z][^:]*)$/.exec(reason)?.[1]
+    // The original ends with errno's text, where the system gave one.
+    const errnoText = error instanceof CaptureOpenError ? error.errnoText : undefined
     return new AppError('ERR_CAPTURE_OPEN', `couldn't initialize pcap: ${errnoText ?? reason}`, {
       hint: error.hint,
       cause: error,

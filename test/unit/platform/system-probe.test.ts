@@ -32,7 +32,7 @@ test('a program that is missing, one that may not be run, one that ends and one 
   })
   const plain = join(folder, 'plain')
   writeFileSync(plain, '', { mode: 0o644 })
-  expect(await system.run(plain, [])).toMatchObject({ kind: 'failed' })
+  expect(await system.run(plain, [])).toMatchObject({ kind: 'failed', errno: 'EACCES' })
   expect(await system.run('/bin/sh', ['-c', 'echo out; echo err >&2; exit 3'])).toEqual({
     kind: 'ended',
     status: 3,

@@ -24,8 +24,10 @@ const RUNTIME: BrokenGateway[] = [
     system: 'linux',
     name: 'better-sqlite3 was built for another Node',
     break: ({ context }) => {
-      context.sqliteFault = () =>
-        "The module '/usr/lib/node_modules/spamdctl/node_modules/better-sqlite3/build/Release/better_sqlite3.node'\nwas compiled against a different Node.js version using\nNODE_MODULE_VERSION 115."
+      context.sqliteFault = () => ({
+        reason: 'better-sqlite3 was not built for this Node (v22.12.0, x64)',
+        isOtherNode: true,
+      })
     },
     finding: {
       id: 'node.sqlite',
@@ -37,22 +39,12 @@ const RUNTIME: BrokenGateway[] = [
   },
   {
     system: 'linux',
-    name: 'better-sqlite3 was built for another Node, as opening a database says it',
-    break: ({ context }) => {
-      context.sqliteFault = () => 'better-sqlite3 was not built for this Node (v22.12.0, x64)'
-    },
-    finding: {
-      id: 'node.sqlite',
-      level: 'error',
-      message: 'better-sqlite3 was built for another Node',
-      fix: 'npm rebuild better-sqlite3',
-    },
-  },
-  {
-    system: 'linux',
     name: 'better-sqlite3 is missing',
     break: ({ context }) => {
-      context.sqliteFault = () => "Cannot find module 'better-sqlite3'"
+      context.sqliteFault = () => ({
+        reason: "Cannot find module 'better-sqlite3'",
+        isOtherNode: false,
+      })
     },
     finding: {
       id: 'node.sqlite',

@@ -10,6 +10,7 @@ import { kernelFilter } from '../../../../src/daemon/spamlogd/watched-log.js'
 import { openWhiteAnnouncer } from '../../../../src/daemon/spamlogd/white-announcer.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
+import { CaptureOpenError } from '../../../../src/platform/open-live-capture.js'
 import { captureFile, mailSyn, nflogRecord, pflogRecord } from '../../../support/log-records.js'
 import { FakeSpamlogdParts } from '../../../support/spamlogd-parts.js'
 import { UdpRecorder } from '../../../support/udp-recorder.js'
@@ -195,14 +196,15 @@ describe('watching', () => {
   })
 
   test('a device that does not open is told with reason and hint', async () => {
-    parts.captureError = new AppError('ERR_CAPTURE_OPEN', 'socket: Operation not permitted', {
-      hint: 'be root',
-    })
+    parts.captureError = new CaptureOpenError(
+      new AppError('ERR_CAPTURE_OPEN', 'socket: Operation not permitted'),
+      'nflog:25',
+    )
     expect(await run('-D')).toBe(1)
     expect(parts.lines.at(-1)).toBe('Failed to initialize: socket: Operation not permitted')
     expect(parts.stderr).toEqual([
       "spamlogd: couldn't initialize pcap: Operation not permitted\n",
-      'spamlogd: hint: be root\n',
+      'spamlogd: hint: nflog needs root or the capability CAP_NET_ADMIN\n',
     ])
   })
 
