@@ -27,6 +27,17 @@ const EXPORTED_BOOLEANS = [
     'ExportNamedDeclaration > FunctionDeclaration > AssignmentPattern.params > Literal.right[raw=/^(true|false)$/]',
   )
 
+/** Selectors for branches on what an error or a program says, instead of on a code or a field. */
+const SAID = '/^(message|reason|hint|said|stderr|stderrTail)$/'
+const SAID_AT = [`[name=${SAID}]`, `[property.name=${SAID}]`, '[callee.name="reasonOf"]']
+const BRANCHES_ON_TEXT = [
+  ...SAID_AT.flatMap((said) => [
+    `CallExpression[callee.property.name=/^(includes|startsWith|endsWith|match|matchAll|search|indexOf)$/] > MemberExpression.callee > ${said}.object`,
+    `CallExpression[callee.property.name=/^(test|exec)$/] > ${said}.arguments`,
+  ]),
+  ":matches(BinaryExpression[operator=/^[!=]==$/]:has(> Literal[raw=/^['\"]/]), SwitchStatement) > [property.name='message']",
+]
+
 export default tseslint.config(
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.lab/**'] },
@@ -76,6 +87,11 @@ export default tseslint.config(
             ":matches(PropertyDefinition, MethodDefinition[kind!='constructor'])[accessibility='private']",
           message: 'Private members begin with #, which also holds at run time.',
         },
+        ...BRANCHES_ON_TEXT.map((selector) => ({
+          selector,
+          message:
+            'Branch on a code, an errno or a field. For a program or library that gives a text only, say so here, beside the call.',
+        })),
         ...EXPORTED_BOOLEANS.map((selector) => ({
           selector,
           message: 'Take a named option or a union of literals: a bare true says nothing where it is passed.',

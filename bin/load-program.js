@@ -26,9 +26,11 @@ function tellMissing(error) {
   }
   if (error instanceof StaleBuild)
     return tell('the programs were built from other sources', `run "npm run setup" in ${root}`)
+  // Node has the name of what is missing in its text only.
   const missing = /Cannot find (?:module|package) '([^']+)'/.exec(text)?.[1]
   if (!NATIVE_CODES.includes(error?.code) && error?.code !== 'ENOENT' && error?.code !== 'EACCES')
     return false
+  // So has the loader of the system, under one code for everything.
   if (
     /NODE_MODULE_VERSION|was compiled against|invalid ELF|wrong ELF|ERR_DLOPEN/.test(`${text} ${error.code}`)
   ) {

@@ -67,6 +67,7 @@ export function tellUnknownCommand(program: string, error: Error & { oclif?: { e
  */
 export function plainRefusal(text: string): { message: string; words: string | undefined } {
   const message = text.replace(/^C/, 'c').replace(/\.$/, '')
+  // eslint-disable-next-line no-restricted-syntax -- an error of oclif has only its text for this
   const words = /^command (.*) not found$/s.exec(message)?.[1]?.replaceAll(':', ' ')
   return { message: words === undefined ? message : `command ${words} not found`, words }
 }

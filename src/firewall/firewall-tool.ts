@@ -66,15 +66,33 @@ export async function runFirewallTool(
 }
 
 /** The error of a failed run: how it ended and the program's last words. */
-export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string): AppError {
+export function toolFailure(tool: FirewallTool, end: ProcessEnd, hint?: string): ToolError {
   const ending =
     end.signal === null
       ? `returned status ${end.exitCode ?? '?'}`
       : `died on signal ${constants.signals[end.signal]} (${end.signal})`
   const said = lastWords(end.stderrTail)
-  return new AppError('ERR_FIREWALL_FAILED', `${tool.program} ${ending}${said === '' ? '' : `: ${said}`}`, {
+  return new ToolError(`${tool.program} ${ending}${said === '' ? '' : `: ${said}`}`, {
     hint,
+    said,
+    signal: end.signal,
   })
+}
+
+/** `ERR_FIREWALL_FAILED`: a program of the packet filter ran and failed. */
+export class ToolError extends AppError {
+  /** Its last words, see `lastWords`. */
+  readonly said: string
+  readonly signal: NodeJS.Signals | null
+
+  constructor(
+    message: string,
+    { hint, said, signal }: { hint?: string | undefined; said: string; signal: NodeJS.Signals | null },
+  ) {
+    super('ERR_FIREWALL_FAILED', message, { hint })
+    this.said = said
+    this.signal = signal
+  }
 }
 
 /** The same error, with the task at the start of its message. */

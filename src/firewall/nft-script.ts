@@ -103,6 +103,12 @@ export function parseNftElements(json: string): string[] {
   return prefixes
 }
 
+/** True if nft says that a set or table is not there. */
+export function saysMissing(stderrTail: string): boolean {
+  // eslint-disable-next-line no-restricted-syntax -- nft ends with status 1 for everything; this is strerror(ENOENT) in the C locale
+  return stderrTail.includes('No such file or directory')
+}
+
 interface NftElement {
   prefix?: { addr?: string; len?: number }
   range?: [string, string]

@@ -1,7 +1,7 @@
 /** Sets of nftables through nft(8): table `inet spamd`, for each of our tables a set per family. */
 import { AppError } from '../platform/app-error.js'
 import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
-import { type FirewallTool, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
+import { type FirewallTool, runFirewallTool, ToolError, toolFailure, withContext } from './firewall-tool.js'
 import { ForeignChanges, type ReadGeneration } from './foreign-changes.js'
 import {
   familySetNames,
@@ -9,6 +9,7 @@ import {
   nftChangeScript,
   nftReplaceScript,
   parseNftElements,
+  saysMissing,
 } from './nft-script.js'
 import { sortPrefixes } from './prefix-lines.js'
 import { checkTable, checkTableName } from './table-content.js'
@@ -86,28 +87,36 @@ export class NftFirewall implements Firewall {
   async #readSet(setName: string): Promise<string[] | undefined> {
     const result = await runFirewallTool(this.#tool, ['-j', 'list', 'set', ...NFT_TABLE.split(' '), setName])
     if (result.exitCode === 0) return parseNftElements(result.stdout.toString('latin1'))
-    // Status 1 for everything; the text is nft's own strerror(ENOENT) in the C locale.
-    if (result.stderrTail.includes('No such file or directory')) return undefined
+    if (saysMissing(result.stderrTail)) return undefined
     throw this.#failure({ name: setName, content: 'networks' }, toolFailure(this.#tool, result))
   }
 
   #failure(table: TableSpec, failure: AppError): AppError {
-    const hint = this.#hintFor(table, failure.message)
+    const hint = hintFor(table, failure)
     return hint === undefined
       ? failure
       : new AppError(failure.code, failure.message, { hint, cause: failure })
   }
-
-  #hintFor(table: TableSpec, message: string): string | undefined {
-    if (/Cannot allocate memory|No buffer space|SIGKILL/.test(message)) {
-      return 'nft needs more than 1 kB of memory per network of a large set; --firewall ipset (SPAMD_FIREWALL) needs a fifth of that'
-    }
-    if (message.includes('Operation not permitted')) return 'nft needs root or CAP_NET_ADMIN'
-    if (message.includes('File exists') || message.includes("add 'flags interval'")) {
-      const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'
-      const names = familySetNames(table)
-      return `a set of that name exists with another type or flags; ours are ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`
-    }
-    return undefined
-  }
 }
+
+const SAYS_NO_MEMORY = /Cannot allocate memory|No buffer space/
+const SAYS_DENIED = /Operation not permitted/
+const SAYS_OTHER_SET = /File exists|add 'flags interval'/
+
+/* eslint-disable no-restricted-syntax -- nft ends with status 1 for everything: its words in the C locale are all it tells */
+function hintFor(table: TableSpec, failure: AppError): string | undefined {
+  const { errno } = failure
+  const { said, signal } = failure instanceof ToolError ? failure : { said: '', signal: null }
+  // The kernel kills what takes too much memory.
+  if (signal === 'SIGKILL' || errno === 'ENOMEM' || errno === 'ENOBUFS' || SAYS_NO_MEMORY.test(said)) {
+    return 'nft needs more than 1 kB of memory per network of a large set; --firewall ipset (SPAMD_FIREWALL) needs a fifth of that'
+  }
+  if (errno === 'EPERM' || SAYS_DENIED.test(said)) return 'nft needs root or CAP_NET_ADMIN'
+  if (SAYS_OTHER_SET.test(said)) {
+    const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'
+    const names = familySetNames(table)
+    return `a set of that name exists with another type or flags; ours are ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`
+  }
+  return undefined
+}
+/* eslint-enable no-restricted-syntax */

@@ -9,6 +9,7 @@ import { AppError } from '../platform/app-error.js'
 import type { Firewall, TableChange, TableContent, TableLimits, TableSpec } from './backend.js'
 import { type FirewallTool, lastWords, runFirewallTool, toolFailure, withContext } from './firewall-tool.js'
 import { cutIntoPortions, missingFrom } from './prefix-lines.js'
+import { replaceTask } from './replace-failure.js'
 import { checkTable, checkTableName } from './table-content.js'
 
 /**
@@ -48,7 +49,7 @@ export class PfFirewall implements Firewall {
         await this.#change(table, 'replace', parts, entryCount)
       }
     } catch (error) {
-      throw withContext(error, `cannot replace table ${table.name}`)
+      throw withContext(error, replaceTask(table.name))
     }
   }
 
@@ -141,6 +142,7 @@ export class PfFirewall implements Firewall {
         this.#notice(`${this.#tool.program}: ${lastWords(result.stderrTail)}`)
       return
     }
+    // eslint-disable-next-line no-restricted-syntax -- pfctl ends with status 1 for everything
     const isMemoryShort = /cannot allocate memory/i.test(result.stderrTail)
     const hint = isMemoryShort
       ? limitHint(entryCount, (await this.limits()).maxEntries)
@@ -187,6 +189,7 @@ const ROOT_HINT = 'pfctl needs root, and the pf device /dev/pf'
 
 /** Only errors about a missing privilege, or about the device, can be fixed by running as root. */
 function hintFor(stderrTail: string): string | undefined {
+  // eslint-disable-next-line no-restricted-syntax -- pfctl ends with status 1 for everything
   return /permission denied|operation not permitted|\/dev\/pf/i.test(stderrTail) ? ROOT_HINT : undefined
 }
 

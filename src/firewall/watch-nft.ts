@@ -1,6 +1,6 @@
 import { type FirewallTool, runFirewallTool } from './firewall-tool.js'
 import type { ForeignChanges } from './foreign-changes.js'
-import { NFT_TABLE } from './nft-script.js'
+import { NFT_TABLE, saysMissing } from './nft-script.js'
 
 /** An empty set of ours in the table: when it is gone, so is everything else in the table. */
 const WATCH_SET = `${NFT_TABLE} spamd-watch`
@@ -39,7 +39,7 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void, foreign: F
       seenGeneration = generation
       return
     }
-    if (!stderrTail.includes('No such file or directory')) return
+    if (!saysMissing(stderrTail)) return
     const wasMade = isMade
     const made = await foreign.duringOwn(() => runFirewallTool(tool, MAKE))
     isMade = made.exitCode === 0

@@ -256,6 +256,7 @@ class PcapCapture implements LiveCapture {
       this.#session.stats()
       return false
     } catch (error) {
+      // eslint-disable-next-line no-restricted-syntax -- an error of the package pcap, which has no code
       return (error as Error).message.includes('already closed')
     }
   }

@@ -4,8 +4,6 @@ import { loadPcap, openPcapCapture } from './live-capture.js'
 import { isNflogDevice, type LiveCapture, type LiveCaptureRequest } from './live-capture-source.js'
 import { openTcpdumpCapture } from './live-capture-tcpdump.js'
 
-// libpcap and tcpdump give a text and no code: these patterns and `CaptureOpenError` are the only place that reads it.
-
 /** The kernel also reports "not permitted" for a group that another process uses. */
 const GROUP_TAKEN = /group index/i
 const DENIAL = /not permitted|permission/i
@@ -50,6 +48,7 @@ export async function openLiveCapture(
   }
 }
 
+/* eslint-disable no-restricted-syntax -- libpcap and tcpdump give a text and no code: here it is read, and nowhere else */
 /** Why a packet log did not open, with what its text tells about the reason. */
 export class CaptureOpenError extends AppError {
   /** The last part of the text where that is a sentence of its own, as those of strerror(3) are. */
@@ -83,3 +82,4 @@ function hintFor(reason: string, device: string): string | undefined {
   }
   return undefined
 }
+/* eslint-enable no-restricted-syntax */

@@ -83,14 +83,12 @@ export function optionValue(words: readonly string[], letter: string): string | 
   return value
 }
 
-/** True for output that says that only root may see this: the programs give no code for it. */
+/** True for output that says that only root may see this. */
 export function isDenied(output: CommandOutput): boolean {
   if (output.kind === 'failed') return output.errno === 'EACCES' || output.errno === 'EPERM'
-  return (
-    output.kind === 'ended' &&
-    output.status !== 0 &&
-    /permission denied|not permitted|must be root|superuser/i.test(output.stderr)
-  )
+  if (output.kind !== 'ended' || output.status === 0) return false
+  // eslint-disable-next-line no-restricted-syntax -- pfctl, nft and the others have no status of its own for this
+  return /permission denied|not permitted|must be root|superuser/i.test(output.stderr)
 }
 
 /** Why a probe gave no result, for people. */

@@ -4,6 +4,7 @@
  * complete list.
  */
 import type { Firewall, TableSpec } from '../../firewall/backend.js'
+import { replaceReason } from '../../firewall/replace-failure.js'
 import { formatCidrs } from '../../ip/cidr-text.js'
 import { setOfCidrs } from '../../ip/special-use.js'
 import type { Clock } from '../../platform/clock.js'
@@ -111,7 +112,7 @@ export class PoolNetworks {
       this.counters.replacements += 1
     } catch (error) {
       this.counters.failures += 1
-      const reason = reasonOf(error).replace(`cannot replace table ${POOL_TABLE.name}: `, '')
+      const reason = replaceReason(error, POOL_TABLE.name)
       this.#logger.log('err', `${reason}, table ${POOL_TABLE.name} is unchanged until the next scan`, {
         event: 'table-failed',
         table: POOL_TABLE.name,

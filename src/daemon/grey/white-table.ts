@@ -8,10 +8,10 @@
  * table is replaced. Writing never takes more than a fifth of the time.
  */
 import type { Firewall, TableContent, TableSpec } from '../../firewall/backend.js'
+import { replaceReason } from '../../firewall/replace-failure.js'
 import { hostLines } from '../../ip/host-lines.js'
 import { EMPTY_SET, type IpRangeSet, isEmptySet, subtractSet, unionOf } from '../../ip/ip-range-set.js'
 import type { Clock } from '../../platform/clock.js'
-import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { runInSlices } from '../run-in-slices.js'
 import { HostGatherer } from './host-gatherer.js'
@@ -263,8 +263,7 @@ export class WhiteTable {
 
   #noteFailure(error: unknown): void {
     this.counters.failures += 1
-    // The line begins as the original's: `/sbin/pfctl returned status 1`.
-    const reason = reasonOf(error).replace(`cannot replace table ${WHITE_TABLE.name}: `, '')
+    const reason = replaceReason(error, WHITE_TABLE.name)
     this.#logger.log('err', `${reason}, table ${WHITE_TABLE.name} is unchanged until the next scan`, {
       event: 'table-failed',
       table: WHITE_TABLE.name,

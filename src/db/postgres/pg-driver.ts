@@ -67,6 +67,7 @@ export async function connectTo(
     } catch (error) {
       failure ??= error
       void client.end().catch(() => {})
+      // eslint-disable-next-line no-restricted-syntax -- an error of the package pg, which has no code
       if (!(error instanceof Error) || !error.message.includes('does not support SSL')) break
     }
   }

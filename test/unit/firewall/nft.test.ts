@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { NftFirewall } from '../../../src/firewall/nft.js'
+import { AppError } from '../../../src/platform/app-error.js'
 import { type RecordedCall, type ScriptedEnd, scriptedRunner } from '../../support/scripted-runner.js'
 import { contentOf } from '../../support/table-content.js'
 
@@ -108,6 +109,17 @@ describe('what helps', () => {
       message: expect.stringMatching(/^cannot change set spamd .*died on signal 9 \(SIGKILL\)$/) as string,
       hint: MEMORY,
     })
+  })
+
+  test.each([
+    ['ENOMEM', MEMORY],
+    ['EPERM', 'nft needs root or CAP_NET_ADMIN'],
+    ['EAGAIN', undefined],
+  ])('against an nft that cannot be started: %s', async (errno, hint) => {
+    const { firewall } = nft(() => {
+      throw new AppError('ERR_PROCESS_START', 'cannot run /usr/sbin/nft', { errno })
+    })
+    await expect(firewall.replaceTable(NETWORKS, contentOf([]))).rejects.toMatchObject({ hint })
   })
 
   test('a hint of the failure itself is kept', async () => {
