@@ -1,6 +1,6 @@
 /** The history of a database of schema 2 that has a row of the table for each change, brought into the form of history.ts. */
 import { CHANGE_RULES } from '../domain/change.js'
-import { UNDOABLE_RULES } from '../domain/history.js'
+import { isByHand } from '../domain/history.js'
 import { KINDS } from './history-rows.js'
 import type { SqliteDatabase } from './sqlite-driver.js'
 
@@ -36,9 +36,9 @@ export function chunkHistory(database: SqliteDatabase, createTable: string): voi
   for (let after = 0; ; ) {
     const rows = slice.all(after) as RowBefore[]
     for (const [seq, event, at, rule, actor, kind, key, before, behind] of rows) {
-      const isByHand = UNDOABLE_RULES.includes(CHANGE_RULES[rule] ?? 'merge')
       const row = [kind, rule, actor, fieldsOf(before), fieldsOf(behind), ...partsOf(kind, key)]
-      insert.run(seq, seq, event, at, Number(isByHand), JSON.stringify([row]))
+      const byHand = Number(isByHand(CHANGE_RULES[rule] ?? 'merge'))
+      insert.run(seq, seq, event, at, byHand, JSON.stringify([row]))
       after = seq
     }
     if (rows.length === 0) break

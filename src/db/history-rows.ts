@@ -1,16 +1,9 @@
-/** How rows of the history are written and read, in any database; history.ts defines what is kept. */
+/** How rows of the history are written and read, in any database; domain/history.ts says what is kept. */
 
-import { ALLOW_DECISIONS, type AllowDecision, reverseAllowEdit } from '../domain/allow.js'
-import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
+import { ALLOW_DECISIONS, type AllowDecision } from '../domain/allow.js'
+import { CHANGE_RULES, type Change, type ChangeKey } from '../domain/change.js'
 import type { Entry } from '../domain/entry.js'
-import {
-  DEFAULT_HISTORY,
-  HISTORY_MODES,
-  type HistoryRow,
-  type HistorySettings,
-  type UndoStep,
-} from '../domain/history.js'
-import { isPoolTuple } from '../domain/pool-key.js'
+import { DEFAULT_HISTORY, HISTORY_MODES, type HistoryRow, type HistorySettings } from '../domain/history.js'
 import type { Release } from '../domain/release.js'
 
 /** Kinds of keys, stored by position: append, never reorder. */
@@ -39,74 +32,6 @@ export type Row = [
   string | null,
   string | null,
 ]
-
-/** What one event did. */
-export interface EventSteps {
-  steps: UndoStep[]
-  /** False when it was too large to be kept entry by entry. */
-  isWhole: boolean
-  /** undefined: there is no such event. */
-  rule: ChangeRule | undefined
-  /** What it did and the commands that reverse it, where another command than undo does. */
-  reversal?: { what: string; commands: readonly string[] } | undefined
-}
-
-/** What an event did to each key, in order, from its rows; `summary` rows are left out and told by `isWhole`. */
-export function stepsOfRows(rows: readonly HistoryRow[]): EventSteps {
-  const steps = new Map<string, UndoStep>()
-  for (const { key, before, after } of rows) {
-    // Events of releases cannot be undone; releases are cancelled instead.
-    if (key === undefined || key.kind === 'release') continue
-    if (before?.kind === 'RELEASE' || after?.kind === 'RELEASE') continue
-    const text = encodeKey(key)
-    const known = steps.get(text)
-    if (known === undefined) steps.set(text, { key, before, after })
-    else known.after = after
-  }
-  return {
-    steps: [...steps.values()],
-    isWhole: rows.every(({ key }) => key !== undefined),
-    rule: rows[0]?.rule,
-    reversal: reversalOf(rows),
-  }
-}
-
-function reversalOf(rows: readonly HistoryRow[]): EventSteps['reversal'] {
-  const [first] = rows
-  if (first?.rule === 'allow') {
-    const commands = rows.map(({ decision }) => reverseAllowEdit(decision))
-    return { what: `an exception (${first.summary})`, commands }
-  }
-  const ended = rows.flatMap(({ rule, key, before, after }) =>
-    rule === 'release' && key?.kind === 'release'
-      ? [{ id: key.id, isNew: before === undefined && after !== undefined }]
-      : [],
-  )
-  const [release] = ended
-  if (release === undefined) return undefined
-  const command = release.isNew
-    ? `spamdctl release cancel ${release.id}`
-    : 'spamdctl release, with the same terms'
-  return { what: `a release (${release.id})`, commands: [command] }
-}
-
-/** True for a change that is kept in the history; see the head of history.ts. */
-export function isKept({ key, before, after, cause }: Change, { mode }: HistorySettings): boolean {
-  // The key of a pool counts what its own tuples already show.
-  if (key.kind === 'tuple' && isPoolTuple(key)) return false
-  if (key.kind !== 'host' && key.kind !== 'pool' && mode === 'hosts') return false
-  const isRepeat = before.entry !== undefined && before.entry.kind === after.entry?.kind
-  // How often one was used shows in the addresses that became WHITE.
-  if (key.kind === 'release') return cause.rule === 'release' && endOf(before) !== endOf(after)
-  if (cause.rule === 'attempt' || cause.rule === 'sighting') return !isRepeat
-  if (key.kind === 'tuple')
-    return cause.rule !== 'expiry' && cause.rule !== 'limit' && cause.rule !== 'block-list'
-  return true
-}
-
-function endOf({ entry }: Change['before']): number | undefined {
-  return entry?.kind === 'RELEASE' ? entry.expire : undefined
-}
 
 /** A key as rows of the history hold it. Stored, so it does not follow `keyText` of domain/change.ts, which is not. */
 export function encodeKey(key: ChangeKey): string {

@@ -1,7 +1,5 @@
 /**
- * The history for people, written in the transaction of the change. Repetitions (a retried tuple, a WHITE
- * host seen again) leave no row, and neither does a tuple that expires or is evicted: the hourly counters
- * have these. Nor does a tuple that a block list took: its client is refused anyway.
+ * The history for people, written in the transaction of the change; domain/history.ts says what is kept.
  *
  * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for
  * each change would cost as much as the change itself. Additions that are alike are one element of it. Row 0
@@ -10,28 +8,28 @@
  * million rows are read through in a fifth of a second.
  */
 import type { AlikeAdditions } from '../domain/alike-additions.js'
-import { isDecided } from '../domain/allow.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import {
   DEFAULT_HISTORY,
+  type EventSteps,
   type HistoryRow,
   type HistorySettings,
   type HistorySummary,
-  UNDOABLE_RULES,
+  isByHand,
+  isKept,
+  isUndoable,
+  stepsOfRows,
 } from '../domain/history.js'
 import type { Connection } from './connection.js'
 import {
   decisionFields,
   decisionOf,
   type EntryFields,
-  type EventSteps,
   entryOf,
   fieldsOf,
-  isKept,
   KINDS,
   parseSettings,
   SUMMARY,
-  stepsOfRows,
 } from './history-rows.js'
 
 const STATE = 'SELECT (SELECT rows FROM history WHERE last = 0), (SELECT max(last) FROM history)'
@@ -108,7 +106,7 @@ export class History {
     const alike = JSON.stringify([kind, rule, actor, before, after]).slice(0, -1)
     const event = this.#eventFor(first.cause.rule, newest + 1)
     const at = { first: newest + 1, event, sec: Math.floor(changedSec) }
-    this.#putChunk(at, ips.length, isByHand(first), `[${alike},${ipsJson}]]`)
+    this.#putChunk(at, ips.length, isByHand(first.cause.rule), `[${alike},${ipsJson}]]`)
     this.#appendedCount += ips.length
     this.#trim(settings, newest + ips.length, changedSec)
   }
@@ -124,9 +122,6 @@ export class History {
     const rows = summaries.slice(0, CHUNK_ROWS).map(({ text, decision }): ChunkRow => {
       return [SUMMARY, code, actor ?? null, null, decisionFields(decision), text]
     })
-    const byHand = Number(
-      UNDOABLE_RULES.includes(rule) || summaries.some(({ decision }) => isDecided(decision)),
-    )
     this.#connection
       .prepare(APPEND)
       .run(
@@ -134,7 +129,7 @@ export class History {
         newest + 1,
         this.#eventFor(rule, newest + 1),
         Math.floor(at),
-        byHand,
+        Number(isByHand(rule, summaries)),
         JSON.stringify(rows),
       )
   }
@@ -196,7 +191,12 @@ export class History {
 
   #appendChunk(changes: readonly Change[], at: ChunkPlace, { mode }: HistorySettings): void {
     const rows = changes.map((change) => rowOf(change, mode))
-    this.#putChunk(at, changes.length, changes.some(isByHand), JSON.stringify(rows))
+    this.#putChunk(
+      at,
+      changes.length,
+      changes.some(({ cause }) => isByHand(cause.rule)),
+      JSON.stringify(rows),
+    )
   }
 
   #putChunk({ first, event, sec }: ChunkPlace, count: number, byHand: boolean, rows: string): void {
@@ -204,7 +204,7 @@ export class History {
   }
 
   #eventFor(rule: ChangeRule, seq: number): number {
-    if (!UNDOABLE_RULES.includes(rule)) return seq
+    if (!isUndoable(rule)) return seq
     this.#commandEvent ??= seq
     return this.#commandEvent
   }
@@ -240,10 +240,6 @@ interface ChunkPlace {
   first: number
   event: number
   sec: number
-}
-
-function isByHand({ cause }: Change): boolean {
-  return UNDOABLE_RULES.includes(cause.rule)
 }
 
 function rowOf({ key, before, after, cause }: Change, mode: HistorySettings['mode']): Exclude<ChunkRow, 0> {

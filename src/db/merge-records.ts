@@ -11,6 +11,7 @@ import {
 } from '../domain/decide-merge.js'
 import { Draft, emptySelection } from '../domain/draft.js'
 import type { EntryKey, Tuple } from '../domain/entry.js'
+import { type MarkLives, oldMarkSec } from '../domain/old-marks.js'
 import { HybridClock } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
 import type { RecordSlice, ScanCursor } from './store.js'
@@ -159,12 +160,11 @@ export function dropOldMarks(
   options: {
     after: ScanCursor | undefined
     limit: number
-    keepSec: number
-    keepTupleSec: number
+    lives: MarkLives
     now: number
   },
 ): { droppedCount: number; next: ScanCursor | undefined } {
-  const { after, limit, keepSec, keepTupleSec, now } = options
+  const { after, limit, lives, now } = options
   const { removed, journal } = transactions
   const { rows, old } = connection.read('dropOldMarks', () => {
     const found = removed.slice(after === undefined ? '' : parseCursor(after).key, limit)
@@ -174,8 +174,7 @@ export function dropOldMarks(
         const { kind } = removedKeyOf(key)
         const stamp =
           kind === 'host' ? decodeHostMarks(marks, journal.nodes)?.reset : decodeStamp(marks, journal.nodes)
-        const kept = kind === 'tuple' || kind === 'pool' ? keepTupleSec : keepSec
-        return stamp === undefined || stamp.time / 1000 + kept <= now
+        return stamp === undefined || stamp.time / 1000 <= oldMarkSec(kind, lives, now)
       }),
     }
   })

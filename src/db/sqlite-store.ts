@@ -4,6 +4,7 @@ import type { MergeOutcome, MergeRecord } from '../domain/decide-merge.js'
 import type { Entry } from '../domain/entry.js'
 import type { HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { HourlyCount } from '../domain/hourly-counts.js'
+import type { MarkLives } from '../domain/old-marks.js'
 import { editInParts } from './edit-in-parts.js'
 import { loadOnce } from './load-once.js'
 import { SqliteReads } from './sqlite-reads.js'
@@ -199,11 +200,11 @@ export class SqliteStore extends SqliteReads implements Store {
   async dropOldMarks(
     after: ScanCursor | undefined,
     limit: number,
-    options: { keepSec: number; keepTupleSec: number },
+    lives: MarkLives,
     now: number,
   ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
     const { dropOldMarks } = await import('./merge-records.js')
-    return dropOldMarks(this.connection, this.transactions, { after, limit, now, ...options })
+    return dropOldMarks(this.connection, this.transactions, { after, limit, lives, now })
   }
 
   async addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void> {

@@ -17,6 +17,7 @@ import type { Draft, Selection } from '../domain/draft.js'
 import type { Entry, EntryKey, EntryKind } from '../domain/entry.js'
 import type { HistoryRow, HistorySettings, UndoOutcome } from '../domain/history.js'
 import type { HourlyCount } from '../domain/hourly-counts.js'
+import type { MarkLives } from '../domain/old-marks.js'
 import type { EntryQuery } from '../domain/query.js'
 import type { Release } from '../domain/release.js'
 import type {
@@ -298,12 +299,12 @@ export interface Store {
   stampsAhead(follow: 'stay' | 'follow', now: number): Promise<number>
   /**
    * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older
-   * than: of addresses and spamtraps after `keepSec`, of tuples after `keepTupleSec`. Returns where to go on.
+   * than (domain/old-marks.ts). Returns where to go on.
    */
   dropOldMarks(
     after: ScanCursor | undefined,
     limit: number,
-    options: { keepSec: number; keepTupleSec: number },
+    lives: MarkLives,
     now: number,
   ): Promise<{ droppedCount: number; next: ScanCursor | undefined }>
   /** Rows of the history behind `after`, oldest first; with `ip` those of one address and its tuples. */

@@ -1,9 +1,15 @@
 import { Draft } from '../domain/draft.js'
-import { decideUndo, selectUndo, UNDOABLE_RULES, type UndoOutcome } from '../domain/history.js'
+import {
+  decideUndo,
+  NOTHING_TO_UNDO,
+  refuseUndo,
+  selectUndo,
+  type UndoOutcome,
+  type UndoRefusal,
+} from '../domain/history.js'
 import { HybridClock } from '../domain/stamp.js'
 import { AppError } from '../platform/app-error.js'
 import type { Connection } from './connection.js'
-import type { EventSteps } from './history-rows.js'
 import type { Transactions } from './transactions.js'
 
 /** See `Store.undo`. */
@@ -16,11 +22,10 @@ export function undoEvent(
 ): UndoOutcome & { event: number } {
   const { event, steps } = connection.read('undo', () => {
     const found = wanted === 'last' ? transactions.history.lastUndoable() : wanted
-    if (found === undefined) {
-      throw nothingToUndo()
-    }
+    if (found === undefined) throw undoError(NOTHING_TO_UNDO)
     const known = transactions.history.stepsOf(found)
-    refuseEvent(found, known)
+    const refusal = refuseUndo(found, known)
+    if (refusal !== undefined) throw undoError(refusal)
     return { event: found, steps: known.steps }
   })
   const selection = selectUndo(steps)
@@ -35,38 +40,7 @@ export function undoEvent(
   return { event, ...outcomes }
 }
 
-/** Throws for an event that does not exist or cannot be undone. */
-export function refuseEvent(event: number, { rule, isWhole, reversal }: Omit<EventSteps, 'steps'>): void {
-  if (rule === undefined) throw eventError(`no such event: ${event}`)
-  if (reversal !== undefined) {
-    const [command = '', ...others] = reversal.commands
-    const more = others.length === 0 ? '' : `, and ${others.length} more like it`
-    throw eventError(
-      `event ${event} is ${reversal.what}: undo does not take it back`,
-      `use ${command}${more}; to undo an earlier change, give its number (spamdctl log)`,
-    )
-  }
-  if (!UNDOABLE_RULES.includes(rule)) {
-    throw eventError(
-      `event ${event} was made by a daemon (${rule}): only manual changes and imports can be undone`,
-    )
-  }
-  if (!isWhole) {
-    throw eventError(
-      `event ${event} was too large to be kept entry by entry`,
-      'restore a file made by "spamdctl backup"',
-    )
-  }
-}
-
-/** The history has no event that can be undone. */
-export function nothingToUndo(): AppError {
-  return eventError('nothing to undo: the history has no manual change or import')
-}
-
-function eventError(
-  message: string,
-  hint = 'list what can be undone with "spamdctl log --cause manual,import,undo"',
-): AppError {
+/** The error that says why an event is not undone. */
+export function undoError({ message, hint }: UndoRefusal): AppError {
   return new AppError('ERR_HISTORY_EVENT', message, { hint })
 }

@@ -1,8 +1,9 @@
 /** What a scan finds due among the entries of one slice. Source: greyscanner of spamd's grey.c. */
 import type { Entry, GreyEntry, HostEntry, PoolEntry, Tuple } from './entry.js'
+import { isExpired } from './greylist-rules.js'
+import { isPinned } from './host-state.js'
 import { namesNoAddress } from './pool-key.js'
 import type { ScanChanges } from './requests.js'
-import { EXPIRE_NEVER } from './times.js'
 
 /** The time of a scan, in seconds since the Epoch. */
 export interface ScanTime {
@@ -62,7 +63,7 @@ function decideTuple(
   { changes, heldTuples }: ScanDecisions,
 ): void {
   const { ip, helo, from, to } = entry
-  if (entry.expire <= time.nowSec) {
+  if (isExpired(entry, time.nowSec)) {
     if (time.mayExpire) changes.expired.push({ kind: 'tuple', ip, helo, from, to })
   } else if (entry.pass <= time.nowSec && !namesNoAddress(ip)) {
     if (isListed(ip)) changes.blockedTuples.push({ ip, helo, from, to })
@@ -72,7 +73,7 @@ function decideTuple(
 }
 
 function decidePool(entry: PoolEntry, time: ScanTime, { changes, pools }: ScanDecisions): void {
-  if (entry.expire <= time.nowSec && time.mayExpire) changes.expired.push({ kind: 'pool', ip: entry.ip })
+  if (isExpired(entry, time.nowSec) && time.mayExpire) changes.expired.push({ kind: 'pool', ip: entry.ip })
   else pools.push(entry)
 }
 
@@ -82,12 +83,11 @@ function decideHost(
   isListed: (ip: string) => boolean,
   { changes, white, trapped }: ScanDecisions,
 ): void {
-  const isPinned = entry.expire === EXPIRE_NEVER
-  if (!isPinned && entry.expire <= time.nowSec && time.mayExpire) {
+  if (isExpired(entry, time.nowSec) && time.mayExpire) {
     changes.expired.push({ kind: 'host', ip: entry.ip })
   } else if (entry.kind === 'TRAPPED') trapped.push(entry.ip)
   else if (entry.pass <= time.passedSec) {
-    if (!isPinned && isListed(entry.ip)) changes.blocked.push(entry.ip)
+    if (!isPinned(entry) && isListed(entry.ip)) changes.blocked.push(entry.ip)
     else white.push(entry.ip)
   }
 }

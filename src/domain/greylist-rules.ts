@@ -3,7 +3,7 @@
  * lifetimes seconds. Source: greyupdate and greyscan of spamd's grey.c, with the corrections of
  * greylisting.md sections 4 and 6.
  */
-import type { EntryTimes } from './entry.js'
+import type { Entry, EntryTimes } from './entry.js'
 import { isPinned, isTrapped, laterExpire, TRAPPED_PCOUNT } from './host-state.js'
 
 /** Clocks of gateways that share tuples may differ by this much. */
@@ -36,6 +36,20 @@ export function hasPassed(tuple: EntryTimes, now: number): boolean {
 /** True when the scan removes an entry; `EXPIRE_NEVER` pins an address but means "at once" for a tuple. */
 export function isHostExpired(host: EntryTimes, now: number): boolean {
   return !isPinned(host) && host.expire <= now
+}
+
+/** True when the scan removes an entry of any kind; a spamtrap stays. */
+export function isExpired(entry: Entry, now: number): boolean {
+  switch (entry.kind) {
+    case 'SPAMTRAP':
+      return false
+    case 'WHITE':
+    case 'TRAPPED':
+      return isHostExpired(entry, now)
+    case 'GREY':
+    case 'POOL':
+      return entry.expire <= now
+  }
 }
 
 /** The WHITE record that a passed tuple becomes; the tuple is removed, so that deleting WHITE lasts. */

@@ -15,7 +15,7 @@ import { escapeControl } from '../../codec/escape.js'
 import type { ClockReading, ScanCursor, ScanScope } from '../../db/store.js'
 import { decideSlice, type ScanDecisions } from '../../domain/decide-slice.js'
 import type { PoolEntry } from '../../domain/entry.js'
-import { GREY_EXPIRE_SEC, KEEP_RESET_SEC } from '../../domain/times.js'
+import { markLives } from '../../domain/old-marks.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import { freeMemory } from '../../platform/free-memory.js'
@@ -324,10 +324,8 @@ export class Scanner {
    */
   async #dropMarks(nowSec: number): Promise<void> {
     const { policy, keeper } = this.#options
-    const keepSec = Math.max(KEEP_RESET_SEC, policy.whiteExpireSec, policy.trapExpireSec)
-    const options = { keepSec, keepTupleSec: Math.max(GREY_EXPIRE_SEC, policy.greyExpireSec) }
     const { next } = await keeper.use((store) =>
-      store.dropOldMarks(this.#marksAfter, MARKS_SLICE, options, nowSec),
+      store.dropOldMarks(this.#marksAfter, MARKS_SLICE, markLives(policy), nowSec),
     )
     this.#marksAfter = next
   }

@@ -13,6 +13,7 @@ import { countText } from '../../codec/count-text.js'
 import type { JournalSlice, MergePolicy, ScanSlice, Store } from '../../db/store.js'
 import type { EntryKey } from '../../domain/entry.js'
 import { keyOf } from '../../domain/entry-key.js'
+import { isExpired } from '../../domain/greylist-rules.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { AppError } from '../../platform/app-error.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -353,7 +354,7 @@ export class GatewayStore {
     } while (cursor !== undefined)
     do {
       const slice = await local.readScanSlice(cursor, SLICE, { dueAt: nowSec() })
-      const expired = slice.entries.filter(isOver(nowSec())).map(keyOf)
+      const expired = slice.entries.filter((entry) => isExpired(entry, nowSec())).map(keyOf)
       // Nothing ends while the gateway is alone.
       if (!this.#isFollowing) return
       if (expired.length > 0) {
@@ -393,10 +394,4 @@ function invoke(store: Store, name: DaemonStoreCall, parameters: readonly unknow
 
 function isAway(error: unknown): boolean {
   return error instanceof AppError && AWAY_CODES.has(error.code)
-}
-
-type ScanEntry = ScanSlice['entries'][number]
-
-function isOver(nowSec: number): (entry: ScanEntry) => boolean {
-  return (entry) => entry.kind !== 'SPAMTRAP' && entry.expire !== EXPIRE_NEVER && entry.expire <= nowSec
 }

@@ -1,25 +1,26 @@
-/** The history for people on a server, partitioned by day; see the head of history.ts for what it keeps. */
+/** The history for people on a server, partitioned by day; domain/history.ts says what it keeps. */
 import { CHANGE_RULES, type ChangeRule } from '../../domain/change.js'
 import type { Draft } from '../../domain/draft.js'
 import {
   DEFAULT_HISTORY,
+  type EventSteps,
   type HistoryRow,
   type HistorySettings,
   type HistorySummary,
+  isKept,
+  isUndoable,
+  stepsOfRows,
   UNDOABLE_RULES,
 } from '../../domain/history.js'
 import {
   decisionFields,
   decodeRow,
-  type EventSteps,
   encodeFields,
   encodeKey,
   type Row as HistoryColumns,
-  isKept,
   KINDS,
   parseSettings,
   SUMMARY,
-  stepsOfRows,
 } from '../history-rows.js'
 import type { PgLink, Statements } from './pg-link.js'
 import { columnsOf } from './pg-rows.js'
@@ -218,7 +219,7 @@ export class PgHistory {
   }
 
   async #eventFor(rule: ChangeRule, statements: Statements): Promise<number | null> {
-    if (!UNDOABLE_RULES.includes(rule)) return null
+    if (!isUndoable(rule)) return null
     this.#commandEvent ??= await newEvent(statements)
     return this.#commandEvent
   }

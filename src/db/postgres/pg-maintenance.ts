@@ -1,7 +1,13 @@
 /** What administrators ask for now and then: undo, and a check of what the server counts. */
-import { decideUndo, selectUndo, type UndoOutcome } from '../../domain/history.js'
+import {
+  decideUndo,
+  NOTHING_TO_UNDO,
+  refuseUndo,
+  selectUndo,
+  type UndoOutcome,
+} from '../../domain/history.js'
 import type { CheckReport } from '../store.js'
-import { nothingToUndo, refuseEvent } from '../undo.js'
+import { undoError } from '../undo.js'
 import type { PgHistory } from './pg-history.js'
 import type { PgLink } from './pg-link.js'
 import { countOnServer } from './pg-listing.js'
@@ -44,9 +50,10 @@ export async function undoOnServer(
   const { link } = transactions
   const { event, steps } = await link.read('undo', async (statements) => {
     const found = wanted === 'last' ? await history.lastUndoable(statements) : wanted
-    if (found === undefined) throw nothingToUndo()
+    if (found === undefined) throw undoError(NOTHING_TO_UNDO)
     const known = await history.stepsOf(found, statements)
-    refuseEvent(found, known)
+    const refusal = refuseUndo(found, known)
+    if (refusal !== undefined) throw undoError(refusal)
     return { event: found, steps: known.steps }
   })
   const selection = selectUndo(steps)

@@ -10,6 +10,7 @@ import {
   recordOfTuple,
 } from '../../domain/decide-merge.js'
 import { Draft, emptySelection } from '../../domain/draft.js'
+import { type MarkLives, oldMarkSec } from '../../domain/old-marks.js'
 import type { RecordSlice, ScanCursor } from '../store.js'
 import type { Row } from './pg-link.js'
 import { readReleases } from './pg-releases.js'
@@ -116,26 +117,27 @@ function recordOfRow(part: Part, row: Row, node: number): MergeRecord | undefine
   }
 }
 
-const DROP_OLD_MARKS = [
-  "DELETE FROM spamd.hosts WHERE (ip, net) IN (SELECT ip, net FROM spamd.hosts WHERE kind = '-' AND reset_at <= $1 LIMIT $2)",
-  'DELETE FROM spamd.spamtraps WHERE address IN (SELECT address FROM spamd.spamtraps WHERE is_removed AND stamp_at <= $1 LIMIT $2)',
-  `DELETE FROM spamd.tuples WHERE (ip, digest, net) IN
+const DROP_OLD_MARKS = {
+  host: "DELETE FROM spamd.hosts WHERE (ip, net) IN (SELECT ip, net FROM spamd.hosts WHERE kind = '-' AND reset_at <= $1 LIMIT $2)",
+  spamtrap:
+    'DELETE FROM spamd.spamtraps WHERE address IN (SELECT address FROM spamd.spamtraps WHERE is_removed AND stamp_at <= $1 LIMIT $2)',
+  tuple: `DELETE FROM spamd.tuples WHERE (ip, digest, net) IN
     (SELECT ip, digest, net FROM spamd.tuples WHERE is_removed AND epoch_at <= $1 LIMIT $2)`,
-  'DELETE FROM spamd.pools WHERE network IN (SELECT network FROM spamd.pools WHERE is_removed AND reset_at <= $1 LIMIT $2)',
-] as const
+  pool: 'DELETE FROM spamd.pools WHERE network IN (SELECT network FROM spamd.pools WHERE is_removed AND reset_at <= $1 LIMIT $2)',
+} as const
 
 /** See `Store.dropOldMarks`; what is due is found by index, so that the cursor only says that there may be more. */
 export async function dropOldMarks(
   transactions: PgTransactions,
   limit: number,
-  { keepSec, keepTupleSec }: { keepSec: number; keepTupleSec: number },
+  lives: MarkLives,
   now: number,
 ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
   return transactions.link.write('dropOldMarks', async (statements, _commit, { skewSec }) => {
     let droppedCount = 0
-    for (const [index, sql] of DROP_OLD_MARKS.entries()) {
-      const before = now + skewSec - (index >= 2 ? keepTupleSec : keepSec)
-      const counting = `WITH gone AS (${sql} RETURNING 1) SELECT count(*) FROM gone`
+    for (const kind of ['host', 'spamtrap', 'tuple', 'pool'] as const) {
+      const before = oldMarkSec(kind, lives, now + skewSec)
+      const counting = `WITH gone AS (${DROP_OLD_MARKS[kind]} RETURNING 1) SELECT count(*) FROM gone`
       const [row] = await statements.rows(counting, [before * 1000 * 2048, limit])
       droppedCount += row![0] as number
     }

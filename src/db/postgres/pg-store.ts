@@ -21,6 +21,7 @@ import type { Draft, Selection } from '../../domain/draft.js'
 import type { Entry } from '../../domain/entry.js'
 import type { HistorySettings, UndoOutcome } from '../../domain/history.js'
 import type { HourlyCount } from '../../domain/hourly-counts.js'
+import type { MarkLives } from '../../domain/old-marks.js'
 import { AppError } from '../../platform/app-error.js'
 import type {
   AttemptFinding,
@@ -244,10 +245,10 @@ export class PgStore extends PgReads implements Store {
   dropOldMarks(
     _after: ScanCursor | undefined,
     limit: number,
-    options: { keepSec: number; keepTupleSec: number },
+    lives: MarkLives,
     now: number,
   ): Promise<{ droppedCount: number; next: ScanCursor | undefined }> {
-    return dropOldMarks(this.transactions, limit, options, now)
+    return dropOldMarks(this.transactions, limit, lives, now)
   }
 
   addCounts(counts: readonly Omit<HourlyCount, 'hour'>[], now: number): Promise<void> {

@@ -1,14 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { EntryTimes } from '../../../src/domain/entry.js'
+import type { Entry, EntryTimes } from '../../../src/domain/entry.js'
 import {
   hasPassed,
+  isExpired,
   isHostExpired,
   newTuple,
   promoteTuple,
   repeatTuple,
   trapHost,
 } from '../../../src/domain/greylist-rules.js'
+import { EXPIRE_NEVER } from '../../../src/domain/times.js'
 
 const now = 1_700_000_000
 const policy = { passSec: 1500, trapExpireSec: 86_400 }
@@ -95,4 +97,16 @@ test('a pinned address never expires', () => {
   expect(isHostExpired(host, now - 1)).toBe(false)
   expect(isHostExpired(host, now)).toBe(true)
   expect(isHostExpired({ ...host, expire: 0 }, now)).toBe(false)
+})
+
+test.each<[Entry['kind'], number, boolean]>([
+  ['WHITE', now, true],
+  ['WHITE', now + 1, false],
+  ['TRAPPED', EXPIRE_NEVER, false],
+  ['WHITE', EXPIRE_NEVER, false],
+  ['GREY', EXPIRE_NEVER, true],
+  ['POOL', now, true],
+  ['SPAMTRAP', EXPIRE_NEVER, false],
+])('the scan removes %s with expire %i: %s', (kind, expire, isRemoved) => {
+  expect(isExpired({ kind, expire } as Entry, now)).toBe(isRemoved)
 })
