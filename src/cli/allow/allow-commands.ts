@@ -17,7 +17,7 @@ import { formatUtcTime } from '../../codec/utc-time.js'
 import { type AllowSource, allowStateOf, isAllowedNetwork, KEEP_NETWORKS_SEC } from '../../domain/allow.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
 import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 import { EXIT } from '../report-error.js'
 import { problemOfComment } from '../spamdb/spamdb-request.js'
 import { expireOf } from './allow-options.js'
@@ -37,7 +37,7 @@ export async function runAllowAdd(
   const name = parseAllowName(word)
   const comment = options.last('comment')
   const problem = comment === undefined ? undefined : problemOfComment(comment)
-  if (problem !== undefined) throw new AppError('ERR_USAGE', `--comment: ${problem}`)
+  if (problem !== undefined) throw new OptionProblem(`--comment: ${problem}`)
   const wanted = { name, expire: expireOf(options.last('expire'), parts.nowSec), comment }
   return tell(await addAllowed(wanted, parts, { isDryRun: options.has('dry-run') }), options, parts)
 }

@@ -1,7 +1,7 @@
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { EXPIRE_NEVER } from '../../domain/times.js'
-import { AppError } from '../../platform/app-error.js'
 import type { OptionSpec } from '../getopt.js'
+import { OptionProblem } from '../option-reader.js'
 
 const SHARED: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
@@ -42,15 +42,15 @@ export const ALLOW_SYNC_OPTIONS: readonly OptionSpec[] = [
   ...SHARED,
 ]
 
-/** Removal time of `--expire`; EXPIRE_NEVER without one. Throws `AppError` `ERR_USAGE`. */
+/** Removal time of `--expire`; EXPIRE_NEVER without one. Throws `OptionProblem`. */
 export function expireOf(text: string | undefined, nowSec: number): number {
   if (text === undefined || text === 'never') return EXPIRE_NEVER
   if (hasNoUnit(text)) {
-    throw new AppError('ERR_USAGE', `--expire: ${JSON.stringify(text)} has no unit`, {
+    throw new OptionProblem(`--expire: ${JSON.stringify(text)} has no unit`, {
       hint: hintForUnit(text),
     })
   }
   const seconds = parseDuration(text)
   if (seconds !== undefined && seconds > 0) return nowSec + seconds
-  throw new AppError('ERR_USAGE', `--expire: ${JSON.stringify(text)} is not a duration such as 90d, or never`)
+  throw new OptionProblem(`--expire: ${JSON.stringify(text)} is not a duration such as 90d, or never`)
 }

@@ -23,7 +23,7 @@ import { isPostgresLocation } from '../../platform/postgres-location.js'
 import { findUser, isRoot } from '../../platform/privileges.js'
 import { resolveDbPath, resolveSettings } from '../../platform/settings.js'
 import type { OptionSpec } from '../getopt.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 import { EXIT } from '../report-error.js'
 import type { SpamdbParts } from '../spamdb/spamdb-main.js'
 import { problemOfComment } from '../spamdb/spamdb-request.js'
@@ -180,8 +180,8 @@ function kindOf(text: string): EntryKind {
   return kind
 }
 
-function usageError(message: string, hint?: string): AppError {
-  return new AppError('ERR_USAGE', message, { hint })
+function usageError(message: string, hint?: string): OptionProblem {
+  return new OptionProblem(message, { hint })
 }
 
 /** Prints the database in a form that `runImport` can read; exit code 1 when damage hides a part of it. */
@@ -287,7 +287,7 @@ export async function runInitDb(options: OptionValues, parts: SpamdbParts): Prom
 function modeOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   if (!/^0?(600|640|644|660|664)$/.test(text)) {
-    throw new AppError('ERR_USAGE', `bad mode ${escapeControl(text)}`, {
+    throw new OptionProblem(`bad mode ${escapeControl(text)}`, {
       hint: 'one of 0600, 0640, 0644, 0660, 0664: the daemons write, others may read',
     })
   }

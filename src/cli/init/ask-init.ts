@@ -2,15 +2,14 @@
 import type { System } from '../../app/init/detect-system.js'
 import type { InitAnswers } from '../../app/init/init-types.js'
 import { STARTER_LISTS } from '../../app/init/run-init.js'
-import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 
 /** Asks one question; returns the trimmed answer, '' for none. */
 export type Ask = (question: string) => Promise<string>
 
 /**
  * The answers from flags, and from at most six questions where `ask` is given. Without it (no terminal, or
- * --yes) defaults are used; `ERR_USAGE` when there is none for the outside interface.
+ * --yes) defaults are used; throws `OptionProblem` when there is none for the outside interface.
  */
 export async function collectAnswers(
   options: OptionValues,
@@ -32,7 +31,7 @@ export async function collectAnswers(
   }
   const outside = await answer('outside', '1/6 outside interface', defaultInterface ?? '')
   if (outside === '') {
-    throw new AppError('ERR_USAGE', 'cannot tell which interface is the outside one', {
+    throw new OptionProblem('cannot tell which interface is the outside one', {
       hint: 'name it with --outside',
     })
   }
@@ -47,7 +46,7 @@ export async function collectAnswers(
     'greylist',
   )
   if (mode !== 'greylist' && mode !== 'blacklist') {
-    throw new AppError('ERR_USAGE', `mode: must be greylist or blacklist: ${mode}`)
+    throw new OptionProblem(`mode: must be greylist or blacklist: ${mode}`)
   }
   const lists = await answers('list', '4/6 block lists (spamdctl lists catalogue), or none', STARTER_LISTS)
   const peer = await answer('peer', '5/6 address of a second gateway, or none', 'none')

@@ -2,7 +2,7 @@
 import { detectSystem, SYSTEMS, type System } from '../../app/init/detect-system.js'
 import { prepareInit, runCommands, writeFiles } from '../../app/init/run-init.js'
 import { AppError } from '../../platform/app-error.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 import { type Ask, collectAnswers } from './ask-init.js'
 import { renderCommandEnd, renderPreparedInit } from './render-init.js'
 
@@ -47,8 +47,7 @@ export async function runInit(options: OptionValues, parts: InitParts): Promise<
 async function systemOf(name: string | undefined, root: string): Promise<System> {
   if (name !== undefined) {
     const known = SYSTEMS.find((system) => system === name)
-    if (known === undefined)
-      throw new AppError('ERR_USAGE', `os: must be one of ${SYSTEMS.join(', ')}: ${name}`)
+    if (known === undefined) throw new OptionProblem(`os: must be one of ${SYSTEMS.join(', ')}: ${name}`)
     return known
   }
   const found = await detectSystem(root)

@@ -1,8 +1,7 @@
 import { LOSING_ADDRESSES, LOSING_SINCE_SEC } from '../../app/losing/find-losing.js'
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
-import { AppError } from '../../platform/app-error.js'
 import type { OptionSpec } from '../getopt.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 
 /** Whether and where to send DNS queries about senders, in `losing` and `report`. */
 export const DNS_OPTIONS: readonly OptionSpec[] = [
@@ -31,17 +30,17 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
 
 const MAX_ADDRESSES = 999_999
 
-/** What to look for. Throws `AppError` `ERR_USAGE`. */
+/** What to look for. Throws `OptionProblem`. */
 export function losingQueryOf(options: OptionValues): { forSec: number; minAddresses: number } {
   const since = options.last('since')
   const forSec = since === undefined ? LOSING_SINCE_SEC : parseDuration(since)
   if (since !== undefined && hasNoUnit(since)) {
-    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} has no unit`, {
+    throw new OptionProblem(`--since: ${JSON.stringify(since)} has no unit`, {
       hint: hintForUnit(since),
     })
   }
   if (forSec === undefined || forSec === 0) {
-    throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(since)} is not a duration`, {
+    throw new OptionProblem(`--since: ${JSON.stringify(since)} is not a duration`, {
       hint: 'for example 12h or 3d',
     })
   }

@@ -6,7 +6,7 @@
 import { type SuiteStatus, wantedWhite } from '../../app/status.js'
 import { parseDuration } from '../../codec/duration.js'
 import { escapeControl } from '../../codec/escape.js'
-import { AppError } from '../../platform/app-error.js'
+import { OptionProblem } from '../option-reader.js'
 
 /** What can be measured, with its unit. */
 const METRICS = {
@@ -33,7 +33,7 @@ export type Thresholds = ReadonlyMap<Metric, Range>
 
 /**
  * Reads `NAME=RANGE[,NAME=RANGE]`, ranges as in the guidelines: `10` (0 to 10), `10:`, `~:10`, `10:20`,
- * `@10:20`; ages may have units (`2d`). Throws `AppError` `ERR_USAGE`.
+ * `@10:20`; ages may have units (`2d`). Throws `OptionProblem`.
  */
 export function parseThresholds(option: string, texts: readonly string[]): Map<Metric, Range> {
   const thresholds = new Map<Metric, Range>()
@@ -41,7 +41,7 @@ export function parseThresholds(option: string, texts: readonly string[]): Map<M
     const [, name = '', rangeText = ''] = /^([a-z-]+)=(.+)$/.exec(text) ?? []
     const range = Object.hasOwn(METRICS, name) ? parseRange(rangeText) : undefined
     if (range === undefined) {
-      throw new AppError('ERR_USAGE', `${option}: ${JSON.stringify(text)} is not NAME=RANGE`, {
+      throw new OptionProblem(`${option}: ${JSON.stringify(text)} is not NAME=RANGE`, {
         hint: `names are ${Object.keys(METRICS).join(', ')}; ranges are MAX, MIN:, MIN:MAX, such as list-age=2d or white=100:`,
       })
     }

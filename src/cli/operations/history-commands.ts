@@ -97,7 +97,7 @@ const MAX_ROWS = 9_999_999_999
 /** Digits beyond these are not exact. */
 const MAX_EVENT = 999_999_999_999_999
 
-/** Runs `log`; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
+/** Runs `log`; returns the exit code. Usage errors are thrown as `OptionProblem`. */
 export async function runLog(options: OptionValues, parts: HistoryParts): Promise<number> {
   if (options.has('history') || options.has('keep') || options.has('keep-rows'))
     return await changeSettings(options, parts)

@@ -10,9 +10,8 @@ import { computeAdvice, computeStats } from '../../app/stats.js'
 import { parseDuration } from '../../codec/duration.js'
 import { formatUtcTime } from '../../codec/utc-time.js'
 import { allowStateOf } from '../../domain/allow.js'
-import { AppError } from '../../platform/app-error.js'
 import type { OptionSpec } from '../getopt.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 import { PLACE_OPTIONS } from './operation-options.js'
 import { poolsJson, renderPoolAdvice } from './render-pool-advice.js'
 import { renderAdvice, renderStats } from './render-stats.js'
@@ -51,7 +50,7 @@ const HOUR_SEC = 3600
 /** Maximum number of mails from several addresses that are examined. */
 const MAX_POOL_MAILS = 20_000
 
-/** The text that `stats` prints. Usage errors are thrown as `ERR_USAGE`. */
+/** The text that `stats` prints. Usage errors are thrown as `OptionProblem`. */
 export async function runStats(options: OptionValues, parts: StatsParts): Promise<string> {
   const byDay = options.last('by') === 'day'
   const sinceSec = parts.nowSec - sinceSeconds(options.last('since'), byDay ? 30 * DAY_SEC : 2 * DAY_SEC)
@@ -85,12 +84,12 @@ export async function runAdvise(options: OptionValues, parts: StatsParts): Promi
   return renderAdvice(advice, parts.terminal) + renderPoolAdvice(pools, { ...parts, isCut })
 }
 
-/** Seconds of `--since`; usage errors are thrown as `ERR_USAGE`. */
+/** Seconds of `--since`; usage errors are thrown as `OptionProblem`. */
 export function sinceSeconds(text: string | undefined, usual: number): number {
   if (text === undefined) return usual
   const duration = parseDuration(text)
   if (duration !== undefined && duration > 0) return duration
-  throw new AppError('ERR_USAGE', `--since: ${JSON.stringify(text)} is not a duration`, {
+  throw new OptionProblem(`--since: ${JSON.stringify(text)} is not a duration`, {
     hint: 'for example 12h or 30d',
   })
 }

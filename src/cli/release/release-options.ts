@@ -1,7 +1,7 @@
 import { hasNoUnit, hintForUnit, parseDuration } from '../../codec/duration.js'
 import { MAX_RELEASE_SEC } from '../../domain/release.js'
-import { AppError } from '../../platform/app-error.js'
 import type { OptionSpec } from '../getopt.js'
+import { OptionProblem } from '../option-reader.js'
 
 const DB_OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
@@ -32,15 +32,15 @@ export const RELEASE_CANCEL_OPTIONS = DB_OPTIONS
 
 const DEFAULT_FOR_SEC = 3600
 
-/** Reads `--for`. Throws `AppError` `ERR_USAGE`. */
+/** Reads `--for`. Throws `OptionProblem`. */
 export function parseFor(text: string | undefined): number {
   if (text === undefined) return DEFAULT_FOR_SEC
   if (hasNoUnit(text)) {
-    throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} has no unit`, { hint: hintForUnit(text) })
+    throw new OptionProblem(`--for: ${JSON.stringify(text)} has no unit`, { hint: hintForUnit(text) })
   }
   const seconds = parseDuration(text)
   if (seconds !== undefined && seconds > 0 && seconds <= MAX_RELEASE_SEC) return seconds
-  throw new AppError('ERR_USAGE', `--for: ${JSON.stringify(text)} is not a duration of up to 7d`, {
+  throw new OptionProblem(`--for: ${JSON.stringify(text)} is not a duration of up to 7d`, {
     hint: 'for example 30m, 4h or 1d; for a lasting exception use spamdctl allow add',
   })
 }

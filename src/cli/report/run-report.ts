@@ -3,7 +3,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { LOSING_ADDRESSES } from '../../app/losing/find-losing.js'
 import { gatherReport, type ReportData } from '../../app/report/report-data.js'
 import { writeTrustedFile } from '../../app/write-trusted-file.js'
-import { AppError } from '../../platform/app-error.js'
 import type { Settings } from '../../platform/settings.js'
 import type { SystemProbe } from '../../platform/system-probe.js'
 import type { OptionSpec } from '../getopt.js'
@@ -11,7 +10,7 @@ import { adviseWithDns } from '../losing/advise-with-dns.js'
 import { DNS_OPTIONS } from '../losing/losing-options.js'
 import { PLACE_OPTIONS } from '../operations/operation-options.js'
 import { sinceSeconds } from '../operations/stats-commands.js'
-import type { OptionValues } from '../option-reader.js'
+import { OptionProblem, type OptionValues } from '../option-reader.js'
 import { EXIT, formatFailure } from '../report-error.js'
 import { renderReport } from './render-report.js'
 import { reportJson } from './report-json.js'
@@ -39,14 +38,14 @@ const DAY_SEC = 86_400
 const MIN_WATCH_SEC = 5
 const MAX_WATCH_SEC = 7 * DAY_SEC
 
-/** Runs it; returns the exit code. Usage errors are thrown as `ERR_USAGE`. */
+/** Runs it; returns the exit code. Usage errors are thrown as `OptionProblem`. */
 export async function runReport(options: OptionValues, parts: ReportParts): Promise<number> {
   const spanSec = sinceSeconds(options.last('since'), 30 * DAY_SEC)
   const named = options.last('output')
   const output = named === '-' ? undefined : named
   const isJson = options.has('json')
   if (named === undefined && !isJson) {
-    throw new AppError('ERR_USAGE', 'no file for the page', {
+    throw new OptionProblem('no file for the page', {
       hint: 'name one with --output FILE.html, or take --json',
     })
   }
@@ -56,7 +55,7 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
     `a number of seconds from ${MIN_WATCH_SEC} to ${MAX_WATCH_SEC}`,
   )
   if (watchSec !== undefined && output === undefined) {
-    throw new AppError('ERR_USAGE', '--watch needs --output FILE')
+    throw new OptionProblem('--watch needs --output FILE')
   }
   const make = async (): Promise<void> => {
     const data: ReportData = await gatherReport(parts.probe, parts.settings, {

@@ -5,8 +5,8 @@ import { openDryRun } from '../../app/database/dry-run.js'
 import type { Change } from '../../domain/change.js'
 import { CLASSIC_KINDS, ENTRY_KINDS } from '../../domain/entry.js'
 import type { EntryQuery } from '../../domain/query.js'
-import { AppError } from '../../platform/app-error.js'
 import type { Environment } from '../../platform/settings.js'
+import { OptionProblem } from '../option-reader.js'
 
 export interface FilterDeletion {
   query: EntryQuery
@@ -53,8 +53,7 @@ export async function deleteByFilter(
   }
   if (!isAgreed) {
     if (parts.ask === undefined) {
-      throw new AppError(
-        'ERR_USAGE',
+      throw new OptionProblem(
         `${shown} would be deleted, but there is no terminal to ask for confirmation on`,
         {
           hint: 'nothing was changed; use --yes to delete them, --dry-run to see them',
