@@ -93,7 +93,7 @@ async function benchSend(): Promise<void> {
   for (let index = 0; index < messageCount; index += 1) {
     const entry = entryOf(index)
     if (entry.type === 'GREY') sender.announceGrey(entry)
-    else sender.announceWhite(entry.ip, GENERATED_NOW + 86_400)
+    else sender.announceHost(entry.ip, { kind: 'WHITE', expire: GENERATED_NOW + 86_400 })
     if (index % 100 === 99) await sender.drained()
   }
   await sender.drained()

@@ -2,7 +2,7 @@
  * The interfaces between the parts of spamd: the SMTP side uses the greylister, the block lists and the
  * packet filter only through these, so that each can be tested with a substitute.
  */
-import type { Tuple, WireText } from '../domain/entry.js'
+import type { HostEntry, Tuple, WireText } from '../domain/entry.js'
 import type { TupleAttempt } from '../domain/requests.js'
 import type { Network } from '../ip/cidr.js'
 
@@ -67,10 +67,6 @@ export interface SenderCheckSink {
 export interface SyncAnnouncer {
   /** A local tuple was handled without a trap. `ip` is the client, also when tuples are keyed by network. */
   announceGrey(tuple: { ip: string; helo: WireText; from: WireText; to: WireText }): void
-  /** A local tuple ended in a trap that lasts until `expire`, seconds since the Epoch. */
-  announceTrapped(ip: string, expire: number): void
-  /** An address is white until `expire`, seconds since the Epoch. */
-  announceWhite(ip: string, expire: number): void
-  /** The entry of an address was deleted by hand. */
-  announceDeletion(ip: string, kind: 'WHITE' | 'TRAPPED', expire: number): void
+  /** What an address is now, as it is on record: `expire` in seconds since the Epoch, 0 if pinned; undefined: nothing. */
+  announceHost(ip: string, entry: Pick<HostEntry, 'kind' | 'expire'> | undefined): void
 }

@@ -280,6 +280,7 @@ export function trap(
     result,
     isNewHost: entry === undefined || result === 'trapped-mx',
     evictedCount: 0,
+    trapExpire: times.expire,
     ...(closed.length === 0 ? {} : { closed }),
   }
 }

@@ -30,7 +30,7 @@ export function decideSightings(
     // Or it was ahead then.
     const isClockBehind = latest !== undefined && isAheadOf(latest, draft.now)
     const decision = applySighting(entry, count, { ...options, isClockBehind }, draft.now)
-    if (decision.host === undefined) return decision.outcome
+    if (decision.host === undefined) return { result: decision.outcome }
     const stamp = draft.nextStamp(latest)
     const { first, pass, expire, bcount, pcount } = decision.host
     const after: HostEntry = { kind: 'WHITE', ip, first, pass, expire, bcount, pcount }
@@ -55,6 +55,6 @@ export function decideSightings(
         draft.putHost(ip, { entry: after, marks: manualMarks('WHITE', stamp, hand) }, stamp, UNTRAPPED)
       }
     }
-    return decision.outcome
+    return { result: decision.outcome, expire }
   })
 }

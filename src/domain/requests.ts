@@ -35,7 +35,9 @@ export interface SightingOptions {
   untrap: boolean
 }
 
-export type SightingOutcome = 'added' | 'refreshed' | 'untrapped' | 'left-trapped'
+export type SightingOutcome =
+  /** `expire` of the WHITE entry as it is on record, 0 if pinned. */
+  { result: 'added' | 'refreshed' | 'untrapped'; expire: number } | { result: 'left-trapped' }
 
 /** Settings of the greylister that affect tuples; all lifetimes in seconds. */
 export interface GreyPolicy {
@@ -111,6 +113,8 @@ export interface TupleOutcome {
   isNewHost: boolean
   /** Tuples evicted to stay within the limits. */
   evictedCount: number
+  /** For a trap: `expire` of the TRAPPED entry as it is on record, 0 if pinned. */
+  trapExpire?: number
   /** For a promotion: seconds since the first attempt. */
   waitedSec?: number
   /** Networks that were opened or extended. */

@@ -66,7 +66,9 @@ test('answers with the outcomes of a batch alone: its changes are in the journal
   const sighting = { ip: '192.0.2.7', count: 1 }
   const white = { type: 'WHITE', ip: '192.0.2.8', expire: NOW + 60 } as const
   const options = { whiteExpireSec: 60, untrap: false }
-  expect(await thread.recordSightings([sighting], options, NOW)).toEqual({ outcomes: ['added'] })
+  expect(await thread.recordSightings([sighting], options, NOW)).toEqual({
+    outcomes: [{ result: 'added', expire: NOW + 60 }],
+  })
   expect(await thread.applySync([white], QUICK_POLICY, NOW)).toEqual({ outcomes: ['created'] })
   expect(Object.keys(await thread.recordAttempts([attempt], QUICK_POLICY, NOW))).toEqual(['outcomes'])
   const { rows } = await thread.readJournal(0, 10)
@@ -104,7 +106,7 @@ test('answers every call as the store itself does, in order', async () => {
   expect(outcomes.map((answer) => JSON.stringify('outcomes' in answer ? answer.outcomes : answer))).toEqual([
     '[{"result":"new","isNewHost":false,"evictedCount":0}]',
     '[{"result":"repeated","isNewHost":false,"evictedCount":0}]',
-    '["added"]',
+    `[{"result":"added","expire":${NOW + 9}}]`,
     '["created"]',
     '["created"]',
     '{"deletedCount":1,"promoted":[]}',

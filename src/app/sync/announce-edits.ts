@@ -1,17 +1,11 @@
 /** `spamdb -Y`: sends manual changes to other gateways. */
-import type { Change } from '../../domain/change.js'
-import { EXPIRE_NEVER } from '../../domain/times.js'
+import { type Change, isHostChange } from '../../domain/change.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { type Environment, resolveSettings } from '../../platform/settings.js'
 import { openSendOnlySync, type SendOnlySync } from './send-only-sync.js'
 
-/**
- * A pinned entry is sent with the latest expiry that every receiver supports: the last second of a signed
- * 32-bit time.
- */
-const FAR_EXPIRE_SEC = 0x7fffffff
 /** Maximum number of datagrams in flight: more would overflow the buffers of the receivers. */
 const MAX_IN_FLIGHT = 50
 
@@ -47,7 +41,8 @@ export async function openEditAnnouncer(
     async announce(changes) {
       if (sync === undefined) return
       for (const [index, change] of changes.entries()) {
-        announceEdit(sync, change, clock.nowSec())
+        // Messages for tuples are those of clients, and there are none for spamtraps.
+        if (isHostChange(change)) sync.sender.announceHost(change.key.ip, change.after.entry)
         if (index % MAX_IN_FLIGHT === MAX_IN_FLIGHT - 1) await sync.sender.drained()
       }
     },
@@ -59,18 +54,4 @@ export async function openEditAnnouncer(
       if (ipv6 > 0) warn(`warning: ${ipv6} IPv6 entries were not sent: the protocol supports only IPv4`)
     },
   }
-}
-
-function announceEdit({ sender }: SendOnlySync, { key, after }: Change, nowSec: number): void {
-  // Messages for tuples are those of clients, and there are none for spamtraps.
-  if (key.kind !== 'host') return
-  const { entry } = after
-  if (entry?.kind !== 'WHITE' && entry?.kind !== 'TRAPPED') {
-    // Receivers remove the address whatever its kind.
-    sender.announceDeletion(key.ip, 'WHITE', nowSec)
-    return
-  }
-  const expire = entry.expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : entry.expire
-  if (entry.kind === 'WHITE') sender.announceWhite(key.ip, expire)
-  else sender.announceTrapped(key.ip, expire)
 }

@@ -7,6 +7,8 @@ import type { Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
 import { escapeControl } from '../../codec/escape.js'
 import { encodeSyncMessage, type SyncEntry } from '../../codec/sync-message.js'
+import type { HostEntry } from '../../domain/entry.js'
+import { EXPIRE_NEVER } from '../../domain/times.js'
 import { familyOf } from '../../ip/address.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -17,6 +19,11 @@ import { SYNC_GROUP, type SyncPlan, type SyncPlanParts } from './sync-plan.js'
 const RESOLVE_INTERVAL_MS = 10 * 60 * 1000
 /** After an error of sending, names are looked up again, but not more often than this. */
 const RESOLVE_GAP_MS = 30_000
+/**
+ * A pinned entry, or one that lasts longer, is sent with the latest expiry that every receiver supports: the last second
+ * of a signed 32-bit time.
+ */
+const FAR_EXPIRE_SEC = 0x7fffffff
 
 export interface SyncSenderOptions {
   socket: Socket
@@ -87,19 +94,18 @@ export class SyncSender {
     this.#announce({ type: 'GREY', timestamp: this.#now(), ip, helo, from, to })
   }
 
-  announceTrapped(ip: string, expire: number): void {
-    this.#debugLine(`sync trapped ${ip}`)
-    this.#announce({ type: 'TRAPPED', timestamp: this.#now(), ip, expire })
-  }
-
-  announceWhite(ip: string, expire: number): void {
-    this.#debugLine(`sync white ${ip}`)
-    this.#announce({ type: 'WHITE', timestamp: this.#now(), ip, expire })
-  }
-
-  announceDeletion(ip: string, kind: 'WHITE' | 'TRAPPED', expire: number): void {
-    this.#debugLine(`sync delete ${kind.toLowerCase()} ${ip}`)
-    this.#announce({ type: `DELETE-${kind}`, timestamp: this.#now(), ip, expire })
+  announceHost(ip: string, entry: Pick<HostEntry, 'kind' | 'expire'> | undefined): void {
+    const timestamp = this.#now()
+    if (entry === undefined) {
+      // Receivers remove the address whatever its kind.
+      this.#debugLine(`sync delete white ${ip}`)
+      this.#announce({ type: 'DELETE-WHITE', timestamp, ip, expire: timestamp })
+      return
+    }
+    const { kind, expire } = entry
+    this.#debugLine(`sync ${kind.toLowerCase()} ${ip}`)
+    const told = expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : Math.min(expire, FAR_EXPIRE_SEC)
+    this.#announce({ type: kind, timestamp, ip, expire: told })
   }
 
   /** Resolves when everything announced so far was handed to the system, or refused by it. */

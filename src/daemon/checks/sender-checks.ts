@@ -82,7 +82,7 @@ export interface SenderChecksOptions {
   policy: GreyPolicy
   clock: Clock
   logger: Logger
-  sync: Pick<SyncAnnouncer, 'announceTrapped'> | undefined
+  sync: Pick<SyncAnnouncer, 'announceHost'> | undefined
   onPromoted: (ip: string) => void
   onPool: (network: string, isOpen: boolean) => void
 }
@@ -259,15 +259,15 @@ export class SenderChecks implements SenderCheckSink {
     return outcomes
   }
 
-  #report({ finding, atSec }: QueuedFinding, outcome: TupleOutcome): void {
-    const { logger, onPromoted, onPool, sync, policy } = this.#options
+  #report({ finding }: QueuedFinding, outcome: TupleOutcome): void {
+    const { logger, onPromoted, onPool, sync } = this.#options
     const { clientIp: ip, tuple } = finding.attempt
     const domain = finding.spfPass?.domain
     if (outcome.result === 'trapped-spf') {
       this.counters.trapped += 1
       const text = `trapping ${ip}: SPF fails for ${escapeControl(tuple.from)}`
       logger.log('info', text, { event: 'trapped', rule: 'spf-fail', ...tuple })
-      sync?.announceTrapped(ip, atSec + policy.trapExpireSec)
+      sync?.announceHost(ip, { kind: 'TRAPPED', expire: outcome.trapExpire! })
     }
     for (const network of outcome.closed ?? []) onPool(network, false)
     for (const network of outcome.opened ?? []) {

@@ -299,7 +299,7 @@ export class Greylister implements GreylistSink {
 
   // eslint-disable-next-line complexity -- one case for each outcome
   #report(queued: QueuedAttempt, outcome: TupleOutcome): void {
-    const { logger, policy, onPromoted, checks } = this.#options
+    const { logger, onPromoted, checks } = this.#options
     const { logged, destinationIp, atSec } = queued
     this.counters.recorded += 1
     if (outcome.evictedCount > 0) {
@@ -336,7 +336,7 @@ export class Greylister implements GreylistSink {
         this.#reportTrap(queued, outcome)
         if (sync !== undefined) {
           logger.log('debug', `sync_trap ${logged.ip}`)
-          sync.announceTrapped(logged.ip, atSec + policy.trapExpireSec)
+          sync.announceHost(logged.ip, { kind: 'TRAPPED', expire: outcome.trapExpire! })
         }
         return
     }

@@ -24,8 +24,11 @@ const QUIET_LOCK_MS = 5_000
 /** What spamlogd needs of the database. */
 export type SightingStore = Pick<DaemonStore, 'location' | 'recordSightings' | 'close'>
 
-/** Called for each sighting that made or refreshed a WHITE entry, in order of arrival, after the commit. */
-export type OnWhitelisted = (ip: string, nowSec: number, expireSec: number) => void
+/**
+ * Called for each sighting that made or refreshed a WHITE entry, in order of arrival, after the commit; `expire` is that
+ * of the entry as it is on record, 0 if pinned.
+ */
+export type OnWhitelisted = (ip: string, expire: number) => void
 
 export interface SightingRecorderOptions {
   use: StoreAccess<SightingStore>
@@ -51,19 +54,13 @@ export interface RecorderCounts {
   dropped: number
 }
 
-/** What the database made of one batch, and the time that it took for it. */
-interface WrittenSightings {
-  outcomes: readonly SightingOutcome[]
-  nowSec: number
-}
-
 export class SightingRecorder {
   readonly counts: RecorderCounts = { added: 0, refreshed: 0, untrapped: 0, leftTrapped: 0, dropped: 0 }
   readonly #options: SightingRecorderOptions
   readonly #rateLimited: RateLimitedLog
   readonly #maxPendingAddresses: number
   readonly #queue: SightingQueue
-  readonly #writer: BatchWriter<SightingBatch, WrittenSightings>
+  readonly #writer: BatchWriter<SightingBatch, readonly SightingOutcome[]>
 
   constructor(options: SightingRecorderOptions) {
     this.#options = options
@@ -84,7 +81,7 @@ export class SightingRecorder {
       },
       clock: options.clock,
       write: (batch) => this.#write(batch),
-      onWritten: (batch, written) => this.#noteWritten(batch, written),
+      onWritten: (batch, outcomes) => this.#noteWritten(batch, outcomes),
       onFailed: (failure) => this.#noteFailure(failure),
       onRecovered: () => {
         this.#rateLimited.reset('db')
@@ -139,27 +136,28 @@ export class SightingRecorder {
     return lostCount
   }
 
-  async #write({ sightings, timeSec }: SightingBatch): Promise<WrittenSightings> {
+  async #write({ sightings, timeSec }: SightingBatch): Promise<readonly SightingOutcome[]> {
     const { use, whiteExpireSec, untrap, clock } = this.#options
     const nowSec = timeSec ?? clock.nowSec()
     const { outcomes } = await use((store) =>
       store.recordSightings(sightings, { whiteExpireSec, untrap }, nowSec),
     )
-    return { outcomes, nowSec }
+    return outcomes
   }
 
-  #noteWritten(batch: SightingBatch, { outcomes, nowSec }: WrittenSightings): void {
-    for (const outcome of outcomes) {
-      if (outcome === 'added') this.counts.added += 1
-      else if (outcome === 'refreshed') this.counts.refreshed += 1
-      else if (outcome === 'untrapped') this.counts.untrapped += 1
+  #noteWritten(batch: SightingBatch, outcomes: readonly SightingOutcome[]): void {
+    for (const { result } of outcomes) {
+      if (result === 'added') this.counts.added += 1
+      else if (result === 'refreshed') this.counts.refreshed += 1
+      else if (result === 'untrapped') this.counts.untrapped += 1
       else this.counts.leftTrapped += 1
     }
-    const { onWhitelisted, whiteExpireSec } = this.#options
+    const { onWhitelisted } = this.#options
     if (onWhitelisted === undefined) return
     const outcomeOf = new Map(batch.sightings.map(({ ip }, index) => [ip, outcomes[index]]))
     for (const ip of this.#queue.takeArrivals(batch)) {
-      if (outcomeOf.get(ip) !== 'left-trapped') onWhitelisted(ip, nowSec, nowSec + whiteExpireSec)
+      const outcome = outcomeOf.get(ip)!
+      if (outcome.result !== 'left-trapped') onWhitelisted(ip, outcome.expire)
     }
   }
 

@@ -23,7 +23,7 @@ export async function openWhiteAnnouncer(
     debug: isDebug ? { err: (line) => parts.writeError(`${line}\n`) } : undefined,
   })
   return {
-    announce: (ip, _nowSec, expireSec) => sync.sender.announceWhite(ip, expireSec),
+    announce: (ip, expire) => sync.sender.announceHost(ip, { kind: 'WHITE', expire }),
     counters: () => {
       const { sent, failed, ipv6 } = sync.sender.counters
       return { syncSent: sent, syncFailed: failed, syncNotSentIpv6: ipv6 }

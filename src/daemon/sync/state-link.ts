@@ -9,7 +9,6 @@ import type { SyncPlan } from '../../app/sync/sync-plan.js'
 import type { SyncSender } from '../../app/sync/sync-sender.js'
 import { escapeControl } from '../../codec/escape.js'
 import type { JournalRow, MergePolicy } from '../../db/store.js'
-import { EXPIRE_NEVER } from '../../domain/times.js'
 import type { Network } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
@@ -25,8 +24,6 @@ const CHECK_MS = 1000
 /** The file is written again so often while something is missing. */
 const RETELL_MS = 5 * 60_000
 const OWNER_AND_GROUP = 0o640
-/** A pinned entry lasts as long as receivers of version 2 can tell. */
-const FAR_EXPIRE_SEC = 0x7fffffff
 
 export interface StateLinkOptions {
   socket: Socket
@@ -164,17 +161,13 @@ export class StateLink {
 
   /** What was taken back by hand is told to gateways of version 2 from here: no command with -Y announces it. */
   async #announceUndone(rows: readonly JournalRow[]): Promise<void> {
-    const { sender, useStore, clock } = this.#options
+    const { sender, useStore } = this.#options
     if (sender === undefined) return
     const addresses = new Set<string>()
     for (const { key, rule } of rows) if (rule === 'undo' && key?.kind === 'host') addresses.add(key.ip)
     for (const ip of addresses) {
       const entry = await useStore((store) => store.get({ kind: 'host', ip }))
-      if (entry?.kind === 'WHITE' || entry?.kind === 'TRAPPED') {
-        const expire = entry.expire === EXPIRE_NEVER ? FAR_EXPIRE_SEC : entry.expire
-        if (entry.kind === 'WHITE') sender.announceWhite(ip, expire)
-        else sender.announceTrapped(ip, expire)
-      } else sender.announceDeletion(ip, 'WHITE', clock.nowSec())
+      sender.announceHost(ip, entry?.kind === 'WHITE' || entry?.kind === 'TRAPPED' ? entry : undefined)
     }
   }
 

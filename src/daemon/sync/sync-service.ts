@@ -33,9 +33,7 @@ import type { SyncParts, SyncService } from './sync-parts.js'
 /** Says nothing: what is announced before the start. */
 const SILENT: SyncAnnouncer = {
   announceGrey: () => undefined,
-  announceTrapped: () => undefined,
-  announceWhite: () => undefined,
-  announceDeletion: () => undefined,
+  announceHost: () => undefined,
 }
 
 /** The parts of one daemon's synchronisation; `planParts` stand in for the system in tests. */
@@ -70,16 +68,8 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     this.#active.announceGrey(tuple)
   }
 
-  announceTrapped(ip: string, expire: number): void {
-    this.#active.announceTrapped(ip, expire)
-  }
-
-  announceWhite(ip: string, expire: number): void {
-    this.#active.announceWhite(ip, expire)
-  }
-
-  announceDeletion(ip: string, kind: 'WHITE' | 'TRAPPED', expire: number): void {
-    this.#active.announceDeletion(ip, kind, expire)
+  announceHost(ip: string, entry: Parameters<SyncAnnouncer['announceHost']>[1]): void {
+    this.#active.announceHost(ip, entry)
   }
 
   async start(): Promise<void> {

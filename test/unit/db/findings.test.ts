@@ -187,8 +187,21 @@ test('a flood of domains that pass SPF keeps within the limit of tuples, and pus
 describe('other findings', () => {
   test('a sender that fails SPF is trapped where that is asked for, one that is WHITE is not', async () => {
     const store = await scratch.store()
-    await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.2' }], NOW)
-    expect((await send(store, from('192.0.2.1'), NOW, { isSpfFail: true })).result).toBe('trapped-spf')
+    await store.edit(
+      [
+        { operation: 'add', kind: 'WHITE', ip: '192.0.2.2' },
+        { operation: 'add', kind: 'TRAPPED', ip: '192.0.2.3', options: { expire: 0 } },
+      ],
+      NOW,
+    )
+    expect(await send(store, from('192.0.2.1'), NOW, { isSpfFail: true })).toMatchObject({
+      result: 'trapped-spf',
+      trapExpire: NOW + POLICY.trapExpireSec,
+    })
+    expect(await send(store, from('192.0.2.3'), NOW, { isSpfFail: true })).toMatchObject({
+      result: 'trapped-spf',
+      trapExpire: 0,
+    })
     expect((await send(store, from('192.0.2.2'), NOW, { isSpfFail: true })).result).not.toBe('trapped-spf')
     const [trapped] = await entriesOf(store, { kinds: ['TRAPPED'] })
     expect(trapped).toMatchObject({ ip: '192.0.2.1', expire: NOW + POLICY.trapExpireSec })

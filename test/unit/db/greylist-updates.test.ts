@@ -137,13 +137,37 @@ describe('traps', () => {
     const store = await withTrap()
     const attempt = attemptOf('192.0.2.1', { trapKey: TRAP })
     expect((await store.recordAttempts([attempt, attempt], POLICY, NOW)).outcomes).toEqual([
-      { result: 'trapped', isNewHost: true, evictedCount: 0 },
-      { result: 'trapped', isNewHost: false, evictedCount: 0 },
+      { result: 'trapped', isNewHost: true, evictedCount: 0, trapExpire: NOW + POLICY.trapExpireSec },
+      { result: 'trapped', isNewHost: false, evictedCount: 0, trapExpire: NOW + POLICY.trapExpireSec },
     ])
     await store.recordAttempts([attempt], POLICY, NOW + 100)
     expect(await entriesOf(store, { kinds: ['TRAPPED', 'GREY'] })).toMatchObject([
       { kind: 'TRAPPED', expire: NOW + 100 + POLICY.trapExpireSec, bcount: 3 },
     ])
+  })
+
+  test('the outcome says when the trap ends on record: never if pinned, not earlier than before', async () => {
+    const store = await withTrap()
+    const ips = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
+    const expires = [0, NOW + 1_000_000, NOW + 5]
+    const edits = ips.map((ip, index) => {
+      return { operation: 'add', kind: 'TRAPPED', ip, options: { expire: expires[index]! } } as const
+    })
+    await store.edit(edits, NOW)
+    const attempts = [
+      attemptOf(ips[0]!, { trapKey: TRAP }),
+      attemptOf(ips[1]!, { isDomainTrap: true }),
+      attemptOf(ips[2]!, { isLowPriorityMx: true }),
+    ]
+    const { outcomes } = await store.recordAttempts(attempts, POLICY, NOW + 1)
+    expect(outcomes.map(({ result, trapExpire }) => [result, trapExpire])).toEqual([
+      ['trapped', 0],
+      ['trapped', NOW + 1_000_000],
+      ['trapped-mx', NOW + 1 + POLICY.trapExpireSec],
+    ])
+    for (const [index, ip] of ips.entries()) {
+      expect(await store.get({ kind: 'host', ip })).toMatchObject({ expire: outcomes[index]!.trapExpire })
+    }
   })
 
   test('only SPAMTRAP entries trap: neither an address literal nor a tuple does', async () => {
@@ -226,7 +250,12 @@ describe('traps', () => {
     expect((await store.recordAttempts([attempt, second, hit], POLICY, NOW + 2000)).outcomes).toEqual([
       { result: 'promoted', isNewHost: true, evictedCount: 0, waitedSec: 2000 },
       { result: 'promoted', isNewHost: false, evictedCount: 0, waitedSec: 2000 },
-      { result: 'trapped', isNewHost: false, evictedCount: 0 },
+      {
+        result: 'trapped',
+        isNewHost: false,
+        evictedCount: 0,
+        trapExpire: NOW + 2000 + POLICY.trapExpireSec,
+      },
     ])
   })
 
@@ -322,9 +351,9 @@ describe('sightings', () => {
     const sightings = ['192.0.2.1', '192.0.2.2', '192.0.2.1'].map((ip) => ({ ip, count: 2 }))
     const options = { whiteExpireSec: 1000, untrap: false }
     expect((await store.recordSightings(sightings, options, NOW + 1)).outcomes).toEqual([
-      'added',
-      'left-trapped',
-      'refreshed',
+      { result: 'added', expire: NOW + 1001 },
+      { result: 'left-trapped' },
+      { result: 'refreshed', expire: NOW + 1001 },
     ])
     expect(await store.get({ kind: 'host', ip: '192.0.2.1' })).toMatchObject({
       pcount: 3,
@@ -332,10 +361,24 @@ describe('sightings', () => {
     })
     const untrap = { ...options, untrap: true }
     expect((await store.recordSightings([{ ip: '192.0.2.2', count: 1 }], untrap, NOW + 2)).outcomes).toEqual([
-      'untrapped',
+      { result: 'untrapped', expire: NOW + 1002 },
     ])
     expect(await store.get({ kind: 'host', ip: '192.0.2.2' })).toMatchObject({ kind: 'WHITE', pass: NOW + 2 })
   })
+})
+
+test('the outcome of a sighting says when the entry ends on record: never if pinned, and a clock behind shortens none', async () => {
+  const store = await scratch.store()
+  const options = { whiteExpireSec: 1000, untrap: false }
+  await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1', options: { expire: 0 } }], NOW)
+  await store.recordSightings([{ ip: '192.0.2.2', count: 1 }], options, NOW)
+  const seen = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((ip) => ({ ip, count: 1 }))
+  const { outcomes } = await store.recordSightings(seen, options, NOW - 7200)
+  expect(outcomes).toEqual([
+    { result: 'refreshed', expire: 0 },
+    { result: 'refreshed', expire: NOW + 1000 },
+    { result: 'added', expire: NOW - 6200 },
+  ])
 })
 
 describe('sync', () => {

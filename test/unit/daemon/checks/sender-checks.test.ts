@@ -28,6 +28,7 @@ function opened(answers: Answers) {
   const logger = new MemoryLogger()
   const findings: AttemptFinding[] = []
   const pools: string[] = []
+  const announced: unknown[] = []
   let askedCount = 0
   const options = {
     dns: { close: () => undefined },
@@ -52,7 +53,7 @@ function opened(answers: Answers) {
     policy: { trapExpireSec: 86_400 },
     clock: new ManualClock(),
     logger,
-    sync: undefined,
+    sync: { announceHost: (...told: unknown[]) => void announced.push(told) },
     trapsSpfFail: answers.trapsSpfFail === true,
     onPromoted: () => undefined,
     onPool: (network: string, isOpen: boolean) => void pools.push(`${network} ${isOpen}`),
@@ -70,7 +71,7 @@ function opened(answers: Answers) {
     })
   const done = () => expect.poll(() => checks.openCount, PATIENCE).toBe(0)
   const messages = () => logger.lines.map(({ message }) => message)
-  return { checks, attempt, done, findings, pools, messages, askedCount: () => askedCount }
+  return { checks, attempt, done, findings, pools, announced, messages, askedCount: () => askedCount }
 }
 
 const opinion = (result: SpfOpinion['result']): Promise<SpfOpinion> =>
@@ -164,6 +165,18 @@ describe('what the store made of it', () => {
     expect(checks.counters.opened).toBe(1)
     expect(pools).toEqual(['198.51.100.0/24 false', '192.0.2.0/24 true'])
     expect(messages()).toContain(message)
+  })
+
+  test('a trap is counted, and told until when it is on record', async () => {
+    const { attempt, done, checks, announced } = opened({
+      spf: opinion('fail'),
+      trapsSpfFail: true,
+      outcome: { result: 'trapped-spf', isNewHost: false, trapExpire: 0 },
+    })
+    attempt('192.0.2.1')
+    await done()
+    expect(checks.counters.trapped).toBe(1)
+    expect(announced).toEqual([['192.0.2.1', { kind: 'TRAPPED', expire: 0 }]])
   })
 
   test.each([

@@ -41,6 +41,7 @@ function harness(
         result: typeof outcome === 'string' ? outcome : 'new',
         isNewHost: true,
         evictedCount: 0,
+        trapExpire: now + 500,
         ...(typeof outcome === 'string' ? {} : outcome(attempt)),
       }))
       return { outcomes, changes: [] }
@@ -56,9 +57,7 @@ function harness(
     blockLists: { match: () => [], overlaps: () => false },
     sync: {
       announceGrey: ({ ip, to }) => announced.push(`grey ${ip} ${to}`),
-      announceTrapped: (ip, expire) => announced.push(`trapped ${ip} ${expire}`),
-      announceWhite: (ip) => announced.push(`white ${ip}`),
-      announceDeletion: (ip) => announced.push(`delete ${ip}`),
+      announceHost: (ip, entry) => announced.push(`${entry?.kind} ${ip} ${entry?.expire}`),
     },
     onPromoted: (ip) => promoted.push(ip),
     ...options,
@@ -150,7 +149,8 @@ describe('what is said about a tuple', () => {
       'debug sync_trap 192.0.2.1',
     ])
     expect(shown()[1]).toBe('err added greytrap entry for 192.0.2.1')
-    expect(announced).toEqual(['trapped 192.0.2.1 1700086400'])
+    // What the store says, whatever the trap time is.
+    expect(announced).toEqual(['TRAPPED 192.0.2.1 1700000500'])
   })
   test('one that traps again and one that tried the low-priority MX first', async () => {
     const { greylister, logged, shown } = harness(() => ({ result: 'trapped-mx', isNewHost: false }))

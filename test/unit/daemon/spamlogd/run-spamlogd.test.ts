@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { SpamlogdOptions } from '../../../../src/app/spamlogd-options.js'
 import { parseSpamlogdOptions } from '../../../../src/cli/spamlogd/parse-spamlogd-options.js'
+import { decodeSyncMessage, syncKeyOf } from '../../../../src/codec/sync-message.js'
 import { runSpamlogd } from '../../../../src/daemon/spamlogd/run-spamlogd.js'
 import { kernelFilter } from '../../../../src/daemon/spamlogd/watched-log.js'
 import { openWhiteAnnouncer } from '../../../../src/daemon/spamlogd/white-announcer.js'
@@ -250,6 +251,34 @@ test('the counters name what was told to other gateways, and what could not be',
   })
   parts.signal('stop')
   expect(await running).toBe(0)
+  peer.close()
+})
+
+test('-Y tells until when an address is WHITE on record: a pinned one as spamdb -Y does', async () => {
+  createDatabase(dbPath)
+  const store = await openStore(dbPath, { mode: 'write' })
+  await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.1', options: { expire: 0 } }], NOW - 60)
+  await store.close()
+  const peer = await UdpRecorder.open('127.0.0.1')
+  const key = `${dbPath}.key`
+  writeFileSync(key, 'k', { mode: 0o600 })
+  const options = optionsOf('-D', '-Y', '127.0.0.1', '--sync-port', String(peer.port), '--key', key)
+  parts.openAnnouncer = (given, logger) => openWhiteAnnouncer(given, logger, parts)
+  const running = runSpamlogd(options, parts)
+  await parts.listening
+  parts.request?.onPacket(SYN, 1)
+  parts.request?.onPacket(pflogRecord(mailSyn('192.0.2.2', '198.51.100.1')), 1)
+  await peer.waitFor(2)
+  parts.signal('stop')
+  await running
+  const told = peer.datagrams.flatMap(({ bytes }) => {
+    const decoded = decodeSyncMessage(bytes, syncKeyOf(Buffer.from('k')))
+    return decoded.ok ? decoded.value.entries : []
+  })
+  expect(told).toMatchObject([
+    { type: 'WHITE', ip: '192.0.2.1', expire: 2 ** 31 - 1 },
+    { type: 'WHITE', ip: '192.0.2.2', expire: NOW + 3_110_400 },
+  ])
   peer.close()
 })
 

@@ -5,7 +5,7 @@ import {
   SightingRecorder,
   type SightingRecorderOptions,
 } from '../../../../src/daemon/spamlogd/sighting-recorder.js'
-import type { Sighting, SightingOutcome, Store } from '../../../../src/db/store.js'
+import type { Sighting, SightingOptions, SightingOutcome, Store } from '../../../../src/db/store.js'
 import { AppError } from '../../../../src/platform/app-error.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
@@ -23,6 +23,7 @@ class FakeDatabase {
   failure: AppError | undefined
   attempts = 0
   readonly trapped = new Set<string>()
+  readonly pinned = new Set<string>()
   #known = new Set<string>()
   #changed: (() => void)[] = []
 
@@ -54,15 +55,16 @@ class FakeDatabase {
 
   async #record(
     sightings: readonly Sighting[],
-    options: { untrap: boolean },
+    options: SightingOptions,
     nowSec: number,
   ): Promise<{ outcomes: SightingOutcome[]; changes: [] }> {
     this.calls.push({ sightings: [...sightings], nowSec })
     const outcomes = sightings.map(({ ip }): SightingOutcome => {
-      if (this.trapped.has(ip)) return options.untrap ? 'untrapped' : 'left-trapped'
+      if (this.trapped.has(ip) && !options.untrap) return { result: 'left-trapped' }
       const isNew = !this.#known.has(ip)
       this.#known.add(ip)
-      return isNew ? 'added' : 'refreshed'
+      const result = this.trapped.has(ip) ? 'untrapped' : isNew ? 'added' : 'refreshed'
+      return { result, expire: this.pinned.has(ip) ? 0 : nowSec + options.whiteExpireSec }
     })
     return { outcomes, changes: [] }
   }
@@ -269,18 +271,23 @@ describe('a database that is away', () => {
 })
 
 describe('announcing white entries', () => {
-  test('each stored sighting, in order of arrival, TRAPPED ones not', async () => {
+  test('each stored sighting, in order of arrival, with what the store says; TRAPPED ones not', async () => {
     const announced: unknown[] = []
     const { database, recorder } = setUp({ onWhitelisted: (...args) => void announced.push(args) })
     database.trapped.add('192.0.2.9')
+    database.pinned.add('192.0.2.2')
     database.failure = missing
     for (const ip of ['192.0.2.1', '192.0.2.9', '192.0.2.2', '192.0.2.1']) recorder.add(ip)
     await recorder.drain(0)
     expect(announced).toEqual([])
     database.failure = undefined
     await recorder.stop(0)
-    const now = 1_700_000_000
-    expect(announced).toEqual(['192.0.2.1', '192.0.2.2', '192.0.2.1'].map((ip) => [ip, now, now + 3_600]))
+    const expire = 1_700_003_600
+    expect(announced).toEqual([
+      ['192.0.2.1', expire],
+      ['192.0.2.2', 0],
+      ['192.0.2.1', expire],
+    ])
     expect(recorder.counts.leftTrapped).toBe(1)
   })
 

@@ -11,6 +11,7 @@ import type { SyncParts, SyncService } from '../../../../src/daemon/sync/sync-pa
 import { createSyncService } from '../../../../src/daemon/sync/sync-service.js'
 import { createDatabase, openStore } from '../../../../src/db/open-store.js'
 import type { Store } from '../../../../src/db/store.js'
+import type { ManualEdit } from '../../../../src/domain/requests.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
@@ -38,6 +39,8 @@ interface HostOptions {
   isOnServer?: boolean
 }
 
+const WHITE = { kind: 'WHITE', expire: NOW + 500 } as const
+
 /** A spamd without its SMTP side. */
 async function host(options: HostOptions) {
   const folder = mkdtempSync(join(tmpdir(), 'sync-'))
@@ -63,9 +66,7 @@ async function host(options: HostOptions) {
     blockLists: { match: () => [], overlaps: () => false },
     sync: {
       announceGrey: (tuple) => service!.announcer.announceGrey(tuple),
-      announceTrapped: (ip, expire) => service!.announcer.announceTrapped(ip, expire),
-      announceWhite: (ip, expire) => service!.announcer.announceWhite(ip, expire),
-      announceDeletion: (ip, kind, expire) => service!.announcer.announceDeletion(ip, kind, expire),
+      announceHost: (ip, entry) => service!.announcer.announceHost(ip, entry),
     },
   })
   const parts = {
@@ -147,7 +148,7 @@ describe('two hosts', () => {
     )
     await a.submit()
     await a.submit({ clientIp: '192.0.2.4', to: '<Trap@d>' })
-    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    a.service.announcer.announceHost('192.0.2.7', WHITE)
     await vi.waitFor(
       async () =>
         expect(await b.listing()).toBe(
@@ -160,7 +161,7 @@ describe('two hosts', () => {
         ),
       PATIENCE,
     )
-    a.service.announcer.announceDeletion('192.0.2.7', 'WHITE', NOW + 500)
+    a.service.announcer.announceHost('192.0.2.7', undefined)
     await vi.waitFor(async () => expect(await b.listing()).not.toContain('WHITE'), PATIENCE)
     expect(b.logged()).toEqual(
       expect.arrayContaining([
@@ -182,6 +183,29 @@ describe('two hosts', () => {
     ])
     expect(b.status().received).toMatchObject({ received: 4, refused: {} })
   })
+  test('tell of a trap until when it is on record: pinned ones as spamdb -Y does, longer ones as long', async () => {
+    const { a, b } = await pair('k')
+    const trapped = (ip: string, expire: number) =>
+      ({ operation: 'add', kind: 'TRAPPED', ip, options: { expire } }) as const
+    const edits: ManualEdit[] = [
+      { operation: 'add', kind: 'SPAMTRAP', address: 'trap@d' },
+      trapped('192.0.2.4', 0),
+      trapped('192.0.2.5', NOW + 1_000_000),
+      // Later than a time of 32 bits can say.
+      trapped('192.0.2.6', 2 ** 33),
+    ]
+    await a.keeper.use((store) => store.edit(edits, NOW))
+    for (const clientIp of ['192.0.2.4', '192.0.2.5', '192.0.2.6', '192.0.2.7'])
+      await a.submit({ clientIp, to: '<trap@d>' })
+    const told = () => b.logged().filter((line) => line.includes(' new TRAP '))
+    await vi.waitFor(() => expect(told()).toHaveLength(4), PATIENCE)
+    expect(told()).toEqual([
+      `debug new TRAP from 127.0.0.2 for 192.0.2.4, expires ${2 ** 31 - 1}`,
+      `debug new TRAP from 127.0.0.2 for 192.0.2.5, expires ${NOW + 1_000_000}`,
+      `debug new TRAP from 127.0.0.2 for 192.0.2.6, expires ${2 ** 31 - 1}`,
+      `debug new TRAP from 127.0.0.2 for 192.0.2.7, expires ${NOW + 86_400}`,
+    ])
+  })
   test('a tuple seen here and its retry seen there makes the host white on both', async () => {
     const { a, b } = await pair('k')
     await a.submit()
@@ -200,11 +224,11 @@ describe('two hosts', () => {
   })
   test('with different keys nothing is taken until SIGHUP brings the right one', async () => {
     const { a, b } = await pair('one', 'two')
-    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    a.service.announcer.announceHost('192.0.2.7', WHITE)
     await vi.waitFor(() => expect(b.status().received.refused).toEqual({ hmac: 1 }), PATIENCE)
     b.setKey('one')
     await b.service.reload()
-    a.service.announcer.announceWhite('192.0.2.8', NOW + 500)
+    a.service.announcer.announceHost('192.0.2.8', WHITE)
     await vi.waitFor(
       async () => expect(await b.listing()).toBe(`WHITE|192.0.2.8|||${NOW}|0|${NOW + 500}|0|0\n`),
       PATIENCE,
@@ -357,7 +381,7 @@ describe('a hostile network', () => {
 describe('the key at start', () => {
   test('without one it warns once and works', async () => {
     const { a, b } = await pair()
-    a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+    a.service.announcer.announceHost('192.0.2.7', WHITE)
     await vi.waitFor(async () => expect(await b.listing()).toContain('WHITE'), PATIENCE)
     expect(a.logged()).toEqual([`warning no synchronisation key in ${a.keyPath}: anyone can forge messages`])
   })
@@ -394,7 +418,7 @@ test('with -b what is received is checked and dropped', async () => {
   const port = await reservePort()
   const b = await host({ port, listen: '127.0.0.3', key: 'k', isBlackOnly: true })
   const a = await host({ port, listen: '127.0.0.2', targets: ['127.0.0.3'], key: 'k' })
-  a.service.announcer.announceWhite('192.0.2.7', NOW + 500)
+  a.service.announcer.announceHost('192.0.2.7', WHITE)
   await vi.waitFor(
     () =>
       expect(b.shown()).toEqual([
