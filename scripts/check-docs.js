@@ -1,13 +1,14 @@
 // Fails when an export of a documented layer has no doc comment, when a command lacks its summary or examples,
 // when a command is in no manual page, when mandoc finds fault with a manual page, or when a page, section, decision or
-// file that a source, a test or another page cites is not in this repository (citations.js), or when
-// docs/architecture.md lists folders in another order than the layer check enforces.
+// file that a source, a test or another page cites is not in this repository (citations.js), when an export for tests
+// does not say why (internal-exports.js), or when docs/architecture.md lists folders in another order than the layer check enforces.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { citationProblems } from './citations.js'
 import { FOLDERS } from './folder-order.cjs'
+import { internalExportProblems } from './internal-exports.js'
 
 const DOCUMENTED_LAYERS = ['ip', 'codec', 'domain', 'db', 'firewall', 'platform', 'app']
 const problems = []
@@ -94,6 +95,9 @@ const CITING = [
   'test/golden/README.md',
 ]
 for (const path of CITING) problems.push(...citationProblems(path, readFileSync(path, 'utf8')))
+
+const SOURCES = ['src', 'commands'].flatMap((folder) => filesBelow(folder, '.ts'))
+problems.push(...internalExportProblems(new Map(SOURCES.map((path) => [path, readFileSync(path, 'utf8')]))))
 
 for (const problem of problems) console.error(problem)
 console.error(

@@ -4,7 +4,10 @@ const UNIT_SEC: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86
 /** Maximum length of the text: more than any sensible duration needs, and cheap to read. */
 const MAX_DURATION_CHARS = 64
 
-/** Maximum duration, 1,000 years: sums with the current time stay exact and far below any limit of dates. */
+/**
+ * Maximum duration, 1,000 years: sums with the current time stay exact and far below any limit of dates.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_DURATION_SEC = 31_557_600_000
 
 /**

@@ -33,7 +33,10 @@ export function encodeSoundRecord(record: SyncRecord): Buffer | undefined {
   return isSoundRecord(record) ? encodeRecord(record) : undefined
 }
 
-/** The bytes of one record; undefined if it is longer than any that this suite makes. */
+/**
+ * The bytes of one record; undefined if it is longer than any that this suite makes.
+ * @internal Tests make records that `encodeSoundRecord` refuses, to read them.
+ */
 export function encodeRecord(record: SyncRecord): Buffer | undefined {
   at = HEAD_BYTES
   try {

@@ -26,7 +26,10 @@ import { formatIpv4, ipv4ToNumber } from '../ip/address.js'
 import { ByteReader } from './byte-reader.js'
 import type { Decoded } from './decoded.js'
 
-/** Maximum length of a datagram; receivers truncate longer ones. Source: SPAM_SYNC_MAXSIZE of sync.h. */
+/**
+ * Maximum length of a datagram; receivers truncate longer ones. Source: SPAM_SYNC_MAXSIZE of sync.h.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_SYNC_MESSAGE_BYTES = 1408
 /** Source: SPAM_SYNC_HMAC_LEN. */
 export const HMAC_BYTES = 20

@@ -32,7 +32,10 @@ const IS_TOLD_ALL = 1
 
 /** Maximum length: fits into an Ethernet packet after the headers of IP and UDP, with room for a tunnel. */
 const USUAL_BYTES = 1400
-/** Maximum length of a message with a single long record, which travels in fragments. */
+/**
+ * Maximum length of a message with a single long record, which travels in fragments.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_STATE_MESSAGE_BYTES = HEADER_BYTES + MAX_RECORD_BYTES
 
 /** The header fields of a message. */

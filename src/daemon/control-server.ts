@@ -17,7 +17,10 @@ import { ControlSeats } from './control-seats.js'
 import type { ConfigOutcome } from './lists/block-lists.js'
 import { type ConfigSessionOptions, runConfigSession } from './lists/config-session.js'
 
-/** Requests are a word and a few options. */
+/**
+ * Requests are a word and a few options.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_REQUEST_BYTES = 64 * 1024
 /** For a request as a whole, and for the first config line to begin: programs send at once. */
 const REQUEST_TIMEOUT_MS = 15_000
@@ -103,7 +106,10 @@ function readRequest(
   socket.resume()
 }
 
-/** The answer to one request, a JSON object on one line without its end. Never rejects, whatever the line is. */
+/**
+ * The answer to one request, a JSON object on one line without its end. Never rejects, whatever the line is.
+ * @internal Fuzzed without a socket, of which each input would need one.
+ */
 export async function answerRequest(
   line: string,
   handlers: ControlServerOptions['handlers'],

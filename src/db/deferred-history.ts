@@ -94,6 +94,7 @@ function bucketOf(from: string, to: string): number {
 /**
  * The least number of tries, from `minAddresses` on, such that the mails that have it have no more than `maxRows` rows.
  * `counters` holds tries by mail, MAX_COUNT for more.
+ * @internal A test counts rows that would take a database of millions.
  */
 export function leastCount(counters: Uint8Array, minAddresses: number, maxRows = MAX_ROWS): number {
   const rowsWith = new Float64Array(MAX_COUNT + 1)

@@ -42,6 +42,7 @@ const HISTORY_TABLE = `CREATE TABLE history (
  *
  * Step 4: nothing but the number: rows of the journal and the history may stand for many additions (journal-rows.ts,
  * history.ts), which programs from before would misread.
+ * @internal Tests make databases of earlier versions.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE hosts (

@@ -72,7 +72,10 @@ function withoutVoid({ reset, white, trap, hand, bcount, pcount }: HostRegisters
   return kept
 }
 
-/** The state of an address at a time; undefined is nothing. */
+/**
+ * The state of an address at a time; undefined is nothing.
+ * @internal Tests say what shows of merged registers.
+ */
 export function visibleHost(ip: string, registers: HostRegisters, now: number): HostEntry | undefined {
   const { white, trap, hand, bcount, pcount } = withoutVoid(registers)
   const comment = hand?.comment === undefined ? {} : { comment: hand.comment }
@@ -310,7 +313,10 @@ export function mergeTuples(
 /** A tuple seen by two gateways waits this much longer, because their clocks may differ. */
 export const OTHER_NODE_SEC = 120
 
-/** True when a tuple has waited; `reset` is the last reset of its address. */
+/**
+ * True when a tuple has waited; `reset` is the last reset of its address.
+ * @internal Tests say when a tuple of two gateways has waited.
+ */
 export function hasWaited(tuple: TupleState, reset: Stamp | undefined, passSec: number): boolean {
   if (compareStamps(tuple.epoch, reset) < 0) return false
   const allowance = tuple.first.node === tuple.last.node ? 0 : OTHER_NODE_SEC

@@ -51,7 +51,10 @@ export const NO_RELEASE: HeldRelease = Object.freeze({ entry: undefined, stamp: 
 
 /** Maximum number in force at a time: each attempt is compared with all of them. */
 export const MAX_RELEASES = 200
-/** Maximum number of addresses or networks that one release makes WHITE. */
+/**
+ * Maximum number of addresses or networks that one release makes WHITE.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_RELEASE_USES = 256
 /** How long an ended release is kept, to be shown and to inform other gateways. */
 export const KEEP_RELEASE_SEC = 7 * 86_400

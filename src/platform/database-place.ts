@@ -18,7 +18,7 @@ const SHARED_PARENTS = ['/', '/usr', '/usr/local', '/var', '/private', '/private
  * True for a folder of the system, such as /, /var, /var/db, /tmp, /usr/local/etc: their owner must never be
  * changed. Source: hier(7) of OpenBSD and FreeBSD, the Filesystem Hierarchy Standard.
  */
-export function isSystemFolder(folder: string): boolean {
+function isSystemFolder(folder: string): boolean {
   const path = resolve(folder)
   return path === parse(path).root || SHARED_PARENTS.includes(dirname(path))
 }

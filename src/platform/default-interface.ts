@@ -21,7 +21,10 @@ export async function findDefaultInterface(run: ProcessRunner = runProcess): Pro
   }
 }
 
-/** The interface with destination and mask 0 in the text of /proc/net/route. Source: proc(5). */
+/**
+ * The interface with destination and mask 0 in the text of /proc/net/route. Source: proc(5).
+ * @internal Tests read the routes of other machines.
+ */
 export function defaultOfProcRoute(text: string): string | undefined {
   for (const line of text.split('\n').slice(1)) {
     const fields = line.split('\t')

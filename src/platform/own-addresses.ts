@@ -35,6 +35,7 @@ async function textOf(path: string): Promise<string> {
 /**
  * The default gateways in the text of /proc/net/route: interface, destination, gateway, flags ..., the addresses as
  * words in the byte order of the host, which is little-endian wherever Node runs.
+ * @internal Tests read the routes of other machines.
  */
 export function gatewaysOfIpv4Routes(text: string): string[] {
   const gateways: string[] = []
@@ -52,7 +53,10 @@ export function gatewaysOfIpv4Routes(text: string): string[] {
   return gateways
 }
 
-/** The default gateways in the text of /proc/net/ipv6_route: destination, length, source, length, gateway, ..., flags. */
+/**
+ * The default gateways in the text of /proc/net/ipv6_route: destination, length, source, length, gateway, ..., flags.
+ * @internal Tests read the routes of other machines.
+ */
 export function gatewaysOfIpv6Routes(text: string): string[] {
   const gateways: string[] = []
   for (const line of text.split('\n')) {

@@ -219,6 +219,7 @@ export function resolveDbPath(
 /**
  * The default database. Until "spamdctl init-db" has taken over one created by version 0.1.0, that one is
  * used, so that the database is not empty after an update.
+ * @internal Tests say which files exist on another system.
  */
 export function defaultDbPath(system: SystemName, exists: (path: string) => boolean = existsSync): string {
   const path = SETTING_TABLE.db.defaults[system]

@@ -173,7 +173,10 @@ const PS_ARGUMENTS = ['-axww', '-o', 'pid=', '-o', 'ppid=', '-o', 'user=', '-o',
 const PS_LINE =
   /^\s*([0-9]+)\s+([0-9]+)\s+(\S+)\s+([A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]+ [0-9:]{8} [0-9]{4})\s+(.*)$/
 
-/** Lines of ps(1) as called with `PS_ARGUMENTS` in UTC; lines in another format are ignored. */
+/**
+ * Lines of ps(1) as called with `PS_ARGUMENTS` in UTC; lines in another format are ignored.
+ * @internal Tests read what ps printed on other systems.
+ */
 export function parsePs(listing: string): ProcessFacts[] {
   return listing.split('\n').flatMap((line) => {
     const [, pid, parentPid, user, started, command] = PS_LINE.exec(line) ?? []

@@ -73,6 +73,7 @@ function loadNative(): UserIds {
 /**
  * Whether libuv of this version, with this value of UV_USE_IO_URING, may use io_uring: from 1.45 on by
  * default, from 1.49 on only when enabled. Source: libuv, ChangeLog.
+ * @internal Tests ask for other versions of libuv.
  */
 export function mayUseIoUring(uvVersion: string, setting: string | undefined): boolean {
   const [major = 0, minor = 0] = uvVersion.split('.').map(Number)

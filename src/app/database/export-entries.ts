@@ -20,7 +20,10 @@ export function exportEntries(
   return store.listReadable(kinds, (gap) => onGap(describeGap(gap)), exportForm())
 }
 
-/** The lines of one export. */
+/**
+ * The lines of one export.
+ * @internal A test compares the lines that SQLite makes with those that it makes.
+ */
 export function exportForm(): ExactForm {
   let isTupleFormTold = false
   const linesOf = (entry: Entry): string => {

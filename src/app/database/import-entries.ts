@@ -54,6 +54,7 @@ const MAX_BAD_AT_START = 1_000_000
 /**
  * Maximum line length: three fields of 64 KiB, or one key as long as spamdb accepts it with every byte
  * escaped.
+ * @internal The tests go to the limit and beyond it.
  */
 export const MAX_IMPORT_LINE_BYTES = 524_288
 

@@ -52,6 +52,7 @@ export class RecordDigest {
  * A text that two records share only when they are the same; undefined for an address that no longer shows. Nearly all
  * records of a database are addresses that are only WHITE, and tuples: their texts are short, since each is hashed twice. No
  * field of theirs holds NUL.
+ * @internal A test compares it with the rule for all records; of a digest only the sum shows.
  */
 export function digestText(record: MergeRecord, nowSec: number): string | undefined {
   if (record.kind === 'tuple' && record.state.first !== undefined) return tupleText(record, record.state)
@@ -87,7 +88,7 @@ function shownHost({ kind, ip, registers }: HostRecord, nowSec: number): HostRec
 }
 
 /** JSON with the fields in order, those without a value left out; of what records consist of, without arrays. */
-export function canonicalText(value: unknown): string {
+function canonicalText(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value !== 'object' || value === null) return String(value)
   const fields = value as Readonly<Record<string, unknown>>

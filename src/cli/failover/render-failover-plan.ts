@@ -2,7 +2,7 @@ import type { FailoverPlan, PlannedNode } from '../../app/failover/failover-use-
 import { escapeControl } from '../../codec/escape.js'
 
 /** Appears in a printed plan instead of the passphrase in the file. */
-export const PASSPHRASE_MARK = '<passphrase>'
+const PASSPHRASE_MARK = '<passphrase>'
 
 /** The plan as text: for each node its files as diffs, then the steps to do by hand. */
 export function renderFailoverPlan(

@@ -8,7 +8,7 @@ const DAY_SEC = 86_400
 const MAX_BYTES = 2 ** 40
 
 /** The original's usage line, byte for byte. */
-export const SETUP_USAGE = 'usage: spamd-setup [-bDdn]\n'
+const SETUP_USAGE = 'usage: spamd-setup [-bDdn]\n'
 
 export const SETUP_OPTIONS: readonly OptionSpec[] = [
   { short: 'b', summary: 'also load the firewall table spamd (blacklist-only mode)' },

@@ -24,7 +24,10 @@ const MAX_INTERFACE_NAME_BYTES = 15
 const MAX_NFLOG_GROUP = 65_535
 /** A prefix of nft(8) has at most 127 bytes. */
 const MAX_PREFIX_BYTES = 127
-/** Maximum number of values of a repeatable option: each is tested for every packet. */
+/**
+ * Maximum number of values of a repeatable option: each is tested for every packet.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_REPEATED_VALUES = 256
 
 export type SpamlogdOptionsResult =

@@ -25,9 +25,15 @@ const NFULA_PAYLOAD = 9
 const NFULA_PREFIX = 10
 /** The two top bits of a type are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER). */
 const TYPE_MASK = 0x3fff
-/** The kernel knows 21 attributes and writes each once; a record with more is not from the kernel. */
+/**
+ * The kernel knows 21 attributes and writes each once; a record with more is not from the kernel.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_NFLOG_TLVS = 64
-/** nft allows 127 bytes of prefix and a NUL. */
+/**
+ * nft allows 127 bytes of prefix and a NUL.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_PREFIX_BYTES = 128
 
 /** NF_INET_* hook numbers. */

@@ -22,8 +22,8 @@ import {
 import type { ByteOrder } from './nflog.js'
 
 /** First four bytes of a file with microsecond or nanosecond times. Source: pcap-savefile(5). */
-export const PCAP_MAGIC_MICRO = 0xa1b2c3d4
-export const PCAP_MAGIC_NANO = 0xa1b23c4d
+const PCAP_MAGIC_MICRO = 0xa1b2c3d4
+const PCAP_MAGIC_NANO = 0xa1b23c4d
 const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
 const VERSION_MAJOR = 2

@@ -27,7 +27,10 @@ const MIN_BLOCK_BYTES = 12
 const MIN_SECTION_BYTES = 28
 /** Limit of a block that is read whole: a packet of maximum size, with room for its options. */
 const MAX_READ_BLOCK_BYTES = MAX_CAPTURED_BYTES + 65_536
-/** Maximum number of interfaces in one section; a capture of all interfaces of a large router has far fewer. */
+/**
+ * Maximum number of interfaces in one section; a capture of all interfaces of a large router has far fewer.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_PCAPNG_INTERFACES = 4_096
 const OPTION_END = 0
 const OPTION_TIME_RESOLUTION = 9

@@ -25,7 +25,10 @@ const IPV4_MIN_HEADER_BYTES = 20
 const IPV6_HEADER_BYTES = 40
 /** Bytes of a TCP header up to and including its flags. */
 const TCP_HEAD_BYTES = 14
-/** RFC 8200 section 4.1 allows each of four kinds once, destination options twice; more is an attack. */
+/**
+ * RFC 8200 section 4.1 allows each of four kinds once, destination options twice; more is an attack.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_EXTENSION_HEADERS = 8
 
 export interface TcpPacket {

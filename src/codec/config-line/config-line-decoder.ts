@@ -10,9 +10,13 @@ export const MAX_NAME_BYTES = 4096
 /**
  * Maximum length of a message; each client on the list receives it at a byte per second, so this would take
  * two weeks.
+ * @internal The tests go to the limit and beyond it.
  */
 export const MAX_MESSAGE_BYTES = 1024 * 1024
-/** Maximum length of an address item; the longest valid one has 49 bytes. */
+/**
+ * Maximum length of an address item; the longest valid one has 49 bytes.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_ITEM_BYTES = 256
 /** Maximum number of addresses of one decoder (one connection): ten times the largest list in use, 50 MB for IPv4. */
 const MAX_ADDRESSES = 10_000_000
@@ -20,7 +24,7 @@ const MAX_ADDRESSES = 10_000_000
 const MAX_LINES = 10_000
 
 /** What the original prints after the cause for every line of bad structure. */
-export const BOGUS_LINE_TEXT = "bogus config line - need 'tag;message;af;count;a/m;a/m;a/m...'"
+const BOGUS_LINE_TEXT = "bogus config line - need 'tag;message;af;count;a/m;a/m;a/m...'"
 
 /** A list as received. `name` and `message` hold one character for one byte; the message is not expanded. */
 export interface ReceivedList {

@@ -32,7 +32,10 @@ const SPARES_COUNT = 32
 /** Smallest bucket size that holds a page with one overflow link, and the largest that 16-bit offsets can address. */
 const MIN_BUCKET_BYTES = 16
 const MAX_BUCKET_BYTES = 65_536
-/** A key and datum of spamd stay below 4 KiB; more is damage. The limit bounds the memory that is used. */
+/**
+ * A key and datum of spamd stay below 4 KiB; more is damage. The limit bounds the memory that is used.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_PAIR_BYTES = 1_048_576
 /** Bits of an overflow address that count pages; the rest is the split point. Source: hash.h SPLITSHIFT. */
 const SPLIT_SHIFT = 11

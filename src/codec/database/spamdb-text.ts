@@ -62,7 +62,10 @@ const MINUS = 0x2d - 0x30
  * prints no comments, because the original's lines have no place for them.
  */
 export const COMMENT_LINE_PREFIX = '#comment|'
-/** Maximum number of words between bars in a tuple: all ways to divide them are tried. */
+/**
+ * Maximum number of words between bars in a tuple: all ways to divide them are tried.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_TUPLE_WORDS = 64
 
 /**

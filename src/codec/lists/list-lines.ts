@@ -4,7 +4,10 @@ import { type LineOutcome, ListLineReader } from './list-line.js'
 import { PlainLineReader } from './plain-lines.js'
 import type { ItemRemark } from './text-behind.js'
 
-/** Maximum length of a line: JSON records and CSV rows are far shorter; a longer line counts as unknown. */
+/**
+ * Maximum length of a line: JSON records and CSV rows are far shorter; a longer line counts as unknown.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_LINE_BYTES = 65536
 /** Maximum number of wide items kept; lists of unassigned space have about a hundred. */
 export const MAX_WIDE_ITEMS = 1024

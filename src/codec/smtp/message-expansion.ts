@@ -15,7 +15,7 @@ const PERCENT = '%'
  * client's address, `%%` a percent sign; other pairs stay as they are. As in the original, `\%` gives a backslash,
  * `%\` a percent sign, and a pending character at the very end is lost.
  */
-export function expandMessage(message: string, clientAddress: string): string {
+function expandMessage(message: string, clientAddress: string): string {
   let result = ''
   let pending = ''
   for (const character of message) {

@@ -12,7 +12,10 @@
  */
 import { canonicalIp, formatIpv4, formatIpv6 } from '../../ip/address.js'
 
-/** Longest version 1 line with its CR LF. Source: section 2.1. */
+/**
+ * Longest version 1 line with its CR LF. Source: section 2.1.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_PROXY_V1_BYTES = 107
 /**
  * Maximum length of a version 2 header after its first 16 bytes: addresses take 36 bytes, and the TLVs of real load

@@ -19,7 +19,10 @@ export type SmtpVerb =
   | 'STARTTLS'
   | 'unknown'
 
-/** Maximum length of a HELO name, a sender or a recipient (MAX_MAIL without its terminator). */
+/**
+ * Maximum length of a HELO name, a sender or a recipient (MAX_MAIL without its terminator).
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_ARGUMENT_BYTES = 1023
 
 const FOUR_LETTER_VERBS: ReadonlySet<string> = new Set([

@@ -6,7 +6,10 @@
  * Source: spamd.c of OpenBSD (input buffer of 8192 bytes); RFC 5321 section 4.5.3.1 asks for 512 only.
  */
 
-/** Maximum length of a line in bytes: the input buffer of the original without its terminator. */
+/**
+ * Maximum length of a line in bytes: the input buffer of the original without its terminator.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_LINE_BYTES = 8191
 
 /**

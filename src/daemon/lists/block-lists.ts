@@ -18,10 +18,13 @@ import type { DebugOutput } from '../debug-output.js'
 import type { BlockListLookup, BlockListMatch } from '../seams.js'
 
 /** Name of the list of trapped hosts. Source: spamd(8), "GREYTRAPPING". */
-export const TRAP_LIST_NAME = 'spamd-greytrap'
+const TRAP_LIST_NAME = 'spamd-greytrap'
 /** Message of that list as in a config line: it ends in a backslash and an n. Source: spamd's grey.c. */
-export const TRAP_LIST_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
-/** Maximum number of lists: each is searched for every client; the largest collections have a hundred. */
+const TRAP_LIST_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
+/**
+ * Maximum number of lists: each is searched for every client; the largest collections have a hundred.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_LISTS = 4096
 
 /** Result of one config line: the answer of the Unix socket. */

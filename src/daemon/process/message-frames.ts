@@ -21,7 +21,7 @@ export interface Frame {
 }
 
 /** The frame as it is written. */
-export function encodeFrame({ words, bytes }: Frame): Uint8Array[] {
+function encodeFrame({ words, bytes }: Frame): Uint8Array[] {
   const text = Buffer.from(words, 'utf8')
   const header = Buffer.alloc(HEADER_BYTES)
   header.writeUInt32BE(text.length, 0)

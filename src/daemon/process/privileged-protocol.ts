@@ -37,7 +37,10 @@ export const DAEMON_TABLES: readonly TableSpec[] = [
 /** The only table that spamd-setup may change. */
 export const SETUP_TABLES: readonly TableSpec[] = [{ name: 'spamd', content: 'networks' }]
 
-/** Table text of one family at most: some ten million hosts. */
+/**
+ * Table text of one family at most: some ten million hosts.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_TABLE_BYTES = 256 * 1024 * 1024
 /** A table is sent in parts of this size, so that neither process blocks. */
 export const PIECE_BYTES = 256 * 1024

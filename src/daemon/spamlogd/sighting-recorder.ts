@@ -12,7 +12,10 @@ import type { StoreAccess } from '../store/store-keeper.js'
 import type { DaemonStore } from '../store/store-worker-messages.js'
 import { type SightingBatch, SightingQueue } from './sighting-queue.js'
 
-/** Addresses of one transaction: short enough not to be felt by the event loop. */
+/**
+ * Addresses of one transaction: short enough not to be felt by the event loop.
+ * @internal The tests go to the limit and beyond it.
+ */
 export const MAX_BATCH_ADDRESSES = 1_000
 /** How long a sighting may wait for company. */
 export const BATCH_DELAY_MS = 100

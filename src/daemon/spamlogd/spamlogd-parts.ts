@@ -113,6 +113,7 @@ export function systemSpamlogdParts(): SpamlogdParts {
 /**
  * Before the daemon listens to signals, one that ends us must end the program that opens the capture, too: it is in a process
  * group of its own.
+ * @internal A test ends what opens; the parts of the system would open a capture and end the test.
  */
 export async function openUnlessEnded(
   request: LiveCaptureRequest,
@@ -136,7 +137,10 @@ export async function openUnlessEnded(
   }
 }
 
-/** True when Linux capabilities allow what root would be needed for. */
+/**
+ * True when Linux capabilities allow what root would be needed for.
+ * @internal A test reads the capabilities of other processes than itself.
+ */
 export function hasCaptureCapability(statusPath = '/proc/self/status'): boolean {
   let status: string
   try {

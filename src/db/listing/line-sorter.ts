@@ -138,7 +138,10 @@ export class LineSorter {
   }
 }
 
-/** The places of keys (integers or Infinity) in ascending order, equal ones as they are. */
+/**
+ * The places of keys (integers or Infinity) in ascending order, equal ones as they are.
+ * @internal A test sorts numbers that no listing has.
+ */
 export function orderOf(keys: Float64Array): Uint32Array {
   const { length } = keys
   const order = new Uint32Array(length)

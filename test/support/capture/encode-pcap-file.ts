@@ -1,7 +1,9 @@
 /** Classic pcap savefiles, as src/codec/capture/pcap-file.ts reads them. */
 import type { ByteOrder } from '../../../src/codec/capture/nflog.js'
-import { PCAP_MAGIC_MICRO, PCAP_MAGIC_NANO } from '../../../src/codec/capture/pcap-file.js'
 
+/** Source: pcap-savefile(5). */
+const MAGIC_MICRO = 0xa1b2c3d4
+const MAGIC_NANO = 0xa1b23c4d
 const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
 const VERSION_MAJOR = 2
@@ -17,7 +19,7 @@ export function encodePcapFileHeader(shape: PcapFileShape): Uint8Array {
   const isLittle = shape.byteOrder !== 'big'
   const bytes = new Uint8Array(FILE_HEADER_BYTES)
   const view = new DataView(bytes.buffer)
-  view.setUint32(0, shape.hasNanoseconds ? PCAP_MAGIC_NANO : PCAP_MAGIC_MICRO, isLittle)
+  view.setUint32(0, shape.hasNanoseconds ? MAGIC_NANO : MAGIC_MICRO, isLittle)
   view.setUint16(4, VERSION_MAJOR, isLittle)
   view.setUint16(6, 4, isLittle)
   view.setUint32(16, 512, isLittle)

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { formatFailure } from '../../../../src/cli/report-error.js'
-import { parseSetupArguments, SETUP_OPTIONS, SETUP_USAGE } from '../../../../src/cli/setup/setup-options.js'
+import { parseSetupArguments, SETUP_OPTIONS } from '../../../../src/cli/setup/setup-options.js'
 import { SetupProgress } from '../../../../src/cli/setup/setup-progress.js'
 import { SetupScene } from '../../../support/setup/setup-scene.js'
 import { skipUnlessRoot } from '../../../support/skip-unless.js'
@@ -24,8 +24,8 @@ test.each([
   [['-bh'], 'spamd-setup: unknown option -- h\nusage: spamd-setup [-bDdn]\n'],
   [['--nosuch'], 'spamd-setup: unknown option -- nosuch\nusage: spamd-setup [-bDdn]\n'],
   [['--conf'], 'spamd-setup: option requires an argument -- conf\nusage: spamd-setup [-bDdn]\n'],
-  [['-d', 'operand'], SETUP_USAGE],
-  [['-d', '-', '-n'], SETUP_USAGE],
+  [['-d', 'operand'], 'usage: spamd-setup [-bDdn]\n'],
+  [['-d', '-', '-n'], 'usage: spamd-setup [-bDdn]\n'],
 ])('a wrong call: %j', (argv, stderr) => {
   expect(refusal(() => parseSetupArguments(argv))).toBe(stderr)
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { expandMessage, formatListReply } from '../../../../src/codec/smtp/message-expansion.js'
+import { formatListReply } from '../../../../src/codec/smtp/message-expansion.js'
 
 describe('expansion', () => {
   const cases: { name: string; message: string; want: string }[] = [
@@ -18,7 +18,10 @@ describe('expansion', () => {
     { name: 'an escaped backslash does not escape on', message: '\\\\n', want: '\\n' },
   ]
   test.each(cases)('$name', ({ message, want }) => {
-    expect(expandMessage(message, '192.0.2.1')).toBe(want)
+    const lines = want
+      .split('\n')
+      .map((line, at, all) => `550${at === all.length - 1 ? ' ' : '-'}${line}\r\n`)
+    expect(formatListReply(550, [message], '192.0.2.1')).toBe(lines.join(''))
   })
 })
 

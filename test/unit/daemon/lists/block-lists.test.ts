@@ -1,15 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { ConfigLineDecoder } from '../../../../src/codec/config-line/config-line-decoder.js'
 import { HostGatherer } from '../../../../src/daemon/grey/host-gatherer.js'
-import {
-  BlockLists,
-  MAX_LISTS,
-  TRAP_LIST_MESSAGE,
-  TRAP_LIST_NAME,
-} from '../../../../src/daemon/lists/block-lists.js'
+import { BlockLists, MAX_LISTS } from '../../../../src/daemon/lists/block-lists.js'
 import { EMPTY_SET } from '../../../../src/ip/ip-range-set.js'
 import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
+
+/** As the original has them. */
+const TRAP_LIST_NAME = 'spamd-greytrap'
+const TRAP_LIST_MESSAGE = 'Your address %A has mailed to spamtraps here\\n'
 
 function loaded(...lines: string[]) {
   const logger = new MemoryLogger()

@@ -1,11 +1,22 @@
+import { Writable } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { encodeFrame, type Frame, FrameReader } from '../../../../src/daemon/process/message-frames.js'
+import { type Frame, FrameReader, writeFrame } from '../../../../src/daemon/process/message-frames.js'
 
 const LIMITS = { maxWordsBytes: 20, maxBytes: 10 }
 
-const bytesOf = (frames: readonly Frame[]): Buffer =>
-  Buffer.concat(frames.flatMap((frame) => encodeFrame(frame)))
+function bytesOf(frames: readonly Frame[]): Buffer {
+  const written: Buffer[] = []
+  const stream = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      written.push(chunk)
+      done()
+    },
+  })
+  for (const frame of frames) void writeFrame(stream, frame)
+  return Buffer.concat(written)
+}
+
 const shown = ({ words, bytes }: Frame): [string, string] => [words, Buffer.from(bytes).toString('hex')]
 
 test('frames come out as they went in, however they were cut', () => {
