@@ -9,3 +9,11 @@ export function escapeControl(text: string): string {
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   )
 }
+
+/** The lines of a configuration file or a diff, each safe for a terminal; tabs are kept: such files are full of them. */
+export function printableLines(text: string): string[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split('\t').map(escapeControl).join('\t'))
+}

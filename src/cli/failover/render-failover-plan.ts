@@ -1,5 +1,5 @@
 import type { FailoverPlan, PlannedNode } from '../../app/failover/failover-use-case.js'
-import { escapeControl } from '../../codec/escape.js'
+import { printableLines } from '../../codec/escape.js'
 
 /** Appears in a printed plan instead of the passphrase in the file. */
 const PASSPHRASE_MARK = '<passphrase>'
@@ -24,16 +24,11 @@ function renderNode({ name, isHere, steps, commands }: PlannedNode): string {
     lines.push(`-- ${step.file.path}: ${step.file.purpose}`)
     if (step.action === 'keep') lines.push('up to date')
     else if (step.action === 'write-beside') lines.push('differs: compare, and change it by hand')
-    if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable))
+    if (step.action !== 'keep') lines.push(...printableLines(step.diff))
     lines.push('')
   }
   lines.push('-- then, on this node', ...commands, '')
   return lines.join('\n')
-}
-
-/** Tabs are kept: configuration files are full of them. */
-function printable(line: string): string {
-  return line.split('\t').map(escapeControl).join('\t')
 }
 
 /** The same as one JSON object; the passphrase is hidden unless requested. */

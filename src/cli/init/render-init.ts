@@ -1,5 +1,5 @@
 import type { CommandEnd, PreparedInit } from '../../app/init/run-init.js'
-import { escapeControl } from '../../codec/escape.js'
+import { escapeControl, printableLines } from '../../codec/escape.js'
 import { shellWords } from '../../codec/shell-words.js'
 
 const ACTIONS = {
@@ -15,7 +15,7 @@ export function renderPreparedInit({ steps, plan }: PreparedInit): string {
   for (const step of steps) {
     const title = step.action === 'keep' ? 'up to date' : ACTIONS[step.action]
     lines.push(`-- ${step.file.path}: ${step.file.purpose} (${title})`)
-    if (step.action !== 'keep') lines.push(...step.diff.trimEnd().split('\n').map(printable), '')
+    if (step.action !== 'keep') lines.push(...printableLines(step.diff), '')
   }
   lines.push('', '-- commands, in this order')
   for (const { argv, purpose } of plan.commands) lines.push(`${shellWords(argv)}    # ${purpose}`)
@@ -28,9 +28,4 @@ export function renderCommandEnd({ command, result, output }: CommandEnd): strin
   const text =
     output === '' || result !== 'failed' ? '' : `\n    ${escapeControl(output.split('\n').at(-1)!)}`
   return `${result}: ${shellWords(command.argv)}${text}\n`
-}
-
-/** Tabs are kept: configuration files are full of them. */
-function printable(line: string): string {
-  return line.split('\t').map(escapeControl).join('\t')
 }
