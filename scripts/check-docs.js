@@ -1,7 +1,8 @@
 // Fails when an export of a documented layer has no doc comment, when a command lacks its summary or examples,
 // when a command is in no manual page, when mandoc finds fault with a manual page, or when a page, section, decision or
 // file that a source, a test or another page cites is not in this repository (citations.js), when an export for tests
-// does not say why (internal-exports.js), or when docs/architecture.md lists folders in another order than the layer check enforces.
+// does not say why (internal-exports.js), or when docs/architecture.md lists folders in another order than the layer
+// check enforces, or walks through files that are not there or not as many as it says (walks.js).
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import ts from 'typescript'
 import { citationProblems } from './citations.js'
 import { FOLDERS } from './folder-order.cjs'
 import { internalExportProblems } from './internal-exports.js'
+import { walkProblems } from './walks.js'
 
 const DOCUMENTED_LAYERS = ['ip', 'codec', 'domain', 'db', 'firewall', 'platform', 'app']
 const problems = []
@@ -84,6 +86,8 @@ for (const [, layer, table] of architecture.matchAll(
       `docs/architecture.md: folders of src/${layer} are not in the order of scripts/folder-order.cjs`,
     )
 }
+
+for (const problem of walkProblems(architecture)) problems.push(`docs/architecture.md: ${problem}`)
 
 const CITING = [
   ...['src', 'commands', 'bench', 'test'].flatMap((folder) => filesBelow(folder, '.ts')),
