@@ -4,7 +4,7 @@
 // does not say why (internal-exports.js), or when docs/architecture.md lists folders in another order than the layer
 // check enforces, or walks through files that are not there or not as many as it says (walks.js).
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { citationProblems } from './citations.js'
@@ -89,16 +89,22 @@ for (const [, layer, table] of architecture.matchAll(
 
 for (const problem of walkProblems(architecture)) problems.push(`docs/architecture.md: ${problem}`)
 
+/** Files without an ending, or of any, that people read: the pages' examples, what packages install, the gate. */
+const anyBelow = (folder) => filesBelow(folder, '').filter((path) => !/\.(pcap|png)$/.test(path))
+
 const CITING = [
   ...['src', 'commands', 'bench', 'test'].flatMap((folder) => filesBelow(folder, '.ts')),
-  ...['test', 'scripts', 'bin', 'bench', 'packaging'].flatMap((folder) => filesBelow(folder, '.js')),
-  ...filesBelow('scripts', '.sh'),
+  ...['test', 'scripts', 'bin', 'bench'].flatMap((folder) => filesBelow(folder, '.js')),
+  ...['test', 'scripts'].flatMap((folder) => filesBelow(folder, '.sh')),
+  ...['src', 'test'].flatMap((folder) => ['.c', '.h'].flatMap((ending) => filesBelow(folder, ending))),
+  ...filesBelow('bench', '.py'),
   ...filesBelow('docs', '.md'),
+  ...['docs/examples', 'packaging'].flatMap(anyBelow),
   ...manuals,
   ...readdirSync('.').filter((name) => /\.(md|cjs)$|^eslint\.config\.js$/.test(name)),
-  'test/golden/README.md',
+  ...['test/golden/README.md', '.ci/run'].filter((path) => existsSync(path)),
 ]
-for (const path of CITING) problems.push(...citationProblems(path, readFileSync(path, 'utf8')))
+for (const path of new Set(CITING)) problems.push(...citationProblems(path, readFileSync(path, 'utf8')))
 
 const SOURCES = ['src', 'commands'].flatMap((folder) => filesBelow(folder, '.ts'))
 problems.push(...internalExportProblems(new Map(SOURCES.map((path) => [path, readFileSync(path, 'utf8')]))))

@@ -16,13 +16,41 @@ const PAGE = new RegExp(
 const DECISION = /\bADR ([0-9]+)\b/g
 /** A file of this repository by its path. */
 const FILE =
-  /(?<![\w/.@{}$-])((?:src|test|bench|scripts|commands|docs|packaging|bin)\/[\w./-]*[\w-]\.(?:ts|js|cjs|sh|h|c|html|json))\b/g
+  /(?<![\w/.@{}$-])((?:src|test|bench|scripts|commands|docs|packaging|bin)\/[\w./-]*[\w-]\.(?:ts|js|cjs|mjs|py|sh|h|c|html|json))\b/g
+/**
+ * A file of this repository by its name, or by the last part of its path. Not what is imported (`./name.js`), or part of
+ * another word. C files by their name alone are those of the original programs.
+ */
+const NAME =
+  /(?<![\w/.@{}$*:-])(?!(?:dist|src|test|bench|scripts|commands|docs|packaging|bin)\/)((?:[\w-]+\/)*[a-z][\w-]*(?:\.[a-z][\w-]*)*\.(?:ts|js|cjs|mjs|py|sh))(?![\w/-]|\.\w)/g
+/** Code, whose names may be of files that a test makes: names are looked for in its comments alone. */
+const CODE = /\.(?:ts|js|cjs|c|h)$/
+const COMMENT = /\/\*[^]*?\*\/|\/\/.*$/gm
 /** The target of a link in a page, and the heading in it. */
 const LINK = /\]\(([^)\s#]*)(?:#([^)\s]*))?\)/g
 
 /** Where a page may be that is cited by its name only. */
 const placesOf = (page, citing) =>
   ['.', dirname(citing), 'docs', 'docs/protocol', 'docs/adr'].map((folder) => join(folder, page))
+
+const FOLDERS = ['src', 'commands', 'bench', 'test', 'scripts', 'docs', 'packaging', 'bin']
+const endings = new Map()
+
+/** What the paths of the files below `root` end with: the name, the folder and the name, and so on. */
+function endingsBelow(root) {
+  let found = endings.get(root)
+  if (found !== undefined) return found
+  found = new Set(readdirSync(root))
+  endings.set(root, found)
+  for (const folder of FOLDERS) {
+    if (!existsSync(join(root, folder))) continue
+    for (const path of readdirSync(join(root, folder), { recursive: true })) {
+      const parts = [folder, ...path.split('/')]
+      for (let start = 0; start < parts.length; start += 1) found.add(parts.slice(start).join('/'))
+    }
+  }
+  return found
+}
 
 /** The anchors of a page, as GitHub makes them of its headings. */
 const anchorsOf = (page) =>
@@ -64,6 +92,10 @@ export function citationProblems(path, text, root = '.') {
   for (const { 1: file, index } of own.matchAll(FILE)) {
     // `commands/NAME.ts` stands for any of them.
     if (!/\/[A-Z]+\.\w+$/.test(file) && !isThere(file)) report(index, `${file} is not in this repository`)
+  }
+  for (const { 0: part, index: start } of CODE.test(path) ? own.matchAll(COMMENT) : [{ 0: own, index: 0 }]) {
+    for (const { 1: name, index } of part.matchAll(NAME))
+      if (!endingsBelow(root).has(name)) report(start + index, `no file ${name} is in this repository`)
   }
   if (path.endsWith('.md')) {
     for (const { 1: target, 2: anchor, index } of own.matchAll(LINK)) {

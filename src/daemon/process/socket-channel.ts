@@ -7,7 +7,7 @@
 
 import type { ChildProcess } from '../../platform/run-process.js'
 
-/** What Node's other end answers for each socket. Source: lib/internal/child_process.js, Node 20, 22 and 24. */
+/** What Node's other end answers for each socket. Source: internal/child_process of Node 20, 22 and 24. */
 const TAKEN = '{"cmd":"NODE_HANDLE_ACK"}'
 const LOST = '{"cmd":"NODE_HANDLE_NACK"}'
 /** Node sends a socket that did not arrive three more times. */

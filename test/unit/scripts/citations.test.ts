@@ -11,6 +11,9 @@ const DECISION = 'AD' + 'R'
 const SOURCE = 'sr' + 'c/domain/expiry.ts'
 const NO_SOURCE = 'sr' + 'c/domain/gone.ts'
 
+const NAME = 'expiry' + '.ts'
+const GONE_NAME = 'decide-gone' + '.ts'
+
 let root: string
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'citations-'))
@@ -29,6 +32,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const SOURCE_FILE = join('src', 'domain/rule.ts')
 const TEST_FILE = join('test', 'unit/domain/rule.test.ts')
+const SCRIPT = join('test', `lab/boot${'.sh'}`)
 const OTHER_PAGE = join('docs/protocol', `other${'.md'}`)
 
 test.each([
@@ -57,6 +61,19 @@ test.each([
     `// https://example.org/a.md and ${NO_PAGE}`,
     `${NO_PAGE} is not in this repository`,
   ],
+  [
+    'a file by its name alone',
+    SOURCE_FILE,
+    `// as ${GONE_NAME} does`,
+    `no file ${GONE_NAME} is in this repository`,
+  ],
+  [
+    'a file by folder and name',
+    OTHER_PAGE,
+    `\`db/${GONE_NAME}\``,
+    `no file db/${GONE_NAME} is in this repository`,
+  ],
+  ['a file in a script', SCRIPT, `# see ${GONE_NAME}`, `no file ${GONE_NAME} is in this repository`],
   ['a decision', SOURCE_FILE, `// what ${DECISION} 13 says`, `there is no ${DECISION} 13`],
   ['a source in a page', OTHER_PAGE, `Code: \`${NO_SOURCE}\`.`, `${NO_SOURCE} is not in this repository`],
   ['a source in a test', TEST_FILE, `// as ${NO_SOURCE} does`, `${NO_SOURCE} is not in this repository`],
@@ -76,6 +93,7 @@ test.each([
   [SOURCE_FILE, `/** Source: ${PAGE} section 1, \`${PAGE}\` 6.1, docs/protocol/${PAGE}. */`],
   [SOURCE_FILE, `/**\n * See ${PAGE},\n * sections 1 and 6.1, and ${DECISION} 12.\n */`],
   [TEST_FILE, `// https://example.org/${NO_PAGE}, ${SOURCE}, ./${NO_SOURCE}`],
+  [SOURCE_FILE, `// ${NAME}, domain/${NAME}, grey.c\nconst made = '${GONE_NAME}'`],
   [
     OTHER_PAGE,
     `[a](${PAGE}) [b](${PAGE}#stamps-and-the-journal) [c](https://example.org/x#y) commands/NAME.ts`,

@@ -23,7 +23,9 @@ const page = (count: number, ...steps: string[]): string =>
   `# A\n\n## Two paths through the files\n\nWords.\n\n### A walk: ${count} files\n\n${steps.join('\n')}\n\n## Rest\n\n\`x.ts\`\n`
 
 test('a walk whose files exist and are as many as it says', () => {
-  expect(walkProblems(page(2, `1. \`${FIRST}\`: reads,`, `2. \`${SECOND}\`, or \`${FIRST}\`.`), root)).toEqual([])
+  expect(
+    walkProblems(page(2, `1. \`${FIRST}\`: reads,`, `2. \`${SECOND}\`, or \`${FIRST}\`.`), root),
+  ).toEqual([])
 })
 
 test.each([
