@@ -25,7 +25,7 @@ const NAME =
   /(?<![\w/.@{}$*:-])(?!(?:dist|src|test|bench|scripts|commands|docs|packaging|bin)\/)((?:[\w-]+\/)*[a-z][\w-]*(?:\.[a-z][\w-]*)*\.(?:ts|js|cjs|mjs|py|sh))(?![\w/-]|\.\w)/g
 /** Code, whose names may be of files that a test makes: names are looked for in its comments alone. */
 const CODE = /\.(?:ts|js|cjs|c|h)$/
-const COMMENT = /\/\*[^]*?\*\/|\/\/.*$/gm
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*$/gm
 /** The target of a link in a page, and the heading in it. */
 const LINK = /\]\(([^)\s#]*)(?:#([^)\s]*))?\)/g
 
