@@ -2,7 +2,7 @@
  * Live capture through libpcap, with the optional npm package `pcap`, whose problems this adapter works
  * around: its poll handle dies silently after an overflow (so a timer reads too), close() does not close (so
  * one more dispatch follows), a dispatch after that crashes (so stats() is called first), one buffer serves
- * all packets, and no error is ever reported.
+ * all packets, and no error is ever reported. All that was found out is in docs/protocol/pcap-package.md.
  */
 import { endianness } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
