@@ -1,11 +1,13 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
 const OPTIONS = statusOptions('print one JSON object')
 
 /** `spamdctl accept-clock`: tells the running spamd that its clock is right. Manual: docs/man/spamdctl.8. */
 export default class AcceptClock extends StatusCommand {
   static override summary = 'accept the system clock and let entries expire again'
+  static override usage = usageLine('accept-clock', OPTIONS)
   static override examples = STATUS_EXAMPLES
   static override flags = flagsForHelp(OPTIONS)
 

@@ -1,9 +1,10 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { ADVISE_OPTIONS, runAdvise } from '../src/cli/operations/stats-commands.js'
 import { liveStatsParts } from '../src/cli/operations/stats-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
-const USAGE = 'advise [--since DURATION] [--json]'
+const USAGE = usageLine('advise', ADVISE_OPTIONS)
 
 /** `spamdctl advise`: recommend a passtime from the retries that were seen here. Manual: docs/man/spamdctl.8. */
 export default class Advise extends BaseCommand {

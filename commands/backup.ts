@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { DATABASE_OPTIONS, runBackup } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'backup [OPTIONS] FILE'
+const USAGE = usageLine('backup', DATABASE_OPTIONS, 'FILE')
 
 /** `spamdctl backup`: copy the live database. Manual: docs/man/spamdctl.8. */
 export default class Backup extends BaseCommand {

@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { DATABASE_OPTIONS, runCheckDb } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'check-db [OPTIONS]'
+const USAGE = usageLine('check-db', DATABASE_OPTIONS)
 
 /** `spamdctl check-db`: check the database. Manual: docs/man/spamdctl.8. */
 export default class CheckDb extends BaseCommand {

@@ -4,13 +4,14 @@ import { completionCommands } from '../src/cli/completion/completion-tables.js'
 import { fishCompletion } from '../src/cli/completion/fish-completion.js'
 import { zshCompletion } from '../src/cli/completion/zsh-completion.js'
 import { EXIT } from '../src/cli/report-error.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion }
 
 /** `spamdctl completion`: completions of all five programs for a shell. Manual: docs/man/spamdctl.8. */
 export default class Completion extends BaseCommand {
   static override summary = 'print command line completions for bash, zsh or fish'
-  static override usage = 'completion bash|zsh|fish'
+  static override usage = usageLine('completion', [], 'bash|zsh|fish')
   static override examples = [
     {
       description: 'completions for every user of bash',
@@ -27,13 +28,11 @@ export default class Completion extends BaseCommand {
   ]
 
   async run(): Promise<void> {
-    const words = this.parseWords([], 'spamdctl completion bash|zsh|fish', { min: 1, max: 1 })
+    const words = this.parseWords([], `spamdctl ${Completion.usage}`, { min: 1, max: 1 })
     if (words === undefined) return
     const shell = words.operands[0]!
     if (!Object.hasOwn(SHELLS, shell)) {
-      process.stderr.write(
-        `spamdctl: no completions for this shell\nusage: spamdctl completion bash|zsh|fish\n`,
-      )
+      process.stderr.write(`spamdctl: no completions for this shell\nusage: spamdctl ${Completion.usage}\n`)
       process.exitCode = EXIT.usage
       return
     }

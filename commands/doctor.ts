@@ -7,6 +7,7 @@ import { PLACE_OPTIONS, settingsOf } from '../src/cli/operations/operation-optio
 import { doctorJson, renderDoctor } from '../src/cli/operations/render-doctor.js'
 import { standardTerminal } from '../src/cli/operations/terminal.js'
 import { EXIT } from '../src/cli/report-error.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { AppError } from '../src/platform/app-error.js'
 import { reasonOf } from '../src/platform/errno-text.js'
 import { writeFully } from '../src/platform/standard-output.js'
@@ -22,7 +23,7 @@ const OPTIONS: readonly OptionSpec[] = [
   },
   ...PLACE_OPTIONS,
 ]
-const USAGE = 'doctor [--json] [--quiet] [--peer FILE]'
+const USAGE = usageLine('doctor', OPTIONS)
 const STANDARD_INPUT = 0
 
 /** `spamdctl doctor`: show what is wrong, and the command that fixes it. Manual: docs/man/spamdctl.8. */

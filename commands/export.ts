@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { EXPORT_OPTIONS, runExport } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'export [OPTIONS]'
+const USAGE = usageLine('export', EXPORT_OPTIONS)
 
 /** `spamdctl export`: print entries as text that import can read. Manual: docs/man/spamdctl.8. */
 export default class Export extends BaseCommand {

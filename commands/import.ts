@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { IMPORT_OPTIONS, runImport } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'import [OPTIONS] [FILE]'
+const USAGE = usageLine('import', IMPORT_OPTIONS, '[FILE]')
 
 /** `spamdctl import`: read entries into the database. Manual: docs/man/spamdctl.8. */
 export default class Import extends BaseCommand {

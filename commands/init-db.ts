@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { INIT_DB_OPTIONS, runInitDb } from '../src/cli/database/database-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'init-db [OPTIONS]'
+const USAGE = usageLine('init-db', INIT_DB_OPTIONS)
 
 /** `spamdctl init-db`: create the database. Manual: docs/man/spamdctl.8. */
 export default class InitDb extends BaseCommand {

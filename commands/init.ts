@@ -3,10 +3,11 @@ import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { INIT_OPTIONS } from '../src/cli/init/init-options.js'
 import { runInit } from '../src/cli/init/run-init-program.js'
 import { EXIT } from '../src/cli/report-error.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { findDefaultInterface } from '../src/platform/default-interface.js'
 import { findLocalAddress } from '../src/platform/local-address.js'
 
-const USAGE = 'init [--outside INTERFACE] [--mail-server CIDR] [OPTIONS] [--dry-run] [--yes]'
+const USAGE = usageLine('init', INIT_OPTIONS)
 
 /** `spamdctl init`: from installed programs to a running gateway. Manual: docs/man/spamdctl.8. */
 export default class Init extends BaseCommand {

@@ -1,7 +1,8 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { LOG_OPTIONS, liveHistoryParts, runLog } from '../src/cli/operations/history-commands.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'log [--follow] [--since TIME] [--ip CIDR] [--cause NAME] [--json | --ndjson]'
+const USAGE = usageLine('log', LOG_OPTIONS)
 
 /** `spamdctl log`: show who changed which entry, when and why. Manual: docs/man/spamdctl.8. */
 export default class Log extends BaseCommand {

@@ -6,11 +6,12 @@ import { LOSING_OPTIONS, losingQueryOf } from '../src/cli/losing/losing-options.
 import { losingCheck, losingJson, renderLosing } from '../src/cli/losing/render-losing.js'
 import { standardTerminal } from '../src/cli/operations/terminal.js'
 import { EXIT } from '../src/cli/report-error.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { systemClock } from '../src/platform/clock.js'
 import { resolveDbPath } from '../src/platform/settings.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
-const USAGE = 'losing [--since DURATION] [--min-addresses N] [--no-dns] [--json | --check]'
+const USAGE = usageLine('losing', LOSING_OPTIONS)
 
 /** `spamdctl losing`: show who is losing mail, and the command that helps. Manual: docs/man/spamdctl.8. */
 export default class Losing extends BaseCommand {

@@ -4,11 +4,12 @@ import { writeTrustedFile } from '../src/app/write-trusted-file.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { METRICS_OPTIONS } from '../src/cli/operations/metrics-options.js'
 import { settingsOf } from '../src/cli/operations/operation-options.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { formatMetrics } from '../src/codec/metrics-text.js'
 import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
-const USAGE = 'metrics [--textfile FILE]'
+const USAGE = usageLine('metrics', METRICS_OPTIONS)
 
 /** `spamdctl metrics`: print everything as Prometheus metrics. Manual: docs/man/spamdctl.8. */
 export default class Metrics extends BaseCommand {

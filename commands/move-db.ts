@@ -1,8 +1,9 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { MOVE_DB_OPTIONS, runMoveDb } from '../src/cli/database/server-commands.js'
 import { systemSpamdbParts } from '../src/cli/spamdb/spamdb-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'move-db [OPTIONS] FROM TO'
+const USAGE = usageLine('move-db', MOVE_DB_OPTIONS, 'FROM TO')
 
 /** `spamdctl move-db`: move a database between a file and a server. Manual: docs/man/spamdctl.8. */
 export default class MoveDb extends BaseCommand {

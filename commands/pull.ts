@@ -1,9 +1,10 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { PULL_OPTIONS, runPull } from '../src/cli/operations/pull-commands.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { systemClock } from '../src/platform/clock.js'
 import { writeFully, writeMessage } from '../src/platform/standard-output.js'
 
-const USAGE = 'pull [--since] [--ssh-config FILE] HOST...'
+const USAGE = usageLine('pull', PULL_OPTIONS, 'HOST...')
 
 /** `spamdctl pull`: merge the databases of other gateways. Manual: docs/man/spamdctl.8. */
 export default class Pull extends BaseCommand {

@@ -1,10 +1,11 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { settingsOf } from '../src/cli/operations/operation-options.js'
 import { REPORT_OPTIONS, runReport } from '../src/cli/report/run-report.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { writeFully, writeMessage } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
-const USAGE = 'report --output FILE [--since DURATION] [--watch SECONDS] [--json]'
+const USAGE = usageLine('report', REPORT_OPTIONS)
 
 /** `spamdctl report`: write one HTML page. Manual: docs/man/spamdctl.8. */
 export default class Report extends BaseCommand {

@@ -1,6 +1,7 @@
 import { flagsForHelp } from '../src/cli/base-command.js'
 import { renderScan } from '../src/cli/spamd/render-scan.js'
 import { STATUS_EXAMPLES, StatusCommand, statusOptions } from '../src/cli/spamd/status-command.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
 const OPTIONS = statusOptions('print the report as one JSON object')
 
@@ -9,6 +10,7 @@ export default class Scan extends StatusCommand {
   static override summary = 'make the running spamd scan its database now'
   static override description =
     "Removes expired entries, promotes those that have passed, and updates the packet filter's table. SIGHUP does the same. Waits until the scan ends."
+  static override usage = usageLine('scan', OPTIONS)
   static override examples = STATUS_EXAMPLES
   static override flags = flagsForHelp(OPTIONS)
 

@@ -1,5 +1,6 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { runServePull, SERVE_PULL_OPTIONS } from '../src/cli/operations/pull-commands.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { systemClock } from '../src/platform/clock.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
@@ -8,7 +9,7 @@ export default class ServePull extends BaseCommand {
   static override summary = 'answer spamdctl pull from another gateway'
   static override description =
     'Started by sshd as a forced command. Reads one request from standard input, writes the database to standard output and changes nothing.'
-  static override usage = 'serve-pull [--db FILE]'
+  static override usage = usageLine('serve-pull', SERVE_PULL_OPTIONS)
   static override examples = [
     {
       description: 'line for authorized_keys of the user for pulls',
@@ -18,7 +19,7 @@ export default class ServePull extends BaseCommand {
   static override flags = flagsForHelp(SERVE_PULL_OPTIONS)
 
   async run(): Promise<void> {
-    const words = this.parseWords(SERVE_PULL_OPTIONS, 'spamdctl serve-pull [--db FILE]')
+    const words = this.parseWords(SERVE_PULL_OPTIONS, `spamdctl ${ServePull.usage}`)
     if (words === undefined) return
     process.exitCode = await runServePull(words.options, {
       clock: systemClock,

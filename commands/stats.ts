@@ -1,9 +1,10 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { runStats, STATS_OPTIONS } from '../src/cli/operations/stats-commands.js'
 import { liveStatsParts } from '../src/cli/operations/stats-parts.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { writeFully } from '../src/platform/standard-output.js'
 
-const USAGE = 'stats [--since DURATION] [--by hour|day] [--json]'
+const USAGE = usageLine('stats', STATS_OPTIONS)
 
 /** `spamdctl stats`: show what was greylisted, passed, lost and trapped, by hour or day. Manual: docs/man/spamdctl.8. */
 export default class Stats extends BaseCommand {

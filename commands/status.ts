@@ -5,6 +5,7 @@ import { checkForm, parseThresholds } from '../src/cli/operations/check-form.js'
 import { PLACE_OPTIONS, settingsOf } from '../src/cli/operations/operation-options.js'
 import { renderStatus, statusJson } from '../src/cli/operations/render-status.js'
 import { standardTerminal } from '../src/cli/operations/terminal.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
@@ -25,7 +26,7 @@ const OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print one JSON object' },
   ...PLACE_OPTIONS,
 ]
-const USAGE = 'status [--check [--warning NAME=RANGE] [--critical NAME=RANGE]] [--json]'
+const USAGE = usageLine('status', OPTIONS)
 
 /**
  * `spamdctl status`: show daemons, database, tables, lists and peers on one screen. Manual:

@@ -1,6 +1,7 @@
 import { createSyncKey, syncKeyFingerprint } from '../src/app/sync/sync-key.js'
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import type { OptionSpec } from '../src/cli/getopt.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { escapeControl } from '../src/codec/escape.js'
 import { inRightsFor } from '../src/platform/lesser-rights.js'
 import { findUser, isRoot } from '../src/platform/privileges.js'
@@ -17,6 +18,7 @@ export default class SyncKey extends BaseCommand {
   static override summary = 'create the synchronisation key and print its fingerprint'
   static override description =
     'All gateways need the same file: create it on one and copy it to the others. An existing key is never replaced.'
+  static override usage = usageLine('sync-key', OPTIONS)
   static override examples = [
     { description: 'create the key at its default place', command: 'spamdctl sync-key' },
     { description: 'compare the keys of two gateways', command: 'spamdctl sync-key --show' },
@@ -24,7 +26,7 @@ export default class SyncKey extends BaseCommand {
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {
-    const words = this.parseWords(OPTIONS, 'spamdctl sync-key [--key FILE] [--show]')
+    const words = this.parseWords(OPTIONS, `spamdctl ${SyncKey.usage}`)
     if (words === undefined) return
     const { key, user } = resolveSettings({ key: words.options.last('key') })
     // As init-db does: the daemons must be able to read it.

@@ -1,7 +1,8 @@
 import { BaseCommand, flagsForHelp } from '../src/cli/base-command.js'
 import { liveHistoryParts, runUndo, UNDO_OPTIONS } from '../src/cli/operations/history-commands.js'
+import { usageLine } from '../src/cli/usage-line.js'
 
-const USAGE = 'undo [--dry-run] [--force] [ID|last]'
+const USAGE = usageLine('undo', UNDO_OPTIONS, '[ID|last]')
 
 /** `spamdctl undo`: undo a manual change or an import. Manual: docs/man/spamdctl.8. */
 export default class Undo extends BaseCommand {

@@ -4,11 +4,12 @@ import type { OptionSpec } from '../src/cli/getopt.js'
 import { PLACE_OPTIONS, settingsOf } from '../src/cli/operations/operation-options.js'
 import { renderWhy, whyJson } from '../src/cli/operations/render-why.js'
 import { standardTerminal } from '../src/cli/operations/terminal.js'
+import { usageLine } from '../src/cli/usage-line.js'
 import { writeFully } from '../src/platform/standard-output.js'
 import { LiveSystem } from '../src/platform/system-probe.js'
 
 const OPTIONS: readonly OptionSpec[] = [{ long: 'json', summary: 'print one JSON object' }, ...PLACE_OPTIONS]
-const USAGE = 'why [--json] ADDRESS|EMAIL|DOMAIN'
+const USAGE = usageLine('why', OPTIONS, 'ADDRESS|EMAIL|DOMAIN')
 
 /** `spamdctl why`: explain how a host, a mail address or a domain is treated. Manual: docs/man/spamdctl.8. */
 export default class Why extends BaseCommand {

@@ -2,8 +2,9 @@ import { runAllowAdd } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_ADD_OPTIONS } from '../../src/cli/allow/allow-options.js'
 import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 
-const USAGE = 'allow add [--expire DURATION] [--comment TEXT] [--dry-run] DOMAIN|CIDR'
+const USAGE = usageLine('allow add', ALLOW_ADD_OPTIONS, 'DOMAIN|CIDR')
 
 /**
  * `spamdctl allow add`: let a sender, by its SPF record, or a network bypass spamd. Manual:

@@ -1,11 +1,12 @@
 import { runAllowList } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_LIST_OPTIONS } from '../../src/cli/allow/allow-options.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveDbPath } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-const USAGE = 'allow list [--networks] [--json]'
+const USAGE = usageLine('allow list', ALLOW_LIST_OPTIONS)
 
 /** `spamdctl allow list`: show exceptions, their networks and their age. Manual: docs/man/spamdctl.8. */
 export default class AllowList extends BaseCommand {

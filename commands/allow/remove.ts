@@ -2,8 +2,9 @@ import { runAllowRemove } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_REMOVE_OPTIONS } from '../../src/cli/allow/allow-options.js'
 import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 
-const USAGE = 'allow remove [--json] DOMAIN|CIDR ...'
+const USAGE = usageLine('allow remove', ALLOW_REMOVE_OPTIONS, 'DOMAIN|CIDR ...')
 
 /** `spamdctl allow remove`: remove exceptions. Manual: docs/man/spamdctl.8. */
 export default class AllowRemove extends BaseCommand {

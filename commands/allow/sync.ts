@@ -2,8 +2,9 @@ import { runAllowSync } from '../../src/cli/allow/allow-commands.js'
 import { ALLOW_SYNC_OPTIONS } from '../../src/cli/allow/allow-options.js'
 import { withAllowParts } from '../../src/cli/allow/allow-process.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 
-const USAGE = 'allow sync [--dry-run] [--offline] [--json]'
+const USAGE = usageLine('allow sync', ALLOW_SYNC_OPTIONS)
 
 /** `spamdctl allow sync`: look all domains up again and fill the table. Manual: docs/man/spamdctl.8. */
 export default class AllowSync extends BaseCommand {

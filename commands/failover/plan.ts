@@ -3,13 +3,14 @@ import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 import { FAILOVER_PLAN_OPTIONS } from '../../src/cli/failover/failover-options.js'
 import { failoverPlanJson, renderFailoverPlan } from '../../src/cli/failover/render-failover-plan.js'
 import { EXIT } from '../../src/cli/report-error.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 
 /** `spamdctl failover plan`: the configuration of two gateways that share an address. Manual: docs/man/spamdctl.8. */
 export default class FailoverPlan extends BaseCommand {
   static override summary = 'print the fail-over configuration of two gateways as a diff'
   static override description =
     'Reads a description of two gateways and their shared addresses (TOML) and prints the files of each node for CARP and pfsync, or keepalived or ucarp and conntrackd, compared with the installed files. Writes nothing. A plan that cannot work is refused.'
-  static override usage = 'failover plan FILE [--node NAME] [--show-passphrase] [--json]'
+  static override usage = usageLine('failover plan', FAILOVER_PLAN_OPTIONS, 'FILE')
   static override examples = [
     {
       description: 'plan both nodes',

@@ -5,6 +5,7 @@ import type { OptionSpec } from '../../src/cli/getopt.js'
 import { EXIT } from '../../src/cli/report-error.js'
 import { listStatesJson, listStatesTable } from '../../src/cli/setup/list-states-table.js'
 import { problemLines } from '../../src/cli/setup/setup-lines.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveSettings } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
@@ -19,12 +20,12 @@ const OPTIONS: readonly OptionSpec[] = [
 export default class Lists extends BaseCommand {
   static override summary =
     'show the state of every block list: entries, age, last success, last error, next fetch'
-  static override usage = 'lists [--json] [--conf FILE] [--state-dir DIR]'
+  static override usage = usageLine('lists', OPTIONS)
   static override examples = [{ description: 'show the age of each block list', command: 'spamdctl lists' }]
   static override flags = flagsForHelp(OPTIONS)
 
   async run(): Promise<void> {
-    const words = this.parseWords(OPTIONS, 'spamdctl lists [--json] [--conf FILE] [--state-dir DIR]')
+    const words = this.parseWords(OPTIONS, `spamdctl ${Lists.usage}`)
     if (words === undefined) return
     const { options } = words
     const { conf, stateDir } = resolveSettings({

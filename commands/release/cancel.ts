@@ -2,11 +2,12 @@ import { actorOf } from '../../src/app/actor.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 import { runReleaseCancel } from '../../src/cli/release/release-commands.js'
 import { RELEASE_CANCEL_OPTIONS } from '../../src/cli/release/release-options.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveDbPath } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-const USAGE = 'release cancel [--json] ID'
+const USAGE = usageLine('release cancel', RELEASE_CANCEL_OPTIONS, 'ID')
 
 /** `spamdctl release cancel`: cancel a release. Manual: docs/man/spamdctl.8. */
 export default class ReleaseCancel extends BaseCommand {

@@ -2,11 +2,12 @@ import { actorOf } from '../../src/app/actor.js'
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 import { runRelease } from '../../src/cli/release/release-commands.js'
 import { RELEASE_OPTIONS } from '../../src/cli/release/release-options.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveDbPath } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-const USAGE = 'release [--to ADDR] [--from ADDR|DOMAIN] [--ip CIDR] [--for DURATION] [--pool]'
+const USAGE = usageLine('release', RELEASE_OPTIONS)
 
 /** `spamdctl release`: let waiting mail pass at the second try from now. Manual: docs/man/spamdctl.8. */
 export default class ReleaseMail extends BaseCommand {

@@ -1,11 +1,12 @@
 import { BaseCommand, flagsForHelp } from '../../src/cli/base-command.js'
 import { runReleaseList } from '../../src/cli/release/release-commands.js'
 import { RELEASE_LIST_OPTIONS } from '../../src/cli/release/release-options.js'
+import { usageLine } from '../../src/cli/usage-line.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { resolveDbPath } from '../../src/platform/settings.js'
 import { writeFully } from '../../src/platform/standard-output.js'
 
-const USAGE = 'release list [--all] [--json]'
+const USAGE = usageLine('release list', RELEASE_LIST_OPTIONS)
 
 /** `spamdctl release list`: show which releases are in force. Manual: docs/man/spamdctl.8. */
 export default class ReleaseList extends BaseCommand {

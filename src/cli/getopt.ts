@@ -14,6 +14,8 @@ export interface OptionSpec {
   summary: string
   /** May be given more than once (every value counts). */
   isRepeatable?: boolean
+  /** Left to `[OPTIONS]` in the usage line, with others like it. */
+  isRare?: boolean
   /** Allowed values, for help and checks. */
   choices?: readonly string[]
 }

@@ -5,17 +5,19 @@ import { OptionProblem } from '../option-reader.js'
 
 const SHARED: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 const FIREWALL: OptionSpec = {
   long: 'firewall',
+  isRare: true,
   value: 'NAME',
   summary: 'packet filter to use',
   choices: ['pf', 'nft', 'ipset', 'none'],
 }
 const DNS: OptionSpec = {
   long: 'dns',
+  isRare: true,
   value: 'ADDRESS[:PORT]',
   isRepeatable: true,
   summary: "name server to use instead of the system's",

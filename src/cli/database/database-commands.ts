@@ -31,6 +31,7 @@ import { runInitServer } from './server-commands.js'
 
 const DB_OPTION: OptionSpec = {
   long: 'db',
+  isRare: true,
   value: 'FILE',
   summary: 'database to use instead of SPAMD_DB or the default',
 }

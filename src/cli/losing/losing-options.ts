@@ -8,6 +8,7 @@ export const DNS_OPTIONS: readonly OptionSpec[] = [
   { long: 'no-dns', summary: 'send no DNS queries: check no SPF and look up no names' },
   {
     long: 'dns',
+    isRare: true,
     value: 'ADDRESS[:PORT]',
     isRepeatable: true,
     summary: "name server to use instead of the system's",
@@ -24,7 +25,7 @@ export const LOSING_OPTIONS: readonly OptionSpec[] = [
   { long: 'check', summary: 'print one line for monitoring; exit code 1 if anyone is losing mail' },
   ...DNS_OPTIONS,
   { long: 'json', summary: 'print one JSON object' },
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 

@@ -30,11 +30,13 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
   { long: 'ip', value: 'CIDR', summary: 'show only events of this address or network' },
   {
     long: 'from',
+    isRare: true,
     value: 'TEXT',
     summary: 'show only events whose sender ends with or matches TEXT (may contain * and ?)',
   },
   {
     long: 'to',
+    isRare: true,
     value: 'TEXT',
     summary: 'show only events whose recipient ends with or matches TEXT (may contain * and ?)',
   },
@@ -48,13 +50,14 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
   { long: 'ndjson', summary: 'print one JSON object per line' },
   {
     long: 'history',
+    isRare: true,
     value: 'MODE',
     choices: HISTORY_MODES,
     summary: 'what all programs record from now on; anything beyond it is deleted',
   },
-  { long: 'keep', value: 'DURATION', summary: 'keep events this long (default 30d)' },
-  { long: 'keep-rows', value: 'N', summary: 'keep at most this many events (default 1000000)' },
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'keep', isRare: true, value: 'DURATION', summary: 'keep events this long (default 30d)' },
+  { long: 'keep-rows', isRare: true, value: 'N', summary: 'keep at most this many events (default 1000000)' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 
@@ -62,7 +65,7 @@ export const UNDO_OPTIONS: readonly OptionSpec[] = [
   { long: 'dry-run', summary: 'show what would be restored, and change nothing' },
   { long: 'force', summary: 'also restore entries that have changed since' },
   { long: 'json', summary: 'print one JSON object' },
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 

@@ -4,13 +4,19 @@ import type { OptionSpec } from '../getopt.js'
 import type { OptionValues } from '../option-reader.js'
 
 export const PLACE_OPTIONS: readonly OptionSpec[] = [
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
-  { long: 'conf', value: 'FILE', summary: 'spamd.conf to use instead of the default' },
-  { long: 'state-dir', value: 'DIR', summary: 'folder of the last good copies' },
-  { long: 'key', value: 'FILE', summary: 'synchronisation key instead of SPAMD_KEY' },
-  { long: 'config-socket', value: 'PATH', summary: 'Unix socket of spamd instead of SPAMD_CONTROL_SOCKET' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'conf', isRare: true, value: 'FILE', summary: 'spamd.conf to use instead of the default' },
+  { long: 'state-dir', isRare: true, value: 'DIR', summary: 'folder of the last good copies' },
+  { long: 'key', isRare: true, value: 'FILE', summary: 'synchronisation key instead of SPAMD_KEY' },
+  {
+    long: 'config-socket',
+    isRare: true,
+    value: 'PATH',
+    summary: 'Unix socket of spamd instead of SPAMD_CONTROL_SOCKET',
+  },
   {
     long: 'firewall',
+    isRare: true,
     value: 'NAME',
     summary: 'packet filter to use',
     choices: ['pf', 'nft', 'ipset', 'none'],

@@ -20,6 +20,7 @@ const REQUEST_WAIT_MS = 60_000
 
 const DB_OPTION: OptionSpec = {
   long: 'db',
+  isRare: true,
   value: 'FILE',
   summary: 'database to use instead of SPAMD_DB or the default',
 }
@@ -31,7 +32,7 @@ export const PULL_OPTIONS: readonly OptionSpec[] = [
   },
   DB_OPTION,
   { long: 'ssh-config', value: 'FILE', summary: 'ssh configuration file to use instead of the default' },
-  { long: 'ssh', value: 'FILE', summary: 'program to run instead of ssh' },
+  { long: 'ssh', isRare: true, value: 'FILE', summary: 'program to run instead of ssh' },
   { long: 'json', summary: 'print one JSON object for each host' },
   { long: 'help', summary: 'show this help' },
 ]

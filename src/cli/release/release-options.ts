@@ -5,7 +5,7 @@ import { OptionProblem } from '../option-reader.js'
 
 const DB_OPTIONS: readonly OptionSpec[] = [
   { long: 'json', summary: 'print JSON' },
-  { long: 'db', value: 'FILE', summary: 'database instead of SPAMD_DB' },
+  { long: 'db', isRare: true, value: 'FILE', summary: 'database instead of SPAMD_DB' },
   { long: 'help', summary: 'show this help' },
 ]
 

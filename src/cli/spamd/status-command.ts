@@ -5,6 +5,7 @@ import { resolveSettings } from '../../platform/settings.js'
 import { writeFully } from '../../platform/standard-output.js'
 import { BaseCommand } from '../base-command.js'
 import type { OptionSpec } from '../getopt.js'
+import { usageLine } from '../usage-line.js'
 
 export const STATUS_EXAMPLES = [
   '<%= config.bin %> <%= command.id %>',
@@ -38,7 +39,7 @@ export abstract class StatusCommand extends BaseCommand {
     select: (answer: AnswerTo<Request>) => Shown,
     render: (shown: Shown) => string,
   ): Promise<AnswerTo<Request> | undefined> {
-    const words = this.parseWords(options, `spamdctl ${request} [--config-socket PATH] [--json]`)
+    const words = this.parseWords(options, `spamdctl ${usageLine(request, options)}`)
     if (words === undefined) return undefined
     const { controlSocket } = resolveSettings({ controlSocket: words.options.last('config-socket') })
     const answer = await askDaemon(controlSocket, request)
