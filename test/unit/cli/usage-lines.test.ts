@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { OptionSpec } from '../../../src/cli/getopt.js'
-import { SETUP_OPTIONS, SETUP_USAGE } from '../../../src/cli/setup/setup-options.js'
+import { OptionProblem } from '../../../src/cli/option-reader.js'
+import { parseSetupArguments, SETUP_OPTIONS } from '../../../src/cli/setup/setup-options.js'
 import { SPAMD_OPTIONS, SPAMD_USAGE } from '../../../src/cli/spamd/spamd-options.js'
 import { SPAMDB_OPTIONS, SPAMDB_USAGE } from '../../../src/cli/spamdb/spamdb-options.js'
 import { SPAMLOGD_OPTIONS, SPAMLOGD_USAGE } from '../../../src/cli/spamlogd/spamlogd-options.js'
@@ -90,10 +91,19 @@ test('the line is that of the table, with the rare options together', () => {
   expect(usageLine('trial', [])).toBe('trial')
 })
 
+function setupUsage(): string {
+  try {
+    parseSetupArguments(['--no-such-option'])
+  } catch (error) {
+    if (error instanceof OptionProblem) return error.usage
+  }
+  return ''
+}
+
 test.each<[string, readonly OptionSpec[]]>([
   [SPAMDB_USAGE, SPAMDB_OPTIONS],
   [SPAMLOGD_USAGE, SPAMLOGD_OPTIONS],
-  [SETUP_USAGE, SETUP_OPTIONS],
+  [setupUsage(), SETUP_OPTIONS],
   [SPAMD_USAGE, SPAMD_OPTIONS],
 ])('what an original names is in the table: %s', (usage, specs) => {
   const letters = [...usage.matchAll(/\[-([A-Za-z0-9]+)(?=(\s+[a-z_:]+)?)/g)].flatMap(
