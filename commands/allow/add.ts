@@ -11,7 +11,7 @@ const USAGE = usageLine('allow add', ALLOW_ADD_OPTIONS, 'DOMAIN|CIDR')
  * docs/man/spamdctl.8.
  */
 export default class AllowAdd extends BaseCommand {
-  static override summary = "let a network, or the servers that a domain's SPF record names, bypass spamd"
+  static override summary = "let a network, or the servers in a domain's SPF record, bypass spamd"
   static override usage = USAGE
   static override examples = [
     {

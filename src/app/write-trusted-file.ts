@@ -18,7 +18,7 @@ export async function writeTrustedFile(
     const distrust = process.geteuid?.() === 0 ? distrustOf(folder) : undefined
     if (distrust !== undefined) {
       throw new AppError(errorCode, distrust, {
-        hint: `root writes only where nobody else can: run it as the owner of ${folder}, or give it to root: chown root ${folder}; chmod go-w ${folder}`,
+        hint: `root writes only where nobody else can: run this as the owner of ${folder}, or run chown root ${folder}; chmod go-w ${folder}`,
       })
     }
     await replaceFileWith(path, Buffer.from(text), 0o644, 'quick')

@@ -96,7 +96,7 @@ function tellAllowEdit(
   const named = parts.slice(0, MAX_NAMED)
   if (parts.length > named.length) named.push(`and ${countText(parts.length - named.length)} more`)
   if (before.expire !== expire || before.comment !== comment) {
-    named.push('now', ...(terms.length === 0 ? ['for good'] : terms))
+    named.push('now', ...(terms.length === 0 ? ['permanent'] : terms))
     return toldDecision('changed', name, named.join(' '))
   }
   return named.length === 0 ? undefined : { text: `${name}: ${named.join(' ')}`, decision: undefined }

@@ -179,7 +179,7 @@ export function refuseUndo(
     const [command = '', ...others] = reversal.commands
     const more = others.length === 0 ? '' : `, and ${others.length} more like it`
     return {
-      message: `event ${event} is ${reversal.what}: undo does not take it back`,
+      message: `event ${event} is ${reversal.what}, which undo does not revert`,
       hint: `use ${command}${more}; to undo an earlier change, give its number (spamdctl log)`,
     }
   }

@@ -115,7 +115,7 @@ function hintFor(table: TableSpec, failure: AppError): string | undefined {
   if (SAYS_OTHER_SET.test(said)) {
     const flags = table.content === 'networks' ? '"flags interval"' : 'no flags'
     const names = familySetNames(table)
-    return `a set of that name exists with another type or flags; ours are ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`
+    return `a set of that name exists with another type or flags; spamd needs ${names.ipv4} (ipv4_addr) and ${names.ipv6} (ipv6_addr) with ${flags}`
   }
   return undefined
 }

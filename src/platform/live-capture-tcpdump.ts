@@ -35,7 +35,7 @@ export async function openTcpdumpCapture(
     await readHeader(running, { ...request, chunks, reader, endWaitMs })
   } catch (error) {
     if (!request.stop?.aborted) throw error
-    throw new AppError('ERR_CAPTURE_OPEN', 'told to stop before tcpdump had begun', { cause: error })
+    throw new AppError('ERR_CAPTURE_OPEN', 'stopped before tcpdump had started', { cause: error })
   } finally {
     request.stop?.removeEventListener('abort', abandon)
   }

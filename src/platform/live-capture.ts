@@ -226,7 +226,7 @@ class PcapCapture implements LiveCapture {
     if (this.#deadPollMs >= BELIEVE_MS && !this.#isDeathTold) {
       this.#isDeathTold = true
       this.#request.onTrouble(
-        `packets are no longer announced: reading every ${UNANNOUNCED_READ_MS} ms while they come`,
+        `libpcap no longer announces packets: reading every ${UNANNOUNCED_READ_MS} ms while they arrive`,
       )
     }
     this.#tickMs = this.#quietMs >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS

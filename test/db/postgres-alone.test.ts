@@ -364,7 +364,7 @@ describe('a server that', () => {
       await expect
         .poll(() => store.count().catch(() => undefined), { timeout: 60_000 })
         .toMatchObject({ WHITE: 1 })
-      expect(notices.at(-1)).toContain('is another server or timeline than')
+      expect(notices.at(-1)).toContain('is not the same server or timeline as')
       expect((await store.readJournal(newest, 10)).isBehind).toBe(true)
       expect(
         (await store.edit([{ operation: 'add', kind: 'WHITE', ip: '192.0.2.2' }], NOW)).outcomes,

@@ -192,7 +192,7 @@ describe.skipIf(!hasNft)('nftables', () => {
       ).rejects.toMatchObject({
         code: 'ERR_FIREWALL_FAILED',
         message: expect.stringContaining('cannot replace set spamd of nftables table inet spamd') as string,
-        hint: 'a set of that name exists with another type or flags; ours are spamd (ipv4_addr) and spamd6 (ipv6_addr) with "flags interval"',
+        hint: 'a set of that name exists with another type or flags; spamd needs spamd (ipv4_addr) and spamd6 (ipv6_addr) with "flags interval"',
       })
       expect(nft('list set inet spamd spamd')).toContain('10.0.0.0/8')
     })

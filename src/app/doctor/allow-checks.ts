@@ -30,7 +30,7 @@ export async function checkAllowed(
 
 function ageText({ oldestSec }: AllowHealth, nowSec: number): string {
   if (oldestSec === undefined) return 'none of them a domain'
-  return `the oldest answer of DNS ${formatDuration(Math.max(0, nowSec - oldestSec))} old`
+  return `oldest DNS answer ${formatDuration(Math.max(0, nowSec - oldestSec))} old`
 }
 
 async function checkFilled(

@@ -43,13 +43,13 @@ function checkServices({ probe, settings, daemon }: DoctorContext, findings: Fin
   if (services.kind !== 'text') return
   const named = findService('spamd', 'tcp', services.text)
   if (named === undefined) {
-    findings.ok('services', `services(5) names no port for spamd: ${settings.port} is taken`)
+    findings.ok('services', `services(5) names no port for spamd; port ${settings.port} is used`)
     return
   }
   const listens = daemon.kind === 'status' ? daemon.status.listen.map(({ port }) => port) : [settings.port]
   // Debian and others give the name to the daemon of SpamAssassin.
   if (named === 783) {
-    const message = "services(5) gives the name spamd to port 783, SpamAssassin's"
+    const message = 'services(5) assigns the name spamd to port 783 (SpamAssassin)'
     const fix = 'set SPAMD_PORT=8025 for all programs'
     if (listens.includes(783)) findings.warning('services', `${message}, which spamd uses`, fix)
     else if (settings.port === 783) findings.warning('services', `${message}, which these programs use`, fix)
@@ -71,7 +71,7 @@ async function checkSpamd(context: DoctorContext, findings: Findings): Promise<v
     } else if (daemon.code === 'ERR_DAEMON_DENIED') {
       findings.info(
         'spamd',
-        `spamd runs (pid ${running[0]!.process.pid}), but we may not use its socket`,
+        `spamd runs (pid ${running[0]!.process.pid}), but this user may not use its socket`,
         'run doctor as root',
       )
     } else if (daemon.code === 'ERR_REQUEST_UNKNOWN') {

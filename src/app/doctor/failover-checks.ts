@@ -143,7 +143,7 @@ async function checkAuthentication({ probe }: DoctorContext, findings: Findings)
       `${count} CARP packets had a wrong passphrase (pass), vhid or address list`,
       'compare the carp lines of hostname.if or rc.conf on both gateways',
     )
-  } else findings.ok('carp.pass', 'no CARP packet was discarded for its passphrase')
+  } else findings.ok('carp.pass', 'no CARP packet had a wrong passphrase')
 }
 
 function checkPfsync(
@@ -173,7 +173,7 @@ function checkPfsync(
   if (device?.isUp === false || device?.status === 'no carrier') {
     findings.warning(
       'pfsync',
-      `${found.name} sends on ${syncDevice}, which is ${device.isUp ? 'without carrier' : 'down'}`,
+      `${found.name} sends on ${syncDevice}, which ${device.isUp ? 'has no carrier' : 'is down'}`,
       `ifconfig ${syncDevice} up`,
     )
   } else if (isInSync === false)
@@ -248,7 +248,7 @@ function comparePeer(context: DoctorContext, findings: Findings, own: FailoverFa
   if (order.size > 1)
     findings.warning(
       'peer.order',
-      'the gateways disagree on the order: it differs between vhids',
+      'the gateways disagree on the order of advskew: it differs between vhids',
       'give one gateway the lower advskew on all interfaces',
     )
   if (own.preempt !== null && peer.preempt !== null && own.preempt !== peer.preempt) {

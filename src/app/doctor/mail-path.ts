@@ -36,7 +36,7 @@ export function checkFilled(
   } else {
     findings.error(
       `${id}.filled`,
-      `${table} holds ${countText(held, 'address', 'addresses')}, but ${countText(wanted, 'host is', 'hosts are')} WHITE; spamd fills it every minute${held < wanted ? ': until then they are greylisted' : ''}`,
+      `${table} holds ${countText(held, 'address', 'addresses')}, but ${countText(wanted, 'host is', 'hosts are')} WHITE; spamd updates it every minute${held < wanted ? '; until then the missing hosts are greylisted' : ''}`,
       log,
     )
   }

@@ -212,7 +212,7 @@ function checkFreebsd(findings: Findings, redirects: readonly PfRule[]): boolean
     findings.error(
       'pf.redirect',
       `FreeBSD drops what is redirected to ::1: ${loopback6.text}`,
-      `name an IPv6 address of the interface, and spamd -l it; ${RELOAD}`,
+      `redirect to an IPv6 address of the interface, and add it with spamd -l; ${RELOAD}`,
     )
   }
   return false

@@ -74,7 +74,7 @@ export async function runDoctor(context: DoctorContext): Promise<DoctorReport> {
     try {
       await group(context, findings)
     } catch (error) {
-      findings.warning(name, `these checks could not be made: ${reasonOf(error)}`)
+      findings.warning(name, `cannot run these checks: ${reasonOf(error)}`)
     }
   }
   const counts = { ok: 0, info: 0, warning: 0, error: 0 }

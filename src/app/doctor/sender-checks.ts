@@ -13,7 +13,7 @@ export function checkSenders(context: DoctorContext, findings: Findings): void {
   if (daemon.kind !== 'status' || daemon.status.mode === 'block-lists') return
   const { isLearning, senders } = daemon.status
   if (isLearning === true) {
-    const message = 'learn-only mode: every client that comes back is let through'
+    const message = 'learn-only mode: every client that retries passes'
     findings.warning('spamd.learn', message, 'start spamd without --learn')
   }
   if (senders === undefined) return

@@ -111,7 +111,7 @@ async function checkKey(
   if (inUse !== undefined && inUse !== fingerprint) {
     findings.error(
       'key.same',
-      `spamd still uses another key (${inUse}) than ${settings.key} holds (${fingerprint})`,
+      `spamd still uses key ${inUse}, but ${settings.key} contains ${fingerprint}`,
       startCommand(context, 'spamd', 'reload'),
     )
   } else findings.ok('key.same', `spamd uses the key in ${settings.key}, ${fingerprint}`)

@@ -43,7 +43,7 @@ export function freebsdPlan(input: PlanInput): NodePlan {
       },
       {
         path: '/boot/loader.conf',
-        purpose: 'the module of CARP',
+        purpose: 'load the CARP module',
         mode: 0o644,
         content: { kind: 'lines', ifMissing: '', lines: [variable('carp_load', 'YES')] },
       },

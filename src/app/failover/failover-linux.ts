@@ -70,7 +70,7 @@ function keepalivedFile({ plan, node }: PlanInput): PlannedFile {
   ].join('\n')
   return {
     path: '/etc/keepalived/keepalived.conf',
-    purpose: 'which node holds the shared addresses',
+    purpose: 'decides which node holds the shared addresses',
     mode: 0o600,
     content: { kind: 'whole', text },
   }
@@ -180,7 +180,7 @@ function notifyScript(): PlannedFile {
     content: {
       kind: 'whole',
       text: `#!/bin/sh
-# Written by "spamdctl failover plan". conntrackd(8): -c commits what the other node told into the kernel, -f flushes
+# Written by "spamdctl failover plan". conntrackd(8): -c commits the other node's states to the kernel, -f flushes
 # the caches, -R reads the kernel's table again, -B sends all of it to the other node.
 case $1 in
   master)

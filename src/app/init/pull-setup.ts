@@ -57,12 +57,12 @@ export function syncKeyCommands(
   if (answers.peer === undefined) return []
   const owned: InitCommand = {
     argv: ['chown', '_spamd', syncKey],
-    purpose: 'let the daemons read the key of the synchronisation',
+    purpose: 'let the daemons read the synchronisation key',
     isNeeded: true,
   }
   if (isThere(syncKey)) return [owned]
   const argv = [`${programFolder}/spamdctl`, 'sync-key'] as const
-  return [{ argv, purpose: 'make the key of the synchronisation', isNeeded: true }, owned]
+  return [{ argv, purpose: 'create the synchronisation key', isNeeded: true }, owned]
 }
 
 /** The whole set-up of one gateway for pulls from `peer` and by `peer`. */
@@ -74,7 +74,7 @@ export function pullSetup(system: System, input: PullInput): PullSetup {
     files: [
       wholeFile(
         `${settings}/ssh_config`,
-        'how pulls reach the other gateway',
+        'ssh configuration for pulls',
         0o644,
         input.example('spamd-ssh_config').replaceAll('/etc/spamd', settings),
       ),
@@ -91,15 +91,15 @@ export function pullSetup(system: System, input: PullInput): PullSetup {
         purpose: 'create the user for pulls, who may read the database by its group',
         isNeeded: false,
       },
-      step(['install', '-d', '-m', '0755', `${settings}/pull`], 'make the folder of the key of ssh'),
+      step(['install', '-d', '-m', '0755', `${settings}/pull`], 'create the folder for the ssh key'),
       {
         ...step(
           ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'spamdctl pull', '-f', key],
-          'make the key of ssh',
+          'create the ssh key',
         ),
         unless: ['test', '-e', key],
       },
-      step(['chown', '_spamd', key], 'give it to the user that pulls'),
+      step(['chown', '_spamd', key], 'let the daemons read the ssh key'),
       ...starters.commands,
     ],
     byHand: [...exchange(system, input), ...starters.byHand],
@@ -114,12 +114,12 @@ function exchange(system: System, { peer, ownAddress = 'ADDRESS', programFolder 
   const forced = `restrict,command="${programFolder}/spamdctl serve-pull"`
   const hostKey = '/etc/ssh/ssh_host_ed25519_key.pub'
   return [
-    `ssh root@${peer} mkdir -p ${dirname(syncKey)} && scp -p ${syncKey} root@${peer}:${syncKey}    # the same on both: spamdctl sync-key --show`,
-    `ssh root@${peer} ${programFolder}/spamdctl init --peer ${ownAddress} ...    # unless that is done`,
+    `ssh root@${peer} mkdir -p ${dirname(syncKey)} && scp -p ${syncKey} root@${peer}:${syncKey}    # compare on both: spamdctl sync-key --show`,
+    `ssh root@${peer} ${programFolder}/spamdctl init --peer ${ownAddress} ...    # if not done yet`,
     `ssh-keyscan -t ed25519 ${peer} >${settings}/pull/known_hosts`,
     `ssh-keygen -lf ${settings}/pull/known_hosts    # must be what "ssh-keygen -lf ${hostKey}" prints on ${peer}`,
     `sed 's|^|${forced} |' ${settings}/pull/key.pub | ssh root@${peer} 'cat >>${home}/.ssh/authorized_keys'`,
-    `${tryPull(system, settings)}    # "changes read", when both gateways have done this`,
+    `${tryPull(system, settings)}    # prints "changes read" once both gateways are set up`,
   ]
 }
 

@@ -17,7 +17,7 @@ export interface DeliveryTimeouts {
 /** spamd serves one configuration connection at a time; a list of millions takes it a few seconds. */
 const DEFAULT_TIMEOUTS: DeliveryTimeouts = { sendMs: 60_000, closeMs: 10_000 }
 
-const SILENT_HINT = 'see which program listens there and whether it works, then run spamd-setup again'
+const SILENT_HINT = 'check the program that listens there, then run spamd-setup again'
 
 /** Maximum size of an answer that is examined: a few lines of JSON. */
 const MAX_ANSWER_BYTES = 65_536

@@ -279,7 +279,7 @@ function judgeRecipient(facts: Facts): Verdict {
   const name = nameOf(subject)
   const policy = 'pid' in facts.daemon ? facts.daemon.policy : undefined
   const traps = 'spamtraps' in facts.database ? facts.database.spamtraps : []
-  const trapText = `hosts that are not WHITE and mail to it are trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}`
+  const trapText = `a host that mails to it is trapped for ${formatDuration(policy?.trapExpireSec ?? 86_400)}, unless it is WHITE`
   if (subject.kind === 'email' && traps.length > 0) {
     return verdict('trap', `${name} is a spamtrap: ${trapText}`, undefined, `spamdb -T -d ${name}`)
   }

@@ -25,8 +25,8 @@ const DNS: OptionSpec = {
 
 export const ALLOW_ADD_OPTIONS: readonly OptionSpec[] = [
   { long: 'expire', value: 'DURATION', summary: 'remove the exception after this time (default: never)' },
-  { long: 'comment', value: 'TEXT', summary: 'note to store with it: who asked for it, and why' },
-  { long: 'dry-run', summary: 'show the networks it stands for, and change nothing' },
+  { long: 'comment', value: 'TEXT', summary: 'note to store with it: who asked, and why' },
+  { long: 'dry-run', summary: 'show the networks that would be allowed, and change nothing' },
   DNS,
   FIREWALL,
   ...SHARED,

@@ -32,7 +32,7 @@ export async function runInitServer(
   )
   const lines = [
     `${escapeControl(location)}: ${isChanged ? whatChanged(fromVersion) : 'exists already'} (version ${version})`,
-    'grant each role of the server what it needs:',
+    'grant each database user the role it needs:',
     ...grants.map((grant) => `  ${grant}`),
   ]
   const report = JSON.stringify({
@@ -69,7 +69,7 @@ export async function runMoveDb(
   ].join(', ')
   const text = options.has('json')
     ? JSON.stringify({ from: source, to: target, ...report })
-    : `${moved} moved and verified (digest ${digest}), ${left} expired and left behind`
+    : `${moved} moved and verified (digest ${digest}), ${left} expired, not moved`
   parts.writeOut(Buffer.from(`${text}\n`))
   return EXIT.ok
 }

@@ -43,7 +43,7 @@ export function renderLosing(
   const notes: string[] = []
   if (senders.length > MAX_SENDERS)
     notes.push(`and ${senders.length - MAX_SENDERS} more senders: --json lists them`)
-  if (isCut) notes.push('and more: only the mails tried from the most addresses were examined')
+  if (isCut) notes.push('possibly more: only mail tried from the most addresses was examined')
   if (report.history !== 'full') notes.push(historyNote(report))
   return head + blocks.join('') + notes.map((note) => `\n${wrapped(terminal, '', note)}`).join('')
 }

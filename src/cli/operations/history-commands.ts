@@ -53,7 +53,7 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
     isRare: true,
     value: 'MODE',
     choices: HISTORY_MODES,
-    summary: 'what all programs record from now on; anything beyond it is deleted',
+    summary: 'set what all programs record, and delete recorded events beyond that',
   },
   { long: 'keep', isRare: true, value: 'DURATION', summary: 'keep events this long (default 30d)' },
   { long: 'keep-rows', isRare: true, value: 'N', summary: 'keep at most this many events (default 1000000)' },

@@ -88,7 +88,7 @@ function formatReport({ host, isWhole, read, changed }: PullReport): string {
 
 function warningOf({ host, ahead, unknown }: PullReport): string | undefined {
   if (ahead > 0) {
-    return `spamdctl: ${escapeControl(host)}: ${countText(ahead, 'entry was', 'entries were')} skipped: changed more than 5 minutes in the future of this gateway\nspamdctl: hint: set the clocks of both gateways (NTP), then pull again\n`
+    return `spamdctl: ${escapeControl(host)}: ${countText(ahead, 'entry was', 'entries were')} skipped: dated more than 5 minutes in the future\nspamdctl: hint: set the clocks of both gateways (NTP), then pull again\n`
   }
   if (unknown === 0) return undefined
   return `spamdctl: ${escapeControl(host)}: ${countText(unknown, 'entry', 'entries')} of a kind unknown to this version skipped\nspamdctl: hint: update this gateway, then pull again\n`

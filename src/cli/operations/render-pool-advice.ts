@@ -29,7 +29,7 @@ export function renderPoolAdvice(
   // Too many tries to look at all of them: see readDeferredHistory.
   if (isCut) {
     sentences.push(
-      'note: more mail came from several addresses than was examined; the counts above are of the mails tried from the most addresses. A shorter --since examines more of a shorter time',
+      'note: more mail came from several addresses than was examined; the counts above cover only mail tried from the most addresses. Use a shorter --since to examine a larger share',
     )
   }
   for (const candidate of candidates) sentences.push(candidateText(candidate))
@@ -40,7 +40,7 @@ export function renderPoolAdvice(
 function candidateText(candidate: AllowCandidate): string {
   const { domain, addresses, networks, mails } = candidate
   const name = toDisplayText(domain)
-  return `advice: ${name} sent ${countText(mails, 'mail')} from ${countText(addresses, 'address', 'addresses')} in ${countText(networks, 'network')}: ${outcome(candidate)}; whether its SPF record names them: spamdctl allow add --dry-run ${name}`
+  return `advice: ${name} sent ${countText(mails, 'mail')} from ${countText(addresses, 'address', 'addresses')} in ${countText(networks, 'network')}: ${outcome(candidate)}; check its SPF record: spamdctl allow add --dry-run ${name}`
 }
 
 function ofSenders({ mails, senders }: PoolMail): string {

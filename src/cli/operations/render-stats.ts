@@ -51,7 +51,7 @@ export function renderStats(
     parts.push(`most frequent ${heading}\n${texts.join('\n')}\n`)
   }
   if (stats.topSinceSec !== undefined) {
-    const text = `the most frequent are those since ${formatUtcTime(stats.topSinceSec)}: older rows of the history were not read`
+    const text = `note: the most frequent items are counted since ${formatUtcTime(stats.topSinceSec)}; older history was not read`
     parts.push(wrapped(terminal, '', text))
   }
   return parts.join('\n')

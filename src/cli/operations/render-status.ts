@@ -115,7 +115,7 @@ function addTables(status: SuiteStatus, add: Add): void {
     ([name, count]) =>
       `${name} ${count}${name === 'spamd-white' && wanted !== undefined ? ` (of ${wanted} WHITE)` : ''}`,
   )
-  add('tables', texts.join(', ') || 'none of our tables exists')
+  add('tables', texts.join(', ') || 'no tables of spamd exist')
 }
 
 /** Whether pools of senders are recognised, or learn-only mode is on. */
@@ -145,7 +145,7 @@ function addSenders({ spamd }: SuiteStatus, add: Add): void {
     ...dnswl.map((zone) => `dnswl ${zone}`),
     ...dnsbl.map((zone) => `dnsbl ${zone}`),
   ]
-  add('dns', `${asked.join(', ')}; ${answered} queries answered, ${failed} not`)
+  add('dns', `${asked.join(', ')}; ${answered} queries answered, ${failed} failed`)
 }
 
 /** Exceptions of `spamdctl allow`, if there are any. */
@@ -155,7 +155,7 @@ function addExceptions({ database, timeSec }: SuiteStatus, add: Add): void {
   const age =
     oldestSec === undefined
       ? ''
-      : `, the oldest answer of DNS ${formatDuration(Math.max(0, timeSec - oldestSec))} old`
+      : `, oldest DNS answer ${formatDuration(Math.max(0, timeSec - oldestSec))} old`
   const count = `${sourceCount} ${sourceCount === 1 ? 'exception' : 'exceptions'}`
   add('allow', `${count}, ${networkCount} ${networkCount === 1 ? 'network' : 'networks'}${age}`)
 }

@@ -58,7 +58,7 @@ export function renderWhy(report: WhyReport, terminal: Terminal): string {
 function addTables({ tables, subject }: WhyReport, rows: [string, string][]): void {
   if (subject.kind !== 'address') return
   if (!Array.isArray(tables)) rows.push(['filter', `cannot be read: ${tables.reason}`])
-  else if (tables.length === 0) rows.push(['filter', 'has none of our tables'])
+  else if (tables.length === 0) rows.push(['filter', 'has no tables of spamd'])
   else {
     const text = tables.map(({ table, isIn }) => `${table}: ${isIn ? 'yes' : 'no'}`)
     rows.push(['filter', text.join(', ')])

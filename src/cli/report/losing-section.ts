@@ -58,7 +58,7 @@ function notes({ senders, isCut, history }: AdvisedLosing): Html[] {
     texts.push(
       `${countText(senders.length - MAX_SENDERS, 'sender', 'senders')} more: spamdctl losing shows them.`,
     )
-  if (isCut) texts.push('Only the mails tried from the most addresses were examined.')
+  if (isCut) texts.push('Only mail tried from the most addresses was examined.')
   if (history !== 'full')
     texts.push(`The history is "${history}", so only the tuples of the last hours are known.`)
   return texts.map(nothing)

@@ -46,7 +46,7 @@ export async function runReport(options: OptionValues, parts: ReportParts): Prom
   const isJson = options.has('json')
   if (named === undefined && !isJson) {
     throw new OptionProblem('no file for the page', {
-      hint: 'name one with --output FILE.html, or take --json',
+      hint: 'name one with --output FILE.html, or use --json',
     })
   }
   const watchSec = options.number(

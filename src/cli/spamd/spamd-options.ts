@@ -74,7 +74,7 @@ export const SPAMD_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'pool-expire',
     value: 'DURATION',
-    summary: 'keep a network open this long after such a retry (default 7d)',
+    summary: 'how long a network stays open after a retry from it (default 7d)',
   },
   {
     long: 'learn',

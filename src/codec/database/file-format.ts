@@ -27,7 +27,7 @@ const NEW_MAGIC_OFFSET = 12
 const APPLICATION_ID_OFFSET = 68
 
 const BY_TEXT =
-  'import its text: on the host that wrote it "spamdb | ..." or "greydb | ..."; of postgrey "db_dump -p postgrey_clients.db | spamdctl import -"'
+  'import its text: on the host that wrote it, run "spamdb | ..." or "greydb | ..."; for postgrey "db_dump -p postgrey_clients.db | spamdctl import -"'
 
 /** Formats that contain a listing: position and bytes of the magic, name, fix. */
 const PACKED = [

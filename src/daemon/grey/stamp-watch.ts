@@ -44,7 +44,7 @@ export class StampWatch {
     if (this.#aheadSinceMs === undefined && !this.#isAccepted) {
       logger.log(
         'warning',
-        `changes are dated ${aheadSec} seconds ahead, so the clock was ahead or is behind: other gateways are told of changes in an hour, or after spamdctl accept-clock`,
+        `changes are dated ${aheadSec} seconds in the future, so the clock was ahead or is behind: other gateways get no changes for an hour, or until spamdctl accept-clock`,
         { event: 'stamps-ahead', aheadSec },
       )
     }
@@ -55,7 +55,7 @@ export class StampWatch {
     if (wasAheadSec === 0) return
     logger.log(
       'notice',
-      `changes were dated ${wasAheadSec} seconds ahead, since the clock once was: they are dated by the clock again`,
+      `changes were dated ${wasAheadSec} seconds in the future, because the clock had been ahead: they follow the clock again`,
       { event: 'stamps-follow', aheadSec: wasAheadSec },
     )
     this.#aheadSinceMs = undefined

@@ -16,7 +16,7 @@ export function senderMetrics({ checks, dns }: OpenedSenderChecks): MetricFamily
     single(
       'spamd_sender_checks_skipped_total',
       'counter',
-      'Attempts not checked because the budget or the queue was full: they wait as without checks.',
+      'Attempts not checked because the budget or the queue was full; they are greylisted as usual.',
       skipped,
     ),
     single('spamd_sender_checks_open', 'gauge', 'Checks and results in progress.', checks.openCount),

@@ -218,7 +218,7 @@ function greyMetrics({
     single(
       'spamd_expiry_lag_seconds',
       'gauge',
-      'Age of the last complete scan: entries that ended before it are gone.',
+      'Age of the last complete scan, which removed all entries expired by then.',
       lastCompleteSec === undefined ? undefined : Math.max(0, clock.nowSec() - lastCompleteSec),
     ),
     single('spamd_entries_removed_total', 'counter', 'Entries removed by scans.', scanner.counters.deleted),

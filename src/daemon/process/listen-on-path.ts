@@ -38,7 +38,7 @@ export async function listenOnPath(
 ): Promise<() => void> {
   const ownName = withFolder(path, `.${process.pid}`)
   if (Math.max(Buffer.byteLength(path), Buffer.byteLength(ownName)) > MAX_PATH_BYTES) {
-    throw cannotListen(path, `longer than ${MAX_PATH_BYTES} bytes, which a socket may not be`)
+    throw cannotListen(path, `longer than ${MAX_PATH_BYTES} bytes, the limit of a socket path`)
   }
   checkFolder(path, options.isPrivileged === true)
   await removeStaleSocket(path)

@@ -153,7 +153,7 @@ export class SyncApplier {
     }
     this.counters.applied += 1
     if (entry.type === 'DELETE-WHITE' || entry.type === 'DELETE-TRAPPED') {
-      this.#options.logger.log('debug', `deleted ${entry.ip} as told by ${peerAddress}`)
+      this.#options.logger.log('debug', `deleted ${entry.ip} as requested by ${peerAddress}`)
       return
     }
     if (outcome === 'applied') {

@@ -339,7 +339,7 @@ function keyHint({ key, user }: Settings): string {
 
 function refuseVersion3OnServer({ sync, settings }: SyncParts['config']): void {
   if (sync.version !== 3 || !isPostgresLocation(settings.db)) return
-  throw new AppError('ERR_SYNC_INIT', 'sync init: version 3 needs a database of this gateway alone', {
+  throw new AppError('ERR_SYNC_INIT', 'sync init: version 3 needs a database that no other gateway uses', {
     hint: 'with a database on a server use --sync-version 2: its gateways need no synchronisation among themselves',
   })
 }

@@ -68,8 +68,8 @@ export async function initServer(
 
 const GRANTS_FOR_GATEWAYS: readonly string[] = [
   'GRANT spamd_daemon TO NAME;   -- a gateway: spamd, spamlogd, spamdb',
-  'GRANT spamd_admin TO NAME;    -- who runs init-db and move-db',
-  'GRANT spamd_monitor TO NAME;  -- reads only: statistics and monitoring',
+  'GRANT spamd_admin TO NAME;    -- an administrator: init-db, move-db',
+  'GRANT spamd_monitor TO NAME;  -- monitoring: reads only',
 ]
 
 const VERSION = `SELECT version, node, home, (SELECT system_identifier FROM pg_control_system()) || ':' ||
@@ -107,8 +107,7 @@ export async function settleNode(
 }
 
 /** What helps where tables or functions are missing or old. */
-export const RUN_INIT =
-  'run "spamdctl init-db" with the same location, as the role that made the tables or another one that may change them'
+export const RUN_INIT = 'run "spamdctl init-db" with the same location, as a role that may change the tables'
 
 /** Throws `ERR_DB_OPEN` for tables and functions of an older program. */
 export function refuseOlder(version: number): void {

@@ -27,14 +27,14 @@ export function passwordFor(wanted: Wanted, environment: NodeJS.ProcessEnv = pro
   }
   let text = ''
   try {
-    if ((statSync(path).mode & OTHERS) !== 0) refuse(`others than its owner may read or write ${path}`)
+    if ((statSync(path).mode & OTHERS) !== 0) refuse(`users other than its owner may read or write ${path}`)
     text = readFileSync(path, 'utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined || code.startsWith('ERR_')) throw error
     refuse(`${path}: ${errnoText(code)}`, error)
   }
-  return findPassword(text, wanted) ?? refuse(`no line of ${path} is about this server, database and user`)
+  return findPassword(text, wanted) ?? refuse(`no line of ${path} matches this server, database and user`)
 }
 
 /** The password of the first line that matches. */

@@ -11,7 +11,7 @@ const CODES: readonly (readonly [prefix: string, code: ErrorCode, hint?: string]
   [
     '42883',
     'ERR_DB_OPEN',
-    'the functions on the server are not those of this version of spamdctl: run "spamdctl init-db" with the same location',
+    'the functions on the server belong to another version of spamdctl: run "spamdctl init-db" with the same location',
   ],
   ['3F000', 'ERR_DB_OPEN', 'create the tables with "spamdctl init-db" and the same location'],
   ['42501', 'ERR_DB_READONLY', '"spamdctl init-db" prints the GRANTs that a gateway needs'],

@@ -305,7 +305,7 @@ export class PgLink {
     const isOff = Math.abs(skewSec) > SKEW_SEC
     this.#server = { timeline, skewSec: isOff ? Math.round(skewSec) : 0, shownHost }
     if (known !== undefined && known.timeline !== timeline) {
-      this.#options.onNotice?.(`${shownHost} is another server or timeline than ${known.shownHost} was`)
+      this.#options.onNotice?.(`${shownHost} is not the same server or timeline as ${known.shownHost}`)
     }
     if (isOff && known?.skewSec !== this.#server.skewSec) {
       const by = `${Math.abs(Math.round(skewSec))} s ${skewSec > 0 ? 'behind' : 'ahead of'}`

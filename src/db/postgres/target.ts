@@ -74,7 +74,7 @@ export function parseTarget(location: string, environment: Environment = process
   for (const [name, value] of new URLSearchParams(query)) {
     if (VARIABLES[name] === undefined) {
       throw openError(`unknown option "${name}" in the location`, {
-        hint: `known are ${Object.keys(VARIABLES).join(', ')}`,
+        hint: `known options are ${Object.keys(VARIABLES).join(', ')}`,
       })
     }
     given.set(name, value)
@@ -103,7 +103,7 @@ export function parseTarget(location: string, environment: Environment = process
 function sslModeOf(text: string | undefined): SslMode {
   const mode = SSL_MODES.find((name) => name === (text ?? 'prefer'))
   if (mode === undefined) {
-    throw openError(`unknown sslmode "${text}"`, { hint: `known are ${SSL_MODES.join(', ')}` })
+    throw openError(`unknown sslmode "${text}"`, { hint: `known modes are ${SSL_MODES.join(', ')}` })
   }
   return mode
 }

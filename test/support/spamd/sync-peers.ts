@@ -200,7 +200,7 @@ export class SyncPeers {
       const kind = entry.type.slice('DELETE-'.length).toLowerCase()
       this.differences.add('sync-deletion')
       result.out.push(`${peer}(sync): received deleted ${kind} entry ip ${entry.ip}`)
-      if (grey.hosts.delete(entry.ip)) result.syslog.push(`DEBUG deleted ${entry.ip} as told by ${peer}`)
+      if (grey.hosts.delete(entry.ip)) result.syslog.push(`DEBUG deleted ${entry.ip} as requested by ${peer}`)
       return
     }
     const word = entry.type.toLowerCase()

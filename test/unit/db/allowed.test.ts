@@ -91,7 +91,7 @@ describe('undo', () => {
     await store.editAllowed([put()], NOW, 'anna')
     await expect(undo(store)).rejects.toMatchObject({
       message: expect.stringMatching(
-        /^event \d+ is an exception \(example\.org: added, 2 networks .*\): undo does not take it back$/,
+        /^event \d+ is an exception \(example\.org: added, 2 networks .*\), which undo does not revert$/,
       ) as string,
       hint: expect.stringMatching(
         /^use spamdctl allow remove example\.org; to undo an earlier change, /,
@@ -132,7 +132,7 @@ describe('undo', () => {
     await store.editReleases([{ operation: 'make', release }], NOW, { actor: 'anna' })
     const event = (await store.readHistory({ after: 0, limit: 9 })).at(-1)!.event
     await expect(undo(store, event)).rejects.toMatchObject({
-      message: `event ${event} is a release (${release.id}): undo does not take it back`,
+      message: `event ${event} is a release (${release.id}), which undo does not revert`,
       hint: expect.stringContaining(`use spamdctl release cancel ${release.id}; `) as string,
     })
   })

@@ -292,7 +292,7 @@ test('another server or timeline behind the same location is told', async () => 
   hosts.a!.refusal = coded('ECONNREFUSED')
   clients[1]!.emit('end')
   expect((await ask(link)).timeline).toBe('system/2')
-  expect(notices).toEqual(['b:5432 is another server or timeline than a:5432 was'])
+  expect(notices).toEqual(['b:5432 is not the same server or timeline as a:5432'])
 })
 
 test('a socket is shown as its folder', async () => {

@@ -137,9 +137,9 @@ describe('the file of passwords', () => {
       'no line',
       'db2.example.org:5432:spamd:gateway1:geheim\n*:*:spamd\n',
       0o600,
-      'is about this server, database and user',
+      'matches this server, database and user',
     ],
-    ['others can read it', '*:*:*:*:geheim', 0o640, 'others than its owner may read or write'],
+    ['others can read it', '*:*:*:*:geheim', 0o640, 'users other than its owner may read or write'],
   ])('is refused when %s, and says why without a password', (_, text, mode, reason) => {
     expect(() => ask(text, {}, mode)).toThrow(
       expect.objectContaining({ code: 'ERR_DB_OPEN', message: expect.stringContaining(reason) }),

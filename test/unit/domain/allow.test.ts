@@ -88,7 +88,7 @@ test.each<{ name: string; before?: AllowSource; after?: AllowSource; told: strin
     after: source({ expire: NOW }),
     told: ['bulk.example: now until 2023-11-14T22:13Z'],
   },
-  { name: 'no end', before: source({ expire: NOW }), after: source(), told: ['bulk.example: now for good'] },
+  { name: 'no end', before: source({ expire: NOW }), after: source(), told: ['bulk.example: now permanent'] },
   {
     name: 'another comment',
     before: source({ comment: 'a' }),

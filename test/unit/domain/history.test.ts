@@ -56,7 +56,7 @@ describe('which events can be undone', () => {
     [
       'a release',
       [row({ rule: 'release', key: { kind: 'release', id: 'r1' }, after: {} as HistoryRow['after'] })],
-      'event 7 is a release (r1): undo does not take it back',
+      'event 7 is a release (r1), which undo does not revert',
       'use spamdctl release cancel r1; to undo an earlier change',
     ],
     [
@@ -69,7 +69,7 @@ describe('which events can be undone', () => {
           decision: { what: 'added', name },
         }),
       ),
-      'event 7 is an exception (added a.example): undo does not take it back',
+      'event 7 is an exception (added a.example), which undo does not revert',
       'use spamdctl allow remove a.example, and 1 more like it; to undo an earlier change',
     ],
   ])('refused: %s', (_, rows, message, hint) => {

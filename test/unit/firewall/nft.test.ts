@@ -86,12 +86,12 @@ describe('what helps', () => {
     [
       'Error: Could not process rule: File exists',
       NETWORKS,
-      'a set of that name exists with another type or flags; ours are spamd (ipv4_addr) and spamd6 (ipv6_addr) with "flags interval"',
+      'a set of that name exists with another type or flags; spamd needs spamd (ipv4_addr) and spamd6 (ipv6_addr) with "flags interval"',
     ],
     [
       "Error: You must add 'flags interval' to your set declaration",
       HOSTS,
-      'a set of that name exists with another type or flags; ours are spamd-white (ipv4_addr) and spamd-white6 (ipv6_addr) with no flags',
+      'a set of that name exists with another type or flags; spamd needs spamd-white (ipv4_addr) and spamd-white6 (ipv6_addr) with no flags',
     ],
     ['Error: something else', NETWORKS, undefined],
   ])('%s', async (stderrTail, table, hint) => {

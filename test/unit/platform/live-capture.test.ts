@@ -157,7 +157,7 @@ describe('the libpcap adapter', () => {
       vi.advanceTimersByTime(TICK_MS)
     }
     expect(packets).toHaveLength(30)
-    expect(troubles).toEqual(['packets are no longer announced: reading every 2 ms while they come'])
+    expect(troubles).toEqual(['libpcap no longer announces packets: reading every 2 ms while they arrive'])
   })
 
   test('trap 1: what comes unannounced is read every two milliseconds, until the poll handle tells of it again', async () => {

@@ -156,7 +156,7 @@ export const EXCEPTIONS: BrokenGateway[] = [
     finding: {
       id: 'spamd.learn',
       level: 'warning',
-      message: 'learn-only mode: every client that comes back is let through',
+      message: 'learn-only mode: every client that retries passes',
       fix: 'start spamd without --learn',
     },
     isDocumented: true,

@@ -366,7 +366,7 @@ const DAEMONS: BrokenGateway[] = [
     finding: {
       id: 'services',
       level: 'warning',
-      message: "services(5) gives the name spamd to port 783, SpamAssassin's, which spamd uses",
+      message: 'services(5) assigns the name spamd to port 783 (SpamAssassin), which spamd uses',
       fix: 'set SPAMD_PORT=8025 for all programs',
     },
     isDocumented: true,
@@ -477,7 +477,7 @@ const PF: BrokenGateway[] = [
       id: 'pf.filled',
       level: 'error',
       message:
-        '<spamd-white> holds 0 addresses, but 3 hosts are WHITE; spamd fills it every minute: until then they are greylisted',
+        '<spamd-white> holds 0 addresses, but 3 hosts are WHITE; spamd updates it every minute; until then the missing hosts are greylisted',
       fix: 'grep spamd /var/log/daemon',
     },
     isDocumented: true,
@@ -679,7 +679,7 @@ const PF: BrokenGateway[] = [
       id: 'pf.redirect',
       level: 'error',
       message: 'FreeBSD drops what is redirected to ::1',
-      fix: 'name an IPv6 address of the interface',
+      fix: 'redirect to an IPv6 address of the interface',
     },
   },
   {
@@ -1160,7 +1160,7 @@ const SYNC: BrokenGateway[] = [
     finding: {
       id: 'key.same',
       level: 'error',
-      message: 'spamd still uses another key (SHA256:0123456789abcdef0123456789abcdef)',
+      message: 'spamd still uses key SHA256:0123456789abcdef0123456789abcdef',
       fix: 'systemctl reload spamd',
     },
   },
@@ -1427,7 +1427,7 @@ const FAILOVER: BrokenGateway[] = [
     finding: {
       id: 'pfsync',
       level: 'warning',
-      message: 'pfsync0 sends on em2, which is without carrier',
+      message: 'pfsync0 sends on em2, which has no carrier',
       fix: 'ifconfig em2 up',
     },
   },

@@ -30,7 +30,7 @@ test.for(['openbsd', 'linux'] as const)('exceptions that are in order are no war
     system === 'linux'
       ? 'nft.allow: exceptions of spamdctl allow reach the mail server'
       : 'pf.allow: hosts in <spamd-allow> reach the mail server',
-    'allow: 1 exception, the oldest answer of DNS 1h old',
+    'allow: 1 exception, oldest DNS answer 1h old',
     'allow.filled: table spamd-allow holds all 2 networks',
     `allow.schedule: ${system === 'linux' ? 'a systemd timer' : 'cron'} runs spamdctl allow sync; the oldest answer is 1h old`,
   ])
@@ -110,7 +110,7 @@ test('a check that fails itself is a finding, and the others go on', async () =>
   scene.probe.findUser = () => Promise.reject(new Error('the directory does not answer'))
   const report = await scene.run()
   const messages = report.findings.map(({ message }) => message)
-  expect(messages).toContain('these checks could not be made: the directory does not answer')
+  expect(messages).toContain('cannot run these checks: the directory does not answer')
   expect(report.findings.map(({ id }) => id)).toContain('nft.redirect')
 })
 

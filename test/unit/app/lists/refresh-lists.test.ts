@@ -536,7 +536,7 @@ describe.skipIf(!isRoot)('spamd-setup', () => {
           expect(run).toMatchObject({
             rc: 1,
             stderr: `spamd-setup: ${reason.replace('SOCKET', path)}
-spamd-setup: hint: see which program listens there and whether it works, then run spamd-setup again
+spamd-setup: hint: check the program that listens there, then run spamd-setup again
 spamd-setup: not sent to spamd: ${unsent}
 `,
           })

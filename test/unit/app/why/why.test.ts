@@ -420,7 +420,7 @@ describe('a mail address or a domain', () => {
     const { verdict } = (await why('<Trap@Example.org>', { loaded: [], entries: [trap] })).report
     expect(verdict).toMatchObject({ state: 'trap', command: 'spamdb -T -d trap@example.org' })
     expect(verdict.sentence).toBe(
-      'trap@example.org is a spamtrap: hosts that are not WHITE and mail to it are trapped for 1d',
+      'trap@example.org is a spamtrap: a host that mails to it is trapped for 1d, unless it is WHITE',
     )
   })
 

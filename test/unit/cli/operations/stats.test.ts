@@ -362,7 +362,7 @@ advice: spamd -G 6m:4h:36d: mail waits 10m instead of 40m, and 0 of 100 lost cli
         'pools: 1 mail of 1 sender came from several networks, which no pool key covers: 0 passed, 1 did not\n',
       )
       expect(text).toContain(
-        'advice: spread.example sent 1 mail from 3 addresses in 3 networks: 0 passed, 1 did not; whether its SPF record names them: spamdctl allow add --dry-run spread.example\n',
+        'advice: spread.example sent 1 mail from 3 addresses in 3 networks: 0 passed, 1 did not; check its SPF record: spamdctl allow add --dry-run spread.example\n',
       )
       expect(text).not.toContain('few.example')
     })

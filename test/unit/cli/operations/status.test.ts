@@ -53,7 +53,7 @@ warnings   none
     await addExceptions(scene)
     const status = await statusOf(scene)
     const lines = renderStatus(status, PLAIN).split('\n')
-    expect(lines).toContain('allow      1 exception, 2 networks, the oldest answer of DNS 1h old')
+    expect(lines).toContain('allow      1 exception, 2 networks, oldest DNS answer 1h old')
     expect(lines).toContain('warnings   none')
     expect(JSON.parse(statusJson(status))).toMatchObject({
       database: { allowed: { sourceCount: 1, networkCount: 2, troubles: [] } },
@@ -79,7 +79,7 @@ warnings   none
     const lines = renderStatus(await statusOf(scene), PLAIN).split('\n')
     expect(lines).toContain('pools      known by /24 of IPv4 and SPF, networks open: 0, each for 7d')
     expect(lines).toContain(
-      'dns        SPF of the domains of a file, dnswl good.example, dnsbl bad.example; 12 queries answered, 3 not',
+      'dns        SPF of the domains of a file, dnswl good.example, dnsbl bad.example; 12 queries answered, 3 failed',
     )
   })
 

@@ -549,8 +549,8 @@ describe('what must not empty the table', () => {
       await scanner.scan()
       expect(await aheadSec()).toBe(0)
       expect(logger.lines.map(({ message }) => message).filter((text) => text.includes('dated'))).toEqual([
-        `changes are dated ${YEAR} seconds ahead, so the clock was ahead or is behind: other gateways are told of changes in an hour, or after spamdctl accept-clock`,
-        `changes were dated ${YEAR - 3600} seconds ahead, since the clock once was: they are dated by the clock again`,
+        `changes are dated ${YEAR} seconds in the future, so the clock was ahead or is behind: other gateways get no changes for an hour, or until spamdctl accept-clock`,
+        `changes were dated ${YEAR - 3600} seconds in the future, because the clock had been ahead: they follow the clock again`,
       ])
     })
 

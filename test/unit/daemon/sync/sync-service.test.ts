@@ -168,7 +168,7 @@ describe('two hosts', () => {
         'debug new entry 192.0.2.1 from <a@b> to <c@d>, helo h',
         `debug new TRAP from 127.0.0.2 for 192.0.2.4, expires ${NOW + 86_400}`,
         `debug new WHITE from 127.0.0.2 for 192.0.2.7, expires ${NOW + 500}`,
-        'debug deleted 192.0.2.7 as told by 127.0.0.2',
+        'debug deleted 192.0.2.7 as requested by 127.0.0.2',
       ]),
     )
     expect(a.shown().slice(0, 8)).toEqual([
@@ -468,7 +468,7 @@ describe('gateways that share a database on a server', () => {
       host({ port, listen: '127.0.0.6', key: 'secret\n', isOnServer: true, sync: { version: 3 } }),
     ).rejects.toMatchObject({
       code: 'ERR_SYNC_INIT',
-      message: 'sync init: version 3 needs a database of this gateway alone',
+      message: 'sync init: version 3 needs a database that no other gateway uses',
     })
   })
 })
