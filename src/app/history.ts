@@ -68,7 +68,7 @@ export function toRecord({ seq: _seq, decision: _decision, rule, ...row }: Histo
   return { ...row, cause: rule, program: programOf(rule) }
 }
 
-/** Newest rows that statistics look at. */
+/** Number of newest rows that statistics read. */
 export const MAX_STATISTICS_ROWS = 100_000
 
 /** The rows since a time, oldest first, of the newest `MAX_STATISTICS_ROWS`. */

@@ -13,7 +13,7 @@ export interface SenderCheckConfig {
   dnsServers: string[]
 }
 
-/** Nothing is asked. */
+/** No queries are made. */
 export function noSenderChecks(): SenderCheckConfig {
   return { spf: undefined, trapsSpfFail: false, dnswl: [], dnsbl: [], dnsServers: [] }
 }

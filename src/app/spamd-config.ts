@@ -49,7 +49,7 @@ export interface SpamdConfig {
   poolExpireSec: number
   /** --learn */
   isLearning: boolean
-  /** What DNS is asked about senders. */
+  /** Which DNS queries about senders are made. */
   senders: SenderCheckConfig
   maxTuples: number
   maxTuplesPerAddress: number

@@ -133,7 +133,7 @@ export class TopCounter {
   #count(name: keyof Stats['top'], key: string): void {
     const map = this.#counts[name]
     const known = map.get(key)
-    // What came once among so many is not frequent.
+    // An item that came once among this many is not frequent.
     if (known === undefined && map.size >= MAX_COUNTED) return
     map.set(key, (known ?? 0) + 1)
   }
@@ -223,7 +223,7 @@ function waitLonger(
 ): Pick<Candidate, 'passing' | 'passingAtMost' | 'meanWaitSec'> {
   let [passing, all, waitMinutes] = [0, 0, 0]
   for (const { label, count } of delays) {
-    // Rounded up: a delay of so many minutes may be shorter.
+    // Delays are rounded up, so one of this many minutes may be shorter.
     const delay = Number(label)
     if (delay > minutes) passing += count
     all += count

@@ -62,7 +62,7 @@ export abstract class BaseCommand extends Command {
   }
 }
 
-/** What is wrong with the first value that is none of its option's choices; undefined when all are. */
+/** The problem with the first value that is not among its option's choices; undefined if all are. */
 function wrongChoice(
   given: readonly { name: string; value: string | undefined }[],
   specs: readonly OptionSpec[],

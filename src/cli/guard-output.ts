@@ -3,7 +3,7 @@ import { EXIT, formatFailure } from './report-error.js'
 
 /**
  * For programs that print through the streams of Node, as oclif does with help: when standard output cannot
- * be written, one line of `program` on standard error and exit code 1; silence when its reader is gone. Node
+ * be written, one line of `program` on standard error and exit code 1; silence if its reader has exited. Node
  * reports a failed write on the next turn of the event loop.
  */
 export function guardStandardOutput(program: string): void {

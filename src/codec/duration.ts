@@ -47,7 +47,7 @@ export function formatDuration(durationSec: number): string {
   return sign + (parts.join(' ') || '0s')
 }
 
-/** True for a bare number other than 0: whoever writes 36 as a lifetime hardly means seconds, but often days. */
+/** True for a bare number other than 0: a user who writes 36 as a lifetime often means days, hardly seconds. */
 export function hasNoUnit(duration: string): boolean {
   return /^[0-9]+$/.test(duration) && Number(duration) !== 0
 }

@@ -157,7 +157,7 @@ export class PullDecoder {
 function headerOf(value: unknown): PullHeader | undefined {
   const { node, newest, nowSec, isWhole } = (value ?? {}) as Partial<PullHeader>
   const isNode = node === null || isWithin(node, 2 ** 32)
-  // As wide as the field of a message: a larger position would hide all that comes later.
+  // As wide as the field of a message: a larger position would hide all later changes.
   if (!isNode || !isWithin(newest, 2 ** 48) || !Number.isSafeInteger(nowSec)) return undefined
   if (typeof isWhole !== 'boolean') return undefined
   return { node: node as number | null, newest: newest as number, nowSec: nowSec as number, isWhole }

@@ -10,7 +10,7 @@ const SEQUENCES =
 
 /**
  * Makes UTF-8 text safe for a terminal: a character that a terminal would obey is shown as `\u202e`, and a byte from
- * 0x80 to 0x9f outside a UTF-8 sequence as `\x9b`. ASCII controls are left to whoever wrote the text, since a line
+ * 0x80 to 0x9f outside a UTF-8 sequence as `\x9b`. ASCII controls are left to the author of the text, since a line
  * feed has a meaning there. `bytes` must not end inside a sequence. Returns the same bytes if nothing has to be
  * escaped.
  */

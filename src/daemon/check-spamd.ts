@@ -71,7 +71,7 @@ export async function checkSpamd(parts: {
   if (config.whiteFile !== undefined) checkWhiteFile(config.whiteFile)
 }
 
-/** A key is checked when it is used: an unreadable one does not stop mail, but is an error all the same. */
+/** A key is checked when it is used: an unreadable one does not stop mail, but is still an error. */
 async function checkSyncKey(
   { sync, settings }: SpamdConfig,
   resources: SpamdResources,

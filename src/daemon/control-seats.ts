@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net'
 import type { Logger } from '../platform/log.js'
 
-/** More clients at a time than people and monitoring need. */
+/** Maximum number of simultaneous clients, more than people and monitoring need. */
 const MAX_CONTROL_CONNECTIONS = 32
 
 /**
- * Connections of the Unix socket. There is always room for one more: the one that has been silent longest gives way,
- * and those that wait for an answer last, so that nobody keeps others from being answered by connecting and waiting.
+ * Connections of the Unix socket. A new one is always accepted: the one that has been silent longest is closed for it,
+ * those waiting for an answer last, so that idle clients cannot block others.
  */
 export class ControlSeats {
-  /** Whether an answer is being made; those silent longest first. */
+  /** Whether an answer is being prepared, by connection; longest silent first. */
   readonly #isWorking = new Map<Socket, boolean>()
   readonly #logger: Logger
   #isCrowded = false
@@ -29,12 +29,12 @@ export class ControlSeats {
     })
   }
 
-  /** All that the client had to say has arrived. */
+  /** The whole request has arrived. */
   beginAnswer(socket: Socket): void {
     this.#move(socket, true)
   }
 
-  /** The answer is written: it is up to the client to read it and to leave. */
+  /** The answer is written; the client must read it and close the connection. */
   endAnswer(socket: Socket): void {
     this.#move(socket, false)
   }

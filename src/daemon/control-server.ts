@@ -24,7 +24,7 @@ import { type ConfigSessionOptions, runConfigSession } from './lists/config-sess
 export const MAX_REQUEST_BYTES = 64 * 1024
 /** For a request as a whole, and for the first config line to begin: programs send at once. */
 const REQUEST_TIMEOUT_MS = 15_000
-/** For a client to read its answer on. */
+/** Time for a client to continue reading its answer. */
 const ANSWER_TIMEOUT_MS = 60_000
 const OPEN_BRACE = 0x7b
 const LF = 0x0a
@@ -63,13 +63,13 @@ export function createControlServer(options: ControlServerOptions): Server {
   })
 }
 
-/** A client that does not take its answer, or does not leave, is not waited for. */
+/** Does not wait for a client that does not read its answer, or does not disconnect. */
 function finish(socket: Socket, seats: ControlSeats, options: ControlServerOptions): void {
   seats.endAnswer(socket)
   socket.setTimeout(options.idleTimeoutMs ?? ANSWER_TIMEOUT_MS, () => socket.destroy())
 }
 
-/** `onWhole` is called when the request has arrived; what it returns, when the answer is written. */
+/** `onWhole` is called when the request has arrived; the function that it returns, when the answer is written. */
 function readRequest(
   socket: Socket,
   firstBytes: Buffer,

@@ -18,7 +18,7 @@ import type { BlockLists } from './lists/block-lists.js'
 import type { SyncAnnouncer } from './seams.js'
 import type { StoreKeeper } from './store/store-keeper.js'
 
-/** What greylisting consists of in one spamd. */
+/** The parts of greylisting in one spamd. */
 export interface GreyParts {
   keeper: StoreKeeper
   greylister: Greylister
@@ -34,7 +34,7 @@ export interface GreyParts {
   refillTable: () => void
 }
 
-/** What the parts are made of. */
+/** The dependencies of the parts. */
 export interface GreyPartsOptions {
   config: SpamdConfig
   clock: Clock
@@ -49,7 +49,7 @@ export interface GreyPartsOptions {
   sync: SyncAnnouncer | undefined
 }
 
-/** Creates the parts, and starts none of them. */
+/** Creates the parts without starting them. */
 export function openGreyParts(options: GreyPartsOptions): GreyParts {
   const { config, clock, logger, debug, firewall, keeper, policy, blockLists, sync } = options
   const whiteFile =

@@ -41,7 +41,7 @@ export interface SpamdServiceParts {
   firewall: Firewall
   resources: SpamdResources
   openStore: () => Promise<OpenedStore>
-  /** Since when the gateway goes on without the server of its database. */
+  /** Since when the gateway has been without its database server. */
   aloneSinceSec?: (() => number | undefined) | undefined
   /** The last good copies of the block lists, or none. */
   loadSavedLists?: () => Promise<DeliveredList[]>

@@ -33,7 +33,7 @@ const CREATE_STAGING = `
 const CLOSE_STAGING = 'DETACH staging'
 /**
  * Cache of the database while the merge runs, in KiB. SQLite sorts in runs of this size: those that fit into
- * the processor's own cache take a tenth less time, and rows that arrive in key order need no more.
+ * the processor's own cache take a tenth less time, and rows that arrive in key order do not need more.
  */
 const MERGE_CACHE_KIB = 4096
 /** Source: https://sqlite.org/tempfiles.html section 5. */

@@ -24,8 +24,8 @@ type RowBefore = [
 ]
 
 /**
- * Makes the table anew by `createTable`, each row of before a chunk of its own under the number that it had. Does
- * nothing where the history is in chunks. In the transaction of the caller.
+ * Recreates the table with `createTable`; each old row becomes a chunk of its own under its old number. Does nothing if
+ * the history is already in chunks. Runs in the transaction of the caller.
  */
 export function chunkHistory(database: SqliteDatabase, createTable: string): void {
   const columns = database.pragma('table_info(history)') as { name: string }[]

@@ -13,7 +13,7 @@ import type { Decided, Transactions } from './transactions.js'
  * of the time.
  */
 const PART_EDITS = 2000
-/** Fewer additions that are alike are not worth a statement of their own. */
+/** Minimum number of alike additions that are worth a separate statement. */
 const LEAST_ALIKE = 32
 
 /**
@@ -68,7 +68,7 @@ class PartEditor {
     )
   }
 
-  /** The same with additions that are alike stored together; the changes are not in the result. */
+  /** The same, but alike additions are stored together, and their changes are not in the result. */
   editAlike(
     edits: readonly ManualEdit[],
     allTexts: readonly string[],
@@ -123,7 +123,7 @@ class PartEditor {
   }
 }
 
-/** The end of the edits from a place on that can be stored together; of one that cannot, the next place. */
+/** The end of the edits that can be stored together, from a place on; the next place if that edit cannot. */
 function endOfAlike(kinds: readonly (HostAddition['kind'] | undefined)[], start: number): number {
   const kind = kinds[start]
   let end = start + 1

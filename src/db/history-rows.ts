@@ -33,7 +33,7 @@ export type Row = [
   string | null,
 ]
 
-/** A key as rows of the history hold it. Stored, so it does not follow `keyText` of domain/change.ts, which is not. */
+/** A key as stored in rows of the history. It does not follow `keyText` of domain/change.ts, which is not stored. */
 export function encodeKey(key: ChangeKey): string {
   switch (key.kind) {
     case 'host':
@@ -85,7 +85,7 @@ export function fieldsOf(entry: Change['before']['entry']): EntryFields {
 /** See `fieldsOf`; JSON has null for a comment that a spamtrap lacks. */
 export type EntryFields = readonly (string | number | null | undefined)[] | Release | null
 
-/** A decision in the place of the fields after a change. */
+/** A decision, stored instead of the fields after a change. */
 export function decisionFields(decision: AllowDecision | undefined): [string, string] | null {
   return decision === undefined ? null : [decision.what, decision.name]
 }

@@ -3,9 +3,9 @@
  *
  * The rows of a transaction share rows of the table, CHUNK_ROWS each, as an array of JSON: a statement for
  * each change would cost as much as the change itself. Additions that are alike are one element of it. Row 0
- * holds the settings, so that all programs keep to the same. No index finds an address: its pages, one for
- * each change of an address at random, would cost every batch of attempts or sightings a third more, and a
- * million rows are read through in a fifth of a second.
+ * holds the settings, so that all programs keep to the same. There is no index by address: writing its
+ * pages, a random one for each change, would cost every batch of attempts or sightings a third more, and a
+ * million rows are scanned in a fifth of a second.
  */
 import type { AlikeAdditions } from '../domain/alike-additions.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
@@ -65,7 +65,7 @@ const PERSONAL_KINDS: ReadonlySet<number> = new Set(
  */
 export type ChunkRow = [number, number, string | null, EntryFields, EntryFields, ...string[]] | 0
 
-/** As many rows as it has addresses, which all else is the same for. */
+/** Stands for as many rows as it has addresses; everything else in them is the same. */
 type AlikeRow = [number, number, string | null, EntryFields, EntryFields, string[]]
 type Chunk = [last: number, first: number, event: number, at: number, rows: string]
 
@@ -98,7 +98,7 @@ export class History {
     this.#trim(settings, newest + kept.length, nowSec)
   }
 
-  /** The same for additions that are alike, with the list of their addresses as JSON: a row for each, stored as one. */
+  /** The same for alike additions, with the list of their addresses as JSON: one row each, stored as one. */
   appendAlike({ ips, first, changedSec }: AlikeAdditions, ipsJson: string): void {
     const { settings, newest } = this.#state()
     if (settings.mode === 'off' || !isKept(first, settings)) return
@@ -171,7 +171,7 @@ export class History {
     return stepsOfRows(chunks.flatMap((chunk) => [...rowsOf(chunk)]))
   }
 
-  /** The last event by hand: one that can be undone, or of which undo must say that it cannot. */
+  /** The last manual event: undo reverts it, or must report that it cannot. */
   lastUndoable(): number | undefined {
     if (!this.#connection.hasMarks) return undefined
     return this.#connection.prepare(LAST_EVENT).pluck().get() as number | undefined
@@ -257,7 +257,7 @@ function isAlikeRow(row: ChunkRow | AlikeRow): row is AlikeRow {
   return row !== 0 && Array.isArray(row[5])
 }
 
-/** The rows of a chunk as if each had been stored for itself. */
+/** The rows of a chunk as if each had been stored separately. */
 function eachOf(rows: readonly (ChunkRow | AlikeRow)[]): readonly ChunkRow[] {
   if (!rows.some(isAlikeRow)) return rows as readonly ChunkRow[]
   return rows.flatMap((row): ChunkRow[] => {

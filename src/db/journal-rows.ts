@@ -1,8 +1,8 @@
 /**
  * Rows of the journal as bytes, many in one. A row is `KINDS,RULE,TIME,COUNTER,NODE,ACTOR,KEY;` in digits, where ACTOR
  * and KEY are lengths in bytes, then actor and key; KINDS is -1 for a row without key. The fields of a tuple's key
- * are joined by NUL. The kind of a pool stands in the place of WHITE. `,COUNT` behind KEY makes one of as many rows that
- * are alike: their keys are joined by NUL, and each stamp is the next one.
+ * are joined by NUL. The kind of a pool replaces WHITE. `,COUNT` after KEY combines this many alike rows
+ * into one: their keys are joined by NUL, and their stamps are consecutive.
  */
 import type { AlikeAdditions } from '../domain/alike-additions.js'
 import {
@@ -45,7 +45,7 @@ export function encodeChange(change: Change, nodes: NodeNumbers): string {
   return encodeRow({ kinds: kindsOf(change), cause, stamp }, keyText(change.key), nodes)
 }
 
-/** As many rows in one. */
+/** Number of rows combined in this one. */
 export function encodeAlike({ ips, first }: AlikeAdditions, nodes: NodeNumbers): string {
   const { cause, stamp } = first
   return encodeRow({ kinds: kindsOf(first), cause, stamp }, ips.join('\0'), nodes, ips.length)

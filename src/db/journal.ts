@@ -107,7 +107,7 @@ export class Journal {
     return new HybridClock(0, this.#connection.prepare(STATE).get() as StateRow).aheadSec(now)
   }
 
-  /** Lets stamps that are ahead follow the clock again; in a transaction of the caller. By how much they were. */
+  /** Lets stamps that are ahead follow the clock again, in a transaction of the caller; returns how far ahead they were. */
   followClock(now: number): number {
     const state = this.#connection.prepare(STATE).get() as StateRow
     const clock = new HybridClock(0, state)
@@ -156,7 +156,7 @@ export class JournalWriter {
     }
   }
 
-  /** A row for each, stored as one. */
+  /** One row for each, stored as one. */
   appendAlike(additions: AlikeAdditions): void {
     this.#add(encodeAlike(additions, this.#nodes), additions.ips.length)
   }

@@ -1,4 +1,4 @@
-/** A module that daemons use all the time: asking the loader for a loaded module costs as much as a lookup in a table. */
+/** Loads a module that daemons use all the time: even for a loaded module, the loader costs as much as a table lookup. */
 export function loadOnce<Module>(load: () => Promise<Module>): () => Module | Promise<Module> {
   let loaded: Module | undefined
   return () =>

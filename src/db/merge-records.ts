@@ -71,7 +71,7 @@ export function recordSlice(
   return { records, next: nextPart && formatCursor(nextPart, '') }
 }
 
-/** Up to `limit` records of one table behind a key; `last` is undefined at its end. */
+/** Up to `limit` records of one table after a key; `last` is undefined at its end. */
 // eslint-disable-next-line complexity -- one case for each table
 function readPart(
   transactions: Transactions,

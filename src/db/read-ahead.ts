@@ -1,6 +1,6 @@
 /**
- * The same items in the same order; the next one is asked for before the current one is used, so that whoever
- * makes them works while the reader does. One item at most waits. What fails is thrown in its turn.
+ * The same items in the same order; the next one is requested before the current one is used, so that the
+ * source works while the reader does. At most one item waits. An error is thrown when its item is due.
  */
 export async function* readAhead<Item>(source: AsyncIterable<Item>): AsyncGenerator<Item, void, undefined> {
   const items = source[Symbol.asyncIterator]()

@@ -32,17 +32,17 @@ export function readSlice(
   return { entries, next, nextDueSec }
 }
 
-/** When the first of the rows is due; Infinity: none ever. And the latest time at which one is WHITE. */
+/** When the first of the rows is due (Infinity: never), and the latest time at which one is WHITE. */
 interface DueTimes {
   firstSec: number
   lastWhiteSec: number
 }
 
-/** Without times of the scan in it, so that one pass over the rows is enough where nothing is due. */
+/** Contains no times of the scan, so that one pass over the rows is sufficient if nothing is due. */
 const DUE_TIMES: Readonly<Record<ScanKind, string>> = {
   GREY: 'min(min(expire, pass)), NULL',
   HOST: `min(expire) FILTER (WHERE expire <> ${EXPIRE_NEVER}), max(pass) FILTER (WHERE pcount <> ${TRAPPED_PCOUNT})`,
-  // Which networks are open is found anew by each scan.
+  // Each scan reads again which networks are open.
   POOL: 'min(0), NULL',
 }
 
@@ -58,7 +58,7 @@ function isAnyDue(
   return firstSec <= dueAt || lastWhiteSec >= Math.floor(whiteSince)
 }
 
-/** An address that is not WHITE yet is let in when its time has come: that is looked for by each scan. */
+/** An address that becomes WHITE at a later time is let in by the first scan after it. */
 function nextDue({ firstSec, lastWhiteSec }: DueTimes, dueAt: number): number {
   return lastWhiteSec > dueAt ? Math.min(firstSec, dueAt) : firstSec
 }
@@ -67,8 +67,8 @@ const DUE_TUPLES = 'expire <= ? OR pass <= ?'
 const DUE_HOSTS = `(expire <> ${EXPIRE_NEVER} AND expire <= ?) OR (pcount <> ${TRAPPED_PCOUNT} AND pass >= ?)`
 
 /**
- * The condition of the rows that a scan wants; without `sql` all. Times are values of it: statements are kept by their
- * text, and with the time in it each scan would leave some behind.
+ * The condition of the rows that a scan wants; all rows without `sql`. Times are bound values: statements are cached by
+ * their text, and with times in it each scan would leave some behind.
  */
 function filterFor(
   kind: ScanKind,

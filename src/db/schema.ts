@@ -40,8 +40,8 @@ const HISTORY_TABLE = `CREATE TABLE history (
  * Step 3: `history` in chunks. Files that saw step 2 have it so already, or with a row of the table for each row of the
  * history, which `chunkHistory` puts into chunks.
  *
- * Step 4: nothing but the number: rows of the journal and the history may stand for many additions (journal-rows.ts,
- * history.ts), which programs from before would misread.
+ * Step 4: only the number changes: rows of the journal and the history may stand for many additions (journal-rows.ts,
+ * history.ts), which older programs would misread.
  * @internal Tests make databases of earlier versions.
  */
 export const MIGRATIONS: readonly string[] = [

@@ -1,10 +1,10 @@
-/** Bits of a sorted number that hold the place of its text; what is left of 53 holds the beginning of the text. */
+/** Bits of a sorted number that hold the place of its text; the rest of 53 holds the start of the text. */
 const PLACES = 2 ** 20
 const TEXT_BITS = 33
 
 /**
- * Places of texts in the order of the first characters behind what all have in common, those of equal ones as they
- * came: as many characters as fit into a number beside the place, seven of addresses.
+ * Places of texts, sorted by the first characters after their common prefix, equal ones in their original order: as many
+ * characters as fit into a number together with the place, seven for addresses.
  */
 export function sortedPlaces(texts: readonly string[]): Uint32Array {
   const places = new Uint32Array(texts.length)

@@ -165,7 +165,7 @@ export class SqliteStore extends SqliteReads implements Store {
     const rest = isAdded ? moved.others : records
     if (isAdded && rest.length === 0) return { outcomes: outcomesOfMoved(moved.isOther, []), changes: [] }
     const selection = selectMerge(rest, policy)
-    // What is moved was within the limits.
+    // The moved entries were within the limits.
     if (isMove === true) selection.maxTuplesPerAddress = undefined
     const decided = this.transactions.decide(
       'merge',

@@ -14,7 +14,7 @@ export interface OpenStoreOptions {
   durability?: 'full' | 'normal'
   /** Creates the database if there is none; only with `write`. */
   create?: boolean
-  /** Of a server: longest wait for one answer, and what an administrator should know of it. */
+  /** Of a server: longest wait for one answer, and what an administrator should know about it. */
   queryTimeoutMs?: number
   onNotice?: (text: string) => void
   /**

@@ -62,13 +62,13 @@ export type ScanScope = 'all' | 'hosts' | 'nothing'
 /** Where a scan continues; opaque, made by the store. */
 export type ScanCursor = string
 
-/** Entries in scan order, possibly none, and where to go on; `next` is undefined at the end. */
+/** Entries in scan order, possibly none, and where to continue; `next` is undefined at the end. */
 export interface ScanSlice {
   entries: Entry[]
   next: ScanCursor | undefined
   /**
-   * With `dueAt`, the earliest time at which an examined row is due, if nothing changes it; not later than `dueAt` if one is, or
-   * if that cannot be told in advance; Infinity if none ever is. Undefined: not known.
+   * With `dueAt`, the earliest time at which an examined row is due, if nothing changes it; not later than `dueAt` if one is due
+   * or if this cannot be predicted; Infinity: never. Undefined: not known.
    */
   nextDueSec?: number | undefined
 }
@@ -120,7 +120,7 @@ export interface ExactForm {
 /** Limits and times that a merge needs. */
 export type MergePolicy = Pick<GreyPolicy, 'passSec' | 'maxTuplesPerAddress' | 'maxTuples' | 'maxTupleBytes'>
 
-/** Records, possibly none, and where to go on. */
+/** Records, possibly none, and where to continue. */
 export interface RecordSlice {
   records: MergeRecord[]
   next: ScanCursor | undefined
@@ -277,8 +277,8 @@ export interface Store {
   listRecords(after: ScanCursor | undefined, limit: number): Promise<RecordSlice>
   /**
    * Merges records of another gateway with what is on record, each by the rules of domain/merge.ts; in the
-   * same transaction `peer`, if given, is added to what is known of that gateway. Of a database that is moved
-   * (`isMove`) the history keeps nothing, and the journal tells that everything may have changed.
+   * same transaction `peer`, if given, is added to what is known of that gateway. For a database that is moved
+   * (`isMove`) the history records nothing, and the journal records that everything may have changed.
    */
   merge(
     records: readonly MergeRecord[],
@@ -293,13 +293,13 @@ export interface Store {
    */
   saveSyncPeers(peers: readonly SyncPeer[], now: number): Promise<void>
   /**
-   * How many seconds the stamps of changes are ahead of the clock, because it once was; 0 when by no more than others
+   * How many seconds the stamps of changes are ahead of the clock, which was once ahead; 0 up to the difference that others
    * accept. With `follow` the next ones follow the clock again.
    */
   stampsAhead(follow: 'stay' | 'follow', now: number): Promise<number>
   /**
-   * Of the next `limit` marks of deletions behind a cursor, removes those that no entry of any gateway can be older
-   * than (domain/old-marks.ts). Returns where to go on.
+   * Of the next `limit` marks of deletions after a cursor, removes those that no entry of any gateway can be older
+   * than (domain/old-marks.ts). Returns where to continue.
    */
   dropOldMarks(
     after: ScanCursor | undefined,

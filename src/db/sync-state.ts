@@ -1,4 +1,4 @@
-/** How far other gateways were followed, kept with the entries that came of it. */
+/** How far other gateways were followed, stored together with the resulting entries. */
 import type { Connection } from './connection.js'
 import type { SyncPeer, SyncState } from './store.js'
 import type { Transactions } from './transactions.js'

@@ -116,7 +116,7 @@ export class Transactions {
     this.counts.add([additions.first], additions.changedSec, additions.ips.length)
   }
 
-  /** Stores addresses of a database that is moved, unless one of them is on record already: false, and nothing was stored. */
+  /** Stores addresses of a database that is moved; false, and nothing is stored, if one of them exists already. */
   addMoved({ hosts, newest }: MovedRecords, now: number): boolean {
     if (newest === undefined) return true
     return this.write('merge', now, (journal) => {
@@ -264,7 +264,7 @@ export class Transactions {
     }
   }
 
-  /** Returns an entry that is new: these are stored together. */
+  /** Returns the entry if it is new, since new ones are stored together. */
   #storeHost(ip: string, was: HeldHost, is: HeldHost): MarkedHost | undefined {
     const { entry, marks } = is
     if (entry === undefined) {

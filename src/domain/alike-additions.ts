@@ -1,4 +1,4 @@
-/** Many additions that are alike, as one value: to decide and store each for itself costs more than its row. */
+/** Many alike additions as one value: deciding and storing each separately would cost more than its row. */
 import type { Cause, HostChange } from './change.js'
 import { decideEdits } from './decide-edits.js'
 import { Draft } from './draft.js'
@@ -11,21 +11,21 @@ export type HostAddition = Extract<ManualEdit, { operation: 'add'; ip: string }>
 /** Additions of different addresses, none of which had anything on record. */
 export interface AlikeAdditions {
   ips: readonly string[]
-  /** The change of the first. Those of the others differ in the address and the stamp, each of which is the next one. */
+  /** The change of the first. The others differ only in the address and in the stamp; stamps are consecutive. */
   first: HostChange
   /** See `Draft.changedSec`. */
   changedSec: number
 }
 
-/** True for the addition of an address with nothing of its own: no expiry, no comment. */
+/** True for the addition of an address without an expiry or comment of its own. */
 export function isPlainAddition(edit: ManualEdit): edit is HostAddition {
   if (edit.operation !== 'add' || edit.kind === 'SPAMTRAP') return false
   return edit.options?.comment === undefined && edit.options?.expire === undefined
 }
 
 /**
- * Decides plain additions of one kind, of different addresses without anything on record, while no network of a pool
- * is open: what the rules say of the first holds for all, since they see nothing else of an address.
+ * Decides plain additions of one kind, of different addresses without any stored state, while no network of a pool
+ * is open: the decision for the first applies to all, since the rules depend on nothing else.
  */
 export function decideAlike(
   clock: HybridClock,

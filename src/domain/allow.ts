@@ -49,7 +49,7 @@ export function allowStateOf({ name, expire, checked, networks }: AllowSource, n
 /** Maximum number of networks that the history names per change. */
 const MAX_NAMED = 10
 
-/** What became of a source: `changed` are its end or comment; `ended`: removed when its time was over, which nobody decided. */
+/** What happened to a source: `changed`: its end or comment; `ended`: removed because it expired, not by anyone's decision. */
 export const ALLOW_DECISIONS = ['added', 'removed', 'changed', 'ended'] as const
 
 export interface AllowDecision {
@@ -57,7 +57,7 @@ export interface AllowDecision {
   name: string
 }
 
-/** True when somebody decided it, so that `undo` must not pass over it. */
+/** True for a manual decision, which `undo` must not skip. */
 export function isDecided(decision: AllowDecision | undefined): boolean {
   return decision !== undefined && decision.what !== 'ended'
 }
@@ -65,7 +65,7 @@ export function isDecided(decision: AllowDecision | undefined): boolean {
 /** An edit as the history keeps it. */
 export interface ToldAllowEdit {
   text: string
-  /** Undefined when only the networks of a domain were found anew. */
+  /** Undefined if only the networks of a domain were looked up again. */
   decision: AllowDecision | undefined
 }
 

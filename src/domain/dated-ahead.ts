@@ -1,20 +1,20 @@
 /**
- * What was changed while the clock was ahead is dated ahead, and so is what was changed until stamps followed the clock
- * again: nobody would take it. Others are told it as if it had been changed now.
+ * Changes made while the clock was ahead, and until stamps followed the clock again, are dated in the future, and other
+ * gateways would refuse them. They are sent as if they had been made now.
  */
 import { isAhead, type MergeRecord } from './decide-merge.js'
 import { compareStamps, isAheadOf, type Stamp } from './stamp.js'
 
 /**
- * A record as others take it; undefined where not only its stamps but its own times lie ahead. `now` is a clock that is
- * right, `node` that of the database.
+ * A record that other gateways accept; undefined if its own times, not only its stamps, are in the future. `now` is a
+ * correct clock, `node` that of the database.
  */
 export function datedNow(record: MergeRecord, now: number, node: number): MergeRecord | undefined {
   if (!isAhead(record, now)) return record
   const ahead = stampsOf(record)
     .filter((stamp) => isAheadOf(stamp, now))
     .sort(compareStamps)
-  // Their order, and which are the same, is what matters.
+  // Only their order and equality matter.
   const places = ahead.filter((stamp, index) => compareStamps(stamp, ahead[index - 1]) !== 0)
   const dated = <S extends Stamp | undefined>(stamp: S): S => {
     const place = stamp === undefined ? -1 : places.findIndex((one) => compareStamps(one, stamp) === 0)

@@ -70,7 +70,7 @@ export function selectMerge(
   return selection
 }
 
-/** The part of `selectMerge` that is needed where nothing is on record under the keys of the records themselves. */
+/** The part of `selectMerge` that is needed if nothing is stored under the keys of the records. */
 export function selectMove(records: readonly MergeRecord[]): Selection {
   const selection = emptySelection()
   for (const record of records) {
@@ -80,7 +80,7 @@ export function selectMove(records: readonly MergeRecord[]): Selection {
   return selection
 }
 
-/** An address as it is stored where nothing is on record under it, with its entry. */
+/** An address as it is stored if nothing is stored under it yet, with its entry. */
 export type MovedHost = { entry: HostEntry; marks: HostMarks }
 
 /** Records of a database that is moved: the addresses that need no rules, and the others. */
@@ -93,7 +93,7 @@ export interface MovedRecords {
   isOther: boolean[]
 }
 
-/** What `decideMerge` makes of records where nothing is on record, for those that are nothing but WHITE; at a tenth of its cost. */
+/** The result of `decideMerge` for records that are only WHITE and not stored yet, at a tenth of its cost. */
 export function splitMoved(records: readonly MergeRecord[], now: number): MovedRecords {
   const moved: MovedRecords = { hosts: [], others: [], newest: undefined, isOther: [] }
   for (const record of records) {
@@ -118,7 +118,7 @@ export function splitMoved(records: readonly MergeRecord[], now: number): MovedR
       },
       marks: { reset, white: { grant, stamp } },
     })
-    // The grant and the reset are no later ones.
+    // The grant and the reset are not later.
     moved.newest = laterStamp(moved.newest, laterStamp(stamp, grant))
   }
   return moved

@@ -124,7 +124,7 @@ export function hasPoolPassed(draft: Draft, { entry }: SeenPool, clientIp: strin
   return !isBefore(draft, entry, reset)
 }
 
-/** True when a key began before a reset. One that lies ahead was made by a wrong clock: nobody knows when. */
+/** True if a key began before a reset. A reset in the future was made by a wrong clock, at an unknown time. */
 function isBefore(draft: Draft, { first }: EntryTimes, reset: Stamp | undefined): boolean {
   if (reset === undefined || isAheadOf(reset, draft.now)) return false
   return reset.time >= first * 1000
@@ -229,7 +229,7 @@ export function closePoolsAround(draft: Draft, ip: string, cause: Cause): string
 export function closePool(draft: Draft, network: string, cause: Cause): boolean {
   const { entry } = draft.pool(network)
   if (entry === undefined) return false
-  // Later than it was opened, also by a clock that was ahead then: else it would be open again at the next gateway.
+  // Later than the opening, even if the clock was ahead then; otherwise another gateway would open it again.
   const stamp = draft.nextStamp({ time: entry.pass * 1000, counter: 0, node: 0 })
   draft.putPool(network, { entry: undefined, reset: stamp }, stamp, cause)
   return true

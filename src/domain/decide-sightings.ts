@@ -27,7 +27,7 @@ export function decideSightings(
     draft.begin(index)
     const { entry, marks } = draft.host(ip)
     const latest = latestMark(marks)
-    // Or it was ahead then.
+    // Or the clock was ahead at that time.
     const isClockBehind = latest !== undefined && isAheadOf(latest, draft.now)
     const decision = applySighting(entry, count, { ...options, isClockBehind }, draft.now)
     if (decision.host === undefined) return { result: decision.outcome }

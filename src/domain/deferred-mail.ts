@@ -18,7 +18,7 @@ export interface DeferredMail {
   clients: { ip: string; helo: WireText }[]
 }
 
-/** What is asked for. */
+/** The request. */
 export interface DeferredQuery {
   /** Tries from then on, seconds since the Epoch. */
   sinceSec: number

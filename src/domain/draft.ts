@@ -65,7 +65,7 @@ interface AddressTuples {
 
 /**
  * What is on record for a selection, with what was decided since laid over it. The rules read and change entries
- * here and know no database; whoever loaded the draft stores its `changes`, or does not (a dry run).
+ * here and know no database; the caller that loaded the draft stores its `changes`, or does not (a dry run).
  */
 export class Draft {
   /** Everything decided, in order. */
@@ -81,7 +81,7 @@ export class Draft {
   readonly #spamtraps = new Map<WireText, Slot<HeldSpamtrap>>()
   readonly #tuples = new Map<string, Slot<HeldTuple>>()
   readonly #releases = new Map<string, Slot<HeldRelease>>()
-  /** Those of `#releases`, until one changes. */
+  /** The entries of `#releases`, until one changes. */
   #releaseEntries: readonly Release[] | undefined
   readonly #pools = new Map<string, Slot<HeldPool>>()
   readonly #poolKeys = new Map<string, OpenedByKey>()
@@ -129,8 +129,8 @@ export class Draft {
   }
 
   /**
-   * A stamp from a time when the clock was far ahead, which it is not any more, counts as one that others accept: they
-   * would refuse whatever is built on it until their clocks show the same.
+   * Replaces a stamp made while the clock was far ahead by one that others accept: they would refuse later changes based
+   * on it until their clocks show that time.
    */
   #accepted<Known extends Stamp | undefined>(stamp: Known): Known {
     if (stamp === undefined || this.now <= 0 || this.#clock.aheadSec(this.now) > 0) return stamp
@@ -197,7 +197,7 @@ export class Draft {
     return this.#releases.get(id)?.held ?? NO_RELEASE
   }
 
-  /** Every release on record, including those that ended. Each attempt goes through them. */
+  /** Every stored release, including those that ended. Each attempt checks them all. */
   releases(): readonly Release[] {
     this.#releaseEntries ??= [...this.#releases.values()].flatMap(({ held }) => held.entry ?? [])
     return this.#releaseEntries

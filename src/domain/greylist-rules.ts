@@ -16,7 +16,7 @@ export function newTuple(greyExpireSec: number, now: number): EntryTimes {
 }
 
 /**
- * A known tuple seen again: counted, and passed when strictly more than `passSec` lie behind its first
+ * A known tuple seen again: counted, and passed when strictly more than `passSec` lie after its first
  * sighting.
  */
 export function repeatTuple(tuple: EntryTimes, passSec: number, now: number): EntryTimes {

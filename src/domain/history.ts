@@ -46,11 +46,11 @@ export interface HistoryRow {
   before: Entry | Release | undefined
   after: Entry | Release | undefined
   summary: string | undefined
-  /** Of an event of the rule `allow`: what somebody decided. */
+  /** For an event of the rule `allow`: the manual decision. */
   decision?: AllowDecision | undefined
 }
 
-/** A row for an event that concerns no entry, or is too large for a row each. */
+/** A row for an event that concerns no entry, or is too large for one row per change. */
 export type HistorySummary = { text: string; decision?: AllowDecision | undefined }
 
 /** True for an event by hand: undo of the last one takes it back, or must say that it cannot. */

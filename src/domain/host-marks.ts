@@ -10,7 +10,7 @@ export function latestMark(marks: HostMarks | undefined): Stamp | undefined {
   return laterStamp(laterStamp(reset, hand?.stamp), seen)
 }
 
-/** The same marks with other stamps; themselves when all stamps stay. */
+/** The same marks with other stamps; the same object if no stamp changes. */
 export function mapMarks(
   marks: HostMarks | undefined,
   change: (stamp: Stamp) => Stamp,

@@ -11,12 +11,12 @@
  * | `expired` | kind | addresses whose time was over |
  * | `sighted` | | addresses that became WHITE by the log watcher |
  * | `blocked` | | WHITE addresses that a block list took |
- * | `evicted` | | tuples that went for want of room |
+ * | `evicted` | | tuples removed for lack of room |
  * | `pool` | kind of the key | networks that a pool opened |
  * | `by-hand` | rule | entries changed by people |
  * | `delay` | minutes | delays of the tuples that passed, rounded up; 240 is more than that |
- * | `reach`, `reach-seconds` | candidate | tuples that a passtime of so many minutes would have let pass at this try, and how long they waited then |
- * | `lost-reach` | candidate | tuples that ended by time although they came back after so many minutes |
+ * | `reach`, `reach-seconds` | candidate | tuples that a passtime of this many minutes would have let pass at this try, and how long they had waited |
+ * | `lost-reach` | candidate | tuples that expired although they were retried after this many minutes |
  *
  * A tuple whose client is on a block list when it passes is counted nowhere: it neither passed nor was lost.
  *

@@ -117,8 +117,8 @@ export function visibleHost(ip: string, registers: HostRegisters, now: number): 
 }
 
 /**
- * True for an address that is WHITE for some time to come and nothing else, as nearly all of a database are: how it is stored
- * and what of it is compared needs no rules then.
+ * True for an address that is only WHITE and has not expired, as nearly all in a database: storing and comparing it needs
+ * no rules.
  */
 export function isPlainWhite({ reset, white, trap, hand }: HostRegisters, nowSec: number): boolean {
   return (
@@ -154,7 +154,7 @@ export function registersOf({ entry, marks }: HeldHost): HostRegisters {
   return registers
 }
 
-/** WHITE for a time, without anything that is hidden or was fixed by hand. */
+/** WHITE with an expiry, without hidden or manual state. */
 function isPlainEntry(entry: HostEntry, { trap, hand, hiddenWhite, hiddenTrap }: HostMarks): boolean {
   return (
     entry.kind === 'WHITE' &&
@@ -164,7 +164,7 @@ function isPlainEntry(entry: HostEntry, { trap, hand, hiddenWhite, hiddenTrap }:
   )
 }
 
-/** The rules of `registersOf` for such an entry: without spreading, since this runs for each address of a move. */
+/** The rules of `registersOf` for such an entry, without object spread, since this runs for each address of a move. */
 function plainRegisters(
   { first, pass, expire, bcount, pcount }: HostEntry,
   { reset, white }: HostMarks,

@@ -61,7 +61,7 @@ export function poolKeyOf({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): PoolKey | u
 
 /**
  * True for a tuple that counts the attempts of a key, as `poolKeyOf` says for every tuple that a store holds:
- * its text is that of an address or of a key. Asked for each change, so nothing is parsed.
+ * its text is that of an address or of a key. Called for each change, so nothing is parsed.
  */
 export function isPoolTuple({ ip, helo }: Pick<Tuple, 'ip' | 'helo'>): boolean {
   return helo === '' && (namesNoAddress(ip) || ip === LEARN)

@@ -1,6 +1,6 @@
 /**
- * Second-level names below which the registries of many countries register domains: `example.co.uk`. One that is
- * missing only makes a group wider, one too many makes it narrower.
+ * Second-level names below which the registries of many countries register domains: `example.co.uk`. A missing
+ * one only makes a group wider, a superfluous one makes it narrower.
  */
 const SHARED_SECOND_LEVELS: ReadonlySet<string> = new Set(
   'ac co com edu go gob gouv gov gv id info mil name ne net nhs nom or org plc sch web'.split(' '),
@@ -8,9 +8,9 @@ const SHARED_SECOND_LEVELS: ReadonlySet<string> = new Set(
 const COUNTRY_LABEL = /^[a-z]{2}$/
 
 /**
- * The part of a domain that somebody registered, as far as its form tells: the last two labels, or three below a
- * second level that a country shares (`a.b.example.co.uk` is `example.co.uk`). A good guess for deciding who makes
- * room first, for nothing else: a list of all public suffixes would have to be kept up to date.
+ * The registered part of a domain, guessed from its form: the last two labels, or three below a shared second level of
+ * a country (`a.b.example.co.uk` is `example.co.uk`). Good enough for deciding whose tuples are evicted first, but for
+ * nothing else: a list of all public suffixes would have to be kept up to date.
  */
 export function registeredDomain(domain: string): string {
   const last = domain.lastIndexOf('.')
@@ -21,7 +21,7 @@ export function registeredDomain(domain: string): string {
   return domain.slice(isShared ? startOfLabel(domain, second - 1) : second)
 }
 
-/** Where the label begins that ends before a dot; 0 when there is no dot. */
+/** The start of the label that ends before a dot; 0 if there is no dot. */
 function startOfLabel(domain: string, dot: number): number {
   return dot <= 0 ? 0 : domain.lastIndexOf('.', dot - 1) + 1
 }

@@ -10,7 +10,7 @@ export type SightingDecision =
 /**
  * The record of an address after the log watcher saw it `count` times (1 or more) since its last update. The
  * first sighting makes the record, each further one adds to `pcount`. A pinned entry stays pinned. A clock that is behind
- * what is on record shortens no entry, which would be over when the clock is right again.
+ * never shortens an entry, which would have expired once the clock is right again.
  *
  * Unlike the original, TRAPPED stays TRAPPED: such a host sent mail to a trap, and our reply does not change
  * that. With `untrap` it becomes WHITE with `pass` now, so that the next scan opens the firewall for it; a

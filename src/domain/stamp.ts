@@ -25,7 +25,7 @@ export function laterStamp(one: Stamp | undefined, other: Stamp | undefined): St
   return compareStamps(one, other) >= 0 ? one : other
 }
 
-/** Stamps of others further ahead of our clock than this are refused: they would push our own there. */
+/** Stamps of others further ahead of our clock than this are refused: they would push our own stamps ahead. */
 const MAX_AHEAD_SEC = 300
 
 /** True for a stamp that is further ahead of a wall clock than others accept. */
@@ -33,12 +33,12 @@ export function isAheadOf(stamp: Stamp, now: number): boolean {
   return stamp.time > (now + MAX_AHEAD_SEC) * 1000
 }
 
-/** Stamps this far ahead are from a time when the clock was ahead; fewer are soon accepted, and a clock may go back a little. */
+/** Stamps this far ahead were made while the clock was ahead; smaller differences are soon accepted, and may be corrections. */
 const FAR_AHEAD_SEC = 3600
-/** As far ahead as gateways accept whose clocks are a little behind. */
+/** How far ahead gateways whose clocks are slightly behind still accept. */
 const NEAR_AHEAD_SEC = 60
 
-/** What counts in place of a stamp that is far ahead: one that others accept. Others count as they are. */
+/** Replaces a stamp that is far ahead by one that others accept; returns other stamps unchanged. */
 export function nearStamp(stamp: Stamp, now: number): Stamp {
   if (stamp.time <= (now + FAR_AHEAD_SEC) * 1000) return stamp
   return { time: (Math.floor(now) + NEAR_AHEAD_SEC) * 1000, counter: 0, node: stamp.node }
@@ -86,14 +86,14 @@ export class HybridClock {
     return { time: this.#time, counter: this.#counter, node: this.node }
   }
 
-  /** As if so many stamps had been issued in the millisecond of the last one. */
+  /** Advances as if this many stamps had been issued in the millisecond of the last one. */
   skip(count: number): void {
     const counter = this.#counter + count
     this.#time += Math.floor(counter / (MAX_COUNTER + 1))
     this.#counter = counter % (MAX_COUNTER + 1)
   }
 
-  /** How many seconds the last stamp is ahead of a wall clock, where others would refuse the next one; else 0. */
+  /** How many seconds the last stamp is ahead of a wall clock, if others would refuse the next one; otherwise 0. */
   aheadSec(now: number): number {
     const aheadSec = Math.floor(this.#time / 1000 - now)
     return aheadSec > MAX_AHEAD_SEC ? aheadSec : 0

@@ -43,7 +43,7 @@ export class FeedFetcher {
 
   /**
    * Fetches one source and hands its decompressed bytes to `consume`, which is called again for every
-   * attempt: the result of an earlier attempt must be discarded. A chunk is valid until the next is asked
+   * attempt: the result of an earlier attempt must be discarded. A chunk is valid until the next is requested
    * for. Throws `FeedError` of the last attempt, or what `consume` threw.
    */
   async fetch<Content>(

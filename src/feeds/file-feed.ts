@@ -10,7 +10,7 @@ const READ_BYTES = 1024 * 1024
 
 /**
  * Method `file`: the bytes of a path; a relative one starts at `/`. Devices and pipes are read to their end.
- * The chunks share one buffer: each is valid until the next is asked for.
+ * The chunks share one buffer: each is valid until the next is requested.
  *
  * Errors: `ERR_FEED_OPEN`, `ERR_FEED_READ` (a directory, for one), with the system's error as cause.
  */

@@ -17,7 +17,7 @@ const PROXY_VARIABLES = ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY
 
 /** Answers after which a second attempt may succeed. */
 const TRANSIENT_STATUS: readonly number[] = [408, 425, 500, 502, 503, 504]
-/** Answers by which a server tells a client not to come back soon. */
+/** Status codes by which a server tells a client not to return soon. */
 const REFUSAL_STATUS: readonly number[] = [403, 429]
 const REDIRECT_STATUS: readonly number[] = [301, 302, 303, 307, 308]
 

@@ -3,9 +3,9 @@
  *
  *     NAME.list    8192 bytes of header (one JSON object, padded with blanks to a line), then the list as
  *                  text, decompressed
- *     NAME.state   one JSON object: when the source was asked last, what became of it, when to ask again
+ *     NAME.state   one JSON object: when the source was last requested, the result, and when to request it again
  *
- *     NAME.lines   which line names an address (codec/lists/line-index.ts), made anew with each copy
+ *     NAME.lines   which line names an address (codec/lists/line-index.ts), rebuilt with each copy
  *
  * Every file is replaced whole, so a run killed at any moment leaves the old or the new one. A copy is
  * checked against its SHA-256 whenever it is read.
@@ -140,7 +140,7 @@ export class ListStore {
   }
 
   /**
-   * The content of the copy. The chunks share one buffer: each is valid until the next is asked for. Ends
+   * The content of the copy. The chunks share one buffer: each is valid until the next is requested. Ends
    * with `ERR_LISTS_DAMAGED` when length or SHA-256 differ, so nothing may be used before the end.
    */
   async *readCopy(listName: string): AsyncGenerator<Uint8Array> {

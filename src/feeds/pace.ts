@@ -8,8 +8,8 @@ import type { SourceState } from './list-store.js'
 const MIN_INTERVAL_SEC = 3_600
 
 /**
- * A noted time; undefined for one that lies ahead, because the clock went back since: nobody knows how long ago that
- * was. A small correction of the clock makes it now.
+ * A recorded time; undefined for one in the future, because the clock went back since and its age is unknown. After a
+ * small correction of the clock it counts as now.
  */
 export function pastSec(notedSec: UnixSec | undefined, nowSec: UnixSec): UnixSec | undefined {
   if (notedSec === undefined || notedSec > nowSec + MIN_INTERVAL_SEC) return undefined
@@ -17,7 +17,7 @@ export function pastSec(notedSec: UnixSec | undefined, nowSec: UnixSec): UnixSec
 }
 
 /**
- * The time before which the source must not be asked again, or undefined when it may be asked now. Local
+ * The time before which the source must not be requested again, or undefined if it may be requested now. Local
  * methods may always be used, and so may a source that was never requested with this method and location. A
  * state from the future (the clock went back) is ignored.
  */

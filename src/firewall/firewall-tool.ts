@@ -12,7 +12,7 @@ import { withSpooledInput } from '../platform/spooled-input.js'
 /** Maximum size of a listing that is read back: about ten million prefixes. */
 const MAX_LISTING_BYTES = 512 * 1024 * 1024
 
-/** What bin/spamd.js sets for a daemon that lives for years is not meant for a program that loads a table and ends. */
+/** Settings that bin/spamd.js makes for a long-running daemon must not reach a program that loads a table and exits. */
 const USUAL_MEMORY = {
   MALLOC_ARENA_MAX: undefined,
   MALLOC_MMAP_THRESHOLD_: undefined,

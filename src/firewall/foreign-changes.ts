@@ -6,7 +6,7 @@ export class ForeignChanges {
   readonly readGeneration: ReadGeneration
   #expected: number | undefined
   #count = 0
-  /** Transactions of ours under way, and those that ended since the last one began alone. */
+  /** Our transactions in progress, and those that ended since the last one that began alone. */
   #runningCount = 0
   #endedCount = 0
 
@@ -38,7 +38,7 @@ export class ForeignChanges {
     }
   }
 
-  /** Ours make the generation go up by one each, or not at all: if they are killed too early, or if nothing is new in them. */
+  /** Each of ours increases the generation by one, or not at all if it was killed early or changed nothing. */
   #compare(): void {
     const generation = this.readGeneration()
     const ownCount = this.#endedCount

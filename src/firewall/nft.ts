@@ -21,7 +21,7 @@ export class NftFirewall implements Firewall {
   readonly #tool: FirewallTool
   readonly #foreign: ForeignChanges
 
-  /** Without `readGeneration` nft is asked every two seconds whether its table is there. */
+  /** Without `readGeneration` nft is run every two seconds to see whether its table exists. */
   constructor(tool: FirewallTool, readGeneration: ReadGeneration = () => undefined) {
     this.#tool = tool
     this.#foreign = new ForeignChanges(readGeneration)

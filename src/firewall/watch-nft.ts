@@ -2,10 +2,10 @@ import { type FirewallTool, runFirewallTool } from './firewall-tool.js'
 import type { ForeignChanges } from './foreign-changes.js'
 import { NFT_TABLE, saysMissing } from './nft-script.js'
 
-/** An empty set of ours in the table: when it is gone, so is everything else in the table. */
+/** Our empty set in the table: if it is missing, so is everything else in the table. */
 const WATCH_SET = `${NFT_TABLE} spamd-watch`
 const INTERVAL_MS = 2000
-/** The same where the kernel says, in microseconds, whether anything has changed. */
+/** The same if the kernel reports, within microseconds, whether anything has changed. */
 const QUICK_INTERVAL_MS = 1000
 
 const words = (text: string): string[] => text.split(' ')
@@ -28,7 +28,7 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void, foreign: F
   let seenGeneration: number | undefined
   let waitMs = INTERVAL_MS
   const look = async (): Promise<void> => {
-    // Read before the look: what changes meanwhile is looked at again.
+    // Read before the check, so that changes during it are checked again.
     const generation = foreign.readGeneration()
     waitMs = generation === undefined ? INTERVAL_MS : QUICK_INTERVAL_MS
     if (generation !== undefined && generation === seenGeneration) return
@@ -47,7 +47,7 @@ export function watchNftTable(tool: FirewallTool, onLost: () => void, foreign: F
     if (wasMade && !isStopped) onLost()
   }
   const run = (): void => {
-    // If it cannot be run, nothing is reported; whoever writes the table reports the error.
+    // If it cannot be run, nothing is reported here; the writer of the table reports the error.
     void look()
       .catch(() => undefined)
       .then(() => {

@@ -103,7 +103,7 @@ export function networkOf(canonicalText: string, prefixLength: number): Network 
   return { family, address: bytesToIp(bytes), prefixLength, bytes }
 }
 
-/** `formatCidr(networkOf(canonicalText, prefixLength))`: every attempt asks for it several times. */
+/** `formatCidr(networkOf(canonicalText, prefixLength))`, faster: every attempt calls it several times. */
 export function networkText(canonicalText: string, prefixLength: number): string {
   const isWhole = Number.isInteger(prefixLength) && prefixLength > 0 && prefixLength <= 32
   const isPlain = isWhole && familyOf(canonicalText) === 4
@@ -131,7 +131,7 @@ export function ipToBytes(canonicalText: string): Uint8Array {
  * text, even for an IPv4-mapped address: pass the result to `canonicalIp` to fold that.
  */
 export function bytesToIp(bytes: Uint8Array): string {
-  // Without a view, which costs as much as all the rest: each attempt asks for the network of its client.
+  // Without a DataView, which would double the cost: each attempt needs the network of its client.
   if (bytes.length === 4) {
     return formatIpv4(((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0)
   }

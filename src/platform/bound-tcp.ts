@@ -49,8 +49,8 @@ export function bindTcp(address: string, port: number): BoundTcp {
 }
 
 /**
- * A socket that another program passed to us, as what `Server.listen` takes, with its port: 0 if it is not bound, where listen(2) would
- * choose any; undefined if it is not of IP. It owns the descriptor. Undefined if this Node cannot tell.
+ * A socket that another program passed to us, in the form that `Server.listen` takes, with its port: 0 if it is not bound, when
+ * listen(2) would choose one; undefined if it is not an IP socket. It owns the descriptor. Undefined if this Node cannot tell.
  */
 export function openInheritedTcp(fd: number): { handle: object; port: number | undefined } | undefined {
   const { TCP, constants } = tcpBinding()

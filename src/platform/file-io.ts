@@ -113,12 +113,12 @@ export async function* readStoredChunks(path: string): AsyncGenerator<Uint8Array
 
 const STORED_CHUNK_BYTES = 256 * 1024
 
-/** Files that are read whole are small; anything longer is another file, or a device without end. */
+/** Maximum size of files that are read whole, which are small; anything longer is a wrong file or an endless device. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024
 
 /**
- * The whole content of a file that somebody else may have put there, by whatever name. Throws the error of the system, and
- * an error for a FIFO, where reading would wait for a writer for ever, and for more than 64 MiB.
+ * The whole content of a file that another user may have put there under any name. Throws the error of the system, and an
+ * error for a FIFO, where reading would wait for a writer forever, and for more than 64 MiB.
  */
 export function readWithoutWaiting(path: string): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

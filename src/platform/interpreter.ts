@@ -31,7 +31,7 @@ export function interpreterPath(
 ): string {
   const { platform, argv0, execPath, searchPath } = traces
   if (EXACT_SYSTEMS.includes(platform)) return execPath
-  // Whoever called by a path meant that file.
+  // A call by path means that file.
   if (argv0.includes('/')) return isAbsolute(argv0) ? argv0 : execPath
   for (const folder of searchPath.split(':')) {
     const path = join(folder, argv0)

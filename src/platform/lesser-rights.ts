@@ -24,7 +24,7 @@ const NO_GROUP = 65_534
 const MAX_LINKS = 32
 
 /**
- * The user as whom root must work on the file at `path` (whether or not it exists) and beside it; undefined
+ * The user that root must become to work on the file at `path` (whether or not it exists) and beside it; undefined
  * when only root could interfere, and when we are not root. In a folder with the sticky bit (/tmp), that is
  * the owner of the file; a new one is root's. `daemonUser` is used in a folder that a group may write, for a
  * file that does not exist yet.

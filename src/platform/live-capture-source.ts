@@ -8,7 +8,7 @@ export interface LiveCaptureRequest {
   filter: string
   /** User that a capture program should run as once it has opened the device, when we are root. */
   user?: string
-  /** Aborted when the opening is not waited for any more. */
+  /** Aborted when nobody waits for the device to be opened any more. */
   stop?: AbortSignal
   onPacket: (bytes: Uint8Array, timeSec: number) => void
   /**

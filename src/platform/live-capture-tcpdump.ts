@@ -9,7 +9,7 @@ import { isRoot } from './privileges.js'
 import { type ProcessEnd, type RunningProcess, startProcess } from './run-process.js'
 import { endsWithin } from './within.js'
 
-/** How long to wait for tcpdump to end before it is killed; it may run as another user by then, whom our signals do not reach. */
+/** How long to wait for tcpdump to end before it is killed; it may then run as another user and ignore our signals. */
 const END_WAIT_MS = 1_000
 /** Kernel buffer, as for libpcap: 8 MiB. */
 const BUFFER_KIB = '8192'
@@ -53,7 +53,7 @@ export async function openTcpdumpCapture(
         return
       }
     }
-    // One that goes on although its output has ended captures nothing any more.
+    // A tcpdump that continues after its output has ended no longer captures anything.
     const end = await endOf(running, endWaitMs)
     const how = end === undefined ? 'its output' : `status ${end.exitCode}`
     if (!isClosed) request.onFailure(`tcpdump ended: ${lastLine(end?.stderrTail ?? '') ?? how}`)
@@ -95,15 +95,15 @@ async function readHeader(
   }
 }
 
-/** How it ended after its output has; it is ended if it goes on. Undefined if nobody may end it. */
+/** How it ended after its output did; it is terminated if it continues. Undefined if that is not permitted. */
 async function endOf(running: RunningProcess, waitMs: number): Promise<ProcessEnd | undefined> {
   if (await endsWithin(running.ended, waitMs)) return await running.ended
   return (await endTcpdump(running, waitMs)) ? await running.ended : undefined
 }
 
 /**
- * By SIGTERM, then by SIGKILL; one whom our signals do not reach ends by itself when it writes to its closed pipe. True if it has
- * ended.
+ * Sends SIGTERM, then SIGKILL; a process that we may not signal ends by itself when it writes to its closed pipe. True if it
+ * has ended.
  */
 async function endTcpdump(running: RunningProcess, waitMs: number): Promise<boolean> {
   running.kill('SIGTERM')

@@ -19,7 +19,7 @@ export function readNftGeneration(): number | undefined {
   return known?.readGeneration()
 }
 
-/** A module that cannot be loaded (built for another system) is as good as none: whoever asks has a slower way. */
+/** A module that cannot be loaded (built for another system) counts as missing: callers have a slower way. */
 function loadOrNone(): NftGeneration | undefined {
   try {
     return process.platform === 'linux'

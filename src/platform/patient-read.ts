@@ -1,5 +1,5 @@
 /**
- * Reading files that may be FIFOs, such as `--conf <(...)`: opening one waits for a writer for ever, and so does
+ * Reading files that may be FIFOs, such as `--conf <(...)`: opening one waits for a writer forever, and so does
  * reading from a writer that writes nothing. Here both end in an error.
  */
 import { constants, fstatSync } from 'node:fs'

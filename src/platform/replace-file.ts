@@ -10,7 +10,7 @@ export interface FileReplacement {
   /** Overwrites bytes that are already written, from `offset` on. */
   writeAt(chunk: Uint8Array, offset: number): Promise<void>
   /**
-   * Replaces the old content; afterwards this object cannot be used any more. `durable`: it is on disk when
+   * Replaces the old content; afterwards this object can no longer be used. `durable`: it is on disk when
    * this resolves; `quick`: a power failure may restore the old content.
    */
   commit(durability: 'durable' | 'quick'): Promise<void>

@@ -6,7 +6,7 @@ import { reasonOf } from './errno-text.js'
 
 /**
  * Milliseconds between two attempts on a full non-blocking descriptor (Node makes pipes so once its own stream of them is
- * used): a reader that is at work makes room in a fraction of the longest, one that waits costs little.
+ * used): an active reader makes room in a fraction of the longest, and a waiting one costs little.
  */
 const SHORTEST_RETRY_MS = 0.1
 const LONGEST_RETRY_MS = 5

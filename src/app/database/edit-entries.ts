@@ -96,7 +96,7 @@ function keysOf(batch: readonly WireText[], start: number): readonly WireText[] 
 /** Edits for one batch of keys; there may be a million. */
 interface EditPlan {
   edits: ManualEdit[]
-  /** Of each key, in order, the index of its edit, or why it has none. */
+  /** For each key, in order: the index of its edit, or the reason why it has none. */
   slots: (number | KeyFailure)[]
   isStopped: boolean
 }

@@ -49,7 +49,7 @@ export interface ImportProblem {
 
 /** Number of entries passed on at a time: enough for speed, few enough for memory. */
 const BATCH_ENTRIES = 5000
-/** Bad lines before the first entry: more, and the input is nothing to import. */
+/** Maximum number of bad lines before the first entry; with more, the input is refused. */
 const MAX_BAD_AT_START = 1_000_000
 /**
  * Maximum line length: three fields of 64 KiB, or one key as long as spamdb accepts it with every byte

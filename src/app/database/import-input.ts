@@ -55,7 +55,7 @@ export async function openImportInput(file: string, stdin: AsyncIterable<Uint8Ar
   }
 }
 
-/** The first bytes (as many as the first piece holds, at least `FORMAT_BYTES` where there are so many) and the whole. */
+/** The first bytes (the first piece, at least `FORMAT_BYTES` if the input has that many) and the whole input. */
 async function peek(input: AsyncIterable<Uint8Array>): Promise<[Buffer, AsyncIterable<Buffer>]> {
   const iterator = input[Symbol.asyncIterator]()
   let start: Buffer = Buffer.alloc(0)

@@ -1,9 +1,9 @@
 import { AppError } from '../../platform/app-error.js'
 
-/** An input without end, such as a device, must not be read for ever: bytes without a line feed. */
+/** Maximum number of bytes without a line feed: an endless input, such as a device, must not be read forever. */
 const MAX_UNENDED_BYTES = 1_073_741_824
 
-/** Ends the reading of lines when one of them has no end. */
+/** Stops reading when a line has no end. */
 export class LineGuard {
   #unendedBytes = 0
 

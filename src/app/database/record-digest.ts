@@ -1,5 +1,5 @@
 /**
- * A digest of records that does not depend on their order, because two databases list them in different ones: the sum of
+ * A digest of records that does not depend on their order, which differs between two databases: the sum of
  * the hashes of their canonical texts.
  */
 import { hash } from 'node:crypto'
@@ -17,11 +17,11 @@ import { compareStamps, type Stamp } from '../../domain/stamp.js'
 type HostRecord = Extract<MergeRecord, { kind: 'host' }>
 type TupleRecord = Extract<MergeRecord, { kind: 'tuple' }>
 
-/** Collects records as they would show at a time. */
+/** Adds records, as visible at a given time. */
 export class RecordDigest {
   count = 0
   readonly #nowSec: number
-  /** Of the hashes' first eight parts of 16 bits each, exact up to 10^11 records: adding whole numbers of 128 bits takes longer than the hash. */
+  /** Sums of the eight 16-bit parts of the hashes, exact up to 10^11 records: adding 128-bit numbers takes longer than hashing. */
   readonly #sums = new Float64Array(8)
 
   /** `nowSec` in seconds since the Epoch. */
@@ -35,7 +35,7 @@ export class RecordDigest {
     return BigInt.asUintN(128, sum).toString(16).padStart(32, '0')
   }
 
-  /** False for an address that no longer shows and whose marks are not needed. */
+  /** False for an address without a visible entry whose marks are no longer needed. */
   add(record: MergeRecord): boolean {
     const text = digestText(record, this.#nowSec)
     if (text === undefined) return false
@@ -49,7 +49,7 @@ export class RecordDigest {
 }
 
 /**
- * A text that two records share only when they are the same; undefined for an address that no longer shows. Nearly all
+ * A text that is unique to a record; undefined for an address without a visible entry. Nearly all
  * records of a database are addresses that are only WHITE, and tuples: their texts are short, since each is hashed twice. No
  * field of theirs holds NUL.
  * @internal A test compares it with the rule for all records; of a digest only the sum shows.
@@ -60,7 +60,7 @@ export function digestText(record: MergeRecord, nowSec: number): string | undefi
   if (isPlainWhite(record.registers, nowSec)) return whiteText(record, record.registers.white!)
   const seen = shownHost(record, nowSec)
   if (seen === undefined) return undefined
-  // What could never show again is gone from it.
+  // Marks without any further effect are left out.
   const { white } = seen.registers
   return isPlainWhite(seen.registers, nowSec) ? whiteText(seen, white!) : canonicalText(seen)
 }
@@ -81,13 +81,13 @@ function stampText({ time, counter, node }: Stamp): string {
   return `${time}.${counter}.${node}`
 }
 
-/** An address as any database stores it: what can never show again is not compared. */
+/** An address as any database stores it: marks without any further effect are not compared. */
 function shownHost({ kind, ip, registers }: HostRecord, nowSec: number): HostRecord | undefined {
   const held = heldHostOf(ip, mergeHosts(registers, { bcount: 0, pcount: 0 }), nowSec)
   return held.entry === undefined ? undefined : { kind, ip, registers: registersOf(held) }
 }
 
-/** JSON with the fields in order, those without a value left out; of what records consist of, without arrays. */
+/** JSON with sorted fields, without undefined ones; only for values that records contain, without arrays. */
 function canonicalText(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value !== 'object' || value === null) return String(value)

@@ -18,7 +18,7 @@ export type DaemonAnswer =
 /** A running program of ours. */
 export interface RunningProgram {
   process: ProcessFacts
-  /** Words behind the name. */
+  /** Words after the name. */
   words: string[]
 }
 

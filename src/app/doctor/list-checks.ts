@@ -108,7 +108,7 @@ function checkStates(
     const shown = toDisplayText(name)
     const why = lastError === undefined ? '' : `: ${lastError}`
     if (lastSuccessSec === undefined) {
-      // There is a copy of a time when the clock was ahead.
+      // The copy was fetched while the clock was ahead.
       const message =
         entries === undefined
           ? `list "${shown}" was never fetched from ${describeSource(source)}${why}`

@@ -44,7 +44,7 @@ export function ownersFile(path: string, purpose: string, explanation: readonly 
   return { path, purpose, mode: 0o644, content: { kind: 'lines', lines: [], ifMissing: text } }
 }
 
-/** Those whom no downloaded list may block. */
+/** Hosts that no downloaded list may block. */
 export function friendsFile(path: string): PlannedFile {
   return ownersFile(path, 'addresses that no block list may block', [
     'Addresses and networks that no block list may block, one per line.',
@@ -54,7 +54,7 @@ export function friendsFile(path: string): PlannedFile {
 /**
  * Flags of spamd for the answers. With a second gateway it listens on its own address from which the other
  * one is reached, and on all when that is unknown. Without --require-sync-key: a key that was lost must not
- * stop mail, and doctor tells of it.
+ * stop mail, and doctor reports it.
  */
 export function spamdFlags({ answers: { mode, peer }, ownAddress = '0.0.0.0' }: InitInput): string[] {
   return [

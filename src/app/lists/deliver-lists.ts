@@ -98,7 +98,7 @@ async function sendAndClose(socket: Socket, line: LineBytes, target: ConfigTarge
       socket.end(resolve)
     })
   } catch (error) {
-    // A write under way is only told that the socket is gone.
+    // A pending write is only notified that the socket is gone.
     throw socket.errored ?? error
   }
   silence = `did not end the connection within ${closeMs / 1000} s: it may not have accepted the list`

@@ -60,7 +60,7 @@ export function groupsByName(lists: readonly ConfiguredList[]): Map<string, Conf
   return groups
 }
 
-/** SHA-256 of the pieces, one behind the other. */
+/** SHA-256 of the pieces, one after the other. */
 function digestOf(pieces: Iterable<Uint8Array>): string {
   const { createHash } = process.getBuiltinModule('node:crypto')
   const hash = createHash('sha256')

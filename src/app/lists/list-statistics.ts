@@ -93,7 +93,7 @@ function computeOverlaps(delivered: readonly DeliveredList[]): Map<string, ListS
   return result
 }
 
-/** The lists as delivered; none when they cannot be read, which `doctor` tells of. */
+/** The lists as delivered; none if they cannot be read, which `doctor` reports. */
 export async function readDeliveredOrNone(stateDir: string): Promise<DeliveredList[]> {
   try {
     return await readDeliveredLists(stateDir)

@@ -1,5 +1,5 @@
 /**
- * What spamd was last given, kept in the state folder so that a list that cannot be made anew can stay as it
+ * What spamd was last given, kept in the state folder so that a list that cannot be rebuilt can stay as it
  * is in the firewall, a list that vanished from spamd.conf can be cleared, and spamd can load everything
  * again after a restart:
  *
@@ -51,8 +51,8 @@ export interface StoredLine {
 }
 
 /**
- * The lists that spamd has or may still have although spamd.conf does not name them (`named`) any more, each once.
- * With `keepsVanished` those that vanished since the last run stay, and only what was given up before is left.
+ * The lists that spamd has, or may still have, although spamd.conf no longer names them (`named`), each once.
+ * With `keepsVanished` those that vanished since the last run stay, and only those dropped earlier are returned.
  */
 export function vanishedLists(
   index: LoadedIndex,
@@ -121,7 +121,7 @@ export class LoadedLists {
     return hash.digest('hex')
   }
 
-  /** The SHA-256 of the stored config line when it was made of what `key` says and is what was stored; else undefined. */
+  /** The SHA-256 of the stored config line if it is intact and was built from the inputs in `key`; otherwise undefined. */
   async lineOf(name: string, key: string): Promise<string | undefined> {
     const { names, lines } = this.#index
     const stored = lines[name]
@@ -140,7 +140,7 @@ export class LoadedLists {
     return readStoredChunks(linePath(this.#stateDir, name))
   }
 
-  /** Replaces the index and forgets the lines that it does not name any more. `ERR_LISTS_WRITE`. */
+  /** Replaces the index and removes the lines that it no longer names. `ERR_LISTS_WRITE`. */
   async writeIndex(index: LoadedIndex): Promise<void> {
     if (JSON.stringify(index) === JSON.stringify(this.#index)) return
     const text = JSON.stringify({ format: INDEX_FORMAT, ...index })
@@ -151,7 +151,7 @@ export class LoadedLists {
       try {
         await unlink(linePath(this.#stateDir, name))
       } catch {
-        // The index does not name it any more, so it is never read again.
+        // The index no longer names it, so it is never read again.
       }
     }
   }
@@ -175,7 +175,7 @@ export async function* readLoadedLines(givenDir: string): AsyncGenerator<Uint8Ar
     try {
       yield* readStoredChunks(linePath(stateDir, name))
     } catch {
-      // The line file is written before the index names it; one that is gone was removed by hand.
+      // The line file is written before the index names it; a missing one was removed by hand.
     }
   }
 }

@@ -9,7 +9,7 @@ import type { Change, CombinedReport, ListToClear } from './refresh-report.js'
 interface PreviewParts {
   wantsChanges: boolean
   wantsCounts: boolean
-  /** Lists that spamd.conf does not name any more stay. */
+  /** Lists that spamd.conf no longer names stay. */
   keepsVanished: boolean
   openLoaded(): Promise<LoadedLists>
 }
@@ -33,7 +33,7 @@ export async function previewLists(
   return reports
 }
 
-/** The lists that a real run would clear because spamd.conf does not name them any more. */
+/** The lists that a real run would clear because spamd.conf no longer names them. */
 export async function previewClearing(
   combined: readonly CombinedList[],
   parts: PreviewParts,

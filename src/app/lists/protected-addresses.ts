@@ -54,7 +54,7 @@ export function describeProtected(
   return found
 }
 
-/** Black lists of so many entries that are emptied by their white lists are told. */
+/** Minimum entries of a black list for a warning that its white lists empty it. */
 const EMPTIED_ENTRIES = 100
 
 /** A line for each black list of 100 or more entries of which its white lists leave nothing. */

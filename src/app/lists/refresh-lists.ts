@@ -138,7 +138,7 @@ class Run {
         ? list
         : { name: list.name, set: undefined, heldBy: [], emptiedBy: [], unchangedLine }
     })
-    // Of unchanged lists all is told already, and what they are compared with need not have been read.
+    // Everything about unchanged lists has been reported, and what they are compared with may not have been read.
     const changedParts = parts.filter(({ name }) => !unchanged.has(name))
     await this.#tellNews('protected', describeProtected(changedParts, protection))
     for (const problem of describeEmptied(parts, combined)) this.#tell(problem)
@@ -279,7 +279,7 @@ class Run {
     return this.#loaded
   }
 
-  /** SHA-256 of the stored config line of each list that is made of the same as in the run that stored it. */
+  /** SHA-256 of the stored config line of each list whose inputs are the same as in the run that stored it. */
   async #unchangedLines(
     settled: ReadonlyMap<ConfiguredList, SettledSource>,
     ownAddresses: readonly string[],

@@ -41,7 +41,7 @@ export interface CombinedReport {
   change: Change | undefined
 }
 
-/** A list that is not in spamd.conf any more. */
+/** A list that is no longer in spamd.conf. */
 export interface ListToClear {
   name: string
   /** Networks that it has; undefined when that is not known. */

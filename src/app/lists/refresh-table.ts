@@ -82,7 +82,7 @@ export class RefreshTable {
     }
     // Until then the table may contain what another program loaded for a list that we could never fetch.
     const { wasComplete, firstRunSec = this.#parts.startedSec } = (await this.#parts.openLoaded()).index
-    // The clock may have been ahead at the first run.
+    // The clock may have been ahead during the first run.
     const sinceFirstSec = Math.abs(this.#parts.startedSec - firstRunSec)
     const keepsPresent = !wasComplete && sinceFirstSec < FOREIGN_CONTENT_SEC
     const loaded = await this.#parts.openLoaded()

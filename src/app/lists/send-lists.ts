@@ -15,7 +15,7 @@ import type { CombinedReport } from './refresh-report.js'
 export interface SendOptions {
   target: ConfigTarget
   loaded: LoadedLists
-  /** What the lists that are made anew are made of, by name; see `listKey`. */
+  /** The inputs of the lists that are rebuilt, by name; see `listKey`. */
   keys: ReadonlyMap<string, string>
   /** The addresses of every list are known, if only from an earlier run. */
   isComplete: boolean

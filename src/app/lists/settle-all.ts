@@ -15,7 +15,7 @@ export async function settleAll(
   const waiting: (() => void)[] = []
   let startedAtOnce = 0
   const limited = async (list: ConfiguredList): Promise<SettledSource> => {
-    // All come here before the first one ends: whoever ends lets the next one begin.
+    // All sources get here before the first one ends; each one that ends lets the next begin.
     if (startedAtOnce === MAX_PARALLEL) await new Promise<void>((resolve) => waiting.push(resolve))
     else startedAtOnce += 1
     try {

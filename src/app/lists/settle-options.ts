@@ -3,7 +3,7 @@ import type { ListStore } from '../../feeds/list-store.js'
 import type { UnixSec } from '../../platform/clock.js'
 import type { ListSource } from './list-source.js'
 
-/** Where sources are asked: a `FeedFetcher`, or what stands before it. */
+/** Requests sources: a `FeedFetcher`, or a wrapper of it. */
 export type ListFetcher = Pick<FeedFetcher, 'fetch'>
 
 /** What settling a source needs from the run. */
@@ -16,7 +16,7 @@ export interface SettleOptions {
   isOffline: boolean
   /** Reads copies, writes nothing. */
   isReadOnly: boolean
-  /** Content that is that of the last good copy is not read: whoever needs it calls `loadSettled`. */
+  /** Content equal to the last good copy is not read; call `loadSettled` to get it. */
   isLazy: boolean
   canShrink: boolean
   canGrow: boolean

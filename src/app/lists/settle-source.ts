@@ -93,7 +93,7 @@ class Settling {
       const reason = 'it was fetched less than an hour ago, but no copy could be stored'
       return failed(this.#source, waiting(reason), { wasAsked: false })
     }
-    // A copy that was damaged since is worth a request out of turn.
+    // A damaged copy justifies a request before the next regular one.
     return this.#fromCopy('fresh')
   }
 
@@ -287,8 +287,8 @@ function watchShrinking(
 }
 
 /**
- * The same source with its content read from the copy. When that turns out to be damaged the source is settled anew,
- * and asked whatever it asked for, unless its failure or `isOffline` forbids.
+ * The same source with its content read from the copy. If the copy turns out to be damaged, the source is settled again
+ * and requested regardless of server limits, unless its failure or `isOffline` forbids it.
  */
 export async function loadSettled(lazy: SettledSource, options: SettleOptions): Promise<SettledSource> {
   const { source, failure } = lazy

@@ -40,7 +40,7 @@ export interface SettledSource {
   storeFailure: SourceFailure | undefined
 }
 
-/** A source with a list: `summary` is undefined where its content is not read. Special-use space is cut out of it. */
+/** A source with a list: `summary` is undefined where its content is not read. Special-use space is removed. */
 export function settled(
   source: ListSource,
   status: SettledStatus,

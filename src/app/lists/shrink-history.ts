@@ -10,12 +10,12 @@ export interface DayLargest {
 
 const HISTORY_DAYS = 30
 const DAY_SEC = 86_400
-/** A list below this part of its largest size is told. */
+/** A list below this part of its largest size is reported. */
 const SHRINK_LIMIT = 0.5
 
 /**
- * The history with what a list has now. What no longer counts is kept for as long again: the clock may be wrong for a
- * while.
+ * The history with the present size of a list. Sizes that no longer count are kept for the same time again, in case the
+ * clock is temporarily wrong.
  */
 export function addDay(history: readonly DayLargest[], nowSec: UnixSec, entries: number): DayLargest[] {
   const day = Math.floor(nowSec / DAY_SEC)
@@ -24,7 +24,7 @@ export function addDay(history: readonly DayLargest[], nowSec: UnixSec, entries:
   return history.map((item) => (item === today ? { day, entries: Math.max(today.entries, entries) } : item))
 }
 
-/** The largest size within 30 days when `entries` is less than half of it, else undefined. */
+/** The largest size within 30 days if `entries` is less than half of it, otherwise undefined. */
 export function shrunkFrom(
   history: readonly DayLargest[],
   nowSec: UnixSec,
@@ -36,7 +36,7 @@ export function shrunkFrom(
   return entries < largest * SHRINK_LIMIT ? largest : undefined
 }
 
-/** The history in a state file, whatever stands there. */
+/** The history in a state file, whatever it contains. */
 export function readHistory(value: unknown): DayLargest[] {
   if (!Array.isArray(value)) return []
   return value.filter(

@@ -34,7 +34,7 @@ export async function findNews(
     try {
       await replaceFileWith(path, Buffer.from(`${JSON.stringify([...told])}\n`), FILE_MODE)
     } catch {
-      // Then it is told once more by the next run.
+      // Then the next run reports it once more.
     }
   }
   return news

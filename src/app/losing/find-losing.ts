@@ -6,7 +6,7 @@ import type { HistoryMode } from '../../domain/history.js'
 import { HybridClock } from '../../domain/stamp.js'
 import { groupLosing, type LosingSender } from './losing-senders.js'
 
-/** Mails that are looked at: a flood of forged ones must not take all memory. */
+/** Maximum mails examined: a flood of forged ones must not take all memory. */
 const MAX_MAILS = 20_000
 
 /** Default period. */
@@ -22,7 +22,7 @@ export interface LosingQuery {
 
 export interface LosingReport {
   senders: LosingSender[]
-  /** More mail than could be looked at came from several addresses. */
+  /** More mail came from several addresses than could be examined. */
   isCut: boolean
   /** Unless it is `full` only tuples are known, which live for hours. */
   history: HistoryMode

@@ -11,7 +11,7 @@ import { toDisplayText } from '../wire-text.js'
 import type { SpfFinding } from './identify-senders.js'
 import type { LosingSender } from './losing-senders.js'
 
-/** Long enough for the servers that come back after hours. */
+/** Long enough for servers that retry after hours. */
 const RELEASE_FOR = '1d'
 
 /** Options that were given here and that the printed command needs, too. */

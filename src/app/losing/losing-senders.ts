@@ -29,7 +29,7 @@ export interface LosingSender {
   allowedBy: string | undefined
 }
 
-/** Addresses and recipients of one domain that are told. */
+/** Maximum addresses and recipients reported for one domain. */
 const MAX_TOLD = 500
 const NETWORK_BITS = { 4: 24, 6: 64 } as const
 

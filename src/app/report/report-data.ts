@@ -103,7 +103,7 @@ async function readOrNothing(path: string, time: Time, status: SuiteStatus): Pro
   try {
     return await useDatabase(path, 'read', (store) => readStore(store, time, counts))
   } catch (error) {
-    // The doctor tells of it.
+    // The doctor reports it.
     if (error instanceof AppError) return undefined
     throw error
   }

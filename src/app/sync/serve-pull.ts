@@ -34,7 +34,7 @@ export async function readPullRequest(input: AsyncIterable<Uint8Array>): Promise
   })
 }
 
-/** Everything that is asked for, as bytes for the other side. */
+/** Everything requested, as bytes for the other side. */
 export async function* servePull(
   store: ReadStore,
   { positions }: PullRequest,
@@ -57,7 +57,7 @@ export async function* servePull(
   yield encodePullEnd(count)
 }
 
-/** Keys that changed behind a position; undefined when the journal cannot tell them one by one. */
+/** Keys that changed after a position; undefined when the journal cannot tell them one by one. */
 async function changedKeys(store: ReadStore, position: number): Promise<ChangeKey[] | undefined> {
   const keys = new Map<string, ChangeKey>()
   for (let at = position; ; ) {

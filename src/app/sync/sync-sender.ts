@@ -35,7 +35,7 @@ export interface SyncSenderOptions {
   planParts: SyncPlanParts
   clock: Clock
   logger: Logger
-  /** True for a peer that is told in version 3. */
+  /** True for a peer that gets version 3. */
   isToldOtherwise?: ((address: string) => boolean) | undefined
   /** Takes the chatter of -d and -D, a line at a time. */
   debug?: { err(line: string): void } | undefined

@@ -7,7 +7,7 @@ import { SYNC_GROUP, type SyncMulticast, type SyncPlan } from './sync-plan.js'
 
 /** A burst of peers' messages must fit while the database commits: some 4,000 of the usual size. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-/** How often the membership is made sure of: an interface that was removed and came back has lost it. */
+/** How often the membership is renewed: an interface that was removed and returned has lost it. */
 const REJOIN_INTERVAL_MS = 60_000
 
 export interface SyncSocketOptions {

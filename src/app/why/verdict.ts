@@ -259,12 +259,12 @@ function judgeStranger(facts: Facts, ip: string): Verdict {
   )
 }
 
-/** One that is over begins anew with the next try; that of SPF is of use to clients alone that pass it. */
+/** An expired key starts again with the next try; a key of SPF helps only clients that pass SPF. */
 function decides(tuple: GreyEntry, nowSec: number): boolean {
   return tuple.expire > nowSec && poolKeyOf(tuple)?.kind !== 'spf'
 }
 
-/** Without the database nobody can say: not that nothing is known of it. */
+/** Without the database this is unknown; it does not mean that there is no entry. */
 function unseen(name: string): Verdict {
   return verdict(
     'unseen',

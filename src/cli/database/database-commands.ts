@@ -142,7 +142,7 @@ function formatReport({ added, updated, skipped, bad }: ImportReport): string {
   return `${added} added, ${updated} updated, ${skipped} skipped, ${bad} bad`
 }
 
-// eslint-disable-next-line complexity -- one check for each option, in the order in which they are told
+// eslint-disable-next-line complexity -- one check for each option, in the order of reporting
 function importOptionsOf(options: OptionValues): ImportOptions {
   const kindText = options.last('kind')
   const ifMissing = options.has('if-missing')

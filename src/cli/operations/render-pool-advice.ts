@@ -26,7 +26,7 @@ export function renderPoolAdvice(
       `pools: ${ofSenders(spread)} came from several networks, which no pool key covers: ${outcome(spread)}`,
     )
   }
-  // Too many tries to look at all of them: see readDeferredHistory.
+  // There were too many tries to examine them all: see readDeferredHistory.
   if (isCut) {
     sentences.push(
       'note: more mail came from several addresses than was examined; the counts above cover only mail tried from the most addresses. Use a shorter --since to examine a larger share',

@@ -4,7 +4,7 @@ import { killRunningPrograms } from '../../platform/run-process.js'
 import { writeFully, writeMessage } from '../../platform/standard-output.js'
 import type { SetupProgramParts } from './setup-main.js'
 
-/** What ends a program that takes no notice of it: from a terminal, from others, and from limits (setrlimit(2), alarm(2)). */
+/** Signals that end a program without a handler: from a terminal, other programs, and limits (setrlimit(2), alarm(2)). */
 const ENDING_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const
 
 /** The running process as the parts of spamd-setup. */

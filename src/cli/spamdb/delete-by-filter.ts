@@ -11,7 +11,7 @@ import { OptionProblem } from '../option-reader.js'
 export interface FilterDeletion {
   query: EntryQuery
   isDryRun: boolean
-  /** --yes: nobody is asked. */
+  /** --yes: without confirmation. */
   isAgreed: boolean
 }
 

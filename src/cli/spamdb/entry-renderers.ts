@@ -72,12 +72,12 @@ export async function* renderHuman(
   yield table.end()
 }
 
-/** In place of lines: the entries that they would be made of. */
+/** Instead of lines: the entries that they would be made from. */
 const ENTRIES_INSTEAD = '\0'
 
 async function* renderWide(store: LineSource, query: EntryQuery, nowSec: number): AsyncGenerator<Uint8Array> {
   const table = new WideTable(nowSec)
-  // In the order of their chunks, which a store may make before they are asked for.
+  // In the order of their chunks, which a store may make before they are requested.
   const waiting: (readonly Entry[])[] = []
   const render = (entries: readonly Entry[]): string => {
     waiting.push(entries)

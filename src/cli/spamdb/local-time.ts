@@ -33,17 +33,17 @@ export function openLocalTime(): (timeSec: number) => string {
 }
 
 const QUARTER_SEC = 900
-/** Quarters of an hour in the cache of `LocalTimeBytes`: those of five months. Few enough for the cache of a processor. */
+/** Quarters of an hour in the cache of `LocalTimeBytes`: five months of them still fit into the processor's cache. */
 const SLOTS = 16_384
 /** Where the minutes are in a text. */
 const MINUTES_AT = '2026-11-22T11:'.length
 const ZERO = 0x30
 
-/** As `openLocalTime`, into lines of bytes: no text is made for a quarter of an hour in the cache. */
+/** As `openLocalTime`, but writes into lines of bytes: a cached quarter of an hour needs no text. */
 export class LocalTimeBytes {
   readonly #quarters = new Float64Array(SLOTS).fill(Number.NaN)
   readonly #texts = new Uint8Array(SLOTS * LOCAL_TIME_CHARS)
-  /** The minutes with which each begins: not 0, 15, 30 or 45 in every zone. */
+  /** The minute in which each begins: not 0, 15, 30 or 45 in every zone. */
   readonly #startMinutes = new Uint8Array(SLOTS)
 
   /** Adds a time; returns how many characters it has. */
@@ -64,7 +64,7 @@ export class LocalTimeBytes {
     return LOCAL_TIME_CHARS
   }
 
-  /** Puts a quarter of an hour into the cache; false when its texts do not differ in the minutes alone. */
+  /** Caches a quarter of an hour; false if its texts differ in more than the minutes. */
   #know(quarter: number, slot: number): boolean {
     const text = formatMinute(quarter * QUARTER_SEC)
     const last = formatMinute((quarter + 1) * QUARTER_SEC - 60)

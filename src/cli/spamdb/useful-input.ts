@@ -2,10 +2,10 @@ import type { KeyFailure } from '../../app/database/edit-entries.js'
 import type { WireText } from '../../domain/entry.js'
 import { canonicalPaddedIp } from '../../ip/padded-address.js'
 
-/** Input of at least so many lines of which none is a key is no list of keys, but perhaps a device without end. */
+/** Maximum number of lines without any key: such input is not a list of keys, but perhaps an endless device. */
 const MAX_USELESS_LINES = 1000
 
-/** Keys until it is plain that there are none among them. Those of the command line are all tried, as in the original. */
+/** Keys, until the input turns out to contain none. Keys on the command line are all tried, as in the original. */
 export class UsefulInput {
   /** The rest was not read. */
   isStopped = false
@@ -19,14 +19,14 @@ export class UsefulInput {
     this.#isFromInput = isFromInput
   }
 
-  /** Call for every failure of a key. */
+  /** To be called for each key that failed. */
   noteFailure(failure: KeyFailure): void {
     const isUnreadable =
       failure.reason === 'invalid-ip' || (failure.reason === 'no-entry' && !isPlausible(failure.key))
     if (isUnreadable) this.#unreadableCount += 1
   }
 
-  /** The batches, each of which is to be edited before the next is asked for. */
+  /** The batches; edit each one before requesting the next. */
   async *read(): AsyncGenerator<WireText[]> {
     for await (const batch of this.#batches) {
       let rest = batch
@@ -44,7 +44,7 @@ export class UsefulInput {
   }
 }
 
-/** A spamtrap of the original may be any text on record; one that is not on record is an address with an at sign. */
+/** A spamtrap of the original may be any stored text; a new one is an address with an at sign. */
 function isPlausible(key: WireText): boolean {
   return key.includes('@') || canonicalPaddedIp(key) !== undefined
 }

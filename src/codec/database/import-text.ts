@@ -124,7 +124,7 @@ export class ImportTextReader {
 }
 
 /**
- * True for a tuple whose sender and recipient have no angle brackets: greydb prints all tuples so, spamdb hardly any.
+ * True for a tuple whose sender and recipient have no angle brackets: greydb prints all tuples in this way, spamdb hardly any.
  */
 export function lacksBrackets({ from, to }: { from: string; to: string }): boolean {
   return !/[<>]/.test(from) && !/[<>]/.test(to)

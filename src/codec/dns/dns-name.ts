@@ -5,7 +5,7 @@ import { ipToBytes } from '../../ip/cidr.js'
 const MAX_NAME_LENGTH = 253
 const MAX_LABEL_LENGTH = 63
 
-/** True for a name that DNS can be asked for: at least two labels, each of 1 to 63 characters, at most 253 in all. */
+/** True for a name that can be looked up in DNS: at least two labels, each of 1 to 63 characters, at most 253 in all. */
 export function isAskable(name: string): boolean {
   if (name.length > MAX_NAME_LENGTH) return false
   const labels = name.split('.')
@@ -13,7 +13,7 @@ export function isAskable(name: string): boolean {
 }
 
 /**
- * True for the name of a mail domain or host: DNS can be asked for it, it consists of letters, digits, `-` and `_`,
+ * True for the name of a mail domain or host: it can be looked up in DNS, it consists of letters, digits, `-` and `_`,
  * and its last label is not a number.
  */
 export function isHostName(name: string): boolean {

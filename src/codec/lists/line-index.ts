@@ -119,7 +119,7 @@ export class LineIndexBuilder {
   #droppedBytes = 0
   #line = 0
   #lineOffset = 0
-  /** Where the line is that counts only if others like it follow. */
+  /** Position of a line that counts only if similar lines follow. */
   #held = { line: 0, offset: 0 }
 
   /** `column` as for `createListParser`. */

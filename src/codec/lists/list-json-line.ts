@@ -4,7 +4,7 @@
  * line `{"type":"metadata","records":1,...}`.
  */
 export type JsonLine =
-  /** `isDoubtful`: alone it may be the answer of a service that refused. */
+  /** `isDoubtful`: as the only record it may be an error answer of a service. */
   | { kind: 'record'; address: Uint8Array; isDoubtful: boolean }
   | { kind: 'metadata'; recordCount: number | undefined }
   | { kind: 'unknown' }
@@ -40,8 +40,8 @@ export function readJsonLine(bytes: Uint8Array): JsonLine {
 }
 
 /**
- * True for the answer of a service that refused: `{"error":"rate limited","ip":"192.0.2.1"}` names who asked, often our own
- * address, and comes with status 200 from some. Source: RFC 9457 (`status`, `detail`), and what web services send.
+ * True for an error answer of a service: `{"error":"rate limited","ip":"192.0.2.1"}` contains the client's address,
+ * which is ours, and some services send it with status 200. Source: RFC 9457 (`status`, `detail`), and what web services send.
  */
 function isRefusal({ error, errors, status, success, ok }: KnownFields): boolean {
   if (success === false || ok === false) return true

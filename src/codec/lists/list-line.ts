@@ -10,7 +10,7 @@ import { hasLoneReturn, looksLikeIpv6 } from './text-behind.js'
 /**
  * Kind of one line of a list: an item (see `ItemOutcome`), nothing to read (`ignored`, or `lone-cr` for a comment
  * with a carriage return in it, which looks like its end but is not), an address removed from the list (`excluded` by
- * an exclamation mark, `nomatch` by ipset), the start of an HTML page, or a JSON record that counts only in company (`held`).
+ * an exclamation mark, `nomatch` by ipset), the start of an HTML page, or a JSON record that counts only if similar ones follow (`held`).
  */
 export type LineOutcome = ItemOutcome | 'ignored' | 'lone-cr' | 'excluded' | 'nomatch' | 'html' | 'held'
 
@@ -53,7 +53,7 @@ export class ListLineReader {
   readonly #excluded: IpRangeCollector
   readonly #column: CsvColumn | undefined
   #jsonRecords = 0
-  /** The address of a first record that may be the answer of a service that refused, while it is the only one. */
+  /** The address of a first record, which may be an error answer of a service as long as it is the only one. */
   #held: Uint8Array | undefined
   #isOfRecords = false
   #isHeaderPossible: boolean
@@ -93,7 +93,7 @@ export class ListLineReader {
     return held
   }
 
-  /** Reads an item that is a whole text. */
+  /** Reads a text that consists of a single item. */
   readItem(text: Uint8Array): LineOutcome {
     return this.#items.read(text, 0, text.length, this.#collector)
   }
@@ -164,7 +164,7 @@ export class ListLineReader {
       this.#held = address
       return 'held'
     }
-    // The same answer may have come from two sources.
+    // The same answer may come from two sources.
     return isSame(this.#held, address) ? 'unknown' : this.#readRecord(address)
   }
 
@@ -176,7 +176,7 @@ export class ListLineReader {
     return outcome === 'accepted' ? 'excluded' : outcome
   }
 
-  /** A directive or a default value; `:2001:db8::1` is an address behind a colon. */
+  /** A directive or a default value; `:2001:db8::1` is an address after a colon. */
   #readZoneLine(text: string): LineOutcome {
     if (this.#canBeZone && startsRbldnsdZone(text)) this.isZone = true
     if (this.isZone) this.#zoneItems.readDirective(text)

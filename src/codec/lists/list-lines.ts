@@ -140,7 +140,7 @@ class LineByLineParser implements ListParser {
   #hasExcluded = false
   #isHtml = false
   #firstUnknown: { line: number; excerpt: string } | undefined
-  /** A line that counts only if others like it follow. */
+  /** A line that counts only if similar lines follow. */
   #held: { line: number; excerpt: string } | undefined
 
   constructor(column: number | undefined) {
@@ -268,7 +268,7 @@ class LineByLineParser implements ListParser {
     this.#lineCount = lineCount
   }
 
-  /** Nothing like it followed. */
+  /** No similar line followed. */
   #refuseHeld(): void {
     if (this.#held === undefined) return
     this.#unknown += 1

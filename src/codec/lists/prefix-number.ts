@@ -50,12 +50,12 @@ function isRestEmpty(bytes: Uint8Array, at: number, end: number): boolean {
   return next === end || bytes[next] === HASH || bytes[next] === SEMICOLON
 }
 
-/** What may have slipped between the digits of a number: a carriage return, comma, colon or semicolon. */
+/** Characters that a misprint may put between the digits of a number: carriage return, comma, colon, semicolon. */
 const MISPRINTS = new Set([0x0d, ...Buffer.from(',:;')])
 
 /**
- * The number that a prefix length makes with digits behind it, as `2 4` or `2,4` makes 24: what is between may be a
- * misprint. undefined when no such digits follow.
+ * The number formed by a prefix length and further digits after it, as in `2 4` or `2,4` for 24: what separates them may
+ * be a misprint. undefined if no such digits follow.
  */
 export function splitNumber(
   { value, end: at }: PrefixNumber,

@@ -28,7 +28,7 @@ export function startsRbldnsdZone(line: string): boolean {
   return ZONE_DIRECTIVE.test(line) || isDefaultValue(line)
 }
 
-/** True for the value and text with which a zone answers for the items that follow. */
+/** True for a default value and text, which apply to the items that follow. */
 export function isDefaultValue(line: string): boolean {
   return DEFAULT_VALUE.test(line)
 }

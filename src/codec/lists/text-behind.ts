@@ -40,8 +40,8 @@ export function remarkBehind(
 }
 
 /**
- * The number in the column behind an address, as in `192.0.2.0,24`: a prefix length or a count of something. undefined if
- * there is none.
+ * The number in the column after an address, as in `192.0.2.0,24`: a prefix length or a count. undefined if there is
+ * none.
  */
 export function numberBehind(bytes: Uint8Array, at: number, end: number): number | undefined {
   const next = skipColumnMarks(bytes, at, end)

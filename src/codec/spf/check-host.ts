@@ -158,7 +158,7 @@ class Evaluation {
     }
   }
 
-  /** Values of a term's own look-up; empty for a name that DNS cannot be asked for. */
+  /** Values of a term's own look-up; empty for a name that cannot be looked up in DNS. */
   *#lookUp(type: 'A' | 'AAAA' | 'MX', name: string): DnsDialogue<readonly string[]> {
     if (!isAskable(name)) return []
     const answer = yield* askDns(type, name)

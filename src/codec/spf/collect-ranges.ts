@@ -3,9 +3,9 @@
  * result of a check for all addresses at once.
  *
  * A range is certain if no earlier term decides otherwise for a client in it, or may decide otherwise depending on the
- * client (`ptr`, `exists`, a macro with the client or sender). Such a term may still end a check in an error, by a
- * name of that client that has no record. This does not make the ranges behind it less certain: the owner of the
- * domain names them for every client. Source: RFC 7208, as check-host.ts.
+ * client (`ptr`, `exists`, a macro with the client or sender). Such a term may still end a check in an error, if a
+ * name that depends on the client has no record. The ranges after it are certain nevertheless: the owner of the
+ * domain lists them for every client. Source: RFC 7208, as check-host.ts.
  */
 import { familyOf } from '../../ip/address.js'
 import { networkOf, parseCidr } from '../../ip/cidr.js'
@@ -176,7 +176,7 @@ class Walk {
     }
   }
 
-  /** All values of one term's look-up; empty for a name that DNS cannot be asked for. */
+  /** All values of one term's look-up; empty for a name that cannot be looked up in DNS. */
   *#lookUp(questions: readonly DnsQuestion[], isTerm = true): DnsDialogue<readonly string[]> {
     const askable = questions.filter(({ name }) => isAskable(name))
     if (askable.length === 0) return []

@@ -119,7 +119,7 @@ export function usesValidatedName(parts: MacroString): boolean {
   return parts.some((part) => part.kind === 'value' && part.letter === 'p')
 }
 
-/** The name that a domain-spec gives, shortened to the maximum length; it may be one that DNS cannot be asked for. */
+/** The name that a domain-spec gives, shortened to the maximum length; it may be one that cannot be looked up in DNS. */
 export function expandDomain(parts: MacroString, values: MacroValues): string {
   let expanded = ''
   for (const part of parts) {

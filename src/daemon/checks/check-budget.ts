@@ -40,7 +40,7 @@ export class CheckBudget {
   take(clientIp: string): boolean {
     const nowMs = this.#clock.monotonicMs()
     refill(this.#all, this.#overall, nowMs)
-    // In a flood that is all there is to do.
+    // In a flood this is all that has to be done.
     if (this.#all.left < 1) return false
     const name = networkText(clientIp, CLIENT_PREFIX[familyOf(clientIp)])
     const client = this.#clients.get(name) ?? { left: this.#perClient.burst, sinceMs: nowMs }

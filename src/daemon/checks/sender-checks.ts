@@ -290,7 +290,7 @@ export class SenderChecks implements SenderCheckSink {
   }
 }
 
-/** True if DNS said something that the store acts on. */
+/** True if DNS returned a result that the store acts on. */
 function changesSomething({ isAllowListed, spfPass, isSpfFail }: AttemptFinding): boolean {
   return isAllowListed === true || spfPass !== undefined || isSpfFail === true
 }

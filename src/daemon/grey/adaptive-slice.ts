@@ -1,7 +1,7 @@
 /**
- * How many items a step takes at once, so that it lasts about as long as wanted: reckoned from what the last step took.
- * A step that took too long shrinks the next one at once. It grows by doubling until one took too long, and slowly from then
- * on: a step that a quiet moment made quick would else be followed by one of twice the time.
+ * The number of items in a step that makes it last about as long as wanted, calculated from the duration of the last step.
+ * A step that took too long shrinks the next one at once. Steps double until one takes too long, and grow slowly from then
+ * on: otherwise a step that was quick by chance would be followed by one of twice the time.
  */
 export interface SliceBounds {
   first: number
@@ -10,7 +10,7 @@ export interface SliceBounds {
   targetMs: number
 }
 
-/** Changes that are stored at a time: what clients wait for stands behind them, in the database or at its server, 100 ms at most. */
+/** Maximum changes stored at a time: clients wait for them, in the database or on its server, for at most 100 ms. */
 export const STORE_SLICE: SliceBounds = { first: 50, smallest: 10, largest: 4000, targetMs: 15 }
 
 /** Growth before and after the first step that took too long. */
@@ -31,7 +31,7 @@ export class AdaptiveSlice {
     return this.#size
   }
 
-  /** Tells what a step with so many items took. One that was not full says nothing of how long a full one takes, unless it was too slow. */
+  /** Records the duration of a step with this many items. A step that was not full is ignored, unless it was too slow. */
   note(count: number, tookMs: number): void {
     const { smallest, largest, targetMs } = this.#bounds
     const fitting = Math.floor((count * targetMs) / Math.max(tookMs, 1))
@@ -44,7 +44,7 @@ export class AdaptiveSlice {
   }
 }
 
-/** Lists of one kind of work each, cut into parts of at most `size()` items in all, in their order. */
+/** Cuts lists, one for each kind of work, into parts of at most `size()` items in total, in order. */
 export function* partsOf<Lists extends Readonly<Record<string, readonly unknown[]>>>(
   lists: Lists,
   size: () => number,

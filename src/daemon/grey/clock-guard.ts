@@ -28,7 +28,7 @@ const MAX_PAUSE_SEC = 24 * 60 * 60
 interface Doubt {
   text: string
   sinceMs: number
-  /** How far the clock is ahead of what was believed last, and how far it may be. */
+  /** How far the clock is ahead of the last trusted time, and how far it may be. */
   aheadSec: number
   mayBeAheadSec: number
 }
@@ -68,7 +68,7 @@ export class ClockGuard {
 
   /** An administrator says that the clock is right; false when it was not in doubt. */
   accept(): boolean {
-    // What holds expiries for ten minutes is a doubt for an hour.
+    // A step that holds expiries for ten minutes is doubted for an hour.
     const wasDoubted = this.#doubt !== undefined
     this.#doubt = undefined
     this.#heldUntilMs = Number.NEGATIVE_INFINITY
@@ -120,7 +120,7 @@ export class ClockGuard {
     }
   }
 
-  /** Back where it was or earlier, the clock is believed; one that is set back by less is as doubtful as before. */
+  /** A clock set back to where it was, or earlier, is trusted; one set back by less remains in doubt. */
   #stepBack(stepSec: number, monotonicMs: number): void {
     const aheadSec = this.#doubt === undefined ? 0 : this.#doubt.aheadSec + stepSec
     if (this.#doubt === undefined || aheadSec <= this.#doubt.mayBeAheadSec) {

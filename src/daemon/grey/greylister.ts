@@ -384,7 +384,7 @@ export class Greylister implements GreylistSink {
   }
 }
 
-/** Of the networks that take turns in the queue: what one customer or one IPv6 host has available. */
+/** The networks that take turns in the queue: the range that one customer or one IPv6 host controls. */
 function sourcePrefix(ip: string): number {
   return WIDEST_OPENED[familyOf(ip)]
 }

@@ -14,7 +14,7 @@ const MAX_ROWS = 1000
 const ROWS_PER_READ = 1000
 /** Reads of one poll. */
 const MAX_READS = 20
-/** How often the packet filter is asked for its count, if it has one. */
+/** How often the packet filter's count is read, if it has one. */
 const COUNT_INTERVAL_MS = 10_000
 
 export interface HostFollowerOptions {
@@ -59,7 +59,7 @@ export class HostFollower {
   }
 
   /**
-   * Polls now, and once more if it is called meanwhile: what the caller has heard of may be newer than what was read. Never
+   * Polls now, and once more if called meanwhile, because the caller may know of newer changes than were read. Never
    * rejects: if the database cannot be read, the scan reports it.
    */
   async poll(): Promise<void> {
@@ -82,7 +82,7 @@ export class HostFollower {
     this.#plan(isRead && this.#options.keeper.tellsChanges)
   }
 
-  /** `isTold`: the store calls for the next look; it comes by itself as well, in case that a call was lost. */
+  /** `isTold`: the store requests the next poll; polls also happen without it, in case a request was lost. */
   #plan(isTold: boolean): void {
     clearTimeout(this.#timer)
     if (this.#isStopped || !this.#isStarted) return

@@ -8,7 +8,7 @@ import type { Logger } from '../../platform/log.js'
 import type { BlockListLookup } from '../seams.js'
 import { describeTuple } from './tuple-fields.js'
 
-/** What may be opened around a client, and by which keys it is known. */
+/** The network that may be opened around a client, and the keys that identify it. */
 export interface NetworkPoolOptions {
   greyPrefix4?: number | undefined
   greyPrefix6?: number | undefined
@@ -16,7 +16,7 @@ export interface NetworkPoolOptions {
 }
 
 /**
- * The keys of an attempt beside its exact tuple: its network, where a prefix length of its family is given.
+ * The keys of an attempt in addition to its exact tuple: its network, if a prefix length is set for its family.
  * `mayOpenAround`: no list holds an address of the client's /24 or /64.
  */
 export function networkPools(

@@ -1,5 +1,5 @@
 /**
- * Keeps the packet filter's table of networks opened by pools in step with the database. There are few of
+ * Keeps the packet filter's table of networks opened by pools consistent with the database. There are few of
  * them, so every change writes the whole table, combining changes in quick succession; a scan provides the
  * complete list.
  */
@@ -26,7 +26,7 @@ export class PoolNetworks {
   readonly #logger: Logger
   readonly #file: WhiteFile | undefined
   #networks = new Set<string>()
-  /** What changed since the scan under way began: true is open. */
+  /** What changed since the current scan began: true is open. */
   #changesDuringScan = new Map<string, boolean>()
   #isScanned = false
   #timer: NodeJS.Timeout | undefined

@@ -3,8 +3,8 @@
  * on a block list from the white list, and then updates the packet filter's table and the trap list.
  *
  * A whole scan examines every address; between them brief scans, which cost a tenth, examine only what is
- * due. They are sufficient while the journal reports changes of addresses and block lists do not change. And while nothing at
- * all has changed and nothing becomes due, a brief scan does not look at the entries.
+ * due. They are sufficient while the journal reports changes of addresses and block lists do not change. While nothing
+ * has changed and nothing becomes due, a brief scan does not read the entries.
  *
  * It reads the database in slices and processes other events in between, so that clients are served while a
  * large database is scanned. When the walk fails the table and the trap list are left as they are.
@@ -40,7 +40,7 @@ const SCAN_INTERVAL_MS = 60_000
 /** Entries that are read at a time; a step of the scan aims at a third of what would be noticeable. */
 const READ_SLICE = { first: 500, smallest: 50, largest: 4000, targetMs: 12 }
 /**
- * Of a brief scan: rows that are not due are not even fetched, and so many are looked through in two milliseconds. Slices
+ * For a brief scan: rows that are not due are not fetched, and this many are examined in two milliseconds. Slices
  * that follow the time they took would become small on a busy machine, and many small ones cost ten times as much.
  */
 const BRIEF_SLICE = 5000
@@ -49,7 +49,7 @@ const MASS_EXPIRY_COUNT = 1000
 /** Number of marks of deletions examined per scan. */
 const MARKS_SLICE = 2000
 
-/** What a whole scan of so many addresses leaves behind is megabytes, freed at once. */
+/** A whole scan of this many addresses leaves megabytes of garbage, which are freed at once. */
 const LARGE_COUNT = 50_000
 
 export interface ScannerOptions extends PublisherOptions {
@@ -90,7 +90,7 @@ export class Scanner {
   #marksAfter: ScanCursor | undefined
   #isClockCompared = false
   #lastReport: ScanReport | undefined
-  /** As of the last walk that found nothing to do: while the journal does not grow, nothing is due before then. */
+  /** Set by the last walk that found nothing to do: unless the journal grows, nothing is due before this time. */
   #quiet: { untilSec: number; journalEnd: number } | undefined
   #lastCompleteSec: number | undefined
 
@@ -142,7 +142,7 @@ export class Scanner {
   async scanAgain(): Promise<ScanReport> {
     if (this.#running !== undefined) return this.scan()
     const report = await this.#begin(nextScanKind(this.#whole, this.#lastReport, this.#options))
-    // One that finds networks of pools open does not know whether they may be.
+    // A scan that finds open networks of pools cannot know whether they may stay open.
     return this.#isBrief && report.poolCount > 0 && !this.#isStopped ? this.scan() : report
   }
 
@@ -282,7 +282,7 @@ export class Scanner {
     const { clock, keeper, blockLists, checks } = this.#options
     let isMuchDue = whiteSince === undefined
     let cursor: ScanCursor | undefined
-    // Read first: whatever changes during the walk is not quiet.
+    // Read first, so that changes during the walk are noticed.
     const quiet = { untilSec: Infinity, journalEnd: await this.#journalEnd() }
     this.#quiet = undefined
     do {
@@ -345,7 +345,7 @@ export class Scanner {
     for (const tuple of changes.blockedTuples) {
       logger.log('debug', `queueing deletion of ${describeKey({ ...tuple, kind: 'tuple' })}`)
     }
-    // One transaction after the other, each as large as may be by what the last one took.
+    // One transaction after the other, each sized by the duration of the last one.
     for (const { part, count } of partsOf({ ...changes }, () => this.#storing.size)) {
       const startedMs = clock.monotonicMs()
       const applied = await this.#retryWhileBusy((store) => store.applyScan(part, policy, time.nowSec))

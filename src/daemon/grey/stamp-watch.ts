@@ -1,13 +1,13 @@
 /**
- * Stamps of changes never go back, so that they stay ahead if the clock once was: other gateways then refuse all that
- * changes here until their clocks show the same. Once the clock has been believed for an hour, or an administrator says
- * that it is right, stamps follow it again.
+ * Stamps of changes never go back, so they stay ahead after the clock was ahead: other gateways would then refuse all
+ * changes made here until their clocks show that time. Once the clock has been trusted for an hour, or an administrator
+ * confirms it, stamps follow it again.
  */
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
-/** As long as a clock is doubted before it is trusted anyway: one that is behind now must not date changes. */
+/** How long a clock is doubted before it is trusted anyway: a clock that is now behind must not date changes. */
 const DOUBT_MS = 60 * 60 * 1000
 
 export interface StampWatchOptions {
@@ -25,13 +25,13 @@ export class StampWatch {
     this.#options = options
   }
 
-  /** An administrator says that the clock is right: the next look follows it. False when stamps were not seen ahead. */
+  /** An administrator confirms the clock: the next check follows it. False if no stamps were ahead. */
   accept(): boolean {
     this.#isAccepted = true
     return this.#aheadSinceMs !== undefined
   }
 
-  /** Looks whether stamps are ahead of the clock, and how long they have been. A database that cannot be read is asked again. */
+  /** Checks whether stamps are ahead of the clock, and for how long. If the database cannot be read, the next check decides. */
   async look(): Promise<void> {
     const { use, clock, logger } = this.#options
     const nowSec = clock.nowSec()

@@ -1,5 +1,5 @@
 /**
- * Keeps the packet filter's table of WHITE hosts in step with the database.
+ * Keeps the packet filter's table of WHITE hosts consistent with the database.
  *
  * A scan replaces the whole table, even if nothing changed, so that a table edited by hand is restored
  * within a minute, or within RENEW_DUTY_DIVISOR times the duration of a replacement; if the packet filter
@@ -54,7 +54,7 @@ export class WhiteTable {
   #scanned: IpRangeSet = EMPTY_SET
   /** What changed since the scan of `#scanned` began: true is in, false is out. */
   #changes = new Map<string, boolean>()
-  /** Of those, what changed since the scan under way began. */
+  /** Of those, what changed since the current scan began. */
   #changesDuringScan = new Map<string, boolean>()
   /** Not yet written. */
   #unwritten = new Map<string, boolean>()
@@ -99,7 +99,7 @@ export class WhiteTable {
     return this.#isInStep && !this.#needsReplace
   }
 
-  /** Writes the wanted content of the table again, unless the packet filter tells that it is as it was written. */
+  /** Rewrites the wanted content of the table, unless the packet filter reports it unchanged. */
   async renew(): Promise<void> {
     if (this.#isCounted || this.#isFresh() || (await this.#isUntouched())) return
     await this.#inTurn(() => this.#replaceTable())
@@ -278,7 +278,7 @@ export class WhiteTable {
     this.#needsReplace = false
     const content = await contentOf(this.#wanted())
     await this.#file?.write(content)
-    // Asked before the write: what others change meanwhile is written over at the next scan.
+    // Read before the write: changes by others during it are overwritten by the next scan.
     const changesSeen = await this.#changesByOthers()
     try {
       await this.#firewall.replaceTable(WHITE_TABLE, content)

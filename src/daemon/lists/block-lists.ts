@@ -50,7 +50,7 @@ export class BlockLists implements BlockListLookup {
   /** What changed on the trap list since the scan that made it began: true is on it. */
   #revision = 0
   #trapChanges = new Map<string, boolean>()
-  /** Of those, what changed since the scan under way began. */
+  /** Of those, what changed since the current scan began. */
   #trapChangesDuringScan = new Map<string, boolean>()
   readonly #logger: Logger
   readonly #debug: DebugOutput | undefined

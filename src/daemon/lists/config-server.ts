@@ -18,7 +18,7 @@ export interface ConfigServerOptions extends ConfigSessionOptions {
   needsReservedPort?: boolean
 }
 
-/** A server that is not yet listening. Closing it leaves a session under way to its end. */
+/** A server that is not yet listening. Closing it lets a session in progress finish. */
 export function createConfigServer(options: ConfigServerOptions): Server {
   const { needsReservedPort = true } = options
   const waiting: Socket[] = []

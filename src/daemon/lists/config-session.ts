@@ -24,7 +24,7 @@ const MAX_CONFIG_BYTES = 1024 * 1024 * 1024
  */
 const TURN_BYTES = 256 * 1024
 
-/** Of a list of this length the text, the prefixes and the one that it replaces are worth being freed at once. */
+/** From this length on, the text, the prefixes and the replaced list are worth freeing at once. */
 const LARGE_BYTES = 1024 * 1024
 
 export interface ConfigSessionOptions {
@@ -97,7 +97,7 @@ export function runConfigSession(
       socket.setTimeout(0)
       applyAll(lines, blockLists)
         .finally(() => {
-          // The socket, which its client closes, holds these until then.
+          // The socket references these until its client closes it.
           lines.length = 0
           if (totalBytes >= LARGE_BYTES) setImmediate(freeMemory)
         })

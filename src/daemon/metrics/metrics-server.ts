@@ -19,7 +19,7 @@ const MAX_CONNECTIONS = 16
 const MAX_HEADER_BYTES = 8 * 1024
 /** For a whole request. */
 const REQUEST_TIMEOUT_MS = 5_000
-/** How often that is looked at. */
+/** How often that is checked. */
 const CHECK_INTERVAL_MS = 1_000
 /** Lifetime of a connection: it serves one request. */
 const CONNECTION_LIFE_MS = 15_000

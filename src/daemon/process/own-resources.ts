@@ -145,8 +145,8 @@ async function listenOn(
 }
 
 /**
- * Checked before Node gets the number: it would poll its own descriptors in our name, and crash or hang. An inherited
- * socket has an address only if it is of TCP.
+ * Checked before Node gets the number: given one of its own descriptors, Node would crash or hang. Only an inherited TCP
+ * socket has an address.
  */
 async function listenOnInherited(fd: number): Promise<Server> {
   const what = `listen-fd ${fd}`

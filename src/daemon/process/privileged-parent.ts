@@ -56,7 +56,7 @@ const SOCKET_REQUESTS: ReadonlySet<SimpleRequest> = new Set([
   'control-listener',
 ])
 
-/** The texts of a table of this length are worth being freed soon after it was written. */
+/** From this length on, the texts of a table are worth freeing soon after it was written. */
 const LARGE_BYTES = 1024 * 1024
 
 type TableMessage = Extract<ChildMessage, { kind: 'replace-table' | 'change-table' }>
@@ -81,7 +81,7 @@ export class PrivilegedParent {
 
   constructor(parts: PrivilegedParentParts) {
     this.#parts = parts
-    // One for each request under way.
+    // One for each request in progress.
     setMaxListeners(MAX_OPEN_REQUESTS, this.#abandoned.signal)
     this.#monotonicMs = parts.monotonicMs ?? (() => performance.now())
     this.#allowance = { messages: MESSAGE_BURST, sinceMs: this.#monotonicMs() }
@@ -94,7 +94,7 @@ export class PrivilegedParent {
   take(raw: unknown): Extract<ChildMessage, { kind: 'hello' | 'ready' | 'failed' }> | undefined {
     const message = readChildMessage(raw, this.#parts.tables)
     if (message === undefined) throw misbehaviour('sent an invalid message')
-    // Our child cuts a table into whole pieces but for the last of a family: many small ones only cost time.
+    // Our child sends full pieces of a table except for the last of each family: many small ones only cost time.
     if (message.kind !== 'piece' || message.bytes.length < PIECE_BYTES) this.#countMessage()
     switch (message.kind) {
       case 'hello':
@@ -135,7 +135,7 @@ export class PrivilegedParent {
     this.#abandoned.abort()
   }
 
-  /** Resolves when no request is under way. */
+  /** Resolves when no request is in progress. */
   async settled(): Promise<void> {
     await Promise.all(this.#openRequests.values())
   }
@@ -238,7 +238,7 @@ export class PrivilegedParent {
         return firewall.changesByOthers?.()
       case 'watch-tables':
         this.#stopWatching = firewall.watchLoss(() => {
-          // A child that is gone is noticed by the one who started it.
+          // The starter of the child notices its exit.
           void this.#parts.send({ kind: 'tables-lost' }).catch(() => undefined)
         })
         return undefined

@@ -44,7 +44,7 @@ export const SETUP_TABLES: readonly TableSpec[] = [{ name: 'spamd', content: 'ne
 export const MAX_TABLE_BYTES = 256 * 1024 * 1024
 /** A table is sent in parts of this size, so that neither process blocks. */
 export const PIECE_BYTES = 256 * 1024
-/** Requests under way at a time; the child makes a handful. */
+/** Requests in progress at a time; the child makes a handful. */
 export const MAX_OPEN_REQUESTS = 32
 /** Words of a message: an error with its hint, every character escaped, is the longest. */
 export const MAX_WORDS_BYTES = 64 * 1024

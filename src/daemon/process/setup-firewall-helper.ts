@@ -30,7 +30,7 @@ const parent = new PrivilegedParent({
   tables: SETUP_TABLES,
   send: (message) => writeFrame(messages, { words: '', bytes: serialize(message) }),
 })
-// spamd-setup is gone. A program of the packet filter that hangs is ended by its own time limit, which only we can keep.
+// spamd-setup has exited. If the packet filter program hangs, only this process can still enforce its time limit.
 const end = (): void => void parent.settled().then(() => process.exit(0))
 messages.on('end', end)
 messages.on('error', end)

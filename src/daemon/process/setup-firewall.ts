@@ -41,7 +41,7 @@ export async function startSetupFirewall(settings: Settings): Promise<FirewallHe
       client.take(deserialize(bytes) as Extract<ParentMessage, { id: number }>, undefined)
     }
   })
-  // Its end is told by its exit.
+  // Its end is reported by its exit.
   messages.on('error', () => undefined)
   const ended = new Promise<never>((_resolve, reject) => {
     child.once('error', (error) => reject(gone(reasonOf(error))))

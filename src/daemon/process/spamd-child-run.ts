@@ -63,7 +63,7 @@ class SpamdChild {
   #instance: SpamdInstance | undefined
   #end: (exitCode: number) => void = () => undefined
   #isStarted = false
-  /** Those that came during the start, which may have read its files before: done behind it. */
+  /** Signals received during the start, handled after it: the start may have read its files before them. */
   readonly #earlySignals = new Set<DaemonSignal>()
   #isStopping = false
   #stopCode: number | undefined
@@ -124,7 +124,7 @@ class SpamdChild {
     // So that rules loaded when we are ready find every WHITE address in place.
     await Promise.race([this.#instance.filled(), pause(FILL_LIMIT_MS, undefined, { ref: false })])
     if (this.#isStopping) return
-    // A parent that is gone is noticed by the disconnection.
+    // The end of the parent is noticed by the disconnection.
     await this.#send({ kind: 'ready' }).catch(() => undefined)
     freeMemorySoon()
   }

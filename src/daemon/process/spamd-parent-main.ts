@@ -60,7 +60,7 @@ export interface SpamdParentParts {
 /**
  * Runs spamd to its end and resolves with the exit code: 0 after SIGTERM or SIGINT, 1 when the unprivileged
  * process died by itself. Rejects with `AppError` when spamd could not be started; nothing is left open then.
- * Resolves only after the start when that succeeds: pid file, systemd and a waiting shell are told in between.
+ * Resolves only after a successful start; before that, writes the pid file and notifies systemd and a waiting shell.
  */
 export async function runSpamdParent(parts: SpamdParentParts): Promise<number> {
   const { settings } = parts.config
@@ -126,7 +126,7 @@ class ParentLife {
     }
     const frames = new FrameReader({ maxWordsBytes: MAX_WORDS_BYTES, maxBytes: PIECE_BYTES })
     this.#messages.on('data', (chunk: Buffer) => this.#takeFrames(frames, chunk))
-    // A child that is gone is noticed by its exit.
+    // The end of the child is noticed by its exit event.
     this.#messages.on('error', () => undefined)
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#relayStderr(chunk))
     try {
@@ -227,7 +227,7 @@ class ParentLife {
   }
 
   #passOn(signal: DaemonSignal): void {
-    // A child that is gone is noticed by its exit.
+    // The end of the child is noticed by its exit event.
     void this.#send({ kind: 'signal', signal }).catch(() => undefined)
   }
 

@@ -60,7 +60,7 @@ export class Admission {
     return this.#openCount
   }
 
-  /** True when so many slots are taken that replies are no longer stuttered. */
+  /** True if too few slots are free to stutter replies. */
   isCrowded(): boolean {
     return this.#openCount + CROWDED_MARGIN >= this.#options.maxConnections
   }

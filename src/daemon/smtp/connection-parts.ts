@@ -83,13 +83,13 @@ export interface ConnectionParts {
   readonly sink: GreylistSink | undefined
   readonly counters: SmtpCounters
   readonly dialogues: DialogueTotals
-  /** True when so many slots are taken that replies are no longer stuttered. */
+  /** True if too few slots are free to stutter replies. */
   isCrowded(): boolean
   /** Date of the banner in the form of ctime(3), local time, without its line end. */
   bannerDate(): string
   /** Puts TLS around a connected socket, as the server's side. */
   secure(plain: Socket, context: SecureContext): Socket
-  /** False when so many sockets already wait for their client to close that this one must go at once. */
+  /** False if too many sockets already wait for their client to close, so that this one must be destroyed at once. */
   mayLinger(): boolean
   /** The dialogue is over: log and count it. Called once for each connection. */
   ended(connection: HostedConnection, listNames: string): void

@@ -6,7 +6,7 @@ export function openForAMoment(): void {
   closeSync(openSync('/dev/null', 'r'))
 }
 
-/** The error that tells that descriptors ran out, or undefined while there are some. */
+/** The error that shows that descriptors ran out; undefined while some are left. */
 export function descriptorShortage(probe: () => void): Error | undefined {
   try {
     probe()

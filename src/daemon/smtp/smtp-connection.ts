@@ -22,7 +22,7 @@ const IDLE_TIMEOUT_MS = 400_000
 const MAX_BATCH_BYTES = 16 * 1024
 /** Maximum data that a stuttered client may send ahead: at a byte per second it would wait for hours. */
 const MAX_AHEAD_BYTES = 16 * 1024
-/** How often a socket that takes no more bytes is looked at again. */
+/** How often a socket that accepts no more bytes is checked again. */
 const BLOCKED_POLL_MS = 250
 /** Longest pause of -w between two reads, so that the client does not run into our time-out. */
 const MAX_READ_PAUSE_MS = 300_000
@@ -117,7 +117,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     return this.#stutterMs / 1000
   }
 
-  /** Sends the banner. `early` are client bytes that came behind a PROXY header. */
+  /** Sends the banner. `early` are client bytes that came after a PROXY header. */
   open(early: Uint8Array | undefined): void {
     this.#socket.listen()
     if (early !== undefined && early.length > 0) {

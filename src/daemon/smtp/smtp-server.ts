@@ -50,7 +50,7 @@ export interface SmtpServerParts {
   sink: GreylistSink | undefined
   /** --proxy-protocol: peers that speak the PROXY protocol, and only these. */
   proxyPeers: readonly Network[]
-  /** Listening servers, opened anew at each call: at the start and after a pause. */
+  /** Listening servers, opened again at each call: at the start and after a pause. */
   openListeners: () => Promise<Server[]>
   /** False for inherited sockets: closed, they are gone, so that accepting cannot pause. Default true. */
   canReopen?: boolean

@@ -30,13 +30,13 @@ export interface DialogueSettings {
 
 /** What a line meant beyond its reply. */
 export type SessionEvent =
-  /** A recipient was given while sender and recipient are known. `toArgument`: all behind the colon, where that is more. */
+  /** A recipient was given while sender and recipient are known. `toArgument`: all after the colon, where that is more. */
   | { type: 'recipient'; helo: string; from: string; to: string; toArgument?: string }
   | { type: 'header-line'; line: string }
   | { type: 'body-line'; line: string }
 
 /**
- * `continue`: go on with the next line. `text`: as continue, after DATA was accepted. `start-tls`: handshake
+ * `continue`: read the next line. `text`: as continue, after DATA was accepted. `start-tls`: handshake
  * after the reply. `close`: close after the reply.
  */
 export type SessionNext = 'continue' | 'text' | 'start-tls' | 'close'

@@ -18,7 +18,7 @@ export interface LiveWatchOptions {
   open: (request: LiveCaptureRequest) => Promise<LiveCapture>
   /** Throws when the capture is of no use (its link type); the capture is closed then. */
   check: (capture: LiveCapture) => void
-  /** Opening again was refused for want of rights; it is not tried any more. */
+  /** Reopening was refused for lack of privileges and is no longer tried. */
   onDenied: () => void
   /** Who a program that captures for us should become, when we are root. */
   user: string

@@ -39,7 +39,7 @@ const METRICS_INTERVAL_MS = 60_000
 /** What a stop takes at most, whatever hangs. */
 const LAST_RESORT_MS = 4_500
 
-/** Runs spamlogd to its end; the result is the exit code. Failures to start are told on stderr. */
+/** Runs spamlogd to its end; the result is the exit code. Failures to start are reported on stderr. */
 export async function runSpamlogd(options: SpamlogdOptions, parts: SpamlogdParts): Promise<number> {
   const isLive = options.replayPath === undefined
   if (isLive && !options.isDebug && !options.isForeground && !isBackgroundProcess()) {
@@ -207,7 +207,7 @@ class Spamlogd {
   async #checkDatabase(dbPath: string): Promise<void> {
     try {
       await this.#keeper.use(async () => undefined)
-      // The first packet may be hours away, and waits for its batch anyway. A gateway without its server has work to do.
+      // The first packet may be hours away, and waits for its batch anyway; a gateway without its server has work to do now.
       if (!isPostgresLocation(dbPath)) await this.#keeper.rest()
     } catch (error) {
       const reason = reasonOf(error)
@@ -237,7 +237,7 @@ class Spamlogd {
     return error instanceof AppError ? error.hint : undefined
   }
 
-  /** After a replay whose updates were lost: tells what to do, when it is the database that cannot be opened. */
+  /** After a replay whose updates were lost: prints a hint if the database cannot be opened. */
   async #hintAtDatabase(): Promise<void> {
     try {
       await this.#keeper.use(async () => undefined)
@@ -298,7 +298,7 @@ class Spamlogd {
     this.#lastResort = setTimeout(() => this.#parts.endNow(1), LAST_RESORT_MS).unref()
   }
 
-  /** The capture is lost for want of rights that we gave up: only a new start can open it. */
+  /** The capture needs privileges that were given up: only a restart can open it. */
   #endDenied(): void {
     this.#isCaptureDenied = true
     this.#logger.log('err', 'reopening the packet log needs privileges, which were given up: exiting', {

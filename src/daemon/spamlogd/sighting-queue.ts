@@ -17,7 +17,7 @@ interface PendingGroup {
   counts: Map<string, number>
   /** For a large group: its addresses in the order of the database, and how many of them were written. */
   sorted: { ips: readonly string[]; writtenCount: number } | undefined
-  /** Every sighting in order, where that is asked for. */
+  /** Every sighting in order, if requested. */
   arrivals: string[]
 }
 

@@ -128,7 +128,7 @@ export class SightingRecorder {
     if (lostCount > 0) {
       this.#options.logger.log(
         'err',
-        // One text for any number: what watches the log may look for it.
+        // The same text for any number: log monitoring may search for it.
         `${lostCount} addresses could not be recorded in ${this.#options.location}`,
         {
           event: 'lost',

@@ -35,7 +35,7 @@ const CAP_NET_RAW = 13n
 const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'] as const
 const readIntoBuffer = promisify(read)
 
-/** The bytes of a capture. A chunk is valid until the next one is asked for. */
+/** The bytes of a capture. A chunk is valid until the next one is requested. */
 export interface ReplaySource {
   chunks: AsyncIterable<Uint8Array>
   /** A regular file: it can wait. */
@@ -111,8 +111,8 @@ export function systemSpamlogdParts(): SpamlogdParts {
 }
 
 /**
- * Before the daemon listens to signals, one that ends us must end the program that opens the capture, too: it is in a process
- * group of its own.
+ * Before the daemon handles signals, a signal that ends us must also end the program that opens the capture, which is in its
+ * own process group.
  * @internal A test ends what opens; the parts of the system would open a capture and end the test.
  */
 export async function openUnlessEnded(
@@ -181,7 +181,7 @@ function openReplay(path: string): ReplaySource {
   }
 }
 
-/** Every chunk is in the same buffer: it must be used before the next one is asked for. */
+/** Every chunk is in the same buffer: it must be used before the next one is requested. */
 async function* readFileChunks(fd: number, name: string): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.alloc(READ_CHUNK_BYTES)
   try {

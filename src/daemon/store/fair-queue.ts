@@ -1,6 +1,6 @@
 /**
  * What waits for the database, by where it came from: networks take turns, and within a network its clients do, so
- * that whoever sends much waits behind himself. Bounded in number and bytes: a failing disk must not eat the memory.
+ * that a busy client waits only for itself. Bounded in number and bytes: a failing disk must not eat the memory.
  * When the bound is reached the largest network pays, with the newest item of its largest client.
  */
 import type { WaitingWork } from './batch-writer.js'
@@ -31,7 +31,7 @@ export interface FairQueueOptions<Item> {
 export class FairQueue<Item> implements WaitingWork<readonly Item[]> {
   readonly #options: FairQueueOptions<Item>
   readonly #networks = new Turns<Network<Item>>()
-  /** The batch that is being written; it is not pushed out any more. */
+  /** The batch that is being written; its items are no longer evicted. */
   #batch: readonly Item[] = []
   #count = 0
   #bytes = 0
@@ -75,8 +75,8 @@ export class FairQueue<Item> implements WaitingWork<readonly Item[]> {
     let weight = 0
     let group: number | undefined
     const isWanted = (item: Item): boolean => groupOf(item) === group
-    // Whoever is served goes to the end of the map, and the walk comes to him again; whoever has nothing wanted
-    // is passed over once.
+    // A client that is served moves to the end of the map, where the walk meets it again; one without wanted items
+    // is passed once.
     const walks = new Map<Network<Item>, Iterator<Client<Item>>>()
     for (const network of this.#networks.values()) {
       if (weight >= maxBatch) break
@@ -203,7 +203,7 @@ class Turns<Member extends Sized> {
       this.#byCount.set(member.count, set.add(member))
     }
     if (member.count > this.#largestCount) this.#largestCount = member.count
-    // One item is left less: the next smaller number is the largest, whoever has it.
+    // One item fewer is left, so the next smaller number is the largest.
     else if (!this.#byCount.has(this.#largestCount)) this.#largestCount = Math.max(0, this.#largestCount - 1)
   }
 }

@@ -41,7 +41,7 @@ export interface GatewayStoreOptions {
   openServer: () => Promise<Store>
   local: Store
   policy: MergePolicy
-  /** Name of the program, for where it stands in the journal of the file. */
+  /** Name of the program, for its position in the journal of the file. */
   name: string
   nowSec: () => number
   /** Told in one line of what an administrator should know. */
@@ -104,7 +104,7 @@ export class GatewayStore {
 
   /** Makes a call of the store, on the server or, while that is away, on the file. */
   async call(name: DaemonStoreCall, parameters: readonly unknown[]): Promise<unknown> {
-    // Between a failure and going alone the server may have been found again: whoever waited looks once more.
+    // The server may have returned between a failure and the switch to the file: a waiting call tries it once more.
     while (this.#aloneSince === undefined) {
       try {
         const result = await invoke(this.#server!, name, parameters)
@@ -124,7 +124,7 @@ export class GatewayStore {
     }
   }
 
-  /** What is being handed over or compared stops at its next slice, and goes on there after the next start. */
+  /** What is being handed over or compared stops at its next slice, and continues there after the next start. */
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
@@ -186,7 +186,7 @@ export class GatewayStore {
       const { newest } = await local.readJournal(0, 0)
       await local.saveJournalPosition(this.#reader, newest, nowSec())
     }
-    // Only now may calls go to the file: what they change is behind the position.
+    // Only now may calls go to the file: what they change is after the position.
     this.#aloneSince = since
     onAlone(since)
     onNotice(`the database server is unreachable (${reasonOf(error)}): using ${local.location}`)
@@ -245,7 +245,7 @@ export class GatewayStore {
     )
   }
 
-  /** Whoever goes alone meanwhile waits, and keeps a position of its own; whoever began to before needs this one. */
+  /** A switch to the file that begins meanwhile waits and stores its own position; one that began before needs this one. */
   async #dropPosition(): Promise<void> {
     const { local, nowSec } = this.#options
     if (this.#leaving !== undefined || this.#aloneSince !== undefined) {
@@ -305,7 +305,7 @@ export class GatewayStore {
   }
 
   /**
-   * Plans the next comparison, unless one is planned earlier; one that is under way may have read what has
+   * Plans the next comparison, unless one is planned earlier; one in progress may have read what has
    * changed since, and is not it.
    */
   #planMirror(inMs: number): void {
@@ -369,7 +369,7 @@ export class GatewayStore {
     } while (cursor !== undefined)
   }
 
-  /** Brings into the file what the journal of the server tells; whoever begins to follow it needs all of before as well. */
+  /** Applies the changes in the server's journal to the file; the first reading also needs everything before them. */
   #follow({ rows, isBehind }: JournalSlice, isStart: boolean): void {
     if (isBehind || isStart || rows.some(({ key }) => key === undefined)) this.#planMirror(0)
     const keys = rows.map(({ key }) => key).filter((key) => key !== undefined && key.kind !== 'tuple')
@@ -381,7 +381,7 @@ export class GatewayStore {
         const records = await this.#server!.readRecords(keys as EntryKey[])
         await local.merge(records, { policy }, nowSec())
       })
-      // The reader is told of these changes once: what could not be brought is found by comparing.
+      // The journal is read only once: changes that could not be applied are found by the next comparison.
       .catch(() => this.#planMirrorAgain())
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { AppError } from '../../platform/app-error.js'
 
-/** A database that someone else has locked is asked again after this, so many times. */
+/** How long to wait before retrying a database locked by another program, and how often. */
 const RETRY_MS = 250
 const MAX_RETRIES = 40
 

@@ -47,14 +47,14 @@ export async function openStoreInWorker(
   }
 }
 
-/** Who is told of what happens between calls. */
+/** Callbacks for events between calls. */
 export interface StoreWatcher {
   onSlowCall?: ((slow: SlowCall) => void) | undefined
-  /** Of a server: what an administrator should know. */
+  /** For a server: events that an administrator should know. */
   onNotice?: ((text: string) => void) | undefined
-  /** Something may have been changed: a look at the journal is worth it. */
+  /** Something may have changed: poll the journal. */
   onAlarm?: (() => void) | undefined
-  /** Since when the gateway goes on without its server, seconds since the Epoch; undefined: no longer. */
+  /** Since when the gateway has been without its server, seconds since the Epoch; undefined: no longer. */
   onAlone?: ((sinceSec: number | undefined) => void) | undefined
 }
 
@@ -75,7 +75,7 @@ class StoreThread {
   constructor(watcher: StoreWatcher) {
     this.#watcher = watcher
     this.#worker.on('message', (message: StoreWorkerMessage) => this.#take(message))
-    // An answer that cannot be read: all others would be taken for the one before.
+    // After an unreadable answer, each later one would be matched to the wrong call.
     this.#worker.once('messageerror', (error) => {
       this.#fail(reasonOf(error))
       void this.end()
@@ -87,7 +87,7 @@ class StoreThread {
   ask(request: StoreWorkerRequest): Promise<unknown> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     return new Promise((resolve, reject) => {
-      // First: what cannot be sent gets no answer, and must not take that of the next question.
+      // Send first: a call that cannot be sent gets no answer, and must not take that of the next call.
       this.#worker.postMessage(request)
       this.#waiting.push({ resolve, reject })
     })

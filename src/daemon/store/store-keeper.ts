@@ -18,11 +18,11 @@ export interface OpenedStore<S extends KeptStore = DaemonStore> {
   store: S
   /** The file did not exist: what it does not hold was not deleted by anyone. */
   isCreated: boolean
-  /** Whoever opened it calls for a look at the journal whenever something was changed. */
+  /** Called to request a poll of the journal whenever something was changed. */
   tellsChanges?: boolean
 }
 
-/** After these the handle is of no use any more; the next use opens the database again. */
+/** After these errors the handle is unusable; the next use opens the database again. */
 const REOPEN_CODES = new Set(['ERR_DB_GONE', 'ERR_DB_CORRUPT', 'ERR_DB_IO', 'ERR_DB_OPEN'])
 
 export class StoreKeeper<S extends KeptStore = DaemonStore> {
@@ -46,7 +46,7 @@ export class StoreKeeper<S extends KeptStore = DaemonStore> {
     return this.#isFresh
   }
 
-  /** True while nobody has to look at the journal of the open database without being told. */
+  /** True while the open database reports changes, so that the journal need not be polled. */
   get tellsChanges(): boolean {
     return this.#tellsChanges && this.#opened !== undefined
   }

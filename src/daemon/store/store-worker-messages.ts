@@ -28,8 +28,8 @@ export const DAEMON_STORE_CALLS = [
 export type DaemonStoreCall = (typeof DAEMON_STORE_CALLS)[number]
 
 /**
- * Calls whose changes stay in the thread: daemons read them from the journal, and to copy them costs as much as to
- * decide them.
+ * Calls whose changes stay in the thread: daemons read them from the journal, and copying them costs as much as deciding
+ * them.
  */
 export const CALLS_WITH_OUTCOMES_ONLY = [
   'recordSightings',
@@ -49,11 +49,11 @@ export type DaemonStore = Pick<
   ) => Promise<Pick<Awaited<ReturnType<Store[Call]>>, 'outcomes'>>
 }
 
-/** How the daemons open it; `onSlowCall` is told through a message. */
+/** How the daemons open it; `onSlowCall` is called through a message. */
 export type WorkerStoreOptions = Omit<OpenStoreOptions, 'onSlowCall' | 'onNotice' | 'onAlarm'> & {
-  /** With a database on a server: how the gateway goes on alone while that is away. */
+  /** With a database on a server: how the gateway works alone while the server is unreachable. */
   gateway?: { localPath: string; policy: MergePolicy; name: string }
-  /** With a file: `onAlarm` is called within half a second after any change, by any program, that the journal tells. */
+  /** With a file: `onAlarm` is called within half a second after any program made a change that the journal records. */
   tellsChanges?: boolean
 }
 
@@ -73,6 +73,6 @@ export type StoreWorkerMessage =
   | { kind: 'slow'; call: string; durationMs: number }
   /** What an administrator should know of the server, and since when the gateway is alone. */
   | { kind: 'notice'; text: string }
-  /** Something may have been changed, by this program or another one. */
+  /** This program or another one may have changed something. */
   | { kind: 'alarm' }
   | { kind: 'alone'; sinceSec: number | undefined }

@@ -21,7 +21,7 @@ interface OpenedDatabase {
   close(): Promise<void>
 }
 
-/** A change takes effect within a second: half of that until it is noticed. */
+/** A change must take effect within a second; noticing it may take half of that. */
 const LOOK_MS = 500
 
 /** Longest wait for a server that does not answer: what comes in meanwhile waits in the queues of the daemon. */
@@ -71,11 +71,11 @@ async function open({
   }
 }
 
-/** Looks twice a second whether the journal has grown; nothing but this thread wakes up while it has not. */
+/** Checks twice a second whether the journal has grown; otherwise only this thread wakes up. */
 function lookForChanges(store: Store): () => void {
   let newest: number | undefined
   const look = async (): Promise<void> => {
-    // Whoever is woken finds out why it cannot be read.
+    // The woken reader finds out why it cannot be read.
     const found = await store.readJournal(0, 0).then(
       (slice) => slice.newest,
       () => undefined,
@@ -87,7 +87,7 @@ function lookForChanges(store: Store): () => void {
   return () => clearInterval(timer)
 }
 
-/** Whoever reads of a file that cannot be opened must not look for it on the server: the error has no errno of its own. */
+/** An error about the local file must not look like one of the server, so it has no errno of its own. */
 async function openLocal(path: string, options: OpenStoreOptions): Promise<Store> {
   try {
     return await openStore(path, { ...options, create: true })
@@ -128,7 +128,7 @@ async function answer(request: StoreWorkerRequest): Promise<StoreWorkerMessage> 
   }
 }
 
-/** One after the other: answers are told apart by their order alone. */
+/** One after the other: answers are matched to calls only by their order. */
 let lastAnswer: Promise<void> = Promise.resolve()
 
 parentPort?.on('message', (request: StoreWorkerRequest) => {

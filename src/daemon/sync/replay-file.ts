@@ -36,7 +36,7 @@ export interface ReplayRecord {
 }
 
 export interface ReplayFileOptions {
-  /** The newer file; the older one has `.old` behind its name. In a folder of the daemon's own user. */
+  /** The newer file; the older one has `.old` after its name. In a folder of the daemon's own user. */
   path: string
   /** Told once for each row of failures: a full disk must not stop synchronisation. */
   onTrouble: (message: string) => void
@@ -70,7 +70,7 @@ export class ReplayFile {
     })
   }
 
-  /** From now on the floor is this one. */
+  /** Sets the floor. */
   noteFloor(floorSec: number): void {
     this.#floorSec = floorSec
     this.append({ mac: FLOOR_MARK, sentSec: floorSec })
@@ -86,7 +86,7 @@ export class ReplayFile {
       } catch (error) {
         if (!isSystemError(error) || error.code !== 'ENOENT') throw error
       }
-      // Begun at once: no message may come for the floor to be written with.
+      // Write it now: no message may arrive that the floor could be written with.
       this.#descriptor = openForAppending(this.#options.path, floorSec)
     })
   }
@@ -132,8 +132,8 @@ export class ReplayFile {
 }
 
 /**
- * What was written in part is cut off: every record behind it would be read from the wrong byte on. What is no file of
- * ours is begun anew.
+ * Cuts off a partly written record, after which all others would be read from the wrong byte. A file that is not ours is
+ * replaced.
  */
 function openForAppending(path: string, floorSec: number): number {
   const descriptor = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, OWNER_ONLY)
@@ -158,7 +158,7 @@ function startsWithFloor(content: Buffer): boolean {
   return content.length >= RECORD_BYTES && content.subarray(0, KEPT_MAC_BYTES).equals(FLOOR_MARK)
 }
 
-/** False when a full disk took a part of it only. */
+/** False if a full disk took only a part. */
 function writeRecord(descriptor: number, { mac, sentSec }: ReplayRecord): boolean {
   const bytes = Buffer.alloc(RECORD_BYTES)
   bytes.set(mac.subarray(0, KEPT_MAC_BYTES))

@@ -4,8 +4,8 @@
  * the given time, or, in a flood of authentic messages, among the last `capacity`. With a file the memory
  * outlives the process.
  *
- * What is forgotten is refused by its time of sending: by the clock, or, if the clock went back, by the time of the newest
- * forgotten message, the floor. It never falls by itself.
+ * Forgotten messages are refused by their time of sending: by the clock, or, if the clock went back, by the time of the
+ * newest forgotten message, the floor. The floor never falls by itself.
  */
 import type { ReplayFile, ReplayRecord } from './replay-file.js'
 
@@ -15,7 +15,7 @@ const DEFAULT_CAPACITY = 350_000
 /** Slots are kept at most two thirds full, where probing stays short. */
 const SLOTS_PER_ENTRY = 1.5
 
-/** `forgotten`: sent no later than a message that is not remembered any more. */
+/** `forgotten`: sent no later than a message that is no longer remembered. */
 export type ReplayVerdict = 'new' | 'repeated' | 'forgotten'
 
 export class ReplayMemory {
@@ -56,7 +56,7 @@ export class ReplayMemory {
   judge(mac: Uint8Array, sentSec: number, nowMs: number): ReplayVerdict {
     const [high, low] = wordsOf(mac)
     if (nowMs - this.#newerSinceMs >= this.#windowMs) this.#rotate(nowMs, this.#olderSec)
-    // Forgotten before its time: a floor above what the clock refuses would keep out messages that are on time.
+    // Forgotten early: a floor above what the clock refuses would reject messages that are on time.
     else if (this.#newerCount >= this.#capacity)
       this.#rotate(nowMs, Math.min(this.#olderSec, this.#earliestSec?.() ?? 0))
     if (this.#find(this.#older, high, low) < 0) return 'repeated'
@@ -74,7 +74,7 @@ export class ReplayMemory {
     return this.#floorSec
   }
 
-  /** Takes messages of any time again that the clock allows. */
+  /** Removes the floor: accepts all messages that the clock allows. */
   dropFloor(): void {
     this.#floorSec = -Infinity
     this.#file?.noteFloor(this.#floorSec)

@@ -8,13 +8,13 @@ import { isInNetwork, type Network } from '../../ip/cidr.js'
 import type { Clock } from '../../platform/clock.js'
 import { noteRefusal, type SyncGateCounters } from './sync-gate.js'
 
-/** Messages may overtake one another by so many; older ones are refused. */
+/** How far messages may arrive out of order; older ones are refused. */
 const WINDOW = 1024
 
 export interface StateGateOptions {
   /** Undefined without a key: nothing is believed then. */
   key: () => Uint8Array | undefined
-  /** Number of our own database: what multicast brings back. */
+  /** Number of our own database, to recognise our own multicast messages. */
   node: () => number | undefined
   peers: readonly Network[]
   /** 0 switches the test off. */

@@ -120,7 +120,7 @@ export class StateLink {
     if (message !== undefined) this.#receiver.take(message, peerAddress)
   }
 
-  /** True for a gateway that is told everything in this version. */
+  /** True for a gateway that gets everything in this version. */
   isListener(address: string): boolean {
     return this.#options.isSending && this.#receiver.isListener(address)
   }
@@ -154,12 +154,12 @@ export class StateLink {
     }
   }
 
-  /** Addresses change while we run: names are looked up again by whoever sends version 2. */
+  /** Addresses change while we run: the sender of version 2 looks names up again. */
   #peersNow(): readonly { address: string }[] {
     return this.#options.sender?.peers ?? this.#options.plan.peers
   }
 
-  /** What was taken back by hand is told to gateways of version 2 from here: no command with -Y announces it. */
+  /** Announces what `undo` restored to gateways of version 2, since no command with -Y does. */
   async #announceUndone(rows: readonly JournalRow[]): Promise<void> {
     const { sender, useStore } = this.#options
     if (sender === undefined) return

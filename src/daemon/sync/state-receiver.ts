@@ -141,7 +141,7 @@ export class StateReceiver {
     return false
   }
 
-  /** What was heard while our clock was ahead may be long ago. */
+  /** A message received while our clock was ahead may be old. */
   #isRecent({ lastSec }: StatePeer): boolean {
     return Math.abs(this.#options.clock.nowSec() - lastSec) <= LISTENER_SEC
   }

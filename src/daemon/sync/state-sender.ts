@@ -13,7 +13,7 @@ import type { MergeRecord } from '../../domain/decide-merge.js'
 import type { Clock } from '../../platform/clock.js'
 import type { StoreAccess } from '../store/store-keeper.js'
 
-/** Changes are told within a fraction of a second. */
+/** Changes are sent within a fraction of a second. */
 const POLL_MS = 200
 const HEARTBEAT_MS = 10_000
 /** Rows of one look; as many datagrams as these make fit into the usual receive buffer of a peer. */
@@ -80,7 +80,7 @@ export class StateSender {
     this.#isStopped = true
     clearTimeout(this.#timer)
     await this.#running
-    // A last look: what changed before the end is told.
+    // Poll once more, to send changes made before the end.
     await this.look()
   }
 
@@ -171,20 +171,20 @@ export class StateSender {
     await this.#savePosition(slice.rows.at(-1)!.seq)
   }
 
-  /** Rows are read again while the start waits for gateways; each is handed on once, when that goes well. */
+  /** Rows are read again while the start waits for gateways; each is passed on once, when that succeeds. */
   async #handOn(rows: readonly JournalRow[]): Promise<void> {
     const fresh = rows.filter(({ seq }) => seq > this.#handedOn)
     if (fresh.length > 0) await this.#options.onRows?.(fresh)
     this.#handedOn = rows.at(-1)?.seq ?? this.#handedOn
   }
 
-  /** True until it is known whether the clock was ahead or is behind; see stamp-watch.ts. */
+  /** True while stamps are ahead and it is unknown whether the clock was ahead or is behind; see stamp-watch.ts. */
   async #mustWait(): Promise<boolean> {
     const { useStore, clock } = this.#options
     return (await useStore((store) => store.stampsAhead('stay', clock.nowSec()))) > 0
   }
 
-  /** Each message covers the rows up to the first whose record did not fit any more. */
+  /** Each message covers the rows up to the first whose record no longer fits. */
   #tell(rows: readonly JournalRow[], records: readonly MergeRecord[]): void {
     const byKey = new Map(records.map((record) => [recordKey(record), record]))
     let from = this.#position!

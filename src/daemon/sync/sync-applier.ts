@@ -44,7 +44,7 @@ export interface SyncApplierOptions {
 export interface SyncApplierCounters {
   /** Entries that changed the database, tuples included. */
   applied: number
-  /** Entries that changed nothing: expired, or weaker than what is there. */
+  /** Entries that changed nothing: expired, or weaker than the existing entry. */
   ignored: number
   /** Entries dropped because the database was too slow. */
   dropped: number

@@ -73,7 +73,7 @@ export interface SyncGateOptions {
   replayCapacity?: number
   /** Where taken messages are kept over a restart. */
   replayFile?: ReplayFile | undefined
-  /** Told once when messages are refused because repeats from before the clock went back could not be recognised. */
+  /** Called once when messages are refused because repeats from before the clock went back could not be recognised. */
   onFloor?: ((floorSec: number) => void) | undefined
 }
 
@@ -137,7 +137,7 @@ export class SyncGate {
     this.#refuse('version')
   }
 
-  /** Ends what `onFloor` told: the clock is right now. False if nothing is refused for it. */
+  /** Accepts the messages that `onFloor` reported: the clock is right. False if none are refused for this reason. */
   acceptClock(): boolean {
     const memory = this.#memory
     const { clock, maxSkewSec } = this.#options

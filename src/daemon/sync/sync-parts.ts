@@ -37,7 +37,7 @@ export interface SyncService {
   stop(): Promise<void>
   /** Answer of the control request `sync-status`. */
   status(): SyncStatus
-  /** Takes messages again that were refused because the clock had been later; false if none were. */
+  /** Accepts messages again that were refused because the clock had been later; false if none were. */
   acceptClock(): boolean
   /** Counters for the statistics line, `name=value` each. */
   statistics(): string[]

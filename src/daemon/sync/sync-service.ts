@@ -144,9 +144,9 @@ class SpamdSync implements SyncService, SyncAnnouncer {
   }
 
   /**
-   * Version 3 needs a key, because unauthenticated hosts must not send whole entries, and a database of this gateway alone:
-   * it tells what the journal tells, and the one on a server tells what all gateways did, who would all repeat it. In
-   * version 2 each gateway announces what came to it.
+   * Version 3 needs a key, because unauthenticated hosts must not send whole entries, and a database that no other
+   * gateway uses: it sends what the journal contains, and on a server that includes the changes of all gateways, each of
+   * which would repeat them. In version 2 each gateway announces its own changes.
    */
   async #startState(plan: SyncPlan, socket: Socket, gate: SyncGate, isSending: boolean): Promise<void> {
     const { config, clock, logger, grey, policy } = this.#parts
@@ -192,7 +192,7 @@ class SpamdSync implements SyncService, SyncAnnouncer {
     this.#replayFile?.close()
   }
 
-  /** Takes messages again that were refused because the clock had been later; false if none were. */
+  /** Accepts messages again that were refused because the clock had been later; false if none were. */
   acceptClock(): boolean {
     return this.#gate?.acceptClock() ?? false
   }

@@ -26,7 +26,7 @@ export async function backupDatabase(
   const target = resolve(targetPath)
   const write = (): Promise<void> => inRightsFor(target, () => writeBackup(connection, target)).catch(rethrow)
   if (rights === undefined) return await write()
-  // A reader that has started uses no paths beside the database any more, so the privileges may change in the
+  // A reader that has started no longer uses paths beside the database, so the privileges may change in the
   // meantime.
   database.exec('BEGIN')
   try {

@@ -110,7 +110,7 @@ export function findFirst(
   }
 }
 
-/** The `rowCount` rows that precede the key `before`, without `before` itself; undefined is behind the last. */
+/** The `rowCount` rows that precede the key `before`, without `before` itself; undefined is after the last. */
 export function findRangeBefore(
   connection: Connection,
   kind: RangeKind,

@@ -56,15 +56,15 @@ export function hasBarsInFields(bytes: Buffer, lineCount: number): boolean {
 /** See poolKeyOf, which decides. */
 const MAY_BE_POOL_TUPLE = `helo = '' AND (instr(ip, '/') > 0 OR ip = 'learn' OR ip LIKE 'spf:%' OR ip LIKE 'release:%')`
 /**
- * SQL: terms with a separator between them. concat_ws copies each of them once, `||` everything before it
- * once more. It would leave out NULL, which none of ours is.
+ * SQL: terms joined by a separator. concat_ws copies each term once; each `||` copies everything before it again.
+ * concat_ws skips NULL, but none of our terms is NULL.
  */
 function separated(separator: string, ...terms: readonly string[]): string {
   return `concat_ws('${separator}', ${terms.join(', ')})`
 }
 
 const EMPTY = "''"
-/** The last of the times with the end of the line, which is shorter than the line to copy. */
+/** The last time joined with the end of the line: cheaper to copy than the whole line. */
 const TIMES_AND_END = [...TIMES.slice(0, -1), `${TIMES.at(-1)} || char(10)`]
 /** Classic lines, as any SQL joins them. */
 const CLASSIC_SQL: Readonly<Record<EntryKind, string>> = {
@@ -80,7 +80,7 @@ const JSON_TIMES = TIMES.map((name) => `',"${name}":', ${name}`).join(', ')
 const POOL_KEY = `CASE WHEN pool = 'learn' THEN pool WHEN pool LIKE 'spf:%' THEN 'spf' WHEN pool LIKE 'release:%' THEN 'release' ELSE 'network' END`
 /** The key of a pool has no HELO. */
 const TUPLE_KEY = `CASE WHEN helo <> '' THEN '' WHEN ip LIKE 'spf:%' THEN '","key":"spf' WHEN instr(ip, '/') > 0 THEN '","key":"network' ELSE '' END`
-/** The parts of an object behind its first brace. */
+/** The parts of an object after its first brace. */
 const JSON_PARTS: Readonly<Record<EntryKind, string>> = {
   WHITE: `'"kind":"WHITE","ip":"', ip, '"', ${JSON_TIMES}`,
   TRAPPED: `'"kind":"TRAPPED","ip":"', ip, '"', ${JSON_TIMES}`,

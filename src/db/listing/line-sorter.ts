@@ -1,12 +1,12 @@
 /**
  * Sorts lines by a number in bounded memory: runs of lines, each sorted in typed arrays and put aside in chunks, which are
- * then merged. SQLite's own sorter takes two to three times as long, since every row passes through it, and then through
- * a temporary table, by itself.
+ * then merged. SQLite's own sorter takes two to three times as long, since every row passes singly through it and then
+ * through a temporary table.
  */
 import { CHUNK_LINES, type Run, RunMerger, storeChunk } from './run-merger.js'
 import { ScratchFile } from './scratch-file.js'
 
-/** Sizes, which tests make small. */
+/** Sizes; tests use small ones. */
 export interface SorterSizes {
   /** Bytes of lines that are sorted at once. */
   runBytes: number
@@ -16,7 +16,7 @@ export interface SorterSizes {
   memoryBytes: number
 }
 
-/** A run about fits into the cache of the processor: its lines are read at random. */
+/** A run should fit into the processor's cache, since its lines are read at random. */
 const USUAL_SIZES: SorterSizes = {
   runBytes: 4 * 1024 * 1024,
   chunkBytes: 64 * 1024,
@@ -26,7 +26,7 @@ const USUAL_SIZES: SorterSizes = {
 const OUT_BYTES = 256 * 1024
 /** Lines of a run. */
 const RUN_LINES = 1 << 17
-/** Place of a line without a key, behind all others. */
+/** Place of a line without a key, after all others. */
 const LAST = 0xff_ff_ff_ff
 /** Which half of 64 bits comes first in memory: 0 for the lower one. */
 const LOW_HALF = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 1
@@ -36,7 +36,7 @@ export class LineSorter {
   readonly #sizes: SorterSizes
   readonly #limit: number
   readonly #file: ScratchFile
-  /** The bytes of this run, and behind them a chunk of sorted lines: within one array they are copied fastest. */
+  /** The bytes of this run, then a chunk of sorted lines: copying within one array is fastest. */
   #arena = new Uint8Array(0)
   #usedBytes = 0
   #longestLine = 0
@@ -53,7 +53,7 @@ export class LineSorter {
     this.#file = new ScratchFile(sizes.memoryBytes)
   }
 
-  /** Takes bytes of which `addLine` then names `lineCount` lines, at most RUN_LINES. */
+  /** Adds bytes in which `addLine` then marks `lineCount` lines, at most RUN_LINES. */
   addBytes(bytes: Uint8Array, lineCount: number): void {
     const isFull =
       this.#usedBytes + bytes.length > this.#sizes.runBytes || this.#count + lineCount > RUN_LINES
@@ -65,7 +65,7 @@ export class LineSorter {
 
   /**
    * A line that ends `fromEnd` bytes before the end of the bytes added last; `key` is an integer, or Infinity for a line
-   * behind all others.
+   * after all others.
    */
   addLine(key: number, fromEnd: number, length: number): void {
     const end = this.#usedBytes - fromEnd

@@ -60,15 +60,15 @@ export class RunMerger {
   readonly #cursors: readonly Cursor[]
   readonly #outBytes: number
   #left: number
-  /** A chunk of each run, and then the lines that are handed out: within one array they are copied fastest. */
+  /** A chunk of each run, then the lines that are handed out: copying within one array is fastest. */
   readonly #arena: Uint8Array
   readonly #outStart: number
   /** The next key of each run. */
   readonly #heads: Float64Array
-  /** Runs that have lines left, as a heap whose first has the next line. */
+  /** Runs that have lines left, as a heap; the first one has the next line. */
   readonly #heap: number[] = []
 
-  /** `outBytes`: bytes of lines that are handed out at once, no fewer than those of the longest line. */
+  /** `outBytes`: bytes handed out at once, at least those of the longest line. */
   constructor(
     file: ScratchFile,
     runs: readonly Run[],
@@ -123,7 +123,7 @@ export class RunMerger {
     return arena.slice(this.#outStart, at)
   }
 
-  /** Puts a run where the first of the heap was, and then to its place. */
+  /** Replaces the first run of the heap, and moves the new one to its place. */
   #sink(run: number): void {
     const heap = this.#heap
     const { length } = heap

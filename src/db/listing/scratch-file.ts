@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { AppError, isSystemError } from '../../platform/app-error.js'
 import { errnoText } from '../../platform/errno-text.js'
 
-/** What fits here needs no file: a small listing works where nothing can be written. */
+/** Up to this size no file is needed, so a small listing works where nothing can be written. */
 const MEMORY_BYTES = 16 * 1024 * 1024
 /** Where SQLite puts its own temporary files. Source: https://sqlite.org/tempfiles.html section 5. */
 const HINT = 'free space where temporary files go: SQLITE_TMPDIR, else TMPDIR, else /var/tmp'
@@ -21,7 +21,7 @@ export class ScratchFile {
     this.#memory = new Uint8Array(memoryBytes)
   }
 
-  /** Puts parts aside, one behind the other; returns the position of the first. */
+  /** Appends parts one after the other; returns the position of the first. */
   append(parts: readonly Uint8Array[]): number {
     const byteCount = parts.reduce((sum, part) => sum + part.length, 0)
     const isInMemory = this.#fileBytes === 0 && this.#memoryBytes + byteCount <= this.#memory.length

@@ -24,12 +24,12 @@ const LINE_FEED = 0x0a
 const SPACE = 0x20
 const MINUS = 0x2d
 const ZERO = 0x30
-/** A comma and a line feed: in front of a line of JSON in a listing, behind it while it is sorted. */
+/** A comma and a line feed: before a line of JSON in a listing, after it while it is sorted. */
 const SEPARATOR = Uint8Array.of(0x2c, LINE_FEED)
 
 /**
- * Matching entries as lines by a number, ties in the usual order of a listing, entries without that field last. All of
- * them are of one moment, and sorted when the first chunk comes.
+ * Matching entries as lines sorted by a number, ties in the usual order of a listing, entries without that field last.
+ * They are a consistent snapshot, sorted before the first chunk is returned.
  */
 export function* listLinesByNumber(
   connection: Connection,
@@ -80,7 +80,7 @@ function addKind(connection: Connection, sorter: LineSorter, part: Part): void {
   }
 }
 
-/** Adds the lines of a range as SQLite makes them; false when some of them must be made of entries. */
+/** Adds the lines of a range as made by SQLite; false if some must be made from entries. */
 function addLines(
   sorter: LineSorter,
   range: KeyRange,
@@ -126,13 +126,13 @@ function addEntries(
   }
 }
 
-/** Lines of JSON with the separators behind them become those with separators in front. */
+/** Moves the separator of lines of JSON from their end to their start. */
 function separateInFront(lines: Uint8Array): void {
   lines.copyWithin(2, 0, lines.length - 2)
   lines.set(SEPARATOR)
 }
 
-/** A line of JSON with its separator in front becomes one with the separator behind it. */
+/** Moves the separator of a line of JSON from its start to its end. */
 function separateBehind(line: Uint8Array): void {
   line.copyWithin(0, 2)
   line.set(SEPARATOR, line.length - 2)

@@ -15,8 +15,8 @@ import { lineSqlOf } from './line-forms.js'
 import { isFinished, renderEntries } from './listing-text.js'
 
 /**
- * At the end of a query. Nothing for no limit: with any LIMIT, -1 too, SQLite puts each row into a tree instead of sorting
- * runs of them, which takes three times as long.
+ * The end of a query; empty without a limit: with any LIMIT, even -1, SQLite inserts each row into a tree instead of
+ * sorting runs, which takes three times as long.
  */
 export function limitSql(limit: number | undefined): string {
   return limit === undefined ? '' : ` LIMIT ${limit}`

@@ -1,6 +1,6 @@
-/** Arrays of plain values as the server reads them, at a third of what the driver takes for the same text. */
+/** Arrays of plain values as the server reads them, in a third of the time that the driver takes for the same text. */
 
-/** An escape of JSON that an array of the server does not know: any but a quote's and a backslash's. */
+/** A JSON escape that server arrays do not support: any except those of a quote and a backslash. */
 const JSON_ESCAPE = /\\[^"\\]/
 const SPECIAL = /["\\]/g
 
@@ -8,7 +8,7 @@ const SPECIAL = /["\\]/g
 export function arrayText(value: unknown): unknown {
   if (!Array.isArray(value) || value.some((one) => typeof one === 'object' && one !== null)) return value
   if (value.every((one) => typeof one === 'number')) return `{${value.join()}}`
-  // JSON writes texts alike, "null" included, unless one of them has a control character.
+  // JSON writes texts in the same way, including "null", unless one contains a control character.
   const json = JSON.stringify(value)
   return JSON_ESCAPE.test(json) ? `{${value.map(elementText).join()}}` : `{${json.slice(1, -1)}}`
 }

@@ -48,8 +48,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * True when a statement that was prepared before is not there any more, or no longer what it was: something between the
- * server and us gives us another of its connections, or the tables were changed.
+ * True if a prepared statement is missing or outdated: a pooler gave us another of its connections, or the tables were
+ * changed.
  */
 export function isForgotten(error: unknown): boolean {
   const state = sqlStateOf(error)

@@ -21,7 +21,7 @@ function arrays(columns: Columns): string {
   return columns.map(([name]) => `${name}_s`).join(', ')
 }
 
-/** Arrays as rows in their order, which is that of the keys already: nothing is put aside on the way to the table. */
+/** Arrays as rows in their order, which is already that of the keys: nothing is buffered on the way to the table. */
 function unnested(keys: Readonly<Record<string, string>>, columns: Columns): string {
   const all = [...Object.entries(keys), ...columns.map(([name]) => [name, `${name}_s`] as const)]
   return all.map(([name, array]) => `unnest(${array}) AS ${name}`).join(', ')
@@ -64,8 +64,8 @@ const IS_HELD = (alias: string): string => `${alias}.is_removed::int = 0`
 const TUPLE_KEY = 't.net = k.net AND t.ip = k.ip AND t.digest = k.digest'
 
 /**
- * One key is looked up by its values: the server then opens the one partition that they lead to. For more it opens all,
- * which for a single dialogue would cost more than everything else.
+ * A single key is looked up by its values, so that the server opens only its partition. For several keys it opens all,
+ * which would cost a single dialogue more than everything else.
  */
 const ONE_HOST = 'FROM hosts h WHERE h.net = nets[1] AND h.ip = ips[1]'
 const ONE_TUPLE = 'FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND t.digest = digests[1]'
@@ -73,7 +73,7 @@ const ONE_TUPLE = 'FROM tuples t WHERE t.net = nets[1] AND t.ip = ips[1] AND t.d
 /** The columns of a tuple in a row that only counts. */
 const NO_TUPLE = TUPLE_COLUMNS.map(([, type]) => `NULL::${type}`).join(', ')
 
-/** The functions through which batches are loaded and stored; made anew at every step of the schema. */
+/** The functions that load and store batches; created again at every step of the schema. */
 export const FUNCTIONS: readonly string[] = [
   createFunction(
     'load_hosts',
@@ -89,8 +89,8 @@ export const FUNCTIONS: readonly string[] = [
       JOIN hosts h ON h.net = k.net AND h.ip = k.ip;
   END IF;`,
   ),
-  // Of addresses that are counted, a second look for each digest is taken only where the first found any tuple: in a flood of
-  // new mail, nowhere. Counts come in rows of their own.
+  // For counted addresses, each digest is looked up only if the first query found any tuple: in a flood of
+  // new mail, never. Counts are separate rows.
   createFunction(
     'load_tuples',
     'nets text[], ips text[], digests uuid[], is_locking boolean, counted_nets text[], counted_ips text[]',
@@ -253,7 +253,7 @@ export const FUNCTIONS: readonly string[] = [
   ${CHANGED}
   END;`,
   ),
-  // Called by gateways of before tuples of addresses and of pools gave up apart; see pg-limits.ts.
+  // Called by older gateways, in which tuples of addresses and of pools were evicted together; see pg-limits.ts.
   createFunction(
     'evict_sources',
     'nets text[], lows text[], highs text[], counts bigint[]',

@@ -35,7 +35,7 @@ const APPEND = `INSERT INTO spamd.history (event, at, rule, actor, kind, key, be
 const NEXT_EVENT = "SELECT nextval('spamd.history_events')"
 const COLUMNS = 'seq, event, at, rule, actor, kind, key, before, after'
 const NEWEST = 'SELECT coalesce(max(seq), 0) FROM spamd.history'
-/** Late ones have a smaller number than what was read before, by a transaction that was under way then. */
+/** Late ones have a smaller number than what was read before, by a transaction that was in progress then. */
 const IS_NEW = `(seq > $1 OR ($2::text IS NOT NULL AND (xid >= pg_snapshot_xmax($2::pg_snapshot)
   OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($2::pg_snapshot))))))`
 /** With the snapshot of the same moment in front of each row, and one row of NULL when there is none. */
@@ -44,11 +44,11 @@ const lookFor = (condition: string): string => `SELECT pg_current_snapshot()::te
     SELECT ${COLUMNS} FROM spamd.history WHERE ${condition} ORDER BY seq LIMIT $3
   ) AS h ON true ORDER BY h.seq`
 const FORWARD = lookFor(IS_NEW)
-/** Keys of an address and of its tuples begin alike; no index leads there, see the steps of the schema. */
+/** Keys of an address and of its tuples begin alike; there is no index for them, see the steps of the schema. */
 const OF_ADDRESS = lookFor(`(key = $4 OR starts_with(key, $4 || ' ')) AND ${IS_NEW}`)
 const OF_EVENT = `SELECT ${COLUMNS} FROM spamd.history WHERE event = $1 ORDER BY seq`
 const UNDOABLE = UNDOABLE_RULES.map((rule) => CHANGE_RULES.indexOf(rule)).join(', ')
-/** An exception that somebody decided on cannot be undone, but must not be passed over: `isDecided` in SQL. */
+/** A manual change of an exception cannot be undone, but must not be skipped: `isDecided` in SQL. */
 const IS_DECISION = `rule = ${CHANGE_RULES.indexOf('allow')} AND after IS NOT NULL
   AND NOT starts_with(after, '["ended"')`
 const LAST_EVENT = `SELECT event FROM spamd.history WHERE rule IN (${UNDOABLE}) OR (${IS_DECISION}) ORDER BY seq DESC LIMIT 1`
@@ -137,7 +137,7 @@ export class PgHistory {
     })
   }
 
-  /** See `Store.readHistory`. Rows that a slow transaction brings late come with the next look. */
+  /** See `Store.readHistory`. Rows committed late by a slow transaction are found by the next poll. */
   read({
     after,
     limit,

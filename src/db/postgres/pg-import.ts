@@ -46,7 +46,7 @@ const NEW_TUPLES = `SELECT count(*) FILTER (WHERE NOT ${IS_POOL_TUPLE}), count(*
   FROM (${LAST_TUPLES}) s WHERE NOT EXISTS (
     SELECT 1 FROM spamd.tuples t WHERE t.net = s.net AND t.ip = s.ip AND t.digest = s.digest AND NOT t.is_removed)`
 
-/** $1 and $2 are the stamp, $3 is true when what is there stays. */
+/** $1 and $2 are the stamp; $3 is true if existing entries stay. */
 const MERGE_HOSTS = `INSERT INTO spamd.hosts AS h (net, ip, kind, first, pass, expire, bcount, pcount, comment, reset_at, reset_node,
     grant_at, grant_node, white_at, white_node, trap_at, trap_node, hand_at, hand_node, hand_pinned, hand_kind)
   SELECT net, ip, kind, first, pass, expire, bcount, pcount, comment, $1::bigint, $2::bigint,
@@ -81,7 +81,7 @@ const MERGE_TUPLES = `INSERT INTO spamd.tuples AS t (net, ip, digest, helo, send
 /** Entries that one statement puts aside. */
 const CHUNK = 5000
 
-/** See `Store.upsertAll`; within a transaction. Returns what came of it and the tuples that are new. */
+/** See `Store.upsertAll`; within a transaction. Returns the outcome and the new tuples. */
 export async function importEntries(
   statements: Statements,
   batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
@@ -155,7 +155,7 @@ function stagedValues(entries: readonly Entry[], startNumber: number): [sql: str
       spamtraps.push([n, wireText(entry.address), entry.first, commentValue(entry.comment)])
       continue
     }
-    // They are made by daemons and no file brings them.
+    // They are created by daemons and never imported.
     if (entry.kind === 'POOL') continue
     const { ip, first, pass, expire, bcount, pcount } = entry
     const times = [first, pass, expire, bcount, pcount]

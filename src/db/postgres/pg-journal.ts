@@ -15,9 +15,9 @@ const NODES = { numberOf: (node: number) => node, nodeOf: (number: number) => nu
 
 const APPEND = 'INSERT INTO spamd.journal (rows) VALUES ($1)'
 /**
- * Not visible before: begun after the snapshot, or under way in it. One statement, so that both see the same moment. Planned
- * once for a connection, which takes four times as long as a look that finds nothing. The snapshot is behind a SELECT of its own,
- * so that no plan is better for knowing it, and rows are in the order of their index, so that any plan uses it.
+ * Rows not visible before: transactions begun after the snapshot, or in progress in it. One statement, so that both see the
+ * same moment. Planned once per connection, since planning takes four times as long as an empty poll. The snapshot is in a
+ * subquery so that a generic plan is as good, and rows are in the order of their index so that any plan uses it.
  */
 const READ = `SELECT pg_current_snapshot()::text, extract(epoch FROM now())::float8::text, j.rows
   FROM (SELECT) AS one LEFT JOIN LATERAL (
@@ -42,7 +42,7 @@ const TRIM = `DELETE FROM spamd.journal WHERE ctid IN (SELECT ctid FROM spamd.jo
 const MAX_AGE_SEC = 50 * 60
 /** Transactions that one look reads; behind more of them a full comparison is quicker. */
 const MAX_TRANSACTIONS = 20_000
-/** Looks that are remembered, for readers that go on from the middle of one. */
+/** Polls that are remembered, for readers that continue from the middle of one. */
 const KEPT_WINDOWS = 16
 
 /** Where a reader stands: a number of this process for a snapshot of the server. */
@@ -124,7 +124,7 @@ export class PgJournal {
         return
       }
       const number = this.#windows.findLast(isInside(position))?.after ?? position
-      // Whoever begins with all that the server still has stands nowhere yet.
+      // A reader that begins with everything the server still has, has no position yet.
       if (number === 0) return
       const known = this.#positions.get(number)
       if (known === undefined) throw new RangeError(`no position of this journal: ${position}`)

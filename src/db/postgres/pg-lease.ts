@@ -65,7 +65,7 @@ export class PgLease {
     this.#comparedMs = this.#beganMs
   }
 
-  /** Something changed that only a walk over all addresses can tell: the next scan is one, whoever holds the lease. */
+  /** Something changed that only a walk over all addresses can find: the next scan is one, with or without the lease. */
   noteMissed(): void {
     this.#missedMs = performance.now()
   }
@@ -78,7 +78,7 @@ export class PgLease {
     })
   }
 
-  /** Lets another gateway go on at once. */
+  /** Lets another gateway continue at once. */
   async giveBack(): Promise<void> {
     if (!this.#isHeld) return
     this.#isHeld = false

@@ -18,7 +18,7 @@ const TOTALS = `SELECT coalesce(sum(tuple_count), 0)::bigint, coalesce(sum(pool_
 const LENGTH = 'octet_length(helo) + octet_length(sender) + octet_length(recipient)'
 const WEIGHTS = `SELECT net, ${IS_POOL_TUPLE}::int AS is_pool, count(*), sum(${LENGTH})::bigint FROM spamd.tuples
   WHERE NOT is_removed GROUP BY net, is_pool`
-/** A source that stands in several ranges, and has several names, gives up no more than asked. */
+/** A source with several ranges or names gives up no more than requested in total. */
 const EVICT_SOURCES = `WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $6::text[], $7::bigint[])
       k(net, low, high, count, source, source_count)),
@@ -34,7 +34,7 @@ const EVICT_SOURCES = `WITH wanted AS MATERIALIZED (
     DELETE FROM spamd.tuples WHERE (ip, digest, net) IN (SELECT ip, digest, net FROM ranked WHERE place <= source_count)
     RETURNING net, ${LENGTH} AS bytes)
   SELECT net, count(*), coalesce(sum(bytes), 0)::bigint FROM gone GROUP BY net`
-/** So many more than are wanted are looked at, so that those that came back can be spared. */
+/** Examines this many more than are to go, so that retried ones can be spared. */
 const SPARE_STRETCH = 1024
 const EVICT_OLDEST = `WITH oldest AS MATERIALIZED (
     SELECT ip, digest, net, bcount > 1 AS came_back, expire, first FROM spamd.tuples
@@ -54,11 +54,11 @@ const TOTAL_LIFE_MS = 5000
 const WEIGHTS_LIFE_MS = 600_000
 /** Rounds in which networks give up tuples before the oldest of all go. */
 const MAX_ROUNDS = 16
-/** So many names of a domain are looked at for each tuple that it is to give up, so that those that came back are spared. */
+/** Names of a domain to examine for each tuple that it must give up, so that retried ones are spared. */
 const NAMES_LOOKED_AT = 2
 /** Halvings of the range in which the level is looked for. */
 const LEVEL_STEPS = 48
-/** One call evicts no more: a flood of others is not paid for by the batch that found it. */
+/** Maximum evictions per call, so that a batch does not pay for a flood from others. */
 const MAX_EVICTED = 2000
 
 interface Source {
@@ -66,14 +66,14 @@ interface Source {
   bytes: number
 }
 
-/** What networks and domains have, tuples of addresses and of pools apart: neither makes room for the other. */
+/** Usage of networks and domains, separate for tuples of addresses and of pools: neither makes room for the other. */
 interface Sources {
   own: Map<string, Source>
   pools: Map<string, Source>
 }
 type Kind = keyof Sources
 
-/** Where a source has tuples, how many to look for there, and how many are to go from the whole source. */
+/** Where a source has tuples, how many to look for there, and how many the whole source must give up. */
 interface SourceRange {
   net: string
   low: string
@@ -136,8 +136,8 @@ export class PgTupleLimits {
         pools: this.#total!.balance.pools - policy.maxTuples - evicted.pools,
         bytes: this.#total!.balance.bytes - maxBytes - evicted.bytes,
       })
-      // Every attempt may have a tuple of its address and one of its pool: each kind has the limit for itself, and
-      // only what is of the kind that is too many makes room.
+      // Every attempt may have a tuple of its address and one of its pool: each kind has its own limit, and only
+      // tuples of the kind above its limit are evicted.
       const fair = fairWeight(policy.maxTuples)
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
         const { count, pools, bytes } = over()
@@ -210,7 +210,7 @@ export class PgTupleLimits {
       rangesOf(net).map(([low, high]) => ({ net, low, high, count: most, source, sourceCount: count }))
     yield* rangeOf(source, count)
     const nameCount = kind === 'own' ? 0 : Math.min(this.#names.countOf(source), count * NAMES_LOOKED_AT)
-    // A name alone may have all that is wanted, but many of them are not asked for so many each.
+    // A single name may have all that are wanted; of many names, each is asked for fewer.
     const most = Math.ceil((count * NAMES_LOOKED_AT) / nameCount)
     let left = nameCount
     for (const name of left > 0 ? this.#names.take(source) : []) {
@@ -221,8 +221,8 @@ export class PgTupleLimits {
   }
 
   /**
-   * How many tuples to take from each network: what stands above a level that is low enough, and not below the
-   * fair share.
+   * How many tuples to take from each network: those above a level that is low enough, but not below the fair
+   * share.
    */
   #choose(
     over: { count: number; bytes: number },
@@ -297,7 +297,7 @@ export class PgTupleLimits {
   }
 }
 
-/** Counts tuples of which so many in all, so many of pools, are gone. */
+/** Subtracts removed tuples from the counts, in total and of pools. */
 function note(evicted: TupleBalance, [all, pools, bytes]: readonly [number, number, number]): void {
   evicted.count += all - pools
   evicted.pools += pools

@@ -1,8 +1,8 @@
 /**
- * Lines of many addresses, several parts of the order at once: one process of a server joins a million lines in a second, most of
- * what a listing takes. All parts of a page are one statement, so that the server decides by its own limits how many processes
- * work at them; without any to spare, one makes them one after the other. No second connection is needed, and what
- * stands between (pgbouncer) sees a transaction like any other.
+ * Lines of many addresses, several parts of the listing at once: one server process takes a second to join a million lines, most
+ * of the time of a listing. All parts of a page are one statement, so that the server decides by its own limits how many
+ * processes work on them; without any to spare, one makes them one after the other. No second connection is needed, and
+ * pgbouncer sees an ordinary transaction.
  */
 import type { PgLink } from './pg-link.js'
 import { KIND_TABLES } from './pg-query.js'
@@ -10,15 +10,15 @@ import { KIND_TABLES } from './pg-query.js'
 /** Kinds whose lines the server joins: their texts have nothing to escape. */
 export type LineKind = 'WHITE' | 'TRAPPED'
 
-/** Fields of a line of each kind behind its first, as the server joins them: one call copies each once. */
+/** Fields of a line of each kind after its first, as the server joins them: one call copies each once. */
 const JOINED = {
   WHITE: `concat_ws('|', ip, '|', first, pass, expire, bcount, pcount)`,
   TRAPPED: `concat_ws('|', ip, expire)`,
 } as const
 
 /**
- * SQL: all lines of a page as one text, for `textOfLines`. `from` has an order, in which they are joined. The kind stands between two
- * lines: it is cheaper there than as one field more.
+ * SQL: all lines of a page as one text, for `textOfLines`. `from` has an order, in which they are joined. The kind is part of the
+ * separator, which is cheaper than one more field.
  */
 export function linesSql(kind: LineKind, from: string): { lines: string; from: string } {
   return {
@@ -27,36 +27,36 @@ export function linesSql(kind: LineKind, from: string): { lines: string; from: s
   }
 }
 
-/** Lines with what stands before the first and behind the last of them. */
+/** Lines completed by the kind before the first and the line feed after the last. */
 export function textOfLines(kind: LineKind, lines: string): string {
   return `${kind}|${lines}\n`
 }
 
 /** How a listing is cut. */
 export interface PartBounds {
-  /** Lines of a page from which on the rest is cut: what is short is not worth a look at where to cut it. */
+  /** Lines of a page from which on the rest is divided: for short listings, finding places to cut costs too much. */
   fromLines: number
-  /** Pages of the table that are looked at for it, in percent, and how many of their rows make a part. */
+  /** Percentage of the table's pages that are sampled for this, and sampled rows per part. */
   samplePercent: number
   sampledRows: number
 }
 
-/** Parts of 40,000 lines: a process that the server starts for one costs as much as a thousand. */
+/** Parts of 40,000 lines: starting a server process for a part costs as much as a thousand lines. */
 const BOUNDS: PartBounds = { fromLines: 20_000, samplePercent: 2, sampledRows: 800 }
-/** Parts of one page: more than there are processes for it, so that one large part does not keep all others waiting. */
+/** Parts of one page: more than processes, so that one large part does not delay all others. */
 const PARTS = 4
-/** Cuts are taken again after this: what comes in meanwhile does not make a part large. */
+/** Cuts are renewed after this time, before new entries make a part large. */
 const CUTS_LIFE_MS = 30_000
 const NUMBERS = Array.from({ length: PARTS }, (_, index) => index + 1)
 
-/** Lines of one page: none, or a text; and the address behind which the next one begins. */
+/** Lines of one page, if any, and the address after which the next page begins. */
 export interface LinePage {
   lines: Buffer | undefined
   count: number
   end: string
 }
 
-/** Where to look for addresses: SQL conditions, and a range of which `low` is a part and `high` is not. */
+/** Where to look for addresses: SQL conditions, and a range from `low` (inclusive) to `high` (exclusive). */
 interface LineScope {
   scope?: { low: string; high: string } | undefined
   conditions?: readonly string[]
@@ -71,7 +71,7 @@ interface Place extends Pick<LineScope, 'scope'> {
 /** A page that the server is making. */
 interface Asked extends Place {
   end: string
-  /** As they are finished; null for one without lines. */
+  /** In the order of completion; null for a part without lines. */
   parts: Promise<[part: number, lines: string | null, count: number][]>
 }
 
@@ -88,7 +88,7 @@ export class LineParts {
     this.#bounds = bounds
   }
 
-  /** The next page behind an address. Undefined where a page of `lineCount` lines has to be read in one piece. */
+  /** The next page after an address. Undefined if a page of `lineCount` lines must be read in one piece. */
   async read(
     kind: LineKind,
     after: string,
@@ -102,27 +102,27 @@ export class LineParts {
       this.#asked = undefined
       if (asked === undefined) return undefined
       const parts = await asked.parts
-      // The server goes on while these become bytes; no further than this one page.
+      // The server makes the next page, and only that, while these lines are converted to bytes.
       this.#asked = await this.#ask({ ...place, after: asked.end }, where)
       parts.sort(([one], [other]) => one - other)
       const texts = parts.map(([, lines]) => (lines === null ? '' : textOfLines(kind, lines)))
       const count = parts.reduce((sum, [, , lines]) => sum + lines, 0)
       return { lines: count === 0 ? undefined : Buffer.from(texts.join(''), 'latin1'), count, end: asked.end }
     } catch {
-      // No memory to share, a limit of its own: whatever a server has against it. One that is gone says so to the next page.
+      // The server may lack shared memory or have a limit of its own. If it is gone, the next page reports that.
       this.#isOff = true
       return undefined
     }
   }
 
-  /** Lets the server make a page; undefined for the piece behind the last cut, which is of unknown length. */
+  /** Lets the server make a page; undefined for the piece after the last cut, whose length is unknown. */
   async #ask(place: Place, where: LineScope): Promise<Asked | undefined> {
     const cuts = await this.#cutsBehind(place, where)
     if (cuts.length < 2) return undefined
     const ends = [place.after, ...cuts.slice(0, PARTS)]
     const end = ends.at(-1)!
     const { conditions = [] } = where
-    // Without a limit: with one, the server would let no other process make a part.
+    // No LIMIT: with one, the server would make all parts in a single process.
     const selects = NUMBERS.map((n) => {
       const from = `${fromSql(place.kind, conditions, `ip > $${n} AND ip <= $${n + 1}`)} ORDER BY ip`
       const page = linesSql(place.kind, from)
@@ -133,7 +133,7 @@ export class LineParts {
     const values = Array.from({ length: PARTS + 1 }, (_, index) => ends[index] ?? end)
     const options = { isPage: conditions.length === 0, isParallel: true }
     const parts = this.#link.readInOrder('listText', sql, values, options) as unknown as Asked['parts']
-    // A reader that goes away does not wait for it.
+    // A reader that stops early does not wait for it.
     parts.catch(() => {})
     return { ...place, end, parts }
   }

@@ -19,7 +19,7 @@ export type Row = readonly unknown[]
 /** Statements of one connection; what they reject with is what the driver throws. */
 export interface Statements {
   rows(sql: string, values?: readonly unknown[]): Promise<Row[]>
-  /** The same for a statement of which there are few, each for page after page: kept prepared where that is possible. */
+  /** The same for one of few statements that are repeated for each page: kept prepared if possible. */
   pages(sql: string, values: readonly unknown[]): Promise<Row[]>
   /** Several statements in one text, without values or answers. */
   run(sql: string): Promise<void>
@@ -43,8 +43,8 @@ const LONGEST_PAUSE_MS = 100
 const IN_ORDER = `BEGIN READ ONLY; SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off;
   SET LOCAL plan_cache_mode = force_generic_plan`
 /**
- * Several processes of the server, each with a whole part: not one part by all of them, whose rows would have to be merged again.
- * None of them is the one that serves us: while it makes a part of its own, the others cannot give it theirs.
+ * Several server processes, each making a whole part: if all made one part, its rows would have to be merged again.
+ * The process that serves us makes none: while it made a part, the others could not hand over theirs.
  */
 const IN_PARALLEL = `${IN_ORDER}; SET LOCAL parallel_setup_cost = 0; SET LOCAL enable_gathermerge = off;
   SET LOCAL parallel_leader_participation = off`
@@ -74,7 +74,7 @@ export class PgLink {
   readonly #target: Target
   readonly #options: LinkOptions
   #client: PgClient | undefined
-  /** Undefined where statements cannot be kept prepared. */
+  /** Undefined if statements cannot be kept prepared. */
   #names: StatementNames | undefined
   /** Prepared statements were lost once. */
   #isForgetful = false
@@ -110,9 +110,9 @@ export class PgLink {
   }
 
   /**
-   * Rows of a query in the order of an index: the server sorts nothing, also where it has no statistics of a new table and
-   * would rather sort all of it for each page. One that comes again for the next page, `isPage`, is planned once. Parts of
-   * one that is a union, `isParallel`, are made at the same time.
+   * Rows of a query in the order of an index: the server sorts nothing, even without statistics of a new table, when it
+   * would otherwise sort the whole table for each page. A query repeated for each page (`isPage`) is planned once. Parts of
+   * a union (`isParallel`) are made at the same time.
    */
   readInOrder(
     call: string,
@@ -123,7 +123,7 @@ export class PgLink {
     return this.read(call, async (statements) => {
       const begun = quiet(statements.run(isParallel ? IN_PARALLEL : IN_ORDER))
       const rows = quiet((isPage ? statements.pages : statements.rows)(sql, values))
-      // Ends the transaction also behind an error.
+      // Ends the transaction even after an error.
       const ended = quiet(statements.run('COMMIT'))
       await Promise.allSettled([begun, rows, ended])
       await begun
@@ -133,7 +133,7 @@ export class PgLink {
 
   /**
    * Runs `body` as one transaction, again from its start when it lost against another one unless it is not repeatable.
-   * It is committed when `body` returns; `commit`, called behind the last statement, spares a round trip.
+   * It is committed when `body` returns; `commit`, called after the last statement, spares a round trip.
    */
   write<Result>(
     call: string,
@@ -194,7 +194,7 @@ export class PgLink {
     const commit = (): void => {
       committed ??= quiet(client.query('COMMIT'))
     }
-    // Statements behind one that failed fail as well, and whoever waits for them hears of that first.
+    // Statements after a failed one fail too, and their callers learn of that first.
     let first: unknown
     const statements = statementsOf(client, this.#names, (error) => {
       first ??= error
@@ -236,7 +236,7 @@ export class PgLink {
     return result
   }
 
-  /** Gives the connection up, and prepared statements for good, where one of them is gone: true when it was that. */
+  /** If a prepared statement is missing, drops the connection and stops preparing statements; true if that was the cause. */
   #forget(error: unknown): boolean {
     if (this.#names === undefined || !isForgotten(error)) return false
     this.#isForgetful = true
@@ -283,7 +283,7 @@ export class PgLink {
         throw new AppError('ERR_DB_READONLY', 'the server is a standby or read-only')
       }
       await this.#heard?.listenOn(client)
-      // What stands between, as pgbouncer does, tells a number of its own, and gives each transaction another connection.
+      // A pooler such as pgbouncer announces its own number, and may use another connection for each transaction.
       const isDirect = !this.#isForgetful && (client as PgClient & { processID?: number }).processID === pid
       if (isDirect) await client.query(`SET ${IDLE_TIMEOUT}`)
       this.#names = isDirect ? new StatementNames() : undefined
@@ -295,7 +295,7 @@ export class PgLink {
     }
   }
 
-  /** Notes who answered, and tells what is new about it. */
+  /** Records which server answered, and reports what changed. */
   #meet(
     { host, port }: TargetHost,
     { timeline, skewSec }: Pick<ServerIdentity, 'timeline' | 'skewSec'>,
@@ -353,7 +353,7 @@ function statementsOf(
   }
 }
 
-/** Whoever gives up early awaits no further answers: they must not count as unhandled. */
+/** A caller that gives up early awaits no further answers: they must not count as unhandled. */
 function quiet<Value>(promise: Promise<Value>): Promise<Value> {
   promise.catch(() => {})
   return promise

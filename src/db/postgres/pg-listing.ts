@@ -14,7 +14,7 @@ import { KIND_TABLES, planServerQuery, SHOWN_COLUMNS } from './pg-query.js'
 
 /** Rows of one page: large enough that the cost of a statement over all partitions does not show. */
 const PAGE_ROWS = 10_000
-/** Lines come as one text a page, and cost no memory for each: pages double up to this. */
+/** Lines come as one text per page, without memory for each line: pages double up to this size. */
 const MAX_PAGE_LINES = 80_000
 
 /** A place in the order of a key: the texts of its columns. */
@@ -32,7 +32,7 @@ interface Where {
   conditions?: readonly string[]
 }
 
-/** Conditions have values in their text, such as times, and would be kept for each. */
+/** The text of conditions contains values such as times, so a statement would be kept for each value. */
 function isFixed({ conditions = [] }: Where): boolean {
   return conditions.length === 0
 }
@@ -164,7 +164,7 @@ export async function* listOnServer(
   else yield* listSorted(link, query, query.sort)
 }
 
-/** See `Store.listText`; `partBounds` says when what is long is made in several parts at once, and how it is cut. */
+/** See `Store.listText`; `partBounds` says when a long listing is made in several parts at once, and where it is cut. */
 export async function* listTextOnServer(
   link: PgLink,
   query: EntryQuery,
@@ -200,7 +200,7 @@ interface Part<Item> {
 
 interface PageLimits {
   rowCount: number
-  /** Rows of a page that comes as lines. */
+  /** Number of rows in a page of lines. */
   lineCount: number
   /** Entries that are still wanted. */
   left: number

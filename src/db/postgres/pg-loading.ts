@@ -20,7 +20,7 @@ export interface LoadLocks {
   spamtraps: boolean
 }
 
-/** What the steps of loading share. */
+/** State shared by the steps of loading. */
 interface Loading {
   statements: Statements
   selection: Selection
@@ -109,7 +109,7 @@ async function loadOldest(loading: Loading): Promise<void> {
   )
 }
 
-/** Gives the draft the counts, and the tuples that have to go so that the new ones stay within the limit. */
+/** Adds to the draft the counts, and the tuples to evict so that the new ones stay within the limit. */
 async function holdCounted(
   loading: Loading,
   counts: ReadonlyMap<string, number>,

@@ -1,4 +1,4 @@
-/** The addresses of a database that is moved to a server, where none of them is on record: they are inserted without looking. */
+/** Addresses of a database that is moved to a server without entries: they are inserted without a lookup. */
 import { type MergeRecord, type MovedHost, splitMoved } from '../../domain/decide-merge.js'
 import type { Stamp } from '../../domain/stamp.js'
 import { packStamp } from '../tables/marks-codec.js'
@@ -8,7 +8,7 @@ import { netOf, wireText } from './pg-rows.js'
 import { HOST_COLUMNS } from './pg-schema.js'
 import type { PgTransactions } from './pg-transactions.js'
 
-/** Of `HOST_COLUMNS`: what an address has that is nothing but WHITE, beside its kind. */
+/** The `HOST_COLUMNS`, besides the kind, of an address that is only WHITE. */
 const WHITE_COLUMNS = /^(?:first|pass|expire|bcount|pcount|(?:reset|grant|white)_(?:at|node))$/
 /** Columns with the types of their arrays, in the order of `arraysOf`. */
 const COLUMNS = [
@@ -20,8 +20,8 @@ const INSERT = `INSERT INTO spamd.hosts (kind, ${COLUMNS.map(([name]) => name).j
   SELECT 'WHITE', ${COLUMNS.map(([, type], index) => `unnest($${index + 1}::${type}[])`).join(', ')}`
 
 /**
- * Inserts the addresses of records that are nothing but WHITE; for each record whether it is one of the others, which were
- * left. Undefined when nothing was inserted, since one of them is on record.
+ * Inserts the records of addresses that are only WHITE; returns for each record whether it is one of the others, which
+ * are left to the caller. Undefined if nothing was inserted because one of the addresses exists.
  */
 export async function addMovedHosts(
   { link, clock }: PgTransactions,

@@ -38,7 +38,7 @@ export const KIND_TABLES: Readonly<Record<EntryKind | 'HOST', KindTable>> = {
   },
 }
 
-/** Columns that an entry shows, behind its key. */
+/** Columns that an entry shows, after its key. */
 export const SHOWN_COLUMNS: Readonly<Record<EntryKind | 'HOST', string>> = {
   HOST: 'first, pass, expire, bcount, pcount, comment',
   WHITE: 'first, pass, expire, bcount, pcount, comment',

@@ -38,7 +38,7 @@ import { readReleases } from './pg-releases.js'
 import { countTuplesBefore, readClock, readCounts, readSyncState, readTupleCount } from './pg-sums.js'
 import { PgTransactions } from './pg-transactions.js'
 
-/** Gateways whose counters may share a row: a power of ten more than anybody has. */
+/** Rows for the counters of gateways: ten times as many as anyone has gateways. */
 const SLOTS = 10_000
 
 /**

@@ -29,7 +29,7 @@ const PARTS = {
     WHERE ip >= $1 AND (ip, digest) > ($1, $2::uuid) ORDER BY ip, digest LIMIT $3`,
 } as const
 type Part = keyof typeof PARTS
-/** Releases, few by their nature, come with the last pools: whoever wants no tuples stops before these. */
+/** Releases, which are few, come with the last pools, so that a reader without need of tuples can stop before them. */
 const ORDER: readonly Part[] = ['hosts', 'spamtraps', 'pools', 'tuples']
 const NO_DIGEST = '00000000-0000-0000-0000-000000000000'
 

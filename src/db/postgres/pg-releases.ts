@@ -8,7 +8,7 @@ import type { Send } from './pg-writes.js'
 
 const SELECT = `SELECT id, convert_from(sender, 'LATIN1'), convert_from(recipient, 'LATIN1'), network, scope, first, expire, used,
   author, stamp_at, stamp_node FROM spamd.releases ORDER BY first, id COLLATE "C"`
-/** Nobody locks them: whoever changes one says which state of it he has seen. */
+/** Releases are not locked: a change names the state that it was based on. */
 const PUT = `SELECT spamd.put_release($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 const DELETE = 'DELETE FROM spamd.releases WHERE id = $1'
 

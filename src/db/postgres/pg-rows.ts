@@ -24,7 +24,7 @@ export function netOf(ip: string): string {
 /** 128 bits that stand for HELO, sender and recipient, as the text of a uuid. */
 export function digestOf({ helo, from, to }: Tuple): string {
   const text = `${helo}\0${from}\0${to}`
-  // A text of ASCII is hashed as these same bytes, without copying it first.
+  // ASCII text is hashed directly, without copying its bytes first.
   return hash('sha256', IS_ASCII.test(text) ? text : Buffer.from(text, 'latin1'), 'hex').slice(0, 32)
 }
 
@@ -44,7 +44,7 @@ function stampOf(at: unknown, node: unknown): Stamp | undefined {
   return at === null ? undefined : unpackStamp(at as number, node as number)
 }
 
-/** The columns of an address behind its key; it has an entry or marks. */
+/** The columns of an address after its key; it has an entry or marks. */
 // eslint-disable-next-line complexity -- a flat table: one column each
 export function hostCells({ entry, marks }: HeldHost): Cell[] {
   const { reset, white, trap, hand, hiddenWhite, hiddenTrap } = marks ?? {}
@@ -72,7 +72,7 @@ export function hostCells({ entry, marks }: HeldHost): Cell[] {
   ]
 }
 
-/** The address of a row, whose columns behind the key begin at `at`. */
+/** The address of a row, whose columns after the key begin at `at`. */
 export function heldHostOfRow(ip: string, row: Row, at: number): HeldHost {
   const cells = row.slice(at)
   const marks = hostMarksOf(cells)
@@ -118,7 +118,7 @@ function hostMarksOf(cells: Row): HostMarks | undefined {
   return Object.keys(marks).length === 0 ? undefined : marks
 }
 
-/** The columns of a tuple behind its key and texts; it has an entry or the mark of its deletion. */
+/** The columns of a tuple after its key and texts; it has an entry or the mark of its deletion. */
 // eslint-disable-next-line complexity -- a flat table: one column each
 export function tupleCells({ entry, marks }: HeldTuple): Cell[] {
   return [
@@ -135,7 +135,7 @@ export function tupleCells({ entry, marks }: HeldTuple): Cell[] {
   ]
 }
 
-/** The tuple of a row, whose columns behind the key begin at `at`. */
+/** The tuple of a row, whose columns after the key begin at `at`. */
 export function heldTupleOfRow({ ip, helo, from, to }: Tuple, row: Row, at: number): HeldTuple {
   const [isRemoved, first, pass, expire, bcount, pcount, last, epochAt, epochNode, firstNode, lastNode] =
     row.slice(at) as [string, number, number, number, number, number, ...(number | null)[]]
@@ -157,13 +157,13 @@ export function heldTupleOfRow({ ip, helo, from, to }: Tuple, row: Row, at: numb
   }
 }
 
-/** The columns of a spamtrap behind its key; it has an entry or a stamp. */
+/** The columns of a spamtrap after its key; it has an entry or a stamp. */
 export function spamtrapCells({ entry, stamp }: HeldSpamtrap): Cell[] {
   const comment = commentValue(entry?.comment) as string | null
   return [entry === undefined, entry?.first ?? 0, comment, ...stampCells(stamp)]
 }
 
-/** The spamtrap of a row, whose columns behind the key begin at `at`. */
+/** The spamtrap of a row, whose columns after the key begin at `at`. */
 export function heldSpamtrapOfRow(address: string, row: Row, at: number): HeldSpamtrap {
   const [isRemoved, first, comment, stampAt, node] = row.slice(at) as [
     string,
@@ -176,7 +176,7 @@ export function heldSpamtrapOfRow(address: string, row: Row, at: number): HeldSp
   return { entry: isRemoved === 't' ? undefined : entry, stamp: stampOf(stampAt, node) }
 }
 
-/** Rows of values as one array for each column, as unnest takes them: it fills up the shorter ones, so that one of nothing but NULL is empty. */
+/** Rows of values as one array for each column, as unnest takes them; it pads shorter ones, so a column of only NULL is an empty array. */
 export function columnsOf(rows: readonly (readonly Cell[])[], columnCount: number): Cell[][] {
   return Array.from({ length: columnCount }, (_, index) => {
     const column = rows.map((row) => row[index]!)
@@ -184,7 +184,7 @@ export function columnsOf(rows: readonly (readonly Cell[])[], columnCount: numbe
   })
 }
 
-/** The columns of a network of a pool behind its key; it is open or was closed. */
+/** The columns of a network of a pool after its key; it is open or was closed. */
 export function poolCells({ entry, reset }: HeldPool): Cell[] {
   return [
     entry === undefined,
@@ -198,7 +198,7 @@ export function poolCells({ entry, reset }: HeldPool): Cell[] {
   ]
 }
 
-/** The network of a row, whose columns behind the key begin at `at`. */
+/** The network of a row, whose columns after the key begin at `at`. */
 export function heldPoolOfRow(network: string, row: Row, at: number): HeldPool {
   const [isRemoved, pool, first, pass, expire, bcount, pcount, resetAt, resetNode] = row.slice(at) as [
     string,

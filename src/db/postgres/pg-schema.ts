@@ -5,17 +5,17 @@
  * `hosts` and `tuples` carry the client's network (`net`, the /24 or /64 of the address) in their key and are
  * partitioned by it. Texts from the wire are bytes; `digest` stands for the three of a tuple and for a
  * spamtrap, because an index does not accept a row of 3 KB. An address that has no entry but marks (a
- * deletion) keeps its row with the kind `-`: whoever changes it locks it.
+ * deletion) keeps its row with the kind `-`, which a change locks.
  *
  * Stamps are two columns: time in milliseconds * 2048 + counter, and the node. `journal` has one row for each
  * transaction that changed addresses or spamtraps; `xid` tells who has seen it (pg-journal.ts). Counters have
  * a row for each gateway (`slot`), so that gateways do not wait for each other.
  */
 
-/** Partitions of `hosts` and of `tuples`, unless init-db is told otherwise. */
+/** Default number of partitions of `hosts` and of `tuples`. */
 export const DEFAULT_PARTITIONS = 16
 
-/** Columns of `hosts` behind its key, with their types: the order in which rows are read and written. */
+/** Columns of `hosts` after its key, with their types: the order in which rows are read and written. */
 export const HOST_COLUMNS = [
   ['kind', 'text'],
   ['first', 'bigint'],
@@ -44,7 +44,7 @@ export const HOST_COLUMNS = [
   ['trap_expire', 'bigint'],
 ] as const
 
-/** The same of `tuples`, behind its key and texts. */
+/** The same of `tuples`, after its key and texts. */
 export const TUPLE_COLUMNS = [
   ['is_removed', 'boolean'],
   ['first', 'bigint'],
@@ -93,7 +93,7 @@ function definitions(columns: Columns): string {
   return columns.map(([name, type]) => `${name} ${type}${NOT_NULL.has(name) ? ' NOT NULL' : ''}`).join(', ')
 }
 
-/** Names of columns, each behind a prefix. */
+/** Names of columns, each after a prefix. */
 export function names(columns: Columns, prefix = ''): string {
   return columns.map(([name]) => prefix + name).join(', ')
 }
@@ -181,10 +181,10 @@ CREATE TYPE spamd.loaded_host AS (n int, ${HOST_COLUMNS.map(([name, type]) => `$
 CREATE TYPE spamd.loaded_tuple AS (n int, ${TUPLE_COLUMNS.map(([name, type]) => `${name} ${type}`).join(', ')});
 CREATE TYPE spamd.found_tuple AS (helo text, sender text, recipient text, ${TUPLE_COLUMNS.map(([name, type]) => `${name} ${type}`).join(', ')});
 CREATE TYPE spamd.loaded_spamtrap AS (n int, ${SPAMTRAP_COLUMNS.map(([name, type]) => `${name} ${type}`).join(', ')});`,
-  // One page at random for each new tuple cost every batch a third of its time in the history; who asks for an address
-  // reads through a million rows at most. The functions of this version are others, too.
+  // A random index page for each new tuple cost every batch a third of its history time; a search for an address
+  // scans at most a million rows. This version also changes functions.
   () => 'DROP INDEX spamd.history_keys;',
-  // One function finds tuples and counts those of an address, where two looked up each key twice.
+  // One function finds tuples and counts those of an address, instead of two that looked up each key twice.
   () => `DROP FUNCTION IF EXISTS spamd.load_tuples(text[], text[], uuid[], boolean);
 DROP FUNCTION IF EXISTS spamd.count_tuples(text[], text[]);
 CREATE TYPE spamd.counted_tuple AS (n int, tuple_count bigint, ${TUPLE_COLUMNS.map(([name, type]) => `${name} ${type}`).join(', ')});

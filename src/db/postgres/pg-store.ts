@@ -61,7 +61,7 @@ import type { Decided } from './pg-transactions.js'
 import type { TupleBalance } from './pg-writes.js'
 import { readFew } from './read-few.js'
 
-/** Up to this many entries of an import are decided one by one; what one statement each can store is quicker for more. */
+/** Up to this many entries of an import are decided one by one; for more, bulk statements are faster. */
 const DECIDED_ENTRIES = 5000
 
 /**
@@ -92,7 +92,7 @@ export class PgStore extends PgReads implements Store {
 
   /**
    * A few entries are decided like edits, so that undo can reverse them. For more, a transaction on the server stays
-   * open while `batches` are read; one that loses against another is not done again.
+   * open while `batches` are read; if it conflicts with another one, it is not repeated.
    */
   async upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,

@@ -31,8 +31,8 @@ interface DecideOptions {
   /** True for the content of a database that is moved: no history of it, and one row of the journal for all. */
   isMove?: boolean | undefined
   /**
-   * All that the first try loads, where the other keys are most likely not there: one that is cannot be inserted, and the
-   * next try loads the whole selection.
+   * The keys that the first try loads, if the others most likely do not exist: an existing one makes the insert fail, and
+   * the next try loads the whole selection.
    */
   firstSelection?: Selection | undefined
 }

@@ -16,7 +16,7 @@ import {
 } from './pg-rows.js'
 import { HOST_COLUMNS, POOL_COLUMNS, SPAMTRAP_COLUMNS, TUPLE_COLUMNS } from './pg-schema.js'
 
-/** Sends a statement whose answer says nothing but whether it went well. */
+/** Sends a statement whose answer only shows whether it succeeded. */
 export type Send = (sql: string, values: readonly unknown[]) => void
 
 /** Numbers that limits of tuples are about: tuples of addresses, those of pools, bytes of the texts of both. */
@@ -98,11 +98,11 @@ export function sendEntries(draft: Draft, send: Send): TupleTraffic {
 interface Table<Key, Held> {
   name: string
   keysOf: (keys: readonly Key[]) => string[][]
-  /** What else is only inserted, as arrays. */
+  /** Other rows that are only inserted, as arrays. */
   textsOf?: (keys: readonly Key[]) => string[][]
   cellsOf: (held: Held) => (string | number | boolean | null)[]
   columnCount: number
-  /** Rows are inserted in the order of this text, on every gateway: whoever waits for another one is not waited for. */
+  /** Rows are inserted in the order of this text on every gateway, so that no two gateways wait for each other. */
   orderOf: (key: Key) => string
 }
 

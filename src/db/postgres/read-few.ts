@@ -1,6 +1,6 @@
-/** The start of an input of unknown length: whether it is short decides how it is stored. */
+/** Reads the start of an input of unknown length: a short input is stored differently. */
 
-/** The whole input when it is short, else all of it once more. */
+/** The whole input if it is short; otherwise all of it from the start. */
 export type FewOrAll<Item> =
   | { few: Item[]; all?: undefined }
   | { few?: undefined; all: AsyncIterable<readonly Item[]> }

@@ -1,9 +1,9 @@
 /**
- * Names under which a connection keeps statements prepared: those that come again and again with each batch, and whose
- * plan depends on no value. Planning them each time would cost more than a single dialogue itself.
+ * Names under which a connection keeps statements prepared: those that are repeated with each batch and whose plan does
+ * not depend on a value. Planning them each time would cost more than a dialogue itself.
  */
 
-/** Calls of our functions, whose own plans are kept by the server, and rows put into a table. */
+/** Calls of our functions, whose plans the server keeps, and inserts. */
 const IS_PLAIN =
   /\bspamd\.\w+\(|^INSERT INTO spamd\.(?:journal|history) |^SELECT .* FROM spamd\.releases ORDER BY /s
 /** Statements of one connection that are kept. */
@@ -18,7 +18,7 @@ export class StatementNames {
     return this.#names.get(text) ?? (IS_PLAIN.test(text) ? this.ofPages(text) : undefined)
   }
 
-  /** The same for a statement whose plan depends on no value, whatever its text says. */
+  /** The same for a statement whose plan does not depend on a value, whatever its text is. */
   ofPages(text: string): string | undefined {
     const known = this.#names.get(text)
     if (known !== undefined) return known

@@ -18,13 +18,13 @@ export interface TargetHost {
 
 export type SslMode = (typeof SSL_MODES)[number]
 
-/** Where and as whom to connect. */
+/** The server and the role to connect as. */
 export interface Target {
   /** Tried in order; at least one. */
   hosts: readonly TargetHost[]
   user: string
   database: string
-  /** From the service file or PGPASSWORD; without one the file of PGPASSFILE is asked. */
+  /** From the service file or PGPASSWORD; without one the file of PGPASSFILE is read. */
   password: string | undefined
   sslMode: SslMode
   sslRootCert: string | undefined

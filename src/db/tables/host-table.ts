@@ -16,8 +16,8 @@ const SELECT_OLD = `SELECT ${COLUMNS.replace('stamp, granted, node, marks', 'NUL
 const SLICE = `SELECT ${COLUMNS}, ip FROM hosts WHERE ip > ? ORDER BY ip LIMIT ?`
 const SELECT_MANY = `SELECT ${COLUMNS}, key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value`
 /**
- * Rows that one statement inserts; more gain nothing. OR FAIL, because SQLite would first copy each page for a statement
- * that may have to be taken back halfway, which costs more than the rows: here the whole transaction is taken back.
+ * Rows that one statement inserts; more gain nothing. OR FAIL, because otherwise SQLite copies each page in case the
+ * statement is rolled back halfway, which costs more than the rows: here the whole transaction is rolled back.
  */
 const ROWS_AT_ONCE = 32
 const ROW = `(CAST(? AS TEXT)${', ?'.repeat(COLUMNS.split(',').length)})`
@@ -25,7 +25,7 @@ const insertStatement = (rowCount: number): string =>
   `INSERT OR FAIL INTO hosts (ip, ${COLUMNS}) VALUES ${Array(rowCount).fill(ROW).join(', ')}`
 const INSERT = insertStatement(1)
 const INSERT_MANY = insertStatement(ROWS_AT_ONCE)
-/** Rows that are alike, but for their stamps, which follow each other. */
+/** Rows that differ only in their stamps, which are consecutive. */
 const INSERT_ALIKE = `INSERT OR FAIL INTO hosts (ip, ${COLUMNS})
   SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
 const UPDATE = `UPDATE hosts SET ${COLUMNS.replace(/\w+/g, '$& = ?')} WHERE ip = CAST(? AS TEXT)`
@@ -56,7 +56,7 @@ export class HostTable {
     return row && this.#decode(ip, row)
   }
 
-  /** What is on record under many addresses, in their order. */
+  /** The entries and marks of many addresses, in their order. */
   getMany(ips: readonly string[]): (HeldHost | undefined)[] {
     const list = this.#connection.hasMarks ? keyListOf(ips) : undefined
     if (list === undefined) return ips.map((ip) => this.get(ip))
@@ -99,7 +99,7 @@ export class HostTable {
     return false
   }
 
-  /** Which of the addresses of a key list have an entry, by their places. */
+  /** The places of those addresses of a key list that have an entry. */
   placesOf(list: string): number[] {
     return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }

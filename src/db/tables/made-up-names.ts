@@ -3,8 +3,8 @@ import { registeredDomain } from '../../domain/registered-domain.js'
 const SPF_PREFIX = 'spf:'
 
 /**
- * The source that the tuples of a pool weigh on: whoever owns a domain can make up any number of names below it
- * that pass SPF, so all of them are one. `source` is what `sourceOf` says of its key.
+ * The source to which the tuples of a pool are counted: the owner of a domain can make up any number of names below it
+ * that pass SPF, so all of them are one source. `source` is the result of `sourceOf` for its key.
  */
 export function poolSourceOf(source: string): string {
   if (!source.startsWith(SPF_PREFIX)) return source
@@ -12,13 +12,13 @@ export function poolSourceOf(source: string): string {
 }
 
 /**
- * The names below each registered domain that have tuples. Their keys do not stand together in the order of the
- * texts, so that a source that has to make room could not find them otherwise.
+ * The names below each registered domain that have tuples. Their keys are not adjacent in the order of the texts, so
+ * the tuples of a source could not be found otherwise.
  */
 export class MadeUpNames {
   readonly #bySource = new Map<string, Map<string, number>>()
 
-  /** Tells of tuples of a key that came or, below 0, went. */
+  /** Records that tuples of a key were added or, if `count` is negative, removed. */
   add(key: string, source: string, count: number): void {
     if (key === source) return
     let names = this.#bySource.get(source)
@@ -33,19 +33,19 @@ export class MadeUpNames {
     if (names.size === 0) this.#bySource.delete(source)
   }
 
-  /** How many keys of a source there are beside its own. */
+  /** The number of keys of a source besides its own. */
   countOf(source: string): number {
     return this.#bySource.get(source)?.size ?? 0
   }
 
   /**
-   * The keys of a source, those longest in it first; each that is taken goes behind all others, so that whoever asks
-   * again finds others before the same.
+   * The keys of a source, oldest first; each key taken moves to the end, so that the next call begins with
+   * different ones.
    */
   *take(source: string): Generator<string> {
     const names = this.#bySource.get(source)
     if (names === undefined) return
-    // The walk would meet those again that were put behind.
+    // The loop would otherwise meet keys again that moved behind.
     let left = names.size
     for (const [key, count] of names) {
       if (left === 0) break
@@ -56,7 +56,7 @@ export class MadeUpNames {
     }
   }
 
-  /** A key that has no tuples, whatever was told of it. */
+  /** Removes a key that turned out to have no tuples. */
   forget(key: string, source: string): void {
     this.add(key, source, -Infinity)
   }

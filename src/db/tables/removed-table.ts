@@ -29,7 +29,7 @@ export class RemovedTable {
     return row?.[0]
   }
 
-  /** Which keys of a key list have marks here, by their places. */
+  /** The places of those keys of a key list that have marks here. */
   placesOf(list: string): number[] {
     return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
@@ -38,7 +38,7 @@ export class RemovedTable {
     this.#connection.prepare(PUT).run(wireValue(key), marks)
   }
 
-  /** The next `limit` of them behind a key, in the order of their keys. */
+  /** The next `limit` of them after a key, in the order of their keys. */
   slice(after: string, limit: number): { key: string; marks: Buffer }[] {
     const rows = this.#connection.prepareRaw(SLICE).all(wireValue(after), limit) as [Buffer, Buffer][]
     return rows.map(([key, marks]) => ({ key: key.toString('latin1'), marks }))

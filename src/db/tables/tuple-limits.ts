@@ -75,7 +75,7 @@ export class TupleLimits {
         if (weight > fair) insertByWeight(heavy, { source: top.source, weight })
       }
     }
-    // Only what is of the kind that is too many makes room.
+    // Only tuples of the kind above its limit are evicted.
     relieve(false, () => count > policy.maxTuples)
     relieve(true, () => poolCount > policy.maxTuples)
     relieve(undefined, () => bytes > maxBytes)
@@ -116,7 +116,7 @@ export class TupleLimits {
     let wrapCount = 0
     while (evictedCount < wantedCount) {
       const start = isSmall ? BEFORE_FIRST_TUPLE : this.#sweepAfter
-      // Small ones are sorted as a whole; in the first round of a large one those that came back are spared.
+      // Small ones are sorted as a whole; in the first round of a large one, retried ones are spared.
       const sparesRetried = !isSmall && wrapCount < 2
       for (const tuple of this.#tuples.oldInStretch(start, STRETCH_TUPLES, createdBefore)) {
         if (evictedCount === wantedCount) break

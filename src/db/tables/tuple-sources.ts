@@ -9,7 +9,7 @@ import type { StoredTuple } from './stored-tuple.js'
 const TUPLE_OVERHEAD = 100
 /** A usual tuple with its texts. */
 const USUAL_WEIGHT = 250
-/** Every source may have so many usual tuples: a thousandth of all, but some at least, and no more than few need. */
+/** Tuples of usual size that every source may have: a thousandth of all, within bounds. */
 const FAIR_SHARE = 1 / 1000
 const LEAST_FAIR = 4
 const MOST_FAIR = 32
@@ -22,7 +22,7 @@ export function fairWeight(maxTuples: number): number {
 /** So many of the next tuples to go are looked up at once for one source: at most, and as a share of all it has. */
 const MAX_QUEUE = 4096
 const QUEUE_SHARE = 1 / 16
-/** So many times as many names of a domain are looked at, so that those that came back can be spared. */
+/** Examines this many times as many names of a domain as needed, so that retried tuples can be spared. */
 const NAMES_LOOKED_AT = 4
 
 const BYTES = 'octet_length(helo) + octet_length("from") + octet_length("to")'
@@ -36,12 +36,12 @@ const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAS
 const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
   AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
 
-/** Before the source of tuples that count for a pool: what an address has does not weigh there, nor the reverse. */
+/** Prefix of the sources of pool tuples: those of addresses are not counted there, nor the reverse. */
 const OF_POOLS = 'pool '
 
 /** A source and the size of its tuples in bytes. */
 export interface SourceWeight {
-  /** Of one kind of tuples alone: those of addresses, or those of pools. */
+  /** For only one kind of tuples: those of addresses, or those of pools. */
   source: string
   weight: number
 }
@@ -50,8 +50,8 @@ export interface SourceWeight {
 type Candidate = StoredTuple & { bcount: number }
 
 /**
- * How much space each source, the /24 or /64 of an address or a registered domain, uses among the tuples; those of
- * addresses and of pools apart, as each kind has a limit of its own: a source must not lose what is not too many. Read
+ * How much space each source, the /24 or /64 of an address or a registered domain, uses among the tuples; separate
+ * for addresses and pools, since each kind has its own limit: a source must not lose tuples of the other kind. Read
  * from the table when the limits are first reached and kept in memory from then on: below the limits it costs nothing.
  */
 export class TupleSources {
@@ -128,7 +128,7 @@ export class TupleSources {
     this.#queues.set(source, found.slice(-limit))
   }
 
-  /** Adds what a network or a single name has; returns how many of these did not come back. */
+  /** Adds the tuples of a network or a single name; returns how many of them were never retried. */
   #findOf(network: string, ofPools: boolean, limit: number, found: Candidate[]): number {
     let freshCount = 0
     for (const [from, to] of rangesOf(network)) {
@@ -185,7 +185,7 @@ export function sourceOf(ip: string): string {
 /** Where the addresses of a source are in the order of the texts; others may be among them. */
 export function rangesOf(source: string): [string, string][] {
   if (source.endsWith('.')) return [[source, `${source.slice(0, -1)}/`]]
-  // Not NUL, which a server takes in no text; no name goes on with a control character.
+  // Not NUL, which a server accepts in no text; no name contains a control character.
   if (!source.endsWith('/64')) return [[source, `${source} `]]
   const groups = groupsOf(source.slice(0, -3))
   const prefixes = [`${groups.join(':')}:`]

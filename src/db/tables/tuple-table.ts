@@ -21,7 +21,7 @@ const DELETE = `DELETE FROM tuples ${WHERE_KEY} RETURNING first`
 const BY_KEY = 'tuples.ip, tuples.helo, tuples."from", tuples."to"'
 const BLOB_KEY =
   'CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from", CAST("to" AS BLOB) AS "to"'
-/** The bytes of a key as one, since none of its fields holds NUL: four of them cost as much as all the rest of a row. */
+/** The bytes of a key as one value, since no field contains NUL: four values cost as much as the rest of the row. */
 const RAW_KEY = `CAST(ip || char(0) || helo || char(0) || "from" || char(0) || "to" AS BLOB)`
 const SELECT_OLD_IN_STRETCH = `SELECT ${BLOB_KEY}, first, bcount FROM (
     SELECT * FROM tuples WHERE (ip, helo, "from", "to") > ${KEY} ORDER BY ${BY_KEY} LIMIT ?
@@ -143,7 +143,7 @@ export class TupleTable {
     return row === undefined ? undefined : storedKeyValues(row)
   }
 
-  /** Tuples of pools stand beside those of their addresses and are counted apart. */
+  /** Tuples of pools exist in addition to those of their addresses and are counted separately. */
   #count(tuple: Tuple, first: number, sign: 1 | -1): void {
     if (isPoolTuple(tuple)) this.ages.notePools(sign)
     else if (sign > 0) this.ages.noteAdded(first)
