@@ -92,10 +92,10 @@ async function tour() {
   const [exitCode] = await once(daemon, 'exit')
   if (exitCode !== 0) throw new Error(`spamd ended with ${exitCode}`)
 
-  say('Done. Everything was in a scratch folder that is gone now. To go on:')
-  console.log(`  sudo node bin/spamdctl.js init-db           # the shared database, at its place
+  say('Done. Everything was in a scratch folder, which has been removed. To continue:')
+  console.log(`  sudo node bin/spamdctl.js init-db           # create the shared database
   sudo node bin/spamdb.js                     # list it
-  node bin/spamdctl.js lists catalogue        # block lists that are alive, as spamd.conf records
+  node bin/spamdctl.js lists catalogue        # spamd.conf records of maintained block lists
   node bin/spamdctl.js --help                 # every command; manual pages are in docs/man`)
 }
 
