@@ -75,6 +75,18 @@ describe('worked examples', () => {
       bytesRead: bytes.length,
     })
   })
+  test('those of docs/protocol/sync.md have the bytes that the page shows', () => {
+    const key = syncKeyOf(Buffer.from('one key\n'))
+    const address = { timestamp: 1_700_000_000, ip: '192.0.2.44' }
+    const texts = { from: '<a@b.example>', to: '<c@d.example>', helo: 'mx.b.example' }
+    const page = readFileSync('docs/protocol/sync.md', 'utf8')
+    const shown = [...page.matchAll(/```\n(0202[0-9a-f\n]+)```/g)].map(([, text]) => hex(text!))
+    expect(page).toContain(`\`${Buffer.from(key).toString('latin1')}\``)
+    expect(shown).toEqual([
+      encodeSyncMessage(7, { type: 'WHITE', ...address, expire: 1_703_110_400 }, key),
+      encodeSyncMessage(8, { type: 'GREY', ...address, ...texts }, key),
+    ])
+  })
   test.each(examples)('no prefix of $name is taken', ({ key, bytes }) => {
     for (let length = 0; length < bytes.length; length += 1) {
       expect(decodeSyncMessage(bytes.subarray(0, length), key).ok).toBe(false)
