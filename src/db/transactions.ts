@@ -155,11 +155,12 @@ export class Transactions {
     const mayBeRemoved = !this.removed.isEmpty
     this.#loadHosts(draft, [...selection.hosts], mayBeRemoved)
     for (const address of selection.spamtraps) this.#loadSpamtrap(draft, address, mayBeRemoved)
-    /** Addresses of new tuples, with how many. */
-    const newTuples = new Map<string, number>()
+    const newCounts = new Map<string, number>()
+    const knownCounts = new Map<string, number>()
     for (const [text, tuple] of selection.tuples) {
       const held = this.tuples.get(tuple)
-      if (held === undefined) newTuples.set(tuple.ip, (newTuples.get(tuple.ip) ?? 0) + 1)
+      const counts = held === undefined ? newCounts : knownCounts
+      counts.set(tuple.ip, (counts.get(tuple.ip) ?? 0) + 1)
       draft.holdTuple(text, held ?? (mayBeRemoved ? this.#removedTuple(tuple) : NO_TUPLE))
     }
     this.#loadPools(selection, draft)
@@ -168,7 +169,7 @@ export class Transactions {
       for (const held of this.releases.all()) draft.holdRelease(held.entry.id, held)
     }
     if (selection.maxTuplesPerAddress !== undefined) {
-      this.#loadInTheWay(draft, newTuples, selection.maxTuplesPerAddress)
+      this.#loadInTheWay(draft, newCounts, knownCounts, selection.maxTuplesPerAddress)
     }
   }
 
@@ -210,8 +211,18 @@ export class Transactions {
       const reset = stamp === undefined ? undefined : decodeStamp(stamp, this.journal.nodes)
       draft.holdPool(network, { entry, reset })
     }
-    for (const network of trapsIn) if (this.hosts.hasTrapIn(network)) draft.holdTrapIn(network)
-    if (!isEmpty) for (const pool of poolCounts) draft.holdOpened(pool, this.pools.opened(pool))
+    for (const network of trapsIn) this.#loadTrapsIn(network, draft)
+    if (isEmpty || poolCounts.size === 0) return
+    const loaded = JSON.stringify([...wanted])
+    for (const pool of poolCounts) draft.holdOpened(pool, this.pools.opened(pool, loaded))
+  }
+
+  /** Up to the first that is not loaded already. */
+  #loadTrapsIn(network: string, draft: Draft): void {
+    for (const ip of this.hosts.trapsIn(network)) {
+      draft.holdTrapIn(network, ip)
+      if (!draft.isLoaded(ip)) return
+    }
   }
 
   #loadOldest(draft: Draft, ip: string, limit: number): void {
@@ -220,13 +231,22 @@ export class Transactions {
     draft.holdAddressTuples(ip, queue.length, queue)
   }
 
-  /** The oldest tuples of addresses that would have too many. */
-  #loadInTheWay(draft: Draft, newTuples: ReadonlyMap<string, number>, maxTuples: number): void {
-    const counts = this.tuples.countMany([...newTuples.keys()])
-    for (const [ip, newCount] of newTuples) {
+  /**
+   * The oldest tuples of addresses that would have too many with the new ones of a selection. Those that it knows may start
+   * again, and then others go in their place.
+   */
+  #loadInTheWay(
+    draft: Draft,
+    newCounts: ReadonlyMap<string, number>,
+    knownCounts: ReadonlyMap<string, number>,
+    maxTuples: number,
+  ): void {
+    const counts = this.tuples.countMany([...newCounts.keys()])
+    for (const [ip, newCount] of newCounts) {
       const count = counts.get(ip) ?? 0
       const excess = count + newCount - maxTuples
-      draft.holdAddressTuples(ip, count, excess > 0 ? this.tuples.oldestOf(ip, excess) : [])
+      const wanted = excess > 0 ? excess + (knownCounts.get(ip) ?? 0) : 0
+      draft.holdAddressTuples(ip, count, wanted > 0 ? this.tuples.oldestOf(ip, wanted) : [])
     }
   }
 

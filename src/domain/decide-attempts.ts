@@ -75,7 +75,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   if (released !== undefined) return released
   let evictedCount = 0
   for (const pool of seen.pools) {
-    if (!pool.isKnown) evictedCount += makeRoom(draft, pool.tuple.ip, policy.maxTuplesPerAddress)
+    evictedCount += makeRoomFor(draft, pool.tuple, policy.maxTuplesPerAddress)
     keepPool(draft, pool)
   }
   const own = ownTimes(draft, seen, policy)
@@ -83,9 +83,7 @@ function decideAttempt(draft: Draft, attempt: TupleAttempt, policy: GreyPolicy):
   const wasKnownHost = draft.host(attempt.clientIp).entry !== undefined
   const promotion = passed === undefined ? 'refused' : promote(draft, attempt.clientIp, passed, policy)
   if (passed === undefined || promotion === 'refused') {
-    if (seen.known.entry === undefined) {
-      evictedCount += makeRoom(draft, attempt.tuple.ip, policy.maxTuplesPerAddress)
-    }
+    evictedCount += makeRoomFor(draft, attempt.tuple, policy.maxTuplesPerAddress)
     const opened = keepWaiting(draft, attempt, seen, own, policy)
     const result = seen.isNew ? 'new' : 'repeated'
     return { result, isNewHost: false, evictedCount, ...openedPart(opened) }
@@ -236,8 +234,13 @@ function marksOf(epoch: Stamp | undefined, first: number, now: number): TupleMar
   return epoch === undefined && first === now ? undefined : { epoch, last: now }
 }
 
-/** Removes the oldest tuples of an address until there is space for one more; returns how many. */
-export function makeRoom(draft: Draft, ip: string, maxTuples: number): number {
+/**
+ * Removes the oldest tuples of an address until there is space for one more; returns how many. A tuple that is on record
+ * needs none, even if it starts again.
+ */
+export function makeRoomFor(draft: Draft, tuple: Tuple, maxTuples: number): number {
+  if (draft.tuple(tupleText(tuple)).entry !== undefined) return 0
+  const { ip } = tuple
   let evictedCount = 0
   while (draft.tupleCount(ip) >= maxTuples && draft.takeFirstTuple(ip, LIMIT) !== undefined) {
     evictedCount += 1

@@ -30,6 +30,11 @@ export function selectEdits(edits: readonly ManualEdit[]): Selection {
       }
     }
   }
+  // A tuple that is deleted by its key may be the oldest of its address.
+  for (const { ip } of selection.tuples.values()) {
+    const wanted = selection.tuplesOf.get(ip)
+    if (wanted !== undefined) selection.tuplesOf.set(ip, wanted + 1)
+  }
   return selection
 }
 

@@ -7,7 +7,7 @@
  * attempts, not of the answers.
  */
 import { type Cause, tupleText } from './change.js'
-import { isBeforeReset, makeRoom, openedPart, promote, selectAttempts, trap } from './decide-attempts.js'
+import { isBeforeReset, makeRoomFor, openedPart, promote, selectAttempts, trap } from './decide-attempts.js'
 import { hasPoolPassed, keepPool, openFurther, openPool, type SeenPool, seePool } from './decide-pools.js'
 import type { Draft, Selection } from './draft.js'
 import type { EntryTimes } from './entry.js'
@@ -69,7 +69,7 @@ function decideFinding(draft: Draft, finding: AttemptFinding, policy: GreyPolicy
   const shared = (attempt.pools ?? []).flatMap((pool) => knownPool(draft, pool, finding))
   const [spf] = spfPools(finding).map((pool) => seePool(draft, pool, tuple, policy))
   if (spf !== undefined) {
-    if (!spf.isKnown) evictedCount += makeRoom(draft, spf.tuple.ip, policy.maxTuplesPerAddress)
+    evictedCount += makeRoomFor(draft, spf.tuple, policy.maxTuplesPerAddress)
     keepPool(draft, spf)
   }
   const waiting: TupleOutcome = { result: 'repeated', isNewHost: false, evictedCount }

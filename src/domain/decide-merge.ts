@@ -1,6 +1,6 @@
 /** Merges what another gateway knows into what is on record here; the rules are in merge.ts. */
 import { type Cause, tupleText } from './change.js'
-import { makeRoom } from './decide-attempts.js'
+import { makeRoomFor } from './decide-attempts.js'
 import { type Draft, emptySelection, type Selection } from './draft.js'
 import type { HostEntry, PoolEntry, SpamtrapEntry, Tuple, WireText } from './entry.js'
 import type { HeldHost, HeldPool, HeldSpamtrap, HeldTuple, HostMarks } from './held.js'
@@ -247,7 +247,7 @@ function mergeTuple(
   // A tuple that expired, is older than a reset, or belongs to a WHITE address is no longer needed.
   const isUseless = merged.expire <= draft.now || host?.kind === 'WHITE'
   if (isUseless || compareStamps(merged.epoch, reset) < 0) return 'unchanged'
-  if (held.entry === undefined) makeRoom(draft, tuple.ip, maxTuplesPerAddress)
+  makeRoomFor(draft, tuple, maxTuplesPerAddress)
   const after = heldTupleOf(tuple, merged, { node: draft.node, reset, passSec })
   draft.putTuple(text, tuple, after, cause)
   return 'applied'

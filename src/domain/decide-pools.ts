@@ -40,6 +40,7 @@ export function selectPools(
   policy: Pick<GreyPolicy, 'passSec' | 'isLearning'>,
 ): Selection {
   const selection = emptySelection()
+  const earlier = new Set<string>()
   for (const attempt of attempts) {
     const { clientIp, pools = [], trapKey, otherTrapKeys = [] } = attempt
     const isTrap = [trapKey, ...otherTrapKeys].some((key) => draft.spamtrap(key).entry !== undefined)
@@ -55,9 +56,12 @@ export function selectPools(
       const key = { kind: 'release', id: release.id } as const
       selectNetwork(selection, releasedNetwork(release, clientIp), poolKeyText(key))
     }
-    if (policy.isLearning === true && draft.tuple(tupleText(attempt.tuple)).entry !== undefined) {
+    if (policy.isLearning !== true) continue
+    const text = tupleText(attempt.tuple)
+    if (draft.tuple(text).entry !== undefined || earlier.has(text)) {
       selectNetwork(selection, openedNetwork(LEARN_KEY, clientIp), poolKeyText(LEARN_KEY))
     }
+    earlier.add(text)
   }
   return selection
 }
@@ -160,7 +164,7 @@ export function openFurther(
   clientIp: string,
   seen: EntryTimes,
 ): string | undefined {
-  const { lastExpire } = draft.opened(poolKeyText(key))
+  const lastExpire = draft.lastOpenedExpire(poolKeyText(key))
   const network = openedNetwork(key, clientIp)
   const { entry, reset } = draft.pool(network)
   if (lastExpire <= draft.now || (entry !== undefined && entry.expire >= lastExpire)) return undefined
@@ -201,7 +205,7 @@ function open(
   const held = draft.pool(network)
   const known = held.entry !== undefined && held.entry.expire > draft.now ? held.entry : undefined
   const pool = poolKeyText(key)
-  if (known === undefined && draft.opened(pool).count >= MOST_OPENED[key.kind]) return false
+  if (known === undefined && draft.openedCount(pool) >= MOST_OPENED[key.kind]) return false
   const fresh = { first: seen.first, pass: draft.now, expire: 0, bcount: 0, pcount: -1 }
   const { first, pass, expire: knownExpire, bcount, pcount } = known ?? fresh
   const after: PoolEntry = {

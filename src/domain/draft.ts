@@ -59,7 +59,7 @@ interface AddressTuples {
   count: number
   /** The first of them in the order in which they are to go. */
   queue: HeldTuple[]
-  /** Made since, in no order: most batches evict nothing, and a flood makes thousands at once. */
+  /** Made or started again since, in no order: most batches evict nothing, and a flood makes thousands at once. */
   fresh: HeldTuple[]
 }
 
@@ -85,7 +85,8 @@ export class Draft {
   #releaseEntries: readonly Release[] | undefined
   readonly #pools = new Map<string, Slot<HeldPool>>()
   readonly #poolKeys = new Map<string, OpenedByKey>()
-  readonly #networksWithTraps = new Set<string>()
+  /** TRAPPED addresses on record, by network. */
+  readonly #trapsIn = new Map<string, string[]>()
   readonly #byAddress = new Map<string, AddressTuples>()
   readonly #takenCounts = new Map<string, number>()
   #request = 0
@@ -165,9 +166,14 @@ export class Draft {
     if (!this.#poolKeys.has(pool)) this.#poolKeys.set(pool, { ...opened })
   }
 
-  /** Records that a TRAPPED address is on record inside a network. */
-  holdTrapIn(network: string): void {
-    this.#networksWithTraps.add(network)
+  /**
+   * Records that a TRAPPED address is on record inside a network. Those that are loaded do not suffice, because the
+   * decision may release them: one that is not loaded must be among them, if there is one.
+   */
+  holdTrapIn(network: string, ip: string): void {
+    const known = this.#trapsIn.get(network)
+    if (known === undefined) this.#trapsIn.set(network, [ip])
+    else known.push(ip)
   }
 
   holdAddressTuples(ip: string, count: number, queue: readonly HeldTuple[]): void {
@@ -179,6 +185,11 @@ export class Draft {
     if (this.#releases.has(id)) return
     this.#releases.set(id, { held, touched: undefined })
     this.#releaseEntries = undefined
+  }
+
+  /** True for an address that was loaded, or changed since. */
+  isLoaded(ip: string): boolean {
+    return this.#hosts.has(ip)
   }
 
   host(ip: string): HeldHost {
@@ -213,14 +224,27 @@ export class Draft {
     return networksAround(ip).filter((network) => this.pool(network).entry !== undefined)
   }
 
-  /** What a key has opened, as far as it was part of the selection. */
-  opened(pool: string): Readonly<OpenedByKey> {
+  /** How many networks a key has opened, as far as it was part of the selection. */
+  openedCount(pool: string): number {
+    return this.#openedBy(pool).count
+  }
+
+  /** When the last of them ends, seconds since the Epoch; 0 without any. */
+  lastOpenedExpire(pool: string): number {
+    let last = this.#openedBy(pool).lastExpire
+    for (const { held } of this.#pools.values()) {
+      if (held.entry?.pool === pool) last = Math.max(last, held.entry.expire)
+    }
+    return last
+  }
+
+  #openedBy(pool: string): OpenedByKey {
     return this.#poolKeys.get(pool) ?? { count: 0, lastExpire: 0 }
   }
 
   /** True when a network holds a TRAPPED address, on record or by this draft. */
   hasTrapIn(network: string): boolean {
-    if (this.#networksWithTraps.has(network)) return true
+    if (this.#trapsIn.get(network)?.some((ip) => !this.isLoaded(ip)) === true) return true
     const parsed = parseCidr(network)!
     for (const [ip, { held }] of this.#hosts) {
       if (held.entry?.kind === 'TRAPPED' && isInNetwork(ip, parsed)) return true
@@ -250,12 +274,8 @@ export class Draft {
       const queued = known.queue.shift()!.entry!
       const text = tupleText(queued)
       const held = this.tuple(text)
-      if (held.entry === undefined) continue
-      if (held.entry.first !== queued.first) {
-        // It started again in the meantime.
-        queueTuple(known.queue, held)
-        continue
-      }
+      // One that started again in the meantime is queued once more.
+      if (held.entry?.first !== queued.first) continue
       this.#takenCounts.set(ip, this.takenCount(ip) + 1)
       this.putTuple(text, held.entry, after?.(held) ?? NO_TUPLE, cause)
       return held
@@ -291,13 +311,13 @@ export class Draft {
     const key = { kind: 'pool', ip: network } as const
     this.#note({ key, before, after, stamp, cause, request: this.#request }, slot)
     slot.held = after
-    if (before.entry !== undefined) this.#countOpened(before.entry.pool, -1, 0)
-    if (after.entry !== undefined) this.#countOpened(after.entry.pool, 1, after.entry.expire)
+    if (before.entry !== undefined) this.#countOpened(before.entry.pool, -1)
+    if (after.entry !== undefined) this.#countOpened(after.entry.pool, 1)
   }
 
-  #countOpened(pool: string, step: 1 | -1, expire: number): void {
-    const { count, lastExpire } = this.opened(pool)
-    this.#poolKeys.set(pool, { count: count + step, lastExpire: Math.max(lastExpire, expire) })
+  #countOpened(pool: string, step: 1 | -1): void {
+    const { count, lastExpire } = this.#openedBy(pool)
+    this.#poolKeys.set(pool, { count: count + step, lastExpire })
   }
 
   putTuple(text: string, { ip, helo, from, to }: Tuple, after: HeldTuple, cause: Cause): void {
@@ -305,10 +325,8 @@ export class Draft {
     const before = slot.held
     const known = this.#byAddress.get(ip)
     if (known !== undefined) {
-      if (before.entry === undefined) {
-        known.count += 1
-        known.fresh.push(after)
-      } else if (after.entry === undefined) known.count -= 1
+      known.count += (after.entry === undefined ? 0 : 1) - (before.entry === undefined ? 0 : 1)
+      if (after.entry !== undefined && after.entry.first !== before.entry?.first) known.fresh.push(after)
     }
     const key = { kind: 'tuple', ip, helo, from, to } as const
     this.#note({ key, before, after, stamp: this.nextStamp(), cause, request: this.#request }, slot)
@@ -327,7 +345,7 @@ export class Draft {
 /** The networks that one key of pools has opened. */
 export interface OpenedByKey {
   count: number
-  /** When the last of them ends, seconds since the Epoch; 0 without any. */
+  /** When the last of those ends that are not loaded, seconds since the Epoch; 0 without any: a decision may close others. */
   lastExpire: number
 }
 
@@ -355,12 +373,8 @@ function slotOf<Held>(slots: Map<string, Slot<Held>>, name: string, nothing: Hel
 function queueTuple(queue: HeldTuple[], held: HeldTuple): void {
   const entry = held.entry!
   let at = queue.length
-  while (at > 0 && isBehind(queue[at - 1]!.entry!, entry)) at -= 1
+  while (at > 0 && compareQueued(queue[at - 1]!.entry!, entry) > 0) at -= 1
   queue.splice(at, 0, held)
-}
-
-function isBehind(one: QueuedTuple, other: QueuedTuple): boolean {
-  return compareQueued(one, other) > 0
 }
 
 type QueuedTuple = Tuple & { readonly first: number }

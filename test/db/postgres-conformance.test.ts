@@ -8,6 +8,7 @@ useServer(server)
 afterAll(() => server.remove())
 
 await import('../unit/db/allowed.test.js')
+await import('../unit/db/batches.test.js')
 await import('../unit/db/deferred-mails.test.js')
 await import('../unit/db/edits.test.js')
 await import('../unit/db/entries.test.js')

@@ -33,7 +33,7 @@ export async function loadSelection(loading: Loading): Promise<void> {
   const { statements, selection, draft, locks } = loading
   const tuples = [...selection.tuples]
   for (const [text] of tuples) for (const field of text.split('\0')) wireText(field)
-  const [, , , { counts, newCounts }] = await Promise.all([
+  const [, , , counts] = await Promise.all([
     loadPools(statements, selection, draft, locks),
     loadReleases(loading),
     loadHosts(loading),
@@ -41,7 +41,7 @@ export async function loadSelection(loading: Loading): Promise<void> {
     loadSpamtraps(loading),
     loadOldest(loading),
   ])
-  await holdCounted(loading, counts, newCounts)
+  await holdCounted(loading, counts)
 }
 
 async function loadReleases({ statements, selection, draft }: Loading): Promise<void> {
@@ -57,10 +57,11 @@ async function loadHosts({ statements, selection, draft, locks }: Loading): Prom
   for (const [n, ip] of hosts.entries()) draft.holdHost(ip, found.get(n) ?? NO_HOST)
 }
 
-/** By address: how many tuples it has, without entries if there is no limit, and how many of the selected ones are new. */
+/** By address: how many tuples it has, without entries if there is no limit, and how many of the selected ones are new and known. */
 interface AddressCounts {
   counts: Map<string, number>
   newCounts: Map<string, number>
+  knownCounts: Map<string, number>
 }
 
 async function loadTuples(
@@ -68,7 +69,8 @@ async function loadTuples(
   tuples: readonly SelectedTuple[],
 ): Promise<AddressCounts> {
   const newCounts = new Map<string, number>()
-  if (tuples.length === 0) return { counts: new Map(), newCounts }
+  const knownCounts = new Map<string, number>()
+  if (tuples.length === 0) return { counts: new Map(), newCounts, knownCounts }
   const isCounting = selection.maxTuplesPerAddress !== undefined
   const addresses = isCounting ? [...new Set(tuples.map(([, { ip }]) => ip))] : []
   const keys = tupleKeys(tuples.map(([, tuple]) => tuple))
@@ -83,10 +85,11 @@ async function loadTuples(
   }
   for (const [n, [text, { ip }]] of tuples.entries()) {
     const held = found.get(n)
-    if (held?.entry === undefined) newCounts.set(ip, (newCounts.get(ip) ?? 0) + 1)
+    const selected = held?.entry === undefined ? newCounts : knownCounts
+    selected.set(ip, (selected.get(ip) ?? 0) + 1)
     draft.holdTuple(text, held ?? NO_TUPLE)
   }
-  return { counts, newCounts }
+  return { counts, newCounts, knownCounts }
 }
 
 type SelectedTuple = readonly [string, { ip: string; helo: string; from: string; to: string }]
@@ -109,17 +112,20 @@ async function loadOldest(loading: Loading): Promise<void> {
   )
 }
 
-/** Adds to the draft the counts, and the tuples to evict so that the new ones stay within the limit. */
+/**
+ * Adds to the draft the counts, and the tuples to evict so that the new ones stay within the limit. Known ones may start
+ * again, and then others are evicted in their place.
+ */
 async function holdCounted(
   loading: Loading,
-  counts: ReadonlyMap<string, number>,
-  newCounts: ReadonlyMap<string, number>,
+  { counts, newCounts, knownCounts }: AddressCounts,
 ): Promise<void> {
   const { selection, draft } = loading
   for (const [ip, count] of counts) {
     const newCount = newCounts.get(ip) ?? 0
     const excess = count + newCount - selection.maxTuplesPerAddress!
-    const queue = newCount > 0 && excess > 0 ? await oldestOf(loading, ip, excess) : []
+    const wanted = newCount > 0 && excess > 0 ? excess + (knownCounts.get(ip) ?? 0) : 0
+    const queue = wanted > 0 ? await oldestOf(loading, ip, wanted) : []
     draft.holdAddressTuples(ip, count, queue)
   }
 }

@@ -11,9 +11,10 @@ import { names, POOL_COLUMNS } from './pg-schema.js'
 const LOAD = `SELECT n, ${names(POOL_COLUMNS)} FROM spamd.load_pools($1, $2)`
 const TRAPS = `SELECT k.n, h.ip FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k(low, high, n)
   JOIN spamd.hosts h ON h.kind = 'TRAPPED' AND h.ip >= k.low AND h.ip < k.high`
-/** What keys have opened. */
+/** What keys have opened, and when the last of it ends that is not loaded. */
 const OPENED = `SELECT (SELECT count(*) FROM spamd.pools p WHERE p.pool = k.pool AND NOT p.is_removed),
-    (SELECT coalesce(max(expire), 0) FROM spamd.pools p WHERE p.pool = k.pool AND NOT p.is_removed)
+    (SELECT coalesce(max(expire), 0) FROM spamd.pools p
+      WHERE p.pool = k.pool AND NOT p.is_removed AND p.network <> ALL ($2::text[]))
   FROM unnest($1::text[]) WITH ORDINALITY k(pool, n) ORDER BY k.n`
 
 /** Puts what a selection wants of pools into a draft. */
@@ -34,7 +35,7 @@ export async function loadPools(
     ranges.length === 0
       ? []
       : statements.rows(TRAPS, [ranges.map(({ low }) => low), ranges.map(({ high }) => high)]),
-    counted.length === 0 ? [] : statements.rows(OPENED, [counted.map(wireText)]),
+    counted.length === 0 ? [] : statements.rows(OPENED, [counted.map(wireText), networks.map(wireText)]),
   ])
   for (const row of poolRows) {
     const network = networks[(row[0] as number) - 1]!
@@ -46,7 +47,7 @@ export async function loadPools(
   const wanted = [...trapsIn]
   for (const [n, ip] of trapRows as unknown as [number, string][]) {
     const { network } = ranges[n - 1]!
-    if (isInNetwork(ip, network)) draft.holdTrapIn(wanted[parsed.indexOf(network)]!)
+    if (isInNetwork(ip, network)) draft.holdTrapIn(wanted[parsed.indexOf(network)]!, ip)
   }
   for (const [index, [count, lastExpire]] of countRows.entries()) {
     draft.holdOpened(counted[index]!, { count: count as number, lastExpire: lastExpire as number })

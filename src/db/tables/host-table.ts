@@ -88,15 +88,14 @@ export class HostTable {
     return { entry, marks: hostMarksOf(kind, [stamp, granted, node, bytes], this.#nodes) }
   }
 
-  /** True when a TRAPPED address is inside a network, which is canonical CIDR text. */
-  hasTrapIn(network: string): boolean {
+  /** The TRAPPED addresses inside a network, which is canonical CIDR text. */
+  *trapsIn(network: string): Generator<string> {
     const parsed = parseCidr(network)!
     const { ranges, isExact } = textRangesOf(parsed)
     for (const { low, high } of ranges) {
       const rows = this.#connection.prepareRaw(TRAPS).iterate(low, high) as Iterable<[string]>
-      for (const [ip] of rows) if (isExact || isInNetwork(ip, parsed)) return true
+      for (const [ip] of rows) if (isExact || isInNetwork(ip, parsed)) yield ip
     }
-    return false
   }
 
   /** The places of those addresses of a key list that have an entry. */

@@ -11,7 +11,8 @@ const IS_EMPTY = 'SELECT NOT EXISTS (SELECT 1 FROM pool_networks)'
 const PUT =
   'INSERT OR REPLACE INTO pool_networks (network, pool, first, pass, expire, bcount, pcount) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)'
 const DELETE = 'DELETE FROM pool_networks WHERE network = ?'
-const OPENED = 'SELECT count(*), coalesce(max(expire), 0) FROM pool_networks WHERE pool = CAST(? AS TEXT)'
+const OPENED = `SELECT count(*), coalesce(max(expire) FILTER (WHERE network NOT IN (SELECT value FROM json_each(?))), 0)
+  FROM pool_networks WHERE pool = CAST(? AS TEXT)`
 
 type PoolRow = [Buffer, number, number, number, number, number]
 
@@ -52,9 +53,10 @@ export class PoolTable {
     this.#connection.prepare(DELETE).run(network)
   }
 
-  /** What a key has opened: bounded by the limits of decide-pools.ts. */
-  opened(pool: string): OpenedByKey {
-    const [count, lastExpire] = this.#connection.prepareRaw(OPENED).get(wireValue(pool)) as [number, number]
+  /** What a key has opened: bounded by the limits of decide-pools.ts. `loadedJson`: a list of the networks that are loaded. */
+  opened(pool: string, loadedJson: string): OpenedByKey {
+    const row = this.#connection.prepareRaw(OPENED).get(loadedJson, wireValue(pool))
+    const [count, lastExpire] = row as [number, number]
     return { count, lastExpire }
   }
 }
