@@ -263,9 +263,10 @@ function makeFinding(scene: Scene): AttemptFinding {
 
 /** One entry that is due, or would be by another clock. */
 function makeScan({ random, entries }: Scene): ScanChanges {
-  const scan: ScanChanges = { expired: [], promoted: [], blocked: [], closedPools: [] }
+  const scan: ScanChanges = { expired: [], promoted: [], blocked: [], blockedTuples: [], closedPools: [] }
   const entry = entries.length === 0 ? undefined : pick(random, entries)
-  switch (random(4)) {
+  const tuple = entry?.kind === 'GREY' ? entry : makeTuple(random)
+  switch (random(5)) {
     case 0:
       if (entry !== undefined) scan.expired.push(keyOf(entry))
       break
@@ -275,16 +276,19 @@ function makeScan({ random, entries }: Scene): ScanChanges {
     case 2:
       scan.closedPools!.push(pick(random, NETWORKS))
       break
+    case 3:
+      scan.blockedTuples.push(tuple)
+      break
     default:
-      scan.promoted.push(entry?.kind === 'GREY' ? entry : makeTuple(random))
+      scan.promoted.push(tuple)
   }
   return scan
 }
 
 /** The parts of a scan are decided kind by kind. */
-function scanOrder({ expired, promoted, blocked }: ScanChanges): number {
-  const place = [expired, promoted, blocked].findIndex((due) => due.length > 0)
-  return place < 0 ? 3 : place
+function scanOrder({ expired, promoted, blocked, blockedTuples }: ScanChanges): number {
+  const place = [expired, promoted, blocked, blockedTuples].findIndex((due) => due.length > 0)
+  return place < 0 ? 4 : place
 }
 
 function joinScans(scans: readonly ScanChanges[]): ScanChanges {
@@ -292,6 +296,7 @@ function joinScans(scans: readonly ScanChanges[]): ScanChanges {
     expired: scans.flatMap(({ expired }) => expired),
     promoted: scans.flatMap(({ promoted }) => promoted),
     blocked: scans.flatMap(({ blocked }) => blocked),
+    blockedTuples: scans.flatMap(({ blockedTuples }) => blockedTuples),
     closedPools: scans.flatMap(({ closedPools }) => closedPools ?? []),
   }
 }
