@@ -64,10 +64,10 @@ export class SqliteStore extends SqliteReads implements Store {
 
   async upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-    { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
+    { ifMissing, now = 0, maxDecided }: { ifMissing: boolean; now?: number; maxDecided?: number },
   ): Promise<UpsertCounts> {
     const { loadEntries } = await import('./bulk-load.js')
-    return loadEntries(this.connection, this.transactions, batches, { ifMissing }, now)
+    return loadEntries(this.connection, this.transactions, batches, { ifMissing, maxDecided }, now)
   }
 
   async recordSightings(

@@ -195,12 +195,12 @@ export interface Store {
   upsert(entries: readonly Entry[], options: { ifMissing: boolean; now?: number }): Promise<UpsertCounts>
   /**
    * As `upsert` for any number of entries in one transaction and bounded memory, several times faster: the
-   * write lock is held only while they are merged, after the last batch has arrived. Beyond a few thousand
-   * entries the journal gets one row without a key.
+   * write lock is held only while they are merged, after the last batch has arrived. More than `maxDecided`,
+   * which is a few thousand unless given, are one row without a key in the journal and one in the history.
    */
   upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-    options: { ifMissing: boolean; now?: number },
+    options: { ifMissing: boolean; now?: number; maxDecided?: number },
   ): Promise<UpsertCounts>
   /** The log watcher's update (spamlogd.md section 3). */
   recordSightings(

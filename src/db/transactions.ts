@@ -93,11 +93,7 @@ export class Transactions {
     decision: (draft: Draft) => Outcome,
     options: DecideOptions<Outcome> = {},
   ): Decided<Outcome> {
-    const draft = new Draft(journal.clock, now)
-    this.load(selection, draft)
-    if (options.further !== undefined) this.load(options.further(draft), draft)
-    const outcomes = decision(draft)
-    this.#store(draft.touched)
+    const { draft, outcomes } = this.decideUntold(journal, now, selection, decision, options.further)
     if (options.isMove !== true) {
       journal.append(draft.changes)
       this.history.append(draft.changes, draft.changedSec)
@@ -105,6 +101,22 @@ export class Transactions {
     this.counts.add(draft.changes, draft.changedSec)
     options.after?.(outcomes)
     return { outcomes, changes: draft.changes }
+  }
+
+  /** The same, but for the journal, the history and the counters, which the caller tells itself. */
+  decideUntold<Outcome>(
+    journal: JournalWriter,
+    now: number,
+    selection: Selection,
+    decision: (draft: Draft) => Outcome,
+    further?: (draft: Draft) => Selection,
+  ): { draft: Draft; outcomes: Outcome } {
+    const draft = new Draft(journal.clock, now)
+    this.load(selection, draft)
+    if (further !== undefined) this.load(further(draft), draft)
+    const outcomes = decision(draft)
+    this.#store(draft.touched)
+    return { draft, outcomes }
   }
 
   /** Stores additions that are alike. */

@@ -9,6 +9,7 @@ afterAll(() => server.remove())
 
 await import('../unit/db/allowed.test.js')
 await import('../unit/db/batches.test.js')
+await import('../unit/db/bulk-import.test.js')
 await import('../unit/db/deferred-mails.test.js')
 await import('../unit/db/edits.test.js')
 await import('../unit/db/entries.test.js')

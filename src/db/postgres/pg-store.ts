@@ -96,20 +96,27 @@ export class PgStore extends PgReads implements Store {
    */
   async upsertAll(
     batches: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
-    { ifMissing, now = 0 }: { ifMissing: boolean; now?: number },
+    {
+      ifMissing,
+      now = 0,
+      maxDecided = DECIDED_ENTRIES,
+    }: { ifMissing: boolean; now?: number; maxDecided?: number },
   ): Promise<UpsertCounts> {
-    const { few, all } = await readFew(batches, DECIDED_ENTRIES)
+    const { few, all } = await readFew(batches, maxDecided)
     if (few !== undefined) return this.upsert(few, { ifMissing, now })
-    const { clock } = this.transactions
     return this.link.write(
       'upsertAll',
-      async (statements, commit) => {
-        const stamp = () => clock.next(now)
+      async (statements, commit, { skewSec }) => {
+        const at = now > 0 ? now + skewSec : 0
         const { counts, balance } = await importEntries(statements, all, {
           ifMissing,
-          stamp,
-          now,
+          stamp: () => this.transactions.clock.next(at),
+          now: at,
           history: this.history,
+          decide: (entries) =>
+            this.transactions.decideUntold(statements, at, selectEntries(entries), (draft) =>
+              decideImport(draft, entries, { ifMissing }),
+            ),
         })
         const sent = this.#settle(balance, statements)
         commit()

@@ -99,6 +99,25 @@ export class PgTransactions {
     return loadSelection({ statements, selection, draft, locks })
   }
 
+  /**
+   * A decision within a transaction of the caller, who tells the journal, the history and the counters itself.
+   */
+  async decideUntold(
+    statements: Statements,
+    now: number,
+    selection: Selection,
+    decision: (draft: Draft) => void,
+  ): Promise<void> {
+    const draft = new Draft(this.#clock, now, this.node)
+    await this.load(statements, selection, draft, { hosts: true, spamtraps: true })
+    decision(draft)
+    const sent: Promise<unknown>[] = []
+    sendEntries(draft, (sql, values) => {
+      sent.push(statements.rows(sql, values))
+    })
+    await Promise.all(sent)
+  }
+
   /** Stores what a draft changed, and commits with the last statement. */
   async #store(
     statements: Statements,

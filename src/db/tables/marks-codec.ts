@@ -12,7 +12,8 @@ export interface NodeNumbers {
   nodeOf(number: number): number
 }
 
-const TIME_BYTES = 6
+/** Bytes of a stamp that hold its time, and stand first. */
+export const STAMP_TIME_BYTES = 6
 /** In place of a time: the same stamp as the one before. No time begins with it before the year 10889. */
 const SAME = 0xff
 
@@ -51,7 +52,7 @@ class Writer {
       return
     }
     this.#last = stamp
-    this.#length = SCRATCH.writeUIntBE(stamp.time, this.#length, TIME_BYTES)
+    this.#length = SCRATCH.writeUIntBE(stamp.time, this.#length, STAMP_TIME_BYTES)
     this.#varint(this.#nodes.numberOf(stamp.node))
     this.#varint(stamp.counter)
   }
@@ -94,8 +95,8 @@ class Reader {
       this.#at += 1
       return this.#last
     }
-    const time = this.#bytes.readUIntBE(this.#at, TIME_BYTES)
-    this.#at += TIME_BYTES
+    const time = this.#bytes.readUIntBE(this.#at, STAMP_TIME_BYTES)
+    this.#at += STAMP_TIME_BYTES
     const node = this.#nodes.nodeOf(this.#varint())
     this.#last = { time, counter: this.#varint(), node }
     return this.#last

@@ -23,6 +23,12 @@ export class RemovedTable {
     return (this.#connection.prepareRaw(IS_EMPTY).get() as [number])[0] === 1
   }
 
+  /** True when there are some of the `rows` of one kind. */
+  hasAny(rows: string): boolean {
+    const select = `SELECT EXISTS (SELECT 1 FROM removed WHERE ${rows})`
+    return (this.#connection.prepareRaw(select).get() as [number])[0] === 1
+  }
+
   get(key: string): Buffer | undefined {
     if (!this.#connection.hasMarks) return undefined
     const row = this.#connection.prepareRaw(SELECT).get(wireValue(key)) as [Buffer] | undefined
@@ -52,6 +58,32 @@ export class RemovedTable {
 /** What a key of this table stands for; addresses begin with neither sign. */
 const SPAMTRAP_SIGN = '@'
 const TUPLE_SIGN = '#'
+/** What sorts behind all keys with one of the signs. */
+const AFTER_SPAMTRAPS = 'A'
+const AFTER_TUPLES = '$'
+
+/** SQL: the rows of one kind, and the key of an entry among them, from its own columns. */
+export interface RemovedKeys {
+  rows: string
+  keyOf: string
+}
+
+/** See `RemovedKeys`; `keyOf` is what `removedTupleKey` is for tuples. */
+export const REMOVED_KEYS: Readonly<Record<'host' | 'spamtrap' | 'tuple', RemovedKeys>> = {
+  host: {
+    rows: `(key < '${TUPLE_SIGN}' OR key >= '${AFTER_TUPLES}' AND key < '${SPAMTRAP_SIGN}' OR key >= '${AFTER_SPAMTRAPS}')`,
+    keyOf: 'ip',
+  },
+  spamtrap: {
+    rows: `(key >= '${SPAMTRAP_SIGN}' AND key < '${AFTER_SPAMTRAPS}')`,
+    keyOf: `'${SPAMTRAP_SIGN}' || address`,
+  },
+  tuple: {
+    rows: `(key >= '${TUPLE_SIGN}' AND key < '${AFTER_TUPLES}')`,
+    keyOf: `'${TUPLE_SIGN}' || octet_length(ip) || ',' || octet_length(helo) || ',' || octet_length("from") || ';'
+      || ip || helo || "from" || "to"`,
+  },
+}
 
 /** The key under which the deletion of a tuple is kept: lengths tell its fields apart, since a key holds no NUL. */
 export function removedTupleKey({ ip, helo, from, to }: Tuple): string {
