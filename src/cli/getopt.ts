@@ -14,7 +14,7 @@ export interface OptionSpec {
   summary: string
   /** May be given more than once (every value counts). */
   isRepeatable?: boolean
-  /** Left to `[OPTIONS]` in the usage line, with others like it. */
+  /** Shown as `[OPTIONS]` in the usage line, together with others. */
   isRare?: boolean
   /** Allowed values, for help and checks. */
   choices?: readonly string[]

@@ -1,4 +1,4 @@
-/** What every program makes of its options: their values, and what is wrong with them. */
+/** The options of every program: their values, and problems with them. */
 import { type NumberProblem, strtonum } from '../codec/strtonum.js'
 import { AppError } from '../platform/app-error.js'
 import type { ParsedOption } from './getopt.js'
@@ -7,11 +7,11 @@ interface ProblemForm {
   hint?: string | undefined
   /** Usage text to print below. */
   usage?: string
-  /** Text of the original in place of `PROGRAM: MESSAGE`; it may be empty. */
+  /** Text of the original instead of `PROGRAM: MESSAGE`; it may be empty. */
   line?: string
 }
 
-/** What is wrong with the options or operands; `formatFailure` makes the text for stderr. */
+/** A problem with the options or operands; `formatFailure` makes the text for stderr. */
 export class OptionProblem extends AppError {
   readonly usage: string
   readonly line: string | undefined
@@ -23,7 +23,7 @@ export class OptionProblem extends AppError {
   }
 }
 
-/** The options of a call, by name: for programs in which their order among each other does not matter. */
+/** The options of a call, by name: for programs in which their order does not matter. */
 export class OptionValues {
   readonly #options: readonly ParsedOption[]
 

@@ -89,7 +89,7 @@ export const SPAMD_OPTION_TABLE: OptionTable<SpamdDraft> = {
   c: (draft, value) => {
     draft.config.maxConnections = numberIn(value, [1, draft.maxFiles], (problem) => {
       const message = `-c ${value}: ${problem}`
-      // The original does not begin this one with its name.
+      // The original prints this one without its name.
       return new OptionProblem(message, { line: `${escapeControl(message)}\n`, usage: SPAMD_USAGE })
     })
   },

@@ -43,7 +43,7 @@ export interface SpamdbParts {
   }>
 }
 
-/** Exit code for wrong usage and for what went wrong, and for adding without keys. Source: spamdb.c of OpenBSD. */
+/** Exit codes for wrong usage and failures, and for adding without keys. Source: spamdb.c of OpenBSD. */
 const EXIT_FAILURE = 1
 const EXIT_NO_KEYS = 2
 /** An address without `@` after -T ends the original with errx(-1). */

@@ -20,7 +20,7 @@ export interface CaptureDamage {
   offset: number
   /** In libpcap's words if it reports this damage. */
   reason: string
-  /** With which program it is compressed, where it begins like a compressed file. */
+  /** The program that decompresses it, if it begins like a compressed file. */
   compression?: 'gzip' | 'zstd' | 'xz'
 }
 

@@ -74,9 +74,9 @@ export function checkLinkType(linkType: number, name: string): void {
   if (!isLogLinkType(linkType)) throw new LinkTypeError(linkType, name)
 }
 
-/** `ERR_CAPTURE_LINK_TYPE`: a capture of something that is no packet log. */
+/** `ERR_CAPTURE_LINK_TYPE`: the capture is not of a packet log. */
 export class LinkTypeError extends AppError {
-  /** Which type it has, and which it should have. */
+  /** Its type, and the expected one. */
   readonly types: string
 
   constructor(linkType: number, name: string) {

@@ -362,7 +362,7 @@ class Spamlogd {
     const isLinkType = error instanceof LinkTypeError
     const reason = isLinkType ? `Invalid datalink type ${error.types}` : error.message
     this.#logger.log('err', escapeControl(isLinkType ? reason : `Failed to initialize: ${reason}`))
-    // The original ends with errno's text, where the system gave one.
+    // The original ends with the text of errno, if the system set one.
     const errnoText = error instanceof CaptureOpenError ? error.errnoText : undefined
     return new AppError('ERR_CAPTURE_OPEN', `couldn't initialize pcap: ${errnoText ?? reason}`, {
       hint: error.hint,

@@ -22,7 +22,7 @@ export interface FairQueueOptions<Item> {
   maxBatch: number
   sourceOf(item: Item): ItemSource
   sizeOf(item: Item): number
-  /** What an item counts in a batch; 1 by default. The last one of a batch may exceed `maxBatch`. */
+  /** How much an item counts in a batch; 1 by default. The last one of a batch may exceed `maxBatch`. */
   weightOf?: ((item: Item) => number) | undefined
   /** Items of one batch agree in this; undefined: they need not. */
   groupOf?: ((item: Item) => number) | undefined

@@ -20,9 +20,9 @@ const GRACE_MS = 3000
 /** Messages that wait for the database; beyond them the rest is fetched by a pull. A message is short: the count bounds it. */
 const QUEUE_LIMITS = { maxCount: 5000, maxBytes: Number.POSITIVE_INFINITY }
 const MAX_BATCH_RECORDS = 1000
-/** Other gateways should know soon: a message waits only while the one before is written. */
+/** Other gateways should know soon: a message waits only while the previous one is written. */
 const PACE: WriterPace = { fullBatch: 1, companyMs: 0, companyFrom: 0 }
-/** The end tries once and waits for no lock: what is lost counts as missed after the start, and a pull brings it. */
+/** The stop tries once and waits for no lock: lost messages count as missed after the start, and a pull fetches them. */
 const CLOSE_WAIT_MS = 0
 /** A group of gateways is small; a copied key must not fill the memory with database numbers. */
 const MAX_PEERS = 64
@@ -55,7 +55,7 @@ interface Waiting {
   address: string
 }
 
-/** What a batch, all of it from one gateway, has brought. */
+/** The result of a batch, which is from one gateway. */
 interface MergedBatch {
   /** Messages whose records were merged. */
   taken: StateMessage[]
@@ -78,7 +78,7 @@ export class StateReceiver {
     this.#queue = new FairQueue({
       limits: QUEUE_LIMITS,
       maxBatch: MAX_BATCH_RECORDS,
-      // Whoever has a copied key may use many numbers, and still takes the turns of one address.
+      // A sender with a copied key may use many numbers, but gets only the turns of one address.
       sourceOf: ({ peer, address }) => ({ network: address, client: String(peer.shown.node) }),
       sizeOf: () => 0,
       weightOf: ({ message }) => Math.max(1, message.records.length),
@@ -192,7 +192,7 @@ export class StateReceiver {
     await this.#writer.drain(0)
   }
 
-  /** Stores what waits, if the database lets it. */
+  /** Stores waiting messages, if the database permits. */
   async stop(): Promise<void> {
     await this.#writer.close(CLOSE_WAIT_MS)
   }
@@ -235,7 +235,7 @@ export class StateReceiver {
     const records: MergeRecord[] = []
     const taken: StateMessage[] = []
     let aheadCount = 0
-    // What of it is not refused advances the position only together with its records.
+    // Accepted messages advance the position only together with their records.
     const reached = new JournalCoverage(peer.coverage.position, peer.coverage.newest)
     for (const { message } of batch) {
       if (message.records.some((record) => isAhead(record, nowSec))) {
