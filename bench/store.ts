@@ -15,6 +15,8 @@ import type { GreyPolicy, ManualEdit, Sighting, Store, TupleAttempt } from '../s
 import type { Entry } from '../src/domain/entry.js'
 import { makeRandom } from '../test/support/random.js'
 import { GENERATED_NOW, generateBatches, generateDatabase, makeIp } from './generate-database.js'
+import { benchMigration } from './store-migration.js'
+import { benchSize } from './store-size.js'
 
 const { values: flags } = parseArgs({
   options: { entries: { type: 'string', default: '1000000' }, only: { type: 'string', default: '' } },
@@ -154,7 +156,6 @@ const benches: Record<string, () => Promise<void>> = {
     const duration = await measure(() => store.upsertAll(batches, { ifMissing: false }))
     await store.close()
     printRate('upsertAll into an empty database', entryCount, duration)
-    print('size per entry (at most 100)', statSync(path).size / entryCount, 'bytes')
     rmSync(path)
     await generateDatabase(path, { entries: 0, seed: 1 })
     store = await openStore(path, { mode: 'write', durability: 'normal' })
@@ -163,8 +164,11 @@ const benches: Record<string, () => Promise<void>> = {
     })
     await store.close()
     printRate('upsert, batches of 10,000', entryCount, single)
-    print('size per entry after that', statSync(path).size / entryCount, 'bytes')
   },
+
+  size: () => benchSize(folder, entryCount, policy, print),
+
+  migrate: () => benchMigration(folder, entryCount, print),
 
   async attempts() {
     await onCopy('normal', async (store) => {
@@ -319,9 +323,15 @@ function makeAttempts(
   })
 }
 
+/** These make their own databases. */
+const WITHOUT_MASTER = ['size', 'migrate']
+
 try {
-  await generateDatabase(masterPath, { entries: entryCount, seed: 1 })
-  for (const [name, run] of Object.entries(benches)) if (name.includes(flags.only)) await run()
+  const chosen = Object.entries(benches).filter(([name]) => name.includes(flags.only))
+  if (chosen.some(([name]) => !WITHOUT_MASTER.includes(name))) {
+    await generateDatabase(masterPath, { entries: entryCount, seed: 1 })
+  }
+  for (const [, run] of chosen) await run()
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

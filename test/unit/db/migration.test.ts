@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../../src/db/schema.js'
+import { SCHEMA_VERSION } from '../../../src/db/schema.js'
+import { makeOldDatabase } from '../../support/old-database.js'
 import { attemptOf, listingOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
@@ -14,20 +15,8 @@ const builtStore = new URL('../../../dist/src/db/open-store.js', import.meta.url
 /** A database as the first release made it. */
 function oldDatabase(tupleCount: number): string {
   const path = join(scratch.folder(), 'spamd.sqlite')
-  const database = new Database(path)
-  database.pragma(`application_id = ${APPLICATION_ID}`)
-  database.exec(MIGRATIONS[0]!)
-  database.pragma('user_version = 1')
-  database.pragma('journal_mode = WAL')
-  database
-    .prepare(
-      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-       INSERT INTO tuples SELECT printf('10.%d.%d.%d', i / 65536, i / 256 % 256, i % 256), 'mx.example.org', '<a@b>', '<c@d>',
-         ${NOW}, ${NOW + 14_400}, ${NOW + 14_400}, 1, 0 FROM n`,
-    )
-    .run(tupleCount)
-  database.exec(`UPDATE tuple_ages SET tuple_count = ${tupleCount};
-    INSERT INTO tuple_ages VALUES (${Math.floor(NOW / 64)}, ${tupleCount});
+  const database = makeOldDatabase(path, 1, { tuples: tupleCount })
+  database.exec(`
     INSERT INTO hosts VALUES ('192.0.2.1', ${NOW}, ${NOW}, ${NOW + 9999}, 3, 4, 'büro'), ('192.0.2.2', 1, 0, 0, 1, -1, NULL);
     INSERT INTO spamtraps VALUES ('trap@example.net', 7, NULL)`)
   database.close()
@@ -53,51 +42,69 @@ test('every entry stays as it was, readers need no writer first, and old entries
     after: { entry: { comment: 'büro' } },
   })
   const known = attemptOf('10.0.0.1', {
-    tuple: { ip: '10.0.0.1', helo: 'mx.example.org', from: '<a@b>', to: '<c@d>' },
+    tuple: {
+      ip: '10.0.0.1',
+      helo: 'mail1.example.org',
+      from: '<sender1@example.org>',
+      to: '<user1@example.net>',
+    },
   })
   const { outcomes } = await store.recordAttempts([known], POLICY, NOW + 2000)
   expect(outcomes).toMatchObject([{ result: 'promoted' }])
   expect((await store.check()).problems).toEqual([])
 })
 
-test('a writer that is killed while it migrates leaves the old schema or the new one, whole', async () => {
-  const path = oldDatabase(100_000)
-  const script = `const { openStore } = await import(${JSON.stringify(builtStore)})
-    process.stdout.write('begin'); await openStore(${JSON.stringify(path)}, { mode: 'write' }); process.stdout.write('end')`
-  for (const delayMs of [0, 5, 20, 60, 120]) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const ended = once(child, 'exit')
-    await once(child.stdout, 'data')
-    await pause(delayMs)
-    child.kill('SIGKILL')
-    await ended
-    const database = new Database(path)
-    const version = database.pragma('user_version', { simple: true })
-    expect([1, SCHEMA_VERSION]).toContain(version)
-    const tables = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'journal'").pluck().get()
-    expect(tables).toBe(version === 1 ? 0 : 1)
-    database.close()
-  }
-  const store = await scratch.open(path)
-  expect(await store.check()).toMatchObject({
-    isSound: true,
-    schemaVersion: SCHEMA_VERSION,
-    counts: { GREY: 100_000 },
-  })
-})
+/** The columns of the history, by the schema. */
+function historyOf(database: Database.Database): string {
+  const columns = database.pragma('table_info(history)') as { name: string }[]
+  return columns.map(({ name }) => name).join(' ')
+}
 
-/** The table of the history in schema 2, as databases from before chunks have it. */
-const HISTORY_BEFORE = `CREATE TABLE history (seq INTEGER PRIMARY KEY, event INTEGER NOT NULL, at INTEGER NOT NULL, program TEXT,
-  rule INTEGER NOT NULL, actor TEXT, kind INTEGER NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT) STRICT`
+test.each([
+  [1, { tuples: 100_000 }],
+  [2, { tuples: 50_000, history: 50_000 }],
+] as const)(
+  'a writer that is killed while it migrates from schema %i leaves the old schema or the new one, whole',
+  async (old, content) => {
+    const path = join(scratch.folder(), 'spamd.sqlite')
+    const made = makeOldDatabase(path, old, content)
+    const columns = { [old]: historyOf(made), [SCHEMA_VERSION]: 'last first event at by_hand rows' }
+    made.close()
+    const script = `const { openStore } = await import(${JSON.stringify(builtStore)})
+    process.stdout.write('begin'); await openStore(${JSON.stringify(path)}, { mode: 'write' }); process.stdout.write('end')`
+    for (const delayMs of [0, 5, 20, 60, 120]) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const ended = once(child, 'exit')
+      await once(child.stdout, 'data')
+      await pause(delayMs)
+      child.kill('SIGKILL')
+      await ended
+      const database = new Database(path)
+      const version = database.pragma('user_version', { simple: true }) as number
+      expect([old, SCHEMA_VERSION]).toContain(version)
+      expect(historyOf(database)).toBe(columns[version])
+      const left = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'history_before'")
+      expect(left.pluck().get()).toBe(0)
+      database.close()
+    }
+    const store = await scratch.open(path)
+    expect(await store.check()).toMatchObject({
+      isSound: true,
+      problems: [],
+      schemaVersion: SCHEMA_VERSION,
+      counts: { GREY: content.tuples },
+    })
+    const history = 'history' in content ? content.history : 0
+    const rows = await store.readHistory({ after: 0, limit: 100_000 })
+    expect([rows.length, rows.at(-1)?.seq ?? 0]).toEqual([history, history])
+  },
+)
 
 test('a history with a row for each change is kept, can be taken back, and goes on', async () => {
   const path = join(scratch.folder(), 'spamd.sqlite')
-  const database = new Database(path)
-  database.pragma(`application_id = ${APPLICATION_ID}`)
-  database.exec(MIGRATIONS[0]! + MIGRATIONS[1]!)
-  database.exec(`DROP TABLE history; ${HISTORY_BEFORE}`)
+  const database = makeOldDatabase(path, 2)
   const add = database.prepare(
     'INSERT INTO history (seq, event, at, rule, actor, kind, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
@@ -113,8 +120,6 @@ test('a history with a row for each change is kept, can be taken back, and goes 
   database.exec(
     `INSERT INTO hosts (ip, first, pass, expire, bcount, pcount) VALUES ('192.0.2.1', ${NOW}, ${NOW}, ${NOW + 9999}, 1, 0)`,
   )
-  database.pragma('user_version = 2')
-  database.pragma('journal_mode = WAL')
   database.close()
 
   const store = await scratch.open(path)
