@@ -1,13 +1,21 @@
 /**
- * Keeps the number of tuples on a server within the limits: what exceeds the limit is removed from the
- * heaviest networks and domains first, as in tables/tuple-limits.ts. Each gateway knows the weights for itself; the
- * server keeps the total.
+ * Keeps the number of tuples on a server within the limits; domain/tuple-limits.ts says which go. Each gateway knows
+ * for itself what each source has; the server keeps the total, and finds the tuples in the order of `compareToGo`.
  */
 import type { Tuple } from '../../domain/entry.js'
 import { isPoolTuple } from '../../domain/pool-key.js'
 import type { GreyPolicy } from '../../domain/requests.js'
-import { MadeUpNames, poolSourceOf } from '../tables/made-up-names.js'
-import { fairWeight, rangesOf } from '../tables/tuple-sources.js'
+import {
+  type Excess,
+  excessOf,
+  oldestToGo,
+  poolSourceOf,
+  SourceSizes,
+  type Victim,
+  victimsOf,
+} from '../../domain/tuple-limits.js'
+import { MadeUpNames } from '../tables/made-up-names.js'
+import { rangesOf } from '../tables/tuple-sources.js'
 import type { PgLink, Statements } from './pg-link.js'
 import { netOf } from './pg-rows.js'
 import { IS_POOL_TUPLE } from './pg-schema.js'
@@ -47,8 +55,6 @@ const EVICT_OLDEST = `WITH oldest AS MATERIALIZED (
     RETURNING ${IS_POOL_TUPLE} AS is_pool, ${LENGTH} AS bytes)
   SELECT count(*), count(*) FILTER (WHERE is_pool), coalesce(sum(bytes), 0)::bigint FROM gone`
 
-const TUPLE_OVERHEAD = 100
-const DEFAULT_MAX_TUPLE_BYTES = 2 ** 30
 /** Other gateways add tuples too: the total is read again after this, the weights after ten minutes. */
 const TOTAL_LIFE_MS = 5000
 const WEIGHTS_LIFE_MS = 600_000
@@ -56,22 +62,8 @@ const WEIGHTS_LIFE_MS = 600_000
 const MAX_ROUNDS = 16
 /** Names of a domain to examine for each tuple that it must give up, so that retried ones are spared. */
 const NAMES_LOOKED_AT = 2
-/** Halvings of the range in which the level is looked for. */
-const LEVEL_STEPS = 48
 /** Maximum evictions per call, so that a batch does not pay for a flood from others. */
 const MAX_EVICTED = 2000
-
-interface Source {
-  count: number
-  bytes: number
-}
-
-/** Usage of networks and domains, separate for tuples of addresses and of pools: neither makes room for the other. */
-interface Sources {
-  own: Map<string, Source>
-  pools: Map<string, Source>
-}
-type Kind = keyof Sources
 
 /** Where a source has tuples, how many to look for there, and how many the whole source must give up. */
 interface SourceRange {
@@ -82,13 +74,11 @@ interface SourceRange {
   source: string
   sourceCount: number
 }
-const KINDS: readonly Kind[] = ['own', 'pools']
-
 /** The limits as one store keeps them. */
 export class PgTupleLimits {
   readonly #link: PgLink
   #total: { balance: TupleBalance; readMs: number } | undefined
-  #sources: (Sources & { readMs: number }) | undefined
+  #sources: { sizes: SourceSizes; readMs: number } | undefined
   #names = new MadeUpNames()
 
   constructor(link: PgLink) {
@@ -104,7 +94,7 @@ export class PgTupleLimits {
       for (const tuple of tuples) {
         const bytes = sign * textBytes(tuple)
         const isPool = isPoolTuple(tuple)
-        this.#add(isPool ? 'pools' : 'own', netOf(tuple.ip), sign, bytes)
+        this.#add(netOf(tuple.ip), isPool, sign, bytes)
         const balance = this.#total?.balance
         if (balance === undefined) continue
         balance[isPool ? 'pools' : 'count'] += sign
@@ -118,57 +108,33 @@ export class PgTupleLimits {
     policy: Pick<GreyPolicy, 'maxTuples' | 'maxTupleBytes'>,
     settle: (balance: TupleBalance, statements: Statements) => Promise<void>,
   ): Promise<number> {
-    const maxBytes = policy.maxTupleBytes ?? DEFAULT_MAX_TUPLE_BYTES
     const known = this.#total
     if (
       known === undefined ||
       performance.now() - known.readMs > TOTAL_LIFE_MS ||
-      isOver(known.balance, policy.maxTuples, maxBytes)
+      excessOf(known.balance, policy) !== undefined
     ) {
       await this.#readTotal()
     }
-    if (!isOver(this.#total!.balance, policy.maxTuples, maxBytes)) return 0
+    if (excessOf(this.#total!.balance, policy) === undefined) return 0
     await this.#readSources()
     return this.#link.write('evictTuples', async (statements, commit) => {
       const evicted: TupleBalance = { count: 0, pools: 0, bytes: 0 }
-      const over = (): TupleBalance => ({
-        count: this.#total!.balance.count - policy.maxTuples - evicted.count,
-        pools: this.#total!.balance.pools - policy.maxTuples - evicted.pools,
-        bytes: this.#total!.balance.bytes - maxBytes - evicted.bytes,
+      const left = (): TupleBalance => ({
+        count: this.#total!.balance.count - evicted.count,
+        pools: this.#total!.balance.pools - evicted.pools,
+        bytes: this.#total!.balance.bytes - evicted.bytes,
       })
-      // Every attempt may have a tuple of its address and one of its pool: each kind has its own limit, and only
-      // tuples of the kind above its limit are evicted.
-      const fair = fairWeight(policy.maxTuples)
-      for (let round = 0; round < MAX_ROUNDS; round += 1) {
-        const { count, pools, bytes } = over()
-        const wanted =
-          count > 0
-            ? { own: this.#choose({ count, bytes: 0 }, fair, ['own']).own }
-            : pools > 0
-              ? { pools: this.#choose({ count: pools, bytes: 0 }, fair, ['pools']).pools }
-              : bytes > 0
-                ? this.#choose({ count: 0, bytes }, fair, KINDS)
-                : {}
+      let excess = excessOf(left(), policy)
+      for (let round = 0; round < MAX_ROUNDS && excess !== undefined; round += 1) {
+        const victims = victimsOf(this.#sources!.sizes.values(), excess, policy.maxTuples)
         const before = evicted.count + evicted.pools
-        for (const kind of KINDS) {
-          const ofKind = wanted[kind]
-          if (ofKind !== undefined && ofKind.size > 0)
-            await this.#evictSources(statements, kind, ofKind, evicted)
-        }
+        await this.#evictSources(statements, victims, evicted)
         if (evicted.count + evicted.pools === before) break
+        excess = excessOf(left(), policy)
       }
-      const left = over()
-      if (left.count > 0 || left.pools > 0 || left.bytes > 0) {
-        const { count, pools, bytes } = this.#total!.balance
-        const perTuple = Math.max(1, bytes / Math.max(1, count + pools))
-        const limit = Math.min(
-          MAX_EVICTED,
-          Math.max(left.count, left.pools, Math.ceil(left.bytes / perTuple)),
-        )
-        const ofPools = left.count > 0 ? false : left.pools > 0 ? true : null
-        const [row] = await statements.rows(EVICT_OLDEST, [limit, ofPools])
-        note(evicted, row as unknown as [number, number, number])
-        this.#sources = undefined
+      if (excess !== undefined) {
+        await this.#evictOldest(statements, excess, left(), evicted)
       }
       const change = { count: -evicted.count, pools: -evicted.pools, bytes: -evicted.bytes }
       const settled = settle(change, statements)
@@ -184,32 +150,48 @@ export class PgTupleLimits {
 
   async #evictSources(
     statements: Statements,
-    kind: Kind,
-    wanted: ReadonlyMap<string, number>,
+    victims: readonly Victim[],
     evicted: TupleBalance,
   ): Promise<void> {
-    const ranges = [...wanted].flatMap(([source, count]) => [...this.#rangesOf(source, count, kind)])
-    const rows = await statements.rows(EVICT_SOURCES, [
-      ranges.map(({ net }) => net),
-      ranges.map(({ low }) => low),
-      ranges.map(({ high }) => high),
-      ranges.map(({ count }) => count),
-      kind === 'pools',
-      ranges.map(({ source }) => source),
-      ranges.map(({ sourceCount }) => sourceCount),
-    ])
-    for (const [net, count, bytes] of rows as unknown as [string, number, number][]) {
-      note(evicted, [count, kind === 'pools' ? count : 0, bytes])
-      this.#add(kind, net, -count, -bytes)
+    for (const ofPools of [false, true]) {
+      const ranges = victims
+        .filter(({ size }) => size.ofPools === ofPools)
+        .flatMap((victim) => [...this.#rangesOf(victim)])
+      if (ranges.length === 0) continue
+      const rows = await statements.rows(EVICT_SOURCES, [
+        ranges.map(({ net }) => net),
+        ranges.map(({ low }) => low),
+        ranges.map(({ high }) => high),
+        ranges.map(({ count }) => count),
+        ofPools,
+        ranges.map(({ source }) => source),
+        ranges.map(({ sourceCount }) => sourceCount),
+      ])
+      for (const [net, count, bytes] of rows as unknown as [string, number, number][]) {
+        note(evicted, [count, ofPools ? count : 0, bytes])
+        this.#add(net, ofPools, -count, -bytes)
+      }
     }
   }
 
+  async #evictOldest(
+    statements: Statements,
+    excess: Excess,
+    totals: TupleBalance,
+    evicted: TupleBalance,
+  ): Promise<void> {
+    const limit = Math.min(MAX_EVICTED, oldestToGo(excess, totals))
+    const [row] = await statements.rows(EVICT_OLDEST, [limit, excess.ofPools ?? null])
+    note(evicted, row as unknown as [number, number, number])
+    this.#sources = undefined
+  }
+
   /** Where a source that is to give up `count` tuples may have them. */
-  *#rangesOf(source: string, count: number, kind: Kind): Generator<SourceRange> {
+  *#rangesOf({ size: { source, ofPools }, count }: Victim): Generator<SourceRange> {
     const rangeOf = (net: string, most: number) =>
       rangesOf(net).map(([low, high]) => ({ net, low, high, count: most, source, sourceCount: count }))
     yield* rangeOf(source, count)
-    const nameCount = kind === 'own' ? 0 : Math.min(this.#names.countOf(source), count * NAMES_LOOKED_AT)
+    const nameCount = !ofPools ? 0 : Math.min(this.#names.countOf(source), count * NAMES_LOOKED_AT)
     // A single name may have all that are wanted; of many names, each is asked for fewer.
     const most = Math.ceil((count * NAMES_LOOKED_AT) / nameCount)
     let left = nameCount
@@ -220,64 +202,12 @@ export class PgTupleLimits {
     }
   }
 
-  /**
-   * How many tuples to take from each network: those above a level that is low enough, but not below the fair
-   * share.
-   */
-  #choose(
-    over: { count: number; bytes: number },
-    fair: number,
-    kinds: readonly Kind[],
-  ): Record<Kind, Map<string, number>> {
-    const heavy = kinds
-      .flatMap((kind) => [...this.#sources![kind]].map(([net, source]) => ({ kind, net, ...source })))
-      .map((source) => ({
-        ...source,
-        bytesEach: source.bytes / source.count,
-        each: TUPLE_OVERHEAD + source.bytes / source.count,
-      }))
-      .filter(({ count, each }) => count * each > fair)
-    const above = (level: number, { count, each }: { count: number; each: number }): number =>
-      Math.min(count, Math.max(0, Math.ceil(count - level / each)))
-    const isEnough = (level: number): boolean => {
-      let [count, bytes] = [0, 0]
-      for (const source of heavy) {
-        const taken = above(level, source)
-        count += taken
-        bytes += taken * source.bytesEach
-      }
-      return count >= over.count && bytes >= over.bytes
-    }
-    let [low, high] = [fair, heavy.reduce((most, { count, each }) => Math.max(most, count * each), fair)]
-    for (let step = 0; step < LEVEL_STEPS && high - low > 1; step += 1) {
-      const middle = (low + high) / 2
-      if (isEnough(middle)) low = middle
-      else high = middle
-    }
-    const wanted = { own: new Map<string, number>(), pools: new Map<string, number>() }
-    let [count, bytes] = [over.count, over.bytes]
-    for (const source of heavy) {
-      if (count <= 0 && bytes <= 0) break
-      const needed = Math.max(count, bytes > 0 ? Math.ceil(bytes / Math.max(1, source.bytesEach)) : 0)
-      const taken = Math.min(above(low, source), needed)
-      if (taken === 0) continue
-      wanted[source.kind].set(source.net, taken)
-      count -= taken
-      bytes -= taken * source.bytesEach
-    }
-    return wanted
-  }
-
-  #add(kind: Kind, net: string, count: number, bytes: number): void {
-    const weights = this.#sources?.[kind]
-    if (weights === undefined) return
-    const name = kind === 'pools' ? poolSourceOf(net) : net
-    if (kind === 'pools') this.#names.add(net, name, count)
-    const source = weights.get(name) ?? { count: 0, bytes: 0 }
-    source.count += count
-    source.bytes += bytes
-    if (source.count <= 0) weights.delete(name)
-    else weights.set(name, source)
+  #add(net: string, ofPools: boolean, count: number, bytes: number): void {
+    const sizes = this.#sources?.sizes
+    if (sizes === undefined) return
+    const source = ofPools ? poolSourceOf(net) : net
+    if (ofPools) this.#names.add(net, source, count)
+    sizes.add(source, ofPools, count, bytes)
   }
 
   async #readTotal(): Promise<void> {
@@ -289,10 +219,10 @@ export class PgTupleLimits {
   async #readSources(): Promise<void> {
     if (this.#sources !== undefined && performance.now() - this.#sources.readMs < WEIGHTS_LIFE_MS) return
     const rows = await this.#link.read('evictTuples', (statements) => statements.rows(WEIGHTS))
-    this.#sources = { own: new Map(), pools: new Map(), readMs: performance.now() }
+    this.#sources = { sizes: new SourceSizes(), readMs: performance.now() }
     this.#names = new MadeUpNames()
     for (const [net, isPool, count, bytes] of rows as unknown as [string, 0 | 1, number, number][]) {
-      this.#add(isPool === 1 ? 'pools' : 'own', net, count, bytes)
+      this.#add(net, isPool === 1, count, bytes)
     }
   }
 }
@@ -302,8 +232,4 @@ function note(evicted: TupleBalance, [all, pools, bytes]: readonly [number, numb
   evicted.count += all - pools
   evicted.pools += pools
   evicted.bytes += bytes
-}
-
-function isOver({ count, pools, bytes }: TupleBalance, maxTuples: number, maxBytes: number): boolean {
-  return count > maxTuples || pools > maxTuples || bytes > maxBytes
 }

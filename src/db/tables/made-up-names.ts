@@ -1,16 +1,3 @@
-import { registeredDomain } from '../../domain/registered-domain.js'
-
-const SPF_PREFIX = 'spf:'
-
-/**
- * The source to which the tuples of a pool are counted: the owner of a domain can make up any number of names below it
- * that pass SPF, so all of them are one source. `source` is the result of `sourceOf` for its key.
- */
-export function poolSourceOf(source: string): string {
-  if (!source.startsWith(SPF_PREFIX)) return source
-  return SPF_PREFIX + registeredDomain(source.slice(SPF_PREFIX.length))
-}
-
 /**
  * The names below each registered domain that have tuples. Their keys are not adjacent in the order of the texts, so
  * the tuples of a source could not be found otherwise.

@@ -1,23 +1,15 @@
 import type { Tuple } from '../../domain/entry.js'
 import { isPoolTuple } from '../../domain/pool-key.js'
-import { networkText, parseCidr } from '../../ip/cidr.js'
+import {
+  compareToGo,
+  poolSourceOf,
+  type SourceSize,
+  SourceSizes,
+  sourceOf,
+} from '../../domain/tuple-limits.js'
 import type { Connection } from '../connection.js'
-import { MadeUpNames, poolSourceOf } from './made-up-names.js'
+import { MadeUpNames } from './made-up-names.js'
 import type { StoredTuple } from './stored-tuple.js'
-
-/** What a tuple takes beside its texts, in bytes. */
-const TUPLE_OVERHEAD = 100
-/** A usual tuple with its texts. */
-const USUAL_WEIGHT = 250
-/** Tuples of usual size that every source may have: a thousandth of all, within bounds. */
-const FAIR_SHARE = 1 / 1000
-const LEAST_FAIR = 4
-const MOST_FAIR = 32
-
-/** The weight up to which a source does not count as a flood. */
-export function fairWeight(maxTuples: number): number {
-  return USUAL_WEIGHT * Math.min(MOST_FAIR, Math.max(LEAST_FAIR, maxTuples * FAIR_SHARE))
-}
 
 /** So many of the next tuples to go are looked up at once for one source: at most, and as a share of all it has. */
 const MAX_QUEUE = 4096
@@ -36,16 +28,6 @@ const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAS
 const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
   AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
 
-/** Prefix of the sources of pool tuples: those of addresses are not counted there, nor the reverse. */
-const OF_POOLS = 'pool '
-
-/** A source and the size of its tuples in bytes. */
-export interface SourceWeight {
-  /** For only one kind of tuples: those of addresses, or those of pools. */
-  source: string
-  weight: number
-}
-
 /** A tuple that may go: it stays when it changed since it was looked up. */
 type Candidate = StoredTuple & { bcount: number }
 
@@ -56,8 +38,8 @@ type Candidate = StoredTuple & { bcount: number }
  */
 export class TupleSources {
   readonly #connection: Connection
-  readonly #weights = new Map<string, number>()
-  readonly #queues = new Map<string, Candidate[]>()
+  readonly #sizes = new SourceSizes()
+  readonly #queues = { own: new Map<string, Candidate[]>(), pools: new Map<string, Candidate[]>() }
   readonly #names = new MadeUpNames()
 
   constructor(connection: Connection) {
@@ -69,7 +51,7 @@ export class TupleSources {
       const isPool = isPoolTuple({ ip: address, helo: '' })
       const [poolCount, poolBytes] = isPool ? [bareCount, bareBytes] : [0, 0]
       const key = sourceOf(address)
-      this.#add(key, (count - poolCount) * TUPLE_OVERHEAD + bytes - poolBytes)
+      this.#sizes.add(key, false, count - poolCount, bytes - poolBytes)
       if (poolCount > 0) this.#addOfPool(key, poolCount, poolBytes)
     }
   }
@@ -78,54 +60,42 @@ export class TupleSources {
   note(tuple: Tuple, textBytes: number, sign: 1 | -1): void {
     const key = sourceOf(tuple.ip)
     if (isPoolTuple(tuple)) this.#addOfPool(key, sign, sign * textBytes)
-    else this.#add(key, sign * (TUPLE_OVERHEAD + textBytes))
+    else this.#sizes.add(key, false, sign, sign * textBytes)
   }
 
-  /** Sources above their fair share, the heaviest last; `ofPools` as in `isOfPools`, undefined is both. */
-  heavy(fair: number, ofPools: boolean | undefined): SourceWeight[] {
-    const heavy: SourceWeight[] = []
-    for (const [source, weight] of this.#weights) {
-      if (weight > fair && (ofPools === undefined || isOfPools(source) === ofPools))
-        heavy.push({ source, weight })
-    }
-    return heavy.sort((one, other) => one.weight - other.weight)
-  }
-
-  weightOf(source: string): number {
-    return this.#weights.get(source) ?? 0
+  /** What each source has. */
+  sizes(): Iterable<Readonly<SourceSize>> {
+    return this.#sizes.values()
   }
 
   /**
-   * Deletes the tuple of a source that is to be removed next: the oldest that was not retried, then the
-   * oldest that was. undefined when it has none.
+   * Deletes the tuple of a source that is to be removed next, as `compareToGo` says; undefined when it has none.
    */
-  evictFrom(source: string): StoredTuple | undefined {
+  evictFrom(size: Readonly<SourceSize>): StoredTuple | undefined {
+    const queues = size.ofPools ? this.#queues.pools : this.#queues.own
     for (let refills = 0; refills < 2; ) {
-      const candidate = this.#queues.get(source)?.pop()
+      const candidate = queues.get(size.source)?.pop()
       if (candidate === undefined) {
         refills += 1
-        this.#refill(source)
+        queues.set(size.source, this.#nextOf(size))
         continue
       }
       const { ip, helo, from, to, first, bcount } = candidate
       const result = this.#connection.prepare(DELETE).run(ip, helo, from, to, first, bcount)
       if (result.changes === 1) return candidate
     }
-    this.#weights.delete(source)
+    this.#sizes.forget(size)
     return undefined
   }
 
-  #refill(source: string): void {
-    const count = Math.ceil(this.weightOf(source) / TUPLE_OVERHEAD)
+  /** The next ones to go, the first of them at the end. */
+  #nextOf({ source, ofPools, count }: Readonly<SourceSize>): Candidate[] {
     const limit = Math.min(MAX_QUEUE, Math.max(16, Math.ceil(count * QUEUE_SHARE)))
     const found: Candidate[] = []
-    const ofPools = isOfPools(source)
-    const network = ofPools ? source.slice(OF_POOLS.length) : source
-    this.#findOf(network, ofPools, limit, found)
-    if (ofPools) this.#findOfNames(network, limit, found)
-    // The next one to go is taken from the end.
-    found.sort((one, other) => Number(other.bcount > 1) - Number(one.bcount > 1) || other.first - one.first)
-    this.#queues.set(source, found.slice(-limit))
+    this.#findOf(source, ofPools, limit, found)
+    if (ofPools) this.#findOfNames(source, limit, found)
+    found.sort((one, other) => compareToGo(other, one))
+    return found.slice(-limit)
   }
 
   /** Adds the tuples of a network or a single name; returns how many of them were never retried. */
@@ -157,29 +127,9 @@ export class TupleSources {
 
   #addOfPool(key: string, count: number, textBytes: number): void {
     const source = poolSourceOf(key)
-    this.#add(OF_POOLS + source, count * TUPLE_OVERHEAD + textBytes)
+    this.#sizes.add(source, true, count, textBytes)
     this.#names.add(key, source, count)
   }
-
-  #add(source: string, weight: number): void {
-    const sum = (this.#weights.get(source) ?? 0) + weight
-    if (sum <= 0) this.#weights.delete(source)
-    else this.#weights.set(source, sum)
-  }
-}
-
-/** True for the source of tuples that count for pools. */
-function isOfPools(source: string): boolean {
-  return source.startsWith(OF_POOLS)
-}
-
-/** The /24 or /64 of an address or network; what is neither stands for itself. */
-export function sourceOf(ip: string): string {
-  const lastDot = ip.lastIndexOf('.')
-  if (lastDot > 0 && !ip.includes(':')) return ip.slice(0, lastDot + 1)
-  const address = ip.split('/', 1)[0]!
-  if (!address.includes(':') || parseCidr(`${address}/64`) === undefined) return ip
-  return networkText(address, 64)
 }
 
 /** Where the addresses of a source are in the order of the texts; others may be among them. */
