@@ -1,6 +1,7 @@
 /** Floods against the limits of tuples: who takes most loses first, and who waits keeps what he has. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Store, TupleAttempt } from '../../../src/db/store.js'
+import { TupleTable } from '../../../src/db/tables/tuple-table.js'
 import { attemptOf, NOW, POLICY, Scratch } from '../../support/scratch-database.js'
 
 const scratch = new Scratch()
@@ -114,6 +115,22 @@ test('long texts of many, of whom nobody stands out, cost no more tuples than ar
   expect(GREY).toBeLessThan(245)
   expect(await missingOf(store, long.slice(-1))).toBe(0)
   expect((await store.check()).problems).toEqual([])
+})
+
+test('the oldest of a batch of long texts, of whom nobody stands out, are searched for once', async () => {
+  const store = await scratch.store({ durability: 'normal' })
+  const longFrom = (net: number, count: number) =>
+    Array.from({ length: count }, (_, n) => {
+      const attempt = attemptOf(`${net}.${n >> 8}.${n & 255}.1`)
+      return { ...attempt, tuple: { ...attempt.tuple, helo: `${n}${'h'.repeat(800)}` } }
+    })
+  const bytes = { ...policy, maxTupleBytes: 330_000 }
+  await store.recordAttempts(longFrom(10, 400), bytes, NOW)
+  const searches = vi.spyOn(TupleTable.prototype, 'oldInStretch')
+  const { outcomes } = await store.recordAttempts(longFrom(11, 100), bytes, NOW + 1)
+  expect(outcomes.reduce((sum, { evictedCount }) => sum + evictedCount, 0)).toBeGreaterThan(90)
+  expect(searches.mock.calls.length).toBeLessThan(5)
+  searches.mockRestore()
 })
 
 // A server takes them by the index of their ends.
