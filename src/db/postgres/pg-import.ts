@@ -110,13 +110,13 @@ async function stageAll(
   for await (const batch of batches) {
     for (let start = 0; start < batch.length; start += CHUNK) {
       const chunk = batch.slice(start, start + CHUNK)
-      const rows = stagedRows(chunk, total)
+      const columns = stagedColumns(chunk, total)
       total += chunk.length
+      for (const [name] of TABLES) counts[name] += columns[name][0]!.length
       // One chunk is on its way while the next is read.
       await staging
-      for (const [name] of TABLES) counts[name] += rows[name].length
-      const filled = TABLES.filter(([name]) => rows[name].length > 0)
-      staging = Promise.all(filled.map(([name, { stage }]) => statements.rows(stage, transposed(rows[name]))))
+      const filled = TABLES.filter(([name]) => columns[name][0]!.length > 0)
+      staging = Promise.all(filled.map(([name, { stage }]) => statements.rows(stage, columns[name])))
       staging.catch(() => {})
     }
   }
@@ -124,17 +124,25 @@ async function stageAll(
   return counts
 }
 
-function stagedRows(entries: readonly Entry[], startNumber: number): Record<TableName, unknown[][]> {
-  const rows: Record<TableName, unknown[][]> = { hosts: [], spamtraps: [], tuples: [] }
+function stagedColumns(entries: readonly Entry[], startNumber: number): Record<TableName, unknown[][]> {
+  const [hosts, spamtraps, tuples] = TABLES.map(([, { columnCount }]) =>
+    Array.from({ length: columnCount }, (): unknown[] => []),
+  ) as [unknown[][], unknown[][], unknown[][]]
   for (const [index, entry] of entries.entries()) {
-    // They are created by daemons and never imported.
-    if (entry.kind === 'POOL') continue
-    const name = entry.kind === 'SPAMTRAP' ? 'spamtraps' : entry.kind === 'GREY' ? 'tuples' : 'hosts'
-    rows[name].push([startNumber + index, ...STAGED_SQL[name].cellsOf(entry)])
+    const n = startNumber + index
+    switch (entry.kind) {
+      case 'GREY':
+        STAGED_SQL.tuples.append(tuples, n, entry)
+        break
+      case 'SPAMTRAP':
+        STAGED_SQL.spamtraps.append(spamtraps, n, entry)
+        break
+      // They are created by daemons and never imported.
+      case 'POOL':
+        break
+      default:
+        STAGED_SQL.hosts.append(hosts, n, entry)
+    }
   }
-  return rows
-}
-
-function transposed(rows: readonly unknown[][]): unknown[][] {
-  return rows[0]!.map((_, index) => rows.map((row) => row[index]))
+  return { hosts, spamtraps, tuples }
 }

@@ -4,7 +4,7 @@
  * repeat it, if it has a comment to keep, and if what is on record has stamps that the import would have to keep
  * or be later than.
  */
-import type { Entry, HostEntry } from '../../domain/entry.js'
+import type { Entry, GreyEntry, HostEntry } from '../../domain/entry.js'
 import { commentValue } from '../tables/wire-value.js'
 import type { Row } from './pg-link.js'
 import { digestOf, netOf, wireText } from './pg-rows.js'
@@ -14,9 +14,10 @@ import { IS_POOL_TUPLE } from './pg-schema.js'
 export interface StagedSql {
   /** Its columns behind `n`, the number of the entry, with their types. */
   columns: string
-  /** Takes `n` and the columns as arrays. */
+  /** Takes `n` and the columns as arrays, to which `append` adds an entry. */
   stage: string
-  cellsOf: (entry: Entry) => unknown[]
+  columnCount: number
+  append: (columns: readonly unknown[][], n: number, entry: Entry) => void
   /** How many keys are new, for tuples also those of pools and their bytes. */
   countNew: string
   /** Stores the first entry of each key where nothing has to be decided; the number of rows written. */
@@ -51,9 +52,15 @@ const HOSTS: StagedSql = {
   columns: HOST_COLUMNS,
   stage: `INSERT INTO staged_hosts SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[],
     $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[])`,
-  cellsOf: (entry) => {
-    const { ip, kind, first, pass, expire, bcount, pcount, comment } = entry as HostEntry
-    return [netOf(ip), wireText(ip), kind, first, pass, expire, bcount, pcount, commentValue(comment)]
+  columnCount: 10,
+  append: (columns, n, entry) => {
+    const { ip, kind, comment } = entry as HostEntry
+    columns[0]!.push(n)
+    columns[1]!.push(netOf(ip))
+    columns[2]!.push(wireText(ip))
+    columns[3]!.push(kind)
+    appendTimes(columns, 4, entry as HostEntry)
+    columns[9]!.push(commentValue(comment))
   },
   countNew: `SELECT count(*) FROM (${FIRST_HOSTS}) s
     WHERE NOT EXISTS (SELECT 1 FROM spamd.hosts h WHERE h.net = s.net AND h.ip = s.ip AND h.kind <> '-')`,
@@ -95,9 +102,13 @@ const SPAMTRAPS: StagedSql = {
   columns: 'address bytea, first bigint, comment text',
   stage: `INSERT INTO staged_spamtraps SELECT n, convert_to(address, 'LATIN1'), first, comment
     FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) k(n, address, first, comment)`,
-  cellsOf: (entry) => {
+  columnCount: 4,
+  append: (columns, n, entry) => {
     const { address, first, comment } = entry as Extract<Entry, { kind: 'SPAMTRAP' }>
-    return [wireText(address), first, commentValue(comment)]
+    columns[0]!.push(n)
+    columns[1]!.push(wireText(address))
+    columns[2]!.push(first)
+    columns[3]!.push(commentValue(comment))
   },
   countNew: `SELECT count(*) FROM (${FIRST_SPAMTRAPS}) s
     WHERE NOT EXISTS (SELECT 1 FROM spamd.spamtraps t WHERE t.address = s.address AND NOT t.is_removed)`,
@@ -125,11 +136,17 @@ const TUPLES: StagedSql = {
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
       $10::bigint[], $11::bigint[], $12::bigint[])
       k(n, net, ip, digest, helo, sender, recipient, first, pass, expire, bcount, pcount)`,
-  cellsOf: (entry) => {
-    const tuple = entry as Extract<Entry, { kind: 'GREY' }>
-    const { ip, helo, from, to, first, pass, expire, bcount, pcount } = tuple
-    const texts = [wireText(helo), wireText(from), wireText(to)]
-    return [netOf(ip), wireText(ip), digestOf(tuple), ...texts, first, pass, expire, bcount, pcount]
+  columnCount: 12,
+  append: (columns, n, entry) => {
+    const tuple = entry as GreyEntry
+    columns[0]!.push(n)
+    columns[1]!.push(netOf(tuple.ip))
+    columns[2]!.push(wireText(tuple.ip))
+    columns[3]!.push(digestOf(tuple))
+    columns[4]!.push(wireText(tuple.helo))
+    columns[5]!.push(wireText(tuple.from))
+    columns[6]!.push(wireText(tuple.to))
+    appendTimes(columns, 7, tuple)
   },
   countNew: `SELECT count(*) FILTER (WHERE NOT ${IS_POOL_TUPLE}), count(*) FILTER (WHERE ${IS_POOL_TUPLE}), coalesce(sum(octet_length(helo) + octet_length(sender) + octet_length(recipient)), 0)::bigint
     FROM (${FIRST_TUPLES}) s WHERE NOT EXISTS (
@@ -155,6 +172,14 @@ const TUPLES: StagedSql = {
     ]
     return { kind: 'GREY', ip, helo, from, to, first, pass, expire, bcount, pcount }
   },
+}
+
+function appendTimes(columns: readonly unknown[][], at: number, entry: HostEntry | GreyEntry): void {
+  columns[at]!.push(entry.first)
+  columns[at + 1]!.push(entry.pass)
+  columns[at + 2]!.push(entry.expire)
+  columns[at + 3]!.push(entry.bcount)
+  columns[at + 4]!.push(entry.pcount)
 }
 
 type Times = [first: number, pass: number, expire: number, bcount: number, pcount: number]
