@@ -1,31 +1,22 @@
 import tseslint from 'typescript-eslint'
 
-/** What is allowed in spite of a ceiling, and why. */
-const MORE_PARAMETERS = {
-  'src/app/database/edit-entries.ts': 'one request in the words of spamdb, from two callers',
-  'src/daemon/smtp/smtp-connection.ts':
-    'one object a client: a bag of parts for each would be memory for nothing',
-  'src/domain/decide-pools.ts': 'one pool with its key, times and cause',
-  'src/db/journal-rows.ts': 'one row, a column each',
-  'src/db/listing/key-ranges.ts': 'a recursion over its own state',
-  'src/db/postgres/pg-listing.ts': 'a page, a bound each',
-  'src/db/postgres/pg-writes.ts': 'one statement, an array a column',
-  'src/ip/ipv6-range-set.ts': 'called for each of millions of ranges: no object for each',
-  'src/ip/radix-sort.ts': 'called for each of millions of ranges: no object for each',
-}
-
-/** Selectors for parameters of exported functions that are boolean, by their type or by their default. */
-const EXPORTED_BOOLEANS = [
-  'FunctionDeclaration',
-  'VariableDeclaration > VariableDeclarator > ArrowFunctionExpression',
+/** Functions that others call: exported ones, and methods of classes and interfaces that are not private. */
+const CALLED_FUNCTIONS = [
+  ':matches(ExportNamedDeclaration, ExportDefaultDeclaration) > FunctionDeclaration',
+  'ExportNamedDeclaration > VariableDeclaration > VariableDeclarator > :matches(ArrowFunctionExpression, FunctionExpression)',
+  "MethodDefinition[key.type!='PrivateIdentifier'][kind!='set'] > FunctionExpression",
+  "PropertyDefinition[key.type!='PrivateIdentifier'] > ArrowFunctionExpression",
+  'TSMethodSignature',
+  'TSAbstractMethodDefinition > TSEmptyBodyFunctionExpression',
 ]
-  .map((kind) => `:matches(ExportNamedDeclaration, ExportDefaultDeclaration) > ${kind}`)
-  .flatMap((kind) => [`${kind} > Identifier.params`, `${kind} > AssignmentPattern.params > Identifier.left`])
-  .flatMap((name) => [`${name} > TSTypeAnnotation`, `${name} > TSTypeAnnotation > TSUnionType`])
-  .map((type) => `${type} > TSBooleanKeyword`)
-  .concat(
-    'ExportNamedDeclaration > FunctionDeclaration > AssignmentPattern.params > Literal.right[raw=/^(true|false)$/]',
-  )
+
+/** Selectors for their parameters that are boolean, by type or by default. */
+const BOOLEAN_PARAMETERS = CALLED_FUNCTIONS.flatMap((called) => [
+  ...[`${called} > Identifier.params`, `${called} > AssignmentPattern.params > Identifier.left`]
+    .flatMap((name) => [`${name} > TSTypeAnnotation`, `${name} > TSTypeAnnotation > TSUnionType`])
+    .map((type) => `${type} > TSBooleanKeyword`),
+  `${called} > AssignmentPattern.params > Literal.right[raw=/^(true|false)$/]`,
+])
 
 /** Selectors for branches on what an error or a program says, instead of on a code or a field. */
 const SAID = '/^(message|reason|hint|said|stderr|stderrTail)$/'
@@ -92,12 +83,11 @@ export default tseslint.config(
           message:
             'Branch on a code, an errno or a field. For a program or library that gives a text only, say so here, beside the call.',
         })),
-        ...EXPORTED_BOOLEANS.map((selector) => ({
+        ...BOOLEAN_PARAMETERS.map((selector) => ({
           selector,
           message: 'Take a named option or a union of literals: a bare true says nothing where it is passed.',
         })),
       ],
     },
   },
-  { files: Object.keys(MORE_PARAMETERS), rules: { 'max-params': 'off' } },
 )

@@ -15,7 +15,7 @@ import { WhiteFile } from './grey/white-file.js'
 import { WhiteTable } from './grey/white-table.js'
 import { poolKindsOf } from './grey-policy.js'
 import type { BlockLists } from './lists/block-lists.js'
-import type { SyncAnnouncer } from './seams.js'
+import type { PoolState, SyncAnnouncer } from './seams.js'
 import type { StoreKeeper } from './store/store-keeper.js'
 
 /** The parts of greylisting in one spamd. */
@@ -56,7 +56,7 @@ export function openGreyParts(options: GreyPartsOptions): GreyParts {
     config.whiteFile === undefined ? undefined : new WhiteFile({ path: config.whiteFile, logger })
   const whiteTable = new WhiteTable({ firewall, clock, logger, file: whiteFile })
   const pools = new PoolNetworks({ firewall, clock, logger, file: whiteFile })
-  const notePool = (network: string, isOpen: boolean): void => pools.note(network, isOpen)
+  const notePool = (network: string, state: PoolState): void => pools.note(network, state)
   const refillTable = (): void => {
     const text = 'table spamd-white was emptied or changed by another program; filling it again'
     logger.log('notice', text, { event: 'table-lost' })

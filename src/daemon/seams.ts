@@ -6,6 +6,9 @@ import type { HostEntry, Tuple, WireText } from '../domain/entry.js'
 import type { TupleAttempt } from '../domain/requests.js'
 import type { Network } from '../ip/cidr.js'
 
+/** What becomes of a network of clients that may pass together. */
+export type PoolState = 'open' | 'closed'
+
 /** A block list that holds a client. */
 export interface BlockListMatch {
   listName: string

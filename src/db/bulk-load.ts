@@ -71,7 +71,7 @@ export async function loadEntries(
         decideImport(draft, waiting, { ifMissing }),
       ).outcomes
     }
-    return staging.merge(ifMissing, now)
+    return staging.merge({ ifMissing }, now)
   } finally {
     staging?.close()
   }
@@ -115,7 +115,7 @@ class Staging {
   }
 
   /** Stores everything in one transaction. */
-  merge(ifMissing: boolean, now: number): UpsertCounts {
+  merge({ ifMissing }: { ifMissing: boolean }, now: number): UpsertCounts {
     const { database } = this.#connection
     const usualCache = database.pragma('cache_size', { simple: true }) as number
     database.pragma(`cache_size = -${MERGE_CACHE_KIB}`)

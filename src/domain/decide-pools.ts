@@ -193,6 +193,7 @@ export function openForRelease(
   return open(draft, network, { kind: 'release', id }, times.seen, times.expire, cause) ? network : undefined
 }
 
+// eslint-disable-next-line max-params -- one pool with its key, times and cause
 function open(
   draft: Draft,
   network: string,

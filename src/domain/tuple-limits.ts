@@ -65,7 +65,7 @@ export class SourceSizes {
   readonly #sizes = new Map<string, SourceSize>()
 
   /** Records that tuples were added or, if `count` is negative, removed. */
-  add(source: string, ofPools: boolean, count: number, bytes: number): void {
+  add({ source, ofPools, count, bytes }: Readonly<SourceSize>): void {
     const key = keyOf(source, ofPools)
     const size = this.#sizes.get(key)
     if (size === undefined) {

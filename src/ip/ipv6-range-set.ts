@@ -108,6 +108,7 @@ function mergeAscending(prefixes: PrefixArrays, count: number): Ipv6RangeSet {
  * Joins a range, whose first address is not below that of the last entry, to the end of a set; returns the
  * new length. The range may already be stored after that end.
  */
+// eslint-disable-next-line max-params -- called for each of millions of ranges: no object for each
 function appendRange(
   firsts: Uint32Array,
   lasts: Uint32Array,

@@ -108,6 +108,7 @@ function scatterKeys(
   }
 }
 
+// eslint-disable-next-line max-params -- arrays for millions of values, from one caller
 function scatterPairs(
   fromKeys: Uint32Array,
   fromValues: Uint32Array,

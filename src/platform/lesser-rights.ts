@@ -118,7 +118,7 @@ export class TaskRights {
   #back: (() => void) | undefined
 
   /** Throws `AppError` `ERR_UNSAFE_FOLDER`, its message the reason alone. */
-  constructor(user: LesserUser | undefined, isForGood = false) {
+  constructor(user: LesserUser | undefined, { isForGood = false }: { isForGood?: boolean } = {}) {
     this.user = user
     if (user === undefined) return
     try {

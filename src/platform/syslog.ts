@@ -35,7 +35,7 @@ export function openLog(options: LogOptions, environment: NodeJS.ProcessEnv = pr
   const limit = LOG_LEVELS.indexOf(options.threshold ?? 'debug')
   const isJournal = environment.JOURNAL_STREAM !== undefined
   const sink = options.toStderr
-    ? new StreamSink(losesUnwritable(process.stderr), isJournal)
+    ? new StreamSink(losesUnwritable(process.stderr), { hasLevelPrefix: isJournal })
     : new SyslogSink(options.program)
   return {
     log(level, message, fields) {
@@ -69,7 +69,7 @@ class StreamSink implements Sink {
   readonly #stream: Writable
   readonly #hasLevelPrefix: boolean
 
-  constructor(stream: Writable, hasLevelPrefix: boolean) {
+  constructor(stream: Writable, { hasLevelPrefix }: { hasLevelPrefix: boolean }) {
     this.#stream = stream
     this.#hasLevelPrefix = hasLevelPrefix
   }

@@ -67,7 +67,7 @@ function newSession(clientClass: ClientClass): SmtpSession {
       ip: '192.0.2.1',
       lists: clientClass === 'BLACK' ? [{ listName: 'bl', message: MESSAGE }] : [],
     },
-    true,
+    { offersTls: true },
   )
 }
 

@@ -95,7 +95,7 @@ async function takeRights(path: string, isForGood: boolean): Promise<TaskRights>
     if (user === undefined) return new TaskRights(undefined)
     loadDriver()
     if (!mayReadPrograms(user)) await (await import('./load-parts.js')).loadParts()
-    return new TaskRights(user, isForGood)
+    return new TaskRights(user, { isForGood })
   } catch (error) {
     throw unsafeAsOpenError(error)
   }

@@ -145,7 +145,7 @@ class Run {
     // A name in `all` without a usable record may be the new or misspelt name of a list that seems to have
     // been removed.
     const keepsVanished = configuration.lists.some(({ colour }) => colour === 'unknown')
-    const isTableAsGiven = await this.#table.isAsGiven(combined, keepsVanished)
+    const isTableAsGiven = await this.#table.isAsGiven(combined, { keepsVanished })
     const effective = isTableAsGiven ? [] : await this.#effectiveSets(combined)
     const isComplete = !keepsVanished && (isTableAsGiven || effective.length === combined.length)
     if (keepsVanished) effective.push(...(await this.#vanishedSets(combined)))
@@ -177,7 +177,7 @@ class Run {
     }
     const union = unionOf(effective.map(({ set }) => set))
     const hasLists = combined.length + cleared.length + toClear.length > 0
-    const table = isTableAsGiven ? this.#table.asGiven() : await this.#table.load(union, hasLists)
+    const table = isTableAsGiven ? this.#table.asGiven() : await this.#table.load(union, { hasLists })
     if (output !== undefined) {
       await this.#attempt(() => writeListOutput(output.target, output.format, union, effective))
     }

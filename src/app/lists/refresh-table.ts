@@ -42,7 +42,10 @@ export class RefreshTable {
   }
 
   /** True when every list is unchanged and the table contains what was loaded for them. */
-  async isAsGiven(combined: readonly CombinedList[], keepsVanished: boolean): Promise<boolean> {
+  async isAsGiven(
+    combined: readonly CombinedList[],
+    { keepsVanished }: { keepsVanished: boolean },
+  ): Promise<boolean> {
     const { firewall, isDryRun, hasOutput } = this.#parts
     if (isDryRun || hasOutput || combined.length === 0) return false
     if (combined.some((list) => list.unchangedLine === undefined)) return false
@@ -68,7 +71,7 @@ export class RefreshTable {
   }
 
   /** Loads the union of all lists; a configuration without any black list leaves the table alone. */
-  async load(union: IpRangeSet, hasLists: boolean): Promise<TableReport | undefined> {
+  async load(union: IpRangeSet, { hasLists }: { hasLists: boolean }): Promise<TableReport | undefined> {
     const { firewall, isDryRun, wantsChanges } = this.#parts
     if (firewall === undefined) return undefined
     const { readBlockedTable, replaceBlockedTable } = await import('./refresh-firewall.js')

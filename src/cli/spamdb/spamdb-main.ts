@@ -93,7 +93,7 @@ export async function runSpamdb(argv: readonly string[], parts: SpamdbParts): Pr
 async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
   const dbPath = resolveDbPath(call.dbPath, parts.environment)
   const now = parts.clock.nowSec()
-  const reporter = new FailureReporter(parts, call.hasLiteralKeys)
+  const reporter = new FailureReporter(parts, call)
   const refusal = findRefusal(call, now)
   if (refusal !== undefined && isWritableEmptyFile(dbPath)) return refuse(refusal, parts)
   const edit: DatabaseUse = async (store, asCaller) => {
@@ -104,7 +104,7 @@ async function runEdit(call: EditCall, parts: SpamdbParts): Promise<number> {
         : // The synchronisation key may belong to root.
           await asCaller(() => openAnnouncer(call.syncTargets, parts))
     try {
-      const input = new UsefulInput(readKeys(call.keys, parts), call.keys.includes('-'))
+      const input = new UsefulInput(readKeys(call.keys, parts), { isFromInput: call.keys.includes('-') })
       const onFailure = (failure: KeyFailure): void => {
         reporter.report(failure)
         input.noteFailure(failure)
@@ -257,7 +257,7 @@ async function runShow(call: ShowCall, parts: SpamdbParts): Promise<number> {
     if (text !== '') parts.writeOut(Buffer.from(text, 'latin1'))
   }
   const show: DatabaseUse = async (store) => {
-    const reporter = new FailureReporter(parts, call.hasLiteralKeys)
+    const reporter = new FailureReporter(parts, call)
     write(rendering?.start())
     // An entry that cannot be read is reported and counts as missing, and the next key is tried.
     const lookUp = async (key: EntryKey): Promise<Entry | undefined> => {
@@ -347,7 +347,7 @@ class FailureReporter {
   readonly #hasLiteralKeys: boolean
   readonly #shownHints = new Set<string>()
 
-  constructor(parts: SpamdbParts, hasLiteralKeys: boolean) {
+  constructor(parts: SpamdbParts, { hasLiteralKeys }: { hasLiteralKeys: boolean }) {
     this.#parts = parts
     this.#hasLiteralKeys = hasLiteralKeys
   }

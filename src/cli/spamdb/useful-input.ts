@@ -14,7 +14,7 @@ export class UsefulInput {
   #keyCount = 0
   #unreadableCount = 0
 
-  constructor(batches: AsyncIterable<WireText[]>, isFromInput: boolean) {
+  constructor(batches: AsyncIterable<WireText[]>, { isFromInput }: { isFromInput: boolean }) {
     this.#batches = batches
     this.#isFromInput = isFromInput
   }

@@ -26,7 +26,7 @@ export class Ipv6ItemReader {
   readonly #separator = new SeparatorRun()
   readonly #prefix = new PrefixNumber()
   readonly #first = new Uint32Array(WORDS_PER_ADDRESS)
-  #hadQuad = false
+  #end: 'hex' | 'quad' = 'hex'
 
   constructor(sink: ItemSink) {
     this.#sink = sink
@@ -37,7 +37,7 @@ export class Ipv6ItemReader {
     const at = this.#scanner.scanIpv6(bytes, start, end)
     if (at < 0) return 'unknown'
     this.#first.set(this.#scanner.ipv6)
-    this.#hadQuad = this.#scanner.hadQuad
+    this.#end = this.#scanner.hadQuad ? 'quad' : 'hex'
     if (at < end && bytes[at] === SLASH) return this.#readSlash(bytes, at, end)
     this.#separator.read(bytes, at, end)
     if (this.#separator.hasDash) return this.#readDash(bytes, at, end)
@@ -116,11 +116,11 @@ export class Ipv6ItemReader {
     if (number !== undefined && number >= 16 && number < 128 && !hasHostBits(this.#first, 0, number)) {
       this.#sink.remark = 'prefix-apart'
     }
-    return this.#sink.addIpv6Network(this.#first, 128, this.#hadQuad)
+    return this.#sink.addIpv6Network(this.#first, 128, this.#end)
   }
 
   #addNetwork(prefixLength: number, bytes: Uint8Array, at: number, end: number): ItemOutcome {
-    const outcome = this.#sink.addIpv6Network(this.#first, prefixLength, this.#hadQuad)
+    const outcome = this.#sink.addIpv6Network(this.#first, prefixLength, this.#end)
     if (outcome === 'accepted') this.#sink.remark ??= remarkBehind(this.#other, bytes, at, end)
     return outcome
   }

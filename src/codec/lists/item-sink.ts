@@ -68,11 +68,11 @@ export class ItemSink {
     return this.addIpv4Range((address & ~hostMask) >>> 0, (address | hostMask) >>> 0)
   }
 
-  /** Host bits are cleared. `hadQuad`: the text contains a dotted quad; then the prefix length must reach into it. */
-  addIpv6Network(words: Uint32Array, prefixLength: number, hadQuad: boolean): ItemOutcome {
+  /** Host bits are cleared. The prefix length must reach into a dotted quad at the end of the text. */
+  addIpv6Network(words: Uint32Array, prefixLength: number, end: 'hex' | 'quad'): ItemOutcome {
     if (prefixLength > 128) return 'unknown'
     if (prefixLength === 0 || isMappedSpace(words, prefixLength)) return 'zero-prefix'
-    if (hadQuad && prefixLength < 96) return 'unknown'
+    if (end === 'quad' && prefixLength < 96) return 'unknown'
     this.hadHostBits = hasHostBits(words, 0, prefixLength)
     this.collector.addIpv6Prefix(words, 0, prefixLength)
     if (prefixLength < WIDE_IPV6_BITS || isWideMapped(words, prefixLength)) {
@@ -84,7 +84,7 @@ export class ItemSink {
   addIpv6Range(first: Uint32Array, last: Uint32Array): ItemOutcome {
     const order = compareWords(first, 0, last, 0)
     if (order > 0) return 'reversed'
-    if (order === 0) return this.addIpv6Network(first, 128, false)
+    if (order === 0) return this.addIpv6Network(first, 128, 'hex')
     if (isWholeFamily(first, last)) return 'zero-prefix'
     this.collector.addIpv6Range(first, last)
     const isMapped = isMappedSpace(first, 96)

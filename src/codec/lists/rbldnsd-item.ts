@@ -133,11 +133,11 @@ export class RbldnsdItemReader {
     if (at < end && bytes[at] === SLASH) {
       const prefixLength = readNumber(bytes, at + 1, end)
       if (prefixLength < 0 || hasHostBits(words, 0, Math.min(prefixLength, 128))) return 'unknown'
-      return this.#facts.addIpv6Network(words, prefixLength, false)
+      return this.#facts.addIpv6Network(words, prefixLength, 'hex')
     }
     // A single group would be a /16: rbldnsd treats that as a mistake.
     if (bits === 16 || !endsItem(bytes, at, end)) return 'unknown'
-    return this.#facts.addIpv6Network(words, bits, false)
+    return this.#facts.addIpv6Network(words, bits, 'hex')
   }
 
   /** Number of bits in the groups that the last `#readGroups` found. */

@@ -49,7 +49,7 @@ export function resolveRecord(
   index: RecordIndex,
   fields: 'quoted' | 'unquoted' = 'quoted',
 ): ResolvedFields {
-  const resolver = new IncludeResolver(index, fields === 'unquoted')
+  const resolver = new IncludeResolver(index, fields)
   const failure = resolver.append(record, [record])
   return failure ?? { ok: true, fields: resolver.fields }
 }
@@ -62,9 +62,9 @@ class IncludeResolver {
   readonly #isUnquoted: boolean
   #visitedFields = 0
 
-  constructor(index: RecordIndex, isUnquoted: boolean) {
+  constructor(index: RecordIndex, fields: 'quoted' | 'unquoted') {
     this.#index = index
-    this.#isUnquoted = isUnquoted
+    this.#isUnquoted = fields === 'unquoted'
   }
 
   append(record: CapabilityRecord, path: readonly CapabilityRecord[]): IncludeFailure | undefined {

@@ -98,11 +98,11 @@ class Walk {
     for (const directive of record.directives) {
       const isPass = directive.outcome === 'pass'
       if (directive.kind === 'all') {
-        gathered.add(ALL, isPass)
+        gathered.add(ALL, directive.outcome)
         return hasClientTerms
       }
       if (directive.kind === 'ip') {
-        gathered.addNetwork(directive.network, isPass)
+        gathered.addNetwork(directive.network, directive.outcome)
         continue
       }
       this.#countTerm()
@@ -113,7 +113,7 @@ class Walk {
       }
       const name = directive.target === undefined ? domain : this.#expand(directive.target, domain)
       const matches = yield* this.#matchesOf(directive, name)
-      gathered.add(matches, isPass)
+      gathered.add(matches, directive.outcome)
       if (!matches.hasClientTerms) continue
       if (isPass) hasClientTerms = true
       else gathered.noteDoubt()
@@ -122,7 +122,7 @@ class Walk {
     this.#countTerm()
     if (!isOfDomainAlone(record.redirect)) return true
     const ranges = yield* this.#includedRanges(this.#expand(record.redirect, domain))
-    gathered.add(ranges, true)
+    gathered.add(ranges, 'pass')
     return hasClientTerms || ranges.hasClientTerms
   }
 

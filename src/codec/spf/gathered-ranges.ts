@@ -8,6 +8,7 @@ import {
   subtractSet,
   unionOf,
 } from '../../ip/ip-range-set.js'
+import type { SpfOutcome } from './spf-record.js'
 
 /** Addresses that match or pass: those that certainly do, and those that may, by a term that depends on the client. */
 export interface RangePair {
@@ -30,16 +31,21 @@ export class GatheredRanges {
   #rowPasses: boolean | undefined
 
   /** Adds a directive for one network. */
-  addNetwork(network: Network | undefined, isPass: boolean): void {
+  addNetwork(network: Network | undefined, outcome: SpfOutcome): void {
     if (network === undefined) return
+    const isPass = outcome === 'pass'
     if (this.#rowPasses !== isPass) this.#endRow()
     this.#rowPasses = isPass
     collectNetwork(this.#row, network)
   }
 
   /** Adds a directive that matches these clients. */
-  add(matches: RangePair, isPass: boolean): void {
+  add(matches: RangePair, outcome: SpfOutcome): void {
     this.#endRow()
+    this.#join(matches, outcome === 'pass')
+  }
+
+  #join(matches: RangePair, isPass: boolean): void {
     if (isPass) {
       const fresh = subtractSet(matches.sure, this.#decided)
       const maybe = subtractSet(matches.possible, this.#decided)
@@ -64,7 +70,7 @@ export class GatheredRanges {
   #endRow(): void {
     const isPass = this.#rowPasses
     this.#rowPasses = undefined
-    if (isPass !== undefined) this.add({ sure: this.#row.takeSet(), possible: EMPTY_SET }, isPass)
+    if (isPass !== undefined) this.#join({ sure: this.#row.takeSet(), possible: EMPTY_SET }, isPass)
   }
 }
 

@@ -6,6 +6,7 @@
  *
  * An attempt is not checked when its client has used up its budget or too many wait: the next one is.
  */
+
 import { escapeControl } from '../../codec/escape.js'
 import type { AttemptFinding, GreyPolicy, TupleAttempt, TupleOutcome } from '../../db/store.js'
 import type { Tuple } from '../../domain/entry.js'
@@ -16,7 +17,7 @@ import type { DnsClient } from '../../platform/dns-client.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
 import { RateLimitedLog } from '../rate-limited-log.js'
-import type { BlockListLookup, RecordedAttempt, SenderCheckSink, SyncAnnouncer } from '../seams.js'
+import type { BlockListLookup, PoolState, RecordedAttempt, SenderCheckSink, SyncAnnouncer } from '../seams.js'
 import { BatchWriter, type WriterPace } from '../store/batch-writer.js'
 import { FairQueue } from '../store/fair-queue.js'
 import type { StoreAccess } from '../store/store-keeper.js'
@@ -84,7 +85,7 @@ export interface SenderChecksOptions {
   logger: Logger
   sync: Pick<SyncAnnouncer, 'announceHost'> | undefined
   onPromoted: (ip: string) => void
-  onPool: (network: string, isOpen: boolean) => void
+  onPool: (network: string, state: PoolState) => void
 }
 
 interface WaitingCheck {
@@ -269,12 +270,12 @@ export class SenderChecks implements SenderCheckSink {
       logger.log('info', text, { event: 'trapped', rule: 'spf-fail', ...tuple })
       sync?.announceHost(ip, { kind: 'TRAPPED', expire: outcome.trapExpire! })
     }
-    for (const network of outcome.closed ?? []) onPool(network, false)
+    for (const network of outcome.closed ?? []) onPool(network, 'closed')
     for (const network of outcome.opened ?? []) {
       this.counters.opened += 1
       const by = domain === undefined ? '' : ` by SPF of ${domain}`
       logger.log('info', `pool ${network} opened${by}`, { event: 'pool-opened', network, domain, ip })
-      onPool(network, true)
+      onPool(network, 'open')
     }
     if (outcome.result !== 'promoted') return
     if (outcome.isNewHost) {

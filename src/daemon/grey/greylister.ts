@@ -29,6 +29,7 @@ import type {
   BlockListLookup,
   GreylistedRecipient,
   GreylistSink,
+  PoolState,
   SenderCheckSink,
   SyncAnnouncer,
 } from '../seams.js'
@@ -87,7 +88,7 @@ export interface GreylisterOptions {
   /** Called with each address that became white because its retry was seen. */
   onPromoted?: (ip: string) => void
   /** Called with each network that a pool opened, or that a trap closed. */
-  onPool?: (network: string, isOpen: boolean) => void
+  onPool?: (network: string, state: PoolState) => void
   queueLimits?: QueueLimits
 }
 

@@ -1,11 +1,12 @@
 /** Pools identified by network: the keys of an attempt, and log lines about the results. */
+
 import type { Tuple } from '../../domain/entry.js'
 import { WIDEST_OPENED } from '../../domain/pool-key.js'
 import type { PoolAttempt, TupleAttempt, TupleOutcome } from '../../domain/requests.js'
 import { familyOf } from '../../ip/address.js'
 import { networkOf, networkText } from '../../ip/cidr.js'
 import type { Logger } from '../../platform/log.js'
-import type { BlockListLookup } from '../seams.js'
+import type { BlockListLookup, PoolState } from '../seams.js'
 import { describeTuple } from './tuple-fields.js'
 
 /** The network that may be opened around a client, and the keys that identify it. */
@@ -38,7 +39,7 @@ export function networkPools(
 export function reportPools(
   logged: Tuple,
   { opened = [], closed = [] }: TupleOutcome,
-  { logger, onPool }: { logger: Logger; onPool?: (network: string, isOpen: boolean) => void },
+  { logger, onPool }: { logger: Logger; onPool?: (network: string, state: PoolState) => void },
 ): number {
   for (const network of opened) {
     logger.log('info', `pool ${network} opened: ${describeTuple(logged)}`, {
@@ -46,7 +47,7 @@ export function reportPools(
       network,
       ...logged,
     })
-    onPool?.(network, true)
+    onPool?.(network, 'open')
   }
   for (const network of closed) {
     logger.log('info', `pool ${network} closed: ${logged.ip} is trapped`, {
@@ -54,7 +55,7 @@ export function reportPools(
       network,
       ip: logged.ip,
     })
-    onPool?.(network, false)
+    onPool?.(network, 'closed')
   }
   return opened.length
 }

@@ -10,6 +10,7 @@ import { setOfCidrs } from '../../ip/special-use.js'
 import type { Clock } from '../../platform/clock.js'
 import { reasonOf } from '../../platform/errno-text.js'
 import type { Logger } from '../../platform/log.js'
+import type { PoolState } from '../seams.js'
 import type { WhiteFile } from './white-file.js'
 
 /** Besides `spamd-white`, which holds single addresses: nft needs another type of set for networks. */
@@ -65,7 +66,8 @@ export class PoolNetworks {
   }
 
   /** Opens or closes a network before the next scan. */
-  note(network: string, isOpen: boolean): void {
+  note(network: string, state: PoolState): void {
+    const isOpen = state === 'open'
     this.#changesDuringScan.set(network, isOpen)
     if (this.#networks.has(network) === isOpen) return
     this.#apply(network, isOpen)

@@ -81,13 +81,17 @@ export class BlockLists implements BlockListLookup {
     return this.#lists.some(({ table }) => table.overlaps(network))
   }
 
-  /** A scan begins: later calls of `noteTrapped` may be missing in its trap list. */
+  /** A scan begins: later calls of `noteTrap` may be missing in its trap list. */
   beginTrapScan(): void {
     this.#trapChangesDuringScan = new Map()
   }
 
   /** Adds an address to the trap list, or removes it, until the next scan provides the whole list. */
-  noteTrapped(ip: string, isTrapped: boolean): void {
+  noteTrap(ip: string, state: 'trapped' | 'free'): void {
+    this.#noteTrap(ip, state === 'trapped')
+  }
+
+  #noteTrap(ip: string, isTrapped: boolean): void {
     this.#trapChanges.set(ip, isTrapped)
     this.#trapChangesDuringScan.set(ip, isTrapped)
     const known = this.#find(TRAP_LIST_NAME)
@@ -101,7 +105,7 @@ export class BlockLists implements BlockListLookup {
     this.#trapChanges = this.#trapChangesDuringScan
     this.#trapChangesDuringScan = new Map()
     this.replaceSet(TRAP_LIST_NAME, TRAP_LIST_MESSAGE, set, entryCount)
-    for (const [ip, isTrapped] of this.#trapChanges) this.noteTrapped(ip, isTrapped)
+    for (const [ip, isTrapped] of this.#trapChanges) this.#noteTrap(ip, isTrapped)
   }
 
   /**

@@ -70,6 +70,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
   #heldLine: string | undefined
 
   /** `blackCount` counts this client too when it is BLACK. */
+  // eslint-disable-next-line max-params -- one for each client: an object of parts for each would be memory for nothing
   constructor(
     parts: ConnectionParts,
     socket: Socket,
@@ -95,7 +96,7 @@ export class SmtpConnection implements WheelItem, HostedConnection, SocketOwner 
     this.#session = new SmtpSession(
       parts.dialogue,
       { class: client.class, ip: this.clientIp, lists: client.lists },
-      parts.secureContext !== undefined,
+      { offersTls: parts.secureContext !== undefined },
     )
   }
 

@@ -92,7 +92,7 @@ export class SmtpSession {
   constructor(
     settings: DialogueSettings,
     client: { class: ClientClass; ip: string; lists: readonly BlockListMatch[] },
-    offersTls: boolean,
+    { offersTls }: { offersTls: boolean },
   ) {
     this.#settings = settings
     this.#clientClass = client.class

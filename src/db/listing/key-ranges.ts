@@ -123,6 +123,7 @@ export function findRangeBefore(
 const UP = { beyond: '>', upTo: '<=', order: 'ASC' }
 const DOWN = { beyond: '<', upTo: '>=', order: 'DESC' }
 
+// eslint-disable-next-line max-params -- one statement, of which each parameter is a part
 function findRangeFrom(
   connection: Connection,
   kind: RangeKind,

@@ -207,7 +207,7 @@ export class PgTupleLimits {
     if (sizes === undefined) return
     const source = ofPools ? poolSourceOf(net) : net
     if (ofPools) this.#names.add(net, source, count)
-    sizes.add(source, ofPools, count, bytes)
+    sizes.add({ source, ofPools, count, bytes })
   }
 
   async #readTotal(): Promise<void> {

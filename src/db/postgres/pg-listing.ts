@@ -38,6 +38,7 @@ function isFixed({ conditions = [] }: Where): boolean {
 }
 
 /** The `limit` rows of a kind behind `after`, inside of a scope, that meet conditions. */
+// eslint-disable-next-line max-params -- one page, of which each parameter is a bound
 export async function readPage(
   link: PgLink,
   call: string,
@@ -242,6 +243,7 @@ async function* inKeyOrder<Item>(
   }
 }
 
+// eslint-disable-next-line max-params -- as readPage, with the condition
 async function readMatching(
   link: PgLink,
   kind: EntryKind,

@@ -44,7 +44,7 @@ class Writes<Key, Held> {
   readonly remove: Key[] = []
 
   /** A row is there when there is an entry or marks. */
-  add(key: Key, held: Held, wasThere: boolean, isThere: boolean): void {
+  add(key: Key, held: Held, { wasThere, isThere }: { wasThere: boolean; isThere: boolean }): void {
     if (isThere) (wasThere ? this.update : this.insert).push({ key, held })
     else if (wasThere) this.remove.push(key)
   }
@@ -62,12 +62,12 @@ export function sendEntries(draft: Draft, send: Send): TupleTraffic {
     switch (key.kind) {
       case 'host': {
         const [was, is] = [first.before as HeldHost, last.after as HeldHost]
-        hosts.add(key.ip, is, isHostThere(was), isHostThere(is))
+        hosts.add(key.ip, is, { wasThere: isHostThere(was), isThere: isHostThere(is) })
         break
       }
       case 'tuple': {
         const [was, is] = [first.before as HeldTuple, last.after as HeldTuple]
-        tuples.add(key, is, isTupleThere(was), isTupleThere(is))
+        tuples.add(key, is, { wasThere: isTupleThere(was), isThere: isTupleThere(is) })
         const came = Number(is.entry !== undefined) - Number(was.entry !== undefined)
         if (came > 0) balance.added.push(key)
         if (came < 0) balance.removed.push(key)
@@ -75,7 +75,7 @@ export function sendEntries(draft: Draft, send: Send): TupleTraffic {
       }
       case 'pool': {
         const [was, is] = [first.before as HeldPool, last.after as HeldPool]
-        pools.add(key.ip, is, isPoolThere(was), isPoolThere(is))
+        pools.add(key.ip, is, { wasThere: isPoolThere(was), isThere: isPoolThere(is) })
         break
       }
       // Releases have a statement of their own.
@@ -83,7 +83,7 @@ export function sendEntries(draft: Draft, send: Send): TupleTraffic {
         break
       case 'spamtrap': {
         const [was, is] = [first.before as HeldSpamtrap, last.after as HeldSpamtrap]
-        spamtraps.add(key.address, is, isTrapThere(was), isTrapThere(is))
+        spamtraps.add(key.address, is, { wasThere: isTrapThere(was), isThere: isTrapThere(is) })
       }
     }
   }

@@ -51,7 +51,7 @@ export class TupleSources {
       const isPool = isPoolTuple({ ip: address, helo: '' })
       const [poolCount, poolBytes] = isPool ? [bareCount, bareBytes] : [0, 0]
       const key = sourceOf(address)
-      this.#sizes.add(key, false, count - poolCount, bytes - poolBytes)
+      this.#sizes.add({ source: key, ofPools: false, count: count - poolCount, bytes: bytes - poolBytes })
       if (poolCount > 0) this.#addOfPool(key, poolCount, poolBytes)
     }
   }
@@ -60,7 +60,7 @@ export class TupleSources {
   note(tuple: Tuple, textBytes: number, sign: 1 | -1): void {
     const key = sourceOf(tuple.ip)
     if (isPoolTuple(tuple)) this.#addOfPool(key, sign, sign * textBytes)
-    else this.#sizes.add(key, false, sign, sign * textBytes)
+    else this.#sizes.add({ source: key, ofPools: false, count: sign, bytes: sign * textBytes })
   }
 
   /** What each source has. */
@@ -127,7 +127,7 @@ export class TupleSources {
 
   #addOfPool(key: string, count: number, textBytes: number): void {
     const source = poolSourceOf(key)
-    this.#sizes.add(source, true, count, textBytes)
+    this.#sizes.add({ source, ofPools: true, count, bytes: textBytes })
     this.#names.add(key, source, count)
   }
 }

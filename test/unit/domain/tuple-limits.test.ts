@@ -136,12 +136,12 @@ test('within a source the oldest go first, those that were retried last', () => 
 
 test('sizes are kept for each source and kind, and forgotten with the last tuple', () => {
   const sizes = new SourceSizes()
-  sizes.add('a', false, 2, 20)
-  sizes.add('a', true, 1, 5)
-  sizes.add('a', false, -1, -9)
-  sizes.add('gone', false, -1, -9)
+  sizes.add({ source: 'a', ofPools: false, count: 2, bytes: 20 })
+  sizes.add({ source: 'a', ofPools: true, count: 1, bytes: 5 })
+  sizes.add({ source: 'a', ofPools: false, count: -1, bytes: -9 })
+  sizes.add({ source: 'gone', ofPools: false, count: -1, bytes: -9 })
   expect([...sizes.values()]).toEqual([size('a', 1, 11), size('a', 1, 5, true)])
-  sizes.add('a', false, -1, -11)
+  sizes.add({ source: 'a', ofPools: false, count: -1, bytes: -11 })
   sizes.forget({ source: 'a', ofPools: true })
   expect([...sizes.values()]).toEqual([])
 })

@@ -53,16 +53,16 @@ describe('a table is as given', () => {
   async function loaded() {
     const parts = await loadedTable()
     await parts.change({ names: ['a'], wasComplete: true, firstRunSec: 1 })
-    await parts.table.load(setOf(3), true)
+    await parts.table.load(setOf(3), { hasLists: true })
     return parts
   }
 
   test('when every list is unchanged and it holds what was loaded', async () => {
     const { table, firewall } = await loaded()
-    expect(await table.isAsGiven([UNCHANGED], false)).toBe(true)
+    expect(await table.isAsGiven([UNCHANGED], { keepsVanished: false })).toBe(true)
     expect(table.asGiven()).toMatchObject({ outcome: 'as wanted', cidrs: undefined })
     firewall.tables.set('spamd', ['192.0.2.1/32'])
-    expect(await table.isAsGiven([UNCHANGED], false)).toBe(false)
+    expect(await table.isAsGiven([UNCHANGED], { keepsVanished: false })).toBe(false)
   })
 
   test.each<[string, Partial<LoadedIndex>]>([
@@ -74,27 +74,27 @@ describe('a table is as given', () => {
   ])('not if %s', async (_name, index) => {
     const { table, change } = await loaded()
     await change(index)
-    expect(await table.isAsGiven([UNCHANGED], false)).toBe(false)
+    expect(await table.isAsGiven([UNCHANGED], { keepsVanished: false })).toBe(false)
   })
 
   test('not if lists are kept that vanished, one changed, or there is none', async () => {
     const { table } = await loaded()
-    expect(await table.isAsGiven([UNCHANGED], true)).toBe(false)
-    expect(await table.isAsGiven([UNCHANGED, {} as CombinedList], false)).toBe(false)
-    expect(await table.isAsGiven([], false)).toBe(false)
+    expect(await table.isAsGiven([UNCHANGED], { keepsVanished: true })).toBe(false)
+    expect(await table.isAsGiven([UNCHANGED, {} as CombinedList], { keepsVanished: false })).toBe(false)
+    expect(await table.isAsGiven([], { keepsVanished: false })).toBe(false)
   })
 
   test.each([{ isDryRun: true }, { hasOutput: true }])('not with %j', async (parts) => {
     const { open } = await loaded()
-    expect(await open(parts).isAsGiven([UNCHANGED], false)).toBe(false)
+    expect(await open(parts).isAsGiven([UNCHANGED], { keepsVanished: false })).toBe(false)
   })
 
   test('without a packet filter there is nothing to compare', async () => {
     const { open } = await loaded()
     const table = open({ firewall: undefined })
-    expect(await table.isAsGiven([UNCHANGED], true)).toBe(true)
+    expect(await table.isAsGiven([UNCHANGED], { keepsVanished: true })).toBe(true)
     expect(table.asGiven()).toBeUndefined()
-    expect(await table.load(setOf(1), true)).toBeUndefined()
+    expect(await table.load(setOf(1), { hasLists: true })).toBeUndefined()
   })
 })
 
@@ -102,10 +102,16 @@ describe('loading', () => {
   test('is left alone without lists, and in a dry run', async () => {
     const { firewall, open } = await loadedTable()
     firewall.tables.set('spamd', ['11.0.0.0/32'])
-    expect(await open().load(setOf(2), false)).toMatchObject({ outcome: 'left alone', change: undefined })
+    expect(await open().load(setOf(2), { hasLists: false })).toMatchObject({
+      outcome: 'left alone',
+      change: undefined,
+    })
     const dry = open({ isDryRun: true })
-    expect(await dry.load(setOf(2), true)).toMatchObject({ outcome: 'left alone', change: undefined })
-    const told = await open({ isDryRun: true, wantsChanges: true }).load(setOf(2), true)
+    expect(await dry.load(setOf(2), { hasLists: true })).toMatchObject({
+      outcome: 'left alone',
+      change: undefined,
+    })
+    const told = await open({ isDryRun: true, wantsChanges: true }).load(setOf(2), { hasLists: true })
     expect(told?.change).toBeDefined()
     expect(firewall.tables.get('spamd')).toEqual(['11.0.0.0/32'])
   })
@@ -122,7 +128,7 @@ describe('loading', () => {
       const { firewall, change, table } = await loadedTable()
       firewall.tables.set('spamd', ['192.0.2.1/32'])
       await change({ firstRunSec: 100 * DAY - age, wasComplete: false })
-      await table.load(setOf(1), true)
+      await table.load(setOf(1), { hasLists: true })
       expect(firewall.tables.get('spamd')).toEqual(['11.0.0.0/32', ...(stays ? ['192.0.2.1/32'] : [])])
     },
   )
@@ -132,7 +138,7 @@ describe('loading', () => {
     firewall.replaceTable = async () => {
       throw new Error('no')
     }
-    expect(await table.load(setOf(1), true)).toMatchObject({ outcome: 'failed' })
+    expect(await table.load(setOf(1), { hasLists: true })).toMatchObject({ outcome: 'failed' })
   })
 
   test('a set that becomes too large for nft is told once, and for nft alone', async () => {
@@ -143,16 +149,16 @@ describe('loading', () => {
     }
     const { table, told, change, loaded } = await loadedTable()
     await change({ wasComplete: true, firstRunSec: 1 })
-    await table.load(setOf(199_999), true)
+    await table.load(setOf(199_999), { hasLists: true })
     expect(told).toEqual([])
-    await table.load(setOf(200_000), true)
+    await table.load(setOf(200_000), { hasLists: true })
     expect(told).toEqual([warning])
     expect(loaded.index.tableCount).toBe(200_000)
-    await table.load(setOf(200_001), true)
+    await table.load(setOf(200_001), { hasLists: true })
     expect(told).toHaveLength(1)
     const other = await loadedTable({}, 'ipset')
     await other.change({ tableCount: 0 })
-    await other.table.load(setOf(200_000), true)
+    await other.table.load(setOf(200_000), { hasLists: true })
     expect(other.told).toEqual([])
   })
 })

@@ -56,7 +56,7 @@ function opened(answers: Answers) {
     sync: { announceHost: (...told: unknown[]) => void announced.push(told) },
     trapsSpfFail: answers.trapsSpfFail === true,
     onPromoted: () => undefined,
-    onPool: (network: string, isOpen: boolean) => void pools.push(`${network} ${isOpen}`),
+    onPool: (network: string, state: string) => void pools.push(`${network} ${state}`),
   } as unknown as SenderChecksOptions
   const checks = new SenderChecks(options)
   const attempt = (ip: string, { mayPromote = true, isRepeated = false } = {}): void =>
@@ -163,7 +163,7 @@ describe('what the store made of it', () => {
     attempt('192.0.2.1')
     await done()
     expect(checks.counters.opened).toBe(1)
-    expect(pools).toEqual(['198.51.100.0/24 false', '192.0.2.0/24 true'])
+    expect(pools).toEqual(['198.51.100.0/24 closed', '192.0.2.0/24 open'])
     expect(messages()).toContain(message)
   })
 

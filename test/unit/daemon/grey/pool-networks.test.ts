@@ -31,11 +31,11 @@ test('a scan replaces the whole table: networks inside others are joined', async
 test('what opens and closes between scans is written soon, and not lost by a scan that began before', async () => {
   const { pools, content } = harness()
   await pools.replace(['192.0.2.0/24'])
-  pools.note('203.0.113.0/24', true)
-  pools.note('192.0.2.0/24', false)
+  pools.note('203.0.113.0/24', 'open')
+  pools.note('192.0.2.0/24', 'closed')
   await vi.waitFor(() => expect(content()).toEqual(['203.0.113.0/24']), PATIENCE)
   pools.beginScan()
-  pools.note('198.51.100.0/24', true)
+  pools.note('198.51.100.0/24', 'open')
   await pools.replace(['203.0.113.0/24'])
   expect(content()).toEqual(['198.51.100.0/24', '203.0.113.0/24'])
 })
@@ -43,7 +43,7 @@ test('what opens and closes between scans is written soon, and not lost by a sca
 test('a burst is written together', async () => {
   const { pools, content } = harness()
   await pools.replace([])
-  for (let index = 0; index < 200; index += 1) pools.note(`10.0.${index}.0/24`, true)
+  for (let index = 0; index < 200; index += 1) pools.note(`10.0.${index}.0/24`, 'open')
   await vi.waitFor(() => expect(pools.counters.networkCount).toBe(200), PATIENCE)
   expect(pools.counters.replacements).toBeLessThan(10)
   expect(content()).toContain('10.0.0.0/17')
@@ -52,7 +52,7 @@ test('a burst is written together', async () => {
 test('before the first scan the table is left as it is', async () => {
   const { pools, content, firewall } = harness()
   firewall.tables.set('spamd-white-net', ['203.0.113.0/24'])
-  pools.note('192.0.2.0/24', true)
+  pools.note('192.0.2.0/24', 'open')
   await pools.close()
   expect(content()).toEqual(['203.0.113.0/24'])
 })

@@ -80,19 +80,19 @@ describe('matching', () => {
 describe('what is trapped between two scans', () => {
   test('is on the trap list alone, is counted by the next scan, and is off it when it is let go', () => {
     const { lists } = loaded('bl;"m";inet;1;192.0.2.1/32')
-    lists.noteTrapped('192.0.2.9', true)
+    lists.noteTrap('192.0.2.9', 'trapped')
     expect(names(lists, '192.0.2.9')).toEqual([TRAP_LIST_NAME])
     expect(names(lists, '192.0.2.1')).toEqual(['bl'])
     expect(lists.summaries().at(-1)).toEqual({ name: TRAP_LIST_NAME, entryCount: 0 })
-    lists.noteTrapped('192.0.2.9', false)
-    lists.noteTrapped('192.0.2.1', false)
+    lists.noteTrap('192.0.2.9', 'free')
+    lists.noteTrap('192.0.2.1', 'free')
     expect(names(lists, '192.0.2.9')).toEqual([])
     expect(names(lists, '192.0.2.1')).toEqual(['bl'])
   })
   test('is kept by a scan that had begun before, and left to one that begins after', () => {
     const { lists } = loaded()
     lists.beginTrapScan()
-    lists.noteTrapped('192.0.2.9', true)
+    lists.noteTrap('192.0.2.9', 'trapped')
     lists.replaceTrapList(EMPTY_SET, 0)
     expect(names(lists, '192.0.2.9')).toEqual([TRAP_LIST_NAME])
     lists.beginTrapScan()

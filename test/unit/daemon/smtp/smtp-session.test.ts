@@ -26,7 +26,7 @@ function newSession(clientClass: ClientClass = 'GREY', offersTls = false): SmtpS
       maxCommands: 500,
     },
     { class: clientClass, ip: '192.0.2.1', lists: clientClass === 'BLACK' ? LISTS : [] },
-    offersTls,
+    { offersTls },
   )
 }
 
