@@ -44,6 +44,14 @@ test('a second walk of the same page', () => {
   expect(walkProblems(page(1, ...steps), root)).toEqual(['Another: 2 files are stated, 1 are listed'])
 })
 
+test('another sum in the table that compares', () => {
+  const walk = page(1, `1. \`${FIRST}\``)
+  const withRow = (row: string): string =>
+    walk.replace('Words.', `| walk | first | then | since |\n|---|---|---|---|\n${row}`)
+  expect(walkProblems(withRow('| a | 3 | 0 | 1: that |'), root)).toEqual([])
+  expect(walkProblems(withRow('| a | 3 | 1 | 1: that |'), root)).toEqual(['A walk: the table counts 2'])
+})
+
 test('a page without walks', () => {
   expect(walkProblems('# A\n', root)).toEqual(['no section of paths through the files'])
   expect(walkProblems('## Five paths through the files\n', root)).toEqual([
