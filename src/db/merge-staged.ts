@@ -11,7 +11,13 @@ import type { Connection } from './connection.js'
 import type { JournalWriter } from './journal.js'
 import type { SqlValue } from './sqlite-driver.js'
 import type { StagedTable } from './staged-table.js'
-import { encodeHostMarks, encodeStamp, hostMarkColumns, STAMP_TIME_BYTES } from './tables/marks-codec.js'
+import {
+  encodeHostMarks,
+  encodeStamp,
+  hostMarkColumns,
+  ONE_STAMP_BYTES,
+  STAMP_TIME_BYTES,
+} from './tables/marks-codec.js'
 import { REMOVED_KEYS, type RemovedKeys } from './tables/removed-table.js'
 import type { Transactions } from './transactions.js'
 
@@ -53,7 +59,8 @@ const MERGES: Readonly<Record<StagedTable['columns']['name'], Merge>> = {
     update: `${NEW_TIMES}, comment = ${COMMENT}, ${assignments(hostMarks('excluded.', COMMENT))}`,
     isPlain: `iif(marks IS NULL,
       coalesce(max(stamp, granted), stamp, 0) < @packed OR (stamp = @packed AND node = @node),
-      marks IN (@notedWhite, @notedTrapped, @pinnedWhite, @pinnedTrapped))`,
+      length(marks) <= ${ONE_STAMP_BYTES} AND substr(marks, 2, ${STAMP_TIME_BYTES}) < @stampTime
+        OR marks IN (@notedWhite, @notedTrapped, @pinnedWhite, @pinnedTrapped))`,
     removed: REMOVED_KEYS.host,
   },
   tuples: {

@@ -1,8 +1,7 @@
 /**
  * How entries that an import has put aside on the server get into the tables. Where nothing has to be decided, one statement
  * for each table stores them; decide-import.ts decides about the others. A key needs a decision if entries of the import
- * repeat it, if it has a comment to keep, and if what is on record has stamps that the import would have to keep
- * or be later than.
+ * repeat it, and if what is on record has stamps that the import would have to keep or be later than.
  */
 import type { Entry, GreyEntry, HostEntry } from '../../domain/entry.js'
 import { commentValue } from '../tables/wire-value.js'
@@ -48,6 +47,10 @@ const FIRST_HOSTS = 'SELECT DISTINCT ON (ip, net) * FROM staged_hosts ORDER BY i
 const FIRST_SPAMTRAPS = 'SELECT DISTINCT ON (address) * FROM staged_spamtraps ORDER BY address, n'
 const FIRST_TUPLES = 'SELECT DISTINCT ON (ip, digest, net) * FROM staged_tuples ORDER BY ip, digest, net, n'
 
+/** An entry without a comment keeps the one on record, by which it is fixed by hand. */
+const HOST_COMMENT = 'coalesce(excluded.comment, h.comment)'
+const IS_FIXED = `(excluded.expire = 0 OR ${HOST_COMMENT} IS NOT NULL)`
+
 const HOSTS: StagedSql = {
   columns: HOST_COLUMNS,
   stage: `INSERT INTO staged_hosts SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[],
@@ -77,11 +80,11 @@ const HOSTS: StagedSql = {
     ON CONFLICT (ip, net) DO UPDATE SET (kind, first, pass, expire, bcount, pcount, comment, reset_at, reset_node, grant_at,
       grant_node, white_at, white_node, trap_at, trap_node, hand_at, hand_node, hand_pinned, hand_kind, hand_expire, white_first,
       white_pass, white_expire, trap_first, trap_expire) = ROW(excluded.kind, excluded.first, excluded.pass, excluded.expire,
-      excluded.bcount, excluded.pcount, excluded.comment, excluded.reset_at, excluded.reset_node, excluded.grant_at,
-      excluded.grant_node, excluded.white_at, excluded.white_node, excluded.trap_at, excluded.trap_node, excluded.hand_at,
-      excluded.hand_node, excluded.hand_pinned, excluded.hand_kind, NULL, NULL, NULL, NULL, NULL, NULL)
-    WHERE (NOT $3::boolean OR h.kind = '-') AND (h.comment IS NULL OR excluded.comment IS NOT NULL)
-      AND greatest(h.reset_at, h.grant_at, h.white_at, h.trap_at, h.hand_at, 0) < $1`),
+      excluded.bcount, excluded.pcount, ${HOST_COMMENT}, excluded.reset_at, excluded.reset_node, excluded.grant_at,
+      excluded.grant_node, excluded.white_at, excluded.white_node, excluded.trap_at, excluded.trap_node,
+      CASE WHEN ${IS_FIXED} THEN $1 END, CASE WHEN ${IS_FIXED} THEN $2 END, CASE WHEN ${IS_FIXED} THEN excluded.expire = 0 END,
+      CASE WHEN ${IS_FIXED} THEN excluded.kind END, NULL, NULL, NULL, NULL, NULL, NULL)
+    WHERE (NOT $3::boolean OR h.kind = '-') AND greatest(h.reset_at, h.grant_at, h.white_at, h.trap_at, h.hand_at, 0) < $1`),
   // All that an import stores was reset by it.
   choose: `staged_hosts s JOIN spamd.hosts h ON h.net = s.net AND h.ip = s.ip WHERE h.kind = '-'
     OR NOT $3::boolean AND ((h.reset_at, h.reset_node) IS DISTINCT FROM ($1::bigint, $2::bigint) OR ${repeated('hosts', 'ip, net')})`,
@@ -114,10 +117,9 @@ const SPAMTRAPS: StagedSql = {
     WHERE NOT EXISTS (SELECT 1 FROM spamd.spamtraps t WHERE t.address = s.address AND NOT t.is_removed)`,
   merge: counted(`INSERT INTO spamd.spamtraps AS t (address, is_removed, first, comment, stamp_at, stamp_node)
     SELECT address, false, first, comment, $1::bigint, $2::bigint FROM (${FIRST_SPAMTRAPS}) s
-    ON CONFLICT (digest) DO UPDATE SET is_removed = false, first = excluded.first, comment = excluded.comment,
+    ON CONFLICT (digest) DO UPDATE SET is_removed = false, first = excluded.first, comment = coalesce(excluded.comment, t.comment),
       stamp_at = excluded.stamp_at, stamp_node = excluded.stamp_node
-    WHERE (NOT $3::boolean OR t.is_removed) AND (t.comment IS NULL OR excluded.comment IS NOT NULL)
-      AND coalesce(t.stamp_at, 0) < $1`),
+    WHERE (NOT $3::boolean OR t.is_removed) AND coalesce(t.stamp_at, 0) < $1`),
   choose: `staged_spamtraps s JOIN spamd.spamtraps t ON t.digest = md5(s.address)::uuid WHERE t.is_removed
     OR NOT $3::boolean AND ((t.stamp_at, t.stamp_node) IS DISTINCT FROM ($1::bigint, $2::bigint)
       OR ${repeated('spamtraps', 'address')})`,

@@ -14,6 +14,11 @@ export interface NodeNumbers {
 
 /** Bytes of a stamp that hold its time, and stand first. */
 export const STAMP_TIME_BYTES = 6
+/**
+ * Bytes of marks of an address, no more of which have room for two stamps: the time of the only one stands behind the first
+ * byte.
+ */
+export const ONE_STAMP_BYTES = 2 * (STAMP_TIME_BYTES + 2)
 /** In place of a time: the same stamp as the one before. No time begins with it before the year 10889. */
 const SAME = 0xff
 
