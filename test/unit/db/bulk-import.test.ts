@@ -156,6 +156,19 @@ describe('entries imported at once are stored as if each had been decided', () =
     for (const record of records) expect(record).toContain(JSON.stringify(expected))
   })
 
+  test('where one of several known stamps is later', async () => {
+    const late: Stamp = { time: (LATER + 700) * 1000, counter: 4, node: 7 }
+    const registers = {
+      reset: EPOCH,
+      white: { grant: EPOCH, stamp: late, first: NOW, pass: NOW, expire: NOW + 9999 },
+      hand: { stamp: EPOCH, pinned: false, kind: 'WHITE' as const, comment: 'known' },
+      ...{ bcount: 1, pcount: 0 },
+    }
+    const steps: Step[] = [{ ahead: HOUR / 3, records: [{ kind: 'host', ip: white.ip, registers }] }, FOLLOW]
+    const [text] = await expectAlike(steps, { entries: [white], ifMissing: false })
+    expect(text).toContain(JSON.stringify({ ...late, counter: 5, node: 'own' }))
+  })
+
   test.each([
     ['known', [{ ahead: 0, records: [seen] }]],
     ['deleted', [{ ahead: 0, records: [{ ...seen, state: { epoch: EPOCH } }] }]],
