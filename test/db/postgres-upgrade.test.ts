@@ -83,7 +83,7 @@ test('a function that is gone while a program runs is told as one of another ver
   await run(location, 'ALTER FUNCTION spamd.load_hosts RENAME TO load_hosts_of_later')
   await expect(store.recordAttempts([attemptOf('192.0.2.7')], POLICY, NOW)).rejects.toMatchObject({
     code: 'ERR_DB_OPEN',
-    hint: expect.stringContaining('not those of this version of spamdctl: run "spamdctl init-db"'),
+    hint: expect.stringContaining('belong to another version of spamdctl: run "spamdctl init-db"'),
   })
 })
 

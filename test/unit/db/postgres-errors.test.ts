@@ -13,7 +13,7 @@ describe('a state of SQL', () => {
     ['3D000', 'ERR_DB_OPEN', 'createdb NAME'],
     ['42P01', 'ERR_DB_OPEN', 'spamdctl init-db'],
     ['3F000', 'ERR_DB_OPEN', 'spamdctl init-db'],
-    ['42883', 'ERR_DB_OPEN', 'not those of this version'],
+    ['42883', 'ERR_DB_OPEN', 'belong to another version'],
     ['42501', 'ERR_DB_READONLY', 'GRANTs'],
     ['25006', 'ERR_DB_READONLY', undefined],
     ['55P03', 'ERR_DB_BUSY', 'holds a lock'],
