@@ -97,7 +97,7 @@ test.skipIf(!isRoot)(`root writes in no folder that others can write${notRoot}`,
   chmodSync(folder, 0o777)
   await expect(writeTrustedFile(join(folder, 'spamd.prom'), '', 'ERR_METRICS_WRITE')).rejects.toMatchObject({
     message: expect.stringContaining('can be written by every user') as string,
-    hint: expect.stringContaining('run it as the owner of') as string,
+    hint: expect.stringContaining('run this as the owner of') as string,
   })
   expect(readdirSync(folder)).toEqual([])
 })
