@@ -9,7 +9,7 @@ export const COUNT_TUPLE_BYTES = `INSERT INTO tuple_ages
   SELECT -2, coalesce(sum(octet_length(helo) + octet_length("from") + octet_length("to")), 0) FROM tuples`
 
 /** SQL: a row of `tuples` counts the attempts of a pool; see poolKeyOf. */
-export const IS_POOL_TUPLE = `(helo = '' AND (instr(ip, '/') > 0 OR ip LIKE 'spf:%' OR ip = 'learn'))`
+export const IS_POOL_TUPLE = `(helo = '' AND (instr(ip, '/') > 0 OR substr(ip, 1, 4) = 'spf:' OR ip = 'learn'))`
 
 const HISTORY_TABLE = `CREATE TABLE history (
      last INTEGER PRIMARY KEY,

@@ -8,6 +8,7 @@ import {
   sourceOf,
 } from '../../domain/tuple-limits.js'
 import type { Connection } from '../connection.js'
+import { IS_POOL_TUPLE } from '../schema.js'
 import { MadeUpNames } from './made-up-names.js'
 import type { StoredTuple } from './stored-tuple.js'
 
@@ -20,11 +21,9 @@ const NAMES_LOOKED_AT = 4
 const BYTES = 'octet_length(helo) + octet_length("from") + octet_length("to")'
 const BY_ADDRESS = `SELECT CAST(ip AS BLOB), count(*), sum(${BYTES}), count(*) FILTER (WHERE helo = ''),
   coalesce(sum(${BYTES}) FILTER (WHERE helo = ''), 0) FROM tuples GROUP BY ip`
-/** As `isPoolTuple` says. */
-const IS_POOL = `(helo = '' AND (instr(ip, '/') > 0 OR substr(ip, 1, 4) = 'spf:' OR ip = 'learn'))`
 const IN_RANGE = `SELECT CAST(ip AS BLOB) AS ip, CAST(helo AS BLOB) AS helo, CAST("from" AS BLOB) AS "from",
   CAST("to" AS BLOB) AS "to", first, bcount FROM tuples
-  WHERE ip >= ? AND ip < ? AND ${IS_POOL} = ? ORDER BY bcount > 1, first LIMIT ?`
+  WHERE ip >= ? AND ip < ? AND ${IS_POOL_TUPLE} = ? ORDER BY bcount > 1, first LIMIT ?`
 const DELETE = `DELETE FROM tuples WHERE ip = CAST(? AS TEXT) AND helo = CAST(? AS TEXT)
   AND "from" = CAST(? AS TEXT) AND "to" = CAST(? AS TEXT) AND first = ? AND bcount = ?`
 
