@@ -100,9 +100,10 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
 
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
- * of its entry; with `isStarted` a file that Node runs.
+ * of its entry; with `isStarted` a file that Node runs. With `isShort` names are shortened, too: a stack trace shows less, and
+ * two thirds of the text is left, which saves `spamdb KEY` one of 38 ms.
  */
-async function bundle({ entry, prelude = '', alias = {}, isStarted = false }) {
+async function bundle({ entry, prelude = '', alias = {}, isStarted = false, isShort = false }) {
   const { outputFiles } = await build({
     stdin: { contents: entry(), resolveDir: root },
     bundle: true,
@@ -117,6 +118,8 @@ async function bundle({ entry, prelude = '', alias = {}, isStarted = false }) {
     // Code run by node:vm cannot use import().
     supported: { 'dynamic-import': false },
     minifyWhitespace: true,
+    minifySyntax: isShort,
+    minifyIdentifiers: isShort,
     legalComments: 'none',
     logLevel: 'warning',
   })
@@ -134,6 +137,7 @@ const programs = [
     entry: () =>
       "export * from './dist/src/programs/spamdb.js'; export { runSpamdb } from './dist/src/cli/spamdb/spamdb-main.js'",
     warmUp: warmUpSpamdb,
+    isShort: true,
   },
   {
     name: 'spamd-setup',

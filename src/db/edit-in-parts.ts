@@ -1,4 +1,4 @@
-import { decideAlike, type HostAddition, isPlainAddition } from '../domain/alike-additions.js'
+import { decideAlike, type HostAddition, isPlainAddition, isPlainRepeat } from '../domain/alike-additions.js'
 import { type Cause, type Change, keyText } from '../domain/change.js'
 import { decideEdits, selectEdits } from '../domain/decide-edits.js'
 import type { EditOutcome, ManualEdit } from '../domain/requests.js'
@@ -76,59 +76,100 @@ class PartEditor {
   ): Decided<EditOutcome[]> {
     const outcomes = Array<EditOutcome>(places.length).fill('added')
     const texts = Array.from(places, (place) => allTexts[place]!)
-    const kinds = this.#findFresh(edits, texts, places)
-    const editUpTo = (start: number, end: number): void => {
-      if (start === end) return
-      const each = this.editEach(edits, places.subarray(start, end))
-      for (const [index, outcome] of each.outcomes.entries()) outcomes[start + index] = outcome
-    }
-    let start = 0
-    for (let at = 0; at < kinds.length; ) {
-      const end = endOfAlike(kinds, at)
-      if (end - at >= LEAST_ALIKE) {
-        editUpTo(start, at)
-        this.#addAlike(edits[places[at]!] as HostAddition, texts.slice(at, end))
-        start = end
+    const plain = this.#findPlain(edits, texts, places)
+    for (const { start, end, isAlike } of runsOf(plain)) {
+      if (isAlike) {
+        const isKnown = Array.from(plain.subarray(start, end), hasRecord)
+        this.#addAlike(edits[places[start]!] as HostAddition, texts.slice(start, end), isKnown)
+        for (let index = start; index < end; index += 1) {
+          if (isKnown[index - start] === true) outcomes[index] = 'updated'
+        }
+      } else {
+        const each = this.editEach(edits, places.subarray(start, end))
+        for (const [index, outcome] of each.outcomes.entries()) outcomes[start + index] = outcome
       }
-      at = end
     }
-    editUpTo(start, kinds.length)
     return { outcomes, changes: [] }
   }
 
-  #addAlike(addition: HostAddition, ips: readonly string[]): void {
+  #addAlike(addition: HostAddition, ips: readonly string[], isKnown: readonly boolean[]): void {
     const { clock } = this.#journal
-    this.#transactions.addAlike(this.#journal, decideAlike(clock, this.#now, addition, ips, this.#cause))
+    const at = { clock, now: this.#now }
+    this.#transactions.addAlike(this.#journal, decideAlike(at, addition, ips, isKnown, this.#cause))
   }
 
-  /** The kinds of edits that are plain additions, the first of their address, with nothing on record. */
-  #findFresh(
-    edits: readonly ManualEdit[],
-    texts: readonly string[],
-    places: Uint32Array,
-  ): (HostAddition['kind'] | undefined)[] {
+  /** A code for each edit: that of a plain addition, the first edit of its address, that changes its record as others do. */
+  #findPlain(edits: readonly ManualEdit[], texts: readonly string[], places: Uint32Array): Uint8Array {
     const { hosts, removed, pools } = this.#transactions
+    const plain = new Uint8Array(places.length)
     const list = keyListOf(texts)
-    if (list === undefined) return Array<undefined>(places.length).fill(undefined)
+    if (list === undefined) return plain
     const hasPools = !pools.isEmpty
     const seen = new Set<string>()
-    const kinds = texts.map((text, index) => {
+    for (let index = 0; index < plain.length; index += 1) {
       const edit = edits[places[index]!]!
-      if (!isPlainAddition(edit) || (hasPools && edit.kind === 'TRAPPED')) return undefined
-      return seen.size < seen.add(text).size ? edit.kind : undefined
-    })
-    for (const place of hosts.placesOf(list)) kinds[place] = undefined
-    if (!removed.isEmpty) for (const place of removed.placesOf(list)) kinds[place] = undefined
-    return kinds
+      const isFirst = seen.size < seen.add(texts[index]!).size
+      if (!isFirst || !isPlainAddition(edit) || (hasPools && edit.kind === 'TRAPPED')) continue
+      plain[index] = edit.kind === 'WHITE' ? WHITE : TRAPPED
+    }
+    const { clock } = this.#journal
+    for (const known of hosts.knownOf(list)) {
+      const { place } = known
+      if (plain[place] === NOT_PLAIN) continue
+      if (isPlainRepeat(edits[places[place]!] as HostAddition, known, clock)) plain[place]! += HAS_RECORD
+      else plain[place] = NOT_PLAIN
+    }
+    if (!removed.isEmpty) for (const place of removed.placesOf(list)) plain[place] = NOT_PLAIN
+    return plain
   }
 }
 
-/** The end of the edits that can be stored together, from a place on; the next place if that edit cannot. */
-function endOfAlike(kinds: readonly (HostAddition['kind'] | undefined)[], start: number): number {
-  const kind = kinds[start]
-  let end = start + 1
-  while (kind !== undefined && end < kinds.length && kinds[end] === kind) end += 1
-  return end
+/** Codes of edits, in bytes because there may be a million: the kind of a plain addition, and whether its address has a record. */
+const NOT_PLAIN = 0
+const WHITE = 2
+const TRAPPED = 4
+const HAS_RECORD = 1
+
+function hasRecord(code: number): boolean {
+  return code % 2 === HAS_RECORD
+}
+
+interface Run {
+  start: number
+  end: number
+  /** Stored together. */
+  isAlike: boolean
+}
+
+/**
+ * Splits a part, in order, into additions that are stored together and others. Long runs of new addresses are kept apart
+ * from those with a record, because the history stores them as one.
+ */
+function runsOf(plain: Uint8Array): Run[] {
+  const whole = { start: 0, end: plain.length }
+  const fresh = splitRuns(plain, whole, (code) => (hasRecord(code) ? NOT_PLAIN : code))
+  return fresh.flatMap((run) => (run.isAlike ? [run] : splitRuns(plain, run, (code) => code - (code % 2))))
+}
+
+/** Runs of equal kinds that are long enough to be stored together, and what lies between them. */
+function splitRuns(
+  plain: Uint8Array,
+  range: { start: number; end: number },
+  kindOf: (code: number) => number,
+): Run[] {
+  const runs: Run[] = []
+  let others = range.start
+  for (let start = range.start, end = start; start < range.end; start = end) {
+    const kind = kindOf(plain[start]!)
+    do end += 1
+    while (end < range.end && kindOf(plain[end]!) === kind)
+    if (kind === NOT_PLAIN || end - start < LEAST_ALIKE) continue
+    if (others < start) runs.push({ start: others, end: start, isAlike: false })
+    runs.push({ start, end, isAlike: true })
+    others = end
+  }
+  if (others < range.end) runs.push({ start: others, end: range.end, isAlike: false })
+  return runs
 }
 
 function textOf(edit: ManualEdit): string {

@@ -45,6 +45,12 @@ const NEXT_WITH = `SELECT ${COLUMNS} FROM history WHERE last > ? AND instr(rows,
 const OF_EVENT = `SELECT ${COLUMNS} FROM history WHERE last >= ? AND event = ? ORDER BY last`
 const LAST_EVENT = 'SELECT event FROM history WHERE last > 0 AND by_hand = 1 ORDER BY last DESC LIMIT 1'
 const DROP_ALL = 'DELETE FROM history WHERE last > 0'
+/** Elements of a chunk for additions that are alike, of which some have a record; before they are stored. */
+const APPEND_ALIKE = `INSERT INTO history (last, first, event, at, by_hand, rows)
+  SELECT @last, @start, @event, @sec, @byHand, '[' || group_concat(@head || CASE WHEN ip IS NULL THEN @added ELSE
+  @kind || first || ',' || pass || ',' || expire || ',' || bcount || ',' || pcount || '],' || @kind || first || ',' ||
+  ifnull(@pass, pass) || ',' || @expire || ',' || bcount || ',' || (pcount + CAST(@passes AS INTEGER)) || ']' END
+  || ',' || json_quote(value) || ']') || ']' FROM json_each(@ips) LEFT JOIN hosts ON ip = value`
 const REPLACE = 'UPDATE history SET rows = ? WHERE last = ?'
 
 /** Changes that share one row of the table. */
@@ -98,15 +104,36 @@ export class History {
     this.#trim(settings, newest + kept.length, nowSec)
   }
 
-  /** The same for alike additions, with the list of their addresses as JSON: one row each, stored as one. */
-  appendAlike({ ips, first, changedSec }: AlikeAdditions, ipsJson: string): void {
+  /**
+   * The same for alike additions, with the list of their addresses as JSON: one row each, stored as one unless some have
+   * a record. They must not be stored yet.
+   */
+  appendAlike({ ips, first, again, changedSec }: AlikeAdditions, ipsJson: string): void {
     const { settings, newest } = this.#state()
     if (settings.mode === 'off' || !isKept(first, settings)) return
     const [kind, rule, actor, before, after] = rowOf(first, settings.mode)
-    const alike = JSON.stringify([kind, rule, actor, before, after]).slice(0, -1)
     const event = this.#eventFor(first.cause.rule, newest + 1)
     const at = { first: newest + 1, event, sec: Math.floor(changedSec) }
-    this.#putChunk(at, ips.length, isByHand(first.cause.rule), `[${alike},${ipsJson}]]`)
+    const byHand = isByHand(first.cause.rule)
+    if (again === undefined) {
+      const alike = JSON.stringify([kind, rule, actor, before, after]).slice(0, -1)
+      this.#putChunk(at, ips.length, byHand, `[${alike},${ipsJson}]]`)
+    } else {
+      const texts = {
+        head: `${JSON.stringify([kind, rule, actor]).slice(0, -1)},`,
+        added: JSON.stringify([before, after]).slice(1, -1),
+        kind: `["${first.after.entry!.kind}",`,
+        pass: again.pass?.toString() ?? null,
+        expire: again.expire.toString(),
+        passes: again.passes,
+      }
+      for (let start = 0; start < ips.length; start += CHUNK_ROWS) {
+        const part = ips.slice(start, start + CHUNK_ROWS)
+        const last = newest + start + part.length
+        const place = { last, start: newest + start + 1, event, sec: at.sec, byHand: Number(byHand) }
+        this.#connection.prepare(APPEND_ALIKE).run({ ...place, ...texts, ips: JSON.stringify(part) })
+      }
+    }
     this.#appendedCount += ips.length
     this.#trim(settings, newest + ips.length, changedSec)
   }

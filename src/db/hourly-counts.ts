@@ -5,6 +5,7 @@ import type { Connection } from './connection.js'
 const ADD = `INSERT INTO hourly_counts (hour, name, label, count) VALUES (?, ?, ?, ?)
   ON CONFLICT (hour, name, label) DO UPDATE SET count = count + excluded.count`
 const READ = 'SELECT hour, name, label, count FROM hourly_counts WHERE hour >= ? ORDER BY hour, name, label'
+const OLDEST = 'SELECT min(hour) FROM hourly_counts'
 /** A few hours at a time: a clock that is years ahead for an hour must not delete everything. */
 const DROP = `DELETE FROM hourly_counts WHERE hour < ?
   AND hour IN (SELECT DISTINCT hour FROM hourly_counts ORDER BY hour LIMIT 3)`
@@ -40,7 +41,8 @@ export class HourlyCounts {
     for (const { name, label, count } of counts) statement.run(hour, name, label, count)
     if (hour === this.#trimmedHour) return
     this.#trimmedHour = hour
-    this.#connection.prepare(DROP).run(hour - KEEP_SEC)
+    const oldest = this.#connection.prepare(OLDEST).pluck().get() as number
+    if (oldest < hour - KEEP_SEC) this.#connection.prepare(DROP).run(hour - KEEP_SEC)
   }
 
   /** Counters of the hours from `sinceSec` on. */

@@ -4,13 +4,13 @@
  * are joined by NUL. The kind of a pool replaces WHITE. `,COUNT` after KEY combines this many alike rows
  * into one: their keys are joined by NUL, and their stamps are consecutive.
  */
-import type { AlikeAdditions } from '../domain/alike-additions.js'
 import {
   type Cause,
   CHANGE_RULES,
   type Change,
   type ChangeKey,
   type ChangeRule,
+  type HostChange,
   keyText,
 } from '../domain/change.js'
 import type { EntryKind } from '../domain/entry.js'
@@ -45,8 +45,8 @@ export function encodeChange(change: Change, nodes: NodeNumbers): string {
   return encodeRow({ kinds: kindsOf(change), cause, stamp }, keyText(change.key), nodes)
 }
 
-/** Number of rows combined in this one. */
-export function encodeAlike({ ips, first }: AlikeAdditions, nodes: NodeNumbers): string {
+/** Changes like `first`, of these addresses, as one. */
+export function encodeAlike(first: HostChange, ips: readonly string[], nodes: NodeNumbers): string {
   const { cause, stamp } = first
   return encodeRow({ kinds: kindsOf(first), cause, stamp }, ips.join('\0'), nodes, ips.length)
 }

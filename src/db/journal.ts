@@ -6,7 +6,7 @@ import type { AlikeAdditions } from '../domain/alike-additions.js'
 import type { Change, ChangeRule } from '../domain/change.js'
 import type { Tuple } from '../domain/entry.js'
 import { isPoolTuple } from '../domain/pool-key.js'
-import { type ClockState, HybridClock, type Stamp } from '../domain/stamp.js'
+import { type ClockState, HybridClock, type Stamp, stampBehind } from '../domain/stamp.js'
 import type { Connection } from './connection.js'
 import { decodeRows, encodeAlike, encodeChange, encodeEverything, type JournalRow } from './journal-rows.js'
 import { newNode, StoredNodes } from './node-numbers.js'
@@ -156,9 +156,16 @@ export class JournalWriter {
     }
   }
 
-  /** One row for each, stored as one. */
-  appendAlike(additions: AlikeAdditions): void {
-    this.#add(encodeAlike(additions, this.#nodes), additions.ips.length)
+  /** One row for each; those without or with a record one after the other are stored as one. */
+  appendAlike({ ips, first, again }: AlikeAdditions): void {
+    const isKnown = again?.isKnown ?? []
+    for (let start = 0, end = 0; start < ips.length; start = end) {
+      do end += 1
+      while (end < ips.length && isKnown[end] === isKnown[start])
+      const before = isKnown[start] === true ? first.after : first.before
+      const change = { ...first, before, stamp: stampBehind(first.stamp, start) }
+      this.#add(encodeAlike(change, ips.slice(start, end), this.#nodes), end - start)
+    }
   }
 
   /** One row for more changes than are worth a row each. */

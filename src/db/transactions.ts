@@ -122,9 +122,9 @@ export class Transactions {
   /** Stores additions that are alike. */
   addAlike(journal: JournalWriter, additions: AlikeAdditions): void {
     const ipsJson = JSON.stringify(additions.ips)
-    this.hosts.insertAlike(additions, ipsJson)
-    journal.appendAlike(additions)
     this.history.appendAlike(additions, ipsJson)
+    this.hosts.putAlike(additions, ipsJson)
+    journal.appendAlike(additions)
     this.counts.add([additions.first], additions.changedSec, additions.ips.length)
   }
 

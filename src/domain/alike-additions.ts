@@ -2,17 +2,22 @@
 import type { Cause, HostChange } from './change.js'
 import { decideEdits } from './decide-edits.js'
 import { Draft } from './draft.js'
+import type { HostEntry } from './entry.js'
+import { isPinned } from './host-state.js'
+import { type RepeatedAddition, repeatedAddition } from './manual-host.js'
 import type { ManualEdit } from './requests.js'
-import type { HybridClock } from './stamp.js'
+import type { HybridClock, Stamp } from './stamp.js'
 
 /** An addition of an address. */
 export type HostAddition = Extract<ManualEdit, { operation: 'add'; ip: string }>
 
-/** Additions of different addresses, none of which had anything on record. */
+/** Additions of different addresses of one kind. */
 export interface AlikeAdditions {
   ips: readonly string[]
-  /** The change of the first. The others differ only in the address and in the stamp; stamps are consecutive. */
+  /** The change of an address without anything on record; others differ in the address and in the stamp. */
   first: HostChange
+  /** What changes in a record instead, and which of the addresses have one, in the order of `ips`; undefined if none has. */
+  again: (RepeatedAddition & { isKnown: readonly boolean[] }) | undefined
   /** See `Draft.changedSec`. */
   changedSec: number
 }
@@ -23,15 +28,35 @@ export function isPlainAddition(edit: ManualEdit): edit is HostAddition {
   return edit.options?.comment === undefined && edit.options?.expire === undefined
 }
 
+/** What the change of a record by a plain addition depends on. */
+export interface KnownHost {
+  kind: HostEntry['kind']
+  expire: number
+  comment: string | null
+  /** See `latestMark`. */
+  latest: Stamp | undefined
+}
+
+/** True when a plain addition changes this record as it changes others: see `repeatedAddition`. */
+export function isPlainRepeat(
+  { kind, options }: HostAddition,
+  known: KnownHost,
+  clock: HybridClock,
+): boolean {
+  if (options?.ifMissing === true || known.kind !== kind || known.comment !== null) return false
+  return !isPinned(known) && clock.isAfter(known.latest)
+}
+
 /**
- * Decides plain additions of one kind, of different addresses without any stored state, while no network of a pool
- * is open: the decision for the first applies to all, since the rules depend on nothing else.
+ * Decides plain additions of one kind, of different addresses without any stored state or, where `isKnown`, with a
+ * record that fits `isPlainRepeat`, while no network of a pool is open: the decision for the first applies to all,
+ * since the rules depend on nothing else. Their stamps are consecutive.
  */
 export function decideAlike(
-  clock: HybridClock,
-  now: number,
+  { clock, now }: { clock: HybridClock; now: number },
   { kind, options }: HostAddition,
   ips: readonly string[],
+  isKnown: readonly boolean[],
   cause: Cause,
 ): AlikeAdditions {
   const draft = new Draft(clock, now)
@@ -43,5 +68,10 @@ export function decideAlike(
   }
   decideEdits(draft, [first], cause)
   clock.skip(ips.length - 1)
-  return { ips, first: draft.changes[0] as HostChange, changedSec: draft.changedSec }
+  return {
+    ips,
+    first: draft.changes[0] as HostChange,
+    again: isKnown.includes(true) ? { ...repeatedAddition(kind, now), isKnown } : undefined,
+    changedSec: draft.changedSec,
+  }
 }

@@ -10,7 +10,7 @@ export function isTrapped(host: EntryTimes): boolean {
 }
 
 /** True when an administrator made the entry permanent; only another manual change undoes that. */
-export function isPinned(host: EntryTimes): boolean {
+export function isPinned(host: Pick<EntryTimes, 'expire'>): boolean {
   return host.expire === EXPIRE_NEVER
 }
 

@@ -86,6 +86,12 @@ export class HybridClock {
     return { time: this.#time, counter: this.#counter, node: this.node }
   }
 
+  /** True when the next stamp is later than this one; undefined, which stands for "never", is earlier than any. */
+  isAfter(stamp: Stamp | undefined): boolean {
+    if (stamp === undefined || stamp.time < this.#time) return true
+    return stamp.time === this.#time && stamp.counter <= this.#counter
+  }
+
   /** Advances as if this many stamps had been issued in the millisecond of the last one. */
   skip(count: number): void {
     const counter = this.#counter + count
@@ -107,7 +113,7 @@ export class HybridClock {
 
   /** Makes the next stamp later than one received from elsewhere. */
   observe(stamp: Stamp): void {
-    if (stamp.time < this.#time || (stamp.time === this.#time && stamp.counter <= this.#counter)) return
+    if (this.isAfter(stamp)) return
     this.#time = stamp.time
     this.#counter = stamp.counter
   }

@@ -1,4 +1,4 @@
-import type { AlikeAdditions } from '../../domain/alike-additions.js'
+import type { AlikeAdditions, KnownHost } from '../../domain/alike-additions.js'
 import type { HostEntry } from '../../domain/entry.js'
 import type { HeldHost } from '../../domain/held.js'
 import { TRAPPED_PCOUNT } from '../../domain/host-state.js'
@@ -7,7 +7,13 @@ import { textRangesOf } from '../../ip/text-ranges.js'
 import type { Connection } from '../connection.js'
 import type { SqlValue } from '../sqlite-driver.js'
 import { keyListOf } from './key-list.js'
-import { type HostMarkColumns, hostMarkColumns, hostMarksOf, type NodeNumbers } from './marks-codec.js'
+import {
+  type HostMarkColumns,
+  hostMarkColumns,
+  hostMarksOf,
+  latestMarkOf,
+  type NodeNumbers,
+} from './marks-codec.js'
 import { commentValue, wireValue } from './wire-value.js'
 
 const COLUMNS = 'first, pass, expire, bcount, pcount, comment, stamp, granted, node, marks'
@@ -28,7 +34,13 @@ const INSERT_MANY = insertStatement(ROWS_AT_ONCE)
 /** Rows that differ only in their stamps, which are consecutive. */
 const INSERT_ALIKE = `INSERT OR FAIL INTO hosts (ip, ${COLUMNS})
   SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
+const INSERT_MISSING = INSERT_ALIKE.replace('FAIL', 'IGNORE')
 const UPDATE = `UPDATE hosts SET ${COLUMNS.replace(/\w+/g, '$& = ?')} WHERE ip = CAST(? AS TEXT)`
+/** The same of addresses that have a record; see RepeatedAddition of domain/manual-host.ts. */
+const UPDATE_ALIKE = `UPDATE OR FAIL hosts SET pass = ifnull(@pass, pass), expire = @expire, pcount = pcount + @passes,
+  stamp = @stamp + list.key, granted = @granted, node = @node, marks = NULL FROM json_each(@ips) AS list WHERE ip = list.value`
+const KNOWN = `SELECT key, expire, pcount, comment, stamp, node, marks
+  FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value`
 const PLACES = 'SELECT key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value'
 const TRAPS = 'SELECT ip FROM hosts WHERE pcount = -1 AND ip >= ? AND ip < ?'
 const DELETE = 'DELETE FROM hosts WHERE ip = CAST(? AS TEXT)'
@@ -103,6 +115,17 @@ export class HostTable {
     return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
 
+  /** What additions of those addresses of a key list depend on that have an entry, each with its place. */
+  knownOf(list: string): (KnownHost & { place: number })[] {
+    type Row = [number, number, number, string | null, number | null, number | null, Buffer | null]
+    const rows = this.#connection.prepareRaw(KNOWN).all(list) as Row[]
+    return rows.map((row) => {
+      const kind = row[2] === TRAPPED_PCOUNT ? 'TRAPPED' : 'WHITE'
+      const latest = latestMarkOf(row[4], row[5], row[6], this.#nodes)
+      return { place: row[0], kind, expire: row[1], comment: row[3], latest }
+    })
+  }
+
   /** Stores entries of addresses that have none. */
   insertMany(hosts: readonly MarkedHost[]): void {
     let start = 0
@@ -124,11 +147,18 @@ export class HostTable {
   }
 
   /** Stores additions that are alike; `ips` is the list of their addresses as JSON. */
-  insertAlike({ first: { after } }: AlikeAdditions, ips: string): void {
+  putAlike({ first: { after }, again }: AlikeAdditions, ips: string): void {
     const { kind, first, pass, expire, bcount, pcount } = after.entry!
     const [stamp, granted, node] = hostMarkColumns(kind, after.marks, this.#nodes)
-    const times = { first, pass, expire, bcount, pcount }
-    this.#connection.prepare(INSERT_ALIKE).run({ ips, ...times, stamp, granted, node })
+    const marks = { ips, stamp, granted, node }
+    if (again !== undefined) {
+      this.#connection
+        .prepare(UPDATE_ALIKE)
+        .run({ ...marks, pass: again.pass ?? null, expire: again.expire, passes: again.passes })
+    }
+    if (again?.isKnown.includes(false) === false) return
+    const insert = again === undefined ? INSERT_ALIKE : INSERT_MISSING
+    this.#connection.prepare(insert).run({ ...marks, first, pass, expire, bcount, pcount })
   }
 
   #columnsOf({ entry, marks }: MarkedHost): SqlValue[] {

@@ -4,6 +4,7 @@
  * varints. Nodes have small numbers in each database (table `nodes`).
  */
 import type { HostMarks, TupleMarks } from '../../domain/held.js'
+import { latestMark } from '../../domain/host-marks.js'
 import { compareStamps, type Stamp } from '../../domain/stamp.js'
 
 /** Numbers of nodes in one database, both ways. */
@@ -194,6 +195,17 @@ export function hostMarksOf(
   if (granted === null || granted === BY_HAND) return { reset, white: { grant: stamp, stamp } }
   const grant = granted === GRANTED_BEFORE ? undefined : unpackStamp(granted, node)
   return { white: { grant, stamp } }
+}
+
+/** The latest stamp in the columns of an address; see `latestMark`. The grant is never later than `stamp`. */
+export function latestMarkOf(
+  packed: number | null,
+  number: number | null,
+  bytes: Buffer | null,
+  nodes: NodeNumbers,
+): Stamp | undefined {
+  if (bytes !== null) return latestMark(decodeHostMarks(bytes, nodes))
+  return packed === null ? undefined : unpackStamp(packed, nodes.nodeOf(number ?? 0))
 }
 
 /** A stamp without its node as one whole number: 42 bits for the time, which last until 2109, 11 for the counter. */

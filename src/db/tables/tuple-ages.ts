@@ -91,6 +91,7 @@ export class TupleAges {
 
   /** Writes the noted changes. */
   flush(): void {
+    if (this.#bytesChange === 0 && this.#poolChange === 0 && this.#changeByAge.size === 0) return
     const add = this.#connection.prepare(ADD)
     if (this.#bytesChange !== 0) add.run(BYTES_AGE, this.#bytesChange)
     if (this.#poolChange !== 0) add.run(POOL_AGE, this.#poolChange)

@@ -18,8 +18,21 @@ const add = (ip: string, kind: 'WHITE' | 'TRAPPED' = 'WHITE', options = {}): Man
 })
 const remove = (ip: string): ManualEdit => ({ operation: 'delete', key: { kind: 'host', ip } })
 
+/** Edits of one call, or something else that changes what is on record. */
+type Step = ManualEdit[] | ((store: Store, now: number) => Promise<unknown>)
+/** A step for a part of the addresses. */
+const some = (divisor: number, makeEdit: (ip: string) => ManualEdit): ManualEdit[] =>
+  addresses.filter((_, index) => index % divisor === 1).map(makeEdit)
+const see = async (store: Store, now: number): Promise<unknown> =>
+  await store.recordSightings(
+    addresses.filter((_, index) => index % 7 === 1).map((ip) => ({ ip, count: 2 })),
+    { whiteExpireSec: 3_110_400, untrap: false },
+    now + 3,
+  )
+const YEAR = 365 * 86_400
+
 /** Edits in several calls, with what is on record before them. */
-const CASES: Record<string, ManualEdit[][]> = {
+const CASES: Record<string, Step[]> = {
   'of new addresses': [addresses.map((ip) => add(ip))],
   'of few addresses': [addresses.slice(0, 100).map((ip) => add(ip))],
   'that are repeated, at once and later': [
@@ -42,6 +55,55 @@ const CASES: Record<string, ManualEdit[][]> = {
       return add(ip, 'WHITE', index % 300 === 9 ? { expire: NOW + 60 } : { ifMissing: true })
     }),
   ],
+  'that are repeated by the hour': [
+    addresses.map((ip) => add(ip)),
+    addresses.map((ip) => add(ip)),
+    addresses.map((ip) => add(ip, 'TRAPPED')),
+    addresses.map((ip) => add(ip, 'TRAPPED')),
+  ],
+  'of new addresses among those with a record': [
+    some(3, (ip) => add(ip)),
+    addresses.map((ip) => add(ip)),
+    addresses.map((ip) => add(ip, 'WHITE', { ifMissing: true })),
+  ],
+  'of addresses that were seen, pinned, noted, trapped or deleted': [
+    addresses.slice(0, 6000).map((ip) => add(ip)),
+    see,
+    some(90, (ip) => add(ip, 'WHITE', { expire: 0 })),
+    some(130, (ip) => add(ip, 'WHITE', { comment: 'noted' })),
+    some(170, (ip) => add(ip, 'TRAPPED')),
+    some(190, remove),
+    addresses.map((ip) => add(ip)),
+  ],
+  'behind other edits of the same addresses': [
+    addresses.slice(0, 3000).map((ip) => add(ip)),
+    [
+      ...some(40, remove),
+      ...some(50, (ip) => add(ip, 'WHITE', { comment: 'noted' })),
+      ...some(60, (ip) => ({ operation: 'delete-tuples', ip, all: true })),
+      ...addresses.slice(1000, 2500).map((ip) => add(ip)),
+    ],
+    addresses.slice(3000, 3500).flatMap((ip) => [add(ip, 'WHITE', { comment: 'noted' }), add(ip)]),
+  ],
+  'of addresses of the other kind, some of them pinned': [
+    addresses.slice(0, 6000).map((ip) => add(ip)),
+    see,
+    some(110, (ip) => add(ip, 'TRAPPED', { expire: 0 })),
+    addresses.map((ip) => add(ip, 'TRAPPED')),
+    addresses.map((ip) => add(ip, 'TRAPPED')),
+  ],
+  'of addresses that were changed while the clock was ahead': [
+    addresses.slice(0, 3000).map((ip) => add(ip)),
+    async (store, now) => {
+      await store.edit(
+        addresses.slice(1000, 1040).map((ip) => add(ip)),
+        now + YEAR,
+      )
+      await see(store, now + YEAR)
+      await store.stampsAhead('follow', now)
+    },
+    addresses.slice(0, 3000).map((ip) => add(ip)),
+  ],
   'of spamtraps beside addresses': [
     addresses.flatMap((ip, index): ManualEdit[] =>
       index % 400 === 3
@@ -52,15 +114,14 @@ const CASES: Record<string, ManualEdit[][]> = {
 }
 
 /** What the edits leave, apart from the number of the database. */
-async function traceOf(
-  calls: readonly ManualEdit[][],
-  forgetsChanges: boolean,
-): Promise<Record<string, unknown>> {
+async function traceOf(steps: readonly Step[], forgetsChanges: boolean): Promise<Record<string, unknown>> {
   const path = scratch.create()
   const store = await scratch.open(path)
   const outcomes: EditOutcome[][] = []
-  for (const [index, edits] of calls.entries()) {
-    outcomes.push((await store.edit(edits, NOW + index, { actor: 'me', forgetsChanges })).outcomes)
+  for (const [index, step] of steps.entries()) {
+    const now = NOW + index
+    if (typeof step === 'function') await step(store, now)
+    else outcomes.push((await store.edit(step, now, { actor: 'me', forgetsChanges })).outcomes)
   }
   const trace = {
     outcomes,
