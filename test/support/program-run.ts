@@ -39,7 +39,7 @@ export function captureIo(
   return { io: parts, result: (rc) => ({ rc, stdout: Buffer.concat(out).toString('latin1'), stderr }) }
 }
 
-/** A folder for the test file, removed at its end. */
+/** A folder for the test file, removed at its end. Call it at the top: within a test, afterAll() comes too late. */
 export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `${name}-`))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,9 +1,11 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { runProcess, startProcess } from '../../../src/platform/run-process.js'
+import { temporaryFolder } from '../../support/program-run.js'
+
+const parent = temporaryFolder('run-process')
 
 const sh = (script: string) => ({
   program: '/bin/sh',
@@ -44,7 +46,7 @@ describe('runProcess', () => {
   })
 
   test('is killed before its pipe closes when the source of its input fails', async () => {
-    const marker = join(mkdtempSync(join(tmpdir(), 'run-process-')), 'got-end-of-input')
+    const marker = join(mkdtempSync(join(parent, 'run-process-')), 'got-end-of-input')
     async function* failing(): AsyncGenerator<Uint8Array> {
       yield Buffer.from('10.0.0.1\n')
       throw new Error('the list broke off')
@@ -79,7 +81,7 @@ describe('runProcess', () => {
   })
 
   test('gives the program an open file, whole', async () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'run-process-')), 'list')
+    const path = join(mkdtempSync(join(parent, 'run-process-')), 'list')
     writeFileSync(path, 'x'.repeat(300_000))
     const fd = openSync(path, 'r')
     const result = await runProcess({ ...sh('wc -c'), stdin: { fd } })
@@ -101,7 +103,7 @@ describe('runProcess', () => {
 })
 
 test('leaving the stdout loop early kills the program', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'run-process-'))
+  const folder = mkdtempSync(join(parent, 'run-process-'))
   const running = await startProcess(sh(`echo $$ > ${folder}/pid; exec yes`))
   for await (const chunk of running.stdout) {
     expect(chunk.length).toBeGreaterThan(0)

@@ -8,20 +8,22 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { hasRelativePath } from '../../../src/platform/daemonize.js'
 import { writePidFile } from '../../../src/platform/pid-file.js'
 import { findUser } from '../../../src/platform/privileges.js'
 import { PATIENCE } from '../../support/patience.js'
+import { temporaryFolder } from '../../support/program-run.js'
 import { skipUnless, skipUnlessRoot } from '../../support/skip-unless.js'
+
+const parent = temporaryFolder('service')
 
 const root = resolve(import.meta.dirname, '../../..')
 
 /** Runs TypeScript text as a program of its own, with the source folder importable as SRC. */
 function runScript(script: string, env: NodeJS.ProcessEnv = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'service-'))
+  const folder = mkdtempSync(join(parent, 'service-'))
   const path = join(folder, 'script.ts')
   writeFileSync(path, script.replaceAll('SRC', join(root, 'src')))
   return spawnSync(process.execPath, ['--import', 'tsx', path], {
@@ -42,7 +44,7 @@ describe('startInBackground', () => {
     })()`
 
   test('ends with 0 once the background process is ready, which goes on without the terminal', async () => {
-    const alive = join(mkdtempSync(join(tmpdir(), 'background-')), 'alive')
+    const alive = join(mkdtempSync(join(parent, 'background-')), 'alive')
     const result = runScript(
       script(`writeSync(2, 'starting\\n'); reportReady(); writeSync(2, 'unseen\\n')
       writeFileSync('${alive}', process.cwd() + ' ' + isBackgroundProcess())`),
@@ -74,7 +76,7 @@ test.each([
 
 describe('writePidFile', () => {
   test('writes our id, and removes the file only while it is ours', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'pid-')), 'spamd.pid')
+    const path = join(mkdtempSync(join(parent, 'pid-')), 'spamd.pid')
     const remove = writePidFile(path)
     expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`)
     writeFileSync(path, '1\n')
@@ -85,7 +87,7 @@ describe('writePidFile', () => {
   })
 
   test('replaces a link instead of writing through it', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'pid-'))
+    const folder = mkdtempSync(join(parent, 'pid-'))
     writeFileSync(join(folder, 'precious'), 'data')
     symlinkSync(join(folder, 'precious'), join(folder, 'spamd.pid'))
     writePidFile(join(folder, 'spamd.pid'))
@@ -95,7 +97,7 @@ describe('writePidFile', () => {
   test.skipIf(skipUnlessRoot('pid files of root'))(
     'root writes none in a folder that others can write',
     () => {
-      const folder = mkdtempSync(join(tmpdir(), 'pid-'))
+      const folder = mkdtempSync(join(parent, 'pid-'))
       chmodSync(folder, 0o777)
       expect(() => writePidFile(join(folder, 'spamd.pid'))).toThrow(
         `cannot write pid file ${folder}/spamd.pid: ${folder} can be written by every user`,
@@ -163,7 +165,7 @@ describe('openLog', () => {
   })
 
   test('syslog: a logger(1) that never reads keeps nobody, however much waits for it', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'logger-'))
+    const folder = mkdtempSync(join(parent, 'logger-'))
     writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho $$ >> ${folder}/pids\nexec sleep 1000\n`)
     chmodSync(join(folder, 'logger'), 0o755)
     const full = script('classic', false).replace(
@@ -184,7 +186,7 @@ describe('openLog', () => {
   test.skipIf(skipUnless(process.platform === 'linux', 'logger(1) is looked for in PATH on Linux'))(
     'syslog: through logger(1), facility daemon, tag with our id',
     () => {
-      const folder = mkdtempSync(join(tmpdir(), 'logger-'))
+      const folder = mkdtempSync(join(parent, 'logger-'))
       writeFileSync(join(folder, 'logger'), `#!/bin/sh\necho "$@" > ${folder}/args\ncat > ${folder}/lines\n`)
       chmodSync(join(folder, 'logger'), 0o755)
       const result = runScript(script('classic', false), { PATH: `${folder}:${process.env.PATH}` })

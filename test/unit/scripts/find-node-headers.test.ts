@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../../support/program-run.js'
 
+const parent = temporaryFolder('node-headers')
 const script = join(import.meta.dirname, '../../../scripts/find-node-headers.js')
 const [major, minor, patch] = process.versions.node.split('.') as [string, string, string]
 
@@ -12,7 +13,7 @@ test.each([
   ['of another version', `${patch}9`, false],
   ['that are missing', undefined, false],
 ])('headers %s', (_, headersPatch, isFound) => {
-  const prefix = temporaryFolder('node-headers')
+  const prefix = mkdtempSync(join(parent, 'prefix-'))
   mkdirSync(join(prefix, 'bin'))
   mkdirSync(join(prefix, 'include/node'), { recursive: true })
   const node = join(prefix, 'bin/node')

@@ -1,6 +1,5 @@
 import { createSocket } from 'node:dgram'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readSyncKeyFile } from '../../../../src/app/sync/sync-key.js'
@@ -16,9 +15,12 @@ import { ManualClock } from '../../../support/manual-clock.js'
 import { MemoryDebugOutput } from '../../../support/memory-debug-output.js'
 import { MemoryLogger } from '../../../support/memory-logger.js'
 import { PATIENCE } from '../../../support/patience.js'
+import { temporaryFolder } from '../../../support/program-run.js'
 import { reservePort } from '../../../support/reserve-port.js'
 import { QUICK_POLICY } from '../../../support/scratch-database.js'
 import { UdpRecorder } from '../../../support/udp-recorder.js'
+
+const parent = temporaryFolder('sync-service')
 
 const NOW = 1_700_000_000
 const closers: (() => Promise<void>)[] = []
@@ -43,7 +45,7 @@ const WHITE = { kind: 'WHITE', expire: NOW + 500 } as const
 
 /** A spamd without its SMTP side. */
 async function host(options: HostOptions) {
-  const folder = mkdtempSync(join(tmpdir(), 'sync-'))
+  const folder = mkdtempSync(join(parent, 'sync-'))
   const keyPath = join(folder, 'key')
   const setKey = (key: string) => writeFileSync(keyPath, key, { mode: 0o600 })
   if (options.key !== undefined) setKey(options.key)
