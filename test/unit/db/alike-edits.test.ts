@@ -149,6 +149,45 @@ for (const [name, calls] of Object.entries(CASES)) {
   })
 }
 
+/** Edits of few addresses, again and again, most of them alike. */
+function randomSteps(seed: number): Step[] {
+  const below = makeRandom(seed)
+  const few = addresses.slice(0, 100 + below(400))
+  const oneOf = (): string => few[below(few.length)]!
+  return Array.from({ length: 8 }, (): Step => {
+    if (below(8) === 0) {
+      const sightings = Array.from({ length: 50 }, () => ({ ip: oneOf(), count: 1 + below(3) }))
+      const options = { whiteExpireSec: 3_110_400, untrap: below(2) === 0 }
+      return async (store, now) => await store.recordSightings(sightings, options, now)
+    }
+    const [kind, othersAmong] = [below(3) === 0 ? 'TRAPPED' : 'WHITE', [4, 40, 10_000][below(3)]!] as const
+    const start = below(few.length)
+    const isShuffled = below(3) === 0
+    return Array.from({ length: 20 + below(few.length) }, (_, index) => {
+      const ip = isShuffled ? oneOf() : few[(start + index) % few.length]!
+      switch (below(othersAmong)) {
+        case 0:
+          return remove(ip)
+        case 1:
+          return add(ip, kind, { comment: '"quoted"' })
+        case 2:
+          return add(ip, kind, { expire: below(2) === 0 ? 0 : NOW + 500 })
+        case 3:
+          return add(ip, 'TRAPPED')
+        default:
+          return add(ip, kind)
+      }
+    })
+  })
+}
+
+sqliteTest('random additions are stored, answered and recorded as one by one', async () => {
+  for (let seed = 1; seed <= 25; seed += 1) {
+    const steps = randomSteps(seed)
+    expect(await traceOf(steps, true), `seed ${seed}`).toEqual(await traceOf(steps, false))
+  }
+})
+
 sqliteTest('while a network of a pool is open, a TRAPPED address closes it among many', async () => {
   const traces = []
   for (const forgetsChanges of [true, false]) {
