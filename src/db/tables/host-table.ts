@@ -34,7 +34,7 @@ const INSERT_MANY = insertStatement(ROWS_AT_ONCE)
 /** Rows that differ only in their stamps, which are consecutive. */
 const INSERT_ALIKE = `INSERT OR FAIL INTO hosts (ip, ${COLUMNS})
   SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
-const INSERT_MISSING = INSERT_ALIKE.replace('FAIL', 'IGNORE')
+const INSERT_MISSING = `${INSERT_ALIKE} WHERE NOT EXISTS (SELECT 1 FROM hosts WHERE ip = value)`
 const UPDATE = `UPDATE hosts SET ${COLUMNS.replace(/\w+/g, '$& = ?')} WHERE ip = CAST(? AS TEXT)`
 /** The same of addresses that have a record; see RepeatedAddition of domain/manual-host.ts. */
 const UPDATE_ALIKE = `UPDATE OR FAIL hosts SET pass = ifnull(@pass, pass), expire = @expire, pcount = pcount + @passes,
