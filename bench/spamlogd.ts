@@ -17,6 +17,7 @@ import { GENERATED_NOW, generateDatabase, makeIp } from './generate-database.js'
 
 const REFERENCE_UPDATES_PER_SEC = 65_000
 const WRITERS = 4
+const SPAMLOGD_OPTIONS = { whiteExpireSec: 3_110_400, untrap: false, forgetsChanges: true }
 const [entries = 1_000_000, records = 1_000_000] = process.argv.slice(2).map(Number)
 
 const scratch = mkdtempSync(join(tmpdir(), 'spamlogd-bench-'))
@@ -53,7 +54,7 @@ async function benchUpdates(batchAddresses: number): Promise<void> {
   })
   const startMs = performance.now()
   for (const batch of batches) {
-    await store.recordSightings(batch, { whiteExpireSec: 3_110_400, untrap: false }, GENERATED_NOW)
+    await store.recordSightings(batch, SPAMLOGD_OPTIONS, GENERATED_NOW)
   }
   const rate = total / ((performance.now() - startMs) / 1_000)
   await store.close()

@@ -13,8 +13,8 @@ import type { Decided, Transactions } from './transactions.js'
  * of the time.
  */
 const PART_EDITS = 2000
-/** Minimum number of alike additions that are worth a separate statement. */
-const LEAST_ALIKE = 32
+/** Minimum number of alike changes that are worth a separate statement. */
+export const LEAST_ALIKE = 32
 
 /**
  * Edits in one transaction. Large numbers of them are processed in key order, by their first characters, so
@@ -95,7 +95,7 @@ class PartEditor {
   #addAlike(addition: HostAddition, ips: readonly string[], isKnown: readonly boolean[]): void {
     const { clock } = this.#journal
     const at = { clock, now: this.#now }
-    this.#transactions.addAlike(this.#journal, decideAlike(at, addition, ips, isKnown, this.#cause))
+    this.#transactions.storeAlike(this.#journal, decideAlike(at, addition, ips, isKnown, this.#cause))
   }
 
   /** A code for each edit: that of a plain addition, the first edit of its address, that changes its record as others do. */
@@ -113,7 +113,7 @@ class PartEditor {
       plain[index] = edit.kind === 'WHITE' ? WHITE : TRAPPED
     }
     const { clock } = this.#journal
-    for (const known of hosts.knownOf(list)) {
+    for (const known of hosts.knownOf(list, clock.node)) {
       const { place } = known
       if (plain[place] === NOT_PLAIN) continue
       if (isPlainRepeat(edits[places[place]!] as HostAddition, known, clock)) plain[place]! += HAS_RECORD

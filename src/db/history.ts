@@ -7,7 +7,7 @@
  * pages, a random one for each change, would cost every batch of attempts or sightings a third more, and a
  * million rows are scanned in a fifth of a second.
  */
-import type { AlikeAdditions } from '../domain/alike-additions.js'
+import type { AlikeChanges } from '../domain/alike-changes.js'
 import { CHANGE_RULES, type Change, type ChangeKey, type ChangeRule } from '../domain/change.js'
 import {
   DEFAULT_HISTORY,
@@ -108,7 +108,7 @@ export class History {
    * The same for alike additions, with the list of their addresses as JSON: one row each, stored as one unless some have
    * a record. They must not be stored yet.
    */
-  appendAlike({ ips, first, again, changedSec }: AlikeAdditions, ipsJson: string): void {
+  appendAlike({ ips, first, again, changedSec }: AlikeChanges, ipsJson: string): void {
     const { settings, newest } = this.#state()
     if (settings.mode === 'off' || !isKept(first, settings)) return
     const [kind, rule, actor, before, after] = rowOf(first, settings.mode)

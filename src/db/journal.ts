@@ -2,7 +2,7 @@
  * The change journal: one row for every change of an entry, written in the transaction of the change, so that
  * a reader that follows the entries sees exactly what happened since its last poll.
  */
-import type { AlikeAdditions } from '../domain/alike-additions.js'
+import type { AlikeChanges } from '../domain/alike-changes.js'
 import type { Change, ChangeRule } from '../domain/change.js'
 import type { Tuple } from '../domain/entry.js'
 import { isPoolTuple } from '../domain/pool-key.js'
@@ -157,7 +157,7 @@ export class JournalWriter {
   }
 
   /** One row for each; those without or with a record one after the other are stored as one. */
-  appendAlike({ ips, first, again }: AlikeAdditions): void {
+  appendAlike({ ips, first, again }: AlikeChanges): void {
     const isKnown = again?.isKnown ?? []
     for (let start = 0, end = 0; start < ips.length; start = end) {
       do end += 1

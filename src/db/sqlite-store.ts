@@ -11,6 +11,7 @@ import { SqliteReads } from './sqlite-reads.js'
 import type {
   AttemptFinding,
   Changed,
+  ChangesOption,
   EditOptions,
   EditOutcome,
   GreyPolicy,
@@ -37,6 +38,7 @@ import type { Decided } from './transactions.js'
 const attemptRules = loadOnce(() => import('../domain/decide-attempts.js'))
 const poolRules = loadOnce(() => import('../domain/decide-pools.js'))
 const sightingRules = loadOnce(() => import('../domain/decide-sightings.js'))
+const sightingGroups = loadOnce(() => import('./sightings-in-groups.js'))
 const scanRules = loadOnce(() => import('../domain/decide-scan.js'))
 const syncRules = loadOnce(() => import('../domain/decide-sync.js'))
 
@@ -72,9 +74,13 @@ export class SqliteStore extends SqliteReads implements Store {
 
   async recordSightings(
     sightings: readonly Sighting[],
-    options: SightingOptions,
+    options: SightingOptions & ChangesOption,
     now: number,
   ): Promise<Changed<SightingOutcome>> {
+    if (options.forgetsChanges === true) {
+      const { sightInGroups } = await sightingGroups()
+      return { outcomes: sightInGroups(this.transactions, sightings, options, now), changes: [] }
+    }
     const { decideSightings, selectSightings } = await sightingRules()
     return this.transactions.decide('recordSightings', now, selectSightings(sightings), (draft) =>
       decideSightings(draft, sightings, options),

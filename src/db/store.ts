@@ -43,12 +43,16 @@ import type { LineFormName } from './listing/line-forms.js'
 export type * from '../domain/requests.js'
 export type { JournalRow, JournalSlice }
 
-/** See `Store.edit`. */
-export interface EditOptions {
-  /** The user, when known; for the history. */
-  actor?: string | undefined
+/** What a caller needs of a result. */
+export interface ChangesOption {
   /** The changes are not needed: the result may have none. */
   forgetsChanges?: boolean | undefined
+}
+
+/** See `Store.edit`. */
+export interface EditOptions extends ChangesOption {
+  /** The user, when known; for the history. */
+  actor?: string | undefined
 }
 
 /** The outcome of each request, in order, and every change that was stored. */
@@ -205,7 +209,7 @@ export interface Store {
   /** The log watcher's update (spamlogd.md section 3). */
   recordSightings(
     sightings: readonly Sighting[],
-    options: SightingOptions,
+    options: SightingOptions & ChangesOption,
     now: number,
   ): Promise<Changed<SightingOutcome>>
   /** The greylister's update (greylisting.md section 4). Changes of tuples are in the journal only. */

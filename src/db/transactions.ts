@@ -1,5 +1,5 @@
 /** Every write to the entries goes through here: load, decide, store, journal, commit. */
-import type { AlikeAdditions } from '../domain/alike-additions.js'
+import type { AlikeChanges } from '../domain/alike-changes.js'
 import { type Change, keyText } from '../domain/change.js'
 import type { MovedRecords } from '../domain/decide-merge.js'
 import { Draft, type Selection } from '../domain/draft.js'
@@ -119,13 +119,13 @@ export class Transactions {
     return { draft, outcomes }
   }
 
-  /** Stores additions that are alike. */
-  addAlike(journal: JournalWriter, additions: AlikeAdditions): void {
-    const ipsJson = JSON.stringify(additions.ips)
-    this.history.appendAlike(additions, ipsJson)
-    this.hosts.putAlike(additions, ipsJson)
-    journal.appendAlike(additions)
-    this.counts.add([additions.first], additions.changedSec, additions.ips.length)
+  /** Stores changes that are alike. */
+  storeAlike(journal: JournalWriter, changes: AlikeChanges): void {
+    const ipsJson = JSON.stringify(changes.ips)
+    this.history.appendAlike(changes, ipsJson)
+    this.hosts.putAlike(changes, ipsJson)
+    journal.appendAlike(changes)
+    this.counts.add([changes.first], changes.changedSec, changes.ips.length)
   }
 
   /** Stores addresses of a database that is moved; false, and nothing is stored, if one of them exists already. */

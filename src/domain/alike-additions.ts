@@ -1,40 +1,20 @@
-/** Many alike additions as one value: deciding and storing each separately would cost more than its row. */
+/** Many additions by hand as one value; see alike-changes.ts. */
+import type { AlikeChanges, KnownHost } from './alike-changes.js'
 import type { Cause, HostChange } from './change.js'
 import { decideEdits } from './decide-edits.js'
 import { Draft } from './draft.js'
-import type { HostEntry } from './entry.js'
 import { isPinned } from './host-state.js'
-import { type RepeatedAddition, repeatedAddition } from './manual-host.js'
+import { repeatedAddition } from './manual-host.js'
 import type { ManualEdit } from './requests.js'
-import type { HybridClock, Stamp } from './stamp.js'
+import type { HybridClock } from './stamp.js'
 
 /** An addition of an address. */
 export type HostAddition = Extract<ManualEdit, { operation: 'add'; ip: string }>
-
-/** Additions of different addresses of one kind. */
-export interface AlikeAdditions {
-  ips: readonly string[]
-  /** The change of an address without anything on record; others differ in the address and in the stamp. */
-  first: HostChange
-  /** What changes in a record instead, and which of the addresses have one, in the order of `ips`; undefined if none has. */
-  again: (RepeatedAddition & { isKnown: readonly boolean[] }) | undefined
-  /** See `Draft.changedSec`. */
-  changedSec: number
-}
 
 /** True for the addition of an address without an expiry or comment of its own. */
 export function isPlainAddition(edit: ManualEdit): edit is HostAddition {
   if (edit.operation !== 'add' || edit.kind === 'SPAMTRAP') return false
   return edit.options?.comment === undefined && edit.options?.expire === undefined
-}
-
-/** What the change of a record by a plain addition depends on. */
-export interface KnownHost {
-  kind: HostEntry['kind']
-  expire: number
-  comment: string | null
-  /** See `latestMark`. */
-  latest: Stamp | undefined
 }
 
 /** True when a plain addition changes this record as it changes others: see `repeatedAddition`. */
@@ -58,7 +38,7 @@ export function decideAlike(
   ips: readonly string[],
   isKnown: readonly boolean[],
   cause: Cause,
-): AlikeAdditions {
+): AlikeChanges {
   const draft = new Draft(clock, now)
   const first: ManualEdit = {
     operation: 'add',
@@ -71,7 +51,9 @@ export function decideAlike(
   return {
     ips,
     first: draft.changes[0] as HostChange,
-    again: isKnown.includes(true) ? { ...repeatedAddition(kind, now), isKnown } : undefined,
+    again: isKnown.includes(true)
+      ? { ...repeatedAddition(kind, now), isKnown, keepsGrant: false }
+      : undefined,
     changedSec: draft.changedSec,
   }
 }

@@ -143,7 +143,7 @@ export class SightingRecorder {
     const { use, whiteExpireSec, untrap, clock } = this.#options
     const nowSec = timeSec ?? clock.nowSec()
     const { outcomes } = await use((store) =>
-      store.recordSightings(sightings, { whiteExpireSec, untrap }, nowSec),
+      store.recordSightings(sightings, { whiteExpireSec, untrap, forgetsChanges: true }, nowSec),
     )
     return outcomes
   }

@@ -1,4 +1,4 @@
-import type { AlikeAdditions, KnownHost } from '../../domain/alike-additions.js'
+import type { AlikeChanges, KnownHost, RecordChange } from '../../domain/alike-changes.js'
 import type { HostEntry } from '../../domain/entry.js'
 import type { HeldHost } from '../../domain/held.js'
 import { TRAPPED_PCOUNT } from '../../domain/host-state.js'
@@ -11,6 +11,7 @@ import {
   type HostMarkColumns,
   hostMarkColumns,
   hostMarksOf,
+  isGrantOnly,
   latestMarkOf,
   type NodeNumbers,
 } from './marks-codec.js'
@@ -34,12 +35,21 @@ const INSERT_MANY = insertStatement(ROWS_AT_ONCE)
 /** Rows that differ only in their stamps, which are consecutive. */
 const INSERT_ALIKE = `INSERT OR FAIL INTO hosts (ip, ${COLUMNS})
   SELECT value, @first, @pass, @expire, @bcount, @pcount, NULL, @stamp + key, @granted, @node, NULL FROM json_each(@ips)`
+/** The new ones among them. */
 const INSERT_MISSING = `${INSERT_ALIKE} WHERE NOT EXISTS (SELECT 1 FROM hosts WHERE ip = value)`
+/**
+ * What changes alike in a record: see RecordChange of domain/alike-changes.ts. One by one: all at once they take an
+ * UPDATE FROM twice the time, and an upsert four times.
+ */
+const CHANGE_ALIKE = `UPDATE hosts SET pass = ifnull(?, pass), expire = ?, pcount = pcount + ?, stamp = ?, node = ?,
+  granted = ?, marks = NULL WHERE ip = ?`
+/** The stamp was the grant, or there was none before stamps; see `hostMarkColumns`. */
+const REFRESH_ALIKE = CHANGE_ALIKE.replace(
+  'granted = ?',
+  'granted = CASE WHEN stamp IS NULL THEN 0 ELSE ifnull(granted, stamp) END',
+)
 const UPDATE = `UPDATE hosts SET ${COLUMNS.replace(/\w+/g, '$& = ?')} WHERE ip = CAST(? AS TEXT)`
-/** The same of addresses that have a record; see RepeatedAddition of domain/manual-host.ts. */
-const UPDATE_ALIKE = `UPDATE OR FAIL hosts SET pass = ifnull(@pass, pass), expire = @expire, pcount = pcount + @passes,
-  stamp = @stamp + list.key, granted = @granted, node = @node, marks = NULL FROM json_each(@ips) AS list WHERE ip = list.value`
-const KNOWN = `SELECT key, expire, pcount, comment, stamp, node, marks
+const KNOWN = `SELECT key, expire, pcount, comment, stamp, granted, node, marks
   FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value`
 const PLACES = 'SELECT key FROM json_each(?) CROSS JOIN hosts ON hosts.ip = json_each.value'
 const TRAPS = 'SELECT ip FROM hosts WHERE pcount = -1 AND ip >= ? AND ip < ?'
@@ -115,14 +125,16 @@ export class HostTable {
     return this.#connection.prepareRaw(PLACES).pluck().all(list) as number[]
   }
 
-  /** What additions of those addresses of a key list depend on that have an entry, each with its place. */
-  knownOf(list: string): (KnownHost & { place: number })[] {
-    type Row = [number, number, number, string | null, number | null, number | null, Buffer | null]
+  /** What alike changes depend on, of those addresses of a key list that have an entry, each with its place. */
+  knownOf(list: string, node: number): (KnownHost & { place: number })[] {
+    type Row = [number, number, number, string | null, ...HostMarkColumns]
     const rows = this.#connection.prepareRaw(KNOWN).all(list) as Row[]
+    const own = this.#nodes.numberOf(node)
     return rows.map((row) => {
       const kind = row[2] === TRAPPED_PCOUNT ? 'TRAPPED' : 'WHITE'
-      const latest = latestMarkOf(row[4], row[5], row[6], this.#nodes)
-      return { place: row[0], kind, expire: row[1], comment: row[3], latest }
+      const latest = latestMarkOf(row[4], row[6], row[7], this.#nodes)
+      const hasGrantOnly = row[7] === null && isGrantOnly(row[4], row[5], row[6] === own ? 'own' : 'other')
+      return { place: row[0], kind, expire: row[1], comment: row[3], latest, hasGrantOnly }
     })
   }
 
@@ -146,19 +158,29 @@ export class HostTable {
     this.#connection.prepare(UPDATE).run(...this.#columnsOf(host), wireValue(host.entry.ip))
   }
 
-  /** Stores additions that are alike; `ips` is the list of their addresses as JSON. */
-  putAlike({ first: { after }, again }: AlikeAdditions, ips: string): void {
+  /** Stores changes that are alike; `ipsJson` is the list of their addresses as JSON. */
+  putAlike({ ips, first: { after }, again }: AlikeChanges, ipsJson: string): void {
     const { kind, first, pass, expire, bcount, pcount } = after.entry!
     const [stamp, granted, node] = hostMarkColumns(kind, after.marks, this.#nodes)
-    const marks = { ips, stamp, granted, node }
-    if (again !== undefined) {
-      this.#connection
-        .prepare(UPDATE_ALIKE)
-        .run({ ...marks, pass: again.pass ?? null, expire: again.expire, passes: again.passes })
-    }
+    if (again !== undefined) this.#changeAlike(ips, again, { stamp: stamp!, granted, node })
     if (again?.isKnown.includes(false) === false) return
     const insert = again === undefined ? INSERT_ALIKE : INSERT_MISSING
-    this.#connection.prepare(insert).run({ ...marks, first, pass, expire, bcount, pcount })
+    const times = { first, pass, expire, bcount, pcount }
+    this.#connection.prepare(insert).run({ ips: ipsJson, ...times, stamp, granted, node })
+  }
+
+  #changeAlike(
+    ips: readonly string[],
+    { isKnown, keepsGrant, pass, expire, passes }: RecordChange,
+    { stamp, granted, node }: { stamp: number; granted: number | null; node: number | null },
+  ): void {
+    const statement = this.#connection.prepare(keepsGrant ? REFRESH_ALIKE : CHANGE_ALIKE)
+    for (const [place, ip] of ips.entries()) {
+      if (isKnown[place] !== true) continue
+      const values = [pass ?? null, expire, passes, stamp + place, node]
+      if (keepsGrant) statement.run(...values, ip)
+      else statement.run(...values, granted, ip)
+    }
   }
 
   #columnsOf({ entry, marks }: MarkedHost): SqlValue[] {

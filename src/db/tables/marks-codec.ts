@@ -208,6 +208,15 @@ export function latestMarkOf(
   return packed === null ? undefined : unpackStamp(packed, nodes.nodeOf(number ?? 0))
 }
 
+/**
+ * True when columns without `marks` hold nothing of a WHITE entry but its stamp and its grant, if any, in a form that can
+ * stay beside a new stamp of this database; `origin`: the database that made the stamp.
+ */
+export function isGrantOnly(packed: number | null, granted: number | null, origin: 'own' | 'other'): boolean {
+  if (packed === null || granted === GRANTED_BEFORE) return true
+  return origin === 'own' && granted !== BY_HAND
+}
+
 /** A stamp without its node as one whole number: 42 bits for the time, which last until 2109, 11 for the counter. */
 const COUNTERS = 2048
 
