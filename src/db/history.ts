@@ -80,6 +80,8 @@ export class History {
   readonly #connection: Connection
   /** Event of all manual changes through this connection: a command is one event. */
   #commandEvent: number | undefined
+  /** Event of all other changes of the running transaction. */
+  #transactionEvent: number | undefined
   /** The settings as they were last read, with their text. */
   #known: { text: string; settings: HistorySettings } | undefined
   #appendedCount = 0
@@ -88,7 +90,12 @@ export class History {
     this.#connection = connection
   }
 
-  /** Appends the changes of the running transaction, which were made at `nowSec`, seconds since the Epoch. */
+  /** Begins the history's part of a write transaction: what follows is one event. */
+  begin(): void {
+    this.#transactionEvent = undefined
+  }
+
+  /** Appends changes of the running transaction, which were made at `nowSec`, seconds since the Epoch. */
   append(changes: readonly Change[], nowSec: number): void {
     if (changes.length === 0) return
     const { settings, newest } = this.#state()
@@ -231,9 +238,12 @@ export class History {
   }
 
   #eventFor(rule: ChangeRule, seq: number): number {
-    if (!isUndoable(rule)) return seq
-    this.#commandEvent ??= seq
-    return this.#commandEvent
+    if (isUndoable(rule)) {
+      this.#commandEvent ??= seq
+      return this.#commandEvent
+    }
+    this.#transactionEvent ??= seq
+    return this.#transactionEvent
   }
 
   /** Rows keep their numbers: removed ones leave a gap. */

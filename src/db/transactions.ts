@@ -148,6 +148,7 @@ export class Transactions {
     try {
       return this.#connection.write(call, () => {
         const journal = this.journal.begin(now)
+        this.history.begin()
         const result = body(journal)
         this.tuples.ages.flush()
         journal.finish()

@@ -117,7 +117,7 @@ async function traceOf(
   const blurred = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value, (key, part: unknown) => {
-        if (key === 'counter' || key === 'seq' || key === 'event') return undefined
+        if (key === 'counter' || key === 'seq') return undefined
         return key === 'node' ? part === node : part
       }),
     )
