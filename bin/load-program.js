@@ -69,13 +69,20 @@ function loadBundle(name, modulePath) {
   const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
   const bundle = statSync(bundlePath, { throwIfNoEntry: false })
   if (bundle === undefined || bundle.mtimeMs < statSync(modulePath).mtimeMs) return undefined
+  return loadScript(name)(require, root, path)
+}
+
+/** The function that a bundle is. */
+function loadScript(name) {
+  const bundlePath = path.join(root, 'dist', 'fast', `${name}.cjs`)
   const { Script } = require('node:vm')
   const script = new Script(readFileSync(bundlePath, 'latin1'), {
     filename: bundlePath,
     cachedData: cacheOf(path.join(root, 'dist', 'fast', `${name}.cache`)),
   })
-  return script.runInThisContext()(require, root, path)
+  return script.runInThisContext()
 }
+exports.loadScript = loadScript
 
 /** Bundles of daemons have none. */
 const cacheOf = (cachePath) => (existsSync(cachePath) ? readFileSync(cachePath) : undefined)

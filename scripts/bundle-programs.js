@@ -11,6 +11,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
 import { build } from 'esbuild'
+import { leaveOut, PART, partsEntry, sharingCode, splitModules, takeShared } from './split-bundle.js'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const require = createRequire(import.meta.url)
@@ -89,7 +90,7 @@ const LAZY_REQUIRE = `const __lazyNames = new Set(${JSON.stringify(LAZY_MODULES)
 const __lazy = (load) => { let loaded; const get = () => loaded ??= load(); return new Proxy({}, {
   get: (_, name) => get()[name], has: (_, name) => name in get(), ownKeys: () => Reflect.ownKeys(get()),
   getOwnPropertyDescriptor: (_, name) => { const found = Reflect.getOwnPropertyDescriptor(get(), name); return found && { ...found, configurable: true } } }) };
-const require = Object.assign((name) => __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __nodeRequire(name), { resolve: __nodeRequire.resolve });
+const require = Object.assign((name) => name.startsWith('${PART}') ? __part(name.slice(${PART.length})) : __lazyNames.has(name) ? __lazy(() => __nodeRequire(name)) : __nodeRequire(name), { resolve: __nodeRequire.resolve });
 `
 
 /** Location of better-sqlite3: nearly always where npm puts it; checking that is faster than Node's search. */
@@ -100,14 +101,26 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
 
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
- * of its entry; with `isStarted` a file that Node runs. With `isShort` names are shortened, too: a stack trace shows less, and
- * two thirds of the text is left, which saves `spamdb KEY` one of 38 ms.
+ * of its entry; with `isStarted` a file that Node runs.
  */
-async function bundle({ entry, prelude = '', alias = {}, isStarted = false, isShort = false }) {
+async function bundle({ entry, prelude = '', alias = {}, plugins = [], isStarted = false }) {
   const { outputFiles } = await build({
-    stdin: { contents: entry(), resolveDir: root },
-    bundle: true,
+    ...optionsFor(entry(), alias),
+    plugins: [...plugins, ownModules],
     write: false,
+  })
+  const text = `(function (__nodeRequire, rootPath, path, __shared) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
+${prelude}${outputFiles[0].text}
+return module.exports })`
+  return isStarted
+    ? `${text}(require, require('node:path').resolve(__dirname, '../..'), require('node:path'))\n`
+    : text
+}
+
+function optionsFor(contents, alias) {
+  return {
+    stdin: { contents, resolveDir: root },
+    bundle: true,
     format: 'cjs',
     platform: 'node',
     target: 'node20',
@@ -118,17 +131,24 @@ async function bundle({ entry, prelude = '', alias = {}, isStarted = false, isSh
     // Code run by node:vm cannot use import().
     supported: { 'dynamic-import': false },
     minifyWhitespace: true,
-    minifySyntax: isShort,
-    minifyIdentifiers: isShort,
     legalComments: 'none',
     logLevel: 'warning',
+  }
+}
+
+/** The bundle of a program, and one of what most of its calls never load: see split-bundle.js. */
+async function splitBundle({ name, entry }) {
+  const split = await splitModules(optionsFor(entry(), {}), root)
+  const partsText = await bundle({ entry: () => partsEntry(split), plugins: [takeShared(split, root)] })
+  const prelude = `let __parts; const __part = (name) => (__parts ??= __nodeRequire(path.join(rootPath, 'bin', 'load-program.js'))
+.loadScript(${JSON.stringify(`${name}-parts`)})(__nodeRequire, rootPath, path, module.exports.shareModules()).parts)[name]();
+`
+  const text = await bundle({
+    entry: () => `${entry()}\n${sharingCode(split)}`,
+    prelude,
+    plugins: [leaveOut(split, root)],
   })
-  const text = `(function (__nodeRequire, rootPath, path) { ${LAZY_REQUIRE}${FIND_SQLITE}const module = { exports: {} }; const __urlOf = (file) => require('node:url').pathToFileURL(path.join(rootPath, file)).href
-${prelude}${outputFiles[0].text}
-return module.exports })`
-  return isStarted
-    ? `${text}(require, require('node:path').resolve(__dirname, '../..'), require('node:path'))\n`
-    : text
+  return { text, partsText }
 }
 
 const programs = [
@@ -137,7 +157,7 @@ const programs = [
     entry: () =>
       "export * from './dist/src/programs/spamdb.js'; export { runSpamdb } from './dist/src/cli/spamdb/spamdb-main.js'",
     warmUp: warmUpSpamdb,
-    isShort: true,
+    isSplit: true,
   },
   {
     name: 'spamd-setup',
@@ -327,8 +347,9 @@ mkdirSync(outFolder, { recursive: true })
 // What is started, first: whoever finds the bundle of a daemon finds that as well.
 for (const program of daemons.toReversed()) writeBundle(program.name, await bundle(program))
 for (const program of programs) {
-  const { name, warmUp } = program
-  const text = await bundle(program)
+  const { name, warmUp, isSplit = false } = program
+  const { text, partsText } = isSplit ? await splitBundle(program) : { text: await bundle(program) }
+  if (partsText !== undefined) writeBundle(`${name}-parts`, partsText)
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
   const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
   await warmUp(runBundle())

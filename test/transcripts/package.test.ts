@@ -37,10 +37,28 @@ describe('the package', () => {
   })
 
   test('has the bundles of the programs that start fast, and of the daemons', () => {
-    const names = ['spamdb', 'spamd-setup', 'spamd', 'spamd-child', 'spamlogd', 'store-worker']
+    const names = [
+      'spamdb',
+      'spamdb-parts',
+      'spamd-setup',
+      'spamd',
+      'spamd-child',
+      'spamlogd',
+      'store-worker',
+    ]
     expect(readdirSync(join(unpacked, 'dist/fast'))).toEqual(
       expect.arrayContaining(names.map((name) => `${name}.cjs`)),
     )
+  })
+
+  test('the bundle of spamdb leaves the server and readable listings to a second one', () => {
+    const [first, parts] = ['spamdb', 'spamdb-parts'].map((name) =>
+      readFileSync(join(unpacked, 'dist/fast', `${name}.cjs`), 'latin1'),
+    ) as [string, string]
+    for (const path of ['dist/src/db/postgres/open-pg-store.js', 'dist/src/cli/spamdb/entry-renderers.js']) {
+      expect(first).toContain(`require("part:${path}")`)
+      expect(parts).toContain(`"${path}":()=>`)
+    }
   })
 
   test.each([
