@@ -137,8 +137,8 @@ function optionsFor(contents, alias) {
 }
 
 /** The bundle of a program, and one of what most of its calls never load: see split-bundle.js. */
-async function splitBundle({ name, entry }) {
-  const split = await splitModules(optionsFor(entry(), {}), root)
+async function splitBundle({ name, entry, kept }) {
+  const split = await splitModules(optionsFor(entry(), {}), kept, root)
   const partsText = await bundle({ entry: () => partsEntry(split), plugins: [takeShared(split, root)] })
   const prelude = `let __parts; const __part = (name) => (__parts ??= __nodeRequire(path.join(rootPath, 'bin', 'load-program.js'))
 .loadScript(${JSON.stringify(`${name}-parts`)})(__nodeRequire, rootPath, path, module.exports.shareModules()).parts)[name]();
@@ -157,7 +157,12 @@ const programs = [
     entry: () =>
       "export * from './dist/src/programs/spamdb.js'; export { runSpamdb } from './dist/src/cli/spamdb/spamdb-main.js'",
     warmUp: warmUpSpamdb,
-    isSplit: true,
+    // Everything but these that import() loads is in a second bundle.
+    kept: [
+      'dist/src/db/listing/listing-text.js',
+      'dist/src/app/database/key-lines.js',
+      'dist/src/platform/gathered-input.js',
+    ],
   },
   {
     name: 'spamd-setup',
@@ -305,6 +310,7 @@ async function warmUpSpamdb({ runSpamdb }) {
       [],
       ['-d', '192.0.2.1'],
       ['-a', ...many],
+      ['--human'],
     ]) {
       await runSpamdb(argv, io)
     }
@@ -343,18 +349,35 @@ function writeBundle(name, text) {
   writeFileSync(join(outFolder, `${name}.cjs`), text, 'latin1')
 }
 
+/** Writes what V8 compiled in a run. */
+function writeCache(name, script) {
+  writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())
+}
+
+// V8 may take a cache for another text of the same length.
+rmSync(outFolder, { recursive: true, force: true })
 mkdirSync(outFolder, { recursive: true })
+// Second bundles are compiled here, too, so that their caches can be made.
+const partsScripts = new Map()
+require('../bin/load-program.js').loadScript = (name) => {
+  const filename = join(outFolder, `${name}.cjs`)
+  const script = new Script(readFileSync(filename, 'latin1'), { filename })
+  partsScripts.set(name, script)
+  return script.runInThisContext()
+}
 // What is started, first: whoever finds the bundle of a daemon finds that as well.
 for (const program of daemons.toReversed()) writeBundle(program.name, await bundle(program))
 for (const program of programs) {
-  const { name, warmUp, isSplit = false } = program
-  const { text, partsText } = isSplit ? await splitBundle(program) : { text: await bundle(program) }
+  const { name, warmUp, kept } = program
+  const { text, partsText } =
+    kept !== undefined ? await splitBundle(program) : { text: await bundle(program) }
   if (partsText !== undefined) writeBundle(`${name}-parts`, partsText)
   const script = new Script(text, { filename: join(outFolder, `${name}.cjs`) })
   const runBundle = () => script.runInThisContext()(require, root, require('node:path'))
   await warmUp(runBundle())
   writeBundle(name, text)
-  writeFileSync(join(outFolder, `${name}.cache`), script.createCachedData())
+  writeCache(name, script)
   if (name === 'spamdctl')
     writeFileSync(join(outFolder, 'help.json'), JSON.stringify(await layOutHelp(runBundle)))
 }
+for (const [name, script] of partsScripts) writeCache(name, script)

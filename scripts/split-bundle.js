@@ -9,28 +9,38 @@ import { build } from 'esbuild'
 export const PART = 'part:'
 
 /**
- * Modules that the entry of `options` reaches without import(), and those that only import() loads from them, as paths
- * relative to `root`.
+ * How the modules of the entry of `options` are split, as paths relative to `root`: those that it reaches without import(), or
+ * through import() of one of `kept` alone (`first`), what import() loads beyond them (`roots`), and what that needs of the first.
  */
-export async function splitModules(options, root) {
+export async function splitModules(options, kept, root) {
   const { metafile } = await build({ ...options, metafile: true, write: false })
-  const first = new Set(['<stdin>'])
-  const roots = new Set()
-  const used = new Set()
   const importsOf = (path) =>
     (metafile.inputs[path]?.imports ?? []).filter(({ external }) => external !== true)
-  for (const path of first) {
-    for (const imported of importsOf(path)) if (imported.kind !== 'dynamic-import') first.add(imported.path)
-  }
+  const eager = reach(['<stdin>'], importsOf, () => false)
+  const first = reach(eager, importsOf, (path) => kept.includes(path))
+  const roots = new Set()
+  const used = new Set()
   for (const path of Object.keys(metafile.inputs)) {
     for (const imported of importsOf(path)) {
       if (first.has(path) && !first.has(imported.path)) roots.add(imported.path)
       if (!first.has(path) && first.has(imported.path)) used.add(imported.path)
     }
   }
-  const shared = new Map()
-  for (const path of used) shared.set(path, await exportsOf(resolve(root, path)))
+  const shared = []
+  for (const path of used) {
+    shared.push({ path, names: eager.has(path) ? await exportsOf(resolve(root, path)) : undefined })
+  }
   return { first, roots, shared }
+}
+
+function reach(starts, importsOf, isKept) {
+  const found = new Set(starts)
+  for (const path of found) {
+    for (const imported of importsOf(path)) {
+      if (imported.kind !== 'dynamic-import' || isKept(imported.path)) found.add(imported.path)
+    }
+  }
+  return found
 }
 
 async function exportsOf(path) {
@@ -75,17 +85,23 @@ export function takeShared({ first }, root) {
   }
 }
 
-/** The code of the first entry that gives its modules to the second bundle. */
+/** The code of the first entry that gives its modules to the second bundle; those of import() are not loaded by that. */
 export function sharingCode({ shared }) {
-  const modules = [...shared].map(([path, names], index) => ({ path, names, prefix: `shared${index}_` }))
-  const imports = modules.map(
-    ({ path, names, prefix }) =>
-      `import { ${names.map((name) => `${name} as ${prefix}${name}`).join(', ')} } from './${path}'`,
-  )
-  const values = modules.map(
-    ({ path, names, prefix }) =>
-      `${JSON.stringify(path)}: { __esModule: true, ${names.map((name) => `${name}: ${prefix}${name}`).join(', ')} }`,
-  )
+  const imports = []
+  const values = []
+  for (const [index, { path, names }] of shared.entries()) {
+    const key = JSON.stringify(path)
+    if (names === undefined) values.push(`get ${key}() { return require(${JSON.stringify(`./${path}`)}) }`)
+    else {
+      const given = (name) => `shared${index}_${name}`
+      imports.push(
+        `import { ${names.map((name) => `${name} as ${given(name)}`).join(', ')} } from './${path}'`,
+      )
+      values.push(
+        `${key}: { __esModule: true, ${names.map((name) => `${name}: ${given(name)}`).join(', ')} }`,
+      )
+    }
+  }
   return `${imports.join('\n')}\nexport const shareModules = () => ({ ${values.join(', ')} })`
 }
 
