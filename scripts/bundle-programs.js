@@ -120,6 +120,7 @@ return module.exports })`
 function optionsFor(contents, alias) {
   return {
     stdin: { contents, resolveDir: root },
+    absWorkingDir: root,
     bundle: true,
     format: 'cjs',
     platform: 'node',

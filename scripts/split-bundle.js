@@ -18,6 +18,8 @@ export async function splitModules(options, kept, root) {
     (metafile.inputs[path]?.imports ?? []).filter(({ external }) => external !== true)
   const eager = reach(['<stdin>'], importsOf, () => false)
   const first = reach(eager, importsOf, (path) => kept.includes(path))
+  const lost = kept.find((path) => !first.has(path))
+  if (lost !== undefined) throw new Error(`nothing loads ${lost} with import()`)
   const roots = new Set()
   const used = new Set()
   for (const path of Object.keys(metafile.inputs)) {
