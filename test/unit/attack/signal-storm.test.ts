@@ -20,6 +20,7 @@ import { reservePort } from '../../support/reserve-port.js'
 const root = resolve(import.meta.dirname, '../../..')
 const NOBODY = 65_534
 const LISTEN = '0A'
+const MAX_START_MS = 60_000
 
 /** Root, on Linux (for /proc), in a checkout that the user of the child can read. */
 const mayRun =
@@ -69,7 +70,8 @@ function listeningPorts(pid: number): number[] {
 async function greets(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
-    const [text] = (await once(socket, 'data')) as [Buffer]
+    // A connection may also end without a word.
+    const [text] = (await Promise.race([once(socket, 'data'), once(socket, 'close')])) as [Buffer | boolean]
     return text.toString().startsWith('220')
   } catch {
     return false
@@ -82,6 +84,18 @@ const caughtBy = (pid: number): boolean => {
   const status = lookAt(`/proc/${pid}/status`, (path) => readFileSync(path, 'latin1'))
   const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status ?? '')?.[1] ?? '0'}`)
   return ((caught >> BigInt(constants.signals.SIGUSR1 - 1)) & 1n) === 1n
+}
+
+/** What the processes of a spamd that does not start do, for the message. */
+function describeFamily(pid: number): string {
+  const lines = familyOf(pid).map((one) => {
+    const command = lookAt(`/proc/${one}/cmdline`, (path) =>
+      readFileSync(path, 'latin1').replaceAll('\0', ' '),
+    )
+    const waits = lookAt(`/proc/${one}/wchan`, (path) => readFileSync(path, 'latin1'))
+    return `${one}: ${command} waits in ${waits}, listens on ${listeningPorts(one).join(' ')}`
+  })
+  return lines.join('\n')
 }
 
 /** Signals each process of a starting spamd until it greets or ends: how many signals, and ports that are not spamd's. */
@@ -114,7 +128,13 @@ async function storm(): Promise<{ signalCount: number; foreignPorts: number[] }>
     void ended.then(() => {
       state = 'ended'
     })
+    const startedMs = performance.now()
     for (let isAsked = false; state === 'starting'; ) {
+      if (performance.now() - startedMs > MAX_START_MS) {
+        throw new Error(
+          `no greeting${isAsked ? ' yet' : ''} after ${signalCount} signals:\n${describeFamily(spamd.pid!)}`,
+        )
+      }
       // The signal would simply end what does not catch it yet.
       for (const one of familyOf(spamd.pid!).filter(caughtBy)) {
         if (lookAt(String(one), () => process.kill(one, 'SIGUSR1')) === true) signalCount += 1
