@@ -101,7 +101,7 @@ return require('node:fs').existsSync(usual) ? usual : __nodeRequire.resolve('bet
 
 /**
  * The bundle: a function of Node's `require`, the root of the package and `node:path` that returns the exports
- * of its entry; with `isStarted` a file that Node runs.
+ * of its entry; with `isStarted` a file that Node runs. A second bundle also gets the modules of the first one.
  */
 async function bundle({ entry, prelude = '', alias = {}, plugins = [], isStarted = false }) {
   const { outputFiles } = await build({

@@ -29,6 +29,6 @@ export interface KnownHost {
   comment: string | null
   /** See `latestMark`. */
   latest: Stamp | undefined
-  /** No stamp is on record but a grant, which stays beside a later stamp of this database. */
+  /** Nothing is on record beyond a stamp and a grant, and the grant can stay beside a later stamp of this database. */
   hasGrantOnly: boolean
 }
